@@ -1,0 +1,46 @@
+//! Parlor: chat and server push in rooms. The route table, and main.
+
+mod assets;
+mod chat;
+mod health;
+mod home;
+mod metrics;
+mod name;
+mod plain;
+mod push;
+mod room;
+mod statics;
+mod urls;
+
+use std::process::ExitCode;
+
+use parlor::{Application, Route};
+
+use crate::chat::Chat;
+use crate::push::Push;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// What is served where: one line for each route, one file for each line.
+fn routes(path: &[&str]) -> Option<Route> {
+    Some(match path {
+        [""] => Route::get(home::root),
+        ["chat"] => Route::get(home::slash),
+        ["chat", ""] => Route::get(home::page),
+        ["chat", room] => Route::get(room::slash).at(room),
+        ["chat", room, ""] => Route::get(room::page).at(room),
+        ["ws", "chat", room] | ["ws", "chat", room, ""] => Route::socket::<Chat>().at(room),
+        ["ws", "push", room] | ["ws", "push", room, ""] => Route::socket::<Push>().at(room),
+        ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
+        ["static", _, ..] => Route::get(statics::file),
+        ["healthz"] => Route::get(health::live),
+        ["readyz"] => Route::get(health::ready),
+        ["metrics"] => Route::get(metrics::text),
+        _ => return None,
+    })
+}
+
+fn main() -> ExitCode {
+    parlor::run(Application { routes, assets: assets::file, languages: &["zh", "en"], url: urls::url })
+}

@@ -1,0 +1,88 @@
+//! A room's name: one rule for page, sockets and push.
+
+use std::sync::LazyLock;
+
+use parlor::http::Refusal;
+use parlor::{Group, Request};
+use regex::Regex;
+use unicode_normalization::UnicodeNormalization;
+
+/// Words of letters, marks and digits of any script, `_`, `-` and `.`, with single spaces between.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[\p{L}\p{M}\p{Nd}_.-]+(?: [\p{L}\p{M}\p{Nd}_.-]+)*$").expect("a constant pattern")
+});
+
+/// The name of a room, in Unicode's normal form C.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name(String);
+
+impl Name {
+    /// The name in the request's path.
+    pub(crate) fn of_path(request: &Request) -> Result<Self, Refusal> {
+        Self::parse(request, request.name())
+    }
+
+    /// The name in the query, as `?room=`.
+    pub(crate) fn of_query(request: &Request) -> Result<Self, Refusal> {
+        Self::parse(request, request.query("room").as_deref())
+    }
+
+    /// The group of everybody who chats here.
+    pub(crate) fn chat_group(&self) -> Group {
+        Group::new(&format!("chat_{}", self.0))
+    }
+
+    /// The group of everybody who gets this room's push stream.
+    pub(crate) fn push_group(&self) -> Group {
+        Group::new(&self.0)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
+        let max = request.node().config().max_name_chars;
+        text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
+            Refusal::bad_request(format!(
+                "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \
+                 between them, and neither `.` nor `..`"
+            ))
+            .told_by("rule")
+        })
+    }
+}
+
+/// The name in normal form, if the rule allows it.
+fn normal(text: &str, max: usize) -> Option<String> {
+    // Normal form C has at most three times the characters: longer input need not be looked at.
+    if text.len() > max.saturating_mul(16) {
+        return None;
+    }
+    let name: String = text.nfc().collect();
+    let allowed = name.chars().count() <= max && NAME.is_match(&name) && name != "." && name != "..";
+    allowed.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn the_rule_takes_letters_of_any_script_and_nothing_that_means_something_elsewhere() {
+        for name in ["lobby", "聊天", "a-b", "a_b.c", "两 个", "हिन्दी", "٣", "..."] {
+            assert_eq!(normal(name, 64).as_deref(), Some(name));
+        }
+        for name in [
+            "", ".", "..", " a", "a ", "a  b", "a/b", "a*b", "{a}", "a\nb", "a\u{0}", "a:b", "a?b", "½", "😀",
+        ] {
+            assert_eq!(normal(name, 64), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_one_name_and_count_as_one() {
+        assert_eq!(normal("cafe\u{301}", 4).as_deref(), Some("caf\u{e9}"));
+        assert_eq!(normal(&"é".repeat(65), 64), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! The push stream of a room: a line every two seconds for everybody who listens at `/ws/push/{room}`.
+
+use std::time::Duration;
+
+use jiff::Zoned;
+use parlor::http::{Refusal, Response};
+use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Ticker};
+
+use crate::name::Name;
+use crate::plain;
+
+/// The type of a push event; its `message` is the whole line.
+const MESSAGE: &str = "push_message";
+
+/// A socket at `/ws/push/{room}`.
+pub(crate) struct Push;
+
+impl Consumer for Push {
+    const TICKER: Option<Ticker> = Some(Ticker { period: Duration::from_secs(2), event: line });
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        Ok(Session::in_group(Name::of_path(request)?.push_group()))
+    }
+
+    /// Whoever listens has nothing to say: text is read over, as in the tutorial.
+    async fn receive(_: &Session, frame: Frame<'_>) -> Action {
+        match frame {
+            Frame::Text(_) => Action::Nothing,
+            Frame::Binary(_) => Action::Close(Close::new(1003, "expected no binary frame")),
+        }
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != MESSAGE {
+            return None;
+        }
+        Some(plain::frame(event.text("message")?))
+    }
+}
+
+/// `GET` and `POST /push?room=`: starts the room's stream.
+pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
+    request.same_origin()?;
+    let group = Name::of_query(&request)?.push_group();
+    request.node().start_ticker::<Push>(&group).await.map_err(away)?;
+    Ok(success())
+}
+
+/// `DELETE /push?room=`: stops it.
+pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
+    request.same_origin()?;
+    let group = Name::of_query(&request)?.push_group();
+    request.node().stop_ticker(&group).await.map_err(away)?;
+    Ok(success())
+}
+
+fn success() -> Response {
+    Response::json("{\"status\": \"success\"}")
+}
+
+fn away(_: parlor::error::Unavailable) -> Refusal {
+    Refusal::unavailable("the stream could not be reached: try again later")
+}
+
+/// The next line, in the node's local time.
+fn line(group: &Group) -> Event {
+    let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+    Event::new(MESSAGE).with("message", &format!("[{now}] 实时推送 - 房间: {group}"))
+}

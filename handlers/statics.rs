@@ -1,0 +1,9 @@
+//! Scripts, styles and pictures of the pages.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response};
+
+/// `GET /static/…`.
+pub(crate) async fn file(request: Request) -> Result<Response, Refusal> {
+    request.file(&format!("static/{}", request.path_after("/static/")))
+}

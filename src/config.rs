@@ -1,0 +1,135 @@
+//! The settings: read once and whole, from flags and environment, before anything binds.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use redis::IntoConnectionInfo;
+use tracing_subscriber::EnvFilter;
+
+use crate::origin::OriginPattern;
+
+/// A real-time room server: chat and server push over WebSocket.
+///
+/// Every setting is a flag and an environment variable; the flag wins.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about, long_about, max_term_width = 100)]
+pub struct Config {
+    /// Addresses to listen on, separated by commas; port 0 takes a free one
+    #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
+          default_value = "127.0.0.1:8000", value_parser = address)]
+    pub listen: Vec<SocketAddr>,
+
+    /// Redis that all nodes share, as redis://host:port/db; without it this node stands alone
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = redis_url)]
+    redis_url: Option<RedisUrl>,
+
+    /// Keep trying when Redis cannot be reached at the start
+    #[arg(long, env = "PARLOR_WAIT_FOR_REDIS")]
+    pub wait_for_redis: bool,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as info,parlor::layer=debug
+    #[arg(long, env = "PARLOR_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = log_level)]
+    log_level: String,
+
+    /// How to log on stderr
+    #[arg(long, env = "PARLOR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Longest message that a client may send, in bytes; a longer one closes its socket with 1009
+    #[arg(long, env = "PARLOR_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = positive)]
+    pub max_message_bytes: usize,
+
+    /// Longest name, in characters
+    #[arg(long, env = "PARLOR_MAX_NAME_CHARS", value_name = "CHARS", default_value = "64", value_parser = positive)]
+    pub max_name_chars: usize,
+
+    /// Bytes that may wait for one slow socket; more closes it with 4408
+    #[arg(long, env = "PARLOR_MAX_OUTBOX_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = positive)]
+    pub max_outbox_bytes: usize,
+
+    /// Connections that may be open at once; the next is answered 503
+    #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000", value_parser = positive)]
+    pub max_connections: usize,
+
+    /// Origins that may connect besides the node's own host: example.com, .example.com (with all
+    /// subdomains), <https://app.example.com:8443>, or * for all; separated by commas
+    #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<OriginPattern>,
+
+    /// Read templates/, static/ and locales/ from this folder at each request, while developing;
+    /// without it, those in the binary
+    #[arg(long, env = "PARLOR_ASSETS", value_name = "DIR", value_parser = folder)]
+    pub assets: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line each.
+    Text,
+    /// One JSON object each.
+    Json,
+}
+
+/// A Redis URL; empty when the variable is set to nothing, which means no Redis.
+#[derive(Clone, Debug)]
+struct RedisUrl(String);
+
+impl Config {
+    /// Reads the process's arguments and environment.
+    ///
+    /// # Errors
+    /// `Err(Ok(text))` is what `--help` and `--version` print; `Err(Err(line))` names the setting,
+    /// what came and what was expected.
+    pub fn read() -> Result<Self, Result<String, String>> {
+        Self::try_parse().map_err(|error| {
+            if error.use_stderr() {
+                // clap explains over several paragraphs; its first two lines hold the facts.
+                let text = error.to_string();
+                let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+                let line = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+                Err(line.trim_start_matches("error: ").to_owned())
+            } else {
+                Ok(error.render().to_string())
+            }
+        })
+    }
+
+    /// The URL of the Redis that all nodes share, if there is one.
+    pub fn redis_url(&self) -> Option<&str> {
+        self.redis_url.as_ref().map(|url| url.0.as_str()).filter(|url| !url.is_empty())
+    }
+
+    /// What to log.
+    pub(crate) fn log_filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.log_level)
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text.trim().to_socket_addrs().into_iter().flatten();
+    found.next().ok_or_else(|| "expected an address with a port, as 127.0.0.1:8000".to_owned())
+}
+
+fn redis_url(text: &str) -> Result<RedisUrl, String> {
+    if !text.is_empty() && text.into_connection_info().is_err() {
+        return Err("expected a URL as redis://127.0.0.1:6379/0".to_owned());
+    }
+    Ok(RedisUrl(text.to_owned()))
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
+        "expected error, warn, info, debug, trace, or a filter as info,parlor::layer=debug".to_owned()
+    })
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("expected a folder that exists".to_owned()) }
+}

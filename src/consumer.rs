@@ -1,0 +1,100 @@
+//! What an application writes for a kind of socket: four stateless functions and, perhaps, a ticker.
+//!
+//! The verbs are those of Channels' consumers (`connect`, `receive`, one method per event type,
+//! `disconnect`). A consumer is a unit struct whose functions have no `self`: facts about one socket
+//! are in its [`Session`], facts that sockets share are in the layer, and functions *return* what
+//! should happen.
+
+use std::any::TypeId;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::frame::{Close, Frame};
+use crate::group::Group;
+use crate::http::Refusal;
+use crate::request::Request;
+
+/// One kind of socket.
+pub trait Consumer: Send + Sync + 'static {
+    /// The event that a group of these sockets gets by itself while its ticker is on.
+    const TICKER: Option<Ticker> = None;
+
+    /// Decides whether the socket may open, and which group it sits in.
+    ///
+    /// # Errors
+    /// A [`Refusal`] answers the handshake instead.
+    fn connect(request: &Request) -> impl Future<Output = Result<Session, Refusal>> + Send;
+
+    /// Takes one message of the client. Messages of one socket are taken one after another.
+    fn receive(session: &Session, frame: Frame<'_>) -> impl Future<Output = Action> + Send;
+
+    /// Renders an event of the group for its sockets: once per node, whatever their number. `None`
+    /// for an event that this consumer does not list; it is counted and dropped.
+    fn event(event: &Event) -> Option<Frame<'static>>;
+
+    /// The socket is gone, whoever closed it.
+    fn disconnect(_session: &Session) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// The facts about one socket, kept by the runtime from `connect` to `disconnect`.
+#[derive(Clone, Debug)]
+pub struct Session {
+    group: Option<Group>,
+}
+
+impl Session {
+    /// A socket that gets the events of this group.
+    pub fn in_group(group: Group) -> Self {
+        Self { group: Some(group) }
+    }
+
+    /// A socket on its own.
+    pub fn alone() -> Self {
+        Self { group: None }
+    }
+
+    /// The group whose events the socket gets.
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+}
+
+/// What should happen after a message.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Nothing.
+    Nothing,
+    /// Send this to the socket alone.
+    Send(Frame<'static>),
+    /// Publish this to the socket's group, on every node. When the layer cannot take it, the
+    /// socket is closed with 1013.
+    Publish(Event),
+    /// Close the socket.
+    Close(Close),
+}
+
+/// A group's own event, made again and again while the ticker is on and the group has sockets.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticker {
+    /// From the start to the first event, and from each event to the next.
+    pub period: Duration,
+    /// Makes the event. Every node with sockets of the group calls it, one node's event is sent.
+    pub event: fn(&Group) -> Event,
+}
+
+/// A consumer as the hub knows it: which it is, and how it renders.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) id: TypeId,
+    pub(crate) event: fn(&Event) -> Option<Frame<'static>>,
+    pub(crate) ticker: Option<Ticker>,
+}
+
+impl Kind {
+    pub(crate) fn of<C: Consumer>() -> Self {
+        Self { id: TypeId::of::<C>(), event: C::event, ticker: C::TICKER }
+    }
+}

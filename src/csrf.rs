@@ -1,0 +1,81 @@
+//! Django's CSRF token: the page and the cookie `csrftoken` carry the same secret, which a foreign
+//! page can send along but not read (double submit; Django's `csrf` middleware).
+//!
+//! The check of origins (`origin`) already refuses foreign pages by what browsers say of them. The
+//! token speaks where a browser says nothing: no `Sec-Fetch-Site`, no `Origin`, no `Referer`, but
+//! cookies.
+
+use std::sync::Arc;
+
+use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
+use hyper::{Method, StatusCode};
+use parking_lot::Mutex;
+use rand::distr::{Alphanumeric, SampleString};
+
+use crate::response::Refusal;
+
+const COOKIE_NAME: &str = "csrftoken";
+const LENGTH: usize = 32;
+
+/// The visitor's secret, and whether the page made use of it.
+pub(crate) struct Csrf {
+    secret: String,
+    used: Arc<Mutex<bool>>,
+}
+
+impl Csrf {
+    /// The secret in the visitor's cookie, or a new one.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let secret = cookie(headers)
+            .map_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), LENGTH), str::to_owned);
+        Self { secret, used: Arc::default() }
+    }
+
+    /// The function `csrf_token()` of templates.
+    pub(crate) fn function(&self) -> minijinja::Value {
+        let (secret, used) = (self.secret.clone(), Arc::clone(&self.used));
+        minijinja::Value::from_function(move || {
+            *used.lock() = true;
+            secret.clone()
+        })
+    }
+
+    /// The cookie to set, if the page made use of the token: for a year, as Django does.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        let secret = &self.secret;
+        self.used.lock().then(|| format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax"))
+    }
+
+    /// The check for requests that change something.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+        let told = headers.contains_key("sec-fetch-site")
+            || headers.contains_key(ORIGIN)
+            || headers.contains_key(REFERER);
+        if method.is_safe() || told || !headers.contains_key(COOKIE) {
+            return Ok(());
+        }
+        let sent = headers.get("x-csrftoken").and_then(|token| token.to_str().ok());
+        if sent.is_some() && sent == cookie(headers) {
+            Ok(())
+        } else {
+            Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "`X-CSRFToken`: expected the value of the cookie `csrftoken`",
+            ))
+        }
+    }
+}
+
+/// The secret in the cookie, if it looks like one of ours.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, _)| *name == COOKIE_NAME)
+        .map(|(_, secret)| secret)
+        .filter(|secret| secret.len() == LENGTH && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}

@@ -1,0 +1,140 @@
+//! The opening handshake (RFC 6455, section 4.2): strict where hyper-tungstenite is not.
+//!
+//! `hyper_tungstenite::upgrade` looks at the key's presence and the version only; all else that the
+//! RFC demands is checked here. The socket takes its seat *before* the 101 leaves, so that nothing
+//! is missed that is said once the client knows that it is in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode, Version};
+use hyper_tungstenite::HyperWebsocket;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::consumer::{Consumer, Kind};
+use crate::node::Place;
+use crate::origin;
+use crate::request::Request;
+use crate::response::{Refusal, Response};
+use crate::socket::{self, Socket};
+use crate::stream::Stream;
+
+/// How long the 101 may take to leave.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A checked handshake: the 101, and the socket that it will lead to.
+pub(crate) struct Handshake {
+    response: Response,
+    websocket: HyperWebsocket,
+}
+
+impl Handshake {
+    /// Checks a request on a socket's route.
+    ///
+    /// # Errors
+    /// 400 for a malformed upgrade, 405 and 426 for a request that is none.
+    pub(crate) fn check(parts: &mut Parts) -> Result<Self, Refusal> {
+        let headers = &parts.headers;
+        if !lists(headers, &UPGRADE, "websocket") {
+            return Err(if parts.method == Method::GET || parts.method == Method::HEAD {
+                Refusal::new(StatusCode::UPGRADE_REQUIRED, "`Upgrade`: expected a WebSocket handshake")
+                    .with(UPGRADE, HeaderValue::from_static("websocket"))
+                    .with(CONNECTION, HeaderValue::from_static("upgrade"))
+            } else {
+                Refusal::method(&[Method::GET])
+            });
+        }
+        if parts.method != Method::GET {
+            return Err(Refusal::bad_request("`method`: expected GET"));
+        }
+        if parts.version != Version::HTTP_11 {
+            return Err(Refusal::bad_request("`version`: expected HTTP/1.1"));
+        }
+        if !lists(headers, &CONNECTION, "upgrade") {
+            return Err(Refusal::bad_request("`Connection`: expected upgrade"));
+        }
+        if headers.contains_key(TRANSFER_ENCODING)
+            || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
+        {
+            return Err(Refusal::bad_request("`body`: expected none"));
+        }
+        if single(headers, &SEC_WEBSOCKET_VERSION) != Some(b"13") {
+            return Err(Refusal::new(StatusCode::UPGRADE_REQUIRED, "`Sec-WebSocket-Version`: expected 13")
+                .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+                .with(UPGRADE, HeaderValue::from_static("websocket")));
+        }
+        if !single(headers, &SEC_WEBSOCKET_KEY).is_some_and(is_key) {
+            return Err(Refusal::bad_request("`Sec-WebSocket-Key`: expected 16 bytes in base64, once"));
+        }
+        // hyper keeps the upgrade in the request's extensions, where the library looks for it.
+        let mut request = hyper::Request::new(());
+        for name in [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION] {
+            request.headers_mut().insert(&name, headers[&name].clone());
+        }
+        *request.extensions_mut() = std::mem::take(&mut parts.extensions);
+        let (response, websocket) = hyper_tungstenite::upgrade(&mut request, Some(socket::unused()))
+            .map_err(|error| Refusal::bad_request(error.to_string()))?;
+        Ok(Self { response: Response(response), websocket })
+    }
+}
+
+/// Seats the socket, answers 101, and lets the socket live in a task of its own.
+///
+/// # Errors
+/// 403 for a foreign origin, 503 without the layer, and whatever the consumer refuses.
+pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) -> Result<Response, Refusal> {
+    let session = C::connect(&request).await?;
+    origin::check_socket(request.headers(), &request.node.config().allowed_origins)?;
+    let node = Arc::clone(&request.node);
+    let socket = Arc::new(Socket::new(&node));
+    let place = Place::take(&node, &socket, session.group(), Kind::of::<C>());
+    if let Err(error) = place.heard().await {
+        debug!(%error, "refused a handshake");
+        return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
+    }
+    let websocket = handshake.websocket;
+    request.node.track(async move {
+        match timeout(PATIENCE, upgraded(websocket)).await {
+            Ok(Some((stream, early))) => socket::run::<C>(&node, &session, &socket, stream, early).await,
+            _ => C::disconnect(&session).await,
+        }
+        drop(place);
+    });
+    Ok(handshake.response)
+}
+
+/// The connection after its 101, and what the client sent right behind its handshake.
+async fn upgraded(websocket: HyperWebsocket) -> Option<(Stream, Vec<u8>)> {
+    let upgraded = websocket.await.ok()?.into_inner().into_inner();
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.into()))
+}
+
+/// Whether a header lists this token.
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// The value of a header that must stand once.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then(|| value.as_bytes())
+}
+
+/// 16 bytes in base64: 21 free characters, one that holds two bits, and the padding.
+fn is_key(key: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24
+        && key[..21].iter().all(is_digit)
+        && matches!(key[21], b'A' | b'Q' | b'g' | b'w')
+        && key.ends_with(b"==")
+}

@@ -1,0 +1,153 @@
+//! HTTP: checks a request, finds its route, calls the handler, and dresses the answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Method, Version};
+use tokio::time::timeout;
+use tracing::{debug, error};
+
+pub use hyper::StatusCode;
+pub use hyper::header;
+
+use crate::handshake::Handshake;
+use crate::node::Node;
+use crate::request::Request;
+pub use crate::response::{Refusal, Response};
+
+/// Longest body that is read.
+const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What every answer carries: no framing, no guessing of types, no referrer for strangers (Django's
+/// `SecurityMiddleware`), and no script, style or connection but our own.
+const HEADERS: [(&str, &str); 5] = [
+    ("x-frame-options", "DENY"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+];
+
+/// Answers one request. `full` means that the node holds all connections it may.
+pub(crate) async fn serve(
+    node: Arc<Node>,
+    request: hyper::Request<Incoming>,
+    full: bool,
+) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let mut request = Request { node, parts, name: None, body: Bytes::new() };
+    let answer = if full {
+        Err(Refusal::unavailable("too many connections: try again later"))
+    } else {
+        match check(&request.parts) {
+            Ok(()) => answer(&mut request, body).await,
+            Err(refusal) => Err(refusal),
+        }
+    };
+    let mut response = answer.unwrap_or_else(|refusal| refused(&request, refusal)).0;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        for (name, value) in HEADERS {
+            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
+    if full
+        || response.status() == StatusCode::PAYLOAD_TOO_LARGE
+        || response.status() == StatusCode::REQUEST_TIMEOUT
+    {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length.
+fn check(parts: &Parts) -> Result<(), Refusal> {
+    let headers = &parts.headers;
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
+        return Err(Refusal::bad_request("`Host`: expected once"));
+    }
+    if host.is_some_and(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()).is_none()) {
+        return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));
+    }
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Refusal::bad_request("`Content-Length`: not beside `Transfer-Encoding`"));
+    }
+    Ok(())
+}
+
+async fn answer(request: &mut Request, body: Incoming) -> Result<Response, Refusal> {
+    let path = request.parts.uri.path().to_owned();
+    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
+    let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
+    if let Some(open) = route.socket {
+        let handshake = Handshake::check(&mut request.parts)?;
+        return open(take(request, route.name, Bytes::new()), handshake).await;
+    }
+    // hyper leaves out the body of an answer to HEAD.
+    let method =
+        if request.parts.method == Method::HEAD { Method::GET } else { request.parts.method.clone() };
+    let Some((_, handler)) = route.handlers.iter().find(|(on, _)| *on == method) else {
+        let allowed: Vec<Method> = route.handlers.iter().map(|(on, _)| on.clone()).collect();
+        return Err(Refusal::method(&allowed));
+    };
+    let body = whole(body).await?;
+    handler(take(request, route.name, body)).await
+}
+
+/// The request as its handler gets it; what stays behind is enough to refuse it.
+fn take(request: &Request, name: Option<String>, body: Bytes) -> Request {
+    Request { node: Arc::clone(&request.node), parts: request.parts.clone(), name, body }
+}
+
+/// Reads a body whole, within its bounds.
+async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
+    let too_large =
+        || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("`body`: expected at most {MAX_BODY} bytes"));
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_large());
+    }
+    match timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => {
+            debug!(%error, "could not read a body");
+            Err(Refusal::bad_request("`body`: ended early"))
+        }
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "`body`: did not come in time")),
+    }
+}
+
+/// A refusal as a page for people, as a line of text for programs.
+fn refused(request: &Request, refusal: Refusal) -> Response {
+    debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
+    let page = request.wants_page().then(|| {
+        let pages = request.node.pages();
+        pages.refusal(&refusal, request.language())
+    });
+    let mut response = match page {
+        Some(Ok(body)) => Response::html(body),
+        Some(Err(_)) | None => Response::text(refusal.status, format!("{}\n", refusal.detail)),
+    };
+    *response.0.status_mut() = refusal.status;
+    refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))
+}
+
+/// A failure of our own: the log says what, the client only that.
+pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
+    error!(error = %crate::telemetry::Chain(cause), "could not answer");
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server could not answer")
+}

@@ -1,0 +1,16 @@
+-- Takes every node whose lease is gone out of every set; returns their ids.
+local dead = {}
+for _, node in ipairs(redis.call('SMEMBERS', 'parlor:nodes')) do
+  local lease = 'parlor:node:' .. node
+  if redis.call('EXISTS', lease) == 0 then
+    local groups = lease .. ':groups'
+    for _, group in ipairs(redis.call('SMEMBERS', groups)) do
+      redis.call('SREM', 'parlor:group:' .. group, node)
+      redis.call('UNLINK', 'parlor:group:' .. group .. ':' .. node)
+    end
+    redis.call('UNLINK', groups)
+    redis.call('SREM', 'parlor:nodes', node)
+    dead[#dead + 1] = node
+  end
+end
+return dead

@@ -1,0 +1,8 @@
+-- Turns a group's ticker on, unless it is on, and tells every node.
+-- KEYS: the ticker. ARGV: the group, the period in ms, the linger in ms, the channel of all nodes.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if not redis.call('SET', KEYS[1], now + ARGV[2], 'NX', 'PX', ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+redis.call('PUBLISH', ARGV[4], ARGV[1])

@@ -1,0 +1,112 @@
+//! Parlor's runtime: HTTP, WebSocket and Redis for an application that is written as stateless
+//! functions. It knows no application; `handlers/` is one.
+//!
+//! How a message walks; every arrow is one call:
+//!
+//! ```text
+//! browser -> stream -> socket -> Consumer::receive -> Node::publish -> layer -> Redis
+//! browser <- stream <- outbox <- hub <- Consumer::event <------------- layer <- Redis, to each node
+//! ```
+//!
+//! The rooms of the house, in reading order:
+
+// The node: what is started, with what, and how it ends.
+pub mod config;
+pub mod error;
+pub mod node;
+mod server;
+mod telemetry;
+mod watchdog;
+
+// HTTP: from a connection to a handler and back.
+mod csrf;
+pub mod http;
+mod origin;
+mod pages;
+pub mod request;
+pub mod response;
+pub mod route;
+mod statics;
+mod stream;
+
+// WebSocket: from the handshake to the last frame.
+pub mod consumer;
+pub mod frame;
+mod handshake;
+mod hub;
+mod outbox;
+mod socket;
+
+// What nodes share.
+pub mod event;
+pub mod group;
+pub mod layer;
+mod ticker;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use crate::consumer::{Action, Consumer, Session, Ticker};
+pub use crate::event::Event;
+pub use crate::frame::{Close, Frame};
+pub use crate::group::Group;
+pub use crate::node::Application;
+pub use crate::request::Request;
+pub use crate::route::Route;
+pub use crate::telemetry::METRICS;
+
+use crate::config::Config;
+use crate::error::StartError;
+
+/// Exit code of a start that failed, as for any command that was called wrongly.
+const START_FAILED: u8 = 2;
+
+/// Runs a node of this application until SIGTERM or SIGINT: the whole of `main`.
+pub fn run(application: Application) -> ExitCode {
+    let config = match Config::read() {
+        Ok(config) => config,
+        Err(Ok(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(Err(line)) => return failed(&line),
+    };
+    telemetry::init(config.log_filter(), config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let started = match runtime {
+        Ok(runtime) => runtime.block_on(serve(config, application)),
+        Err(error) => Err(StartError::new("could not start threads").because(error)),
+    };
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&telemetry::Chain(&error).to_string()),
+    }
+}
+
+async fn serve(config: Config, application: Application) -> Result<(), StartError> {
+    let no_signals = |error| StartError::new("could not listen for signals").because(error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let node = node::Node::new(config, application).await?;
+    let server = server::Server::bind(node)?;
+    watchdog::start();
+    for address in server.addresses() {
+        println!("listening on http://{address}");
+    }
+    let _ = std::io::stdout().flush(); // whoever started us may have closed it
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    server.run(stop).await;
+    Ok(())
+}
+
+fn failed(line: &str) -> ExitCode {
+    eprintln!("parlor: {line}");
+    ExitCode::from(START_FAILED)
+}

@@ -1,0 +1,236 @@
+//! The node: one running instance, and what its parts need of each other.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use once_cell::sync::OnceCell;
+use rust_embed::EmbeddedFile;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::consumer::{Consumer, Kind};
+use crate::error::{StartError, Unavailable};
+use crate::event::Event;
+use crate::group::Group;
+use crate::hub::{Hub, Seat};
+use crate::layer::{Layer, Listener};
+use crate::pages::Pages;
+use crate::route::Route;
+use crate::socket::Socket;
+use crate::ticker::Tickers;
+
+/// How often a socket is pinged, and how long its peer may be silent, in seconds.
+const PING: usize = 25;
+const SILENCE: u32 = 60;
+/// How often silence is looked for, in seconds.
+const LOOK: usize = 5;
+
+/// What an application brings.
+#[derive(Clone, Copy)]
+pub struct Application {
+    /// The route of a path, given as its segments: `/a/b/` is `["a", "b", ""]`.
+    pub routes: fn(&[&str]) -> Option<Route>,
+    /// A file of the binary by its path, as `templates/error.html`.
+    pub assets: fn(&str) -> Option<EmbeddedFile>,
+    /// The languages of `locales/`, the first for clients that name none, the last for all others.
+    pub languages: &'static [&'static str],
+    /// The path of a route by its name, for templates.
+    pub url: fn(&str, &HashMap<String, String>) -> Option<String>,
+}
+
+/// One running instance.
+pub struct Node {
+    config: Config,
+    application: Application,
+    pages: Pages,
+    hub: Arc<Hub>,
+    layer: Layer,
+    tickers: Tickers,
+    tasks: TaskTracker,
+    members: AtomicU64,
+    born: Instant,
+}
+
+/// What the layer tells this node.
+struct Ears {
+    hub: Arc<Hub>,
+    /// Set once the node is made: the layer is made before it.
+    node: OnceCell<Weak<Node>>,
+}
+
+impl Node {
+    /// A node that is connected to its layer.
+    ///
+    /// # Errors
+    /// [`StartError`] when the layer cannot be reached.
+    pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
+        let hub = Arc::new(Hub::default());
+        let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
+        let layer = Layer::connect(&config, Arc::clone(&ears) as Arc<dyn Listener>).await?;
+        let node = Arc::new(Self {
+            pages: Pages::new(application, config.assets.clone(), config.max_name_chars),
+            config,
+            application,
+            hub,
+            layer,
+            tickers: Tickers::default(),
+            tasks: TaskTracker::new(),
+            members: AtomicU64::new(0),
+            born: Instant::now(),
+        });
+        let _ = ears.node.set(Arc::downgrade(&node)); // nobody else sets it
+        Ok(node)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Publishes an event to a group, on every node.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        self.layer.publish(group, event).await?;
+        crate::telemetry::METRICS.published.inc();
+        Ok(())
+    }
+
+    /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
+    /// socket left.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), Unavailable> {
+        match C::TICKER {
+            Some(ticker) => self.layer.start_ticker(group, ticker.period).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Turns a group's ticker off.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
+        self.layer.stop_ticker(group).await
+    }
+
+    /// Whether the node can serve: which layer it has, or what is wrong.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while the layer is away.
+    pub fn ready(&self) -> Result<&'static str, Unavailable> {
+        self.layer.ready()
+    }
+
+    pub(crate) fn application(&self) -> &Application {
+        &self.application
+    }
+
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(crate) fn layer(&self) -> &Layer {
+        &self.layer
+    }
+
+    pub(crate) fn tickers(&self) -> &Tickers {
+        &self.tickers
+    }
+
+    /// Seconds since the node was made: the clock of silence.
+    pub(crate) fn seconds(&self) -> u32 {
+        self.born.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// Runs a task that the end of the node waits for.
+    pub(crate) fn track(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits for every tracked task.
+    pub(crate) async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Pings every socket in turn, and closes those whose peer is silent; for ever.
+    pub(crate) async fn pulse(&self) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        for beat in 0_usize.. {
+            second.tick().await;
+            for socket in self.hub.share(beat % LOOK, LOOK) {
+                socket.check(self.seconds(), SILENCE);
+            }
+            for socket in self.hub.share(beat % PING, PING) {
+                socket.ping();
+            }
+        }
+    }
+}
+
+impl Listener for Ears {
+    fn deliver(&self, group: &str, events: &[Event]) {
+        self.hub.deliver(group, events);
+    }
+
+    fn ticker_started(&self, group: &str) {
+        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
+            node.tickers.look(&node, &Group::new(group));
+        }
+    }
+
+    fn recovered(&self) {
+        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
+            for group in node.hub.ticking() {
+                node.tickers.look(&node, &group);
+            }
+        }
+    }
+}
+
+/// A socket's place: its seat in the hub and its membership in the layer, given back on drop.
+pub(crate) struct Place {
+    node: Arc<Node>,
+    seat: Seat,
+    membership: Option<(Group, u64)>,
+}
+
+impl Place {
+    /// Takes a place for this socket: it gets its group's events from now on.
+    pub(crate) fn take(node: &Arc<Node>, socket: &Arc<Socket>, group: Option<&Group>, kind: Kind) -> Self {
+        let seat = node.hub.enter(socket, group, kind);
+        let membership = group.map(|group| (group.clone(), node.members.fetch_add(1, Ordering::Relaxed)));
+        if let Some((group, member)) = &membership {
+            node.layer.enter(group, *member);
+        }
+        Self { node: Arc::clone(node), seat, membership }
+    }
+
+    /// Returns when the node hears the socket's group.
+    pub(crate) async fn heard(&self) -> Result<(), Unavailable> {
+        let Some((group, _)) = &self.membership else { return Ok(()) };
+        self.node.layer.heard(group).await?;
+        self.node.tickers.look(&self.node, group);
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.node.hub.leave(&self.seat);
+        if let Some((group, member)) = &self.membership {
+            self.node.layer.leave(group, *member);
+        }
+    }
+}

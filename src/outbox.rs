@@ -1,0 +1,160 @@
+//! The outbox: the only writer of a socket's stream.
+//!
+//! A frame is written at once, by whoever brings it, with one `send()` and without waking any task.
+//! Only when the stream takes no more (or is not there yet, during the handshake) does the outbox
+//! make a queue, which the socket's own task empties. The queue is bounded in bytes: a socket that
+//! goes over the bound is closed with 4408, and nobody else waits for it.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::frame::Close;
+use crate::stream::Stream;
+
+/// The frames on their way to one socket.
+pub(crate) struct Outbox {
+    stream: OnceCell<Stream>,
+    state: Mutex<State>,
+    /// There is something to do for the socket's task: a queue to empty, or an end.
+    changed: Notify,
+    /// Most bytes that may wait.
+    limit: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// Frames that wait, the first perhaps written in part.
+    queue: VecDeque<Bytes>,
+    /// Bytes in the queue.
+    waiting: usize,
+    /// The code of the close frame, once it is in: no frame may follow it (RFC 6455, section 5.5.1).
+    closed: Option<u16>,
+    /// The stream is broken; nothing can be written any more.
+    broken: bool,
+}
+
+impl Outbox {
+    /// An outbox without a stream: all frames wait.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { stream: OnceCell::new(), state: Mutex::default(), changed: Notify::new(), limit }
+    }
+
+    /// The handshake is through: frames go to this stream from now on.
+    pub(crate) fn attach(&self, stream: Stream) {
+        let mut state = self.state.lock();
+        assert!(self.stream.set(stream).is_ok(), "a socket has one stream");
+        state.flush(self.stream.get());
+    }
+
+    /// Sends whole frames; after a close frame they are dropped.
+    pub(crate) fn send(&self, frames: &Bytes) {
+        let mut state = self.state.lock();
+        if state.closed.is_some() || state.broken {
+            return;
+        }
+        match self.stream.get() {
+            Some(stream) if state.queue.is_empty() => match stream.try_write(frames) {
+                Ok(count) if count == frames.len() => return,
+                Ok(count) => state.push(frames.slice(count..)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),
+                Err(_) => state.broken = true,
+            },
+            _ if !state.queue.is_empty() && state.waiting + frames.len() > self.limit => {
+                state.close(&Close::new(4408, "too slow: more was waiting than the outbox holds"));
+            }
+            _ => state.push(frames.clone()),
+        }
+        self.changed.notify_one();
+    }
+
+    /// Sends a close frame, after which nothing follows. The first one counts.
+    pub(crate) fn close(&self, close: &Close) {
+        let mut state = self.state.lock();
+        if state.closed.is_none() {
+            state.close(close);
+            state.flush(self.stream.get());
+        }
+        self.changed.notify_one();
+    }
+
+    /// The code with which the socket was closed, if it was.
+    pub(crate) fn closed(&self) -> Option<u16> {
+        self.state.lock().closed
+    }
+
+    /// Empties the queue whenever there is one; returns when the close frame is out or the stream
+    /// is broken. The socket's task runs it beside its reading; it may be dropped and called again.
+    pub(crate) async fn drain(&self, stream: &Stream) {
+        loop {
+            {
+                let mut state = self.state.lock();
+                state.flush(Some(stream));
+                if state.broken || (state.closed.is_some() && state.queue.is_empty()) {
+                    return;
+                }
+            }
+            if self.state.lock().queue.is_empty() {
+                self.changed.notified().await;
+            } else if stream.writable().await.is_err() {
+                self.state.lock().broken = true;
+            }
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, frames: Bytes) {
+        self.waiting += frames.len();
+        self.queue.push_back(frames);
+    }
+
+    fn close(&mut self, close: &Close) {
+        // Too slow: what waits would only be late. The first entry may be half out, and must be
+        // completed for the close frame to be read as one.
+        if close.code == 4408 {
+            self.queue.truncate(1);
+            self.waiting = self.queue.front().map_or(0, Bytes::len);
+        }
+        self.push(close.encode());
+        self.closed = Some(close.code);
+    }
+
+    /// Writes what the stream takes now.
+    fn flush(&mut self, stream: Option<&Stream>) {
+        let Some(stream) = stream else { return };
+        while !self.queue.is_empty() && !self.broken {
+            let written = if self.queue.len() == 1 {
+                stream.try_write(&self.queue[0])
+            } else {
+                let slices: Vec<_> = self.queue.iter().take(64).map(|frames| IoSlice::new(frames)).collect();
+                stream.try_write_vectored(&slices)
+            };
+            match written {
+                Ok(count) => self.forget(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.broken = true,
+            }
+        }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new(); // most sockets never need one again
+        }
+    }
+
+    /// Drops `count` written bytes from the front of the queue.
+    fn forget(&mut self, mut count: usize) {
+        self.waiting -= count;
+        while let Some(first) = self.queue.front_mut() {
+            if count < first.len() {
+                bytes::Buf::advance(first, count);
+                return;
+            }
+            count -= first.len();
+            self.queue.pop_front();
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a handler is asked: a request that was read whole and checked.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap};
+use hyper::http::request::Parts;
+
+use crate::csrf::Csrf;
+use crate::node::Node;
+use crate::origin;
+use crate::response::{Refusal, Response};
+
+/// A request, on its way through one handler.
+pub struct Request {
+    pub(crate) node: Arc<Node>,
+    pub(crate) parts: Parts,
+    pub(crate) name: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    /// The node that serves it.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The segment of the path that the route calls its name, decoded; `None` if it is no UTF-8.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The first value of this name in the query string, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The body, whole.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The path after this prefix.
+    pub fn path_after(&self, prefix: &str) -> &str {
+        self.parts.uri.path().strip_prefix(prefix).unwrap_or_default()
+    }
+
+    /// The language among the application's that the client likes best.
+    pub(crate) fn language(&self) -> &'static str {
+        self.node.pages().language(header(&self.parts.headers, &ACCEPT_LANGUAGE))
+    }
+
+    /// A page from a template. Templates also get `lang`, `t` (the catalogue) and `csrf_token()`.
+    ///
+    /// # Errors
+    /// 500 when the template is wrong; the log says how.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write `context! {…}` in place")]
+    pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
+        let csrf = Csrf::of(&self.parts.headers);
+        let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
+        let response = Response::html(page);
+        Ok(match csrf.cookie() {
+            Some(cookie) => response.with_cookie(&cookie),
+            None => response,
+        })
+    }
+
+    /// Whether the request comes from a page of this host, or from no page at all.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn same_origin(&self) -> Result<(), Refusal> {
+        origin::check_request(&self.parts.headers, &self.node.config().allowed_origins)?;
+        Csrf::check(&self.parts.method, &self.parts.headers)
+    }
+
+    /// Whether a person looks at the answer.
+    pub(crate) fn wants_page(&self) -> bool {
+        header(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+    }
+}
+
+/// A header's text, if it is there and readable.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,119 @@
+//! What a handler answers, and how it refuses.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
+use hyper::{Method, StatusCode};
+
+/// An answer: status, headers and a whole body.
+#[derive(Debug)]
+pub struct Response(pub(crate) hyper::Response<Full<Bytes>>);
+
+impl Response {
+    /// An answer with this body.
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut response = hyper::Response::new(Full::new(body.into()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self(response)
+    }
+
+    /// 200 with a page. It differs by language and, with its CSRF token, by visitor.
+    pub fn html(body: String) -> Self {
+        Self::new(StatusCode::OK, "text/html; charset=utf-8", body)
+            .with(VARY, HeaderValue::from_static("Accept-Language, Cookie"))
+            .with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))
+    }
+
+    /// Plain text with this status.
+    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", body.into())
+    }
+
+    /// 200 with JSON, already written.
+    pub fn json(json: impl Into<String>) -> Self {
+        Self::new(StatusCode::OK, "application/json", json.into())
+    }
+
+    /// A redirect to a path of this host.
+    pub fn redirect(status: StatusCode, location: &str) -> Self {
+        let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
+        Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers_mut().append(name, value);
+        self
+    }
+
+    /// The same answer with a cookie, as `name=value; attributes`.
+    #[must_use]
+    pub(crate) fn with_cookie(self, cookie: &str) -> Self {
+        match HeaderValue::from_str(cookie) {
+            Ok(cookie) => self.with(SET_COOKIE, cookie),
+            Err(_) => self,
+        }
+    }
+}
+
+/// A request that is not served: the status, and one sentence that says why and what was expected.
+#[derive(Debug)]
+pub struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) detail: Cow<'static, str>,
+    /// The entry of the catalogue that says the same to people.
+    pub(crate) entry: Option<&'static str>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal in these words.
+    pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: detail.into(), entry: None, headers: Vec::new() }
+    }
+
+    /// 400.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 404.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+    }
+
+    /// 503: come back in a second.
+    pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with(hyper::header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// 405 with what would be allowed.
+    pub(crate) fn method(allowed: &[Method]) -> Self {
+        let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        if names.contains(&"GET") {
+            names.insert(1, "HEAD");
+        }
+        let allow = HeaderValue::from_str(&names.join(", ")).expect("method names are tokens");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("`method`: expected {}", names.join(", ")))
+            .with(ALLOW, allow)
+    }
+
+    /// The same refusal with one more header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same refusal, told to people by this entry of the catalogue.
+    #[must_use]
+    pub fn told_by(mut self, entry: &'static str) -> Self {
+        self.entry = Some(entry);
+        self
+    }
+}

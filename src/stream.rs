@@ -1,0 +1,120 @@
+//! One TCP connection, shared: hyper reads the request from it, then the socket's task reads frames
+//! while whoever has an event for the socket writes to it directly.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A handle on the connection; it ends with its last handle.
+#[derive(Clone)]
+pub(crate) struct Stream(Arc<Inner>);
+
+struct Inner {
+    tcp: TcpStream,
+    /// Bytes came in since the last answer went out.
+    asked: AtomicBool,
+    /// The connection's place among those that may be open at once.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Stream {
+    /// Takes a connection over. Frames are written whole, so Nagle's algorithm could only delay them.
+    pub(crate) fn new(tcp: TcpStream, permit: Option<OwnedSemaphorePermit>) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        Ok(Self(Arc::new(Inner { tcp, asked: AtomicBool::new(false), _permit: permit })))
+    }
+
+    /// Whether the peer has begun a request that is not answered yet.
+    pub(crate) fn asked(&self) -> bool {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
+    /// Sends FIN: the peer reads what was written, then the end.
+    pub(crate) fn half_close(&self) {
+        // An error means that the connection is gone already.
+        let _ = SockRef::from(&self.0.tcp).shutdown(Shutdown::Write);
+    }
+
+    /// Reads and forgets until the peer has closed, so that a reset does not overtake what was
+    /// written last.
+    pub(crate) async fn discard(&self) {
+        let mut rest = [0; 2048];
+        while self.0.tcp.readable().await.is_ok() {
+            match self.0.tcp.try_read(&mut rest) {
+                Ok(0) => return,
+                Ok(_) => tokio::task::coop::consume_budget().await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Deref for Stream {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.0.tcp
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.tcp.poll_read_ready(cx))?;
+            match self.0.tcp.try_read_buf(buf) {
+                Ok(count) => {
+                    self.0.asked.store(count > 0, Ordering::Relaxed);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.tcp.poll_write_ready(cx))?;
+            match self.0.tcp.try_write_vectored(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => {
+                    self.0.asked.store(false, Ordering::Relaxed);
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.half_close();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,114 @@
+//! What the node tells about itself: log lines on stderr, and metrics in Prometheus' text format.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// The metrics of this process.
+pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+/// Everything that is counted, each with its meaning in its help text.
+pub struct Metrics {
+    registry: Registry,
+    pub(crate) sockets: Gauge,
+    pub(crate) groups: Gauge,
+    pub(crate) published: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) redis_reconnects: Counter,
+    dropped: Family<Reason, Counter>,
+    closed: Family<Code, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Code {
+    code: u32,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let mut registry = Registry::with_prefix("parlor");
+        let metrics = Self {
+            sockets: Gauge::default(),
+            groups: Gauge::default(),
+            published: Counter::default(),
+            delivered: Counter::default(),
+            redis_reconnects: Counter::default(),
+            dropped: Family::default(),
+            closed: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register("sockets", "Open sockets of this node", metrics.sockets.clone());
+        registry.register("groups", "Groups with sockets on this node", metrics.groups.clone());
+        registry.register("published", "Events that this node published", metrics.published.clone());
+        registry.register("delivered", "Frames handed to sockets", metrics.delivered.clone());
+        registry.register(
+            "redis_reconnects",
+            "Times the subscribing connection was made again",
+            metrics.redis_reconnects.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events from the layer that reached nobody, by reason",
+            metrics.dropped.clone(),
+        );
+        registry.register("closed", "Sockets closed, by close code", metrics.closed.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// Counts an event that reached nobody: `malformed` or `unknown_type`.
+    pub(crate) fn dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a closed socket; 1006 stands for a connection that ended without a close frame.
+    pub(crate) fn closed(&self, code: u16) {
+        self.closed.get_or_create(&Code { code: code.into() }).inc();
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("writing to a String cannot fail");
+        text
+    }
+}
+
+/// Writes the log to stderr from now on. Only the first call counts.
+pub(crate) fn init(filter: EnvFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process, as tests do, keeps the first log.
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+/// An error with its causes on one line: `what: why: why`.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            f.write_str(": ")?;
+            write!(f, "{error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
