@@ -42,5 +42,6 @@ fn routes(path: &[&str]) -> Option<Route> {
 }
 
 fn main() -> ExitCode {
-    parlor::run(Application { routes, assets: assets::file, languages: &["zh", "en"], url: urls::url })
+    let about = "A real-time room server: chat and server push over WebSocket.";
+    parlor::run(Application { about, routes, assets: assets::file, languages: &["zh", "en"], url: urls::url })
 }

@@ -3,17 +3,15 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use redis::IntoConnectionInfo;
 use tracing_subscriber::EnvFilter;
 
 use crate::origin::OriginPattern;
 
-/// A real-time room server: chat and server push over WebSocket.
-///
-/// Every setting is a flag and an environment variable; the flag wins.
+/// Every setting of a node, each a flag and an environment variable; the flag wins.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about, long_about, max_term_width = 100)]
+#[command(version, about = "", max_term_width = 100)]
 pub struct Config {
     /// Addresses to listen on, separated by commas; port 0 takes a free one
     #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
@@ -32,8 +30,14 @@ pub struct Config {
     #[arg(long, env = "PARLOR_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     log_level: String,
 
-    /// How to log on stderr
-    #[arg(long, env = "PARLOR_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    /// How to log on stderr: text or json
+    #[arg(
+        long,
+        env = "PARLOR_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
 
     /// Longest message that a client may send, in bytes; a longer one closes its socket with 1009
@@ -52,8 +56,8 @@ pub struct Config {
     #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000", value_parser = positive)]
     pub max_connections: usize,
 
-    /// Origins that may connect besides the node's own host: example.com, .example.com (with all
-    /// subdomains), <https://app.example.com:8443>, or * for all; separated by commas
+    /// Origins that may connect besides the node's own host, separated by commas: a host, .example.com
+    /// for it and all its subdomains, an origin with its scheme, or * for all
     #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<OriginPattern>,
 
@@ -77,13 +81,14 @@ pub enum LogFormat {
 struct RedisUrl(String);
 
 impl Config {
-    /// Reads the process's arguments and environment.
+    /// Reads the process's arguments and environment; `about` heads the help.
     ///
     /// # Errors
     /// `Err(Ok(text))` is what `--help` and `--version` print; `Err(Err(line))` names the setting,
     /// what came and what was expected.
-    pub fn read() -> Result<Self, Result<String, String>> {
-        Self::try_parse().map_err(|error| {
+    pub fn read(about: &'static str) -> Result<Self, Result<String, String>> {
+        let matches = Self::command().about(about).try_get_matches();
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
             if error.use_stderr() {
                 // clap explains over several paragraphs; its first two lines hold the facts.
                 let text = error.to_string();

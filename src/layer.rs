@@ -37,7 +37,6 @@ pub mod redis;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Config;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
@@ -65,15 +64,17 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// The layer that the settings ask for, connected.
+    /// A layer in this process's memory.
+    pub fn memory(listener: Arc<dyn Listener>) -> Self {
+        Self::Memory(memory::MemoryLayer::new(listener))
+    }
+
+    /// A layer in the Redis at this URL. With `wait`, a Redis that is away now is waited for.
     ///
     /// # Errors
-    /// [`StartError`] when Redis cannot be reached and nobody asked to wait for it.
-    pub async fn connect(config: &Config, listener: Arc<dyn Listener>) -> Result<Self, StartError> {
-        Ok(match config.redis_url() {
-            None => Self::Memory(memory::MemoryLayer::new(listener)),
-            Some(url) => Self::Redis(redis::RedisLayer::connect(url, config.wait_for_redis, listener).await?),
-        })
+    /// [`StartError`] when Redis cannot be reached, and nobody asked to wait.
+    pub async fn redis(url: &str, wait: bool, listener: Arc<dyn Listener>) -> Result<Self, StartError> {
+        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, listener).await?))
     }
 
     /// One more member of the group on this node. Never waits.

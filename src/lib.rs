@@ -8,7 +8,7 @@
 //! browser <- stream <- outbox <- hub <- Consumer::event <------------- layer <- Redis, to each node
 //! ```
 //!
-//! The rooms of the house, in reading order:
+//! The modules, in reading order:
 
 // The node: what is started, with what, and how it ends.
 pub mod config;
@@ -65,7 +65,7 @@ const START_FAILED: u8 = 2;
 
 /// Runs a node of this application until SIGTERM or SIGINT: the whole of `main`.
 pub fn run(application: Application) -> ExitCode {
-    let config = match Config::read() {
+    let config = match Config::read(application.about) {
         Ok(config) => config,
         Err(Ok(text)) => {
             print!("{text}");

@@ -31,6 +31,8 @@ const LOOK: usize = 5;
 /// What an application brings.
 #[derive(Clone, Copy)]
 pub struct Application {
+    /// One sentence for `--help`.
+    pub about: &'static str,
     /// The route of a path, given as its segments: `/a/b/` is `["a", "b", ""]`.
     pub routes: fn(&[&str]) -> Option<Route>,
     /// A file of the binary by its path, as `templates/error.html`.
@@ -69,7 +71,11 @@ impl Node {
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
-        let layer = Layer::connect(&config, Arc::clone(&ears) as Arc<dyn Listener>).await?;
+        let listener = Arc::clone(&ears) as Arc<dyn Listener>;
+        let layer = match config.redis_url() {
+            None => Layer::memory(listener),
+            Some(url) => Layer::redis(url, config.wait_for_redis, listener).await?,
+        };
         let node = Arc::new(Self {
             pages: Pages::new(application, config.assets.clone(), config.max_name_chars),
             config,

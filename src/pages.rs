@@ -35,7 +35,7 @@ impl Pages {
         pages
     }
 
-    /// One file by its path, as `static/room.css`.
+    /// One file by its path, as `static/icon.svg`.
     pub(crate) fn file(&self, path: &str) -> Option<EmbeddedFile> {
         file(self.application, self.folder.as_ref(), path)
     }

@@ -64,8 +64,7 @@ impl Lease {
 
     /// Takes the node out of every set.
     pub(super) async fn end(&self) -> Result<(), Unavailable> {
-        self.commands.command::<()>(Cmd::new().arg("DEL").arg(self.key())).await?;
-        self.reap().await
+        self.commands.script(&self.reap.arg(&self.node)).await
     }
 
     async fn renew(&self) -> Result<(), Unavailable> {

@@ -1,4 +1,8 @@
 -- Takes every node whose lease is gone out of every set; returns their ids.
+-- ARGV: the caller, if it leaves itself.
+if ARGV[1] then
+  redis.call('DEL', 'parlor:node:' .. ARGV[1])
+end
 local dead = {}
 for _, node in ipairs(redis.call('SMEMBERS', 'parlor:nodes')) do
   local lease = 'parlor:node:' .. node
