@@ -1,8 +1,10 @@
 //! The settings: read once and whole, from flags and environment, before anything binds.
 
+use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use redis::IntoConnectionInfo;
 use tracing_subscriber::EnvFilter;
@@ -89,15 +91,7 @@ impl Config {
     pub fn read(about: &'static str) -> Result<Self, Result<String, String>> {
         let matches = Self::command().about(about).try_get_matches();
         matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
-            if error.use_stderr() {
-                // clap explains over several paragraphs; its first two lines hold the facts.
-                let text = error.to_string();
-                let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-                let line = lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-                Err(line.trim_start_matches("error: ").to_owned())
-            } else {
-                Ok(error.render().to_string())
-            }
+            if error.use_stderr() { Err(explain(&error)) } else { Ok(error.render().to_string()) }
         })
     }
 
@@ -108,7 +102,40 @@ impl Config {
 
     /// What to log.
     pub(crate) fn log_filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.log_level)
+        // tungstenite's lines hold what people wrote, which no log may.
+        let silent = "tungstenite=off".parse().expect("a constant directive");
+        EnvFilter::new(&self.log_level).add_directive(silent)
+    }
+}
+
+/// clap's error on one line: the setting by both its names, what came, what was expected.
+fn explain(error: &clap::Error) -> String {
+    let context = |kind| error.get(kind).map(ToString::to_string);
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let flag = argument.split_whitespace().next().unwrap_or_default();
+    let command = Config::command();
+    let variable = command
+        .get_arguments()
+        .find(|known| known.get_long().is_some_and(|long| flag == format!("--{long}")))
+        .and_then(|known| known.get_env()?.to_str());
+    match (variable, context(ContextKind::InvalidValue)) {
+        (Some(variable), Some(value)) => {
+            // The part of a URL before `@` is a password.
+            let value = value.rsplit('@').next().unwrap_or_default();
+            let expected = error.source().map_or_else(
+                || {
+                    context(ContextKind::ValidValue)
+                        .map_or("expected a value".to_owned(), |valid| format!("expected one of {valid}"))
+                },
+                ToString::to_string,
+            );
+            format!("{flag} ({variable}): got `{value}`, {expected}")
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            format!("{line}; see --help")
+        }
     }
 }
 

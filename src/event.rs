@@ -31,6 +31,8 @@ pub enum Malformed {
     TrailingBytes,
     /// MessagePack, but not a map.
     NotAMap,
+    /// A text that is not UTF-8.
+    NotUtf8,
     /// A map without a string under `type`.
     NoType,
 }
@@ -79,12 +81,11 @@ impl Event {
         }
         let ValueRef::Map(members) = value else { return Err(Malformed::NotAMap) };
         let texts = members.iter().filter_map(|(key, value)| match (key, value) {
-            (ValueRef::String(key), ValueRef::String(text)) => {
-                Some((key.as_str()?.to_owned(), text.as_str()?.to_owned()))
-            }
+            (ValueRef::String(key), ValueRef::String(text)) => Some((key, text)),
             _ => None,
         });
-        let event = Self { members: texts.collect() };
+        let texts = texts.map(|(key, text)| Some((key.as_str()?.to_owned(), text.as_str()?.to_owned())));
+        let event = Self { members: texts.collect::<Option<_>>().ok_or(Malformed::NotUtf8)? };
         if event.text("type").is_none() {
             return Err(Malformed::NoType);
         }
@@ -98,6 +99,7 @@ impl fmt::Display for Malformed {
             Self::MessagePack => "`payload` is not MessagePack, or nests too deep",
             Self::TrailingBytes => "`payload` goes on after its map",
             Self::NotAMap => "`payload` is not a map",
+            Self::NotUtf8 => "`payload` holds a text that is not UTF-8",
             Self::NoType => "`type` is not a string",
         })
     }
@@ -136,7 +138,7 @@ mod tests {
             (b"\x2a", Malformed::NotAMap),
             (b"\x80", Malformed::NoType),
             (b"\x81\xa4type\x01", Malformed::NoType),
-            (b"\x81\xa4type\xa2\xff\xfe", Malformed::NoType),
+            (b"\x81\xa4type\xa2\xff\xfe", Malformed::NotUtf8),
         ] {
             assert_eq!(Event::decode(bytes), Err(expected), "{bytes:x?}");
         }

@@ -10,7 +10,8 @@ use std::str::FromStr;
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
 use hyper::{StatusCode, Uri};
 
-use crate::http::Refusal;
+use crate::request::header;
+use crate::response::Refusal;
 
 /// One entry of the allow list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,25 +127,33 @@ pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> R
         // `none`: typed into the address bar, or a bookmark.
         Some(b"same-origin" | b"none") => Ok(()),
         _ if allowed.contains(&OriginPattern::Any) => Ok(()),
-        _ if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, allowed),
+        Some(_) if origin_of(headers, &ORIGIN).is_some_and(|origin| is_allowed(&origin, allowed)) => Ok(()),
         Some(_) => {
             Err(Refusal::new(StatusCode::FORBIDDEN, "`Sec-Fetch-Site`: only pages of this host may call"))
         }
+        None if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, allowed),
         None if headers.contains_key(REFERER) => check_header(headers, &REFERER, allowed),
         None => Ok(()),
     }
 }
 
 fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern]) -> Result<(), Refusal> {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let origin = text(name).and_then(Origin::parse);
-    let (Some(origin), 1) = (origin, headers.get_all(name).iter().count()) else {
+    let Some(origin) = origin_of(headers, name) else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: expected one origin")));
     };
-    let own = text(&HOST).is_some_and(|host| origin.is_host(host));
-    if own || allowed.iter().any(|pattern| pattern.allows(&origin)) {
+    if header(headers, &HOST).is_some_and(|host| origin.is_host(host)) || is_allowed(&origin, allowed) {
         Ok(())
     } else {
         Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: pages of other hosts may not call")))
     }
+}
+
+/// The origin in a header that stands once.
+fn origin_of(headers: &HeaderMap, name: &HeaderName) -> Option<Origin> {
+    let one = headers.get_all(name).iter().count() == 1;
+    header(headers, name).filter(|_| one).and_then(Origin::parse)
+}
+
+fn is_allowed(origin: &Origin, allowed: &[OriginPattern]) -> bool {
+    allowed.iter().any(|pattern| pattern.allows(origin))
 }

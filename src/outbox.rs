@@ -54,7 +54,7 @@ impl Outbox {
     /// Sends whole frames; after a close frame they are dropped.
     pub(crate) fn send(&self, frames: &Bytes) {
         let mut state = self.state.lock();
-        if state.closed.is_some() || state.broken {
+        if state.ended() {
             return;
         }
         match self.stream.get() {
@@ -67,7 +67,10 @@ impl Outbox {
             _ if !state.queue.is_empty() && state.waiting + frames.len() > self.limit => {
                 state.close(&Close::new(4408, "too slow: more was waiting than the outbox holds"));
             }
-            _ => state.push(frames.clone()),
+            _ => {
+                state.push(frames.clone());
+                return; // the task knows of the queue
+            }
         }
         self.changed.notify_one();
     }
@@ -87,27 +90,47 @@ impl Outbox {
         self.state.lock().closed
     }
 
-    /// Empties the queue whenever there is one; returns when the close frame is out or the stream
-    /// is broken. The socket's task runs it beside its reading; it may be dropped and called again.
+    /// Empties the queue whenever there is one; returns when the socket was closed or the stream is
+    /// broken. The socket's task runs it beside its reading; it may be dropped and called again.
     pub(crate) async fn drain(&self, stream: &Stream) {
         loop {
-            {
-                let mut state = self.state.lock();
-                state.flush(Some(stream));
-                if state.broken || (state.closed.is_some() && state.queue.is_empty()) {
-                    return;
-                }
+            let waits = self.flush(stream);
+            if self.state.lock().ended() {
+                return;
             }
-            if self.state.lock().queue.is_empty() {
-                self.changed.notified().await;
-            } else if stream.writable().await.is_err() {
-                self.state.lock().broken = true;
+            tokio::select! {
+                () = self.writable(stream), if waits => {}
+                () = self.changed.notified() => {}
             }
+        }
+    }
+
+    /// Writes what is left, up to the close frame.
+    pub(crate) async fn finish(&self, stream: &Stream) {
+        while self.flush(stream) {
+            self.writable(stream).await;
+        }
+    }
+
+    /// Writes what the stream takes now; whether more waits.
+    fn flush(&self, stream: &Stream) -> bool {
+        let mut state = self.state.lock();
+        state.flush(Some(stream));
+        !state.queue.is_empty() && !state.broken
+    }
+
+    async fn writable(&self, stream: &Stream) {
+        if stream.writable().await.is_err() {
+            self.state.lock().broken = true;
         }
     }
 }
 
 impl State {
+    fn ended(&self) -> bool {
+        self.closed.is_some() || self.broken
+    }
+
     fn push(&mut self, frames: Bytes) {
         self.waiting += frames.len();
         self.queue.push_back(frames);

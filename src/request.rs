@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap};
+use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 
 use crate::csrf::Csrf;
@@ -84,7 +84,8 @@ impl Request {
 
     /// Whether a person looks at the answer.
     pub(crate) fn wants_page(&self) -> bool {
-        header(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+        let navigates = self.parts.method.is_safe() && !self.parts.headers.contains_key(UPGRADE);
+        navigates && header(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tracing::debug;
+use tracing::{debug, trace};
 use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
@@ -84,7 +84,7 @@ pub(crate) async fn run<C: Consumer>(
     };
     C::disconnect(session).await;
     let goodbye = async {
-        socket.outbox.drain(&stream).await;
+        socket.outbox.finish(&stream).await;
         match end {
             End::Closed | End::Gone => {}
             End::Refused => {
@@ -94,13 +94,12 @@ pub(crate) async fn run<C: Consumer>(
             End::Closing => reader.finish().await,
         }
     };
-    if !matches!(end, End::Gone) {
-        // A peer that answers too late is cut off; everything was said.
-        let _ = tokio::time::timeout(CLOSING, goodbye).await;
+    if !matches!(end, End::Gone) && tokio::time::timeout(CLOSING, goodbye).await.is_err() {
+        stream.cut();
     }
     let code = socket.outbox.closed().unwrap_or(Close::ABNORMAL);
     METRICS.closed(code);
-    debug!(code, "socket closed");
+    trace!(code, "socket closed");
 }
 
 /// Takes the client's messages, one after another.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -42,6 +43,11 @@ impl Stream {
     pub(crate) fn half_close(&self) {
         // An error means that the connection is gone already.
         let _ = SockRef::from(&self.0.tcp).shutdown(Shutdown::Write);
+    }
+
+    /// The peer does not read or answer: what the kernel still holds for it is thrown away.
+    pub(crate) fn cut(&self) {
+        let _ = SockRef::from(&self.0.tcp).set_linger(Some(Duration::ZERO)); // it may be gone already
     }
 
     /// Reads and forgets until the peer has closed, so that a reset does not overtake what was

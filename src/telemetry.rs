@@ -65,6 +65,10 @@ impl Metrics {
             metrics.dropped.clone(),
         );
         registry.register("closed", "Sockets closed, by close code", metrics.closed.clone());
+        // Shown from the start, so that a rate can be taken of the first one.
+        for reason in ["malformed", "unknown_type"] {
+            drop(metrics.dropped.get_or_create(&Reason { reason }));
+        }
         Self { registry, ..metrics }
     }
 

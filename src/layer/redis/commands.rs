@@ -1,11 +1,15 @@
 //! Commands to Redis: one connection that all callers share, taken from a pool that replaces it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
+    PushKind, RedisError, RedisResult, ScriptInvocation,
+};
 
 use crate::error::{StartError, Unavailable};
 
@@ -15,35 +19,41 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Runs commands; callers share one connection, which sends what many of them ask in one write.
 ///
 /// The pool checks a connection with a `PING` each time it hands one out (deadpool-redis 0.23). That
-/// would double every publish, so the connection is kept until it fails, and only then is the next one
-/// taken from the pool.
+/// would double every publish, so the connection is kept until it ends, and only then is the next one
+/// taken from the pool. RESP3 is there because with it the library says when a connection has ended.
 pub(super) struct Commands {
     pool: Pool,
-    kept: Mutex<Option<MultiplexedConnection>>,
+    kept: Arc<Mutex<Option<MultiplexedConnection>>>,
 }
 
 impl Commands {
     pub(super) fn new(url: &str) -> Result<Self, StartError> {
+        let kept: Arc<Mutex<Option<MultiplexedConnection>>> = Arc::default();
+        let manager = Self::manager(url, Arc::clone(&kept))
+            .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))?;
+        let pool = Pool::builder(manager)
+            .max_size(4)
+            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StartError::new("could not make a pool of Redis connections").because(error))?;
+        Ok(Self { pool, kept })
+    }
+
+    fn manager(url: &str, kept: Arc<Mutex<Option<MultiplexedConnection>>>) -> RedisResult<Manager> {
+        let info = url.into_connection_info()?;
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let ended = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                *kept.lock() = None;
+            }
+            Ok::<(), ()>(())
+        };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let pool = Manager::new_with_config(url, config)
-            .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))
-            .and_then(|manager| {
-                Pool::builder(manager)
-                    .max_size(4)
-                    .timeouts(Timeouts {
-                        wait: Some(PATIENCE),
-                        create: Some(PATIENCE),
-                        recycle: Some(PATIENCE),
-                    })
-                    .runtime(Runtime::Tokio1)
-                    .build()
-                    .map_err(|error| {
-                        StartError::new("could not make a pool of Redis connections").because(error)
-                    })
-            })?;
-        Ok(Self { pool, kept: Mutex::new(None) })
+            .set_response_timeout(Some(PATIENCE))
+            .set_push_sender(ended);
+        Manager::new_with_config(info.set_redis_settings(settings), config)
     }
 
     /// Whether Redis answers.
