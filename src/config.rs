@@ -5,11 +5,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::error::ContextKind;
-use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use redis::IntoConnectionInfo;
 use tracing_subscriber::EnvFilter;
 
 use crate::origin::OriginPattern;
+use crate::telemetry::LogFormat;
 
 /// Every setting of a node, each a flag and an environment variable; the flag wins.
 #[derive(Clone, Debug, Parser)]
@@ -69,15 +70,6 @@ pub struct Config {
     pub assets: Option<PathBuf>,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// One readable line each.
-    Text,
-    /// One JSON object each.
-    Json,
-}
-
 /// A Redis URL; empty when the variable is set to nothing, which means no Redis.
 #[derive(Clone, Debug)]
 struct RedisUrl(String);
@@ -118,25 +110,20 @@ fn explain(error: &clap::Error) -> String {
         .get_arguments()
         .find(|known| known.get_long().is_some_and(|long| flag == format!("--{long}")))
         .and_then(|known| known.get_env()?.to_str());
-    match (variable, context(ContextKind::InvalidValue)) {
-        (Some(variable), Some(value)) => {
-            // The part of a URL before `@` is a password.
-            let value = value.rsplit('@').next().unwrap_or_default();
-            let expected = error.source().map_or_else(
-                || {
-                    context(ContextKind::ValidValue)
-                        .map_or("expected a value".to_owned(), |valid| format!("expected one of {valid}"))
-                },
-                ToString::to_string,
-            );
-            format!("{flag} ({variable}): got `{value}`, {expected}")
-        }
-        _ => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            format!("{line}; see --help")
-        }
-    }
+    let (Some(variable), Some(value)) = (variable, context(ContextKind::InvalidValue)) else {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        return format!("{line}; see --help");
+    };
+    // The part of a URL before `@` is a password.
+    let value = value.rsplit('@').next().unwrap_or_default();
+    let valid = context(ContextKind::ValidValue).filter(|valid| !valid.is_empty());
+    let expected = match (error.source(), valid) {
+        (Some(why), _) => why.to_string(),
+        (None, Some(valid)) => format!("expected one of {valid}"),
+        (None, None) => "expected a value".to_owned(),
+    };
+    format!("{flag} ({variable}): got `{value}`, {expected}")
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

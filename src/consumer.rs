@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::frame::{Close, Frame};
 use crate::group::Group;
-use crate::http::Refusal;
 use crate::request::Request;
+use crate::response::Refusal;
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::consumer::{Consumer, Kind};
+use crate::headers::{lists, single};
 use crate::node::Place;
 use crate::origin;
 use crate::request::Request;
@@ -65,7 +66,7 @@ impl Handshake {
         {
             return Err(Refusal::bad_request("`body`: expected none"));
         }
-        if single(headers, &SEC_WEBSOCKET_VERSION) != Some(b"13") {
+        if single(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
             return Err(Refusal::new(StatusCode::UPGRADE_REQUIRED, "`Sec-WebSocket-Version`: expected 13")
                 .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
                 .with(UPGRADE, HeaderValue::from_static("websocket")));
@@ -117,21 +118,9 @@ async fn upgraded(websocket: HyperWebsocket) -> Option<(Stream, Vec<u8>)> {
     Some((parts.io.into_inner(), parts.read_buf.into()))
 }
 
-/// Whether a header lists this token.
-fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
-}
-
-/// The value of a header that must stand once.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    values.next().is_none().then(|| value.as_bytes())
-}
-
 /// 16 bytes in base64: 21 free characters, one that holds two bits, and the padding.
-fn is_key(key: &[u8]) -> bool {
+fn is_key(key: &str) -> bool {
+    let key = key.as_bytes();
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24
         && key[..21].iter().all(is_digit)

@@ -20,6 +20,7 @@ mod watchdog;
 
 // HTTP: from a connection to a handler and back.
 mod csrf;
+mod headers;
 pub mod http;
 mod origin;
 mod pages;

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
 use hyper::{StatusCode, Uri};
 
-use crate::request::header;
+use crate::headers::{single, text};
 use crate::response::Refusal;
 
 /// One entry of the allow list.
@@ -141,7 +141,7 @@ fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern
     let Some(origin) = origin_of(headers, name) else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: expected one origin")));
     };
-    if header(headers, &HOST).is_some_and(|host| origin.is_host(host)) || is_allowed(&origin, allowed) {
+    if text(headers, &HOST).is_some_and(|host| origin.is_host(host)) || is_allowed(&origin, allowed) {
         Ok(())
     } else {
         Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: pages of other hosts may not call")))
@@ -150,8 +150,7 @@ fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern
 
 /// The origin in a header that stands once.
 fn origin_of(headers: &HeaderMap, name: &HeaderName) -> Option<Origin> {
-    let one = headers.get_all(name).iter().count() == 1;
-    header(headers, name).filter(|_| one).and_then(Origin::parse)
+    single(headers, name).and_then(Origin::parse)
 }
 
 fn is_allowed(origin: &Origin, allowed: &[OriginPattern]) -> bool {

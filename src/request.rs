@@ -7,6 +7,7 @@ use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 
 use crate::csrf::Csrf;
+use crate::headers;
 use crate::node::Node;
 use crate::origin;
 use crate::response::{Refusal, Response};
@@ -55,7 +56,7 @@ impl Request {
 
     /// The language among the application's that the client likes best.
     pub(crate) fn language(&self) -> &'static str {
-        self.node.pages().language(header(&self.parts.headers, &ACCEPT_LANGUAGE))
+        self.node.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
     }
 
     /// A page from a template. Templates also get `lang`, `t` (the catalogue) and `csrf_token()`.
@@ -85,11 +86,7 @@ impl Request {
     /// Whether a person looks at the answer.
     pub(crate) fn wants_page(&self) -> bool {
         let navigates = self.parts.method.is_safe() && !self.parts.headers.contains_key(UPGRADE);
-        navigates && header(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+        navigates
+            && headers::text(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }
-}
-
-/// A header's text, if it is there and readable.
-pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &hyper::header::HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 
-use crate::request::{Request, header};
+use crate::headers;
+use crate::request::Request;
 use crate::response::{Refusal, Response};
 
 impl Request {
@@ -20,7 +21,7 @@ impl Request {
             let _ = write!(etag, "{byte:02x}"); // a String takes everything
         }
         etag.push('"');
-        let known = header(self.headers(), &IF_NONE_MATCH).is_some_and(|tags| {
+        let known = headers::text(self.headers(), &IF_NONE_MATCH).is_some_and(|tags| {
             tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*")
         });
         let mut response = if known {

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use clap::ValueEnum;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
-
-use crate::config::LogFormat;
 
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -89,6 +88,15 @@ impl Metrics {
             .expect("writing to a String cannot fail");
         text
     }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line each.
+    Text,
+    /// One JSON object each.
+    Json,
 }
 
 /// Writes the log to stderr from now on. Only the first call counts.
