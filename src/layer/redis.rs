@@ -9,10 +9,10 @@ mod roster;
 mod subscriber;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::{Client, Cmd, Script};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::warn;
@@ -39,7 +39,7 @@ const HEARD: Duration = Duration::from_secs(5);
 pub struct RedisLayer {
     commands: Arc<Commands>,
     roster: Arc<Roster>,
-    hears: Arc<AtomicBool>,
+    hears: watch::Receiver<bool>,
     lease: Lease,
     tasks: [JoinHandle<()>; 2],
     start_ticker: Script,
@@ -56,7 +56,7 @@ impl RedisLayer {
             .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))?;
         let commands = Arc::new(Commands::new(url)?);
         let roster = Arc::new(Roster::default());
-        let hears = Arc::new(AtomicBool::new(false));
+        let (hearing, mut hears) = watch::channel(false);
         if let Err(error) = commands.ping().await {
             let what = format!(
                 "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
@@ -74,10 +74,15 @@ impl RedisLayer {
             roster: Arc::clone(&roster),
             reap: Arc::new(Script::new(include_str!("redis/reap.lua"))),
         };
-        let subscriber =
-            Subscriber { client, roster: Arc::clone(&roster), listener, hears: Arc::clone(&hears) };
+        let subscriber = Subscriber { client, roster: Arc::clone(&roster), listener, hears: hearing };
+        let tasks = [tokio::spawn(subscriber.run()), tokio::spawn(lease.clone().run())];
+        if !wait && !matches!(timeout(HEARD, hears.wait_for(|hears| *hears)).await, Ok(Ok(_))) {
+            return Err(StartError::new(
+                "Redis answers, but lets this node subscribe to nothing; see its ACL",
+            ));
+        }
         Ok(Self {
-            tasks: [tokio::spawn(subscriber.run()), tokio::spawn(lease.clone().run())],
+            tasks,
             commands,
             roster,
             hears,
@@ -151,7 +156,7 @@ impl RedisLayer {
     }
 
     pub(super) fn ready(&self) -> Result<(), Unavailable> {
-        if self.hears.load(Ordering::SeqCst) {
+        if *self.hears.borrow() {
             Ok(())
         } else {
             Err(Unavailable::new("Redis is away: this node hears nothing"))

@@ -1,12 +1,12 @@
 //! The subscriber: the one connection on which this node hears its groups.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, Msg, RedisResult};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -30,7 +30,7 @@ pub(super) struct Subscriber {
     pub(super) roster: Arc<Roster>,
     pub(super) listener: Arc<dyn Listener>,
     /// Every group of the roster that is older than a moment is heard.
-    pub(super) hears: Arc<AtomicBool>,
+    pub(super) hears: watch::Sender<bool>,
 }
 
 impl Subscriber {
@@ -55,7 +55,7 @@ impl Subscriber {
                 Err(_) => "Redis did not answer in time".to_owned(),
             };
             self.roster.deaf();
-            if self.hears.swap(false, Ordering::SeqCst) || pause.is_zero() {
+            if self.hears.send_replace(false) || pause.is_zero() {
                 warn!(cause, "this node hears nothing; trying again until Redis is back");
                 METRICS.redis_reconnects.inc();
             }
@@ -84,7 +84,7 @@ impl Subscriber {
                 confirmed?;
                 self.roster.heard(groups);
             }
-            if !self.hears.swap(true, Ordering::SeqCst) {
+            if !self.hears.send_replace(true) {
                 info!(groups = channels.join.len(), "hearing Redis");
                 self.listener.recovered();
             }

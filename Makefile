@@ -1,0 +1,33 @@
+# The project's commands; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix cluster
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, and serve one node on http://127.0.0.1:8000/chat/
+	cargo run --release
+
+# The examples in the documentation first, so that the tests have the last word. The tests wait more than
+# they work, so more of them than there are cores run at a time.
+test: ## install what the tests need and this machine lacks, then run them all
+	@tests/install.sh
+	cargo test --doc
+	cargo test --tests -- --test-threads 8
+
+check: ## format, lints, documentation, the rules of the house, and the tests that take no time
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	tests/house.sh
+	cargo test --lib --bins
+	cargo test --doc
+
+fix: ## format, and mend what clippy knows how to
+	cargo fmt
+	cargo clippy --all-targets --fix --allow-dirty --allow-staged
+
+cluster: ## Redis, three nodes and nginx on http://127.0.0.1:8080/chat/, until Ctrl-C
+	@tests/install.sh redis-server nginx
+	cargo build --release
+	@deploy/cluster.sh

@@ -1,0 +1,22 @@
+//! The figures that a node shows at `/metrics`.
+
+use super::http::Request;
+use super::node::Node;
+use super::wait::{PATIENCE, holds, until};
+
+/// The value of one series, written as in Prometheus text: `parlor_closed_total{code="1001"}`; 0 if it is not there.
+pub async fn metric(node: &Node, series: &str) -> i64 {
+    let answer = Request::get("/metrics").send(node).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let line = answer.body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map_or(0, |value| value.trim_end_matches(".0").parse().expect("a whole number"))
+}
+
+/// Waits until the series has this value.
+pub async fn wait_for_metric(node: &Node, series: &str, wanted: i64) {
+    until(PATIENCE, &format!("{series} to be {wanted}"), async || {
+        let value = metric(node, series).await;
+        holds(value == wanted, || value.to_string())
+    })
+    .await;
+}

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs what the tests use and this machine lacks, and says what; silent and offline when nothing is missing.
+#
+#   tests/install.sh                       everything, for `make test`
+#   tests/install.sh redis-server nginx    only these, for `make cluster`
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH=$PATH:/usr/sbin # Debian's nginx, which is not on everybody's path
+
+# Client programs that we did not write: Autobahn's conformance cases, and a WebSocket library.
+python_packages=(kosoku==0.1.0 websockets==17.4)
+venv=target/venv
+
+# Whether the thing that a Debian package brings is there, from wherever it came.
+present() {
+    case $1 in
+        redis-server | nginx | chromium) command -v "$1" ;;
+        chromium-driver) command -v chromedriver ;;
+        fonts-noto-cjk) fc-list :lang=zh | grep . ;;
+        python3-venv) python3 -c 'import ensurepip, venv' ;;
+    esac >/dev/null 2>&1
+}
+
+as_root=()
+[[ $EUID == 0 ]] || as_root=(sudo)
+
+# Debian starts a server right after installing it, and again at every boot; the tests start their
+# own. `RUNLEVEL=1` keeps SysV scripts quiet, a mask until the end of this script systemd's units.
+install_packages() {
+    local package
+    command -v apt-get >/dev/null || { echo "missing: $*; install them (these are Debian's names)" >&2 && exit 1; }
+    echo "missing on this machine, installing by ${as_root[*]:+${as_root[*]} }apt-get: $*"
+
+    units=()
+    for package in "$@"; do
+        if [[ -d /run/systemd/system && $package =~ ^(redis-server|nginx)$ ]]; then units+=("$package.service"); fi
+    done
+    if ((${#units[@]})); then
+        trap '"${as_root[@]}" systemctl unmask --runtime --quiet "${units[@]}"' EXIT
+        "${as_root[@]}" systemctl mask --runtime --quiet "${units[@]}" 2>/dev/null # they do not exist yet
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >/dev/null
+    ((${#units[@]} == 0)) || "${as_root[@]}" systemctl disable --quiet "${units[@]}"
+}
+
+wanted=("$@")
+(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk python3-venv)
+missing=()
+for package in "${wanted[@]}"; do
+    present "$package" || missing+=("$package")
+done
+((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+(($# == 0)) || exit 0
+
+# Written last, so that a half-made one is made again; the link to its Python breaks when that goes.
+if [[ ! -x $venv/bin/python || $(cat "$venv/packages" 2>/dev/null) != "${python_packages[*]}" ]]; then
+    echo "installing into $venv by pip: ${python_packages[*]}"
+    python3 -m venv --clear "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
+    echo "${python_packages[*]}" >"$venv/packages"
+fi
