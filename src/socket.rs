@@ -129,7 +129,8 @@ async fn read<C: Consumer>(node: &Node, session: &Session, reader: &mut Reader<'
             Action::Send(frame) => reader.socket.send(&frame.encode()),
             Action::Publish(event) => {
                 let Some(group) = session.group() else { continue };
-                if let Err(error) = node.publish(group, &event).await {
+                // Boxed: a command to Redis is 7 KB of future, too much for every idle socket's task.
+                if let Err(error) = Box::pin(node.publish(group, &event)).await {
                     debug!(%error, "could not publish what a client sent");
                     reader.socket.close(&Close::new(1013, "could not be sent: try again later"));
                     return End::Closing;

@@ -53,7 +53,7 @@ impl Stream {
     /// Reads and forgets until the peer has closed, so that a reset does not overtake what was
     /// written last.
     pub(crate) async fn discard(&self) {
-        let mut rest = [0; 2048];
+        let mut rest = vec![0; 2048]; // not in the task of every socket
         while self.0.tcp.readable().await.is_ok() {
             match self.0.tcp.try_read(&mut rest) {
                 Ok(0) => return,
