@@ -55,7 +55,7 @@ impl Name {
 
 /// The name in normal form, if the rule allows it.
 fn normal(text: &str, max: usize) -> Option<String> {
-    // Normal form C has at most three times the characters: longer input need not be looked at.
+    // Composing makes a few characters of many; of so many, none that are a name.
     if text.len() > max.saturating_mul(16) {
         return None;
     }

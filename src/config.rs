@@ -133,7 +133,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn redis_url(text: &str) -> Result<RedisUrl, String> {
     if !text.is_empty() && text.into_connection_info().is_err() {
-        return Err("expected a URL as redis://127.0.0.1:6379/0".to_owned());
+        return Err("expected a URL as redis://127.0.0.1:6379/0 (TLS to Redis is not built in)".to_owned());
     }
     Ok(RedisUrl(text.to_owned()))
 }

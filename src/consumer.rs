@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 use std::future::Future;
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use crate::event::Event;
@@ -89,12 +90,32 @@ pub struct Ticker {
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     pub(crate) id: TypeId,
-    pub(crate) event: fn(&Event) -> Option<Frame<'static>>,
     pub(crate) ticker: Option<Ticker>,
+    event: fn(&Event) -> Option<Frame<'static>>,
+}
+
+/// What a consumer made of an event.
+pub(crate) enum Rendered {
+    /// The frame for its sockets.
+    Frame(Frame<'static>),
+    /// It does not list this type of event.
+    Unlisted,
+    /// It panicked.
+    Failed,
 }
 
 impl Kind {
     pub(crate) fn of<C: Consumer>() -> Self {
         Self { id: TypeId::of::<C>(), event: C::event, ticker: C::TICKER }
+    }
+
+    /// Renders an event. A consumer that panics over one must not take the node along, for every node
+    /// of the group gets the same event.
+    pub(crate) fn render(&self, event: &Event) -> Rendered {
+        match catch_unwind(|| (self.event)(event)) {
+            Ok(Some(frame)) => Rendered::Frame(frame),
+            Ok(None) => Rendered::Unlisted,
+            Err(_) => Rendered::Failed,
+        }
     }
 }

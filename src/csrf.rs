@@ -6,10 +6,10 @@
 //! cookies.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
 use hyper::{Method, StatusCode};
-use parking_lot::Mutex;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::response::Refusal;
@@ -20,7 +20,7 @@ const LENGTH: usize = 32;
 /// The visitor's secret, and whether the page made use of it.
 pub(crate) struct Csrf {
     secret: String,
-    used: Arc<Mutex<bool>>,
+    used: Arc<AtomicBool>,
 }
 
 impl Csrf {
@@ -35,7 +35,7 @@ impl Csrf {
     pub(crate) fn function(&self) -> minijinja::Value {
         let (secret, used) = (self.secret.clone(), Arc::clone(&self.used));
         minijinja::Value::from_function(move || {
-            *used.lock() = true;
+            used.store(true, Ordering::Relaxed);
             secret.clone()
         })
     }
@@ -43,7 +43,9 @@ impl Csrf {
     /// The cookie to set, if the page made use of the token: for a year, as Django does.
     pub(crate) fn cookie(&self) -> Option<String> {
         let secret = &self.secret;
-        self.used.lock().then(|| format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax"))
+        self.used
+            .load(Ordering::Relaxed)
+            .then(|| format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax"))
     }
 
     /// The check for requests that change something.

@@ -25,7 +25,8 @@ use crate::origin;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
 use crate::socket::{self, Socket};
-use crate::stream::Stream;
+use crate::stream::{Stream, Timed};
+use crate::telemetry::Chain;
 
 /// How long the 101 may take to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,7 +98,7 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     let socket = Arc::new(Socket::new(&node));
     let place = Place::take(&node, &socket, session.group(), Kind::of::<C>());
     if let Err(error) = place.heard().await {
-        debug!(%error, "refused a handshake");
+        debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
     let websocket = handshake.websocket;
@@ -114,8 +115,8 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
 /// The connection after its 101, and what the client sent right behind its handshake.
 async fn upgraded(websocket: HyperWebsocket) -> Option<(Stream, Vec<u8>)> {
     let upgraded = websocket.await.ok()?.into_inner().into_inner();
-    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf.into()))
+    let parts = upgraded.downcast::<TokioIo<Timed>>().ok()?;
+    Some((parts.io.inner().get_ref().clone(), parts.read_buf.into()))
 }
 
 /// 16 bytes in base64: 21 free characters, one that holds two bits, and the padding.

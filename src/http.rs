@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use tracing::{debug, error};
 
 pub use hyper::StatusCode;
-pub use hyper::header;
 
 use crate::handshake::Handshake;
 use crate::node::Node;
@@ -48,16 +47,14 @@ pub(crate) async fn serve(
     full: bool,
 ) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
-    let mut request = Request { node, parts, name: None, body: Bytes::new() };
+    let request = Request { node: Arc::clone(&node), parts, name: None };
+    let reader = request.wants_page().then(|| request.language());
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))
     } else {
-        match check(&request.parts) {
-            Ok(()) => answer(&mut request, body).await,
-            Err(refusal) => Err(refusal),
-        }
+        answer(request, body).await
     };
-    let mut response = answer.unwrap_or_else(|refusal| refused(&request, refusal)).0;
+    let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, reader)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         for (name, value) in HEADERS {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -91,39 +88,35 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn answer(request: &mut Request, body: Incoming) -> Result<Response, Refusal> {
+async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusal> {
+    check(&request.parts)?;
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
+    request.name = route.name;
     if let Some(open) = route.socket {
         let handshake = Handshake::check(&mut request.parts)?;
-        return open(take(request, route.name, Bytes::new()), handshake).await;
+        return open(request, handshake).await;
     }
     // hyper leaves out the body of an answer to HEAD.
-    let method =
-        if request.parts.method == Method::HEAD { Method::GET } else { request.parts.method.clone() };
-    let Some((_, handler)) = route.handlers.iter().find(|(on, _)| *on == method) else {
+    let method = if request.parts.method == Method::HEAD { &Method::GET } else { &request.parts.method };
+    let Some((_, handler)) = route.handlers.iter().find(|(on, _)| on == method) else {
         let allowed: Vec<Method> = route.handlers.iter().map(|(on, _)| on.clone()).collect();
         return Err(Refusal::method(&allowed));
     };
-    let body = whole(body).await?;
-    handler(take(request, route.name, body)).await
+    bounded(body).await?;
+    handler(request).await
 }
 
-/// The request as its handler gets it; what stays behind is enough to refuse it.
-fn take(request: &Request, name: Option<String>, body: Bytes) -> Request {
-    Request { node: Arc::clone(&request.node), parts: request.parts.clone(), name, body }
-}
-
-/// Reads a body whole, within its bounds.
-async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
+/// Reads a body to its end, within its bounds. No handler needs what is in it.
+async fn bounded(body: Incoming) -> Result<(), Refusal> {
     let too_large =
         || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("`body`: expected at most {MAX_BODY} bytes"));
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
     }
     match timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
             debug!(%error, "could not read a body");
@@ -133,16 +126,13 @@ async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-/// A refusal as a page for people, as a line of text for programs.
-fn refused(request: &Request, refusal: Refusal) -> Response {
+/// A refusal as a page for people, in their language, or as a line of text for programs.
+fn refused(node: &Node, refusal: Refusal, reader: Option<&'static str>) -> Response {
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
-    let page = request.wants_page().then(|| {
-        let pages = request.node.pages();
-        pages.refusal(&refusal, request.language())
-    });
+    let page = reader.and_then(|language| node.pages().refusal(&refusal, language).ok());
     let mut response = match page {
-        Some(Ok(body)) => Response::html(body),
-        Some(Err(_)) | None => Response::text(refusal.status, format!("{}\n", refusal.detail)),
+        Some(body) => Response::html(body),
+        None => Response::text(refusal.status, format!("{}\n", refusal.detail)),
     };
     *response.0.status_mut() = refusal.status;
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))

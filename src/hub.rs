@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use slab::Slab;
-use tracing::debug;
+use tracing::{debug, error};
 
-use crate::consumer::{Kind, Ticker};
+use crate::consumer::{Kind, Rendered, Ticker};
 use crate::event::Event;
 use crate::frame::Close;
 use crate::group::Group;
@@ -93,15 +93,20 @@ impl Hub {
     pub(crate) fn deliver(&self, group: &str, events: &[Event]) {
         let Some(seats) = self.seats(group) else { return };
         let seats = seats.lock();
+        let mut listed = vec![false; events.len()];
         for row in &seats.rows {
-            let frames = render(&row.kind, group, events);
-            if frames.is_empty() {
+            let (frames, count) = render(&row.kind, events, &mut listed);
+            if count == 0 {
                 continue;
             }
             for (_, socket) in &row.sockets {
                 socket.send(&frames);
             }
-            METRICS.delivered.inc_by((row.sockets.len() * events.len()) as u64);
+            METRICS.delivered.inc_by((row.sockets.len() * count) as u64);
+        }
+        for (event, _) in events.iter().zip(listed).filter(|(_, listed)| !listed) {
+            METRICS.dropped("unknown_type");
+            debug!(group, kind = event.kind(), "dropped an event that no consumer lists");
         }
     }
 
@@ -116,17 +121,15 @@ impl Hub {
         groups.into_iter().filter(|group| self.ticker(group).is_some()).collect()
     }
 
-    /// The sockets whose number leaves this remainder, of so many shares.
-    pub(crate) fn share(&self, remainder: usize, shares: usize) -> Vec<Arc<Socket>> {
-        let sockets = self.sockets.lock();
-        let share = sockets.iter().filter(|(key, _)| key % shares == remainder);
-        share.map(|(_, socket)| Arc::clone(socket)).collect()
+    /// Every socket that is open now.
+    pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
+        self.sockets.lock().iter().map(|(_, socket)| Arc::clone(socket)).collect()
     }
 
     /// Closes every socket, and each that still comes.
     pub(crate) fn close(&self, close: &Close) {
         self.closing.store(true, Ordering::SeqCst);
-        for socket in self.share(0, 1) {
+        for socket in self.sockets() {
             socket.close(close);
         }
     }
@@ -158,23 +161,28 @@ impl Seats {
     }
 }
 
-/// The frames of these events for one kind of consumer, one behind the other.
-fn render(kind: &Kind, group: &str, events: &[Event]) -> Bytes {
-    let frames = events.iter().filter_map(|event| {
-        let frame = (kind.event)(event).map(|frame| frame.encode());
-        if frame.is_none() {
-            METRICS.dropped("unknown_type");
-            debug!(group, kind = event.kind(), "dropped an event that the consumer does not list");
+/// The frames of these events for one kind of consumer, one behind the other, and their number; marks
+/// the events that it lists.
+fn render(kind: &Kind, events: &[Event], listed: &mut [bool]) -> (Bytes, usize) {
+    let mut frames: Vec<Bytes> = Vec::with_capacity(events.len());
+    for (event, listed) in events.iter().zip(listed) {
+        match kind.render(event) {
+            Rendered::Unlisted => continue,
+            Rendered::Frame(frame) => frames.push(frame.encode()),
+            Rendered::Failed => {
+                METRICS.dropped("consumer_failed");
+                error!(kind = event.kind(), "dropped an event that its consumer panicked over");
+            }
         }
-        frame
-    });
-    let mut frames: Vec<Bytes> = frames.collect();
-    if frames.len() == 1 {
-        return frames.remove(0);
+        *listed = true;
+    }
+    let count = frames.len();
+    if count == 1 {
+        return (frames.remove(0), count);
     }
     let mut joined = BytesMut::with_capacity(frames.iter().map(Bytes::len).sum());
     for frame in &frames {
         joined.extend_from_slice(frame);
     }
-    joined.freeze()
+    (joined.freeze(), count)
 }

@@ -186,6 +186,14 @@ impl Layer {
         }
     }
 
+    /// Returns only if the layer can never work again; the node has to end.
+    pub async fn broken(&self) {
+        match self {
+            Self::Memory(_) => std::future::pending().await,
+            Self::Redis(layer) => layer.broken().await,
+        }
+    }
+
     /// Takes this node out of every set. Call it last.
     pub async fn close(&self) {
         if let Self::Redis(layer) = self {

@@ -69,7 +69,7 @@ pub fn run(application: Application) -> ExitCode {
     let config = match Config::read(application.about) {
         Ok(config) => config,
         Err(Ok(text)) => {
-            print!("{text}");
+            let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
             return ExitCode::SUCCESS;
         }
         Err(Err(line)) => return failed(&line),
@@ -77,16 +77,20 @@ pub fn run(application: Application) -> ExitCode {
     telemetry::init(config.log_filter(), config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let started = match runtime {
-        Ok(runtime) => runtime.block_on(serve(config, application)),
+        Ok(runtime) => {
+            let ended = runtime.block_on(serve(config, application));
+            runtime.shutdown_background(); // a name that is still being looked up is not waited for
+            ended
+        }
         Err(error) => Err(StartError::new("could not start threads").because(error)),
     };
     match started {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&telemetry::Chain(&error).to_string()),
     }
 }
 
-async fn serve(config: Config, application: Application) -> Result<(), StartError> {
+async fn serve(config: Config, application: Application) -> Result<ExitCode, StartError> {
     let no_signals = |error| StartError::new("could not listen for signals").because(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
@@ -94,20 +98,18 @@ async fn serve(config: Config, application: Application) -> Result<(), StartErro
     let server = server::Server::bind(node)?;
     watchdog::start();
     for address in server.addresses() {
-        println!("listening on http://{address}");
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // nobody may be reading
     }
-    let _ = std::io::stdout().flush(); // whoever started us may have closed it
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    server.run(stop).await;
-    Ok(())
+    Ok(server.run(stop).await)
 }
 
 fn failed(line: &str) -> ExitCode {
-    eprintln!("parlor: {line}");
+    let _ = writeln!(std::io::stderr(), "parlor: {line}"); // nobody may be reading
     ExitCode::from(START_FAILED)
 }

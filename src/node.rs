@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 use rust_embed::EmbeddedFile;
+use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -21,12 +22,6 @@ use crate::pages::Pages;
 use crate::route::Route;
 use crate::socket::Socket;
 use crate::ticker::Tickers;
-
-/// How often a socket is pinged, and how long its peer may be silent, in seconds.
-const PING: usize = 25;
-const SILENCE: u32 = 60;
-/// How often silence is looked for, in seconds.
-const LOOK: usize = 5;
 
 /// What an application brings.
 #[derive(Clone, Copy)]
@@ -173,13 +168,16 @@ impl Node {
     /// Pings every socket in turn, and closes those whose peer is silent; for ever.
     pub(crate) async fn pulse(&self) {
         let mut second = tokio::time::interval(Duration::from_secs(1));
-        for beat in 0_usize.. {
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = self.seconds();
+        loop {
             second.tick().await;
-            for socket in self.hub.share(beat % LOOK, LOOK) {
-                socket.check(self.seconds(), SILENCE);
-            }
-            for socket in self.hub.share(beat % PING, PING) {
-                socket.ping();
+            let now = self.seconds();
+            // After the process was frozen, nobody was silent: nobody was heard.
+            let frozen = now - last > 3;
+            last = now;
+            for socket in self.hub.sockets() {
+                socket.pulse(now, frozen);
             }
         }
     }

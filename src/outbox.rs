@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 use crate::frame::Close;
 use crate::stream::Stream;
 
+/// What a waiting entry costs beside its bytes.
+const OVERHEAD: usize = 64;
+
 /// The frames on their way to one socket.
 pub(crate) struct Outbox {
     stream: OnceCell<Stream>,
@@ -31,7 +34,7 @@ struct State {
     /// Frames that wait, the first perhaps written in part.
     queue: VecDeque<Bytes>,
     /// Bytes in the queue.
-    waiting: usize,
+    bytes: usize,
     /// The code of the close frame, once it is in: no frame may follow it (RFC 6455, section 5.5.1).
     closed: Option<u16>,
     /// The stream is broken; nothing can be written any more.
@@ -64,9 +67,7 @@ impl Outbox {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),
                 Err(_) => state.broken = true,
             },
-            _ if !state.queue.is_empty() && state.waiting + frames.len() > self.limit => {
-                state.close(&Close::new(4408, "too slow: more was waiting than the outbox holds"));
-            }
+            _ if !state.queue.is_empty() && state.waiting() + frames.len() > self.limit => state.overflow(),
             _ => {
                 state.push(frames.clone());
                 return; // the task knows of the queue
@@ -132,19 +133,26 @@ impl State {
     }
 
     fn push(&mut self, frames: Bytes) {
-        self.waiting += frames.len();
+        self.bytes += frames.len();
         self.queue.push_back(frames);
     }
 
+    /// What the queue costs, in bytes.
+    fn waiting(&self) -> usize {
+        self.bytes + self.queue.len() * OVERHEAD
+    }
+
     fn close(&mut self, close: &Close) {
-        // Too slow: what waits would only be late. The first entry may be half out, and must be
-        // completed for the close frame to be read as one.
-        if close.code == 4408 {
-            self.queue.truncate(1);
-            self.waiting = self.queue.front().map_or(0, Bytes::len);
-        }
         self.push(close.encode());
         self.closed = Some(close.code);
+    }
+
+    /// Too slow: what waits would only be late. The first entry may be half out, and must be completed
+    /// for the close frame to be read as one.
+    fn overflow(&mut self) {
+        self.queue.truncate(1);
+        self.bytes = self.queue.front().map_or(0, Bytes::len);
+        self.close(&Close::new(4408, "too slow: more was waiting than the outbox holds"));
     }
 
     /// Writes what the stream takes now.
@@ -170,7 +178,7 @@ impl State {
 
     /// Drops `count` written bytes from the front of the queue.
     fn forget(&mut self, mut count: usize) {
-        self.waiting -= count;
+        self.bytes -= count;
         while let Some(first) = self.queue.front_mut() {
             if count < first.len() {
                 bytes::Buf::advance(first, count);

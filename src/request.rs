@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 
@@ -17,7 +16,6 @@ pub struct Request {
     pub(crate) node: Arc<Node>,
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
-    pub(crate) body: Bytes,
 }
 
 impl Request {
@@ -40,13 +38,8 @@ impl Request {
     }
 
     /// The headers.
-    pub fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
-    }
-
-    /// The body, whole.
-    pub fn body(&self) -> &Bytes {
-        &self.body
     }
 
     /// The path after this prefix.

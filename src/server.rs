@@ -2,16 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::error::StartError;
 use crate::frame::Close;
@@ -24,6 +25,12 @@ use crate::telemetry::Chain;
 /// of idle connections sooner.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;
+/// For a client to read a bit of its answer.
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// Connections beyond the limit that are told so at once; the next are closed without a word.
+const REFUSALS: usize = 256;
+/// File descriptors for all that is no connection of a client.
+const SPARE_FILES: usize = 64;
 /// Connections that the kernel holds while all workers are busy: a reconnecting crowd.
 const BACKLOG: u32 = 8192;
 /// All sockets and requests end within this, or are cut off.
@@ -33,7 +40,15 @@ const ENDING: Duration = Duration::from_secs(8);
 pub(crate) struct Server {
     node: Arc<Node>,
     listeners: Vec<TcpListener>,
-    places: Arc<Semaphore>,
+    places: Places,
+}
+
+/// How many connections may be open.
+#[derive(Clone)]
+struct Places {
+    served: Arc<Semaphore>,
+    /// Those beyond, which are told that the node is full.
+    refused: Arc<Semaphore>,
 }
 
 impl Server {
@@ -50,7 +65,7 @@ impl Server {
                 StartError::new(what).because(error)
             })
         });
-        let places = Arc::new(Semaphore::new(node.config().max_connections.min(Semaphore::MAX_PERMITS)));
+        let places = Places::new(node.config().max_connections);
         Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, node, places })
     }
 
@@ -61,23 +76,57 @@ impl Server {
 
     /// Serves until `stop` completes, then ends: no more connections, 1001 to every socket, running
     /// requests are finished, the node leaves every group.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> ExitCode {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
-            let (node, places, stopped) = (Arc::clone(&self.node), Arc::clone(&self.places), stopped.clone());
+            let (node, places, stopped) = (Arc::clone(&self.node), self.places.clone(), stopped.clone());
             tokio::spawn(accept(node, listener, places, stopped));
         }
-        tokio::select! {
-            () = self.node.pulse() => {}
-            () = stop => {}
-        }
-        info!("stopping");
+        let code = tokio::select! {
+            () = self.node.pulse() => ExitCode::FAILURE,
+            () = self.node.layer().broken() => {
+                error!("the layer has failed: this node ends");
+                ExitCode::FAILURE
+            }
+            () = stop => {
+                info!("stopping");
+                ExitCode::SUCCESS
+            }
+        };
         stopping.send_replace(true);
         self.node.hub().close(&Close::new(1001, "the server is going away"));
         if timeout(ENDING, self.node.finish()).await.is_err() {
             warn!("some connections did not end in time and were cut off");
         }
         self.node.layer().close().await;
+        code
+    }
+}
+
+impl Places {
+    fn new(served: usize) -> Self {
+        let wanted = served + REFUSALS + SPARE_FILES;
+        match rlimit::increase_nofile_limit(u64::MAX) {
+            Ok(files) if files < wanted as u64 => {
+                warn!(
+                    files,
+                    wanted,
+                    "file descriptors may run out before --max-connections is reached: raise `ulimit -n`"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "could not raise the limit of file descriptors"),
+        }
+        Self {
+            served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
+            refused: Arc::new(Semaphore::new(REFUSALS)),
+        }
+    }
+
+    /// A place, and whether it is only one to be refused in; `None` if there is not even that.
+    fn take(&self) -> Option<(OwnedSemaphorePermit, bool)> {
+        let served = Arc::clone(&self.served).try_acquire_owned().map(|permit| (permit, false));
+        served.or_else(|_| Arc::clone(&self.refused).try_acquire_owned().map(|permit| (permit, true))).ok()
     }
 }
 
@@ -88,12 +137,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(
-    node: Arc<Node>,
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stopped: watch::Receiver<bool>) {
+    let mut accepting = true;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -101,12 +146,18 @@ async fn accept(
         };
         match accepted {
             Ok((tcp, _)) => {
-                let serving = serve(Arc::clone(&node), tcp, Arc::clone(&places), stopped.clone());
-                node.track(serving);
+                accepting = true;
+                if let Some((permit, full)) = places.take()
+                    && let Ok(stream) = Stream::new(tcp, permit)
+                {
+                    node.track(serve(Arc::clone(&node), stream, full, stopped.clone()));
+                }
             }
             // The process is out of file descriptors, or the peer is gone already. Both pass.
             Err(error) => {
-                warn!(%error, "could not accept a connection");
+                if std::mem::take(&mut accepting) {
+                    warn!(%error, "could not accept a connection; trying again");
+                }
                 sleep(Duration::from_millis(50)).await;
             }
         }
@@ -114,16 +165,13 @@ async fn accept(
 }
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
-async fn serve(node: Arc<Node>, tcp: TcpStream, places: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
-    let permit = places.try_acquire_owned().ok();
-    let full = permit.is_none();
-    let Ok(stream) = Stream::new(tcp, permit) else { return };
+async fn serve(node: Arc<Node>, stream: Stream, full: bool, mut stopped: watch::Receiver<bool>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_header_size(MAX_HEAD)
         .serve_connection(
-            TokioIo::new(stream.clone()),
+            TokioIo::new(stream.timed(WRITE_PATIENCE)),
             service_fn(move |request| http::serve(Arc::clone(&node), request, full)),
         )
         .with_upgrades();

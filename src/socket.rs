@@ -16,16 +16,22 @@ use crate::frame::{Close, Frame, PING};
 use crate::node::Node;
 use crate::outbox::Outbox;
 use crate::stream::Stream;
-use crate::telemetry::METRICS;
+use crate::telemetry::{Chain, METRICS};
 
 /// How long a peer may take to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How often a peer is pinged, and how long it may be silent, in seconds.
+const PING_EVERY: u32 = 25;
+const SILENCE: u32 = 60;
 
 /// One socket, as everybody but its own task sees it.
 pub(crate) struct Socket {
     outbox: Outbox,
     /// When the peer was last heard, in seconds of [`Node::seconds`].
     heard: AtomicU32,
+    /// When it is pinged next.
+    ping_at: AtomicU32,
 }
 
 /// How reading ended.
@@ -42,7 +48,12 @@ enum End {
 
 impl Socket {
     pub(crate) fn new(node: &Node) -> Self {
-        Self { outbox: Outbox::new(node.config().max_outbox_bytes), heard: AtomicU32::new(node.seconds()) }
+        let now = node.seconds();
+        Self {
+            outbox: Outbox::new(node.config().max_outbox_bytes),
+            heard: AtomicU32::new(now),
+            ping_at: AtomicU32::new(now + PING_EVERY),
+        }
     }
 
     /// Sends whole frames.
@@ -55,15 +66,17 @@ impl Socket {
         self.outbox.close(close);
     }
 
-    /// Asks the peer for a sign of life.
-    pub(crate) fn ping(&self) {
-        self.send(&PING);
-    }
-
-    /// Closes the socket if its peer was silent for so many seconds.
-    pub(crate) fn check(&self, now: u32, patience: u32) {
-        if now.saturating_sub(self.heard.load(Ordering::Relaxed)) >= patience {
+    /// Once a second: asks the peer for a sign of life every [`PING_EVERY`] seconds, and closes the
+    /// socket when there was none for [`SILENCE`]. Nobody was silent while the node was frozen.
+    pub(crate) fn pulse(&self, now: u32, frozen: bool) {
+        if frozen {
+            self.heard.store(now, Ordering::Relaxed);
+        }
+        if now.saturating_sub(self.heard.load(Ordering::Relaxed)) >= SILENCE {
             self.close(&Close::new(4408, "silent for too long"));
+        } else if now >= self.ping_at.load(Ordering::Relaxed) {
+            self.ping_at.store(now + PING_EVERY, Ordering::Relaxed);
+            self.send(&PING);
         }
     }
 }
@@ -98,7 +111,7 @@ pub(crate) async fn run<C: Consumer>(
         stream.cut();
     }
     let code = socket.outbox.closed().unwrap_or(Close::ABNORMAL);
-    METRICS.closed(code);
+    METRICS.closed(code, matches!(end, End::Closed));
     trace!(code, "socket closed");
 }
 
@@ -111,14 +124,14 @@ async fn read<C: Consumer>(node: &Node, session: &Session, reader: &mut Reader<'
             Ok(Message::Close(frame)) => {
                 // RFC 6455, section 5.5.1: the answer echoes the code.
                 let code = frame.map_or(Close::NO_STATUS, |frame| frame.code.into());
-                reader.socket.close(&Close::new(code, ""));
+                reader.end.socket.close(&Close::new(code, ""));
                 return End::Closed;
             }
             Ok(_) => continue,
             Err(error) => match refusal(&error) {
                 Some(close) => {
                     debug!(code = close.code, %error, "refused what a client sent");
-                    reader.socket.close(&close);
+                    reader.end.socket.close(&close);
                     return End::Refused;
                 }
                 None => return End::Gone,
@@ -126,19 +139,19 @@ async fn read<C: Consumer>(node: &Node, session: &Session, reader: &mut Reader<'
         };
         match action {
             Action::Nothing => {}
-            Action::Send(frame) => reader.socket.send(&frame.encode()),
+            Action::Send(frame) => reader.end.socket.send(&frame.encode()),
             Action::Publish(event) => {
                 let Some(group) = session.group() else { continue };
                 // Boxed: a command to Redis is 7 KB of future, too much for every idle socket's task.
                 if let Err(error) = Box::pin(node.publish(group, &event)).await {
-                    debug!(%error, "could not publish what a client sent");
-                    reader.socket.close(&Close::new(1013, "could not be sent: try again later"));
+                    debug!(error = %Chain(&error), "could not publish what a client sent");
+                    reader.end.socket.close(&Close::new(1013, "could not be sent: try again later"));
                     return End::Closing;
                 }
             }
             Action::Close(close) => {
                 debug!(code = close.code, reason = %close.reason, "refused what a client sent");
-                reader.socket.close(&close);
+                reader.end.socket.close(&close);
                 return End::Closing;
             }
         }
@@ -163,15 +176,20 @@ fn refusal(error: &Error) -> Option<Close> {
 struct Reader<'a> {
     context: WebSocketContext,
     end: Wire<'a>,
-    socket: &'a Socket,
-    node: &'a Node,
 }
 
 /// What tungstenite reads from and writes to: its pongs go through the outbox like all else.
 struct Wire<'a> {
     stream: &'a Stream,
-    outbox: &'a Outbox,
+    socket: &'a Socket,
+    node: &'a Node,
+    /// Reads that are left before others get their turn. tungstenite reads on by itself while what
+    /// comes is no whole message, as endless empty fragments are not.
+    reads: u8,
 }
+
+/// Reads of one turn.
+const TURN: u8 = 32;
 
 impl<'a> Reader<'a> {
     fn new(node: &'a Node, socket: &'a Socket, stream: &'a Stream, early: Vec<u8>) -> Self {
@@ -186,25 +204,25 @@ impl<'a> Reader<'a> {
             .max_frame_size(limit);
         Self {
             context: WebSocketContext::from_partially_read(early, Role::Server, Some(config)),
-            end: Wire { stream, outbox: &socket.outbox },
-            socket,
-            node,
+            end: Wire { stream, socket, node, reads: TURN },
         }
     }
 
     /// The next message; may be dropped and called again.
     async fn next(&mut self) -> Result<Message, Error> {
+        // One busy client must not keep its worker from the others.
+        tokio::task::coop::consume_budget().await;
         loop {
+            self.end.reads = TURN;
             match self.context.read(&mut self.end) {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.end.stream.readable().await?;
+                    if self.end.reads == 0 {
+                        tokio::task::yield_now().await;
+                    } else {
+                        self.end.stream.readable().await?;
+                    }
                 }
-                message => {
-                    self.socket.heard.store(self.node.seconds(), Ordering::Relaxed);
-                    // One busy client must not keep its worker from the others.
-                    tokio::task::coop::consume_budget().await;
-                    return message;
-                }
+                message => return message,
             }
         }
     }
@@ -217,13 +235,19 @@ impl<'a> Reader<'a> {
 
 impl Read for Wire<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(bytes)
+        let Some(reads) = self.reads.checked_sub(1) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        self.reads = reads;
+        let count = self.stream.try_read(bytes)?;
+        self.socket.heard.store(self.node.seconds(), Ordering::Relaxed);
+        Ok(count)
     }
 }
 
 impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outbox.send(&Bytes::copy_from_slice(bytes));
+        self.socket.outbox.send(&Bytes::copy_from_slice(bytes));
         Ok(bytes.len())
     }
 

@@ -1,7 +1,9 @@
 //! Static files, with their hash as ETag: asked again each time, sent again only when changed.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 
@@ -35,7 +37,14 @@ impl Request {
                 "text/javascript" => "text/javascript; charset=utf-8",
                 other => other,
             };
-            Response::new(StatusCode::OK, guess, file.data.into_owned())
+            Response::new(
+                StatusCode::OK,
+                guess,
+                match file.data {
+                    Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                    Cow::Owned(bytes) => bytes.into(),
+                },
+            )
         };
         response = response.with(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let etag = HeaderValue::from_str(&etag).expect("hex digits in quotes");

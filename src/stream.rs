@@ -14,24 +14,36 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_io_timeout::TimeoutStream;
 
 /// A handle on the connection; it ends with its last handle.
 #[derive(Clone)]
 pub(crate) struct Stream(Arc<Inner>);
+
+/// A connection that does not wait for ever for a peer that does not read.
+pub(crate) type Timed = Pin<Box<TimeoutStream<Stream>>>;
 
 struct Inner {
     tcp: TcpStream,
     /// Bytes came in since the last answer went out.
     asked: AtomicBool,
     /// The connection's place among those that may be open at once.
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Stream {
     /// Takes a connection over. Frames are written whole, so Nagle's algorithm could only delay them.
-    pub(crate) fn new(tcp: TcpStream, permit: Option<OwnedSemaphorePermit>) -> io::Result<Self> {
+    pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
         Ok(Self(Arc::new(Inner { tcp, asked: AtomicBool::new(false), _permit: permit })))
+    }
+
+    /// The connection for hyper, which ends when the peer takes nothing of an answer for so long. hyper
+    /// has a timer for reading only.
+    pub(crate) fn timed(&self, patience: Duration) -> Timed {
+        let mut stream = TimeoutStream::new(self.clone());
+        stream.set_write_timeout(Some(patience));
+        Box::pin(stream)
     }
 
     /// Whether the peer has begun a request that is not answered yet.

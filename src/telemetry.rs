@@ -14,6 +14,10 @@ use tracing_subscriber::EnvFilter;
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
+/// Why an event reached nobody: its bytes are no event; no consumer of its group lists its type; the
+/// consumer failed on it; this node was too slow for what Redis sent.
+const DROPS: [&str; 4] = ["malformed", "unknown_type", "consumer_failed", "overflow"];
+
 /// Everything that is counted, each with its meaning in its help text.
 pub struct Metrics {
     registry: Registry,
@@ -65,19 +69,21 @@ impl Metrics {
         );
         registry.register("closed", "Sockets closed, by close code", metrics.closed.clone());
         // Shown from the start, so that a rate can be taken of the first one.
-        for reason in ["malformed", "unknown_type"] {
+        for reason in DROPS {
             drop(metrics.dropped.get_or_create(&Reason { reason }));
         }
         Self { registry, ..metrics }
     }
 
-    /// Counts an event that reached nobody: `malformed` or `unknown_type`.
-    pub(crate) fn dropped(&self, reason: &'static str) {
-        self.dropped.get_or_create(&Reason { reason }).inc();
+    /// Counts an event that reached nobody, by one of [`DROPS`]; returns how many there were before.
+    pub(crate) fn dropped(&self, reason: &'static str) -> u64 {
+        self.dropped.get_or_create(&Reason { reason }).inc()
     }
 
-    /// Counts a closed socket; 1006 stands for a connection that ended without a close frame.
-    pub(crate) fn closed(&self, code: u16) {
+    /// Counts a closed socket; 1006 stands for a connection that ended without a close frame. Of the
+    /// codes that peers choose, those outside of RFC 6455 are counted together as 0.
+    pub(crate) fn closed(&self, code: u16, by_peer: bool) {
+        let code = if by_peer && !(1000..=1015).contains(&code) { 0 } else { code };
         self.closed.get_or_create(&Code { code: code.into() }).inc();
     }
 
@@ -101,7 +107,11 @@ pub enum LogFormat {
 
 /// Writes the log to stderr from now on. Only the first call counts.
 pub(crate) fn init(filter: EnvFilter, format: LogFormat) {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whoever reads stderr may go away; the node stays, and must not panic over it.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // A second start in one process, as tests do, keeps the first log.
     let _ = match format {
         LogFormat::Text => log.with_ansi(false).try_init(),
@@ -114,11 +124,16 @@ pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            f.write_str(": ")?;
-            write!(f, "{error}")?;
+            let text = error.to_string();
+            // Some libraries put the cause into their own words already.
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            said = text;
             cause = error.source();
         }
         Ok(())

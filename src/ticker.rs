@@ -5,12 +5,13 @@
 //! last socket has left.
 
 use std::collections::HashMap;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::group::Group;
 use crate::node::Node;
@@ -44,7 +45,11 @@ impl Tickers {
             let next = match node.hub().ticker(group) {
                 None => None,
                 Some(ticker) => {
-                    let event = (ticker.event)(group);
+                    let Ok(event) = catch_unwind(|| (ticker.event)(group)) else {
+                        error!(%group, "stopped a ticker whose consumer panicked");
+                        self.asked.lock().remove(group);
+                        return;
+                    };
                     node.layer().tick(group, &event, ticker.period).await.unwrap_or_else(|error| {
                         debug!(error = %Chain(&error), "could not tick");
                         Some(PAUSE)

@@ -32,7 +32,9 @@ pub(crate) fn start() {
         loop {
             thread::sleep(BEAT);
             if missed.fetch_add(1, Ordering::Relaxed) >= MISSED {
-                error!("the event loop has stalled for 5 s: this node ends itself");
+                // In a thread of its own: a log that nobody reads may be what the loop stalls on.
+                thread::spawn(|| error!("the event loop has stalled for 5 s: this node ends itself"));
+                thread::sleep(BEAT / 5);
                 std::process::exit(EXIT_CODE);
             }
         }

@@ -57,7 +57,11 @@ impl MemoryLayer {
     pub(super) fn start_ticker(&self, group: &Group, period: Duration) {
         let now = Instant::now();
         let mut tickers = self.tickers.lock();
-        tickers.retain(|_, ticking| ticking.ends > now);
+        // Those that ended are swept out now and then, so that starting one costs the same however
+        // many there are.
+        if tickers.len() == tickers.capacity() {
+            tickers.retain(|_, ticking| ticking.ends > now);
+        }
         let ticking = tickers.entry(group.clone()).or_insert(Ticking { due: now + period, ends: now });
         ticking.ends = now + LINGER;
         drop(tickers);

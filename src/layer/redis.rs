@@ -1,9 +1,11 @@
 //! The layer of many nodes: the contract of [`super`], kept in Redis 6.2 or newer.
 //!
 //! Events travel on `asgi__group__<group>`, which is channels_redis' pub/sub wire: a Django process
-//! on the same Redis exchanges events with us unmodified.
+//! on the same Redis exchanges events with us unmodified. Pub/sub knows no database numbers: nodes of
+//! one Redis share their groups, whatever database their URLs name.
 
 mod commands;
+mod inbox;
 mod lease;
 mod roster;
 mod subscriber;
@@ -11,9 +13,9 @@ mod subscriber;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, Cmd, Script};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use redis::{Client, Cmd, IntoConnectionInfo, ProtocolVersion, Script};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -41,7 +43,10 @@ pub struct RedisLayer {
     roster: Arc<Roster>,
     hears: watch::Receiver<bool>,
     lease: Lease,
-    tasks: [JoinHandle<()>; 2],
+    lives: watch::Receiver<bool>,
+    /// The subscriber and the lease, which run as long as the layer.
+    tasks: Mutex<JoinSet<()>>,
+    members: Script,
     start_ticker: Script,
     tick: Script,
 }
@@ -52,11 +57,13 @@ impl RedisLayer {
         wait: bool,
         listener: Arc<dyn Listener>,
     ) -> Result<Self, StartError> {
-        let client = Client::open(url)
-            .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))?;
-        let commands = Arc::new(Commands::new(url)?);
-        let roster = Arc::new(Roster::default());
-        let (hearing, mut hears) = watch::channel(false);
+        let no_url = |error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error);
+        let info = url.into_connection_info().map_err(no_url)?;
+        // RESP3: the library hands pushes to a function, and says when a connection has ended.
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let info = info.set_redis_settings(settings);
+        let client = Client::open(info.clone()).map_err(no_url)?;
+        let commands = Arc::new(Commands::new(info)?);
         if let Err(error) = commands.ping().await {
             let what = format!(
                 "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
@@ -68,25 +75,33 @@ impl RedisLayer {
             }
             warn!("{what}");
         }
+        let roster = Arc::new(Roster::default());
+        let (hearing, mut hears) = watch::channel(false);
+        let (living, lives) = watch::channel(true);
         let lease = Lease {
             node: format!("{:016x}", rand::random::<u64>()),
             commands: Arc::clone(&commands),
             roster: Arc::clone(&roster),
             reap: Arc::new(Script::new(include_str!("redis/reap.lua"))),
+            lives: living,
         };
         let subscriber = Subscriber { client, roster: Arc::clone(&roster), listener, hears: hearing };
-        let tasks = [tokio::spawn(subscriber.run()), tokio::spawn(lease.clone().run())];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(subscriber.run());
+        tasks.spawn(lease.clone().run());
         if !wait && !matches!(timeout(HEARD, hears.wait_for(|hears| *hears)).await, Ok(Ok(_))) {
             return Err(StartError::new(
-                "Redis answers, but lets this node subscribe to nothing; see its ACL",
+                "Redis answers, but lets this node subscribe to nothing: see its ACL",
             ));
         }
         Ok(Self {
-            tasks,
             commands,
             roster,
             hears,
+            lives,
             lease,
+            tasks: Mutex::new(tasks),
+            members: Script::new(include_str!("redis/members.lua")),
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
         })
@@ -110,17 +125,7 @@ impl RedisLayer {
     }
 
     pub(super) async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
-        let nodes: Vec<String> =
-            self.commands.command(Cmd::new().arg("SMEMBERS").arg(format!("parlor:group:{group}"))).await?;
-        let mut count = 0;
-        for node in nodes {
-            let lease = format!("parlor:node:{node}");
-            if self.commands.command::<bool>(Cmd::new().arg("EXISTS").arg(lease)).await? {
-                let members = format!("parlor:group:{group}:{node}");
-                count += self.commands.command::<usize>(Cmd::new().arg("SCARD").arg(members)).await?;
-            }
-        }
-        Ok(count)
+        self.commands.script(&self.members.key(format!("parlor:group:{group}"))).await
     }
 
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
@@ -156,15 +161,22 @@ impl RedisLayer {
     }
 
     pub(super) fn ready(&self) -> Result<(), Unavailable> {
-        if *self.hears.borrow() {
-            Ok(())
-        } else {
-            Err(Unavailable::new("Redis is away: this node hears nothing"))
+        if !*self.hears.borrow() {
+            return Err(Unavailable::new("Redis is away: this node hears nothing"));
         }
+        if !*self.lives.borrow() {
+            return Err(Unavailable::new("Redis takes no writes: this node has lost its lease"));
+        }
+        Ok(())
+    }
+
+    /// Returns when a task of the layer ended, which only a panic does.
+    pub(super) async fn broken(&self) {
+        self.tasks.lock().await.join_next().await;
     }
 
     pub(super) async fn close(&self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.tasks.lock().await.shutdown().await;
         if let Err(error) = self.lease.end().await {
             warn!(error = %Chain(&error), "could not leave the groups; the lease will run out");
         }

@@ -91,13 +91,13 @@ async fn during_an_outage_the_node_lives_and_is_not_ready_and_takes_no_sockets()
     let mut listener = Client::chat(&node, "lobby").await;
     assert_eq!(status(&node, Request::get("/readyz")).await, 200);
     redis.kill();
+    wait_for_readiness(&node, 503).await;
     for path in ["/ws/chat/lobby/", "/ws/chat/kitchen/", "/ws/push/lobby"] {
         assert_eq!(status(&node, Request::upgrade(path)).await, 503, "{path}");
     }
     for method in ["POST", "DELETE"] {
         assert_eq!(status(&node, Request::new(method, "/push?room=lobby")).await, 503, "{method} /push");
     }
-    wait_for_readiness(&node, 503).await;
     assert_eq!(status(&node, Request::get("/healthz")).await, 200);
     assert_eq!(status(&node, Request::get("/chat/lobby/")).await, 200, "pages need no Redis");
     redis.start_again().await;

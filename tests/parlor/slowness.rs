@@ -65,7 +65,7 @@ async fn a_slow_reader_is_closed_and_delays_nobody() {
         speaker.say(&text).await;
         assert_eq!(speaker.hear_chat().await, text);
         assert_eq!(listener.hear_chat().await, text);
-        assert!(said.elapsed() < seconds(2), "text {n} took {:?}", said.elapsed());
+        assert!(said.elapsed() < seconds(5), "text {n} took {:?}", said.elapsed());
         if n % 20 == 19 && metric(&node, TOO_SLOW).await > 0 {
             break;
         }

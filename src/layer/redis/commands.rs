@@ -7,8 +7,8 @@ use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
-    PushKind, RedisError, RedisResult, ScriptInvocation,
+    AsyncConnectionConfig, Cmd, ConnectionInfo, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
+    RedisResult, ScriptInvocation,
 };
 
 use crate::error::{StartError, Unavailable};
@@ -27,9 +27,9 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(url: &str) -> Result<Self, StartError> {
+    pub(super) fn new(info: ConnectionInfo) -> Result<Self, StartError> {
         let kept: Arc<Mutex<Option<MultiplexedConnection>>> = Arc::default();
-        let manager = Self::manager(url, Arc::clone(&kept))
+        let manager = Self::manager(info, Arc::clone(&kept))
             .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))?;
         let pool = Pool::builder(manager)
             .max_size(4)
@@ -40,9 +40,10 @@ impl Commands {
         Ok(Self { pool, kept })
     }
 
-    fn manager(url: &str, kept: Arc<Mutex<Option<MultiplexedConnection>>>) -> RedisResult<Manager> {
-        let info = url.into_connection_info()?;
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    fn manager(
+        info: ConnectionInfo,
+        kept: Arc<Mutex<Option<MultiplexedConnection>>>,
+    ) -> RedisResult<Manager> {
         let ended = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
                 *kept.lock() = None;
@@ -53,7 +54,7 @@ impl Commands {
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(ended);
-        Manager::new_with_config(info.set_redis_settings(settings), config)
+        Manager::new_with_config(info, config)
     }
 
     /// Whether Redis answers.

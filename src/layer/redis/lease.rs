@@ -14,13 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Script};
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{debug, info};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracing::{debug, info, warn};
 
 use super::commands::Commands;
 use super::roster::{Change, Changes, Roster};
 use crate::error::Unavailable;
 use crate::group::Group;
+use crate::telemetry::Chain;
 
 /// A node is taken for dead when it has been silent for so long.
 const LEASE_MS: u64 = 10_000;
@@ -35,6 +37,8 @@ pub(super) struct Lease {
     pub(super) commands: Arc<Commands>,
     pub(super) roster: Arc<Roster>,
     pub(super) reap: Arc<Script>,
+    /// Whether the lease could be renewed while it lasted.
+    pub(super) lives: watch::Sender<bool>,
 }
 
 impl Lease {
@@ -43,21 +47,30 @@ impl Lease {
         self.roster.forgotten(); // it has never heard of us
         let mut renewal = interval(RENEWAL);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewed = Instant::now();
         loop {
             tokio::select! {
-                _ = renewal.tick() => {
-                    if let Err(error) = self.renew().await {
-                        debug!(%error, "could not renew the lease");
+                _ = renewal.tick() => match self.renew().await {
+                    Ok(()) => {
+                        renewed = Instant::now();
+                        if !self.lives.send_replace(true) {
+                            info!("Redis takes writes again: this node has its lease back");
+                        }
                     }
-                }
+                    Err(error) => {
+                        let lost = renewed.elapsed().as_millis() > LEASE_MS.into();
+                        if lost && self.lives.send_replace(false) {
+                            warn!(error = %Chain(&error), "this node has lost its lease; the others take it for dead");
+                        }
+                    }
+                },
                 () = self.roster.members_changed.notified() => {}
             }
             if let Err(error) = self.write().await {
-                debug!(%error, "could not write the members");
+                debug!(error = %Chain(&error), "could not write the members");
                 self.roster.forgotten();
                 // The next renewal tries again; do not spin meanwhile.
-                renewal.reset();
-                let _ = timeout(RENEWAL, renewal.tick()).await;
+                sleep(RENEWAL / 4).await;
             }
         }
     }
@@ -93,7 +106,7 @@ impl Lease {
             Changes::All(all) => {
                 self.end().await?;
                 let mut arrive = Pipeline::new();
-                arrive.cmd("SADD").arg("parlor:nodes").arg(&self.node).ignore();
+                arrive.atomic().cmd("SADD").arg("parlor:nodes").arg(&self.node).ignore();
                 arrive.cmd("SET").arg(self.key()).arg("alive").arg("PX").arg(LEASE_MS).ignore();
                 self.commands.pipeline(&arrive).await?;
                 all
@@ -106,14 +119,21 @@ impl Lease {
         let mut pipeline = Pipeline::new();
         for (group, change) in changed {
             let members = format!("parlor:group:{group}:{}", self.node);
+            let index = format!("{}:groups", self.key());
+            // The index is written first and cleared last: what it does not name, nobody cleans up.
+            if change.present {
+                pipeline.cmd("SADD").arg(&index).arg(group.name()).ignore();
+                pipeline.cmd("SADD").arg(format!("parlor:group:{group}")).arg(&self.node).ignore();
+            }
             for (verb, ids) in [("SADD", &change.came), ("SREM", &change.left)] {
                 if !ids.is_empty() {
                     pipeline.cmd(verb).arg(&members).arg(ids).ignore();
                 }
             }
-            let verb = if change.present { "SADD" } else { "SREM" };
-            pipeline.cmd(verb).arg(format!("parlor:group:{group}")).arg(&self.node).ignore();
-            pipeline.cmd(verb).arg(format!("{}:groups", self.key())).arg(group.name()).ignore();
+            if !change.present {
+                pipeline.cmd("SREM").arg(format!("parlor:group:{group}")).arg(&self.node).ignore();
+                pipeline.cmd("SREM").arg(&index).arg(group.name()).ignore();
+            }
             if pipeline.len() >= AT_ONCE {
                 self.commands.pipeline(&pipeline).await?;
                 pipeline.clear();

@@ -2,6 +2,7 @@
 -- ARGV: the caller, if it leaves itself.
 if ARGV[1] then
   redis.call('DEL', 'parlor:node:' .. ARGV[1])
+  redis.call('SADD', 'parlor:nodes', ARGV[1]) -- it may have been taken out before it wrote its last
 end
 local dead = {}
 for _, node in ipairs(redis.call('SMEMBERS', 'parlor:nodes')) do

@@ -128,15 +128,11 @@ impl Roster {
     pub(super) fn heard(&self, groups: &[Group]) {
         let mut state = self.state.lock();
         for group in groups {
-            // Without an entry its members left meanwhile, and the group is unsettled again.
-            let local = state.groups.entry(group.clone()).or_default();
+            // Members that left meanwhile have made the group unsettled again; its entry is still there.
+            let Some(local) = state.groups.get_mut(group) else { continue };
             local.heard = true;
             for waiting in take(&mut local.waiting) {
                 let _ = waiting.send(()); // it may have given up
-            }
-            if local.members.is_empty() {
-                state.unsettled.insert(group.clone());
-                self.channels_changed.notify_one();
             }
         }
     }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use redis::aio::{PubSubSink, PubSubStream};
-use redis::{Client, Msg, RedisResult};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, Msg, RedisResult, Value};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::inbox::{Inbox, inbox};
 use super::roster::Roster;
 use super::{GROUP_PREFIX, TICKERS};
 use crate::event::Event;
+use crate::group::Group;
 use crate::layer::Listener;
 use crate::telemetry::{Chain, METRICS};
 
@@ -21,9 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Channels in one SUBSCRIBE.
 const AT_ONCE: usize = 1000;
-
-/// Most events of one turn: what came in while the last turn was on its way goes out together.
-const TURN: usize = 1024;
 
 pub(super) struct Subscriber {
     pub(super) client: Client,
@@ -38,24 +36,18 @@ impl Subscriber {
     pub(super) async fn run(self) {
         let mut pause = Duration::ZERO;
         loop {
-            let connected = timeout(PATIENCE, self.client.get_async_pubsub()).await;
-            let cause = match connected {
-                Ok(Ok(connection)) => {
-                    pause = Duration::ZERO;
-                    let (sink, stream) = connection.split();
-                    tokio::select! {
-                        result = self.settle(sink) => match result {
-                            Ok(()) => "Redis did not confirm in time".to_owned(),
-                            Err(error) => Chain(&error).to_string(),
-                        },
-                        () = self.hear(stream) => "Redis closed the connection".to_owned(),
-                    }
-                }
-                Ok(Err(error)) => Chain(&error).to_string(),
-                Err(_) => "Redis did not answer in time".to_owned(),
+            let cause = match self.connect().await {
+                Ok((connection, mut inbox)) => tokio::select! {
+                    Err(error) = self.settle(connection) => Chain(&error).to_string(),
+                    () = self.hear(&mut inbox) => "Redis closed the connection".to_owned(),
+                },
+                Err(error) => Chain(&error).to_string(),
             };
             self.roster.deaf();
-            if self.hears.send_replace(false) || pause.is_zero() {
+            if self.hears.send_replace(false) {
+                pause = Duration::ZERO;
+            }
+            if pause.is_zero() {
                 warn!(cause, "this node hears nothing; trying again until Redis is back");
                 METRICS.redis_reconnects.inc();
             }
@@ -64,24 +56,26 @@ impl Subscriber {
         }
     }
 
+    async fn connect(&self) -> RedisResult<(MultiplexedConnection, Inbox)> {
+        let (put, inbox) = inbox();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE))
+            .set_push_sender(put);
+        Ok((self.client.get_multiplexed_async_connection_with_config(&config).await?, inbox))
+    }
+
     /// Subscribes to what the roster wants, and makes sure that Redis still answers. Ends when it
-    /// does not; `Ok` means that it was silent.
-    async fn settle(&self, mut sink: PubSubSink) -> RedisResult<()> {
-        let Ok(confirmed) = timeout(PATIENCE, sink.subscribe(TICKERS)).await else { return Ok(()) };
-        confirmed?;
+    /// does not.
+    async fn settle(&self, mut connection: MultiplexedConnection) -> RedisResult<()> {
+        connection.subscribe(TICKERS).await?;
         loop {
             let channels = self.roster.channels();
             for groups in channels.part.chunks(AT_ONCE) {
-                let names: Vec<String> =
-                    groups.iter().map(|group| format!("{GROUP_PREFIX}{group}")).collect();
-                let Ok(confirmed) = timeout(PATIENCE, sink.unsubscribe(names)).await else { return Ok(()) };
-                confirmed?;
+                connection.unsubscribe(names(groups)).await?;
             }
             for groups in channels.join.chunks(AT_ONCE) {
-                let names: Vec<String> =
-                    groups.iter().map(|group| format!("{GROUP_PREFIX}{group}")).collect();
-                let Ok(confirmed) = timeout(PATIENCE, sink.subscribe(names)).await else { return Ok(()) };
-                confirmed?;
+                connection.subscribe(names(groups)).await?;
                 self.roster.heard(groups);
             }
             if !self.hears.send_replace(true) {
@@ -89,16 +83,14 @@ impl Subscriber {
                 self.listener.recovered();
             }
             if timeout(PATIENCE, self.roster.channels_changed.notified()).await.is_err() {
-                let Ok(answer) = timeout(PATIENCE, sink.ping::<redis::Value>()).await else { return Ok(()) };
-                answer?;
+                Cmd::new().arg("PING").query_async::<Value>(&mut connection).await?;
             }
         }
     }
 
     /// Hands on what comes in, until the connection ends.
-    async fn hear(&self, stream: PubSubStream) {
-        let mut turns = stream.ready_chunks(TURN);
-        while let Some(messages) = turns.next().await {
+    async fn hear(&self, inbox: &mut Inbox) {
+        while let Some(messages) = inbox.turn().await {
             self.turn(&messages);
         }
     }
@@ -129,4 +121,8 @@ impl Subscriber {
             self.listener.deliver(group, &events);
         }
     }
+}
+
+fn names(groups: &[Group]) -> Vec<String> {
+    groups.iter().map(|group| format!("{GROUP_PREFIX}{group}")).collect()
 }

@@ -8,12 +8,16 @@ if not due then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local period = tonumber(ARGV[3])
 if now < due then
+  if due > now + period then -- the clock went back
+    due = now + period
+    redis.call('SET', KEYS[1], due)
+  end
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
   return due - now
 end
 -- Ticks that nobody was there for are not made up.
-local period = tonumber(ARGV[3])
 local next = due + period * (math.floor((now - due) / period) + 1)
 redis.call('SET', KEYS[1], next, 'PX', ARGV[4])
 redis.call('PUBLISH', ARGV[1], ARGV[2])
