@@ -7,16 +7,23 @@
 
 mod harness {
     //! What the tests stand on, one noun per file.
+    pub mod browser;
     pub mod client;
+    pub mod crowd;
+    pub mod echo;
     pub mod event;
+    pub mod family;
     pub mod frame;
     pub mod http;
     pub mod lines;
     pub mod metrics;
+    pub mod nginx;
     pub mod node;
+    pub mod port;
     pub mod process;
     pub mod redis;
     pub mod scene;
+    pub mod site;
     pub mod wait;
     pub mod wire;
 }
@@ -25,9 +32,12 @@ mod parlor {
     //! The specification, one noun per file.
     mod bad_events;
     mod bad_input;
+    mod browser;
     mod callers;
     mod chat;
+    mod cluster;
     mod config;
+    mod conformance;
     mod handshake;
     mod http;
     mod layer;
@@ -39,8 +49,13 @@ mod parlor {
     mod outage;
     mod pages;
     mod protocol;
+    mod proxy;
     mod push;
     mod redis_wire;
+    mod screens;
+    mod script;
     mod slowness;
     mod stream;
+    mod tutorial;
+    mod watchdog;
 }

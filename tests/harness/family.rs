@@ -1,0 +1,98 @@
+//! A process and everybody below it: a server's workers, a browser's helpers, a script's parts.
+
+use std::fs;
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, kill_process};
+
+use super::process::{Process, Signal};
+
+/// Killed as a whole when the test is over, also when it fails: who loses a parent would live on.
+pub struct Family(Process);
+
+impl Family {
+    pub fn spawn(name: &str, command: &mut Command) -> Self {
+        Self(Process::spawn(name, command))
+    }
+
+    /// The ids of the process and of all below it.
+    pub fn members(&self) -> Vec<u32> {
+        let all = processes();
+        let mut members = vec![self.id()];
+        let mut next = 0;
+        while let Some(&parent) = members.get(next) {
+            members.extend(all.iter().filter(|one| one.parent == parent).map(|one| one.id));
+            next += 1;
+        }
+        members
+    }
+}
+
+impl Deref for Family {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+impl DerefMut for Family {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.0
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if self.ended().is_some() {
+            return;
+        }
+        send(self.id(), Signal::STOP); // it starts nobody while its family is counted
+        let members = self.members();
+        for member in &members {
+            send(*member, Signal::KILL);
+        }
+        self.kill();
+        let end = Instant::now() + Duration::from_secs(5);
+        while members.iter().any(|member| runs(*member)) && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Whether the process runs. One that has ended and is not waited for by its parent does not.
+pub fn runs(id: u32) -> bool {
+    Entry::read(id).is_some_and(|entry| entry.runs)
+}
+
+/// Sends a signal to a process that may be gone.
+pub fn send(id: u32, signal: Signal) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        kill_process(id, signal).ok();
+    }
+}
+
+/// What `/proc/ID/stat` says of a process.
+struct Entry {
+    id: u32,
+    parent: u32,
+    runs: bool,
+}
+
+impl Entry {
+    fn read(id: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name, which may hold anything, stands in brackets before the state and the parent.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let state = fields.next()?;
+        Some(Self { id, parent: fields.next()?.parse().ok()?, runs: !matches!(state, "Z" | "X") })
+    }
+}
+
+fn processes() -> Vec<Entry> {
+    let folders = fs::read_dir("/proc").expect("/proc").flatten();
+    folders.filter_map(|folder| Entry::read(folder.file_name().to_str()?.parse().ok()?)).collect()
+}
