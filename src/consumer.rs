@@ -119,3 +119,32 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fragile;
+
+    impl Consumer for Fragile {
+        async fn connect(_: &Request) -> Result<Session, Refusal> {
+            Ok(Session::alone())
+        }
+
+        async fn receive(_: &Session, _: Frame<'_>) -> Action {
+            Action::Nothing
+        }
+
+        fn event(event: &Event) -> Option<Frame<'static>> {
+            assert_ne!(event.kind(), "poison", "a bug in the application");
+            None
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_panics_over_an_event_loses_this_event_only() {
+        let kind = Kind::of::<Fragile>();
+        assert!(matches!(kind.render(&Event::new("poison")), Rendered::Failed));
+        assert!(matches!(kind.render(&Event::new("other")), Rendered::Unlisted));
+    }
+}

@@ -30,6 +30,7 @@ mod harness {
 
 mod parlor {
     //! The specification, one noun per file.
+    mod abuse;
     mod bad_events;
     mod bad_input;
     mod browser;

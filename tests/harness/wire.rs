@@ -65,6 +65,11 @@ impl Wire {
         within(PATIENCE, "the node to take bytes", self.stream.write_all(bytes)).await.ok();
     }
 
+    /// Sends bytes for as long as it takes; an error when the peer has ended the connection.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
     pub async fn send_frame(&mut self, frame: &Frame) {
         self.send(&frame.bytes()).await;
     }
