@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
@@ -62,9 +61,7 @@ impl Handshake {
         if !lists(headers, &CONNECTION, "upgrade") {
             return Err(Refusal::bad_request("`Connection`: expected upgrade"));
         }
-        if headers.contains_key(TRANSFER_ENCODING)
-            || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
-        {
+        if headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
             return Err(Refusal::bad_request("`body`: expected none"));
         }
         if single(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {

@@ -8,7 +8,7 @@
 //! browser <- stream <- outbox <- hub <- Consumer::event <------------- layer <- Redis, to each node
 //! ```
 //!
-//! The modules, in reading order:
+//! The modules, in four groups:
 
 // The node: what is started, with what, and how it ends.
 pub mod config;

@@ -165,7 +165,7 @@ impl Node {
         self.tasks.wait().await;
     }
 
-    /// Pings every socket in turn, and closes those whose peer is silent; for ever.
+    /// Looks after every socket once a second, for ever: see [`Socket::pulse`].
     pub(crate) async fn pulse(&self) {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -208,6 +208,8 @@ pub(crate) struct Place {
     node: Arc<Node>,
     seat: Seat,
     membership: Option<(Group, u64)>,
+    /// Its consumer has a ticker, which may be on.
+    ticks: bool,
 }
 
 impl Place {
@@ -218,14 +220,16 @@ impl Place {
         if let Some((group, member)) = &membership {
             node.layer.enter(group, *member);
         }
-        Self { node: Arc::clone(node), seat, membership }
+        Self { node: Arc::clone(node), seat, membership, ticks: kind.ticker.is_some() }
     }
 
     /// Returns when the node hears the socket's group.
     pub(crate) async fn heard(&self) -> Result<(), Unavailable> {
         let Some((group, _)) = &self.membership else { return Ok(()) };
         self.node.layer.heard(group).await?;
-        self.node.tickers.look(&self.node, group);
+        if self.ticks {
+            self.node.tickers.look(&self.node, group);
+        }
         Ok(())
     }
 }

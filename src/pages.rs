@@ -63,8 +63,7 @@ impl Pages {
         csrf: &Csrf,
     ) -> Result<String, Refusal> {
         let t = self.catalogue(language);
-        let rule = t.get_attr("rule").unwrap_or_default().to_string();
-        let rule = rule.replace("{max}", &self.max_name_chars.to_string());
+        let rule = self.sentence(&t, "rule").unwrap_or_default();
         let context = context! {
             lang => language, t => t, rule => rule, max_name_chars => self.max_name_chars,
             csrf_token => csrf.function(), ..context.clone()
@@ -86,11 +85,16 @@ impl Pages {
             || refusal.status.canonical_reason().unwrap_or_default().to_owned(),
             |title| title.to_string(),
         );
-        let told = refusal.entry.and_then(|entry| t.get_attr(entry).ok()).map(|text| text.to_string());
-        let told = told.map(|text| text.replace("{max}", &self.max_name_chars.to_string()));
+        let told = refusal.entry.and_then(|entry| self.sentence(&t, entry));
         let detail = told.unwrap_or_else(|| refusal.detail.to_string());
         let csrf = Csrf::of(&hyper::HeaderMap::new());
         self.render("error.html", language, &context! { status, title, detail }, &csrf)
+    }
+
+    /// A sentence of a catalogue, with the longest name that the settings allow put in.
+    fn sentence(&self, catalogue: &Value, entry: &str) -> Option<String> {
+        let text = catalogue.get_attr(entry).ok().filter(|text| !text.is_undefined())?;
+        Some(text.to_string().replace("{max}", &self.max_name_chars.to_string()))
     }
 
     fn catalogue(&self, language: &str) -> Value {

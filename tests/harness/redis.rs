@@ -133,6 +133,14 @@ impl Redis {
         .await
     }
 
+    /// The id of a node that Redis knows, which it does a moment after the node listens.
+    pub async fn node(&self) -> String {
+        until(PATIENCE, "a node to be known to Redis", async || {
+            self.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
+        })
+        .await
+    }
+
     /// The keys that match the pattern, sorted.
     pub async fn keys(&self, pattern: &str) -> Vec<String> {
         let mut keys: Vec<String> = self.query(&["KEYS", pattern]).await;

@@ -26,6 +26,15 @@ async fn wait_for_readiness(node: &Node, wanted: u16) {
     .await;
 }
 
+/// Redis is started again, and the next text that the listener in the lobby hears is a new one.
+async fn comes_back(redis: &mut Redis, node: &Node, listener: &mut Client) {
+    redis.start_again().await;
+    wait_for_readiness(node, 200).await;
+    let mut speaker = Client::chat(node, "lobby").await;
+    speaker.say("back").await;
+    assert_eq!(listener.hear_chat().await, "back");
+}
+
 #[tokio::test]
 async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_seconds() {
     let mut redis = Redis::start().await;
@@ -76,12 +85,8 @@ async fn a_publisher_during_an_outage_is_closed_with_1013_and_the_others_stay() 
     assert_eq!(code, 1013, "{reason}");
     assert!(!reason.is_empty());
     assert!(said.elapsed() < seconds(5), "the publisher was told after {:?}", said.elapsed());
-    redis.start_again().await;
-    wait_for_readiness(&node, 200).await;
     // What was not accepted is never delivered: the next text is the first one heard.
-    let mut speaker = Client::chat(&node, "lobby").await;
-    speaker.say("back").await;
-    assert_eq!(listener.hear_chat().await, "back");
+    comes_back(&mut redis, &node, &mut listener).await;
 }
 
 #[tokio::test]
@@ -100,11 +105,7 @@ async fn during_an_outage_the_node_lives_and_is_not_ready_and_takes_no_sockets()
     }
     assert_eq!(status(&node, Request::get("/healthz")).await, 200);
     assert_eq!(status(&node, Request::get("/chat/lobby/")).await, 200, "pages need no Redis");
-    redis.start_again().await;
-    wait_for_readiness(&node, 200).await;
-    let mut speaker = Client::chat(&node, "lobby").await;
-    speaker.say("back").await;
-    assert_eq!(listener.hear_chat().await, "back");
+    comes_back(&mut redis, &node, &mut listener).await;
 }
 
 #[tokio::test]
@@ -118,10 +119,7 @@ async fn a_member_who_left_during_an_outage_is_in_no_set_afterwards() {
     leaves.leave().await;
     alone.leave().await;
     redis.start_again().await;
-    let id = until(PATIENCE, "the node to be back", async || {
-        redis.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
-    })
-    .await;
+    let id = redis.node().await;
     until(PATIENCE, "one member in the lobby and none elsewhere", async || {
         let groups = redis.members(&format!("parlor:node:{id}:groups")).await;
         let members = redis.members(&format!("parlor:group:chat_lobby:{id}")).await;

@@ -38,10 +38,7 @@ async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
 async fn a_node_that_was_frozen_goes_on_and_takes_its_places_again() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
-    let id = until(PATIENCE, "the node to be known to Redis", async || {
-        redis.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
-    })
-    .await;
+    let id = redis.node().await;
     let other = Node::on(&redis).await;
     let (mut ann, mut bob) = (Client::chat(&node, "lobby").await, Client::chat(&other, "lobby").await);
     bob.say("hi").await;
