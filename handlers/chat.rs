@@ -1,33 +1,95 @@
-//! The chat consumer: what one says, everybody in the room reads.
+//! The chat consumer on `parlor.v1`: what one says is in the room's log, and everybody in the room reads it once.
 
+use std::time::Duration;
+
+use parlor::config::Config;
+use parlor::event::{GAP, PRESENCE};
 use parlor::http::Refusal;
-use parlor::{Action, Consumer, Event, Frame, Request, Session};
+use parlor::{Action, Consumer, Event, Frame, Id, Request, Session, Start, Welcome};
 
+use crate::frames::{self, Said, Trouble};
 use crate::name::Name;
-use crate::plain;
 
 /// The type of a chat event, as the tutorial's consumer has it.
-const MESSAGE: &str = "chat_message";
+pub(crate) const MESSAGE: &str = "chat_message";
+/// Somebody is typing; only our own nodes hear of it.
+const TYPING: &str = "chat_typing";
 
-/// A socket at `/ws/chat/{room}/`.
+/// How often a client may say that somebody types.
+const TYPING_PERIOD: Duration = Duration::from_secs(2);
+/// Frames that are too long are told so up to this many times the limit; longer ones end the socket.
+const SLACK: usize = 4;
+
+/// A socket at `/ws/chat/{room}/` that speaks `parlor.v1`, and a feed at `/sse/chat/{room}/`.
 pub(crate) struct Chat;
 
 impl Consumer for Chat {
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
-        Ok(Session::in_group(Name::of_path(request)?.chat_group()))
+    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+
+    fn limit(config: &Config) -> usize {
+        config.max_message_bytes * SLACK
     }
 
-    async fn receive(_: &Session, frame: Frame<'_>) -> Action {
-        match plain::text(&frame) {
-            Ok(text) => Action::Publish(Event::new(MESSAGE).with("message", &text)),
-            Err(close) => Action::Close(close),
-        }
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let group = Name::of_path(request)?.chat_group();
+        Ok(Session::in_group(request, group).resuming(Start::of(request)?))
+    }
+
+    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+        let answer = match Said::read(&frame, session.config()) {
+            Ok(Said::Message { text, id }) => {
+                let appended = session.append(&message(&text, session.user()), id.as_deref()).await;
+                match frames::answer(&appended) {
+                    Ok(logged) => frames::ack(id.as_deref(), &logged),
+                    Err(trouble) => frames::error(&trouble, id.as_deref()),
+                }
+            }
+            Ok(Said::Typing) => {
+                let event = Event::new(TYPING).with("user", session.user());
+                // Who does not hear of it misses nothing.
+                let _ = session.signal(&event, TYPING_PERIOD).await;
+                return Action::Nothing;
+            }
+            Ok(Said::History { before, limit }) => match session.history(before, limit).await {
+                Ok(page) => frames::history(&page.events, page.more),
+                Err(_) => frames::error(&Trouble::unavailable(), None),
+            },
+            Err((trouble, id)) => frames::error(&trouble, id.as_deref()),
+        };
+        Action::Send(answer)
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
-        if event.kind() != MESSAGE {
-            return None;
+        match event.kind().as_str() {
+            MESSAGE => frames::message(event),
+            TYPING => Some(frames::typing(event.text("user")?)),
+            PRESENCE => frames::presence(event),
+            GAP => frames::gap(event),
+            _ => None,
         }
-        Some(plain::frame(&format!("[收到消息] {}", event.text("message")?)))
     }
+
+    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        let group = session.group()?.name();
+        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.user(), welcome))
+    }
+
+    fn bye(reconnect: Duration) -> Option<Frame<'static>> {
+        Some(frames::bye(reconnect))
+    }
+}
+
+/// The event of somebody who says something.
+pub(crate) fn message(text: &str, user: &str) -> Event {
+    Event::new(MESSAGE).with("message", text).with("user", user)
+}
+
+/// A text as the tutorial shows it.
+pub(crate) fn line(text: &str) -> String {
+    format!("[收到消息] {text}")
+}
+
+/// An id as clients see it: nothing stands before the first message.
+pub(crate) fn id(id: Id) -> Option<String> {
+    (id != Id::START).then(|| id.to_string())
 }

@@ -2,8 +2,10 @@
 
 mod assets;
 mod chat;
+mod frames;
 mod health;
 mod home;
+mod messages;
 mod metrics;
 mod name;
 mod plain;
@@ -17,7 +19,8 @@ use std::process::ExitCode;
 use parlor::{Application, Route};
 
 use crate::chat::Chat;
-use crate::push::Push;
+use crate::plain::PlainChat;
+use crate::push::{PlainPush, Push};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -30,8 +33,14 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["chat", ""] => Route::get(home::page),
         ["chat", room] => Route::get(room::slash).at(room),
         ["chat", room, ""] => Route::get(room::page).at(room),
-        ["ws", "chat", room] | ["ws", "chat", room, ""] => Route::socket::<Chat>().at(room),
-        ["ws", "push", room] | ["ws", "push", room, ""] => Route::socket::<Push>().at(room),
+        ["chat", room, "messages"] => Route::only_post(messages::post).at(room),
+        ["ws", "chat", room] | ["ws", "chat", room, ""] => {
+            Route::socket::<PlainChat>().or_socket::<Chat>().at(room)
+        }
+        ["sse", "chat", room] | ["sse", "chat", room, ""] => Route::feed::<Chat>().at(room),
+        ["ws", "push", room] | ["ws", "push", room, ""] => {
+            Route::socket::<PlainPush>().or_socket::<Push>().at(room)
+        }
         ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
         ["static", _, ..] => Route::get(statics::file),
         ["healthz"] => Route::get(health::live),

@@ -1,7 +1,39 @@
 //! The plain wire: the tutorial's frames, `{"message": "…"}` in both directions and nothing else.
 
-use parlor::{Close, Frame};
+use parlor::http::Refusal;
+use parlor::{Action, Close, Consumer, Event, Frame, Request, Session};
 use serde_json::Value;
+
+use crate::chat;
+use crate::name::Name;
+
+/// A socket at `/ws/chat/{room}/` that asks for no subprotocol.
+pub(crate) struct PlainChat;
+
+impl Consumer for PlainChat {
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        Ok(Session::in_group(request, Name::of_path(request)?.chat_group()))
+    }
+
+    async fn receive(session: &Session, received: Frame<'_>) -> Action {
+        let event = match text(&received) {
+            Ok(text) => chat::message(&text, session.user()),
+            Err(close) => return Action::Close(close),
+        };
+        match session.append(&event, None).await {
+            Ok(_) => Action::Nothing,
+            // This wire has no other way to tell it, and silence would be a lie.
+            Err(_) => Action::Close(Close::new(1013, "could not be sent: try again later")),
+        }
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != chat::MESSAGE {
+            return None;
+        }
+        Some(frame(&chat::line(event.text("message")?)))
+    }
+}
 
 /// A text as the frame that browsers get.
 pub(crate) fn frame(text: &str) -> Frame<'static> {
@@ -13,7 +45,7 @@ pub(crate) fn frame(text: &str) -> Frame<'static> {
 ///
 /// # Errors
 /// The close frame for what is no `{"message": "…"}`.
-pub(crate) fn text(frame: &Frame<'_>) -> Result<String, Close> {
+fn text(frame: &Frame<'_>) -> Result<String, Close> {
     let Frame::Text(text) = frame else {
         return Err(Close::new(1003, "expected a text frame"));
     };

@@ -4,22 +4,28 @@ use std::time::Duration;
 
 use jiff::Zoned;
 use parlor::http::{Refusal, Response};
-use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Ticker};
+use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
 
+use crate::frames::{self, Trouble};
 use crate::name::Name;
 use crate::plain;
 
 /// The type of a push event; its `message` is the whole line.
 const MESSAGE: &str = "push_message";
 
-/// A socket at `/ws/push/{room}`.
+/// A socket at `/ws/push/{room}` that asks for no subprotocol.
+pub(crate) struct PlainPush;
+
+/// A socket at `/ws/push/{room}` that speaks `parlor.v1`. Lines are not logged: there is nothing to resume.
 pub(crate) struct Push;
 
-impl Consumer for Push {
-    const TICKER: Option<Ticker> = Some(Ticker { period: Duration::from_secs(2), event: line });
+const TICKER: Ticker = Ticker { period: Duration::from_secs(2), event: line };
+
+impl Consumer for PlainPush {
+    const TICKER: Option<Ticker> = Some(TICKER);
 
     async fn connect(request: &Request) -> Result<Session, Refusal> {
-        Ok(Session::in_group(Name::of_path(request)?.push_group()))
+        Ok(Session::in_group(request, Name::of_path(request)?.push_group()))
     }
 
     /// Whoever listens has nothing to say: text is read over, as in the tutorial.
@@ -38,11 +44,41 @@ impl Consumer for Push {
     }
 }
 
+impl Consumer for Push {
+    const TICKER: Option<Ticker> = Some(TICKER);
+    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let group = Name::of_path(request)?.push_group();
+        Ok(Session::in_group(request, group).resuming(Start::now()))
+    }
+
+    async fn receive(_: &Session, _: Frame<'_>) -> Action {
+        let trouble = Trouble::new("unknown_type", "this socket only listens");
+        Action::Send(frames::error(&trouble, None))
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != MESSAGE {
+            return None;
+        }
+        Some(frames::push(event.text("message")?))
+    }
+
+    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        Some(frames::welcome(session.group()?.name(), session.user(), welcome))
+    }
+
+    fn bye(reconnect: Duration) -> Option<Frame<'static>> {
+        Some(frames::bye(reconnect))
+    }
+}
+
 /// `GET` and `POST /push?room=`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
     let group = Name::of_query(&request)?.push_group();
-    request.node().start_ticker::<Push>(&group).await.map_err(away)?;
+    request.node().start_ticker::<PlainPush>(&group).await.map_err(away)?;
     Ok(success())
 }
 

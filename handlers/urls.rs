@@ -14,6 +14,8 @@ pub(crate) fn url(route: &str, arguments: &HashMap<String, String>) -> Option<St
         "home" => "/chat/".to_owned(),
         "room" => format!("/chat/{}/", room()?),
         "chat_socket" => format!("/ws/chat/{}/", room()?),
+        "chat_feed" => format!("/sse/chat/{}/", room()?),
+        "chat_messages" => format!("/chat/{}/messages", room()?),
         "push_socket" => format!("/ws/push/{}", room()?),
         "push" => format!("/push?room={}", room()?),
         _ => return None,

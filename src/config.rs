@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use redis::IntoConnectionInfo;
 use tracing_subscriber::EnvFilter;
 
+use crate::layer::Keep;
+use crate::layer::redis::address::Address;
 use crate::origin::OriginPattern;
 use crate::telemetry::LogFormat;
 
@@ -21,7 +23,8 @@ pub struct Config {
           default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Redis that all nodes share, as redis://host:port/db; without it this node stands alone
+    /// Redis that all nodes share, as redis://host:port/db, or redis+sentinel://host:port,host:port/name with
+    /// the Sentinels that watch the master of this name; without it this node stands alone
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
 
@@ -54,6 +57,26 @@ pub struct Config {
     /// Bytes that may wait for one slow socket; more closes it with 4408
     #[arg(long, env = "PARLOR_MAX_OUTBOX_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = positive)]
     pub max_outbox_bytes: usize,
+
+    /// Frames that may wait for one slow socket; more closes it with 4408
+    #[arg(long, env = "PARLOR_MAX_OUTBOX_MESSAGES", value_name = "COUNT", default_value = "4096", value_parser = positive)]
+    pub max_outbox_messages: usize,
+
+    /// Messages that each log keeps, at least
+    #[arg(long, env = "PARLOR_LOG_MESSAGES", value_name = "COUNT", default_value = "1000", value_parser = positive)]
+    pub log_messages: usize,
+
+    /// For how long a log keeps its messages
+    #[arg(long, env = "PARLOR_LOG_SECONDS", value_name = "SECONDS", default_value = "86400", value_parser = positive)]
+    pub log_seconds: usize,
+
+    /// Redis replicas that must have a message before it is acknowledged
+    #[arg(long, env = "PARLOR_WAIT_REPLICAS", value_name = "COUNT", default_value = "0")]
+    pub wait_replicas: usize,
+
+    /// Over how long a node that is stopped (SIGTERM) sends its sockets away, one after another
+    #[arg(long, env = "PARLOR_DRAIN_SECONDS", value_name = "SECONDS", default_value = "20")]
+    pub drain_seconds: u32,
 
     /// Connections that may be open at once; the next is answered 503
     #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000", value_parser = positive)]
@@ -90,6 +113,12 @@ impl Config {
     /// The URL of the Redis that all nodes share, if there is one.
     pub fn redis_url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(|url| url.0.as_str()).filter(|url| !url.is_empty())
+    }
+
+    /// What logs keep.
+    pub(crate) fn keep(&self) -> Keep {
+        let age = Duration::from_secs(self.log_seconds as u64);
+        Keep { messages: self.log_messages, age, replicas: self.wait_replicas }
     }
 
     /// What to log.
@@ -132,8 +161,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn redis_url(text: &str) -> Result<RedisUrl, String> {
-    if !text.is_empty() && text.into_connection_info().is_err() {
-        return Err("expected a URL as redis://127.0.0.1:6379/0 (TLS to Redis is not built in)".to_owned());
+    if !text.is_empty() && Address::parse(text).is_err() {
+        return Err("expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name (TLS to Redis is not built in)".to_owned());
     }
     Ok(RedisUrl(text.to_owned()))
 }

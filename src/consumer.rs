@@ -1,4 +1,4 @@
-//! What an application writes for a kind of socket: four stateless functions and, perhaps, a ticker.
+//! What an application writes for a kind of socket: a few stateless functions and, perhaps, a ticker.
 //!
 //! The verbs are those of Channels' consumers (`connect`, `receive`, one method per event type,
 //! `disconnect`). A consumer is a unit struct whose functions have no `self`: facts about one socket
@@ -10,16 +10,29 @@ use std::future::Future;
 use std::panic::catch_unwind;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::config::Config;
 use crate::event::Event;
-use crate::frame::{Close, Frame};
+use crate::frame::{Close, Frame, Wire};
 use crate::group::Group;
 use crate::request::Request;
 use crate::response::Refusal;
+use crate::resume::Welcome;
+use crate::session::Session;
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {
     /// The event that a group of these sockets gets by itself while its ticker is on.
     const TICKER: Option<Ticker> = None;
+
+    /// The subprotocol that its sockets speak (RFC 6455, section 1.9); `None` for sockets that ask for none.
+    const PROTOCOL: Option<&'static str> = None;
+
+    /// The longest message that is read, in bytes; a longer one closes the socket with 1009.
+    fn limit(config: &Config) -> usize {
+        config.max_message_bytes
+    }
 
     /// Decides whether the socket may open, and which group it sits in.
     ///
@@ -34,32 +47,19 @@ pub trait Consumer: Send + Sync + 'static {
     /// for an event that this consumer does not list; it is counted and dropped.
     fn event(event: &Event) -> Option<Frame<'static>>;
 
+    /// The first frame of a socket that [resumes](Session::resuming).
+    fn welcome(_session: &Session, _welcome: &Welcome) -> Option<Frame<'static>> {
+        None
+    }
+
+    /// Tells a socket that this node ends, and that it will be closed with 1012 after this time.
+    fn bye(_reconnect: Duration) -> Option<Frame<'static>> {
+        None
+    }
+
     /// The socket is gone, whoever closed it.
     fn disconnect(_session: &Session) -> impl Future<Output = ()> + Send {
         async {}
-    }
-}
-
-/// The facts about one socket, kept by the runtime from `connect` to `disconnect`.
-#[derive(Clone, Debug)]
-pub struct Session {
-    group: Option<Group>,
-}
-
-impl Session {
-    /// A socket that gets the events of this group.
-    pub fn in_group(group: Group) -> Self {
-        Self { group: Some(group) }
-    }
-
-    /// A socket on its own.
-    pub fn alone() -> Self {
-        Self { group: None }
-    }
-
-    /// The group whose events the socket gets.
-    pub fn group(&self) -> Option<&Group> {
-        self.group.as_ref()
     }
 }
 
@@ -70,9 +70,6 @@ pub enum Action {
     Nothing,
     /// Send this to the socket alone.
     Send(Frame<'static>),
-    /// Publish this to the socket's group, on every node. When the layer cannot take it, the
-    /// socket is closed with 1013.
-    Publish(Event),
     /// Close the socket.
     Close(Close),
 }
@@ -86,18 +83,20 @@ pub struct Ticker {
     pub event: fn(&Group) -> Event,
 }
 
-/// A consumer as the hub knows it: which it is, and how it renders.
+/// A consumer as the hub knows it: which it is, how it renders, and how its frames travel.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
-    pub(crate) id: TypeId,
+    id: TypeId,
+    pub(crate) wire: Wire,
     pub(crate) ticker: Option<Ticker>,
     event: fn(&Event) -> Option<Frame<'static>>,
+    bye: fn(Duration) -> Option<Frame<'static>>,
 }
 
 /// What a consumer made of an event.
 pub(crate) enum Rendered {
     /// The frame for its sockets.
-    Frame(Frame<'static>),
+    Frame(Bytes),
     /// It does not list this type of event.
     Unlisted,
     /// It panicked.
@@ -105,18 +104,37 @@ pub(crate) enum Rendered {
 }
 
 impl Kind {
-    pub(crate) fn of<C: Consumer>() -> Self {
-        Self { id: TypeId::of::<C>(), event: C::event, ticker: C::TICKER }
+    /// This consumer, on this wire.
+    pub(crate) const fn of<C: Consumer>(wire: Wire) -> Self {
+        Self { id: TypeId::of::<C>(), wire, event: C::event, bye: C::bye, ticker: C::TICKER }
     }
 
     /// Renders an event. A consumer that panics over one must not take the node along, for every node
     /// of the group gets the same event.
     pub(crate) fn render(&self, event: &Event) -> Rendered {
         match catch_unwind(|| (self.event)(event)) {
-            Ok(Some(frame)) => Rendered::Frame(frame),
+            Ok(Some(frame)) => {
+                Rendered::Frame(self.wire.message(&frame, event.stamp().map(|stamp| stamp.id)))
+            }
             Ok(None) => Rendered::Unlisted,
             Err(_) => Rendered::Failed,
         }
+    }
+
+    /// The frame that tells a socket to connect elsewhere.
+    pub(crate) fn bye(&self, reconnect: Duration) -> Option<Bytes> {
+        let mut frame = self.wire.message(&(self.bye)(reconnect)?, None);
+        if self.wire == Wire::Feed {
+            // Browsers come back to a feed by themselves, after this time.
+            frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
+        }
+        Some(frame)
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.wire == other.wire
     }
 }
 
@@ -127,8 +145,8 @@ mod tests {
     struct Fragile;
 
     impl Consumer for Fragile {
-        async fn connect(_: &Request) -> Result<Session, Refusal> {
-            Ok(Session::alone())
+        async fn connect(request: &Request) -> Result<Session, Refusal> {
+            Ok(Session::alone(request))
         }
 
         async fn receive(_: &Session, _: Frame<'_>) -> Action {
@@ -143,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_consumer_that_panics_over_an_event_loses_this_event_only() {
-        let kind = Kind::of::<Fragile>();
+        let kind = Kind::of::<Fragile>(Wire::Socket);
         assert!(matches!(kind.render(&Event::new("poison")), Rendered::Failed));
         assert!(matches!(kind.render(&Event::new("other")), Rendered::Unlisted));
     }

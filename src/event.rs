@@ -9,6 +9,8 @@ use std::fmt;
 
 use rmpv::ValueRef;
 
+use crate::id::Id;
+
 /// How far values may nest, in rmpv's counting (two for each array or map): no consumer reads
 /// nested values, and recursion must end.
 const MAX_DEPTH: usize = 64;
@@ -20,7 +22,25 @@ const MAX_DEPTH: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     members: Vec<(String, String)>,
+    stamp: Option<Stamp>,
 }
+
+/// An event's place in its group's log: the members `id` and `prev` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its own id.
+    pub id: Id,
+    /// The id of the event before it, or [`Id::START`].
+    pub prev: Id,
+}
+
+/// The types of events that the layer itself makes begin so. Nobody else can send them.
+const OWN: &str = "parlor_";
+/// Between two events some may be missing. Members: `reason` (`trimmed`, `rewritten`), `after` (an id).
+pub const GAP: &str = "parlor_gap";
+/// Who is in the group. Members: `change` (`join`, `leave`, `state`), `user`, `count`, and with `state`
+/// `members`, separated by spaces, unless they are too many.
+pub const PRESENCE: &str = "parlor_presence";
 
 /// Why bytes from Redis are no event.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,12 +55,14 @@ pub enum Malformed {
     NotUtf8,
     /// A map without a string under `type`.
     NoType,
+    /// A type that only the layer makes.
+    Reserved,
 }
 
 impl Event {
     /// An event of this type, without other members.
     pub fn new(kind: &str) -> Self {
-        Self { members: vec![("type".to_owned(), kind.to_owned())] }
+        Self { members: vec![("type".to_owned(), kind.to_owned())], stamp: None }
     }
 
     /// The same event with one more text member.
@@ -60,20 +82,66 @@ impl Event {
         self.members.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str())
     }
 
+    /// Its place in the group's log; `None` if it did not pass the log.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// The same event at this place of the log.
+    #[must_use]
+    pub(crate) fn stamped(self, stamp: Stamp) -> Self {
+        Self { stamp: Some(stamp), ..self }
+    }
+
+    /// Whether the layer itself made it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.text("type").is_some_and(|kind| kind.starts_with(OWN))
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        128 + self.members.iter().map(|(key, text)| 64 + key.len() + text.len()).sum::<usize>()
+    }
+
     /// The bytes for Redis: one map of texts, and nothing after it.
     pub fn encode(&self) -> Vec<u8> {
-        let members = self.members.iter().map(|(key, text)| (key.as_str().into(), text.as_str().into()));
-        let mut bytes = Vec::with_capacity(64);
-        rmpv::encode::write_value_ref(&mut bytes, &ValueRef::Map(members.collect()))
-            .expect("writing to a Vec cannot fail");
+        encode(self.members.iter().map(|(key, text)| (key.as_str(), text.as_str())))
+    }
+
+    /// The same bytes with two members promised and not there: whoever knows `id` and `prev` writes
+    /// them behind.
+    pub(crate) fn encode_open(&self) -> Vec<u8> {
+        let members = self.members.iter().map(|(key, text)| (key.as_str(), text.as_str()));
+        let mut bytes = encode(members.chain([("id", ""), ("prev", "")]));
+        bytes.truncate(bytes.len() - "\u{0}id\u{0}\u{0}prev\u{0}".len());
         bytes
+    }
+
+    /// Reads what [`encode_open`](Self::encode_open) wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`], as [`decode`](Self::decode).
+    pub(crate) fn decode_open(open: &[u8], stamp: Stamp) -> Result<Self, Malformed> {
+        let closed = [open, b"\xa2id\xa0\xa4prev\xa0"].concat();
+        let mut event = Self::decode(&closed)?;
+        event.members.truncate(event.members.len() - 2);
+        Ok(event.stamped(stamp))
     }
 
     /// Reads what somebody put on Redis.
     ///
     /// # Errors
     /// [`Malformed`], for every input that is not exactly one event.
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let event = Self::decode_ours(bytes)?;
+        if event.kind().starts_with(OWN) { Err(Malformed::Reserved) } else { Ok(event) }
+    }
+
+    /// Reads what only our own nodes and scripts put on Redis.
+    ///
+    /// # Errors
+    /// [`Malformed`], for every input that is not exactly one event.
+    pub(crate) fn decode_ours(mut bytes: &[u8]) -> Result<Self, Malformed> {
         let value = rmpv::decode::read_value_ref_with_max_depth(&mut bytes, MAX_DEPTH)
             .map_err(|_| Malformed::MessagePack)?;
         if !bytes.is_empty() {
@@ -85,12 +153,26 @@ impl Event {
             _ => None,
         });
         let texts = texts.map(|(key, text)| Some((key.as_str()?.to_owned(), text.as_str()?.to_owned())));
-        let event = Self { members: texts.collect::<Option<_>>().ok_or(Malformed::NotUtf8)? };
+        let members = texts.collect::<Option<_>>().ok_or(Malformed::NotUtf8)?;
+        let mut event = Self { members, stamp: None };
         if event.text("type").is_none() {
             return Err(Malformed::NoType);
         }
+        let id = |name| event.text(name).and_then(|text| text.parse().ok());
+        if let (Some(id), Some(prev)) = (id("id"), id("prev")) {
+            event.members.retain(|(name, _)| name != "id" && name != "prev");
+            event.stamp = Some(Stamp { id, prev });
+        }
         Ok(event)
     }
+}
+
+fn encode<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let members = members.map(|(key, text)| (key.into(), text.into()));
+    let mut bytes = Vec::with_capacity(64);
+    rmpv::encode::write_value_ref(&mut bytes, &ValueRef::Map(members.collect()))
+        .expect("writing to a Vec cannot fail");
+    bytes
 }
 
 impl fmt::Display for Malformed {
@@ -101,6 +183,7 @@ impl fmt::Display for Malformed {
             Self::NotAMap => "`payload` is not a map",
             Self::NotUtf8 => "`payload` holds a text that is not UTF-8",
             Self::NoType => "`type` is not a string",
+            Self::Reserved => "`type` begins with `parlor_`",
         })
     }
 }
@@ -142,6 +225,27 @@ mod tests {
         ] {
             assert_eq!(Event::decode(bytes), Err(expected), "{bytes:x?}");
         }
+    }
+
+    #[test]
+    fn an_open_event_is_completed_by_whoever_knows_its_place() {
+        let event = Event::new("chat_message").with("message", "hi");
+        let open = event.encode_open();
+        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
+        assert_eq!(Event::decode(&closed), Ok(event.clone().stamped(stamp)));
+        assert_eq!(Event::decode_open(&open, stamp), Ok(event.stamped(stamp)));
+    }
+
+    #[test]
+    fn an_id_that_is_none_of_ours_is_no_place_in_the_log() {
+        let event = Event::decode(b"\x82\xa4type\xa1a\xa2id\xa242").unwrap();
+        assert_eq!((event.stamp(), event.text("id")), (None, Some("42")));
+    }
+
+    #[test]
+    fn nobody_can_send_an_event_of_the_layer() {
+        assert_eq!(Event::decode(b"\x81\xa4type\xaaparlor.gap"), Err(Malformed::Reserved));
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::Frame as Wire;
+use tungstenite::protocol::frame::Frame as WireFrame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use crate::id::Id;
 
 /// What a client sends or is sent: one message, text or binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,47 @@ pub enum Frame<'a> {
     Binary(Cow<'a, [u8]>),
 }
 
+/// How frames travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// As frames of a WebSocket (RFC 6455).
+    Socket,
+    /// As Server-Sent Events (WHATWG HTML, section 9.2).
+    Feed,
+}
+
+impl Wire {
+    /// A message, ready for any number of sockets; `id` is its place in a log.
+    pub(crate) fn message(self, frame: &Frame<'_>, id: Option<Id>) -> Bytes {
+        match (self, frame) {
+            (Self::Socket, frame) => frame.encode(),
+            (Self::Feed, Frame::Text(text)) => {
+                let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+                // A line break in the text would end the line.
+                let lines: Vec<&str> = text.split(['\n', '\r']).collect();
+                format!("{id}data: {}\n\n", lines.join("\ndata: ")).into()
+            }
+            (Self::Feed, Frame::Binary(_)) => Bytes::new(),
+        }
+    }
+
+    /// A sign of life.
+    pub(crate) fn ping(self) -> Bytes {
+        match self {
+            Self::Socket => PING,
+            Self::Feed => Bytes::from_static(b":\n\n"),
+        }
+    }
+
+    /// The last word.
+    pub(crate) fn close(self, close: &Close) -> Bytes {
+        match self {
+            Self::Socket => close.encode(),
+            Self::Feed => format!(": {} {}\n\n", close.code, close.reason).into(),
+        }
+    }
+}
+
 impl Frame<'_> {
     /// The message as one unmasked frame, ready for any number of sockets.
     pub(crate) fn encode(&self) -> Bytes {
@@ -23,7 +66,7 @@ impl Frame<'_> {
             Self::Text(text) => (Bytes::copy_from_slice(text.as_bytes()), Data::Text),
             Self::Binary(bytes) => (Bytes::copy_from_slice(bytes), Data::Binary),
         };
-        wire(Wire::message(payload, OpCode::Data(opcode), true))
+        wire(WireFrame::message(payload, OpCode::Data(opcode), true))
     }
 }
 
@@ -42,27 +85,32 @@ impl Close {
         Self { code, reason: reason.into() }
     }
 
+    /// This node ends; another one serves on.
+    pub(crate) fn restart() -> Self {
+        Self::new(1012, "this node ends: connect again")
+    }
+
     /// The answer to a close frame without a code, which has none either (RFC 6455, section 7.1.5).
     pub(crate) const NO_STATUS: u16 = 1005;
 
     /// The connection ended without a close frame; never on the wire.
     pub(crate) const ABNORMAL: u16 = 1006;
 
-    pub(crate) fn encode(&self) -> Bytes {
+    fn encode(&self) -> Bytes {
         if self.code == Self::NO_STATUS {
-            return wire(Wire::close(None));
+            return wire(WireFrame::close(None));
         }
         // A control frame holds 125 bytes, two of them the code.
         let end = self.reason.floor_char_boundary(123);
         let reason = self.reason[..end].into();
-        wire(Wire::close(Some(CloseFrame { code: self.code.into(), reason })))
+        wire(WireFrame::close(Some(CloseFrame { code: self.code.into(), reason })))
     }
 }
 
 /// An empty ping.
-pub(crate) const PING: Bytes = Bytes::from_static(&[0x89, 0]);
+const PING: Bytes = Bytes::from_static(&[0x89, 0]);
 
-fn wire(frame: Wire) -> Bytes {
+fn wire(frame: WireFrame) -> Bytes {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.format(&mut bytes).expect("writing to a Vec cannot fail");
     bytes.into()

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
@@ -18,9 +20,11 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::consumer::{Consumer, Kind};
+use crate::frame::Wire;
 use crate::headers::{lists, single};
-use crate::node::Place;
 use crate::origin;
+use crate::place::Place;
+use crate::reader;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
 use crate::socket::{self, Socket};
@@ -34,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Handshake {
     response: Response,
     websocket: HyperWebsocket,
+    /// The subprotocols that the client offers.
+    offered: Vec<String>,
 }
 
 impl Handshake {
@@ -78,9 +84,18 @@ impl Handshake {
             request.headers_mut().insert(&name, headers[&name].clone());
         }
         *request.extensions_mut() = std::mem::take(&mut parts.extensions);
-        let (response, websocket) = hyper_tungstenite::upgrade(&mut request, Some(socket::unused()))
+        let (response, websocket) = hyper_tungstenite::upgrade(&mut request, Some(reader::unused()))
             .map_err(|error| Refusal::bad_request(error.to_string()))?;
-        Ok(Self { response: Response(response), websocket })
+        let offers =
+            parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+        let offered = offers.flat_map(|line| line.split(',')).map(|name| name.trim().to_owned()).collect();
+        let response = Response(response.map(Either::Left));
+        Ok(Self { response, websocket, offered })
+    }
+
+    /// Whether the client offers to speak this subprotocol.
+    pub(crate) fn offers(&self, protocol: &str) -> bool {
+        self.offered.iter().any(|offered| offered == protocol)
     }
 }
 
@@ -89,11 +104,14 @@ impl Handshake {
 /// # Errors
 /// 403 for a foreign origin, 503 without the layer, and whatever the consumer refuses.
 pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) -> Result<Response, Refusal> {
+    if request.node.is_ending() {
+        return Err(Refusal::unavailable("this node ends: another one serves on"));
+    }
     let session = C::connect(&request).await?;
     origin::check_socket(request.headers(), &request.node.config().allowed_origins)?;
     let node = Arc::clone(&request.node);
-    let socket = Arc::new(Socket::new(&node));
-    let place = Place::take(&node, &socket, session.group(), Kind::of::<C>());
+    let socket = Arc::new(Socket::new(&node, Kind::of::<C>(Wire::Socket)));
+    let place = Place::take(&node, &socket, &session);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
@@ -101,12 +119,17 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     let websocket = handshake.websocket;
     request.node.track(async move {
         match timeout(PATIENCE, upgraded(websocket)).await {
-            Ok(Some((stream, early))) => socket::run::<C>(&node, &session, &socket, stream, early).await,
+            Ok(Some((stream, early))) => {
+                socket::run::<C>(&node, &session, &socket, &place, stream, early).await;
+            }
             _ => C::disconnect(&session).await,
         }
         drop(place);
     });
-    Ok(handshake.response)
+    Ok(match C::PROTOCOL {
+        Some(protocol) => handshake.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),
+        None => handshake.response,
+    })
 }
 
 /// The connection after its 101, and what the client sent right behind its handshake.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
@@ -19,10 +19,11 @@ pub use hyper::StatusCode;
 use crate::handshake::Handshake;
 use crate::node::Node;
 use crate::request::Request;
+use crate::response;
 pub use crate::response::{Refusal, Response};
 
 /// Longest body that is read.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -45,9 +46,9 @@ pub(crate) async fn serve(
     node: Arc<Node>,
     request: hyper::Request<Incoming>,
     full: bool,
-) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let request = Request { node: Arc::clone(&node), parts, name: None };
+    let request = Request { node: Arc::clone(&node), parts, name: None, body: Bytes::new() };
     let reader = request.wants_page().then(|| request.language());
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))
@@ -93,9 +94,12 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
-    request.name = route.name;
-    if let Some(open) = route.socket {
+    request.name.clone_from(&route.name);
+    if !route.sockets.is_empty() {
         let handshake = Handshake::check(&mut request.parts)?;
+        let open = route.opener(&handshake).ok_or_else(|| {
+            Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
+        })?;
         return open(request, handshake).await;
     }
     // hyper leaves out the body of an answer to HEAD.
@@ -104,19 +108,19 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
         let allowed: Vec<Method> = route.handlers.iter().map(|(on, _)| on.clone()).collect();
         return Err(Refusal::method(&allowed));
     };
-    bounded(body).await?;
+    request.body = bounded(body).await?;
     handler(request).await
 }
 
-/// Reads a body to its end, within its bounds. No handler needs what is in it.
-async fn bounded(body: Incoming) -> Result<(), Refusal> {
+/// Reads a body to its end, within its bounds.
+async fn bounded(body: Incoming) -> Result<Bytes, Refusal> {
     let too_large =
         || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("`body`: expected at most {MAX_BODY} bytes"));
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large());
     }
     match timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
             debug!(%error, "could not read a body");

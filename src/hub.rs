@@ -14,9 +14,10 @@ use slab::Slab;
 use tracing::{debug, error};
 
 use crate::consumer::{Kind, Rendered, Ticker};
-use crate::event::Event;
+use crate::event::{Event, GAP};
 use crate::frame::Close;
 use crate::group::Group;
+use crate::id::Id;
 use crate::socket::Socket;
 use crate::telemetry::METRICS;
 
@@ -33,40 +34,76 @@ pub(crate) struct Hub {
 struct Seats {
     /// One row for each kind of consumer; most groups have one.
     rows: Vec<Row>,
+    /// The last logged event that was handed to the rows, if there was one.
+    position: Option<Id>,
     /// The group has left the hub; whoever still holds this looks again.
     gone: bool,
 }
 
 struct Row {
     kind: Kind,
-    sockets: Slab<Arc<Socket>>,
+    sockets: Slab<Seated>,
+}
+
+struct Seated {
+    socket: Arc<Socket>,
+    /// It gets the logged events after this one; [`Id::NEVER`] while it gets nothing at all.
+    from: Id,
 }
 
 /// A socket's place in the hub.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Seat {
     socket: usize,
-    group: Option<(Group, std::any::TypeId, usize)>,
+    group: Option<(Group, Kind, usize)>,
+}
+
+/// The events of one turn, rendered for one kind of consumer.
+struct Frames {
+    /// Each frame, with its event's id if it is logged.
+    each: Vec<(Option<Id>, Bytes)>,
+    /// All of them, one behind the other.
+    all: Bytes,
+    /// The least of the ids; [`Id::NEVER`] if there is none.
+    least: Id,
 }
 
 impl Hub {
-    /// Gives a socket its seat: from now on it gets the events of its group.
-    pub(crate) fn enter(&self, socket: &Arc<Socket>, group: Option<&Group>, kind: Kind) -> Seat {
+    /// Gives a socket its seat. It gets the events of its group at once, unless it `waits` until it joins.
+    pub(crate) fn enter(&self, socket: &Arc<Socket>, group: Option<&Group>, waits: bool) -> Seat {
         let key = self.sockets.lock().insert(Arc::clone(socket));
         METRICS.sockets.inc();
         if self.closing.load(Ordering::SeqCst) {
-            socket.close(&Close::new(1001, "the server is going away"));
+            socket.close(&Close::restart());
         }
+        let from = if waits { Id::NEVER } else { Id::START };
         let group = group.map(|group| {
             loop {
                 let seats = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
                 let mut seats = seats.lock();
                 if !seats.gone {
-                    return (group.clone(), kind.id, seats.insert(socket, kind));
+                    return (group.clone(), socket.kind(), seats.insert(socket, from));
                 }
             }
         });
         Seat { socket: key, group }
+    }
+
+    /// The socket has every logged event up to `cursor` and gets what follows from now on.
+    ///
+    /// # Errors
+    /// How far the others are, if that is further.
+    pub(crate) fn join(&self, seat: &Seat, cursor: Id) -> Result<(), Id> {
+        let Some((group, kind, key)) = &seat.group else { return Ok(()) };
+        let Some(seats) = self.seats(group.name()) else { return Ok(()) };
+        let mut seats = seats.lock();
+        match seats.position {
+            Some(position) if position > cursor => Err(position),
+            _ => {
+                seats.row(*kind).sockets[*key].from = cursor;
+                Ok(())
+            }
+        }
     }
 
     /// Takes a socket's seat away.
@@ -90,21 +127,22 @@ impl Hub {
     }
 
     /// Hands the events of one turn to every socket of the group, in their order.
-    pub(crate) fn deliver(&self, group: &str, events: &[Event]) {
+    pub(crate) fn deliver(&self, group: &str, events: &[Arc<Event>]) {
         let Some(seats) = self.seats(group) else { return };
-        let seats = seats.lock();
+        let mut seats = seats.lock();
         let mut listed = vec![false; events.len()];
+        seats.advance(events);
         for row in &seats.rows {
-            let (frames, count) = render(&row.kind, events, &mut listed);
-            if count == 0 {
+            let frames = Frames::render(row.kind, events, &mut listed);
+            if frames.each.is_empty() {
                 continue;
             }
-            for (_, socket) in &row.sockets {
-                socket.send(&frames);
+            for (_, seated) in &row.sockets {
+                frames.send(seated);
             }
-            METRICS.delivered.inc_by((row.sockets.len() * count) as u64);
+            METRICS.delivered.inc_by((row.sockets.len() * frames.each.len()) as u64);
         }
-        for (event, _) in events.iter().zip(listed).filter(|(_, listed)| !listed) {
+        for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped("unknown_type");
             debug!(group, kind = event.kind(), "dropped an event that no consumer lists");
         }
@@ -126,12 +164,9 @@ impl Hub {
         self.sockets.lock().iter().map(|(_, socket)| Arc::clone(socket)).collect()
     }
 
-    /// Closes every socket, and each that still comes.
-    pub(crate) fn close(&self, close: &Close) {
+    /// From now on every socket that still comes is closed.
+    pub(crate) fn end(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        for socket in self.sockets() {
-            socket.close(close);
-        }
     }
 
     fn seats(&self, group: &str) -> Option<Arc<Mutex<Seats>>> {
@@ -140,49 +175,83 @@ impl Hub {
 }
 
 impl Seats {
-    fn insert(&mut self, socket: &Arc<Socket>, kind: Kind) -> usize {
-        if self.rows.is_empty() {
-            METRICS.groups.inc();
-        }
-        let known = self.rows.iter().position(|row| row.kind.id == kind.id);
+    fn row(&mut self, kind: Kind) -> &mut Row {
+        let known = self.rows.iter().position(|row| row.kind == kind);
         let row = known.unwrap_or_else(|| {
             self.rows.push(Row { kind, sockets: Slab::new() });
             self.rows.len() - 1
         });
-        self.rows[row].sockets.insert(Arc::clone(socket))
+        &mut self.rows[row]
     }
 
-    fn remove(&mut self, kind: std::any::TypeId, key: usize) {
-        let row = self.rows.iter().position(|row| row.kind.id == kind).expect("a seat has its row");
+    fn insert(&mut self, socket: &Arc<Socket>, from: Id) -> usize {
+        if self.rows.is_empty() {
+            METRICS.groups.inc();
+        }
+        self.row(socket.kind()).sockets.insert(Seated { socket: Arc::clone(socket), from })
+    }
+
+    fn remove(&mut self, kind: Kind, key: usize) {
+        let row = self.rows.iter().position(|row| row.kind == kind).expect("a seat has its row");
         self.rows[row].sockets.remove(key);
         if self.rows[row].sockets.is_empty() {
             self.rows.swap_remove(row);
         }
     }
-}
 
-/// The frames of these events for one kind of consumer, one behind the other, and their number; marks
-/// the events that it lists.
-fn render(kind: &Kind, events: &[Event], listed: &mut [bool]) -> (Bytes, usize) {
-    let mut frames: Vec<Bytes> = Vec::with_capacity(events.len());
-    for (event, listed) in events.iter().zip(listed) {
-        match kind.render(event) {
-            Rendered::Unlisted => continue,
-            Rendered::Frame(frame) => frames.push(frame.encode()),
-            Rendered::Failed => {
-                METRICS.dropped("consumer_failed");
-                error!(kind = event.kind(), "dropped an event that its consumer panicked over");
+    /// Notes how far the rows are with these events.
+    fn advance(&mut self, events: &[Arc<Event>]) {
+        for event in events {
+            if let Some(stamp) = event.stamp() {
+                self.position = Some(stamp.id);
+            } else if event.is_own() && event.kind() == GAP {
+                // A log that was rewritten may go on with lesser ids.
+                self.position = None;
+                let all = self.rows.iter_mut().flat_map(|row| row.sockets.iter_mut());
+                all.filter(|(_, seated)| seated.from != Id::NEVER)
+                    .for_each(|(_, seated)| seated.from = Id::START);
             }
         }
-        *listed = true;
     }
-    let count = frames.len();
-    if count == 1 {
-        return (frames.remove(0), count);
+}
+
+impl Frames {
+    /// Renders what this kind of consumer lists, and marks it as listed.
+    fn render(kind: Kind, events: &[Arc<Event>], listed: &mut [bool]) -> Self {
+        let mut each = Vec::with_capacity(events.len());
+        for (event, listed) in events.iter().zip(listed) {
+            match kind.render(event) {
+                Rendered::Unlisted => continue,
+                Rendered::Frame(frame) => each.push((event.stamp().map(|stamp| stamp.id), frame)),
+                Rendered::Failed => {
+                    METRICS.dropped("consumer_failed");
+                    error!(kind = event.kind(), "dropped an event that its consumer panicked over");
+                }
+            }
+            *listed = true;
+        }
+        let all = match each.as_slice() {
+            [(_, only)] => only.clone(),
+            several => {
+                let mut joined = BytesMut::with_capacity(several.iter().map(|(_, frame)| frame.len()).sum());
+                for (_, frame) in several {
+                    joined.extend_from_slice(frame);
+                }
+                joined.freeze()
+            }
+        };
+        let least = each.iter().filter_map(|(id, _)| *id).min().unwrap_or(Id::NEVER);
+        Self { each, all, least }
     }
-    let mut joined = BytesMut::with_capacity(frames.iter().map(Bytes::len).sum());
-    for frame in &frames {
-        joined.extend_from_slice(frame);
+
+    fn send(&self, seated: &Seated) {
+        if seated.from < self.least {
+            seated.socket.send(&self.all);
+        } else if seated.from != Id::NEVER {
+            // It has read some of them from the log already.
+            for (_, frame) in self.each.iter().filter(|(id, _)| id.is_none_or(|id| id > seated.from)) {
+                seated.socket.send(frame);
+            }
+        }
     }
-    (joined.freeze(), count)
 }

@@ -6,33 +6,50 @@
 //! [`enter`](Layer::enter) to [`leave`](Layer::leave).
 //!
 //! Guaranteed:
-//! - **Delivery.** An event whose [`publish`](Layer::publish) began after [`heard`](Layer::heard)
-//!   returned is handed to this node's [`Listener`], as long as the layer can be reached.
-//! - **Once.** The listener gets each event once for each time it was published, however many
-//!   members the node has; a node without members of the group gets none.
+//! - **The log.** An event whose [`append`](Layer::append) returned an id is in the group's log, which
+//!   keeps as many events and as long as its settings say. Ids of one log only rise. An append with the same key
+//!   within [`REMEMBERED`] returns the first one's id and adds nothing.
+//! - **Nothing missing.** Logged events reach this node's [`Listener`] in the log's order, each once, from
+//!   [`heard`](Layer::heard) on, whatever happens to the connection: what was missed is read from the log. Where
+//!   the log cannot give it, the listener gets a [`GAP`](crate::event::GAP) in its place.
+//! - **Delivery.** An unlogged event ([`publish`](Layer::publish), [`signal`](Layer::signal)) that was
+//!   published after `heard` returned is handed to the listener once, as long as the layer can be reached.
 //! - **One order.** Events of one group come in the same order on every node, and events published
 //!   one after another by one caller come in that order.
-//! - **An answer.** `publish` returns when the layer has taken the event, or an error within about
-//!   a second. Nothing is queued behind the caller's back.
+//! - **An answer.** `append` and `publish` return when the layer has taken the event, or an error within about
+//!   a second. An append that was refused because it was late is not made up later.
 //! - **Foreign bytes.** What is no event is counted and dropped; nobody is disturbed.
-//! - **Members are alive.** [`members`](Layer::members) counts members of live nodes only. A node
+//! - **Members are alive.** [`members`](Layer::members) counts users of live nodes only. A node
 //!   that ends leaves at once; one that is killed is out of every set within 15 seconds. A node that
 //!   was taken for dead, or whose layer forgot everything, puts its members back by itself.
+//! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
+//!   [`PRESENCE`](crate::event::PRESENCE) event, in its place among the messages. Who is back within [`GRACE`]
+//!   never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
 //! - **It comes back.** When the layer was away and is back, every group is heard again without a
 //!   socket being closed, within about a second.
 //! - **One tick.** While a group's ticker is on and some node asks, one node per period publishes
 //!   its tick; it ends when nobody has asked for a minute.
 //!
 //! Not guaranteed:
-//! - Events published while a node cannot reach the layer never reach that node: pub/sub keeps
-//!   nothing. An error from `publish` leaves open whether the event was taken.
+//! - Unlogged events that are published while a node cannot reach the layer never reach that node.
+//! - An error from `append` leaves open whether the event was taken, if the answer was lost: asking again with the
+//!   same key is safe.
 //! - Nothing is ordered between groups.
-//! - What was published is kept nowhere; who enters later does not get it.
 //!
 //! [`memory`] holds for one node, [`redis`] for any number.
 
+mod listener;
+mod log;
 pub mod memory;
+mod presence;
 pub mod redis;
+mod tail;
+
+pub use self::listener::Listener;
+pub use self::log::{Appended, Keep, Page};
+pub use self::presence::Presence;
+
+use self::log::digest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,22 +57,21 @@ use std::time::Duration;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
+use crate::id::Id;
 
 /// For how long a ticker goes on when no node asks for it: a minute.
 pub(crate) const LINGER: Duration = Duration::from_mins(1);
-
-/// Who hears what the layer delivers: this node. Called on the task that reads from the layer, so it
-/// must not wait.
-pub trait Listener: Send + Sync + 'static {
-    /// Events of one group, in their order.
-    fn deliver(&self, group: &str, events: &[Event]);
-    /// Somebody started the group's ticker.
-    fn ticker_started(&self, group: &str);
-    /// The layer was away and is back: tickers may have been started meanwhile.
-    fn recovered(&self);
-}
+/// For how long the key of an appended event is known.
+pub const REMEMBERED: Duration = Duration::from_mins(5);
+/// How long a user may be away without having left: a reload, or a node that is restarted.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// Most users that are listed one by one.
+pub const LISTED: usize = 200;
+/// Most events of one [`Page`].
+pub(crate) const PAGE: usize = 200;
 
 /// One of the two implementations.
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
 pub enum Layer {
     /// For one node alone, in its memory.
     Memory(memory::MemoryLayer),
@@ -65,23 +81,28 @@ pub enum Layer {
 
 impl Layer {
     /// A layer in this process's memory.
-    pub fn memory(listener: Arc<dyn Listener>) -> Self {
-        Self::Memory(memory::MemoryLayer::new(listener))
+    pub fn memory(keep: Keep, listener: Arc<dyn Listener>) -> Self {
+        Self::Memory(memory::MemoryLayer::new(keep, listener))
     }
 
     /// A layer in the Redis at this URL. With `wait`, a Redis that is away now is waited for.
     ///
     /// # Errors
     /// [`StartError`] when Redis cannot be reached, and nobody asked to wait.
-    pub async fn redis(url: &str, wait: bool, listener: Arc<dyn Listener>) -> Result<Self, StartError> {
-        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, listener).await?))
+    pub async fn redis(
+        url: &str,
+        wait: bool,
+        keep: Keep,
+        listener: Arc<dyn Listener>,
+    ) -> Result<Self, StartError> {
+        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, keep, listener).await?))
     }
 
-    /// One more member of the group on this node. Never waits.
-    pub fn enter(&self, group: &Group, member: u64) {
+    /// One more member of the group on this node, who is this user. Never waits.
+    pub fn enter(&self, group: &Group, user: &str) {
         match self {
-            Self::Memory(layer) => layer.enter(group, member),
-            Self::Redis(layer) => layer.enter(group, member),
+            Self::Memory(layer) => layer.enter(group, user),
+            Self::Redis(layer) => layer.enter(group, user),
         }
     }
 
@@ -96,15 +117,79 @@ impl Layer {
         }
     }
 
-    /// One member less. Never waits.
-    pub fn leave(&self, group: &Group, member: u64) {
+    /// One member less of this user. Never waits.
+    pub fn leave(&self, group: &Group, user: &str) {
         match self {
-            Self::Memory(layer) => layer.leave(group, member),
-            Self::Redis(layer) => layer.leave(group, member),
+            Self::Memory(layer) => layer.leave(group, user),
+            Self::Redis(layer) => layer.leave(group, user),
         }
     }
 
-    /// How many members the group has, on all live nodes.
+    /// Who is in the group, as its members are told: with those who may come back.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.presence(group)),
+            Self::Redis(layer) => layer.presence(group).await,
+        }
+    }
+
+    /// Writes an event to the group's log and publishes it. With a key, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&str>,
+    ) -> Result<Appended, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.append(group, event, key)),
+            Self::Redis(layer) => layer.append(group, event, key).await,
+        }
+    }
+
+    /// The oldest logged events after this id: up to 200 of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.after(group, id)),
+            Self::Redis(layer) => layer.after(group, id).await,
+        }
+    }
+
+    /// The newest logged events, or the newest before this id: up to `limit` of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.before(group, id, limit)),
+            Self::Redis(layer) => layer.before(group, id, limit).await,
+        }
+    }
+
+    /// Hands an event to the listeners of our own nodes, unlogged: Django's consumers, which end at a
+    /// type that they do not know, never see it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.publish(group, event);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.signal(group, event).await,
+        }
+    }
+
+    /// How many users the group has, on all live nodes.
     ///
     /// # Errors
     /// [`Unavailable`] when Redis does not answer.
@@ -115,7 +200,7 @@ impl Layer {
         }
     }
 
-    /// Publishes an event to the group.
+    /// Publishes an event to the group, unlogged.
     ///
     /// # Errors
     /// [`Unavailable`] when the layer did not take it.
@@ -172,6 +257,14 @@ impl Layer {
         match self {
             Self::Memory(layer) => Ok(layer.tick(group, event, period)),
             Self::Redis(layer) => layer.tick(group, event, period).await,
+        }
+    }
+
+    /// The name by which the other nodes know this one.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(layer) => Some(layer.node()),
         }
     }
 

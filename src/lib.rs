@@ -4,14 +4,15 @@
 //! How a message walks; every arrow is one call:
 //!
 //! ```text
-//! browser -> stream -> socket -> Consumer::receive -> Node::publish -> layer -> Redis
-//! browser <- stream <- outbox <- hub <- Consumer::event <------------- layer <- Redis, to each node
+//! browser -> stream -> socket -> Consumer::receive -> Session::append -> layer -> Redis: log and publish
+//! browser <- stream <- outbox <- hub <- Consumer::event <-------------- layer <- Redis, to each node
 //! ```
 //!
 //! The modules, in four groups:
 
 // The node: what is started, with what, and how it ends.
 pub mod config;
+mod drain;
 pub mod error;
 pub mod node;
 mod server;
@@ -20,8 +21,10 @@ mod watchdog;
 
 // HTTP: from a connection to a handler and back.
 mod csrf;
+mod feed;
 mod headers;
 pub mod http;
+mod identity;
 mod origin;
 mod pages;
 pub mod request;
@@ -36,26 +39,37 @@ pub mod frame;
 mod handshake;
 mod hub;
 mod outbox;
+mod place;
+mod reader;
+mod resume;
+mod session;
 mod socket;
 
 // What nodes share.
+mod clock;
 pub mod event;
 pub mod group;
+pub mod id;
 pub mod layer;
 mod ticker;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use crate::consumer::{Action, Consumer, Session, Ticker};
+pub use crate::consumer::{Action, Consumer, Ticker};
 pub use crate::event::Event;
 pub use crate::frame::{Close, Frame};
 pub use crate::group::Group;
+pub use crate::id::Id;
+pub use crate::layer::Appended;
 pub use crate::node::Application;
 pub use crate::request::Request;
+pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;
+pub use crate::session::Session;
 pub use crate::telemetry::METRICS;
 
 use crate::config::Config;
@@ -92,21 +106,29 @@ pub fn run(application: Application) -> ExitCode {
 
 async fn serve(config: Config, application: Application) -> Result<ExitCode, StartError> {
     let no_signals = |error| StartError::new("could not listen for signals").because(error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let grace = Duration::from_secs(config.drain_seconds.into());
     let node = node::Node::new(config, application).await?;
     let server = server::Server::bind(node)?;
     watchdog::start();
     for address in server.addresses() {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // nobody may be reading
     }
-    let stop = async {
+    // The first signal says how much time there is, the second that there is none.
+    let signals = tokio::sync::Mutex::new((terminate, interrupt));
+    let signal = async |grace: Duration| {
+        let mut signals = signals.lock().await;
+        let (terminate, interrupt) = &mut *signals;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => grace,
+            _ = interrupt.recv() => Duration::ZERO,
         }
     };
-    Ok(server.run(stop).await)
+    let hurry = async {
+        signal(grace).await;
+    };
+    Ok(server.run(signal(grace), hurry).await)
 }
 
 fn failed(line: &str) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::consumer::{Consumer, Kind};
+use crate::consumer::Consumer;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
-use crate::hub::{Hub, Seat};
-use crate::layer::{Layer, Listener};
+use crate::hub::Hub;
+use crate::layer::{Appended, Layer, Listener};
 use crate::pages::Pages;
 use crate::route::Route;
-use crate::socket::Socket;
+use crate::telemetry::METRICS;
 use crate::ticker::Tickers;
 
 /// What an application brings.
@@ -47,7 +47,8 @@ pub struct Node {
     layer: Layer,
     tickers: Tickers,
     tasks: TaskTracker,
-    members: AtomicU64,
+    name: String,
+    ending: AtomicBool,
     born: Instant,
 }
 
@@ -68,8 +69,8 @@ impl Node {
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
         let layer = match config.redis_url() {
-            None => Layer::memory(listener),
-            Some(url) => Layer::redis(url, config.wait_for_redis, listener).await?,
+            None => Layer::memory(config.keep(), listener),
+            Some(url) => Layer::redis(url, config.wait_for_redis, config.keep(), listener).await?,
         };
         let node = Arc::new(Self {
             pages: Pages::new(application, config.assets.clone(), config.max_name_chars),
@@ -79,7 +80,8 @@ impl Node {
             layer,
             tickers: Tickers::default(),
             tasks: TaskTracker::new(),
-            members: AtomicU64::new(0),
+            name: format!("{:016x}", rand::random::<u64>()),
+            ending: AtomicBool::new(false),
             born: Instant::now(),
         });
         let _ = ears.node.set(Arc::downgrade(&node)); // nobody else sets it
@@ -91,13 +93,43 @@ impl Node {
         &self.config
     }
 
-    /// Publishes an event to a group, on every node.
+    /// The node's name, which is another one after each start.
+    pub fn name(&self) -> &str {
+        self.layer.node().unwrap_or(&self.name)
+    }
+
+    /// Writes an event to a group's log and publishes it on every node; with a key, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&str>,
+    ) -> Result<Appended, Unavailable> {
+        let appended = self.layer.append(group, event, key).await?;
+        match appended {
+            Appended::New(_) => {
+                METRICS.published.inc();
+                METRICS.acked.inc();
+            }
+            Appended::Known(_) => {
+                METRICS.duplicates.inc();
+                METRICS.acked.inc();
+            }
+            Appended::Conflict => {}
+        }
+        Ok(appended)
+    }
+
+    /// Publishes an event to a group, on every node, unlogged.
     ///
     /// # Errors
     /// [`Unavailable`] when the layer did not take it.
     pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         self.layer.publish(group, event).await?;
-        crate::telemetry::METRICS.published.inc();
+        METRICS.published.inc();
         Ok(())
     }
 
@@ -124,9 +156,23 @@ impl Node {
     /// Whether the node can serve: which layer it has, or what is wrong.
     ///
     /// # Errors
-    /// [`Unavailable`] while the layer is away.
+    /// [`Unavailable`] while the layer is away, and when the node ends.
     pub fn ready(&self) -> Result<&'static str, Unavailable> {
+        if self.is_ending() {
+            return Err(Unavailable::new("this node ends: its sockets are sent away"));
+        }
         self.layer.ready()
+    }
+
+    /// Whether it takes no more sockets.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
+    }
+
+    /// From now on the node takes no sockets.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.hub.end();
     }
 
     pub(crate) fn application(&self) -> &Application {
@@ -184,7 +230,7 @@ impl Node {
 }
 
 impl Listener for Ears {
-    fn deliver(&self, group: &str, events: &[Event]) {
+    fn deliver(&self, group: &str, events: &[Arc<Event>]) {
         self.hub.deliver(group, events);
     }
 
@@ -199,46 +245,6 @@ impl Listener for Ears {
             for group in node.hub.ticking() {
                 node.tickers.look(&node, &group);
             }
-        }
-    }
-}
-
-/// A socket's place: its seat in the hub and its membership in the layer, given back on drop.
-pub(crate) struct Place {
-    node: Arc<Node>,
-    seat: Seat,
-    membership: Option<(Group, u64)>,
-    /// Its consumer has a ticker, which may be on.
-    ticks: bool,
-}
-
-impl Place {
-    /// Takes a place for this socket: it gets its group's events from now on.
-    pub(crate) fn take(node: &Arc<Node>, socket: &Arc<Socket>, group: Option<&Group>, kind: Kind) -> Self {
-        let seat = node.hub.enter(socket, group, kind);
-        let membership = group.map(|group| (group.clone(), node.members.fetch_add(1, Ordering::Relaxed)));
-        if let Some((group, member)) = &membership {
-            node.layer.enter(group, *member);
-        }
-        Self { node: Arc::clone(node), seat, membership, ticks: kind.ticker.is_some() }
-    }
-
-    /// Returns when the node hears the socket's group.
-    pub(crate) async fn heard(&self) -> Result<(), Unavailable> {
-        let Some((group, _)) = &self.membership else { return Ok(()) };
-        self.node.layer.heard(group).await?;
-        if self.ticks {
-            self.node.tickers.look(&self.node, group);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.node.hub.leave(&self.seat);
-        if let Some((group, member)) = &self.membership {
-            self.node.layer.leave(group, *member);
         }
     }
 }

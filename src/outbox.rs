@@ -13,8 +13,9 @@ use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::frame::Close;
+use crate::frame::{Close, Wire};
 use crate::stream::Stream;
+use crate::telemetry::METRICS;
 
 /// What a waiting entry costs beside its bytes.
 const OVERHEAD: usize = 64;
@@ -25,8 +26,16 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// There is something to do for the socket's task: a queue to empty, or an end.
     changed: Notify,
-    /// Most bytes that may wait.
-    limit: usize,
+    wire: Wire,
+    limits: Limits,
+}
+
+/// What may wait for one socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) bytes: usize,
+    /// Entries of the queue; an entry is what came in one turn.
+    pub(crate) messages: usize,
 }
 
 #[derive(Default)]
@@ -43,8 +52,8 @@ struct State {
 
 impl Outbox {
     /// An outbox without a stream: all frames wait.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { stream: OnceCell::new(), state: Mutex::default(), changed: Notify::new(), limit }
+    pub(crate) fn new(wire: Wire, limits: Limits) -> Self {
+        Self { stream: OnceCell::new(), state: Mutex::default(), changed: Notify::new(), wire, limits }
     }
 
     /// The handshake is through: frames go to this stream from now on.
@@ -67,11 +76,12 @@ impl Outbox {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),
                 Err(_) => state.broken = true,
             },
-            _ if !state.queue.is_empty() && state.waiting() + frames.len() > self.limit => state.overflow(),
-            _ => {
+            _ if state.is_full(frames.len(), self.limits) => state.overflow(self.wire),
+            Some(_) => {
                 state.push(frames.clone());
                 return; // the task knows of the queue
             }
+            None => state.push(frames.clone()),
         }
         self.changed.notify_one();
     }
@@ -80,7 +90,7 @@ impl Outbox {
     pub(crate) fn close(&self, close: &Close) {
         let mut state = self.state.lock();
         if state.closed.is_none() {
-            state.close(close);
+            state.close(self.wire, close);
             state.flush(self.stream.get());
         }
         self.changed.notify_one();
@@ -103,6 +113,23 @@ impl Outbox {
                 () = self.writable(stream), if waits => {}
                 () = self.changed.notified() => {}
             }
+        }
+    }
+
+    /// Takes the first entry, for whoever writes it; `None` at the end.
+    pub(crate) async fn take(&self) -> Option<Bytes> {
+        loop {
+            {
+                let mut state = self.state.lock();
+                if let Some(frames) = state.queue.pop_front() {
+                    state.bytes -= frames.len();
+                    return Some(frames);
+                }
+                if state.ended() {
+                    return None;
+                }
+            }
+            self.changed.notified().await;
         }
     }
 
@@ -135,6 +162,13 @@ impl State {
     fn push(&mut self, frames: Bytes) {
         self.bytes += frames.len();
         self.queue.push_back(frames);
+        METRICS.outbox(self.waiting());
+    }
+
+    /// Whether so many bytes more are too many. The first entry is never too many.
+    fn is_full(&self, more: usize, limits: Limits) -> bool {
+        let full = self.waiting() + more > limits.bytes || self.queue.len() >= limits.messages;
+        full && !self.queue.is_empty()
     }
 
     /// What the queue costs, in bytes.
@@ -142,17 +176,17 @@ impl State {
         self.bytes + self.queue.len() * OVERHEAD
     }
 
-    fn close(&mut self, close: &Close) {
-        self.push(close.encode());
+    fn close(&mut self, wire: Wire, close: &Close) {
+        self.push(wire.close(close));
         self.closed = Some(close.code);
     }
 
     /// Too slow: what waits would only be late. The first entry may be half out, and must be completed
     /// for the close frame to be read as one.
-    fn overflow(&mut self) {
+    fn overflow(&mut self, wire: Wire) {
         self.queue.truncate(1);
         self.bytes = self.queue.front().map_or(0, Bytes::len);
-        self.close(&Close::new(4408, "too slow: more was waiting than the outbox holds"));
+        self.close(wire, &Close::new(4408, "too slow: more was waiting than the outbox holds"));
     }
 
     /// Writes what the stream takes now.

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 
 use crate::csrf::Csrf;
+use crate::error::Unavailable;
+use crate::event::Event;
+use crate::group::Group;
 use crate::headers;
+use crate::identity::Identity;
+use crate::layer::Appended;
 use crate::node::Node;
 use crate::origin;
 use crate::response::{Refusal, Response};
@@ -16,6 +22,7 @@ pub struct Request {
     pub(crate) node: Arc<Node>,
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
+    pub(crate) body: Bytes,
 }
 
 impl Request {
@@ -35,6 +42,40 @@ impl Request {
         form_urlencoded::parse(query.as_bytes())
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
+    }
+
+    /// A header's first line, if it is readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The whole body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Who the client is: the same user whenever it comes, if it keeps its cookies.
+    pub fn user(&self) -> Arc<str> {
+        self.identity().user
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::of(&self.parts.headers)
+    }
+
+    /// Writes an event of this client to a group's log and publishes it on every node; under a name of the
+    /// client's own choosing, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        name: Option<&str>,
+    ) -> Result<Appended, Unavailable> {
+        let key = name.map(|name| self.identity().key(name));
+        self.node.append(group, event, key.as_deref()).await
     }
 
     /// The headers.
@@ -61,10 +102,8 @@ impl Request {
         let csrf = Csrf::of(&self.parts.headers);
         let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
-        Ok(match csrf.cookie() {
-            Some(cookie) => response.with_cookie(&cookie),
-            None => response,
-        })
+        let cookies = [csrf.cookie(), Identity::cookie(&self.parts.headers)];
+        Ok(cookies.iter().flatten().fold(response, |response, cookie| response.with_cookie(cookie)))
     }
 
     /// Whether the request comes from a page of this host, or from no page at all.

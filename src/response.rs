@@ -1,23 +1,35 @@
 //! What a handler answers, and how it refuses.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
 use hyper::{Method, StatusCode};
 
-/// An answer: status, headers and a whole body.
+/// What follows the head of an answer: all of it, or a feed that goes on.
+pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
+
+/// An answer: status, headers and a body.
 #[derive(Debug)]
-pub struct Response(pub(crate) hyper::Response<Full<Bytes>>);
+pub struct Response(pub(crate) hyper::Response<Body>);
 
 impl Response {
     /// An answer with this body.
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut response = hyper::Response::new(Full::new(body.into()));
+        let mut response = hyper::Response::new(Either::Left(Full::new(body.into())));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Self(response)
+    }
+
+    /// 200 with a body that goes on.
+    pub(crate) fn stream(content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Self {
+        let mut response = Self::new(StatusCode::OK, content_type, "");
+        *response.0.body_mut() = Either::Right(body);
+        response
     }
 
     /// 200 with a page. It differs by language and, with its CSRF token, by visitor.
@@ -34,7 +46,12 @@ impl Response {
 
     /// 200 with JSON, already written.
     pub fn json(json: impl Into<String>) -> Self {
-        Self::new(StatusCode::OK, "application/json", json.into())
+        Self::json_with(StatusCode::OK, json)
+    }
+
+    /// JSON, already written, with this status.
+    pub fn json_with(status: StatusCode, json: impl Into<String>) -> Self {
+        Self::new(status, "application/json", json.into())
     }
 
     /// A redirect to a path of this host.

@@ -7,6 +7,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::consumer::Consumer;
+use crate::feed;
 use crate::handshake::{self, Handshake};
 use crate::request::Request;
 use crate::response::{Refusal, Response};
@@ -16,11 +17,14 @@ pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> 
 
 type Handler = Box<dyn Fn(Request) -> Answer + Send + Sync>;
 
+/// Opens a socket.
+pub(crate) type Open = fn(Request, Handshake) -> Answer;
+
 /// One line of the route table.
 #[derive(Default)]
 pub struct Route {
     pub(crate) handlers: Vec<(Method, Handler)>,
-    pub(crate) socket: Option<fn(Request, Handshake) -> Answer>,
+    pub(crate) sockets: Vec<(Option<&'static str>, Open)>,
     pub(crate) name: Option<String>,
 }
 
@@ -50,10 +54,36 @@ impl Route {
         self.on(Method::DELETE, handler)
     }
 
+    /// POST alone.
+    pub fn only_post<F: Future<Output = Result<Response, Refusal>> + Send + 'static>(
+        handler: impl Fn(Request) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self::default().on(Method::POST, handler)
+    }
+
     /// Sockets, taken by this consumer.
     pub fn socket<C: Consumer>() -> Self {
-        let open = |request, handshake| -> Answer { Box::pin(handshake::open::<C>(request, handshake)) };
-        Self { socket: Some(open), ..Self::default() }
+        Self::default().or_socket::<C>()
+    }
+
+    /// And sockets that offer the subprotocol of this consumer. The first that fits is taken.
+    #[must_use]
+    pub fn or_socket<C: Consumer>(mut self) -> Self {
+        let open: Open = |request, handshake| Box::pin(handshake::open::<C>(request, handshake));
+        self.sockets.push((C::PROTOCOL, open));
+        self
+    }
+
+    /// A feed of Server-Sent Events for readers without sockets: what this consumer's sockets get.
+    pub fn feed<C: Consumer>() -> Self {
+        Self::get(feed::open::<C>)
+    }
+
+    /// Who takes the socket of this handshake: whoever speaks what it offers, or who needs no offer.
+    pub(crate) fn opener(&self, handshake: &Handshake) -> Option<Open> {
+        let offered = |protocol: Option<&str>| protocol.is_some_and(|protocol| handshake.offers(protocol));
+        let chosen = self.sockets.iter().find(|(protocol, _)| offered(*protocol));
+        chosen.or_else(|| self.sockets.iter().find(|(protocol, _)| protocol.is_none())).map(|(_, open)| *open)
     }
 
     /// The segment of the path that [`Request::name`] gives to the handler, percent-decoded.

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
+use crate::drain;
 use crate::error::StartError;
 use crate::frame::Close;
 use crate::http;
@@ -35,6 +36,8 @@ const SPARE_FILES: usize = 64;
 const BACKLOG: u32 = 8192;
 /// All sockets and requests end within this, or are cut off.
 const ENDING: Duration = Duration::from_secs(8);
+/// For how long a node that ends still accepts connections, to say that it is not ready.
+const LEAD: Duration = Duration::from_secs(1);
 
 /// The listening sockets of a node.
 pub(crate) struct Server {
@@ -74,27 +77,45 @@ impl Server {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `stop` completes, then ends: no more connections, 1001 to every socket, running
-    /// requests are finished, the node leaves every group.
-    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> ExitCode {
+    /// Serves until `stop` says within which time to end; then the node takes no sockets, sends those that it has
+    /// away, finishes running requests and leaves every group. `hurry` ends the waiting.
+    pub(crate) async fn run(
+        self,
+        stop: impl Future<Output = Duration>,
+        hurry: impl Future<Output = ()>,
+    ) -> ExitCode {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
             let (node, places, stopped) = (Arc::clone(&self.node), self.places.clone(), stopped.clone());
             tokio::spawn(accept(node, listener, places, stopped));
         }
-        let code = tokio::select! {
-            () = self.node.pulse() => ExitCode::FAILURE,
+        let (code, grace) = tokio::select! {
+            () = self.node.pulse() => (ExitCode::FAILURE, Duration::ZERO),
             () = self.node.layer().broken() => {
                 error!("the layer has failed: this node ends");
-                ExitCode::FAILURE
+                (ExitCode::FAILURE, Duration::ZERO)
             }
-            () = stop => {
-                info!("stopping");
-                ExitCode::SUCCESS
-            }
+            grace = stop => (ExitCode::SUCCESS, grace),
         };
+        info!(seconds = grace.as_secs(), "ending: sockets are sent away");
+        self.node.end();
+        let sockets = self.node.hub().sockets();
+        let away = async {
+            tokio::join!(drain::send_away(&sockets, grace), async {
+                // A load balancer that asks sees meanwhile that this node is not ready.
+                sleep(LEAD.min(grace)).await;
+                stopping.send_replace(true);
+            })
+        };
+        tokio::select! {
+            _ = away => {}
+            () = self.node.pulse() => {}
+            () = hurry => info!("ending at once"),
+        }
         stopping.send_replace(true);
-        self.node.hub().close(&Close::new(1001, "the server is going away"));
+        for socket in self.node.hub().sockets() {
+            socket.close(&Close::restart());
+        }
         if timeout(ENDING, self.node.finish()).await.is_err() {
             warn!("some connections did not end in time and were cut off");
         }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
@@ -15,8 +17,12 @@ use tracing_subscriber::EnvFilter;
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// Why an event reached nobody: its bytes are no event; no consumer of its group lists its type; the
-/// consumer failed on it; this node was too slow for what Redis sent.
-const DROPS: [&str; 4] = ["malformed", "unknown_type", "consumer_failed", "overflow"];
+/// consumer failed on it; this node was too slow for what Redis sent; it says that it is logged and is not.
+const DROPS: [&str; 5] = ["malformed", "unknown_type", "consumer_failed", "overflow", "not_logged"];
+/// Why messages may be missing: the log kept too little; Redis lost what it held.
+const GAPS: [&str; 2] = ["trimmed", "rewritten"];
+/// How a socket began: with everything since its last message, or why not.
+const RESUMES: [&str; 5] = ["recovered", "new", "trimmed", "unknown", "malformed"];
 
 /// Everything that is counted, each with its meaning in its help text.
 pub struct Metrics {
@@ -25,7 +31,16 @@ pub struct Metrics {
     pub(crate) groups: Gauge,
     pub(crate) published: Counter,
     pub(crate) delivered: Counter,
+    pub(crate) acked: Counter,
+    pub(crate) duplicates: Counter,
+    pub(crate) repairs: Counter,
+    pub(crate) log_reads: Counter,
     pub(crate) redis_reconnects: Counter,
+    pub(crate) redis_round_trip: Histogram,
+    pub(crate) subscription_lag: Histogram,
+    outbox_high_water: Gauge,
+    gaps: Family<Reason, Counter>,
+    resumes: Family<Outcome, Counter>,
     dropped: Family<Reason, Counter>,
     closed: Family<Code, Counter>,
 }
@@ -36,6 +51,11 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Code {
     code: u32,
 }
@@ -43,34 +63,81 @@ struct Code {
 impl Metrics {
     fn new() -> Self {
         let mut registry = Registry::with_prefix("parlor");
+        // From a tenth of a millisecond to about six seconds.
+        let seconds = || Histogram::new(exponential_buckets(0.0001, 3.0, 11));
         let metrics = Self {
             sockets: Gauge::default(),
             groups: Gauge::default(),
             published: Counter::default(),
             delivered: Counter::default(),
+            acked: Counter::default(),
+            duplicates: Counter::default(),
+            repairs: Counter::default(),
+            log_reads: Counter::default(),
             redis_reconnects: Counter::default(),
+            redis_round_trip: seconds(),
+            subscription_lag: seconds(),
+            outbox_high_water: Gauge::default(),
             dropped: Family::default(),
+            gaps: Family::default(),
+            resumes: Family::default(),
             closed: Family::default(),
             registry: Registry::default(),
         };
-        registry.register("sockets", "Open sockets of this node", metrics.sockets.clone());
-        registry.register("groups", "Groups with sockets on this node", metrics.groups.clone());
-        registry.register("published", "Events that this node published", metrics.published.clone());
-        registry.register("delivered", "Frames handed to sockets", metrics.delivered.clone());
+        let m = &metrics;
+        registry.register("sockets", "Open sockets of this node", m.sockets.clone());
+        registry.register("groups", "Groups with sockets on this node", m.groups.clone());
+        registry.register("published", "Events that this node published", m.published.clone());
+        registry.register("delivered", "Frames handed to sockets", m.delivered.clone());
+        registry.register("acked", "Messages of clients that are in the log", m.acked.clone());
+        registry.register(
+            "duplicates",
+            "Messages that a client sent again and that were not logged again",
+            m.duplicates.clone(),
+        );
+        registry.register("gaps", "Times that messages of a group may be missing, by reason", m.gaps.clone());
+        registry.register(
+            "repairs",
+            "Times that missing messages were looked for in a log",
+            m.repairs.clone(),
+        );
+        registry.register("resumes", "How sockets began, by outcome", m.resumes.clone());
+        registry.register("log_reads", "Times that a part of a log was read from Redis", m.log_reads.clone());
+        registry.register(
+            "outbox_high_water_bytes",
+            "Most bytes that ever waited for one socket",
+            m.outbox_high_water.clone(),
+        );
         registry.register(
             "redis_reconnects",
             "Times the subscribing connection was made again",
-            metrics.redis_reconnects.clone(),
+            m.redis_reconnects.clone(),
+        );
+        registry.register(
+            "redis_round_trip_seconds",
+            "From a command to Redis' answer",
+            m.redis_round_trip.clone(),
+        );
+        registry.register(
+            "subscription_lag_seconds",
+            "From a publish of this node to its own subscription",
+            m.subscription_lag.clone(),
         );
         registry.register(
             "events_dropped",
             "Events from the layer that reached nobody, by reason",
-            metrics.dropped.clone(),
+            m.dropped.clone(),
         );
-        registry.register("closed", "Sockets closed, by close code", metrics.closed.clone());
+        registry.register("closed", "Sockets closed, by close code", m.closed.clone());
         // Shown from the start, so that a rate can be taken of the first one.
         for reason in DROPS {
             drop(metrics.dropped.get_or_create(&Reason { reason }));
+        }
+        for reason in GAPS {
+            drop(metrics.gaps.get_or_create(&Reason { reason }));
+        }
+        for outcome in RESUMES {
+            drop(metrics.resumes.get_or_create(&Outcome { outcome }));
         }
         Self { registry, ..metrics }
     }
@@ -78,6 +145,22 @@ impl Metrics {
     /// Counts an event that reached nobody, by one of [`DROPS`]; returns how many there were before.
     pub(crate) fn dropped(&self, reason: &'static str) -> u64 {
         self.dropped.get_or_create(&Reason { reason }).inc()
+    }
+
+    /// Counts a place in a group where messages may be missing, by one of [`GAPS`].
+    pub(crate) fn gap(&self, reason: &'static str) {
+        self.gaps.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a socket's beginning, by one of [`RESUMES`].
+    pub(crate) fn resumed(&self, outcome: &'static str) {
+        self.resumes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// So many bytes wait for one socket.
+    pub(crate) fn outbox(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.outbox_high_water.inner().fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// Counts a closed socket; 1006 stands for a connection that ended without a close frame. Of the

@@ -1,44 +1,34 @@
-// The log of a room: inserts once per frame, stays where one reads, and keeps a bounded number of messages.
+// The log of a room on the screen: inserts once per frame, stays where one reads, keeps a bounded number of messages.
+
+import { message, separator } from "./item.js";
+import { byId, counted, element, fill, texts } from "./page.js";
 
 const LINES = 100; // in a chunk: the browser lays out only the chunks in view, and asks each of them if it is
 const CHUNKS = 100; // full ones kept on the page; more only slow it down
 const SLACK = 5; // chunks over that before any is removed
 const NEAR_END = 48; // px: this close to the end counts as reading the newest
+const NEAR_TOP = 200; // px: this close to the top wants to see older ones
 
-const byId = (id) => document.getElementById(id);
 const scroller = byId("chat-log");
 const list = byId("messages");
+const waiting = byId("waiting"); // own messages that have no place in the order yet, below all that have
+const top = byId("chat-log-cap");
 const jump = byId("jump");
 
-export function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
 export class Log {
-  #texts;
-  #plural;
-  #clock;
-  #precise;
-  #calendar;
+  #shown = new Map(); // item by the id of its message: what is on the page
   #queue = [];
   #frame = 0;
   #fallback = 0;
   #following = true; // reading the newest: the end stays in view
   #top = 0; // the last known scroll position
   #unread = 0;
-  #day = new Date().toDateString();
+  #day = new Date().toDateString(); // of the last line
+  #wantsOlder;
 
-  constructor(texts) {
-    const language = document.documentElement.lang;
-    this.#texts = texts;
-    this.#plural = new Intl.PluralRules(language);
-    const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-    this.#clock = new Intl.DateTimeFormat(language, clock);
-    this.#precise = new Intl.DateTimeFormat(language, { ...clock, second: "2-digit" });
-    this.#calendar = new Intl.DateTimeFormat(language, { dateStyle: "full" });
+  // `wantsOlder()` is called while the reader is where older ones would stand.
+  constructor(wantsOlder) {
+    this.#wantsOlder = wantsOlder;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     jump.addEventListener("click", () => {
       this.follow();
@@ -50,22 +40,26 @@ export class Log {
     keep.observe(list);
   }
 
-  // Adds one message of a kind (own, other, push) and returns its element, for what is yet to be said about it.
-  add(kind, text, speaker) {
-    const now = new Date();
-    this.#separateDays(now);
-    const item = element("li", `message ${kind}`);
-    const body = element("p", "text", text);
-    body.dir = "auto";
-    const meta = element("p", "meta");
-    const time = element("time", "", this.#clock.format(now));
-    time.dateTime = now.toISOString();
-    time.title = this.#calendar.format(now);
-    meta.append(element("span", "speaker", speaker), " ", time);
-    if (kind === "push") item.ariaLive = "off"; // a line every two seconds is not to be read aloud
-    item.append(body, meta);
-    this.put(item);
-    return item;
+  // The item of the message with this id, if it is on the page.
+  item(id) {
+    return this.#shown.get(id);
+  }
+
+  // The id of the oldest message on the page.
+  get oldest() {
+    return list.querySelector("[data-id]")?.dataset.id ?? this.#queue.find((item) => item.dataset.id)?.dataset.id;
+  }
+
+  // Puts an item at the end of the room's order, also one that waited. `id`: of its message, if it has one.
+  put(item, id = null) {
+    if (id !== null) this.#name(item, id);
+    const { day } = item.dataset;
+    if (day && day !== this.#day) {
+      this.#day = day;
+      this.#queue.push(separator(day));
+    }
+    this.#queue.push(item);
+    this.#schedule();
   }
 
   // Adds a line about the log itself.
@@ -73,12 +67,47 @@ export class Log {
     this.put(element("li", "note", text));
   }
 
-  // Puts an item at the end, also one that is already in the log.
-  put(item) {
-    this.#queue.push(item);
-    if (this.#frame) return;
-    this.#frame = requestAnimationFrame(() => this.#flush());
-    this.#fallback = setTimeout(() => this.#flush(), 500); // a page in the background gets no frames
+  // Adds a line of the push stream.
+  push(text) {
+    this.put(message("push", text, null));
+  }
+
+  // Shows an item below everything until it is put, or removed.
+  wait(item) {
+    waiting.append(item);
+    byId("chat-log-empty").hidden = true;
+    this.follow();
+  }
+
+  // Puts older messages, `[item, id]` from the oldest on, before all others; what is in view stays in place.
+  precede(pairs) {
+    this.#flush();
+    const past = element("ol", "chunk past");
+    past.ariaLive = "off";
+    let day = null;
+    for (const [item, id] of pairs) {
+      this.#name(item, id);
+      if (item.dataset.day !== day) past.append(separator(item.dataset.day));
+      day = item.dataset.day;
+      past.append(item);
+    }
+    const first = list.firstElementChild;
+    const next = first.firstElementChild;
+    if (next?.matches(".day") && next.dataset.day === day) next.remove();
+    else if (next && !next.matches(".day")) this.#separate(next, day);
+    this.#keepInPlace(first, () => list.prepend(past));
+  }
+
+  // What is to be said above the oldest message; "" for nothing.
+  above(text) {
+    top.textContent = text;
+    top.hidden = text === "";
+  }
+
+  // Asks for older messages if the reader is where they would stand.
+  look() {
+    const isShort = scroller.scrollHeight <= scroller.clientHeight; // there is nothing to scroll
+    if (isShort || (scroller.scrollTop < NEAR_TOP && !this.#following)) this.#wantsOlder();
   }
 
   // Goes to the end and stays there.
@@ -88,60 +117,74 @@ export class Log {
     this.#toEnd();
   }
 
-  // A time of day to the second.
-  time(date) {
-    return this.#precise.format(date);
+  #name(item, id) {
+    item.dataset.id = id;
+    this.#shown.set(id, item);
   }
 
-  #separateDays(now) {
-    const day = now.toDateString();
-    if (day === this.#day) return;
-    this.#day = day;
-    this.put(element("li", "day", this.#calendar.format(now)));
+  // The message before the first one on the page may be of another day.
+  #separate(next, day) {
+    const dated = next.dataset.day ? next : list.querySelector("[data-day]");
+    if (dated && dated.dataset.day !== day) next.before(separator(dated.dataset.day));
+  }
+
+  #schedule() {
+    if (this.#frame) return;
+    this.#frame = requestAnimationFrame(() => this.#flush());
+    this.#fallback = setTimeout(() => this.#flush(), 500); // a page in the background gets no frames
   }
 
   #flush() {
     cancelAnimationFrame(this.#frame);
     clearTimeout(this.#fallback);
     this.#frame = 0;
-    byId("chat-log-empty").hidden = true;
     const batch = this.#queue.splice(0);
+    if (batch.length === 0) return;
+    byId("chat-log-empty").hidden = true;
     this.#append([...batch]);
     this.#trim();
-    if (this.#following) return this.#toEnd();
-    this.#unread += batch.filter((item) => item.classList.contains("message")).length;
-    if (this.#unread === 0) return;
-    const text = this.#texts[`new_${this.#plural.select(this.#unread)}`] ?? this.#texts.new_other;
-    jump.textContent = text.replace("{count}", this.#unread);
-    jump.hidden = false;
+    if (this.#following) this.#toEnd();
+    else this.#tellOf(batch);
+    this.look();
   }
 
   #append(batch) {
     while (batch.length) {
-      let chunk = list.lastElementChild;
-      if (!chunk || chunk.childElementCount >= LINES) list.append((chunk = element("ol", "chunk")));
+      let chunk = waiting.previousElementSibling;
+      if (!chunk || chunk.childElementCount >= LINES || chunk.matches(".past")) {
+        waiting.before((chunk = element("ol", "chunk")));
+      }
       chunk.append(...batch.splice(0, LINES - chunk.childElementCount));
     }
   }
 
+  #tellOf(batch) {
+    this.#unread += batch.filter((item) => item.matches(".message:not(.own)")).length;
+    if (this.#unread === 0) return;
+    jump.textContent = counted("new", this.#unread);
+    jump.hidden = false;
+  }
+
   // Who reads above is not to have the page cut under the eyes: for them the bound is twice as far.
-  // A message of one's own that is not confirmed outlives it: it must not vanish unnoticed.
   #trim() {
-    const chunks = [...list.children];
+    const chunks = [...list.children].filter((chunk) => chunk !== waiting);
     const bound = this.#following ? CHUNKS : 2 * CHUNKS;
     if (chunks.length <= bound + SLACK) return;
-    const first = chunks.at(-bound);
-    const top = first.getBoundingClientRect().top;
-    for (const chunk of chunks.slice(0, -bound)) {
-      const kept = chunk.querySelectorAll("[data-state=pending], [data-state=unconfirmed]");
-      if (kept.length) chunk.replaceChildren(...kept);
-      else chunk.remove();
-    }
-    const cap = byId("chat-log-cap");
-    const count = (bound * LINES).toLocaleString(document.documentElement.lang);
-    cap.textContent = this.#texts.cap.replace("{count}", count);
-    cap.hidden = false;
-    scroller.scrollTop += first.getBoundingClientRect().top - top; // not every browser keeps the view in place itself
+    this.#keepInPlace(chunks.at(-bound), () => {
+      for (const chunk of chunks.slice(0, -bound)) {
+        for (const item of chunk.querySelectorAll("[data-id]")) this.#shown.delete(item.dataset.id);
+        chunk.remove();
+      }
+    });
+    this.above(fill(texts.cap, { count: bound * LINES }));
+  }
+
+  // Not every browser keeps the view in place by itself, and none does at the very top.
+  #keepInPlace(anchor, change) {
+    const before = anchor.getBoundingClientRect().top;
+    change();
+    scroller.scrollTop += anchor.getBoundingClientRect().top - before;
+    this.#top = scroller.scrollTop;
   }
 
   // Only a way up ends the following: the distance to the end also grows when messages come or get their real height.
@@ -150,6 +193,7 @@ export class Log {
     if (end) this.#seen();
     if (end || scroller.scrollTop < this.#top) this.#following = end;
     this.#top = scroller.scrollTop;
+    this.look();
   }
 
   #seen() {

@@ -11,8 +11,8 @@ use parlor::{Action, Application, Consumer, Event, Frame, Request, Route, Sessio
 struct Echo;
 
 impl Consumer for Echo {
-    async fn connect(_: &Request) -> Result<Session, Refusal> {
-        Ok(Session::alone())
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        Ok(Session::alone(request))
     }
 
     async fn receive(_: &Session, frame: Frame<'_>) -> Action {

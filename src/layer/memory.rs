@@ -1,20 +1,29 @@
 //! The layer of a node that stands alone: the contract of [`super`], kept in this process.
 
-use std::collections::{HashMap, HashSet};
+mod circle;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{LINGER, Listener};
+use self::circle::Circle;
+use super::{Appended, GRACE, Keep, LINGER, LISTED, Listener, PAGE, Page, Presence, digest};
+use crate::clock::{millis, now};
 use crate::event::Event;
 use crate::group::Group;
+use crate::id::Id;
 
-/// Members and tickers of one process.
+/// How often the count of a big group is told.
+const COUNTED: Duration = Duration::from_secs(1);
+
+/// Logs, members and tickers of one process.
 pub struct MemoryLayer {
     listener: Arc<dyn Listener>,
-    groups: Mutex<HashMap<Group, HashSet<u64>>>,
+    keep: Keep,
+    groups: Mutex<HashMap<Group, Arc<Mutex<Circle>>>>,
     tickers: Mutex<HashMap<Group, Ticking>>,
 }
 
@@ -26,39 +35,94 @@ struct Ticking {
 }
 
 impl MemoryLayer {
-    pub(super) fn new(listener: Arc<dyn Listener>) -> Self {
-        Self { listener, groups: Mutex::default(), tickers: Mutex::default() }
+    pub(super) fn new(keep: Keep, listener: Arc<dyn Listener>) -> Self {
+        Self { listener, keep, groups: Mutex::default(), tickers: Mutex::default() }
     }
 
-    pub(super) fn enter(&self, group: &Group, member: u64) {
-        self.groups.lock().entry(group.clone()).or_default().insert(member);
-    }
-
-    pub(super) fn leave(&self, group: &Group, member: u64) {
+    /// The group's circle, made if there is none.
+    fn circle(&self, group: &Group) -> Arc<Mutex<Circle>> {
         let mut groups = self.groups.lock();
-        let Some(members) = groups.get_mut(group) else { return };
-        members.remove(&member);
-        if members.is_empty() {
-            groups.remove(group);
+        // Circles where nothing is left are swept out now and then, so that making one costs the same
+        // however many there were.
+        if groups.len() == groups.capacity() {
+            let oldest = now().saturating_sub(millis(self.keep.age));
+            groups.retain(|_, circle| Arc::strong_count(circle) > 1 || circle.lock().is_used(oldest));
+        }
+        Arc::clone(groups.entry(group.clone()).or_default())
+    }
+
+    pub(super) fn enter(&self, group: &Group, user: &str) {
+        let circle = self.circle(group);
+        let mut held = circle.lock();
+        if held.enter(user) {
+            self.tell(&circle, &mut held, group, "join", user);
         }
     }
 
-    pub(super) fn members(&self, group: &Group) -> usize {
-        self.groups.lock().get(group).map_or(0, HashSet::len)
+    pub(super) fn leave(&self, group: &Group, user: &str) {
+        let circle = self.circle(group);
+        if !circle.lock().leave(user) {
+            return;
+        }
+        let (listener, group, user) = (Arc::clone(&self.listener), group.clone(), user.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(GRACE).await;
+            let mut held = circle.lock();
+            if held.gone(&user) {
+                tell(&listener, &circle, &mut held, &group, "leave", &user);
+            }
+        });
     }
 
-    /// The listener's own lock on the group makes the one order.
+    fn tell(&self, circle: &Arc<Mutex<Circle>>, held: &mut Circle, group: &Group, change: &str, user: &str) {
+        tell(&self.listener, circle, held, group, change, user);
+    }
+
+    pub(super) fn members(&self, group: &Group) -> usize {
+        self.circle(group).lock().users()
+    }
+
+    pub(super) fn presence(&self, group: &Group) -> Presence {
+        self.circle(group).lock().presence()
+    }
+
+    /// The circle's lock, held until the event is delivered, makes the one order.
+    pub(super) fn append(&self, group: &Group, event: &Event, key: Option<&str>) -> Appended {
+        let circle = self.circle(group);
+        let mut circle = circle.lock();
+        let digest = key.map(|_| digest(event)).unwrap_or_default();
+        if let Some(known) = key.and_then(|key| circle.known(key, &digest)) {
+            return known;
+        }
+        let event = circle.append(event.clone(), self.keep);
+        let id = event.stamp().map_or(Id::START, |stamp| stamp.id);
+        if let Some(key) = key {
+            circle.remember(key, id, digest);
+        }
+        self.listener.deliver(group.name(), std::slice::from_ref(&event));
+        Appended::New(id)
+    }
+
+    pub(super) fn after(&self, group: &Group, id: Id) -> Page {
+        self.circle(group).lock().log(self.keep).after(id, PAGE)
+    }
+
+    pub(super) fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Page {
+        self.circle(group).lock().log(self.keep).before(id, limit)
+    }
+
     pub(super) fn publish(&self, group: &Group, event: &Event) {
-        if self.members(group) > 0 {
-            self.listener.deliver(group.name(), std::slice::from_ref(event));
+        let circle = self.circle(group);
+        let circle = circle.lock();
+        if circle.users() > 0 {
+            self.listener.deliver(group.name(), &[Arc::new(event.clone())]);
         }
     }
 
     pub(super) fn start_ticker(&self, group: &Group, period: Duration) {
         let now = Instant::now();
         let mut tickers = self.tickers.lock();
-        // Those that ended are swept out now and then, so that starting one costs the same however
-        // many there are.
+        // Those that ended are swept out now and then, as circles are.
         if tickers.len() == tickers.capacity() {
             tickers.retain(|_, ticking| ticking.ends > now);
         }
@@ -91,4 +155,30 @@ impl MemoryLayer {
         }
         Some(next)
     }
+}
+
+/// Tells the circle's members that somebody came or left; in a big circle, a little later, how many are there.
+fn tell(
+    listener: &Arc<dyn Listener>,
+    circle: &Arc<Mutex<Circle>>,
+    held: &mut Circle,
+    group: &Group,
+    change: &str,
+    user: &str,
+) {
+    let presence = held.presence();
+    if presence.count <= LISTED && !held.counting {
+        listener.deliver(group.name(), &[Arc::new(presence.event(change, Some(user)))]);
+        return;
+    }
+    if std::mem::replace(&mut held.counting, true) {
+        return;
+    }
+    let (listener, circle, group) = (Arc::clone(listener), Arc::clone(circle), group.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(COUNTED).await;
+        let mut held = circle.lock();
+        held.counting = false;
+        listener.deliver(group.name(), &[Arc::new(held.presence().event("state", None))]);
+    });
 }

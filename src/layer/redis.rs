@@ -4,33 +4,45 @@
 //! on the same Redis exchanges events with us unmodified. Pub/sub knows no database numbers: nodes of
 //! one Redis share their groups, whatever database their URLs name.
 
+pub(crate) mod address;
 mod commands;
+mod followed;
+mod follower;
 mod inbox;
 mod lease;
+mod log;
 mod roster;
 mod subscriber;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, Cmd, IntoConnectionInfo, ProtocolVersion, Script};
+use redis::{Cmd, Script};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
+use self::address::Address;
 use self::commands::Commands;
+use self::follower::Follower;
 use self::lease::Lease;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
-use super::{LINGER, Listener};
+use self::writer::Writer;
+use super::{Appended, Keep, LINGER, LISTED, Listener, Page, Presence};
+use crate::clock::millis;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
+use crate::id::Id;
 use crate::telemetry::Chain;
 
 /// channels_redis' channel of a group is this and the group's name.
 const GROUP_PREFIX: &str = "asgi__group__";
+/// What only our own nodes hear of a group: this and the group's name.
+const LIVE_PREFIX: &str = "parlor:live:";
 /// The channel on which every node hears which ticker was started.
 const TICKERS: &str = "parlor:tickers";
 
@@ -40,12 +52,15 @@ const HEARD: Duration = Duration::from_secs(5);
 /// This node's share of the layer.
 pub struct RedisLayer {
     commands: Arc<Commands>,
+    follower: Arc<Follower>,
+    writer: Writer,
     roster: Arc<Roster>,
     hears: watch::Receiver<bool>,
     lease: Lease,
     lives: watch::Receiver<bool>,
     /// The subscriber and the lease, which run as long as the layer.
     tasks: Mutex<JoinSet<()>>,
+    present: Script,
     members: Script,
     start_ticker: Script,
     tick: Script,
@@ -55,19 +70,15 @@ impl RedisLayer {
     pub(super) async fn connect(
         url: &str,
         wait: bool,
+        keep: Keep,
         listener: Arc<dyn Listener>,
     ) -> Result<Self, StartError> {
         let no_url = |error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error);
-        let info = url.into_connection_info().map_err(no_url)?;
-        // RESP3: the library hands pushes to a function, and says when a connection has ended.
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let info = info.set_redis_settings(settings);
-        let client = Client::open(info.clone()).map_err(no_url)?;
-        let commands = Arc::new(Commands::new(info)?);
+        let commands = Arc::new(Commands::new(Address::parse(url).map_err(no_url)?));
         if let Err(error) = commands.ping().await {
             let what = format!(
                 "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
-                client.get_connection_info().addr(),
+                commands.address().text(),
                 reason(&error),
             );
             if !wait {
@@ -82,10 +93,23 @@ impl RedisLayer {
             node: format!("{:016x}", rand::random::<u64>()),
             commands: Arc::clone(&commands),
             roster: Arc::clone(&roster),
-            reap: Arc::new(Script::new(include_str!("redis/reap.lua"))),
+            scripts: Arc::default(),
             lives: living,
         };
-        let subscriber = Subscriber { client, roster: Arc::clone(&roster), listener, hears: hearing };
+        let follower = Arc::new(Follower {
+            commands: Arc::clone(&commands),
+            listener: Arc::clone(&listener),
+            keep,
+            groups: parking_lot::Mutex::default(),
+        });
+        let subscriber = Subscriber {
+            probe: format!("parlor:node:{}", lease.node),
+            probed: watch::channel(0).0,
+            follower: Arc::clone(&follower),
+            roster: Arc::clone(&roster),
+            listener,
+            hears: hearing,
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(subscriber.run());
         tasks.spawn(lease.clone().run());
@@ -95,24 +119,30 @@ impl RedisLayer {
             ));
         }
         Ok(Self {
+            writer: Writer::new(Arc::clone(&commands), keep),
             commands,
+            follower,
             roster,
             hears,
             lives,
             lease,
             tasks: Mutex::new(tasks),
+            present: Script::new(concat!(
+                include_str!("redis/presence.lua"),
+                include_str!("redis/present.lua")
+            )),
             members: Script::new(include_str!("redis/members.lua")),
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
         })
     }
 
-    pub(super) fn enter(&self, group: &Group, member: u64) {
-        self.roster.enter(group, member);
+    pub(super) fn enter(&self, group: &Group, user: &str) {
+        self.roster.enter(group, user);
     }
 
-    pub(super) fn leave(&self, group: &Group, member: u64) {
-        self.roster.leave(group, member);
+    pub(super) fn leave(&self, group: &Group, user: &str) {
+        self.roster.leave(group, user);
     }
 
     pub(super) async fn heard(&self, group: &Group) -> Result<(), Unavailable> {
@@ -130,8 +160,58 @@ impl RedisLayer {
 
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(format!("{GROUP_PREFIX}{group}")).arg(event.encode());
+        publish.arg("PUBLISH").arg(channel(group)).arg(event.encode());
         self.commands.command(&publish).await
+    }
+
+    pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        let mut publish = Cmd::new();
+        publish.arg("PUBLISH").arg(live(group)).arg(event.encode());
+        self.commands.command(&publish).await
+    }
+
+    pub(super) async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&str>,
+    ) -> Result<Appended, Unavailable> {
+        self.writer.append(group, event, key).await
+    }
+
+    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+        self.follower.after(group, id).await
+    }
+
+    pub(super) async fn before(
+        &self,
+        group: &Group,
+        id: Option<Id>,
+        limit: usize,
+    ) -> Result<Page, Unavailable> {
+        self.follower.before(group, id, limit).await
+    }
+
+    pub(super) async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
+        let followed = self.follower.followed(group.name());
+        let known = || followed.as_ref().and_then(|followed| followed.state.lock().presence.clone());
+        if let Some(presence) = known() {
+            return Ok(presence);
+        }
+        let _turn = match &followed {
+            Some(followed) => Some(followed.reading.lock().await),
+            None => None,
+        };
+        if let Some(presence) = known() {
+            return Ok(presence);
+        }
+        let mut script = self.present.prepare_invoke();
+        let (count, members) = self.commands.script(script.arg(group.name()).arg(LISTED)).await?;
+        let presence = Presence { count, members };
+        if let Some(followed) = &followed {
+            followed.state.lock().presence = Some(presence.clone());
+        }
+        Ok(presence)
     }
 
     pub(super) async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
@@ -151,13 +231,13 @@ impl RedisLayer {
         period: Duration,
     ) -> Result<Option<Duration>, Unavailable> {
         let mut script = self.tick.key(ticker_key(group));
-        script
-            .arg(format!("{GROUP_PREFIX}{group}"))
-            .arg(event.encode())
-            .arg(millis(period))
-            .arg(millis(LINGER));
+        script.arg(channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(LINGER));
         let next: Option<u64> = self.commands.script(&script).await?;
         Ok(next.map(Duration::from_millis))
+    }
+
+    pub(super) fn node(&self) -> &str {
+        &self.lease.node
     }
 
     pub(super) fn ready(&self) -> Result<(), Unavailable> {
@@ -187,8 +267,14 @@ fn ticker_key(group: &Group) -> String {
     format!("parlor:ticker:{group}")
 }
 
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
+/// The channel of channels_redis.
+fn channel(group: &Group) -> String {
+    format!("{GROUP_PREFIX}{group}")
+}
+
+/// The channel of our own nodes.
+fn live(group: &Group) -> String {
+    format!("{LIVE_PREFIX}{group}")
 }
 
 /// The innermost cause in the words of the operating system: `connection refused`.

@@ -1,20 +1,25 @@
 //! Commands to Redis: one connection that all callers share, taken from a pool that replaces it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
 use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
     RedisResult, ScriptInvocation,
 };
 
-use crate::error::{StartError, Unavailable};
+use super::address::Address;
+use crate::clock::millis;
+use crate::error::Unavailable;
+use crate::telemetry::METRICS;
 
 /// How long a command may take: publishers are told within about a second.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long replicas may take to have what was written.
+const REPLICATION: Duration = Duration::from_millis(500);
 
 /// Runs commands; callers share one connection, which sends what many of them ask in one write.
 ///
@@ -22,31 +27,34 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// would double every publish, so the connection is kept until it ends, and only then is the next one
 /// taken from the pool. RESP3 is there because with it the library says when a connection has ended.
 pub(super) struct Commands {
-    pool: Pool,
-    kept: Arc<Mutex<Option<MultiplexedConnection>>>,
+    address: Address,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Option<MultiplexedConnection>,
+    /// The pool of the server that is the master now, as far as we know.
+    pool: Option<(String, Pool)>,
 }
 
 impl Commands {
-    pub(super) fn new(info: ConnectionInfo) -> Result<Self, StartError> {
-        let kept: Arc<Mutex<Option<MultiplexedConnection>>> = Arc::default();
-        let manager = Self::manager(info, Arc::clone(&kept))
-            .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))?;
-        let pool = Pool::builder(manager)
-            .max_size(4)
-            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| StartError::new("could not make a pool of Redis connections").because(error))?;
-        Ok(Self { pool, kept })
+    pub(super) fn new(address: Address) -> Self {
+        Self { address, state: Arc::default() }
     }
 
-    fn manager(
-        info: ConnectionInfo,
-        kept: Arc<Mutex<Option<MultiplexedConnection>>>,
-    ) -> RedisResult<Manager> {
+    /// Where commands go.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn manager(info: ConnectionInfo, state: &Arc<Mutex<State>>) -> RedisResult<Manager> {
+        let state = Arc::downgrade(state);
         let ended = move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                *kept.lock() = None;
+            if push.kind == PushKind::Disconnection
+                && let Some(state) = state.upgrade()
+            {
+                state.lock().kept = None;
             }
             Ok::<(), ()>(())
         };
@@ -57,21 +65,43 @@ impl Commands {
         Manager::new_with_config(info, config)
     }
 
+    /// A pool of connections to whoever is the master now.
+    async fn pool(&self) -> Result<Pool, PoolError> {
+        let server = self.address.server().await?;
+        let name = server.addr().to_string();
+        let mut state = self.state.lock();
+        if let Some((known, pool)) = &state.pool
+            && *known == name
+        {
+            return Ok(pool.clone());
+        }
+        let pool = Pool::builder(Self::manager(server, &self.state)?)
+            .max_size(16)
+            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a pool with timeouts has a runtime");
+        state.pool = Some((name, pool.clone()));
+        Ok(pool)
+    }
+
     /// Whether Redis answers.
     pub(super) async fn ping(&self) -> Result<(), PoolError> {
-        let mut connection = self.pool.get().await?;
+        let mut connection = self.pool().await?.get().await?;
         Cmd::new().arg("PING").query_async::<()>(&mut connection).await?;
         Ok(())
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
-        self.checked(command.query_async(&mut connection).await)
+        let asked = Instant::now();
+        self.checked(asked, command.query_async(&mut connection).await)
     }
 
-    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<(), Unavailable> {
+    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
-        self.checked(pipeline.query_async(&mut connection).await)
+        let asked = Instant::now();
+        self.checked(asked, pipeline.query_async(&mut connection).await)
     }
 
     pub(super) async fn script<T: FromRedisValue>(
@@ -79,22 +109,58 @@ impl Commands {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
-        self.checked(script.invoke_async(&mut connection).await)
+        let asked = Instant::now();
+        self.checked(asked, script.invoke_async(&mut connection).await)
+    }
+
+    /// Runs a script and returns when so many replicas have what it wrote. `WAIT` holds its connection
+    /// up, so it has one of its own.
+    pub(super) async fn replicated<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+        replicas: usize,
+    ) -> Result<T, Unavailable> {
+        let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
+        let pool = self.pool().await.map_err(unreachable)?;
+        let mut connection = pool.get().await.map_err(unreachable)?;
+        let asked = Instant::now();
+        let answer = self.checked(asked, script.invoke_async(&mut connection).await)?;
+        let mut wait = Cmd::new();
+        wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION));
+        let reached: usize = self.checked(
+            asked,
+            connection
+                .req_packed_command(&wait)
+                .await
+                .and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)),
+        )?;
+        if reached < replicas {
+            return Err(Unavailable::new("too few replicas have the message"));
+        }
+        Ok(answer)
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, Unavailable> {
-        if let Some(connection) = self.kept.lock().as_ref() {
+        if let Some(connection) = &self.state.lock().kept {
             return Ok(connection.clone());
         }
-        let connection =
-            self.pool.get().await.map_err(|error| Unavailable::because("Redis cannot be reached", error))?;
-        Ok(self.kept.lock().insert((*connection).clone()).clone())
+        let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
+        let pool = self.pool().await.map_err(unreachable)?;
+        let connection = pool.get().await.map_err(unreachable)?;
+        Ok(self.state.lock().kept.insert((*connection).clone()).clone())
     }
 
-    fn checked<T>(&self, answer: Result<T, RedisError>) -> Result<T, Unavailable> {
+    fn checked<T>(&self, asked: Instant, answer: Result<T, RedisError>) -> Result<T, Unavailable> {
+        METRICS.redis_round_trip.observe(asked.elapsed().as_secs_f64());
         answer.map_err(|error| {
-            if error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
-                *self.kept.lock() = None;
+            // A master that was demoted is not one any more: ask who is.
+            let demoted = error.code() == Some("READONLY");
+            if demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
+                let mut state = self.state.lock();
+                state.kept = None;
+                if demoted {
+                    state.pool = None; // its idle connections lead to the same server
+                }
             }
             Unavailable::because("Redis did not take a command", error)
         })

@@ -7,7 +7,9 @@
 //! | `parlor:node:<node>` | the lease: gone 10 s after its node was last alive |
 //! | `parlor:node:<node>:groups` | set of groups where the node has members |
 //! | `parlor:group:<group>` | set of nodes that have members in the group |
-//! | `parlor:group:<group>:<node>` | set of the node's members in the group |
+//! | `parlor:group:<group>:<node>` | set of users who are members on the node |
+//! | `parlor:present:<group>` | set of users who are in the group, with those who may come back |
+//! | `parlor:leaving`, `parlor:counting`, `parlor:sweep` | see `presence.lua` and `sweep.lua` |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,23 +22,44 @@ use tracing::{debug, info, warn};
 
 use super::commands::Commands;
 use super::roster::{Change, Changes, Roster};
+use crate::clock::millis;
 use crate::error::Unavailable;
 use crate::group::Group;
+use crate::layer::{GRACE, LISTED};
 use crate::telemetry::Chain;
 
 /// A node is taken for dead when it has been silent for so long.
 const LEASE_MS: u64 = 10_000;
 /// How often a node says that it is alive, and looks after the others.
 const RENEWAL: Duration = Duration::from_secs(2);
-/// Commands in one pipeline.
+/// How often those who left for good are told, by one node.
+const SWEEP: Duration = Duration::from_millis(900);
+/// Users in one script, which Redis does nothing else meanwhile for.
 const AT_ONCE: usize = 500;
+
+/// The scripts that keep track of nodes and users.
+pub(super) struct Scripts {
+    enter: Script,
+    reap: Script,
+    sweep: Script,
+}
+
+impl Default for Scripts {
+    fn default() -> Self {
+        Self {
+            enter: Script::new(concat!(include_str!("presence.lua"), include_str!("enter.lua"))),
+            reap: Script::new(concat!(include_str!("presence.lua"), include_str!("reap.lua"))),
+            sweep: Script::new(concat!(include_str!("presence.lua"), include_str!("sweep.lua"))),
+        }
+    }
+}
 
 #[derive(Clone)]
 pub(super) struct Lease {
     pub(super) node: String,
     pub(super) commands: Arc<Commands>,
     pub(super) roster: Arc<Roster>,
-    pub(super) reap: Arc<Script>,
+    pub(super) scripts: Arc<Scripts>,
     /// Whether the lease could be renewed while it lasted.
     pub(super) lives: watch::Sender<bool>,
 }
@@ -47,9 +70,17 @@ impl Lease {
         self.roster.forgotten(); // it has never heard of us
         let mut renewal = interval(RENEWAL);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweep = interval(SWEEP);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut renewed = Instant::now();
         loop {
             tokio::select! {
+                _ = sweep.tick() => {
+                    if let Err(error) = self.sweep().await {
+                        debug!(error = %Chain(&error), "could not tell who has left");
+                    }
+                    continue;
+                }
                 _ = renewal.tick() => match self.renew().await {
                     Ok(()) => {
                         renewed = Instant::now();
@@ -77,7 +108,12 @@ impl Lease {
 
     /// Takes the node out of every set.
     pub(super) async fn end(&self) -> Result<(), Unavailable> {
-        self.commands.script(&self.reap.arg(&self.node)).await
+        self.commands.script(self.scripts.reap.arg(millis(GRACE)).arg(&self.node)).await
+    }
+
+    async fn sweep(&self) -> Result<(), Unavailable> {
+        let sweep = &self.scripts.sweep;
+        self.commands.script(sweep.arg(&self.node).arg(millis(SWEEP)).arg(LISTED)).await
     }
 
     async fn renew(&self) -> Result<(), Unavailable> {
@@ -93,7 +129,7 @@ impl Lease {
     /// Cleans up after every node whose lease is gone. The script is atomic: each dead node is found
     /// by exactly one of the living.
     async fn reap(&self) -> Result<(), Unavailable> {
-        let dead: Vec<String> = self.commands.script(&self.reap.prepare_invoke()).await?;
+        let dead: Vec<String> = self.commands.script(&self.scripts.reap.arg(millis(GRACE))).await?;
         for node in dead.iter().filter(|node| **node != self.node) {
             info!(node, "took a node that was silent out of every group");
         }
@@ -101,45 +137,47 @@ impl Lease {
     }
 
     async fn write(&self) -> Result<(), Unavailable> {
-        let changed = match self.roster.changes() {
-            Changes::Some(changed) => changed,
+        match self.roster.changes() {
+            Changes::Some(changed) => self.write_users(&changed, false).await,
             Changes::All(all) => {
                 self.end().await?;
                 let mut arrive = Pipeline::new();
                 arrive.atomic().cmd("SADD").arg("parlor:nodes").arg(&self.node).ignore();
                 arrive.cmd("SET").arg(self.key()).arg("alive").arg("PX").arg(LEASE_MS).ignore();
-                self.commands.pipeline(&arrive).await?;
-                all
-            }
-        };
-        self.write_members(&changed).await
-    }
-
-    async fn write_members(&self, changed: &HashMap<Group, Change>) -> Result<(), Unavailable> {
-        let mut pipeline = Pipeline::new();
-        for (group, change) in changed {
-            let members = format!("parlor:group:{group}:{}", self.node);
-            let index = format!("{}:groups", self.key());
-            // The index is written first and cleared last: what it does not name, nobody cleans up.
-            if change.present {
-                pipeline.cmd("SADD").arg(&index).arg(group.name()).ignore();
-                pipeline.cmd("SADD").arg(format!("parlor:group:{group}")).arg(&self.node).ignore();
-            }
-            for (verb, ids) in [("SADD", &change.came), ("SREM", &change.left)] {
-                if !ids.is_empty() {
-                    pipeline.cmd(verb).arg(&members).arg(ids).ignore();
-                }
-            }
-            if !change.present {
-                pipeline.cmd("SREM").arg(format!("parlor:group:{group}")).arg(&self.node).ignore();
-                pipeline.cmd("SREM").arg(&index).arg(group.name()).ignore();
-            }
-            if pipeline.len() >= AT_ONCE {
-                self.commands.pipeline(&pipeline).await?;
-                pipeline.clear();
+                self.commands.pipeline::<()>(&arrive).await?;
+                self.write_users(&all, true).await
             }
         }
-        if pipeline.is_empty() { Ok(()) } else { self.commands.pipeline(&pipeline).await }
+    }
+
+    async fn write_users(&self, changed: &HashMap<Group, Change>, anew: bool) -> Result<(), Unavailable> {
+        let begin = || {
+            let mut script = self.scripts.enter.prepare_invoke();
+            script.arg(&self.node).arg(if anew { "1" } else { "" }).arg(millis(GRACE)).arg(LISTED);
+            script
+        };
+        let (mut script, mut users) = (begin(), 0);
+        for (group, change) in changed {
+            // A big group's users in parts, each a list of its own.
+            let (came, left) = (Vec::from_iter(&change.came), Vec::from_iter(&change.left));
+            let parts = came.len().max(left.len()).div_ceil(AT_ONCE).max(1);
+            for part in 0..parts {
+                script.arg(group.name()).arg(if change.present { "1" } else { "0" });
+                for list in [&came, &left] {
+                    let list = list.chunks(AT_ONCE).nth(part).unwrap_or_default();
+                    script.arg(list.len());
+                    for user in list {
+                        script.arg(&***user);
+                    }
+                    users += list.len() + 1;
+                }
+                if users >= AT_ONCE {
+                    self.commands.script::<()>(&script).await?;
+                    (script, users) = (begin(), 0);
+                }
+            }
+        }
+        if users == 0 { Ok(()) } else { self.commands.script(&script).await }
     }
 
     fn key(&self) -> String {

@@ -1,8 +1,8 @@
--- Counts a group's members on all nodes whose lease is alive. KEYS: the group's set of nodes.
-local count = 0
+-- Counts a group's users on all nodes whose lease is alive. KEYS: the group's set of nodes.
+local sets = {}
 for _, node in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if redis.call('EXISTS', 'parlor:node:' .. node) == 1 then
-    count = count + redis.call('SCARD', KEYS[1] .. ':' .. node)
+    sets[#sets + 1] = KEYS[1] .. ':' .. node
   end
 end
-return count
+return #sets == 0 and 0 or #redis.call('SUNION', unpack(sets))

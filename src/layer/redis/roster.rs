@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -30,15 +31,16 @@ struct State {
     groups: HashMap<Group, Local>,
     /// Groups whose subscription may differ from what their members want.
     unsettled: HashSet<Group>,
-    /// Changes of members that Redis does not know yet; `true` came, `false` left.
-    changes: Vec<(Group, u64, bool)>,
+    /// Changes of users that Redis does not know yet; `true` came, `false` left.
+    changes: Vec<(Group, Arc<str>, bool)>,
     /// Redis knows nothing, or we cannot tell what it knows.
     unknown: bool,
 }
 
 #[derive(Default)]
 struct Local {
-    members: HashSet<u64>,
+    /// How many members each user is.
+    members: HashMap<Arc<str>, usize>,
     heard: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -53,8 +55,8 @@ pub(super) struct Channels {
 /// One group's part of what Redis does not know yet.
 #[derive(Default)]
 pub(super) struct Change {
-    pub(super) came: HashSet<u64>,
-    pub(super) left: HashSet<u64>,
+    pub(super) came: HashSet<Arc<str>>,
+    pub(super) left: HashSet<Arc<str>>,
     /// The node has members in the group now.
     pub(super) present: bool,
 }
@@ -68,27 +70,37 @@ pub(super) enum Changes {
 }
 
 impl Roster {
-    pub(super) fn enter(&self, group: &Group, member: u64) {
+    pub(super) fn enter(&self, group: &Group, user: &str) {
         let mut state = self.state.lock();
         let local = state.groups.entry(group.clone()).or_default();
-        local.members.insert(member);
+        let user: Arc<str> = user.into();
+        let members = local.members.entry(Arc::clone(&user)).or_default();
+        *members += 1;
+        let came = *members == 1;
         if !local.heard {
             state.unsettled.insert(group.clone());
             self.channels_changed.notify_one();
         }
-        state.remember(group, member, true);
-        self.members_changed.notify_one();
+        if came {
+            state.remember(group, user, true);
+            self.members_changed.notify_one();
+        }
     }
 
-    pub(super) fn leave(&self, group: &Group, member: u64) {
+    pub(super) fn leave(&self, group: &Group, user: &str) {
         let mut state = self.state.lock();
         let Some(local) = state.groups.get_mut(group) else { return };
-        local.members.remove(&member);
+        let Some(members) = local.members.get_mut(user) else { return };
+        *members -= 1;
+        if *members > 0 {
+            return;
+        }
+        local.members.remove(user);
         if local.members.is_empty() {
             state.unsettled.insert(group.clone());
             self.channels_changed.notify_one();
         }
-        state.remember(group, member, false);
+        state.remember(group, user.into(), false);
         self.members_changed.notify_one();
     }
 
@@ -161,12 +173,16 @@ impl Roster {
         let one_by_one = take(&mut state.changes);
         if take(&mut state.unknown) {
             for (group, local) in state.groups.iter().filter(|(_, local)| !local.members.is_empty()) {
-                let change = Change { came: local.members.clone(), present: true, ..Change::default() };
+                let change = Change {
+                    came: local.members.keys().cloned().collect(),
+                    present: true,
+                    ..Change::default()
+                };
                 changed.insert(group.clone(), change);
             }
             return Changes::All(changed);
         }
-        for (group, member, came) in one_by_one {
+        for (group, user, came) in one_by_one {
             let present = state.groups.get(&group).is_some_and(|local| !local.members.is_empty());
             let change = changed.entry(group).or_default();
             change.present = present;
@@ -175,22 +191,22 @@ impl Roster {
             } else {
                 (&mut change.left, &mut change.came)
             };
-            from.remove(&member);
-            to.insert(member);
+            from.remove(&user);
+            to.insert(user);
         }
         Changes::Some(changed)
     }
 }
 
 impl State {
-    fn remember(&mut self, group: &Group, member: u64, came: bool) {
+    fn remember(&mut self, group: &Group, user: Arc<str>, came: bool) {
         if self.changes.len() == MOST_CHANGES {
             self.unknown = true;
         }
         if self.unknown {
             self.changes = Vec::new();
         } else {
-            self.changes.push((group.clone(), member, came));
+            self.changes.push((group.clone(), user, came));
         }
     }
 }

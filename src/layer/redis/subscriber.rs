@@ -4,27 +4,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Msg, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, Msg, RedisResult};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::follower::Follower;
 use super::inbox::{Inbox, inbox};
 use super::roster::Roster;
-use super::{GROUP_PREFIX, TICKERS};
+use super::{GROUP_PREFIX, LIVE_PREFIX, TICKERS};
+use crate::error::Unavailable;
 use crate::event::Event;
 use crate::group::Group;
 use crate::layer::Listener;
 use crate::telemetry::{Chain, METRICS};
 
-/// How long Redis may take to confirm something, and how often a quiet connection is asked.
+/// How long Redis may take to confirm something.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a node says something to itself, to know that it hears.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Channels in one SUBSCRIBE.
 const AT_ONCE: usize = 1000;
 
 pub(super) struct Subscriber {
-    pub(super) client: Client,
+    /// The channel on which this node hears itself.
+    pub(super) probe: String,
+    /// The number of the last probe that was heard.
+    pub(super) probed: watch::Sender<u64>,
+    pub(super) follower: Arc<Follower>,
     pub(super) roster: Arc<Roster>,
     pub(super) listener: Arc<dyn Listener>,
     /// Every group of the roster that is older than a moment is heard.
@@ -40,10 +48,12 @@ impl Subscriber {
                 Ok((connection, mut inbox)) => tokio::select! {
                     Err(error) = self.settle(connection) => Chain(&error).to_string(),
                     () = self.hear(&mut inbox) => "Redis closed the connection".to_owned(),
+                    () = self.probe() => "this node does not hear what it says to itself".to_owned(),
                 },
                 Err(error) => Chain(&error).to_string(),
             };
             self.roster.deaf();
+            self.follower.forget_presence();
             if self.hears.send_replace(false) {
                 pause = Duration::ZERO;
             }
@@ -62,30 +72,68 @@ impl Subscriber {
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(put);
-        Ok((self.client.get_multiplexed_async_connection_with_config(&config).await?, inbox))
+        let client = Client::open(self.follower.commands.address().server().await?)?;
+        Ok((client.get_multiplexed_async_connection_with_config(&config).await?, inbox))
     }
 
-    /// Subscribes to what the roster wants, and makes sure that Redis still answers. Ends when it
-    /// does not.
-    async fn settle(&self, mut connection: MultiplexedConnection) -> RedisResult<()> {
-        connection.subscribe(TICKERS).await?;
+    /// Publishes something to itself again and again, on the connection for commands; returns when it does not come
+    /// back. A Redis that was demoted or is frozen starves its subscribers without an error.
+    async fn probe(&self) {
+        let mut probed = self.probed.subscribe();
+        let mut number = *probed.borrow();
+        loop {
+            sleep(PROBE).await;
+            self.follower.sweep();
+            number += 1;
+            let sent = Instant::now();
+            let mut publish = Cmd::new();
+            publish.arg("PUBLISH").arg(&self.probe).arg(number);
+            let heard = async {
+                let _: Result<i64, Unavailable> = self.follower.commands.command(&publish).await;
+                probed.wait_for(|heard| *heard >= number).await.is_ok()
+            };
+            if timeout(PATIENCE, heard).await != Ok(true) {
+                return;
+            }
+            METRICS.subscription_lag.observe(sent.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Subscribes to what the roster wants. Ends when Redis does not do it.
+    async fn settle(&self, mut connection: MultiplexedConnection) -> Result<(), Unavailable> {
+        let refused = |error| Unavailable::because("Redis did not confirm a subscription", error);
+        connection.subscribe(&[TICKERS, &self.probe]).await.map_err(refused)?;
         loop {
             let channels = self.roster.channels();
+            self.follower.end(&channels.part);
             for groups in channels.part.chunks(AT_ONCE) {
-                connection.unsubscribe(names(groups)).await?;
+                connection.unsubscribe(names(groups)).await.map_err(refused)?;
             }
             for groups in channels.join.chunks(AT_ONCE) {
-                connection.subscribe(names(groups)).await?;
+                self.follower.begin(groups);
+                connection.subscribe(names(groups)).await.map_err(refused)?;
+                self.follower.locate(groups).await?;
+                if !*self.hears.borrow() {
+                    self.ask_who_is_there(groups).await?;
+                }
                 self.roster.heard(groups);
             }
             if !self.hears.send_replace(true) {
                 info!(groups = channels.join.len(), "hearing Redis");
                 self.listener.recovered();
             }
-            if timeout(PATIENCE, self.roster.channels_changed.notified()).await.is_err() {
-                Cmd::new().arg("PING").query_async::<Value>(&mut connection).await?;
-            }
+            self.roster.channels_changed.notified().await;
         }
+    }
+
+    /// Who came or left meanwhile was told, and not heard here: all nodes are told again at the next sweep.
+    async fn ask_who_is_there(&self, groups: &[Group]) -> Result<(), Unavailable> {
+        let mut ask = Cmd::new();
+        ask.arg("SADD").arg("parlor:counting");
+        for group in groups {
+            ask.arg(group.name());
+        }
+        self.follower.commands.command(&ask).await
     }
 
     /// Hands on what comes in, until the connection ends.
@@ -105,8 +153,15 @@ impl Subscriber {
                 self.listener.ticker_started(&String::from_utf8_lossy(payload));
                 continue;
             }
-            let Some(group) = channel.strip_prefix(GROUP_PREFIX) else { continue };
-            match Event::decode(payload) {
+            if channel == self.probe {
+                let number = std::str::from_utf8(payload).ok().and_then(|number| number.parse().ok());
+                self.probed.send_replace(number.unwrap_or_default());
+                continue;
+            }
+            let live = channel.strip_prefix(LIVE_PREFIX);
+            let Some(group) = live.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
+            let event = if live.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
+            match event {
                 Ok(event) => match groups.iter_mut().rev().find(|(name, _)| *name == group) {
                     Some((_, events)) => events.push(event),
                     None => groups.push((group, vec![event])),
@@ -118,11 +173,12 @@ impl Subscriber {
             }
         }
         for (group, events) in groups {
-            self.listener.deliver(group, &events);
+            self.follower.hear(group, events);
         }
     }
 }
 
+/// The two channels of each group: the one of channels_redis, and the one of our own nodes.
 fn names(groups: &[Group]) -> Vec<String> {
-    groups.iter().map(|group| format!("{GROUP_PREFIX}{group}")).collect()
+    groups.iter().flat_map(|group| [super::channel(group), super::live(group)]).collect()
 }

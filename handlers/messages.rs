@@ -1,0 +1,37 @@
+//! Saying something without a socket.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+
+use crate::chat;
+use crate::frames::{self, Said, Trouble};
+use crate::name::Name;
+
+/// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
+pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
+    request.same_origin()?;
+    let group = Name::of_path(&request)?.chat_group();
+    let (trouble, id) = match Said::parse(request.body(), request.node().config()) {
+        Ok(Said::Message { text, id }) => {
+            let event = chat::message(&text, &request.user());
+            match frames::answer(&request.append(&group, &event, id.as_deref()).await) {
+                Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
+                Err(trouble) => (trouble, id),
+            }
+        }
+        Ok(_) => (Trouble::new("unknown_type", "`type`: expected message"), None),
+        Err(wrong) => wrong,
+    };
+    let status = match trouble.code {
+        "conflict" => StatusCode::CONFLICT,
+        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Ok(answer(status, &frames::error(&trouble, id.as_deref())))
+}
+
+fn answer(status: StatusCode, frame: &parlor::Frame<'_>) -> Response {
+    let parlor::Frame::Text(json) = frame else { unreachable!("frames of this wire are texts") };
+    Response::json_with(status, json.to_string())
+}

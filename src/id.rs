@@ -1,0 +1,75 @@
+//! A message's id: its place in the log of its group.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The id of an entry in a Redis stream (`<ms>-<sequence>`): when it was written, and which of that millisecond's
+/// entries it is. Ids of one log only rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    millis: u64,
+    sequence: u64,
+}
+
+impl Id {
+    /// Before every message: what stands before the first one of a log.
+    pub const START: Self = Self { millis: 0, sequence: 0 };
+    /// After every message.
+    pub(crate) const NEVER: Self = Self { millis: u64::MAX, sequence: u64::MAX };
+
+    /// When the message was written, in milliseconds since 1970.
+    pub fn millis(self) -> u64 {
+        self.millis
+    }
+
+    /// The id of a message that is written at `millis`, after this one.
+    pub(crate) fn next(self, millis: u64) -> Self {
+        if millis > self.millis {
+            Self { millis, sequence: 0 }
+        } else {
+            Self { millis: self.millis, sequence: self.sequence + 1 }
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.millis, self.sequence)
+    }
+}
+
+/// A text that is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoId;
+
+impl FromStr for Id {
+    type Err = NoId;
+
+    fn from_str(text: &str) -> Result<Self, NoId> {
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten().ok_or(NoId)
+        };
+        let (millis, sequence) = text.split_once('-').ok_or(NoId)?;
+        Ok(Self { millis: number(millis)?, sequence: number(sequence)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_two_numbers_and_nothing_else() {
+        assert_eq!("1758-3".parse::<Id>().unwrap().to_string(), "1758-3");
+        for text in ["", "-", "1", "1-", "-1", "+1-0", "1-0-0", "a-1", "1 -0", "99999999999999999999999-0"] {
+            assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_id_is_later_even_when_the_clock_goes_back() {
+        let id = Id::START.next(5);
+        assert!(id < id.next(5) && id < id.next(4) && id.next(4) < id.next(6));
+    }
+}

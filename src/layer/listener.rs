@@ -1,0 +1,16 @@
+//! The listener: what a layer calls when it has something for this node.
+
+use std::sync::Arc;
+
+use crate::event::Event;
+
+/// Who hears what the layer delivers: this node. Called on the task that reads from the layer, so it
+/// must not wait.
+pub trait Listener: Send + Sync + 'static {
+    /// Events of one group, in their order.
+    fn deliver(&self, group: &str, events: &[Arc<Event>]);
+    /// Somebody started the group's ticker.
+    fn ticker_started(&self, group: &str);
+    /// The layer was away and is back: tickers may have been started meanwhile.
+    fn recovered(&self);
+}

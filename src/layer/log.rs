@@ -1,0 +1,50 @@
+//! What a group's log is to those who use it, on either layer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::event::Event;
+use crate::id::Id;
+
+/// What a log keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// So many events, at least.
+    pub messages: usize,
+    /// For so long.
+    pub age: Duration,
+    /// How many replicas must have an event before [`Layer::append`](super::Layer::append) returns; Redis only.
+    pub replicas: usize,
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the log.
+    New(Id),
+    /// It was there already: nothing was added.
+    Known(Id),
+    /// The key belongs to another event.
+    Conflict,
+}
+
+/// Some of a log, the oldest first.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Events that follow one another.
+    pub events: Vec<Arc<Event>>,
+    /// There is more in the direction that was asked for.
+    pub more: bool,
+    /// The id of the log's newest event, or [`Id::START`].
+    pub last: Id,
+}
+
+/// What tells two events under one key apart.
+pub(super) fn digest(event: &Event) -> String {
+    Sha256::digest(event.encode())
+        .iter()
+        .take(8)
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -1,0 +1,43 @@
+-- Writes which users came to this node's groups and which left.
+-- ARGV: the node, `1` if it tells everything anew and nothing of it is news, the grace in ms, how many users are
+-- listed; then for each group: its name, `1` if the node has members there, and two lists (length, users): came, left.
+local node, anew, grace, listed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+local index = 'parlor:node:' .. node .. ':groups'
+local at = 5
+
+local function take()
+  at = at + 1
+  return ARGV[at - 1]
+end
+
+while at <= #ARGV do
+  local group, stays = take(), take() == '1'
+  local nodes = 'parlor:group:' .. group
+  local here = nodes .. ':' .. node
+  if stays then
+    redis.call('SADD', index, group)
+    redis.call('SADD', nodes, node)
+  end
+  for _ = 1, tonumber(take()) do
+    local user = take()
+    redis.call('SADD', here, user)
+    redis.call('ZREM', LEAVING, user .. ' ' .. group)
+    if redis.call('SADD', present(group), user) == 1 and not anew then
+      tell(group, 'join', user, listed)
+    end
+  end
+  for _ = 1, tonumber(take()) do
+    local user = take()
+    redis.call('SREM', here, user)
+    if not is_in(group, user) then
+      redis.call('ZADD', LEAVING, now() + grace, user .. ' ' .. group)
+    end
+  end
+  if not stays then
+    redis.call('SREM', nodes, node)
+    redis.call('SREM', index, group)
+  end
+  if anew then
+    redis.call('SADD', COUNTING, group)
+  end
+end

@@ -1,0 +1,223 @@
+//! One group that this node follows: how far it was heard, and the newest part of its log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::follower::is_presence;
+use crate::clock;
+use crate::event::{Event, Stamp};
+use crate::id::Id;
+use crate::layer::tail::Tail;
+use crate::layer::{LISTED, Presence};
+use crate::telemetry::METRICS;
+
+/// For how long the newest part of a log is kept after somebody asked for it.
+const KEPT: Duration = Duration::from_secs(3);
+/// Most of it that is kept; whoever asks for more gets it from Redis.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MOST_EVENTS: usize = 4096;
+/// How much of a log is read first, and then at a time.
+const FIRST: usize = 128;
+const NEXT: usize = 1000;
+
+#[derive(Default)]
+pub(super) struct Followed {
+    pub(super) state: Mutex<State>,
+    /// Who reads from the log; the others wait for what it finds.
+    pub(super) reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Everything up to this id was handed on; `None` until the log's end was found.
+    position: Option<Id>,
+    /// The newest event that has to wait until the log is read up to it.
+    wanted: Option<Stamp>,
+    /// The log is being read because something is missing.
+    repairing: bool,
+    /// Up to here the log was read: pub/sub may bring it once more.
+    read: Option<Id>,
+    tail: Option<Tail>,
+    asked: Option<Instant>,
+    /// Who is in the group, if anybody asked.
+    pub(super) presence: Option<Presence>,
+}
+
+/// What to do with an event.
+#[derive(PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It is the next one.
+    Next,
+    /// It comes, or came, from the log.
+    Waits,
+    /// Something before it is missing: the log has to be read.
+    Behind,
+}
+
+/// How what was read from the log fits to what was heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Follows,
+    Gap(&'static str),
+}
+
+impl State {
+    /// How far the group was heard, and what waits beyond.
+    pub(super) fn position(&self) -> (Id, Option<Stamp>) {
+        (self.position.unwrap_or(Id::START), self.wanted)
+    }
+
+    /// The log ends here now; whether something of it was not heard.
+    pub(super) fn locate(&mut self, last: Id) -> bool {
+        let position = *self.position.get_or_insert(last);
+        let behind = position != last || self.wanted.is_some_and(|wanted| wanted.id > position);
+        let begins = behind && !self.repairing;
+        self.repairing |= behind;
+        begins
+    }
+
+    pub(super) fn hear(&mut self, event: &Arc<Event>, age: u64) -> Heard {
+        if is_presence(event) {
+            self.attend(event);
+        }
+        let Some(stamp) = event.stamp() else { return Heard::Next };
+        let wait = |state: &mut Self| {
+            if state.wanted.is_none_or(|wanted| wanted.id < stamp.id) {
+                state.wanted = Some(stamp);
+            }
+        };
+        match self.position {
+            Some(position) if !self.repairing => {
+                // A log that nobody wrote to for its whole age is gone, and with it nothing.
+                let expired = stamp.prev == Id::START && position.millis() + age < stamp.id.millis();
+                if stamp.prev == position && stamp.id > position || expired {
+                    self.advance(event, stamp.id);
+                    Heard::Next
+                } else if self.read.is_some_and(|read| stamp.id <= read) {
+                    Heard::Waits
+                } else {
+                    wait(self);
+                    self.repairing = true;
+                    Heard::Behind
+                }
+            }
+            _ => {
+                wait(self);
+                Heard::Waits
+            }
+        }
+    }
+
+    /// Takes what the log holds after `from`. `newest` is its last id.
+    pub(super) fn repaired(&mut self, from: Id, events: &[Arc<Event>], newest: Id, age: u64) -> Outcome {
+        let first = events.first().and_then(|event| event.stamp());
+        let outcome = match first {
+            Some(stamp) if stamp.prev == from => Outcome::Follows,
+            None if newest == from => Outcome::Follows,
+            // What was there has gone by its age or its number.
+            Some(stamp) if stamp.prev > from => Outcome::Gap("trimmed"),
+            _ if from.millis() + age < clock::now() => Outcome::Gap("trimmed"),
+            _ => Outcome::Gap("rewritten"),
+        };
+        if outcome != Outcome::Follows {
+            self.tail = None;
+            self.read = None;
+            // The log may go on with ids before ours: from the one before what was heard last.
+            let before = self.wanted.map_or(newest, |wanted| wanted.prev.min(newest));
+            self.position = Some(if first.is_none() { before.min(from) } else { from });
+        }
+        for event in events {
+            if let Some(stamp) = event.stamp() {
+                self.advance(event, stamp.id);
+                self.read = Some(stamp.id);
+            }
+        }
+        outcome
+    }
+
+    /// Whether nothing is missing. `exhausted`: the log held no more than was read; `asked` is what waited
+    /// before that.
+    pub(super) fn is_settled(&mut self, exhausted: bool, asked: Option<Stamp>) -> bool {
+        let (position, wanted) = self.position();
+        if wanted.is_some_and(|wanted| wanted.id > position) {
+            if !exhausted || wanted != asked {
+                return false;
+            }
+            METRICS.dropped("not_logged"); // it was published, but the log does not know it
+        }
+        if exhausted {
+            self.wanted = None;
+            self.repairing = false;
+        }
+        exhausted
+    }
+
+    fn advance(&mut self, event: &Arc<Event>, id: Id) {
+        self.position = Some(id);
+        if let Some(tail) = &mut self.tail {
+            tail.push(Arc::clone(event));
+        }
+    }
+
+    /// The newest part of the log, if it is here.
+    pub(super) fn tail(&mut self) -> Option<&Tail> {
+        self.asked = Some(Instant::now());
+        self.tail.as_ref()
+    }
+
+    /// From which id down the log has to be read, and how much of it; `None` if it would be too much to keep.
+    pub(super) fn tail_wants(&mut self) -> Option<(Id, usize)> {
+        let position = self.position?;
+        let tail = self.tail.get_or_insert_with(|| Tail::new(position));
+        if tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS {
+            return None;
+        }
+        Some((tail.floor(), if tail.len() == 0 { FIRST } else { NEXT }))
+    }
+
+    /// What was read from this id down, the oldest last.
+    pub(super) fn tail_extend(&mut self, floor: Id, events: Vec<Arc<Event>>, wanted: usize) {
+        let Some(tail) = self.tail.as_mut().filter(|tail| tail.floor() == floor) else { return };
+        let whole = events.len() < wanted;
+        tail.extend_back(events.into_iter());
+        tail.whole |= whole;
+    }
+
+    pub(super) fn sweep(&mut self) {
+        if self.asked.is_some_and(|asked| asked.elapsed() > KEPT) {
+            self.asked = None;
+            self.tail = None;
+        }
+        if let Some(tail) = &self.tail
+            && (tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS)
+        {
+            self.tail = None;
+        }
+    }
+
+    /// Follows who is in the group.
+    fn attend(&mut self, event: &Event) {
+        let Some(count) = event.text("count").and_then(|count| count.parse().ok()) else { return };
+        let change = event.text("change");
+        if change == Some("state") {
+            let names =
+                |text: &str| text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            self.presence = Some(Presence { count, members: event.text("members").map(names) });
+            return;
+        }
+        let (Some(presence), Some(user)) = (&mut self.presence, event.text("user")) else { return };
+        presence.count = count;
+        if let Some(members) = &mut presence.members {
+            members.retain(|member| member != user);
+            if change == Some("join") {
+                members.push(user.to_owned());
+            }
+            presence.count = members.len();
+        }
+        if presence.count > LISTED {
+            presence.members = None;
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Resume: how a socket comes to where its group is now, without a hole and without a message twice.
+//!
+//! The log is the buffer. A socket takes its place in the hub first and gets nothing there; it reads the log, page by
+//! page and at its own pace, until it has all that the group's other sockets have, and joins them at that point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::clock::{millis, now};
+use crate::consumer::{Consumer, Kind, Rendered};
+use crate::error::Unavailable;
+use crate::event::{Event, GAP};
+use crate::group::Group;
+use crate::id::{Id, NoId};
+use crate::layer::{Page, Presence};
+use crate::node::Node;
+use crate::place::Place;
+use crate::request::Request;
+use crate::response::Refusal;
+use crate::session::Session;
+use crate::telemetry::METRICS;
+
+/// Most messages of the past that a socket may ask for, and how many it gets instead of what cannot be given.
+const MOST: usize = 1000;
+const TAIL: usize = 50;
+
+/// Where a socket wants to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    since: Option<Result<Id, NoId>>,
+    history: Option<usize>,
+}
+
+impl Start {
+    /// From now on, without anything of the past.
+    pub fn now() -> Self {
+        Self { since: None, history: None }
+    }
+
+    /// What the request says: `?since=` (or `Last-Event-ID`) the last message that the client has, `?history=` how many
+    /// of the newest it wants.
+    ///
+    /// # Errors
+    /// 400 for a `history` that is no number.
+    pub fn of(request: &Request) -> Result<Self, Refusal> {
+        let since = request.header("last-event-id").map(str::to_owned).or_else(|| request.query("since"));
+        let history = match request.query("history").map(|text| text.parse::<usize>()) {
+            None => None,
+            Some(Ok(count)) if count <= MOST => Some(count),
+            Some(_) => {
+                return Err(Refusal::bad_request(format!("`history`: expected a number up to {MOST}")));
+            }
+        };
+        Ok(Self { since: since.map(|since| since.parse()), history })
+    }
+}
+
+/// What a socket is told first.
+pub struct Welcome {
+    /// The node's name.
+    pub node: String,
+    /// The id of the newest message.
+    pub last: Id,
+    /// Why not everything since the client's last message follows; `None` if it does.
+    pub reason: Option<&'static str>,
+    /// Who is in the group, the client included.
+    pub presence: Presence,
+}
+
+/// A socket on its way to now.
+pub(crate) struct Resume {
+    node: Arc<Node>,
+    kind: Kind,
+    group: Group,
+    start: Start,
+    /// Everything up to here was given to the socket; `None` before its welcome.
+    cursor: Option<Id>,
+}
+
+impl Resume {
+    /// For a socket that resumes; `None` for one that does not.
+    pub(crate) fn of(node: &Arc<Node>, session: &Session, kind: Kind) -> Option<Self> {
+        let (group, start) = (session.group()?.clone(), session.start()?);
+        Some(Self { node: Arc::clone(node), kind, group, start, cursor: None })
+    }
+
+    /// The next frames for the socket; `None` when it has joined the others at this place.
+    pub(crate) async fn next<C: Consumer>(
+        &mut self,
+        session: &Session,
+        place: &Place,
+    ) -> Result<Option<Bytes>, Unavailable> {
+        let Some(cursor) = self.cursor else { return self.open::<C>(session).await.map(Some) };
+        let Err(position) = place.join(cursor) else { return Ok(None) };
+        let page = self.node.layer().after(&self.group, cursor).await?;
+        let mut frames = BytesMut::new();
+        match page.events.first().and_then(|event| event.stamp()) {
+            Some(first) if first.prev == cursor => {}
+            first => {
+                // The log was trimmed or rewritten under our feet.
+                let reason =
+                    if first.is_some_and(|first| first.prev > cursor) { "trimmed" } else { "rewritten" };
+                METRICS.gap(reason);
+                let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
+                self.render(&gap, &mut frames);
+                self.cursor = Some(position);
+            }
+        }
+        self.render_all(&page, &mut frames);
+        Ok(Some(frames.freeze()))
+    }
+
+    /// The welcome, and what follows it at once.
+    async fn open<C: Consumer>(&mut self, session: &Session) -> Result<Bytes, Unavailable> {
+        let (reason, page) = self.first_page().await?;
+        METRICS.resumed(reason.unwrap_or("recovered"));
+        let mut presence = self.node.layer().presence(&self.group).await?;
+        if let Some(members) = &mut presence.members
+            && !members.iter().any(|member| **member == **session.user())
+        {
+            members.push(session.user().to_string());
+            presence.count += 1;
+        }
+        let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
+        let mut frames = BytesMut::new();
+        if let Some(frame) = C::welcome(session, &welcome) {
+            frames.extend_from_slice(&self.kind.wire.message(&frame, None));
+        }
+        self.cursor = Some(match (reason, self.start.since) {
+            (None, Some(Ok(since))) => since,
+            _ => page.last,
+        });
+        self.render_all(&page, &mut frames);
+        Ok(frames.freeze())
+    }
+
+    /// What the client gets first, and why it is not all that it wanted.
+    async fn first_page(&self) -> Result<(Option<&'static str>, Page), Unavailable> {
+        let layer = self.node.layer();
+        let reason = match self.start.since {
+            None => "new",
+            Some(Err(NoId)) => "malformed",
+            Some(Ok(since)) => {
+                let page = layer.after(&self.group, since).await?;
+                match verdict(since, &page, self.node.config().log_seconds) {
+                    None => return Ok((None, page)),
+                    Some(reason) => reason,
+                }
+            }
+        };
+        let tail = self.start.history.unwrap_or(if self.start.since.is_some() { TAIL } else { 0 });
+        Ok((Some(reason), layer.before(&self.group, None, tail).await?))
+    }
+
+    fn render_all(&mut self, page: &Page, frames: &mut BytesMut) {
+        for event in &page.events {
+            self.render(event, frames);
+            self.cursor = event.stamp().map(|stamp| stamp.id).or(self.cursor);
+        }
+    }
+
+    fn render(&self, event: &Event, frames: &mut BytesMut) {
+        if let Rendered::Frame(frame) = self.kind.render(event) {
+            frames.extend_from_slice(&frame);
+        }
+    }
+}
+
+/// Why the page is not all that was said since; `None` if it is.
+fn verdict(since: Id, page: &Page, seconds: usize) -> Option<&'static str> {
+    match page.events.first().and_then(|event| event.stamp()) {
+        Some(first) if first.prev == since => None,
+        Some(first) if first.prev > since => Some("trimmed"),
+        None if page.last == since => None,
+        None if page.last == Id::START && is_older(since, seconds) => Some("trimmed"),
+        _ => Some("unknown"),
+    }
+}
+
+fn is_older(id: Id, seconds: usize) -> bool {
+    id.millis() + millis(Duration::from_secs(seconds as u64)) < now()
+}

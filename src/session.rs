@@ -1,0 +1,108 @@
+//! A session: the facts about one socket, kept by the runtime from `connect` to `disconnect`, and what a consumer may
+//! ask of the layer in its name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::clock::millis;
+use crate::error::Unavailable;
+use crate::event::Event;
+use crate::group::Group;
+use crate::id::Id;
+use crate::identity::Identity;
+use crate::layer::{Appended, Page};
+use crate::node::Node;
+use crate::request::Request;
+use crate::resume::Start;
+
+/// The facts about one socket.
+pub struct Session {
+    node: Arc<Node>,
+    identity: Identity,
+    group: Option<Group>,
+    start: Option<Start>,
+    born: Instant,
+    /// When it may signal again, in milliseconds since it was born.
+    signal_at: AtomicU64,
+}
+
+impl Session {
+    /// A socket on its own.
+    pub fn alone(request: &Request) -> Self {
+        Self {
+            node: Arc::clone(&request.node),
+            identity: request.identity(),
+            group: None,
+            start: None,
+            born: Instant::now(),
+            signal_at: AtomicU64::new(0),
+        }
+    }
+
+    /// A socket that gets the events of this group, from now on.
+    pub fn in_group(request: &Request, group: Group) -> Self {
+        Self { group: Some(group), ..Self::alone(request) }
+    }
+
+    /// The same socket, which is welcomed, and gets what the log holds from its start on.
+    #[must_use]
+    pub fn resuming(self, start: Start) -> Self {
+        Self { start: Some(start), ..self }
+    }
+
+    /// Who the client is.
+    pub fn user(&self) -> &Arc<str> {
+        &self.identity.user
+    }
+
+    /// The group whose events the socket gets.
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    pub(crate) fn start(&self) -> Option<Start> {
+        self.start
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &crate::config::Config {
+        self.node.config()
+    }
+
+    /// Writes an event to the log of the socket's group and publishes it on every node; under a name of
+    /// the client's own choosing, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it, or the socket has no group.
+    pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, Unavailable> {
+        let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
+        let key = name.map(|name| self.identity.key(name));
+        // Boxed: a command to Redis is 7 KB of future, too much for every idle socket's task.
+        Box::pin(self.node.append(group, event, key.as_deref())).await
+    }
+
+    /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is
+    /// read over.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn signal(&self, event: &Event, period: Duration) -> Result<(), Unavailable> {
+        let now = millis(self.born.elapsed());
+        let Some(group) = &self.group else { return Ok(()) };
+        if now < self.signal_at.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.signal_at.store(now + millis(period), Ordering::Relaxed);
+        Box::pin(self.node.layer().signal(group, event)).await
+    }
+
+    /// Up to `limit` messages of the socket's group before this id, or the newest, the oldest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
+        let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
+        Box::pin(self.node.layer().before(group, before, limit)).await
+    }
+}

@@ -1,0 +1,85 @@
+// One message as an element of the log: its text, who said it, when, and how far it got.
+
+import { element, fill, language, texts } from "./page.js";
+
+const HUES = 8; // as many as the style sheet has
+
+const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const clock = new Intl.DateTimeFormat(language, time);
+const calendar = new Intl.DateTimeFormat(language, { dateStyle: "full" });
+
+// An item of a kind: own, other or push. `user` is the speaker's id, where one is known.
+export function message(kind, text, user, at = Date.now()) {
+  const item = element("li", `message ${kind}`);
+  const body = element("p", "text", text);
+  body.dir = "auto";
+  const meta = element("p", "meta");
+  meta.append(element("span", "speaker"), " ", element("time", ""));
+  item.append(body, meta);
+  if (kind !== "other") item.ariaLive = "off"; // neither one's own words nor a line every two seconds is read aloud
+  speaker(item, kind === "push" ? texts.push : name(user, kind === "own"), user);
+  stamp(item, at);
+  return item;
+}
+
+// The message is the person's own after all.
+export function own(item) {
+  item.classList.replace("other", "own");
+  speaker(item, texts.you, null);
+}
+
+// Sets the time; the log separates days by it.
+export function stamp(item, at) {
+  const date = new Date(at);
+  const shown = item.querySelector("time");
+  shown.textContent = clock.format(date);
+  shown.dateTime = date.toISOString();
+  shown.title = calendar.format(date);
+  item.dataset.day = date.toDateString();
+}
+
+// Says how far an own message got: sending, sent or failed, in words, with buttons for what can be done about it.
+export function mark(item, state, words, buttons = []) {
+  item.dataset.state = state;
+  const meta = item.lastElementChild;
+  meta.querySelectorAll(".receipt, .again").forEach((old) => old.remove());
+  const receipt = element("span", "receipt", state === "sent" ? "✓" : words);
+  if (state === "sent") {
+    receipt.role = "img";
+    receipt.ariaLabel = receipt.title = words;
+  }
+  meta.append(" ", receipt);
+  for (const [label, act] of buttons) {
+    const button = element("button", "again", label);
+    button.type = "button";
+    button.addEventListener("click", act);
+    meta.append(" ", button);
+  }
+}
+
+// The line above the messages of a day, as `Date.toDateString` names it.
+export function separator(day) {
+  const line = element("li", "day", calendar.format(new Date(day)));
+  line.dataset.day = day;
+  return line;
+}
+
+// What a user is called: nobody has a name yet, so it is the beginning of the id.
+export function name(user, isOwn = false) {
+  if (isOwn) return texts.you;
+  return user ? fill(texts.guest, { name: user.slice(0, 4) }) : texts.other;
+}
+
+// The colour of a user: the same everywhere, as far as there are colours.
+export function hue(user) {
+  let sum = 0;
+  for (const sign of user) sum = (sum * 31 + sign.codePointAt(0)) % 65521;
+  return sum % HUES;
+}
+
+function speaker(item, words, user) {
+  const shown = item.querySelector(".speaker");
+  shown.textContent = words;
+  if (user && item.classList.contains("other")) shown.dataset.hue = hue(user);
+  else delete shown.dataset.hue;
+}
