@@ -81,15 +81,15 @@ await() {
     die "$part was not ready after 10 s"
 }
 
-# Ends the parts whose names match, as they want to be ended, and by force after SECONDS.
+# Ends the parts whose names match by SIGNAL, and by force after SECONDS.
 end() {
-    local pattern=$1 seconds=$2 pid
+    local pattern=$1 signal=$2 seconds=$3 pid
     local -a left=()
     for pid in "${!name_of[@]}"; do
         # shellcheck disable=SC2053 # a pattern is meant
         if [[ ${name_of[$pid]} == $pattern ]]; then left+=("$pid"); fi
     done
-    kill -TERM "${left[@]}" 2>/dev/null || true
+    kill "-$signal" "${left[@]}" 2>/dev/null || true
     kill -CONT "${left[@]}" 2>/dev/null || true # someone may have frozen it to see what happens
     for ((i = 0; i < seconds * 10; i++)); do
         kill -0 "${left[@]}" 2>/dev/null || break
@@ -105,9 +105,9 @@ stop() {
     trap '' INT TERM HUP
     if ((${#name_of[@]})); then
         say "stopping"
-        end 'node-*' 12
-        end nginx 3
-        end redis 3
+        end 'node-*' INT 12 # without the drain that SIGTERM begins
+        end nginx TERM 3
+        end redis TERM 3
     fi
     rm -rf "$folder"
 }

@@ -23,7 +23,7 @@ use crate::response;
 pub use crate::response::{Refusal, Response};
 
 /// Longest body that is read.
-const MAX_BODY: usize = 256 * 1024;
+const MAX_BODY: usize = 128 * 1024;
 /// How long a body may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 

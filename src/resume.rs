@@ -25,6 +25,8 @@ use crate::telemetry::METRICS;
 /// Most messages of the past that a socket may ask for, and how many it gets instead of what cannot be given.
 const MOST: usize = 1000;
 const TAIL: usize = 50;
+/// About how many bytes may wait for a reader of the past.
+const AT_ONCE: usize = 128 * 1024;
 
 /// Where a socket wants to begin.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +79,15 @@ pub(crate) struct Resume {
     start: Start,
     /// Everything up to here was given to the socket; `None` before its welcome.
     cursor: Option<Id>,
+    /// What the log held when the socket came.
+    end: Id,
 }
 
 impl Resume {
     /// For a socket that resumes; `None` for one that does not.
     pub(crate) fn of(node: &Arc<Node>, session: &Session, kind: Kind) -> Option<Self> {
         let (group, start) = (session.group()?.clone(), session.start()?);
-        Some(Self { node: Arc::clone(node), kind, group, start, cursor: None })
+        Some(Self { node: Arc::clone(node), kind, group, start, cursor: None, end: Id::START })
     }
 
     /// The next frames for the socket; `None` when it has joined the others at this place.
@@ -93,7 +97,12 @@ impl Resume {
         place: &Place,
     ) -> Result<Option<Bytes>, Unavailable> {
         let Some(cursor) = self.cursor else { return self.open::<C>(session).await.map(Some) };
-        let Err(position) = place.join(cursor) else { return Ok(None) };
+        let position = if cursor < self.end {
+            self.end
+        } else {
+            let Err(position) = place.join(cursor) else { return Ok(None) };
+            position
+        };
         let page = self.node.layer().after(&self.group, cursor).await?;
         let mut frames = BytesMut::new();
         match page.events.first().and_then(|event| event.stamp()) {
@@ -106,6 +115,7 @@ impl Resume {
                 let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
                 self.render(&gap, &mut frames);
                 self.cursor = Some(position);
+                self.end = Id::START;
             }
         }
         self.render_all(&page, &mut frames);
@@ -128,6 +138,7 @@ impl Resume {
         if let Some(frame) = C::welcome(session, &welcome) {
             frames.extend_from_slice(&self.kind.wire.message(&frame, None));
         }
+        self.end = page.last;
         self.cursor = Some(match (reason, self.start.since) {
             (None, Some(Ok(since))) => since,
             _ => page.last,
@@ -154,8 +165,12 @@ impl Resume {
         Ok((Some(reason), layer.before(&self.group, None, tail).await?))
     }
 
+    /// Renders a page, or as much of it as goes out at a time: the rest is read again.
     fn render_all(&mut self, page: &Page, frames: &mut BytesMut) {
         for event in &page.events {
+            if frames.len() > AT_ONCE {
+                return;
+            }
             self.render(event, frames);
             self.cursor = event.stamp().map(|stamp| stamp.id).or(self.cursor);
         }

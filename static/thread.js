@@ -83,7 +83,7 @@ export class Thread {
   // Shows the messages before the oldest one that is shown.
   async older() {
     const { oldest } = this.#log;
-    if (this.#asking || oldest === undefined) return;
+    if (this.#asking || oldest === undefined || this.#last !== null) return; // the past may still fill the view
     if (oldest === this.#beginning) return this.#log.above(texts.beginning);
     this.#asking = true;
     this.#log.above(texts.older);
