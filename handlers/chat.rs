@@ -38,7 +38,7 @@ impl Consumer for Chat {
     async fn receive(session: &Session, frame: Frame<'_>) -> Action {
         let answer = match Said::read(&frame, session.config()) {
             Ok(Said::Message { text, id }) => {
-                let appended = session.append(&message(&text, session.user()), id.as_deref()).await;
+                let appended = session.append(&message(&text), id.as_deref()).await;
                 match frames::answer(&appended) {
                     Ok(logged) => frames::ack(id.as_deref(), &logged),
                     Err(trouble) => frames::error(&trouble, id.as_deref()),
@@ -80,8 +80,8 @@ impl Consumer for Chat {
 }
 
 /// The event of somebody who says something.
-pub(crate) fn message(text: &str, user: &str) -> Event {
-    Event::new(MESSAGE).with("message", text).with("user", user)
+pub(crate) fn message(text: &str) -> Event {
+    Event::new(MESSAGE).with("message", text)
 }
 
 /// A text as the tutorial shows it.

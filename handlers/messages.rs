@@ -13,7 +13,7 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     let group = Name::of_path(&request)?.chat_group();
     let (trouble, id) = match Said::parse(request.body(), request.node().config()) {
         Ok(Said::Message { text, id }) => {
-            let event = chat::message(&text, &request.user());
+            let event = chat::message(&text);
             match frames::answer(&request.append(&group, &event, id.as_deref()).await) {
                 Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
                 Err(trouble) => (trouble, id),

@@ -17,7 +17,7 @@ impl Consumer for PlainChat {
 
     async fn receive(session: &Session, received: Frame<'_>) -> Action {
         let event = match text(&received) {
-            Ok(text) => chat::message(&text, session.user()),
+            Ok(text) => chat::message(&text),
             Err(close) => return Action::Close(close),
         };
         match session.append(&event, None).await {

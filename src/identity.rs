@@ -8,6 +8,9 @@ use std::sync::Arc;
 use hyper::header::{COOKIE, HeaderMap};
 use sha2::{Digest, Sha256};
 
+use crate::event::Event;
+use crate::layer::Key;
+
 const COOKIE_NAME: &str = "parlor_guest";
 const SECRET_LENGTH: usize = 32;
 /// Half of it would do to tell users apart.
@@ -31,9 +34,13 @@ impl Identity {
         }
     }
 
-    /// The key of a message that the client calls by this name. Clients that nobody will know again share theirs.
-    pub(crate) fn key(&self, name: &str) -> String {
-        if self.known { format!("{}:{name}", self.user) } else { name.to_owned() }
+    /// The event as this client's, and the key under which it is known if the client has a name for it. Clients that
+    /// nobody will know again share theirs.
+    pub(crate) fn sign(&self, event: &Event, name: Option<&str>) -> (Event, Option<Key>) {
+        let name =
+            name.map(|name| if self.known { format!("{}:{name}", self.user) } else { name.to_owned() });
+        let key = name.map(|name| Key::new(name, event));
+        (event.clone().with("user", &self.user), key)
     }
 
     /// A cookie for somebody new, for a year.

@@ -46,10 +46,8 @@ pub mod redis;
 mod tail;
 
 pub use self::listener::Listener;
-pub use self::log::{Appended, Keep, Page};
+pub use self::log::{Appended, Keep, Key, Page};
 pub use self::presence::Presence;
-
-use self::log::digest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +142,7 @@ impl Layer {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<Appended, Unavailable> {
         match self {
             Self::Memory(layer) => Ok(layer.append(group, event, key)),

@@ -17,7 +17,7 @@ use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
 use crate::hub::Hub;
-use crate::layer::{Appended, Layer, Listener};
+use crate::layer::{Appended, Key, Layer, Listener};
 use crate::pages::Pages;
 use crate::route::Route;
 use crate::telemetry::METRICS;
@@ -106,7 +106,7 @@ impl Node {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<Appended, Unavailable> {
         let appended = self.layer.append(group, event, key).await?;
         match appended {

@@ -63,7 +63,7 @@ impl Request {
         Identity::of(&self.parts.headers)
     }
 
-    /// Writes an event of this client to a group's log and publishes it on every node; under a name of the
+    /// Writes an event of this client (its member `user`) to a group's log and publishes it on every node; under a name of the
     /// client's own choosing, once.
     ///
     /// # Errors
@@ -74,8 +74,8 @@ impl Request {
         event: &Event,
         name: Option<&str>,
     ) -> Result<Appended, Unavailable> {
-        let key = name.map(|name| self.identity().key(name));
-        self.node.append(group, event, key.as_deref()).await
+        let (event, key) = self.identity().sign(event, name);
+        self.node.append(group, &event, key.as_ref()).await
     }
 
     /// The headers.

@@ -14,7 +14,7 @@ use crate::error::Unavailable;
 use crate::event::{Event, GAP};
 use crate::group::Group;
 use crate::id::{Id, NoId};
-use crate::layer::{Page, Presence};
+use crate::layer::{LISTED, Page, Presence};
 use crate::node::Node;
 use crate::place::Place;
 use crate::request::Request;
@@ -133,6 +133,7 @@ impl Resume {
             members.push(session.user().to_string());
             presence.count += 1;
         }
+        presence.members = presence.members.filter(|members| members.len() <= LISTED);
         let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
         let mut frames = BytesMut::new();
         if let Some(frame) = C::welcome(session, &welcome) {

@@ -70,16 +70,16 @@ impl Session {
         self.node.config()
     }
 
-    /// Writes an event to the log of the socket's group and publishes it on every node; under a name of
+    /// Writes an event of this client (its member `user`) to the log of the socket's group and publishes it on every node; under a name of
     /// the client's own choosing, once.
     ///
     /// # Errors
     /// [`Unavailable`] when the layer did not take it, or the socket has no group.
     pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, Unavailable> {
         let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
-        let key = name.map(|name| self.identity.key(name));
+        let (event, key) = self.identity.sign(event, name);
         // Boxed: a command to Redis is 7 KB of future, too much for every idle socket's task.
-        Box::pin(self.node.append(group, event, key.as_deref())).await
+        Box::pin(self.node.append(group, &event, key.as_ref())).await
     }
 
     /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is

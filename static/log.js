@@ -106,6 +106,7 @@ export class Log {
 
   // Asks for older messages if the reader is where they would stand.
   look() {
+    if (this.#queue.length) return; // what waits for the next frame may fill the view, and asks again then
     const isShort = scroller.scrollHeight <= scroller.clientHeight; // there is nothing to scroll
     if (isShort || (scroller.scrollTop < NEAR_TOP && !this.#following)) this.#wantsOlder();
   }

@@ -41,10 +41,19 @@ pub struct Page {
     pub last: Id,
 }
 
-/// What tells two events under one key apart.
-pub(super) fn digest(event: &Event) -> String {
-    Sha256::digest(event.encode())
-        .iter()
-        .take(8)
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+/// Under what an event is appended at most once.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub(super) name: String,
+    /// Tells two events under one name apart.
+    pub(super) digest: String,
+}
+
+impl Key {
+    /// A name for this event, within its group.
+    pub fn new(name: String, event: &Event) -> Self {
+        let digest = Sha256::digest(event.encode());
+        let digest = digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self { name, digest }
+    }
 }

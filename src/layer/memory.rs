@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::circle::Circle;
-use super::{Appended, GRACE, Keep, LINGER, LISTED, Listener, PAGE, Page, Presence, digest};
+use super::{Appended, GRACE, Keep, Key, LINGER, LISTED, Listener, PAGE, Page, Presence};
 use crate::clock::{millis, now};
 use crate::event::Event;
 use crate::group::Group;
@@ -87,17 +87,16 @@ impl MemoryLayer {
     }
 
     /// The circle's lock, held until the event is delivered, makes the one order.
-    pub(super) fn append(&self, group: &Group, event: &Event, key: Option<&str>) -> Appended {
+    pub(super) fn append(&self, group: &Group, event: &Event, key: Option<&Key>) -> Appended {
         let circle = self.circle(group);
         let mut circle = circle.lock();
-        let digest = key.map(|_| digest(event)).unwrap_or_default();
-        if let Some(known) = key.and_then(|key| circle.known(key, &digest)) {
+        if let Some(known) = key.and_then(|key| circle.known(key)) {
             return known;
         }
         let event = circle.append(event.clone(), self.keep);
         let id = event.stamp().map_or(Id::START, |stamp| stamp.id);
         if let Some(key) = key {
-            circle.remember(key, id, digest);
+            circle.remember(key, id);
         }
         self.listener.deliver(group.name(), std::slice::from_ref(&event));
         Appended::New(id)

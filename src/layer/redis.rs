@@ -31,7 +31,7 @@ use self::lease::Lease;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
-use super::{Appended, Keep, LINGER, LISTED, Listener, Page, Presence};
+use super::{Appended, Keep, Key, LINGER, LISTED, Listener, Page, Presence};
 use crate::clock::millis;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
@@ -174,7 +174,7 @@ impl RedisLayer {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<Appended, Unavailable> {
         self.writer.append(group, event, key).await
     }

@@ -84,9 +84,10 @@ impl Tail {
         self.page(self.events.partition_point(|event| is_until(event, id)), usize::MAX, limit)
     }
 
-    /// Events after this id, if none of them is missing here.
+    /// Events after this id, if none of them is missing here. An id after the last may be one that another node
+    /// has heard of already.
     pub(super) fn after_if_whole(&self, id: Id) -> Option<Page> {
-        (self.whole || id >= self.floor).then(|| self.after(id, super::PAGE))
+        (id <= self.last && (self.whole || id >= self.floor)).then(|| self.after(id, super::PAGE))
     }
 
     /// The newest events, if none of them is missing here.

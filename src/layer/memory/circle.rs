@@ -9,7 +9,7 @@ use crate::clock::{millis, now};
 use crate::event::{Event, Stamp};
 use crate::id::Id;
 use crate::layer::tail::Tail;
-use crate::layer::{Appended, GRACE, Keep, LISTED, Presence, REMEMBERED};
+use crate::layer::{Appended, GRACE, Keep, Key, LISTED, Presence, REMEMBERED};
 
 /// The log and the users of one group.
 pub(super) struct Circle {
@@ -93,16 +93,17 @@ impl Circle {
     }
 
     /// What became of the event with this key, if there was one.
-    pub(super) fn known(&self, key: &str, digest: &str) -> Option<Appended> {
-        let sent = self.sent.get(key).filter(|sent| sent.at.elapsed() < REMEMBERED)?;
-        Some(if sent.digest == digest { Appended::Known(sent.id) } else { Appended::Conflict })
+    pub(super) fn known(&self, key: &Key) -> Option<Appended> {
+        let sent = self.sent.get(&key.name).filter(|sent| sent.at.elapsed() < REMEMBERED)?;
+        Some(if sent.digest == key.digest { Appended::Known(sent.id) } else { Appended::Conflict })
     }
 
-    pub(super) fn remember(&mut self, key: &str, id: Id, digest: String) {
+    pub(super) fn remember(&mut self, key: &Key, id: Id) {
         if self.sent.len() == self.sent.capacity() {
             self.sent.retain(|_, sent| sent.at.elapsed() < REMEMBERED);
         }
-        self.sent.insert(key.to_owned(), Sent { id, digest, at: Instant::now() });
+        let sent = Sent { id, digest: key.digest.clone(), at: Instant::now() };
+        self.sent.insert(key.name.clone(), sent);
     }
 
     /// Writes an event to the log.

@@ -60,6 +60,8 @@ pub(super) enum Heard {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Follows,
+    /// More was written while it was read.
+    Again,
     Gap(&'static str),
 }
 
@@ -91,7 +93,9 @@ impl State {
         match self.position {
             Some(position) if !self.repairing => {
                 // A log that nobody wrote to for its whole age is gone, and with it nothing.
-                let expired = stamp.prev == Id::START && position.millis() + age < stamp.id.millis();
+                let expired = stamp.prev == Id::START
+                    && position.millis() + age < stamp.id.millis()
+                    && stamp.id.millis() < clock::now() + age;
                 if stamp.prev == position && stamp.id > position || expired {
                     self.advance(event, stamp.id);
                     Heard::Next
@@ -116,6 +120,7 @@ impl State {
         let outcome = match first {
             Some(stamp) if stamp.prev == from => Outcome::Follows,
             None if newest == from => Outcome::Follows,
+            None if newest > from => return Outcome::Again,
             // What was there has gone by its age or its number.
             Some(stamp) if stamp.prev > from => Outcome::Gap("trimmed"),
             _ if from.millis() + age < clock::now() => Outcome::Gap("trimmed"),

@@ -148,11 +148,17 @@ impl Follower {
         if let Some(page) = self.tail_answer(group, |tail| tail.after_if_whole(id)).await? {
             return Ok(page);
         }
-        METRICS.log_reads.inc();
-        let entries: Vec<Entry> = self.commands.command(&log::after(group, id, PAGE)).await?;
-        let events = log::events(&entries);
-        let more = events.len() == PAGE;
-        Ok(Page { events, more, last: self.newest(group).await? })
+        loop {
+            METRICS.log_reads.inc();
+            let entries: Vec<Entry> = self.commands.command(&log::after(group, id, PAGE)).await?;
+            let events = log::events(&entries);
+            let more = events.len() == PAGE;
+            let last = self.newest(group).await?;
+            // Unless it was written between the two questions.
+            if !events.is_empty() || last <= id {
+                return Ok(Page { events, more, last });
+            }
+        }
     }
 
     /// The newest events, or those before this id.

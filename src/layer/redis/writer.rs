@@ -13,7 +13,7 @@ use crate::clock::{millis, now};
 use crate::error::Unavailable;
 use crate::event::Event;
 use crate::group::Group;
-use crate::layer::{Appended, Keep, REMEMBERED, digest};
+use crate::layer::{Appended, Keep, Key, REMEMBERED};
 
 /// How long an event may take to be written, from the moment when it is given to the layer.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -36,7 +36,7 @@ impl Writer {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&str>,
+        key: Option<&Key>,
     ) -> Result<Appended, Unavailable> {
         match timeout(PATIENCE, self.write(group, event, key)).await {
             Ok(appended) => appended,
@@ -46,17 +46,17 @@ impl Writer {
 
     /// A Redis that was frozen runs what has waited for it. The script knows when the sender gave up, by Redis' own
     /// clock, and does nothing after that.
-    async fn write(&self, group: &Group, event: &Event, key: Option<&str>) -> Result<Appended, Unavailable> {
+    async fn write(&self, group: &Group, event: &Event, key: Option<&Key>) -> Result<Appended, Unavailable> {
         let begun = Instant::now();
         let given_up = now() + millis(PATIENCE);
         let open = event.encode_open();
-        let digest = key.map(|_| digest(event)).unwrap_or_default();
+        let (name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
         loop {
             let mut script = self.append.key(log::key(group));
-            script.key(log::sent(group, key.unwrap_or_default()));
+            script.key(log::sent(group, name));
             script.arg(channel(group)).arg(&open).arg(self.keep.messages).arg(millis(self.keep.age));
             script.arg(given_up.saturating_add_signed(self.ahead.load(Ordering::Relaxed)));
-            script.arg(&digest).arg(millis(REMEMBERED));
+            script.arg(digest).arg(millis(REMEMBERED));
             let (verdict, text): (String, String) = match self.keep.replicas {
                 0 => self.commands.script(&script).await?,
                 replicas => self.commands.replicated(&script, replicas).await?,
