@@ -7,7 +7,7 @@
 
 use std::any::TypeId;
 use std::future::Future;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -112,9 +112,18 @@ impl Kind {
     /// Renders an event. A consumer that panics over one must not take the node along, for every node
     /// of the group gets the same event.
     pub(crate) fn render(&self, event: &Event) -> Rendered {
-        match catch_unwind(|| (self.event)(event)) {
+        if let Some(frame) = event.renderings.get(*self) {
+            return Rendered::Frame(frame);
+        }
+        match catch_unwind(AssertUnwindSafe(|| (self.event)(event))) {
             Ok(Some(frame)) => {
-                Rendered::Frame(self.wire.message(&frame, event.stamp().map(|stamp| stamp.id)))
+                let id = event.stamp().map(|stamp| stamp.id);
+                let frame = self.wire.message(&frame, id);
+                // What is not logged is never sent again.
+                if id.is_some() {
+                    event.renderings.put(*self, &frame);
+                }
+                Rendered::Frame(frame)
             }
             Ok(None) => Rendered::Unlisted,
             Err(_) => Rendered::Failed,

@@ -10,6 +10,7 @@ use std::fmt;
 use rmpv::ValueRef;
 
 use crate::id::Id;
+use crate::rendering::Renderings;
 
 /// How far values may nest, in rmpv's counting (two for each array or map): no consumer reads
 /// nested values, and recursion must end.
@@ -23,6 +24,7 @@ const MAX_DEPTH: usize = 64;
 pub struct Event {
     members: Vec<(String, String)>,
     stamp: Option<Stamp>,
+    pub(crate) renderings: Renderings,
 }
 
 /// An event's place in its group's log: the members `id` and `prev` on the wire.
@@ -62,7 +64,11 @@ pub enum Malformed {
 impl Event {
     /// An event of this type, without other members.
     pub fn new(kind: &str) -> Self {
-        Self { members: vec![("type".to_owned(), kind.to_owned())], stamp: None }
+        Self {
+            members: vec![("type".to_owned(), kind.to_owned())],
+            stamp: None,
+            renderings: Renderings::default(),
+        }
     }
 
     /// The same event with one more text member.
@@ -154,7 +160,7 @@ impl Event {
         });
         let texts = texts.map(|(key, text)| Some((key.as_str()?.to_owned(), text.as_str()?.to_owned())));
         let members = texts.collect::<Option<_>>().ok_or(Malformed::NotUtf8)?;
-        let mut event = Self { members, stamp: None };
+        let mut event = Self { members, stamp: None, renderings: Renderings::default() };
         if event.text("type").is_none() {
             return Err(Malformed::NoType);
         }

@@ -41,6 +41,7 @@ mod hub;
 mod outbox;
 mod place;
 mod reader;
+mod rendering;
 mod resume;
 mod session;
 mod socket;

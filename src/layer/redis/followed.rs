@@ -172,11 +172,12 @@ impl State {
         self.tail.as_ref()
     }
 
-    /// From which id down the log has to be read, and how much of it; `None` if it would be too much to keep.
+    /// From which id down the log has to be read, and how much of it; `None` if all
+    /// of it is here, or it would be too much to keep.
     pub(super) fn tail_wants(&mut self) -> Option<(Id, usize)> {
         let position = self.position?;
         let tail = self.tail.get_or_insert_with(|| Tail::new(position));
-        if tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS {
+        if tail.whole || tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS {
             return None;
         }
         Some((tail.floor(), if tail.len() == 0 { FIRST } else { NEXT }))
