@@ -2,7 +2,7 @@
 
 import { byId, fill, texts } from "./page.js";
 
-const TYPING = 2000; // ms between two signals that one is typing
+const TYPING = 2500; // ms between two signals that one is typing: the server reads over what comes within 2 s
 
 const form = byId("chat-form");
 const field = byId("chat-message-input");
@@ -15,7 +15,8 @@ export class Composer {
   #maxBytes;
   #send;
   #typing;
-  #typedAt = -Infinity;
+  #pause = 0; // timer; after a signal
+  #typed = false; // since the last signal
 
   constructor(room, maxBytes, send, typing) {
     this.#draft = `parlor.draft:${room}`;
@@ -65,7 +66,7 @@ export class Composer {
     this.say(refusal);
     if (refusal) return;
     field.value = "";
-    this.#typedAt = -Infinity;
+    this.#typed = false;
     this.#keep();
     grow();
   }
@@ -74,9 +75,19 @@ export class Composer {
     this.say("");
     this.#keep();
     grow();
-    if (field.value.trim() === "" || performance.now() - this.#typedAt < TYPING) return;
-    this.#typedAt = performance.now();
+    this.#typed = field.value.trim() !== "";
+    this.#signal();
+  }
+
+  // What is typed during the pause is signalled at its end.
+  #signal() {
+    if (this.#pause || !this.#typed) return;
+    this.#typed = false;
     this.#typing();
+    this.#pause = setTimeout(() => {
+      this.#pause = 0;
+      this.#signal();
+    }, TYPING);
   }
 
   // A draft outlives a reload, in this tab.

@@ -5,6 +5,8 @@
 //! fails, each of its nodes prints the last lines of its log.
 #![expect(unreachable_pub, reason = "what `pub` means within one test binary is plain")]
 
+mod chaos;
+
 mod harness {
     //! What the tests stand on, one noun per file.
     pub mod browser;
@@ -16,21 +18,31 @@ mod harness {
     pub mod frame;
     pub mod http;
     pub mod lines;
+    pub mod member;
     pub mod metrics;
     pub mod nginx;
     pub mod node;
+    pub mod page;
+    pub mod peers;
     pub mod port;
     pub mod process;
     pub mod redis;
+    pub mod regular;
     pub mod scene;
+    pub mod sentinel;
     pub mod site;
+    pub mod sse;
+    pub mod ticket;
+    pub mod tunnel;
     pub mod wait;
     pub mod wire;
+    pub mod world;
 }
 
 mod parlor {
     //! The specification, one noun per file.
     mod abuse;
+    mod ack;
     mod bad_events;
     mod bad_input;
     mod browser;
@@ -39,9 +51,15 @@ mod parlor {
     mod cluster;
     mod config;
     mod conformance;
+    mod document;
+    mod drain;
+    mod events;
+    mod failover;
     mod handshake;
+    mod history;
     mod http;
     mod layer;
+    mod layer_log;
     mod lifecycle;
     mod limits;
     mod members;
@@ -49,14 +67,22 @@ mod parlor {
     mod origin;
     mod outage;
     mod pages;
+    mod presence;
     mod protocol;
     mod proxy;
     mod push;
     mod redis_wire;
+    mod refusals;
+    mod repairs;
+    mod resume;
     mod screens;
     mod script;
     mod slowness;
+    mod stalled;
     mod stream;
     mod tutorial;
+    mod unavailable;
     mod watchdog;
+    mod welcome;
+    mod wires;
 }

@@ -119,6 +119,14 @@ impl Answer {
         first
     }
 
+    /// The `Set-Cookie` header of this cookie, with its attributes; a failure of the test if it is not there.
+    pub fn cookie(&self, name: &str) -> &str {
+        let of_name = |value: &str| value.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+        let set = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case("set-cookie"));
+        let mut set = set.map(|(_, value)| value.as_str()).filter(|value| of_name(value));
+        set.next().unwrap_or_else(|| panic!("no cookie {name} in {:?}", self.headers))
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body)

@@ -24,14 +24,14 @@ pub struct Plan {
 }
 
 impl Node {
-    /// A node with these flags only: no `--listen`, no environment but what is set on the plan.
+    /// A node with these flags only: no `--listen`, no environment but a short end and what is set on the plan.
     pub fn bare() -> Plan {
-        Plan::default()
+        Plan::default().env("PARLOR_DRAIN_SECONDS", "1")
     }
 
     /// A node to be started on a free port, with the memory layer unless the plan gets a Redis.
     pub fn plan() -> Plan {
-        Plan::default().flag("--listen", "127.0.0.1:0")
+        Self::bare().flag("--listen", "127.0.0.1:0")
     }
 
     /// A node alone, with the memory layer.
@@ -76,6 +76,11 @@ impl Node {
     /// Every address that the node listens on, in the order of its lines on stdout.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// What the node wrote to stderr: its log.

@@ -9,20 +9,39 @@ use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 
-use super::process::Process;
+use super::process::{Process, Signal};
 use super::wait::{PATIENCE, holds, until, within};
 
 pub struct Redis {
     port: u16,
     process: Option<Process>,
     directory: TempDir,
+    /// Settings beyond those that every Redis of a test has.
+    settings: Vec<String>,
 }
 
 impl Redis {
     /// Starts a Redis; another program that takes the free port first costs one more try.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A replica of this one that has caught up with it.
+    pub async fn replica_of(&self) -> Self {
+        let replica = Self::with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
+        until(PATIENCE, "a replica to be in step", async || {
+            let info: String = replica.query(&["INFO", "replication"]).await;
+            holds(info.contains("master_link_status:up"), || info.clone())
+        })
+        .await;
+        replica
+    }
+
+    /// With these settings, as `--appendonly yes`.
+    pub async fn with(settings: &[&str]) -> Self {
         for _ in 0..10 {
             let mut redis = Self::reserve();
+            redis.settings = settings.iter().map(|&setting| setting.to_owned()).collect();
             if redis.try_start().await {
                 return redis;
             }
@@ -38,7 +57,8 @@ impl Redis {
             .take(100)
             .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
             .expect("a free port");
-        Self { port, process: None, directory: tempfile::tempdir().expect("a temporary directory") }
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { port, process: None, directory, settings: Vec::new() }
     }
 
     /// Starts the server (again) at its port, empty: without persistence no data outlives the process.
@@ -61,7 +81,8 @@ impl Redis {
         ]);
         command
             .args(["--daemonize", "no", "--enable-debug-command", "local", "--dir"])
-            .arg(self.directory.path());
+            .arg(self.directory.path())
+            .args(&self.settings);
         let mut process = Process::spawn("redis-server", &mut command);
         let pid = process.id();
         let up = until(PATIENCE, "Redis to answer", async || {
@@ -81,6 +102,15 @@ impl Redis {
     /// SIGKILL; the port is free when this returns.
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Freezes the process (SIGSTOP) or lets it go on (SIGCONT).
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.as_mut().expect("a Redis that runs").signal(signal);
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn address(&self) -> String {

@@ -29,6 +29,10 @@ impl Wire {
             .await
             .expect("a TCP connection");
         stream.set_nodelay(true).expect("TCP_NODELAY");
+        Self::of(stream)
+    }
+
+    pub fn of(stream: TcpStream) -> Self {
         Self { stream, buffer: Vec::new(), over: false }
     }
 
@@ -38,8 +42,7 @@ impl Wire {
         socket.set_recv_buffer_size(bytes).expect("SO_RCVBUF");
         socket.connect(&node.address().into()).expect("a TCP connection");
         socket.set_nonblocking(true).expect("a non-blocking socket");
-        let stream = TcpStream::from_std(socket.into()).expect("a tokio socket");
-        Self { stream, buffer: Vec::new(), over: false }
+        Self::of(TcpStream::from_std(socket.into()).expect("a tokio socket"))
     }
 
     /// A WebSocket that is open: the handshake is done.

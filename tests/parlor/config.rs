@@ -9,7 +9,7 @@ use crate::harness::process::Signal;
 use crate::harness::redis::Redis;
 use crate::harness::wait::PATIENCE;
 
-const SETTINGS: [(&str, &str, &str); 11] = [
+const SETTINGS: [(&str, &str, &str); 16] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
@@ -18,21 +18,34 @@ const SETTINGS: [(&str, &str, &str); 11] = [
     ("--max-message-bytes", "PARLOR_MAX_MESSAGE_BYTES", "65536"),
     ("--max-name-chars", "PARLOR_MAX_NAME_CHARS", "64"),
     ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
+    ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
     ("--max-connections", "PARLOR_MAX_CONNECTIONS", "10000"),
+    ("--log-messages", "PARLOR_LOG_MESSAGES", "1000"),
+    ("--log-seconds", "PARLOR_LOG_SECONDS", "86400"),
+    ("--drain-seconds", "PARLOR_DRAIN_SECONDS", "20"),
+    ("--wait-replicas", "PARLOR_WAIT_REPLICAS", "0"),
     ("--allowed-origins", "PARLOR_ALLOWED_ORIGINS", ""),
     ("--assets", "PARLOR_ASSETS", ""),
 ];
 
 /// Values that make no sense for a setting.
-const BAD: [(&str, &[&str]); 9] = [
+const BAD: [(&str, &[&str]); 14] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
-    ("--redis-url", &["nonsense", "http://127.0.0.1:6379"]),
+    (
+        "--redis-url",
+        &["nonsense", "http://127.0.0.1:6379", "redis+sentinel://127.0.0.1:26379", "redis+sentinel:///x"],
+    ),
     ("--log-level", &["parlor=loud", "=,="]),
     ("--log-format", &["xml", "JSON5"]),
     ("--max-message-bytes", &["many", "-1", "1.5", "99999999999999999999999"]),
     ("--max-name-chars", &["many", "-1", "0"]),
     ("--max-outbox-bytes", &["many", "-1", "0"]),
+    ("--max-outbox-messages", &["many", "-1", "0"]),
     ("--max-connections", &["many", "-1", "0"]),
+    ("--log-messages", &["many", "-1", "0"]),
+    ("--log-seconds", &["many", "-1", "0"]),
+    ("--drain-seconds", &["many", "-1", "1.5"]),
+    ("--wait-replicas", &["many", "-1"]),
     ("--assets", &["/no/such/folder"]),
 ];
 

@@ -11,7 +11,7 @@ use crate::harness::wait::{PATIENCE, holds, until};
 use crate::harness::wire::Wire;
 
 #[tokio::test]
-async fn a_signal_closes_sockets_with_1001_and_ends_the_node_with_0() {
+async fn a_signal_closes_sockets_with_1012_and_ends_the_node_with_0() {
     let redis = Redis::start().await;
     for signal in [Signal::TERM, Signal::INT] {
         for mut node in [Node::on(&redis).await, Node::alone().await] {
@@ -19,8 +19,8 @@ async fn a_signal_closes_sockets_with_1001_and_ends_the_node_with_0() {
             let mut page = Client::push(&node, "lobby").await;
             node.signal(signal);
             let (code, reason) = ann.closed().await;
-            assert_eq!(code, 1001, "{reason}");
-            assert_eq!(page.closed().await.0, 1001);
+            assert_eq!(code, 1012, "{reason}");
+            assert_eq!(page.closed().await.0, 1012);
             assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
         }
     }
@@ -42,7 +42,7 @@ async fn peers_that_do_nothing_cannot_hold_a_node_back() {
     body.send(&bytes).await;
     let _empty = Wire::connect(&node).await;
     node.terminate();
-    assert_eq!(silent.close_code().await.0, 1001);
+    assert_eq!(silent.close_code().await.0, 1012);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     assert_eq!(redis.keys("parlor:node*").await, Vec::<String>::new(), "the node left before it ended");
 }
@@ -58,7 +58,7 @@ async fn a_request_that_is_being_served_is_finished() {
     assert_eq!(wire.answer().await.status, 100, "the node asks for the body: the request is being served");
     let mut ann = Client::chat(&node, "lobby").await;
     node.terminate();
-    assert_eq!(ann.closed().await.0, 1001, "the node is stopping");
+    assert_eq!(ann.closed().await.0, 1012, "the node is stopping");
     wire.send(b"hello").await;
     let answer = wire.answer().await;
     assert_eq!((answer.status, answer.json()), (200, json!({ "status": "success" })));
@@ -78,7 +78,7 @@ async fn a_node_that_is_stopping_takes_no_connections() {
     assert_eq!(wire.answer().await.status, 100);
     let mut ann = Client::chat(&node, "lobby").await;
     node.terminate();
-    assert_eq!(ann.closed().await.0, 1001);
+    assert_eq!(ann.closed().await.0, 1012);
     until(PATIENCE, "connections to be refused", async || {
         let connection = tokio::net::TcpStream::connect(address).await;
         holds(connection.is_err(), || "a connection".to_owned())
@@ -92,7 +92,7 @@ async fn a_second_signal_does_no_harm() {
     let mut node = Node::alone().await;
     let mut silent = Wire::socket(&node, "/ws/chat/lobby/").await;
     node.terminate();
-    assert_eq!(silent.close_code().await.0, 1001);
+    assert_eq!(silent.close_code().await.0, 1012);
     if node.runs() {
         node.signal(Signal::INT);
     }
@@ -107,7 +107,7 @@ async fn a_node_ends_in_time_while_redis_is_away() {
     let mut ann = Client::chat(&node, "lobby").await;
     redis.kill();
     node.terminate();
-    assert_eq!(ann.closed().await.0, 1001);
+    assert_eq!(ann.closed().await.0, 1012);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
 }
 
@@ -117,7 +117,7 @@ async fn a_port_can_be_used_again_at_once() {
     let address = node.address().to_string();
     let mut ann = Client::chat(&node, "lobby").await;
     node.terminate();
-    assert_eq!(ann.closed().await.0, 1001);
+    assert_eq!(ann.closed().await.0, 1012);
     node.exit(PATIENCE).await;
     let again = Node::bare().flag("--listen", &address).start().await;
     assert_eq!(Request::get("/healthz").send(&again).await.status, 200);

@@ -59,7 +59,7 @@ async fn a_large_head_is_refused() {
 #[tokio::test]
 async fn a_large_body_is_refused() {
     let node = Node::alone().await;
-    let large = "x".repeat(70 * 1024);
+    let large = "x".repeat(140 * 1024);
     let announced = Request::post("/push?room=lobby").body(&large);
     let answer = announced.send(&node).await;
     assert_eq!(answer.status, 413, "{answer:?}");
@@ -68,8 +68,8 @@ async fn a_large_body_is_refused() {
     let chunked = Request::post("/push?room=lobby").header("Transfer-Encoding", "chunked").raw_body(chunked);
     let answer = chunked.send(&node).await;
     assert_eq!(answer.status, 400, "{answer:?}");
-    let answer = Request::post("/push?room=lobby").body("x".repeat(60 * 1024)).send(&node).await;
-    assert_eq!(answer.status, 200, "60 KiB are allowed: {answer:?}");
+    let answer = Request::post("/push?room=lobby").body("x".repeat(120 * 1024)).send(&node).await;
+    assert_eq!(answer.status, 200, "120 KiB are allowed: {answer:?}");
 }
 
 #[tokio::test]

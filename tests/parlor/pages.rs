@@ -156,7 +156,7 @@ async fn the_room_page_sets_a_token_that_differs_for_each_visitor() {
     let mut tokens = Vec::new();
     for _ in 0..2 {
         let answer = page(&node, "/chat/lobby/").await;
-        let cookie = answer.header("set-cookie").expect("a cookie").to_owned();
+        let cookie = answer.cookie("csrftoken").to_owned();
         let token = cookie
             .strip_prefix("csrftoken=")
             .unwrap_or_else(|| panic!("{cookie}"))

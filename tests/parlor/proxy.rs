@@ -91,8 +91,8 @@ async fn what_is_too_large_is_refused_at_the_same_size_as_by_a_node() {
     let node = Node::alone().await;
     let nginx = before(&node, "").await;
     let push = Request::post("/push?room=lobby");
-    assert_eq!(ask(&nginx, &push.clone().body("x".repeat(65_536))).await.status, 200);
-    assert_eq!(ask(&nginx, &push.body("x".repeat(65_537))).await.status, 413);
+    assert_eq!(ask(&nginx, &push.clone().body("x".repeat(131_072))).await.status, 200);
+    assert_eq!(ask(&nginx, &push.body("x".repeat(131_073))).await.status, 413);
     for size in [17_000, 40_000] {
         let request = Request::get("/chat/").header("Cookie", &"x".repeat(size));
         assert_eq!(ask(&nginx, &request).await.status, 431, "a head of {size} bytes");

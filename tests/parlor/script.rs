@@ -75,7 +75,7 @@ async fn the_cluster_serves_starts_a_dead_node_again_and_ends_without_a_trace() 
     let members = script.members();
     assert!(members.len() > 7, "the script, Redis, three nodes, nginx and its workers: {members:?}");
     script.signal(Signal::INT);
-    assert_eq!(ann.close_code().await.0, 1001, "nginx still carries what the nodes say at their end");
+    assert_eq!(ann.close_code().await.0, 1012, "nginx still carries what the nodes say at their end");
     assert_eq!(script.exit(seconds(15)).await.code(), Some(0), "{}", script.stdout.text());
     let left: Vec<&u32> = members.iter().filter(|member| runs(**member)).collect();
     assert!(left.is_empty(), "processes {left:?} of {members:?} are left: {}", script.stdout.text());

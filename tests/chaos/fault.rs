@@ -1,0 +1,111 @@
+//! The faults, by name.
+
+use std::time::Duration;
+
+use super::record::Kind;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    NodeKilled,
+    NodeFrozen,
+    NodesRestarted,
+    SubscribersKilled,
+    ClientsPaused,
+    RedisKilled,
+    RedisFrozen,
+    RedisFlushed,
+    ReadersStalled,
+    ConnectionsReset,
+    NetworkBad,
+    /// The master is killed while its replica lags.
+    FailoverKilled,
+    /// The master freezes, and its subscribers hear nothing without an error.
+    FailoverFrozen,
+}
+
+/// How long faults last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    pub node_frozen: Duration,
+    pub redis_frozen: Duration,
+    pub clients_paused: Duration,
+    pub readers_stalled: Duration,
+    pub network_bad: Duration,
+    /// How long something that was killed stays away.
+    pub away: Duration,
+    /// The nodes' grace at their end, in seconds.
+    pub drain: u64,
+}
+
+impl Fault {
+    /// Those of a Redis that stands alone.
+    pub const ALONE: [Self; 11] = [
+        Self::NodeKilled,
+        Self::NodeFrozen,
+        Self::NodesRestarted,
+        Self::SubscribersKilled,
+        Self::ClientsPaused,
+        Self::RedisKilled,
+        Self::RedisFrozen,
+        Self::RedisFlushed,
+        Self::ReadersStalled,
+        Self::ConnectionsReset,
+        Self::NetworkBad,
+    ];
+
+    /// Those of `make test`.
+    pub const SHORT: [Self; 5] = [
+        Self::NodeKilled,
+        Self::SubscribersKilled,
+        Self::ClientsPaused,
+        Self::RedisKilled,
+        Self::ConnectionsReset,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NodeKilled => "SIGKILL a node",
+            Self::NodeFrozen => "SIGSTOP a node",
+            Self::NodesRestarted => "rolling SIGTERM",
+            Self::SubscribersKilled => "CLIENT KILL TYPE pubsub",
+            Self::ClientsPaused => "CLIENT PAUSE",
+            Self::RedisKilled => "SIGKILL Redis, restart with AOF",
+            Self::RedisFrozen => "SIGSTOP Redis",
+            Self::RedisFlushed => "FLUSHALL",
+            Self::ReadersStalled => "clients that stop reading",
+            Self::ConnectionsReset => "TCP resets",
+            Self::NetworkBad => "packet delay and loss",
+            Self::FailoverKilled => "Sentinel failover, master killed",
+            Self::FailoverFrozen => "Sentinel failover, master frozen",
+        }
+    }
+
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::RedisFlushed | Self::FailoverKilled | Self::FailoverFrozen => Kind::Losing,
+            _ => Kind::Harmless,
+        }
+    }
+}
+
+impl Pace {
+    pub const FULL: Self = Self {
+        node_frozen: Duration::from_secs(20),
+        redis_frozen: Duration::from_secs(5),
+        clients_paused: Duration::from_secs(3),
+        readers_stalled: Duration::from_secs(10),
+        network_bad: Duration::from_secs(6),
+        away: Duration::from_secs(2),
+        drain: 4,
+    };
+
+    pub const SHORT: Self = Self {
+        node_frozen: Duration::from_secs(3),
+        redis_frozen: Duration::from_secs(1),
+        clients_paused: Duration::from_secs(1),
+        readers_stalled: Duration::from_secs(2),
+        network_bad: Duration::from_secs(2),
+        away: Duration::from_millis(500),
+        drain: 1,
+    };
+}

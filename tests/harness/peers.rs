@@ -1,0 +1,155 @@
+//! The layer alone, without sockets: one node of it on memory, two on Redis.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use parlor::layer::{Appended, Keep, Key, Layer, Listener};
+use parlor::{Event, Group};
+
+use super::redis::Redis;
+use super::wait::{PATIENCE, holds, seconds, until};
+
+pub struct Peers {
+    pub nodes: Vec<Peer>,
+    pub redis: Option<Redis>,
+}
+
+pub struct Peer {
+    pub layer: Layer,
+    heard: Arc<Heard>,
+}
+
+/// What a node's listener was told: the events of each group, in their order.
+#[derive(Default)]
+struct Heard {
+    events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
+    started: Mutex<Vec<String>>,
+}
+
+impl Listener for Heard {
+    fn deliver(&self, group: &str, events: &[Arc<Event>]) {
+        self.events.lock().unwrap().entry(group.to_owned()).or_default().extend(events.iter().cloned());
+    }
+
+    fn ticker_started(&self, group: &str) {
+        self.started.lock().unwrap().push(group.to_owned());
+    }
+
+    fn recovered(&self) {}
+}
+
+impl Peers {
+    pub fn on_memory() -> Self {
+        let heard = Arc::new(Heard::default());
+        Self { nodes: vec![Peer { layer: Layer::memory(keep(), heard.clone()), heard }], redis: None }
+    }
+
+    pub async fn on_redis() -> Self {
+        let redis = Redis::start().await;
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            let heard = Arc::new(Heard::default());
+            let layer = Layer::redis(&redis.url(), false, keep(), heard.clone()).await.expect("a layer");
+            until(PATIENCE, "the layer to be ready", async || layer.ready().map_err(|e| e.to_string())).await;
+            nodes.push(Peer { layer, heard });
+        }
+        Self { nodes, redis: Some(redis) }
+    }
+}
+
+fn keep() -> Keep {
+    Keep { messages: 1000, age: seconds(60), replicas: 0 }
+}
+
+impl Peer {
+    /// A new member comes and hears.
+    pub async fn enter(&self, group: &Group, user: &str) {
+        self.layer.enter(group, user);
+        self.layer.heard(group).await.expect("the group to be heard");
+    }
+
+    pub async fn publish(&self, group: &Group, text: &str) {
+        self.layer.publish(group, &event(text)).await.expect("the layer to take an event");
+    }
+
+    pub async fn append(&self, group: &Group, text: &str, key: Option<&str>) -> Appended {
+        let event = event(text);
+        let key = key.map(|name| Key::new(name.to_owned(), &event));
+        self.layer.append(group, &event, key.as_ref()).await.expect("the layer to take an event")
+    }
+
+    /// The events that a test has sent, without what the layer tells of its own.
+    pub fn events(&self, group: &Group) -> Vec<Arc<Event>> {
+        let events = self.heard.events.lock().unwrap();
+        let events = events.get(group.name()).into_iter().flatten();
+        events.filter(|event| event.text("text").is_some()).cloned().collect()
+    }
+
+    pub fn texts(&self, group: &Group) -> Vec<String> {
+        texts(&self.events(group))
+    }
+
+    /// Waits until it has heard so many.
+    pub async fn wait_for(&self, group: &Group, count: usize) -> Vec<String> {
+        until(PATIENCE, &format!("{count} events of {group}"), async || {
+            let texts = self.texts(group);
+            holds(texts.len() >= count, || format!("{texts:?}")).map(|()| texts)
+        })
+        .await
+    }
+
+    pub async fn wait_for_members(&self, group: &Group, wanted: usize) {
+        until(PATIENCE, &format!("{wanted} members of {group}"), async || {
+            let count = self.layer.members(group).await.expect("a count");
+            holds(count == wanted, || count.to_string())
+        })
+        .await;
+    }
+
+    /// Waits until the node was told that the group's ticker is on.
+    pub async fn wait_for_ticker(&self, group: &Group) {
+        until(PATIENCE, "the node to hear of the ticker", async || {
+            let started = self.heard.started.lock().unwrap().clone();
+            holds(started.contains(&group.name().to_owned()), || format!("{started:?}"))
+        })
+        .await;
+    }
+}
+
+pub fn event(text: &str) -> Event {
+    Event::new("test").with("text", text)
+}
+
+/// The texts of events.
+pub fn texts(events: &[Arc<Event>]) -> Vec<String> {
+    events.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
+}
+
+/// Ends what a test waits for without a deadline of its own: an event that all listeners of a group get last.
+pub async fn last(peers: &Peers, group: &Group, before: usize) -> Vec<Vec<String>> {
+    peers.nodes[0].publish(group, "last").await;
+    let mut all = Vec::new();
+    for node in &peers.nodes {
+        let mut texts = node.wait_for(group, before + 1).await;
+        assert_eq!(texts.pop().as_deref(), Some("last"));
+        all.push(texts);
+    }
+    all
+}
+
+/// Makes of each function that takes [`Peers`] a test for each layer.
+macro_rules! clauses {
+    ($($clause:ident)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::harness::peers::Peers::on_memory()).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::harness::peers::Peers::on_redis().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use clauses;

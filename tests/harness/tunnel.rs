@@ -1,0 +1,98 @@
+//! A TCP proxy between a node and its Redis that can be cut, and that can lose what a subscriber should hear.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::redis::Redis;
+
+pub struct Tunnel {
+    address: SocketAddr,
+    fate: watch::Sender<Fate>,
+}
+
+/// What happens to connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// Whoever subscribes hears nothing, and is not told so; all the rest goes through.
+    Deaf,
+    /// Connections are cut, and new ones are cut at once.
+    Cut,
+}
+
+impl Tunnel {
+    pub async fn to(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (fate, watched) = watch::channel(Fate::Open);
+        let target = redis.address();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(carry(near, target.clone(), watched.clone()));
+            }
+        });
+        Self { address, fate }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// From now on subscribers hear nothing, on old connections and on new ones.
+    pub fn deafen(&self) {
+        self.fate.send_replace(Fate::Deaf);
+    }
+
+    /// Ends every connection, and each new one, until it is opened again.
+    pub fn cut(&self) {
+        self.fate.send_replace(Fate::Cut);
+    }
+
+    /// All goes through again.
+    pub fn open(&self) {
+        self.fate.send_replace(Fate::Open);
+    }
+}
+
+/// Carries bytes both ways until one side ends or the tunnel is cut.
+async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fate>) {
+    if *fate.borrow() == Fate::Cut {
+        return;
+    }
+    let Ok(mut far) = TcpStream::connect(target).await else { return };
+    let (mut near_reads, mut near_writes) = near.split();
+    let (mut far_reads, mut far_writes) = far.split();
+    let subscribes = Arc::new(AtomicBool::new(false));
+    let watched = fate.clone();
+    let down = async {
+        // What has lost a byte stays deaf: no network takes up a stream again behind a hole.
+        let (mut bytes, mut lost) = (vec![0; 65_536], false);
+        while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
+            lost |= *watched.borrow() == Fate::Deaf && subscribes.load(Ordering::Relaxed);
+            if !lost && near_writes.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let up = async {
+        let mut bytes = vec![0; 65_536];
+        while let Ok(count @ 1..) = near_reads.read(&mut bytes).await {
+            let text = bytes[..count].to_ascii_lowercase();
+            if text.windows(9).any(|window| window == b"subscribe") {
+                subscribes.store(true, Ordering::Relaxed);
+            }
+            if far_writes.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let cut = async {
+        fate.wait_for(|fate| *fate == Fate::Cut).await.ok();
+    };
+    tokio::select! { () = down => {}, () = up => {}, () = cut => {} }
+}
