@@ -45,9 +45,7 @@ impl Consumer for Chat {
                 }
             }
             Ok(Said::Typing) => {
-                let event = Event::new(TYPING).with("user", session.user());
-                // Who does not hear of it misses nothing.
-                let _ = session.signal(&event, TYPING_PERIOD).await;
+                session.signal(Event::new(TYPING).with("user", session.user()), TYPING_PERIOD);
                 return Action::Nothing;
             }
             Ok(Said::History { before, limit }) => match session.history(before, limit).await {

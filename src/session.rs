@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tracing::debug;
+
 use crate::clock::millis;
 use crate::error::Unavailable;
 use crate::event::Event;
@@ -15,6 +17,7 @@ use crate::layer::{Appended, Page};
 use crate::node::Node;
 use crate::request::Request;
 use crate::resume::Start;
+use crate::telemetry::Chain;
 
 /// The facts about one socket.
 pub struct Session {
@@ -83,18 +86,20 @@ impl Session {
     }
 
     /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is
-    /// read over.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn signal(&self, event: &Event, period: Duration) -> Result<(), Unavailable> {
+    /// read over. It does not keep what the client says next waiting, and who does not hear of it misses nothing.
+    pub fn signal(&self, event: Event, period: Duration) {
         let now = millis(self.born.elapsed());
-        let Some(group) = &self.group else { return Ok(()) };
+        let Some(group) = self.group.clone() else { return };
         if now < self.signal_at.load(Ordering::Relaxed) {
-            return Ok(());
+            return;
         }
         self.signal_at.store(now + millis(period), Ordering::Relaxed);
-        Box::pin(self.node.layer().signal(group, event)).await
+        let node = Arc::clone(&self.node);
+        self.node.track(async move {
+            if let Err(error) = node.layer().signal(&group, &event).await {
+                debug!(error = %Chain(&error), "could not pass a signal on");
+            }
+        });
     }
 
     /// Up to `limit` messages of the socket's group before this id, or the newest, the oldest first.

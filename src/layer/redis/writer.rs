@@ -16,7 +16,7 @@ use crate::group::Group;
 use crate::layer::{Appended, Keep, Key, REMEMBERED};
 
 /// How long an event may take to be written, from the moment when it is given to the layer.
-const PATIENCE: Duration = Duration::from_millis(900);
+const PATIENCE: Duration = Duration::from_millis(800);
 
 pub(super) struct Writer {
     commands: Arc<Commands>,
