@@ -32,3 +32,9 @@ cluster: ## Redis, three nodes and nginx on http://127.0.0.1:8080/chat/, until C
 	@tests/install.sh redis-server nginx
 	cargo build --release
 	@deploy/cluster.sh
+
+# One run after another, each with the machine for itself: its seed is printed, and CHAOS_SEED repeats it.
+chaos: ## break things under a hundred clients for some minutes, and tell what became of every message
+	@tests/install.sh redis-server nginx
+	cargo build
+	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
