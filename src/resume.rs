@@ -96,30 +96,37 @@ impl Resume {
         session: &Session,
         place: &Place,
     ) -> Result<Option<Bytes>, Unavailable> {
-        let Some(cursor) = self.cursor else { return self.open::<C>(session).await.map(Some) };
-        let position = if cursor < self.end {
-            self.end
-        } else {
-            let Err(position) = place.join(cursor) else { return Ok(None) };
-            position
-        };
-        let page = self.node.layer().after(&self.group, cursor).await?;
-        let mut frames = BytesMut::new();
-        match page.events.first().and_then(|event| event.stamp()) {
-            Some(first) if first.prev == cursor => {}
-            first => {
-                // The log was trimmed or rewritten under our feet.
-                let reason =
-                    if first.is_some_and(|first| first.prev > cursor) { "trimmed" } else { "rewritten" };
-                METRICS.gap(reason);
-                let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
-                self.render(&gap, &mut frames);
-                self.cursor = Some(position);
-                self.end = Id::START;
+        loop {
+            let Some(cursor) = self.cursor else { return self.open::<C>(session).await.map(Some) };
+            let position = if cursor < self.end {
+                self.end
+            } else {
+                let Err(position) = place.join(cursor) else { return Ok(None) };
+                position
+            };
+            let page = self.node.layer().after(&self.group, cursor).await?;
+            let mut frames = BytesMut::new();
+            match page.events.first().and_then(|event| event.stamp()) {
+                Some(first) if first.prev == cursor => {}
+                // The log is ahead of what this node has heard: the rest will come live.
+                None if self.end > cursor && page.last == cursor => {
+                    self.end = cursor;
+                    continue;
+                }
+                first => {
+                    // The log was trimmed or rewritten under our feet.
+                    let trimmed = first.is_some_and(|first| first.prev > cursor);
+                    let reason = if trimmed { "trimmed" } else { "rewritten" };
+                    METRICS.gap(reason);
+                    let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
+                    self.render(&gap, &mut frames);
+                    self.cursor = Some(position);
+                    self.end = Id::START;
+                }
             }
+            self.render_all(&page, &mut frames);
+            return Ok(Some(frames.freeze()));
         }
-        self.render_all(&page, &mut frames);
-        Ok(Some(frames.freeze()))
     }
 
     /// The welcome, and what follows it at once.

@@ -87,7 +87,8 @@ impl EventStream {
         .await
     }
 
-    /// The next event whose frame is of this type; others are kept for whoever asks for them.
+    /// The next event whose frame is of this type; others are kept for whoever asks for them. A gap before a
+    /// message is a failure.
     pub async fn event_of(&mut self, kind: &str) -> Part {
         if let Some(place) = self.kept.iter().position(|part| part.frame["type"] == kind) {
             return self.kept.remove(place).expect("an event at its place");
@@ -99,6 +100,7 @@ impl EventStream {
             if part.frame["type"] == kind {
                 return part;
             }
+            assert!(kind != "message" || part.frame["type"] != "gap", "instead of a message: {part:?}");
             self.kept.push_back(part);
         }
     }

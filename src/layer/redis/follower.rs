@@ -153,7 +153,10 @@ impl Follower {
             let entries: Vec<Entry> = self.commands.command(&log::after(group, id, PAGE)).await?;
             let events = log::events(&entries);
             let more = events.len() == PAGE;
-            let last = self.newest(group).await?;
+            let last = match events.last().and_then(|event| event.stamp()) {
+                Some(stamp) if !more => stamp.id,
+                _ => self.newest(group).await?,
+            };
             // Unless it was written between the two questions.
             if !events.is_empty() || last <= id {
                 return Ok(Page { events, more, last });

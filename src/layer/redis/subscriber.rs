@@ -23,6 +23,8 @@ use crate::telemetry::{Chain, METRICS};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a node says something to itself, to know that it hears.
 const PROBE: Duration = Duration::from_secs(1);
+/// How long that may take; a machine that is short of time is not deaf.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Channels in one SUBSCRIBE.
 const AT_ONCE: usize = 1000;
@@ -92,7 +94,7 @@ impl Subscriber {
                 let _: Result<i64, Unavailable> = self.follower.commands.command(&publish).await;
                 probed.wait_for(|heard| *heard >= number).await.is_ok()
             };
-            if timeout(PATIENCE, heard).await != Ok(true) {
+            if timeout(PROBE_PATIENCE, heard).await != Ok(true) {
                 return;
             }
             METRICS.subscription_lag.observe(sent.elapsed().as_secs_f64());
