@@ -22,6 +22,11 @@ impl Id {
         self.millis
     }
 
+    /// Before everything that was written within this time before it.
+    pub(crate) fn back(self, millis: u64) -> Self {
+        Self { millis: self.millis.saturating_sub(millis), sequence: 0 }
+    }
+
     /// The id of a message that is written at `millis`, after this one.
     pub(crate) fn next(self, millis: u64) -> Self {
         if millis > self.millis {

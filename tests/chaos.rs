@@ -1,7 +1,7 @@
 //! One fault after another while a hundred clients talk, and what became of every message: `make chaos`.
 //!
-//! The environment may set `CHAOS_SEED` (which node, which clients, which order) and `CHAOS_SECONDS` (how long at
-//! least). A failure names its seed.
+//! The environment may set `CHAOS_SEED` (which node, which clients, which order) and `CHAOS_SECONDS` (how
+//! long at least). A failure names its seed.
 
 use std::time::Duration;
 
@@ -28,7 +28,15 @@ mod table;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_in_a_short_storm() {
     let (faults, pace) = (Fault::SHORT.to_vec(), Pace::SHORT);
-    let script = Script { seed: seed_or(1), clients: 40, rooms: 4, faults, pace, least: Duration::ZERO };
+    let script = Script {
+        name: "short",
+        seed: seed_or(1),
+        clients: 40,
+        rooms: 4,
+        faults,
+        pace,
+        least: Duration::ZERO,
+    };
     script.play(Stage::alone(pace.drain).await).await;
 }
 
@@ -36,22 +44,39 @@ async fn nothing_is_lost_in_a_short_storm() {
 #[ignore = "takes minutes: `make chaos`"]
 async fn nothing_is_lost_whatever_happens() {
     let (faults, pace) = (Fault::ALONE.to_vec(), Pace::FULL);
-    let script =
-        Script { seed: seed_or(rand::random()), clients: 100, rooms: 5, faults, pace, least: least() };
+    let script = Script {
+        name: "full",
+        seed: seed_or(rand::random()),
+        clients: 100,
+        rooms: 5,
+        faults,
+        pace,
+        least: least(),
+    };
     script.play(Stage::alone(pace.drain).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute: `make chaos`"]
-async fn what_a_failover_loses_is_told() {
-    for fault in [Fault::FailoverKilled, Fault::FailoverFrozen] {
-        fail_over(fault, u8::from(fault == Fault::FailoverFrozen)).await;
-    }
+#[ignore = "takes half a minute: `make chaos`"]
+async fn what_is_lost_with_a_dead_master_is_told() {
+    fail_over("dead-master", Fault::FailoverKilled, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half a minute: `make chaos`"]
+async fn what_is_lost_with_a_frozen_master_is_told() {
+    fail_over("frozen-master", Fault::FailoverFrozen, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes half a minute: `make chaos`"]
+async fn nothing_is_lost_with_a_frozen_master_when_acks_wait_for_the_replica() {
+    fail_over("frozen-master-replicated", Fault::FailoverReplicated, 1).await;
 }
 
 /// The run around one failover.
-async fn fail_over(fault: Fault, replicas: u8) {
+async fn fail_over(name: &'static str, fault: Fault, replicas: u8) {
     let (faults, pace, seed) = (vec![fault], Pace::FULL, seed_or(rand::random()));
-    let script = Script { seed, clients: 100, rooms: 5, faults, pace, least: Duration::ZERO };
+    let script = Script { name, seed, clients: 100, rooms: 5, faults, pace, least: Duration::ZERO };
     script.play(Stage::guarded(replicas).await).await;
 }

@@ -125,8 +125,8 @@ impl Cast {
         }
     }
 
-    /// Looks into each room again and again until a newcomer is told of those who are there, and writes down what the
-    /// last newcomer was told.
+    /// Looks into each room again and again until a newcomer is told of those who are there, and writes down
+    /// what the last newcomer was told.
     pub async fn count(&self, limit: Duration) {
         let end = Instant::now() + limit;
         let record = self.pen.read();

@@ -89,7 +89,7 @@ pub fn check(record: &Record) -> Vec<Finding> {
     findings
 }
 
-/// Whether the fault that was on at this time may take what Redis had.
-fn losing(record: &Record, at: Duration) -> bool {
-    record.phases.get(record.phase(at)).is_some_and(|phase| phase.kind == Kind::Losing)
+/// The kind of the phase of this time.
+fn kind(record: &Record, at: Duration) -> Option<Kind> {
+    record.phases.get(record.phase(at)).map(|phase| phase.kind)
 }

@@ -21,6 +21,8 @@ pub enum Fault {
     FailoverKilled,
     /// The master freezes, and its subscribers hear nothing without an error.
     FailoverFrozen,
+    /// The same where each ack waits for the replica: what is acked is not lost.
+    FailoverReplicated,
 }
 
 /// How long faults last.
@@ -77,12 +79,14 @@ impl Fault {
             Self::NetworkBad => "packet delay and loss",
             Self::FailoverKilled => "Sentinel failover, master killed",
             Self::FailoverFrozen => "Sentinel failover, master frozen",
+            Self::FailoverReplicated => "the same with --wait-replicas 1",
         }
     }
 
     pub fn kind(self) -> Kind {
         match self {
             Self::RedisFlushed | Self::FailoverKilled | Self::FailoverFrozen => Kind::Losing,
+            Self::FailoverReplicated => Kind::Doubling,
             _ => Kind::Harmless,
         }
     }

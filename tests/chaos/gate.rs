@@ -1,4 +1,5 @@
-//! A TCP proxy through which all clients come: it resets connections, delays bytes, and can tamper with one frame.
+//! A TCP proxy through which all clients come: it resets connections, delays bytes, and can tamper with one
+//! frame.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -13,6 +14,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::mischief::{Mischief, Tamper};
+
+/// Bytes that the kernel keeps for each direction, which it doubles.
+const SMALL: usize = 65_536;
 
 pub struct Gate {
     address: SocketAddr,
@@ -88,8 +92,12 @@ async fn carry(
 ) {
     weather.mark_unchanged();
     let Ok(mut far) = TcpStream::connect(target).await else { return };
-    near.set_nodelay(true).ok();
-    far.set_nodelay(true).ok();
+    for stream in [&near, &far] {
+        stream.set_nodelay(true).ok();
+        // Little is kept on the way for who does not read, so that it is the node that notices.
+        SockRef::from(stream).set_send_buffer_size(SMALL).ok();
+        SockRef::from(stream).set_recv_buffer_size(SMALL).ok();
+    }
     let storms = weather.clone();
     let reset = {
         let (near_reads, near_writes) = near.split();

@@ -1,4 +1,5 @@
-//! A deliberate fault in delivery: one message of one client is dropped, doubled, swapped or forged on its way.
+//! A deliberate fault in delivery: one message of one client is dropped, doubled, swapped or forged on its
+//! way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

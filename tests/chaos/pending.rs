@@ -50,7 +50,8 @@ impl Pending {
         self.waiting.iter().map(|said| said.due).min()
     }
 
-    /// Makes a new message of this client, to be sent at once. A few have an id that is wrong or was used before.
+    /// Makes a new message of this client, to be sent at once. A few have an id that is wrong or was used
+    /// before.
     pub fn compose(&mut self, who: usize, voice: Voice, dice: &mut StdRng) {
         self.count += 1;
         let mut text = format!("message {} of client {who}", self.count);

@@ -1,4 +1,5 @@
-//! What happened in a run: every send, answer and receipt of every client, with its time, and which fault was on.
+//! What happened in a run: every send, answer and receipt of every client, with its time, and which fault was
+//! on.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -93,6 +94,8 @@ pub enum Kind {
     Calm,
     /// Nothing may be lost.
     Harmless,
+    /// Nothing that was acked may be lost; what was not may stand in a log that Redis gives up, and come again.
+    Doubling,
     /// Redis' own data is lost: what is missing must be told.
     Losing,
 }
@@ -113,8 +116,8 @@ impl Record {
     }
 
     /// Writes everything to a file, a line for each event, for who has to find out what happened.
-    pub fn keep(&self, seed: u64) -> PathBuf {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.txt"));
+    pub fn keep(&self, name: &str) -> PathBuf {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let phases = self.phases.iter().map(|phase| format!("{:?} {}\n", phase.from, phase.fault));
         let events = self.events.iter().map(|event| {
             format!("{:?} room {} client {} {:?}\n", event.at, self.rooms[event.who], event.who, event.what)

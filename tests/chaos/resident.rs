@@ -1,4 +1,5 @@
-//! A client of `parlor.v1` that lives in a room by the rules of docs/protocol.md, and writes down all that it does.
+//! A client of `parlor.v1` that lives in a room by the rules of docs/protocol.md, and writes down all that it
+//! does.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -22,8 +23,8 @@ use crate::harness::ticket::Ticket;
 
 /// From the first byte to the welcome; a frozen node takes connections and says nothing.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Who hears nothing for so long asks for one message of the past. The protocol says 40 s; in a room that is never
-/// quiet one may be quicker.
+/// Who hears nothing for so long asks for one message of the past. The protocol says 40 s; in a room that is
+/// never quiet one may be quicker.
 const QUIET: Duration = Duration::from_secs(4);
 /// Without an answer to that the socket is dead.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -40,7 +41,8 @@ pub struct Resident {
     state: Arc<Mutex<State>>,
     pending: Pending,
     known: HashSet<String>,
-    /// The last message of which it is known that nothing before it is missing, or that what is missing was told.
+    /// The last message of which it is known that nothing before it is missing, or that what is missing was
+    /// told.
     since: Option<String>,
     speaks: Instant,
     heard: Instant,
@@ -102,7 +104,8 @@ impl Resident {
         self.pen.write(self.who, what);
     }
 
-    /// Comes in with `since`, up to the welcome. Who has no message yet asks for all that there is, except the first time.
+    /// Comes in with `since`, up to the welcome. Who has no message yet asks for all that there is, except
+    /// the first time.
     async fn enter(&mut self) -> Option<Socket> {
         let mut ticket = Ticket::to(&self.room).guest(self.who as u64 + 1);
         match &self.since {

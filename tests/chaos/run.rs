@@ -24,6 +24,8 @@ const COUNTING: Duration = Duration::from_secs(30);
 
 /// What is to happen, the same for the same seed but for what the machine's own timing adds.
 pub struct Script {
+    /// For the file with the record of a run that failed.
+    pub name: &'static str,
     pub seed: u64,
     pub clients: usize,
     pub rooms: usize,
@@ -46,9 +48,9 @@ impl Script {
         rest(&mut stage, &cast, &mut problems).await;
         problems.append(&mut stage.surprises);
 
+        let record = cast.pen.read();
         // The story below tells it better than the last lines of everybody's log.
         drop(stage);
-        let record = cast.pen.read();
         let findings = check(&record);
         println!("{}", Table::of(&record, &findings));
         let mut wrong: Vec<_> = findings.iter().filter(|finding| !finding.forgiven).collect();
@@ -58,8 +60,12 @@ impl Script {
         problems.extend(wrong.into_iter().map(ToString::to_string));
         let mut story = String::new();
         if !problems.is_empty() {
-            writeln!(story, "- all of it is in {}", record.keep(self.seed).display())
-                .expect("writing to a text");
+            writeln!(
+                story,
+                "- all of it is in {}",
+                record.keep(&format!("chaos-{}-{}.txt", self.name, self.seed)).display()
+            )
+            .expect("writing to a text");
         }
         for problem in problems.iter().take(12) {
             writeln!(story, "- {problem}").expect("writing to a text");

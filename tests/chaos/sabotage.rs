@@ -1,4 +1,5 @@
-//! The checker finds a deliberate fault in the delivery of one message to one client of a run without other faults.
+//! The checker finds a deliberate fault in the delivery of one message to one client of a run without other
+//! faults.
 
 use std::time::Duration;
 

@@ -18,8 +18,9 @@ pub struct Stage {
 }
 
 pub enum Store {
-    /// With an append-only file that is on the disk before anybody is answered. With `everysec` Redis may put the write
-    /// itself off by up to two seconds while an fsync runs, and a kill in that time takes acked messages.
+    /// With an append-only file that is on the disk before anybody is answered. With `everysec` Redis may put
+    /// the write itself off by up to two seconds while an fsync runs, and a kill in that time takes acked
+    /// messages.
     Alone(Redis),
     /// A master and a replica under three Sentinels.
     Guarded(Box<Guarded>),
@@ -99,6 +100,7 @@ async fn start(port: &Port, store: &Store, flags: &[(&str, String)]) -> Node {
     };
     let plan = Node::bare().flag("--listen", &port.address().to_string()).flag("--redis-url", &url);
     let plan = flags.iter().fold(plan, |plan, (name, value)| plan.flag(name, value));
-    // Long enough for the whole run: who comes back late must find everything.
+    // Few messages are kept for a slow reader, and for who comes back late all that are said in the run.
+    let plan = plan.flag("--max-outbox-messages", "64");
     plan.flag("--log-messages", "200000").start().await
 }

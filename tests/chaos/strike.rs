@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 use tokio::time::{Instant, sleep};
 
 use super::cast::Cast;
@@ -86,7 +86,7 @@ impl Fault {
                 stage.gate.bad(false);
             }
             Self::FailoverKilled => kill_master(stage, dice.random()).await,
-            Self::FailoverFrozen => freeze_master(stage).await,
+            Self::FailoverFrozen | Self::FailoverReplicated => freeze_master(stage).await,
         }
     }
 
@@ -106,18 +106,19 @@ impl Fault {
     }
 }
 
-/// In two rooms somebody stops reading while the others say so much that it cannot be kept for them.
+/// In one room two stop reading while the others say so much that it cannot be kept for them.
 async fn stall_readers(cast: &Cast, pace: &Pace, dice: &mut StdRng) {
-    for room in cast.rooms().into_iter().take(2) {
+    if let Some(room) = cast.rooms().into_iter().choose(dice) {
         let members = cast.members_of(room);
-        cast.order(members.choose(dice).copied(), |orders| orders.deaf = true);
+        cast.order(members.choose_multiple(dice, 2).copied(), |orders| orders.deaf = true);
         cast.order(members, |orders| orders.voice = Voice::Loud);
     }
     sleep(pace.readers_stalled).await;
     cast.order(cast.everybody(), |orders| (orders.voice, orders.deaf) = (Voice::Plain, false));
 }
 
-/// What was acked after the replica lost its master is gone for good, and who was away just then never had it.
+/// What was acked after the replica lost its master is gone for good, and who was away just then never had
+/// it.
 async fn kill_master(stage: &mut Stage, seed: u64) {
     let Store::Guarded(guarded) = &mut stage.store else { panic!("a failover needs Sentinels") };
     guarded.second.signal(Signal::STOP);

@@ -87,6 +87,13 @@ impl Address {
         Ok(self.server.clone().set_addr(redis::ConnectionAddr::Tcp(host, port)))
     }
 
+    /// Whether somebody else may be the master by now than whom we are connected to.
+    pub(super) async fn has_moved(&self, connected: &str) -> bool {
+        // A single server is where it is; Sentinels that do not answer change nothing.
+        !self.sentinels.is_empty()
+            && self.server().await.is_ok_and(|server| server.addr().to_string() != connected)
+    }
+
     /// The server or the Sentinels, for people.
     pub(super) fn text(&self) -> String {
         let addresses: Vec<String> =

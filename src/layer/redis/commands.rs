@@ -65,6 +65,15 @@ impl Commands {
         Manager::new_with_config(info, config)
     }
 
+    /// Lets go of a server that is not the master any more. One that was frozen wakes up as the master that it was,
+    /// and takes writes until the Sentinels tell it otherwise: all of them would be lost.
+    pub(super) async fn check_master(&self) {
+        let Some(name) = self.state.lock().pool.as_ref().map(|(name, _)| name.clone()) else { return };
+        if self.address.has_moved(&name).await {
+            *self.state.lock() = State::default();
+        }
+    }
+
     /// A pool of connections to whoever is the master now.
     async fn pool(&self) -> Result<Pool, PoolError> {
         let server = self.address.server().await?;
@@ -123,6 +132,10 @@ impl Commands {
         let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
         let pool = self.pool().await.map_err(unreachable)?;
         let mut connection = pool.get().await.map_err(unreachable)?;
+        self.check_master().await;
+        if self.state.lock().pool.is_none() {
+            return Err(Unavailable::new("Redis has another master now"));
+        }
         let asked = Instant::now();
         let answer = self.checked(asked, script.invoke_async(&mut connection).await)?;
         let mut wait = Cmd::new();
@@ -147,7 +160,13 @@ impl Commands {
         let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
         let pool = self.pool().await.map_err(unreachable)?;
         let connection = pool.get().await.map_err(unreachable)?;
-        Ok(self.state.lock().kept.insert((*connection).clone()).clone())
+        // It may have taken until there was another master.
+        self.check_master().await;
+        let mut state = self.state.lock();
+        if state.pool.is_none() {
+            return Err(Unavailable::new("Redis has another master now"));
+        }
+        Ok(state.kept.insert((*connection).clone()).clone())
     }
 
     fn checked<T>(&self, asked: Instant, answer: Result<T, RedisError>) -> Result<T, Unavailable> {

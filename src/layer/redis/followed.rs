@@ -1,5 +1,6 @@
 //! One group that this node follows: how far it was heard, and the newest part of its log.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,11 @@ const MOST_EVENTS: usize = 4096;
 /// How much of a log is read first, and then at a time.
 const FIRST: usize = 128;
 const NEXT: usize = 1000;
+/// How far before our last event a rewritten log may have left the one that we know, in ms.
+const FORK: u64 = 60_000;
+/// How many of the last events are told from those that a rewritten log brings anew; a client drops the others
+/// by their ids.
+const RECENT: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Followed {
@@ -37,6 +43,10 @@ pub(super) struct State {
     wanted: Option<Stamp>,
     /// The log is being read because something is missing.
     repairing: bool,
+    /// The log was rewritten: it is read from before the place where that may have happened.
+    rewound: bool,
+    /// The last events that were handed on, by their ids: what a rewritten log still has of them is not new.
+    recent: VecDeque<Id>,
     /// Up to here the log was read: pub/sub may bring it once more.
     read: Option<Id>,
     tail: Option<Tail>,
@@ -114,32 +124,51 @@ impl State {
         }
     }
 
-    /// Takes what the log holds after `from`. `newest` is its last id.
-    pub(super) fn repaired(&mut self, from: Id, events: &[Arc<Event>], newest: Id, age: u64) -> Outcome {
+    /// How what the log holds after `from` fits to what was heard, and what of it is to be handed on. `newest` is its
+    /// last id.
+    pub(super) fn repaired(
+        &mut self,
+        from: Id,
+        mut events: Vec<Arc<Event>>,
+        newest: Id,
+        age: u64,
+    ) -> (Outcome, Vec<Arc<Event>>) {
         let first = events.first().and_then(|event| event.stamp());
         let outcome = match first {
+            _ if std::mem::take(&mut self.rewound) => Outcome::Follows,
             Some(stamp) if stamp.prev == from => Outcome::Follows,
             None if newest == from => Outcome::Follows,
-            None if newest > from => return Outcome::Again,
+            None if newest > from => return (Outcome::Again, events),
             // What was there has gone by its age or its number.
             Some(stamp) if stamp.prev > from => Outcome::Gap("trimmed"),
             _ if from.millis() + age < clock::now() => Outcome::Gap("trimmed"),
-            _ => Outcome::Gap("rewritten"),
+            // Another log than ours: of what it has from before its fork, some may be new to us.
+            _ => {
+                self.tail = None;
+                self.read = None;
+                self.rewound = true;
+                self.position = Some(from.back(FORK).min(newest));
+                return (Outcome::Gap("rewritten"), Vec::new());
+            }
         };
         if outcome != Outcome::Follows {
             self.tail = None;
-            self.read = None;
-            // The log may go on with ids before ours: from the one before what was heard last.
-            let before = self.wanted.map_or(newest, |wanted| wanted.prev.min(newest));
-            self.position = Some(if first.is_none() { before.min(from) } else { from });
         }
-        for event in events {
+        for event in &events {
             if let Some(stamp) = event.stamp() {
-                self.advance(event, stamp.id);
+                self.position = Some(stamp.id);
                 self.read = Some(stamp.id);
             }
         }
-        outcome
+        let read = events.len();
+        events.retain(|event| event.stamp().is_none_or(|stamp| !self.recent.contains(&stamp.id)));
+        if events.len() < read {
+            self.tail = None; // it must have no holes
+        }
+        for event in &events {
+            self.remember(event);
+        }
+        (outcome, events)
     }
 
     /// Whether nothing is missing. `exhausted`: the log held no more than was read; `asked` is what waited
@@ -161,9 +190,18 @@ impl State {
 
     fn advance(&mut self, event: &Arc<Event>, id: Id) {
         self.position = Some(id);
+        self.remember(event);
+    }
+
+    /// The event is handed on.
+    fn remember(&mut self, event: &Arc<Event>) {
         if let Some(tail) = &mut self.tail {
             tail.push(Arc::clone(event));
         }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.extend(event.stamp().map(|stamp| stamp.id));
     }
 
     /// The newest part of the log, if it is here.

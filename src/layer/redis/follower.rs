@@ -124,7 +124,8 @@ impl Follower {
             Some(stamp) => stamp.id,
             None => self.newest(group).await?,
         };
-        let outcome = followed.state.lock().repaired(from, &events, newest, millis(self.keep.age));
+        let exhausted = events.len() < PAGE;
+        let (outcome, events) = followed.state.lock().repaired(from, events, newest, millis(self.keep.age));
         if let Outcome::Gap(reason) = outcome {
             METRICS.gap(reason);
             warn!(%group, after = %from, reason, "messages of this group may be missing");
@@ -135,7 +136,7 @@ impl Follower {
             self.listener.deliver(group.name(), &events);
         }
         // What came while this was handed on is in the log: the next reading finds it.
-        Ok(followed.state.lock().is_settled(events.len() < PAGE && outcome == Outcome::Follows, wanted))
+        Ok(followed.state.lock().is_settled(exhausted && outcome == Outcome::Follows, wanted))
     }
 
     async fn newest(&self, group: &Group) -> Result<Id, Unavailable> {

@@ -47,10 +47,10 @@ impl Subscriber {
         let mut pause = Duration::ZERO;
         loop {
             let cause = match self.connect().await {
-                Ok((connection, mut inbox)) => tokio::select! {
+                Ok((server, connection, mut inbox)) => tokio::select! {
                     Err(error) = self.settle(connection) => Chain(&error).to_string(),
                     () = self.hear(&mut inbox) => "Redis closed the connection".to_owned(),
-                    () = self.probe() => "this node does not hear what it says to itself".to_owned(),
+                    cause = self.probe(&server) => cause.to_owned(),
                 },
                 Err(error) => Chain(&error).to_string(),
             };
@@ -68,22 +68,28 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> RedisResult<(MultiplexedConnection, Inbox)> {
+    async fn connect(&self) -> RedisResult<(String, MultiplexedConnection, Inbox)> {
         let (put, inbox) = inbox();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
             .set_push_sender(put);
-        let client = Client::open(self.follower.commands.address().server().await?)?;
-        Ok((client.get_multiplexed_async_connection_with_config(&config).await?, inbox))
+        let server = self.follower.commands.address().server().await?;
+        let name = server.addr().to_string();
+        let connection = Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok((name, connection, inbox))
     }
 
-    /// Publishes something to itself again and again, on the connection for commands; returns when it does not come
-    /// back. A Redis that was demoted or is frozen starves its subscribers without an error.
-    async fn probe(&self) {
+    /// Publishes something to itself again and again, on the connection for commands; returns why the connection has
+    /// to be made again: it does not come back, or another server is the master. A Redis that was demoted or is frozen starves its subscribers without an error.
+    async fn probe(&self, server: &str) -> &'static str {
         let mut probed = self.probed.subscribe();
         let mut number = *probed.borrow();
         loop {
+            if self.follower.commands.address().has_moved(server).await {
+                return "Redis has another master now";
+            }
+            self.follower.commands.check_master().await;
             sleep(PROBE).await;
             self.follower.sweep();
             number += 1;
@@ -95,7 +101,7 @@ impl Subscriber {
                 probed.wait_for(|heard| *heard >= number).await.is_ok()
             };
             if timeout(PROBE_PATIENCE, heard).await != Ok(true) {
-                return;
+                return "this node does not hear what it says to itself";
             }
             METRICS.subscription_lag.observe(sent.elapsed().as_secs_f64());
         }

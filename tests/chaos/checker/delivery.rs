@@ -1,10 +1,11 @@
 //! An acked message reaches everyone who is entitled to it, or they are told.
 
 use super::book::{Book, Listener, Message};
-use super::{Finding, Verdict, losing};
+use super::{Finding, Verdict, kind};
+use crate::chaos::record::Kind;
 
-/// Entitled is who was welcomed before it was said, and has not left; who left is entitled to what was said before
-/// something that was heard.
+/// Entitled is who was welcomed before it was said, and has not left; who left is entitled to what was said
+/// before something that was heard.
 pub fn lost(book: &Book<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (text, message) in &book.messages {
@@ -25,7 +26,7 @@ pub fn lost(book: &Book<'_>) -> Vec<Finding> {
             );
             let mut finding = Finding::new(Verdict::Lost, message.said, story);
             finding.told = told(book, listener, text);
-            finding.forgiven = finding.told && losing(book.record, message.said);
+            finding.forgiven = finding.told && kind(book.record, message.said) == Some(Kind::Losing);
             findings.push(finding);
         }
     }
@@ -48,8 +49,8 @@ fn told(book: &Book<'_>, listener: &Listener<'_>, text: &str) -> bool {
     })
 }
 
-/// Whether the room's order has `first` before `second` for sure: somebody heard them so, or the first was in the log
-/// before the second was said.
+/// Whether the room's order has `first` before `second` for sure: somebody heard them so, or the first was in
+/// the log before the second was said.
 fn surely_before(book: &Book<'_>, first: &str, second: &str) -> bool {
     let (Some(one), Some(two)) = (book.messages.get(first), book.messages.get(second)) else { return false };
     one.logged.is_some_and(|logged| logged < two.said)

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::chaos::record::{Record, What};
 
-/// The longest time between two messages at any client, counted as far as it lies within this part of the run. Who
-/// does not read, by the test's own will, is not counted.
+/// The longest time between two messages at any client, counted as far as it lies within this part of the
+/// run. Who does not read, by the test's own will, is not counted.
 pub fn longest_silence(record: &Record, part: &Range<Duration>) -> Duration {
     let mut last: Vec<Option<Duration>> = vec![None; record.rooms.len()];
     let mut longest = Duration::ZERO;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::book::Book;
-use super::{Finding, Verdict, losing};
+use super::{Finding, Verdict, kind};
 use crate::chaos::record::Kind;
 
 /// Texts under two ids. Forgiven is one that had to be sent again while Redis forgot what it had taken.
@@ -16,7 +16,8 @@ pub fn duplicated(book: &Book<'_>) -> Vec<Finding> {
                 message.who, message.ids, message.tries
             );
             let mut finding = Finding::new(Verdict::Duplicated, message.said, story);
-            finding.forgiven = message.tries > 1 && losing(book.record, message.said);
+            let forgets = matches!(kind(book.record, message.said), Some(Kind::Losing | Kind::Doubling));
+            finding.forgiven = message.tries > 1 && forgets;
             finding
         })
         .collect()
@@ -27,8 +28,7 @@ pub fn repeated(book: &Book<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (who, listener) in book.listeners.iter().enumerate() {
         for repeat in &listener.repeats {
-            let phase = book.record.phases.get(book.record.phase(repeat.at));
-            if phase.is_some_and(|phase| phase.kind == Kind::Calm) {
+            if kind(book.record, repeat.at) == Some(Kind::Calm) {
                 let story = format!("client {who} heard {:.60?} (id {}) again", repeat.text, repeat.id);
                 findings.push(Finding::new(Verdict::Repeated, repeat.at, story));
             }

@@ -74,6 +74,7 @@ fn a_loss_that_is_told_is_forgiven_where_redis_lost_its_data() {
 #[test]
 fn a_loss_that_is_told_is_a_loss_under_any_other_fault() {
     assert_eq!(missed(Kind::Harmless, |tale| tale.gap(2)).verdicts(), ["Lost told"]);
+    assert_eq!(missed(Kind::Doubling, |tale| tale.gap(2)).verdicts(), ["Lost told"]);
 }
 
 #[test]

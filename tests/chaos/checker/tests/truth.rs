@@ -21,6 +21,7 @@ fn a_double_is_forgiven_where_redis_forgot_and_the_client_had_to_send_again() {
     let double = |kind| Tale::in_a_phase(kind).says(0, "a").heard_by(&[0, 1, 2], 0, "a", "1");
     let again = |kind| double(kind).puts(0, "a", "2").heard_by(&[0, 1, 2], 0, "a", "2").verdicts();
     assert_eq!(again(Kind::Losing), ["Duplicated*"]);
+    assert_eq!(again(Kind::Doubling), ["Duplicated*"]);
     assert_eq!(again(Kind::Harmless), ["Duplicated"]);
     let once = double(Kind::Losing).acked(0, "a", "2").heard_by(&[0, 1, 2], 0, "a", "2");
     assert_eq!(once.verdicts(), ["Duplicated"]);
