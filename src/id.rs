@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// The id of an entry in a Redis stream (`<ms>-<sequence>`): when it was written, and which of that millisecond's
 /// entries it is. Ids of one log only rise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     millis: u64,
     sequence: u64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{Manager, Pool, PoolError, Runtime, Timeouts};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, Timeouts};
 use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
@@ -75,14 +75,14 @@ impl Commands {
     }
 
     /// A pool of connections to whoever is the master now.
-    async fn pool(&self) -> Result<Pool, PoolError> {
+    async fn pool(&self) -> Result<(String, Pool), PoolError> {
         let server = self.address.server().await?;
         let name = server.addr().to_string();
         let mut state = self.state.lock();
         if let Some((known, pool)) = &state.pool
             && *known == name
         {
-            return Ok(pool.clone());
+            return Ok((name, pool.clone()));
         }
         let pool = Pool::builder(Self::manager(server, &self.state)?)
             .max_size(16)
@@ -90,13 +90,13 @@ impl Commands {
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a pool with timeouts has a runtime");
-        state.pool = Some((name, pool.clone()));
-        Ok(pool)
+        state.pool = Some((name.clone(), pool.clone()));
+        Ok((name, pool))
     }
 
     /// Whether Redis answers.
     pub(super) async fn ping(&self) -> Result<(), PoolError> {
-        let mut connection = self.pool().await?.get().await?;
+        let mut connection = self.pool().await?.1.get().await?;
         Cmd::new().arg("PING").query_async::<()>(&mut connection).await?;
         Ok(())
     }
@@ -129,13 +129,7 @@ impl Commands {
         script: &ScriptInvocation<'_>,
         replicas: usize,
     ) -> Result<T, Unavailable> {
-        let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
-        let pool = self.pool().await.map_err(unreachable)?;
-        let mut connection = pool.get().await.map_err(unreachable)?;
-        self.check_master().await;
-        if self.state.lock().pool.is_none() {
-            return Err(Unavailable::new("Redis has another master now"));
-        }
+        let (_, mut connection) = self.fresh().await?;
         let asked = Instant::now();
         let answer = self.checked(asked, script.invoke_async(&mut connection).await)?;
         let mut wait = Cmd::new();
@@ -157,16 +151,25 @@ impl Commands {
         if let Some(connection) = &self.state.lock().kept {
             return Ok(connection.clone());
         }
+        let (name, connection) = self.fresh().await?;
+        let mut state = self.state.lock();
+        let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
+        if is_current {
+            state.kept = Some((*connection).clone());
+        }
+        Ok((*connection).clone())
+    }
+
+    /// A connection from the pool, and to whom it leads.
+    async fn fresh(&self) -> Result<(String, Connection), Unavailable> {
         let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
-        let pool = self.pool().await.map_err(unreachable)?;
+        let (name, pool) = self.pool().await.map_err(unreachable)?;
         let connection = pool.get().await.map_err(unreachable)?;
         // It may have taken until there was another master.
-        self.check_master().await;
-        let mut state = self.state.lock();
-        if state.pool.is_none() {
+        if self.address.has_moved(&name).await {
             return Err(Unavailable::new("Redis has another master now"));
         }
-        Ok(state.kept.insert((*connection).clone()).clone())
+        Ok((name, connection))
     }
 
     fn checked<T>(&self, asked: Instant, answer: Result<T, RedisError>) -> Result<T, Unavailable> {

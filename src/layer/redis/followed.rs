@@ -39,6 +39,8 @@ pub(super) struct Followed {
 pub(super) struct State {
     /// Everything up to this id was handed on; `None` until the log's end was found.
     position: Option<Id>,
+    /// Where it was when this node came: what is older is news to nobody here.
+    came: Id,
     /// The newest event that has to wait until the log is read up to it.
     wanted: Option<Stamp>,
     /// The log is being read because something is missing.
@@ -83,7 +85,10 @@ impl State {
 
     /// The log ends here now; whether something of it was not heard.
     pub(super) fn locate(&mut self, last: Id) -> bool {
-        let position = *self.position.get_or_insert(last);
+        let position = *self.position.get_or_insert_with(|| {
+            self.came = last;
+            last
+        });
         let behind = position != last || self.wanted.is_some_and(|wanted| wanted.id > position);
         let begins = behind && !self.repairing;
         self.repairing |= behind;
@@ -147,7 +152,7 @@ impl State {
                 self.tail = None;
                 self.read = None;
                 self.rewound = true;
-                self.position = Some(from.back(FORK).min(newest));
+                self.position = Some(from.back(FORK).max(self.came).min(newest));
                 return (Outcome::Gap("rewritten"), Vec::new());
             }
         };
