@@ -16,6 +16,8 @@ const TYPING_MS: u64 = 5000;
 /// Most messages of one `history`, and how many without `limit`.
 const MOST: u64 = 200;
 const SOME: u64 = 50;
+/// Most bytes of text in one `history`, beside its newest message.
+const MOST_BYTES: usize = 128 * 1024;
 /// Longest id that a client gives a message.
 const ID_LENGTH: usize = 64;
 
@@ -194,8 +196,16 @@ pub(crate) fn typing(user: &str) -> Frame<'static> {
 }
 
 pub(crate) fn history(events: &[Arc<Event>], more: bool) -> Frame<'static> {
-    let messages: Vec<Value> = events.iter().filter_map(|event| message_json(event)).collect();
-    text(&json!({"type": "history", "messages": messages, "more": more}))
+    // The newest of them, as many as one frame may hold: it has to wait in memory for a slow reader.
+    let mut bytes = 0;
+    let fits = |event: &&Arc<Event>| {
+        bytes += event.text("message").map_or(0, str::len);
+        bytes <= MOST_BYTES
+    };
+    let kept = events.iter().rev().take(1).chain(events.iter().rev().skip(1).take_while(fits)).count();
+    let (left, kept) = events.split_at(events.len() - kept);
+    let messages: Vec<Value> = kept.iter().filter_map(|event| message_json(event)).collect();
+    text(&json!({"type": "history", "messages": messages, "more": more || !left.is_empty()}))
 }
 
 pub(crate) fn gap(event: &Event) -> Option<Frame<'static>> {

@@ -36,6 +36,8 @@ struct Seats {
     rows: Vec<Row>,
     /// The last logged event that was handed to the rows, if there was one.
     position: Option<Id>,
+    /// How often the log was found to be another one.
+    gaps: u32,
     /// The group has left the hub; whoever still holds this looks again.
     gone: bool,
 }
@@ -49,6 +51,8 @@ struct Seated {
     socket: Arc<Socket>,
     /// It gets the logged events after this one; [`Id::NEVER`] while it gets nothing at all.
     from: Id,
+    /// The gaps of the group when it came: after another one, ids may be lesser than those that it has.
+    gaps: u32,
 }
 
 /// A socket's place in the hub.
@@ -92,15 +96,17 @@ impl Hub {
     /// The socket has every logged event up to `cursor` and gets what follows from now on.
     ///
     /// # Errors
-    /// How far the others are, if that is further.
-    pub(crate) fn join(&self, seat: &Seat, cursor: Id) -> Result<(), Id> {
+    /// How far the others are, if that is further, unless it joins `anyhow`.
+    pub(crate) fn join(&self, seat: &Seat, cursor: Id, anyhow: bool) -> Result<(), Id> {
         let Some((group, kind, key)) = &seat.group else { return Ok(()) };
         let Some(seats) = self.seats(group.name()) else { return Ok(()) };
         let mut seats = seats.lock();
         match seats.position {
-            Some(position) if position > cursor => Err(position),
+            Some(position) if position > cursor && !anyhow => Err(position),
             _ => {
-                seats.row(*kind).sockets[*key].from = cursor;
+                let gaps = seats.gaps;
+                let seated = &mut seats.row(*kind).sockets[*key];
+                seated.from = if seated.gaps == gaps { cursor } else { Id::START };
                 Ok(())
             }
         }
@@ -188,7 +194,8 @@ impl Seats {
         if self.rows.is_empty() {
             METRICS.groups.inc();
         }
-        self.row(socket.kind()).sockets.insert(Seated { socket: Arc::clone(socket), from })
+        let gaps = self.gaps;
+        self.row(socket.kind()).sockets.insert(Seated { socket: Arc::clone(socket), from, gaps })
     }
 
     fn remove(&mut self, kind: Kind, key: usize) {
@@ -207,6 +214,7 @@ impl Seats {
             } else if event.is_own() && event.kind() == GAP {
                 // A log that was rewritten may go on with lesser ids.
                 self.position = None;
+                self.gaps += 1;
                 let all = self.rows.iter_mut().flat_map(|row| row.sockets.iter_mut());
                 all.filter(|(_, seated)| seated.from != Id::NEVER)
                     .for_each(|(_, seated)| seated.from = Id::START);

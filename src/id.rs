@@ -56,7 +56,8 @@ impl FromStr for Id {
             plain.then(|| digits.parse().ok()).flatten().ok_or(NoId)
         };
         let (millis, sequence) = text.split_once('-').ok_or(NoId)?;
-        Ok(Self { millis: number(millis)?, sequence: number(sequence)? })
+        let id = Self { millis: number(millis)?, sequence: number(sequence)? };
+        if id == Self::NEVER { Err(NoId) } else { Ok(id) }
     }
 }
 

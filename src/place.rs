@@ -42,8 +42,8 @@ impl Place {
     }
 
     /// See [`Hub::join`](crate::hub::Hub::join).
-    pub(crate) fn join(&self, cursor: Id) -> Result<(), Id> {
-        self.node.hub().join(&self.seat, cursor)
+    pub(crate) fn join(&self, cursor: Id, anyhow: bool) -> Result<(), Id> {
+        self.node.hub().join(&self.seat, cursor, anyhow)
     }
 }
 

@@ -81,13 +81,15 @@ pub(crate) struct Resume {
     cursor: Option<Id>,
     /// What the log held when the socket came.
     end: Id,
+    /// The log has nothing after what the socket has, though the others were further.
+    lost: bool,
 }
 
 impl Resume {
     /// For a socket that resumes; `None` for one that does not.
     pub(crate) fn of(node: &Arc<Node>, session: &Session, kind: Kind) -> Option<Self> {
         let (group, start) = (session.group()?.clone(), session.start()?);
-        Some(Self { node: Arc::clone(node), kind, group, start, cursor: None, end: Id::START })
+        Some(Self { node: Arc::clone(node), kind, group, start, cursor: None, end: Id::START, lost: false })
     }
 
     /// The next frames for the socket; `None` when it has joined the others at this place.
@@ -101,7 +103,7 @@ impl Resume {
             let position = if cursor < self.end {
                 self.end
             } else {
-                let Err(position) = place.join(cursor) else { return Ok(None) };
+                let Err(position) = place.join(cursor, self.lost) else { return Ok(None) };
                 position
             };
             let page = self.node.layer().after(&self.group, cursor).await?;
@@ -120,7 +122,9 @@ impl Resume {
                     METRICS.gap(reason);
                     let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
                     self.render(&gap, &mut frames);
-                    self.cursor = Some(position);
+                    // What a rewritten log holds counts, not how far the others once were.
+                    self.lost = page.events.is_empty();
+                    self.cursor = Some(if self.lost { page.last } else { position });
                     self.end = Id::START;
                 }
             }
@@ -203,5 +207,5 @@ fn verdict(since: Id, page: &Page, seconds: usize) -> Option<&'static str> {
 }
 
 fn is_older(id: Id, seconds: usize) -> bool {
-    id.millis() + millis(Duration::from_secs(seconds as u64)) < now()
+    id.millis().saturating_add(millis(Duration::from_secs(seconds as u64))) < now()
 }

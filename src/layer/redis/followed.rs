@@ -24,9 +24,11 @@ const FIRST: usize = 128;
 const NEXT: usize = 1000;
 /// How far before our last event a rewritten log may have left the one that we know, in ms.
 const FORK: u64 = 60_000;
-/// How many of the last events are told from those that a rewritten log brings anew; a client drops the others
-/// by their ids.
-const RECENT: usize = 64;
+/// How many of the events of that time are told from those that a rewritten log brings anew; a client drops the
+/// others by their ids.
+const RECENT: usize = 4096;
+/// How far Redis' clock may be ahead of ours, in ms.
+const AHEAD: u64 = 60_000;
 
 #[derive(Default)]
 pub(super) struct Followed {
@@ -108,10 +110,12 @@ impl State {
         match self.position {
             Some(position) if !self.repairing => {
                 // A log that nobody wrote to for its whole age is gone, and with it nothing.
-                let expired = stamp.prev == Id::START
-                    && position.millis() + age < stamp.id.millis()
-                    && stamp.id.millis() < clock::now() + age;
-                if stamp.prev == position && stamp.id > position || expired {
+                let expired =
+                    stamp.prev == Id::START && position.millis().saturating_add(age) < stamp.id.millis();
+                // Whoever can publish can claim any place; the log decides about one in the future.
+                let ahead = stamp.id.millis() > clock::now().saturating_add(AHEAD);
+                let next = stamp.prev == position && stamp.id > position;
+                if !ahead && (next || expired) {
                     self.advance(event, stamp.id);
                     Heard::Next
                 } else if self.read.is_some_and(|read| stamp.id <= read) {
@@ -146,13 +150,14 @@ impl State {
             None if newest > from => return (Outcome::Again, events),
             // What was there has gone by its age or its number.
             Some(stamp) if stamp.prev > from => Outcome::Gap("trimmed"),
-            _ if from.millis() + age < clock::now() => Outcome::Gap("trimmed"),
+            _ if from.millis().saturating_add(age) < clock::now() => Outcome::Gap("trimmed"),
             // Another log than ours: of what it has from before its fork, some may be new to us.
             _ => {
                 self.tail = None;
                 self.read = None;
                 self.rewound = true;
-                self.position = Some(from.back(FORK).max(self.came).min(newest));
+                let fork = from.min(newest).back(FORK);
+                self.position = Some(if self.came <= newest { fork.max(self.came) } else { fork });
                 return (Outcome::Gap("rewritten"), Vec::new());
             }
         };
@@ -203,10 +208,13 @@ impl State {
         if let Some(tail) = &mut self.tail {
             tail.push(Arc::clone(event));
         }
-        if self.recent.len() == RECENT {
+        let Some(stamp) = event.stamp() else { return };
+        while self.recent.len() == RECENT
+            || self.recent.front().is_some_and(|id| id.millis().saturating_add(FORK) < stamp.id.millis())
+        {
             self.recent.pop_front();
         }
-        self.recent.extend(event.stamp().map(|stamp| stamp.id));
+        self.recent.push_back(stamp.id);
     }
 
     /// The newest part of the log, if it is here.

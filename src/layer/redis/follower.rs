@@ -62,7 +62,10 @@ impl Follower {
         for group in groups {
             newest.add_command(log::newest(group, 1));
         }
-        let newest: Vec<Vec<Entry>> = self.commands.pipeline(&newest).await?;
+        let newest: Vec<Vec<Entry>> = match self.commands.pipeline(&newest).await {
+            Ok(newest) => newest,
+            Err(error) => self.locate_one_by_one(groups, error).await?,
+        };
         for (group, entries) in groups.iter().zip(newest) {
             let last = entries.first().and_then(log::id).unwrap_or(Id::START);
             let Some(followed) = self.followed(group.name()) else { continue };
@@ -71,6 +74,26 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// A key that is no log must not keep the node from all its groups: the others are found without it.
+    async fn locate_one_by_one(
+        &self,
+        groups: &[Group],
+        error: Unavailable,
+    ) -> Result<Vec<Vec<Entry>>, Unavailable> {
+        if self.commands.ping().await.is_err() {
+            return Err(error);
+        }
+        let mut all = Vec::with_capacity(groups.len());
+        for group in groups {
+            let found = self.commands.command(&log::newest(group, 1)).await;
+            all.push(found.unwrap_or_else(|error| {
+                warn!(%group, error = %Chain(&error), "could not read a log");
+                Vec::new()
+            }));
+        }
+        Ok(all)
     }
 
     /// What Redis pushed for a group, in its order.
@@ -176,6 +199,9 @@ impl Follower {
             && let Some(page) = self.tail_answer(group, |tail| tail.newest_if_whole(limit)).await?
         {
             return Ok(page);
+        }
+        if id == Some(Id::START) {
+            return Ok(Page { events: Vec::new(), more: false, last: self.newest(group).await? });
         }
         METRICS.log_reads.inc();
         let count = limit + 1;

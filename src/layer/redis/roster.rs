@@ -50,6 +50,8 @@ struct Local {
 pub(super) struct Channels {
     pub(super) join: Vec<Group>,
     pub(super) part: Vec<Group>,
+    /// Groups that were left before they were heard.
+    pub(super) gone: Vec<Group>,
 }
 
 /// One group's part of what Redis does not know yet.
@@ -129,7 +131,10 @@ impl Roster {
                     state.groups.remove(&group);
                     channels.part.push(group);
                 }
-                (true, false) => drop(state.groups.remove(&group)),
+                (true, false) => {
+                    state.groups.remove(&group);
+                    channels.gone.push(group);
+                }
                 (false, true) => {}
             }
         }

@@ -114,6 +114,7 @@ impl Subscriber {
         loop {
             let channels = self.roster.channels();
             self.follower.end(&channels.part);
+            self.follower.end(&channels.gone);
             for groups in channels.part.chunks(AT_ONCE) {
                 connection.unsubscribe(names(groups)).await.map_err(refused)?;
             }
