@@ -49,10 +49,9 @@ pub(super) struct State {
     repairing: bool,
     /// The log was rewritten: it is read from before the place where that may have happened.
     rewound: bool,
-    /// The last events that were handed on, by their ids: what a rewritten log still has of them is not new.
+    /// The last events that were handed on, by their ids: what pub/sub brings after the log, or a rewritten log
+    /// still has, is not new.
     recent: VecDeque<Id>,
-    /// Up to here the log was read: pub/sub may bring it once more.
-    read: Option<Id>,
     tail: Option<Tail>,
     asked: Option<Instant>,
     /// Who is in the group, if anybody asked.
@@ -118,7 +117,7 @@ impl State {
                 if !ahead && (next || expired) {
                     self.advance(event, stamp.id);
                     Heard::Next
-                } else if self.read.is_some_and(|read| stamp.id <= read) {
+                } else if self.recent.contains(&stamp.id) {
                     Heard::Waits
                 } else {
                     wait(self);
@@ -154,7 +153,6 @@ impl State {
             // Another log than ours: of what it has from before its fork, some may be new to us.
             _ => {
                 self.tail = None;
-                self.read = None;
                 self.rewound = true;
                 let fork = from.min(newest).back(FORK);
                 self.position = Some(if self.came <= newest { fork.max(self.came) } else { fork });
@@ -167,7 +165,6 @@ impl State {
         for event in &events {
             if let Some(stamp) = event.stamp() {
                 self.position = Some(stamp.id);
-                self.read = Some(stamp.id);
             }
         }
         let read = events.len();
