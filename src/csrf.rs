@@ -12,6 +12,7 @@ use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
 use hyper::{Method, StatusCode};
 use rand::distr::{Alphanumeric, SampleString};
 
+use crate::headers;
 use crate::response::Refusal;
 
 const COOKIE_NAME: &str = "csrftoken";
@@ -73,11 +74,6 @@ impl Csrf {
 
 /// The secret in the cookie, if it looks like one of ours.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut pairs =
-        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(name, _)| *name == COOKIE_NAME)
-        .map(|(_, secret)| secret)
+    headers::cookie(headers, COOKIE_NAME)
         .filter(|secret| secret.len() == LENGTH && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use hyper::header::{COOKIE, HeaderMap};
+use hyper::header::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
+use crate::headers;
 use crate::layer::Key;
 
 const COOKIE_NAME: &str = "parlor_guest";
@@ -62,11 +63,6 @@ fn id(secret: &str) -> String {
 
 /// The secret in the cookie, if it looks like one of ours.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut pairs =
-        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs
-        .find(|(name, _)| *name == COOKIE_NAME)
-        .map(|(_, secret)| secret)
+    headers::cookie(headers, COOKIE_NAME)
         .filter(|secret| secret.len() == SECRET_LENGTH && secret.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
