@@ -63,8 +63,8 @@ impl Request {
         Identity::of(&self.parts.headers)
     }
 
-    /// Writes an event of this client (its member `user`) to a group's log and publishes it on every node; under a name of the
-    /// client's own choosing, once.
+    /// Writes an event of this client (its member `user`) to a group's log and publishes it on every node; under a
+    /// name of the client's own choosing, once.
     ///
     /// # Errors
     /// [`Unavailable`] when the layer did not take it.

@@ -73,8 +73,8 @@ impl Session {
         self.node.config()
     }
 
-    /// Writes an event of this client (its member `user`) to the log of the socket's group and publishes it on every node; under a name of
-    /// the client's own choosing, once.
+    /// Writes an event of this client (its member `user`) to the log of the socket's group and publishes it on every
+    /// node; under a name of the client's own choosing, once.
     ///
     /// # Errors
     /// [`Unavailable`] when the layer did not take it, or the socket has no group.

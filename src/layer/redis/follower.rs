@@ -250,7 +250,7 @@ impl Follower {
         }
     }
 
-    /// Tells the groups' members anew who is there: changes may have been missed.
+    /// Forgets who is in the groups: changes may have been missed. The next answer is Redis' own.
     pub(super) fn forget_presence(&self) {
         for followed in self.groups.lock().values() {
             followed.state.lock().presence = None;
