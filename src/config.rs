@@ -32,6 +32,10 @@ pub struct Config {
     #[arg(long, env = "PARLOR_WAIT_FOR_REDIS")]
     pub wait_for_redis: bool,
 
+    /// Threads that serve; one is the cheapest, and a node for each core the best (see docs/performance.md)
+    #[arg(long, env = "PARLOR_THREADS", value_name = "COUNT", default_value = "1", value_parser = positive)]
+    pub threads: usize,
+
     /// What to log: error, warn, info, debug, trace, or a filter such as info,parlor::layer=debug
     #[arg(long, env = "PARLOR_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     log_level: String,

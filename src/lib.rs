@@ -35,6 +35,7 @@ mod stream;
 
 // WebSocket: from the handshake to the last frame.
 pub mod consumer;
+mod fan;
 pub mod frame;
 mod handshake;
 mod hub;
@@ -43,6 +44,7 @@ mod place;
 mod reader;
 mod rendering;
 mod resume;
+mod seats;
 mod session;
 mod socket;
 
@@ -58,6 +60,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::consumer::{Action, Consumer, Ticker};
@@ -90,7 +93,11 @@ pub fn run(application: Application) -> ExitCode {
         Err(Err(line)) => return failed(&line),
     };
     telemetry::init(config.log_filter(), config.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // Threads that share the work wake each other, which costs more than a small message's whole way.
+    let runtime = match config.threads {
+        1 => Builder::new_current_thread().enable_all().build(),
+        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
+    };
     let started = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(serve(config, application));

@@ -234,6 +234,10 @@ impl Listener for Ears {
         self.hub.deliver(group, events);
     }
 
+    fn is_full(&self) -> bool {
+        self.hub.is_full()
+    }
+
     fn ticker_started(&self, group: &str) {
         if let Some(node) = self.node.get().and_then(Weak::upgrade) {
             node.tickers.look(&node, &Group::new(group));

@@ -70,7 +70,7 @@ impl Outbox {
             return;
         }
         match self.stream.get() {
-            Some(stream) if state.queue.is_empty() => match stream.try_write(frames) {
+            Some(stream) if state.queue.is_empty() => match stream.send_now(frames) {
                 Ok(count) if count == frames.len() => return,
                 Ok(count) => state.push(frames.slice(count..)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),

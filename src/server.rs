@@ -89,8 +89,14 @@ impl Server {
             let (node, places, stopped) = (Arc::clone(&self.node), self.places.clone(), stopped.clone());
             tokio::spawn(accept(node, listener, places, stopped));
         }
+        let node = Arc::clone(&self.node);
+        let mut hub = tokio::spawn(async move { node.hub().run().await });
         let (code, grace) = tokio::select! {
             () = self.node.pulse() => (ExitCode::FAILURE, Duration::ZERO),
+            _ = &mut hub => {
+                error!("the hub has failed: this node ends");
+                (ExitCode::FAILURE, Duration::ZERO)
+            }
             () = self.node.layer().broken() => {
                 error!("the layer has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)

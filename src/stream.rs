@@ -46,6 +46,12 @@ impl Stream {
         Box::pin(stream)
     }
 
+    /// Writes without looking first whether the stream takes anything, as it nearly always does: what tokio knows of
+    /// that lies elsewhere in memory. After `WouldBlock`, [`try_write`](TcpStream::try_write) tells tokio too.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        SockRef::from(&self.0.tcp).send(bytes)
+    }
+
     /// Whether the peer has begun a request that is not answered yet.
     pub(crate) fn asked(&self) -> bool {
         self.0.asked.load(Ordering::Relaxed)

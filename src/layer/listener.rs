@@ -9,6 +9,8 @@ use crate::event::Event;
 pub trait Listener: Send + Sync + 'static {
     /// Events of one group, in their order.
     fn deliver(&self, group: &str, events: &[Arc<Event>]);
+    /// Whether so much of that waits that more must not come now.
+    fn is_full(&self) -> bool;
     /// Somebody started the group's ticker.
     fn ticker_started(&self, group: &str);
     /// The layer was away and is back: tickers may have been started meanwhile.

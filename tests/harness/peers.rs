@@ -36,6 +36,10 @@ impl Listener for Heard {
     }
 
     fn recovered(&self) {}
+
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 impl Peers {

@@ -1,0 +1,160 @@
+//! The seats of one group: its sockets on this node, and what is on its way to them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use crate::consumer::{Kind, Ticker};
+use crate::event::{Event, GAP};
+use crate::fan::Fan;
+use crate::id::Id;
+use crate::socket::Socket;
+use crate::telemetry::METRICS;
+
+/// About how many bytes of events go out together; a slow socket holds them until it has read them all.
+const TOGETHER: usize = 256 * 1024;
+
+/// The sockets of one group.
+#[derive(Default)]
+pub(crate) struct Seats {
+    /// One row for each kind of consumer; most groups have one.
+    rows: Vec<Row>,
+    /// Events that no socket got yet.
+    waiting: VecDeque<Arc<Event>>,
+    /// Those that some got.
+    fan: Option<Fan>,
+    /// The last logged event that was handed to the rows, if there was one.
+    position: Option<Id>,
+    /// How often the log was found to be another one.
+    gaps: u32,
+    /// The group has left the hub; whoever still holds this looks again.
+    gone: bool,
+}
+
+pub(crate) struct Row {
+    pub(crate) kind: Kind,
+    /// Side by side in memory, each at its key as long as it is there.
+    pub(crate) sockets: Slab<Seated>,
+}
+
+pub(crate) struct Seated {
+    pub(crate) socket: Arc<Socket>,
+    /// It gets the logged events after this one; [`Id::NEVER`] while it gets nothing at all.
+    pub(crate) from: Id,
+    /// The gaps of the group when it came: after another one, ids may be lesser than those that it has.
+    gaps: u32,
+}
+
+impl Seats {
+    /// Takes a socket in; `None` if the group has left the hub.
+    pub(crate) fn insert(&mut self, socket: &Arc<Socket>, from: Id) -> Option<usize> {
+        if self.gone {
+            return None;
+        }
+        if self.rows.is_empty() {
+            METRICS.groups.inc();
+        }
+        let (kind, gaps) = (socket.kind(), self.gaps);
+        let row = self.rows.iter().position(|row| row.kind == kind).unwrap_or_else(|| {
+            self.rows.push(Row { kind, sockets: Slab::new() });
+            self.rows.len() - 1
+        });
+        Some(self.rows[row].sockets.insert(Seated { socket: Arc::clone(socket), from, gaps }))
+    }
+
+    /// Lets a socket go; whether it was the last, and the group has left the hub with it.
+    pub(crate) fn remove(&mut self, kind: Kind, key: usize) -> bool {
+        let row = self.rows.iter().position(|row| row.kind == kind).expect("a seat has its row");
+        let sockets = &mut self.rows[row].sockets;
+        sockets.remove(key);
+        if sockets.is_empty() {
+            self.rows.swap_remove(row);
+        } else if sockets.len() < sockets.capacity() / 4 {
+            sockets.shrink_to_fit();
+        }
+        self.gone = self.rows.is_empty();
+        if self.gone {
+            METRICS.groups.dec();
+        }
+        self.gone
+    }
+
+    /// See [`Hub::join`](crate::hub::Hub::join).
+    pub(crate) fn join(&mut self, kind: Kind, key: usize, cursor: Id, anyhow: bool) -> Result<(), Id> {
+        match self.position {
+            Some(position) if position > cursor && !anyhow => Err(position),
+            _ => {
+                let row = self.rows.iter_mut().find(|row| row.kind == kind).expect("a seat has its row");
+                let seated = &mut row.sockets[key];
+                seated.from = if seated.gaps == self.gaps { cursor } else { Id::START };
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn ticker(&self) -> Option<Ticker> {
+        self.rows.iter().find_map(|row| row.kind.ticker)
+    }
+
+    /// Whether something is on its way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.fan.is_some() || !self.waiting.is_empty()
+    }
+
+    /// Puts events behind those that wait; whether there were none.
+    pub(crate) fn put(&mut self, events: &[Arc<Event>]) -> bool {
+        let idle = !self.is_busy();
+        self.waiting.extend(events.iter().cloned());
+        idle
+    }
+
+    /// Writes what waits to as many sockets as are `left`; returns how many bytes of events wait no more.
+    pub(crate) fn hand_out(&mut self, left: &mut usize) -> usize {
+        let mut bytes = 0;
+        while *left > 0 {
+            match &mut self.fan {
+                Some(fan) => {
+                    if fan.send(&self.rows, left) {
+                        self.fan = None;
+                    }
+                }
+                None if self.waiting.is_empty() => {
+                    self.waiting.shrink_to(16);
+                    break;
+                }
+                None => bytes += self.begin(),
+            }
+        }
+        bytes
+    }
+
+    /// Takes what goes out together; returns its bytes.
+    fn begin(&mut self) -> usize {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        let fits = |event: &Arc<Event>, bytes| bytes == 0 || bytes + event.size() <= TOGETHER;
+        while self.waiting.front().is_some_and(|event| fits(event, bytes))
+            && let Some(event) = self.waiting.pop_front()
+        {
+            bytes += event.size();
+            self.advance(&event);
+            events.push(event);
+        }
+        self.fan = Some(Fan::new(self.rows.iter().map(|row| row.kind), &events));
+        bytes
+    }
+
+    /// Notes how far the rows are with this event.
+    fn advance(&mut self, event: &Event) {
+        if let Some(stamp) = event.stamp() {
+            self.position = Some(stamp.id);
+        } else if event.is_own() && event.kind() == GAP {
+            // A log that was rewritten may go on with lesser ids.
+            self.position = None;
+            self.gaps += 1;
+            let all = self.rows.iter_mut().flat_map(|row| row.sockets.iter_mut());
+            all.filter(|(_, seated)| seated.from != Id::NEVER)
+                .for_each(|(_, seated)| seated.from = Id::START);
+        }
+    }
+}
