@@ -5,12 +5,15 @@
 //! one Redis share their groups, whatever database their URLs name.
 
 pub(crate) mod address;
+mod append;
 mod commands;
+mod connection;
 mod followed;
 mod follower;
-mod inbox;
 mod lease;
+mod line;
 mod log;
+mod resp;
 mod roster;
 mod subscriber;
 mod writer;
@@ -25,9 +28,11 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use self::address::Address;
+use self::append::Appender;
 use self::commands::Commands;
 use self::follower::Follower;
 use self::lease::Lease;
+use self::line::Line;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
@@ -102,7 +107,10 @@ impl RedisLayer {
             keep,
             groups: parking_lot::Mutex::default(),
         });
+        let line = Arc::new(Line::default());
         let subscriber = Subscriber {
+            line: Arc::clone(&line),
+            appender: Appender::new(keep),
             probe: format!("parlor:node:{}", lease.node),
             probed: watch::channel(0).0,
             follower: Arc::clone(&follower),
@@ -119,7 +127,7 @@ impl RedisLayer {
             ));
         }
         Ok(Self {
-            writer: Writer::new(Arc::clone(&commands), keep),
+            writer: Writer::new(line, Arc::clone(&commands), keep),
             commands,
             follower,
             roster,

@@ -106,7 +106,7 @@ async fn appended_events_are_heard_once_and_in_order_whatever_happens_to_subscri
         node.enter(&group, "ann").await;
     }
     for n in 0..=LAST {
-        peers.nodes[0].append(&group, &n.to_string(), None).await;
+        peers.nodes[0].append(&group, &n.to_string(), Some(&n.to_string())).await;
         if let (Some(redis), 50) = (&peers.redis, n % 100) {
             redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
         }

@@ -1,11 +1,14 @@
 //! The address: where Redis is, which may be what the Sentinels say.
 
+use std::io;
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    ProtocolVersion, RedisError, RedisResult,
 };
-use redis::{RedisError, RedisResult};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 const SCHEME: &str = "redis+sentinel://";
 /// How long one Sentinel may take to answer.
@@ -84,7 +87,7 @@ impl Address {
         question.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
         let answer: Option<(String, u16)> = question.query_async(&mut connection).await?;
         let (host, port) = answer.ok_or((ErrorKind::Io, "the Sentinel knows no master of this name"))?;
-        Ok(self.server.clone().set_addr(redis::ConnectionAddr::Tcp(host, port)))
+        Ok(self.server.clone().set_addr(ConnectionAddr::Tcp(host, port)))
     }
 
     /// Whether somebody else may be the master by now than whom we are connected to.
@@ -100,6 +103,26 @@ impl Address {
             self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
         if addresses.is_empty() { self.server.addr().to_string() } else { addresses.join(", ") }
     }
+}
+
+/// A connection of bytes.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Connects to a server.
+///
+/// # Errors
+/// When it cannot be reached.
+pub(super) async fn dial(server: &ConnectionInfo) -> io::Result<Box<dyn Io>> {
+    Ok(match server.addr() {
+        ConnectionAddr::Tcp(host, port) => {
+            let tcp = TcpStream::connect((host.as_str(), *port)).await?;
+            tcp.set_nodelay(true)?;
+            Box::new(tcp)
+        }
+        ConnectionAddr::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        _ => return Err(io::Error::other("TLS to Redis is not built in")),
+    })
 }
 
 /// With RESP3 the library hands pushes to a function, and says when a connection has ended.

@@ -1,8 +1,8 @@
--- Writes an event to a log and publishes it, once for each key.
--- KEYS: the log (a stream), the key's memory. ARGV: the channel, the open event, the log's length, its age in
--- ms, the time after which the caller has given up (ms since 1970), the event's digest or nothing if there is no key,
--- how long the key is remembered in ms.
--- Returns what became of it and an id: `new`, `known`, `conflict`; or `late` and the time.
+-- Writes events to a log, one after another, and publishes each, once for each key.
+-- KEYS: the log (a stream), then for each event its key's memory. ARGV: the channel, the log's length, its age in ms,
+-- how long keys are remembered in ms; then for each event: its open bytes, the time after which its sender has given
+-- up (ms since 1970), and its digest or nothing if there is no key.
+-- Returns for each event what became of it and an id: `new`, `known`, `conflict`; or `late` and the time.
 local function text(value) -- as MessagePack
   if #value < 32 then
     return string.char(160 + #value) .. value
@@ -10,25 +10,38 @@ local function text(value) -- as MessagePack
   return '\217' .. string.char(#value) .. value
 end
 
-local time = redis.call('TIME')
+local call = redis.call
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if now > tonumber(ARGV[5]) then
-  return {'late', string.format('%.0f', now)}
-end
-if ARGV[6] ~= '' then
-  local known = redis.call('GET', KEYS[2])
-  if known then
-    local id, digest = known:match('^(%S+) (%S+)$')
-    return {digest == ARGV[6] and 'known' or 'conflict', id}
+local newest = call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local before = newest and newest[1] or '0-0'
+local prev = before
+local answers = {}
+
+for i = 2, #KEYS do
+  local open, given_up, digest = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  local known = digest ~= '' and call('GET', KEYS[i])
+  local verdict, id
+  if now > tonumber(given_up) then
+    verdict, id = 'late', string.format('%.0f', now)
+  elseif known then
+    local first, theirs = known:match('^(%S+) (%S+)$')
+    verdict, id = digest == theirs and 'known' or 'conflict', first
+  else
+    verdict, id = 'new', call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
+    if digest ~= '' then
+      call('SET', KEYS[i], id .. ' ' .. digest, 'PX', ARGV[4])
+    end
+    call('PUBLISH', ARGV[1], open .. '\162id' .. text(id) .. '\164prev' .. text(prev))
+    prev = id
   end
+  answers[#answers + 1] = verdict
+  answers[#answers + 1] = id
 end
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local prev = newest and newest[1] or '0-0'
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[2], 'p', prev)
-redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[4]))
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if ARGV[6] ~= '' then
-  redis.call('SET', KEYS[2], id .. ' ' .. ARGV[6], 'PX', ARGV[7])
+
+-- Once a second is enough for what is too old, and for the log's own end.
+if prev ~= before and now - before:match('^%d+') >= 1000 then
+  call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[3]))
+  call('PEXPIRE', KEYS[1], ARGV[3] + 1000)
 end
-redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\162id' .. text(id) .. '\164prev' .. text(prev))
-return {'new', id}
+return answers

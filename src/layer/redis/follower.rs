@@ -139,6 +139,9 @@ impl Follower {
 
     /// Reads on; whether nothing is missing any more.
     async fn repair_once(&self, group: &Group, followed: &Followed) -> Result<bool, Unavailable> {
+        while self.listener.is_full() {
+            sleep(PAUSE).await;
+        }
         let (from, wanted) = followed.state.lock().position();
         METRICS.log_reads.inc();
         let entries: Vec<Entry> = self.commands.command(&log::after(group, from, PAGE)).await?;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Msg, RedisResult};
+use redis::Cmd;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::append::Appender;
+use super::connection::{Connection, Pushed};
 use super::follower::Follower;
-use super::inbox::{Inbox, inbox};
+use super::line::Line;
 use super::roster::Roster;
 use super::{GROUP_PREFIX, LIVE_PREFIX, TICKERS};
 use crate::error::Unavailable;
@@ -30,6 +32,8 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 1000;
 
 pub(super) struct Subscriber {
+    pub(super) line: Arc<Line>,
+    pub(super) appender: Appender,
     /// The channel on which this node hears itself.
     pub(super) probe: String,
     /// The number of the last probe that was heard.
@@ -47,12 +51,12 @@ impl Subscriber {
         let mut pause = Duration::ZERO;
         loop {
             let cause = match self.connect().await {
-                Ok((server, connection, mut inbox)) => tokio::select! {
-                    Err(error) = self.settle(connection) => Chain(&error).to_string(),
-                    () = self.hear(&mut inbox) => "Redis closed the connection".to_owned(),
+                Ok((server, mut connection)) => tokio::select! {
+                    Err(error) = self.settle() => Chain(&error).to_string(),
+                    cause = connection.run(|pushed| self.turn(pushed)) => cause,
                     cause = self.probe(&server) => cause.to_owned(),
                 },
-                Err(error) => Chain(&error).to_string(),
+                Err(cause) => cause,
             };
             self.roster.deaf();
             self.follower.forget_presence();
@@ -68,16 +72,14 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> RedisResult<(String, MultiplexedConnection, Inbox)> {
-        let (put, inbox) = inbox();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_push_sender(put);
-        let server = self.follower.commands.address().server().await?;
-        let name = server.addr().to_string();
-        let connection = Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok((name, connection, inbox))
+    async fn connect(&self) -> Result<(String, Connection<'_>), String> {
+        let server =
+            self.follower.commands.address().server().await.map_err(|error| Chain(&error).to_string())?;
+        match timeout(PATIENCE, Connection::open(&self.line, &self.appender, &server)).await {
+            Ok(Ok(connection)) => Ok((server.addr().to_string(), connection)),
+            Ok(Err(error)) => Err(Chain(&error).to_string()),
+            Err(_) => Err("Redis does not answer".to_owned()),
+        }
     }
 
     /// Publishes something to itself again and again, on the connection for commands; returns why the connection has
@@ -108,19 +110,18 @@ impl Subscriber {
     }
 
     /// Subscribes to what the roster wants. Ends when Redis does not do it.
-    async fn settle(&self, mut connection: MultiplexedConnection) -> Result<(), Unavailable> {
-        let refused = |error| Unavailable::because("Redis did not confirm a subscription", error);
-        connection.subscribe(&[TICKERS, &self.probe]).await.map_err(refused)?;
+    async fn settle(&self) -> Result<(), Unavailable> {
+        self.subscribe(vec![TICKERS.to_owned(), self.probe.clone()]).await?;
         loop {
             let channels = self.roster.channels();
             self.follower.end(&channels.part);
             self.follower.end(&channels.gone);
             for groups in channels.part.chunks(AT_ONCE) {
-                connection.unsubscribe(names(groups)).await.map_err(refused)?;
+                timeout(PATIENCE, self.line.unsubscribe(names(groups))).await.map_err(late)??;
             }
             for groups in channels.join.chunks(AT_ONCE) {
                 self.follower.begin(groups);
-                connection.subscribe(names(groups)).await.map_err(refused)?;
+                self.subscribe(names(groups)).await?;
                 self.follower.locate(groups).await?;
                 if !*self.hears.borrow() {
                     self.ask_who_is_there(groups).await?;
@@ -145,19 +146,14 @@ impl Subscriber {
         self.follower.commands.command(&ask).await
     }
 
-    /// Hands on what comes in, until the connection ends.
-    async fn hear(&self, inbox: &mut Inbox) {
-        while let Some(messages) = inbox.turn().await {
-            self.turn(&messages);
-        }
+    async fn subscribe(&self, channels: Vec<String>) -> Result<(), Unavailable> {
+        timeout(PATIENCE, self.line.subscribe(channels)).await.map_err(late)?
     }
 
     /// Everything that was there at once, by group, each group's events in their order.
-    fn turn(&self, messages: &[Msg]) {
+    fn turn(&self, pushed: &[Pushed<'_>]) {
         let mut groups: Vec<(&str, Vec<Event>)> = Vec::new();
-        for message in messages {
-            let channel = message.get_channel_name();
-            let payload = message.get_payload_bytes();
+        for &(channel, payload) in pushed {
             if channel == TICKERS {
                 self.listener.ticker_started(&String::from_utf8_lossy(payload));
                 continue;
@@ -169,6 +165,15 @@ impl Subscriber {
             }
             let live = channel.strip_prefix(LIVE_PREFIX);
             let Some(group) = live.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
+            // What is logged is read from the log later.
+            if self.listener.is_full() {
+                if METRICS.dropped("overflow") == 0 {
+                    warn!(
+                        "this node is too slow for what Redis sends: events are dropped (logged once, counted always)"
+                    );
+                }
+                continue;
+            }
             let event = if live.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
                 Ok(event) => match groups.iter_mut().rev().find(|(name, _)| *name == group) {
@@ -185,6 +190,10 @@ impl Subscriber {
             self.follower.hear(group, events);
         }
     }
+}
+
+fn late(_: Elapsed) -> Unavailable {
+    Unavailable::new("Redis did not confirm a subscription in time")
 }
 
 /// The two channels of each group: the one of channels_redis, and the one of our own nodes.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use redis::Script;
-use tokio::time::{Instant, timeout};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::append::{Append, Verdict};
 use super::commands::Commands;
+use super::line::{Line, PATIENCE};
 use super::{channel, log};
 use crate::clock::{millis, now};
 use crate::error::Unavailable;
@@ -15,53 +18,36 @@ use crate::event::Event;
 use crate::group::Group;
 use crate::layer::{Appended, Keep, Key, REMEMBERED};
 
-/// How long an event may take to be written, from the moment when it is given to the layer.
-const PATIENCE: Duration = Duration::from_millis(800);
-
 pub(super) struct Writer {
+    line: Arc<Line>,
     commands: Arc<Commands>,
     keep: Keep,
+    /// For events that do not go over the line.
     append: Script,
     /// By how many milliseconds Redis' clock is ahead of ours.
     ahead: AtomicI64,
 }
 
 impl Writer {
-    pub(super) fn new(commands: Arc<Commands>, keep: Keep) -> Self {
+    pub(super) fn new(line: Arc<Line>, commands: Arc<Commands>, keep: Keep) -> Self {
         let append = Script::new(include_str!("append.lua"));
-        Self { commands, keep, append, ahead: AtomicI64::new(0) }
+        Self { line, commands, keep, append, ahead: AtomicI64::new(0) }
     }
 
+    /// A Redis that was frozen runs what has waited for it. The script knows when the sender gave up, by Redis' own
+    /// clock, and does nothing after that.
     pub(super) async fn append(
         &self,
         group: &Group,
         event: &Event,
         key: Option<&Key>,
     ) -> Result<Appended, Unavailable> {
-        match timeout(PATIENCE, self.write(group, event, key)).await {
-            Ok(appended) => appended,
-            Err(_) => Err(Unavailable::new("Redis took too long")),
-        }
-    }
-
-    /// A Redis that was frozen runs what has waited for it. The script knows when the sender gave up, by Redis' own
-    /// clock, and does nothing after that.
-    async fn write(&self, group: &Group, event: &Event, key: Option<&Key>) -> Result<Appended, Unavailable> {
         let begun = Instant::now();
         let given_up = now() + millis(PATIENCE);
-        let open = event.encode_open();
-        let (name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
         loop {
-            let mut script = self.append.key(log::key(group));
-            script.key(log::sent(group, name));
-            script.arg(channel(group)).arg(&open).arg(self.keep.messages).arg(millis(self.keep.age));
-            script.arg(given_up.saturating_add_signed(self.ahead.load(Ordering::Relaxed)));
-            script.arg(digest).arg(millis(REMEMBERED));
-            let (verdict, text): (String, String) = match self.keep.replicas {
-                0 => self.commands.script(&script).await?,
-                replicas => self.commands.replicated(&script, replicas).await?,
-            };
-            match (verdict.as_str(), text.parse()) {
+            let given_up = given_up.saturating_add_signed(self.ahead.load(Ordering::Relaxed));
+            let Verdict { what, text } = self.write(group, event, key, given_up).await?;
+            match (what.as_str(), text.parse()) {
                 ("new", Ok(id)) => return Ok(Appended::New(id)),
                 ("known", Ok(id)) => return Ok(Appended::Known(id)),
                 ("conflict", _) => return Ok(Appended::Conflict),
@@ -75,5 +61,41 @@ impl Writer {
                 }
             }
         }
+    }
+
+    async fn write(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&Key>,
+        given_up: u64,
+    ) -> Result<Verdict, Unavailable> {
+        // `WAIT` holds its connection up, which the line must not be.
+        if self.keep.replicas == 0 {
+            let (name, digest) = key.map(|key| (key.name.clone(), key.digest.clone())).unwrap_or_default();
+            let (group, open, at) = (group.clone(), event.encode_open(), Instant::now());
+            let (answer, wait) = oneshot::channel();
+            let asked = self.line.append(Append { group, open, name, digest, given_up, at, answer });
+            match wait.await {
+                Ok(answer) => return answer,
+                // It may have been written before the line was cut: whoever has no key must not ask again.
+                Err(_) if asked && key.is_none() => {
+                    return Err(Unavailable::new("Redis closed the connection"));
+                }
+                Err(_) => {}
+            }
+        }
+        let (name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
+        let mut script = self.append.key(log::key(group));
+        script.key(log::sent(group, name));
+        script.arg(channel(group)).arg(self.keep.messages).arg(millis(self.keep.age)).arg(millis(REMEMBERED));
+        script.arg(event.encode_open()).arg(given_up).arg(digest);
+        let late = |_| Unavailable::new("Redis took too long");
+        let (what, text) = match self.keep.replicas {
+            0 => timeout(PATIENCE, self.commands.script(&script)).await,
+            replicas => timeout(PATIENCE, self.commands.replicated(&script, replicas)).await,
+        }
+        .map_err(late)??;
+        Ok(Verdict { what, text })
     }
 }
