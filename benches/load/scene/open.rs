@@ -1,0 +1,68 @@
+//! Open loop: messages are said when they are due, whether or not the program keeps up.
+
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::crowd::Seating;
+use crate::figure::{Figure, micros_each, short, whole};
+use crate::outcome::Outcome;
+use crate::talk::Talk;
+use crate::world::World;
+
+/// How long is spoken before it is measured: buffers grow, and the last ones to join are told to the others.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Of a CPU; above it there is a queue for it, and delays are its length.
+const BREATHLESS: f64 = 0.95;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) seating: Seating,
+    /// Of each room.
+    pub(crate) speakers: usize,
+    /// Messages a second, of all rooms together.
+    pub(crate) rate: u32,
+}
+
+pub(crate) fn play(world: &World, load: Load, measured: Duration) -> Result<Outcome> {
+    let mut talk = Talk::gather(world, load.seating, load.speakers)?;
+    let start = Instant::now();
+    let warm = speak(&mut talk, load, start, 0, WARM_UP)?;
+    talk.heard();
+    let spent = world.spent()?;
+    let all = speak(&mut talk, load, start, warm, WARM_UP + measured)?;
+    talk.fade()?;
+    let spent = world.spent_since(&spent)?;
+    let heard = talk.heard();
+    let (deliveries, messages) = (f64::from(heard.deliveries), f64::from(all - warm));
+    let rate = deliveries / measured.as_secs_f64();
+    let mut outcome = Outcome::new();
+    outcome.done = Figure::new([rate], |n| format!("{} deliveries/s", whole(n[0])));
+    outcome.cpu =
+        Figure::new([micros_each(spent.nodes, deliveries)], |n| format!("{} µs a delivery", short(n[0])));
+    outcome.delay = Figure::delays(heard.delays);
+    if world.redis.is_some() {
+        outcome.redis =
+            Figure::new([micros_each(spent.redis, messages)], |n| format!("{} µs a message", short(n[0])));
+    }
+    outcome.breathless = spent.own_share() > BREATHLESS || (world.is_pinned() && spent.share() > BREATHLESS);
+    outcome.wrongs = talk.close()?;
+    Ok(outcome)
+}
+
+/// Says what is due from the message with this number on, until so long after the start; the number that comes then.
+fn speak(talk: &mut Talk, load: Load, start: Instant, mut number: u32, until: Duration) -> Result<u32> {
+    loop {
+        let due = Duration::from_secs(1) * number / load.rate;
+        if due >= until {
+            return Ok(number);
+        }
+        let due = start + due;
+        while Instant::now() < due {
+            talk.turn(due)?;
+        }
+        // Room after room, and in each of them speaker after speaker.
+        let (round, room) = (number as usize / load.seating.rooms, number as usize % load.seating.rooms);
+        talk.say(room, round % load.speakers, due);
+        number += 1;
+    }
+}
