@@ -54,11 +54,14 @@ fn run(options: &Options) -> Result<Wrongs> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let machine = machine::describe(options)?;
     let mut table = Table::new(machine.clone());
-    let mut curves = Vec::new();
+    let (mut curves, mut floor) = (Vec::new(), 0.0);
     for scene in options.scenes() {
         for part in scene.parts() {
             let outcome = measure(scene, part, options)?;
             table.push(scene, part, &outcome);
+            if scene == Scene::Floor {
+                floor = outcome.cpu.first();
+            }
             if let Some(members) = part.members {
                 plot(&mut curves, part, members, &outcome)?;
             }
@@ -69,7 +72,7 @@ fn run(options: &Options) -> Result<Wrongs> {
         table.write()?;
     }
     if !curves.is_empty() {
-        picture::write(&curves, &machine)?;
+        picture::write(&curves, floor, &machine)?;
     }
     Ok(table.wrongs())
 }

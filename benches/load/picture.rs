@@ -20,12 +20,14 @@ const STYLE: &str = "
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-weight: 600 }
   .grid { stroke: #d1d9e0 }
+  .floor { stroke: #59636e; stroke-width: 1.5; stroke-dasharray: 5 4 }
   .curve { fill: none; stroke-width: 2.5 }
   .c0 { stroke: #0757c2 } .c1 { stroke: #b83c00 }
   circle.c0 { fill: #0757c2 } circle.c1 { fill: #b83c00 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
     .grid { stroke: #3d444d }
+    .floor { stroke: #9198a1 }
     .c0 { stroke: #6cb0ff } .c1 { stroke: #ff9a57 }
     circle.c0 { fill: #6cb0ff } circle.c1 { fill: #ff9a57 }
   }
@@ -38,12 +40,13 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-pub(crate) fn write(curves: &[Curve], machine: &str) -> Result<()> {
-    fs::write(FILE, draw(curves, machine))?;
+/// Draws the curves above the floor, which is so many microseconds.
+pub(crate) fn write(curves: &[Curve], floor: f64, machine: &str) -> Result<()> {
+    fs::write(FILE, draw(curves, floor, machine))?;
     Ok(())
 }
 
-fn draw(curves: &[Curve], machine: &str) -> String {
+fn draw(curves: &[Curve], floor: f64, machine: &str) -> String {
     let costs = curves.iter().flat_map(|curve| &curve.points).map(|(_, cost)| *cost);
     let step = step(costs.fold(0.0, f64::max));
     let most = step * 5.0;
@@ -70,6 +73,7 @@ fn draw(curves: &[Curve], machine: &str) -> String {
         text(&mut svg, x, BOTTOM + 22.0, "middle", "", &whole(members));
     }
     text(&mut svg, LEFT.midpoint(RIGHT), BOTTOM + 46.0, "middle", "", "members of the room");
+    let _ = writeln!(svg, r#"<path class="floor" d="M{LEFT} {:.1}H{RIGHT}"/>"#, up(floor));
     let mut legend = LEFT;
     for (class, curve) in curves.iter().enumerate() {
         let points =
@@ -88,6 +92,8 @@ fn draw(curves: &[Curve], machine: &str) -> String {
         text(&mut svg, legend + 30.0, 43.5, "start", "", &curve.name);
         legend += 180.0;
     }
+    let _ = writeln!(svg, r#"<path class="floor" d="M{legend} 39h24"/>"#);
+    text(&mut svg, legend + 30.0, 43.5, "start", "", "what the kernel takes for one send()");
     svg + "</svg>\n"
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Socket {
     stream: TcpStream,
     /// The server's answer to the handshake was read.
     open: bool,
+    /// The end was told, which may show itself more than once.
+    ended: bool,
     /// The beginning of what has not come whole.
     rest: Vec<u8>,
     /// What the connection has not taken yet.
@@ -56,7 +58,13 @@ impl Socket {
              Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
              Sec-WebSocket-Protocol: parlor.v1\r\n\r\n"
         );
-        Ok(Self { stream: socket.into(), open: false, rest: Vec::new(), outgoing: request.into_bytes() })
+        Ok(Self {
+            stream: socket.into(),
+            open: false,
+            ended: false,
+            rest: Vec::new(),
+            outgoing: request.into_bytes(),
+        })
     }
 
     /// Sends a text.
@@ -72,7 +80,11 @@ impl Socket {
 
     /// The connection can be written, or there is something to read: does both, with this much room for what comes.
     pub(crate) fn turn(&mut self, room: &mut [u8], mut hear: impl FnMut(Heard<'_>)) {
+        if self.ended {
+            return;
+        }
         if let Err(end) = self.try_turn(room, &mut hear) {
+            self.ended = true;
             hear(Heard::End(end.to_string()));
         }
     }

@@ -25,15 +25,14 @@ pub(crate) struct Load {
 
 pub(crate) fn play(world: &World, load: Load, measured: Duration) -> Result<Outcome> {
     let mut talk = Talk::gather(world, load.seating, load.speakers)?;
-    let start = Instant::now();
-    let warm = speak(&mut talk, load, start, 0, WARM_UP)?;
+    speak(&mut talk, load, 0, messages_in(WARM_UP, load))?;
     talk.heard();
+    let messages = messages_in(measured, load);
     let spent = world.spent()?;
-    let all = speak(&mut talk, load, start, warm, WARM_UP + measured)?;
-    talk.fade()?;
+    speak(&mut talk, load, messages_in(WARM_UP, load), messages)?;
     let spent = world.spent_since(&spent)?;
     let heard = talk.heard();
-    let (deliveries, messages) = (f64::from(heard.deliveries), f64::from(all - warm));
+    let (deliveries, messages) = (f64::from(heard.deliveries), f64::from(messages));
     let rate = deliveries / measured.as_secs_f64();
     let mut outcome = Outcome::new();
     outcome.done = Figure::new([rate], |n| format!("{} deliveries/s", whole(n[0])));
@@ -49,20 +48,22 @@ pub(crate) fn play(world: &World, load: Load, measured: Duration) -> Result<Outc
     Ok(outcome)
 }
 
-/// Says what is due from the message with this number on, until so long after the start; the number that comes then.
-fn speak(talk: &mut Talk, load: Load, start: Instant, mut number: u32, until: Duration) -> Result<u32> {
-    loop {
-        let due = Duration::from_secs(1) * number / load.rate;
-        if due >= until {
-            return Ok(number);
-        }
-        let due = start + due;
+fn messages_in(time: Duration, load: Load) -> u32 {
+    u32::try_from(time.as_millis() * u128::from(load.rate) / 1000).unwrap_or(u32::MAX)
+}
+
+/// Says so many messages from the one with this number on, each when it is due, and returns when all were heard.
+fn speak(talk: &mut Talk, load: Load, first: u32, count: u32) -> Result<()> {
+    let start = Instant::now();
+    for place in 0..count {
+        let due = start + Duration::from_secs(1) * place / load.rate;
         while Instant::now() < due {
             talk.turn(due)?;
         }
         // Room after room, and in each of them speaker after speaker.
-        let (round, room) = (number as usize / load.seating.rooms, number as usize % load.seating.rooms);
+        let number = (first + place) as usize;
+        let (round, room) = (number / load.seating.rooms, number % load.seating.rooms);
         talk.say(room, round % load.speakers, due);
-        number += 1;
     }
+    talk.fade()
 }
