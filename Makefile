@@ -39,7 +39,7 @@ chaos: ## break things under a hundred clients for some minutes, and tell what b
 	cargo build
 	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
 
-bench: ## measure single calls, then everything under load: some five minutes, best with nothing else running
+bench: ## measure single calls, then everything under load: seven minutes, on a machine at rest
 	@tests/install.sh redis-server
 	cargo bench --bench micro
 	cargo bench --bench load
