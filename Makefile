@@ -1,6 +1,6 @@
 # The project's commands; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix cluster chaos
+.PHONY: help run test check fix cluster chaos bench picture
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,3 +38,12 @@ chaos: ## break things under a hundred clients for some minutes, and tell what b
 	@tests/install.sh redis-server nginx
 	cargo build
 	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
+
+bench: ## measure single calls, then everything under load: seven minutes, on a machine at rest
+	@tests/install.sh redis-server
+	cargo bench --bench micro
+	cargo bench --bench load
+
+picture: ## measure a delivery in rooms of 10 to 10,000, and draw docs/members.svg
+	@tests/install.sh redis-server
+	cargo bench --bench load -- picture

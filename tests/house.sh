@@ -15,7 +15,7 @@ rule() {
 # grep whose 1 (nothing found) is fine; its 2 (no such folder, a bad pattern) ends this script.
 lines() { grep "$@" || [[ $? == 1 ]]; }
 
-rust=$(find src handlers tests -name '*.rs' | sort)
+rust=$(find src handlers tests benches -name '*.rs' | sort)
 
 # --- who may know what ---
 
@@ -42,7 +42,7 @@ found=$(while IFS= read -r file; do
 done <<<"$rust")
 rule 'each Rust file begins with a sentence after //! that says what it is'
 
-found=$(find src handlers tests static templates | lines -P '(^|/)(utils?|core|manager|service|types)(\.[a-z]+)?$')
+found=$(find src handlers tests benches static templates | lines -P '(^|/)(utils?|core|manager|service|types)(\.[a-z]+)?$')
 rule 'no file or folder is called utils, core, manager, service or types: name it by its noun'
 
 found=$(while IFS= read -r file; do

@@ -1,0 +1,142 @@
+//! A crowd: many sockets on one thread, which sleeps until one of them has something to say.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::time::Timespec;
+
+use crate::Result;
+use crate::mark::Mark;
+use crate::socket::{Heard, Socket};
+use crate::world::World;
+
+/// How many clients connect at a time, where the handshake is not what is measured.
+const AT_A_TIME: usize = 128;
+/// How long anything may take that has to happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Most events of one turn.
+const EVENTS: usize = 1024;
+
+pub(crate) struct Crowd {
+    epoll: OwnedFd,
+    sockets: Vec<Socket>,
+    events: Vec<epoll::Event>,
+    room: Vec<u8>,
+}
+
+/// Who is where: clients in rooms, in the order of their numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seating {
+    pub(crate) rooms: usize,
+    /// Of each room.
+    pub(crate) members: usize,
+}
+
+impl Seating {
+    pub(crate) fn sockets(self) -> usize {
+        self.rooms * self.members
+    }
+
+    /// The room of a client.
+    pub(crate) fn room(self, client: usize) -> usize {
+        client / self.members
+    }
+
+    pub(crate) fn path(self, client: usize) -> String {
+        format!("/ws/chat/bench-{}/", self.room(client))
+    }
+}
+
+impl Crowd {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            sockets: Vec::new(),
+            events: Vec::with_capacity(EVENTS),
+            room: vec![0; 65_536],
+        })
+    }
+
+    /// Connects everybody, some at a time, and returns when all are welcome.
+    pub(crate) fn gather(world: &World, seating: Seating) -> Result<Self> {
+        let mut crowd = Self::new()?;
+        let (mut welcome, end) = (0, Instant::now() + PATIENCE);
+        while welcome < seating.sockets() {
+            while crowd.len() < seating.sockets() && crowd.len() < welcome + AT_A_TIME {
+                crowd.connect(world, &seating.path(crowd.len()))?;
+            }
+            let mut refused = None;
+            crowd.turn(end, |_, heard, _| match heard {
+                Heard::Other(frame) if is_welcome(frame) => welcome += 1,
+                Heard::End(why) => refused = Some(why),
+                _ => {}
+            })?;
+            if let Some(why) = refused {
+                return Err(format!("a client did not come in: {why}").into());
+            }
+            if Instant::now() > end {
+                return Err(
+                    format!("{welcome} of {} clients were welcomed in time", seating.sockets()).into()
+                );
+            }
+        }
+        Ok(crowd)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// One more client, at the node that its number leads to.
+    pub(crate) fn connect(&mut self, world: &World, path: &str) -> Result<()> {
+        let client = self.sockets.len();
+        let socket = Socket::connect(world.address(client), path, client)?;
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        epoll::add(&self.epoll, &socket, EventData::new_u64(client as u64), flags)?;
+        self.sockets.push(socket);
+        Ok(())
+    }
+
+    pub(crate) fn say(&mut self, client: usize, mark: Mark) {
+        self.sockets[client].send(&mark.frame());
+    }
+
+    /// Waits until somebody hears something or this moment comes; tells everything that was heard, by whom, when.
+    pub(crate) fn turn(
+        &mut self,
+        until: Instant,
+        mut hear: impl FnMut(usize, Heard<'_>, Instant),
+    ) -> Result<()> {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now()))?;
+        self.events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&left)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in &self.events {
+            let client = usize::try_from(event.data.u64())?;
+            let mut now = None;
+            self.sockets[client].turn(&mut self.room, |heard| {
+                hear(client, heard, *now.get_or_insert_with(Instant::now));
+            });
+        }
+        Ok(())
+    }
+
+    /// Listens until this moment to whatever comes; the connections that ended meanwhile.
+    pub(crate) fn rest(&mut self, until: Instant) -> Result<usize> {
+        let mut ended = 0;
+        while Instant::now() < until {
+            self.turn(until, |_, heard, _| ended += usize::from(matches!(heard, Heard::End(_))))?;
+        }
+        Ok(ended)
+    }
+}
+
+/// Whether this frame says that its client is in.
+pub(crate) fn is_welcome(frame: &[u8]) -> bool {
+    memchr::memmem::find(frame, br#""type":"welcome""#).is_some()
+}

@@ -1,0 +1,179 @@
+//! A socket: one client's connection, from the handshake to the last frame, at the least cost that reads every byte.
+//!
+//! A WebSocket library would copy each frame and allocate for it, and the clients share the machine with what they
+//! measure. So only the head of a frame is read, by the library's own function, and the payload is looked at in place.
+
+use std::io::{self, Cursor, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use memchr::memmem;
+use socket2::{Domain, Type};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+use crate::Result;
+use crate::mark::Mark;
+
+/// The key of RFC 6455, section 1.3, and its answer.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// What a client hears.
+#[derive(Debug)]
+pub(crate) enum Heard<'a> {
+    /// A message of ours.
+    Message(Mark, &'a [u8]),
+    /// Any other frame.
+    Other(&'a [u8]),
+    /// The server, or an error, ended the connection.
+    End(String),
+}
+
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// The server's answer to the handshake was read.
+    open: bool,
+    /// The end was told, which may show itself more than once.
+    ended: bool,
+    /// The beginning of what has not come whole.
+    rest: Vec<u8>,
+    /// What the connection has not taken yet.
+    outgoing: Vec<u8>,
+}
+
+impl Socket {
+    /// Begins to connect; the same number is the same user, as the same browser is.
+    pub(crate) fn connect(address: SocketAddr, path: &str, user: usize) -> Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(nix::Error::EINPROGRESS as i32) => {
+                return Err(error.into());
+            }
+            _ => {}
+        }
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nCookie: parlor_guest={user:032x}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+             Sec-WebSocket-Protocol: parlor.v1\r\n\r\n"
+        );
+        Ok(Self {
+            stream: socket.into(),
+            open: false,
+            ended: false,
+            rest: Vec::new(),
+            outgoing: request.into_bytes(),
+        })
+    }
+
+    /// Sends a text.
+    pub(crate) fn send(&mut self, text: &str) {
+        self.send_frame(Frame::message(text.to_owned(), OpCode::Data(Data::Text), true));
+    }
+
+    fn send_frame(&mut self, mut frame: Frame) {
+        frame.header_mut().mask = Some([0x37, 0xfa, 0x21, 0x3d]); // the server unmasks with any key alike
+        frame.format(&mut self.outgoing).expect("writing to a Vec cannot fail");
+        self.flush().ok(); // a broken connection shows when it is read
+    }
+
+    /// The connection can be written, or there is something to read: does both, with this much room for what comes.
+    pub(crate) fn turn(&mut self, room: &mut [u8], mut hear: impl FnMut(Heard<'_>)) {
+        if self.ended {
+            return;
+        }
+        if let Err(end) = self.try_turn(room, &mut hear) {
+            self.ended = true;
+            hear(Heard::End(end.to_string()));
+        }
+    }
+
+    fn try_turn(&mut self, room: &mut [u8], hear: &mut impl FnMut(Heard<'_>)) -> Result<()> {
+        self.flush()?;
+        if !self.open && !self.outgoing.is_empty() {
+            return Ok(()); // it is not connected
+        }
+        loop {
+            let count = match self.stream.read(room) {
+                Ok(0) => return Err("the server closed the connection".into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            if self.rest.is_empty() {
+                let used = self.take(&room[..count], hear)?;
+                self.rest.extend_from_slice(&room[used..count]);
+            } else {
+                let mut bytes = std::mem::take(&mut self.rest);
+                bytes.extend_from_slice(&room[..count]);
+                let used = self.take(&bytes, hear)?;
+                self.rest.extend_from_slice(&bytes[used..]);
+            }
+            // What comes after a short read is told by the next event.
+            if count < room.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes all that came whole; how many bytes that was.
+    fn take(&mut self, bytes: &[u8], hear: &mut impl FnMut(Heard<'_>)) -> Result<usize> {
+        let mut used = 0;
+        if !self.open {
+            let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(0) };
+            let answer = String::from_utf8_lossy(&bytes[..end]);
+            let right = answer.starts_with("HTTP/1.1 101 ")
+                && answer.contains(ACCEPT)
+                && answer.contains("parlor.v1");
+            if !right {
+                return Err(answer.lines().next().unwrap_or_default().to_owned().into());
+            }
+            self.open = true;
+            used = end + 4;
+        }
+        loop {
+            let mut cursor = Cursor::new(&bytes[used..]);
+            let Some((header, length)) = FrameHeader::parse(&mut cursor)? else { return Ok(used) };
+            let start = used + usize::try_from(cursor.position())?;
+            let end = start + usize::try_from(length)?;
+            let Some(payload) = bytes.get(start..end) else { return Ok(used) };
+            used = end;
+            match header.opcode {
+                OpCode::Data(Data::Text) if header.is_final => hear(match Mark::find(payload) {
+                    Some(mark) => Heard::Message(mark, payload),
+                    None => Heard::Other(payload),
+                }),
+                OpCode::Control(Control::Ping) => self.send_frame(Frame::pong(payload.to_vec())),
+                OpCode::Control(Control::Close) => {
+                    let (code, reason) = payload.split_at_checked(2).unwrap_or_default();
+                    let code = code.iter().fold(0, |code, byte| code * 256 + u32::from(*byte));
+                    return Err(format!("closed with {code}: {}", String::from_utf8_lossy(reason)).into());
+                }
+                other => return Err(format!("a frame that is not in the protocol: {other}").into()),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.outgoing.is_empty() {
+            match self.stream.write(&self.outgoing) {
+                Ok(count) => drop(self.outgoing.drain(..count)),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.open {
+            self.outgoing = Vec::new(); // ten thousand requests are some memory
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

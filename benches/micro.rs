@@ -1,0 +1,131 @@
+//! Micro-benchmarks: how long one call takes of what every message passes through.
+//!
+//! Only what the library offers to others is called: its event and its ids, the name of an event that is said once,
+//! and the memory layer, which is what Redis and its script are in a cluster.
+
+use divan::{Bencher, black_box};
+use parlor::layer::Key;
+use parlor::{Event, Id};
+
+/// Bytes of the texts that are said: a short line, what the load benchmark says, a long paragraph.
+const LENGTHS: [usize; 3] = [16, 128, 4096];
+
+fn main() {
+    divan::main();
+}
+
+fn event(length: usize) -> Event {
+    Event::new("chat_message").with("message", &"x".repeat(length)).with("user", "0123456789abcdef")
+}
+
+#[divan::bench(args = LENGTHS)]
+fn encode(bencher: Bencher, length: usize) {
+    let event = event(length);
+    bencher.bench(|| black_box(&event).encode());
+}
+
+#[divan::bench(args = LENGTHS)]
+fn decode(bencher: Bencher, length: usize) {
+    let bytes = event(length).encode();
+    bencher.bench(|| Event::decode(black_box(&bytes)));
+}
+
+/// As it comes from Redis: with its place in the log.
+#[divan::bench(args = LENGTHS)]
+fn decode_logged(bencher: Bencher, length: usize) {
+    let bytes = event(length).with("id", "1764017100000-3").with("prev", "1764017100000-2").encode();
+    bencher.bench(|| Event::decode(black_box(&bytes)));
+}
+
+#[divan::bench]
+fn read_id() -> Option<Id> {
+    black_box("1764017100000-3").parse().ok()
+}
+
+#[divan::bench]
+fn write_id(bencher: Bencher) {
+    let id: Id = "1764017100000-3".parse().expect("an id");
+    bencher.bench(|| black_box(id).to_string());
+}
+
+/// The name under which a message is said once.
+#[divan::bench(args = LENGTHS)]
+fn key(bencher: Bencher, length: usize) {
+    let event = event(length);
+    bencher.bench(|| Key::new("0123456789abcdef:a-name".to_owned(), black_box(&event)));
+}
+
+mod memory_layer {
+    //! The layer of one node alone, with a listener that does nothing.
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use divan::{Bencher, black_box};
+    use parlor::layer::{Keep, Key, Layer, Listener};
+    use parlor::{Event, Group};
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::{LENGTHS, event};
+
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn deliver(&self, _: &str, events: &[Arc<Event>]) {
+            black_box(events);
+        }
+        fn ticker_started(&self, _: &str) {}
+        fn recovered(&self) {}
+    }
+
+    /// A layer with one group that has a member.
+    fn layer() -> (Runtime, Layer, Group) {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let keep = Keep { messages: 1000, age: Duration::from_hours(1), replicas: 0 };
+        let (layer, group) = (Layer::memory(keep, Arc::new(Nobody)), Group::new("chat_bench"));
+        {
+            let _inside = runtime.enter(); // it tells of members a little later, on a task
+            layer.enter(&group, "0123456789abcdef");
+        }
+        (runtime, layer, group)
+    }
+
+    #[divan::bench(args = LENGTHS)]
+    fn publish(bencher: Bencher, length: usize) {
+        let (runtime, layer, group) = layer();
+        let event = event(length);
+        bencher.bench_local(|| runtime.block_on(layer.publish(&group, &event)));
+    }
+
+    #[divan::bench(args = LENGTHS)]
+    fn append(bencher: Bencher, length: usize) {
+        let (runtime, layer, group) = layer();
+        let event = event(length);
+        bencher.bench_local(|| runtime.block_on(layer.append(&group, &event, None)));
+    }
+
+    /// Under a new name each time, as clients say things.
+    #[divan::bench]
+    fn append_once(bencher: Bencher) {
+        let (runtime, layer, group) = layer();
+        let (event, count) = (event(128), AtomicU64::new(0));
+        bencher.bench_local(|| {
+            let key = Key::new(count.fetch_add(1, Ordering::Relaxed).to_string(), &event);
+            runtime.block_on(layer.append(&group, &event, Some(&key)))
+        });
+    }
+
+    /// What a client missed, read from the log for it.
+    #[divan::bench(args = [10, 100, 200])]
+    fn after(bencher: Bencher, missed: usize) {
+        let (runtime, layer, group) = layer();
+        let event = event(128);
+        for _ in 0..1000 {
+            runtime.block_on(layer.append(&group, &event, None)).expect("memory takes everything");
+        }
+        let page = runtime.block_on(layer.before(&group, None, missed + 1)).expect("memory answers");
+        let id = page.events[0].stamp().expect("it is in the log").id;
+        bencher.bench_local(|| runtime.block_on(layer.after(&group, id)));
+    }
+}
