@@ -110,7 +110,8 @@ impl Close {
 /// An empty ping.
 const PING: Bytes = Bytes::from_static(&[0x89, 0]);
 
-fn wire(frame: WireFrame) -> Bytes {
+/// A frame's bytes.
+pub(crate) fn wire(frame: WireFrame) -> Bytes {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.format(&mut bytes).expect("writing to a Vec cannot fail");
     bytes.into()

@@ -118,7 +118,8 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     }
     let websocket = handshake.websocket;
     request.node.track(async move {
-        match timeout(PATIENCE, upgraded(websocket)).await {
+        // Boxed, and gone once it is done: the task lives as long as the socket.
+        match Box::pin(timeout(PATIENCE, upgraded(websocket))).await {
             Ok(Some((stream, early))) => {
                 socket::run::<C>(&node, &session, &socket, &place, stream, early).await;
             }

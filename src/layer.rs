@@ -97,7 +97,7 @@ impl Layer {
     }
 
     /// One more member of the group on this node, who is this user. Never waits.
-    pub fn enter(&self, group: &Group, user: &str) {
+    pub fn enter(&self, group: &Group, user: &Arc<str>) {
         match self {
             Self::Memory(layer) => layer.enter(group, user),
             Self::Redis(layer) => layer.enter(group, user),
@@ -116,7 +116,7 @@ impl Layer {
     }
 
     /// One member less of this user. Never waits.
-    pub fn leave(&self, group: &Group, user: &str) {
+    pub fn leave(&self, group: &Group, user: &Arc<str>) {
         match self {
             Self::Memory(layer) => layer.leave(group, user),
             Self::Redis(layer) => layer.leave(group, user),

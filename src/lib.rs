@@ -34,6 +34,8 @@ mod statics;
 mod stream;
 
 // WebSocket: from the handshake to the last frame.
+mod assembly;
+mod backlog;
 pub mod consumer;
 mod fan;
 pub mod frame;

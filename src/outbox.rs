@@ -5,45 +5,33 @@
 //! make a queue, which the socket's own task empties. The queue is bounded in bytes: a socket that
 //! goes over the bound is closed with 4408, and nobody else waits for it.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use crate::backlog::{Backlog, Limits};
 use crate::frame::{Close, Wire};
 use crate::stream::Stream;
-use crate::telemetry::METRICS;
-
-/// What a waiting entry costs beside its bytes.
-const OVERHEAD: usize = 64;
 
 /// The frames on their way to one socket.
 pub(crate) struct Outbox {
     stream: OnceCell<Stream>,
     state: Mutex<State>,
     /// There is something to do for the socket's task: a queue to empty, or an end.
-    changed: Notify,
+    changed: AtomicWaker,
     wire: Wire,
     limits: Limits,
 }
 
-/// What may wait for one socket.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) bytes: usize,
-    /// Entries of the queue; an entry is what came in one turn.
-    pub(crate) messages: usize,
-}
-
 #[derive(Default)]
 struct State {
-    /// Frames that wait, the first perhaps written in part.
-    queue: VecDeque<Bytes>,
-    /// Bytes in the queue.
-    bytes: usize,
+    /// Frames that wait; few sockets have any.
+    backlog: Option<Box<Backlog>>,
     /// The code of the close frame, once it is in: no frame may follow it (RFC 6455, section 5.5.1).
     closed: Option<u16>,
     /// The stream is broken; nothing can be written any more.
@@ -53,7 +41,7 @@ struct State {
 impl Outbox {
     /// An outbox without a stream: all frames wait.
     pub(crate) fn new(wire: Wire, limits: Limits) -> Self {
-        Self { stream: OnceCell::new(), state: Mutex::default(), changed: Notify::new(), wire, limits }
+        Self { stream: OnceCell::new(), state: Mutex::default(), changed: AtomicWaker::new(), wire, limits }
     }
 
     /// The handshake is through: frames go to this stream from now on.
@@ -70,20 +58,22 @@ impl Outbox {
             return;
         }
         match self.stream.get() {
-            Some(stream) if state.queue.is_empty() => match stream.send_now(frames) {
+            Some(stream) if state.backlog.is_none() => match stream.send_now(frames) {
                 Ok(count) if count == frames.len() => return,
                 Ok(count) => state.push(frames.slice(count..)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),
                 Err(_) => state.broken = true,
             },
-            _ if state.is_full(frames.len(), self.limits) => state.overflow(self.wire),
+            _ if state.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), self.limits)) => {
+                state.overflow(self.wire);
+            }
             Some(_) => {
                 state.push(frames.clone());
                 return; // the task knows of the queue
             }
             None => state.push(frames.clone()),
         }
-        self.changed.notify_one();
+        self.changed.wake();
     }
 
     /// Sends a close frame, after which nothing follows. The first one counts.
@@ -93,7 +83,7 @@ impl Outbox {
             state.close(self.wire, close);
             state.flush(self.stream.get());
         }
-        self.changed.notify_one();
+        self.changed.wake();
     }
 
     /// The code with which the socket was closed, if it was.
@@ -104,33 +94,32 @@ impl Outbox {
     /// Empties the queue whenever there is one; returns when the socket was closed or the stream is
     /// broken. The socket's task runs it beside its reading; it may be dropped and called again.
     pub(crate) async fn drain(&self, stream: &Stream) {
-        loop {
-            let waits = self.flush(stream);
-            if self.state.lock().ended() {
-                return;
+        poll_fn(|context| {
+            self.changed.register(context.waker());
+            loop {
+                let waits = self.flush(stream);
+                if self.state.lock().ended() {
+                    return Poll::Ready(());
+                }
+                if !waits || self.poll_writable(stream, context).is_pending() {
+                    return Poll::Pending;
+                }
             }
-            tokio::select! {
-                () = self.writable(stream), if waits => {}
-                () = self.changed.notified() => {}
-            }
-        }
+        })
+        .await;
     }
 
     /// Takes the first entry, for whoever writes it; `None` at the end.
     pub(crate) async fn take(&self) -> Option<Bytes> {
-        loop {
-            {
-                let mut state = self.state.lock();
-                if let Some(frames) = state.queue.pop_front() {
-                    state.bytes -= frames.len();
-                    return Some(frames);
-                }
-                if state.ended() {
-                    return None;
-                }
+        poll_fn(|context| {
+            self.changed.register(context.waker());
+            let mut state = self.state.lock();
+            match state.pop() {
+                None if !state.ended() => Poll::Pending,
+                frames => Poll::Ready(frames),
             }
-            self.changed.notified().await;
-        }
+        })
+        .await
     }
 
     /// Writes what is left, up to the close frame.
@@ -144,13 +133,15 @@ impl Outbox {
     fn flush(&self, stream: &Stream) -> bool {
         let mut state = self.state.lock();
         state.flush(Some(stream));
-        !state.queue.is_empty() && !state.broken
+        state.backlog.is_some() && !state.broken
     }
 
     async fn writable(&self, stream: &Stream) {
-        if stream.writable().await.is_err() {
-            self.state.lock().broken = true;
-        }
+        poll_fn(|context| self.poll_writable(stream, context)).await;
+    }
+
+    fn poll_writable(&self, stream: &Stream, context: &mut Context<'_>) -> Poll<()> {
+        stream.poll_write_ready(context).map(|ready| self.state.lock().broken |= ready.is_err())
     }
 }
 
@@ -160,20 +151,13 @@ impl State {
     }
 
     fn push(&mut self, frames: Bytes) {
-        self.bytes += frames.len();
-        self.queue.push_back(frames);
-        METRICS.outbox(self.waiting());
+        self.backlog.get_or_insert_default().push(frames);
     }
 
-    /// Whether so many bytes more are too many. The first entry is never too many.
-    fn is_full(&self, more: usize, limits: Limits) -> bool {
-        let full = self.waiting() + more > limits.bytes || self.queue.len() >= limits.messages;
-        full && !self.queue.is_empty()
-    }
-
-    /// What the queue costs, in bytes.
-    fn waiting(&self) -> usize {
-        self.bytes + self.queue.len() * OVERHEAD
+    fn pop(&mut self) -> Option<Bytes> {
+        let frames = self.backlog.as_mut()?.pop();
+        self.settle();
+        frames
     }
 
     fn close(&mut self, wire: Wire, close: &Close) {
@@ -181,45 +165,24 @@ impl State {
         self.closed = Some(close.code);
     }
 
-    /// Too slow: what waits would only be late. The first entry may be half out, and must be completed
-    /// for the close frame to be read as one.
+    /// Too slow: what waits would only be late.
     fn overflow(&mut self, wire: Wire) {
-        self.queue.truncate(1);
-        self.bytes = self.queue.front().map_or(0, Bytes::len);
+        self.backlog.get_or_insert_default().cut();
         self.close(wire, &Close::new(4408, "too slow: more was waiting than the outbox holds"));
     }
 
     /// Writes what the stream takes now.
     fn flush(&mut self, stream: Option<&Stream>) {
-        let Some(stream) = stream else { return };
-        while !self.queue.is_empty() && !self.broken {
-            let written = if self.queue.len() == 1 {
-                stream.try_write(&self.queue[0])
-            } else {
-                let slices: Vec<_> = self.queue.iter().take(64).map(|frames| IoSlice::new(frames)).collect();
-                stream.try_write_vectored(&slices)
-            };
-            match written {
-                Ok(count) => self.forget(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.broken = true,
-            }
-        }
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new(); // most sockets never need one again
+        if let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) {
+            self.broken = backlog.write(stream).is_err();
+            self.settle();
         }
     }
 
-    /// Drops `count` written bytes from the front of the queue.
-    fn forget(&mut self, mut count: usize) {
-        self.bytes -= count;
-        while let Some(first) = self.queue.front_mut() {
-            if count < first.len() {
-                bytes::Buf::advance(first, count);
-                return;
-            }
-            count -= first.len();
-            self.queue.pop_front();
+    /// Most sockets never need a backlog again.
+    fn settle(&mut self) {
+        if self.backlog.as_ref().is_some_and(|backlog| backlog.is_empty()) {
+            self.backlog = None;
         }
     }
 }

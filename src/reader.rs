@@ -1,102 +1,93 @@
-//! The reader of a socket: what comes in, put together to messages.
+//! The reader of a socket: what comes in, message by message. Pings are answered here.
 
-use std::io::{self, Read, Write};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Error, Message};
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::protocol::frame::Frame as WireFrame;
 
+use crate::assembly::{Assembly, Received};
+use crate::frame::{Close, wire};
 use crate::node::Node;
 use crate::socket::Socket;
 use crate::stream::Stream;
 
-/// The frames that come in, put together to messages.
-pub(crate) struct Reader<'a> {
-    context: WebSocketContext,
-    wire: Wire<'a>,
+/// Frames, and reads, before others get their turn: a client may send no whole message for ever.
+const TURN: usize = 256;
+
+thread_local! {
+    /// Where every socket of this thread reads to.
+    static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
 }
 
-/// What tungstenite reads from and writes to: its pongs go through the outbox like all else.
-struct Wire<'a> {
+pub(crate) struct Reader<'a> {
+    assembly: Assembly,
     stream: &'a Stream,
     socket: &'a Socket,
     node: &'a Node,
-    /// Reads that are left before others get their turn. tungstenite reads on by itself while what
-    /// comes is no whole message, as endless empty fragments are not.
-    reads: u8,
 }
 
-/// Reads of one turn.
-const TURN: u8 = 32;
+/// Why nothing more is read.
+pub(crate) enum Stop {
+    /// The socket has to be closed so.
+    Refused(Close),
+    /// The connection is gone.
+    Gone,
+}
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(
         node: &'a Node,
         socket: &'a Socket,
         stream: &'a Stream,
-        early: Vec<u8>,
+        early: &[u8],
         limit: usize,
     ) -> Self {
-        let limit = Some(limit);
-        // The buffer is allocated at once and kept while the socket is idle: small. Writes are only
-        // control frames, and leave at once.
-        let config = WebSocketConfig::default()
-            .read_buffer_size(512)
-            .write_buffer_size(0)
-            .max_write_buffer_size(4096)
-            .max_message_size(limit)
-            .max_frame_size(limit);
-        Self {
-            context: WebSocketContext::from_partially_read(early, Role::Server, Some(config)),
-            wire: Wire { stream, socket, node, reads: TURN },
+        let mut assembly = Assembly::new(limit);
+        assembly.push(early);
+        Self { assembly, stream, socket, node }
+    }
+
+    /// The next message, or the client's last word; may be dropped and called again.
+    pub(crate) async fn next(&mut self) -> Result<Received, Stop> {
+        loop {
+            // One busy client must not keep the others waiting.
+            tokio::task::coop::consume_budget().await;
+            for _ in 0..TURN {
+                match self.assembly.next().map_err(Stop::Refused)? {
+                    Some(Received::Ping(payload)) => self.socket.send(&wire(WireFrame::pong(payload))),
+                    Some(Received::Pong | Received::Fragment) => {}
+                    Some(received) => return Ok(received),
+                    None => poll_fn(|context| self.poll_more(context)).await.map_err(|_| Stop::Gone)?,
+                }
+            }
+            tokio::task::yield_now().await;
         }
     }
 
-    /// The next message; may be dropped and called again.
-    pub(crate) async fn next(&mut self) -> Result<Message, Error> {
-        // One busy client must not keep its worker from the others.
-        tokio::task::coop::consume_budget().await;
-        loop {
-            self.wire.reads = TURN;
-            match self.context.read(&mut self.wire) {
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.wire.reads == 0 {
-                        tokio::task::yield_now().await;
-                    } else {
-                        self.wire.stream.readable().await?;
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        SPACE.with_borrow_mut(|space| {
+            loop {
+                ready!(self.stream.poll_read_ready(context))?;
+                match self.stream.read_now(space) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    Ok(count) => {
+                        self.socket.heard(self.node.seconds());
+                        self.assembly.push(&space[..count]);
+                        return Poll::Ready(Ok(()));
                     }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
-                message => return message,
             }
-        }
+        })
     }
 
     /// After our close frame: reads on until the peer's, or until it is gone.
     pub(crate) async fn finish(&mut self) {
-        while !matches!(self.next().await, Ok(Message::Close(_)) | Err(_)) {}
-    }
-}
-
-impl Read for Wire<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Some(reads) = self.reads.checked_sub(1) else {
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        self.reads = reads;
-        let count = self.stream.try_read(bytes)?;
-        self.socket.heard(self.node.seconds());
-        Ok(count)
-    }
-}
-
-impl Write for Wire<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.send(&Bytes::copy_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        while !matches!(self.next().await, Ok(Received::Close(_)) | Err(_)) {}
     }
 }
 

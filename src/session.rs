@@ -81,8 +81,7 @@ impl Session {
     pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, Unavailable> {
         let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
         let (event, key) = self.identity.sign(event, name);
-        // Boxed: a command to Redis is 7 KB of future, too much for every idle socket's task.
-        Box::pin(self.node.append(group, &event, key.as_ref())).await
+        self.node.append(group, &event, key.as_ref()).await
     }
 
     /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is
@@ -108,6 +107,6 @@ impl Session {
     /// [`Unavailable`] when the layer does not answer.
     pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
         let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
-        Box::pin(self.node.layer().before(group, before, limit)).await
+        self.node.layer().before(group, before, limit).await
     }
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::{debug, trace};
-use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::{Error, Message};
 
+use crate::assembly::Received;
+use crate::backlog::Limits;
 use crate::consumer::{Action, Consumer, Kind};
 use crate::frame::{Close, Frame, Wire as FrameWire};
 use crate::node::Node;
-use crate::outbox::{Limits, Outbox};
+use crate::outbox::Outbox;
 use crate::place::Place;
-use crate::reader::Reader;
+use crate::reader::{Reader, Stop};
 use crate::resume::Resume;
 use crate::session::Session;
 use crate::stream::Stream;
@@ -116,7 +116,8 @@ pub(crate) async fn run<C: Consumer>(
     early: Vec<u8>,
 ) {
     socket.outbox.attach(stream.clone());
-    let mut reader = Reader::new(node, socket, &stream, early, C::limit(node.config()));
+    let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
+    drop(early);
     // Boxed, and gone once it is done: most of a socket's life is after it.
     let mut resume = Resume::of(node, session, socket.kind)
         .map(|resume| Box::pin(catch_up::<C>(resume, session, socket, place, &stream)));
@@ -132,7 +133,7 @@ pub(crate) async fn run<C: Consumer>(
         }
     };
     C::disconnect(session).await;
-    let goodbye = async {
+    let goodbye = Box::pin(async {
         socket.outbox.finish(&stream).await;
         match end {
             End::Closed | End::Gone => {}
@@ -142,8 +143,8 @@ pub(crate) async fn run<C: Consumer>(
             }
             End::Closing => reader.finish().await,
         }
-    };
-    if !matches!(end, End::Gone) && tokio::time::timeout(CLOSING, goodbye).await.is_err() {
+    });
+    if !matches!(end, End::Gone) && Box::pin(tokio::time::timeout(CLOSING, goodbye)).await.is_err() {
         stream.cut();
     }
     let code = socket.outbox.closed().unwrap_or(Close::ABNORMAL);
@@ -177,25 +178,24 @@ async fn catch_up<C: Consumer>(
 /// Takes the client's messages, one after another.
 async fn read<C: Consumer>(session: &Session, socket: &Socket, reader: &mut Reader<'_>) -> End {
     loop {
-        let action = match reader.next().await {
-            Ok(Message::Text(text)) => C::receive(session, Frame::Text(Cow::Borrowed(&text))).await,
-            Ok(Message::Binary(bytes)) => C::receive(session, Frame::Binary(Cow::Borrowed(&bytes))).await,
-            Ok(Message::Close(frame)) => {
+        let frame = match reader.next().await {
+            Ok(Received::Text(text)) => Frame::Text(Cow::Owned(text)),
+            Ok(Received::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
+            Ok(Received::Close(code)) => {
                 // RFC 6455, section 5.5.1: the answer echoes the code.
-                let code = frame.map_or(Close::NO_STATUS, |frame| frame.code.into());
-                socket.close(&Close::new(code, ""));
+                socket.close(&Close::new(code.unwrap_or(Close::NO_STATUS), ""));
                 return End::Closed;
             }
             Ok(_) => continue,
-            Err(error) => match refusal(&error) {
-                Some(close) => {
-                    debug!(code = close.code, %error, "refused what a client sent");
-                    socket.close(&close);
-                    return End::Refused;
-                }
-                None => return End::Gone,
-            },
+            Err(Stop::Refused(close)) => {
+                debug!(code = close.code, reason = %close.reason, "refused what a client sent");
+                socket.close(&close);
+                return End::Refused;
+            }
+            Err(Stop::Gone) => return End::Gone,
         };
+        // Boxed: what a message needs, an idle socket does not.
+        let action = Box::pin(C::receive(session, frame)).await;
         match action {
             Action::Nothing => {}
             Action::Send(frame) => socket.send(&frame.encode()),
@@ -205,19 +205,5 @@ async fn read<C: Consumer>(session: &Session, socket: &Socket, reader: &mut Read
                 return End::Closing;
             }
         }
-    }
-}
-
-/// The close frame for what came in, or `None` if the connection is gone.
-fn refusal(error: &Error) -> Option<Close> {
-    match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(error) => Some(Close::new(1002, error.to_string())),
-        Error::Utf8(_) => Some(Close::new(1007, "text is not UTF-8")),
-        Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
-            Some(Close::new(1009, format!("message is longer than {max_size} bytes")))
-        }
-        Error::Capacity(_) => Some(Close::new(1009, "message is too long")),
-        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! One TCP connection, shared: hyper reads the request from it, then the socket's task reads frames
 //! while whoever has an event for the socket writes to it directly.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_io_timeout::TimeoutStream;
@@ -44,6 +44,23 @@ impl Stream {
         let mut stream = TimeoutStream::new(self.clone());
         stream.set_write_timeout(Some(patience));
         Box::pin(stream)
+    }
+
+    /// Reads what is there. A read that does not fill its space has emptied the stream; tokio is told so, as its own
+    /// streams tell it, and nobody has to ask the kernel again.
+    pub(crate) fn read_now(&self, space: &mut [u8]) -> io::Result<usize> {
+        let mut read = Err(io::ErrorKind::WouldBlock.into());
+        let _ = self.0.tcp.try_io(Interest::READABLE, || {
+            read = (&*SockRef::from(&self.0.tcp)).read(space);
+            match &read {
+                Ok(count) if (1..space.len()).contains(count) => Err(io::ErrorKind::WouldBlock.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                _ => Ok(()),
+            }
+        }); // what was read is in `read`
+        read
     }
 
     /// Writes without looking first whether the stream takes anything, as it nearly always does: what tokio knows of
@@ -95,8 +112,9 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.tcp.poll_read_ready(cx))?;
-            match self.0.tcp.try_read_buf(buf) {
+            match self.read_now(buf.initialize_unfilled()) {
                 Ok(count) => {
+                    buf.advance(count);
                     self.0.asked.store(count > 0, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }

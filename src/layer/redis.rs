@@ -145,11 +145,11 @@ impl RedisLayer {
         })
     }
 
-    pub(super) fn enter(&self, group: &Group, user: &str) {
+    pub(super) fn enter(&self, group: &Group, user: &Arc<str>) {
         self.roster.enter(group, user);
     }
 
-    pub(super) fn leave(&self, group: &Group, user: &str) {
+    pub(super) fn leave(&self, group: &Group, user: &Arc<str>) {
         self.roster.leave(group, user);
     }
 

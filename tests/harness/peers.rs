@@ -68,7 +68,7 @@ fn keep() -> Keep {
 impl Peer {
     /// A new member comes and hears.
     pub async fn enter(&self, group: &Group, user: &str) {
-        self.layer.enter(group, user);
+        self.layer.enter(group, &user.into());
         self.layer.heard(group).await.expect("the group to be heard");
     }
 

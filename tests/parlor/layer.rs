@@ -53,7 +53,7 @@ async fn a_node_hears_nothing_of_a_group_that_its_last_member_left(peers: Peers)
     for node in &peers.nodes {
         for round in 0..20 {
             node.enter(&left, &round.to_string()).await;
-            node.layer.leave(&left, &round.to_string());
+            node.layer.leave(&left, &round.to_string().into());
         }
         node.enter(&kept, "ann").await;
         node.wait_for_members(&left, 0).await;
@@ -75,9 +75,9 @@ async fn members_of_all_nodes_are_counted(peers: Peers) {
             node.enter(&group, &format!("{user} of {n}")).await;
         }
         node.enter(&group, "at all").await;
-        node.layer.leave(&group, &format!("0 of {n}"));
-        node.layer.leave(&group, &format!("0 of {n}"));
-        node.layer.leave(&group, &format!("1 of {n}"));
+        node.layer.leave(&group, &format!("0 of {n}").into());
+        node.layer.leave(&group, &format!("0 of {n}").into());
+        node.layer.leave(&group, &format!("1 of {n}").into());
     }
     for node in &peers.nodes {
         node.wait_for_members(&group, 2 * peers.nodes.len() + 1).await;

@@ -104,13 +104,13 @@ impl Commands {
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();
-        self.checked(asked, command.query_async(&mut connection).await)
+        self.checked(asked, Box::pin(command.query_async(&mut connection)).await)
     }
 
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();
-        self.checked(asked, pipeline.query_async(&mut connection).await)
+        self.checked(asked, Box::pin(pipeline.query_async(&mut connection)).await)
     }
 
     pub(super) async fn script<T: FromRedisValue>(
@@ -119,7 +119,7 @@ impl Commands {
     ) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();
-        self.checked(asked, script.invoke_async(&mut connection).await)
+        self.checked(asked, Box::pin(script.invoke_async(&mut connection)).await)
     }
 
     /// Runs a script and returns when so many replicas have what it wrote. `WAIT` holds its connection
@@ -129,9 +129,9 @@ impl Commands {
         script: &ScriptInvocation<'_>,
         replicas: usize,
     ) -> Result<T, Unavailable> {
-        let (_, mut connection) = self.fresh().await?;
+        let (_, mut connection) = Box::pin(self.fresh()).await?;
         let asked = Instant::now();
-        let answer = self.checked(asked, script.invoke_async(&mut connection).await)?;
+        let answer = self.checked(asked, Box::pin(script.invoke_async(&mut connection)).await)?;
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION));
         let reached: usize = self.checked(
@@ -151,7 +151,8 @@ impl Commands {
         if let Some(connection) = &self.state.lock().kept {
             return Ok(connection.clone());
         }
-        let (name, connection) = self.fresh().await?;
+        // Boxed: making a connection is 7 KB of future, too much for everybody who may have to wait for one.
+        let (name, connection) = Box::pin(self.fresh()).await?;
         let mut state = self.state.lock();
         let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
         if is_current {

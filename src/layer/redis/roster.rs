@@ -72,11 +72,10 @@ pub(super) enum Changes {
 }
 
 impl Roster {
-    pub(super) fn enter(&self, group: &Group, user: &str) {
+    pub(super) fn enter(&self, group: &Group, user: &Arc<str>) {
         let mut state = self.state.lock();
         let local = state.groups.entry(group.clone()).or_default();
-        let user: Arc<str> = user.into();
-        let members = local.members.entry(Arc::clone(&user)).or_default();
+        let members = local.members.entry(Arc::clone(user)).or_default();
         *members += 1;
         let came = *members == 1;
         if !local.heard {
@@ -89,7 +88,7 @@ impl Roster {
         }
     }
 
-    pub(super) fn leave(&self, group: &Group, user: &str) {
+    pub(super) fn leave(&self, group: &Group, user: &Arc<str>) {
         let mut state = self.state.lock();
         let Some(local) = state.groups.get_mut(group) else { return };
         let Some(members) = local.members.get_mut(user) else { return };
@@ -102,7 +101,7 @@ impl Roster {
             state.unsettled.insert(group.clone());
             self.channels_changed.notify_one();
         }
-        state.remember(group, user.into(), false);
+        state.remember(group, user, false);
         self.members_changed.notify_one();
     }
 
@@ -204,14 +203,14 @@ impl Roster {
 }
 
 impl State {
-    fn remember(&mut self, group: &Group, user: Arc<str>, came: bool) {
+    fn remember(&mut self, group: &Group, user: &Arc<str>, came: bool) {
         if self.changes.len() == MOST_CHANGES {
             self.unknown = true;
         }
         if self.unknown {
             self.changes = Vec::new();
         } else {
-            self.changes.push((group.clone(), user, came));
+            self.changes.push((group.clone(), Arc::clone(user), came));
         }
     }
 }
