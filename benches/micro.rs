@@ -72,6 +72,10 @@ mod memory_layer {
     struct Nobody;
 
     impl Listener for Nobody {
+        fn is_full(&self) -> bool {
+            false
+        }
+
         fn deliver(&self, _: &str, events: &[Arc<Event>]) {
             black_box(events);
         }
@@ -86,7 +90,7 @@ mod memory_layer {
         let (layer, group) = (Layer::memory(keep, Arc::new(Nobody)), Group::new("chat_bench"));
         {
             let _inside = runtime.enter(); // it tells of members a little later, on a task
-            layer.enter(&group, "0123456789abcdef");
+            layer.enter(&group, &"0123456789abcdef".into());
         }
         (runtime, layer, group)
     }

@@ -66,14 +66,14 @@ impl Assembly {
         let mut cursor = Cursor::new(&self.received);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|error| breach(error.to_string()))?;
         let Some((header, length)) = parsed else { return Ok(None) };
-        let start = cursor.position();
+        let start = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(breach("reserved bits are set"));
         }
         let mask = header.mask.ok_or_else(|| breach("a client's frame is not masked"))?;
         self.check(header.opcode, header.is_final, length)?;
-        let end = usize::try_from(start + length).unwrap_or(usize::MAX);
-        let Some(masked) = self.received.get(start as usize..end) else { return Ok(None) };
+        let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(start);
+        let Some(masked) = self.received.get(start..end) else { return Ok(None) };
         let mut payload = masked.to_vec();
         for (byte, mask) in payload.iter_mut().zip(mask.iter().cycle()) {
             *byte ^= mask;
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn what_breaks_the_protocol_is_refused() {
         let unmasked = vec![0x81, 1, b'a'];
-        let long = vec![0x81, 0x80 | 126, 0, 21, 1, 2, 3, 4];
+        let long = vec![0x81, 0xfe, 0, 21, 1, 2, 3, 4];
         let longer = [frame(0x01, &[b'a'; 15]), frame(0x80, &[b'a'; 6])].concat();
         for (code, bytes) in [
             (1002, unmasked),
@@ -234,7 +234,7 @@ mod tests {
             (1002, frame(0x80, b"a")),
             (1002, frame(0x09, b"a")),
             (1002, [frame(0x01, b"a"), frame(0x81, b"b")].concat()),
-            (1002, vec![0x89, 0x80 | 126, 0, 126, 1, 2, 3, 4]),
+            (1002, vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4]),
             (1002, frame(0x88, b"\x03")),
             (1002, frame(0x88, b"\x03\xed")),
             (1007, frame(0x88, b"\x03\xe8\xff")),

@@ -152,6 +152,27 @@ impl Hub {
         self.sockets.lock().iter().map(|(_, socket)| Arc::clone(socket)).collect()
     }
 
+    /// Does something with every socket, some of them at a time.
+    pub(crate) async fn each_socket(&self, act: impl Fn(&Socket)) {
+        let mut next = 0;
+        loop {
+            {
+                let sockets = self.sockets.lock();
+                let end = sockets.capacity();
+                for key in next..end.min(next + TURN) {
+                    if let Some(socket) = sockets.get(key) {
+                        act(socket);
+                    }
+                }
+                if next + TURN >= end {
+                    return;
+                }
+            }
+            next += TURN;
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// From now on every socket that still comes is closed.
     pub(crate) fn end(&self) {
         self.closing.store(true, Ordering::SeqCst);

@@ -23,8 +23,8 @@
 //!   that ends leaves at once; one that is killed is out of every set within 15 seconds. A node that
 //!   was taken for dead, or whose layer forgot everything, puts its members back by itself.
 //! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
-//!   [`PRESENCE`](crate::event::PRESENCE) event, in its place among the messages. Who is back within [`GRACE`]
-//!   never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
+//!   [`PRESENCE`](crate::event::PRESENCE) event, in its place among the messages; when a crowd comes, its members are
+//!   told within a second who is there now. Who is back within [`GRACE`] never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
 //! - **It comes back.** When the layer was away and is back, every group is heard again without a
 //!   socket being closed, within about a second.
 //! - **One tick.** While a group's ticker is on and some node asks, one node per period publishes

@@ -222,9 +222,7 @@ impl Node {
             // After the process was frozen, nobody was silent: nobody was heard.
             let frozen = now - last > 3;
             last = now;
-            for socket in self.hub.sockets() {
-                socket.pulse(now, frozen);
-            }
+            self.hub.each_socket(|socket| socket.pulse(now, frozen)).await;
         }
     }
 }

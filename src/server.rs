@@ -160,6 +160,8 @@ impl Places {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    // Frames are written whole, so Nagle's algorithm could only delay them. Connections have it from their listener.
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -174,9 +176,8 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
         match accepted {
             Ok((tcp, _)) => {
                 accepting = true;
-                if let Some((permit, full)) = places.take()
-                    && let Ok(stream) = Stream::new(tcp, permit)
-                {
+                if let Some((permit, full)) = places.take() {
+                    let stream = Stream::new(tcp, permit);
                     node.track(serve(Arc::clone(&node), stream, full, stopped.clone()));
                 }
             }

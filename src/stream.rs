@@ -32,10 +32,10 @@ struct Inner {
 }
 
 impl Stream {
-    /// Takes a connection over. Frames are written whole, so Nagle's algorithm could only delay them.
-    pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> io::Result<Self> {
-        tcp.set_nodelay(true)?;
-        Ok(Self(Arc::new(Inner { tcp, asked: AtomicBool::new(false), _permit: permit })))
+    /// Takes a connection over.
+    pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> Self {
+        debug_assert!(tcp.nodelay().unwrap_or(true), "the listener has it, and so its connections");
+        Self(Arc::new(Inner { tcp, asked: AtomicBool::new(false), _permit: permit }))
     }
 
     /// The connection for hyper, which ends when the peer takes nothing of an answer for so long. hyper

@@ -4,6 +4,7 @@
 local node, anew, grace, listed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local index = 'parlor:node:' .. node .. ':groups'
 local at = 5
+local CROWD = 8 -- more users who come at once are not told one by one
 
 local function take()
   at = at + 1
@@ -18,11 +19,19 @@ while at <= #ARGV do
     redis.call('SADD', index, group)
     redis.call('SADD', nodes, node)
   end
+  local arrived = {}
   for _ = 1, tonumber(take()) do
     local user = take()
     redis.call('SADD', here, user)
     redis.call('ZREM', LEAVING, user .. ' ' .. group)
-    if redis.call('SADD', present(group), user) == 1 and not anew then
+    if redis.call('SADD', present(group), user) == 1 then
+      arrived[#arrived + 1] = user
+    end
+  end
+  if anew or #arrived > CROWD then
+    redis.call('SADD', COUNTING, group)
+  else
+    for _, user in ipairs(arrived) do
       tell(group, 'join', user, listed)
     end
   end
@@ -36,8 +45,5 @@ while at <= #ARGV do
   if not stays then
     redis.call('SREM', nodes, node)
     redis.call('SREM', index, group)
-  end
-  if anew then
-    redis.call('SADD', COUNTING, group)
   end
 end
