@@ -58,7 +58,7 @@ impl Consumer for Chat {
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
-        match event.kind().as_str() {
+        match event.kind() {
             MESSAGE => frames::message(event),
             TYPING => Some(frames::typing(event.text("user")?)),
             PRESENCE => frames::presence(event),

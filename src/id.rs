@@ -51,10 +51,9 @@ impl FromStr for Id {
     type Err = NoId;
 
     fn from_str(text: &str) -> Result<Self, NoId> {
-        let number = |digits: &str| {
-            let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-            plain.then(|| digits.parse().ok()).flatten().ok_or(NoId)
-        };
+        // A number of Rust may have a plus before it, and nothing else that is no digit.
+        let number =
+            |digits: &str| if digits.starts_with('+') { Err(NoId) } else { digits.parse().map_err(|_| NoId) };
         let (millis, sequence) = text.split_once('-').ok_or(NoId)?;
         let id = Self { millis: number(millis)?, sequence: number(sequence)? };
         if id == Self::NEVER { Err(NoId) } else { Ok(id) }
@@ -68,7 +67,20 @@ mod tests {
     #[test]
     fn an_id_is_two_numbers_and_nothing_else() {
         assert_eq!("1758-3".parse::<Id>().unwrap().to_string(), "1758-3");
-        for text in ["", "-", "1", "1-", "-1", "+1-0", "1-0-0", "a-1", "1 -0", "99999999999999999999999-0"] {
+        for text in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "+1-0",
+            "1-+0",
+            "1--0",
+            "1-0-0",
+            "a-1",
+            "1 -0",
+            "99999999999999999999999-0",
+        ] {
             assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
         }
     }
