@@ -5,10 +5,11 @@ use std::time::Duration;
 use parlor::config::Config;
 use parlor::event::{GAP, PRESENCE};
 use parlor::http::Refusal;
-use parlor::{Action, Consumer, Event, Frame, Id, Request, Session, Start, Welcome};
+use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Welcome};
 
-use crate::frames::{self, Said, Trouble};
+use crate::frames::{self, Trouble};
 use crate::name::Name;
+use crate::said::Said;
 
 /// The type of a chat event, as the tutorial's consumer has it.
 pub(crate) const MESSAGE: &str = "chat_message";
@@ -36,7 +37,7 @@ impl Consumer for Chat {
     }
 
     async fn receive(session: &Session, frame: Frame<'_>) -> Action {
-        let answer = match Said::read(&frame, session.config()) {
+        let answer = match Said::read(&frame, session.config().max_message_bytes) {
             Ok(Said::Message { text, id }) => {
                 let appended = session.append(&message(&text), id.as_deref()).await;
                 match frames::answer(&appended) {
@@ -58,7 +59,7 @@ impl Consumer for Chat {
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
-        match event.kind().as_str() {
+        match event.kind() {
             MESSAGE => frames::message(event),
             TYPING => Some(frames::typing(event.text("user")?)),
             PRESENCE => frames::presence(event),
@@ -80,14 +81,4 @@ impl Consumer for Chat {
 /// The event of somebody who says something.
 pub(crate) fn message(text: &str) -> Event {
     Event::new(MESSAGE).with("message", text)
-}
-
-/// A text as the tutorial shows it.
-pub(crate) fn line(text: &str) -> String {
-    format!("[收到消息] {text}")
-}
-
-/// An id as clients see it: nothing stands before the first message.
-pub(crate) fn id(id: Id) -> Option<String> {
-    (id != Id::START).then(|| id.to_string())
 }

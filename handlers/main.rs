@@ -8,9 +8,11 @@ mod home;
 mod messages;
 mod metrics;
 mod name;
+mod object;
 mod plain;
 mod push;
 mod room;
+mod said;
 mod statics;
 mod urls;
 
@@ -22,6 +24,8 @@ use crate::chat::Chat;
 use crate::plain::PlainChat;
 use crate::push::{PlainPush, Push};
 
+// The tests have one that counts.
+#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -4,14 +4,15 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
 use crate::chat;
-use crate::frames::{self, Said, Trouble};
+use crate::frames::{self, Trouble};
 use crate::name::Name;
+use crate::said::Said;
 
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
     let group = Name::of_path(&request)?.chat_group();
-    let (trouble, id) = match Said::parse(request.body(), request.node().config()) {
+    let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
         Ok(Said::Message { text, id }) => {
             let event = chat::message(&text);
             match frames::answer(&request.append(&group, &event, id.as_deref()).await) {

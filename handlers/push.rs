@@ -40,7 +40,8 @@ impl Consumer for PlainPush {
         if event.kind() != MESSAGE {
             return None;
         }
-        Some(plain::frame(event.text("message")?))
+        let line = event.text("message")?;
+        Some(plain::frame(line, line.len()))
     }
 }
 

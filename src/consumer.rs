@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::event::Event;
 use crate::frame::{Close, Frame, Wire};
 use crate::group::Group;
+use crate::rendering::Reader;
 use crate::request::Request;
 use crate::response::Refusal;
 use crate::resume::Welcome;
@@ -112,16 +113,16 @@ impl Kind {
     /// Renders an event. A consumer that panics over one must not take the node along, for every node
     /// of the group gets the same event.
     pub(crate) fn render(&self, event: &Event) -> Rendered {
-        if let Some(frame) = event.renderings.get(*self) {
+        if let Some(frame) = event.renderings.get(self.reader()) {
             return Rendered::Frame(frame);
         }
         match catch_unwind(AssertUnwindSafe(|| (self.event)(event))) {
             Ok(Some(frame)) => {
                 let id = event.stamp().map(|stamp| stamp.id);
-                let frame = self.wire.message(&frame, id);
+                let frame = self.wire.message(frame, id);
                 // What is not logged is never sent again.
                 if id.is_some() {
-                    event.renderings.put(*self, &frame);
+                    event.renderings.put(self.reader(), &frame);
                 }
                 Rendered::Frame(frame)
             }
@@ -130,9 +131,13 @@ impl Kind {
         }
     }
 
+    fn reader(&self) -> Reader {
+        (self.id, self.wire)
+    }
+
     /// The frame that tells a socket to connect elsewhere.
     pub(crate) fn bye(&self, reconnect: Duration) -> Option<Bytes> {
-        let mut frame = self.wire.message(&(self.bye)(reconnect)?, None);
+        let mut frame = self.wire.message((self.bye)(reconnect)?, None);
         if self.wire == Wire::Feed {
             // Browsers come back to a feed by themselves, after this time.
             frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
@@ -143,7 +148,7 @@ impl Kind {
 
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.wire == other.wire
+        self.reader() == other.reader()
     }
 }
 

@@ -5,16 +5,13 @@
 //! consumer of a group on a map it cannot read, so the encoder is strict; anybody can publish on
 //! Redis, so the decoder takes all bytes and never panics.
 
-use std::fmt;
+mod malformed;
+mod members;
 
-use rmpv::ValueRef;
-
+pub use self::malformed::Malformed;
+use self::members::Members;
 use crate::id::Id;
 use crate::rendering::Renderings;
-
-/// How far values may nest, in rmpv's counting (two for each array or map): no consumer reads
-/// nested values, and recursion must end.
-const MAX_DEPTH: usize = 64;
 
 /// A map with a string `type` and other text members.
 ///
@@ -22,7 +19,9 @@ const MAX_DEPTH: usize = 64;
 /// over: no consumer here lists them, and so nothing can be sent on that Django could not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    members: Vec<(String, String)>,
+    members: Members,
+    /// The type with `_` for each `.`, if it has any.
+    undotted: Option<Box<str>>,
     stamp: Option<Stamp>,
     pub(crate) renderings: Renderings,
 }
@@ -44,48 +43,44 @@ pub const GAP: &str = "parlor_gap";
 /// `members`, separated by spaces, unless they are too many.
 pub const PRESENCE: &str = "parlor_presence";
 
-/// Why bytes from Redis are no event.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// Not MessagePack, cut short, or nested too deep.
-    MessagePack,
-    /// One MessagePack value, then more bytes.
-    TrailingBytes,
-    /// MessagePack, but not a map.
-    NotAMap,
-    /// A text that is not UTF-8.
-    NotUtf8,
-    /// A map without a string under `type`.
-    NoType,
-    /// A type that only the layer makes.
-    Reserved,
-}
+/// Bytes set aside for the members of an event that is made here; more are taken when they are needed.
+const SPACE: usize = 128;
 
 impl Event {
     /// An event of this type, without other members.
     pub fn new(kind: &str) -> Self {
-        Self {
-            members: vec![("type".to_owned(), kind.to_owned())],
-            stamp: None,
-            renderings: Renderings::default(),
-        }
+        let mut members = Members::with_space(SPACE);
+        members.push("type", kind);
+        Self::of(members, None)
+    }
+
+    fn of(members: Members, stamp: Option<Stamp>) -> Self {
+        let dotted = members.get("type").filter(|kind| kind.contains('.'));
+        let undotted = dotted.map(|kind| kind.replace('.', "_").into());
+        Self { members, undotted, stamp, renderings: Renderings::default() }
     }
 
     /// The same event with one more text member.
     #[must_use]
     pub fn with(mut self, name: &str, text: &str) -> Self {
-        self.members.push((name.to_owned(), text.to_owned()));
+        self.members.push(name, text);
         self
     }
 
+    /// A copy with one more text member.
+    #[must_use]
+    pub(crate) fn and(&self, name: &str, text: &str) -> Self {
+        Self::of(self.members.and(name, text), self.stamp)
+    }
+
     /// The event's type as Channels' dispatch reads it: `.` counts as `_`.
-    pub fn kind(&self) -> String {
-        self.text("type").unwrap_or_default().replace('.', "_")
+    pub fn kind(&self) -> &str {
+        self.undotted.as_deref().or_else(|| self.text("type")).unwrap_or_default()
     }
 
     /// A text member; `None` if it is absent or was no text.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.members.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str())
+        self.members.get(name)
     }
 
     /// Its place in the group's log; `None` if it did not pass the log.
@@ -106,21 +101,18 @@ impl Event {
 
     /// About how many bytes it takes in memory.
     pub(crate) fn size(&self) -> usize {
-        128 + self.members.iter().map(|(key, text)| 64 + key.len() + text.len()).sum::<usize>()
+        size_of::<Self>() + self.members.size()
     }
 
     /// The bytes for Redis: one map of texts, and nothing after it.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self.members.iter().map(|(key, text)| (key.as_str(), text.as_str())))
+        self.members.encode(0)
     }
 
     /// The same bytes with two members promised and not there: whoever knows `id` and `prev` writes
     /// them behind.
     pub(crate) fn encode_open(&self) -> Vec<u8> {
-        let members = self.members.iter().map(|(key, text)| (key.as_str(), text.as_str()));
-        let mut bytes = encode(members.chain([("id", ""), ("prev", "")]));
-        bytes.truncate(bytes.len() - "\u{0}id\u{0}\u{0}prev\u{0}".len());
-        bytes
+        self.members.encode(2)
     }
 
     /// Reads what [`encode_open`](Self::encode_open) wrote.
@@ -128,10 +120,8 @@ impl Event {
     /// # Errors
     /// [`Malformed`], as [`decode`](Self::decode).
     pub(crate) fn decode_open(open: &[u8], stamp: Stamp) -> Result<Self, Malformed> {
-        let closed = [open, b"\xa2id\xa0\xa4prev\xa0"].concat();
-        let mut event = Self::decode(&closed)?;
-        event.members.truncate(event.members.len() - 2);
-        Ok(event.stamped(stamp))
+        let members = Members::decode(open, 2, |_, _| true)?;
+        Self::of(members, Some(stamp)).typed()?.anybodys()
     }
 
     /// Reads what somebody put on Redis.
@@ -139,62 +129,41 @@ impl Event {
     /// # Errors
     /// [`Malformed`], for every input that is not exactly one event.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let event = Self::decode_ours(bytes)?;
-        if event.kind().starts_with(OWN) { Err(Malformed::Reserved) } else { Ok(event) }
+        Self::decode_ours(bytes)?.anybodys()
     }
 
     /// Reads what only our own nodes and scripts put on Redis.
     ///
     /// # Errors
     /// [`Malformed`], for every input that is not exactly one event.
-    pub(crate) fn decode_ours(mut bytes: &[u8]) -> Result<Self, Malformed> {
-        let value = rmpv::decode::read_value_ref_with_max_depth(&mut bytes, MAX_DEPTH)
-            .map_err(|_| Malformed::MessagePack)?;
-        if !bytes.is_empty() {
-            return Err(Malformed::TrailingBytes);
+    pub(crate) fn decode_ours(bytes: &[u8]) -> Result<Self, Malformed> {
+        let (mut id, mut prev) = (None, None);
+        let mut members = Members::decode(bytes, 0, |name, text| {
+            let place = match name {
+                b"id" => &mut id,
+                b"prev" => &mut prev,
+                _ => return true,
+            };
+            place.get_or_insert(text);
+            false
+        })?;
+        let parsed = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse().ok();
+        let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Stamp { id, prev });
+        if stamp.is_none() && (id.is_some() || prev.is_some()) {
+            // Members like any other.
+            members = Members::decode(bytes, 0, |_, _| true)?;
         }
-        let ValueRef::Map(members) = value else { return Err(Malformed::NotAMap) };
-        let texts = members.iter().filter_map(|(key, value)| match (key, value) {
-            (ValueRef::String(key), ValueRef::String(text)) => Some((key, text)),
-            _ => None,
-        });
-        let texts = texts.map(|(key, text)| Some((key.as_str()?.to_owned(), text.as_str()?.to_owned())));
-        let members = texts.collect::<Option<_>>().ok_or(Malformed::NotUtf8)?;
-        let mut event = Self { members, stamp: None, renderings: Renderings::default() };
-        if event.text("type").is_none() {
-            return Err(Malformed::NoType);
-        }
-        let id = |name| event.text(name).and_then(|text| text.parse().ok());
-        if let (Some(id), Some(prev)) = (id("id"), id("prev")) {
-            event.members.retain(|(name, _)| name != "id" && name != "prev");
-            event.stamp = Some(Stamp { id, prev });
-        }
-        Ok(event)
+        Self::of(members, stamp).typed()
+    }
+
+    fn typed(self) -> Result<Self, Malformed> {
+        if self.text("type").is_some() { Ok(self) } else { Err(Malformed::NoType) }
+    }
+
+    fn anybodys(self) -> Result<Self, Malformed> {
+        if self.kind().starts_with(OWN) { Err(Malformed::Reserved) } else { Ok(self) }
     }
 }
-
-fn encode<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
-    let members = members.map(|(key, text)| (key.into(), text.into()));
-    let mut bytes = Vec::with_capacity(64);
-    rmpv::encode::write_value_ref(&mut bytes, &ValueRef::Map(members.collect()))
-        .expect("writing to a Vec cannot fail");
-    bytes
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MessagePack => "`payload` is not MessagePack, or nests too deep",
-            Self::TrailingBytes => "`payload` goes on after its map",
-            Self::NotAMap => "`payload` is not a map",
-            Self::NotUtf8 => "`payload` holds a text that is not UTF-8",
-            Self::NoType => "`type` is not a string",
-            Self::Reserved => "`type` begins with `parlor_`",
-        })
-    }
-}
-
-impl std::error::Error for Malformed {}
 
 #[cfg(test)]
 mod tests {
@@ -206,7 +175,7 @@ mod tests {
     #[test]
     fn what_django_writes_is_read_and_written_again_byte_for_byte() {
         let event = Event::decode(FROM_DJANGO).unwrap();
-        assert_eq!((event.kind().as_str(), event.text("message")), ("chat_message", Some("hi 你好")));
+        assert_eq!((event.kind(), event.text("message")), ("chat_message", Some("hi 你好")));
         assert_eq!(Event::new("chat_message").with("message", "hi 你好").encode(), FROM_DJANGO);
     }
 
@@ -228,6 +197,8 @@ mod tests {
             (b"\x80", Malformed::NoType),
             (b"\x81\xa4type\x01", Malformed::NoType),
             (b"\x81\xa4type\xa2\xff\xfe", Malformed::NotUtf8),
+            (b"\x82\xa4type\xa1a\xa2id\xa1\xff", Malformed::NotUtf8),
+            (b"\x84\xa4type\xa1a\xa2id\xa31-0\xa4prev\xa30-0\xa2id\xa1\xff", Malformed::NotUtf8),
         ] {
             assert_eq!(Event::decode(bytes), Err(expected), "{bytes:x?}");
         }
@@ -244,6 +215,49 @@ mod tests {
     }
 
     #[test]
+    fn an_open_event_promises_two_members_that_are_not_there() {
+        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        for (bytes, expected) in [
+            (&b"\x83\xa4type\xa1a\xa2id\xa37-0\xa4prev\xa30-0"[..], Malformed::TrailingBytes),
+            (b"\x81\xa4type\xa1a", Malformed::TrailingBytes),
+            (b"\x84\xa4type\xa1a", Malformed::MessagePack),
+            (b"\x83\xa4type\x01", Malformed::NoType),
+            (b"\x83\xa4type\xaaparlor_gap", Malformed::Reserved),
+        ] {
+            assert_eq!(Event::decode_open(bytes, stamp), Err(expected), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn the_first_id_and_prev_are_the_stamp_wherever_they_are() {
+        let bytes = b"\x86\xa2id\x05\xa4prev\xa31-0\xa4type\xa1a\xa2id\xa32-0\xa1x\xa1y\xa4prev\xa1?";
+        let stamp = Stamp { id: Id::START.next(2), prev: Id::START.next(1) };
+        assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").stamped(stamp)));
+    }
+
+    #[test]
+    fn an_id_without_prev_is_a_member_like_any_other() {
+        let event = Event::decode(b"\x83\xa2id\xa37-0\xa4type\xa3a.b\xa1x\xa1y").unwrap();
+        assert_eq!((event.kind(), event.stamp(), event.text("id")), ("a_b", None, Some("7-0")));
+        assert_eq!(event.encode(), b"\x83\xa2id\xa37-0\xa4type\xa3a.b\xa1x\xa1y");
+    }
+
+    #[test]
+    fn a_message_on_its_way_takes_one_allocation_at_each_step() {
+        let said = Event::new("chat_message").with("message", &"hi 你好 ".repeat(10));
+        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let open = said.and("user", "a1b2c3d4e5f60718").encode_open();
+        let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
+        let count = |step: &dyn Fn()| allocation_counter::measure(step).count_total;
+        assert_eq!(count(&|| drop(said.and("user", "a1b2c3d4e5f60718"))), 1, "signed");
+        assert_eq!(count(&|| drop(said.encode_open())), 1, "written");
+        assert_eq!(count(&|| drop(Event::decode(&closed))), 1, "read when it is published");
+        assert_eq!(count(&|| drop(Event::decode_open(&open, stamp))), 1, "read from the log");
+        assert_eq!(count(&|| drop(said.clone())), 1, "copied");
+        assert_eq!(count(&|| assert_eq!(said.kind(), "chat_message")), 0, "asked for its type");
+    }
+
+    #[test]
     fn an_id_that_is_none_of_ours_is_no_place_in_the_log() {
         let event = Event::decode(b"\x82\xa4type\xa1a\xa2id\xa242").unwrap();
         assert_eq!((event.stamp(), event.text("id")), (None, Some("42")));
@@ -257,6 +271,6 @@ mod tests {
     #[test]
     fn integer_keys_do_no_harm() {
         let event = Event::decode(b"\x82\x01\x02\xa4type\xa1a").unwrap();
-        assert_eq!((event.kind().as_str(), event.text("message")), ("a", None));
+        assert_eq!((event.kind(), event.text("message")), ("a", None));
     }
 }

@@ -1,11 +1,12 @@
 //! Frames as they go to browsers, encoded once and shared (RFC 6455, section 5).
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use bytes::Bytes;
 use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::Frame as WireFrame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::{Frame as WireFrame, FrameHeader};
 
 use crate::id::Id;
 
@@ -29,15 +30,10 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// A message, ready for any number of sockets; `id` is its place in a log.
-    pub(crate) fn message(self, frame: &Frame<'_>, id: Option<Id>) -> Bytes {
+    pub(crate) fn message(self, frame: Frame<'_>, id: Option<Id>) -> Bytes {
         match (self, frame) {
             (Self::Socket, frame) => frame.encode(),
-            (Self::Feed, Frame::Text(text)) => {
-                let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-                // A line break in the text would end the line.
-                let lines: Vec<&str> = text.split(['\n', '\r']).collect();
-                format!("{id}data: {}\n\n", lines.join("\ndata: ")).into()
-            }
+            (Self::Feed, Frame::Text(text)) => event(&text, id).into(),
             (Self::Feed, Frame::Binary(_)) => Bytes::new(),
         }
     }
@@ -59,14 +55,36 @@ impl Wire {
     }
 }
 
+/// A text as an event of a feed.
+fn event(text: &str, id: Option<Id>) -> String {
+    let mut event = String::with_capacity(text.len() + 64);
+    if let Some(id) = id {
+        writeln!(event, "id: {id}").expect("writing to a String cannot fail");
+    }
+    // A line break in the text would end the line.
+    for line in text.split('\n').flat_map(|line| line.split('\r')) {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event
+}
+
 impl Frame<'_> {
     /// The message as one unmasked frame, ready for any number of sockets.
-    pub(crate) fn encode(&self) -> Bytes {
-        let (payload, opcode) = match self {
-            Self::Text(text) => (Bytes::copy_from_slice(text.as_bytes()), Data::Text),
-            Self::Binary(bytes) => (Bytes::copy_from_slice(bytes), Data::Binary),
+    pub(crate) fn encode(self) -> Bytes {
+        let (opcode, mut bytes) = match self {
+            Self::Text(text) => (Data::Text, text.into_owned().into_bytes()),
+            Self::Binary(bytes) => (Data::Binary, bytes.into_owned()),
         };
-        wire(WireFrame::message(payload, OpCode::Data(opcode), true))
+        let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
+        let payload = bytes.len();
+        let length = header.len(payload as u64);
+        // The payload moves up in its own memory: whoever made it may have left some behind it.
+        bytes.reserve_exact(length);
+        bytes.resize(length + payload, 0);
+        bytes.copy_within(..payload, length);
+        header.format(payload as u64, &mut &mut bytes[..length]).expect("the header is as long as it says");
+        bytes.into()
     }
 }
 
@@ -115,4 +133,48 @@ pub(crate) fn wire(frame: WireFrame) -> Bytes {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.format(&mut bytes).expect("writing to a Vec cannot fail");
     bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_the_frame_that_tungstenite_writes() {
+        for length in [0, 1, 125, 126, 65_535, 65_536, 100_000] {
+            let text = "x".repeat(length);
+            for (data, frame) in [
+                (Data::Text, Frame::Text(Cow::Borrowed(&text))),
+                (Data::Text, Frame::Text(Cow::Owned(text.clone() + &" ".repeat(20)))),
+                (Data::Binary, Frame::Binary(Cow::Borrowed(text.as_bytes()))),
+            ] {
+                let payload = match &frame {
+                    Frame::Text(text) => text.as_bytes().to_vec(),
+                    Frame::Binary(bytes) => bytes.to_vec(),
+                };
+                let expected = wire(WireFrame::message(payload, OpCode::Data(data), true));
+                assert!(frame.encode() == expected, "{data} of {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_with_room_behind_it_becomes_a_frame_where_it_is() {
+        let mut text = String::with_capacity(1000);
+        text.push_str("hi");
+        let at = text.as_ptr();
+        let frame = Frame::Text(text.into()).encode();
+        assert_eq!((&frame[..], frame.as_ptr()), (&b"\x81\x02hi"[..], at));
+    }
+
+    #[test]
+    fn each_line_of_a_message_is_a_line_of_its_feeds_event() {
+        for (text, id, expected) in [
+            ("hi", None, "data: hi\n\n"),
+            ("", None, "data: \n\n"),
+            ("a\nb\r\nc", Some(Id::START.next(7)), "id: 7-0\ndata: a\ndata: b\ndata: \ndata: c\n\n"),
+        ] {
+            assert_eq!(Wire::Feed.message(Frame::Text(text.into()), id), expected);
+        }
+    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 /// The id of an entry in a Redis stream (`<ms>-<sequence>`): when it was written, and which of that millisecond's
 /// entries it is. Ids of one log only rise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +45,13 @@ impl fmt::Display for Id {
     }
 }
 
+/// As a text.
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A text that is no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoId;
@@ -51,10 +60,9 @@ impl FromStr for Id {
     type Err = NoId;
 
     fn from_str(text: &str) -> Result<Self, NoId> {
-        let number = |digits: &str| {
-            let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-            plain.then(|| digits.parse().ok()).flatten().ok_or(NoId)
-        };
+        // A number of Rust may have a plus before it, and nothing else that is no digit.
+        let number =
+            |digits: &str| if digits.starts_with('+') { Err(NoId) } else { digits.parse().map_err(|_| NoId) };
         let (millis, sequence) = text.split_once('-').ok_or(NoId)?;
         let id = Self { millis: number(millis)?, sequence: number(sequence)? };
         if id == Self::NEVER { Err(NoId) } else { Ok(id) }
@@ -68,7 +76,20 @@ mod tests {
     #[test]
     fn an_id_is_two_numbers_and_nothing_else() {
         assert_eq!("1758-3".parse::<Id>().unwrap().to_string(), "1758-3");
-        for text in ["", "-", "1", "1-", "-1", "+1-0", "1-0-0", "a-1", "1 -0", "99999999999999999999999-0"] {
+        for text in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "+1-0",
+            "1-+0",
+            "1--0",
+            "1-0-0",
+            "a-1",
+            "1 -0",
+            "99999999999999999999999-0",
+        ] {
             assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
         }
     }

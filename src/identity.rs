@@ -39,9 +39,9 @@ impl Identity {
     /// nobody will know again share theirs.
     pub(crate) fn sign(&self, event: &Event, name: Option<&str>) -> (Event, Option<Key>) {
         let name =
-            name.map(|name| if self.known { format!("{}:{name}", self.user) } else { name.to_owned() });
+            name.map(|name| if self.known { [&*self.user, ":", name].concat() } else { name.to_owned() });
         let key = name.map(|name| Key::new(name, event));
-        (event.clone().with("user", &self.user), key)
+        (event.and("user", &self.user), key)
     }
 
     /// A cookie for somebody new, for a year.

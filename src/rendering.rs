@@ -1,24 +1,30 @@
 //! Renderings: the frames that were made of an event, so that it is rendered once for each kind of consumer, whether it is
 //! sent now or to those who come back later.
 
+use std::any::TypeId;
+
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
-use crate::consumer::Kind;
+use crate::frame::Wire;
 
-/// One frame for each kind of consumer; few applications have more than two in a group. They are no part of what the
-/// event is: a copy begins without them.
+/// For whom an event is rendered: a consumer, and how its frames travel.
+pub(crate) type Reader = (TypeId, Wire);
+
+/// One frame for each kind of reader; few groups have more than one. They are no part of what the event is: a copy
+/// begins without them.
 #[derive(Default)]
-pub(crate) struct Renderings(Mutex<Vec<(Kind, Bytes)>>);
+pub(crate) struct Renderings(Mutex<SmallVec<[(Reader, Bytes); 1]>>);
 
 impl Renderings {
-    pub(crate) fn get(&self, kind: Kind) -> Option<Bytes> {
+    pub(crate) fn get(&self, reader: Reader) -> Option<Bytes> {
         let frames = self.0.lock();
-        frames.iter().find(|(known, _)| *known == kind).map(|(_, frame)| frame.clone())
+        frames.iter().find(|(known, _)| *known == reader).map(|(_, frame)| frame.clone())
     }
 
-    pub(crate) fn put(&self, kind: Kind, frame: &Bytes) {
-        self.0.lock().push((kind, frame.clone()));
+    pub(crate) fn put(&self, reader: Reader, frame: &Bytes) {
+        self.0.lock().push((reader, frame.clone()));
     }
 }
 

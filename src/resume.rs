@@ -148,7 +148,7 @@ impl Resume {
         let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
         let mut frames = BytesMut::new();
         if let Some(frame) = C::welcome(session, &welcome) {
-            frames.extend_from_slice(&self.kind.wire.message(&frame, None));
+            frames.extend_from_slice(&self.kind.wire.message(frame, None));
         }
         self.end = page.last;
         self.cursor = Some(match (reason, self.start.since) {

@@ -53,7 +53,18 @@ impl Key {
     /// A name for this event, within its group.
     pub fn new(name: String, event: &Event) -> Self {
         let digest = Sha256::digest(event.encode());
-        let digest = digest.iter().take(8).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        Self { name, digest }
+        let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+        Self { name, digest: format!("{digest:016x}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_of_all_versions_know_an_event_by_the_same_digest() {
+        // The first bytes of `printf '\x81\xa4type\xa1a' | sha256sum`.
+        assert_eq!(Key::new("mine".to_owned(), &Event::new("a")).digest, "1b2350e020ac04ff");
     }
 }

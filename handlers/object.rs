@@ -1,0 +1,139 @@
+//! A JSON object as clients send it on either wire, read in one pass.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+/// A JSON object: those of its members that mean something here, and of two with one name the last.
+#[derive(Default)]
+pub(crate) struct Object<'a> {
+    pub(crate) kind: Option<Member<'a>>,
+    pub(crate) message: Option<Member<'a>>,
+    pub(crate) id: Option<Member<'a>>,
+    pub(crate) before: Option<Member<'a>>,
+    pub(crate) limit: Option<Member<'a>>,
+}
+
+/// A member as it came. Texts stay where they are unless something is escaped in them. What nobody asked for becomes a
+/// value too: merely read over, it could be what is no JSON, or nest without end.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Member<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Name {
+    Type,
+    Message,
+    Id,
+    Before,
+    Limit,
+    #[serde(other)]
+    Other,
+}
+
+/// Why bytes are no object.
+pub(crate) enum Unread {
+    /// They are no JSON at all.
+    NotJson,
+    /// They are other JSON.
+    NotAnObject,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// [`Unread`], for everything else.
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, Unread> {
+        // Only what is refused is read twice, to say why.
+        serde_json::from_slice(json).map_err(|_| match serde_json::from_slice::<Value>(json) {
+            Ok(_) => Unread::NotAnObject,
+            Err(_) => Unread::NotJson,
+        })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object<'de>, A::Error> {
+                let (mut object, mut ignored) = (Object::default(), None);
+                while let Some(name) = members.next_key()? {
+                    let member = match name {
+                        Name::Type => &mut object.kind,
+                        Name::Message => &mut object.message,
+                        Name::Id => &mut object.id,
+                        Name::Before => &mut object.before,
+                        Name::Limit => &mut object.limit,
+                        Name::Other => &mut ignored,
+                    };
+                    *member = Some(members.next_value()?);
+                }
+                Ok(object)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl Member<'_> {
+    /// Its text, if it is one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_as_strict_in_members_that_nobody_asked_for() {
+        let strange = [
+            r#""\ud800""#,
+            r#""\x""#,
+            "\"\n\"",
+            "\"\u{1}\"",
+            "1e999",
+            "01",
+            "1.",
+            "nul",
+            "[1,]",
+            "{1: 2}",
+            "{\"a\"}",
+            "1e-999",
+            "123456789012345678901234567890",
+            "[[]]",
+            "{\"a\": {\"a\": 1}}",
+            "\"\u{7f}\"",
+            "\u{feff}1",
+        ];
+        let nested = [100, 126, 127, 128, 60_000].map(|depth| "[".repeat(depth) + &"]".repeat(depth));
+        for value in strange.iter().copied().chain(nested.iter().map(String::as_str)) {
+            for name in ["x", "message", "type", "limit"] {
+                let json = format!("{{\"{name}\": {value}}}");
+                let is_read = serde_json::from_str::<Value>(&json).is_ok();
+                assert_eq!(Object::read(json.as_bytes()).is_ok(), is_read, "{json:.200}");
+            }
+        }
+        for json in [&b"{\"x\": \"\xff\"}"[..], b"{\"message\": \"\xc3\"}", b"{\"\xff\": 1}", b"\xff"] {
+            assert!(matches!(Object::read(json), Err(Unread::NotJson)), "{json:x?}");
+        }
+    }
+}
