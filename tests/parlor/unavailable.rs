@@ -140,6 +140,11 @@ async fn reading_back_and_typing_are_told_or_let_be_while_redis_is_away() {
     } else {
         assert_eq!((&answer["code"], &answer["retry"]), (&json!("unavailable"), &json!(true)), "{answer}");
     }
+    until(PATIENCE, "/readyz to be 503", async || {
+        let answer = Request::get("/readyz").send(&node).await;
+        holds(answer.status == 503, || format!("{answer:?}"))
+    })
+    .await;
     let refused = Ticket::to("lobby").since(&id).request().send(&node).await;
     assert_eq!(refused.status, 503, "nobody comes in who could not be told the past");
     redis.start_again().await;
