@@ -34,6 +34,8 @@ struct State {
     backlog: Option<Box<Backlog>>,
     /// The code of the close frame, once it is in: no frame may follow it (RFC 6455, section 5.5.1).
     closed: Option<u16>,
+    /// The stream takes no more of them now.
+    blocked: bool,
     /// The stream is broken; nothing can be written any more.
     broken: bool,
 }
@@ -64,16 +66,25 @@ impl Outbox {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),
                 Err(_) => state.broken = true,
             },
-            _ if state.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), self.limits)) => {
-                state.overflow(self.wire);
+            stream => {
+                let told = state.add(frames.clone(), self.wire, self.limits);
+                // The task knows of a backlog that the stream does not take; another one goes along.
+                if told && state.blocked {
+                    return;
+                }
+                state.flush(stream);
             }
-            Some(_) => {
-                state.push(frames.clone());
-                return; // the task knows of the queue
-            }
-            None => state.push(frames.clone()),
         }
         self.changed.wake();
+    }
+
+    /// Sends whole frames together with what comes for the socket in this turn, or else at the turn's end.
+    pub(crate) fn send_along(&self, frames: Bytes) {
+        let mut state = self.state.lock();
+        if !state.ended() {
+            state.add(frames, self.wire, self.limits);
+            self.changed.wake();
+        }
     }
 
     /// Sends a close frame, after which nothing follows. The first one counts.
@@ -150,8 +161,21 @@ impl State {
         self.closed.is_some() || self.broken
     }
 
+    /// Puts frames behind what waits; `false` if that is too much.
+    fn add(&mut self, frames: Bytes, wire: Wire, limits: Limits) -> bool {
+        let full = self.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), limits));
+        if full {
+            self.overflow(wire);
+        } else {
+            self.backlog.get_or_insert_default().push(frames);
+        }
+        !full
+    }
+
+    /// What the stream did not take.
     fn push(&mut self, frames: Bytes) {
         self.backlog.get_or_insert_default().push(frames);
+        self.blocked = true;
     }
 
     fn pop(&mut self) -> Option<Bytes> {
@@ -161,7 +185,7 @@ impl State {
     }
 
     fn close(&mut self, wire: Wire, close: &Close) {
-        self.push(wire.close(close));
+        self.backlog.get_or_insert_default().push(wire.close(close));
         self.closed = Some(close.code);
     }
 
@@ -176,6 +200,7 @@ impl State {
         if let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) {
             self.broken = backlog.write(stream).is_err();
             self.settle();
+            self.blocked = self.backlog.is_some();
         }
     }
 

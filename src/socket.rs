@@ -126,8 +126,9 @@ pub(crate) async fn run<C: Consumer>(
         let mut drain = pin!(socket.outbox.drain(&stream));
         loop {
             tokio::select! {
-                end = &mut read => break end,
+                biased; // what is to go along with more has until the next turn
                 () = &mut drain => break End::Closing,
+                end = &mut read => break end,
                 () = async { resume.as_mut().expect("checked").await }, if resume.is_some() => resume = None,
             }
         }
@@ -198,7 +199,8 @@ async fn read<C: Consumer>(session: &Session, socket: &Socket, reader: &mut Read
         let action = Box::pin(C::receive(session, frame)).await;
         match action {
             Action::Nothing => {}
-            Action::Send(frame) => socket.send(&frame.encode()),
+            // What was said comes back to its speaker in this turn, too: one write for both.
+            Action::Send(frame) => socket.outbox.send_along(frame.encode()),
             Action::Close(close) => {
                 debug!(code = close.code, reason = %close.reason, "refused what a client sent");
                 socket.close(&close);

@@ -4,7 +4,7 @@
 local node, anew, grace, listed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 local index = 'parlor:node:' .. node .. ':groups'
 local at = 5
-local CROWD = 8 -- more users who come at once are not told one by one
+local CROWD = 32 -- more users who come at once are not told one by one
 
 local function take()
   at = at + 1
