@@ -111,7 +111,7 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     origin::check_socket(request.headers(), &request.node.config().allowed_origins)?;
     let node = Arc::clone(&request.node);
     let socket = Arc::new(Socket::new(&node, Kind::of::<C>(Wire::Socket)));
-    let place = Place::take(&node, &socket, &session);
+    let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
@@ -121,9 +121,9 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
         // Boxed, and gone once it is done: the task lives as long as the socket.
         match Box::pin(timeout(PATIENCE, upgraded(websocket))).await {
             Ok(Some((stream, early))) => {
-                socket::run::<C>(&node, &session, &socket, &place, stream, early).await;
+                socket::run::<C>(&socket, &place, stream, early).await;
             }
-            _ => C::disconnect(&session).await,
+            _ => C::disconnect(place.session()).await,
         }
         drop(place);
     });
