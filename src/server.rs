@@ -194,14 +194,15 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
 async fn serve(node: Arc<Node>, stream: Stream, full: bool, mut stopped: watch::Receiver<bool>) {
+    let answer = {
+        let stream = stream.clone();
+        move |request| http::serve(Arc::clone(&node), stream.clone(), request, full)
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_header_size(MAX_HEAD)
-        .serve_connection(
-            TokioIo::new(stream.timed(WRITE_PATIENCE)),
-            service_fn(move |request| http::serve(Arc::clone(&node), request, full)),
-        )
+        .serve_connection(TokioIo::new(stream.timed(WRITE_PATIENCE)), service_fn(answer))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };

@@ -106,12 +106,11 @@ impl Socket {
 }
 
 /// Reads and acts until the socket ends, then closes it properly.
-pub(crate) async fn run<C: Consumer>(socket: &Socket, place: &Place, stream: Stream, early: Vec<u8>) {
+pub(crate) async fn run<C: Consumer>(socket: &Socket, place: &Place, stream: Stream, early: Box<[u8]>) {
     let session = place.session();
     let node = session.node();
     socket.outbox.attach(stream.clone());
     let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
-    drop(early);
     // Boxed, and gone once it is done: most of a socket's life is after it.
     let mut resume = Resume::of(session, socket.kind)
         .map(|resume| Box::pin(catch_up::<C>(resume, socket, place, &stream)));
