@@ -82,9 +82,10 @@ pub struct Config {
     #[arg(long, env = "PARLOR_DRAIN_SECONDS", value_name = "SECONDS", default_value = "20")]
     pub drain_seconds: u32,
 
-    /// Connections that may be open at once; the next is answered 503
-    #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", default_value = "10000", value_parser = positive)]
-    pub max_connections: usize,
+    /// Connections that may be open at once; the next is answered 503. Without it, as many as the hard limit of
+    /// file descriptors allows (`ulimit -Hn`, less 320)
+    #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", value_parser = positive)]
+    pub max_connections: Option<usize>,
 
     /// Origins that may connect besides the node's own host, separated by commas: a host, .example.com
     /// for it and all its subdomains, an origin with its scheme, or * for all

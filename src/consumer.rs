@@ -7,6 +7,7 @@
 
 use std::any::TypeId;
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -84,9 +85,12 @@ pub struct Ticker {
     pub event: fn(&Group) -> Event,
 }
 
-/// A consumer as the hub knows it: which it is, how it renders, and how its frames travel.
+/// A consumer as the hub knows it: a pointer, for every socket has it.
 #[derive(Clone, Copy)]
-pub(crate) struct Kind {
+pub(crate) struct Kind(&'static Facts);
+
+/// Which consumer it is, how it renders, and how its frames travel.
+pub(crate) struct Facts {
     id: TypeId,
     pub(crate) wire: Wire,
     pub(crate) ticker: Option<Ticker>,
@@ -107,12 +111,15 @@ pub(crate) enum Rendered {
 impl Kind {
     /// This consumer, on this wire.
     pub(crate) const fn of<C: Consumer>(wire: Wire) -> Self {
-        Self { id: TypeId::of::<C>(), wire, event: C::event, bye: C::bye, ticker: C::TICKER }
+        Self(match wire {
+            Wire::Socket => const { &Facts::of::<C>(Wire::Socket) },
+            Wire::Feed => const { &Facts::of::<C>(Wire::Feed) },
+        })
     }
 
     /// Renders an event. A consumer that panics over one must not take the node along, for every node
     /// of the group gets the same event.
-    pub(crate) fn render(&self, event: &Event) -> Rendered {
+    pub(crate) fn render(self, event: &Event) -> Rendered {
         if let Some(frame) = event.renderings.get(self.reader()) {
             return Rendered::Frame(frame);
         }
@@ -131,18 +138,32 @@ impl Kind {
         }
     }
 
-    fn reader(&self) -> Reader {
+    fn reader(self) -> Reader {
         (self.id, self.wire)
     }
 
     /// The frame that tells a socket to connect elsewhere.
-    pub(crate) fn bye(&self, reconnect: Duration) -> Option<Bytes> {
+    pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
         let mut frame = self.wire.message((self.bye)(reconnect)?, None);
         if self.wire == Wire::Feed {
             // Browsers come back to a feed by themselves, after this time.
             frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
         }
         Some(frame)
+    }
+}
+
+impl Facts {
+    const fn of<C: Consumer>(wire: Wire) -> Self {
+        Self { id: TypeId::of::<C>(), wire, event: C::event, bye: C::bye, ticker: C::TICKER }
+    }
+}
+
+impl Deref for Kind {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        self.0
     }
 }
 

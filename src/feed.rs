@@ -21,7 +21,6 @@ use crate::place::Place;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
 use crate::resume::Resume;
-use crate::session::Session;
 use crate::socket::Socket;
 use crate::telemetry::{Chain, METRICS};
 
@@ -30,7 +29,6 @@ struct Feed<C: Consumer> {
     node: Arc<Node>,
     socket: Arc<Socket>,
     place: Option<Place>,
-    session: Option<Session>,
     resume: Option<Resume>,
     consumer: std::marker::PhantomData<C>,
 }
@@ -48,20 +46,13 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
     let node = Arc::clone(&request.node);
     let kind = Kind::of::<C>(Wire::Feed);
     let socket = Arc::new(Socket::new(&node, kind));
-    let place = Place::take(&node, &socket, &session);
+    let resume = Resume::of(&session, kind);
+    let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a feed");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
-    let resume = Resume::of(&node, &session, kind);
-    let feed = Feed::<C> {
-        node,
-        socket,
-        place: Some(place),
-        session: Some(session),
-        resume,
-        consumer: std::marker::PhantomData,
-    };
+    let feed = Feed::<C> { node, socket, place: Some(place), resume, consumer: std::marker::PhantomData };
     let parts = stream::unfold(feed, async |mut feed| {
         let frames = feed.next().await?;
         Some((Ok::<_, Infallible>(Part::data(frames)), feed))
@@ -76,9 +67,8 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
 impl<C: Consumer> Feed<C> {
     /// What is next for the reader; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        while let (Some(resume), Some(session), Some(place)) = (&mut self.resume, &self.session, &self.place)
-        {
-            match resume.next::<C>(session, place).await {
+        while let (Some(resume), Some(place)) = (&mut self.resume, &self.place) {
+            match resume.next::<C>(place).await {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return Some(frames),
                 Ok(None) => self.resume = None,
@@ -96,12 +86,7 @@ impl<C: Consumer> Feed<C> {
 impl<C: Consumer> Drop for Feed<C> {
     fn drop(&mut self) {
         METRICS.closed(self.socket.outbox().closed().unwrap_or(Close::ABNORMAL), false);
-        let (place, session) = (self.place.take(), self.session.take());
-        self.node.track(async move {
-            if let Some(session) = &session {
-                C::disconnect(session).await;
-            }
-            drop(place);
-        });
+        let Some(place) = self.place.take() else { return };
+        self.node.track(async move { C::disconnect(place.session()).await });
     }
 }

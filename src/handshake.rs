@@ -28,7 +28,7 @@ use crate::reader;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
 use crate::socket::{self, Socket};
-use crate::stream::{Stream, Timed};
+use crate::stream::Timed;
 use crate::telemetry::Chain;
 
 /// How long the 101 may take to leave.
@@ -111,19 +111,23 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     origin::check_socket(request.headers(), &request.node.config().allowed_origins)?;
     let node = Arc::clone(&request.node);
     let socket = Arc::new(Socket::new(&node, Kind::of::<C>(Wire::Socket)));
-    let place = Place::take(&node, &socket, &session);
+    let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
-    let websocket = handshake.websocket;
+    let stream = request.stream;
+    if place.session().start().is_some() {
+        stream.more_follows(); // the welcome
+    }
+    // Boxed, and gone once it is done: the task lives as long as the socket.
+    let upgraded = Box::pin(timeout(PATIENCE, upgraded(handshake.websocket)));
     request.node.track(async move {
-        // Boxed, and gone once it is done: the task lives as long as the socket.
-        match Box::pin(timeout(PATIENCE, upgraded(websocket))).await {
-            Ok(Some((stream, early))) => {
-                socket::run::<C>(&node, &session, &socket, &place, stream, early).await;
+        match upgraded.await {
+            Ok(Some(early)) => {
+                socket::run::<C>(&socket, &place, stream, early).await;
             }
-            _ => C::disconnect(&session).await,
+            _ => C::disconnect(place.session()).await,
         }
         drop(place);
     });
@@ -133,11 +137,12 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     })
 }
 
-/// The connection after its 101, and what the client sent right behind its handshake.
-async fn upgraded(websocket: HyperWebsocket) -> Option<(Stream, Vec<u8>)> {
+/// What the client sent right behind its handshake, once the 101 has left.
+async fn upgraded(websocket: HyperWebsocket) -> Option<Box<[u8]>> {
     let upgraded = websocket.await.ok()?.into_inner().into_inner();
     let parts = upgraded.downcast::<TokioIo<Timed>>().ok()?;
-    Some((parts.io.inner().get_ref().clone(), parts.read_buf.into()))
+    // Copied: it lies in the 8 KB into which hyper read the request.
+    Some((*parts.read_buf).into())
 }
 
 /// 16 bytes in base64: 21 free characters, one that holds two bits, and the padding.

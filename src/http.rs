@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
+use crate::stream::Stream;
 
 /// Longest body that is read.
 const MAX_BODY: usize = 128 * 1024;
@@ -41,14 +42,15 @@ const HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request. `full` means that the node holds all connections it may.
+/// Answers one request of this connection. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
     node: Arc<Node>,
+    stream: Stream,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let request = Request { node: Arc::clone(&node), parts, name: None, body: Bytes::new() };
+    let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
     let reader = request.wants_page().then(|| request.language());
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))

@@ -16,10 +16,13 @@ use crate::layer::Appended;
 use crate::node::Node;
 use crate::origin;
 use crate::response::{Refusal, Response};
+use crate::stream::Stream;
 
 /// A request, on its way through one handler.
 pub struct Request {
     pub(crate) node: Arc<Node>,
+    /// Where it came from, and the answer goes.
+    pub(crate) stream: Stream,
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
     pub(crate) body: Bytes,

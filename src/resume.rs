@@ -87,19 +87,15 @@ pub(crate) struct Resume {
 
 impl Resume {
     /// For a socket that resumes; `None` for one that does not.
-    pub(crate) fn of(node: &Arc<Node>, session: &Session, kind: Kind) -> Option<Self> {
-        let (group, start) = (session.group()?.clone(), session.start()?);
-        Some(Self { node: Arc::clone(node), kind, group, start, cursor: None, end: Id::START, lost: false })
+    pub(crate) fn of(session: &Session, kind: Kind) -> Option<Self> {
+        let (node, group, start) = (Arc::clone(session.node()), session.group()?.clone(), session.start()?);
+        Some(Self { node, kind, group, start, cursor: None, end: Id::START, lost: false })
     }
 
     /// The next frames for the socket; `None` when it has joined the others at this place.
-    pub(crate) async fn next<C: Consumer>(
-        &mut self,
-        session: &Session,
-        place: &Place,
-    ) -> Result<Option<Bytes>, Unavailable> {
+    pub(crate) async fn next<C: Consumer>(&mut self, place: &Place) -> Result<Option<Bytes>, Unavailable> {
         loop {
-            let Some(cursor) = self.cursor else { return self.open::<C>(session).await.map(Some) };
+            let Some(cursor) = self.cursor else { return self.open::<C>(place.session()).await.map(Some) };
             let position = if cursor < self.end {
                 self.end
             } else {

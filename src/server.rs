@@ -32,6 +32,8 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 const REFUSALS: usize = 256;
 /// File descriptors for all that is no connection of a client.
 const SPARE_FILES: usize = 64;
+/// File descriptors that every process may have, about everywhere.
+const LEAST_FILES: u64 = 1024;
 /// Connections that the kernel holds while all workers are busy: a reconnecting crowd.
 const BACKLOG: u32 = 8192;
 /// All sockets and requests end within this, or are cut off.
@@ -68,8 +70,9 @@ impl Server {
                 StartError::new(what).because(error)
             })
         });
+        let listeners = listeners.collect::<Result<_, _>>()?;
         let places = Places::new(node.config().max_connections);
-        Ok(Self { listeners: listeners.collect::<Result<_, _>>()?, node, places })
+        Ok(Self { listeners, node, places })
     }
 
     /// The addresses that were bound.
@@ -131,19 +134,22 @@ impl Server {
 }
 
 impl Places {
-    fn new(served: usize) -> Self {
-        let wanted = served + REFUSALS + SPARE_FILES;
-        match rlimit::increase_nofile_limit(u64::MAX) {
-            Ok(files) if files < wanted as u64 => {
-                warn!(
-                    files,
-                    wanted,
-                    "file descriptors may run out before --max-connections is reached: raise `ulimit -n`"
-                );
-            }
-            Ok(_) => {}
-            Err(error) => warn!(%error, "could not raise the limit of file descriptors"),
+    /// As many as are wanted, or as there are file descriptors for.
+    fn new(wanted: Option<usize>) -> Self {
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+            warn!(%error, "could not raise the limit of file descriptors");
+            LEAST_FILES
+        });
+        let allowed = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(REFUSALS + SPARE_FILES);
+        let served = wanted.unwrap_or(allowed.max(1));
+        if served > allowed {
+            warn!(
+                files,
+                connections = served,
+                "file descriptors may run out before --max-connections is reached: raise `ulimit -n`"
+            );
         }
+        info!(connections = served, "so many may be open at once");
         Self {
             served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
             refused: Arc::new(Semaphore::new(REFUSALS)),
@@ -194,14 +200,15 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
 async fn serve(node: Arc<Node>, stream: Stream, full: bool, mut stopped: watch::Receiver<bool>) {
+    let answer = {
+        let stream = stream.clone();
+        move |request| http::serve(Arc::clone(&node), stream.clone(), request, full)
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_header_size(MAX_HEAD)
-        .serve_connection(
-            TokioIo::new(stream.timed(WRITE_PATIENCE)),
-            service_fn(move |request| http::serve(Arc::clone(&node), request, full)),
-        )
+        .serve_connection(TokioIo::new(stream.timed(WRITE_PATIENCE)), service_fn(answer))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };

@@ -64,6 +64,10 @@ impl Session {
         self.group.as_ref()
     }
 
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
     pub(crate) fn start(&self) -> Option<Start> {
         self.start
     }

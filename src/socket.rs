@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -107,20 +106,14 @@ impl Socket {
 }
 
 /// Reads and acts until the socket ends, then closes it properly.
-pub(crate) async fn run<C: Consumer>(
-    node: &Arc<Node>,
-    session: &Session,
-    socket: &Socket,
-    place: &Place,
-    stream: Stream,
-    early: Vec<u8>,
-) {
+pub(crate) async fn run<C: Consumer>(socket: &Socket, place: &Place, stream: Stream, early: Box<[u8]>) {
+    let session = place.session();
+    let node = session.node();
     socket.outbox.attach(stream.clone());
     let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
-    drop(early);
     // Boxed, and gone once it is done: most of a socket's life is after it.
-    let mut resume = Resume::of(node, session, socket.kind)
-        .map(|resume| Box::pin(catch_up::<C>(resume, session, socket, place, &stream)));
+    let mut resume = Resume::of(session, socket.kind)
+        .map(|resume| Box::pin(catch_up::<C>(resume, socket, place, &stream)));
     let end = {
         let mut read = pin!(read::<C>(session, socket, &mut reader));
         let mut drain = pin!(socket.outbox.drain(&stream));
@@ -154,15 +147,9 @@ pub(crate) async fn run<C: Consumer>(
 }
 
 /// Gives the socket what it missed, at the pace at which it reads.
-async fn catch_up<C: Consumer>(
-    mut resume: Resume,
-    session: &Session,
-    socket: &Socket,
-    place: &Place,
-    stream: &Stream,
-) {
+async fn catch_up<C: Consumer>(mut resume: Resume, socket: &Socket, place: &Place, stream: &Stream) {
     loop {
-        match resume.next::<C>(session, place).await {
+        match resume.next::<C>(place).await {
             Ok(Some(frames)) => {
                 socket.send(&frames);
                 socket.outbox.finish(stream).await;

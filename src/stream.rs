@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_io_timeout::TimeoutStream;
 
+/// `MSG_MORE` of send(2), where there is one.
+const MORE: i32 = if cfg!(target_os = "linux") { 0x8000 } else { 0 };
+
 /// A handle on the connection; it ends with its last handle.
 #[derive(Clone)]
 pub(crate) struct Stream(Arc<Inner>);
@@ -27,6 +30,8 @@ struct Inner {
     tcp: TcpStream,
     /// Bytes came in since the last answer went out.
     asked: AtomicBool,
+    /// Something follows the next answer at once.
+    more: AtomicBool,
     /// The connection's place among those that may be open at once.
     _permit: OwnedSemaphorePermit,
 }
@@ -35,7 +40,12 @@ impl Stream {
     /// Takes a connection over.
     pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> Self {
         debug_assert!(tcp.nodelay().unwrap_or(true), "the listener has it, and so its connections");
-        Self(Arc::new(Inner { tcp, asked: AtomicBool::new(false), _permit: permit }))
+        Self(Arc::new(Inner {
+            tcp,
+            asked: AtomicBool::new(false),
+            more: AtomicBool::new(false),
+            _permit: permit,
+        }))
     }
 
     /// The connection for hyper, which ends when the peer takes nothing of an answer for so long. hyper
@@ -67,6 +77,12 @@ impl Stream {
     /// that lies elsewhere in memory. After `WouldBlock`, [`try_write`](TcpStream::try_write) tells tokio too.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         SockRef::from(&self.0.tcp).send(bytes)
+    }
+
+    /// The next answer goes out together with what follows it: one packet, and one wake-up of the peer, instead of two.
+    /// If nothing does, the kernel lets it go after 200 ms.
+    pub(crate) fn more_follows(&self) {
+        self.0.more.store(true, Ordering::Relaxed);
     }
 
     /// Whether the peer has begun a request that is not answered yet.
@@ -137,7 +153,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.tcp.poll_write_ready(cx))?;
-            match self.0.tcp.try_write_vectored(slices) {
+            let flags = if self.0.more.load(Ordering::Relaxed) { MORE } else { 0 };
+            let send = || SockRef::from(&self.0.tcp).send_vectored_with_flags(slices, flags);
+            match self.0.tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
                     self.0.asked.store(false, Ordering::Relaxed);

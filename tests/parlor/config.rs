@@ -19,7 +19,7 @@ const SETTINGS: [(&str, &str, &str); 16] = [
     ("--max-name-chars", "PARLOR_MAX_NAME_CHARS", "64"),
     ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
     ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
-    ("--max-connections", "PARLOR_MAX_CONNECTIONS", "10000"),
+    ("--max-connections", "PARLOR_MAX_CONNECTIONS", "ulimit -Hn"),
     ("--log-messages", "PARLOR_LOG_MESSAGES", "1000"),
     ("--log-seconds", "PARLOR_LOG_SECONDS", "86400"),
     ("--drain-seconds", "PARLOR_DRAIN_SECONDS", "20"),

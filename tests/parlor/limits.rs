@@ -1,10 +1,12 @@
 //! Limits of requests: sizes, times and the number of connections, each with its own status.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::harness::client::Client;
 use crate::harness::http::Request;
 use crate::harness::node::Node;
+use crate::harness::process::Process;
 use crate::harness::wait::{PATIENCE, holds, seconds, until};
 use crate::harness::wire::Wire;
 
@@ -153,4 +155,21 @@ async fn a_connection_over_the_limit_is_answered_503() {
         holds(answer.status == 200, || format!("{answer:?}"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn without_a_limit_there_are_as_many_connections_as_file_descriptors_allow() {
+    // 320 of them are for other things than served connections.
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", "ulimit -n 323; exec \"$0\" --listen 127.0.0.1:0"]).arg(env!("CARGO_BIN_EXE_parlor"));
+    let node = Node::listening(Process::spawn("a node with few files", limited.env_clear()), 1).await;
+    let mut members = Vec::new();
+    for _ in 0..3 {
+        members.push(Client::chat(&node, "lobby").await);
+    }
+    assert_eq!(Request::get("/healthz").send(&node).await.status, 503);
+    members[0].say("full house").await;
+    for member in &mut members {
+        assert_eq!(member.hear_chat().await, "full house");
+    }
 }
