@@ -75,6 +75,7 @@ mod parlor {
     mod refusals;
     mod repairs;
     mod resume;
+    mod rush;
     mod screens;
     mod script;
     mod slowness;

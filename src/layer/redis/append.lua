@@ -39,8 +39,11 @@ for i = 2, #KEYS do
   answers[#answers + 1] = id
 end
 
--- Once a second is enough for what is too old, and for the log's own end.
-if prev ~= before and now - before:match('^%d+') >= 1000 then
+-- Once a second is enough for what is too old, and for the log's own end; also where nobody pauses so long.
+local function second(id)
+  return math.floor(id:match('^%d+') / 1000)
+end
+if prev ~= before and second(prev) ~= second(before) then
   call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[3]))
   call('PEXPIRE', KEYS[1], ARGV[3] + 1000)
 end

@@ -87,9 +87,12 @@ impl<'a> Connection<'a> {
             hello.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
         }
         resp::command(&mut self.out, &hello);
-        resp::command(&mut self.out, &[b"SELECT", settings.db().to_string().as_bytes()]);
+        let database = settings.db();
+        if database != 0 {
+            resp::command(&mut self.out, &[b"SELECT", database.to_string().as_bytes()]);
+        }
         Appender::load(&mut self.out);
-        for _ in 0..3 {
+        for _ in 0..2 + usize::from(database != 0) {
             loop {
                 match Value::read(&self.received).map_err(|_| io::Error::other("this is not Redis"))? {
                     Some((Value::Error(text), _)) => {
