@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::harness::client::Client;
@@ -12,7 +12,11 @@ use crate::harness::member::{Member, assert_chain, fresh_id, texts_of};
 use crate::harness::metrics::metric;
 use crate::harness::node::Node;
 use crate::harness::redis::Redis;
-use crate::harness::wait::{PATIENCE, seconds, until};
+use crate::harness::wait::seconds;
+use crate::harness::wire::Wire;
+
+/// Events that were too many.
+const DROPPED: &str = "parlor_events_dropped_total{reason=\"overflow\"}";
 
 /// So many members of a room, in turn at each node.
 async fn members(nodes: &[Node], room: &str, count: usize) -> Vec<Member> {
@@ -100,4 +104,175 @@ async fn scripts_that_redis_forgets_lose_and_double_nothing() {
         () = all_speak(&mut members, TEXTS) => {}
     }
     all_heard(&mut members, SPEAKERS, TEXTS).await;
+}
+
+#[tokio::test]
+async fn many_who_speak_at_once_at_two_nodes_cost_at_most_one_script_for_each_message() {
+    const SPEAKERS: usize = 30;
+    const TEXTS: usize = 30;
+    // What nodes do besides, once a second or so.
+    const BESIDES: u64 = 60;
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    let before = calls(&redis).await;
+    all_speak(&mut members, TEXTS).await;
+    let most = u64::try_from(SPEAKERS * TEXTS).unwrap() + BESIDES;
+    let scripts = calls(&redis).await - before;
+    assert!(scripts <= most, "{scripts} calls of scripts for {SPEAKERS} times {TEXTS} messages");
+    all_heard(&mut members, SPEAKERS, TEXTS).await;
+}
+
+#[tokio::test]
+async fn lines_that_are_cut_while_many_speak_lose_and_double_nothing() {
+    const SPEAKERS: usize = 10;
+    const TEXTS: usize = 50;
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    let cuts = async {
+        loop {
+            sleep(Duration::from_millis(60)).await;
+            redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        }
+    };
+    tokio::select! {
+        () = cuts => {}
+        () = all_speak(&mut members, TEXTS) => {}
+    }
+    all_heard(&mut members, SPEAKERS, TEXTS).await;
+    for node in &nodes {
+        assert!(metric(node, "parlor_redis_reconnects_total").await > 0, "its line was cut");
+    }
+}
+
+#[tokio::test]
+async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires() {
+    const SPEAKERS: usize = 4;
+    const TEXTS: usize = 12;
+    let redis = Redis::start().await;
+    let plan = Node::plan().redis(&redis).flag("--max-message-bytes", "70000");
+    let plan = plan.flag("--max-outbox-bytes", "16000000");
+    let nodes = [plan.start().await, plan.start().await];
+    let mut plain = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    // What is at the wrong place shows: each number of a text is its own place in it.
+    let long = |speaker: usize, n: usize| {
+        let mut text = format!("{speaker}:{n}:");
+        while text.len() < 64 * 1024 {
+            text.push_str(&format!("{speaker}.{n}.{} ", text.len()));
+        }
+        text.truncate(64 * 1024);
+        text
+    };
+    join_all(members.iter_mut().enumerate().map(async |(speaker, member)| {
+        for n in 0..TEXTS {
+            let (id, text) = (fresh_id(), long(speaker, n));
+            member.send_json(&json!({ "type": "message", "message": text, "id": id })).await;
+        }
+        for _ in 0..TEXTS {
+            assert_eq!(member.answer().await["type"], "ack");
+        }
+    }))
+    .await;
+    let mut orders = Vec::new();
+    for member in &mut members {
+        orders.push(member.hear_texts(SPEAKERS * TEXTS).await);
+    }
+    for client in &mut plain {
+        let mut texts = Vec::new();
+        while texts.len() < SPEAKERS * TEXTS {
+            texts.push(client.hear_chat().await);
+        }
+        orders.push(texts);
+    }
+    for speaker in 0..SPEAKERS {
+        let prefix = format!("{speaker}:");
+        let own: Vec<&String> = orders[0].iter().filter(|text| text.starts_with(&prefix)).collect();
+        assert_eq!(own.len(), TEXTS);
+        for (n, text) in own.into_iter().enumerate() {
+            assert!(*text == long(speaker, n), "text {n} of {speaker} is whole and in its place");
+        }
+    }
+    assert!(orders.iter().all(|order| *order == orders[0]), "one order on both wires and nodes");
+}
+
+#[tokio::test]
+async fn a_room_of_thousands_does_not_keep_a_small_one_waiting() {
+    const MANY: usize = 2000;
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut crowd = Vec::new();
+    for _ in 0..MANY {
+        // Nobody of them has to read: what is said is little.
+        crowd.push(Wire::socket(&node, "/ws/chat/hall/").await);
+    }
+    let mut loud = members(std::slice::from_ref(&node), "hall", 3).await;
+    let mut small = Member::join(&node, "kitchen").await;
+    // The last to come is written to last.
+    let mut last = Client::chat(&node, "hall").await;
+    let (timed, others) = loud.split_first_mut().expect("three of them");
+    let mut whole = Vec::new();
+    let hall = async {
+        loop {
+            let (text, begun) = (fresh_id(), Instant::now());
+            timed.say(&text).await;
+            while last.hear_chat().await != text {}
+            whole.push(begun.elapsed());
+        }
+    };
+    let keep_it_busy = join_all(others.iter_mut().map(async |member| {
+        loop {
+            member.say("on and on").await;
+            sleep(Duration::from_millis(4)).await;
+        }
+    }));
+    let mut waits = Vec::new();
+    let kitchen = async {
+        for n in 0..100 {
+            let begun = Instant::now();
+            small.say(&n.to_string()).await;
+            assert_eq!(small.hear().await["text"], n.to_string());
+            waits.push(begun.elapsed());
+        }
+    };
+    tokio::select! {
+        () = hall => {}
+        _ = keep_it_busy => {}
+        () = kitchen => {}
+    }
+    whole.sort();
+    waits.sort();
+    let (hall, kitchen) = (whole[whole.len() / 2], waits[waits.len() / 2]);
+    println!("{} in the hall took {hall:?}, the kitchen {kitchen:?}, {:?} at most", whole.len(), waits[99]);
+    assert!(kitchen < hall / 2, "{kitchen:?} in the kitchen, {hall:?} in the hall");
+    assert!(waits[99] < seconds(3), "{waits:?}");
+}
+
+#[tokio::test]
+async fn what_is_said_while_a_node_drops_a_flood_is_heard_all_the_same() {
+    let redis = Redis::with(&["--client-output-buffer-limit", "pubsub", "0", "0", "0"]).await;
+    let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "1000000000").start().await;
+    let mut stalled = Vec::new();
+    for _ in 0..500 {
+        stalled.push(Wire::narrow(&node, 4096).upgraded("/ws/chat/hall/").await);
+    }
+    let mut member = Member::join(&node, "kitchen").await;
+    let flood = event("chat_message", &"x".repeat(400_000));
+    let floods = async {
+        for _ in 0..250 {
+            redis.publish("asgi__group__chat_hall", &flood).await;
+        }
+    };
+    let talks = async {
+        let mut said = 0;
+        while metric(&node, DROPPED).await == 0 || said < 30 {
+            let text = said.to_string();
+            member.say(&text).await;
+            assert_eq!(member.hear().await["text"], text);
+            said += 1;
+        }
+    };
+    tokio::join!(floods, talks);
+    println!("{} dropped", metric(&node, DROPPED).await);
 }

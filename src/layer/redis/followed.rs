@@ -101,11 +101,6 @@ impl State {
             self.attend(event);
         }
         let Some(stamp) = event.stamp() else { return Heard::Next };
-        let wait = |state: &mut Self| {
-            if state.wanted.is_none_or(|wanted| wanted.id < stamp.id) {
-                state.wanted = Some(stamp);
-            }
-        };
         match self.position {
             Some(position) if !self.repairing => {
                 // A log that nobody wrote to for its whole age is gone, and with it nothing.
@@ -120,15 +115,34 @@ impl State {
                 } else if self.recent.contains(&stamp.id) {
                     Heard::Waits
                 } else {
-                    wait(self);
+                    self.wait(stamp);
                     self.repairing = true;
                     Heard::Behind
                 }
             }
             _ => {
-                wait(self);
+                self.wait(stamp);
                 Heard::Waits
             }
+        }
+    }
+
+    /// This event was too much to take; whether the log has to be read for it.
+    pub(super) fn miss(&mut self, event: &Event) -> bool {
+        if is_presence(event) {
+            self.presence = None; // the next answer is Redis' own
+        }
+        let Some(stamp) = event.stamp() else { return false };
+        self.wait(stamp);
+        let begins = self.position.is_some() && !self.repairing;
+        self.repairing |= begins;
+        begins
+    }
+
+    /// The log is to be read up to here, at least.
+    fn wait(&mut self, stamp: Stamp) {
+        if self.wanted.is_none_or(|wanted| wanted.id < stamp.id) {
+            self.wanted = Some(stamp);
         }
     }
 

@@ -119,6 +119,15 @@ impl Follower {
         }
     }
 
+    /// Redis pushed this when there was no room for it: what is logged is read from the log once there is.
+    pub(super) fn miss(self: &Arc<Self>, group: &str, event: &Event) {
+        let Some(followed) = self.followed(group) else { return };
+        let behind = followed.state.lock().miss(event);
+        if behind {
+            tokio::spawn(Arc::clone(self).repair(Group::new(group), followed));
+        }
+    }
+
     /// Reads a group's log from where the node stands, until nothing is missing.
     async fn repair(self: Arc<Self>, group: Group, followed: Arc<Followed>) {
         METRICS.repairs.inc();

@@ -165,17 +165,17 @@ impl Subscriber {
             }
             let live = channel.strip_prefix(LIVE_PREFIX);
             let Some(group) = live.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
-            // What is logged is read from the log later.
-            if self.listener.is_full() {
-                if METRICS.dropped("overflow") == 0 {
-                    warn!(
-                        "this node is too slow for what Redis sends: events are dropped (logged once, counted always)"
-                    );
-                }
-                continue;
-            }
             let event = if live.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
+                Ok(event) if self.listener.is_full() => {
+                    if event.stamp().is_none() && METRICS.dropped("overflow") == 0 {
+                        warn!(
+                            "this node is too slow for what Redis sends: events that are not logged are dropped \
+                             (logged once, counted always)"
+                        );
+                    }
+                    self.follower.miss(group, &event);
+                }
                 Ok(event) => match groups.iter_mut().rev().find(|(name, _)| *name == group) {
                     Some((_, events)) => events.push(event),
                     None => groups.push((group, vec![event])),
