@@ -1,5 +1,6 @@
 //! A rush: many who speak at once and without a pause, and what must not suffer from it.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -151,16 +152,17 @@ async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires()
     const SPEAKERS: usize = 4;
     const TEXTS: usize = 12;
     let redis = Redis::start().await;
-    let plan = Node::plan().redis(&redis).flag("--max-message-bytes", "70000");
-    let plan = plan.flag("--max-outbox-bytes", "16000000");
-    let nodes = [plan.start().await, plan.start().await];
+    let wide = Node::plan().redis(&redis).flag("--max-message-bytes", "70000");
+    let wide = wide.flag("--max-outbox-bytes", "16000000");
+    let nodes = [wide.start().await, wide.start().await];
     let mut plain = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
     // What is at the wrong place shows: each number of a text is its own place in it.
     let long = |speaker: usize, n: usize| {
         let mut text = format!("{speaker}:{n}:");
         while text.len() < 64 * 1024 {
-            text.push_str(&format!("{speaker}.{n}.{} ", text.len()));
+            let place = text.len();
+            write!(text, "{speaker}.{n}.{place} ").expect("writing to a String cannot fail");
         }
         text.truncate(64 * 1024);
         text

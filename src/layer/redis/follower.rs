@@ -119,7 +119,7 @@ impl Follower {
         }
     }
 
-    /// Redis pushed this when there was no room for it: what is logged is read from the log once there is.
+    /// Redis pushed this when too much waited already: what is logged is read from the log later.
     pub(super) fn miss(self: &Arc<Self>, group: &str, event: &Event) {
         let Some(followed) = self.followed(group) else { return };
         let behind = followed.state.lock().miss(event);
