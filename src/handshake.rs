@@ -27,7 +27,7 @@ use crate::place::Place;
 use crate::reader;
 use crate::request::Request;
 use crate::response::{Refusal, Response};
-use crate::socket::{self, Socket};
+use crate::socket;
 use crate::stream::Timed;
 use crate::telemetry::Chain;
 
@@ -110,7 +110,7 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
     let session = C::connect(&request).await?;
     origin::check_socket(request.headers(), &request.node.config().allowed_origins)?;
     let node = Arc::clone(&request.node);
-    let socket = Arc::new(Socket::new(&node, Kind::of::<C>(Wire::Socket)));
+    let socket = node.socket(Kind::of::<C>(Wire::Socket));
     let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");

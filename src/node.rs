@@ -11,8 +11,9 @@ use rust_embed::EmbeddedFile;
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
+use crate::backlog::Limits;
 use crate::config::Config;
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, Kind};
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
@@ -20,6 +21,7 @@ use crate::hub::Hub;
 use crate::layer::{Appended, Key, Layer, Listener};
 use crate::pages::Pages;
 use crate::route::Route;
+use crate::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::ticker::Tickers;
 
@@ -198,6 +200,13 @@ impl Node {
     /// Seconds since the node was made: the clock of silence.
     pub(crate) fn seconds(&self) -> u32 {
         self.born.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
+    }
+
+    /// A new socket.
+    pub(crate) fn socket(&self, kind: Kind) -> Arc<Socket> {
+        let limits =
+            Limits { bytes: self.config.max_outbox_bytes, messages: self.config.max_outbox_messages };
+        Arc::new(Socket::new(kind, limits, self.seconds()))
     }
 
     /// Runs a task that the end of the node waits for.

@@ -158,3 +158,85 @@ impl Seats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::backlog::Limits;
+    use crate::consumer::{Action, Consumer};
+    use crate::event::Stamp;
+    use crate::frame::{Frame, Wire};
+    use crate::request::Request;
+    use crate::response::Refusal;
+    use crate::session::Session;
+    use crate::stream::Stream;
+
+    struct Plain;
+
+    impl Consumer for Plain {
+        async fn connect(request: &Request) -> Result<Session, Refusal> {
+            Ok(Session::alone(request))
+        }
+
+        async fn receive(_: &Session, _: Frame<'_>) -> Action {
+            Action::Nothing
+        }
+
+        fn event(event: &Event) -> Option<Frame<'static>> {
+            event.text("text").map(|text| Frame::Text(text.to_owned().into()))
+        }
+    }
+
+    /// Seats for so many sockets, and the ends to which they lead.
+    async fn seats(count: usize) -> (Seats, Vec<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let places = Arc::new(Semaphore::new(count));
+        let (mut seats, mut ends) = (Seats::default(), Vec::new());
+        for _ in 0..count {
+            ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            let (tcp, _) = listener.accept().await.unwrap();
+            tcp.set_nodelay(true).unwrap();
+            let permit = Arc::clone(&places).try_acquire_owned().unwrap();
+            let limits = Limits { bytes: 1024, messages: 16 };
+            let socket = Arc::new(Socket::new(Kind::of::<Plain>(Wire::Socket), limits, 0));
+            socket.outbox().attach(Stream::new(tcp, permit));
+            seats.insert(&socket, Id::START).unwrap();
+        }
+        (seats, ends)
+    }
+
+    /// How often memory is taken to hand so many events out to so many sockets.
+    async fn allocations(sockets: usize, events: u64) -> u64 {
+        let (mut seats, ends) = seats(sockets).await;
+        let mut prev = Id::START;
+        let mut event = || {
+            let id = prev.next(7);
+            let stamp = Stamp { id, prev: std::mem::replace(&mut prev, id) };
+            Arc::new(Event::new("chat").with("text", "hello").stamped(stamp))
+        };
+        let events: Vec<Arc<Event>> = (0..events).map(|_| event()).collect();
+        let taken = allocation_counter::measure(|| {
+            seats.put(&events);
+            seats.hand_out(&mut usize::MAX.clone());
+        });
+        assert!(!seats.is_busy());
+        let mut frames = vec![0; 7 * events.len()];
+        for end in ends {
+            end.readable().await.unwrap();
+            assert_eq!(end.try_read(&mut frames).unwrap(), frames.len(), "every socket has got everything");
+        }
+        taken.count_total
+    }
+
+    #[tokio::test]
+    async fn a_delivery_takes_no_memory_and_a_message_a_bounded_number_of_times() {
+        let one = allocations(50, 1).await;
+        assert_eq!(allocations(200, 1).await, one, "more sockets take no more");
+        assert!(one <= 8, "{one} for one message");
+        let many = allocations(50, 20).await;
+        assert!(many <= one + 19 * 4, "{many} for twenty messages in one write");
+    }
+}

@@ -72,7 +72,7 @@ impl Server {
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
         let places = Places::new(node.config().max_connections);
-        Ok(Self { listeners, node, places })
+        Ok(Self { node, listeners, places })
     }
 
     /// The addresses that were bound.

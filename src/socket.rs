@@ -12,7 +12,6 @@ use crate::assembly::Received;
 use crate::backlog::Limits;
 use crate::consumer::{Action, Consumer, Kind};
 use crate::frame::{Close, Frame, Wire as FrameWire};
-use crate::node::Node;
 use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::reader::{Reader, Stop};
@@ -51,10 +50,8 @@ enum End {
 }
 
 impl Socket {
-    pub(crate) fn new(node: &Node, kind: Kind) -> Self {
-        let now = node.seconds();
-        let config = node.config();
-        let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
+    /// A socket that is heard `now`, in seconds of its node.
+    pub(crate) fn new(kind: Kind, limits: Limits, now: u32) -> Self {
         Self {
             kind,
             outbox: Outbox::new(kind.wire, limits),
