@@ -1,11 +1,11 @@
 //! Parlor's runtime: HTTP, WebSocket and Redis for an application that is written as stateless
 //! functions. It knows no application; `handlers/` is one.
 //!
-//! How a message walks; every arrow is one call:
+//! How a message walks; every arrow is one call, but that the hub and the line to Redis take turns:
 //!
 //! ```text
-//! browser -> stream -> socket -> Consumer::receive -> Session::append -> layer -> Redis: log and publish
-//! browser <- stream <- outbox <- hub <- Consumer::event <-------------- layer <- Redis, to each node
+//! browser -> stream -> reader -> Consumer::receive -> Session::append -> layer -> Redis: log and publish
+//! browser <- stream <- outbox <- fan <- Consumer::event <- hub's turn <- layer <- Redis, to each node
 //! ```
 //!
 //! The modules, in four groups:

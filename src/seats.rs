@@ -132,13 +132,19 @@ impl Seats {
     /// Takes what goes out together; returns its bytes.
     fn begin(&mut self) -> usize {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        let fits = |event: &Arc<Event>, bytes| bytes == 0 || bytes + event.size() <= TOGETHER;
+        // A gap goes alone: what is before it has other ids than what is behind it.
+        let fits =
+            |event: &Arc<Event>, bytes| bytes == 0 || (bytes + event.size() <= TOGETHER && !is_gap(event));
         while self.waiting.front().is_some_and(|event| fits(event, bytes))
             && let Some(event) = self.waiting.pop_front()
         {
             bytes += event.size();
             self.advance(&event);
+            let gap = is_gap(&event);
             events.push(event);
+            if gap {
+                break;
+            }
         }
         self.fan = Some(Fan::new(self.rows.iter().map(|row| row.kind), &events));
         bytes
@@ -148,7 +154,7 @@ impl Seats {
     fn advance(&mut self, event: &Event) {
         if let Some(stamp) = event.stamp() {
             self.position = Some(stamp.id);
-        } else if event.is_own() && event.kind() == GAP {
+        } else if is_gap(event) {
             // A log that was rewritten may go on with lesser ids.
             self.position = None;
             self.gaps += 1;
@@ -157,6 +163,10 @@ impl Seats {
                 .for_each(|(_, seated)| seated.from = Id::START);
         }
     }
+}
+
+fn is_gap(event: &Event) -> bool {
+    event.is_own() && event.kind() == GAP
 }
 
 #[cfg(test)]

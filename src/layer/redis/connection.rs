@@ -75,7 +75,6 @@ impl<'a> Connection<'a> {
             waiting: VecDeque::new(),
         };
         connection.greet(server).await?;
-        line.open();
         Ok(connection)
     }
 
@@ -125,9 +124,8 @@ impl<'a> Connection<'a> {
                     Ok(())
                 }
                 _ = look.tick() => {
-                    self.give_up();
                     self.say();
-                    Ok(())
+                    self.give_up()
                 }
             };
             if let Err(cause) = heard {
@@ -269,16 +267,20 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Tells the senders of events that took too long. Of those that Redis has yet to read, it knows itself.
-    fn give_up(&mut self) {
+    /// Tells the senders of events that took too long, and ends the connection over it: a Redis that was frozen wakes
+    /// up as the master that it was, and what it then finds here it would take, though another one is the master now.
+    fn give_up(&mut self) -> Result<(), String> {
+        self.line.give_up();
+        let mut late = false;
         for waiting in &mut self.waiting {
-            match waiting {
-                Waiting::Batch(batch) if batch.age() >= PATIENCE => batch.forget(TOO_LONG),
-                Waiting::Batch(_) => break,
-                _ => {}
+            if let Waiting::Batch(batch) = waiting
+                && batch.age() >= PATIENCE
+            {
+                batch.forget(TOO_LONG);
+                late = true;
             }
         }
-        self.line.give_up();
+        if late { Err(TOO_LONG.to_owned()) } else { Ok(()) }
     }
 }
 

@@ -73,10 +73,16 @@ impl Subscriber {
     }
 
     async fn connect(&self) -> Result<(String, Connection<'_>), String> {
-        let server =
-            self.follower.commands.address().server().await.map_err(|error| Chain(&error).to_string())?;
+        let address = self.follower.commands.address();
+        let server = address.server().await.map_err(|error| Chain(&error).to_string())?;
+        let name = server.addr().to_string();
         match timeout(PATIENCE, Connection::open(&self.line, &self.appender, &server)).await {
-            Ok(Ok(connection)) => Ok((server.addr().to_string(), connection)),
+            // It may have taken until there was another master.
+            Ok(Ok(_)) if address.has_moved(&name).await => Err("Redis has another master now".to_owned()),
+            Ok(Ok(connection)) => {
+                self.line.open();
+                Ok((name, connection))
+            }
             Ok(Err(error)) => Err(Chain(&error).to_string()),
             Err(_) => Err("Redis does not answer".to_owned()),
         }
