@@ -1,7 +1,7 @@
 //! RESP3 (redis.io/docs/reference/protocol-spec), as far as the line needs it: read in place, without a copy.
 //!
 //! The client library makes a tree of owned values of everything, hands it through two channels and wakes two tasks;
-//! on the way of a message that was more than half of what this node did for it (docs/performance.md).
+//! what that cost a message is in docs/performance.md.
 
 use std::io::Write as _;
 
