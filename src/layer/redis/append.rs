@@ -108,11 +108,6 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether somebody waits for it.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.appends.is_empty()
-    }
-
     pub(super) fn age(&self) -> Duration {
         self.at.elapsed()
     }
@@ -134,8 +129,7 @@ impl Batch {
         }
     }
 
-    /// Tells each sender that it is not known what becomes of its event. What Redis still says of them is nothing to
-    /// anybody.
+    /// Tells each sender that it is not known what becomes of its event.
     pub(super) fn forget(&mut self, why: &'static str) {
         for append in self.appends.drain(..) {
             append.fail(why);

@@ -250,7 +250,7 @@ impl<'a> Connection<'a> {
             (Waiting::Batch(batch), Some(why)) if why.starts_with("NOSCRIPT") => {
                 Appender::load(&mut self.out);
                 self.waiting.push_back(Waiting::Script);
-                self.write(Some(batch).filter(Batch::is_wanted));
+                self.write(Some(batch));
             }
             (Waiting::Batch(batch), Some(why)) => {
                 batch.refuse(&why);
