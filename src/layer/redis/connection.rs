@@ -167,10 +167,8 @@ impl<'a> Connection<'a> {
             match request {
                 Request::Append(append) => appends.push(append),
                 Request::Channels(Channels { command, names, done }) => {
-                    resp::begin(&mut self.out, 1 + names.len());
-                    for text in std::iter::once(command).chain(names.iter().map(String::as_str)) {
-                        resp::argument(&mut self.out, text.as_bytes());
-                    }
+                    let texts = std::iter::once(command).chain(names.iter().map(String::as_str));
+                    resp::command(&mut self.out, &texts.map(str::as_bytes).collect::<Vec<_>>());
                     self.waiting.push_back(Waiting::Channels(names.len(), done));
                 }
             }

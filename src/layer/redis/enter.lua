@@ -28,8 +28,10 @@ while at <= #ARGV do
       arrived[#arrived + 1] = user
     end
   end
-  if anew or #arrived > CROWD then
+  if anew then
     redis.call('SADD', COUNTING, group)
+  elseif #arrived > CROWD and redis.call('SCARD', present(group)) <= listed then
+    tell(group, 'state', nil, listed)
   else
     for _, user in ipairs(arrived) do
       tell(group, 'join', user, listed)
