@@ -60,6 +60,7 @@ mod parlor {
     mod http;
     mod layer;
     mod layer_log;
+    mod layer_store;
     mod lifecycle;
     mod limits;
     mod members;
