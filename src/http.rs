@@ -17,6 +17,7 @@ use tracing::{debug, error};
 pub use hyper::StatusCode;
 
 use crate::handshake::Handshake;
+use crate::host::{self, HostPattern};
 use crate::node::Node;
 use crate::request::Request;
 use crate::response;
@@ -72,16 +73,25 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length.
-fn check(parts: &Parts) -> Result<(), Refusal> {
+/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length; and the host must be
+/// one of the node's.
+fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refusal::bad_request("`Host`: expected once"));
     }
-    if host.is_some_and(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()).is_none()) {
+    let host = host.map(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()));
+    if host == Some(None) {
         return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));
+    }
+    // A target in absolute form names a host, too.
+    let named = host.iter().flatten().chain(parts.uri.authority());
+    if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        return Err(Refusal::bad_request(
+            "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
+        ));
     }
     // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
     // could not be told from one. No client of ours needs it, and nginx does not send it.
@@ -92,7 +102,7 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
 }
 
 async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusal> {
-    check(&request.parts)?;
+    check(&request.parts, &request.node.config().doors.allowed_hosts)?;
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;

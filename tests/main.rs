@@ -79,6 +79,7 @@ mod parlor {
     mod rush;
     mod screens;
     mod script;
+    mod secrets;
     mod slowness;
     mod stalled;
     mod stream;
