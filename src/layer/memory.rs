@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::circle::Circle;
-use super::{Appended, GRACE, Keep, Key, LINGER, LISTED, Listener, PAGE, Page, Presence};
+use super::ticker::LINGER;
+use super::{Appended, GRACE, Keep, Key, LISTED, Listener, PAGE, Page, Presence};
 use crate::clock::{millis, now};
 use crate::event::Event;
 use crate::group::Group;

@@ -16,6 +16,7 @@ mod log;
 mod resp;
 mod roster;
 mod subscriber;
+mod ticker;
 mod writer;
 
 use std::sync::Arc;
@@ -36,8 +37,7 @@ use self::line::Line;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
-use super::{Appended, Keep, Key, LINGER, LISTED, Listener, Page, Presence};
-use crate::clock::millis;
+use super::{Appended, Keep, Key, LISTED, Listener, Page, Presence};
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
@@ -222,28 +222,6 @@ impl RedisLayer {
         Ok(presence)
     }
 
-    pub(super) async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
-        let mut script = self.start_ticker.key(ticker_key(group));
-        script.arg(group.name()).arg(millis(period)).arg(millis(LINGER)).arg(TICKERS);
-        self.commands.script(&script).await
-    }
-
-    pub(super) async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
-        self.commands.command(Cmd::new().arg("DEL").arg(ticker_key(group))).await
-    }
-
-    pub(super) async fn tick(
-        &self,
-        group: &Group,
-        event: &Event,
-        period: Duration,
-    ) -> Result<Option<Duration>, Unavailable> {
-        let mut script = self.tick.key(ticker_key(group));
-        script.arg(channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(LINGER));
-        let next: Option<u64> = self.commands.script(&script).await?;
-        Ok(next.map(Duration::from_millis))
-    }
-
     pub(super) fn node(&self) -> &str {
         &self.lease.node
     }
@@ -269,10 +247,6 @@ impl RedisLayer {
             warn!(error = %Chain(&error), "could not leave the groups; the lease will run out");
         }
     }
-}
-
-fn ticker_key(group: &Group) -> String {
-    format!("parlor:ticker:{group}")
 }
 
 /// The channel of channels_redis.
