@@ -25,6 +25,10 @@
 //! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
 //!   [`PRESENCE`](crate::event::PRESENCE) event, in its place among the messages; when a crowd comes, its members are
 //!   told within a second who is there now. Who is back within [`GRACE`] never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
+//! - **Orders.** An [`Order`] that was taken reaches every node that hears within a second, the one that gave it
+//!   included. A node that heard nothing for a while is told so ([`recovered`](Listener::recovered)): it may have missed some.
+//! - **Nodes tell of themselves.** [`nodes`](Layer::nodes) are those whose lease is alive, each with facts that are
+//!   at most some seconds old; [`groups`](Layer::groups) are counted as [`members`](Layer::members) is.
 //! - **It comes back.** When the layer was away and is back, every group is heard again without a
 //!   socket being closed, within about a second.
 //! - **One tick.** While a group's ticker is on and some node asks, one node per period publishes
@@ -38,16 +42,20 @@
 //!
 //! [`memory`] holds for one node, [`redis`] for any number.
 
+mod facts;
 mod listener;
 mod log;
 pub mod memory;
+mod order;
 mod presence;
 pub mod redis;
 mod tail;
 mod ticker;
 
+pub use self::facts::NodeFacts;
 pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
+pub use self::order::Order;
 pub use self::presence::Presence;
 
 use std::sync::Arc;
@@ -63,6 +71,8 @@ pub const REMEMBERED: Duration = Duration::from_mins(5);
 pub const GRACE: Duration = Duration::from_secs(5);
 /// Most users that are listed one by one.
 pub const LISTED: usize = 200;
+/// Most groups that are told at once.
+pub const GROUPS: usize = 1000;
 /// Most events of one [`Page`].
 pub(crate) const PAGE: usize = 200;
 
@@ -147,14 +157,6 @@ impl Layer {
                 Ok(())
             }
             Self::Redis(layer) => layer.publish(group, event).await,
-        }
-    }
-
-    /// The name by which the other nodes know this one.
-    pub fn node(&self) -> Option<&str> {
-        match self {
-            Self::Memory(_) => None,
-            Self::Redis(layer) => Some(layer.node()),
         }
     }
 

@@ -59,11 +59,13 @@ mod parlor {
     mod history;
     mod http;
     mod layer;
+    mod layer_facts;
     mod layer_log;
     mod lifecycle;
     mod limits;
     mod members;
     mod names;
+    mod orders;
     mod origin;
     mod outage;
     mod pages;

@@ -99,6 +99,17 @@ impl Layer {
             Self::Redis(layer) => layer.before(group, id, limit).await,
         }
     }
+
+    /// How many events the group's log holds.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.log_size(group)),
+            Self::Redis(layer) => layer.log_size(group).await,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who is in a group, and the event that tells it.
 
-use super::Layer;
+use super::{GROUPS, Layer};
 use crate::error::Unavailable;
 use crate::event::{Event, PRESENCE};
 use crate::group::Group;
@@ -29,6 +29,14 @@ impl Presence {
     }
 }
 
+/// The groups that anybody is in, those with the most users first.
+pub(super) fn largest(mut groups: Vec<(String, usize)>) -> Vec<(String, usize)> {
+    groups.retain(|(_, users)| *users > 0);
+    groups.sort_by(|(name, users), (other, theirs)| theirs.cmp(users).then_with(|| name.cmp(other)));
+    groups.truncate(GROUPS);
+    groups
+}
+
 impl Layer {
     /// Who is in the group, as its members are told: with those who may come back.
     ///
@@ -49,6 +57,18 @@ impl Layer {
         match self {
             Self::Memory(layer) => Ok(layer.members(group)),
             Self::Redis(layer) => layer.members(group).await,
+        }
+    }
+
+    /// The groups that have members on live nodes, and how many users each has: those with the most users first,
+    /// [`GROUPS`] of them at most.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn groups(&self) -> Result<Vec<(String, usize)>, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.groups()),
+            Self::Redis(layer) => layer.groups().await,
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+mod facts;
 mod followed;
 mod follower;
 mod lease;
@@ -32,12 +33,13 @@ use self::address::Address;
 use self::append::Appender;
 use self::commands::Commands;
 use self::follower::Follower;
-use self::lease::Lease;
+use self::lease::{Lag, Lease};
 use self::line::Line;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
-use super::{Appended, Keep, Key, LISTED, Listener, Page, Presence};
+use super::{Appended, Keep, Key, LISTED, Listener, NodeFacts, Order, Page, Presence};
+use crate::clock::now;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
@@ -50,6 +52,10 @@ const GROUP_PREFIX: &str = "asgi__group__";
 const LIVE_PREFIX: &str = "parlor:live:";
 /// The channel on which every node hears which ticker was started.
 const TICKERS: &str = "parlor:tickers";
+/// The channel on which every node hears what it has to do at once.
+const ORDERS: &str = "parlor:orders";
+/// The set of nodes.
+const NODES: &str = "parlor:nodes";
 
 /// How long a socket's handshake waits for its group to be heard.
 const HEARD: Duration = Duration::from_secs(5);
@@ -94,8 +100,11 @@ impl RedisLayer {
         let roster = Arc::new(Roster::default());
         let (hearing, mut hears) = watch::channel(false);
         let (living, lives) = watch::channel(true);
+        let lag = Lag::default();
         let lease = Lease {
-            node: format!("{:016x}", rand::random::<u64>()),
+            node: NodeFacts::new_name(),
+            since: now(),
+            lag: Arc::clone(&lag),
             commands: Arc::clone(&commands),
             roster: Arc::clone(&roster),
             scripts: Arc::default(),
@@ -111,8 +120,9 @@ impl RedisLayer {
         let subscriber = Subscriber {
             line: Arc::clone(&line),
             appender: Appender::new(keep),
-            probe: format!("parlor:node:{}", lease.node),
+            probe: lease::key(&lease.node),
             probed: watch::channel(0).0,
+            lag,
             follower: Arc::clone(&follower),
             roster: Arc::clone(&roster),
             listener,
@@ -162,10 +172,6 @@ impl RedisLayer {
         }
     }
 
-    pub(super) async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
-        self.commands.script(&self.members.key(format!("parlor:group:{group}"))).await
-    }
-
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(channel(group)).arg(event.encode());
@@ -175,6 +181,13 @@ impl RedisLayer {
     pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(live(group)).arg(event.encode());
+        self.commands.command(&publish).await
+    }
+
+    pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        let mut publish = Cmd::new();
+        let json = serde_json::to_vec(order).expect("texts and a number become JSON");
+        publish.arg("PUBLISH").arg(ORDERS).arg(json);
         self.commands.command(&publish).await
     }
 
@@ -198,6 +211,10 @@ impl RedisLayer {
         limit: usize,
     ) -> Result<Page, Unavailable> {
         self.follower.before(group, id, limit).await
+    }
+
+    pub(super) async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        self.commands.command(Cmd::new().arg("XLEN").arg(log::key(group))).await
     }
 
     pub(super) async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
