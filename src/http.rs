@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -51,7 +51,8 @@ pub(crate) async fn serve(
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
+    let (node_of, came) = (Arc::clone(&node), Instant::now());
+    let request = Request { node: node_of, stream, parts, name: None, body: Bytes::new(), came };
     let reader = request.wants_page().then(|| request.language());
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))

@@ -42,6 +42,7 @@ mod fan;
 pub mod frame;
 mod handshake;
 mod hub;
+mod orders;
 mod outbox;
 mod place;
 mod reader;

@@ -18,7 +18,7 @@ use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
 use crate::hub::Hub;
-use crate::layer::{Appended, Key, Layer, Listener};
+use crate::layer::{Appended, Key, Layer, Listener, Order};
 use crate::pages::Pages;
 use crate::route::Route;
 use crate::socket::Socket;
@@ -49,7 +49,6 @@ pub struct Node {
     layer: Layer,
     tickers: Tickers,
     tasks: TaskTracker,
-    name: String,
     ending: AtomicBool,
     born: Instant,
 }
@@ -82,7 +81,6 @@ impl Node {
             layer,
             tickers: Tickers::default(),
             tasks: TaskTracker::new(),
-            name: format!("{:016x}", rand::random::<u64>()),
             ending: AtomicBool::new(false),
             born: Instant::now(),
         });
@@ -97,7 +95,7 @@ impl Node {
 
     /// The node's name, which is another one after each start.
     pub fn name(&self) -> &str {
-        self.layer.node().unwrap_or(&self.name)
+        self.layer.node()
     }
 
     /// Writes an event to a group's log and publishes it on every node; with a key, once.
@@ -133,6 +131,14 @@ impl Node {
         self.layer.publish(group, event).await?;
         METRICS.published.inc();
         Ok(())
+    }
+
+    /// Closes the sockets that the order is about, on every node.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        self.layer.order(order).await
     }
 
     /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
@@ -189,7 +195,8 @@ impl Node {
         &self.hub
     }
 
-    pub(crate) fn layer(&self) -> &Layer {
+    /// What all nodes share.
+    pub fn layer(&self) -> &Layer {
         &self.layer
     }
 
@@ -249,6 +256,10 @@ impl Listener for Ears {
         if let Some(node) = self.node.get().and_then(Weak::upgrade) {
             node.tickers.look(&node, &Group::new(group));
         }
+    }
+
+    fn ordered(&self, order: Order) {
+        self.hub.obey(order);
     }
 
     fn recovered(&self) {

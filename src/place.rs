@@ -20,7 +20,7 @@ impl Place {
     /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
     pub(crate) fn take(socket: &Arc<Socket>, session: Session) -> Self {
         let (node, group) = (session.node(), session.group());
-        let seat = node.hub().enter(socket, group, session.start().is_some());
+        let seat = node.hub().enter(socket, group, session.start().is_some(), session.born());
         if let Some(group) = group {
             node.layer().enter(group, session.user());
         }

@@ -1,6 +1,7 @@
 //! What a handler is asked: a request that was read whole and checked.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
@@ -26,6 +27,8 @@ pub struct Request {
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
     pub(crate) body: Bytes,
+    /// When it came: what is known of its client is not older.
+    pub(crate) came: Instant,
 }
 
 impl Request {

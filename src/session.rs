@@ -25,6 +25,7 @@ pub struct Session {
     identity: Identity,
     group: Option<Group>,
     start: Option<Start>,
+    /// When its request came.
     born: Instant,
     /// When it may signal again, in milliseconds since it was born.
     signal_at: AtomicU64,
@@ -38,7 +39,7 @@ impl Session {
             identity: request.identity(),
             group: None,
             start: None,
-            born: Instant::now(),
+            born: request.came,
             signal_at: AtomicU64::new(0),
         }
     }
@@ -66,6 +67,10 @@ impl Session {
 
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    pub(crate) fn born(&self) -> Instant {
+        self.born
     }
 
     pub(crate) fn start(&self) -> Option<Start> {

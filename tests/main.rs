@@ -59,12 +59,14 @@ mod parlor {
     mod history;
     mod http;
     mod layer;
+    mod layer_facts;
     mod layer_log;
     mod layer_store;
     mod lifecycle;
     mod limits;
     mod members;
     mod names;
+    mod orders;
     mod origin;
     mod outage;
     mod pages;
