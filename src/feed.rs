@@ -45,7 +45,7 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
     origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;
     let node = Arc::clone(&request.node);
     let kind = Kind::of::<C>(Wire::Feed);
-    let socket = node.socket(kind);
+    let socket = node.socket(&session, kind);
     let resume = Resume::of(&session, kind);
     let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {

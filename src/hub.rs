@@ -218,6 +218,7 @@ impl Hub {
 }
 
 /// Whether an order is about this socket, which sits in this group.
-fn is_about(order: &Order, _socket: &Socket, group: Option<&Group>) -> bool {
-    order.fits(None, None, group.map(Group::name))
+fn is_about(order: &Order, socket: &Socket, group: Option<&Group>) -> bool {
+    let identity = socket.identity();
+    order.fits(Some(identity.id()), identity.login(), group.map(Group::name))
 }

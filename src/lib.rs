@@ -13,8 +13,10 @@
 // The node: what is started, with what, and how it ends.
 pub mod config;
 mod drain;
+mod ears;
 pub mod error;
 pub mod node;
+mod pulse;
 mod server;
 mod telemetry;
 mod watchdog;
@@ -25,7 +27,7 @@ mod feed;
 mod headers;
 mod host;
 pub mod http;
-mod identity;
+pub mod identity;
 mod origin;
 mod pages;
 pub mod request;
@@ -72,6 +74,7 @@ pub use crate::event::Event;
 pub use crate::frame::{Close, Frame};
 pub use crate::group::Group;
 pub use crate::id::Id;
+pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
 pub use crate::node::Application;
 pub use crate::request::Request;

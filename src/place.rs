@@ -22,7 +22,7 @@ impl Place {
         let (node, group) = (session.node(), session.group());
         let seat = node.hub().enter(socket, group, session.start().is_some(), session.born());
         if let Some(group) = group {
-            node.layer().enter(group, session.user());
+            node.layer().enter(group, session.identity().member());
         }
         Self { session, seat, ticks: socket.kind().ticker.is_some() }
     }
@@ -53,7 +53,7 @@ impl Drop for Place {
         let node = self.session.node();
         node.hub().leave(&self.seat);
         if let Some(group) = self.session.group() {
-            node.layer().leave(group, self.session.user());
+            node.layer().leave(group, self.session.identity().member());
         }
     }
 }
