@@ -3,6 +3,9 @@
 //! The cookie is the secret and the user's id is made from it, so that everybody may see the id and nobody can speak
 //! under it. A client without the cookie is somebody new each time.
 
+#[expect(dead_code, reason = "accounts will use it")]
+pub(crate) mod password;
+
 use std::sync::Arc;
 
 use hyper::header::HeaderMap;
