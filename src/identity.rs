@@ -5,6 +5,8 @@
 
 #[expect(dead_code, reason = "accounts will use it")]
 pub(crate) mod password;
+#[cfg_attr(not(test), expect(dead_code, reason = "tokens will be looked at where identities are decided"))]
+pub(crate) mod token;
 
 use std::sync::Arc;
 

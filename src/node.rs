@@ -18,6 +18,7 @@ use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
 use crate::hub::Hub;
+use crate::identity::token::Verifier;
 use crate::layer::{Appended, Key, Layer, Listener};
 use crate::pages::Pages;
 use crate::route::Route;
@@ -48,6 +49,7 @@ pub struct Node {
     hub: Arc<Hub>,
     layer: Layer,
     tickers: Tickers,
+    tokens: Option<Verifier>,
     tasks: TaskTracker,
     name: String,
     ending: AtomicBool,
@@ -65,8 +67,9 @@ impl Node {
     /// A node that is connected to its layer.
     ///
     /// # Errors
-    /// [`StartError`] when the layer cannot be reached.
+    /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
+        let tokens = Verifier::new(&config.tokens)?;
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
@@ -81,6 +84,7 @@ impl Node {
             hub,
             layer,
             tickers: Tickers::default(),
+            tokens,
             tasks: TaskTracker::new(),
             name: format!("{:016x}", rand::random::<u64>()),
             ending: AtomicBool::new(false),
@@ -195,6 +199,12 @@ impl Node {
 
     pub(crate) fn tickers(&self) -> &Tickers {
         &self.tickers
+    }
+
+    /// Who checks tokens, if the settings have a key.
+    #[expect(dead_code, reason = "tokens will be looked at where identities are decided")]
+    pub(crate) fn tokens(&self) -> Option<&Verifier> {
+        self.tokens.as_ref()
     }
 
     /// Seconds since the node was made: the clock of silence.
