@@ -52,8 +52,13 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
     let reader = request.wants_page().then(|| request.language());
+    let unsound = check(&request.parts).err();
+    // A proxy in front may have seen other requests in these bytes: none that follow are believed.
+    let last = full || unsound.is_some();
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))
+    } else if let Some(refusal) = unsound {
+        Err(refusal)
     } else {
         answer(request, body).await
     };
@@ -63,7 +68,7 @@ pub(crate) async fn serve(
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
     }
-    if full
+    if last
         || response.status() == StatusCode::PAYLOAD_TOO_LARGE
         || response.status() == StatusCode::REQUEST_TIMEOUT
     {
@@ -80,7 +85,11 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
     if hosts.next().is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refusal::bad_request("`Host`: expected once"));
     }
-    if host.is_some_and(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()).is_none()) {
+    // RFC 9110, section 7.2: what an authority may have before the host, this one may not.
+    let sound = |host: &HeaderValue| {
+        host.to_str().is_ok_and(|host| !host.contains('@') && host.parse::<Authority>().is_ok())
+    };
+    if host.is_some_and(|host| !sound(host)) {
         return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));
     }
     // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
@@ -92,7 +101,6 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
 }
 
 async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusal> {
-    check(&request.parts)?;
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;

@@ -79,6 +79,7 @@ mod parlor {
     mod screens;
     mod script;
     mod slowness;
+    mod smuggling;
     mod stalled;
     mod stream;
     mod tutorial;
