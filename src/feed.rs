@@ -42,7 +42,7 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let session = C::connect(&request).await?;
-    origin::check_request(request.headers(), &request.node.config().allowed_origins)?;
+    origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;
     let node = Arc::clone(&request.node);
     let kind = Kind::of::<C>(Wire::Feed);
     let socket = node.socket(kind);

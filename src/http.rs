@@ -17,6 +17,7 @@ use tracing::{debug, error};
 pub use hyper::StatusCode;
 
 use crate::handshake::Handshake;
+use crate::host::{self, HostPattern};
 use crate::node::Node;
 use crate::request::Request;
 use crate::response;
@@ -52,7 +53,7 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
     let reader = request.wants_page().then(|| request.language());
-    let unsound = check(&request.parts).err();
+    let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
@@ -77,8 +78,9 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length.
-fn check(parts: &Parts) -> Result<(), Refusal> {
+/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length; and the host must be
+/// one of the node's.
+fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
@@ -86,11 +88,17 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
         return Err(Refusal::bad_request("`Host`: expected once"));
     }
     // RFC 9110, section 7.2: what an authority may have before the host, this one may not.
-    let sound = |host: &HeaderValue| {
-        host.to_str().is_ok_and(|host| !host.contains('@') && host.parse::<Authority>().is_ok())
-    };
-    if host.is_some_and(|host| !sound(host)) {
+    let read = |host: &str| host.parse::<Authority>().ok().filter(|_| !host.contains('@'));
+    let host = host.map(|host| host.to_str().ok().and_then(read));
+    if host == Some(None) {
         return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));
+    }
+    // A target in absolute form names a host, too.
+    let named = host.iter().flatten().chain(parts.uri.authority());
+    if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        return Err(Refusal::bad_request(
+            "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
+        ));
     }
     // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
     // could not be told from one. No client of ours needs it, and nginx does not send it.

@@ -43,11 +43,13 @@ mod log;
 pub mod memory;
 mod presence;
 pub mod redis;
+pub(crate) mod store;
 mod tail;
 
 pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
 pub use self::presence::Presence;
+pub use self::store::Store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +96,14 @@ impl Layer {
         listener: Arc<dyn Listener>,
     ) -> Result<Self, StartError> {
         Ok(Self::Redis(redis::RedisLayer::connect(url, wait, keep, listener).await?))
+    }
+
+    /// Records and indexes that all nodes share.
+    pub fn store(&self) -> &Store {
+        match self {
+            Self::Memory(layer) => layer.store(),
+            Self::Redis(layer) => layer.store(),
+        }
     }
 
     /// One more member of the group on this node, who is this user. Never waits.

@@ -23,6 +23,7 @@ mod watchdog;
 mod csrf;
 mod feed;
 mod headers;
+mod host;
 pub mod http;
 mod identity;
 mod origin;

@@ -114,7 +114,7 @@ impl Request {
     /// # Errors
     /// 403.
     pub fn same_origin(&self) -> Result<(), Refusal> {
-        origin::check_request(&self.parts.headers, &self.node.config().allowed_origins)?;
+        origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)?;
         Csrf::check(&self.parts.method, &self.parts.headers)
     }
 

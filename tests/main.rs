@@ -65,6 +65,7 @@ mod parlor {
     mod injection;
     mod layer;
     mod layer_log;
+    mod layer_store;
     mod lengths;
     mod lifecycle;
     mod limits;
@@ -86,6 +87,7 @@ mod parlor {
     mod rush;
     mod screens;
     mod script;
+    mod secrets;
     mod slowness;
     mod smuggling;
     mod stalled;

@@ -1,6 +1,7 @@
 //! The layer of a node that stands alone: the contract of [`super`], kept in this process.
 
 mod circle;
+pub mod records;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::circle::Circle;
+use self::records::MemoryRecords;
+use super::store::Store;
 use super::{Appended, GRACE, Keep, Key, LINGER, LISTED, Listener, PAGE, Page, Presence};
 use crate::clock::{millis, now};
 use crate::event::Event;
@@ -25,6 +28,7 @@ pub struct MemoryLayer {
     keep: Keep,
     groups: Mutex<HashMap<Group, Arc<Mutex<Circle>>>>,
     tickers: Mutex<HashMap<Group, Ticking>>,
+    store: Store,
 }
 
 /// A ticker that is on.
@@ -36,7 +40,12 @@ struct Ticking {
 
 impl MemoryLayer {
     pub(super) fn new(keep: Keep, listener: Arc<dyn Listener>) -> Self {
-        Self { listener, keep, groups: Mutex::default(), tickers: Mutex::default() }
+        let store = Store::Memory(MemoryRecords::default());
+        Self { listener, keep, groups: Mutex::default(), tickers: Mutex::default(), store }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The group's circle, made if there is none.

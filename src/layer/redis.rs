@@ -13,6 +13,7 @@ mod follower;
 mod lease;
 mod line;
 mod log;
+pub mod records;
 mod resp;
 mod roster;
 mod subscriber;
@@ -33,9 +34,11 @@ use self::commands::Commands;
 use self::follower::Follower;
 use self::lease::Lease;
 use self::line::Line;
+use self::records::RedisRecords;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
+use super::store::Store;
 use super::{Appended, Keep, Key, LINGER, LISTED, Listener, Page, Presence};
 use crate::clock::millis;
 use crate::error::{StartError, Unavailable};
@@ -56,6 +59,7 @@ const HEARD: Duration = Duration::from_secs(5);
 
 /// This node's share of the layer.
 pub struct RedisLayer {
+    store: Store,
     commands: Arc<Commands>,
     follower: Arc<Follower>,
     writer: Writer,
@@ -127,6 +131,7 @@ impl RedisLayer {
             ));
         }
         Ok(Self {
+            store: Store::Redis(RedisRecords::new(Arc::clone(&commands))),
             writer: Writer::new(line, Arc::clone(&commands), keep),
             commands,
             follower,
@@ -143,6 +148,10 @@ impl RedisLayer {
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
         })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(super) fn enter(&self, group: &Group, user: &Arc<str>) {

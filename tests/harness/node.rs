@@ -11,6 +11,21 @@ use super::process::{Process, Signal};
 use super::redis::Redis;
 use super::wait::{PATIENCE, until};
 
+/// What the nodes sign guests' cookies with.
+pub const SECRET: &str = "a secret that everybody may know 0123456789";
+
+/// All clients of a test come from one address, and many are in a hurry: limits are for the tests about them, which
+/// set their own. Hosts as well.
+pub const OPEN_DOORS: [(&str, &str); 7] = [
+    ("PARLOR_ALLOWED_HOSTS", "*"),
+    ("PARLOR_SOCKETS_PER_ADDRESS", "0"),
+    ("PARLOR_SOCKETS_PER_USER", "0"),
+    ("PARLOR_HANDSHAKES_PER_SECOND", "0"),
+    ("PARLOR_MESSAGES_PER_SECOND", "0"),
+    ("PARLOR_BYTES_PER_SECOND", "0"),
+    ("PARLOR_LOGINS_PER_MINUTE", "0"),
+];
+
 pub struct Node {
     process: Process,
     addresses: Vec<SocketAddr>,
@@ -24,9 +39,11 @@ pub struct Plan {
 }
 
 impl Node {
-    /// A node with these flags only: no `--listen`, no environment but a short end and what is set on the plan.
+    /// A node with these flags only: no `--listen`, no environment but a short end, open doors, and what is set on the
+    /// plan.
     pub fn bare() -> Plan {
-        Plan::default().env("PARLOR_DRAIN_SECONDS", "1")
+        let plan = Plan::default().env("PARLOR_DRAIN_SECONDS", "1").env("PARLOR_SECRET", SECRET);
+        OPEN_DOORS.into_iter().fold(plan, |plan, (name, value)| plan.env(name, value))
     }
 
     /// A node to be started on a free port, with the memory layer unless the plan gets a Redis.
