@@ -46,7 +46,7 @@ impl Consumer for Chat {
                 }
             }
             Ok(Said::Typing) => {
-                session.signal(Event::new(TYPING).with("user", session.user()), TYPING_PERIOD);
+                session.signal(Event::new(TYPING).with("user", session.identity().member()), TYPING_PERIOD);
                 return Action::Nothing;
             }
             Ok(Said::History { before, limit }) => match session.history(before, limit).await {
@@ -70,7 +70,7 @@ impl Consumer for Chat {
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
         let group = session.group()?.name();
-        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.user(), welcome))
+        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {

@@ -67,7 +67,7 @@ impl Consumer for Push {
     }
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
-        Some(frames::welcome(session.group()?.name(), session.user(), welcome))
+        Some(frames::welcome(session.group()?.name(), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -18,6 +18,7 @@ pub use hyper::StatusCode;
 
 use crate::handshake::Handshake;
 use crate::host::{self, HostPattern};
+use crate::identity::Identity;
 use crate::node::Node;
 use crate::request::Request;
 use crate::response;
@@ -51,7 +52,9 @@ pub(crate) async fn serve(
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
+    let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
+    let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
+    let request = Request { node: node_of, stream, parts, name, body: no_body, came, identity };
     let reader = request.wants_page().then(|| request.language());
     let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
@@ -113,6 +116,10 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
+    if !route.open {
+        let socket = route.feeds || !route.sockets.is_empty();
+        request.identity = Arc::new(Identity::of(&request.node, &request.parts, socket).await?);
+    }
     if !route.sockets.is_empty() {
         let handshake = Handshake::check(&mut request.parts)?;
         let open = route.opener(&handshake).ok_or_else(|| {

@@ -64,6 +64,7 @@ mod parlor {
     mod http;
     mod injection;
     mod layer;
+    mod layer_facts;
     mod layer_log;
     mod layer_store;
     mod lengths;
@@ -72,6 +73,7 @@ mod parlor {
     mod markup;
     mod members;
     mod names;
+    mod orders;
     mod origin;
     mod outage;
     mod oversize;

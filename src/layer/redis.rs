@@ -8,6 +8,7 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+mod facts;
 mod followed;
 mod follower;
 mod lease;
@@ -17,6 +18,7 @@ pub mod records;
 mod resp;
 mod roster;
 mod subscriber;
+mod ticker;
 mod writer;
 
 use std::sync::Arc;
@@ -32,15 +34,15 @@ use self::address::Address;
 use self::append::Appender;
 use self::commands::Commands;
 use self::follower::Follower;
-use self::lease::Lease;
+use self::lease::{Lag, Lease};
 use self::line::Line;
 use self::records::RedisRecords;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
 use super::store::Store;
-use super::{Appended, Keep, Key, LINGER, LISTED, Listener, Page, Presence};
-use crate::clock::millis;
+use super::{Appended, Keep, Key, LISTED, Listener, NodeFacts, Order, Page, Presence};
+use crate::clock::now;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
@@ -53,6 +55,10 @@ const GROUP_PREFIX: &str = "asgi__group__";
 const LIVE_PREFIX: &str = "parlor:live:";
 /// The channel on which every node hears which ticker was started.
 const TICKERS: &str = "parlor:tickers";
+/// The channel on which every node hears what it has to do at once.
+const ORDERS: &str = "parlor:orders";
+/// The set of nodes.
+const NODES: &str = "parlor:nodes";
 
 /// How long a socket's handshake waits for its group to be heard.
 const HEARD: Duration = Duration::from_secs(5);
@@ -98,8 +104,11 @@ impl RedisLayer {
         let roster = Arc::new(Roster::default());
         let (hearing, mut hears) = watch::channel(false);
         let (living, lives) = watch::channel(true);
+        let lag = Lag::default();
         let lease = Lease {
-            node: format!("{:016x}", rand::random::<u64>()),
+            node: NodeFacts::new_name(),
+            since: now(),
+            lag: Arc::clone(&lag),
             commands: Arc::clone(&commands),
             roster: Arc::clone(&roster),
             scripts: Arc::default(),
@@ -115,8 +124,9 @@ impl RedisLayer {
         let subscriber = Subscriber {
             line: Arc::clone(&line),
             appender: Appender::new(keep),
-            probe: format!("parlor:node:{}", lease.node),
+            probe: lease::key(&lease.node),
             probed: watch::channel(0).0,
+            lag,
             follower: Arc::clone(&follower),
             roster: Arc::clone(&roster),
             listener,
@@ -171,10 +181,6 @@ impl RedisLayer {
         }
     }
 
-    pub(super) async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
-        self.commands.script(&self.members.key(format!("parlor:group:{group}"))).await
-    }
-
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(channel(group)).arg(event.encode());
@@ -184,6 +190,13 @@ impl RedisLayer {
     pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(live(group)).arg(event.encode());
+        self.commands.command(&publish).await
+    }
+
+    pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        let mut publish = Cmd::new();
+        let json = serde_json::to_vec(order).expect("texts and a number become JSON");
+        publish.arg("PUBLISH").arg(ORDERS).arg(json);
         self.commands.command(&publish).await
     }
 
@@ -209,6 +222,10 @@ impl RedisLayer {
         self.follower.before(group, id, limit).await
     }
 
+    pub(super) async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        self.commands.command(Cmd::new().arg("XLEN").arg(log::key(group))).await
+    }
+
     pub(super) async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
         let followed = self.follower.followed(group.name());
         let known = || followed.as_ref().and_then(|followed| followed.state.lock().presence.clone());
@@ -229,28 +246,6 @@ impl RedisLayer {
             followed.state.lock().presence = Some(presence.clone());
         }
         Ok(presence)
-    }
-
-    pub(super) async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
-        let mut script = self.start_ticker.key(ticker_key(group));
-        script.arg(group.name()).arg(millis(period)).arg(millis(LINGER)).arg(TICKERS);
-        self.commands.script(&script).await
-    }
-
-    pub(super) async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
-        self.commands.command(Cmd::new().arg("DEL").arg(ticker_key(group))).await
-    }
-
-    pub(super) async fn tick(
-        &self,
-        group: &Group,
-        event: &Event,
-        period: Duration,
-    ) -> Result<Option<Duration>, Unavailable> {
-        let mut script = self.tick.key(ticker_key(group));
-        script.arg(channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(LINGER));
-        let next: Option<u64> = self.commands.script(&script).await?;
-        Ok(next.map(Duration::from_millis))
     }
 
     pub(super) fn node(&self) -> &str {
@@ -278,10 +273,6 @@ impl RedisLayer {
             warn!(error = %Chain(&error), "could not leave the groups; the lease will run out");
         }
     }
-}
-
-fn ticker_key(group: &Group) -> String {
-    format!("parlor:ticker:{group}")
 }
 
 /// The channel of channels_redis.
