@@ -1,14 +1,14 @@
 //! The frames of `parlor.v1` that the server sends, as docs/protocol.md defines them.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::error::Unavailable;
-use parlor::{Appended, Event, Frame, Id, Identity, Welcome};
+use parlor::{Event, Frame, Id, Identity, Welcome};
 use serde::{Serialize, Serializer};
+
+use crate::listed::{Listed, Names, person};
+use crate::trouble::{Logged, Trouble};
 
 /// For how long a client shows that somebody types, in milliseconds.
 const TYPING_MS: u64 = 5000;
@@ -211,6 +211,8 @@ impl Sent<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use serde_json::{Value, json};
 
     use super::*;

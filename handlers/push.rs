@@ -6,9 +6,10 @@ use jiff::Zoned;
 use parlor::http::{Refusal, Response};
 use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
 
-use crate::frames::{self, Trouble};
+use crate::frames;
 use crate::name::Name;
 use crate::plain;
+use crate::trouble::Trouble;
 
 /// The type of a push event; its `message` is the whole line.
 const MESSAGE: &str = "push_message";

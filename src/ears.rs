@@ -28,7 +28,7 @@ impl Listener for Ears {
 
     fn ticker_started(&self, group: &str) {
         if let Some(node) = self.node.get().and_then(Weak::upgrade) {
-            node.tickers.look(&node, &Group::new(group));
+            node.tickers().look(&node, &Group::new(group));
         }
     }
 
@@ -38,10 +38,10 @@ impl Listener for Ears {
 
     fn recovered(&self) {
         if let Some(node) = self.node.get().and_then(Weak::upgrade) {
-            for group in node.hub.ticking() {
-                node.tickers.look(&node, &group);
+            for group in node.hub().ticking() {
+                node.tickers().look(&node, &group);
             }
-            for socket in node.hub.sockets() {
+            for socket in node.hub().sockets() {
                 socket.doubt();
             }
         }

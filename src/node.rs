@@ -2,25 +2,25 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;
 use rust_embed::EmbeddedFile;
-use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::backlog::Limits;
 use crate::config::Config;
 use crate::consumer::{Consumer, Kind};
+use crate::ears::Ears;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
 use crate::hub::Hub;
+use crate::identity::secret;
 use crate::identity::token::Verifier;
-use crate::identity::{review, secret};
 use crate::layer::{Appended, Key, Layer, Listener, Order, Store};
 use crate::pages::Pages;
 use crate::route::Route;
@@ -57,15 +57,15 @@ pub struct Node {
     born: Instant,
     tokens: Option<Verifier>,
     key: OnceCell<CookieKey>,
-    reviewing: AtomicBool,
 }
 
 impl Node {
     /// A node that is connected to its layer.
     ///
     /// # Errors
-    /// [`StartError`] when the layer cannot be reached.
+    /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
+        let tokens = Verifier::new(&config.tokens)?;
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
@@ -73,18 +73,16 @@ impl Node {
             None => Layer::memory(config.keep(), listener),
             Some(url) => Layer::redis(url, config.wait_for_redis, config.keep(), listener).await?,
         };
-        let tokens = Verifier::new(&config.tokens).map_err(StartError::new)?;
         let key = config.identities.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
         let node = Arc::new(Self {
-            tokens,
             key: key.map_or_else(OnceCell::new, OnceCell::with_value),
-            reviewing: AtomicBool::new(false),
             pages: Pages::new(application, config.assets.clone(), config.max_name_chars),
             config,
             application,
             hub,
             layer,
             tickers: Tickers::default(),
+            tokens,
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
             born: Instant::now(),

@@ -8,10 +8,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::identity::review;
 use crate::node::Node;
+use crate::socket::Socket;
 
 impl Node {
-    /// Looks after every socket once a second, for ever: see [`Socket::pulse`].
+    /// For ever: see [`Socket::pulse`], and [`review`] for those whose client has to be looked up again.
     pub(crate) async fn pulse(self: &Arc<Self>) {
+        let reviewing = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.seconds();
@@ -21,22 +23,28 @@ impl Node {
             // After the process was frozen, nobody was silent: nobody was heard.
             let frozen = now - last > 3;
             last = now;
-            let due = AtomicBool::new(false);
-            self.hub
-                .each_socket(|socket| {
-                    socket.pulse(now, frozen);
-                    due.fetch_or(socket.is_due(now), Ordering::Relaxed);
-                })
-                .await;
-            if due.into_inner() && !self.reviewing.swap(true, Ordering::SeqCst) {
-                let node = Arc::clone(self);
+            if self.beat(now, frozen).await && !reviewing.swap(true, Ordering::SeqCst) {
+                let (node, reviewing) = (Arc::clone(self), Arc::clone(&reviewing));
                 self.track(async move {
-                    let mut due = node.hub.sockets();
+                    let mut due: Vec<Arc<Socket>> = node.hub().sockets();
                     due.retain(|socket| socket.is_due(now));
                     review::run(&node, due).await;
-                    node.reviewing.store(false, Ordering::SeqCst);
+                    reviewing.store(false, Ordering::SeqCst);
                 });
             }
         }
+    }
+
+    /// Looks after all of them; whether a client has to be looked up again.
+    async fn beat(&self, now: u32, frozen: bool) -> bool {
+        let due = AtomicBool::new(false);
+        let look = |socket: &Socket| {
+            socket.pulse(now, frozen);
+            if socket.is_due(now) {
+                due.store(true, Ordering::Relaxed);
+            }
+        };
+        self.hub().each_socket(look).await;
+        due.into_inner()
     }
 }

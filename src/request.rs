@@ -104,7 +104,6 @@ impl Request {
     ///
     /// # Errors
     /// 500 when the template is wrong; the log says how.
-    #[expect(clippy::needless_pass_by_value, reason = "callers write `context! {…}` in place")]
     pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
         let csrf = Csrf::of(&self.parts.headers);
         let who = &self.identity;

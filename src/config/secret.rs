@@ -80,7 +80,7 @@ impl Secret {
     }
 
     /// Why it can be guessed, told without it.
-    fn weakness(&self) -> Option<String> {
+    pub(crate) fn weakness(&self) -> Option<String> {
         let length = self.0.len();
         let different = self.0.iter().collect::<HashSet<_>>().len();
         if length < LENGTH {

@@ -8,8 +8,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::password::{self, Busy};
 use super::person::PersonName;
-use super::{password, secret};
+use super::secret;
 use crate::clock::now;
 use crate::error::Unavailable;
 use crate::layer::Store;
@@ -47,6 +48,12 @@ pub enum Refused {
     Taken,
     /// The layer did not answer, or too many passwords are being hashed.
     Unavailable(Unavailable),
+}
+
+impl From<Busy> for Refused {
+    fn from(busy: Busy) -> Self {
+        Self::Unavailable(busy.into())
+    }
 }
 
 impl From<Unavailable> for Refused {

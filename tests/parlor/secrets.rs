@@ -61,3 +61,26 @@ async fn an_operator_needs_a_password_of_the_right_length() {
         assert!(!text.contains("hunter2"), "{text:?}");
     }
 }
+
+#[tokio::test]
+async fn a_weak_key_of_tokens_ends_the_start() {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
+    let key = |name: &str| keys.join(name).to_str().unwrap().to_owned();
+    let short = Node::plan().env("PARLOR_TOKEN_KEY", "hunter2").flag("--token-algorithm", "HS256");
+    // HMAC with a key that everybody knows.
+    let public =
+        Node::plan().flag("--token-key-file", &key("rsa.pub.pem")).flag("--token-algorithm", "HS256");
+    let small =
+        Node::plan().flag("--token-key-file", &key("weak_rsa.pub.pem")).flag("--token-algorithm", "RS256");
+    for plan in [short, public, small] {
+        let text = plan.refused().await;
+        assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+        assert!(
+            text.contains("--token-key-file (PARLOR_TOKEN_KEY): ") && text.contains("expected"),
+            "{text:?}"
+        );
+        assert!(!text.contains("hunter2"), "{text:?}");
+    }
+    let good = Node::plan().flag("--token-key-file", &key("rsa.pub.pem")).flag("--token-algorithm", "RS256");
+    good.start().await;
+}
