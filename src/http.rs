@@ -1,6 +1,7 @@
 //! HTTP: checks a request, finds its route, calls the handler, and dresses the answer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use hyper::StatusCode;
 use crate::handshake::Handshake;
 use crate::host::{self, HostPattern};
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
@@ -43,15 +45,17 @@ const HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request of this connection. `full` means that the node holds all connections it may.
+/// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
     node: Arc<Node>,
     stream: Stream,
+    connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
+    let peer = Peer::of(connected, &parts.headers, &node.config().doors.trusted_proxies);
+    let request = Request { node: Arc::clone(&node), stream, peer, parts, name: None, body: Bytes::new() };
     let reader = request.wants_page().then(|| request.language());
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))

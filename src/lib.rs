@@ -28,6 +28,7 @@ pub mod http;
 mod identity;
 mod origin;
 mod pages;
+mod peer;
 pub mod request;
 pub mod response;
 pub mod route;
