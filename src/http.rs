@@ -1,6 +1,7 @@
 //! HTTP: checks a request, finds its route, calls the handler, and dresses the answer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::handshake::Handshake;
 use crate::host::{self, HostPattern};
 use crate::identity::Identity;
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
@@ -44,17 +46,19 @@ const HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request of this connection. `full` means that the node holds all connections it may.
+/// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
     node: Arc<Node>,
     stream: Stream,
+    connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
+    let peer = Peer::of(connected, &parts.headers, &node.config().doors.trusted_proxies);
     let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
     let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
-    let request = Request { node: node_of, stream, parts, name, body: no_body, came, identity };
+    let request = Request { node: node_of, stream, peer, parts, name, body: no_body, came, identity };
     let reader = request.wants_page().then(|| request.language());
     let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.

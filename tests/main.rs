@@ -55,6 +55,7 @@ mod parlor {
     mod config;
     mod conformance;
     mod document;
+    mod doors;
     mod drain;
     mod events;
     mod failover;

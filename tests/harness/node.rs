@@ -162,6 +162,12 @@ impl Plan {
         self
     }
 
+    /// Leaves a variable unset.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     pub fn redis(self, redis: &Redis) -> Self {
         self.flag("--redis-url", &redis.url())
     }
