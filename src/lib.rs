@@ -56,7 +56,7 @@ mod session;
 mod socket;
 
 // What nodes share.
-mod clock;
+pub mod clock;
 pub mod event;
 pub mod group;
 pub mod id;
@@ -77,7 +77,7 @@ pub use crate::group::Group;
 pub use crate::id::Id;
 pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
-pub use crate::node::Application;
+pub use crate::node::{Application, Node};
 pub use crate::request::Request;
 pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;

@@ -64,6 +64,13 @@ impl Response {
         Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
     }
 
+    /// The same answer with this status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        *self.0.status_mut() = status;
+        self
+    }
+
     /// The same answer with one more header.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
