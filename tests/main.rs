@@ -17,6 +17,7 @@ mod harness {
     pub mod family;
     pub mod frame;
     pub mod http;
+    pub mod letters;
     pub mod lines;
     pub mod member;
     pub mod metrics;
@@ -51,6 +52,7 @@ mod parlor {
     mod cluster;
     mod config;
     mod conformance;
+    mod covered;
     mod document;
     mod drain;
     mod events;
@@ -59,6 +61,7 @@ mod parlor {
     mod history;
     mod http;
     mod layer;
+    mod layer_cover;
     mod layer_facts;
     mod layer_log;
     mod lifecycle;
