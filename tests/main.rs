@@ -18,6 +18,7 @@ mod harness {
     pub mod family;
     pub mod frame;
     pub mod http;
+    pub mod letters;
     pub mod lines;
     pub mod member;
     pub mod metrics;
@@ -54,6 +55,7 @@ mod parlor {
     mod compression;
     mod config;
     mod conformance;
+    mod covered;
     mod document;
     mod doors;
     mod drain;
@@ -65,6 +67,7 @@ mod parlor {
     mod http;
     mod injection;
     mod layer;
+    mod layer_cover;
     mod layer_facts;
     mod layer_log;
     mod layer_store;

@@ -8,9 +8,11 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+mod cover;
 mod facts;
 mod followed;
 mod follower;
+mod kept;
 mod lease;
 mod line;
 mod log;
@@ -79,6 +81,7 @@ pub struct RedisLayer {
     members: Script,
     start_ticker: Script,
     tick: Script,
+    cover: Script,
 }
 
 impl RedisLayer {
@@ -157,6 +160,7 @@ impl RedisLayer {
             members: Script::new(include_str!("redis/members.lua")),
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
+            cover: cover::script(),
         })
     }
 
