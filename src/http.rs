@@ -25,6 +25,7 @@ use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
 use crate::stream::Stream;
+use crate::telemetry::METRICS;
 
 /// Longest body that is read.
 const MAX_BODY: usize = 128 * 1024;
@@ -58,6 +59,7 @@ pub(crate) async fn serve(
     let request = Request { node: Arc::clone(&node), stream, peer, parts, name: None, body: Bytes::new() };
     let reader = request.wants_page().then(|| request.language());
     let answer = if full {
+        METRICS.refused("connections");
         Err(Refusal::unavailable("too many connections: try again later"))
     } else {
         answer(request, body).await
@@ -93,6 +95,7 @@ fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     // A target in absolute form names a host, too.
     let named = host.iter().flatten().chain(parts.uri.authority());
     if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        METRICS.refused("hosts");
         return Err(Refusal::bad_request(
             "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
         ));
@@ -112,6 +115,7 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
     if !route.sockets.is_empty() {
+        request.node.limits().handshake(request.peer())?;
         let handshake = Handshake::check(&mut request.parts)?;
         let open = route.opener(&handshake).ok_or_else(|| {
             Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")

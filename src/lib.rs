@@ -14,6 +14,7 @@
 pub mod config;
 mod drain;
 pub mod error;
+mod limits;
 pub mod node;
 mod server;
 mod telemetry;

@@ -20,6 +20,7 @@ use crate::group::Group;
 use crate::hub::Hub;
 use crate::identity::token::Verifier;
 use crate::layer::{Appended, Key, Layer, Listener};
+use crate::limits;
 use crate::pages::Pages;
 use crate::route::Route;
 use crate::socket::Socket;
@@ -50,6 +51,7 @@ pub struct Node {
     layer: Layer,
     tickers: Tickers,
     tokens: Option<Verifier>,
+    limits: Arc<limits::Limits>,
     tasks: TaskTracker,
     name: String,
     ending: AtomicBool,
@@ -70,6 +72,7 @@ impl Node {
     /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
         let tokens = Verifier::new(&config.tokens)?;
+        let limits = Arc::new(limits::Limits::new(config.rates));
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
@@ -85,6 +88,7 @@ impl Node {
             layer,
             tickers: Tickers::default(),
             tokens,
+            limits,
             tasks: TaskTracker::new(),
             name: format!("{:016x}", rand::random::<u64>()),
             ending: AtomicBool::new(false),
@@ -199,6 +203,11 @@ impl Node {
 
     pub(crate) fn tickers(&self) -> &Tickers {
         &self.tickers
+    }
+
+    /// How fast and how many.
+    pub(crate) fn limits(&self) -> &Arc<limits::Limits> {
+        &self.limits
     }
 
     /// Who checks tokens, if the settings have a key.
