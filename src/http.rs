@@ -26,6 +26,7 @@ use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
 use crate::stream::Stream;
+use crate::telemetry::METRICS;
 
 /// Longest body that is read.
 const MAX_BODY: usize = 128 * 1024;
@@ -64,6 +65,7 @@ pub(crate) async fn serve(
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
+        METRICS.refused("connections");
         Err(Refusal::unavailable("too many connections: try again later"))
     } else if let Some(refusal) = unsound {
         Err(refusal)
@@ -103,6 +105,7 @@ fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     // A target in absolute form names a host, too.
     let named = host.iter().flatten().chain(parts.uri.authority());
     if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        METRICS.refused("hosts");
         return Err(Refusal::bad_request(
             "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
         ));
@@ -125,6 +128,7 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
         request.identity = Arc::new(Identity::of(&request.node, &request.parts, socket).await?);
     }
     if !route.sockets.is_empty() {
+        request.node.limits().handshake(request.peer())?;
         let handshake = Handshake::check(&mut request.parts)?;
         let open = route.opener(&handshake).ok_or_else(|| {
             Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")

@@ -15,6 +15,7 @@ pub mod config;
 mod drain;
 mod ears;
 pub mod error;
+mod limits;
 pub mod node;
 mod pulse;
 mod server;

@@ -22,6 +22,7 @@ use crate::hub::Hub;
 use crate::identity::secret;
 use crate::identity::token::Verifier;
 use crate::layer::{Appended, Key, Layer, Listener, Order, Store};
+use crate::limits;
 use crate::pages::Pages;
 use crate::route::Route;
 use crate::session::Session;
@@ -52,6 +53,7 @@ pub struct Node {
     hub: Arc<Hub>,
     layer: Layer,
     tickers: Tickers,
+    limits: Arc<limits::Limits>,
     tasks: TaskTracker,
     ending: AtomicBool,
     born: Instant,
@@ -66,6 +68,7 @@ impl Node {
     /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
         let tokens = Verifier::new(&config.tokens)?;
+        let limits = Arc::new(limits::Limits::new(config.rates));
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
@@ -83,6 +86,7 @@ impl Node {
             layer,
             tickers: Tickers::default(),
             tokens,
+            limits,
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
             born: Instant::now(),
@@ -205,6 +209,11 @@ impl Node {
 
     pub(crate) fn tickers(&self) -> &Tickers {
         &self.tickers
+    }
+
+    /// How fast and how many.
+    pub(crate) fn limits(&self) -> &Arc<limits::Limits> {
+        &self.limits
     }
 
     /// Seconds since the node was made: the clock of silence.

@@ -186,21 +186,21 @@ impl RedisLayer {
     }
 
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(channel(group)).arg(event.encode());
-        self.commands.command(&publish).await
+        self.tell(&channel(group), &event.encode()).await
     }
 
     pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(live(group)).arg(event.encode());
-        self.commands.command(&publish).await
+        self.tell(&live(group), &event.encode()).await
     }
 
     pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
         let json = serde_json::to_vec(order).expect("texts and a number become JSON");
-        publish.arg("PUBLISH").arg(ORDERS).arg(json);
+        self.tell(ORDERS, &json).await
+    }
+
+    async fn tell(&self, channel: &str, payload: &[u8]) -> Result<(), Unavailable> {
+        let mut publish = Cmd::new();
+        publish.arg("PUBLISH").arg(channel).arg(payload);
         self.commands.command(&publish).await
     }
 
