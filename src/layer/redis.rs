@@ -97,7 +97,7 @@ impl RedisLayer {
             let what = format!(
                 "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
                 commands.address().text(),
-                reason(&error),
+                commands::reason(&error),
             );
             if !wait {
                 return Err(StartError::new(what));
@@ -287,16 +287,4 @@ fn channel(group: &Group) -> String {
 /// The channel of our own nodes.
 fn live(group: &Group) -> String {
     format!("{LIVE_PREFIX}{group}")
-}
-
-/// The innermost cause in the words of the operating system: `connection refused`.
-fn reason(error: &deadpool_redis::PoolError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
