@@ -3,6 +3,8 @@
 mod assets;
 mod chat;
 mod frames;
+#[cfg(test)]
+mod fuzzing;
 mod health;
 mod home;
 mod messages;

@@ -54,7 +54,7 @@ impl Name {
 }
 
 /// The name in normal form, if the rule allows it.
-fn normal(text: &str, max: usize) -> Option<String> {
+pub(crate) fn normal(text: &str, max: usize) -> Option<String> {
     // Composing makes a few characters of many; of so many, none that are a name.
     if text.len() > max.saturating_mul(16) {
         return None;

@@ -13,7 +13,7 @@ mod follower;
 mod lease;
 mod line;
 mod log;
-mod resp;
+pub(crate) mod resp;
 mod roster;
 mod subscriber;
 mod writer;
