@@ -39,10 +39,11 @@ chaos: ## break things under a hundred clients for some minutes, and tell what b
 	cargo build
 	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
 
-# What a run finds stays in fuzz/corpus, for the next one to begin with.
+# What a run finds stays in fuzz/corpus, for the next one to begin with. Packages are those of the server.
 FUZZ_SECONDS ?= 60
 fuzz: ## make up bytes for every decoder, for FUZZ_SECONDS (60) each
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@cp Cargo.lock fuzz/Cargo.lock
 	@for target in $$(cargo fuzz list); do \
 	    mkdir -p fuzz/corpus/$$target; \
 	    RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \

@@ -63,7 +63,7 @@ mod memory_layer {
     use std::time::Duration;
 
     use divan::{Bencher, black_box};
-    use parlor::layer::{Keep, Key, Layer, Listener};
+    use parlor::layer::{Keep, Key, Layer, Listener, Order};
     use parlor::{Event, Group};
     use tokio::runtime::{Builder, Runtime};
 
@@ -80,6 +80,7 @@ mod memory_layer {
             black_box(events);
         }
         fn ticker_started(&self, _: &str) {}
+        fn ordered(&self, _: Order) {}
         fn recovered(&self) {}
     }
 

@@ -7,9 +7,10 @@ use parlor::event::{GAP, PRESENCE};
 use parlor::http::Refusal;
 use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Welcome};
 
-use crate::frames::{self, Trouble};
+use crate::frames;
 use crate::name::Name;
 use crate::said::Said;
+use crate::trouble::{self, Trouble};
 
 /// The type of a chat event, as the tutorial's consumer has it.
 pub(crate) const MESSAGE: &str = "chat_message";
@@ -40,13 +41,13 @@ impl Consumer for Chat {
         let answer = match Said::read(&frame, session.config().max_message_bytes) {
             Ok(Said::Message { text, id }) => {
                 let appended = session.append(&message(&text), id.as_deref()).await;
-                match frames::answer(&appended) {
+                match trouble::answer(&appended) {
                     Ok(logged) => frames::ack(id.as_deref(), &logged),
                     Err(trouble) => frames::error(&trouble, id.as_deref()),
                 }
             }
             Ok(Said::Typing) => {
-                session.signal(Event::new(TYPING).with("user", session.user()), TYPING_PERIOD);
+                session.signal(Event::new(TYPING).with("user", session.identity().member()), TYPING_PERIOD);
                 return Action::Nothing;
             }
             Ok(Said::History { before, limit }) => match session.history(before, limit).await {
@@ -70,7 +71,7 @@ impl Consumer for Chat {
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
         let group = session.group()?.name();
-        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.user(), welcome))
+        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {

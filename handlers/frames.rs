@@ -1,13 +1,14 @@
 //! The frames of `parlor.v1` that the server sends, as docs/protocol.md defines them.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::error::Unavailable;
-use parlor::{Appended, Event, Frame, Id, Welcome};
+use parlor::{Event, Frame, Id, Identity, Welcome};
 use serde::{Serialize, Serializer};
+
+use crate::listed::{Listed, Names, person};
+use crate::trouble::{Logged, Trouble};
 
 /// For how long a client shows that somebody types, in milliseconds.
 const TYPING_MS: u64 = 5000;
@@ -24,16 +25,19 @@ enum Sent<'a> {
         node: &'a str,
         room: &'a str,
         user: &'a str,
+        name: &'a str,
         last: Option<Id>,
         recovered: bool,
         reason: Option<&'a str>,
-        members: Option<&'a [String]>,
+        members: Option<Vec<&'a str>>,
+        names: Option<Names<'a>>,
         count: usize,
     },
     Message {
         message: Line<'a>,
         text: &'a str,
         user: Option<&'a str>,
+        name: Option<&'a str>,
         id: Option<Id>,
         prev: Option<Id>,
         at: Option<u64>,
@@ -55,11 +59,14 @@ enum Sent<'a> {
     Presence {
         change: &'a str,
         user: Option<&'a str>,
+        name: Option<&'a str>,
         members: Option<Vec<&'a str>>,
+        names: Option<Names<'a>>,
         count: u64,
     },
     Typing {
         user: &'a str,
+        name: &'a str,
         for_ms: u64,
     },
     History {
@@ -90,56 +97,22 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// Why something was not done: an error's code, and words for people.
-pub(crate) struct Trouble {
-    pub(crate) code: &'static str,
-    pub(crate) detail: Cow<'static, str>,
-}
-
-/// A message's place in the log.
-pub(crate) struct Logged {
-    id: Id,
-    duplicate: bool,
-}
-
-impl Trouble {
-    pub(crate) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    pub(crate) fn unavailable() -> Self {
-        Self::new("unavailable", "the server cannot reach its messages: send it again, with the same `id`")
-    }
-}
-
-/// What the layer's answer means for the client.
-///
-/// # Errors
-/// Why the message is not in the log.
-pub(crate) fn answer(appended: &Result<Appended, Unavailable>) -> Result<Logged, Trouble> {
-    match appended {
-        Ok(Appended::New(id)) => Ok(Logged { id: *id, duplicate: false }),
-        Ok(Appended::Known(id)) => Ok(Logged { id: *id, duplicate: true }),
-        Ok(Appended::Conflict) => {
-            Err(Trouble::new("conflict", "`id`: used for another message less than five minutes ago"))
-        }
-        Err(_) => Err(Trouble::unavailable()),
-    }
-}
-
-pub(crate) fn welcome(room: &str, user: &str, welcome: &Welcome) -> Frame<'static> {
+pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Frame<'static> {
     let members = welcome.presence.members.as_deref();
+    let listed = members.map(|members| Listed::of(members.iter().map(String::as_str)));
     Sent::Welcome {
         node: &welcome.node,
         room,
-        user,
+        user: identity.id(),
+        name: identity.name(),
         last: known(welcome.last),
         recovered: welcome.reason.is_none(),
         reason: welcome.reason,
-        members,
+        members: listed.as_ref().map(|listed| listed.ids.clone()),
+        names: listed.map(|listed| listed.names),
         count: welcome.presence.count,
     }
-    .frame(members.map_or(0, |members| members.iter().map(String::len).sum()))
+    .frame(members.map_or(0, |members| 2 * members.iter().map(String::len).sum::<usize>()))
 }
 
 pub(crate) fn message(event: &Event) -> Option<Frame<'static>> {
@@ -153,6 +126,7 @@ fn sent(event: &Event) -> Option<Sent<'_>> {
         message: Line(text),
         text,
         user: event.text("user"),
+        name: event.text("name"),
         id: stamp.map(|stamp| stamp.id),
         prev: stamp.and_then(|stamp| known(stamp.prev)),
         at: stamp.map(|stamp| stamp.id.millis()),
@@ -179,13 +153,23 @@ pub(crate) fn error(trouble: &Trouble, client_id: Option<&str>) -> Frame<'static
 pub(crate) fn presence(event: &Event) -> Option<Frame<'static>> {
     let count = event.text("count")?.parse().ok()?;
     let listed = event.text("members");
-    let members = listed.map(|names| names.split(' ').filter(|name| !name.is_empty()).collect());
-    let sent = Sent::Presence { change: event.text("change")?, user: event.text("user"), members, count };
-    Some(sent.frame(listed.map_or(0, |names| 2 * names.len())))
+    let all = listed.map(|members| Listed::of(members.split(' ').filter(|member| !member.is_empty())));
+    let (user, name) = event.text("user").map(person).unzip();
+    let members = all.as_ref().map(|all| all.ids.clone());
+    let sent = Sent::Presence {
+        change: event.text("change")?,
+        user,
+        name,
+        members,
+        names: all.map(|all| all.names),
+        count,
+    };
+    Some(sent.frame(listed.map_or(0, |members| 3 * members.len())))
 }
 
-pub(crate) fn typing(user: &str) -> Frame<'static> {
-    Sent::Typing { user, for_ms: TYPING_MS }.frame(0)
+pub(crate) fn typing(member: &str) -> Frame<'static> {
+    let (user, name) = person(member);
+    Sent::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
 }
 
 pub(crate) fn history(events: &[Arc<Event>], more: bool) -> Frame<'static> {
@@ -227,13 +211,18 @@ impl Sent<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use serde_json::{Value, json};
 
     use super::*;
 
     /// A message as it comes out of the log, with this text.
     fn logged(text: &str) -> Event {
-        let said = Event::new("chat_message").with("message", text).with("user", "a1b2c3d4e5f60718");
+        let said = Event::new("chat_message")
+            .with("message", text)
+            .with("user", "a1b2c3d4e5f60718")
+            .with("name", "ann");
         Event::decode(&said.with("id", "1758000000000-3").with("prev", "1758000000000-2").encode()).unwrap()
     }
 
@@ -246,18 +235,20 @@ mod tests {
     fn members_without_a_value_are_null() {
         let at = 1_758_000_000_000_u64;
         let full = json!({
-            "type": "message", "message": "[收到消息] \"a\n你", "text": "\"a\n你", "user": "a1b2c3d4e5f60718",
+            "type": "message", "message": "[收到消息] \"a\n你", "text": "\"a\n你", "user": "a1b2c3d4e5f60718", "name": "ann",
             "id": "1758000000000-3", "prev": "1758000000000-2", "at": at,
         });
         assert_eq!(value(message(&logged("\"a\n你"))), full);
         let bare = json!({
-            "type": "message", "message": "[收到消息] a", "text": "a", "user": null, "id": null, "prev": null, "at": null,
+            "type": "message", "message": "[收到消息] a", "text": "a", "user": null, "name": null, "id": null, "prev": null, "at": null,
         });
         assert_eq!(value(message(&Event::new("x").with("message", "a"))), bare);
         assert!(message(&Event::new("x")).is_none());
-        let state = Event::new("x").with("change", "state").with("count", "2").with("members", " a b");
-        let expected =
-            json!({"type": "presence", "change": "state", "user": null, "members": ["a", "b"], "count": 2});
+        let state = Event::new("x").with("change", "state").with("count", "2").with("members", " a/~x b/bob");
+        let expected = json!({
+            "type": "presence", "change": "state", "user": null, "name": null, "members": ["a", "b"],
+            "names": {"a": "~x", "b": "bob"}, "count": 2,
+        });
         assert_eq!(value(presence(&state)), expected);
         let gone = Event::new("x").with("reason", "trimmed").with("after", "0-0");
         assert_eq!(value(gap(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
@@ -282,7 +273,7 @@ mod tests {
         let id = Id::START;
         let renders: [(&str, &dyn Fn() -> Frame<'static>); 4] = [
             ("ack", &|| ack(Some(&"x".repeat(64)), &Logged { id, duplicate: false })),
-            ("typing", &|| typing("a1b2c3d4e5f60718")),
+            ("typing", &|| typing("a1b2c3d4e5f60718/ann")),
             ("a short message", &|| message_of("hi")),
             ("a long message", &|| message_of(&"你好".repeat(10_000))),
         ];

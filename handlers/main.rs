@@ -7,6 +7,7 @@ mod frames;
 mod fuzzing;
 mod health;
 mod home;
+mod listed;
 mod messages;
 mod metrics;
 mod name;
@@ -16,6 +17,7 @@ mod push;
 mod room;
 mod said;
 mod statics;
+mod trouble;
 mod urls;
 
 use std::process::ExitCode;
@@ -48,10 +50,10 @@ fn routes(path: &[&str]) -> Option<Route> {
             Route::socket::<PlainPush>().or_socket::<Push>().at(room)
         }
         ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
-        ["static", _, ..] => Route::get(statics::file),
-        ["healthz"] => Route::get(health::live),
-        ["readyz"] => Route::get(health::ready),
-        ["metrics"] => Route::get(metrics::text),
+        ["static", _, ..] => Route::get(statics::file).open_to_all(),
+        ["healthz"] => Route::get(health::live).open_to_all(),
+        ["readyz"] => Route::get(health::ready).open_to_all(),
+        ["metrics"] => Route::get(metrics::text).open_to_all(),
         _ => return None,
     })
 }

@@ -4,9 +4,10 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
 use crate::chat;
-use crate::frames::{self, Trouble};
+use crate::frames;
 use crate::name::Name;
 use crate::said::Said;
+use crate::trouble::{self, Trouble};
 
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
@@ -15,7 +16,7 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
         Ok(Said::Message { text, id }) => {
             let event = chat::message(&text);
-            match frames::answer(&request.append(&group, &event, id.as_deref()).await) {
+            match trouble::answer(&request.append(&group, &event, id.as_deref()).await) {
                 Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
                 Err(trouble) => (trouble, id),
             }

@@ -6,9 +6,10 @@ use jiff::Zoned;
 use parlor::http::{Refusal, Response};
 use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
 
-use crate::frames::{self, Trouble};
+use crate::frames;
 use crate::name::Name;
 use crate::plain;
+use crate::trouble::Trouble;
 
 /// The type of a push event; its `message` is the whole line.
 const MESSAGE: &str = "push_message";
@@ -67,7 +68,7 @@ impl Consumer for Push {
     }
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
-        Some(frames::welcome(session.group()?.name(), session.user(), welcome))
+        Some(frames::welcome(session.group()?.name(), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {

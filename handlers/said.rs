@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use parlor::{Frame, Id};
 use serde_json::Value;
 
-use crate::frames::Trouble;
 use crate::object::{Member, Object, Unread};
+use crate::trouble::Trouble;
 
 /// Most messages of one `history`, and how many without `limit`.
 const MOST: u64 = 200;

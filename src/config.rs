@@ -1,17 +1,26 @@
 //! The settings: read once and whole, from flags and environment, before anything binds.
 
-use std::error::Error;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tracing_subscriber::EnvFilter;
 
+pub mod doors;
+mod explanation;
+pub mod identities;
+pub mod rates;
+pub mod secret;
+pub mod tokens;
+mod value;
+
+use crate::config::doors::Doors;
+use crate::config::identities::Identities;
+use crate::config::rates::Rates;
+use crate::config::tokens::Tokens;
+use crate::config::value::{RedisUrl, address, folder, log_level, positive, redis_url};
 use crate::layer::Keep;
-use crate::layer::redis::address::Address;
-use crate::origin::OriginPattern;
 use crate::telemetry::LogFormat;
 
 /// Every setting of a node, each a flag and an environment variable; the flag wins.
@@ -87,20 +96,27 @@ pub struct Config {
     #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", value_parser = positive)]
     pub max_connections: Option<usize>,
 
-    /// Origins that may connect besides the node's own host, separated by commas: a host, .example.com
-    /// for it and all its subdomains, an origin with its scheme, or * for all
-    #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
-    pub allowed_origins: Vec<OriginPattern>,
-
     /// Read templates/, static/ and locales/ from this folder at each request, while developing;
     /// without it, those in the binary
     #[arg(long, env = "PARLOR_ASSETS", value_name = "DIR", value_parser = folder)]
     pub assets: Option<PathBuf>,
-}
 
-/// A Redis URL; empty when the variable is set to nothing, which means no Redis.
-#[derive(Clone, Debug)]
-struct RedisUrl(String);
+    /// Who comes in.
+    #[command(flatten)]
+    pub identities: Identities,
+
+    /// Users of other sites.
+    #[command(flatten)]
+    pub tokens: Tokens,
+
+    /// Which hosts, pages and proxies are believed.
+    #[command(flatten)]
+    pub doors: Doors,
+
+    /// How fast and how many.
+    #[command(flatten)]
+    pub rates: Rates,
+}
 
 impl Config {
     /// Reads the process's arguments and environment; `about` heads the help.
@@ -110,14 +126,22 @@ impl Config {
     /// what came and what was expected.
     pub fn read(about: &'static str) -> Result<Self, Result<String, String>> {
         let matches = Self::command().about(about).try_get_matches();
-        matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
-            if error.use_stderr() { Err(explain(&error)) } else { Ok(error.render().to_string()) }
-        })
+        let read = matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
+            if error.use_stderr() {
+                Err(explanation::line(&error, &Self::command()))
+            } else {
+                Ok(error.render().to_string())
+            }
+        });
+        let mut config = read?;
+        config.identities.read_secrets().map_err(Err)?;
+        config.tokens.read_secret().map_err(Err)?;
+        Ok(config)
     }
 
     /// The URL of the Redis that all nodes share, if there is one.
     pub fn redis_url(&self) -> Option<&str> {
-        self.redis_url.as_ref().map(|url| url.0.as_str()).filter(|url| !url.is_empty())
+        self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
     }
 
     /// What logs keep.
@@ -132,57 +156,4 @@ impl Config {
         let silent = "tungstenite=off".parse().expect("a constant directive");
         EnvFilter::new(&self.log_level).add_directive(silent)
     }
-}
-
-/// clap's error on one line: the setting by both its names, what came, what was expected.
-fn explain(error: &clap::Error) -> String {
-    let context = |kind| error.get(kind).map(ToString::to_string);
-    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
-    let flag = argument.split_whitespace().next().unwrap_or_default();
-    let command = Config::command();
-    let variable = command
-        .get_arguments()
-        .find(|known| known.get_long().is_some_and(|long| flag == format!("--{long}")))
-        .and_then(|known| known.get_env()?.to_str());
-    let (Some(variable), Some(value)) = (variable, context(ContextKind::InvalidValue)) else {
-        let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        return format!("{line}; see --help");
-    };
-    // The part of a URL before `@` is a password.
-    let value = value.rsplit('@').next().unwrap_or_default();
-    let valid = context(ContextKind::ValidValue).filter(|valid| !valid.is_empty());
-    let expected = match (error.source(), valid) {
-        (Some(why), _) => why.to_string(),
-        (None, Some(valid)) => format!("expected one of {valid}"),
-        (None, None) => "expected a value".to_owned(),
-    };
-    format!("{flag} ({variable}): got `{value}`, {expected}")
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let mut found = text.trim().to_socket_addrs().into_iter().flatten();
-    found.next().ok_or_else(|| "expected an address with a port, as 127.0.0.1:8000".to_owned())
-}
-
-fn redis_url(text: &str) -> Result<RedisUrl, String> {
-    if !text.is_empty() && Address::parse(text).is_err() {
-        return Err("expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name (TLS to Redis is not built in)".to_owned());
-    }
-    Ok(RedisUrl(text.to_owned()))
-}
-
-fn log_level(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
-        "expected error, warn, info, debug, trace, or a filter as info,parlor::layer=debug".to_owned()
-    })
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number above 0".to_owned())
-}
-
-fn folder(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_dir() { Ok(path) } else { Err("expected a folder that exists".to_owned()) }
 }

@@ -8,9 +8,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hyper::Method;
 use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
-use hyper::{Method, StatusCode};
 use rand::distr::{Alphanumeric, SampleString};
+use subtle::ConstantTimeEq;
 
 use crate::headers;
 use crate::response::Refusal;
@@ -41,12 +42,29 @@ impl Csrf {
         })
     }
 
-    /// The cookie to set, if the page made use of the token: for a year, as Django does.
-    pub(crate) fn cookie(&self) -> Option<String> {
-        let secret = &self.secret;
-        self.used
-            .load(Ordering::Relaxed)
-            .then(|| format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax"))
+    /// The cookie to set, if the page made use of the token.
+    pub(crate) fn cookie(&self, secure: bool) -> Option<String> {
+        self.used.load(Ordering::Relaxed).then(|| set(&self.secret, secure))
+    }
+
+    /// A cookie with a new secret, for somebody who has become somebody else.
+    pub(crate) fn fresh(secure: bool) -> String {
+        set(&Alphanumeric.sample_string(&mut rand::rng(), LENGTH), secure)
+    }
+
+    /// The check of forms: the token that was sent along must be the cookie's.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_token(headers: &HeaderMap, sent: &str) -> Result<(), Refusal> {
+        let same = cookie(headers).is_some_and(|secret| secret.as_bytes().ct_eq(sent.as_bytes()).into());
+        if same {
+            return Ok(());
+        }
+        let refusal = Refusal::forbidden(
+            "`csrfmiddlewaretoken` (or `X-CSRFToken`): expected the value of the cookie `csrftoken`",
+        );
+        Err(refusal.told_by("stale_form"))
     }
 
     /// The check for requests that change something.
@@ -61,15 +79,14 @@ impl Csrf {
             return Ok(());
         }
         let sent = headers.get("x-csrftoken").and_then(|token| token.to_str().ok());
-        if sent.is_some() && sent == cookie(headers) {
-            Ok(())
-        } else {
-            Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "`X-CSRFToken`: expected the value of the cookie `csrftoken`",
-            ))
-        }
+        Self::check_token(headers, sent.unwrap_or_default())
     }
+}
+
+/// For a year, as Django does.
+fn set(secret: &str, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax{secure}")
 }
 
 /// The secret in the cookie, if it looks like one of ours.

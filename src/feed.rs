@@ -42,10 +42,10 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let session = C::connect(&request).await?;
-    origin::check_request(request.headers(), &request.node.config().allowed_origins)?;
+    origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;
     let node = Arc::clone(&request.node);
     let kind = Kind::of::<C>(Wire::Feed);
-    let socket = node.socket(kind);
+    let socket = node.socket(&session, kind);
     let resume = Resume::of(&session, kind);
     let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {
@@ -67,7 +67,9 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
 impl<C: Consumer> Feed<C> {
     /// What is next for the reader; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        while let (Some(resume), Some(place)) = (&mut self.resume, &self.place) {
+        while let (Some(resume), Some(place), None) =
+            (&mut self.resume, &self.place, self.socket.outbox().closed())
+        {
             match resume.next::<C>(place).await {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return Some(frames),

@@ -9,6 +9,7 @@ mod event;
 mod headers;
 mod id;
 mod origin;
+mod place;
 mod request;
 mod resp;
 

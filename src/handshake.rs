@@ -108,9 +108,9 @@ pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) ->
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let session = C::connect(&request).await?;
-    origin::check_socket(request.headers(), &request.node.config().allowed_origins)?;
+    origin::check_socket(request.headers(), &request.node.config().doors.allowed_origins)?;
     let node = Arc::clone(&request.node);
-    let socket = node.socket(Kind::of::<C>(Wire::Socket));
+    let socket = node.socket(&session, Kind::of::<C>(Wire::Socket));
     let place = Place::take(&socket, session);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");

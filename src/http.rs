@@ -1,8 +1,9 @@
 //! HTTP: checks a request, finds its route, calls the handler, and dresses the answer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,7 +18,10 @@ use tracing::{debug, error};
 pub use hyper::StatusCode;
 
 use crate::handshake::Handshake;
+use crate::host::{self, HostPattern};
+use crate::identity::Identity;
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
@@ -42,18 +46,27 @@ const HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request of this connection. `full` means that the node holds all connections it may.
+/// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
     node: Arc<Node>,
     stream: Stream,
+    connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
-    let request = Request { node: Arc::clone(&node), stream, parts, name: None, body: Bytes::new() };
+    let peer = Peer::of(connected, &parts.headers, &node.config().doors.trusted_proxies);
+    let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
+    let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
+    let request = Request { node: node_of, stream, peer, parts, name, body: no_body, came, identity };
     let reader = request.wants_page().then(|| request.language());
+    let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
+    // A proxy in front may have seen other requests in these bytes: none that follow are believed.
+    let last = full || unsound.is_some();
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))
+    } else if let Some(refusal) = unsound {
+        Err(refusal)
     } else {
         answer(request, body).await
     };
@@ -63,7 +76,7 @@ pub(crate) async fn serve(
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
     }
-    if full
+    if last
         || response.status() == StatusCode::PAYLOAD_TOO_LARGE
         || response.status() == StatusCode::REQUEST_TIMEOUT
     {
@@ -72,16 +85,27 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length.
-pub(crate) fn check(parts: &Parts) -> Result<(), Refusal> {
+/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length; and the host must be
+/// one of the node's.
+pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refusal::bad_request("`Host`: expected once"));
     }
-    if host.is_some_and(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()).is_none()) {
+    // RFC 9110, section 7.2: what an authority may have before the host, this one may not.
+    let read = |host: &str| host.parse::<Authority>().ok().filter(|_| !host.contains('@'));
+    let host = host.map(|host| host.to_str().ok().and_then(read));
+    if host == Some(None) {
         return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));
+    }
+    // A target in absolute form names a host, too.
+    let named = host.iter().flatten().chain(parts.uri.authority());
+    if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        return Err(Refusal::bad_request(
+            "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
+        ));
     }
     // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
     // could not be told from one. No client of ours needs it, and nginx does not send it.
@@ -92,11 +116,14 @@ pub(crate) fn check(parts: &Parts) -> Result<(), Refusal> {
 }
 
 async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusal> {
-    check(&request.parts)?;
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
+    if !route.open {
+        let socket = route.feeds || !route.sockets.is_empty();
+        request.identity = Arc::new(Identity::of(&request.node, &request.parts, socket).await?);
+    }
     if !route.sockets.is_empty() {
         let handshake = Handshake::check(&mut request.parts)?;
         let open = route.opener(&handshake).ok_or_else(|| {

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
@@ -18,6 +19,8 @@ use crate::event::Event;
 use crate::frame::Close;
 use crate::group::Group;
 use crate::id::Id;
+use crate::layer::Order;
+use crate::orders::Orders;
 use crate::seats::Seats;
 use crate::socket::Socket;
 use crate::telemetry::METRICS;
@@ -31,7 +34,8 @@ const MOST: usize = 32 * 1024 * 1024;
 /// All sockets of this node.
 #[derive(Default)]
 pub(crate) struct Hub {
-    sockets: Mutex<Slab<Arc<Socket>>>,
+    /// Each with the group in which it sits.
+    sockets: Mutex<Slab<(Arc<Socket>, Option<Group>)>>,
     groups: Mutex<HashMap<Group, Arc<Mutex<Seats>>>>,
     /// Groups where something waits, each once, in the order of their turns.
     busy: Mutex<VecDeque<Arc<Mutex<Seats>>>>,
@@ -40,6 +44,7 @@ pub(crate) struct Hub {
     /// Bytes of events that wait.
     waiting: AtomicUsize,
     closing: AtomicBool,
+    orders: Mutex<Orders>,
 }
 
 /// A socket's place in the hub.
@@ -50,10 +55,21 @@ pub(crate) struct Seat {
 }
 
 impl Hub {
-    /// Gives a socket its seat. It gets the events of its group at once, unless it `waits` until it joins.
-    pub(crate) fn enter(&self, socket: &Arc<Socket>, group: Option<&Group>, waits: bool) -> Seat {
-        let key = self.sockets.lock().insert(Arc::clone(socket));
+    /// Gives a socket, whose request `came` at this time, its seat. It gets the events of its group at once, unless it
+    /// `waits` until it joins.
+    pub(crate) fn enter(
+        &self,
+        socket: &Arc<Socket>,
+        group: Option<&Group>,
+        waits: bool,
+        came: Instant,
+    ) -> Seat {
+        let key = self.sockets.lock().insert((Arc::clone(socket), group.cloned()));
         METRICS.sockets.inc();
+        // An order that comes from here on finds the socket.
+        if let Some(close) = self.orders.lock().since(came, |order| is_about(order, socket, group)) {
+            socket.close(&close);
+        }
         if self.closing.load(Ordering::SeqCst) {
             socket.close(&Close::restart());
         }
@@ -149,19 +165,37 @@ impl Hub {
 
     /// Every socket that is open now.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
-        self.sockets.lock().iter().map(|(_, socket)| Arc::clone(socket)).collect()
+        self.sockets.lock().iter().map(|(_, (socket, _))| Arc::clone(socket)).collect()
+    }
+
+    /// Closes every socket that the order is about, in a task of its own.
+    pub(crate) fn obey(self: &Arc<Self>, order: Order) {
+        self.orders.lock().note(order.clone());
+        let (hub, close) = (Arc::clone(self), order.close());
+        tokio::spawn(async move {
+            hub.each(|socket, group| {
+                if is_about(&order, socket, group) {
+                    socket.close(&close);
+                }
+            })
+            .await;
+        });
     }
 
     /// Does something with every socket, some of them at a time.
     pub(crate) async fn each_socket(&self, act: impl Fn(&Socket)) {
+        self.each(|socket, _| act(socket)).await;
+    }
+
+    async fn each(&self, act: impl Fn(&Socket, Option<&Group>)) {
         let mut next = 0;
         loop {
             {
                 let sockets = self.sockets.lock();
                 let end = sockets.capacity();
                 for key in next..end.min(next + TURN) {
-                    if let Some(socket) = sockets.get(key) {
-                        act(socket);
+                    if let Some((socket, group)) = sockets.get(key) {
+                        act(socket, group.as_ref());
                     }
                 }
                 if next + TURN >= end {
@@ -181,4 +215,10 @@ impl Hub {
     fn seats(&self, group: &str) -> Option<Arc<Mutex<Seats>>> {
         self.groups.lock().get(group).cloned()
     }
+}
+
+/// Whether an order is about this socket, which sits in this group.
+fn is_about(order: &Order, socket: &Socket, group: Option<&Group>) -> bool {
+    let identity = socket.identity();
+    order.fits(Some(identity.id()), identity.login(), group.map(Group::name))
 }

@@ -25,6 +25,10 @@
 //! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
 //!   [`PRESENCE`](crate::event::PRESENCE) event, in its place among the messages; when a crowd comes, its members are
 //!   told within a second who is there now. Who is back within [`GRACE`] never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
+//! - **Orders.** An [`Order`] that was taken reaches every node that hears within a second, the one that gave it
+//!   included. A node that heard nothing for a while is told so ([`recovered`](Listener::recovered)): it may have missed some.
+//! - **Nodes tell of themselves.** [`nodes`](Layer::nodes) are those whose lease is alive, each with facts that are
+//!   at most some seconds old; [`groups`](Layer::groups) are counted as [`members`](Layer::members) is.
 //! - **It comes back.** When the layer was away and is back, every group is heard again without a
 //!   socket being closed, within about a second.
 //! - **One tick.** While a group's ticker is on and some node asks, one node per period publishes
@@ -38,16 +42,23 @@
 //!
 //! [`memory`] holds for one node, [`redis`] for any number.
 
+mod facts;
 mod listener;
 mod log;
 pub mod memory;
+mod order;
 mod presence;
 pub mod redis;
+pub(crate) mod store;
 mod tail;
+mod ticker;
 
+pub use self::facts::NodeFacts;
 pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
+pub use self::order::Order;
 pub use self::presence::Presence;
+pub use self::store::Store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,16 +66,15 @@ use std::time::Duration;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
-use crate::id::Id;
 
-/// For how long a ticker goes on when no node asks for it: a minute.
-pub(crate) const LINGER: Duration = Duration::from_mins(1);
 /// For how long the key of an appended event is known.
 pub const REMEMBERED: Duration = Duration::from_mins(5);
 /// How long a user may be away without having left: a reload, or a node that is restarted.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// Most users that are listed one by one.
 pub const LISTED: usize = 200;
+/// Most groups that are told at once.
+pub const GROUPS: usize = 1000;
 /// Most events of one [`Page`].
 pub(crate) const PAGE: usize = 200;
 
@@ -96,6 +106,14 @@ impl Layer {
         Ok(Self::Redis(redis::RedisLayer::connect(url, wait, keep, listener).await?))
     }
 
+    /// Records and indexes that all nodes share.
+    pub fn store(&self) -> &Store {
+        match self {
+            Self::Memory(layer) => layer.store(),
+            Self::Redis(layer) => layer.store(),
+        }
+    }
+
     /// One more member of the group on this node, who is this user. Never waits.
     pub fn enter(&self, group: &Group, user: &Arc<str>) {
         match self {
@@ -123,55 +141,6 @@ impl Layer {
         }
     }
 
-    /// Who is in the group, as its members are told: with those who may come back.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(layer.presence(group)),
-            Self::Redis(layer) => layer.presence(group).await,
-        }
-    }
-
-    /// Writes an event to the group's log and publishes it. With a key, once.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn append(
-        &self,
-        group: &Group,
-        event: &Event,
-        key: Option<&Key>,
-    ) -> Result<Appended, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(layer.append(group, event, key)),
-            Self::Redis(layer) => layer.append(group, event, key).await,
-        }
-    }
-
-    /// The oldest logged events after this id: up to 200 of them.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(layer.after(group, id)),
-            Self::Redis(layer) => layer.after(group, id).await,
-        }
-    }
-
-    /// The newest logged events, or the newest before this id: up to `limit` of them.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(layer.before(group, id, limit)),
-            Self::Redis(layer) => layer.before(group, id, limit).await,
-        }
-    }
-
     /// Hands an event to the listeners of our own nodes, unlogged: Django's consumers, which end at a
     /// type that they do not know, never see it.
     ///
@@ -187,17 +156,6 @@ impl Layer {
         }
     }
 
-    /// How many users the group has, on all live nodes.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(layer.members(group)),
-            Self::Redis(layer) => layer.members(group).await,
-        }
-    }
-
     /// Publishes an event to the group, unlogged.
     ///
     /// # Errors
@@ -209,60 +167,6 @@ impl Layer {
                 Ok(())
             }
             Self::Redis(layer) => layer.publish(group, event).await,
-        }
-    }
-
-    /// Turns the group's ticker on: its first tick is due one period from now. If it is on already,
-    /// nothing changes.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(layer) => {
-                layer.start_ticker(group, period);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.start_ticker(group, period).await,
-        }
-    }
-
-    /// Turns the group's ticker off.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(layer) => {
-                layer.stop_ticker(group);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.stop_ticker(group).await,
-        }
-    }
-
-    /// Publishes this event if the group's tick is due and no other node was faster. Returns the
-    /// time until the next tick, or `None` if the ticker is off. Asking keeps the ticker on.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn tick(
-        &self,
-        group: &Group,
-        event: &Event,
-        period: Duration,
-    ) -> Result<Option<Duration>, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(layer.tick(group, event, period)),
-            Self::Redis(layer) => layer.tick(group, event, period).await,
-        }
-    }
-
-    /// The name by which the other nodes know this one.
-    pub fn node(&self) -> Option<&str> {
-        match self {
-            Self::Memory(_) => None,
-            Self::Redis(layer) => Some(layer.node()),
         }
     }
 

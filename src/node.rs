@@ -2,25 +2,29 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;
 use rust_embed::EmbeddedFile;
-use tokio::time::MissedTickBehavior;
 use tokio_util::task::TaskTracker;
 
 use crate::backlog::Limits;
 use crate::config::Config;
 use crate::consumer::{Consumer, Kind};
+use crate::ears::Ears;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
 use crate::hub::Hub;
-use crate::layer::{Appended, Key, Layer, Listener};
+use crate::identity::secret;
+use crate::identity::token::Verifier;
+use crate::layer::{Appended, Key, Layer, Listener, Order, Store};
 use crate::pages::Pages;
 use crate::route::Route;
+use crate::session::Session;
 use crate::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::ticker::Tickers;
@@ -49,24 +53,19 @@ pub struct Node {
     layer: Layer,
     tickers: Tickers,
     tasks: TaskTracker,
-    name: String,
     ending: AtomicBool,
     born: Instant,
-}
-
-/// What the layer tells this node.
-struct Ears {
-    hub: Arc<Hub>,
-    /// Set once the node is made: the layer is made before it.
-    node: OnceCell<Weak<Node>>,
+    tokens: Option<Verifier>,
+    key: OnceCell<CookieKey>,
 }
 
 impl Node {
     /// A node that is connected to its layer.
     ///
     /// # Errors
-    /// [`StartError`] when the layer cannot be reached.
+    /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
+        let tokens = Verifier::new(&config.tokens)?;
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
@@ -74,15 +73,17 @@ impl Node {
             None => Layer::memory(config.keep(), listener),
             Some(url) => Layer::redis(url, config.wait_for_redis, config.keep(), listener).await?,
         };
+        let key = config.identities.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
         let node = Arc::new(Self {
+            key: key.map_or_else(OnceCell::new, OnceCell::with_value),
             pages: Pages::new(application, config.assets.clone(), config.max_name_chars),
             config,
             application,
             hub,
             layer,
             tickers: Tickers::default(),
+            tokens,
             tasks: TaskTracker::new(),
-            name: format!("{:016x}", rand::random::<u64>()),
             ending: AtomicBool::new(false),
             born: Instant::now(),
         });
@@ -97,7 +98,7 @@ impl Node {
 
     /// The node's name, which is another one after each start.
     pub fn name(&self) -> &str {
-        self.layer.node().unwrap_or(&self.name)
+        self.layer.node()
     }
 
     /// Writes an event to a group's log and publishes it on every node; with a key, once.
@@ -133,6 +134,14 @@ impl Node {
         self.layer.publish(group, event).await?;
         METRICS.published.inc();
         Ok(())
+    }
+
+    /// Closes the sockets that the order is about, on every node.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        self.layer.order(order).await
     }
 
     /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
@@ -189,7 +198,8 @@ impl Node {
         &self.hub
     }
 
-    pub(crate) fn layer(&self) -> &Layer {
+    /// What all nodes share.
+    pub fn layer(&self) -> &Layer {
         &self.layer
     }
 
@@ -203,10 +213,50 @@ impl Node {
     }
 
     /// A new socket.
-    pub(crate) fn socket(&self, kind: Kind) -> Arc<Socket> {
+    pub(crate) fn socket(&self, session: &Session, kind: Kind) -> Arc<Socket> {
         let limits =
             Limits { bytes: self.config.max_outbox_bytes, messages: self.config.max_outbox_messages };
-        Arc::new(Socket::new(kind, limits, self.seconds()))
+        Arc::new(Socket::of(session, kind, limits))
+    }
+
+    /// This much after now, on the clock of [`seconds`](Self::seconds), rounded up.
+    pub(crate) fn seconds_after(&self, time: Option<Duration>) -> u32 {
+        let then = time.and_then(|time| self.born.elapsed().checked_add(time));
+        then.map_or(u32::MAX, |then| u32::try_from(then.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
+    }
+
+    /// Records and indexes that all nodes share.
+    pub fn store(&self) -> &Store {
+        self.layer.store()
+    }
+
+    /// For how long a login lasts that is not used.
+    pub(crate) fn login_lasts(&self) -> Duration {
+        Duration::from_hours(24) * self.config.identities.session_days
+    }
+
+    /// Who reads tokens, if the settings say how.
+    pub(crate) fn tokens(&self) -> Option<&Verifier> {
+        self.tokens.as_ref()
+    }
+
+    /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub(crate) async fn key(&self) -> Result<&CookieKey, Unavailable> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let store = self.store();
+        store.create("secret", &secret::new(), None).await?;
+        let shared = store.get("secret").await?.ok_or(Unavailable::new("the shared secret is gone"))?;
+        Ok(self.key.get_or_init(|| CookieKey::derive_from(shared.as_bytes())))
+    }
+
+    /// The same, if it is known yet.
+    pub(crate) fn known_key(&self) -> Option<&CookieKey> {
+        self.key.get()
     }
 
     /// Runs a task that the end of the node waits for.
@@ -218,44 +268,5 @@ impl Node {
     pub(crate) async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    /// Looks after every socket once a second, for ever: see [`Socket::pulse`].
-    pub(crate) async fn pulse(&self) {
-        let mut second = tokio::time::interval(Duration::from_secs(1));
-        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = self.seconds();
-        loop {
-            second.tick().await;
-            let now = self.seconds();
-            // After the process was frozen, nobody was silent: nobody was heard.
-            let frozen = now - last > 3;
-            last = now;
-            self.hub.each_socket(|socket| socket.pulse(now, frozen)).await;
-        }
-    }
-}
-
-impl Listener for Ears {
-    fn deliver(&self, group: &str, events: &[Arc<Event>]) {
-        self.hub.deliver(group, events);
-    }
-
-    fn is_full(&self) -> bool {
-        self.hub.is_full()
-    }
-
-    fn ticker_started(&self, group: &str) {
-        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
-            node.tickers.look(&node, &Group::new(group));
-        }
-    }
-
-    fn recovered(&self) {
-        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
-            for group in node.hub.ticking() {
-                node.tickers.look(&node, &group);
-            }
-        }
     }
 }

@@ -20,9 +20,9 @@ impl Place {
     /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
     pub(crate) fn take(socket: &Arc<Socket>, session: Session) -> Self {
         let (node, group) = (session.node(), session.group());
-        let seat = node.hub().enter(socket, group, session.start().is_some());
+        let seat = node.hub().enter(socket, group, session.start().is_some(), session.born());
         if let Some(group) = group {
-            node.layer().enter(group, session.user());
+            node.layer().enter(group, session.identity().member());
         }
         Self { session, seat, ticks: socket.kind().ticker.is_some() }
     }
@@ -53,7 +53,7 @@ impl Drop for Place {
         let node = self.session.node();
         node.hub().leave(&self.seat);
         if let Some(group) = self.session.group() {
-            node.layer().leave(group, self.session.user());
+            node.layer().leave(group, self.session.identity().member());
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What a handler is asked: a request that was read whole and checked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use hyper::Uri;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
+use minijinja::context;
 
 use crate::csrf::Csrf;
 use crate::error::Unavailable;
@@ -15,6 +19,7 @@ use crate::identity::Identity;
 use crate::layer::Appended;
 use crate::node::Node;
 use crate::origin;
+use crate::peer::Peer;
 use crate::response::{Refusal, Response};
 use crate::stream::Stream;
 
@@ -23,9 +28,13 @@ pub struct Request {
     pub(crate) node: Arc<Node>,
     /// Where it came from, and the answer goes.
     pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
     pub(crate) body: Bytes,
+    /// When it came: what is known of its client is not older.
+    pub(crate) came: Instant,
+    pub(crate) identity: Arc<Identity>,
 }
 
 impl Request {
@@ -41,10 +50,12 @@ impl Request {
 
     /// The first value of this name in the query string, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        let query = self.parts.uri.query().unwrap_or_default();
-        form_urlencoded::parse(query.as_bytes())
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())
+        query(&self.parts.uri, name)
+    }
+
+    /// The path that was asked for, with its query.
+    pub fn target(&self) -> &str {
+        self.parts.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str)
     }
 
     /// A header's first line, if it is readable.
@@ -57,16 +68,23 @@ impl Request {
         &self.body
     }
 
-    /// Who the client is: the same user whenever it comes, if it keeps its cookies.
-    pub fn user(&self) -> Arc<str> {
-        self.identity().user
+    /// The client's address, as far as trusted proxies know it.
+    #[expect(dead_code, reason = "limits by address will use it")]
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer.address
     }
 
-    pub(crate) fn identity(&self) -> Identity {
-        Identity::of(&self.parts.headers)
+    /// Whether the client came by https, as far as trusted proxies know it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.peer.secure
     }
 
-    /// Writes an event of this client (its member `user`) to a group's log and publishes it on every node; under a
+    /// Who the client is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
     /// name of the client's own choosing, once.
     ///
     /// # Errors
@@ -77,7 +95,7 @@ impl Request {
         event: &Event,
         name: Option<&str>,
     ) -> Result<Appended, Unavailable> {
-        let (event, key) = self.identity().sign(event, name);
+        let (event, key) = self.identity.sign(event, name);
         self.node.append(group, &event, key.as_ref()).await
     }
 
@@ -100,12 +118,16 @@ impl Request {
     ///
     /// # Errors
     /// 500 when the template is wrong; the log says how.
-    #[expect(clippy::needless_pass_by_value, reason = "callers write `context! {…}` in place")]
     pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
         let csrf = Csrf::of(&self.parts.headers);
+        let who = &self.identity;
+        let who = context! {
+            id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
+        };
+        let context = context! { who, ..context };
         let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
-        let cookies = [csrf.cookie(), Identity::cookie(&self.parts.headers)];
+        let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];
         Ok(cookies.iter().flatten().fold(response, |response, cookie| response.with_cookie(cookie)))
     }
 
@@ -114,8 +136,12 @@ impl Request {
     /// # Errors
     /// 403.
     pub fn same_origin(&self) -> Result<(), Refusal> {
-        origin::check_request(&self.parts.headers, &self.node.config().allowed_origins)?;
+        self.check_origin()?;
         Csrf::check(&self.parts.method, &self.parts.headers)
+    }
+
+    pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
+        origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)
     }
 
     /// Whether a person looks at the answer.
@@ -124,4 +150,11 @@ impl Request {
         navigates
             && headers::text(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }
+}
+
+/// The first value of this name in a query string, decoded.
+pub(crate) fn query(uri: &Uri, name: &str) -> Option<String> {
+    let query = uri.query().unwrap_or_default();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

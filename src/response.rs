@@ -8,6 +8,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
 use hyper::{Method, StatusCode};
+use tracing::debug;
+
+use crate::error::Unavailable;
+use crate::telemetry::Chain;
 
 /// What follows the head of an answer: all of it, or a feed that goes on.
 pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
@@ -77,6 +81,14 @@ impl Response {
     }
 }
 
+/// What needs the layer is not served without it.
+impl From<Unavailable> for Refusal {
+    fn from(unavailable: Unavailable) -> Self {
+        debug!(error = %Chain(&unavailable), "could not serve a request");
+        Self::unavailable("the server cannot reach its store: try again later")
+    }
+}
+
 /// A request that is not served: the status, and one sentence that says why and what was expected.
 #[derive(Debug)]
 pub struct Refusal {
@@ -96,6 +108,17 @@ impl Refusal {
     /// 400.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401: who asks has to say who it is.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+            .with(hyper::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: who asks may not.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 
     /// 404.

@@ -135,9 +135,9 @@ impl Resume {
         METRICS.resumed(reason.unwrap_or("recovered"));
         let mut presence = self.node.layer().presence(&self.group).await?;
         if let Some(members) = &mut presence.members
-            && !members.iter().any(|member| **member == **session.user())
+            && !members.iter().any(|member| **member == **session.identity().member())
         {
-            members.push(session.user().to_string());
+            members.push(session.identity().member().to_string());
             presence.count += 1;
         }
         presence.members = presence.members.filter(|members| members.len() <= LISTED);

@@ -26,6 +26,10 @@ pub struct Route {
     pub(crate) handlers: Vec<(Method, Handler)>,
     pub(crate) sockets: Vec<(Option<&'static str>, Open)>,
     pub(crate) name: Option<String>,
+    /// Whoever asks is served alike, and nobody looks who it is.
+    pub(crate) open: bool,
+    /// What it answers goes on, as a socket does.
+    pub(crate) feeds: bool,
 }
 
 impl Route {
@@ -76,7 +80,13 @@ impl Route {
 
     /// A feed of Server-Sent Events for readers without sockets: what this consumer's sockets get.
     pub fn feed<C: Consumer>() -> Self {
-        Self::get(feed::open::<C>)
+        Self { feeds: true, ..Self::get(feed::open::<C>) }
+    }
+
+    /// For everybody alike: who asks is not looked up, so that it is served also while the layer is away.
+    #[must_use]
+    pub fn open_to_all(self) -> Self {
+        Self { open: true, ..self }
     }
 
     /// Who takes the socket of this handshake: whoever speaks what it offers, or who needs no offer.

@@ -179,6 +179,7 @@ mod tests {
     use crate::consumer::{Action, Consumer};
     use crate::event::Stamp;
     use crate::frame::{Frame, Wire};
+    use crate::identity::Identity;
     use crate::request::Request;
     use crate::response::Refusal;
     use crate::session::Session;
@@ -211,7 +212,12 @@ mod tests {
             tcp.set_nodelay(true).unwrap();
             let permit = Arc::clone(&places).try_acquire_owned().unwrap();
             let limits = Limits { bytes: 1024, messages: 16 };
-            let socket = Arc::new(Socket::new(Kind::of::<Plain>(Wire::Socket), limits, 0));
+            let socket = Arc::new(Socket::new(
+                Kind::of::<Plain>(Wire::Socket),
+                Arc::new(Identity::stranger()),
+                limits,
+                0,
+            ));
             socket.outbox().attach(Stream::new(tcp, permit));
             seats.insert(&socket, Id::START).unwrap();
         }

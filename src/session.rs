@@ -22,9 +22,11 @@ use crate::telemetry::Chain;
 /// The facts about one socket.
 pub struct Session {
     node: Arc<Node>,
-    identity: Identity,
+    identity: Arc<Identity>,
     group: Option<Group>,
     start: Option<Start>,
+    guarded: bool,
+    /// When its request came.
     born: Instant,
     /// When it may signal again, in milliseconds since it was born.
     signal_at: AtomicU64,
@@ -35,10 +37,11 @@ impl Session {
     pub fn alone(request: &Request) -> Self {
         Self {
             node: Arc::clone(&request.node),
-            identity: request.identity(),
+            identity: Arc::clone(request.identity()),
+            guarded: false,
             group: None,
             start: None,
-            born: Instant::now(),
+            born: request.came,
             signal_at: AtomicU64::new(0),
         }
     }
@@ -54,9 +57,20 @@ impl Session {
         Self { start: Some(start), ..self }
     }
 
+    /// The same socket, in a group that is not for everybody: it has to come again when this node may not have heard
+    /// that it may not be there any more.
+    #[must_use]
+    pub fn guarded(self) -> Self {
+        Self { guarded: true, ..self }
+    }
+
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
     /// Who the client is.
-    pub fn user(&self) -> &Arc<str> {
-        &self.identity.user
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
     }
 
     /// The group whose events the socket gets.
@@ -68,6 +82,10 @@ impl Session {
         &self.node
     }
 
+    pub(crate) fn born(&self) -> Instant {
+        self.born
+    }
+
     pub(crate) fn start(&self) -> Option<Start> {
         self.start
     }
@@ -77,7 +95,7 @@ impl Session {
         self.node.config()
     }
 
-    /// Writes an event of this client (its member `user`) to the log of the socket's group and publishes it on every
+    /// Writes an event of this client (its members `user` and `name`) to the log of the socket's group and publishes it on every
     /// node; under a name of the client's own choosing, once.
     ///
     /// # Errors

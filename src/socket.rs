@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::assembly::Received;
 use crate::backlog::Limits;
 use crate::consumer::{Action, Consumer, Kind};
 use crate::frame::{Close, Frame, Wire as FrameWire};
+use crate::identity::{Identity, Standing};
 use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::reader::{Reader, Stop};
@@ -30,11 +32,15 @@ const SILENCE: u32 = 60;
 /// One socket, as everybody but its own task sees it.
 pub(crate) struct Socket {
     kind: Kind,
+    identity: Arc<Identity>,
+    guarded: bool,
     outbox: Outbox,
     /// When the peer was last heard, in seconds of [`Node::seconds`].
     heard: AtomicU32,
     /// When it is pinged next.
     ping_at: AtomicU32,
+    /// When it is looked up again who its client is.
+    known_until: AtomicU32,
 }
 
 /// How reading ended.
@@ -51,12 +57,47 @@ enum End {
 
 impl Socket {
     /// A socket that is heard `now`, in seconds of its node.
-    pub(crate) fn new(kind: Kind, limits: Limits, now: u32) -> Self {
+    pub(crate) fn new(kind: Kind, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
         Self {
             kind,
+            identity,
+            guarded: false,
             outbox: Outbox::new(kind.wire, limits),
             heard: AtomicU32::new(now),
             ping_at: AtomicU32::new(now + PING_EVERY),
+            known_until: AtomicU32::new(u32::MAX),
+        }
+    }
+
+    /// The socket of this session.
+    pub(crate) fn of(session: &Session, kind: Kind, limits: Limits) -> Self {
+        let (node, identity) = (session.node(), session.identity());
+        let socket = Self::new(kind, Arc::clone(identity), limits, node.seconds());
+        socket.known_until(node.seconds_after(identity.lasts()));
+        Self { guarded: session.is_guarded(), ..socket }
+    }
+
+    /// Who its client is.
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// It is known until then who its client is, in seconds of its node.
+    pub(crate) fn known_until(&self, then: u32) {
+        self.known_until.store(then, Ordering::Relaxed);
+    }
+
+    /// Whether it has to be looked up who its client is.
+    pub(crate) fn is_due(&self, now: u32) -> bool {
+        now >= self.known_until.load(Ordering::Relaxed)
+    }
+
+    /// This node may have missed what was decided about the client.
+    pub(crate) fn doubt(&self) {
+        if self.guarded {
+            self.close(&Close::new(1012, "this node has heard nothing for a while: connect again"));
+        } else if self.identity.standing() != Standing::Stranger {
+            self.known_until(0);
         }
     }
 

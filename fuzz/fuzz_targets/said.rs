@@ -2,8 +2,6 @@
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 
-#[path = "../../handlers/frames.rs"]
-mod frames;
 #[path = "../../handlers/fuzzing.rs"]
 mod fuzzing;
 #[path = "../../handlers/name.rs"]
@@ -12,5 +10,7 @@ mod name;
 mod object;
 #[path = "../../handlers/said.rs"]
 mod said;
+#[path = "../../handlers/trouble.rs"]
+mod trouble;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::said(bytes));

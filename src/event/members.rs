@@ -34,12 +34,15 @@ impl Members {
         }
     }
 
-    /// A copy with one more.
-    pub(super) fn and(&self, name: &str, text: &str) -> Self {
-        let mut members = Self::with_space(self.texts.len() + name.len() + text.len());
+    /// A copy with two more.
+    pub(super) fn and(&self, more: [(&str, &str); 2]) -> Self {
+        let space: usize = more.iter().map(|(name, text)| name.len() + text.len()).sum();
+        let mut members = Self::with_space(self.texts.len() + space);
         members.texts.push_str(&self.texts);
         members.ends.extend_from_slice(&self.ends);
-        members.push(name, text);
+        for (name, text) in more {
+            members.push(name, text);
+        }
         members
     }
 
@@ -204,7 +207,7 @@ mod tests {
         let twice = members(&[("a", "1"), ("b", "2"), ("a", "3")]);
         assert_eq!((twice.get("a"), twice.get("b"), twice.get("c")), (Some("1"), Some("2"), None));
         assert_eq!(twice.encode(0), b"\x83\xa1a\xa11\xa1b\xa12\xa1a\xa13");
-        assert_eq!(members(&[("a", "1"), ("b", "2")]).and("a", "3"), twice);
+        assert_eq!(members(&[("a", "1")]).and([("b", "2"), ("a", "3")]), twice);
     }
 
     /// Values of every kind that is no text.

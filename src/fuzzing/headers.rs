@@ -6,7 +6,6 @@ use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use super::within;
 use crate::csrf::Csrf;
 use crate::headers::{cookie, lists, single, text};
-use crate::identity::Identity;
 
 /// Headers, one a line, as `Cookie: a=b`.
 pub fn headers(bytes: &[u8]) {
@@ -27,15 +26,6 @@ pub fn headers(bytes: &[u8]) {
         assert_eq!(single(&headers, name), text(&headers, name).filter(|_| is_single), "{name}");
     }
     let _ = Csrf::check(&Method::POST, &headers);
-    is_somebody(&headers);
-}
-
-fn is_somebody(headers: &HeaderMap) {
-    let identity = Identity::of(headers);
-    let is_id = identity.user.len() == 16 && identity.user.bytes().all(|byte| byte.is_ascii_hexdigit());
-    assert!(is_id, "{} is no id", identity.user);
-    assert_eq!(identity.known, Identity::of(headers).user == identity.user);
-    assert_eq!(identity.known, Identity::cookie(headers).is_none());
 }
 
 /// The parts of all lines of a header, without the spaces around them.

@@ -1,47 +1,16 @@
 //! Requests: the line and the headers of one, and what is read from them before and by handlers.
 
-use std::sync::{Arc, LazyLock};
-
-use bytes::Bytes;
-use clap::Parser as _;
-use hyper::header::{HOST, SEC_WEBSOCKET_KEY};
+use hyper::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
-use super::headers;
-use crate::config::Config;
+use super::{headers, place};
 use crate::handshake::Handshake;
 use crate::http::check;
-use crate::node::{Application, Node};
-use crate::request::Request;
+use crate::identity::{Identity, Standing};
 use crate::resume::Start;
 use crate::route::Route;
-use crate::stream::Stream;
-
-/// A node, and a connection.
-static PLACE: LazyLock<(Runtime, Arc<Node>, Stream)> = LazyLock::new(|| {
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (node, stream) = runtime.block_on(async {
-        let application = Application {
-            about: "",
-            routes: |_| None,
-            assets: |_| None,
-            languages: &["zh", "en"],
-            url: |_, _| None,
-        };
-        let node = Node::new(Config::parse_from([""]), application).await.expect("memory is there");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
-        tcp.set_nodelay(true).expect("it is TCP");
-        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("there is one");
-        (node, Stream::new(tcp, permit))
-    });
-    (runtime, node, stream)
-});
 
 /// A request's target, then its headers, one a line.
 pub fn request(bytes: &[u8]) {
@@ -50,11 +19,14 @@ pub fn request(bytes: &[u8]) {
     let (mut parts, ()) = hyper::Request::new(()).into_parts();
     (parts.uri, parts.headers) = (uri, headers::read(rest));
     is_checked(&mut parts);
-    let (_, node, stream) = &*PLACE;
-    let (node, stream) = (Arc::clone(node), stream.clone());
-    let request = Request { node, stream, parts, name: None, body: Bytes::new() };
+    is_nobody(&parts);
+    let request = place::request(parts, "");
     for name in ["since", "history", "name", ""] {
-        assert_eq!(request.query(name), query(&request, name), "`{name}` of the query");
+        assert_eq!(
+            request.query(name),
+            request.parts.uri.query().and_then(|uri| query(uri, name)),
+            "`{name}` of the query"
+        );
     }
     let history = request.query("history").map(|text| text.parse().is_ok_and(|count: usize| count <= 1000));
     assert_eq!(Start::of(&request).is_ok(), history.unwrap_or(true), "`history` of the query");
@@ -65,7 +37,7 @@ pub fn request(bytes: &[u8]) {
 
 /// What HTTP and WebSocket demand.
 fn is_checked(parts: &mut Parts) {
-    if check(parts).is_ok() {
+    if check(parts, &["*".parse().expect("every host")]).is_ok() {
         let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
         assert!(
             matches!(&hosts[..], [host] if host.as_bytes().iter().all(u8::is_ascii_graphic)),
@@ -80,10 +52,25 @@ fn is_checked(parts: &mut Parts) {
     parts.method = method;
 }
 
+/// Nobody becomes somebody by what is made up: what is shown is refused, and cookies are as if they were not there.
+fn is_nobody(parts: &Parts) {
+    let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+    let mut offers = offers.flat_map(|line| line.split(',')).map(str::trim);
+    let on_a_socket = offers.any(|offer| offer.starts_with("parlor.token."))
+        || parts.uri.query().is_some_and(|uri| query(uri, "ticket").is_some());
+    for (socket, refused) in [(false, 401), (true, 403)] {
+        let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
+        match place::run(Identity::of(place::node(), parts, socket)) {
+            Ok(identity) => assert!(!shown && identity.standing() == Standing::Stranger, "{identity:?}"),
+            Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
+        }
+    }
+}
+
 /// The first value of this name, by hand.
-fn query(request: &Request, name: &str) -> Option<String> {
+fn query(query: &str, name: &str) -> Option<String> {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let pairs = request.parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.find(|(known, _)| decoded(known) == name).map(|(_, value)| decoded(value))
 }

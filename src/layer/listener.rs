@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Order;
 use crate::event::Event;
 
 /// Who hears what the layer delivers: this node. Called on the task that reads from the layer, so it
@@ -13,6 +14,8 @@ pub trait Listener: Send + Sync + 'static {
     fn is_full(&self) -> bool;
     /// Somebody started the group's ticker.
     fn ticker_started(&self, group: &str);
-    /// The layer was away and is back: tickers may have been started meanwhile.
+    /// Some node gave an order.
+    fn ordered(&self, order: Order);
+    /// The layer was away and is back: tickers may have been started meanwhile, and orders given.
     fn recovered(&self);
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::Layer;
+use crate::error::Unavailable;
 use crate::event::Event;
+use crate::group::Group;
 use crate::id::Id;
 
 /// What a log keeps.
@@ -15,7 +18,7 @@ pub struct Keep {
     pub messages: usize,
     /// For so long.
     pub age: Duration,
-    /// How many replicas must have an event before [`Layer::append`](super::Layer::append) returns; Redis only.
+    /// How many replicas must have an event before [`Layer::append`] returns; Redis only.
     pub replicas: usize,
 }
 
@@ -55,6 +58,57 @@ impl Key {
         let digest = Sha256::digest(event.encode());
         let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
         Self { name, digest: format!("{digest:016x}") }
+    }
+}
+
+impl Layer {
+    /// Writes an event to the group's log and publishes it. With a key, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&Key>,
+    ) -> Result<Appended, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.append(group, event, key)),
+            Self::Redis(layer) => layer.append(group, event, key).await,
+        }
+    }
+
+    /// The oldest logged events after this id: up to 200 of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.after(group, id)),
+            Self::Redis(layer) => layer.after(group, id).await,
+        }
+    }
+
+    /// The newest logged events, or the newest before this id: up to `limit` of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.before(group, id, limit)),
+            Self::Redis(layer) => layer.before(group, id, limit).await,
+        }
+    }
+
+    /// How many events the group's log holds.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.log_size(group)),
+            Self::Redis(layer) => layer.log_size(group).await,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The layer of a node that stands alone: the contract of [`super`], kept in this process.
 
 mod circle;
+pub mod records;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::circle::Circle;
-use super::{Appended, GRACE, Keep, Key, LINGER, LISTED, Listener, PAGE, Page, Presence};
+use self::records::MemoryRecords;
+use super::store::Store;
+use super::ticker::LINGER;
+use super::{Appended, GRACE, Keep, Key, LISTED, Listener, NodeFacts, Order, PAGE, Page, Presence, presence};
 use crate::clock::{millis, now};
 use crate::event::Event;
 use crate::group::Group;
@@ -21,10 +25,14 @@ const COUNTED: Duration = Duration::from_secs(1);
 
 /// Logs, members and tickers of one process.
 pub struct MemoryLayer {
+    node: String,
+    /// When it was made, in milliseconds since 1970.
+    since: u64,
     listener: Arc<dyn Listener>,
     keep: Keep,
     groups: Mutex<HashMap<Group, Arc<Mutex<Circle>>>>,
     tickers: Mutex<HashMap<Group, Ticking>>,
+    store: Store,
 }
 
 /// A ticker that is on.
@@ -36,7 +44,19 @@ struct Ticking {
 
 impl MemoryLayer {
     pub(super) fn new(keep: Keep, listener: Arc<dyn Listener>) -> Self {
-        Self { listener, keep, groups: Mutex::default(), tickers: Mutex::default() }
+        Self {
+            node: NodeFacts::new_name(),
+            since: now(),
+            listener,
+            keep,
+            groups: Mutex::default(),
+            tickers: Mutex::default(),
+            store: Store::Memory(MemoryRecords::default()),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The group's circle, made if there is none.
@@ -108,6 +128,30 @@ impl MemoryLayer {
 
     pub(super) fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Page {
         self.circle(group).lock().log(self.keep).before(id, limit)
+    }
+
+    pub(super) fn log_size(&self, group: &Group) -> usize {
+        self.circle(group).lock().log(self.keep).len()
+    }
+
+    pub(super) fn groups(&self) -> Vec<(String, usize)> {
+        let groups: Vec<_> =
+            self.groups.lock().iter().map(|(group, circle)| (group.clone(), Arc::clone(circle))).collect();
+        let counted =
+            groups.into_iter().map(|(group, circle)| (group.name().to_owned(), circle.lock().users()));
+        presence::largest(counted.collect())
+    }
+
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
+    pub(super) fn facts(&self) -> NodeFacts {
+        NodeFacts::now(&self.node, self.since, None)
+    }
+
+    pub(super) fn order(&self, order: &Order) {
+        self.listener.ordered(order.clone());
     }
 
     pub(super) fn publish(&self, group: &Group, event: &Event) {

@@ -8,14 +8,17 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+mod facts;
 mod followed;
 mod follower;
 mod lease;
 mod line;
 mod log;
+pub mod records;
 pub(crate) mod resp;
 mod roster;
 mod subscriber;
+mod ticker;
 mod writer;
 
 use std::sync::Arc;
@@ -31,13 +34,15 @@ use self::address::Address;
 use self::append::Appender;
 use self::commands::Commands;
 use self::follower::Follower;
-use self::lease::Lease;
+use self::lease::{Lag, Lease};
 use self::line::Line;
+use self::records::RedisRecords;
 use self::roster::Roster;
 use self::subscriber::Subscriber;
 use self::writer::Writer;
-use super::{Appended, Keep, Key, LINGER, LISTED, Listener, Page, Presence};
-use crate::clock::millis;
+use super::store::Store;
+use super::{Appended, Keep, Key, LISTED, Listener, NodeFacts, Order, Page, Presence};
+use crate::clock::now;
 use crate::error::{StartError, Unavailable};
 use crate::event::Event;
 use crate::group::Group;
@@ -50,12 +55,17 @@ const GROUP_PREFIX: &str = "asgi__group__";
 const LIVE_PREFIX: &str = "parlor:live:";
 /// The channel on which every node hears which ticker was started.
 const TICKERS: &str = "parlor:tickers";
+/// The channel on which every node hears what it has to do at once.
+const ORDERS: &str = "parlor:orders";
+/// The set of nodes.
+const NODES: &str = "parlor:nodes";
 
 /// How long a socket's handshake waits for its group to be heard.
 const HEARD: Duration = Duration::from_secs(5);
 
 /// This node's share of the layer.
 pub struct RedisLayer {
+    store: Store,
     commands: Arc<Commands>,
     follower: Arc<Follower>,
     writer: Writer,
@@ -94,8 +104,11 @@ impl RedisLayer {
         let roster = Arc::new(Roster::default());
         let (hearing, mut hears) = watch::channel(false);
         let (living, lives) = watch::channel(true);
+        let lag = Lag::default();
         let lease = Lease {
-            node: format!("{:016x}", rand::random::<u64>()),
+            node: NodeFacts::new_name(),
+            since: now(),
+            lag: Arc::clone(&lag),
             commands: Arc::clone(&commands),
             roster: Arc::clone(&roster),
             scripts: Arc::default(),
@@ -111,8 +124,9 @@ impl RedisLayer {
         let subscriber = Subscriber {
             line: Arc::clone(&line),
             appender: Appender::new(keep),
-            probe: format!("parlor:node:{}", lease.node),
+            probe: lease::key(&lease.node),
             probed: watch::channel(0).0,
+            lag,
             follower: Arc::clone(&follower),
             roster: Arc::clone(&roster),
             listener,
@@ -127,6 +141,7 @@ impl RedisLayer {
             ));
         }
         Ok(Self {
+            store: Store::Redis(RedisRecords::new(Arc::clone(&commands))),
             writer: Writer::new(line, Arc::clone(&commands), keep),
             commands,
             follower,
@@ -143,6 +158,10 @@ impl RedisLayer {
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
         })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(super) fn enter(&self, group: &Group, user: &Arc<str>) {
@@ -162,10 +181,6 @@ impl RedisLayer {
         }
     }
 
-    pub(super) async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
-        self.commands.script(&self.members.key(format!("parlor:group:{group}"))).await
-    }
-
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(channel(group)).arg(event.encode());
@@ -175,6 +190,13 @@ impl RedisLayer {
     pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(live(group)).arg(event.encode());
+        self.commands.command(&publish).await
+    }
+
+    pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        let mut publish = Cmd::new();
+        let json = serde_json::to_vec(order).expect("texts and a number become JSON");
+        publish.arg("PUBLISH").arg(ORDERS).arg(json);
         self.commands.command(&publish).await
     }
 
@@ -200,6 +222,10 @@ impl RedisLayer {
         self.follower.before(group, id, limit).await
     }
 
+    pub(super) async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        self.commands.command(Cmd::new().arg("XLEN").arg(log::key(group))).await
+    }
+
     pub(super) async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
         let followed = self.follower.followed(group.name());
         let known = || followed.as_ref().and_then(|followed| followed.state.lock().presence.clone());
@@ -220,28 +246,6 @@ impl RedisLayer {
             followed.state.lock().presence = Some(presence.clone());
         }
         Ok(presence)
-    }
-
-    pub(super) async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
-        let mut script = self.start_ticker.key(ticker_key(group));
-        script.arg(group.name()).arg(millis(period)).arg(millis(LINGER)).arg(TICKERS);
-        self.commands.script(&script).await
-    }
-
-    pub(super) async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
-        self.commands.command(Cmd::new().arg("DEL").arg(ticker_key(group))).await
-    }
-
-    pub(super) async fn tick(
-        &self,
-        group: &Group,
-        event: &Event,
-        period: Duration,
-    ) -> Result<Option<Duration>, Unavailable> {
-        let mut script = self.tick.key(ticker_key(group));
-        script.arg(channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(LINGER));
-        let next: Option<u64> = self.commands.script(&script).await?;
-        Ok(next.map(Duration::from_millis))
     }
 
     pub(super) fn node(&self) -> &str {
@@ -269,10 +273,6 @@ impl RedisLayer {
             warn!(error = %Chain(&error), "could not leave the groups; the lease will run out");
         }
     }
-}
-
-fn ticker_key(group: &Group) -> String {
-    format!("parlor:ticker:{group}")
 }
 
 /// The channel of channels_redis.

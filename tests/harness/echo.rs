@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::node::Node;
+use super::node::{Node, OPEN_DOORS};
 use super::process::Process;
 
 /// Starts it on a free port with these flags.
@@ -12,6 +12,6 @@ pub async fn echo(flags: &[&str]) -> Node {
     let binary = folder.join("examples/echo");
     assert!(binary.exists(), "{} is missing: run `cargo build --example echo`", binary.display());
     let mut command = Command::new(binary);
-    command.env_clear().args(["--listen", "127.0.0.1:0"]).args(flags);
+    command.env_clear().envs(OPEN_DOORS).args(["--listen", "127.0.0.1:0"]).args(flags);
     Node::listening(Process::spawn("echo", &mut command), 1).await
 }

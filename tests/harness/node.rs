@@ -11,6 +11,21 @@ use super::process::{Process, Signal};
 use super::redis::Redis;
 use super::wait::{PATIENCE, until};
 
+/// What the nodes sign guests' cookies with.
+pub const SECRET: &str = "a secret that everybody may know 0123456789";
+
+/// All clients of a test come from one address, and many are in a hurry: limits are for the tests about them, which
+/// set their own. Hosts as well.
+pub const OPEN_DOORS: [(&str, &str); 7] = [
+    ("PARLOR_ALLOWED_HOSTS", "*"),
+    ("PARLOR_SOCKETS_PER_ADDRESS", "0"),
+    ("PARLOR_SOCKETS_PER_USER", "0"),
+    ("PARLOR_HANDSHAKES_PER_SECOND", "0"),
+    ("PARLOR_MESSAGES_PER_SECOND", "0"),
+    ("PARLOR_BYTES_PER_SECOND", "0"),
+    ("PARLOR_LOGINS_PER_MINUTE", "0"),
+];
+
 pub struct Node {
     process: Process,
     addresses: Vec<SocketAddr>,
@@ -24,9 +39,11 @@ pub struct Plan {
 }
 
 impl Node {
-    /// A node with these flags only: no `--listen`, no environment but a short end and what is set on the plan.
+    /// A node with these flags only: no `--listen`, no environment but a short end, open doors, and what is set on the
+    /// plan.
     pub fn bare() -> Plan {
-        Plan::default().env("PARLOR_DRAIN_SECONDS", "1")
+        let plan = Plan::default().env("PARLOR_DRAIN_SECONDS", "1").env("PARLOR_SECRET", SECRET);
+        OPEN_DOORS.into_iter().fold(plan, |plan, (name, value)| plan.env(name, value))
     }
 
     /// A node to be started on a free port, with the memory layer unless the plan gets a Redis.
@@ -83,6 +100,14 @@ impl Node {
         self.process.id()
     }
 
+    /// Kilobytes of a line in `/proc/ID/status`: `VmRSS` now, `VmHWM` at most.
+    pub fn kilobytes(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a process that runs");
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().nth(1));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line} in {status}"))
+    }
+
     /// What the node wrote to stderr: its log.
     pub fn log(&self) -> &Lines {
         &self.process.stderr
@@ -134,6 +159,12 @@ impl Plan {
     /// Sets a variable of the node's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves a variable unset.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
         self
     }
 

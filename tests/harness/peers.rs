@@ -1,9 +1,10 @@
 //! The layer alone, without sockets: one node of it on memory, two on Redis.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use parlor::layer::{Appended, Keep, Key, Layer, Listener};
+use parlor::layer::{Appended, Keep, Key, Layer, Listener, Order};
 use parlor::{Event, Group};
 
 use super::redis::Redis;
@@ -24,6 +25,9 @@ pub struct Peer {
 struct Heard {
     events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
     started: Mutex<Vec<String>>,
+    orders: Mutex<Vec<Order>>,
+    /// How often it was told that it may have missed something.
+    recoveries: AtomicUsize,
 }
 
 impl Listener for Heard {
@@ -35,7 +39,13 @@ impl Listener for Heard {
         self.started.lock().unwrap().push(group.to_owned());
     }
 
-    fn recovered(&self) {}
+    fn ordered(&self, order: Order) {
+        self.orders.lock().unwrap().push(order);
+    }
+
+    fn recovered(&self) {
+        self.recoveries.fetch_add(1, Ordering::SeqCst);
+    }
 
     fn is_full(&self) -> bool {
         false
@@ -108,6 +118,20 @@ impl Peer {
             holds(count == wanted, || count.to_string())
         })
         .await;
+    }
+
+    /// Waits until the node was given so many orders.
+    pub async fn wait_for_orders(&self, count: usize) -> Vec<Order> {
+        until(seconds(1), &format!("{count} orders"), async || {
+            let orders = self.heard.orders.lock().unwrap().clone();
+            holds(orders.len() == count, || format!("{orders:?}")).map(|()| orders)
+        })
+        .await
+    }
+
+    /// How often the node was told that it may have missed something.
+    pub fn recoveries(&self) -> usize {
+        self.heard.recoveries.load(Ordering::SeqCst)
     }
 
     /// Waits until the node was told that the group's ticker is on.

@@ -9,7 +9,7 @@ use crate::harness::process::Signal;
 use crate::harness::redis::Redis;
 use crate::harness::wait::PATIENCE;
 
-const SETTINGS: [(&str, &str, &str); 16] = [
+const SETTINGS: [(&str, &str, &str); 36] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
@@ -26,10 +26,30 @@ const SETTINGS: [(&str, &str, &str); 16] = [
     ("--wait-replicas", "PARLOR_WAIT_REPLICAS", "0"),
     ("--allowed-origins", "PARLOR_ALLOWED_ORIGINS", ""),
     ("--assets", "PARLOR_ASSETS", ""),
+    ("--secret-file", "PARLOR_SECRET_FILE", "PARLOR_SECRET."),
+    ("--no-guests", "PARLOR_NO_GUESTS", ""),
+    ("--no-signup", "PARLOR_NO_SIGNUP", ""),
+    ("--session-days", "PARLOR_SESSION_DAYS", "14"),
+    ("--operator", "PARLOR_OPERATOR", ""),
+    ("--operator-password-file", "PARLOR_OPERATOR_PASSWORD_FILE", "PARLOR_OPERATOR_PASSWORD"),
+    ("--token-key-file", "PARLOR_TOKEN_KEY_FILE", "PARLOR_TOKEN_KEY"),
+    ("--token-algorithm", "PARLOR_TOKEN_ALGORITHM", "HS256"),
+    ("--token-jwks-file", "PARLOR_TOKEN_JWKS_FILE", ""),
+    ("--token-audience", "PARLOR_TOKEN_AUDIENCE", ""),
+    ("--token-issuer", "PARLOR_TOKEN_ISSUER", ""),
+    ("--allowed-hosts", "PARLOR_ALLOWED_HOSTS", "localhost"),
+    ("--trusted-proxies", "PARLOR_TRUSTED_PROXIES", ""),
+    ("--messages-per-second", "PARLOR_MESSAGES_PER_SECOND", "50"),
+    ("--bytes-per-second", "PARLOR_BYTES_PER_SECOND", "262144"),
+    ("--handshakes-per-second", "PARLOR_HANDSHAKES_PER_SECOND", "50"),
+    ("--logins-per-minute", "PARLOR_LOGINS_PER_MINUTE", "10"),
+    ("--publishes-per-second", "PARLOR_PUBLISHES_PER_SECOND", "100"),
+    ("--sockets-per-user", "PARLOR_SOCKETS_PER_USER", "50"),
+    ("--sockets-per-address", "PARLOR_SOCKETS_PER_ADDRESS", "1000"),
 ];
 
 /// Values that make no sense for a setting.
-const BAD: [(&str, &[&str]); 14] = [
+const BAD: [(&str, &[&str]); 28] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
@@ -47,6 +67,20 @@ const BAD: [(&str, &[&str]); 14] = [
     ("--drain-seconds", &["many", "-1", "1.5"]),
     ("--wait-replicas", &["many", "-1"]),
     ("--assets", &["/no/such/folder"]),
+    ("--secret-file", &["/no/such/file", "/tmp"]),
+    ("--session-days", &["many", "-1", "0", "9999"]),
+    ("--operator-password-file", &["/no/such/file"]),
+    ("--token-key-file", &["/no/such/file"]),
+    ("--token-algorithm", &["none", "HS1", "RS"]),
+    ("--token-jwks-file", &["/no/such/file"]),
+    ("--allowed-hosts", &["https://example.com", "a b", "example.com,*.example.com", "example.com:80"]),
+    ("--trusted-proxies", &["nonsense", "10.0.0.0/33", "127.0.0.1,localhost"]),
+    ("--messages-per-second", &["many", "-1", "1.5"]),
+    ("--bytes-per-second", &["many", "-1", "99999999999999"]),
+    ("--handshakes-per-second", &["many", "-1"]),
+    ("--logins-per-minute", &["many", "-1"]),
+    ("--sockets-per-user", &["many", "-1"]),
+    ("--sockets-per-address", &["many", "-1"]),
 ];
 
 /// One line that names the setting and the value.

@@ -4,7 +4,7 @@
 //! | key | what |
 //! |---|---|
 //! | `parlor:nodes` | set of node ids |
-//! | `parlor:node:<node>` | the lease: gone 10 s after its node was last alive |
+//! | `parlor:node:<node>` | the lease: what its node tells of itself; gone 10 s after it was last alive |
 //! | `parlor:node:<node>:groups` | set of groups where the node has members |
 //! | `parlor:group:<group>` | set of nodes that have members in the group |
 //! | `parlor:group:<group>:<node>` | set of users who are members on the node |
@@ -15,17 +15,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::{Cmd, Pipeline, Script};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
+use super::NODES;
 use super::commands::Commands;
 use super::roster::{Change, Changes, Roster};
 use crate::clock::millis;
 use crate::error::Unavailable;
 use crate::group::Group;
-use crate::layer::{GRACE, LISTED};
+use crate::layer::{GRACE, LISTED, NodeFacts};
 use crate::telemetry::Chain;
 
 /// A node is taken for dead when it has been silent for so long.
@@ -54,9 +56,16 @@ impl Default for Scripts {
     }
 }
 
+/// From a publish of this node to its own subscription; `None` until it was measured.
+pub(super) type Lag = Arc<Mutex<Option<Duration>>>;
+
 #[derive(Clone)]
 pub(super) struct Lease {
     pub(super) node: String,
+    /// When it was made, in milliseconds since 1970.
+    pub(super) since: u64,
+    /// How long its last publish to itself took.
+    pub(super) lag: Lag,
     pub(super) commands: Arc<Commands>,
     pub(super) roster: Arc<Roster>,
     pub(super) scripts: Arc<Scripts>,
@@ -118,7 +127,7 @@ impl Lease {
 
     async fn renew(&self) -> Result<(), Unavailable> {
         let mut set = Cmd::new();
-        set.arg("SET").arg(self.key()).arg("alive").arg("XX").arg("PX").arg(LEASE_MS);
+        set.arg("SET").arg(key(&self.node)).arg(self.facts()).arg("XX").arg("PX").arg(LEASE_MS);
         let renewed: Option<String> = self.commands.command(&set).await?;
         if renewed.is_none() {
             self.roster.forgotten();
@@ -142,8 +151,8 @@ impl Lease {
             Changes::All(all) => {
                 self.end().await?;
                 let mut arrive = Pipeline::new();
-                arrive.atomic().cmd("SADD").arg("parlor:nodes").arg(&self.node).ignore();
-                arrive.cmd("SET").arg(self.key()).arg("alive").arg("PX").arg(LEASE_MS).ignore();
+                arrive.atomic().cmd("SADD").arg(NODES).arg(&self.node).ignore();
+                arrive.cmd("SET").arg(key(&self.node)).arg(self.facts()).arg("PX").arg(LEASE_MS).ignore();
                 self.commands.pipeline::<()>(&arrive).await?;
                 self.write_users(&all, true).await
             }
@@ -180,7 +189,15 @@ impl Lease {
         if users == 0 { Ok(()) } else { self.commands.script(&script).await }
     }
 
-    fn key(&self) -> String {
-        format!("parlor:node:{}", self.node)
+    /// What the node tells of itself.
+    fn facts(&self) -> String {
+        let lag = self.lag.lock().map(|lag| lag.as_secs_f64() * 1000.0);
+        let facts = NodeFacts::now(&self.node, self.since, lag);
+        serde_json::to_string(&facts).expect("texts and numbers become JSON")
     }
+}
+
+/// The lease of a node, and the channel on which it hears itself.
+pub(super) fn key(node: &str) -> String {
+    format!("parlor:node:{node}")
 }

@@ -1,8 +1,24 @@
--- Counts a group's users on all nodes whose lease is alive. KEYS: the group's set of nodes.
-local sets = {}
-for _, node in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if redis.call('EXISTS', 'parlor:node:' .. node) == 1 then
-    sets[#sets + 1] = KEYS[1] .. ':' .. node
+-- Counts each group's users on all nodes whose lease is alive. KEYS: the groups' sets of nodes.
+local alive = {}
+local function is_alive(node)
+  if alive[node] == nil then
+    alive[node] = redis.call('EXISTS', 'parlor:node:' .. node) == 1
+  end
+  return alive[node]
+end
+
+local counts = {}
+for i, nodes in ipairs(KEYS) do
+  local sets = {}
+  for _, node in ipairs(redis.call('SMEMBERS', nodes)) do
+    if is_alive(node) then
+      sets[#sets + 1] = nodes .. ':' .. node
+    end
+  end
+  if #sets < 2 then
+    counts[i] = sets[1] and redis.call('SCARD', sets[1]) or 0
+  else
+    counts[i] = #redis.call('SUNION', unpack(sets))
   end
 end
-return #sets == 0 and 0 or #redis.call('SUNION', unpack(sets))
+return counts

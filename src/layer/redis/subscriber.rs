@@ -12,13 +12,14 @@ use tracing::{debug, info, warn};
 use super::append::Appender;
 use super::connection::{Connection, Pushed};
 use super::follower::Follower;
+use super::lease::Lag;
 use super::line::Line;
 use super::roster::Roster;
-use super::{GROUP_PREFIX, LIVE_PREFIX, TICKERS};
+use super::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
 use crate::error::Unavailable;
 use crate::event::Event;
 use crate::group::Group;
-use crate::layer::Listener;
+use crate::layer::{Listener, Order};
 use crate::telemetry::{Chain, METRICS};
 
 /// How long Redis may take to confirm something.
@@ -38,6 +39,8 @@ pub(super) struct Subscriber {
     pub(super) probe: String,
     /// The number of the last probe that was heard.
     pub(super) probed: watch::Sender<u64>,
+    /// How long it took.
+    pub(super) lag: Lag,
     pub(super) follower: Arc<Follower>,
     pub(super) roster: Arc<Roster>,
     pub(super) listener: Arc<dyn Listener>,
@@ -111,13 +114,15 @@ impl Subscriber {
             if timeout(PROBE_PATIENCE, heard).await != Ok(true) {
                 return "this node does not hear what it says to itself";
             }
-            METRICS.subscription_lag.observe(sent.elapsed().as_secs_f64());
+            let lag = sent.elapsed();
+            METRICS.subscription_lag.observe(lag.as_secs_f64());
+            *self.lag.lock() = Some(lag);
         }
     }
 
     /// Subscribes to what the roster wants. Ends when Redis does not do it.
     async fn settle(&self) -> Result<(), Unavailable> {
-        self.subscribe(vec![TICKERS.to_owned(), self.probe.clone()]).await?;
+        self.subscribe(vec![TICKERS.to_owned(), ORDERS.to_owned(), self.probe.clone()]).await?;
         loop {
             let channels = self.roster.channels();
             self.follower.end(&channels.part);
@@ -162,6 +167,15 @@ impl Subscriber {
         for &(channel, payload) in pushed {
             if channel == TICKERS {
                 self.listener.ticker_started(&String::from_utf8_lossy(payload));
+                continue;
+            }
+            if channel == ORDERS {
+                if let Some(order) = Order::read(payload) {
+                    self.listener.ordered(order);
+                } else {
+                    METRICS.dropped("malformed");
+                    debug!("dropped what is no order");
+                }
                 continue;
             }
             if channel == self.probe {

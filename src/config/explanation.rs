@@ -1,0 +1,31 @@
+//! A wrong setting, told on one line: by both its names, what came, what was expected.
+
+use std::error::Error;
+
+use clap::Command;
+use clap::error::ContextKind;
+
+/// clap's error on one line.
+pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
+    let context = |kind| error.get(kind).map(ToString::to_string);
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let flag = argument.split_whitespace().next().unwrap_or_default();
+    let variable = command
+        .get_arguments()
+        .find(|known| known.get_long().is_some_and(|long| flag == format!("--{long}")))
+        .and_then(|known| known.get_env()?.to_str());
+    let (Some(variable), Some(value)) = (variable, context(ContextKind::InvalidValue)) else {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        return format!("{line}; see --help");
+    };
+    // The part of a URL before `@` is a password.
+    let value = value.rsplit('@').next().unwrap_or_default();
+    let valid = context(ContextKind::ValidValue).filter(|valid| !valid.is_empty());
+    let expected = match (error.source(), valid) {
+        (Some(why), _) => why.to_string(),
+        (None, Some(valid)) => format!("expected one of {valid}"),
+        (None, None) => "expected a value".to_owned(),
+    };
+    format!("{flag} ({variable}): got `{value}`, {expected}")
+}

@@ -1,0 +1,151 @@
+//! Secrets: they come from files or the environment, are never printed, and must not be weak.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+/// Fewest characters of a secret, and fewest that differ: 256 bits as hexadecimal digits have 64, and about all 16.
+const LENGTH: usize = 32;
+const DIFFERENT: usize = 10;
+/// Most bytes that are read of a file.
+const MOST: u64 = 1024 * 1024;
+
+/// A text that nobody may see.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+/// The two names of a secret: a flag that names its file, and a variable that holds it.
+#[derive(Clone, Copy)]
+pub(crate) struct Source {
+    pub(crate) flag: &'static str,
+    pub(crate) variable: &'static str,
+}
+
+impl Source {
+    /// What the file holds, or else the variable; `None` if neither is set. A line break at the end of a text is not part
+    /// of it.
+    ///
+    /// # Errors
+    /// A line that names the setting.
+    pub(crate) fn read(self, file: Option<&Path>) -> Result<Option<Secret>, String> {
+        let Some(path) = file else {
+            let value = std::env::var_os(self.variable).filter(|value| !value.is_empty());
+            return Ok(value.map(|value| Secret::new(value.into_encoded_bytes())));
+        };
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok(Some(Secret::new(bytes))),
+            Err(error) => Err(self.wrong(&format!("could not read `{}`: {error}", path.display()))),
+        }
+    }
+
+    /// The same, of a secret that signs: it must not be one that can be guessed.
+    ///
+    /// # Errors
+    /// A line that names the setting, and not the secret.
+    pub(crate) fn read_strong(self, file: Option<&Path>) -> Result<Option<Secret>, String> {
+        let secret = self.read(file)?;
+        match secret.as_ref().and_then(Secret::weakness) {
+            Some(weakness) => Err(self.wrong(&weakness)),
+            None => Ok(secret),
+        }
+    }
+
+    /// A line about the setting.
+    pub(crate) fn wrong(self, what: &str) -> String {
+        format!("{} ({}): {what}", self.flag, self.variable)
+    }
+}
+
+impl Secret {
+    fn new(mut bytes: Vec<u8>) -> Self {
+        // Random bytes are no text, and may well end with what would be a line break.
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            bytes.truncate(text.trim_end_matches(['\r', '\n']).len());
+        }
+        Self(bytes)
+    }
+
+    /// The secret itself.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The secret itself, if it is a text.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// Why it can be guessed, told without it.
+    pub(crate) fn weakness(&self) -> Option<String> {
+        let length = self.0.len();
+        let different = self.0.iter().collect::<HashSet<_>>().len();
+        if length < LENGTH {
+            Some(format!("got {length} characters, expected at least {LENGTH}, made by chance"))
+        } else if different < DIFFERENT {
+            Some(format!(
+                "got {different} different characters, expected at least {DIFFERENT}, made by chance"
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: Source = Source { flag: "--x-file", variable: "PARLOR_NOT_SET" };
+    const GOOD: &str = "0123456789abcdefghijklmnopqrstuv";
+
+    fn of_file(content: impl AsRef<[u8]>) -> Result<Option<Secret>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        SOURCE.read_strong(Some(file.path()))
+    }
+
+    #[test]
+    fn a_line_break_at_the_end_of_a_text_is_not_part_of_it() {
+        for end in ["", "\n", "\r\n"] {
+            let secret = of_file([GOOD, end].concat()).unwrap().unwrap();
+            assert_eq!(secret.text(), Some(GOOD));
+        }
+        let bytes: Vec<u8> = (0..31).map(|n| n * 8).chain([b'\n']).collect();
+        assert_eq!(of_file(&bytes).unwrap().unwrap().bytes(), bytes, "no text");
+    }
+
+    #[test]
+    fn a_weak_secret_is_refused_and_not_repeated() {
+        let (short, poor) = (&GOOD[1..], "abcabcabc".repeat(10));
+        for weak in ["", "secret", short, &poor, &"x".repeat(100)] {
+            let error = of_file(weak).unwrap_err();
+            assert!(
+                error.starts_with("--x-file (PARLOR_NOT_SET): got ") && error.contains("expected"),
+                "{error}"
+            );
+            assert!(weak.is_empty() || !error.contains(weak), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", of_file(GOOD).unwrap()), "Some((secret))");
+    }
+
+    #[test]
+    fn nothing_set_is_no_secret_and_no_file_is_an_error() {
+        assert_eq!(SOURCE.read_strong(None), Ok(None));
+        let error = SOURCE.read(Some(Path::new("/no/such/file"))).unwrap_err();
+        assert!(error.contains("`/no/such/file`"), "{error}");
+    }
+}

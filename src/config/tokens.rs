@@ -1,0 +1,96 @@
+//! The settings of tokens: which JWTs are believed, and whose.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::config::secret::{Secret, Source};
+use crate::config::value::file;
+
+/// Where the key of tokens comes from.
+const KEY: Source = Source { flag: "--token-key-file", variable: "PARLOR_TOKEN_KEY" };
+
+/// How a token is signed (RFC 7518, section 3.1; RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TokenAlgorithm {
+    /// HMAC with SHA-256.
+    #[value(name = "HS256")]
+    Hs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[value(name = "RS256")]
+    Rs256,
+    /// ECDSA with P-256 and SHA-256.
+    #[value(name = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[value(name = "EdDSA")]
+    EdDsa,
+}
+
+/// Whose tokens are believed.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Tokens (JWT) of other sites' users")]
+pub struct Tokens {
+    /// File with the key that tokens are checked with: a public key as PEM, or for HS256 a secret of at least 32
+    /// bytes, which may also stand in PARLOR_TOKEN_KEY
+    #[arg(long, env = "PARLOR_TOKEN_KEY_FILE", value_name = "FILE", value_parser = file)]
+    token_key_file: Option<PathBuf>,
+
+    /// How tokens are signed: HS256, RS256, ES256 or EdDSA
+    #[arg(long, env = "PARLOR_TOKEN_ALGORITHM", value_name = "ALGORITHM", hide_possible_values = true)]
+    token_algorithm: Option<TokenAlgorithm>,
+
+    /// File with public keys as a JWKS instead; a token's `kid` picks one
+    #[arg(long, env = "PARLOR_TOKEN_JWKS_FILE", value_name = "FILE", value_parser = file)]
+    token_jwks_file: Option<PathBuf>,
+
+    /// The `aud` that tokens must have; without it those that have one are refused
+    #[arg(long, env = "PARLOR_TOKEN_AUDIENCE", value_name = "TEXT")]
+    token_audience: Option<String>,
+
+    /// The `iss` that tokens must have
+    #[arg(long, env = "PARLOR_TOKEN_ISSUER", value_name = "TEXT")]
+    token_issuer: Option<String>,
+
+    #[arg(skip)]
+    key: Option<Secret>,
+}
+
+impl Tokens {
+    /// Reads what is secret.
+    ///
+    /// # Errors
+    /// A line that names the setting.
+    pub(crate) fn read_secret(&mut self) -> Result<(), String> {
+        self.key = KEY.read(self.token_key_file.as_deref())?;
+        for text in [&mut self.token_audience, &mut self.token_issuer] {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
+        Ok(())
+    }
+
+    /// The key, which is a secret for HS256.
+    pub fn key(&self) -> Option<&Secret> {
+        self.key.as_ref()
+    }
+
+    /// How tokens are signed.
+    pub fn algorithm(&self) -> Option<TokenAlgorithm> {
+        self.token_algorithm
+    }
+
+    /// The file with public keys.
+    pub fn jwks_file(&self) -> Option<&Path> {
+        self.token_jwks_file.as_deref()
+    }
+
+    /// The `aud` that tokens must have.
+    pub fn audience(&self) -> Option<&str> {
+        self.token_audience.as_deref()
+    }
+
+    /// The `iss` that tokens must have.
+    pub fn issuer(&self) -> Option<&str> {
+        self.token_issuer.as_deref()
+    }
+}

@@ -1,0 +1,127 @@
+//! By which hosts the node may be called: the allow list for `Host`.
+//!
+//! A page of a foreign site can make its own name resolve to this node (DNS rebinding), and is then of the node's own
+//! host for a browser. As in Django's `ALLOWED_HOSTS`, only names that the operator knows are served. Addresses cannot
+//! be rebound, and `localhost` is nobody else's.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use hyper::http::uri::Authority;
+
+/// One entry of the allow list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// `*`: every host.
+    Any,
+    /// `example.com`: this host, any port.
+    Host(String),
+    /// `.example.com`: this host and all its subdomains.
+    Domain(String),
+}
+
+impl FromStr for HostPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim().to_ascii_lowercase();
+        let (domain, host) = match text.strip_prefix('.') {
+            Some(domain) => (true, domain),
+            None => (false, text.as_str()),
+        };
+        let is_host = || {
+            let parsed = host.parse::<Authority>().ok();
+            parsed
+                .is_some_and(|parsed| parsed.host() == host && !host.is_empty() && !host.contains(['*', '@']))
+        };
+        match host {
+            "*" if !domain => Ok(Self::Any),
+            _ if !is_host() => {
+                Err("expected example.com, .example.com or *, without scheme and port".to_owned())
+            }
+            _ if domain => Ok(Self::Domain(host.to_owned())),
+            _ => Ok(Self::Host(host.to_owned())),
+        }
+    }
+}
+
+impl HostPattern {
+    fn allows(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Host(allowed) => allowed == host,
+            Self::Domain(domain) => {
+                host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+        }
+    }
+}
+
+/// Whether the node may be called by this host; without a list, by an address or as localhost.
+pub(crate) fn is_allowed(authority: &Authority, allowed: &[HostPattern]) -> bool {
+    let host = authority.host().to_ascii_lowercase();
+    // The dot at the end says that the name is a whole one, as all are here.
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    if allowed.is_empty() {
+        return is_address(host) || host == "localhost" || host.ends_with(".localhost");
+    }
+    allowed.iter().any(|pattern| pattern.allows(host))
+}
+
+fn is_address(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(patterns: &[&str], host: &str) -> bool {
+        let patterns: Vec<HostPattern> = patterns.iter().map(|pattern| pattern.parse().unwrap()).collect();
+        is_allowed(&host.parse().unwrap(), &patterns)
+    }
+
+    #[test]
+    fn without_a_list_a_node_is_called_by_addresses_and_as_localhost() {
+        for host in ["127.0.0.1", "127.0.0.1:8000", "10.1.2.3", "[::1]:8000", "[fe80::1]", "localhost"] {
+            assert!(allowed(&[], host), "{host}");
+        }
+        for host in ["LOCALHOST:8000", "a.localhost", "localhost."] {
+            assert!(allowed(&[], host), "{host}");
+        }
+        for host in ["example.com", "evillocalhost", "localhost.example.com", "127.0.0.1.example.com"] {
+            assert!(!allowed(&[], host), "{host}");
+        }
+        for host in ["0x7f.1", "2130706433", "127.1", "1.2.3.4.5", "256.1.1.1"] {
+            assert!(!allowed(&[], host), "{host} is a name for a resolver, not an address");
+        }
+    }
+
+    #[test]
+    fn a_list_allows_what_is_on_it_only() {
+        let list = ["chat.example.com", ".example.org", "[::1]"];
+        for host in
+            ["chat.example.com", "Chat.Example.Com:8443", "example.org", "a.b.example.org.", "[::1]:1"]
+        {
+            assert!(allowed(&list, host), "{host}");
+        }
+        for host in ["example.com", "x.chat.example.com", "evilexample.org", "example.org.evil", "127.0.0.1"]
+        {
+            assert!(!allowed(&list, host), "{host}");
+        }
+        assert!(!allowed(&list, "localhost"));
+        assert!(allowed(&["*"], "any.example"));
+    }
+
+    #[test]
+    fn what_is_no_host_is_no_pattern() {
+        for text in
+            ["", ".", "*.example.com", "https://example.com", "example.com:80", "a b", "u@example.com", "x/"]
+        {
+            assert!(text.parse::<HostPattern>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Accounts: people with a name of their own, known by a password or by tokens of somebody who vouches for them.
+//!
+//! | record | what |
+//! |---|---|
+//! | `user:<skeleton>` | the account; names that look alike have the same skeleton, so there is one of them |
+//! | `user_id:<id>` | the skeleton of the user with this id |
+//! | index `users` | skeletons, by when the account was made |
+
+use serde::{Deserialize, Serialize};
+
+use super::password::{self, Busy};
+use super::person::PersonName;
+use super::secret;
+use crate::clock::now;
+use crate::error::Unavailable;
+use crate::layer::Store;
+
+/// Shortest and longest password, in characters and in bytes.
+pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
+/// The index of all accounts.
+const USERS: &str = "users";
+
+/// Somebody with a name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// 16 hexadecimal digits, for everybody to see; stays when the name changes.
+    pub id: String,
+    /// As it was given, unique among all that look alike.
+    pub name: String,
+    /// The hash of the password, as a PHC string; `None` for those who come with tokens.
+    password: Option<String>,
+    /// May operate this site.
+    pub staff: bool,
+    /// May not come in.
+    pub banned: bool,
+    /// When it was made, in milliseconds since 1970.
+    pub made: u64,
+}
+
+/// Why there is no new account.
+#[derive(Debug)]
+pub enum Refused {
+    /// The name breaks the rule.
+    Name,
+    /// The password is too short, too long, or the name.
+    Password,
+    /// Somebody has this name, or one that looks like it.
+    Taken,
+    /// The layer did not answer, or too many passwords are being hashed.
+    Unavailable(Unavailable),
+}
+
+impl From<Busy> for Refused {
+    fn from(busy: Busy) -> Self {
+        Self::Unavailable(busy.into())
+    }
+}
+
+impl From<Unavailable> for Refused {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
+}
+
+/// All accounts of this site.
+#[derive(Clone, Copy)]
+pub struct Accounts<'a> {
+    pub(crate) store: &'a Store,
+}
+
+impl Accounts<'_> {
+    /// Makes an account with a password.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, Refused> {
+        let name = PersonName::parse(name).ok_or(Refused::Name)?;
+        let fits = PASSWORD.contains(&password.chars().count()) && password.len() <= *PASSWORD.end() * 4;
+        if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
+            return Err(Refused::Password);
+        }
+        if self.named(name.as_str()).await?.is_some() {
+            return Err(Refused::Taken);
+        }
+        let hash = password::hash(password).await?;
+        self.make(&name, Some(hash)).await?.ok_or(Refused::Taken)
+    }
+
+    /// The account with this name and this password. Takes as long whether there is such a name or not.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer, or too many passwords are being checked.
+    pub async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
+        let account = self.named(name).await?;
+        let hash = account.as_ref().and_then(|account| account.password.as_deref());
+        let right = password.len() <= *PASSWORD.end() * 4;
+        let right = password::verify(if right { password } else { "" }, hash).await? && right;
+        Ok(account.filter(|_| right))
+    }
+
+    /// The account of somebody for whom a token speaks, made when it is seen first; `None` if the name breaks the rule
+    /// or belongs to somebody with a password.
+    pub(crate) async fn vouched(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+        let found = match self.named(name.as_str()).await? {
+            Some(account) => Some(account),
+            None => match self.make(&name, None).await? {
+                Some(account) => Some(account),
+                None => self.named(name.as_str()).await?, // somebody else made it meanwhile
+            },
+        };
+        Ok(found.filter(|account| account.password.is_none() && account.name == name.as_str()))
+    }
+
+    /// The account of this name, or of one that looks like it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn named(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        match PersonName::parse(name) {
+            Some(name) => self.at(&name.skeleton()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn of_id(&self, id: &str) -> Result<Option<Account>, Unavailable> {
+        match self.store.get(&format!("user_id:{id}")).await? {
+            Some(skeleton) => self.at(&skeleton).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The newest accounts.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn newest(&self, limit: usize) -> Result<Vec<Account>, Unavailable> {
+        let mut accounts = Vec::new();
+        for (skeleton, _) in self.store.top(USERS, limit).await? {
+            accounts.extend(self.at(&skeleton).await?);
+        }
+        Ok(accounts)
+    }
+
+    /// How many accounts there are.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn count(&self) -> Result<usize, Unavailable> {
+        self.store.count(USERS).await
+    }
+
+    /// Changes an account; the new one, or `None` if nobody has this name.
+    pub(crate) async fn change(
+        &self,
+        name: &str,
+        change: impl Fn(&mut Account) + Send + Sync,
+    ) -> Result<Option<Account>, Unavailable> {
+        match PersonName::parse(name) {
+            Some(name) => self.store.change(&key(&name.skeleton()), change).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn make(
+        &self,
+        name: &PersonName,
+        password: Option<String>,
+    ) -> Result<Option<Account>, Unavailable> {
+        let account = Account {
+            id: secret::user_id(),
+            name: name.as_str().to_owned(),
+            password,
+            staff: false,
+            banned: false,
+            made: now(),
+        };
+        let skeleton = name.skeleton();
+        // The id first: an account without its id could not be found by it, an id without an account is nobody.
+        self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
+        if !self.store.create(&key(&skeleton), &crate::layer::store::json(&account), None).await? {
+            self.store.delete(&format!("user_id:{}", account.id)).await?;
+            return Ok(None);
+        }
+        self.store.add(USERS, &skeleton, account.made).await?;
+        Ok(Some(account))
+    }
+
+    pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, Unavailable> {
+        self.store.read(&key(skeleton)).await
+    }
+}
+
+fn key(skeleton: &str) -> String {
+    format!("user:{skeleton}")
+}

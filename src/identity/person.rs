@@ -1,0 +1,101 @@
+//! What people may be called, and which names look alike.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::skeleton;
+
+/// Longest name, in characters.
+pub(crate) const LONGEST: usize = 32;
+
+/// A letter or digit of any script, then letters, marks, digits, `_`, `.` and `-`. No spaces, no signs that change the
+/// direction of text, and neither `~` nor `#`, with which names of other kinds begin.
+static NAME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}_.-]*$").expect("a constant pattern"));
+
+/// A name that a person may have, in Unicode's normal form C.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonName(String);
+
+impl PersonName {
+    /// Reads a name; `None` if it breaks the rule.
+    pub fn parse(text: &str) -> Option<Self> {
+        // Composing makes a few characters of many; of so many, none that are a name.
+        if text.len() > LONGEST * 16 {
+            return None;
+        }
+        let name: String = text.trim().nfc().collect();
+        (name.chars().count() <= LONGEST && NAME.is_match(&name)).then_some(Self(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same for all names that a reader may take for one another (UTS #39, section 4, on the folded name).
+    pub(crate) fn skeleton(&self) -> String {
+        let folded: String = self.0.nfkc().flat_map(char::to_lowercase).collect();
+        skeleton(&folded).flat_map(char::to_lowercase).collect()
+    }
+}
+
+impl fmt::Display for PersonName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_letters_and_digits_of_any_script_and_nothing_that_means_something_elsewhere() {
+        for name in ["alice", "聊天", "a-b", "a_b.c", "हिन्दी", "٣", "x"] {
+            assert_eq!(PersonName::parse(name).map(|name| name.0).as_deref(), Some(name));
+        }
+        let long = "x".repeat(33);
+        for name in [
+            "",
+            " ",
+            "a b",
+            "~a",
+            "#a",
+            "@a",
+            ".a",
+            "-a",
+            "_a",
+            "a/b",
+            "a\u{202e}b",
+            "a\u{200d}b",
+            "\u{2066}a",
+            "a\nb",
+            "a\0",
+            "a:b",
+            "a*",
+            "<b>",
+            "\u{301}a",
+            &long,
+        ] {
+            assert_eq!(PersonName::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_are_one() {
+        let skeleton = |name: &str| PersonName::parse(name).expect("a name").skeleton();
+        for (one, other) in [
+            ("alice", "Alice"),
+            ("alice", "\u{430}lice"),
+            ("ｂｏｂ", "bob"),
+            ("PAYPAL", "paypa1"),
+            ("caf\u{e9}", "cafe\u{301}"),
+        ] {
+            assert_eq!(skeleton(one), skeleton(other), "{one} and {other}");
+        }
+        assert_ne!(skeleton("alice"), skeleton("alicia"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The keys of tokens: read once, each with its algorithm, and none of them weak.
+
+use std::fs;
+use std::path::Path;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use tracing::warn;
+
+use crate::config::secret::Secret;
+use crate::config::tokens::{TokenAlgorithm, Tokens};
+
+/// Fewest characters of an RSA modulus in base64: 2048 bits (RFC 7518, section 3.3).
+const MODULUS: usize = 342;
+const ED25519: usize = 32;
+
+/// A key, and how tokens are signed that it checks.
+pub(crate) struct Key {
+    id: Option<String>,
+    algorithm: Algorithm,
+    material: DecodingKey,
+}
+
+/// The keys that there are.
+pub(crate) enum Keys {
+    /// One, whatever the token calls it.
+    One(Key),
+    /// Those of a JWKS.
+    Set(Vec<Key>),
+}
+
+impl Key {
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn material(&self) -> &DecodingKey {
+        &self.material
+    }
+}
+
+impl Keys {
+    /// The keys of the settings.
+    ///
+    /// # Errors
+    /// A line that names the setting and what is wrong.
+    pub(crate) fn read(settings: &Tokens) -> Result<Option<Self>, String> {
+        match (settings.key(), settings.jwks_file(), settings.algorithm()) {
+            (Some(_), Some(_), _) => Err(of_file("expected without --token-key-file (PARLOR_TOKEN_KEY)")),
+            (Some(key), None, Some(algorithm)) => one(key, algorithm).map(Some),
+            (Some(_), None, None) => Err(of_algorithm("expected, since there is a key")),
+            (None, Some(file), None) => set(file).map(Some).map_err(|what| of_file(&what)),
+            (None, Some(_), Some(_)) => Err(of_algorithm("expected none: the keys of a JWKS have theirs")),
+            (None, None, Some(_)) => Err(of_algorithm("expected a key to it: set --token-key-file")),
+            (None, None, None) if settings.audience().or(settings.issuer()).is_some() => {
+                Err(of_key("expected a key, since --token-audience or --token-issuer is set"))
+            }
+            (None, None, None) => Ok(None),
+        }
+    }
+
+    /// The key that a token with this `kid` and `alg` is to be checked with. Ids are compared, and nothing else.
+    pub(crate) fn pick(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
+        let set = match self {
+            Self::One(key) => return Some(key),
+            Self::Set(set) => set,
+        };
+        if id.is_some() {
+            return set.iter().find(|key| key.id.as_deref() == id);
+        }
+        let mut fitting = set.iter().filter(|key| key.algorithm == algorithm);
+        let key = fitting.next();
+        if fitting.next().is_none() { key } else { None }
+    }
+}
+
+fn of_key(what: &str) -> String {
+    format!("--token-key-file (PARLOR_TOKEN_KEY): {what}")
+}
+
+fn of_file(what: &str) -> String {
+    format!("--token-jwks-file (PARLOR_TOKEN_JWKS_FILE): {what}")
+}
+
+fn of_algorithm(what: &str) -> String {
+    format!("--token-algorithm (PARLOR_TOKEN_ALGORITHM): {what}")
+}
+
+/// The one key of the settings.
+fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, String> {
+    let bytes = key.bytes();
+    let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    if algorithm == TokenAlgorithm::Hs256 {
+        // The public key of another algorithm is no secret.
+        if has("-----BEGIN ") {
+            return Err(of_key("expected a secret for HS256, not a key as PEM"));
+        }
+        // As many bytes as the hash has (RFC 7518, section 3.2).
+        return match key.weakness() {
+            Some(weakness) => Err(of_key(&weakness)),
+            None => Ok(Keys::One(Key {
+                id: None,
+                algorithm: Algorithm::HS256,
+                material: DecodingKey::from_secret(bytes),
+            })),
+        };
+    }
+    if !has("-----BEGIN PUBLIC KEY-----") && !has("-----BEGIN RSA PUBLIC KEY-----") {
+        return Err(of_key("expected a public key as PEM (-----BEGIN PUBLIC KEY-----)"));
+    }
+    let (read, algorithm) = match algorithm {
+        TokenAlgorithm::Rs256 => (DecodingKey::from_rsa_pem(bytes), Algorithm::RS256),
+        TokenAlgorithm::Es256 => (DecodingKey::from_ec_pem(bytes), Algorithm::ES256),
+        TokenAlgorithm::EdDsa | TokenAlgorithm::Hs256 => (DecodingKey::from_ed_pem(bytes), Algorithm::EdDSA),
+    };
+    let material = read.map_err(|_| of_key(&format!("expected a public key for {algorithm:?}")))?;
+    let key = Key { id: None, algorithm, material };
+    check(&key).map_err(|what| of_key(&what))?;
+    Ok(Keys::One(key))
+}
+
+/// The keys of a JWKS (RFC 7517) that are for us; others are read over, as its section 5 wants it.
+fn set(file: &Path) -> Result<Keys, String> {
+    let text = fs::read(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
+    let set: JwkSet = serde_json::from_slice(&text).map_err(|error| format!("expected a JWKS: {error}"))?;
+    let mut keys: Vec<Key> = Vec::new();
+    for jwk in &set.keys {
+        let Some(key) = of_jwk(jwk)? else {
+            warn!(
+                kid = jwk.common.key_id.as_deref(),
+                "a key of the JWKS is not for tokens that are read here"
+            );
+            continue;
+        };
+        check(&key)?;
+        if key.id.is_some() && keys.iter().any(|other| other.id == key.id) {
+            return Err("`kid`: expected another one for each key".to_owned());
+        }
+        keys.push(key);
+    }
+    if keys.is_empty() {
+        return Err("expected at least one key for RS256, ES256 or EdDSA".to_owned());
+    }
+    Ok(Keys::Set(keys))
+}
+
+fn of_jwk(jwk: &Jwk) -> Result<Option<Key>, String> {
+    let own = match &jwk.algorithm {
+        AlgorithmParameters::OctetKey(_) => return Err("expected public keys, got a secret (oct)".to_owned()),
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        _ => return Ok(None),
+    };
+    let said = jwk.common.key_algorithm;
+    let use_ = jwk.common.public_key_use.as_ref();
+    if said.is_some_and(|said| said != own.into())
+        || use_.is_some_and(|use_| *use_ != PublicKeyUse::Signature)
+    {
+        return Ok(None);
+    }
+    let material =
+        DecodingKey::from_jwk(jwk).map_err(|error| format!("expected keys in base64url: {error}"))?;
+    Ok(Some(Key { id: jwk.common.key_id.clone(), algorithm: own, material }))
+}
+
+/// Whether the key is one, and strong.
+fn check(key: &Key) -> Result<(), String> {
+    let wrong = || format!("expected a key for {:?}", key.algorithm);
+    if key.algorithm == Algorithm::EdDSA
+        && key.material.try_get_as_bytes().ok().map(<[u8]>::len) != Some(ED25519)
+    {
+        return Err(wrong());
+    }
+    crypto::verify("", b"", &key.material, key.algorithm).map_err(|_| wrong())?;
+    if key.algorithm == Algorithm::RS256 {
+        let jwk = Jwk::from_decoding_key(&key.material, None).map_err(|_| wrong())?;
+        let AlgorithmParameters::RSA(rsa) = jwk.algorithm else { return Err(wrong()) };
+        if rsa.n.trim_start_matches('A').len() < MODULUS {
+            return Err("expected an RSA key of at least 2048 bits".to_owned());
+        }
+    }
+    Ok(())
+}

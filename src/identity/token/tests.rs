@@ -1,0 +1,283 @@
+//! Tokens that are believed, and the attacks on those who believe them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
+
+#[derive(Parser)]
+struct Settings {
+    #[command(flatten)]
+    tokens: Tokens,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys").join(name)
+}
+
+fn verifier(flags: &[&str]) -> Result<Verifier, String> {
+    let mut tokens = Settings::try_parse_from([&["parlor"], flags].concat()).unwrap().tokens;
+    tokens.read_secret()?;
+    Ok(Verifier::new(&tokens).map_err(|error| error.to_string())?.expect("a verifier"))
+}
+
+/// A verifier with the key in this file, and further flags.
+fn with_key(file: &Path, algorithm: &str, flags: &[&str]) -> Result<Verifier, String> {
+    let key = ["--token-key-file", file.to_str().unwrap(), "--token-algorithm", algorithm];
+    verifier(&[&key, flags].concat())
+}
+
+fn with_secret(secret: &[u8], flags: &[&str]) -> Result<Verifier, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), secret).unwrap();
+    with_key(file.path(), "HS256", flags)
+}
+
+fn private(algorithm: Algorithm) -> EncodingKey {
+    let pem = |name: &str| std::fs::read(fixture(name)).unwrap();
+    match algorithm {
+        Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem("rsa.pem")).unwrap(),
+        Algorithm::ES256 => EncodingKey::from_ec_pem(&pem("ec.pem")).unwrap(),
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem("ed.pem")).unwrap(),
+        _ => EncodingKey::from_secret(SECRET.as_bytes()),
+    }
+}
+
+/// A good token's claims with these besides, or instead; `null` takes one away.
+fn claims(other: &Value) -> Value {
+    let mut claims = json!({ "sub": "alice", "exp": get_current_timestamp() + 60 });
+    for (name, value) in other.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+}
+
+fn signed(algorithm: Algorithm, kid: Option<&str>, other: &Value) -> String {
+    let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+    encode(&header, &claims(other), &private(algorithm)).unwrap()
+}
+
+fn hs256(other: &Value) -> String {
+    signed(Algorithm::HS256, None, other)
+}
+
+/// A JWKS with these keys: their ids, and what is changed of each.
+fn jwks(keys: &[(Algorithm, Value)]) -> Result<Verifier, String> {
+    let keys: Vec<Value> = keys
+        .iter()
+        .map(|(algorithm, changes)| {
+            let jwk = Jwk::from_encoding_key(&private(*algorithm), *algorithm).unwrap();
+            let mut jwk = serde_json::to_value(jwk).unwrap();
+            for (name, value) in changes.as_object().unwrap() {
+                jwk[name] = value.clone();
+            }
+            jwk.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            jwk
+        })
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), json!({ "keys": keys }).to_string()).unwrap();
+    verifier(&["--token-jwks-file", file.path().to_str().unwrap()])
+}
+
+#[test]
+fn a_good_token_of_each_algorithm_is_believed() {
+    let keys = [("RS256", "rsa.pub.pem"), ("ES256", "ec.pub.pem"), ("EdDSA", "ed.pub.pem")];
+    for (name, file) in keys {
+        let algorithm: Algorithm = name.parse().unwrap();
+        let token = signed(algorithm, Some("whatever"), &json!({ "exp": 4_000_000_000_u64 }));
+        let verifier = with_key(&fixture(file), name, &[]).unwrap();
+        let expected = Claims { sub: "alice".to_owned(), exp: 4_000_000_000 };
+        assert_eq!(verifier.verify(&token), Ok(expected), "{name}");
+        let (body, signature) = token.rsplit_once('.').unwrap();
+        let other = hs256(&json!({}));
+        assert_eq!(verifier.verify(&format!("{body}.")), Err(Wrong::Signature), "{name}");
+        assert_eq!(verifier.verify(&other), Err(Wrong::Algorithm), "{name}");
+        let changed = encode(&Header::new(algorithm), &claims(&json!({ "sub": "eve" })), &private(algorithm));
+        let changed = changed.unwrap();
+        let body = changed.rsplit_once('.').unwrap().0;
+        assert_eq!(verifier.verify(&format!("{body}.{signature}")), Err(Wrong::Signature), "{name}");
+    }
+    let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
+    assert_eq!(verifier.verify(&hs256(&json!({}))).unwrap().sub, "alice");
+}
+
+#[test]
+fn a_token_does_not_choose_its_algorithm() {
+    use base64_of as part;
+    let verifier = with_key(&fixture("rsa.pub.pem"), "RS256", &[]).unwrap();
+    let body = part(&claims(&json!({})));
+    for alg in ["none", "None", "NONE", "nOnE", ""] {
+        let token = format!("{}.{body}.", part(&json!({ "alg": alg, "typ": "JWT" })));
+        assert_eq!(verifier.verify(&token), Err(Wrong::Malformed), "{alg}");
+    }
+    // HMAC with the public key, as it stands in its file and without the line break at its end.
+    let pem = std::fs::read_to_string(fixture("rsa.pub.pem")).unwrap();
+    for secret in [pem.as_str(), pem.trim_end()] {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let token = encode(&Header::new(Algorithm::HS256), &claims(&json!({})), &key).unwrap();
+        assert_eq!(verifier.verify(&token), Err(Wrong::Algorithm));
+    }
+    let other = EncodingKey::from_rsa_pem(&std::fs::read(fixture("other_rsa.pem")).unwrap()).unwrap();
+    let token = encode(&Header::new(Algorithm::RS256), &claims(&json!({})), &other).unwrap();
+    assert_eq!(verifier.verify(&token), Err(Wrong::Signature));
+    let stronger = encode(&Header::new(Algorithm::RS512), &claims(&json!({})), &private(Algorithm::RS256));
+    assert_eq!(verifier.verify(&stronger.unwrap()), Err(Wrong::Algorithm));
+}
+
+/// A part of a token that is made by hand.
+fn base64_of(value: &Value) -> String {
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let token = encode(&Header::default(), value, &key).unwrap();
+    token.split('.').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn times_are_checked_with_a_little_patience() {
+    let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
+    let now = get_current_timestamp();
+    for (times, expected) in [
+        (json!({ "exp": now - 2 }), None),
+        (json!({ "exp": now - 10 }), Some(Wrong::Expired)),
+        (json!({ "exp": 0 }), Some(Wrong::Expired)),
+        (json!({ "exp": null }), Some(Wrong::Claims)),
+        (json!({ "exp": "4000000000" }), Some(Wrong::Claims)),
+        (json!({ "exp": -1 }), Some(Wrong::Expired)),
+        (json!({ "exp": 4_000_000_000.5 }), None),
+        (json!({ "exp": u64::MAX }), None),
+        (json!({ "nbf": now + 2 }), None),
+        (json!({ "nbf": now - 100 }), None),
+        (json!({ "nbf": now + 60 }), Some(Wrong::Early)),
+        (json!({ "nbf": "soon" }), Some(Wrong::Claims)),
+        (json!({ "sub": null }), Some(Wrong::Claims)),
+        (json!({ "sub": "" }), Some(Wrong::Claims)),
+        (json!({ "sub": ["alice"] }), Some(Wrong::Claims)),
+    ] {
+        assert_eq!(verifier.verify(&hs256(&times)).err(), expected, "{times}");
+    }
+    assert_eq!(verifier.verify(&hs256(&json!({ "exp": u64::MAX }))).unwrap().exp, LATEST);
+}
+
+#[test]
+fn a_token_for_somebody_else_is_not_believed() {
+    let verifier =
+        with_secret(SECRET.as_bytes(), &["--token-audience", "us", "--token-issuer", "them"]).unwrap();
+    for (other, expected) in [
+        (json!({ "aud": "us", "iss": "them" }), None),
+        (json!({ "aud": ["others", "us"], "iss": "them" }), None),
+        (json!({ "aud": "others", "iss": "them" }), Some(Wrong::Audience)),
+        (json!({ "aud": [], "iss": "them" }), Some(Wrong::Audience)),
+        (json!({ "aud": 7, "iss": "them" }), Some(Wrong::Audience)),
+        (json!({ "iss": "them" }), Some(Wrong::Audience)),
+        (json!({ "aud": "us", "iss": "others" }), Some(Wrong::Issuer)),
+        (json!({ "aud": "us" }), Some(Wrong::Issuer)),
+    ] {
+        assert_eq!(verifier.verify(&hs256(&other)).err(), expected, "{other}");
+    }
+    let anybodys = with_secret(SECRET.as_bytes(), &[]).unwrap();
+    for audience in [json!("us"), json!(["us"]), json!([]), json!(7), json!({})] {
+        let token = hs256(&json!({ "aud": audience }));
+        assert_eq!(anybodys.verify(&token), Err(Wrong::Audience), "{audience}: none is expected");
+    }
+}
+
+#[test]
+fn the_id_of_a_key_is_compared_with_those_of_the_file_and_nothing_else() {
+    let (rs, es, ed) = (Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA);
+    let keys = [(rs, json!({ "kid": "a" })), (es, json!({ "kid": "b", "alg": null })), (ed, json!({}))];
+    let verifier = jwks(&keys).unwrap();
+    for (algorithm, kid, expected) in [
+        (rs, Some("a"), None),
+        (es, Some("b"), None),
+        (rs, None, None),
+        (ed, None, None),
+        (ed, Some("a"), Some(Wrong::Algorithm)),
+        (rs, Some("b"), Some(Wrong::Algorithm)),
+        (rs, Some("../../etc/passwd"), Some(Wrong::Key)),
+        (rs, Some(""), Some(Wrong::Key)),
+        (rs, Some("A"), Some(Wrong::Key)),
+        (rs, Some("a\0"), Some(Wrong::Key)),
+        (rs, Some(&"a".repeat(4000)), Some(Wrong::Key)),
+        (Algorithm::HS256, None, Some(Wrong::Key)),
+        (Algorithm::HS256, Some("a"), Some(Wrong::Algorithm)),
+    ] {
+        let token = signed(algorithm, kid, &json!({}));
+        assert_eq!(verifier.verify(&token).err(), expected, "{algorithm:?} {kid:?}");
+    }
+    let two = jwks(&[(rs, json!({ "kid": "a" })), (rs, json!({ "kid": "b" }))]).unwrap();
+    assert_eq!(two.verify(&signed(rs, None, &json!({}))), Err(Wrong::Key), "two keys would fit");
+    assert!(two.verify(&signed(rs, Some("b"), &json!({}))).is_ok());
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
+    let good = hs256(&json!({}));
+    let parts: Vec<&str> = good.split('.').collect();
+    let huge = hs256(&json!({ "x": "x".repeat(8 * 1024) }));
+    let deep = ["[".repeat(6000), "]".repeat(6000)].concat();
+    for token in
+        ["", ".", "..", "...", parts[0], &parts[..2].join("."), &format!("{good}.x"), &huge, &deep, "é.é.é"]
+    {
+        assert_eq!(verifier.verify(token), Err(Wrong::Malformed), "{token:.60}");
+    }
+    let critical =
+        format!("{}.{}.", base64_of(&json!({ "alg": "HS256", "crit": ["b64"], "b64": false })), parts[1]);
+    assert_eq!(verifier.verify(&critical), Err(Wrong::Malformed));
+}
+
+#[test]
+fn weak_keys_and_those_that_do_not_fit_end_the_start() {
+    for (secret, part) in [
+        (&b"hunter2"[..], "got 7 characters"),
+        (&[7; 64], "different characters"),
+        (&std::fs::read(fixture("rsa.pub.pem")).unwrap(), "not a key as PEM"),
+    ] {
+        let error = with_secret(secret, &[]).err().expect("a refusal");
+        assert!(
+            error.starts_with("--token-key-file (PARLOR_TOKEN_KEY): ") && error.contains(part),
+            "{error}"
+        );
+    }
+    for (file, algorithm, part) in [
+        ("weak_rsa.pub.pem", "RS256", "2048 bits"),
+        ("rsa.pem", "RS256", "a public key"),
+        ("ec.pub.pem", "RS256", "RS256"),
+        ("p384.pub.pem", "ES256", "ES256"),
+        ("rsa.pub.pem", "ES256", "ES256"),
+        ("ec.pub.pem", "EdDSA", "EdDSA"),
+    ] {
+        let error = with_key(&fixture(file), algorithm, &[]).err().expect("a refusal");
+        assert!(error.contains(part), "{file} for {algorithm}: {error}");
+    }
+    for flags in [&["--token-algorithm", "RS256"][..], &["--token-audience", "us"]] {
+        let error = verifier(flags).err().expect("a refusal");
+        assert!(error.contains("expected a key"), "{error}");
+    }
+}
+
+#[test]
+fn a_key_set_with_secrets_or_nothing_for_us_ends_the_start() {
+    let (rs, ed, hs) = (Algorithm::RS256, Algorithm::EdDSA, Algorithm::HS256);
+    for (keys, part) in [
+        (vec![(rs, json!({})), (hs, json!({}))], "got a secret"),
+        (vec![], "at least one key"),
+        (vec![(rs, json!({ "use": "enc" })), (rs, json!({ "alg": "PS256" }))], "at least one key"),
+        (vec![(rs, json!({ "alg": "HS256" }))], "at least one key"),
+        (vec![(rs, json!({ "kid": "a" })), (ed, json!({ "kid": "a" }))], "another one for each"),
+        (vec![(ed, json!({ "x": "AAAA" }))], "a key for EdDSA"),
+        (vec![(rs, json!({ "n": "AQAB" }))], "2048 bits"),
+    ] {
+        let error = jwks(&keys).err().expect("a refusal");
+        assert!(error.starts_with("--token-jwks-file (") && error.contains(part), "{error}");
+    }
+    let unknown = json!({ "kty": "LWE", "kid": "later" });
+    assert!(jwks(&[(rs, json!({})), (ed, unknown)]).is_ok(), "keys of a later day are read over");
+}
