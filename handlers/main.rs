@@ -4,6 +4,8 @@ mod access;
 mod assets;
 mod chat;
 mod frames;
+#[cfg(test)]
+mod fuzzing;
 mod health;
 mod home;
 mod listed;

@@ -89,7 +89,7 @@ pub(crate) async fn serve(
 
 /// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length; and the host must be
 /// one of the node's.
-fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
+pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();

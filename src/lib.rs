@@ -56,6 +56,10 @@ mod seats;
 mod session;
 mod socket;
 
+// What must hold of all foreign bytes; for `fuzz/` and the tests.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 // What nodes share.
 mod clock;
 pub mod event;

@@ -17,7 +17,7 @@ mod lease;
 mod line;
 mod log;
 pub mod records;
-mod resp;
+pub(crate) mod resp;
 mod roster;
 mod subscriber;
 mod ticker;
