@@ -58,5 +58,6 @@ fn routes(path: &[&str]) -> Option<Route> {
 
 fn main() -> ExitCode {
     let about = "A real-time room server: chat and server push over WebSocket.";
-    parlor::run(Application { about, routes, assets: assets::file, languages: &["zh", "en"], url: urls::url })
+    let (languages, programs) = (&["zh", "en"], &["/api/"]);
+    parlor::run(Application { about, routes, assets: assets::file, languages, programs, url: urls::url })
 }

@@ -30,6 +30,7 @@ pub mod http;
 pub mod identity;
 mod origin;
 mod pages;
+mod problem;
 pub mod request;
 pub mod response;
 pub mod route;

@@ -46,5 +46,6 @@ fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    parlor::run(Application { about: "An echo", routes, assets: |_| None, languages: &["en"], url: no_url })
+    let (assets, languages, programs): (fn(&str) -> _, _, _) = (|_| None, &["en"], &[]);
+    parlor::run(Application { about: "An echo", routes, assets, languages, programs, url: no_url })
 }
