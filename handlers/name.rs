@@ -41,7 +41,8 @@ impl Name {
         &self.0
     }
 
-    fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
+    /// A name from anywhere.
+    pub(crate) fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
         let max = request.node().config().max_name_chars;
         text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
             Refusal::bad_request(format!(

@@ -1,0 +1,29 @@
+//! A room's push stream, started and stopped by another program.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use serde::Serialize;
+
+use crate::push::PlainPush;
+
+#[derive(Serialize)]
+struct Stream<'a> {
+    room: &'a str,
+    running: bool,
+}
+
+/// `POST /api/push/{room}`.
+pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::PUBLISH)?;
+    let room = super::room_of_path(&request)?;
+    request.node().start_ticker::<PlainPush>(&room.push_group()).await?;
+    Ok(super::answer(StatusCode::OK, &Stream { room: room.as_str(), running: true }))
+}
+
+/// `DELETE /api/push/{room}`.
+pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::PUBLISH)?;
+    let room = super::room_of_path(&request)?;
+    request.node().stop_ticker(&room.push_group()).await?;
+    Ok(super::answer(StatusCode::OK, &Stream { room: room.as_str(), running: false }))
+}

@@ -1,0 +1,27 @@
+//! The rooms that somebody is in.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Rooms<'a> {
+    rooms: Vec<Room<'a>>,
+}
+
+#[derive(Serialize)]
+struct Room<'a> {
+    room: &'a str,
+    members: usize,
+}
+
+/// `GET /api/rooms`: those with the most members first.
+pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::READ)?;
+    let groups = request.node().layer().groups().await?;
+    let rooms = groups.iter().filter_map(|(group, members)| {
+        let room = group.strip_prefix("chat_")?;
+        Some(Room { room, members: *members })
+    });
+    Ok(super::answer(StatusCode::OK, &Rooms { rooms: rooms.collect() }))
+}
