@@ -58,5 +58,12 @@ fn routes(path: &[&str]) -> Option<Route> {
 
 fn main() -> ExitCode {
     let about = "A real-time room server: chat and server push over WebSocket.";
-    parlor::run(Application { about, routes, assets: assets::file, languages: &["zh", "en"], url: urls::url })
+    parlor::run(Application {
+        about,
+        routes,
+        assets: assets::file,
+        languages: &["zh", "en"],
+        scopes: &["publish", "read", "disconnect"],
+        url: urls::url,
+    })
 }

@@ -46,5 +46,12 @@ fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    parlor::run(Application { about: "An echo", routes, assets: |_| None, languages: &["en"], url: no_url })
+    parlor::run(Application {
+        about: "An echo",
+        routes,
+        assets: |_| None,
+        languages: &["en"],
+        scopes: &[],
+        url: no_url,
+    })
 }
