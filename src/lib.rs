@@ -32,6 +32,7 @@ pub mod http;
 pub mod identity;
 mod origin;
 mod pages;
+mod peer;
 pub mod request;
 pub mod response;
 pub mod route;

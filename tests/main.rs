@@ -9,6 +9,7 @@ mod chaos;
 
 mod harness {
     //! What the tests stand on, one noun per file.
+    pub mod assets;
     pub mod browser;
     pub mod client;
     pub mod crowd;
@@ -35,6 +36,7 @@ mod harness {
     pub mod ticket;
     pub mod tunnel;
     pub mod wait;
+    pub mod watch;
     pub mod wire;
     pub mod world;
 }
@@ -49,26 +51,33 @@ mod parlor {
     mod callers;
     mod chat;
     mod cluster;
+    mod compression;
     mod config;
     mod conformance;
     mod document;
+    mod doors;
     mod drain;
     mod events;
     mod failover;
+    mod forgery;
     mod handshake;
     mod history;
     mod http;
+    mod injection;
     mod layer;
     mod layer_facts;
     mod layer_log;
     mod layer_store;
+    mod lengths;
     mod lifecycle;
     mod limits;
+    mod markup;
     mod members;
     mod names;
     mod orders;
     mod origin;
     mod outage;
+    mod oversize;
     mod pages;
     mod presence;
     mod protocol;
@@ -83,8 +92,11 @@ mod parlor {
     mod script;
     mod secrets;
     mod slowness;
+    mod smuggling;
     mod stalled;
     mod stream;
+    mod traversal;
+    mod trickle;
     mod tutorial;
     mod unavailable;
     mod watchdog;
