@@ -1,5 +1,6 @@
 //! Parlor: chat and server push in rooms. The route table, and main.
 
+mod access;
 mod assets;
 mod chat;
 mod frames;
@@ -15,6 +16,7 @@ mod push;
 mod room;
 mod said;
 mod statics;
+mod talk;
 mod trouble;
 mod urls;
 
