@@ -18,6 +18,7 @@ mod harness {
     pub mod family;
     pub mod frame;
     pub mod http;
+    pub mod keys;
     pub mod lines;
     pub mod member;
     pub mod metrics;
@@ -59,10 +60,12 @@ mod parlor {
     mod drain;
     mod events;
     mod failover;
+    mod forged_tokens;
     mod forgery;
     mod handshake;
     mod history;
     mod http;
+    mod impersonation;
     mod injection;
     mod layer;
     mod layer_facts;
