@@ -16,13 +16,13 @@ use parlor::http::{Refusal, Response, StatusCode};
 use parlor::{Request, Standing};
 use serde::Serialize;
 
-use crate::name::Name;
-
-/// What a key may do: speak in rooms.
+/// What a key may be for.
+pub(crate) const SCOPES: [&str; 3] = [PUBLISH, READ, DISCONNECT];
+/// To speak in rooms.
 const PUBLISH: &str = "publish";
-/// Read what is said, and who is there.
+/// To read what is said, and who is there.
 const READ: &str = "read";
-/// Send users away.
+/// To send users away.
 const DISCONNECT: &str = "disconnect";
 
 /// Whether the caller may do what this scope is for. Operators may do everything.
@@ -39,19 +39,6 @@ fn check(request: &Request, scope: &str) -> Result<(), Refusal> {
             Err(Refusal::unauthorized("`Authorization`: expected `Bearer` and an API key"))
         }
     }
-}
-
-/// The room in the path.
-fn room_of_path(request: &Request) -> Result<Name, Refusal> {
-    room(request, request.name())
-}
-
-/// The room of this name. Private chats are nobody else's: here they do not exist.
-fn room(request: &Request, text: Option<&str>) -> Result<Name, Refusal> {
-    if text.is_some_and(|text| text.starts_with('@')) {
-        return Err(Refusal::not_found());
-    }
-    Name::parse(request, text)
 }
 
 fn answer(status: StatusCode, body: &impl Serialize) -> Response {

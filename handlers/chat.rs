@@ -7,8 +7,8 @@ use parlor::event::{GAP, PRESENCE};
 use parlor::http::Refusal;
 use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Welcome};
 
+use crate::access::Room;
 use crate::frames;
-use crate::name::Name;
 use crate::said::Said;
 use crate::trouble::{self, Trouble};
 
@@ -33,8 +33,8 @@ impl Consumer for Chat {
     }
 
     async fn connect(request: &Request) -> Result<Session, Refusal> {
-        let group = Name::of_path(request)?.chat_group();
-        Ok(Session::in_group(request, group).resuming(Start::of(request)?))
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.chat_group()).resuming(Start::of(request)?))
     }
 
     async fn receive(session: &Session, frame: Frame<'_>) -> Action {
@@ -70,8 +70,7 @@ impl Consumer for Chat {
     }
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
-        let group = session.group()?.name();
-        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.identity(), welcome))
+        Some(frames::welcome(session.name(), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {

@@ -1,5 +1,6 @@
 //! Parlor: chat and server push in rooms. The route table, and main.
 
+mod access;
 mod api;
 mod assets;
 mod chat;
@@ -16,6 +17,7 @@ mod push;
 mod room;
 mod said;
 mod statics;
+mod talk;
 mod trouble;
 mod urls;
 
@@ -69,6 +71,13 @@ fn routes(path: &[&str]) -> Option<Route> {
 
 fn main() -> ExitCode {
     let about = "A real-time room server: chat and server push over WebSocket.";
-    let (languages, programs) = (&["zh", "en"], &["/api/"]);
-    parlor::run(Application { about, routes, assets: assets::file, languages, programs, url: urls::url })
+    parlor::run(Application {
+        about,
+        routes,
+        assets: assets::file,
+        languages: &["zh", "en"],
+        programs: &["/api/"],
+        scopes: &api::SCOPES,
+        url: urls::url,
+    })
 }

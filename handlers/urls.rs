@@ -27,6 +27,11 @@ pub(crate) fn room(name: &str) -> String {
     format!("/chat/{}/", encode(name))
 }
 
+/// The path of a private chat.
+pub(crate) fn talk(name: &str) -> String {
+    format!("/dm/{}/", encode(name))
+}
+
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }

@@ -1,6 +1,7 @@
 //! HTTP: checks a request, finds its route, calls the handler, and dresses the answer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::handshake::Handshake;
 use crate::host::{self, HostPattern};
 use crate::identity::Identity;
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::problem;
 use crate::request::Request;
 use crate::response;
@@ -45,20 +47,27 @@ const HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request of this connection. `full` means that the node holds all connections it may.
+/// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
     node: Arc<Node>,
     stream: Stream,
+    connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let (parts, body) = request.into_parts();
+    let peer = Peer::of(connected, &parts.headers, &node.config().doors.trusted_proxies);
     let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
     let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
-    let request = Request { node: node_of, stream, parts, name, body: no_body, came, identity };
+    let request = Request { node: node_of, stream, peer, parts, name, body: no_body, came, identity };
     let reader = Reader::of(&request);
+    let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
+    // A proxy in front may have seen other requests in these bytes: none that follow are believed.
+    let last = full || unsound.is_some();
     let answer = if full {
         Err(Refusal::unavailable("too many connections: try again later"))
+    } else if let Some(refusal) = unsound {
+        Err(refusal)
     } else {
         answer(request, body).await
     };
@@ -68,7 +77,7 @@ pub(crate) async fn serve(
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
     }
-    if full
+    if last
         || response.status() == StatusCode::PAYLOAD_TOO_LARGE
         || response.status() == StatusCode::REQUEST_TIMEOUT
     {
@@ -86,7 +95,9 @@ fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     if hosts.next().is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refusal::bad_request("`Host`: expected once"));
     }
-    let host = host.map(|host| host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()));
+    // RFC 9110, section 7.2: what an authority may have before the host, this one may not.
+    let read = |host: &str| host.parse::<Authority>().ok().filter(|_| !host.contains('@'));
+    let host = host.map(|host| host.to_str().ok().and_then(read));
     if host == Some(None) {
         return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));
     }
@@ -106,7 +117,6 @@ fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
 }
 
 async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusal> {
-    check(&request.parts, &request.node.config().doors.allowed_hosts)?;
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;

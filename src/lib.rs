@@ -11,6 +11,8 @@
 //! The modules, in four groups:
 
 // The node: what is started, with what, and how it ends.
+pub mod audit;
+mod command;
 pub mod config;
 mod drain;
 mod ears;
@@ -30,6 +32,7 @@ pub mod http;
 pub mod identity;
 mod origin;
 mod pages;
+mod peer;
 mod problem;
 pub mod request;
 pub mod response;
@@ -100,6 +103,15 @@ pub fn run(application: Application) -> ExitCode {
         }
         Err(Err(line)) => return failed(&line),
     };
+    if let Some(command) = &config.command {
+        return match command.run(&config, &application) {
+            Ok(text) => {
+                let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
+                ExitCode::SUCCESS
+            }
+            Err(line) => failed(&line),
+        };
+    }
     telemetry::init(config.log_filter(), config.log_format);
     // Threads that share the work wake each other, which costs more than a small message's whole way.
     let runtime = match config.threads {
@@ -126,6 +138,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
     let node = node::Node::new(config, application).await?;
+    node.make_operator().await?;
     let server = server::Server::bind(node)?;
     watchdog::start();
     for address in server.addresses() {

@@ -11,6 +11,7 @@ use once_cell::sync::OnceCell;
 use rust_embed::EmbeddedFile;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{self, Entry};
 use crate::backlog::Limits;
 use crate::config::Config;
 use crate::consumer::{Consumer, Kind};
@@ -43,6 +44,8 @@ pub struct Application {
     /// How paths begin at which other programs are served: what is refused there, by a handler or before it, is told as
     /// a problem document (RFC 9457).
     pub programs: &'static [&'static str],
+    /// What API keys may be allowed to do.
+    pub scopes: &'static [&'static str],
     /// The path of a route by its name, for templates.
     pub url: fn(&str, &HashMap<String, String>) -> Option<String>,
 }
@@ -145,6 +148,22 @@ impl Node {
     /// [`Unavailable`] when the layer did not take it.
     pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
         self.layer.order(order).await
+    }
+
+    /// Writes a line into the audit log: who did what, and about whom or what. Call it before it is done.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn audit(&self, who: &str, what: &str, about: &str) -> Result<(), Unavailable> {
+        audit::write(self.store(), who, what, about).await
+    }
+
+    /// The newest lines of the audit log, the newest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn audited(&self, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        audit::read(self.store(), limit).await
     }
 
     /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last

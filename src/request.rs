@@ -1,5 +1,6 @@
 //! What a handler is asked: a request that was read whole and checked.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::identity::Identity;
 use crate::layer::Appended;
 use crate::node::Node;
 use crate::origin;
+use crate::peer::Peer;
 use crate::response::{Refusal, Response};
 use crate::stream::Stream;
 
@@ -26,6 +28,7 @@ pub struct Request {
     pub(crate) node: Arc<Node>,
     /// Where it came from, and the answer goes.
     pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
     pub(crate) body: Bytes,
@@ -74,6 +77,17 @@ impl Request {
     /// The whole body.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The client's address, as far as trusted proxies know it.
+    #[expect(dead_code, reason = "limits by address will use it")]
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer.address
+    }
+
+    /// Whether the client came by https, as far as trusted proxies know it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.peer.secure
     }
 
     /// Who the client is.
@@ -162,11 +176,6 @@ impl Request {
 
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
         origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)
-    }
-
-    /// Whether the client reached us by https.
-    pub(crate) fn is_secure(&self) -> bool {
-        false
     }
 
     /// Whether a person looks at the answer.

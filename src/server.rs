@@ -1,7 +1,7 @@
 //! The server: binds, accepts, serves each connection in a task of its own, and ends well.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,11 +180,11 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
             _ = stopped.wait_for(|stopped| *stopped) => return,
         };
         match accepted {
-            Ok((tcp, _)) => {
+            Ok((tcp, peer)) => {
                 accepting = true;
                 if let Some((permit, full)) = places.take() {
                     let stream = Stream::new(tcp, permit);
-                    node.track(serve(Arc::clone(&node), stream, full, stopped.clone()));
+                    node.track(serve(Arc::clone(&node), stream, peer.ip(), full, stopped.clone()));
                 }
             }
             // The process is out of file descriptors, or the peer is gone already. Both pass.
@@ -199,10 +199,16 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
 }
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
-async fn serve(node: Arc<Node>, stream: Stream, full: bool, mut stopped: watch::Receiver<bool>) {
+async fn serve(
+    node: Arc<Node>,
+    stream: Stream,
+    peer: IpAddr,
+    full: bool,
+    mut stopped: watch::Receiver<bool>,
+) {
     let answer = {
         let stream = stream.clone();
-        move |request| http::serve(Arc::clone(&node), stream.clone(), request, full)
+        move |request| http::serve(Arc::clone(&node), stream.clone(), peer, request, full)
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

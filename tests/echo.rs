@@ -46,6 +46,13 @@ fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    let (assets, languages, programs): (fn(&str) -> _, _, _) = (|_| None, &["en"], &[]);
-    parlor::run(Application { about: "An echo", routes, assets, languages, programs, url: no_url })
+    parlor::run(Application {
+        about: "An echo",
+        routes,
+        assets: |_| None,
+        languages: &["en"],
+        programs: &[],
+        scopes: &[],
+        url: no_url,
+    })
 }

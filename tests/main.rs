@@ -9,6 +9,7 @@ mod chaos;
 
 mod harness {
     //! What the tests stand on, one noun per file.
+    pub mod assets;
     pub mod browser;
     pub mod client;
     pub mod crowd;
@@ -17,6 +18,7 @@ mod harness {
     pub mod family;
     pub mod frame;
     pub mod http;
+    pub mod keys;
     pub mod lines;
     pub mod member;
     pub mod metrics;
@@ -35,6 +37,7 @@ mod harness {
     pub mod ticket;
     pub mod tunnel;
     pub mod wait;
+    pub mod watch;
     pub mod wire;
     pub mod world;
 }
@@ -49,26 +52,35 @@ mod parlor {
     mod callers;
     mod chat;
     mod cluster;
+    mod compression;
     mod config;
     mod conformance;
     mod document;
+    mod doors;
     mod drain;
     mod events;
     mod failover;
+    mod forged_tokens;
+    mod forgery;
     mod handshake;
     mod history;
     mod http;
+    mod impersonation;
+    mod injection;
     mod layer;
     mod layer_facts;
     mod layer_log;
     mod layer_store;
+    mod lengths;
     mod lifecycle;
     mod limits;
+    mod markup;
     mod members;
     mod names;
     mod orders;
     mod origin;
     mod outage;
+    mod oversize;
     mod pages;
     mod presence;
     mod protocol;
@@ -83,8 +95,11 @@ mod parlor {
     mod script;
     mod secrets;
     mod slowness;
+    mod smuggling;
     mod stalled;
     mod stream;
+    mod traversal;
+    mod trickle;
     mod tutorial;
     mod unavailable;
     mod watchdog;

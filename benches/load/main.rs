@@ -6,6 +6,7 @@
 
 mod crowd;
 mod figure;
+mod guest;
 mod ledger;
 mod machine;
 mod mark;

@@ -10,6 +10,7 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::Result;
+use crate::guest::SECRET;
 
 pub(crate) struct Process(Child);
 
@@ -21,6 +22,7 @@ impl Process {
             .args(arguments)
             .env_clear() // somebody's PARLOR_* would be measured with
             .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("PARLOR_SECRET", SECRET)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

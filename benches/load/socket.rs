@@ -13,6 +13,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use crate::Result;
+use crate::guest;
 use crate::mark::Mark;
 
 /// The key of RFC 6455, section 1.3, and its answer.
@@ -53,8 +54,9 @@ impl Socket {
             }
             _ => {}
         }
+        let cookie = guest::cookie(user);
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nCookie: parlor_guest={user:032x}\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nCookie: {cookie}\r\n\
              Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
              Sec-WebSocket-Protocol: parlor.v1\r\n\r\n"
         );

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::saying::Saying;
+use crate::access::Room;
 
 /// Most rooms of one call.
 const MOST: usize = 100;
@@ -45,7 +46,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
 }
 
 async fn outcome(request: &Request, saying: &Saying, room: String) -> Outcome {
-    let said = async { saying.said_in(request, &super::room(request, Some(&room))?).await };
+    let said = async { saying.said_in(request, &Room::served(request, Some(&room)).await?).await };
     match said.await {
         Ok(done) => {
             let (status, id, duplicate) = (done.status().as_u16(), done.id, done.duplicate);

@@ -5,6 +5,7 @@ use parlor::{Event, Group, Request};
 use serde::Serialize;
 
 use super::body::Body;
+use crate::access::{self, Room};
 
 /// Most bytes of an event.
 const MOST_BYTES: usize = 64 * 1024;
@@ -23,7 +24,7 @@ struct Sent<'a> {
 /// `POST /api/groups/{group}/events`.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
-    let group = group(&request)?;
+    let group = group(&request).await?;
     if request.body().len() > MOST_BYTES {
         let detail = format!("`body`: expected at most {MOST_BYTES} bytes");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
@@ -59,11 +60,11 @@ fn event(kind: &str) -> Result<Event, Refusal> {
 }
 
 /// A group is a room's chat, `chat_` and its name, or what bears a room's name alone, as its push stream.
-fn group(request: &Request) -> Result<Group, Refusal> {
+async fn group(request: &Request) -> Result<Group, Refusal> {
     let name = request.name().unwrap_or_default();
-    match name.strip_prefix("chat_") {
-        Some(room) => Ok(super::room(request, Some(room))?.chat_group()),
-        None => Ok(super::room(request, Some(name))?.push_group()),
+    match name.strip_prefix(access::CHAT) {
+        Some(room) => Ok(Room::served(request, Some(room)).await?.chat_group()),
+        None => Ok(Room::served(request, Some(name)).await?.push_group()),
     }
 }
 

@@ -4,6 +4,7 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
+use crate::access::Room;
 use crate::listed::Listed;
 
 #[derive(Serialize)]
@@ -23,11 +24,11 @@ struct Member<'a> {
 /// `GET /api/rooms/{room}/members`.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
-    let room = super::room_of_path(&request)?;
+    let room = Room::served(&request, request.name()).await?;
     let presence = request.node().layer().presence(&room.chat_group()).await?;
     let members = presence.members.as_ref().map(|members| {
         let listed = Listed::of(members.iter().map(String::as_str));
         listed.names.into_iter().map(|(user, name)| Member { user, name }).collect()
     });
-    Ok(super::answer(StatusCode::OK, &Members { room: room.as_str(), count: presence.count, members }))
+    Ok(super::answer(StatusCode::OK, &Members { room: room.name(), count: presence.count, members }))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::saying::Saying;
+use crate::access::Room;
 use crate::chat;
 
 /// Most messages of one answer, and how many without `limit`.
@@ -45,19 +46,19 @@ struct Message<'a> {
 /// `POST /api/rooms/{room}/messages`.
 pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
-    let room = super::room_of_path(&request)?;
+    let room = Room::served(&request, request.name()).await?;
     let mut body = Body::of(&request)?;
     let saying = Saying::of(&request, &mut body)?;
     body.end()?;
     let done = saying.said_in(&request, &room).await?;
-    let receipt = Receipt { room: room.as_str(), id: done.id, duplicate: done.duplicate };
+    let receipt = Receipt { room: room.name(), id: done.id, duplicate: done.duplicate };
     Ok(super::answer(done.status(), &receipt))
 }
 
 /// `GET /api/rooms/{room}/messages`: the newest, those before an id, or those after one; the oldest of them first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
-    let room = super::room_of_path(&request)?;
+    let room = Room::served(&request, request.name()).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
     let (layer, group) = (request.node().layer(), room.chat_group());
     let (page, fit) = match (before, since) {
@@ -76,7 +77,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     };
     let more = page.more || fit.len() < page.events.len();
     let messages = page.events[fit].iter().filter_map(|event| message(event)).collect();
-    let past = Past { room: room.as_str(), messages, more, last: known(page.last) };
+    let past = Past { room: room.name(), messages, more, last: known(page.last) };
     Ok(super::answer(StatusCode::OK, &past))
 }
 

@@ -4,6 +4,7 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
+use crate::access::Room;
 use crate::push::PlainPush;
 
 #[derive(Serialize)]
@@ -15,15 +16,15 @@ struct Stream<'a> {
 /// `POST /api/push/{room}`.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
-    let room = super::room_of_path(&request)?;
+    let room = Room::served(&request, request.name()).await?;
     request.node().start_ticker::<PlainPush>(&room.push_group()).await?;
-    Ok(super::answer(StatusCode::OK, &Stream { room: room.as_str(), running: true }))
+    Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
 }
 
 /// `DELETE /api/push/{room}`.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
-    let room = super::room_of_path(&request)?;
+    let room = Room::served(&request, request.name()).await?;
     request.node().stop_ticker(&room.push_group()).await?;
-    Ok(super::answer(StatusCode::OK, &Stream { room: room.as_str(), running: false }))
+    Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: false }))
 }

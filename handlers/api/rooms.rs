@@ -4,6 +4,8 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
+use crate::access;
+
 #[derive(Serialize)]
 struct Rooms<'a> {
     rooms: Vec<Room<'a>>,
@@ -19,9 +21,8 @@ struct Room<'a> {
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
     let groups = request.node().layer().groups().await?;
-    let rooms = groups.iter().filter_map(|(group, members)| {
-        let room = group.strip_prefix("chat_")?;
-        Some(Room { room, members: *members })
-    });
+    let rooms = groups
+        .iter()
+        .filter_map(|(group, members)| Some(Room { room: access::room_of(group)?, members: *members }));
     Ok(super::answer(StatusCode::OK, &Rooms { rooms: rooms.collect() }))
 }

@@ -4,8 +4,8 @@ use parlor::http::{Refusal, StatusCode};
 use parlor::{Appended, Id, Request};
 
 use super::body::Body;
+use crate::access::Room;
 use crate::chat;
-use crate::name::Name;
 use crate::said;
 
 /// What is to be said, in one room or in many.
@@ -38,7 +38,7 @@ impl Saying {
     }
 
     /// Says it in this room.
-    pub(super) async fn said_in(&self, request: &Request, room: &Name) -> Result<Done, Refusal> {
+    pub(super) async fn said_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
         let event = chat::message(&self.text);
         match request.append(&room.chat_group(), &event, self.key.as_deref()).await? {
             Appended::New(id) => Ok(Done { id, duplicate: false }),

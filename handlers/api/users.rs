@@ -5,6 +5,7 @@ use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
+use crate::access::Room;
 
 /// Longest reason, in bytes: RFC 6455, section 5.5.1.
 const LONGEST_REASON: usize = 123;
@@ -31,7 +32,7 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     let node = request.node();
     match room {
         Some(room) => {
-            let room = super::room(&request, Some(&room))?;
+            let room = Room::served(&request, Some(&room)).await?;
             for group in [room.chat_group(), room.push_group()] {
                 node.send_away(&user, Some(&group), 4403, reason).await?;
             }

@@ -8,6 +8,7 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+pub(crate) mod desk;
 mod facts;
 mod followed;
 mod follower;
@@ -194,10 +195,7 @@ impl RedisLayer {
     }
 
     pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
-        let json = serde_json::to_vec(order).expect("texts and a number become JSON");
-        publish.arg("PUBLISH").arg(ORDERS).arg(json);
-        self.commands.command(&publish).await
+        desk::order(&self.commands, order).await
     }
 
     pub(super) async fn append(

@@ -100,6 +100,14 @@ impl Node {
         self.process.id()
     }
 
+    /// Kilobytes of a line in `/proc/ID/status`: `VmRSS` now, `VmHWM` at most.
+    pub fn kilobytes(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a process that runs");
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().nth(1));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line} in {status}"))
+    }
+
     /// What the node wrote to stderr: its log.
     pub fn log(&self) -> &Lines {
         &self.process.stderr
@@ -151,6 +159,12 @@ impl Plan {
     /// Sets a variable of the node's environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves a variable unset.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
         self
     }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::process::{Process, Signal};
 use super::wait::{PATIENCE, holds, until, within};
+use super::watch::Watch;
 
 pub struct Redis {
     port: u16,
@@ -200,6 +201,11 @@ impl Redis {
             holds(count == wanted, || count.to_string())
         })
         .await;
+    }
+
+    /// Watches what Redis is asked for from now on.
+    pub async fn watch(&self) -> Watch {
+        Watch::over(&self.url()).await
     }
 
     /// Listens to a channel as a Django process would.

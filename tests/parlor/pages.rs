@@ -1,11 +1,12 @@
 //! The pages and their files: languages, the cookie, the room's name in JSON, entity tags, and development from disk.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use regex::Regex;
 
 use super::http::linked;
+use crate::harness::assets::Assets;
 use crate::harness::http::{Answer, Request};
 use crate::harness::node::Node;
 
@@ -249,37 +250,4 @@ async fn files_and_templates_are_read_anew_from_the_assets_folder() {
     let tag = first.header("etag").expect("an ETag");
     let second = Request::get("/static/probe.css").header("If-None-Match", tag).send(&node).await;
     assert_eq!((second.status, second.body.as_str()), (200, "b{}"));
-}
-
-/// A copy of the application's templates, files and catalogues that a test may change.
-struct Assets(tempfile::TempDir);
-
-impl Assets {
-    fn copy() -> Self {
-        let target = tempfile::tempdir().expect("a temporary directory");
-        for folder in ["templates", "static", "locales"] {
-            copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &target.path().join(folder));
-        }
-        Self(target)
-    }
-
-    fn path(&self) -> &str {
-        self.0.path().to_str().expect("a path in UTF-8")
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
 }

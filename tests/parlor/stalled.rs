@@ -120,13 +120,6 @@ on_both_layers! {
     a_long_past_is_read_in_pages_however_small_the_outbox
 }
 
-/// Kilobytes of a line in `/proc/ID/status`.
-fn kilobytes(node: &Node, line: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.id())).expect("a process that runs");
-    let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().nth(1));
-    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line} in {status}"))
-}
-
 #[tokio::test]
 async fn a_thousand_stalled_readers_cost_bounded_memory_and_delay_nobody() {
     const MANY: usize = 1000;
@@ -137,7 +130,7 @@ async fn a_thousand_stalled_readers_cost_bounded_memory_and_delay_nobody() {
     }
     let mut speaker = Member::join(&node, "lobby").await;
     let mut listener = Member::join(&node, "lobby").await;
-    let before = kilobytes(&node, "VmRSS");
+    let before = node.kilobytes("VmRSS");
     let text = "x".repeat(4000);
     let (mut said, mut slowest) = (0_usize, Duration::ZERO);
     let closed = async || usize::try_from(metric(&node, TOO_SLOW).await).expect("a count");
@@ -152,7 +145,7 @@ async fn a_thousand_stalled_readers_cost_bounded_memory_and_delay_nobody() {
         }
         assert!(said < 5000, "after 20 MB {} of {MANY} are closed", closed().await);
     }
-    let peak = kilobytes(&node, "VmHWM");
+    let peak = node.kilobytes("VmHWM");
     println!(
         "{MANY} stalled readers: all closed after {said} messages of 4 KB; memory {} MB before, {} MB at most; \
          the others waited {slowest:?} at most",

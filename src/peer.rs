@@ -1,0 +1,146 @@
+//! Where a client is: the other end of its connection, or what a trusted proxy says of it.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::header::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+use tracing::warn;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// A client's address, and whether it came by https.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) secure: bool,
+}
+
+impl Peer {
+    /// Who is behind a connection from this address that sent these headers.
+    pub(crate) fn of(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        let connected = connected.to_canonical();
+        if !is_trusted(connected, trusted) {
+            if connected.is_loopback() && headers.contains_key(FORWARDED_FOR) {
+                warn_once(connected);
+            }
+            return Self { address: connected, secure: false };
+        }
+        // Each proxy writes behind what it was told whom it was told by: the first word, from the right, of which nobody
+        // trusted is the subject, is the client. What is left of it is the client's own word.
+        let mut address = connected;
+        for word in words(headers, &FORWARDED_FOR) {
+            let Some(next) = address_of(word) else { break };
+            address = next;
+            if !is_trusted(address, trusted) {
+                break;
+            }
+        }
+        let secure =
+            words(headers, &FORWARDED_PROTO).next().is_some_and(|word| word.eq_ignore_ascii_case("https"));
+        Self { address, secure }
+    }
+}
+
+/// What counts as one address in limits: whoever has one of IPv6 has a /64 of them.
+#[cfg_attr(not(test), expect(dead_code, reason = "limits by address will use it"))]
+pub(crate) fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// The words of a list that may stand on several lines, the last first.
+fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).iter().rev().map(|line| line.to_str().unwrap_or_default());
+    lines.flat_map(|line| line.rsplit(',')).map(str::trim)
+}
+
+/// `192.0.2.1` or `2001:db8::1`; some proxies write a port behind it, and brackets around IPv6.
+fn address_of(word: &str) -> Option<IpAddr> {
+    let socket = || word.parse().ok().map(|address: std::net::SocketAddr| address.ip());
+    let bracketed = || word.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    word.parse().ok().or_else(socket).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
+}
+
+/// A proxy on this machine that is not trusted: all its clients would count as one.
+fn warn_once(connected: IpAddr) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
+        warn!(
+            peer = %connected,
+            "a proxy sends X-Forwarded-For and is not trusted, so all its clients count as one address: \
+             set --trusted-proxies (PARLOR_TRUSTED_PROXIES)"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn peer(connected: &str, lines: &[(&'static str, &'static str)]) -> (String, bool) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let trusted = ["10.0.0.0/8", "127.0.0.1/32", "::1/128"].map(|network| network.parse().unwrap());
+        let peer = Peer::of(connected.parse().unwrap(), &headers, &trusted);
+        (peer.address.to_string(), peer.secure)
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_nobody_else() {
+        const FOR: &str = "x-forwarded-for";
+        for (connected, lines, expected) in [
+            ("192.0.2.1", &[][..], "192.0.2.1"),
+            ("192.0.2.1", &[(FOR, "198.51.100.7")], "192.0.2.1"),
+            ("127.0.0.1", &[], "127.0.0.1"),
+            ("127.0.0.1", &[(FOR, "198.51.100.7")], "198.51.100.7"),
+            ("::ffff:127.0.0.1", &[(FOR, "::ffff:198.51.100.7")], "198.51.100.7"),
+            ("10.1.1.1", &[(FOR, "6.6.6.6, 198.51.100.7")], "198.51.100.7"),
+            ("10.1.1.1", &[(FOR, "6.6.6.6"), (FOR, "198.51.100.7")], "198.51.100.7"),
+            ("10.1.1.1", &[(FOR, "6.6.6.6, 198.51.100.7 , 10.2.2.2,127.0.0.1")], "198.51.100.7"),
+            ("10.1.1.1", &[(FOR, "10.3.3.3, 10.2.2.2")], "10.3.3.3"),
+            ("::1", &[(FOR, "2001:db8::7")], "2001:db8::7"),
+            ("::1", &[(FOR, "[2001:db8::7]:4711")], "2001:db8::7"),
+            ("::1", &[(FOR, "[2001:db8::7]")], "2001:db8::7"),
+            ("10.1.1.1", &[(FOR, "198.51.100.7:80")], "198.51.100.7"),
+            ("10.1.1.1", &[(FOR, "6.6.6.6, unknown")], "10.1.1.1"),
+            ("10.1.1.1", &[(FOR, "6.6.6.6, nonsense, 10.2.2.2")], "10.2.2.2"),
+            ("10.1.1.1", &[(FOR, "")], "10.1.1.1"),
+        ] {
+            assert_eq!(peer(connected, lines).0, expected, "{connected} with {lines:?}");
+        }
+    }
+
+    #[test]
+    fn https_is_what_a_trusted_proxy_says() {
+        const PROTO: &str = "x-forwarded-proto";
+        assert!(peer("127.0.0.1", &[(PROTO, "https")]).1);
+        assert!(peer("127.0.0.1", &[(PROTO, "http"), (PROTO, "HTTPS")]).1);
+        assert!(!peer("127.0.0.1", &[(PROTO, "https, http")]).1);
+        assert!(!peer("192.0.2.1", &[(PROTO, "https")]).1);
+        assert!(!peer("127.0.0.1", &[]).1);
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_network() {
+        for (address, expected) in [
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(place(address.parse().unwrap()).to_string(), expected);
+        }
+    }
+}
