@@ -5,6 +5,7 @@
 //! consumer of a group on a map it cannot read, so the encoder is strict; anybody can publish on
 //! Redis, so the decoder takes all bytes and never panics.
 
+mod covered;
 mod malformed;
 mod members;
 
@@ -42,6 +43,9 @@ pub const GAP: &str = "parlor_gap";
 /// Who is in the group. Members: `change` (`join`, `leave`, `state`), `user`, `count`, and with `state`
 /// `members`, separated by spaces, unless they are too many.
 pub const PRESENCE: &str = "parlor_presence";
+/// A logged event is covered: its text is not read any more. In the log's place of the event it has no members; where
+/// that is told, the member `id`.
+pub const COVERED: &str = "parlor_covered";
 
 /// Bytes set aside for the members of an event that is made here; more are taken when they are needed.
 const SPACE: usize = 128;

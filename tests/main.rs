@@ -19,6 +19,7 @@ mod harness {
     pub mod frame;
     pub mod http;
     pub mod keys;
+    pub mod letters;
     pub mod lines;
     pub mod member;
     pub mod metrics;
@@ -55,6 +56,7 @@ mod parlor {
     mod compression;
     mod config;
     mod conformance;
+    mod covered;
     mod document;
     mod doors;
     mod drain;
@@ -68,6 +70,7 @@ mod parlor {
     mod impersonation;
     mod injection;
     mod layer;
+    mod layer_cover;
     mod layer_facts;
     mod layer_log;
     mod layer_store;

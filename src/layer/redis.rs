@@ -8,10 +8,13 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+
+mod cover;
 pub(crate) mod desk;
 mod facts;
 mod followed;
 mod follower;
+mod kept;
 mod lease;
 mod line;
 mod log;
@@ -80,6 +83,7 @@ pub struct RedisLayer {
     members: Script,
     start_ticker: Script,
     tick: Script,
+    cover: Script,
 }
 
 impl RedisLayer {
@@ -158,6 +162,7 @@ impl RedisLayer {
             members: Script::new(include_str!("redis/members.lua")),
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
+            cover: cover::script(),
         })
     }
 
