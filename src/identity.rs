@@ -8,6 +8,7 @@ pub mod api_key;
 mod entry;
 pub(crate) mod guest;
 pub(crate) mod login;
+mod operator;
 mod password;
 pub mod person;
 pub(crate) mod review;

@@ -64,6 +64,7 @@ pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
 pub use self::order::Order;
 pub use self::presence::Presence;
+pub(crate) use self::redis::desk::Desk;
 pub use self::store::Store;
 
 use std::sync::Arc;

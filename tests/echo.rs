@@ -81,5 +81,13 @@ fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    parlor::run(Application { about: "An echo", routes, assets: |_| None, languages: &["en"], url: no_url })
+    parlor::run(Application {
+        about: "An echo",
+        routes,
+        assets: |_| None,
+        languages: &["en"],
+        programs: &[],
+        scopes: &[],
+        url: no_url,
+    })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::account::{Account, Accounts};
-use super::api_key::ApiKeys;
+use super::api_key::{ApiKey, ApiKeys};
 use super::guest::{self, Guest};
 use super::login;
 use super::person::PersonName;
@@ -164,6 +164,18 @@ impl Node {
         ApiKeys { store: self.store() }
     }
 
+    /// Revokes an API key by its name, and closes its sockets; it, if there was one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let key = self.api_keys().revoke(name).await?;
+        if let Some(key) = &key {
+            self.order(&Order::revocation(&key.id)).await?;
+        }
+        Ok(key)
+    }
+
     /// Makes somebody an operator, or none any more; `None` if there is no such account.
     ///
     /// # Errors
@@ -216,6 +228,6 @@ impl Node {
 
     /// Who this user is has changed: its sockets come back at once, and lose nothing.
     pub(crate) async fn renew(&self, id: &str) -> Result<(), Unavailable> {
-        self.send_away(id, None, 1012, "who you are has changed: connect again").await
+        self.order(&Order::renewal(id)).await
     }
 }

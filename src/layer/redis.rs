@@ -8,7 +8,9 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+
 mod cover;
+pub(crate) mod desk;
 mod facts;
 mod followed;
 mod follower;
@@ -194,8 +196,7 @@ impl RedisLayer {
     }
 
     pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
-        let json = serde_json::to_vec(order).expect("texts and a number become JSON");
-        self.tell(ORDERS, &json).await
+        desk::order(&self.commands, order).await
     }
 
     async fn tell(&self, channel: &str, payload: &[u8]) -> Result<(), Unavailable> {
