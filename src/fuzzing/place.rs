@@ -12,9 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+use crate::application::Application;
 use crate::config::Config;
 use crate::identity::Identity;
-use crate::node::{Application, Node};
+use crate::node::Node;
 use crate::peer::Peer;
 use crate::request::Request;
 use crate::stream::Stream;
