@@ -41,7 +41,6 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
-    request.node.limits().handshake(request.peer())?;
     let admitted = request.node.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
     origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;

@@ -124,12 +124,15 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
+    let socket = route.feeds || !route.sockets.is_empty();
+    if socket {
+        // Before anything is looked up: a crowd must not become as many questions to the layer.
+        request.node.limits().handshake(request.peer())?;
+    }
     if !route.open {
-        let socket = route.feeds || !route.sockets.is_empty();
         request.identity = Arc::new(Identity::of(&request.node, &request.parts, socket).await?);
     }
     if !route.sockets.is_empty() {
-        request.node.limits().handshake(request.peer())?;
         let handshake = Handshake::check(&mut request.parts)?;
         let open = route.opener(&handshake).ok_or_else(|| {
             Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
