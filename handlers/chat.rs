@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parlor::config::Config;
 use parlor::error::Unavailable;
-use parlor::event::{GAP, PRESENCE};
+use parlor::event::{COVERED, GAP, PRESENCE};
 use parlor::http::Refusal;
 use parlor::{
     Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome,
@@ -18,8 +18,6 @@ use crate::trouble::{self, Trouble};
 
 /// The type of a chat event, as the tutorial's consumer has it.
 pub(crate) const MESSAGE: &str = "chat_message";
-/// A message was removed; the layer's own.
-pub(crate) const COVERED: &str = "parlor_covered";
 /// Somebody is typing; only our own nodes hear of it.
 const TYPING: &str = "chat_typing";
 
@@ -67,6 +65,10 @@ impl Consumer for Chat {
             Err((trouble, id)) => frames::error(&trouble, id.as_deref()),
         };
         Action::Send(answer)
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Some(too_fast(frame))
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
@@ -123,6 +125,16 @@ async fn read(session: &Session, id: Id) -> Result<(), Unavailable> {
         Some(talk) => talk.read(session.node(), id).await,
         None => Ok(()),
     }
+}
+
+/// The answer to a frame of a client that says more than it may.
+pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
+    // Whatever its length: the client wants to know which message it was.
+    let id = match Said::read(frame, usize::MAX) {
+        Ok(Said::Message { id, .. }) | Err((_, id)) => id,
+        Ok(Said::Typing | Said::History { .. } | Said::Read { .. }) => None,
+    };
+    frames::error(&Trouble::new("rate", "too fast: send it again later, with the same `id`"), id.as_deref())
 }
 
 /// The event of somebody who says something.

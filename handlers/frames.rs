@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor::event::COVERED;
 use parlor::{Event, Frame, Id, Identity, Welcome};
 use serde::{Serialize, Serializer};
 
-use crate::chat::COVERED;
 use crate::listed::{Listed, Names, person};
 use crate::trouble::{Logged, Trouble};
 
@@ -190,7 +190,7 @@ pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
 }
 
 pub(crate) fn error(trouble: &Trouble, client_id: Option<&str>) -> Frame<'static> {
-    let retry = trouble.code == "unavailable";
+    let retry = matches!(trouble.code, "unavailable" | "rate");
     Sent::Error { code: trouble.code, detail: &trouble.detail, client_id, retry }.frame(0)
 }
 

@@ -2,9 +2,12 @@
 
 mod access;
 mod accounts;
+mod api;
 mod assets;
 mod chat;
 mod frames;
+#[cfg(test)]
+mod fuzzing;
 mod health;
 mod home;
 mod inbox;
@@ -73,6 +76,16 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["accounts", "guest", ""] => Route::get(accounts::nickname_page).post(accounts::nickname),
         ["api", "tickets"] => Route::only_post(tickets::make),
         ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
+        ["api", "openapi.json"] => Route::get(api::document::file).open_to_all(),
+        ["api", "rooms"] => Route::get(api::rooms::list),
+        ["api", "rooms", room, "messages"] => {
+            Route::get(api::messages::page).post(api::messages::say).at(room)
+        }
+        ["api", "rooms", room, "members"] => Route::get(api::members::list).at(room),
+        ["api", "broadcast"] => Route::only_post(api::broadcast::send),
+        ["api", "groups", group, "events"] => Route::only_post(api::events::send).at(group),
+        ["api", "users", user, "disconnect"] => Route::only_post(api::users::disconnect).at(user),
+        ["api", "push", room] => Route::only_post(api::push::start).delete(api::push::stop).at(room),
         ["static", _, ..] => Route::get(statics::file).open_to_all(),
         ["healthz"] => Route::get(health::live).open_to_all(),
         ["readyz"] => Route::get(health::ready).open_to_all(),
@@ -83,5 +96,13 @@ fn routes(path: &[&str]) -> Option<Route> {
 
 fn main() -> ExitCode {
     let about = "A real-time room server: chat and server push over WebSocket.";
-    parlor::run(Application { about, routes, assets: assets::file, languages: &["zh", "en"], url: urls::url })
+    parlor::run(Application {
+        about,
+        routes,
+        assets: assets::file,
+        languages: &["zh", "en"],
+        programs: &["/api/"],
+        scopes: &api::SCOPES,
+        url: urls::url,
+    })
 }

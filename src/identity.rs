@@ -8,6 +8,7 @@ pub mod api_key;
 mod entry;
 pub(crate) mod guest;
 pub(crate) mod login;
+mod operator;
 mod password;
 pub mod person;
 pub(crate) mod review;
@@ -102,6 +103,11 @@ impl Identity {
     /// 16 hexadecimal digits, for everybody to see: the same whenever this client comes, if it is no stranger.
     pub fn id(&self) -> &str {
         self.member.split_once('/').map_or("", |(id, _)| id)
+    }
+
+    /// Its id, unless it is a stranger: that has another one each time.
+    pub(crate) fn known_id(&self) -> Option<&str> {
+        (self.standing != Standing::Stranger).then(|| self.id())
     }
 
     /// What it is called: `alice`; `~bob` if it is a guest, `#billing` if it is a key, which no account's name can be.

@@ -11,10 +11,14 @@
 //! The modules, in four groups:
 
 // The node: what is started, with what, and how it ends.
+mod application;
+pub mod audit;
+mod command;
 pub mod config;
 mod drain;
 mod ears;
 pub mod error;
+mod limits;
 pub mod node;
 mod pulse;
 mod server;
@@ -31,6 +35,7 @@ pub mod identity;
 mod origin;
 mod pages;
 mod peer;
+mod problem;
 pub mod request;
 pub mod response;
 pub mod route;
@@ -55,6 +60,10 @@ mod seats;
 mod session;
 mod socket;
 
+// What must hold of all foreign bytes; for `fuzz/` and the tests.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 // What nodes share.
 pub mod clock;
 pub mod event;
@@ -70,6 +79,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use crate::application::Application;
 pub use crate::consumer::{Action, Consumer, Ticker};
 pub use crate::event::Event;
 pub use crate::frame::{Close, Frame};
@@ -77,7 +87,7 @@ pub use crate::group::Group;
 pub use crate::id::Id;
 pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
-pub use crate::node::{Application, Node};
+pub use crate::node::Node;
 pub use crate::request::Request;
 pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;
@@ -100,6 +110,15 @@ pub fn run(application: Application) -> ExitCode {
         }
         Err(Err(line)) => return failed(&line),
     };
+    if let Some(command) = &config.command {
+        return match command.run(&config, &application) {
+            Ok(text) => {
+                let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
+                ExitCode::SUCCESS
+            }
+            Err(line) => failed(&line),
+        };
+    }
     telemetry::init(config.log_filter(), config.log_format);
     // Threads that share the work wake each other, which costs more than a small message's whole way.
     let runtime = match config.threads {
@@ -126,6 +145,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
     let node = node::Node::new(config, application).await?;
+    node.make_operator().await?;
     let server = server::Server::bind(node)?;
     watchdog::start();
     for address in server.addresses() {

@@ -72,13 +72,23 @@ impl Request {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
+    /// A header that means something only if it stands there once.
+    ///
+    /// # Errors
+    /// 400 if it stands there twice, or is not readable.
+    pub fn only_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let text = value.to_str().ok().filter(|_| values.next().is_none());
+        text.map(Some).ok_or_else(|| Refusal::bad_request(format!("`{name}`: expected once, in ASCII")))
+    }
+
     /// The whole body.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
     /// The client's address, as far as trusted proxies know it.
-    #[expect(dead_code, reason = "limits by address will use it")]
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer.address
     }
@@ -106,6 +116,15 @@ impl Request {
     ) -> Result<Appended, Unavailable> {
         let (event, key) = self.identity.sign(event, name);
         self.node.append(group, &event, key.as_ref()).await
+    }
+
+    /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        let (event, _) = self.identity.sign(event, None);
+        self.node.publish(group, &event).await
     }
 
     /// The headers.

@@ -18,6 +18,8 @@ mod harness {
     pub mod family;
     pub mod frame;
     pub mod http;
+    pub mod keys;
+    pub mod letters;
     pub mod lines;
     pub mod member;
     pub mod metrics;
@@ -54,17 +56,21 @@ mod parlor {
     mod compression;
     mod config;
     mod conformance;
+    mod covered;
     mod document;
     mod doors;
     mod drain;
     mod events;
     mod failover;
+    mod forged_tokens;
     mod forgery;
     mod handshake;
     mod history;
     mod http;
+    mod impersonation;
     mod injection;
     mod layer;
+    mod layer_cover;
     mod layer_facts;
     mod layer_log;
     mod layer_store;
@@ -83,6 +89,7 @@ mod parlor {
     mod protocol;
     mod proxy;
     mod push;
+    mod rates;
     mod redis_wire;
     mod refusals;
     mod repairs;
