@@ -236,9 +236,9 @@ enum Shown<'a> {
 }
 
 fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
-    if let Some(value) = parts.headers.get(AUTHORIZATION) {
-        // Whatever it is, it is what the client wants to be known by.
-        let text = value.to_str().unwrap_or_default();
+    if parts.headers.contains_key(AUTHORIZATION) {
+        // Whatever it is, it is what the client wants to be known by. Two of them are nobody: a proxy may believe the other.
+        let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
         let (scheme, token) = text.split_once(' ').unwrap_or_default();
         return Some(Shown::Bearer(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }));
     }
