@@ -10,7 +10,8 @@
 
 use parlor::error::Unavailable;
 use parlor::http::Refusal;
-use parlor::{Group, Identity, Request, Session, Standing};
+use parlor::layer::Order;
+use parlor::{Group, Identity, Node, Request, Session, Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
@@ -47,6 +48,11 @@ impl Record {
     /// Whether this client owns the room.
     pub(crate) fn is_owned_by(&self, identity: &Identity) -> bool {
         identity.is_user() && self.owner.as_deref() == Some(identity.id())
+    }
+
+    /// As it stands in the store.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).expect("its members have text names")
     }
 
     /// Where it stands.
@@ -99,7 +105,8 @@ impl Room {
         }
         if let Some(peer) = name.and_then(|name| name.strip_prefix('@')) {
             let talk = Talk::with(request, peer).await?;
-            return Ok(talk.map(Self::of_talk).ok_or_else(Refusal::not_found));
+            let room = talk.map(|(talk, name)| Self { name: format!("@{name}"), kind: Kind::Talk(talk) });
+            return Ok(room.ok_or_else(Refusal::not_found));
         }
         let name = match Name::parse(request, name) {
             Ok(name) => name,
@@ -149,11 +156,6 @@ impl Room {
             }
         }
         Ok(Self { name: name.into(), kind: Kind::Public })
-    }
-
-    /// The private chat with somebody.
-    pub(crate) fn of_talk(talk: Talk) -> Self {
-        Self { name: format!("@{}", talk.name()), kind: Kind::Talk(talk) }
     }
 
     /// Its name as the client knows it: `lobby`, `@alice`.
@@ -207,6 +209,17 @@ pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
 /// The group of everybody who gets the push stream of the room of this name.
 pub(crate) fn push_group(name: &str) -> Group {
     Group::new(name)
+}
+
+/// Closes every socket of a group, on every node.
+pub(crate) async fn send_all_away(
+    node: &Node,
+    group: &Group,
+    code: u16,
+    reason: &str,
+) -> Result<(), Unavailable> {
+    let group = Some(group.name().to_owned());
+    node.order(&Order { group, code, reason: reason.to_owned(), ..Order::default() }).await
 }
 
 /// Whether whoever asks may be in any room at all.

@@ -20,7 +20,13 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
         Ok(Said::Message { text, id }) => {
             let event = chat::message(&text);
-            match trouble::answer(&request.append(&group, &event, id.as_deref()).await) {
+            let mut appended = request.append(&group, &event, id.as_deref()).await;
+            if let Ok(said) = appended
+                && let Err(away) = chat::noted(request.node(), request.identity(), &group, said).await
+            {
+                appended = Err(away);
+            }
+            match trouble::answer(&appended) {
                 Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
                 Err(trouble) => (trouble, id),
             }

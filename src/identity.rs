@@ -12,7 +12,7 @@ mod operator;
 mod password;
 pub mod person;
 pub(crate) mod review;
-pub(crate) mod secret;
+pub mod secret;
 pub mod ticket;
 pub(crate) mod token;
 
@@ -24,6 +24,7 @@ use hyper::http::request::Parts;
 
 use self::account::{Account, Accounts};
 use self::api_key::ApiKeys;
+pub use self::entry::Form;
 use self::guest::Guest;
 use self::ticket::Ticket;
 use crate::clock::now;

@@ -71,6 +71,13 @@ impl Response {
         self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
+    /// The same answer with this status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        *self.0.status_mut() = status;
+        self
+    }
+
     /// The same answer with one more header.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
