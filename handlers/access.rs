@@ -130,6 +130,27 @@ impl Room {
         Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
     }
 
+    /// The room of this name at the API, whose callers speak for the site: private ones too, closed ones not, and nobody's
+    /// private chat.
+    ///
+    /// # Errors
+    /// 400 for what is no name, 404 for a room that is closed, 503 when the layer does not answer.
+    pub(crate) async fn served(request: &Request, name: Option<&str>) -> Result<Self, Refusal> {
+        if name.is_some_and(|name| name.starts_with('@')) {
+            return Err(Refusal::not_found());
+        }
+        let name = Name::parse(request, name)?;
+        // As above: by its push stream one is in the chat of another room.
+        let other = name.as_str().strip_prefix(CHAT);
+        for name in [Some(name.as_str()), other].into_iter().flatten() {
+            let record: Option<Record> = request.node().store().read(&Record::key(name)).await?;
+            if record.is_some_and(|record| record.closed) {
+                return Err(Refusal::not_found());
+            }
+        }
+        Ok(Self { name: name.into(), kind: Kind::Public })
+    }
+
     /// The private chat with somebody.
     pub(crate) fn of_talk(talk: Talk) -> Self {
         Self { name: format!("@{}", talk.name()), kind: Kind::Talk(talk) }
@@ -176,6 +197,11 @@ impl Room {
 /// The group of everybody who chats in the room of this name.
 pub(crate) fn chat_group(name: &str) -> Group {
     Group::new(&format!("{CHAT}{name}"))
+}
+
+/// The room in which the group chats; `None` for other groups, and for private chats.
+pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
+    chat_group.strip_prefix(CHAT).filter(|name| !name.contains(':'))
 }
 
 /// The group of everybody who gets the push stream of the room of this name.

@@ -1,6 +1,7 @@
 //! Parlor: chat and server push in rooms. The route table, and main.
 
 mod access;
+mod api;
 mod assets;
 mod chat;
 mod frames;
@@ -50,6 +51,16 @@ fn routes(path: &[&str]) -> Option<Route> {
             Route::socket::<PlainPush>().or_socket::<Push>().at(room)
         }
         ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
+        ["api", "openapi.json"] => Route::get(api::document::file).open_to_all(),
+        ["api", "rooms"] => Route::get(api::rooms::list),
+        ["api", "rooms", room, "messages"] => {
+            Route::get(api::messages::page).post(api::messages::say).at(room)
+        }
+        ["api", "rooms", room, "members"] => Route::get(api::members::list).at(room),
+        ["api", "broadcast"] => Route::only_post(api::broadcast::send),
+        ["api", "groups", group, "events"] => Route::only_post(api::events::send).at(group),
+        ["api", "users", user, "disconnect"] => Route::only_post(api::users::disconnect).at(user),
+        ["api", "push", room] => Route::only_post(api::push::start).delete(api::push::stop).at(room),
         ["static", _, ..] => Route::get(statics::file).open_to_all(),
         ["healthz"] => Route::get(health::live).open_to_all(),
         ["readyz"] => Route::get(health::ready).open_to_all(),
@@ -65,7 +76,8 @@ fn main() -> ExitCode {
         routes,
         assets: assets::file,
         languages: &["zh", "en"],
-        scopes: &["publish", "read", "disconnect"],
+        programs: &["/api/"],
+        scopes: &api::SCOPES,
         url: urls::url,
     })
 }

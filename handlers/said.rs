@@ -98,7 +98,8 @@ fn malformed(detail: impl Into<Cow<'static, str>>) -> Wrong<'static> {
     (Trouble::new("malformed", detail), None)
 }
 
-fn is_id(id: &str) -> bool {
+/// Whether a client may give a message this id.
+pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=ID_LENGTH).contains(&id.len()) && id.bytes().all(allowed)
 }

@@ -98,9 +98,9 @@ impl Event {
         Self { stamp: Some(stamp), ..self }
     }
 
-    /// Whether the layer itself made it.
-    pub(crate) fn is_own(&self) -> bool {
-        self.text("type").is_some_and(|kind| kind.starts_with(OWN))
+    /// Whether it is of a type that only the layer itself makes.
+    pub fn is_own(&self) -> bool {
+        self.kind().starts_with(OWN)
     }
 
     /// About how many bytes it takes in memory.
@@ -165,7 +165,7 @@ impl Event {
     }
 
     fn anybodys(self) -> Result<Self, Malformed> {
-        if self.kind().starts_with(OWN) { Err(Malformed::Reserved) } else { Ok(self) }
+        if self.is_own() { Err(Malformed::Reserved) } else { Ok(self) }
     }
 }
 

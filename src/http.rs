@@ -22,6 +22,7 @@ use crate::host::{self, HostPattern};
 use crate::identity::Identity;
 use crate::node::Node;
 use crate::peer::Peer;
+use crate::problem;
 use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
     let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
     let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
     let request = Request { node: node_of, stream, peer, parts, name, body: no_body, came, identity };
-    let reader = request.wants_page().then(|| request.language());
+    let reader = Reader::of(&request);
     let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
@@ -70,7 +71,7 @@ pub(crate) async fn serve(
     } else {
         answer(request, body).await
     };
-    let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, reader)).0;
+    let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, &reader)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         for (name, value) in HEADERS {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -159,13 +160,38 @@ async fn bounded(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-/// A refusal as a page for people, in their language, or as a line of text for programs.
-fn refused(node: &Node, refusal: Refusal, reader: Option<&'static str>) -> Response {
+/// Who reads why a request was refused.
+enum Reader {
+    /// A person, in this language: a page.
+    Person(&'static str),
+    /// Another program where such are served: a problem.
+    Program,
+    /// Whatever it is: a line of text.
+    Other,
+}
+
+impl Reader {
+    fn of(request: &Request) -> Self {
+        if problem::is_told(request.node.application(), &request.parts.uri) {
+            Self::Program
+        } else if request.wants_page() {
+            Self::Person(request.language())
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// A refusal, told as its reader can take it.
+fn refused(node: &Node, refusal: Refusal, reader: &Reader) -> Response {
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
-    let page = reader.and_then(|language| node.pages().refusal(&refusal, language).ok());
-    let mut response = match page {
-        Some(body) => Response::html(body),
-        None => Response::text(refusal.status, format!("{}\n", refusal.detail)),
+    let line = || Response::text(refusal.status, format!("{}\n", refusal.detail));
+    let mut response = match reader {
+        Reader::Person(language) => {
+            node.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
+        }
+        Reader::Program => problem::response(&refusal),
+        Reader::Other => line(),
     };
     *response.0.status_mut() = refusal.status;
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))

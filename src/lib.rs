@@ -33,6 +33,7 @@ pub mod identity;
 mod origin;
 mod pages;
 mod peer;
+mod problem;
 pub mod request;
 pub mod response;
 pub mod route;

@@ -41,6 +41,9 @@ pub struct Application {
     pub assets: fn(&str) -> Option<EmbeddedFile>,
     /// The languages of `locales/`, the first for clients that name none, the last for all others.
     pub languages: &'static [&'static str],
+    /// How paths begin at which other programs are served: what is refused there, by a handler or before it, is told as
+    /// a problem document (RFC 9457).
+    pub programs: &'static [&'static str],
     /// What API keys may be allowed to do.
     pub scopes: &'static [&'static str],
     /// The path of a route by its name, for templates.

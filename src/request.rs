@@ -63,6 +63,17 @@ impl Request {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
+    /// A header that means something only if it stands there once.
+    ///
+    /// # Errors
+    /// 400 if it stands there twice, or is not readable.
+    pub fn only_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let text = value.to_str().ok().filter(|_| values.next().is_none());
+        text.map(Some).ok_or_else(|| Refusal::bad_request(format!("`{name}`: expected once, in ASCII")))
+    }
+
     /// The whole body.
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -97,6 +108,15 @@ impl Request {
     ) -> Result<Appended, Unavailable> {
         let (event, key) = self.identity.sign(event, name);
         self.node.append(group, &event, key.as_ref()).await
+    }
+
+    /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        let (event, _) = self.identity.sign(event, None);
+        self.node.publish(group, &event).await
     }
 
     /// The headers.
@@ -138,6 +158,20 @@ impl Request {
     pub fn same_origin(&self) -> Result<(), Refusal> {
         self.check_origin()?;
         Csrf::check(&self.parts.method, &self.parts.headers)
+    }
+
+    /// Whether somebody who is known by a cookie asks by a script of our own pages: by its origin, and by the token in
+    /// the header `X-CSRFToken`, which must be that of the cookie. Whoever is known by something that no browser sends
+    /// by itself need not show it, nor who only reads.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn by_script(&self) -> Result<(), Refusal> {
+        if self.parts.method.is_safe() || self.identity.login().is_none() {
+            return Ok(());
+        }
+        self.check_origin()?;
+        Csrf::check_token(&self.parts.headers, self.header("x-csrftoken").unwrap_or_default())
     }
 
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {

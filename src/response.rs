@@ -55,13 +55,19 @@ impl Response {
 
     /// JSON, already written, with this status.
     pub fn json_with(status: StatusCode, json: impl Into<String>) -> Self {
-        Self::new(status, "application/json", json.into())
+        Self::new(status, "application/json", json.into()).unstored()
     }
 
     /// A redirect to a path of this host.
     pub fn redirect(status: StatusCode, location: &str) -> Self {
         let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
         Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
+    }
+
+    /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
+    #[must_use]
+    pub(crate) fn unstored(self) -> Self {
+        self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
     /// The same answer with one more header.
@@ -103,6 +109,16 @@ impl Refusal {
     /// A refusal in these words.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into(), entry: None, headers: Vec::new() }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// 400.

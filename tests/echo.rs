@@ -86,6 +86,7 @@ fn main() -> ExitCode {
         routes,
         assets: |_| None,
         languages: &["en"],
+        programs: &[],
         scopes: &[],
         url: no_url,
     })
