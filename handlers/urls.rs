@@ -18,6 +18,16 @@ pub(crate) fn url(route: &str, arguments: &HashMap<String, String>) -> Option<St
         "chat_messages" => format!("/chat/{}/messages", room()?),
         "push_socket" => format!("/ws/push/{}", room()?),
         "push" => format!("/push?room={}", room()?),
+        "admin_nodes" => "/admin/".to_owned(),
+        "admin_figures" => "/admin/figures".to_owned(),
+        "admin_rooms" => "/admin/rooms/".to_owned(),
+        "admin_room" => operated(arguments.get("room")?),
+        "admin_users" => "/admin/users/".to_owned(),
+        "admin_keys" => "/admin/keys/".to_owned(),
+        "admin_audit" => "/admin/audit/".to_owned(),
+        "admin_push" => format!("{}push", operated(arguments.get("room")?)),
+        "admin_chat_socket" => format!("/ws/admin/{}/", room()?),
+        "admin_push_socket" => format!("/ws/admin/{}/push", room()?),
         _ => return None,
     })
 }
@@ -30,6 +40,11 @@ pub(crate) fn room(name: &str) -> String {
 /// The path of a private chat.
 pub(crate) fn talk(name: &str) -> String {
     format!("/dm/{}/", encode(name))
+}
+
+/// The path of a room's page for operators.
+pub(crate) fn operated(name: &str) -> String {
+    format!("/admin/rooms/{}/", encode(name))
 }
 
 fn encode(text: &str) -> String {

@@ -59,7 +59,7 @@ mod session;
 mod socket;
 
 // What nodes share.
-mod clock;
+pub mod clock;
 pub mod event;
 pub mod group;
 pub mod id;
