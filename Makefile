@@ -1,6 +1,6 @@
 # The project's commands; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix cluster chaos bench picture
+.PHONY: help run test check fix cluster chaos fuzz bench picture
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,17 @@ chaos: ## break things under a hundred clients for some minutes, and tell what b
 	@tests/install.sh redis-server nginx
 	cargo build
 	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
+
+# What a run finds stays in fuzz/corpus, for the next one to begin with. Packages are those of the server.
+FUZZ_SECONDS ?= 60
+fuzz: ## make up bytes for every decoder, for FUZZ_SECONDS (60) each
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@cp Cargo.lock fuzz/Cargo.lock
+	@for target in $$(cargo fuzz list); do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) || exit; \
+	done
 
 bench: ## measure single calls, then everything under load: seven minutes, on a machine at rest
 	@tests/install.sh redis-server

@@ -59,6 +59,10 @@ impl Consumer for Chat {
         Action::Send(answer)
     }
 
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Some(too_fast(frame))
+    }
+
     fn event(event: &Event) -> Option<Frame<'static>> {
         match event.kind() {
             MESSAGE => frames::message(event),
@@ -76,6 +80,16 @@ impl Consumer for Chat {
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {
         Some(frames::bye(reconnect))
     }
+}
+
+/// The answer to a frame of a client that says more than it may.
+pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
+    // Whatever its length: the client wants to know which message it was.
+    let id = match Said::read(frame, usize::MAX) {
+        Ok(Said::Message { id, .. }) | Err((_, id)) => id,
+        Ok(Said::Typing | Said::History { .. }) => None,
+    };
+    frames::error(&Trouble::new("rate", "too fast: send it again later, with the same `id`"), id.as_deref())
 }
 
 /// The event of somebody who says something.

@@ -146,7 +146,7 @@ pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
 }
 
 pub(crate) fn error(trouble: &Trouble, client_id: Option<&str>) -> Frame<'static> {
-    let retry = trouble.code == "unavailable";
+    let retry = matches!(trouble.code, "unavailable" | "rate");
     Sent::Error { code: trouble.code, detail: &trouble.detail, client_id, retry }.frame(0)
 }
 

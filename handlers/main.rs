@@ -6,6 +6,8 @@ mod api;
 mod assets;
 mod chat;
 mod frames;
+#[cfg(test)]
+mod fuzzing;
 mod health;
 mod home;
 mod listed;

@@ -44,7 +44,7 @@ impl From<Name> for String {
 }
 
 /// The name in normal form, if the rule allows it.
-fn normal(text: &str, max: usize) -> Option<String> {
+pub(crate) fn normal(text: &str, max: usize) -> Option<String> {
     // Composing makes a few characters of many; of so many, none that are a name.
     if text.len() > max.saturating_mul(16) {
         return None;

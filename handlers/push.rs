@@ -7,6 +7,7 @@ use parlor::http::{Refusal, Response};
 use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
 
 use crate::access::Room;
+use crate::chat;
 use crate::frames;
 use crate::plain;
 use crate::trouble::Trouble;
@@ -59,6 +60,10 @@ impl Consumer for Push {
     async fn receive(_: &Session, _: Frame<'_>) -> Action {
         let trouble = Trouble::new("unknown_type", "this socket only listens");
         Action::Send(frames::error(&trouble, None))
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Some(chat::too_fast(frame))
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {

@@ -10,12 +10,12 @@ use tokio::runtime::Builder;
 
 use self::key::KeyCommand;
 use self::user::UserCommand;
+use crate::application::Application;
 use crate::audit;
 use crate::config::Config;
 use crate::error::Unavailable;
 use crate::identity::secret;
 use crate::layer::{Desk, Store};
-use crate::node::Application;
 use crate::telemetry::Chain;
 
 /// What to do instead of serving.

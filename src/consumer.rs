@@ -45,6 +45,12 @@ pub trait Consumer: Send + Sync + 'static {
     /// Takes one message of the client. Messages of one socket are taken one after another.
     fn receive(session: &Session, frame: Frame<'_>) -> impl Future<Output = Action> + Send;
 
+    /// Answers a message of a client that says more than it may (`--messages-per-second`, `--bytes-per-second`), which
+    /// is not [received](Self::receive); `None` closes the socket with 4429 at once. A client that goes on is closed anyway.
+    fn too_fast(_frame: &Frame<'_>) -> Option<Frame<'static>> {
+        None
+    }
+
     /// Renders an event of the group for its sockets: once per node, whatever their number. `None`
     /// for an event that this consumer does not list; it is counted and dropped.
     fn event(event: &Event) -> Option<Frame<'static>>;

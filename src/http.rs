@@ -27,6 +27,7 @@ use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
 use crate::stream::Stream;
+use crate::telemetry::METRICS;
 
 /// Longest body that is read.
 const MAX_BODY: usize = 128 * 1024;
@@ -65,6 +66,7 @@ pub(crate) async fn serve(
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
+        METRICS.refused("connections");
         Err(Refusal::unavailable("too many connections: try again later"))
     } else if let Some(refusal) = unsound {
         Err(refusal)
@@ -88,7 +90,7 @@ pub(crate) async fn serve(
 
 /// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length; and the host must be
 /// one of the node's.
-fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
+pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
@@ -104,6 +106,7 @@ fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     // A target in absolute form names a host, too.
     let named = host.iter().flatten().chain(parts.uri.authority());
     if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        METRICS.refused("hosts");
         return Err(Refusal::bad_request(
             "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
         ));
@@ -121,8 +124,12 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
+    let socket = route.feeds || !route.sockets.is_empty();
+    if socket {
+        // Before anything is looked up: a crowd must not become as many questions to the layer.
+        request.node.limits().handshake(request.peer())?;
+    }
     if !route.open {
-        let socket = route.feeds || !route.sockets.is_empty();
         let identity = Identity::of(&request.node, &request.parts, socket).await;
         if route.staff && !is_staffs(&identity) {
             return Err(Refusal::not_found());

@@ -104,6 +104,11 @@ impl Identity {
         self.member.split_once('/').map_or("", |(id, _)| id)
     }
 
+    /// Its id, unless it is a stranger: that has another one each time.
+    pub(crate) fn known_id(&self) -> Option<&str> {
+        (self.standing != Standing::Stranger).then(|| self.id())
+    }
+
     /// What it is called: `alice`; `~bob` if it is a guest, `#billing` if it is a key, which no account's name can be.
     pub fn name(&self) -> &str {
         self.member.split_once('/').map_or("", |(_, name)| name)

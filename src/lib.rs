@@ -11,12 +11,14 @@
 //! The modules, in four groups:
 
 // The node: what is started, with what, and how it ends.
+mod application;
 pub mod audit;
 mod command;
 pub mod config;
 mod drain;
 mod ears;
 pub mod error;
+mod limits;
 pub mod node;
 mod pulse;
 mod server;
@@ -58,6 +60,10 @@ mod seats;
 mod session;
 mod socket;
 
+// What must hold of all foreign bytes; for `fuzz/` and the tests.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 // What nodes share.
 pub mod clock;
 pub mod event;
@@ -73,6 +79,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use crate::application::Application;
 pub use crate::consumer::{Action, Consumer, Ticker};
 pub use crate::event::Event;
 pub use crate::frame::{Close, Frame};
@@ -80,7 +87,6 @@ pub use crate::group::Group;
 pub use crate::id::Id;
 pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
-pub use crate::node::Application;
 pub use crate::request::Request;
 pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;

@@ -3,7 +3,7 @@
 use hyper::Uri;
 use serde::Serialize;
 
-use crate::node::Application;
+use crate::application::Application;
 use crate::response::{Refusal, Response};
 
 /// RFC 9457, section 3.1. Its `type` says that the status is all there is to know beyond the words.

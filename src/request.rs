@@ -80,7 +80,6 @@ impl Request {
     }
 
     /// The client's address, as far as trusted proxies know it.
-    #[expect(dead_code, reason = "limits by address will use it")]
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer.address
     }

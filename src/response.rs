@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -147,6 +148,14 @@ impl Refusal {
     /// 404.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+    }
+
+    /// 429: come back after this time.
+    pub fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let after = HeaderValue::from_str(&seconds.to_string()).unwrap_or(HeaderValue::from_static("1"));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many: try again in {seconds} s"))
+            .with(hyper::header::RETRY_AFTER, after)
     }
 
     /// 503: come back in a second.

@@ -89,6 +89,7 @@ mod parlor {
     mod protocol;
     mod proxy;
     mod push;
+    mod rates;
     mod redis_wire;
     mod refusals;
     mod repairs;

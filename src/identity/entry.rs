@@ -42,6 +42,24 @@ impl Request {
         Ok(form)
     }
 
+    /// The account with this name and this password, for somebody who does not try too often: from one address, or one name.
+    ///
+    /// # Errors
+    /// 429, 503.
+    pub async fn check_password(&self, name: &str, password: &str) -> Result<Option<Account>, Refusal> {
+        let compared = PersonName::parse(name).map(|name| name.skeleton());
+        self.node.limits().login(self.peer(), compared.as_deref().unwrap_or_default())?;
+        Ok(self.node.accounts().check(name, password).await?)
+    }
+
+    /// Counts one more publish of this API key; others have their sockets' limits.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn limit_publishes(&self) -> Result<(), Refusal> {
+        self.node.limits().publish(self.identity().id())
+    }
+
     /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from
     /// whomever, ends.
     ///

@@ -98,7 +98,7 @@ impl Address {
     }
 
     /// The server or the Sentinels, for people.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let addresses: Vec<String> =
             self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
         if addresses.is_empty() { self.server.addr().to_string() } else { addresses.join(", ") }

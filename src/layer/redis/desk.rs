@@ -5,9 +5,10 @@ use std::sync::Arc;
 use redis::Cmd;
 
 use super::address::Address;
-use super::commands::Commands;
+
+use super::ORDERS;
+use super::commands::{Commands, reason};
 use super::records::RedisRecords;
-use super::{ORDERS, reason};
 use crate::error::{StartError, Unavailable};
 use crate::layer::{Order, Store};
 

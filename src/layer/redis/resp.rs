@@ -14,7 +14,7 @@ const MAX_LIST: usize = 1024 * 1024;
 
 /// What Redis sends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// `+`, `$` and everything else that is one text on the wire: numbers, truth values.
     Text(&'a [u8]),
     /// `_`, and RESP2's `$-1` and `*-1`.
@@ -29,14 +29,14 @@ pub(super) enum Value<'a> {
 
 /// Bytes that are not RESP.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 impl<'a> Value<'a> {
     /// The first value of these bytes and its length; `None` if it is not all there yet.
     ///
     /// # Errors
     /// [`Malformed`] when it can never become one.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Malformed> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Malformed> {
         let mut reader = Reader { bytes, at: 0 };
         Ok(reader.value(MAX_DEPTH)?.map(|value| (value, reader.at)))
     }
@@ -120,7 +120,7 @@ pub(super) fn argument(out: &mut Vec<u8>, argument: &[u8]) {
 }
 
 /// A whole command.
-pub(super) fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
+pub(crate) fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
     begin(out, arguments.len());
     for text in arguments {
         argument(out, text);

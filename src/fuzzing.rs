@@ -1,0 +1,68 @@
+//! What holds of the decoders of foreign bytes, whatever the bytes are. `fuzz/` makes up bytes; the tests take those of
+//! `fuzz/seeds/`.
+//!
+//! Each function panics when something does not hold.
+
+mod address;
+mod assembly;
+mod event;
+mod headers;
+mod id;
+mod origin;
+mod place;
+mod request;
+mod resp;
+
+pub use self::address::address;
+pub use self::assembly::assembly;
+pub use self::event::event;
+pub use self::headers::headers;
+pub use self::id::id;
+pub use self::origin::origin;
+pub use self::request::request;
+pub use self::resp::resp;
+
+/// What a function returned that took no more memory at a time than so many bytes.
+fn within<T>(most: usize, decode: impl FnOnce() -> T) -> T {
+    let mut decoded = None;
+    let taken = allocation_counter::measure(|| decoded = Some(decode())).bytes_max;
+    assert!(taken <= most as u64, "took {taken} bytes, where {most} are enough");
+    decoded.expect("it was called")
+}
+
+/// The bytes as lines, those that are text.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &str> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    type Holds = fn(&[u8]);
+
+    const TARGETS: [(&str, Holds); 8] = [
+        ("address", super::address),
+        ("assembly", super::assembly),
+        ("event", super::event),
+        ("headers", super::headers),
+        ("id", super::id),
+        ("origin", super::origin),
+        ("request", super::request),
+        ("resp", super::resp),
+    ];
+
+    #[test]
+    fn what_holds_of_all_bytes_holds_of_the_seeds() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+        for (target, holds) in TARGETS {
+            let files = fs::read_dir(seeds.join(target)).unwrap_or_else(|error| panic!("{target}: {error}"));
+            for file in files {
+                let path = file.unwrap().path();
+                println!("{}", path.display());
+                holds(&fs::read(path).unwrap());
+            }
+        }
+    }
+}

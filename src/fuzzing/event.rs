@@ -1,0 +1,70 @@
+//! Events: MessagePack that anybody may put on Redis.
+
+use rmp::encode::write_str;
+use rmpv::ValueRef;
+
+use super::within;
+use crate::event::{Event, Malformed, Stamp};
+use crate::id::Id;
+
+/// How far values may nest, in rmpv's counting.
+const MAX_DEPTH: usize = 64;
+/// Bytes of memory for each byte that came: one of them can be a value of rmpv's tree, in a list that has just grown.
+const EACH: usize = 200;
+const FEW: usize = 4096;
+
+/// Bytes from Redis, read as anybody's, as our own, and as an open event of the log.
+pub fn event(bytes: &[u8]) {
+    let most = FEW + EACH * bytes.len();
+    let ours = within(most, || Event::decode_ours(bytes));
+    let anybodys = within(most, || Event::decode(bytes));
+    match &ours {
+        Ok(event) if event.kind().starts_with("parlor_") => assert_eq!(anybodys, Err(Malformed::Reserved)),
+        _ => assert_eq!(anybodys, ours, "whoever sent it"),
+    }
+    let expected = read_by_rmpv(bytes);
+    assert_eq!(ours.is_ok(), expected.is_some(), "rmpv reads {expected:?}");
+    if let Ok(event) = ours {
+        let members = expected.unwrap_or_default();
+        for (name, text) in &members {
+            let first = members.iter().find(|(known, _)| known == name).map(|(_, text)| *text);
+            let is_place = event.stamp().is_some() && ["id", "prev"].contains(name);
+            assert_eq!(event.text(name), first.filter(|_| !is_place), "`{name}`: `{text}`");
+        }
+        is_written_as_it_was_read(&event);
+    }
+    let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+    if let Ok(event) = within(most, || Event::decode_open(bytes, stamp)) {
+        assert_eq!(event.stamp(), Some(stamp));
+        assert_eq!(Event::decode_open(&event.encode_open(), stamp), Ok(event));
+    }
+}
+
+fn is_written_as_it_was_read(event: &Event) {
+    let again = Event::decode_ours(&event.encode());
+    let Some(stamp) = event.stamp() else {
+        assert_eq!(again.as_ref(), Ok(event));
+        return;
+    };
+    assert_eq!(again.map(|again| again.stamped(stamp)).as_ref(), Ok(event));
+    // As the script in Redis completes it.
+    let mut closed = event.encode_open();
+    for (name, id) in [("id", stamp.id), ("prev", stamp.prev)] {
+        write_str(&mut closed, name).expect("writing to a Vec cannot fail");
+        write_str(&mut closed, &id.to_string()).expect("writing to a Vec cannot fail");
+    }
+    assert_eq!(Event::decode_ours(&closed).as_ref(), Ok(event));
+}
+
+/// The texts of one map with a `type`, by way of a tree of values.
+fn read_by_rmpv(mut bytes: &[u8]) -> Option<Vec<(&str, &str)>> {
+    let value = rmpv::decode::read_value_ref_with_max_depth(&mut bytes, MAX_DEPTH).ok()?;
+    let ValueRef::Map(map) = value else { return None };
+    let mut members = Vec::new();
+    for member in map {
+        if let (ValueRef::String(name), ValueRef::String(text)) = member {
+            members.push((name.into_str()?, text.into_str()?));
+        }
+    }
+    (bytes.is_empty() && members.iter().any(|(name, _)| *name == "type")).then_some(members)
+}

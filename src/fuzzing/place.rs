@@ -1,0 +1,67 @@
+//! A node in memory with one connection: where requests come in.
+
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use bytes::Bytes;
+use clap::Parser as _;
+use hyper::http::request::Parts;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+
+use crate::application::Application;
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::node::Node;
+use crate::peer::Peer;
+use crate::request::Request;
+use crate::stream::Stream;
+
+const APPLICATION: Application =
+    Application { about: "", routes: |_| None, assets: |_| None, languages: &["zh", "en"], url: |_, _| None };
+
+struct Place {
+    runtime: Runtime,
+    node: Arc<Node>,
+    stream: Stream,
+}
+
+static PLACE: LazyLock<Place> = LazyLock::new(|| {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (node, stream) = runtime.block_on(async {
+        let node = Node::new(Config::parse_from([""]), APPLICATION).await.expect("memory is there");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+        tcp.set_nodelay(true).expect("it is TCP");
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("there is one");
+        (node, Stream::new(tcp, permit))
+    });
+    Place { runtime, node, stream }
+});
+
+/// The node.
+pub(super) fn node() -> &'static Node {
+    &PLACE.node
+}
+
+/// What this comes to.
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+    PLACE.runtime.block_on(future)
+}
+
+/// A request to the node, by a stranger.
+pub(super) fn request(parts: Parts, body: &str) -> Request {
+    Request {
+        node: Arc::clone(&PLACE.node),
+        stream: PLACE.stream.clone(),
+        peer: Peer { address: Ipv4Addr::LOCALHOST.into(), secure: false },
+        parts,
+        name: None,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        came: Instant::now(),
+        identity: Arc::new(Identity::stranger()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Requests: the line and the headers of one, and what is read from them before and by handlers.
+
+use hyper::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::{headers, place};
+use crate::handshake::Handshake;
+use crate::http::check;
+use crate::identity::{Identity, Standing};
+use crate::resume::Start;
+use crate::route::Route;
+
+/// A request's target, then its headers, one a line.
+pub fn request(bytes: &[u8]) {
+    let (target, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
+    let Ok(uri) = Uri::try_from(target) else { return };
+    let (mut parts, ()) = hyper::Request::new(()).into_parts();
+    (parts.uri, parts.headers) = (uri, headers::read(rest));
+    is_checked(&mut parts);
+    is_nobody(&parts);
+    let request = place::request(parts, "");
+    for name in ["since", "history", "name", ""] {
+        assert_eq!(
+            request.query(name),
+            request.parts.uri.query().and_then(|uri| query(uri, name)),
+            "`{name}` of the query"
+        );
+    }
+    let history = request.query("history").map(|text| text.parse().is_ok_and(|count: usize| count <= 1000));
+    assert_eq!(Start::of(&request).is_ok(), history.unwrap_or(true), "`history` of the query");
+    assert!(["zh", "en"].contains(&request.language()));
+    let _ = (request.wants_page(), request.same_origin(), request.path_after("/static/"));
+    request.parts.uri.path().split('/').for_each(is_decoded);
+}
+
+/// What HTTP and WebSocket demand.
+fn is_checked(parts: &mut Parts) {
+    if check(parts, &["*".parse().expect("every host")]).is_ok() {
+        let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
+        assert!(
+            matches!(&hosts[..], [host] if host.as_bytes().iter().all(u8::is_ascii_graphic)),
+            "{hosts:?}"
+        );
+    }
+    let method = std::mem::replace(&mut parts.method, Method::GET);
+    if Handshake::check(parts).is_ok() {
+        let keys: Vec<_> = parts.headers.get_all(SEC_WEBSOCKET_KEY).iter().collect();
+        assert!(matches!(&keys[..], [key] if key.len() == 24), "{keys:?}");
+    }
+    parts.method = method;
+}
+
+/// Nobody becomes somebody by what is made up: what is shown is refused, and cookies are as if they were not there.
+fn is_nobody(parts: &Parts) {
+    let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+    let mut offers = offers.flat_map(|line| line.split(',')).map(str::trim);
+    let on_a_socket = offers.any(|offer| offer.starts_with("parlor.token."))
+        || parts.uri.query().is_some_and(|uri| query(uri, "ticket").is_some());
+    for (socket, refused) in [(false, 401), (true, 403)] {
+        let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
+        match place::run(Identity::of(place::node(), parts, socket)) {
+            Ok(identity) => assert!(!shown && identity.standing() == Standing::Stranger, "{identity:?}"),
+            Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
+        }
+    }
+}
+
+/// The first value of this name, by hand.
+fn query(query: &str, name: &str) -> Option<String> {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let mut pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(known, _)| decoded(known) == name).map(|(_, value)| decoded(value))
+}
+
+/// A segment of a path is a name, and the name written as a segment is the name again.
+fn is_decoded(segment: &str) {
+    if let Some(name) = Route::default().at(segment).name {
+        let written = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
+        assert_eq!(Route::default().at(&written).name, Some(name));
+    }
+}
