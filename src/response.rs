@@ -67,7 +67,7 @@ impl Response {
 
     /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
     #[must_use]
-    pub(crate) fn unstored(self) -> Self {
+    pub fn unstored(self) -> Self {
         self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
