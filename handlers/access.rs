@@ -127,7 +127,6 @@ impl Room {
     ///
     /// # Errors
     /// 400 for what is no name, 404 for everybody else, 503 when the layer does not answer.
-    #[expect(dead_code, reason = "the pages of operators are about to use it")]
     pub(crate) async fn operated(request: &Request, name: Option<&str>) -> Result<(Self, Record), Refusal> {
         if !request.identity().is_staff() {
             return Err(Refusal::not_found());
@@ -204,6 +203,36 @@ pub(crate) fn chat_group(name: &str) -> Group {
 /// The room in which the group chats; `None` for other groups, and for private chats.
 pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
     chat_group.strip_prefix(CHAT).filter(|name| !name.contains(':'))
+}
+
+/// Closes the room of this name to everybody, or opens it again.
+///
+/// # Errors
+/// [`Unavailable`] when the layer does not answer.
+pub(crate) async fn set_closed(node: &Node, name: &str, closed: bool) -> Result<(), Unavailable> {
+    let (store, key) = (node.store(), Record::key(name));
+    if closed {
+        let new = serde_json::to_string(&Record { closed, ..Record::default() }).expect("a record is JSON");
+        // Somebody may make or remove one between the two.
+        while !store.create(&key, &new, None).await? {
+            if store.change(&key, |record: &mut Record| record.closed = true).await?.is_some() {
+                break;
+            }
+        }
+        for group in [chat_group(name), push_group(name)] {
+            let group = Some(group.name().to_owned());
+            let reason = "an operator has closed this room".to_owned();
+            node.order(&Order { group, code: 4403, reason, ..Order::default() }).await?;
+        }
+    } else {
+        store.change(&key, |record: &mut Record| record.closed = false).await?;
+    }
+    Ok(())
+}
+
+/// Whether a private chat goes on in the group.
+pub(crate) fn is_talk(chat_group: &str) -> bool {
+    chat_group.starts_with(CHAT) && room_of(chat_group).is_none()
 }
 
 /// The group of everybody who gets the push stream of the room of this name.

@@ -91,6 +91,16 @@ impl Consumer for Chat {
     }
 }
 
+/// The answer to a frame of a client that says more than it may.
+pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
+    // Whatever its length: the client wants to know which message it was.
+    let id = match Said::read(frame, usize::MAX) {
+        Ok(Said::Message { id, .. }) | Err((_, id)) => id,
+        Ok(Said::Typing | Said::History { .. } | Said::Read { .. }) => None,
+    };
+    frames::error(&Trouble::new("rate", "too fast: send it again later, with the same `id`"), id.as_deref())
+}
+
 /// Says something in the socket's room.
 ///
 /// # Errors
@@ -125,16 +135,6 @@ async fn read(session: &Session, id: Id) -> Result<(), Unavailable> {
         Some(talk) => talk.read(session.node(), id).await,
         None => Ok(()),
     }
-}
-
-/// The answer to a frame of a client that says more than it may.
-pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
-    // Whatever its length: the client wants to know which message it was.
-    let id = match Said::read(frame, usize::MAX) {
-        Ok(Said::Message { id, .. }) | Err((_, id)) => id,
-        Ok(Said::Typing | Said::History { .. } | Said::Read { .. }) => None,
-    };
-    frames::error(&Trouble::new("rate", "too fast: send it again later, with the same `id`"), id.as_deref())
 }
 
 /// The event of somebody who says something.

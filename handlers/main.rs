@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod admin;
 mod api;
 mod assets;
 mod chat;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 
 use parlor::{Application, Route};
 
+use crate::admin::tail::{PushTail, Tail};
 use crate::chat::Chat;
 use crate::inbox::Inbox;
 use crate::plain::PlainChat;
@@ -86,6 +88,21 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["api", "groups", group, "events"] => Route::only_post(api::events::send).at(group),
         ["api", "users", user, "disconnect"] => Route::only_post(api::users::disconnect).at(user),
         ["api", "push", room] => Route::only_post(api::push::start).delete(api::push::stop).at(room),
+        ["admin"] => Route::get(admin::nodes::slash).for_staff(),
+        ["admin", ""] => Route::get(admin::nodes::page).for_staff(),
+        ["admin", "figures"] => Route::get(admin::figures::json).for_staff(),
+        ["admin", "rooms", ""] => Route::get(admin::rooms::page).for_staff(),
+        ["admin", "rooms", room, ""] => {
+            Route::get(admin::room::page).post(admin::room::act).at(room).for_staff()
+        }
+        ["admin", "rooms", room, "push"] => {
+            Route::only_post(admin::push::start).delete(admin::push::stop).at(room).for_staff()
+        }
+        ["ws", "admin", room, ""] => Route::socket::<Tail>().at(room).for_staff(),
+        ["ws", "admin", room, "push"] => Route::socket::<PushTail>().at(room).for_staff(),
+        ["admin", "users", ""] => Route::get(admin::users::page).post(admin::users::act).for_staff(),
+        ["admin", "keys", ""] => Route::get(admin::keys::page).post(admin::keys::act).for_staff(),
+        ["admin", "audit", ""] => Route::get(admin::audit::page).for_staff(),
         ["static", _, ..] => Route::get(statics::file).open_to_all(),
         ["healthz"] => Route::get(health::live).open_to_all(),
         ["readyz"] => Route::get(health::ready).open_to_all(),

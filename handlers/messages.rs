@@ -12,6 +12,7 @@ use crate::trouble::{self, Trouble};
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
+    request.paced()?;
     let Ok(room) = Room::look_up(&request, request.name()).await else {
         return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&Trouble::unavailable(), None)));
     };

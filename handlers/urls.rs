@@ -35,7 +35,16 @@ pub(crate) fn url(route: &str, arguments: &HashMap<String, String>) -> Option<St
         "signup" => then("/accounts/signup/"),
         "logout" => "/accounts/logout/".to_owned(),
         "guest" => then("/accounts/guest/"),
-        "admin" => "/admin/".to_owned(),
+        "admin_nodes" => "/admin/".to_owned(),
+        "admin_figures" => "/admin/figures".to_owned(),
+        "admin_rooms" => "/admin/rooms/".to_owned(),
+        "admin_room" => operated(arguments.get("room")?),
+        "admin_users" => "/admin/users/".to_owned(),
+        "admin_keys" => "/admin/keys/".to_owned(),
+        "admin_audit" => "/admin/audit/".to_owned(),
+        "admin_push" => format!("{}push", operated(arguments.get("room")?)),
+        "admin_chat_socket" => format!("/ws/admin/{}/", room()?),
+        "admin_push_socket" => format!("/ws/admin/{}/push", room()?),
         _ => return None,
     })
 }
@@ -63,6 +72,11 @@ pub(crate) fn invite(secret: &str) -> String {
 /// Where one logs in to go on to this path.
 pub(crate) fn login(next: &str) -> String {
     format!("/accounts/login/?next={}", encode(next))
+}
+
+/// The path of a room's page for operators.
+pub(crate) fn operated(name: &str) -> String {
+    format!("/admin/rooms/{}/", encode(name))
 }
 
 fn encode(text: &str) -> String {

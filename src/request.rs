@@ -103,6 +103,15 @@ impl Request {
         &self.identity
     }
 
+    /// Whether the client may say something now: as fast as by a socket, and no faster.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn paced(&self) -> Result<(), Refusal> {
+        let user = self.identity.is_user().then(|| self.identity.id());
+        self.node.limits().post(self.peer(), user)
+    }
+
     /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
     /// name of the client's own choosing, once.
     ///

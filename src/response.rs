@@ -65,17 +65,17 @@ impl Response {
         Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
     }
 
+    /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
+    #[must_use]
+    pub fn unstored(self) -> Self {
+        self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
     /// The same answer with this status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         *self.0.status_mut() = status;
         self
-    }
-
-    /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
-    #[must_use]
-    pub(crate) fn unstored(self) -> Self {
-        self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
     /// The same answer with one more header.
