@@ -212,7 +212,7 @@ pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
 pub(crate) async fn set_closed(node: &Node, name: &str, closed: bool) -> Result<(), Unavailable> {
     let (store, key) = (node.store(), Record::key(name));
     if closed {
-        let new = serde_json::to_string(&Record { closed, ..Record::default() }).expect("a record is JSON");
+        let new = Record { closed, ..Record::default() }.text();
         // Somebody may make or remove one between the two.
         while !store.create(&key, &new, None).await? {
             if store.change(&key, |record: &mut Record| record.closed = true).await?.is_some() {
@@ -220,9 +220,7 @@ pub(crate) async fn set_closed(node: &Node, name: &str, closed: bool) -> Result<
             }
         }
         for group in [chat_group(name), push_group(name)] {
-            let group = Some(group.name().to_owned());
-            let reason = "an operator has closed this room".to_owned();
-            node.order(&Order { group, code: 4403, reason, ..Order::default() }).await?;
+            send_all_away(node, &group, 4403, "an operator has closed this room").await?;
         }
     } else {
         store.change(&key, |record: &mut Record| record.closed = false).await?;
