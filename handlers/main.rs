@@ -1,6 +1,7 @@
 //! Parlor: chat and server push in rooms. The route table, and main.
 
 mod access;
+mod accounts;
 mod admin;
 mod api;
 mod assets;
@@ -10,17 +11,25 @@ mod frames;
 mod fuzzing;
 mod health;
 mod home;
+mod inbox;
+mod invitation;
+mod invite;
 mod listed;
+mod members;
 mod messages;
 mod metrics;
 mod name;
+mod next;
 mod object;
 mod plain;
+mod private;
 mod push;
 mod room;
 mod said;
 mod statics;
 mod talk;
+mod talks;
+mod tickets;
 mod trouble;
 mod urls;
 
@@ -30,6 +39,7 @@ use parlor::{Application, Route};
 
 use crate::admin::tail::{PushTail, Tail};
 use crate::chat::Chat;
+use crate::inbox::Inbox;
 use crate::plain::PlainChat;
 use crate::push::{PlainPush, Push};
 
@@ -46,6 +56,7 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["chat", ""] => Route::get(home::page),
         ["chat", room] => Route::get(room::slash).at(room),
         ["chat", room, ""] => Route::get(room::page).at(room),
+        ["chat", room, "members", ""] => Route::get(members::page).post(members::change).at(room),
         ["chat", room, "messages"] => Route::only_post(messages::post).at(room),
         ["ws", "chat", room] | ["ws", "chat", room, ""] => {
             Route::socket::<PlainChat>().or_socket::<Chat>().at(room)
@@ -54,6 +65,18 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["ws", "push", room] | ["ws", "push", room, ""] => {
             Route::socket::<PlainPush>().or_socket::<Push>().at(room)
         }
+        ["rooms", ""] => Route::only_post(private::make),
+        ["invite", link, ""] => Route::get(invite::page).post(invite::accept).at(link),
+        ["dm"] => Route::get(talks::slash),
+        ["dm", ""] => Route::get(talks::list),
+        ["dm", user] => Route::get(talks::talk_slash).at(user),
+        ["dm", user, ""] => Route::get(talks::talk).at(user),
+        ["ws", "inbox"] | ["ws", "inbox", ""] => Route::socket::<Inbox>(),
+        ["accounts", "login", ""] => Route::get(accounts::login_page).post(accounts::login),
+        ["accounts", "signup", ""] => Route::get(accounts::signup_page).post(accounts::signup),
+        ["accounts", "logout", ""] => Route::only_post(accounts::logout),
+        ["accounts", "guest", ""] => Route::get(accounts::nickname_page).post(accounts::nickname),
+        ["api", "tickets"] => Route::only_post(tickets::make),
         ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
         ["api", "openapi.json"] => Route::get(api::document::file).open_to_all(),
         ["api", "rooms"] => Route::get(api::rooms::list),

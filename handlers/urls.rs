@@ -7,12 +7,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// What stands for itself in a path or a query (RFC 3986, unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Where one chooses a room.
+pub(crate) const HOME: &str = "/chat/";
+/// Where one's private chats are.
+pub(crate) const TALKS: &str = "/dm/";
+
 /// The path of a route; `None` if there is no such route or an argument is missing.
 pub(crate) fn url(route: &str, arguments: &HashMap<String, String>) -> Option<String> {
-    let room = || arguments.get("room").map(|room| encode(room));
+    let given = |name: &str| arguments.get(name).map(|text| encode(text));
+    let room = || given("room");
+    let then =
+        |path: &str| given("next").map_or_else(|| path.to_owned(), |next| format!("{path}?next={next}"));
     Some(match route {
-        "home" => "/chat/".to_owned(),
+        "home" => HOME.to_owned(),
         "room" => format!("/chat/{}/", room()?),
+        "rooms" => "/rooms/".to_owned(),
+        "members" => format!("/chat/{}/members/", room()?),
         "chat_socket" => format!("/ws/chat/{}/", room()?),
         "chat_feed" => format!("/sse/chat/{}/", room()?),
         "chat_messages" => format!("/chat/{}/messages", room()?),
@@ -28,6 +38,14 @@ pub(crate) fn url(route: &str, arguments: &HashMap<String, String>) -> Option<St
         "admin_push" => format!("{}push", operated(arguments.get("room")?)),
         "admin_chat_socket" => format!("/ws/admin/{}/", room()?),
         "admin_push_socket" => format!("/ws/admin/{}/push", room()?),
+        "talks" => TALKS.to_owned(),
+        "talk" => format!("{TALKS}{}/", given("user")?),
+        "inbox_socket" => "/ws/inbox/".to_owned(),
+        "login" => then("/accounts/login/"),
+        "signup" => then("/accounts/signup/"),
+        "logout" => "/accounts/logout/".to_owned(),
+        "guest" => then("/accounts/guest/"),
+        "admin" => "/admin/".to_owned(),
         _ => return None,
     })
 }
@@ -37,9 +55,24 @@ pub(crate) fn room(name: &str) -> String {
     format!("/chat/{}/", encode(name))
 }
 
+/// The path of a private room's members.
+pub(crate) fn members(name: &str) -> String {
+    format!("/chat/{}/members/", encode(name))
+}
+
 /// The path of a private chat.
 pub(crate) fn talk(name: &str) -> String {
-    format!("/dm/{}/", encode(name))
+    format!("{TALKS}{}/", encode(name))
+}
+
+/// The path of an invitation.
+pub(crate) fn invite(secret: &str) -> String {
+    format!("/invite/{secret}/")
+}
+
+/// Where one logs in to go on to this path.
+pub(crate) fn login(next: &str) -> String {
+    format!("/accounts/login/?next={}", encode(next))
 }
 
 /// The path of a room's page for operators.

@@ -87,6 +87,7 @@ pub use crate::group::Group;
 pub use crate::id::Id;
 pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
+pub use crate::node::Node;
 pub use crate::request::Request;
 pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;

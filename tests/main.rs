@@ -10,6 +10,7 @@ mod chaos;
 mod harness {
     //! What the tests stand on, one noun per file.
     pub mod assets;
+    pub mod backend;
     pub mod browser;
     pub mod client;
     pub mod crowd;
@@ -25,6 +26,7 @@ mod harness {
     pub mod metrics;
     pub mod nginx;
     pub mod node;
+    pub mod openapi;
     pub mod page;
     pub mod peers;
     pub mod port;
@@ -47,6 +49,10 @@ mod parlor {
     //! The specification, one noun per file.
     mod abuse;
     mod ack;
+    mod api;
+    mod api_events;
+    mod api_messages;
+    mod api_rooms;
     mod bad_events;
     mod bad_input;
     mod browser;
@@ -80,6 +86,7 @@ mod parlor {
     mod markup;
     mod members;
     mod names;
+    mod openapi;
     mod orders;
     mod origin;
     mod outage;

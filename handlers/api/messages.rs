@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parlor::event::COVERED;
 use parlor::http::{Refusal, Response, StatusCode};
 use parlor::{Event, Id, Request};
 use serde::Serialize;
@@ -41,6 +42,8 @@ struct Message<'a> {
     user: Option<&'a str>,
     name: Option<&'a str>,
     text: &'a str,
+    /// An operator has taken its text away.
+    removed: bool,
 }
 
 /// `POST /api/rooms/{room}/messages`.
@@ -83,9 +86,13 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 
 fn message(event: &Event) -> Option<Message<'_>> {
     let stamp = event.stamp()?;
-    let text = event.text("message").filter(|_| event.kind() == chat::MESSAGE)?;
+    let (text, removed) = match event.kind() {
+        chat::MESSAGE => (event.text("message")?, false),
+        COVERED => ("", true),
+        _ => return None,
+    };
     let (user, name) = (event.text("user"), event.text("name"));
-    Some(Message { id: stamp.id, prev: known(stamp.prev), at: stamp.id.millis(), user, name, text })
+    Some(Message { id: stamp.id, prev: known(stamp.prev), at: stamp.id.millis(), user, name, text, removed })
 }
 
 /// How many of these events one answer may hold.

@@ -30,9 +30,14 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
         return Err(Refusal::bad_request(format!("`reason`: expected at most {LONGEST_REASON} bytes")));
     }
     let node = request.node();
+    let room = match &room {
+        Some(room) => Some(Room::served(&request, Some(room)).await?),
+        None => None,
+    };
+    let about = room.as_ref().map_or(user.clone(), |room| format!("{user}: {}", room.name()));
+    node.audit(request.identity().name(), "disconnect", &about).await?;
     match room {
         Some(room) => {
-            let room = Room::served(&request, Some(&room)).await?;
             for group in [room.chat_group(), room.push_group()] {
                 node.send_away(&user, Some(&group), 4403, reason).await?;
             }
