@@ -45,7 +45,7 @@ pub(crate) fn said(bytes: &[u8]) {
             assert_eq!(member("type"), Some(&Value::from("history")));
         }
         Ok(Said::Read { id }) => {
-            assert_eq!(Ok(id), id.to_string().parse());
+            assert_eq!(id.to_string().parse(), Ok(id));
             assert_eq!(member("type"), Some(&Value::from("read")));
         }
         Err((trouble, id)) => {

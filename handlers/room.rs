@@ -11,7 +11,8 @@ use crate::urls;
 /// `GET /chat/{room}`: the page is at the address with the slash, whoever may see it.
 pub(crate) async fn slash(request: Request) -> Result<Response, Refusal> {
     let text = request.name().unwrap_or_default();
-    let name = if text.starts_with('@') { text.to_owned() } else { Name::parse(&request, Some(text))?.into() };
+    let name =
+        if text.starts_with('@') { text.to_owned() } else { Name::parse(&request, Some(text))?.into() };
     Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &urls::room(&name)))
 }
 

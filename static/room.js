@@ -71,7 +71,8 @@ const frames = {
   error: (frame) => outbox.error(frame),
 };
 
-const lines = { socket: wire(dataset.chatSocket), feed: feed(dataset.chatFeed, dataset.chatMessages, token) };
+const lines = { socket: wire(dataset.chatSocket) };
+if (dataset.chatFeed) lines.feed = feed(dataset.chatFeed, dataset.chatMessages, token);
 const socket = new Socket(lines, {
   query: (via) => thread.query(via),
   frame: (frame) => frames[frame.type]?.(frame), // a type of a later version is nothing to us
