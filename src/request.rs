@@ -161,7 +161,7 @@ impl Request {
         let who = context! {
             id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
         };
-        let context = context! { who, target => self.target(), ..context };
+        let context = context! { who, path => self.parts.uri.path(), ..context };
         let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
         let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];
