@@ -49,6 +49,7 @@ struct Message<'a> {
 /// `POST /api/rooms/{room}/messages`.
 pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
+    request.count_publish()?;
     let room = Room::served(&request, request.name()).await?;
     let mut body = Body::of(&request)?;
     let saying = Saying::of(&request, &mut body)?;
