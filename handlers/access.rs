@@ -10,7 +10,8 @@
 
 use parlor::error::Unavailable;
 use parlor::http::Refusal;
-use parlor::{Group, Identity, Request, Session, Standing};
+use parlor::layer::Order;
+use parlor::{Group, Identity, Node, Request, Session, Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::name::Name;
@@ -47,6 +48,11 @@ impl Record {
     /// Whether this client owns the room.
     pub(crate) fn is_owned_by(&self, identity: &Identity) -> bool {
         identity.is_user() && self.owner.as_deref() == Some(identity.id())
+    }
+
+    /// As it stands in the store.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string(self).expect("its members have text names")
     }
 
     /// Where it stands.
@@ -99,7 +105,8 @@ impl Room {
         }
         if let Some(peer) = name.and_then(|name| name.strip_prefix('@')) {
             let talk = Talk::with(request, peer).await?;
-            return Ok(talk.map(Self::of_talk).ok_or_else(Refusal::not_found));
+            let room = talk.map(|(talk, name)| Self { name: format!("@{name}"), kind: Kind::Talk(talk) });
+            return Ok(room.ok_or_else(Refusal::not_found));
         }
         let name = match Name::parse(request, name) {
             Ok(name) => name,
@@ -120,7 +127,6 @@ impl Room {
     ///
     /// # Errors
     /// 400 for what is no name, 404 for everybody else, 503 when the layer does not answer.
-    #[expect(dead_code, reason = "the pages of operators are about to use it")]
     pub(crate) async fn operated(request: &Request, name: Option<&str>) -> Result<(Self, Record), Refusal> {
         if !request.identity().is_staff() {
             return Err(Refusal::not_found());
@@ -149,11 +155,6 @@ impl Room {
             }
         }
         Ok(Self { name: name.into(), kind: Kind::Public })
-    }
-
-    /// The private chat with somebody.
-    pub(crate) fn of_talk(talk: Talk) -> Self {
-        Self { name: format!("@{}", talk.name()), kind: Kind::Talk(talk) }
     }
 
     /// Its name as the client knows it: `lobby`, `@alice`.
@@ -204,9 +205,50 @@ pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
     chat_group.strip_prefix(CHAT).filter(|name| !name.contains(':'))
 }
 
+/// Closes the room of this name to everybody, or opens it again.
+///
+/// # Errors
+/// [`Unavailable`] when the layer does not answer.
+pub(crate) async fn set_closed(node: &Node, name: &str, closed: bool) -> Result<(), Unavailable> {
+    let (store, key) = (node.store(), Record::key(name));
+    if closed {
+        let new = serde_json::to_string(&Record { closed, ..Record::default() }).expect("a record is JSON");
+        // Somebody may make or remove one between the two.
+        while !store.create(&key, &new, None).await? {
+            if store.change(&key, |record: &mut Record| record.closed = true).await?.is_some() {
+                break;
+            }
+        }
+        for group in [chat_group(name), push_group(name)] {
+            let group = Some(group.name().to_owned());
+            let reason = "an operator has closed this room".to_owned();
+            node.order(&Order { group, code: 4403, reason, ..Order::default() }).await?;
+        }
+    } else {
+        store.change(&key, |record: &mut Record| record.closed = false).await?;
+    }
+    Ok(())
+}
+
+/// Whether a private chat goes on in the group.
+pub(crate) fn is_talk(chat_group: &str) -> bool {
+    chat_group.starts_with(CHAT) && room_of(chat_group).is_none()
+}
+
 /// The group of everybody who gets the push stream of the room of this name.
 pub(crate) fn push_group(name: &str) -> Group {
     Group::new(name)
+}
+
+/// Closes every socket of a group, on every node.
+pub(crate) async fn send_all_away(
+    node: &Node,
+    group: &Group,
+    code: u16,
+    reason: &str,
+) -> Result<(), Unavailable> {
+    let group = Some(group.name().to_owned());
+    node.order(&Order { group, code, reason: reason.to_owned(), ..Order::default() }).await
 }
 
 /// Whether whoever asks may be in any room at all.

@@ -12,6 +12,7 @@ use crate::trouble::{self, Trouble};
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
+    request.paced()?;
     let Ok(room) = Room::look_up(&request, request.name()).await else {
         return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&Trouble::unavailable(), None)));
     };
@@ -19,7 +20,13 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
         Ok(Said::Message { text, id }) => {
             let event = chat::message(&text);
-            match trouble::answer(&request.append(&group, &event, id.as_deref()).await) {
+            let mut appended = request.append(&group, &event, id.as_deref()).await;
+            if let Ok(said) = appended
+                && let Err(away) = chat::noted(request.node(), request.identity(), &group, said).await
+            {
+                appended = Err(away);
+            }
+            match trouble::answer(&appended) {
                 Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
                 Err(trouble) => (trouble, id),
             }

@@ -28,7 +28,7 @@ impl Consumer for PlainChat {
             Ok(text) => chat::message(&text),
             Err(close) => return Action::Close(close),
         };
-        match session.append(&event, None).await {
+        match chat::say(session, &event, None).await {
             Ok(_) => Action::Nothing,
             // This wire has no other way to tell it, and silence would be a lie.
             Err(_) => Action::Close(Close::new(1013, "could not be sent: try again later")),

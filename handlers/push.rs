@@ -98,7 +98,7 @@ pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     Ok(success())
 }
 
-fn success() -> Response {
+pub(crate) fn success() -> Response {
     Response::json("{\"status\": \"success\"}")
 }
 

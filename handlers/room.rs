@@ -1,27 +1,43 @@
-//! The page of a room.
+//! The page of a room, or of a private chat.
 
 use minijinja::context;
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
-use crate::access::Room;
+use crate::access::{self, Room};
 use crate::urls;
 
 /// `GET /chat/{room}`: the page is at the address with the slash.
 pub(crate) async fn slash(request: Request) -> Result<Response, Refusal> {
     let room = Room::of_path(&request).await?;
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &urls::room(room.name())))
+    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)))
 }
 
-/// `GET /chat/{room}/`.
+/// `GET /chat/{room}/`. Where there are no guests, they are sent to log in.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_path(&request).await?;
-    if let Some(talk) = room.talk() {
-        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &urls::talk(talk.name())));
+    if !access::admits_guests(&request) {
+        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
     }
-    let is_owner = room.private().is_some_and(|record| record.is_owned_by(request.identity()));
-    let is_private = room.private().is_some();
+    let room = Room::of_path(&request).await?;
+    if room.talk().is_some() {
+        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)));
+    }
+    show(&request, &room)
+}
+
+/// The page of this room.
+pub(crate) fn show(request: &Request, room: &Room) -> Result<Response, Refusal> {
     let max_message_bytes = request.node().config().max_message_bytes;
-    request
-        .render("room.html", context! { room_name => room.name(), is_private, is_owner, max_message_bytes })
+    let (is_private, peer) = (room.private().is_some(), room.talk().map(|talk| talk.peer().to_owned()));
+    let title = room.name().strip_prefix('@').unwrap_or(room.name());
+    let context = context! { room_name => room.name(), title, is_private, peer, max_message_bytes };
+    request.render("room.html", context)
+}
+
+/// Where this room's page is.
+pub(crate) fn path(room: &Room) -> String {
+    match room.name().strip_prefix('@') {
+        Some(peer) => urls::talk(peer),
+        None => urls::room(room.name()),
+    }
 }

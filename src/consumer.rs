@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::error::Unavailable;
 use crate::event::Event;
 use crate::frame::{Close, Frame, Wire};
 use crate::group::Group;
@@ -58,6 +59,14 @@ pub trait Consumer: Send + Sync + 'static {
     /// The first frame of a socket that [resumes](Session::resuming).
     fn welcome(_session: &Session, _welcome: &Welcome) -> Option<Frame<'static>> {
         None
+    }
+
+    /// The frames that follow the welcome at once: how it stands beside what the log tells.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    fn greeting(_session: &Session) -> impl Future<Output = Result<Vec<Frame<'static>>, Unavailable>> + Send {
+        async { Ok(Vec::new()) }
     }
 
     /// Tells a socket that this node ends, and that it will be closed with 1012 after this time.

@@ -130,7 +130,11 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
         request.node.limits().handshake(request.peer())?;
     }
     if !route.open {
-        request.identity = Arc::new(Identity::of(&request.node, &request.parts, socket).await?);
+        let identity = Identity::of(&request.node, &request.parts, socket).await;
+        if route.staff && !is_staffs(&identity) {
+            return Err(Refusal::not_found());
+        }
+        request.identity = Arc::new(identity?);
     }
     if !route.sockets.is_empty() {
         let handshake = Handshake::check(&mut request.parts)?;
@@ -147,6 +151,15 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     };
     request.body = bounded(body).await?;
     handler(request).await
+}
+
+/// Whether an operator asks. Nobody else learns that there is anything, not by a refusal either; whether it is one cannot
+/// be told while the layer is away.
+fn is_staffs(identity: &Result<Identity, Refusal>) -> bool {
+    match identity {
+        Ok(identity) => identity.is_staff(),
+        Err(refusal) => refusal.status == StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 /// Reads a body to its end, within its bounds.

@@ -65,7 +65,7 @@ mod socket;
 pub mod fuzzing;
 
 // What nodes share.
-mod clock;
+pub mod clock;
 pub mod event;
 pub mod group;
 pub mod id;
@@ -87,6 +87,7 @@ pub use crate::group::Group;
 pub use crate::id::Id;
 pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
+pub use crate::node::Node;
 pub use crate::request::Request;
 pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;

@@ -22,6 +22,8 @@ use crate::telemetry::METRICS;
 
 /// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
 const RETURN: u32 = 10;
+/// Requests that say something, at once, as a multiple of those in a second: as many as a socket may say.
+const BURST: u32 = 4;
 /// After how long somebody may try again who has too many sockets open.
 const LATER: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,7 @@ pub(crate) struct Limits {
     rates: Rates,
     handshakes: Gate,
     logins: Gate,
+    posts: Gate,
     publishes: Gate,
     by_address: Tally,
     by_user: Tally,
@@ -49,6 +52,7 @@ impl Limits {
             rates,
             handshakes: Gate::per_second(rates.handshakes_per_second, RETURN),
             logins: Gate::per_minute(rates.logins_per_minute),
+            posts: Gate::per_second(rates.messages_per_second, BURST),
             publishes: Gate::per_second(rates.publishes_per_second, 1),
             by_address: Tally::new(rates.sockets_per_address),
             by_user: Tally::new(rates.sockets_per_user),
@@ -71,6 +75,19 @@ impl Limits {
     pub(crate) fn login(&self, address: IpAddr, name: &str) -> Result<(), Refusal> {
         let passed = self.logins.check(&peer::place(address)).and_then(|()| self.logins.check(name));
         passed.map_err(|wait| refused("logins", wait))
+    }
+
+    /// Somebody at this address wants to say something without a socket; `user` is who it is, if that is no matter of
+    /// choice: whoever has no account may be another guest each time.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn post(&self, address: IpAddr, user: Option<&str>) -> Result<(), Refusal> {
+        let passed = match user {
+            Some(user) => self.posts.check(user),
+            None => self.posts.check(&peer::place(address)),
+        };
+        passed.map_err(|wait| refused("messages", wait))
     }
 
     /// The client with this id is to publish something.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::Uri;
-use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
+use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
 
@@ -22,6 +22,9 @@ use crate::origin;
 use crate::peer::Peer;
 use crate::response::{Refusal, Response};
 use crate::stream::Stream;
+
+/// What browsers send forms as.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request, on its way through one handler.
 pub struct Request {
@@ -58,6 +61,12 @@ impl Request {
         self.parts.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str)
     }
 
+    /// The whole address of a path of this host, as the client would write it.
+    pub fn address_of(&self, path: &str) -> String {
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.header("host").unwrap_or_default())
+    }
+
     /// A header's first line, if it is readable.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
@@ -92,6 +101,15 @@ impl Request {
     /// Who the client is.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// Whether the client may say something now: as fast as by a socket, and no faster.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn paced(&self) -> Result<(), Refusal> {
+        let user = self.identity.is_user().then(|| self.identity.id());
+        self.node.limits().post(self.peer(), user)
     }
 
     /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
@@ -152,7 +170,7 @@ impl Request {
         let who = context! {
             id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
         };
-        let context = context! { who, ..context };
+        let context = context! { who, target => self.target(), ..context };
         let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
         let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];
@@ -188,7 +206,9 @@ impl Request {
 
     /// Whether a person looks at the answer.
     pub(crate) fn wants_page(&self) -> bool {
-        let navigates = self.parts.method.is_safe() && !self.parts.headers.contains_key(UPGRADE);
+        let headers = &self.parts.headers;
+        let is_form = headers::text(headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with(FORM));
+        let navigates = (self.parts.method.is_safe() || is_form) && !headers.contains_key(UPGRADE);
         navigates
             && headers::text(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }

@@ -67,8 +67,15 @@ impl Response {
 
     /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
     #[must_use]
-    pub(crate) fn unstored(self) -> Self {
+    pub fn unstored(self) -> Self {
         self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// The same answer with this status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        *self.0.status_mut() = status;
+        self
     }
 
     /// The same answer with one more header.

@@ -180,6 +180,9 @@ impl Resume {
         if let Some(frame) = C::welcome(session, &welcome) {
             frames.extend_from_slice(&self.kind.wire.message(frame, None));
         }
+        for frame in C::greeting(session).await? {
+            frames.extend_from_slice(&self.kind.wire.message(frame, None));
+        }
         self.end = page.last;
         self.cursor = Some(match (reason, self.start.since) {
             (None, Some(Ok(since))) => since,

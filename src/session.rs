@@ -94,7 +94,8 @@ impl Session {
         self.group.as_ref()
     }
 
-    pub(crate) fn node(&self) -> &Arc<Node> {
+    /// The node that serves it.
+    pub fn node(&self) -> &Arc<Node> {
         &self.node
     }
 

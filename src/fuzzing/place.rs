@@ -20,8 +20,15 @@ use crate::peer::Peer;
 use crate::request::Request;
 use crate::stream::Stream;
 
-const APPLICATION: Application =
-    Application { about: "", routes: |_| None, assets: |_| None, languages: &["zh", "en"], url: |_, _| None };
+const APPLICATION: Application = Application {
+    about: "",
+    routes: |_| None,
+    assets: |_| None,
+    languages: &["zh", "en"],
+    programs: &[],
+    scopes: &[],
+    url: |_, _| None,
+};
 
 struct Place {
     runtime: Runtime,

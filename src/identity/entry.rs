@@ -198,16 +198,38 @@ impl Node {
             Some(account) => {
                 self.accounts().change(&account.name, move |account| account.banned = banned).await?;
             }
-            None if banned => self.store().put(&guest::ban_key(id), "1", None).await?,
-            None => {
-                self.store().delete(&guest::ban_key(id)).await?;
-            }
+            None => guest::set_banned(self.store(), id, banned).await?,
         }
         if banned {
             login::end_all(self.store(), id).await?;
             self.send_away(id, None, 4403, "banned").await?;
         }
         Ok(())
+    }
+
+    /// The guests who may not come in, by their ids: those banned last first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, Unavailable> {
+        guest::banned(self.store(), limit).await
+    }
+
+    /// The id of the guest with this nickname.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, Unavailable> {
+        guest::called(self.store(), nickname).await
+    }
+
+    /// Ends every login of a user, and closes its sockets.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn end_logins(&self, id: &str) -> Result<(), Unavailable> {
+        login::end_all(self.store(), id).await?;
+        self.send_away(id, None, 4401, "logged out by an operator").await
     }
 
     /// Closes the sockets of a user, in one group or in all, on every node.

@@ -8,7 +8,6 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
-
 mod cover;
 pub(crate) mod desk;
 mod facts;

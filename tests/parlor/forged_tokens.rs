@@ -208,3 +208,19 @@ async fn a_key_id_is_compared_and_never_opened() {
     let critical = json!({ "alg": "EdDSA", "typ": "JWT", "kid": "one", "crit": ["exp"] });
     refused(&node, "critical", &ed.signed(&critical, &ann)).await;
 }
+
+#[tokio::test]
+async fn two_tokens_are_none_and_so_is_another_scheme() {
+    let pair = Pair::of(Algorithm::EdDSA);
+    let node = plan(&pair).start().await;
+    let good = format!("Bearer {}", pair.token(&claims("ann")));
+    let page = || Request::get("/chat/lobby/").header("Authorization", &good);
+    assert_eq!(page().send(&node).await.status, 200);
+    for second in [good.as_str(), "Bearer x", "Basic eDp4", ""] {
+        assert_eq!(page().header("Authorization", second).send(&node).await.status, 401, "and {second:.20}");
+    }
+    for scheme in ["Basic", "Token", "Bearer:", "", "Bearer Bearer"] {
+        let page = page().with("Authorization", &good.replacen("Bearer", scheme, 1));
+        assert_eq!(page.send(&node).await.status, 401, "{scheme}");
+    }
+}

@@ -9,6 +9,8 @@ use crate::harness::frame::{CONTINUATION, Frame, PING, PONG, TEXT};
 use crate::harness::member::{Member, fresh_id};
 use crate::harness::metrics::{metric, wait_for_metric};
 use crate::harness::node::{Node, Plan};
+use crate::harness::sse::messages;
+use crate::harness::ticket::guest_cookie;
 use crate::harness::wait::{PATIENCE, seconds};
 use crate::harness::wire::Wire;
 
@@ -70,6 +72,29 @@ async fn too_many_messages_are_told_so_each_and_can_be_sent_again() {
         }
     }
     assert_eq!(bob.hear_texts(30).await, vec!["again"; 30]);
+}
+
+#[tokio::test]
+async fn who_posts_messages_is_no_faster_than_who_has_a_socket() {
+    let node = slow().start().await;
+    let mut statuses = Vec::new();
+    for n in 0..30 {
+        // A new guest each time, by the cookie: it is the address that counts.
+        let request = messages("lobby").body(json!({ "message": n.to_string() }).to_string());
+        let own = format!("http://{}", node.address());
+        let answer = request.header("Origin", &own).header("Cookie", &guest_cookie(n)).send(&node).await;
+        if answer.status == 429 {
+            assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+        }
+        statuses.push(answer.status);
+    }
+    let passed = statuses.iter().filter(|status| **status == 200).count();
+    assert!((20..28).contains(&passed), "{passed} of 30 passed, twenty at once are allowed: {statuses:?}");
+    assert_eq!(statuses[0], 200);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(metric(&node, "parlor_refused_total{reason=\"messages\"}").await >= 1);
+    let mut ann = Member::join(&node, "lobby").await;
+    ann.say("by a socket").await;
 }
 
 #[tokio::test]
