@@ -92,7 +92,16 @@ impl Room {
         Self::look_up(request, name).await?
     }
 
-    /// The same, for those who tell in their own way that the layer does not answer.
+    /// The room in the path while nobody can look it up, for its page: that tells nothing of it. What does, its sockets and
+    /// feeds, is decided when the layer is back.
+    ///
+    /// # Errors
+    /// 400 for what is no name.
+    pub(crate) fn untold(request: &Request) -> Result<Self, Refusal> {
+        Ok(Self { name: Name::parse(request, request.name())?.into(), kind: Kind::Public })
+    }
+
+    /// As [`named`](Self::named), for those who tell in their own way that the layer does not answer.
     ///
     /// # Errors
     /// [`Unavailable`] when the layer does not answer.

@@ -18,7 +18,10 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     if !access::admits_guests(&request) {
         return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
     }
-    let room = Room::of_path(&request).await?;
+    let room = match Room::look_up(&request, request.name()).await {
+        Ok(room) => room?,
+        Err(_) => Room::untold(&request)?,
+    };
     if room.talk().is_some() {
         return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)));
     }
