@@ -17,7 +17,7 @@ pub(crate) async fn login_page(request: Request) -> Result<Response, Refusal> {
 pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
     let (name, next) = (form.get("name"), Next::of_form(&form));
-    match request.node().accounts().check(name, form.get("password")).await? {
+    match request.check_password(name, form.get("password")).await? {
         None => login_form(&request, &next, name, Some("wrong")),
         Some(account) if account.banned => login_form(&request, &next, name, Some("banned")),
         Some(account) => request.log_in(&account, next.redirect()).await,

@@ -29,6 +29,7 @@ mod harness {
     pub mod openapi;
     pub mod page;
     pub mod peers;
+    pub mod person;
     pub mod port;
     pub mod process;
     pub mod redis;
@@ -48,6 +49,7 @@ mod harness {
 mod parlor {
     //! The specification, one noun per file.
     mod abuse;
+    mod accounts;
     mod ack;
     mod api;
     mod api_events;
@@ -74,6 +76,7 @@ mod parlor {
     mod history;
     mod http;
     mod impersonation;
+    mod inbox;
     mod injection;
     mod layer;
     mod layer_cover;
@@ -92,7 +95,9 @@ mod parlor {
     mod outage;
     mod oversize;
     mod pages;
+    mod people;
     mod presence;
+    mod private_rooms;
     mod protocol;
     mod proxy;
     mod push;
@@ -109,6 +114,7 @@ mod parlor {
     mod smuggling;
     mod stalled;
     mod stream;
+    mod talks;
     mod traversal;
     mod trickle;
     mod tutorial;
