@@ -62,7 +62,8 @@ start() {
     case $part in
         redis) run redis redis-server --bind 127.0.0.1 --port "$port" --dir "$folder" --save '' --logfile redis.log ;;
         nginx) run nginx "${nginx[@]}" ;;
-        node-*) run "$part" "$binary" --listen "127.0.0.1:$port" --redis-url "redis://127.0.0.1:$redis_port" ;;
+        node-*) run "$part" "$binary" --listen "127.0.0.1:$port" --redis-url "redis://127.0.0.1:$redis_port" \
+            --trusted-proxies 127.0.0.1 ;;
     esac
     say "$part is process $!, port $port"
 }

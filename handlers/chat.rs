@@ -3,17 +3,23 @@
 use std::time::Duration;
 
 use parlor::config::Config;
+use parlor::error::Unavailable;
 use parlor::event::{GAP, PRESENCE};
 use parlor::http::Refusal;
-use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Welcome};
+use parlor::{
+    Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome,
+};
 
+use crate::access::Room;
 use crate::frames;
-use crate::name::Name;
 use crate::said::Said;
+use crate::talk::Talk;
 use crate::trouble::{self, Trouble};
 
 /// The type of a chat event, as the tutorial's consumer has it.
 pub(crate) const MESSAGE: &str = "chat_message";
+/// A message was removed; the layer's own.
+pub(crate) const COVERED: &str = "parlor_covered";
 /// Somebody is typing; only our own nodes hear of it.
 const TYPING: &str = "chat_typing";
 
@@ -33,14 +39,14 @@ impl Consumer for Chat {
     }
 
     async fn connect(request: &Request) -> Result<Session, Refusal> {
-        let group = Name::of_path(request)?.chat_group();
-        Ok(Session::in_group(request, group).resuming(Start::of(request)?))
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.chat_group()).resuming(Start::of(request)?))
     }
 
     async fn receive(session: &Session, frame: Frame<'_>) -> Action {
         let answer = match Said::read(&frame, session.config().max_message_bytes) {
             Ok(Said::Message { text, id }) => {
-                let appended = session.append(&message(&text), id.as_deref()).await;
+                let appended = say(session, &message(&text), id.as_deref()).await;
                 match trouble::answer(&appended) {
                     Ok(logged) => frames::ack(id.as_deref(), &logged),
                     Err(trouble) => frames::error(&trouble, id.as_deref()),
@@ -54,14 +60,23 @@ impl Consumer for Chat {
                 Ok(page) => frames::history(&page.events, page.more),
                 Err(_) => frames::error(&Trouble::unavailable(), None),
             },
+            Ok(Said::Read { id }) => match read(session, id).await {
+                Ok(()) => return Action::Nothing,
+                Err(_) => frames::error(&Trouble::unavailable(), None),
+            },
             Err((trouble, id)) => frames::error(&trouble, id.as_deref()),
         };
         Action::Send(answer)
     }
 
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Some(too_fast(frame))
+    }
+
     fn event(event: &Event) -> Option<Frame<'static>> {
         match event.kind() {
             MESSAGE => frames::message(event),
+            COVERED => frames::removed(event),
             TYPING => Some(frames::typing(event.text("user")?)),
             PRESENCE => frames::presence(event),
             GAP => frames::gap(event),
@@ -70,12 +85,57 @@ impl Consumer for Chat {
     }
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
-        let group = session.group()?.name();
-        Some(frames::welcome(group.strip_prefix("chat_").unwrap_or(group), session.identity(), welcome))
+        Some(frames::welcome(session.name(), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {
         Some(frames::bye(reconnect))
+    }
+}
+
+/// The answer to a frame of a client that says more than it may.
+pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
+    // Whatever its length: the client wants to know which message it was.
+    let id = match Said::read(frame, usize::MAX) {
+        Ok(Said::Message { id, .. }) | Err((_, id)) => id,
+        Ok(Said::Typing | Said::History { .. } | Said::Read { .. }) => None,
+    };
+    frames::error(&Trouble::new("rate", "too fast: send it again later, with the same `id`"), id.as_deref())
+}
+
+/// Says something in the socket's room.
+///
+/// # Errors
+/// [`Unavailable`] when the layer did not take it.
+pub(crate) async fn say(session: &Session, event: &Event, id: Option<&str>) -> Result<Appended, Unavailable> {
+    let appended = session.append(event, id).await?;
+    if let Some(group) = session.group() {
+        noted(session.node(), session.identity(), group, appended).await?;
+    }
+    Ok(appended)
+}
+
+/// Something was said: in a private chat, the other one is told that it waits.
+///
+/// # Errors
+/// [`Unavailable`] when the layer did not take it.
+pub(crate) async fn noted(
+    node: &Node,
+    identity: &Identity,
+    group: &Group,
+    appended: Appended,
+) -> Result<(), Unavailable> {
+    match (Talk::of_group(group, identity), appended) {
+        (Some(talk), Appended::New(id) | Appended::Known(id)) => talk.said(node, identity, id).await,
+        _ => Ok(()),
+    }
+}
+
+/// The client has read everything up to this message, which only in a private chat means something.
+async fn read(session: &Session, id: Id) -> Result<(), Unavailable> {
+    match session.group().and_then(|group| Talk::of_group(group, session.identity())) {
+        Some(talk) => talk.read(session.node(), id).await,
+        None => Ok(()),
     }
 }
 

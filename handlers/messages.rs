@@ -3,20 +3,30 @@
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
+use crate::access::Room;
 use crate::chat;
 use crate::frames;
-use crate::name::Name;
 use crate::said::Said;
 use crate::trouble::{self, Trouble};
 
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
-    let group = Name::of_path(&request)?.chat_group();
+    request.paced()?;
+    let Ok(room) = Room::look_up(&request, request.name()).await else {
+        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&Trouble::unavailable(), None)));
+    };
+    let group = room?.chat_group();
     let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
         Ok(Said::Message { text, id }) => {
             let event = chat::message(&text);
-            match trouble::answer(&request.append(&group, &event, id.as_deref()).await) {
+            let mut appended = request.append(&group, &event, id.as_deref()).await;
+            if let Ok(said) = appended
+                && let Err(away) = chat::noted(request.node(), request.identity(), &group, said).await
+            {
+                appended = Err(away);
+            }
+            match trouble::answer(&appended) {
                 Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
                 Err(trouble) => (trouble, id),
             }

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use parlor::Request;
 use parlor::http::Refusal;
-use parlor::{Group, Request};
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
@@ -17,31 +17,15 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 pub(crate) struct Name(String);
 
 impl Name {
-    /// The name in the request's path.
-    pub(crate) fn of_path(request: &Request) -> Result<Self, Refusal> {
-        Self::parse(request, request.name())
-    }
-
-    /// The name in the query, as `?room=`.
-    pub(crate) fn of_query(request: &Request) -> Result<Self, Refusal> {
-        Self::parse(request, request.query("room").as_deref())
-    }
-
-    /// The group of everybody who chats here.
-    pub(crate) fn chat_group(&self) -> Group {
-        Group::new(&format!("chat_{}", self.0))
-    }
-
-    /// The group of everybody who gets this room's push stream.
-    pub(crate) fn push_group(&self) -> Group {
-        Group::new(&self.0)
-    }
-
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// 400 for what breaks the rule.
+    pub(crate) fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
         let max = request.node().config().max_name_chars;
         text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
             Refusal::bad_request(format!(
@@ -50,6 +34,12 @@ impl Name {
             ))
             .told_by("rule")
         })
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
     }
 }
 

@@ -6,9 +6,9 @@ use parlor::http::Refusal;
 use parlor::{Action, Close, Consumer, Event, Frame, Request, Session};
 use serde::Serialize;
 
+use crate::access::Room;
 use crate::chat;
 use crate::frames::Line;
-use crate::name::Name;
 use crate::object::{Member, Object, Unread};
 
 /// Bytes of a frame beside its text, and of what stands before it on the wire.
@@ -19,7 +19,8 @@ pub(crate) struct PlainChat;
 
 impl Consumer for PlainChat {
     async fn connect(request: &Request) -> Result<Session, Refusal> {
-        Ok(Session::in_group(request, Name::of_path(request)?.chat_group()))
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.chat_group()))
     }
 
     async fn receive(session: &Session, received: Frame<'_>) -> Action {
@@ -27,7 +28,7 @@ impl Consumer for PlainChat {
             Ok(text) => chat::message(&text),
             Err(close) => return Action::Close(close),
         };
-        match session.append(&event, None).await {
+        match chat::say(session, &event, None).await {
             Ok(_) => Action::Nothing,
             // This wire has no other way to tell it, and silence would be a lie.
             Err(_) => Action::Close(Close::new(1013, "could not be sent: try again later")),

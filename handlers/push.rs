@@ -6,8 +6,9 @@ use jiff::Zoned;
 use parlor::http::{Refusal, Response};
 use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
 
+use crate::access::Room;
+use crate::chat;
 use crate::frames;
-use crate::name::Name;
 use crate::plain;
 use crate::trouble::Trouble;
 
@@ -26,7 +27,8 @@ impl Consumer for PlainPush {
     const TICKER: Option<Ticker> = Some(TICKER);
 
     async fn connect(request: &Request) -> Result<Session, Refusal> {
-        Ok(Session::in_group(request, Name::of_path(request)?.push_group()))
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.push_group()))
     }
 
     /// Whoever listens has nothing to say: text is read over, as in the tutorial.
@@ -51,13 +53,17 @@ impl Consumer for Push {
     const PROTOCOL: Option<&'static str> = Some("parlor.v1");
 
     async fn connect(request: &Request) -> Result<Session, Refusal> {
-        let group = Name::of_path(request)?.push_group();
-        Ok(Session::in_group(request, group).resuming(Start::now()))
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.push_group()).resuming(Start::now()))
     }
 
     async fn receive(_: &Session, _: Frame<'_>) -> Action {
         let trouble = Trouble::new("unknown_type", "this socket only listens");
         Action::Send(frames::error(&trouble, None))
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Some(chat::too_fast(frame))
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
@@ -68,7 +74,7 @@ impl Consumer for Push {
     }
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
-        Some(frames::welcome(session.group()?.name(), session.identity(), welcome))
+        Some(frames::welcome(session.name(), session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {
@@ -79,7 +85,7 @@ impl Consumer for Push {
 /// `GET` and `POST /push?room=`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
-    let group = Name::of_query(&request)?.push_group();
+    let group = Room::of_query(&request).await?.push_group();
     request.node().start_ticker::<PlainPush>(&group).await.map_err(away)?;
     Ok(success())
 }
@@ -87,12 +93,12 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
 /// `DELETE /push?room=`: stops it.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
-    let group = Name::of_query(&request)?.push_group();
+    let group = Room::of_query(&request).await?.push_group();
     request.node().stop_ticker(&group).await.map_err(away)?;
     Ok(success())
 }
 
-fn success() -> Response {
+pub(crate) fn success() -> Response {
     Response::json("{\"status\": \"success\"}")
 }
 

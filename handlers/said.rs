@@ -13,12 +13,14 @@ const MOST: u64 = 200;
 const SOME: u64 = 50;
 /// Longest id that a client gives a message.
 const ID_LENGTH: usize = 64;
+const KINDS: &str = "`type`: expected message, typing, history or read";
 
 /// What a client says.
 pub(crate) enum Said<'a> {
     Message { text: Cow<'a, str>, id: Option<Cow<'a, str>> },
     Typing,
     History { before: Option<Id>, limit: usize },
+    Read { id: Id },
 }
 
 /// What is wrong with a frame, and the client's id of the message, if it has one.
@@ -49,7 +51,8 @@ impl<'a> Said<'a> {
                 "message" => Self::message(object, max),
                 "typing" => Ok(Self::Typing),
                 "history" => Self::history(&object).map_err(malformed),
-                _ => Err((Trouble::new("unknown_type", "`type`: expected message, typing or history"), None)),
+                "read" => Self::up_to(&object).map_err(malformed),
+                _ => Err((Trouble::new("unknown_type", KINDS), None)),
             },
             Some(Member::Other(_)) => Err(malformed("`type`: expected a string")),
         }
@@ -76,6 +79,11 @@ impl<'a> Said<'a> {
         Err((trouble, id))
     }
 
+    fn up_to(object: &Object<'_>) -> Result<Self, &'static str> {
+        let id = object.id.as_ref().and_then(Member::text).and_then(|id| id.parse().ok());
+        id.map(|id| Self::Read { id }).ok_or("`id`: expected a message's id")
+    }
+
     fn history(object: &Object<'_>) -> Result<Self, String> {
         let before = match &object.before {
             None | Some(Member::Other(Value::Null)) => None,
@@ -98,7 +106,8 @@ fn malformed(detail: impl Into<Cow<'static, str>>) -> Wrong<'static> {
     (Trouble::new("malformed", detail), None)
 }
 
-fn is_id(id: &str) -> bool {
+/// Whether a client may give a message this id.
+pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=ID_LENGTH).contains(&id.len()) && id.bytes().all(allowed)
 }
@@ -126,6 +135,9 @@ mod tests {
             assert_eq!((&*text, id.as_deref()), expected, "{json}");
         }
         assert!(matches!(said(r#"{"type": "typing", "message": 1, "id": []}"#), Said::Typing));
+        assert!(
+            matches!(said(r#"{"type": "read", "id": "7-0"}"#), Said::Read { id } if id.to_string() == "7-0")
+        );
         for (json, expected) in [
             (r#"{"type": "history"}"#, (None, 50)),
             (r#"{"type": "history", "before": "7-0", "limit": 200}"#, (Some("7-0".parse().unwrap()), 200)),
@@ -146,7 +158,7 @@ mod tests {
         let (before, limit) =
             ("`before`: expected a message's id", "`limit`: expected a number from 1 to 200");
         let id = "`id`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
-        let unknown = "`type`: expected message, typing or history";
+        let (unknown, up_to) = (KINDS, "`id`: expected a message's id");
         for (said, code, detail, echoed) in [
             ("", "malformed", json, None),
             ("{\"message\": \"hi\"} x", "malformed", json, None),
@@ -160,6 +172,9 @@ mod tests {
             (r#"{"type": null, "message": "hi", "id": "mine"}"#, "malformed", kind, None),
             (r#"{"type": 1}"#, "malformed", kind, None),
             (r#"{"type": "Message", "id": "mine"}"#, "unknown_type", unknown, None),
+            (r#"{"type": "read"}"#, "malformed", up_to, None),
+            (r#"{"type": "read", "id": 5}"#, "malformed", up_to, None),
+            (r#"{"type": "read", "id": "x"}"#, "malformed", up_to, None),
             (r#"{"message": 1, "id": "a b"}"#, "bad_id", id, Some("a b")),
             (r#"{"message": "hi", "id": ""}"#, "bad_id", id, Some("")),
             (r#"{"message": "hi", "id": 5}"#, "bad_id", id, None),

@@ -50,6 +50,11 @@ impl Assembly {
         Self { received: Vec::new(), message: None, limit }
     }
 
+    /// Longest message, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Takes what came.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod tokens;
 mod value;
 
+use crate::command::Command;
 use crate::config::doors::Doors;
 use crate::config::identities::Identities;
 use crate::config::rates::Rates;
@@ -25,8 +26,12 @@ use crate::telemetry::LogFormat;
 
 /// Every setting of a node, each a flag and an environment variable; the flag wins.
 #[derive(Clone, Debug, Parser)]
-#[command(version, about = "", max_term_width = 100)]
+#[command(version, about = "", max_term_width = 100, disable_help_subcommand = true)]
 pub struct Config {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Addresses to listen on, separated by commas; port 0 takes a free one
     #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
           default_value = "127.0.0.1:8000", value_parser = address)]
@@ -34,7 +39,7 @@ pub struct Config {
 
     /// Redis that all nodes share, as redis://host:port/db, or redis+sentinel://host:port,host:port/name with
     /// the Sentinels that watch the master of this name; without it this node stands alone
-    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, value_parser = redis_url)]
+    #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
 
     /// Keep trying when Redis cannot be reached at the start
@@ -134,8 +139,11 @@ impl Config {
             }
         });
         let mut config = read?;
-        config.identities.read_secrets().map_err(Err)?;
-        config.tokens.read_secret().map_err(Err)?;
+        // A command serves nobody, and has no use for them.
+        if config.command.is_none() {
+            config.identities.read_secrets().map_err(Err)?;
+            config.tokens.read_secret().map_err(Err)?;
+        }
         Ok(config)
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::error::Unavailable;
 use crate::event::Event;
 use crate::frame::{Close, Frame, Wire};
 use crate::group::Group;
@@ -45,6 +46,12 @@ pub trait Consumer: Send + Sync + 'static {
     /// Takes one message of the client. Messages of one socket are taken one after another.
     fn receive(session: &Session, frame: Frame<'_>) -> impl Future<Output = Action> + Send;
 
+    /// Answers a message of a client that says more than it may (`--messages-per-second`, `--bytes-per-second`), which
+    /// is not [received](Self::receive); `None` closes the socket with 4429 at once. A client that goes on is closed anyway.
+    fn too_fast(_frame: &Frame<'_>) -> Option<Frame<'static>> {
+        None
+    }
+
     /// Renders an event of the group for its sockets: once per node, whatever their number. `None`
     /// for an event that this consumer does not list; it is counted and dropped.
     fn event(event: &Event) -> Option<Frame<'static>>;
@@ -52,6 +59,14 @@ pub trait Consumer: Send + Sync + 'static {
     /// The first frame of a socket that [resumes](Session::resuming).
     fn welcome(_session: &Session, _welcome: &Welcome) -> Option<Frame<'static>> {
         None
+    }
+
+    /// The frames that follow the welcome at once: how it stands beside what the log tells.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    fn greeting(_session: &Session) -> impl Future<Output = Result<Vec<Frame<'static>>, Unavailable>> + Send {
+        async { Ok(Vec::new()) }
     }
 
     /// Tells a socket that this node ends, and that it will be closed with 1012 after this time.

@@ -5,6 +5,7 @@
 //! consumer of a group on a map it cannot read, so the encoder is strict; anybody can publish on
 //! Redis, so the decoder takes all bytes and never panics.
 
+mod covered;
 mod malformed;
 mod members;
 
@@ -42,6 +43,9 @@ pub const GAP: &str = "parlor_gap";
 /// Who is in the group. Members: `change` (`join`, `leave`, `state`), `user`, `count`, and with `state`
 /// `members`, separated by spaces, unless they are too many.
 pub const PRESENCE: &str = "parlor_presence";
+/// A logged event is covered: its text is not read any more. In the log's place of the event it has no members; where
+/// that is told, the member `id`.
+pub const COVERED: &str = "parlor_covered";
 
 /// Bytes set aside for the members of an event that is made here; more are taken when they are needed.
 const SPACE: usize = 128;
@@ -94,9 +98,9 @@ impl Event {
         Self { stamp: Some(stamp), ..self }
     }
 
-    /// Whether the layer itself made it.
-    pub(crate) fn is_own(&self) -> bool {
-        self.text("type").is_some_and(|kind| kind.starts_with(OWN))
+    /// Whether it is of a type that only the layer itself makes.
+    pub fn is_own(&self) -> bool {
+        self.kind().starts_with(OWN)
     }
 
     /// About how many bytes it takes in memory.
@@ -161,7 +165,7 @@ impl Event {
     }
 
     fn anybodys(self) -> Result<Self, Malformed> {
-        if self.kind().starts_with(OWN) { Err(Malformed::Reserved) } else { Ok(self) }
+        if self.is_own() { Err(Malformed::Reserved) } else { Ok(self) }
     }
 }
 

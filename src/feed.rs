@@ -36,18 +36,20 @@ struct Feed<C: Consumer> {
 /// Opens a feed.
 ///
 /// # Errors
-/// 403 for a foreign origin, 503 without the layer, and whatever the consumer refuses.
+/// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
 pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refusal> {
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
+    let admitted = request.node.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
     origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;
+    let admitted = admitted.of_user(session.identity().known_id())?;
     let node = Arc::clone(&request.node);
     let kind = Kind::of::<C>(Wire::Feed);
     let socket = node.socket(&session, kind);
     let resume = Resume::of(&session, kind);
-    let place = Place::take(&socket, session);
+    let place = Place::take(&socket, session, admitted);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a feed");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));

@@ -108,6 +108,11 @@ impl Close {
         Self::new(1012, "this node ends: connect again")
     }
 
+    /// The client says more than it may.
+    pub(crate) fn too_fast() -> Self {
+        Self::new(4429, "too fast: say less")
+    }
+
     /// The answer to a close frame without a code, which has none either (RFC 6455, section 7.1.5).
     pub(crate) const NO_STATUS: u16 = 1005;
 

@@ -102,16 +102,18 @@ impl Handshake {
 /// Seats the socket, answers 101, and lets the socket live in a task of its own.
 ///
 /// # Errors
-/// 403 for a foreign origin, 503 without the layer, and whatever the consumer refuses.
+/// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
 pub(crate) async fn open<C: Consumer>(request: Request, handshake: Handshake) -> Result<Response, Refusal> {
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
+    let admitted = request.node.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
     origin::check_socket(request.headers(), &request.node.config().doors.allowed_origins)?;
+    let admitted = admitted.of_user(session.identity().known_id())?;
     let node = Arc::clone(&request.node);
     let socket = node.socket(&session, Kind::of::<C>(Wire::Socket));
-    let place = Place::take(&socket, session);
+    let place = Place::take(&socket, session, admitted);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));

@@ -22,10 +22,12 @@ use crate::host::{self, HostPattern};
 use crate::identity::Identity;
 use crate::node::Node;
 use crate::peer::Peer;
+use crate::problem;
 use crate::request::Request;
 use crate::response;
 pub use crate::response::{Refusal, Response};
 use crate::stream::Stream;
+use crate::telemetry::METRICS;
 
 /// Longest body that is read.
 const MAX_BODY: usize = 128 * 1024;
@@ -59,18 +61,19 @@ pub(crate) async fn serve(
     let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
     let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
     let request = Request { node: node_of, stream, peer, parts, name, body: no_body, came, identity };
-    let reader = request.wants_page().then(|| request.language());
+    let reader = Reader::of(&request);
     let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
+        METRICS.refused("connections");
         Err(Refusal::unavailable("too many connections: try again later"))
     } else if let Some(refusal) = unsound {
         Err(refusal)
     } else {
         answer(request, body).await
     };
-    let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, reader)).0;
+    let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, &reader)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         for (name, value) in HEADERS {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -102,6 +105,7 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     // A target in absolute form names a host, too.
     let named = host.iter().flatten().chain(parts.uri.authority());
     if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+        METRICS.refused("hosts");
         return Err(Refusal::bad_request(
             "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
         ));
@@ -119,9 +123,17 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
+    let socket = route.feeds || !route.sockets.is_empty();
+    if socket {
+        // Before anything is looked up: a crowd must not become as many questions to the layer.
+        request.node.limits().handshake(request.peer())?;
+    }
     if !route.open {
-        let socket = route.feeds || !route.sockets.is_empty();
-        request.identity = Arc::new(Identity::of(&request.node, &request.parts, socket).await?);
+        let identity = Identity::of(&request.node, &request.parts, socket).await;
+        if route.staff && !is_staffs(&identity) {
+            return Err(Refusal::not_found());
+        }
+        request.identity = Arc::new(identity?);
     }
     if !route.sockets.is_empty() {
         let handshake = Handshake::check(&mut request.parts)?;
@@ -138,6 +150,15 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
     };
     request.body = bounded(body).await?;
     handler(request).await
+}
+
+/// Whether an operator asks. Nobody else learns that there is anything, not by a refusal either; whether it is one cannot
+/// be told while the layer is away.
+fn is_staffs(identity: &Result<Identity, Refusal>) -> bool {
+    match identity {
+        Ok(identity) => identity.is_staff(),
+        Err(refusal) => refusal.status == StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 /// Reads a body to its end, within its bounds.
@@ -158,13 +179,38 @@ async fn bounded(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-/// A refusal as a page for people, in their language, or as a line of text for programs.
-fn refused(node: &Node, refusal: Refusal, reader: Option<&'static str>) -> Response {
+/// Who reads why a request was refused.
+enum Reader {
+    /// A person, in this language: a page.
+    Person(&'static str),
+    /// Another program where such are served: a problem.
+    Program,
+    /// Whatever it is: a line of text.
+    Other,
+}
+
+impl Reader {
+    fn of(request: &Request) -> Self {
+        if problem::is_told(request.node.application(), &request.parts.uri) {
+            Self::Program
+        } else if request.wants_page() {
+            Self::Person(request.language())
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// A refusal, told as its reader can take it.
+fn refused(node: &Node, refusal: Refusal, reader: &Reader) -> Response {
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
-    let page = reader.and_then(|language| node.pages().refusal(&refusal, language).ok());
-    let mut response = match page {
-        Some(body) => Response::html(body),
-        None => Response::text(refusal.status, format!("{}\n", refusal.detail)),
+    let line = || Response::text(refusal.status, format!("{}\n", refusal.detail));
+    let mut response = match reader {
+        Reader::Person(language) => {
+            node.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
+        }
+        Reader::Program => problem::response(&refusal),
+        Reader::Other => line(),
     };
     *response.0.status_mut() = refusal.status;
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))

@@ -8,10 +8,11 @@ pub mod api_key;
 mod entry;
 pub(crate) mod guest;
 pub(crate) mod login;
+mod operator;
 mod password;
 pub mod person;
 pub(crate) mod review;
-pub(crate) mod secret;
+pub mod secret;
 pub mod ticket;
 pub(crate) mod token;
 
@@ -23,6 +24,7 @@ use hyper::http::request::Parts;
 
 use self::account::{Account, Accounts};
 use self::api_key::ApiKeys;
+pub use self::entry::Form;
 use self::guest::Guest;
 use self::ticket::Ticket;
 use crate::clock::now;
@@ -103,6 +105,11 @@ impl Identity {
         self.member.split_once('/').map_or("", |(id, _)| id)
     }
 
+    /// Its id, unless it is a stranger: that has another one each time.
+    pub(crate) fn known_id(&self) -> Option<&str> {
+        (self.standing != Standing::Stranger).then(|| self.id())
+    }
+
     /// What it is called: `alice`; `~bob` if it is a guest, `#billing` if it is a key, which no account's name can be.
     pub fn name(&self) -> &str {
         self.member.split_once('/').map_or("", |(_, name)| name)
@@ -155,10 +162,8 @@ impl Identity {
     pub(crate) fn sign(&self, event: &Event, name: Option<&str>) -> (Event, Option<Key>) {
         let known = self.standing != Standing::Stranger;
         let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
-        let signed = event.signed(self.id(), self.name());
-        // The name may change between two tries; who it is does not.
-        let key = name.map(|name| Key::new(name, &event.signed(self.id(), "")));
-        (signed, key)
+        let key = name.map(|name| Key::new(name, event));
+        (event.signed(self.id(), self.name()), key)
     }
 
     /// Whoever sent this request. A socket may bring what it is known by in other ways.
@@ -171,7 +176,7 @@ impl Identity {
             Some(Shown::Ticket(ticket)) => Self::of_ticket(node, &ticket).await?,
             Some(Shown::Bearer(text)) if api_key::is_key(text) => Self::of_key(node, text).await?,
             Some(Shown::Bearer(text)) => Self::of_token(node, text).await?,
-            None => return Self::of_cookies(node, &parts.headers).await,
+            None => return Self::of_cookies(node, &parts.headers, socket).await,
         };
         identity.ok_or_else(|| {
             let refusal = Refusal::unauthorized("`Authorization`: not valid, or not any more");
@@ -179,7 +184,7 @@ impl Identity {
         })
     }
 
-    async fn of_cookies(node: &Node, headers: &HeaderMap) -> Result<Self, Refusal> {
+    async fn of_cookies(node: &Node, headers: &HeaderMap, socket: bool) -> Result<Self, Refusal> {
         let store = node.store();
         if let Some(hash) = login_of(headers)
             && let Some(account) = login::find(store, &hash, node.login_lasts()).await?
@@ -188,8 +193,12 @@ impl Identity {
         }
         let Some(cookie) = headers::cookie(headers, guest::COOKIE) else { return Ok(Self::stranger()) };
         match Guest::of(cookie, node.key().await?) {
-            Some(guest) if guest::is_banned(store, &guest.id).await? => Err(banned()),
-            Some(guest) => Ok(Self::guest(&guest)),
+            Some(guest) => match guest::is_banned(store, &guest.id).await {
+                Ok(true) => Err(banned()),
+                // While the layer is away there is nothing to say or to hear, but pages are there.
+                Ok(false) | Err(_) if !socket => Ok(Self::guest(&guest)),
+                is_banned => is_banned.map(|_| Self::guest(&guest)).map_err(Refusal::from),
+            },
             None => Ok(Self::stranger()),
         }
     }
@@ -228,9 +237,9 @@ enum Shown<'a> {
 }
 
 fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
-    if let Some(value) = parts.headers.get(AUTHORIZATION) {
-        // Whatever it is, it is what the client wants to be known by.
-        let text = value.to_str().unwrap_or_default();
+    if parts.headers.contains_key(AUTHORIZATION) {
+        // Whatever it is, it is what the client wants to be known by. Two of them are nobody: a proxy may believe the other.
+        let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
         let (scheme, token) = text.split_once(' ').unwrap_or_default();
         return Some(Shown::Bearer(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }));
     }

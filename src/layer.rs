@@ -12,6 +12,12 @@
 //! - **Nothing missing.** Logged events reach this node's [`Listener`] in the log's order, each once, from
 //!   [`heard`](Layer::heard) on, whatever happens to the connection: what was missed is read from the log. Where
 //!   the log cannot give it, the listener gets a [`GAP`](crate::event::GAP) in its place.
+//! - **Covered texts.** Once [`cover`](Layer::cover) has answered, whatever is read of the log has a
+//!   [`COVERED`](crate::event::COVERED) event in the place of that one: no id is missing. Nodes that keep a part of the
+//!   log hear of it in a moment, and keep nothing while they hear nothing; one that does not know yet that it is deaf
+//!   may give the text out for 4 more seconds. Every node of the group is told the id, as a `COVERED` event without a
+//!   place, behind the text if the text was delivered there; after that nothing delivers it. One that was deaf is told
+//!   when it hears again. A cover is as safe as an append from what Redis may lose.
 //! - **Delivery.** An unlogged event ([`publish`](Layer::publish), [`signal`](Layer::signal)) that was
 //!   published after `heard` returned is handed to the listener once, as long as the layer can be reached.
 //! - **One order.** Events of one group come in the same order on every node, and events published
@@ -58,6 +64,7 @@ pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
 pub use self::order::Order;
 pub use self::presence::Presence;
+pub(crate) use self::redis::desk::Desk;
 pub use self::store::Store;
 
 use std::sync::Arc;

@@ -8,9 +8,12 @@
 //! browser <- stream <- outbox <- fan <- Consumer::event <- hub's turn <- layer <- Redis, to each node
 //! ```
 //!
-//! The modules, in four groups:
+//! The modules, in five groups:
 
 // The node: what is started, with what, and how it ends.
+mod application;
+pub mod audit;
+mod command;
 pub mod config;
 mod drain;
 mod ears;
@@ -22,20 +25,24 @@ mod telemetry;
 mod watchdog;
 
 // HTTP: from a connection to a handler and back.
-mod csrf;
 mod feed;
 mod headers;
-mod host;
 pub mod http;
-pub mod identity;
-mod origin;
 mod pages;
-mod peer;
+mod problem;
 pub mod request;
 pub mod response;
 pub mod route;
 mod statics;
 mod stream;
+
+// The doors: who comes, from where, how often.
+mod csrf;
+mod host;
+pub mod identity;
+mod limits;
+mod origin;
+mod peer;
 
 // WebSocket: from the handshake to the last frame.
 mod assembly;
@@ -60,7 +67,7 @@ mod socket;
 pub mod fuzzing;
 
 // What nodes share.
-mod clock;
+pub mod clock;
 pub mod event;
 pub mod group;
 pub mod id;
@@ -74,6 +81,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use crate::application::Application;
 pub use crate::consumer::{Action, Consumer, Ticker};
 pub use crate::event::Event;
 pub use crate::frame::{Close, Frame};
@@ -81,7 +89,7 @@ pub use crate::group::Group;
 pub use crate::id::Id;
 pub use crate::identity::{Identity, Standing};
 pub use crate::layer::Appended;
-pub use crate::node::Application;
+pub use crate::node::Node;
 pub use crate::request::Request;
 pub use crate::resume::{Start, Welcome};
 pub use crate::route::Route;
@@ -104,6 +112,15 @@ pub fn run(application: Application) -> ExitCode {
         }
         Err(Err(line)) => return failed(&line),
     };
+    if let Some(command) = &config.command {
+        return match command.run(&config, &application) {
+            Ok(text) => {
+                let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
+                ExitCode::SUCCESS
+            }
+            Err(line) => failed(&line),
+        };
+    }
     telemetry::init(config.log_filter(), config.log_format);
     // Threads that share the work wake each other, which costs more than a small message's whole way.
     let runtime = match config.threads {
@@ -130,6 +147,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
     let node = node::Node::new(config, application).await?;
+    node.make_operator().await?;
     let server = server::Server::bind(node)?;
     watchdog::start();
     for address in server.addresses() {

@@ -1,6 +1,5 @@
 //! The node: one running instance, and what its parts need of each other.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;
-use rust_embed::EmbeddedFile;
 use tokio_util::task::TaskTracker;
 
+use crate::application::Application;
+use crate::audit::{self, Entry};
 use crate::backlog::Limits;
 use crate::config::Config;
 use crate::consumer::{Consumer, Kind};
@@ -22,27 +22,12 @@ use crate::hub::Hub;
 use crate::identity::secret;
 use crate::identity::token::Verifier;
 use crate::layer::{Appended, Key, Layer, Listener, Order, Store};
+use crate::limits;
 use crate::pages::Pages;
-use crate::route::Route;
 use crate::session::Session;
 use crate::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::ticker::Tickers;
-
-/// What an application brings.
-#[derive(Clone, Copy)]
-pub struct Application {
-    /// One sentence for `--help`.
-    pub about: &'static str,
-    /// The route of a path, given as its segments: `/a/b/` is `["a", "b", ""]`.
-    pub routes: fn(&[&str]) -> Option<Route>,
-    /// A file of the binary by its path, as `templates/error.html`.
-    pub assets: fn(&str) -> Option<EmbeddedFile>,
-    /// The languages of `locales/`, the first for clients that name none, the last for all others.
-    pub languages: &'static [&'static str],
-    /// The path of a route by its name, for templates.
-    pub url: fn(&str, &HashMap<String, String>) -> Option<String>,
-}
 
 /// One running instance.
 pub struct Node {
@@ -52,6 +37,7 @@ pub struct Node {
     hub: Arc<Hub>,
     layer: Layer,
     tickers: Tickers,
+    limits: Arc<limits::Limits>,
     tasks: TaskTracker,
     ending: AtomicBool,
     born: Instant,
@@ -66,6 +52,7 @@ impl Node {
     /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
         let tokens = Verifier::new(&config.tokens)?;
+        let limits = Arc::new(limits::Limits::new(config.rates));
         let hub = Arc::new(Hub::default());
         let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
         let listener = Arc::clone(&ears) as Arc<dyn Listener>;
@@ -83,6 +70,7 @@ impl Node {
             layer,
             tickers: Tickers::default(),
             tokens,
+            limits,
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
             born: Instant::now(),
@@ -142,6 +130,22 @@ impl Node {
     /// [`Unavailable`] when the layer did not take it.
     pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
         self.layer.order(order).await
+    }
+
+    /// Writes a line into the audit log: who did what, and about whom or what. Call it before it is done.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn audit(&self, who: &str, what: &str, about: &str) -> Result<(), Unavailable> {
+        audit::write(self.store(), who, what, about).await
+    }
+
+    /// The newest lines of the audit log, the newest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn audited(&self, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+        audit::read(self.store(), limit).await
     }
 
     /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
@@ -205,6 +209,11 @@ impl Node {
 
     pub(crate) fn tickers(&self) -> &Tickers {
         &self.tickers
+    }
+
+    /// How fast and how many.
+    pub(crate) fn limits(&self) -> &Arc<limits::Limits> {
+        &self.limits
     }
 
     /// Seconds since the node was made: the clock of silence.

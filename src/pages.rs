@@ -11,9 +11,9 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
 use percent_encoding::percent_decode_str;
 use rust_embed::EmbeddedFile;
 
+use crate::application::Application;
 use crate::csrf::Csrf;
 use crate::http::failed;
-use crate::node::Application;
 use crate::response::Refusal;
 
 /// What an application shows to people.

@@ -44,7 +44,6 @@ impl Peer {
 }
 
 /// What counts as one address in limits: whoever has one of IPv6 has a /64 of them.
-#[cfg_attr(not(test), expect(dead_code, reason = "limits by address will use it"))]
 pub(crate) fn place(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

@@ -1,10 +1,12 @@
-//! A socket's place: whose it is, its seat in the hub and its membership in the layer, given back on drop.
+//! A socket's place: whose it is, its seat in the hub, its membership in the layer and what it counts for in the limits,
+//! given back on drop.
 
 use std::sync::Arc;
 
 use crate::error::Unavailable;
 use crate::hub::Seat;
 use crate::id::Id;
+use crate::limits::Admitted;
 use crate::session::Session;
 use crate::socket::Socket;
 
@@ -12,19 +14,20 @@ use crate::socket::Socket;
 pub(crate) struct Place {
     session: Session,
     seat: Seat,
+    _admitted: Admitted,
     /// Its consumer has a ticker, which may be on.
     ticks: bool,
 }
 
 impl Place {
     /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
-    pub(crate) fn take(socket: &Arc<Socket>, session: Session) -> Self {
+    pub(crate) fn take(socket: &Arc<Socket>, session: Session, admitted: Admitted) -> Self {
         let (node, group) = (session.node(), session.group());
         let seat = node.hub().enter(socket, group, session.start().is_some(), session.born());
         if let Some(group) = group {
             node.layer().enter(group, session.identity().member());
         }
-        Self { session, seat, ticks: socket.kind().ticker.is_some() }
+        Self { session, seat, _admitted: admitted, ticks: socket.kind().ticker.is_some() }
     }
 
     /// The facts about the socket.

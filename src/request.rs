@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::Uri;
-use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, UPGRADE};
+use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
 
@@ -22,6 +22,9 @@ use crate::origin;
 use crate::peer::Peer;
 use crate::response::{Refusal, Response};
 use crate::stream::Stream;
+
+/// What browsers send forms as.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request, on its way through one handler.
 pub struct Request {
@@ -58,9 +61,26 @@ impl Request {
         self.parts.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str)
     }
 
+    /// The whole address of a path of this host, as the client would write it.
+    pub fn address_of(&self, path: &str) -> String {
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.header("host").unwrap_or_default())
+    }
+
     /// A header's first line, if it is readable.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// A header that means something only if it stands there once.
+    ///
+    /// # Errors
+    /// 400 if it stands there twice, or is not readable.
+    pub fn only_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let text = value.to_str().ok().filter(|_| values.next().is_none());
+        text.map(Some).ok_or_else(|| Refusal::bad_request(format!("`{name}`: expected once, in ASCII")))
     }
 
     /// The whole body.
@@ -69,7 +89,6 @@ impl Request {
     }
 
     /// The client's address, as far as trusted proxies know it.
-    #[expect(dead_code, reason = "limits by address will use it")]
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer.address
     }
@@ -82,6 +101,15 @@ impl Request {
     /// Who the client is.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// Whether the client may say something now: as fast as by a socket, and no faster.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn paced(&self) -> Result<(), Refusal> {
+        let user = self.identity.is_user().then(|| self.identity.id());
+        self.node.limits().post(self.peer(), user)
     }
 
     /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
@@ -97,6 +125,15 @@ impl Request {
     ) -> Result<Appended, Unavailable> {
         let (event, key) = self.identity.sign(event, name);
         self.node.append(group, &event, key.as_ref()).await
+    }
+
+    /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        let (event, _) = self.identity.sign(event, None);
+        self.node.publish(group, &event).await
     }
 
     /// The headers.
@@ -124,7 +161,7 @@ impl Request {
         let who = context! {
             id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
         };
-        let context = context! { who, ..context };
+        let context = context! { who, target => self.target(), ..context };
         let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
         let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];
@@ -140,13 +177,29 @@ impl Request {
         Csrf::check(&self.parts.method, &self.parts.headers)
     }
 
+    /// Whether somebody who is known by a cookie asks by a script of our own pages: by its origin, and by the token in
+    /// the header `X-CSRFToken`, which must be that of the cookie. Whoever is known by something that no browser sends
+    /// by itself need not show it, nor who only reads.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn by_script(&self) -> Result<(), Refusal> {
+        if self.parts.method.is_safe() || self.identity.login().is_none() {
+            return Ok(());
+        }
+        self.check_origin()?;
+        Csrf::check_token(&self.parts.headers, self.header("x-csrftoken").unwrap_or_default())
+    }
+
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
         origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)
     }
 
     /// Whether a person looks at the answer.
     pub(crate) fn wants_page(&self) -> bool {
-        let navigates = self.parts.method.is_safe() && !self.parts.headers.contains_key(UPGRADE);
+        let headers = &self.parts.headers;
+        let is_form = headers::text(headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with(FORM));
+        let navigates = (self.parts.method.is_safe() || is_form) && !headers.contains_key(UPGRADE);
         navigates
             && headers::text(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -55,13 +56,26 @@ impl Response {
 
     /// JSON, already written, with this status.
     pub fn json_with(status: StatusCode, json: impl Into<String>) -> Self {
-        Self::new(status, "application/json", json.into())
+        Self::new(status, "application/json", json.into()).unstored()
     }
 
     /// A redirect to a path of this host.
     pub fn redirect(status: StatusCode, location: &str) -> Self {
         let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
         Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
+    }
+
+    /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
+    #[must_use]
+    pub fn unstored(self) -> Self {
+        self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// The same answer with this status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        *self.0.status_mut() = status;
+        self
     }
 
     /// The same answer with one more header.
@@ -105,6 +119,16 @@ impl Refusal {
         Self { status, detail: detail.into(), entry: None, headers: Vec::new() }
     }
 
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// 400.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -124,6 +148,14 @@ impl Refusal {
     /// 404.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+    }
+
+    /// 429: come back after this time.
+    pub fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let after = HeaderValue::from_str(&seconds.to_string()).unwrap_or(HeaderValue::from_static("1"));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many: try again in {seconds} s"))
+            .with(hyper::header::RETRY_AFTER, after)
     }
 
     /// 503: come back in a second.

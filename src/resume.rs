@@ -3,6 +3,7 @@
 //! The log is the buffer. A socket takes its place in the hub first and gets nothing there; it reads the log, page by
 //! page and at its own pace, until it has all that the group's other sockets have, and joins them at that point.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,23 +84,52 @@ pub(crate) struct Resume {
     end: Id,
     /// The log has nothing after what the socket has, though the others were further.
     lost: bool,
+    /// It gets what the others get.
+    joined: bool,
+    /// What was known to be covered before the past was read.
+    covered: BTreeSet<Id>,
+    /// Events whose text the socket may have, and has to be told that they are covered.
+    untold: Vec<Id>,
 }
 
 impl Resume {
     /// For a socket that resumes; `None` for one that does not.
     pub(crate) fn of(session: &Session, kind: Kind) -> Option<Self> {
         let (node, group, start) = (Arc::clone(session.node()), session.group()?.clone(), session.start()?);
-        Some(Self { node, kind, group, start, cursor: None, end: Id::START, lost: false })
+        Some(Self {
+            node,
+            kind,
+            group,
+            start,
+            cursor: None,
+            end: Id::START,
+            lost: false,
+            joined: false,
+            covered: BTreeSet::new(),
+            untold: Vec::new(),
+        })
     }
 
     /// The next frames for the socket; `None` when it has joined the others at this place.
     pub(crate) async fn next<C: Consumer>(&mut self, place: &Place) -> Result<Option<Bytes>, Unavailable> {
         loop {
+            if let Some(frames) = self.tell_covered() {
+                return Ok(Some(frames));
+            }
+            if self.joined {
+                return Ok(None);
+            }
             let Some(cursor) = self.cursor else { return self.open::<C>(place.session()).await.map(Some) };
             let position = if cursor < self.end {
                 self.end
             } else {
-                let Err(position) = place.join(cursor, self.lost) else { return Ok(None) };
+                let Err(position) = place.join(cursor, self.lost) else {
+                    self.joined = true;
+                    // The others were told while this one waited.
+                    let covered = self.node.layer().covered(&self.group);
+                    self.untold = covered.difference(&self.covered).copied().collect();
+                    continue;
+                };
                 position
             };
             let page = self.node.layer().after(&self.group, cursor).await?;
@@ -131,6 +161,10 @@ impl Resume {
 
     /// The welcome, and what follows it at once.
     async fn open<C: Consumer>(&mut self, session: &Session) -> Result<Bytes, Unavailable> {
+        self.covered = self.node.layer().covered(&self.group);
+        if let Some(Ok(since)) = self.start.since {
+            self.untold = self.covered.range(..=since).copied().collect();
+        }
         let (reason, page) = self.first_page().await?;
         METRICS.resumed(reason.unwrap_or("recovered"));
         let mut presence = self.node.layer().presence(&self.group).await?;
@@ -144,6 +178,9 @@ impl Resume {
         let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
         let mut frames = BytesMut::new();
         if let Some(frame) = C::welcome(session, &welcome) {
+            frames.extend_from_slice(&self.kind.wire.message(frame, None));
+        }
+        for frame in C::greeting(session).await? {
             frames.extend_from_slice(&self.kind.wire.message(frame, None));
         }
         self.end = page.last;
@@ -182,6 +219,17 @@ impl Resume {
             self.render(event, frames);
             self.cursor = event.stamp().map(|stamp| stamp.id).or(self.cursor);
         }
+    }
+
+    /// Tells what is covered of what the socket may have, or as much of it as goes out at a time.
+    fn tell_covered(&mut self) -> Option<Bytes> {
+        let mut frames = BytesMut::new();
+        while frames.len() <= AT_ONCE
+            && let Some(id) = self.untold.pop()
+        {
+            self.render(&Event::covering(id), &mut frames);
+        }
+        (!frames.is_empty()).then(|| frames.freeze())
     }
 
     fn render(&self, event: &Event, frames: &mut BytesMut) {

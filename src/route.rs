@@ -28,6 +28,8 @@ pub struct Route {
     pub(crate) name: Option<String>,
     /// Whoever asks is served alike, and nobody looks who it is.
     pub(crate) open: bool,
+    /// For operators; for everybody else it does not exist.
+    pub(crate) staff: bool,
     /// What it answers goes on, as a socket does.
     pub(crate) feeds: bool,
 }
@@ -87,6 +89,12 @@ impl Route {
     #[must_use]
     pub fn open_to_all(self) -> Self {
         Self { open: true, ..self }
+    }
+
+    /// For operators alone: to everybody else it is answered as what does not exist.
+    #[must_use]
+    pub fn for_staff(self) -> Self {
+        Self { staff: true, ..self }
     }
 
     /// Who takes the socket of this handshake: whoever speaks what it offers, or who needs no offer.

@@ -25,6 +25,8 @@ pub struct Session {
     identity: Arc<Identity>,
     group: Option<Group>,
     start: Option<Start>,
+    /// What its client calls the group, if that is not its name.
+    called: Option<Box<str>>,
     guarded: bool,
     /// When its request came.
     born: Instant,
@@ -41,6 +43,7 @@ impl Session {
             guarded: false,
             group: None,
             start: None,
+            called: None,
             born: request.came,
             signal_at: AtomicU64::new(0),
         }
@@ -64,6 +67,19 @@ impl Session {
         Self { guarded: true, ..self }
     }
 
+    /// The same socket, whose client calls the group so.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        let is_group = self.group.as_ref().is_some_and(|group| group.name() == name);
+        Self { called: (!is_group).then(|| name.into()), ..self }
+    }
+
+    /// What the client calls the group; empty if the socket has none.
+    pub fn name(&self) -> &str {
+        let group = || self.group.as_ref().map_or("", Group::name);
+        self.called.as_deref().unwrap_or_else(group)
+    }
+
     pub(crate) fn is_guarded(&self) -> bool {
         self.guarded
     }
@@ -78,7 +94,8 @@ impl Session {
         self.group.as_ref()
     }
 
-    pub(crate) fn node(&self) -> &Arc<Node> {
+    /// The node that serves it.
+    pub fn node(&self) -> &Arc<Node> {
         &self.node
     }
 

@@ -14,6 +14,7 @@ use crate::backlog::Limits;
 use crate::consumer::{Action, Consumer, Kind};
 use crate::frame::{Close, Frame, Wire as FrameWire};
 use crate::identity::{Identity, Standing};
+use crate::limits::Verdict;
 use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::reader::{Reader, Stop};
@@ -220,6 +221,16 @@ async fn read<C: Consumer>(session: &Session, socket: &Socket, reader: &mut Read
             }
             Err(Stop::Gone) => return End::Gone,
         };
+        let verdict = reader.weigh();
+        if verdict != Verdict::Fine {
+            let answer = if verdict == Verdict::TooFast { C::too_fast(&frame) } else { None };
+            if let Some(answer) = answer {
+                socket.outbox.send_along(answer.encode());
+                continue;
+            }
+            socket.close(&Close::too_fast());
+            return End::Refused;
+        }
         // Boxed: what a message needs, an idle socket does not.
         let action = Box::pin(C::receive(session, frame)).await;
         match action {

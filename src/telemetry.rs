@@ -21,6 +21,19 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 const DROPS: [&str; 5] = ["malformed", "unknown_type", "consumer_failed", "overflow", "not_logged"];
 /// Why messages may be missing: the log kept too little; Redis lost what it held.
 const GAPS: [&str; 2] = ["trimmed", "rewritten"];
+/// Whom a limit has kept out, or what it has kept from being done.
+const REFUSALS: [&str; 10] = [
+    "bytes",
+    "connections",
+    "handshakes",
+    "hosts",
+    "logins",
+    "messages",
+    "passwords",
+    "publishes",
+    "sockets_per_address",
+    "sockets_per_user",
+];
 /// How a socket began: with everything since its last message, or why not.
 const RESUMES: [&str; 5] = ["recovered", "new", "trimmed", "unknown", "malformed"];
 
@@ -43,6 +56,7 @@ pub struct Metrics {
     resumes: Family<Outcome, Counter>,
     dropped: Family<Reason, Counter>,
     closed: Family<Code, Counter>,
+    refused: Family<Reason, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -82,6 +96,7 @@ impl Metrics {
             gaps: Family::default(),
             resumes: Family::default(),
             closed: Family::default(),
+            refused: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -129,12 +144,16 @@ impl Metrics {
             m.dropped.clone(),
         );
         registry.register("closed", "Sockets closed, by close code", m.closed.clone());
+        registry.register("refused", "What a limit refused, by reason", m.refused.clone());
         // Shown from the start, so that a rate can be taken of the first one.
         for reason in DROPS {
             drop(metrics.dropped.get_or_create(&Reason { reason }));
         }
         for reason in GAPS {
             drop(metrics.gaps.get_or_create(&Reason { reason }));
+        }
+        for reason in REFUSALS {
+            drop(metrics.refused.get_or_create(&Reason { reason }));
         }
         for outcome in RESUMES {
             drop(metrics.resumes.get_or_create(&Outcome { outcome }));
@@ -150,6 +169,11 @@ impl Metrics {
     /// Counts a place in a group where messages may be missing, by one of [`GAPS`].
     pub(crate) fn gap(&self, reason: &'static str) {
         self.gaps.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts what a limit refused, by one of [`REFUSALS`].
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts a socket's beginning, by one of [`RESUMES`].

@@ -3,6 +3,7 @@
 import { parsed } from "./wire.js";
 
 const PATIENCE = 10000; // ms for the server's answer to a message
+const REFUSED = { 401: 4401, 403: 4403, 404: 4403 }; // statuses after which asking again changes nothing, as close codes
 
 // Gives a function that opens one feed, in the shape of `wire`. Read by `fetch` and not by `EventSource`, which
 // hides the comments: they are the only sign of life in a quiet room.
@@ -10,13 +11,13 @@ export function feed(path, messages, token) {
   return (query, on) => {
     const stop = new AbortController();
     let open = true;
-    const gone = () => {
-      if (open) on.gone(0);
+    const gone = (status) => {
+      if (open) on.gone(REFUSED[status] ?? 0, "");
       open = false;
     };
     const url = new URL(path, location.href);
     url.search = new URLSearchParams(query);
-    read(url, stop.signal, on).then(gone, gone);
+    read(url, stop.signal, on).then(gone, () => gone(0));
     return {
       asks: false, // has no way to ask for `history`
       closed: false,
@@ -33,15 +34,16 @@ export function feed(path, messages, token) {
   };
 }
 
+// Ends with the status of a refusal, or with 0.
 async function read(url, signal, on) {
   const answer = await fetch(url, { signal, headers: { Accept: "text/event-stream" }, cache: "no-store" });
-  if (!answer.ok || !answer.body) return;
+  if (!answer.ok || !answer.body) return answer.status;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let data = [];
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done) return 0;
     on.beat();
     const lines = (rest + value).split("\n");
     rest = lines.pop();

@@ -1,6 +1,7 @@
 // One message as an element of the log: its text, who said it, when, and how far it got.
 
-import { element, fill, language, texts } from "./page.js";
+import { linked } from "./links.js";
+import { element, language, texts } from "./page.js";
 
 const HUES = 8; // as many as the style sheet has
 
@@ -8,16 +9,18 @@ const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const clock = new Intl.DateTimeFormat(language, time);
 const calendar = new Intl.DateTimeFormat(language, { dateStyle: "full" });
 
-// An item of a kind: own, other or push. `user` is the speaker's id, where one is known.
-export function message(kind, text, user, at = Date.now()) {
+// An item of a kind: own, other or push. `user` is the speaker's id and `name` what the speaker is called, where they are
+// known.
+export function message(kind, text, { user = null, name = null, at = Date.now() } = {}) {
   const item = element("li", `message ${kind}`);
-  const body = element("p", "text", text);
+  const body = element("p", "text");
+  body.append(linked(text));
   body.dir = "auto";
   const meta = element("p", "meta");
-  meta.append(element("span", "speaker"), " ", element("time", ""));
+  meta.append(element("bdi", "speaker"), " ", element("time", ""));
   item.append(body, meta);
   if (kind !== "other") item.ariaLive = "off"; // neither one's own words nor a line every two seconds is read aloud
-  speaker(item, kind === "push" ? texts.push : name(user, kind === "own"), user);
+  speaker(item, { own: texts.you, push: texts.push }[kind] ?? name ?? texts.other, user);
   stamp(item, at);
   return item;
 }
@@ -26,6 +29,12 @@ export function message(kind, text, user, at = Date.now()) {
 export function own(item) {
   item.classList.replace("other", "own");
   speaker(item, texts.you, null);
+}
+
+// What is left of a message that an operator removed.
+export function remove(item) {
+  item.classList.add("removed");
+  item.querySelector(".text").textContent = texts.removed;
 }
 
 // Sets the time; the log separates days by it.
@@ -62,12 +71,6 @@ export function separator(day) {
   const line = element("li", "day", calendar.format(new Date(day)));
   line.dataset.day = day;
   return line;
-}
-
-// What a user is called: nobody has a name yet, so it is the beginning of the id.
-export function name(user, isOwn = false) {
-  if (isOwn) return texts.you;
-  return user ? fill(texts.guest, { name: user.slice(0, 4) }) : texts.other;
 }
 
 // The colour of a user: the same everywhere, as far as there are colours.

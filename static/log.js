@@ -69,7 +69,7 @@ export class Log {
 
   // Adds a line of the push stream.
   push(text) {
-    this.put(message("push", text, null));
+    this.put(message("push", text));
   }
 
   // Shows an item below everything until it is put, or removed.

@@ -24,7 +24,7 @@ export class Own {
   }
 
   show(entry) {
-    const item = message("own", entry.text, null, entry.at);
+    const item = message("own", entry.text, { at: entry.at });
     this.#items.set(entry, item);
     this.#log.wait(item);
     if (entry.failed) this.failed(entry);

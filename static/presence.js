@@ -1,6 +1,6 @@
 // Who is in the room and who is typing: a count, a list, and a line below the log.
 
-import { hue, name } from "./item.js";
+import { hue } from "./item.js";
 import { byId, counted, element, fill, texts } from "./page.js";
 
 const count = byId("member-count");
@@ -9,17 +9,21 @@ const line = byId("typing");
 
 export class Presence {
   #isMine;
-  #members = null; // users; null: too many to be listed
-  #typing = new Map(); // the timer that forgets it, by user
+  #talks;
+  #members = null; // names by user; null: too many to be listed
+  #typing = new Map(); // what a user is called, and the timer that forgets that it types, by user
 
-  constructor(isMine) {
+  // `talks`: where private chats are, for those who may have them.
+  constructor(isMine, talks) {
     this.#isMine = isMine;
+    this.#talks = talks;
   }
 
   // A `welcome` or `presence` frame.
-  stands({ change = "state", user, members, count: total }) {
-    if (members || change === "state" || total > 200) this.#members = members && new Set(members);
-    else if (change === "join") this.#members?.add(user);
+  stands({ change = "state", user, name, members, names, count: total }) {
+    if (members) this.#members = new Map(members.map((user) => [user, names?.[user] ?? texts.other]));
+    else if (change === "state" || total > 200) this.#members = null;
+    else if (change === "join") this.#members?.set(user, name);
     else this.#members?.delete(user);
     if (change === "leave") this.rests(user);
     count.textContent = counted("members", total);
@@ -27,15 +31,15 @@ export class Presence {
     this.#draw();
   }
 
-  types({ user, for_ms: time }) {
+  types({ user, name, for_ms: time }) {
     if (this.#isMine(user)) return;
-    clearTimeout(this.#typing.get(user));
-    this.#typing.set(user, setTimeout(() => this.rests(user), time));
+    clearTimeout(this.#typing.get(user)?.timer);
+    this.#typing.set(user, { name, timer: setTimeout(() => this.rests(user), time) });
     this.#say();
   }
 
   rests(user) {
-    clearTimeout(this.#typing.get(user));
+    clearTimeout(this.#typing.get(user)?.timer);
     if (this.#typing.delete(user)) this.#say();
   }
 
@@ -46,30 +50,35 @@ export class Presence {
 
   #draw() {
     if (!this.#members) return list.replaceChildren(element("li", "hint", texts.members_many));
-    const mine = [...this.#members].filter((user) => this.#isMine(user));
-    const others = [...this.#members].filter((user) => !this.#isMine(user)).sort();
-    const items = mine.map((user) => element("li", "", fill(texts.you_are, { name: name(user) })));
-    for (const user of others) {
-      const item = element("li", "", name(user));
-      item.dataset.hue = hue(user);
-      items.push(item);
-    }
-    list.replaceChildren(...items);
+    const mine = [...this.#members].filter(([user]) => this.#isMine(user));
+    const others = [...this.#members].filter(([user]) => !this.#isMine(user));
+    others.sort(([, one], [, other]) => one.localeCompare(other));
+    const items = mine.map(([, name]) => element("li", "", fill(texts.you_are, { name: isolated(name) })));
+    list.replaceChildren(...items, ...others.map(([user, name]) => this.#other(user, name)));
+  }
+
+  // Somebody else, with the way to a private chat between people who have accounts.
+  #other(user, name) {
+    const item = element("li", "");
+    const label = element("bdi", "", name);
+    label.dataset.hue = hue(user);
+    if (this.#talks && !/^[~#]/.test(name)) {
+      const link = element("a", "");
+      link.href = `${this.#talks}${encodeURIComponent(name)}/`;
+      link.append(label);
+      item.append(link);
+    } else item.append(label);
+    return item;
   }
 
   #say() {
-    const names = [...this.#typing.keys()].map((user) => name(user));
+    const names = [...this.#typing.values()].map(({ name }) => isolated(name));
     const words = ["", texts.typing_one, texts.typing_two][names.length] ?? texts.typing_many;
     line.textContent = fill(words, names);
   }
 }
 
-document.addEventListener("click", (event) => {
-  const members = byId("members");
-  if (!members.contains(event.target)) members.open = false;
-});
-byId("members").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !event.currentTarget.open) return;
-  event.currentTarget.open = false;
-  event.currentTarget.firstElementChild.focus();
-});
+// Within a sentence, whatever the direction of its letters (Unicode's isolates).
+function isolated(name) {
+  return `\u2068${name}\u2069`;
+}

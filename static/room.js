@@ -5,7 +5,7 @@ import { feed } from "./feed.js";
 import { Log } from "./log.js";
 import { Outbox } from "./outbox.js";
 import { Own } from "./own.js";
-import { byId, json, texts } from "./page.js";
+import { byId, element, fill, json, texts } from "./page.js";
 import { Presence } from "./presence.js";
 import { Push } from "./push.js";
 import { Socket } from "./socket.js";
@@ -16,16 +16,24 @@ const { dataset } = byId("room");
 const badge = byId("connection-state");
 const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
 const roomName = json("room-name");
-const title = `${roomName} · Parlor`;
+const { title } = document;
+
+const SENT_AWAY = 4403;
+const TOO_FAST = 4429;
+const MOMENT = 200; // ms
 
 let state = "connecting";
-let ended = false;
+let ended = false; // for good
 let storeAway = false; // the server cannot reach its store
 let unseen = 0;
+let read = null; // the id up to which the server knows that one has read, on this connection
+let seeing = 0; // timer
 
 const log = new Log(() => thread.older());
 const own = new Own(log, () => (state !== "open" ? texts.waiting : storeAway ? texts.waiting_store : texts.sending));
-const outbox = new Outbox(roomName, (frame) => socket.send(frame), {
+// What one person left unsent is not to be sent by the next one who logs in here.
+const place = dataset.isUser === "true" ? `${roomName}@${dataset.user}` : roomName;
+const outbox = new Outbox(place, (frame) => socket.send(frame), {
   waits: (entry) => stores(false, entry),
   failed: (entry) => own.failed(entry),
   gone: (entry) => own.gone(entry),
@@ -33,10 +41,11 @@ const outbox = new Outbox(roomName, (frame) => socket.send(frame), {
 });
 const thread = new Thread(log, own, (before, limit) => socket.history(before, limit), (frame, isNews) => {
   presence.rests(frame.user);
+  sees();
   if (isNews && document.hidden) count(unseen + 1);
 });
-const presence = new Presence((user) => thread.isMine(user));
-const composer = new Composer(roomName, Number(dataset.maxMessageBytes), send, () => socket.send({ type: "typing" }));
+const presence = new Presence((user) => thread.isMine(user), dataset.talks);
+const composer = new Composer(place, Number(dataset.maxMessageBytes), send, () => socket.send({ type: "typing" }));
 own.restore(outbox);
 
 const frames = {
@@ -45,8 +54,11 @@ const frames = {
     thread.welcome(frame);
     presence.stands(frame);
     outbox.renew();
+    read = null;
+    sees();
   },
   message: (frame) => thread.message(frame),
+  removed: (frame) => thread.removed(frame),
   gap: (frame) => thread.missing(frame.reason),
   presence: (frame) => presence.stands(frame),
   typing: (frame) => presence.types(frame),
@@ -62,21 +74,28 @@ const lines = { socket: wire(dataset.chatSocket), feed: feed(dataset.chatFeed, d
 const socket = new Socket(lines, {
   query: (via) => thread.query(via),
   frame: (frame) => frames[frame.type]?.(frame), // a type of a later version is nothing to us
-  state(now, via, isEnded) {
+  state(now, via, end) {
     state = now;
-    ended = isEnded;
+    ended = end?.isFinal ?? false;
     badge.dataset.state = now;
     badge.dataset.via = via;
     badge.textContent = texts.state[ended ? "ended" : via === "feed" ? "feed" : now];
     composer.close(ended);
     if (now !== "open") presence.away();
     if (ended) outbox.end();
+    if (end?.code === TOO_FAST) composer.say(texts.too_fast);
+    else if (now === "open") composer.unsay(texts.too_fast);
+    farewell(end);
     own.refresh();
   },
 });
 
 new Push(dataset, token, (text) => log.push(text));
-document.addEventListener("visibilitychange", () => document.hidden || count(0));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  count(0);
+  sees();
+});
 
 // Takes a text: shows it at once, and sends it now or when there is a connection. Gives why it cannot.
 function send(text) {
@@ -95,6 +114,30 @@ function stores(could, entry) {
   if (could) composer.unsay(texts.unavailable);
   else if (entry) composer.say(texts.unavailable);
   own.refresh();
+}
+
+// Says why the server has closed the connection for good, and what can be done about it.
+function farewell(end) {
+  const line = byId("ended");
+  const words = end?.isFinal ? texts.gone[end.code] : null;
+  line.hidden = !words;
+  if (!words) return;
+  const reason = texts.reasons[end.reason] ?? end.reason;
+  const isTold = end.code === SENT_AWAY && reason !== "";
+  line.textContent = isTold ? fill(texts.gone["4403_reason"], { reason }) : words;
+  const link = element("a", "", texts.gone.login);
+  link.href = dataset.login;
+  line.append(" ", link);
+}
+
+// In a private chat, tells the server how far one has read, a moment after the last message came into view.
+function sees() {
+  if (!dataset.peer || document.hidden || seeing) return;
+  seeing = setTimeout(() => {
+    seeing = 0;
+    const id = thread.position;
+    if (id !== null && id !== read && !document.hidden && socket.send({ type: "read", id })) read = id;
+  }, MOMENT);
 }
 
 function count(messages) {

@@ -15,8 +15,8 @@ const UPGRADE = 60000; // … and after that
 const FINAL = new Set([1002, 1003, 1007, 1008, 1009, 4401, 4403]); // asking again changes nothing
 
 // `open.socket` and, where there is one, `open.feed` open one line each (see `wire`). `handlers.query(via)` gives the
-// parameters of the next line, `handlers.frame(frame)` gets each frame, and `handlers.state(state, via, ended)` gets
-// connecting, open, reconnecting or offline (`ended`: for good).
+// parameters of the next line, `handlers.frame(frame)` gets each frame, and `handlers.state(state, via, end)` gets
+// connecting, open, reconnecting or offline; `end`, if a connection was closed: `{ code, reason, isFinal }`.
 export class Socket {
   #open;
   #handlers;
@@ -24,7 +24,7 @@ export class Socket {
   #line = null; // the one in use: welcomed
   #next = null; // the one that waits for its welcome
   #opened = false; // has any line ever been welcomed
-  #ended = false;
+  #end = null; // how the last line was closed, until the next welcome
   #failures = 0;
   #unwelcome = 0; // WebSockets in a row
   #retry = 0; // timers, 0 = none
@@ -65,7 +65,7 @@ export class Socket {
     line.wire = this.#open[via](this.#handlers.query(via), {
       frame: (frame) => this.#heard(line, frame),
       beat: () => (line.heard = performance.now()),
-      gone: (code) => this.#gone(line, code),
+      gone: (code, reason) => this.#gone(line, code, reason),
     });
     this.#report();
   }
@@ -85,6 +85,7 @@ export class Socket {
     if (this.#line) this.#drop(this.#line);
     this.#line = line;
     this.#next = null;
+    this.#end = null;
     this.#opened = true;
     clearTimeout(line.deadline);
     clearTimeout(this.#settled);
@@ -99,27 +100,28 @@ export class Socket {
     this.#retry = setTimeout(() => this.#dial(via), wait);
   }
 
-  #gone(line, code) {
+  #gone(line, code, reason = "") {
     if (line !== this.#line && line !== this.#next) return;
     this.#drop(line);
     if (line === this.#line) {
       this.#line = null;
       clearTimeout(this.#settled);
-      if (!this.#next) this.#again(code); // else its successor is on the way
+      if (!this.#next) this.#again(code, reason); // else its successor is on the way
     } else {
       this.#next = null;
       this.#unwelcome = line.via === "socket" ? this.#unwelcome + 1 : 0;
-      if (!this.#line) this.#again(code);
+      if (!this.#line) this.#again(code, reason);
       else this.#later("socket", this.#line.via === "feed" ? UPGRADE : this.#wait());
     }
     this.#report();
   }
 
-  #again(code) {
+  #again(code, reason) {
     clearTimeout(this.#retry);
     this.#retry = 0;
-    this.#ended = FINAL.has(code);
-    if (!this.#ended) this.#later(this.#via(), this.#wait());
+    this.#end = { code, reason, isFinal: FINAL.has(code) };
+    if (this.#end.isFinal) return;
+    this.#later(this.#via(), this.#wait());
   }
 
   #drop(line) {
@@ -159,7 +161,7 @@ export class Socket {
 
   // Online or in front again: whatever made it fail may be over, so do not sit out the wait.
   #wake() {
-    if (this.#ended) return;
+    if (this.#end?.isFinal) return;
     if (this.#line?.wire.closed) this.#gone(this.#line, 0); // closed while the page was frozen
     if (this.#line) this.#listen(QUIET);
     else if (!this.#next) this.#dial(this.#via());
@@ -170,9 +172,10 @@ export class Socket {
     const via = this.#line?.via ?? "";
     let state = this.#opened || this.#failures ? "reconnecting" : "connecting";
     if (this.#line) state = "open";
-    else if (this.#ended || !navigator.onLine) state = "offline";
-    if (this.#told === state + via) return;
-    this.#told = state + via;
-    this.#handlers.state(state, via, this.#ended);
+    else if (this.#end?.isFinal || !navigator.onLine) state = "offline";
+    const told = [state, via, this.#end?.code].join();
+    if (this.#told === told) return;
+    this.#told = told;
+    this.#handlers.state(state, via, this.#end);
   }
 }

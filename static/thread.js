@@ -1,6 +1,6 @@
 // The messages of a room in their order: which are read, where to go on from, and where some may be missing.
 
-import { mark, message } from "./item.js";
+import { mark, message, remove } from "./item.js";
 import { texts } from "./page.js";
 
 const TAIL = 50; // messages of the past on the first load, and in each page before them
@@ -73,6 +73,17 @@ export class Thread {
     this.#passed(id);
   }
 
+  // The id of the last message read.
+  get position() {
+    return this.#position;
+  }
+
+  // An operator removed a message.
+  removed({ id }) {
+    const item = this.#log.item(id);
+    if (item) remove(item);
+  }
+
   // Between the last message and the next one some may be missing.
   missing(reason) {
     if (this.#noted) return;
@@ -109,7 +120,9 @@ export class Thread {
     const waiting = this.#own.take(frame, isLive && isMine);
     if (waiting) return waiting;
     const text = typeof frame.text === "string" ? frame.text : frame.message;
-    const item = message(isMine ? "own" : "other", text, frame.user, frame.at ?? Date.now());
+    const { user, name, at } = frame;
+    const item = message(isMine ? "own" : "other", text, { user, name, at: at ?? Date.now() });
+    if (frame.removed) remove(item);
     if (isMine) mark(item, "sent", texts.sent);
     return item;
   }

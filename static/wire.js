@@ -3,7 +3,7 @@
 const PROTOCOL = "parlor.v1";
 
 // `path` is absolute on this origin. Gives a function that opens one connection; it reports to
-// `on.frame(frame)` and, once and never at once, to `on.gone(code)`.
+// `on.frame(frame)` and, once and never at once, to `on.gone(code, reason)`.
 export function wire(path) {
   return (query, on) => {
     const url = new URL(path, location.href);
@@ -14,7 +14,7 @@ export function wire(path) {
       const frame = parsed(event.data);
       if (frame) on.frame(frame);
     };
-    ws.onclose = (event) => on.gone(event.code);
+    ws.onclose = (event) => on.gone(event.code, event.reason);
     return {
       asks: true, // answers `history`
       send(frame) {

@@ -1,12 +1,14 @@
-//! An application for tests: an echo at `/`, and a route that stalls the event loop.
+//! An application for tests: an echo at `/`, all that a group says at `/watch/<group>`, and a route that stalls the event
+//! loop.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use parlor::event::COVERED;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Action, Application, Consumer, Event, Frame, Request, Route, Session};
+use parlor::{Action, Application, Consumer, Event, Frame, Group, Request, Route, Session, Start, Welcome};
 
 struct Echo;
 
@@ -27,6 +29,38 @@ impl Consumer for Echo {
     }
 }
 
+/// Tells what is said in a group, and what is covered there.
+struct Watch;
+
+impl Consumer for Watch {
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let group = Group::new(request.path_after("/watch/"));
+        Ok(Session::in_group(request, group).resuming(Start::of(request)?))
+    }
+
+    async fn receive(_: &Session, _: Frame<'_>) -> Action {
+        Action::Nothing
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        let line = match (event.kind(), event.stamp()) {
+            (COVERED, Some(place)) => format!("nothing at {}", place.id),
+            (COVERED, None) => format!("covered {}", event.text("id")?),
+            _ => event.text("text")?.to_owned(),
+        };
+        Some(message(&line))
+    }
+
+    fn welcome(_: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        Some(message(&format!("welcome {}", welcome.last)))
+    }
+}
+
+/// A frame like the application's own.
+fn message(line: &str) -> Frame<'static> {
+    Frame::Text(Cow::Owned(serde_json::json!({ "message": line }).to_string()))
+}
+
 /// Blocks its worker, as no handler may.
 async fn stall(_: Request) -> Result<Response, Refusal> {
     std::thread::sleep(Duration::from_mins(1));
@@ -36,6 +70,7 @@ async fn stall(_: Request) -> Result<Response, Refusal> {
 fn routes(path: &[&str]) -> Option<Route> {
     match path {
         [""] => Some(Route::socket::<Echo>()),
+        ["watch", _] => Some(Route::socket::<Watch>()),
         ["stall"] => Some(Route::get(stall)),
         _ => None,
     }
@@ -46,5 +81,13 @@ fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    parlor::run(Application { about: "An echo", routes, assets: |_| None, languages: &["en"], url: no_url })
+    parlor::run(Application {
+        about: "An echo",
+        routes,
+        assets: |_| None,
+        languages: &["en"],
+        programs: &[],
+        scopes: &[],
+        url: no_url,
+    })
 }

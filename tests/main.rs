@@ -10,6 +10,7 @@ mod chaos;
 mod harness {
     //! What the tests stand on, one noun per file.
     pub mod assets;
+    pub mod backend;
     pub mod browser;
     pub mod client;
     pub mod crowd;
@@ -18,11 +19,14 @@ mod harness {
     pub mod family;
     pub mod frame;
     pub mod http;
+    pub mod keys;
+    pub mod letters;
     pub mod lines;
     pub mod member;
     pub mod metrics;
     pub mod nginx;
     pub mod node;
+    pub mod openapi;
     pub mod page;
     pub mod peers;
     pub mod port;
@@ -45,6 +49,10 @@ mod parlor {
     //! The specification, one noun per file.
     mod abuse;
     mod ack;
+    mod api;
+    mod api_events;
+    mod api_messages;
+    mod api_rooms;
     mod bad_events;
     mod bad_input;
     mod browser;
@@ -54,17 +62,21 @@ mod parlor {
     mod compression;
     mod config;
     mod conformance;
+    mod covered;
     mod document;
     mod doors;
     mod drain;
     mod events;
     mod failover;
+    mod forged_tokens;
     mod forgery;
     mod handshake;
     mod history;
     mod http;
+    mod impersonation;
     mod injection;
     mod layer;
+    mod layer_cover;
     mod layer_facts;
     mod layer_log;
     mod layer_store;
@@ -74,6 +86,7 @@ mod parlor {
     mod markup;
     mod members;
     mod names;
+    mod openapi;
     mod orders;
     mod origin;
     mod outage;
@@ -83,6 +96,7 @@ mod parlor {
     mod protocol;
     mod proxy;
     mod push;
+    mod rates;
     mod redis_wire;
     mod refusals;
     mod repairs;

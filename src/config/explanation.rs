@@ -16,7 +16,10 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
         .and_then(|known| known.get_env()?.to_str());
     let (Some(variable), Some(value)) = (variable, context(ContextKind::InvalidValue)) else {
         let text = error.to_string();
-        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        // What is missing stands in lines of its own, and what else could be said after an empty one.
+        let said = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let line = said.collect::<Vec<_>>().join(" ");
+        let line = line.trim_start_matches("error: ");
         return format!("{line}; see --help");
     };
     // The part of a URL before `@` is a password.

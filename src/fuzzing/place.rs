@@ -12,15 +12,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
+use crate::application::Application;
 use crate::config::Config;
 use crate::identity::Identity;
-use crate::node::{Application, Node};
+use crate::node::Node;
 use crate::peer::Peer;
 use crate::request::Request;
 use crate::stream::Stream;
 
-const APPLICATION: Application =
-    Application { about: "", routes: |_| None, assets: |_| None, languages: &["zh", "en"], url: |_, _| None };
+const APPLICATION: Application = Application {
+    about: "",
+    routes: |_| None,
+    assets: |_| None,
+    languages: &["zh", "en"],
+    programs: &[],
+    scopes: &[],
+    url: |_, _| None,
+};
 
 struct Place {
     runtime: Runtime,

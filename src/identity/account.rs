@@ -6,14 +6,17 @@
 //! | `user_id:<id>` | the skeleton of the user with this id |
 //! | index `users` | skeletons, by when the account was made |
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::password::{self, Busy};
-use super::person::PersonName;
+use super::person::{self, PersonName};
 use super::secret;
 use crate::clock::now;
 use crate::error::Unavailable;
 use crate::layer::Store;
+use crate::telemetry::Chain;
 
 /// Shortest and longest password, in characters and in bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
@@ -37,6 +40,13 @@ pub struct Account {
     pub made: u64,
 }
 
+impl Account {
+    /// Whether somebody else vouches for it, by tokens; it has no password then.
+    pub fn by_token(&self) -> bool {
+        self.password.is_none()
+    }
+}
+
 /// Why there is no new account.
 #[derive(Debug)]
 pub enum Refused {
@@ -48,6 +58,20 @@ pub enum Refused {
     Taken,
     /// The layer did not answer, or too many passwords are being hashed.
     Unavailable(Unavailable),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, most) = PASSWORD.into_inner();
+        match self {
+            Self::Name => write!(f, "{}", person::RULE),
+            Self::Password => {
+                write!(f, "the password: expected {least} to {most} characters, and not the name")
+            }
+            Self::Taken => f.write_str("somebody has this name, or one that looks like it"),
+            Self::Unavailable(unavailable) => Chain(unavailable).fmt(f),
+        }
+    }
 }
 
 impl From<Busy> for Refused {
@@ -74,6 +98,11 @@ impl Accounts<'_> {
     /// # Errors
     /// [`Refused`].
     pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, Refused> {
+        self.add(name, password, false).await
+    }
+
+    /// The same, also of an operator.
+    pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, Refused> {
         let name = PersonName::parse(name).ok_or(Refused::Name)?;
         let fits = PASSWORD.contains(&password.chars().count()) && password.len() <= *PASSWORD.end() * 4;
         if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
@@ -83,7 +112,7 @@ impl Accounts<'_> {
             return Err(Refused::Taken);
         }
         let hash = password::hash(password).await?;
-        self.make(&name, Some(hash)).await?.ok_or(Refused::Taken)
+        self.make(&name, Some(hash), staff).await?.ok_or(Refused::Taken)
     }
 
     /// The account with this name and this password. Takes as long whether there is such a name or not.
@@ -104,7 +133,7 @@ impl Accounts<'_> {
         let Some(name) = PersonName::parse(name) else { return Ok(None) };
         let found = match self.named(name.as_str()).await? {
             Some(account) => Some(account),
-            None => match self.make(&name, None).await? {
+            None => match self.make(&name, None, false).await? {
                 Some(account) => Some(account),
                 None => self.named(name.as_str()).await?, // somebody else made it meanwhile
             },
@@ -170,12 +199,13 @@ impl Accounts<'_> {
         &self,
         name: &PersonName,
         password: Option<String>,
+        staff: bool,
     ) -> Result<Option<Account>, Unavailable> {
         let account = Account {
             id: secret::user_id(),
             name: name.as_str().to_owned(),
             password,
-            staff: false,
+            staff,
             banned: false,
             made: now(),
         };

@@ -65,6 +65,18 @@ impl ApiKeys<'_> {
         Ok(Some((key, text)))
     }
 
+    /// The key of this name.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+        match self.store.get(&name_key(&name)).await? {
+            Some(id) => self.store.read(&record(&id)).await,
+            None => Ok(None),
+        }
+    }
+
     /// Revokes a key by its name; it, if there was one.
     ///
     /// # Errors

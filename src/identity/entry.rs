@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::account::{Account, Accounts};
-use super::api_key::ApiKeys;
+use super::api_key::{ApiKey, ApiKeys};
 use super::guest::{self, Guest};
 use super::login;
 use super::person::PersonName;
@@ -40,6 +40,24 @@ impl Request {
         let sent = self.header("x-csrftoken").unwrap_or_else(|| form.get("csrfmiddlewaretoken"));
         Csrf::check_token(self.headers(), sent)?;
         Ok(form)
+    }
+
+    /// The account with this name and this password, for somebody who does not try too often: from one address, or one name.
+    ///
+    /// # Errors
+    /// 429, 503.
+    pub async fn check_password(&self, name: &str, password: &str) -> Result<Option<Account>, Refusal> {
+        let compared = PersonName::parse(name).map(|name| name.skeleton());
+        self.node.limits().login(self.peer(), compared.as_deref().unwrap_or_default())?;
+        Ok(self.node.accounts().check(name, password).await?)
+    }
+
+    /// Counts one more publish of this API key; others have their sockets' limits.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn limit_publishes(&self) -> Result<(), Refusal> {
+        self.node.limits().publish(self.identity().id())
     }
 
     /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from
@@ -146,6 +164,18 @@ impl Node {
         ApiKeys { store: self.store() }
     }
 
+    /// Revokes an API key by its name, and closes its sockets; it, if there was one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let key = self.api_keys().revoke(name).await?;
+        if let Some(key) = &key {
+            self.order(&Order::revocation(&key.id)).await?;
+        }
+        Ok(key)
+    }
+
     /// Makes somebody an operator, or none any more; `None` if there is no such account.
     ///
     /// # Errors
@@ -168,16 +198,38 @@ impl Node {
             Some(account) => {
                 self.accounts().change(&account.name, move |account| account.banned = banned).await?;
             }
-            None if banned => self.store().put(&guest::ban_key(id), "1", None).await?,
-            None => {
-                self.store().delete(&guest::ban_key(id)).await?;
-            }
+            None => guest::set_banned(self.store(), id, banned).await?,
         }
         if banned {
             login::end_all(self.store(), id).await?;
             self.send_away(id, None, 4403, "banned").await?;
         }
         Ok(())
+    }
+
+    /// The guests who may not come in, by their ids: those banned last first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, Unavailable> {
+        guest::banned(self.store(), limit).await
+    }
+
+    /// The id of the guest with this nickname.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, Unavailable> {
+        guest::called(self.store(), nickname).await
+    }
+
+    /// Ends every login of a user, and closes its sockets.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn end_logins(&self, id: &str) -> Result<(), Unavailable> {
+        login::end_all(self.store(), id).await?;
+        self.send_away(id, None, 4401, "logged out by an operator").await
     }
 
     /// Closes the sockets of a user, in one group or in all, on every node.
@@ -198,6 +250,6 @@ impl Node {
 
     /// Who this user is has changed: its sockets come back at once, and lose nothing.
     pub(crate) async fn renew(&self, id: &str) -> Result<(), Unavailable> {
-        self.send_away(id, None, 1012, "who you are has changed: connect again").await
+        self.order(&Order::renewal(id)).await
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `nick:<skeleton>` | the guest who has this nickname; lasts as long as the cookie |
 //! | `ban:<id>` | this guest may not come in |
+//! | index `bans` | the ids of such guests, by when they were banned |
 
 use std::time::Duration;
 
@@ -12,12 +13,14 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::person::PersonName;
 use super::secret;
+use crate::clock::now;
 use crate::error::Unavailable;
 use crate::layer::Store;
 
 pub(crate) const COOKIE: &str = "parlor_guest";
 /// A year, as Django's CSRF cookie.
 const AGE: Duration = Duration::from_hours(24 * 7 * 52);
+const BANS: &str = "bans";
 /// Digits of its id by which a guest without a nickname is called.
 const DIGITS: usize = 8;
 
@@ -109,8 +112,32 @@ pub(crate) async fn is_banned(store: &Store, id: &str) -> Result<bool, Unavailab
     Ok(store.get(&ban_key(id)).await?.is_some())
 }
 
-/// Where a guest's ban stands.
-pub(crate) fn ban_key(id: &str) -> String {
+/// Keeps a guest out, or lets it in again.
+pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<(), Unavailable> {
+    if banned {
+        store.put(&ban_key(id), "1", None).await?;
+        store.add(BANS, id, now()).await?;
+    } else {
+        store.delete(&ban_key(id)).await?;
+        store.remove(BANS, id).await?;
+    }
+    Ok(())
+}
+
+/// The guests who may not come in: those banned last first.
+pub(crate) async fn banned(store: &Store, limit: usize) -> Result<Vec<String>, Unavailable> {
+    Ok(store.top(BANS, limit).await?.into_iter().map(|(id, _)| id).collect())
+}
+
+/// The guest with this nickname.
+pub(crate) async fn called(store: &Store, nickname: &str) -> Result<Option<String>, Unavailable> {
+    match PersonName::parse(nickname) {
+        Some(nickname) => store.get(&format!("nick:{}", nickname.skeleton())).await,
+        None => Ok(None),
+    }
+}
+
+fn ban_key(id: &str) -> String {
     format!("ban:{id}")
 }
 

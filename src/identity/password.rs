@@ -9,6 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::telemetry::METRICS;
+
 /// OWASP's first choice for Argon2id (Password Storage Cheat Sheet): memory in KiB, passes, lanes.
 const MEMORY: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -80,7 +82,10 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Busy)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            METRICS.refused("passwords");
+            Busy
+        })?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
         // A client that goes away ends the waiting, but not the work: its permits go with it.
         let done = spawn_blocking(move || {

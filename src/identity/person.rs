@@ -10,6 +10,10 @@ use unicode_security::skeleton;
 /// Longest name, in characters.
 pub(crate) const LONGEST: usize = 32;
 
+/// The rule, for whoever broke it.
+pub(crate) const RULE: &str = "expected a name of 1 to 32 letters, marks or digits of any script, `_`, `-` or `.`, with a \
+                               letter or digit first";
+
 /// A letter or digit of any script, then letters, marks, digits, `_`, `.` and `-`. No spaces, no signs that change the
 /// direction of text, and neither `~` nor `#`, with which names of other kinds begin.
 static NAME: LazyLock<Regex> =

@@ -11,17 +11,17 @@ const LENGTH: usize = 43;
 const ID_BYTES: usize = 8;
 
 /// A new secret of 256 bits, in letters and digits.
-pub(crate) fn new() -> String {
+pub fn new() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), LENGTH)
 }
 
 /// Whether this may be one of [`new`]: nobody has to look for what cannot be there.
-pub(crate) fn is_one(text: &str) -> bool {
+pub fn is_one(text: &str) -> bool {
     text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Under what a secret is remembered. It is random, so it needs no salt and no slow hash.
-pub(crate) fn hash(secret: &str) -> String {
+pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret))
 }
 

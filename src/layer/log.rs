@@ -1,5 +1,6 @@
 //! What a group's log is to those who use it, on either layer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,26 @@ impl Layer {
         match self {
             Self::Memory(layer) => Ok(layer.before(group, id, limit)),
             Self::Redis(layer) => layer.before(group, id, limit).await,
+        }
+    }
+
+    /// Takes the text of a logged event out of what is read, for good; `false` if the log does not have it. See the
+    /// [contract](super).
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it; it may be covered all the same, and to ask again is safe.
+    pub async fn cover(&self, group: &Group, id: Id) -> Result<bool, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.cover(group, id)),
+            Self::Redis(layer) => layer.cover(group, id).await,
+        }
+    }
+
+    /// The covered events of a group that has members here.
+    pub fn covered(&self, group: &Group) -> BTreeSet<Id> {
+        match self {
+            Self::Memory(layer) => layer.covered(group),
+            Self::Redis(layer) => layer.covered(group),
         }
     }
 

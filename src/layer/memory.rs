@@ -3,7 +3,7 @@
 mod circle;
 pub mod records;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +128,20 @@ impl MemoryLayer {
 
     pub(super) fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Page {
         self.circle(group).lock().log(self.keep).before(id, limit)
+    }
+
+    pub(super) fn cover(&self, group: &Group, id: Id) -> bool {
+        let circle = self.circle(group);
+        let mut circle = circle.lock();
+        let covered = circle.cover(id, self.keep);
+        if covered == Some(true) {
+            self.listener.deliver(group.name(), &[Arc::new(Event::covering(id))]);
+        }
+        covered.is_some()
+    }
+
+    pub(super) fn covered(&self, group: &Group) -> BTreeSet<Id> {
+        self.circle(group).lock().log(self.keep).covered()
     }
 
     pub(super) fn log_size(&self, group: &Group) -> usize {

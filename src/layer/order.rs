@@ -34,6 +34,18 @@ impl Order {
         serde_json::from_slice(json).ok().filter(Self::is_sound)
     }
 
+    /// Who this user is has changed: its sockets come back at once, and lose nothing.
+    pub(crate) fn renewal(user: &str) -> Self {
+        let reason = "who you are has changed: connect again".to_owned();
+        Self { user: Some(user.to_owned()), code: 1012, reason, ..Self::default() }
+    }
+
+    /// This key is revoked: its sockets end.
+    pub(crate) fn revocation(key: &str) -> Self {
+        let reason = "this key is revoked".to_owned();
+        Self { user: Some(key.to_owned()), code: 4401, reason, ..Self::default() }
+    }
+
     /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to tell themselves.
     fn is_sound(&self) -> bool {
         matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)

@@ -8,9 +8,12 @@ pub(crate) mod address;
 mod append;
 mod commands;
 mod connection;
+mod cover;
+pub(crate) mod desk;
 mod facts;
 mod followed;
 mod follower;
+mod kept;
 mod lease;
 mod line;
 mod log;
@@ -79,6 +82,7 @@ pub struct RedisLayer {
     members: Script,
     start_ticker: Script,
     tick: Script,
+    cover: Script,
 }
 
 impl RedisLayer {
@@ -94,7 +98,7 @@ impl RedisLayer {
             let what = format!(
                 "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
                 commands.address().text(),
-                reason(&error),
+                commands::reason(&error),
             );
             if !wait {
                 return Err(StartError::new(what));
@@ -157,6 +161,7 @@ impl RedisLayer {
             members: Script::new(include_str!("redis/members.lua")),
             start_ticker: Script::new(include_str!("redis/start_ticker.lua")),
             tick: Script::new(include_str!("redis/tick.lua")),
+            cover: cover::script(),
         })
     }
 
@@ -182,21 +187,20 @@ impl RedisLayer {
     }
 
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(channel(group)).arg(event.encode());
-        self.commands.command(&publish).await
+        self.tell(&channel(group), &event.encode()).await
     }
 
     pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(live(group)).arg(event.encode());
-        self.commands.command(&publish).await
+        self.tell(&live(group), &event.encode()).await
     }
 
     pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        desk::order(&self.commands, order).await
+    }
+
+    async fn tell(&self, channel: &str, payload: &[u8]) -> Result<(), Unavailable> {
         let mut publish = Cmd::new();
-        let json = serde_json::to_vec(order).expect("texts and a number become JSON");
-        publish.arg("PUBLISH").arg(ORDERS).arg(json);
+        publish.arg("PUBLISH").arg(channel).arg(payload);
         self.commands.command(&publish).await
     }
 
@@ -283,16 +287,4 @@ fn channel(group: &Group) -> String {
 /// The channel of our own nodes.
 fn live(group: &Group) -> String {
     format!("{LIVE_PREFIX}{group}")
-}
-
-/// The innermost cause in the words of the operating system: `connection refused`.
-fn reason(error: &deadpool_redis::PoolError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! The tail: consecutive events of a log, the newest ones, in this process.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Page;
@@ -72,6 +72,26 @@ impl Tail {
         let Some(oldest) = self.events.pop_front() else { return };
         self.floor = oldest.stamp().map_or(self.floor, |stamp| stamp.id);
         self.bytes -= oldest.size();
+    }
+
+    /// Takes an event's text out; whether it was still there, or `None` if there is no such event.
+    pub(super) fn cover(&mut self, id: Id) -> Option<bool> {
+        let at = self.events.partition_point(|event| is_until(event, id)).checked_sub(1)?;
+        let event = &mut self.events[at];
+        let place = event.stamp().filter(|stamp| stamp.id == id)?;
+        if event.is_covered() {
+            return Some(false);
+        }
+        self.bytes -= event.size();
+        *event = Arc::new(Event::covered(place));
+        self.bytes += event.size();
+        Some(true)
+    }
+
+    /// The ids of events whose text was taken out.
+    pub(super) fn covered(&self) -> BTreeSet<Id> {
+        let covered = self.events.iter().filter(|event| event.is_covered());
+        covered.filter_map(|event| event.stamp()).map(|stamp| stamp.id).collect()
     }
 
     /// The oldest event's id.

@@ -92,6 +92,20 @@ impl Client {
         }
     }
 
+    /// Hears messages until the server closes the socket: its close code.
+    pub async fn hear_to_the_end(&mut self) -> u16 {
+        within(PATIENCE, &format!("{} to be closed", self.path), async {
+            loop {
+                match self.next().await {
+                    Some(Message::Text(_)) => {}
+                    Some(Message::Close(Some(close))) => return close.code.into(),
+                    other => panic!("{} ended with {other:?} instead of a Close frame", self.path),
+                }
+            }
+        })
+        .await
+    }
+
     /// Says goodbye and waits until the server said it too and ended the connection.
     pub async fn leave(mut self) {
         self.socket.close(None).await.ok();

@@ -1,4 +1,5 @@
-//! The example `echo`: another application on the same runtime, with an echo at `/` and a route that stalls.
+//! The example `echo`: another application on the same runtime, with an echo at `/`, what a group says at
+//! `/watch/<group>`, and a route that stalls.
 
 use std::path::Path;
 use std::process::Command;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use parlor::event::COVERED;
 use parlor::layer::{Appended, Keep, Key, Layer, Listener, Order};
-use parlor::{Event, Group};
+use parlor::{Event, Group, Id};
 
 use super::redis::Redis;
 use super::wait::{PATIENCE, holds, seconds, until};
@@ -62,10 +63,7 @@ impl Peers {
         let redis = Redis::start().await;
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            let heard = Arc::new(Heard::default());
-            let layer = Layer::redis(&redis.url(), false, keep(), heard.clone()).await.expect("a layer");
-            until(PATIENCE, "the layer to be ready", async || layer.ready().map_err(|e| e.to_string())).await;
-            nodes.push(Peer { layer, heard });
+            nodes.push(Peer::at(&redis.url()).await);
         }
         Self { nodes, redis: Some(redis) }
     }
@@ -76,6 +74,20 @@ fn keep() -> Keep {
 }
 
 impl Peer {
+    /// One more, on the Redis at this URL.
+    pub async fn at(url: &str) -> Self {
+        let heard = Arc::new(Heard::default());
+        let layer = Layer::redis(url, false, keep(), heard.clone()).await.expect("a layer");
+        let peer = Self { layer, heard };
+        peer.wait_until_ready().await;
+        peer
+    }
+
+    pub async fn wait_until_ready(&self) {
+        until(PATIENCE, "the layer to be ready", async || self.layer.ready().map_err(|e| e.to_string()))
+            .await;
+    }
+
     /// A new member comes and hears.
     pub async fn enter(&self, group: &Group, user: &str) {
         self.layer.enter(group, &user.into());
@@ -97,6 +109,39 @@ impl Peer {
         let events = self.heard.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.text("text").is_some()).cloned().collect()
+    }
+
+    /// Appends an event without a key: its id.
+    pub async fn append_new(&self, group: &Group, text: &str) -> Id {
+        match self.append(group, text, None).await {
+            Appended::New(id) => id,
+            other => panic!("an event without key is always new: {other:?}"),
+        }
+    }
+
+    /// Which events the node was told are covered, in that order; those that came in their place in the log do not
+    /// count.
+    pub fn told_covered(&self, group: &Group) -> Vec<Id> {
+        let events = self.heard.events.lock().unwrap();
+        let events = events.get(group.name()).into_iter().flatten();
+        let told = events.filter(|event| event.kind() == COVERED && event.stamp().is_none());
+        told.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
+    }
+
+    /// What the node was given that has a place in the log, with text or without.
+    pub fn logged(&self, group: &Group) -> Vec<Arc<Event>> {
+        let events = self.heard.events.lock().unwrap();
+        let events = events.get(group.name()).into_iter().flatten();
+        events.filter(|event| event.stamp().is_some()).cloned().collect()
+    }
+
+    /// Waits until it was told that these are covered, and no others.
+    pub async fn wait_for_covered(&self, group: &Group, ids: &[Id]) {
+        until(PATIENCE, &format!("{} to be told that {ids:?} are covered", self.layer.node()), async || {
+            let told = self.told_covered(group);
+            holds(told == ids, || format!("{told:?}"))
+        })
+        .await;
     }
 
     pub fn texts(&self, group: &Group) -> Vec<String> {
@@ -151,6 +196,15 @@ pub fn event(text: &str) -> Event {
 /// The texts of events.
 pub fn texts(events: &[Arc<Event>]) -> Vec<String> {
     events.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
+}
+
+/// Fails unless each event names the one before it.
+pub fn assert_chain(events: &[Arc<Event>]) {
+    let stamps: Vec<_> = events.iter().map(|event| event.stamp().expect("a logged event")).collect();
+    for pair in stamps.windows(2) {
+        assert_eq!(pair[1].prev, pair[0].id);
+        assert!(pair[0].id < pair[1].id, "ids of one log only rise");
+    }
 }
 
 /// Ends what a test waits for without a deadline of its own: an event that all listeners of a group get last.

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
+use cookie::{CookieJar, Key};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::client::encoded;
 use super::http::Request;
 use super::member::Member;
-use super::node::Node;
+use super::node::{Node, SECRET};
 use super::wait::{PATIENCE, within};
 use super::wire::Wire;
 
@@ -23,6 +23,7 @@ pub struct Ticket {
     path: String,
     query: Vec<String>,
     cookie: Option<String>,
+    token: Option<String>,
 }
 
 impl Ticket {
@@ -33,7 +34,7 @@ impl Ticket {
 
     /// To any path.
     pub fn at(path: &str) -> Self {
-        Self { path: path.to_owned(), query: Vec::new(), cookie: None }
+        Self { path: path.to_owned(), query: Vec::new(), cookie: None, token: None }
     }
 
     /// With the id of the last message that one has.
@@ -56,6 +57,26 @@ impl Ticket {
     pub fn guest(mut self, number: u64) -> Self {
         self.cookie = Some(guest_cookie(number));
         self
+    }
+
+    /// With these cookies, as a browser sends them.
+    pub fn with_cookies(mut self, cookies: &str) -> Self {
+        self.cookie = Some(cookies.to_owned());
+        self
+    }
+
+    /// Offering this token beside the subprotocol.
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// The subprotocols that are offered.
+    fn protocols(&self) -> String {
+        match &self.token {
+            Some(token) => format!("{V1}, parlor.token.{token}"),
+            None => V1.to_owned(),
+        }
     }
 
     /// Path and query.
@@ -83,7 +104,7 @@ impl Ticket {
         stream.set_nodelay(true)?;
         let mut request = format!("ws://{address}{}", self.target()).into_client_request()?;
         let headers = request.headers_mut();
-        headers.insert("Sec-WebSocket-Protocol", HeaderValue::from_static(V1));
+        headers.insert("Sec-WebSocket-Protocol", self.protocols().parse()?);
         if let Some(cookie) = &self.cookie {
             // A browser sends both.
             headers.insert("Cookie", cookie.parse()?);
@@ -103,11 +124,18 @@ impl Ticket {
 
     /// The handshake as a request, for those who want to see it refused.
     pub fn request(&self) -> Request {
-        Request::upgrade(&self.target()).header("Sec-WebSocket-Protocol", V1)
+        Request::upgrade(&self.target()).header("Sec-WebSocket-Protocol", &self.protocols())
     }
 }
 
 /// The cookie by which a browser is known, another one for each number.
 pub fn guest_cookie(number: u64) -> String {
-    format!("parlor_guest={number:032x}")
+    format!("parlor_guest={}", signed("parlor_guest", &format!("{number:016x}.")))
+}
+
+/// The value of a cookie with its signature, by the secret that all nodes of tests have.
+pub fn signed(name: &str, value: &str) -> String {
+    let mut jar = CookieJar::new();
+    jar.signed_mut(&Key::derive_from(SECRET.as_bytes())).add((name.to_owned(), value.to_owned()));
+    jar.get(name).expect("a cookie that was added").value().to_owned()
 }

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::redis::Redis;
+
+/// How late a late answer is; less than what a node waits for one.
+const LATE: Duration = Duration::from_millis(400);
 
 pub struct Tunnel {
     address: SocketAddr,
@@ -21,6 +25,8 @@ enum Fate {
     Open,
     /// Whoever subscribes hears nothing, and is not told so; all the rest goes through.
     Deaf,
+    /// Answers are late for whoever does not subscribe.
+    Late,
     /// Connections are cut, and new ones are cut at once.
     Cut,
 }
@@ -48,6 +54,11 @@ impl Tunnel {
         self.fate.send_replace(Fate::Deaf);
     }
 
+    /// From now on answers to commands are late, though what is heard is not.
+    pub fn delay(&self) {
+        self.fate.send_replace(Fate::Late);
+    }
+
     /// Ends every connection, and each new one, until it is opened again.
     pub fn cut(&self) {
         self.fate.send_replace(Fate::Cut);
@@ -73,7 +84,11 @@ async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fa
         // What has lost a byte stays deaf: no network takes up a stream again behind a hole.
         let (mut bytes, mut lost) = (vec![0; 65_536], false);
         while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
-            lost |= *watched.borrow() == Fate::Deaf && subscribes.load(Ordering::Relaxed);
+            let (fate, subscribes) = (*watched.borrow(), subscribes.load(Ordering::Relaxed));
+            lost |= fate == Fate::Deaf && subscribes;
+            if fate == Fate::Late && !subscribes {
+                tokio::time::sleep(LATE).await;
+            }
             if !lost && near_writes.write_all(&bytes[..count]).await.is_err() {
                 return;
             }

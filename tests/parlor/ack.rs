@@ -23,7 +23,7 @@ async fn an_ack_has_the_id_of_the_message_that_everybody_gets(layer: Layer) {
     assert!((before - 1000..=now() + 1000).contains(&at), "{at} is about now");
     let wanted = json!({
         "type": "message", "message": "[收到消息] hi \u{0} 你好 <b>\"😀\"", "text": "hi \u{0} 你好 <b>\"😀\"",
-        "user": ann.user(), "id": ack["id"], "prev": message["prev"], "at": at,
+        "user": ann.user(), "name": ann.welcome["name"], "id": ack["id"], "prev": message["prev"], "at": at,
     });
     assert_eq!(message, wanted);
     let ack = ann.say("again").await;

@@ -98,6 +98,14 @@ async fn each_error_can_be_provoked_and_is_as_the_table_says() {
         let retry = if error["retry"].as_bool().expect("true or false") { "yes" } else { "no" };
         seen.insert(error["code"].as_str().expect("a code").to_owned(), retry.to_owned());
     }
+    let slow = Node::plan().flag("--messages-per-second", "1").start().await;
+    let mut hasty = Member::join(&slow, "lobby").await;
+    for _ in 0..6 {
+        hasty.send_json(&json!({ "message": "hi", "id": "hasty" })).await;
+    }
+    let error = hasty.frame_of("error").await;
+    assert_eq!((&error["code"], &error["client_id"]), (&json!("rate"), &json!("hasty")));
+    seen.insert("rate".to_owned(), if error["retry"] == true { "yes" } else { "no" }.to_owned());
     let rows = table("protocol.md", &["code", "retry", "why"]);
     let documented: BTreeMap<_, _> =
         rows.iter().map(|row| (names(&row[0]).remove(0), row[1].clone())).collect();

@@ -1,21 +1,10 @@
 //! The log in the layer's contract: what is appended is kept, known by its key, and heard without a hole.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
+use parlor::Group;
 use parlor::layer::Appended;
-use parlor::{Event, Group};
 
-use crate::harness::peers::{Peers, clauses, texts};
-
-/// Fails unless each event names the one before it.
-fn assert_chain(events: &[Arc<Event>]) {
-    let stamps: Vec<_> = events.iter().map(|event| event.stamp().expect("a logged event")).collect();
-    for pair in stamps.windows(2) {
-        assert_eq!(pair[1].prev, pair[0].id);
-        assert!(pair[0].id < pair[1].id, "ids of one log only rise");
-    }
-}
+use crate::harness::peers::{Peers, assert_chain, clauses, texts};
 
 async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered(peers: Peers) {
     let group = Group::new("聊天");

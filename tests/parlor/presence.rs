@@ -218,11 +218,12 @@ async fn who_types_is_shown_to_all_and_not_too_often(layer: Layer) {
         assert!((2000..=30_000).contains(&frame["for_ms"].as_u64().expect("milliseconds")), "{frame}");
         member.nothing_of(&["typing"], Duration::from_millis(500)).await;
     }
-    let user = ann.user().to_owned();
+    let (user, name) = (ann.user().to_owned(), ann.welcome["name"].clone());
     sleep(seconds(2)).await;
     ann.send_json(&typing).await;
     let frame = bob.frame_of("typing").await;
-    assert_eq!(frame, json!({ "type": "typing", "user": user, "for_ms": frame["for_ms"] }));
+    let wanted = json!({ "type": "typing", "user": user, "name": name, "for_ms": frame["for_ms"] });
+    assert_eq!(frame, wanted);
     let mut late = Ticket::to("lobby").history(50).enter(world.far()).await;
     late.nothing_of(&["typing", "message"], Duration::from_millis(300)).await;
 }

@@ -87,7 +87,7 @@ async fn what_a_django_process_says_is_delivered_live_and_has_no_id() {
             heard[1],
             json!({
                 "type": "message", "message": "[收到消息] hi 你好", "text": "hi 你好",
-                "user": null, "id": null, "prev": null, "at": null,
+                "user": null, "name": null, "id": null, "prev": null, "at": null,
             })
         );
         assert_eq!((&heard[0]["id"], &heard[2]["prev"]), (&before["id"], &before["id"]));
@@ -148,7 +148,7 @@ async fn a_message_is_published_as_channels_can_read_it_with_its_id() {
         let message = ann.hear().await;
         let event: BTreeMap<String, String> = unpacked(&channel.payload().await).into_iter().collect();
         let names: Vec<&str> = event.keys().map(String::as_str).collect();
-        assert_eq!(names, ["id", "message", "prev", "type", "user"]);
+        assert_eq!(names, ["id", "message", "name", "prev", "type", "user"]);
         assert_eq!((event["type"].as_str(), &event["message"]), ("chat_message", &text));
         assert_eq!((event["id"].as_str(), event["user"].as_str()), (id_of(&ack).as_str(), ann.user()));
         assert!(message["prev"].is_null() || message["prev"] == event["prev"], "{message} {event:?}");

@@ -83,6 +83,12 @@ impl Circle {
         !self.users.is_empty() || self.log.last().millis() >= oldest
     }
 
+    /// Takes an event's text out of the log; whether it was still there, or `None` if there is no such event.
+    pub(super) fn cover(&mut self, id: Id, keep: Keep) -> Option<bool> {
+        self.log(keep);
+        self.log.cover(id)
+    }
+
     /// The log as it is now: what is too old has gone.
     pub(super) fn log(&mut self, keep: Keep) -> &Tail {
         let oldest = now().saturating_sub(millis(keep.age));

@@ -1,5 +1,5 @@
 -- Writes events to a log, one after another, and publishes each, once for each key.
--- KEYS: the log (a stream), then for each event its key's memory. ARGV: the channel, the log's length, its age in ms,
+-- KEYS: the log (a stream), the ids of its covered events, then for each event its key's memory. ARGV: the channel, the log's length, its age in ms,
 -- how long keys are remembered in ms; then for each event: its open bytes, the time after which its sender has given
 -- up (ms since 1970), and its digest or nothing if there is no key.
 -- Returns for each event what became of it and an id: `new`, `known`, `conflict`; or `late` and the time.
@@ -18,8 +18,8 @@ local before = newest and newest[1] or '0-0'
 local prev = before
 local answers = {}
 
-for i = 2, #KEYS do
-  local open, given_up, digest = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+for i = 3, #KEYS do
+  local open, given_up, digest = ARGV[3 * i - 4], ARGV[3 * i - 3], ARGV[3 * i - 2]
   local known = digest ~= '' and call('GET', KEYS[i])
   local verdict, id
   if now > tonumber(given_up) then
@@ -46,5 +46,9 @@ end
 if prev ~= before and second(prev) ~= second(before) then
   call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[3]))
   call('PEXPIRE', KEYS[1], ARGV[3] + 1000)
+  if call('PEXPIRE', KEYS[2], ARGV[3] + 1000) == 1 then
+    local oldest = call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+    call('ZREMRANGEBYSCORE', KEYS[2], '-inf', oldest and '(' .. oldest[1]:match('^%d+') or '+inf')
+  end
 end
 return answers

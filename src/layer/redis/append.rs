@@ -65,11 +65,12 @@ impl Appender {
     pub(super) fn write(&self, batch: &Batch, out: &mut Vec<u8>) {
         let group = &batch.appends[0].group;
         let count = batch.appends.len();
-        resp::begin(out, 3 + 1 + count + HEAD + 3 * count);
+        resp::begin(out, 3 + 2 + count + HEAD + 3 * count);
         resp::argument(out, b"EVALSHA");
         resp::argument(out, self.script.get_hash().as_bytes());
-        resp::argument(out, (1 + count).to_string().as_bytes());
+        resp::argument(out, (2 + count).to_string().as_bytes());
         resp::argument(out, log::key(group).as_bytes());
+        resp::argument(out, log::covered(group).as_bytes());
         for append in &batch.appends {
             resp::argument(out, log::sent(group, &append.name).as_bytes());
         }

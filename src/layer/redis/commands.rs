@@ -189,3 +189,15 @@ impl Commands {
         })
     }
 }
+
+/// The innermost cause in the words of the operating system: `connection refused`.
+pub(super) fn reason(error: &PoolError) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}

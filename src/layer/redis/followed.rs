@@ -1,27 +1,18 @@
 //! One group that this node follows: how far it was heard, and the newest part of its log.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::follower::is_presence;
+use super::kept::Kept;
 use crate::clock;
 use crate::event::{Event, Stamp};
 use crate::id::Id;
-use crate::layer::tail::Tail;
 use crate::layer::{LISTED, Presence};
 use crate::telemetry::METRICS;
 
-/// For how long the newest part of a log is kept after somebody asked for it.
-const KEPT: Duration = Duration::from_secs(3);
-/// Most of it that is kept; whoever asks for more gets it from Redis.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-const MOST_EVENTS: usize = 4096;
-/// How much of a log is read first, and then at a time.
-const FIRST: usize = 128;
-const NEXT: usize = 1000;
 /// How far before our last event a rewritten log may have left the one that we know, in ms.
 const FORK: u64 = 60_000;
 /// How many of the events of that time are told from those that a rewritten log brings anew; a client drops the
@@ -52,8 +43,7 @@ pub(super) struct State {
     /// The last events that were handed on, by their ids: what pub/sub brings after the log, or a rewritten log
     /// still has, is not new.
     recent: VecDeque<Id>,
-    tail: Option<Tail>,
-    asked: Option<Instant>,
+    pub(super) kept: Kept,
     /// Who is in the group, if anybody asked.
     pub(super) presence: Option<Presence>,
 }
@@ -84,8 +74,13 @@ impl State {
         (self.position.unwrap_or(Id::START), self.wanted)
     }
 
-    /// The log ends here now; whether something of it was not heard.
-    pub(super) fn locate(&mut self, last: Id) -> bool {
+    /// The log ends here now, and these of its events are covered; which of those the group's sockets have not been
+    /// told, and whether something of the log was not heard.
+    pub(super) fn locate(&mut self, last: Id, covered: BTreeSet<Id>) -> (Vec<Id>, bool) {
+        let mut news = self.kept.heard(covered);
+        if self.position.is_none() {
+            news.clear(); // nobody here has read of them
+        }
         let position = *self.position.get_or_insert_with(|| {
             self.came = last;
             last
@@ -93,12 +88,21 @@ impl State {
         let behind = position != last || self.wanted.is_some_and(|wanted| wanted.id > position);
         let begins = behind && !self.repairing;
         self.repairing |= behind;
-        begins
+        (news, begins)
+    }
+
+    /// The group is not heard any more.
+    pub(super) fn deaf(&mut self) {
+        self.presence = None; // the next answer is Redis' own
+        self.kept.deaf();
     }
 
     pub(super) fn hear(&mut self, event: &Arc<Event>, age: u64) -> Heard {
         if is_presence(event) {
             self.attend(event);
+        }
+        if let Some(id) = event.covers() {
+            self.kept.cover(id);
         }
         let Some(stamp) = event.stamp() else { return Heard::Next };
         match self.position {
@@ -155,6 +159,7 @@ impl State {
         newest: Id,
         age: u64,
     ) -> (Outcome, Vec<Arc<Event>>) {
+        self.kept.hide(&mut events);
         let first = events.first().and_then(|event| event.stamp());
         let outcome = match first {
             _ if std::mem::take(&mut self.rewound) => Outcome::Follows,
@@ -166,7 +171,7 @@ impl State {
             _ if from.millis().saturating_add(age) < clock::now() => Outcome::Gap("trimmed"),
             // Another log than ours: of what it has from before its fork, some may be new to us.
             _ => {
-                self.tail = None;
+                self.kept.let_go();
                 self.rewound = true;
                 let fork = from.min(newest).back(FORK);
                 self.position = Some(if self.came <= newest { fork.max(self.came) } else { fork });
@@ -174,7 +179,7 @@ impl State {
             }
         };
         if outcome != Outcome::Follows {
-            self.tail = None;
+            self.kept.let_go();
         }
         for event in &events {
             if let Some(stamp) = event.stamp() {
@@ -184,7 +189,7 @@ impl State {
         let read = events.len();
         events.retain(|event| event.stamp().is_none_or(|stamp| !self.recent.contains(&stamp.id)));
         if events.len() < read {
-            self.tail = None; // it must have no holes
+            self.kept.let_go(); // it must have no holes
         }
         for event in &events {
             self.remember(event);
@@ -216,9 +221,7 @@ impl State {
 
     /// The event is handed on.
     fn remember(&mut self, event: &Arc<Event>) {
-        if let Some(tail) = &mut self.tail {
-            tail.push(Arc::clone(event));
-        }
+        self.kept.push(event);
         let Some(stamp) = event.stamp() else { return };
         while self.recent.len() == RECENT
             || self.recent.front().is_some_and(|id| id.millis().saturating_add(FORK) < stamp.id.millis())
@@ -228,41 +231,9 @@ impl State {
         self.recent.push_back(stamp.id);
     }
 
-    /// The newest part of the log, if it is here.
-    pub(super) fn tail(&mut self) -> Option<&Tail> {
-        self.asked = Some(Instant::now());
-        self.tail.as_ref()
-    }
-
-    /// From which id down the log has to be read, and how much of it; `None` if all
-    /// of it is here, or it would be too much to keep.
+    /// See [`Kept::wants`].
     pub(super) fn tail_wants(&mut self) -> Option<(Id, usize)> {
-        let position = self.position?;
-        let tail = self.tail.get_or_insert_with(|| Tail::new(position));
-        if tail.whole || tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS {
-            return None;
-        }
-        Some((tail.floor(), if tail.len() == 0 { FIRST } else { NEXT }))
-    }
-
-    /// What was read from this id down, the oldest last.
-    pub(super) fn tail_extend(&mut self, floor: Id, events: Vec<Arc<Event>>, wanted: usize) {
-        let Some(tail) = self.tail.as_mut().filter(|tail| tail.floor() == floor) else { return };
-        let whole = events.len() < wanted;
-        tail.extend_back(events.into_iter());
-        tail.whole |= whole;
-    }
-
-    pub(super) fn sweep(&mut self) {
-        if self.asked.is_some_and(|asked| asked.elapsed() > KEPT) {
-            self.asked = None;
-            self.tail = None;
-        }
-        if let Some(tail) = &self.tail
-            && (tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS)
-        {
-            self.tail = None;
-        }
+        self.kept.wants(self.position?)
     }
 
     /// Follows who is in the group.

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::Pipeline;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::commands::Commands;
 use super::followed::{Followed, Heard, Outcome};
-use super::log::{self, Entry};
+use super::log::{self, Part};
 use crate::clock::millis;
 use crate::error::Unavailable;
 use crate::event::{Event, GAP, PRESENCE};
@@ -56,20 +55,20 @@ impl Follower {
     }
 
     /// These groups are heard now: finds where their logs end. What was missed while they were not heard is read
-    /// and handed on, in tasks of their own.
+    /// and handed on, in tasks of their own; what was covered meanwhile is told at once.
     pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), Unavailable> {
-        let mut newest = Pipeline::new();
-        for group in groups {
-            newest.add_command(log::newest(group, 1));
-        }
-        let newest: Vec<Vec<Entry>> = match self.commands.pipeline(&newest).await {
-            Ok(newest) => newest,
+        let ends = match log::ends(&self.commands, groups).await {
+            Ok(ends) => ends,
             Err(error) => self.locate_one_by_one(groups, error).await?,
         };
-        for (group, entries) in groups.iter().zip(newest) {
-            let last = entries.first().and_then(log::id).unwrap_or(Id::START);
+        for (group, (last, covered)) in groups.iter().zip(ends) {
             let Some(followed) = self.followed(group.name()) else { continue };
-            if followed.state.lock().locate(last) {
+            let (news, behind) = followed.state.lock().locate(last, covered);
+            if !news.is_empty() {
+                let news: Vec<_> = news.into_iter().map(|id| Arc::new(Event::covering(id))).collect();
+                self.listener.deliver(group.name(), &news);
+            }
+            if behind {
                 tokio::spawn(Arc::clone(self).repair(group.clone(), followed));
             }
         }
@@ -81,17 +80,19 @@ impl Follower {
         &self,
         groups: &[Group],
         error: Unavailable,
-    ) -> Result<Vec<Vec<Entry>>, Unavailable> {
+    ) -> Result<Vec<log::End>, Unavailable> {
         if self.commands.ping().await.is_err() {
             return Err(error);
         }
         let mut all = Vec::with_capacity(groups.len());
         for group in groups {
-            let found = self.commands.command(&log::newest(group, 1)).await;
-            all.push(found.unwrap_or_else(|error| {
-                warn!(%group, error = %Chain(&error), "could not read a log");
-                Vec::new()
-            }));
+            match log::ends(&self.commands, std::slice::from_ref(group)).await {
+                Ok(found) => all.extend(found),
+                Err(error) => {
+                    warn!(%group, error = %Chain(&error), "could not read a log");
+                    all.push(log::End::default());
+                }
+            }
         }
         Ok(all)
     }
@@ -152,15 +153,15 @@ impl Follower {
             sleep(PAUSE).await;
         }
         let (from, wanted) = followed.state.lock().position();
-        METRICS.log_reads.inc();
-        let entries: Vec<Entry> = self.commands.command(&log::after(group, from, PAGE)).await?;
-        let events = log::events(&entries);
+        let events = Part::after(group, from, PAGE).read(&self.commands).await?;
         let newest = match events.last().and_then(|event| event.stamp()) {
             Some(stamp) => stamp.id,
             None => self.newest(group).await?,
         };
         let exhausted = events.len() < PAGE;
-        let (outcome, events) = followed.state.lock().repaired(from, events, newest, millis(self.keep.age));
+        // Held until all is handed on: what is heard to be covered meanwhile is told behind it.
+        let mut state = followed.state.lock();
+        let (outcome, events) = state.repaired(from, events, newest, millis(self.keep.age));
         if let Outcome::Gap(reason) = outcome {
             METRICS.gap(reason);
             warn!(%group, after = %from, reason, "messages of this group may be missing");
@@ -170,13 +171,13 @@ impl Follower {
         if !events.is_empty() {
             self.listener.deliver(group.name(), &events);
         }
+        drop(state);
         // What came while this was handed on is in the log: the next reading finds it.
         Ok(followed.state.lock().is_settled(exhausted && outcome == Outcome::Follows, wanted))
     }
 
     async fn newest(&self, group: &Group) -> Result<Id, Unavailable> {
-        let entries: Vec<Entry> = self.commands.command(&log::newest(group, 1)).await?;
-        Ok(entries.first().and_then(log::id).unwrap_or(Id::START))
+        log::last(&self.commands, group).await
     }
 
     /// Up to a page of events after this id.
@@ -185,9 +186,7 @@ impl Follower {
             return Ok(page);
         }
         loop {
-            METRICS.log_reads.inc();
-            let entries: Vec<Entry> = self.commands.command(&log::after(group, id, PAGE)).await?;
-            let events = log::events(&entries);
+            let events = Part::after(group, id, PAGE).read(&self.commands).await?;
             let more = events.len() == PAGE;
             let last = match events.last().and_then(|event| event.stamp()) {
                 Some(stamp) if !more => stamp.id,
@@ -195,7 +194,7 @@ impl Follower {
             };
             // Unless it was written between the two questions.
             if !events.is_empty() || last <= id {
-                return Ok(Page { events, more, last });
+                return Ok(self.shown(group, Page { events, more, last }));
             }
         }
     }
@@ -215,20 +214,26 @@ impl Follower {
         if id == Some(Id::START) {
             return Ok(Page { events: Vec::new(), more: false, last: self.newest(group).await? });
         }
-        METRICS.log_reads.inc();
         let count = limit + 1;
-        let range = id.map_or_else(|| log::newest(group, count), |id| log::before(group, id, count));
-        let mut entries: Vec<Entry> = self.commands.command(&range).await?;
-        let more = entries.len() > limit;
-        entries.truncate(limit);
-        entries.reverse();
-        let events = log::events(&entries);
+        let part = id.map_or_else(|| Part::newest(group, count), |id| Part::before(group, id, count));
+        let mut events = part.read(&self.commands).await?;
+        let more = events.len() > limit;
+        events.truncate(limit);
+        events.reverse();
         let last = match (id, events.last().and_then(|event| event.stamp())) {
             (None, Some(stamp)) => stamp.id,
             (None, None) => Id::START,
             (Some(_), _) => self.newest(group).await?,
         };
-        Ok(Page { events, more, last })
+        Ok(self.shown(group, Page { events, more, last }))
+    }
+
+    /// What was read, as it may be shown now: the group's sockets may have been told meanwhile that some is covered.
+    fn shown(&self, group: &Group, mut page: Page) -> Page {
+        if let Some(followed) = self.followed(group.name()) {
+            followed.state.lock().kept.hide(&mut page.events);
+        }
+        page
     }
 
     /// An answer from the newest part of the log, which is read once for all who ask and then follows along for a
@@ -239,18 +244,17 @@ impl Follower {
         answer: impl Fn(&crate::layer::tail::Tail) -> Option<Page> + Send,
     ) -> Result<Option<Page>, Unavailable> {
         let Some(followed) = self.followed(group.name()) else { return Ok(None) };
-        if let Some(page) = followed.state.lock().tail().and_then(&answer) {
+        if let Some(page) = followed.state.lock().kept.tail().and_then(&answer) {
             return Ok(Some(page));
         }
         let _turn = followed.reading.lock().await;
         loop {
-            if let Some(page) = followed.state.lock().tail().and_then(&answer) {
+            if let Some(page) = followed.state.lock().kept.tail().and_then(&answer) {
                 return Ok(Some(page));
             }
             let Some((floor, count)) = followed.state.lock().tail_wants() else { return Ok(None) };
-            METRICS.log_reads.inc();
-            let entries: Vec<Entry> = self.commands.command(&log::until(group, floor, count)).await?;
-            followed.state.lock().tail_extend(floor, log::events(&entries), count);
+            let events = Part::until(group, floor, count).read(&self.commands).await?;
+            followed.state.lock().kept.extend(floor, events, count);
         }
     }
 
@@ -258,14 +262,14 @@ impl Follower {
     pub(super) fn sweep(&self) {
         let groups: Vec<Arc<Followed>> = self.groups.lock().values().cloned().collect();
         for followed in groups {
-            followed.state.lock().sweep();
+            followed.state.lock().kept.sweep();
         }
     }
 
-    /// Forgets who is in the groups: changes may have been missed. The next answer is Redis' own.
-    pub(super) fn forget_presence(&self) {
+    /// The groups are not heard for a while. Who is in them, and what of their logs is covered, is only known to Redis.
+    pub(super) fn deaf(&self) {
         for followed in self.groups.lock().values() {
-            followed.state.lock().presence = None;
+            followed.state.lock().deaf();
         }
     }
 }

@@ -1,19 +1,24 @@
 //! The log of a group: a Redis stream. Each entry has the event's bytes (`e`) and the id before it (`p`), from which the
-//! event is put together as it was published.
+//! event is put together as it was published. Beside it are the ids of events that are covered: their texts stay in the
+//! stream, which cannot be written anew, and are left out of whatever is read.
 //!
 //! The keys are in the same Cluster slot as the group's channel: the channel's name is their hash tag.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use redis::Cmd;
+use redis::{Cmd, Pipeline, Value, from_redis_value};
 
 use super::channel;
+use super::commands::Commands;
+use crate::error::Unavailable;
 use crate::event::{Event, Stamp};
 use crate::group::Group;
 use crate::id::Id;
+use crate::telemetry::METRICS;
 
 /// A stream's entry: its id, then names and values.
-pub(super) type Entry = (String, Vec<Vec<u8>>);
+type Entry = (String, Vec<Vec<u8>>);
 
 /// The stream.
 pub(super) fn key(group: &Group) -> String {
@@ -25,48 +30,114 @@ pub(super) fn sent(group: &Group, key: &str) -> String {
     format!("parlor:sent:{{{}}}:{key}", channel(group))
 }
 
-/// The oldest entries after an id.
-pub(super) fn after(group: &Group, id: Id, count: usize) -> Cmd {
+/// The ids of the covered events, by their ms.
+pub(super) fn covered(group: &Group) -> String {
+    format!("parlor:covered:{{{}}}", channel(group))
+}
+
+/// Where a log ends, and which of its events are covered.
+pub(super) type End = (Id, BTreeSet<Id>);
+
+/// Where these logs end.
+pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<End>, Unavailable> {
+    let mut pipeline = Pipeline::new();
+    for group in groups {
+        pipeline.add_command(newest(group)).add_command(covered_in(group, "-inf", "+inf"));
+    }
+    let mut answers = commands.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
+    let mut ends = Vec::with_capacity(groups.len());
+    while let (Some(newest), Some(covered)) = (answers.next(), answers.next()) {
+        let read = |error| Unavailable::because("Redis answered something else", error);
+        let newest: Vec<Entry> = from_redis_value(newest).map_err(read)?;
+        let covered: Vec<String> = from_redis_value(covered).map_err(read)?;
+        ends.push((newest.first().and_then(id).unwrap_or(Id::START), ids(&covered)));
+    }
+    Ok(ends)
+}
+
+/// The id of the newest entry.
+pub(super) async fn last(commands: &Commands, group: &Group) -> Result<Id, Unavailable> {
+    let entries: Vec<Entry> = commands.command(&newest(group)).await?;
+    Ok(entries.first().and_then(id).unwrap_or(Id::START))
+}
+
+fn newest(group: &Group) -> Cmd {
+    let mut newest = Cmd::new();
+    newest.arg("XREVRANGE").arg(key(group)).arg("+").arg("-").arg("COUNT").arg(1);
+    newest
+}
+
+fn covered_in(group: &Group, least: &str, most: &str) -> Cmd {
     let mut range = Cmd::new();
-    range.arg("XRANGE").arg(key(group)).arg(format!("({id}")).arg("+").arg("COUNT").arg(count);
+    range.arg("ZRANGEBYSCORE").arg(covered(group)).arg(least).arg(most);
     range
 }
 
-/// The newest entries.
-pub(super) fn newest(group: &Group, count: usize) -> Cmd {
-    back(group, "+", count)
+/// A part of a log, as it is asked for.
+pub(super) struct Part([Cmd; 2]);
+
+impl Part {
+    /// The oldest events after an id.
+    pub(super) fn after(group: &Group, id: Id, count: usize) -> Self {
+        let mut range = Cmd::new();
+        range.arg("XRANGE").arg(key(group)).arg(format!("({id}")).arg("+").arg("COUNT").arg(count);
+        Self([range, covered_in(group, &id.millis().to_string(), "+inf")])
+    }
+
+    /// The newest events, the newest first.
+    pub(super) fn newest(group: &Group, count: usize) -> Self {
+        Self::back(group, "+", "+inf", count)
+    }
+
+    /// The newest events up to this id, itself included, the newest first.
+    pub(super) fn until(group: &Group, id: Id, count: usize) -> Self {
+        Self::back(group, &id.to_string(), &id.millis().to_string(), count)
+    }
+
+    /// The newest events before this id, the newest first.
+    pub(super) fn before(group: &Group, id: Id, count: usize) -> Self {
+        Self::back(group, &format!("({id}"), &id.millis().to_string(), count)
+    }
+
+    fn back(group: &Group, from: &str, most: &str, count: usize) -> Self {
+        let mut range = Cmd::new();
+        range.arg("XREVRANGE").arg(key(group)).arg(from).arg("-").arg("COUNT").arg(count);
+        Self([range, covered_in(group, "-inf", most)])
+    }
+
+    /// Reads it. What is covered is asked for last: an event that is covered when this is called never comes with its
+    /// text.
+    pub(super) async fn read(self, commands: &Commands) -> Result<Vec<Arc<Event>>, Unavailable> {
+        METRICS.log_reads.inc();
+        let mut pipeline = Pipeline::new();
+        for command in self.0 {
+            pipeline.add_command(command);
+        }
+        let (entries, covered): (Vec<Entry>, Vec<String>) = commands.pipeline(&pipeline).await?;
+        let covered = ids(&covered);
+        Ok(entries.iter().filter_map(|entry| event(entry, &covered)).map(Arc::new).collect())
+    }
 }
 
-/// The newest entries up to this id, itself included.
-pub(super) fn until(group: &Group, id: Id, count: usize) -> Cmd {
-    back(group, &id.to_string(), count)
-}
-
-/// The newest entries before this id.
-pub(super) fn before(group: &Group, id: Id, count: usize) -> Cmd {
-    back(group, &format!("({id}"), count)
-}
-
-fn back(group: &Group, from: &str, count: usize) -> Cmd {
-    let mut range = Cmd::new();
-    range.arg("XREVRANGE").arg(key(group)).arg(from).arg("-").arg("COUNT").arg(count);
-    range
+/// Ids as Redis gives them.
+fn ids(texts: &[String]) -> BTreeSet<Id> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// An entry's id; entries of ours have one.
-pub(super) fn id(entry: &Entry) -> Option<Id> {
+fn id(entry: &Entry) -> Option<Id> {
     entry.0.parse().ok()
 }
 
-/// The events of these entries. One that cannot be read keeps its place, so that the others do not seem to miss it.
-pub(super) fn events(entries: &[Entry]) -> Vec<Arc<Event>> {
-    entries.iter().filter_map(event).map(Arc::new).collect()
-}
-
-fn event(entry: &Entry) -> Option<Event> {
+/// The event of an entry, without its text if it is covered. One that cannot be read keeps its place, so that the others
+/// do not seem to miss it.
+fn event(entry: &Entry, covered: &BTreeSet<Id>) -> Option<Event> {
     let field = |name: &[u8]| entry.1.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &pair[1][..]);
     let prev = field(b"p").and_then(|prev| std::str::from_utf8(prev).ok()?.parse().ok());
     let stamp = Stamp { id: id(entry)?, prev: prev.unwrap_or(Id::START) };
+    if covered.contains(&stamp.id) {
+        return Some(Event::covered(stamp));
+    }
     let read = field(b"e").and_then(|open| Event::decode_open(open, stamp).ok());
     Some(read.unwrap_or_else(|| Event::new("").stamped(stamp)))
 }

@@ -62,7 +62,7 @@ impl Subscriber {
                 Err(cause) => cause,
             };
             self.roster.deaf();
-            self.follower.forget_presence();
+            self.follower.deaf();
             if self.hears.send_replace(false) {
                 pause = Duration::ZERO;
             }
@@ -187,7 +187,8 @@ impl Subscriber {
             let Some(group) = live.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
             let event = if live.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
-                Ok(event) if self.listener.is_full() => {
+                // What tells that a text is covered is little, and nobody would tell it again.
+                Ok(event) if self.listener.is_full() && event.covers().is_none() => {
                     if event.stamp().is_none() && METRICS.dropped("overflow") == 0 {
                         warn!(
                             "this node is too slow for what Redis sends: events that are not logged are dropped \

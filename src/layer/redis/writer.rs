@@ -87,7 +87,7 @@ impl Writer {
         }
         let (name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
         let mut script = self.append.key(log::key(group));
-        script.key(log::sent(group, name));
+        script.key(log::covered(group)).key(log::sent(group, name));
         script.arg(channel(group)).arg(self.keep.messages).arg(millis(self.keep.age)).arg(millis(REMEMBERED));
         script.arg(event.encode_open()).arg(given_up).arg(digest);
         let late = |_| Unavailable::new("Redis took too long");

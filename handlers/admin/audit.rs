@@ -1,0 +1,23 @@
+//! The page of what operators did.
+
+use minijinja::context;
+use parlor::Request;
+use parlor::audit::{Entry, KEPT};
+use parlor::http::{Refusal, Response};
+
+use super::time;
+
+/// Entries that are shown, unless more are asked for.
+const SHOWN: usize = 200;
+
+/// `GET /admin/audit/`, `?all=1` for everything that is kept.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let all = request.query("all").is_some();
+    let entries = request.node().audited(if all { KEPT } else { SHOWN }).await?;
+    let more = !all && entries.len() == SHOWN;
+    let entries: Vec<_> = entries
+        .into_iter()
+        .map(|Entry { at, who, what, about }| context! { at => time(at), who, what, about })
+        .collect();
+    request.render("admin_audit.html", context! { entries, more, kept => KEPT })
+}

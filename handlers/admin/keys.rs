@@ -1,0 +1,57 @@
+//! The page of API keys. A key itself is shown once, when it is made.
+
+use minijinja::{Value, context};
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::identity::person::PersonName;
+
+use super::{back, no_action, note, time};
+use crate::api::SCOPES;
+
+const PATH: &str = "/admin/keys/";
+
+/// `GET /admin/keys/`.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    shown(&request, context! {}).await
+}
+
+async fn shown(request: &Request, more: Value) -> Result<Response, Refusal> {
+    let keys = request.node().api_keys().all().await?;
+    let keys: Vec<Value> = keys
+        .into_iter()
+        .map(|key| context! { id => key.id, name => key.name, scopes => key.scopes, made => time(key.made) })
+        .collect();
+    request.render("admin_keys.html", context! { keys, scopes => SCOPES, ..more })
+}
+
+/// `POST /admin/keys/`: form `action`: `make` (`name`, and `scope_publish` and so on for each scope) or `revoke` (`name`).
+pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
+    let form = request.form()?;
+    let (node, name) = (request.node(), form.get("name"));
+    match form.get("action") {
+        "make" => {
+            let has = |scope: &&str| !form.get(&format!("scope_{scope}")).is_empty();
+            let scopes: Vec<String> = SCOPES.into_iter().filter(has).map(str::to_owned).collect();
+            if scopes.is_empty() || PersonName::parse(name).is_none() {
+                let error = if scopes.is_empty() { "no_scope" } else { "bad_name" };
+                let page = shown(&request, context! { error, name }).await?;
+                return Ok(page.with_status(StatusCode::BAD_REQUEST));
+            }
+            let Some((key, text)) = node.api_keys().make(name, &scopes).await? else {
+                let page = shown(&request, context! { error => "taken", name }).await?;
+                return Ok(page.with_status(StatusCode::CONFLICT));
+            };
+            // Nobody has the key yet: without this line nobody gets it.
+            note(&request, "key_add", &format!("{}: {}", key.name, scopes.join(", "))).await?;
+            let page = shown(&request, context! { made => text, made_name => key.name }).await?;
+            Ok(page.unstored())
+        }
+        "revoke" => {
+            let key = node.api_keys().named(name).await?.ok_or_else(Refusal::not_found)?;
+            note(&request, "key_revoke", &key.name).await?;
+            node.revoke_key(&key.name).await?;
+            Ok(back(PATH))
+        }
+        _ => Err(no_action()),
+    }
+}

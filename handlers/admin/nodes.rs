@@ -1,0 +1,21 @@
+//! The page of the nodes.
+
+use minijinja::context;
+use minijinja::value::Serde;
+use parlor::Request;
+use parlor::clock::now;
+use parlor::http::{Refusal, Response, StatusCode};
+
+/// `GET /admin`: the page is at the address with the slash.
+pub(crate) async fn slash(_: Request) -> Result<Response, Refusal> {
+    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, "/admin/"))
+}
+
+/// `GET /admin/`.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let node = request.node();
+    let rows = node.layer().nodes().await?;
+    let layer = node.ready().unwrap_or_default();
+    request
+        .render("admin_nodes.html", context! { rows => Serde(rows), layer, this => node.name(), at => now() })
+}

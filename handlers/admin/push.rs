@@ -1,0 +1,26 @@
+//! The push stream of any room, for operators.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response};
+
+use super::note;
+use crate::access::Room;
+use crate::push::{self, PlainPush};
+
+/// `POST /admin/rooms/{room}/push`: starts the room's stream.
+pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
+    request.form()?;
+    let (room, _) = Room::operated(&request, request.name()).await?;
+    note(&request, "push_start", room.name()).await?;
+    request.node().start_ticker::<PlainPush>(&room.push_group()).await?;
+    Ok(push::success())
+}
+
+/// `DELETE /admin/rooms/{room}/push`: stops it.
+pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
+    request.form()?;
+    let (room, _) = Room::operated(&request, request.name()).await?;
+    note(&request, "push_stop", room.name()).await?;
+    request.node().stop_ticker(&room.push_group()).await?;
+    Ok(push::success())
+}

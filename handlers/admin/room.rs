@@ -1,0 +1,83 @@
+//! The page of a room for operators: what is said there, and what can be done about it.
+
+use minijinja::context;
+use parlor::clock::now;
+use parlor::http::{Refusal, Response};
+use parlor::node::Node;
+use parlor::{Group, Id, Request};
+
+use super::{about, back, no_action, note, rooms, user};
+use crate::access::{self, Record, Room};
+use crate::urls;
+
+/// How somebody is told that an operator does not want it in this room.
+const KICKED: &str = "an operator has sent you away";
+
+/// `GET /admin/rooms/{room}/`.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let (room, record) = Room::operated(&request, request.name()).await?;
+    let node = request.node();
+    let owner = match &record.owner {
+        Some(id) => node.accounts().of_id(id).await?.map(|owner| owner.name),
+        None => None,
+    };
+    let kept = node.layer().log_size(&room.chat_group()).await?;
+    let max_message_bytes = node.config().max_message_bytes;
+    let Record { private, closed, .. } = record;
+    request.render(
+        "admin_room.html",
+        context! { room_name => room.name(), private, closed, owner, kept, max_message_bytes },
+    )
+}
+
+/// `POST /admin/rooms/{room}/`: form `action`, one of `kick` and `ban` (`user`: an id), `remove` (`id`: of a message),
+/// `close` and `reopen`.
+pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
+    let form = request.form()?;
+    let (room, _) = Room::operated(&request, request.name()).await?;
+    let (node, name) = (request.node(), room.name());
+    match form.get("action") {
+        "kick" => {
+            let id = user(&request, form.get("user"))?;
+            note(&request, "kick", &format!("{name}: {}", who(node, &room.chat_group(), id).await?)).await?;
+            for group in [room.chat_group(), room.push_group()] {
+                node.send_away(id, Some(&group), 4403, KICKED).await?;
+            }
+        }
+        "ban" => {
+            let id = user(&request, form.get("user"))?;
+            note(&request, "ban", &who(node, &room.chat_group(), id).await?).await?;
+            node.set_banned(id, true).await?;
+        }
+        "remove" => {
+            let unknown = || Refusal::bad_request("`id`: expected the id of a message of this room");
+            let id: Id = form.get("id").parse().map_err(|_| unknown())?;
+            note(&request, "remove", &format!("{name}: {id}")).await?;
+            if !node.layer().cover(&room.chat_group(), id).await? {
+                return Err(unknown());
+            }
+        }
+        "close" => {
+            note(&request, "close", name).await?;
+            access::set_closed(node, name, true).await?;
+            node.store().add(rooms::CLOSED, name, now()).await?;
+        }
+        "reopen" => {
+            note(&request, "reopen", name).await?;
+            access::set_closed(node, name, false).await?;
+            node.store().remove(rooms::CLOSED, name).await?;
+        }
+        _ => return Err(no_action()),
+    }
+    Ok(back(&urls::operated(name)))
+}
+
+/// The user with this id, for the audit log: by its account's name, or by what it is called in this group.
+async fn who(node: &Node, group: &Group, id: &str) -> Result<String, Refusal> {
+    if let Some(account) = node.accounts().of_id(id).await? {
+        return Ok(about(&account.name, id));
+    }
+    let members = node.layer().presence(group).await?.members.unwrap_or_default();
+    let named = members.iter().find_map(|member| member.split_once('/').filter(|(other, _)| *other == id));
+    Ok(about(named.map_or("", |(_, name)| name), id))
+}

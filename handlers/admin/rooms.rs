@@ -1,0 +1,107 @@
+//! The page of the rooms in which somebody is.
+
+use std::collections::BTreeSet;
+
+use minijinja::context;
+use minijinja::value::Serde;
+use parlor::clock::now;
+use parlor::error::Unavailable;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::node::Node;
+use parlor::{Id, Request};
+use serde::Serialize;
+
+use crate::access::{self, Record};
+use crate::name::Name;
+use crate::urls;
+
+/// Rooms that are shown: those with the most people.
+const SHOWN: usize = 50;
+/// Messages by which it is told how fast they come.
+const SAMPLE: usize = 60;
+const MINUTE: u64 = 60_000;
+/// The index of closed rooms.
+pub(super) const CLOSED: &str = "closed_rooms";
+
+/// What is told of a room.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Figures {
+    name: String,
+    people: usize,
+    /// Messages in the last minute, or as many as would have been at the pace of the last ones.
+    per_minute: u64,
+    /// Messages that its log keeps.
+    kept: usize,
+    private: bool,
+    closed: bool,
+}
+
+/// `GET /admin/rooms/`, `?room=` to go to any room.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let wanted = request.query("room").unwrap_or_default();
+    if !wanted.trim().is_empty() {
+        let name = Name::parse(&request, Some(wanted.trim()))?;
+        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::operated(name.as_str())));
+    }
+    let (rows, talks) = figures(request.node()).await?;
+    request.render("admin_rooms.html", context! { rows => Serde(rows), talks })
+}
+
+/// The rooms with the most people, then those that are closed; and how many private chats there are, of which nothing else
+/// is told.
+pub(super) async fn figures(node: &Node) -> Result<(Vec<Figures>, usize), Unavailable> {
+    let groups = node.layer().groups().await?;
+    let rooms: Vec<_> =
+        groups.iter().filter_map(|(group, people)| Some((access::room_of(group)?, *people))).collect();
+    let talks = groups.iter().filter(|(group, _)| access::is_talk(group)).count();
+    let closed = node.store().top(CLOSED, SHOWN).await?;
+    let open: BTreeSet<&str> = rooms.iter().map(|(name, _)| *name).collect();
+    let closed = closed.iter().map(|(name, _)| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
+    let shown = rooms.iter().copied().take(SHOWN).chain(closed);
+    let figures =
+        futures_util::future::try_join_all(shown.map(|(name, people)| room(node, name, people))).await?;
+    Ok((figures, talks))
+}
+
+async fn room(node: &Node, name: &str, people: usize) -> Result<Figures, Unavailable> {
+    let group = access::chat_group(name);
+    let record: Record = node.store().read(&Record::key(name)).await?.unwrap_or_default();
+    let newest = node.layer().before(&group, None, SAMPLE).await?;
+    let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();
+    Ok(Figures {
+        name: name.to_owned(),
+        people,
+        per_minute: per_minute(&ids, now()),
+        kept: node.layer().log_size(&group).await?,
+        private: record.private,
+        closed: record.closed,
+    })
+}
+
+/// How many messages come in a minute, by the newest ones, the oldest first.
+fn per_minute(ids: &[Id], now: u64) -> u64 {
+    let age = |id: &Id| now.saturating_sub(id.millis());
+    let recent = ids.iter().filter(|id| age(id) < MINUTE).count() as u64;
+    match ids.first() {
+        // There may have been more before them.
+        Some(first) if ids.len() >= SAMPLE && age(first) < MINUTE => recent * MINUTE / age(first).max(1),
+        _ => recent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_counted_or_reckoned_by_the_newest() {
+        let ids = |count: u64, every: u64| -> Vec<Id> {
+            (0..count).rev().map(|n| format!("{}-0", 1_000_000 - n * every).parse().unwrap()).collect()
+        };
+        assert_eq!(per_minute(&[], 1_000_000), 0);
+        assert_eq!(per_minute(&ids(5, 10_000), 1_000_000), 5);
+        assert_eq!(per_minute(&ids(10, 10_000), 1_000_000), 6, "four of them are older");
+        assert_eq!(per_minute(&ids(60, 100), 1_000_000), 610, "sixty within 5.9 s");
+        assert_eq!(per_minute(&ids(60, 2_000), 1_000_000), 30, "sixty within two minutes");
+    }
+}

@@ -1,0 +1,90 @@
+//! The page of users: who may come in, and who operates the site.
+
+use minijinja::{Value, context};
+use parlor::Request;
+use parlor::error::Unavailable;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::identity::account::Account;
+use parlor::node::Node;
+
+use super::{about, back, no_action, note, time, user};
+
+/// Users that are shown.
+const SHOWN: usize = 100;
+const PATH: &str = "/admin/users/";
+/// Digits of its id by which a guest without a nickname is called.
+const DIGITS: usize = 8;
+
+/// `GET /admin/users/`, `?name=` to look for one: an account's name, a guest's with its `~`, or an id.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let node = request.node();
+    let wanted = request.query("name").map(|name| name.trim().to_owned()).unwrap_or_default();
+    let banned = node.banned_guests(SHOWN).await?;
+    let count = node.accounts().count().await?;
+    let (accounts, guests) = if wanted.is_empty() {
+        (node.accounts().newest(SHOWN).await?, banned.clone())
+    } else {
+        found(node, &wanted).await?
+    };
+    let users: Vec<Value> = accounts.iter().map(row).collect();
+    let guests: Vec<Value> = guests
+        .iter()
+        .map(|id| context! { id, name => format!("~{}", &id[..DIGITS]), banned => banned.contains(id) })
+        .collect();
+    let status = if !wanted.is_empty() && users.is_empty() && guests.is_empty() {
+        StatusCode::NOT_FOUND
+    } else {
+        StatusCode::OK
+    };
+    let context = context! { users, guests, count, wanted, shown => SHOWN };
+    Ok(request.render("admin_users.html", context)?.with_status(status))
+}
+
+fn row(account: &Account) -> Value {
+    let Account { id, name, staff, banned, made, .. } = account;
+    context! { id, name, staff, banned, by_token => account.by_token(), made => time(*made) }
+}
+
+/// Who is meant by this: accounts, and guests by their ids.
+async fn found(node: &Node, wanted: &str) -> Result<(Vec<Account>, Vec<String>), Unavailable> {
+    if let Some(nickname) = wanted.strip_prefix('~') {
+        return Ok((Vec::new(), node.guest_called(nickname).await?.into_iter().collect()));
+    }
+    if let Some(account) = node.accounts().named(wanted).await? {
+        return Ok((vec![account], Vec::new()));
+    }
+    if let Some(account) = node.accounts().of_id(wanted).await? {
+        return Ok((vec![account], Vec::new()));
+    }
+    let is_id = wanted.len() == 16 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Ok((Vec::new(), is_id.then(|| wanted.to_ascii_lowercase()).into_iter().collect()))
+}
+
+/// `POST /admin/users/`: form `user` (an id) and `action`, one of `ban`, `unban`, `end_logins`, `staff_on`, `staff_off`.
+pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
+    let form = request.form()?;
+    let node = request.node();
+    let id = user(&request, form.get("user"))?;
+    let action = form.get("action");
+    let account = node.accounts().of_id(id).await?;
+    let name = account.as_ref().map_or("", |account| account.name.as_str());
+    match (action, &account) {
+        ("ban" | "unban", _) => {
+            note(&request, action, &about(name, id)).await?;
+            node.set_banned(id, action == "ban").await?;
+        }
+        ("end_logins", Some(_)) => {
+            note(&request, action, &about(name, id)).await?;
+            node.end_logins(id).await?;
+        }
+        ("staff_on" | "staff_off", Some(account)) => {
+            note(&request, action, &account.name).await?;
+            node.set_staff(&account.name, action == "staff_on").await?;
+        }
+        ("end_logins" | "staff_on" | "staff_off", None) => {
+            return Err(Refusal::bad_request("`user`: expected the id of an account"));
+        }
+        _ => return Err(no_action()),
+    }
+    Ok(back(PATH))
+}

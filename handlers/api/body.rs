@@ -1,0 +1,154 @@
+//! A body of the API: a JSON object of which every member means something.
+
+use std::fmt;
+
+use parlor::Request;
+use parlor::http::{Refusal, StatusCode};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+/// Most characters of a name that are told when it is refused.
+const TOLD: usize = 64;
+
+/// The members that were not asked for yet, in their order.
+pub(super) struct Body(Vec<(String, Value)>);
+
+impl Body {
+    /// Reads the body of a request that says it is JSON: what a form of a foreign page sends says something else.
+    pub(super) fn of(request: &Request) -> Result<Self, Refusal> {
+        let kind = request.only_header("Content-Type")?.unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            let detail = "`Content-Type`: expected application/json";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        Self::read(request.body())
+    }
+
+    fn read(json: &[u8]) -> Result<Self, Refusal> {
+        let body: Self = serde_json::from_slice(json).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Refusal::bad_request(if error.is_data() {
+                "`body`: expected a JSON object".to_owned()
+            } else {
+                format!("`body`: expected JSON; it is none at line {line}, column {column}")
+            })
+        })?;
+        let names: Vec<&str> = body.0.iter().map(|(name, _)| name.as_str()).collect();
+        match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+            Some((_, name)) => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: expected once"))),
+            None => Ok(body),
+        }
+    }
+
+    /// A text that has to be there.
+    pub(super) fn text(&mut self, name: &str) -> Result<String, Refusal> {
+        self.perhaps_text(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// A text that may be there.
+    pub(super) fn perhaps_text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        self.take(name).map(|value| text(name, value)).transpose()
+    }
+
+    /// A list of texts that has to be there.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
+        match self.take(name) {
+            Some(Value::Array(values)) => values.into_iter().map(|value| text(name, value)).collect(),
+            Some(_) => Err(Refusal::bad_request(format!("`{name}`: expected a list of strings"))),
+            None => Err(missing(name)),
+        }
+    }
+
+    /// All that is left, which must be texts.
+    pub(super) fn rest(self) -> Result<Vec<(String, String)>, Refusal> {
+        self.0.into_iter().map(|(name, value)| text(&name, value).map(|text| (name, text))).collect()
+    }
+
+    /// There must be nothing left.
+    pub(super) fn end(self) -> Result<(), Refusal> {
+        match self.0.first() {
+            Some((name, _)) => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: unknown here"))),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+}
+
+fn text(name: &str, value: Value) -> Result<String, Refusal> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: expected a string"))),
+    }
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::bad_request(format!("`{name}`: expected, but missing"))
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Body;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Body, A::Error> {
+                let mut body = Body(Vec::new());
+                while let Some(member) = members.next_entry()? {
+                    body.0.push(member);
+                }
+                Ok(body)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail<T>(read: Result<T, Refusal>) -> String {
+        read.err().expect("refused").detail().to_owned()
+    }
+
+    #[test]
+    fn what_is_no_object_of_single_members_is_refused_in_words() {
+        for (json, expected) in [
+            ("", "`body`: expected JSON; it is none at line 1, column 0"),
+            ("{\"a\": \"\\ud800\"}", "`body`: expected JSON; it is none at line 1, column 14"),
+            ("[1]", "`body`: expected a JSON object"),
+            ("\"long text\"", "`body`: expected a JSON object"),
+            ("{\"a\": 1, \"b\": 2, \"a\": 1}", "`a`: expected once"),
+        ] {
+            assert_eq!(detail(Body::read(json.as_bytes())), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn members_are_taken_one_by_one_until_none_is_left() {
+        let read = |json: &str| Body::read(json.as_bytes()).ok().expect("an object");
+        let mut body = read(r#"{"list": ["a", "b"], "text": "\u4f60"}"#);
+        assert_eq!(body.perhaps_text("other").ok(), Some(None));
+        assert_eq!(detail(body.text("other")), "`other`: expected, but missing");
+        assert_eq!(body.text("text").ok().as_deref(), Some("你"));
+        assert_eq!(body.texts("list").ok(), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert!(body.end().is_ok());
+        assert_eq!(detail(read(r#"{"text": 5}"#).text("text")), "`text`: expected a string");
+        assert_eq!(detail(read(r#"{"list": "a"}"#).texts("list")), "`list`: expected a list of strings");
+        assert_eq!(detail(read(r#"{"list": [5]}"#).texts("list")), "`list`: expected a string");
+        assert_eq!(detail(read(r#"{"extra": null}"#).end()), "`extra`: unknown here");
+        assert_eq!(detail(read(r#"{"a": "", "b": null}"#).rest()), "`b`: expected a string");
+    }
+}

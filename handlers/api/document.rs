@@ -1,0 +1,9 @@
+//! The description of the API for programs that read such: OpenAPI 3.1.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response};
+
+/// `GET /api/openapi.json`.
+pub(crate) async fn file(_: Request) -> Result<Response, Refusal> {
+    Ok(Response::json(include_str!("../../docs/openapi.json")))
+}

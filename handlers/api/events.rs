@@ -1,0 +1,99 @@
+//! An event for a group, unlogged, as Channels' `group_send` does it.
+
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Event, Group, Request};
+use serde::Serialize;
+
+use super::body::Body;
+use crate::access::{self, Room};
+
+/// Most bytes of an event.
+const MOST_BYTES: usize = 64 * 1024;
+/// Longest type, in bytes.
+const LONGEST_TYPE: usize = 64;
+/// What only servers tell consumers: one that believed it would end.
+const SERVERS: [&str; 4] = ["websocket_", "http_", "lifespan_", "channel_"];
+/// What the server says of each event itself: its place in the log, and whose it is.
+const OURS: [&str; 4] = ["id", "prev", "user", "name"];
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    group: &'a str,
+}
+
+/// `POST /api/groups/{group}/events`.
+pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::PUBLISH)?;
+    let group = group(&request).await?;
+    if request.body().len() > MOST_BYTES {
+        let detail = format!("`body`: expected at most {MOST_BYTES} bytes");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    let mut body = Body::of(&request)?;
+    let mut event = event(&body.text("type")?)?;
+    for (name, text) in body.rest()? {
+        if OURS.contains(&name.as_str()) {
+            return Err(Refusal::bad_request(format!("`{name}`: the server's own to say")));
+        }
+        event = event.with(&name, &text);
+    }
+    request.publish(&group, &event).await?;
+    Ok(super::answer(StatusCode::ACCEPTED, &Sent { group: group.name() }))
+}
+
+/// An event of a type that anybody may send.
+fn event(kind: &str) -> Result<Event, Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+    let is_type = (1..=LONGEST_TYPE).contains(&kind.len())
+        && kind.starts_with(|first: char| first.is_ascii_alphabetic())
+        && kind.bytes().all(allowed);
+    if !is_type {
+        let rule = "a letter, then letters, digits, `_` or `.` of ASCII";
+        let detail = format!("`type`: expected 1 to {LONGEST_TYPE} characters: {rule}");
+        return Err(Refusal::bad_request(detail));
+    }
+    let event = Event::new(kind);
+    if event.is_own() || SERVERS.iter().any(|prefix| event.kind().starts_with(prefix)) {
+        return Err(Refusal::bad_request("`type`: begins as those that only servers send"));
+    }
+    Ok(event)
+}
+
+/// A group is a room's chat, `chat_` and its name, or what bears a room's name alone, as its push stream.
+async fn group(request: &Request) -> Result<Group, Refusal> {
+    let name = request.name().unwrap_or_default();
+    match name.strip_prefix(access::CHAT) {
+        Some(room) => Ok(Room::served(request, Some(room)).await?.chat_group()),
+        None => Ok(Room::served(request, Some(name)).await?.push_group()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::event;
+
+    #[test]
+    fn types_that_only_servers_send_are_refused_however_they_are_written() {
+        for kind in ["chat_message", "chat.message", "a", "Tick2", "websocket", "parlor"] {
+            assert!(event(kind).is_ok(), "{kind}");
+        }
+        let long = "x".repeat(65);
+        for kind in [
+            "",
+            "_a",
+            ".a",
+            "1",
+            "a b",
+            "é",
+            "a-b",
+            "parlor_gap",
+            "parlor.gap",
+            "websocket.disconnect",
+            "websocket_receive",
+            "http.request",
+            &long,
+        ] {
+            assert!(event(kind).is_err(), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Who is in a room.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use serde::Serialize;
+
+use crate::access::Room;
+use crate::listed::Listed;
+
+#[derive(Serialize)]
+struct Members<'a> {
+    room: &'a str,
+    count: usize,
+    /// `null` if they are too many to be listed.
+    members: Option<Vec<Member<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    user: &'a str,
+    name: &'a str,
+}
+
+/// `GET /api/rooms/{room}/members`.
+pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::READ)?;
+    let room = Room::served(&request, request.name()).await?;
+    let presence = request.node().layer().presence(&room.chat_group()).await?;
+    let members = presence.members.as_ref().map(|members| {
+        let listed = Listed::of(members.iter().map(String::as_str));
+        listed.names.into_iter().map(|(user, name)| Member { user, name }).collect()
+    });
+    Ok(super::answer(StatusCode::OK, &Members { room: room.name(), count: presence.count, members }))
+}

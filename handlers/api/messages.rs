@@ -1,0 +1,122 @@
+//! The messages of a room: saying one, and reading them back.
+
+use std::sync::Arc;
+
+use parlor::event::COVERED;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Event, Id, Request};
+use serde::Serialize;
+
+use super::body::Body;
+use super::saying::Saying;
+use crate::access::Room;
+use crate::chat;
+
+/// Most messages of one answer, and how many without `limit`.
+const MOST: usize = 200;
+const SOME: usize = 50;
+/// Most bytes of text in one answer, beside its first message.
+const MOST_BYTES: usize = 1024 * 1024;
+
+#[derive(Serialize)]
+struct Receipt<'a> {
+    room: &'a str,
+    id: Id,
+    duplicate: bool,
+}
+
+#[derive(Serialize)]
+struct Past<'a> {
+    room: &'a str,
+    messages: Vec<Message<'a>>,
+    more: bool,
+    last: Option<Id>,
+}
+
+/// A message as `parlor.v1` has it, without what that wire needs beside.
+#[derive(Serialize)]
+struct Message<'a> {
+    id: Id,
+    prev: Option<Id>,
+    at: u64,
+    user: Option<&'a str>,
+    name: Option<&'a str>,
+    text: &'a str,
+    /// An operator has taken its text away.
+    removed: bool,
+}
+
+/// `POST /api/rooms/{room}/messages`.
+pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::PUBLISH)?;
+    let room = Room::served(&request, request.name()).await?;
+    let mut body = Body::of(&request)?;
+    let saying = Saying::of(&request, &mut body)?;
+    body.end()?;
+    let done = saying.said_in(&request, &room).await?;
+    let receipt = Receipt { room: room.name(), id: done.id, duplicate: done.duplicate };
+    Ok(super::answer(done.status(), &receipt))
+}
+
+/// `GET /api/rooms/{room}/messages`: the newest, those before an id, or those after one; the oldest of them first.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::READ)?;
+    let room = Room::served(&request, request.name()).await?;
+    let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
+    let (layer, group) = (request.node().layer(), room.chat_group());
+    let (page, fit) = match (before, since) {
+        (Some(_), Some(_)) => return Err(Refusal::bad_request("`since`: expected without `before`")),
+        (_, Some(since)) => {
+            let page = layer.after(&group, since).await?;
+            let fit = fit(page.events.iter()).min(limit);
+            (page, 0..fit)
+        }
+        (before, None) => {
+            let page = layer.before(&group, before, limit).await?;
+            let all = page.events.len();
+            let fit = fit(page.events.iter().rev());
+            (page, all - fit..all)
+        }
+    };
+    let more = page.more || fit.len() < page.events.len();
+    let messages = page.events[fit].iter().filter_map(|event| message(event)).collect();
+    let past = Past { room: room.name(), messages, more, last: known(page.last) };
+    Ok(super::answer(StatusCode::OK, &past))
+}
+
+fn message(event: &Event) -> Option<Message<'_>> {
+    let stamp = event.stamp()?;
+    let (text, removed) = match event.kind() {
+        chat::MESSAGE => (event.text("message")?, false),
+        COVERED => ("", true),
+        _ => return None,
+    };
+    let (user, name) = (event.text("user"), event.text("name"));
+    Some(Message { id: stamp.id, prev: known(stamp.prev), at: stamp.id.millis(), user, name, text, removed })
+}
+
+/// How many of these events one answer may hold.
+fn fit<'a>(events: impl Iterator<Item = &'a Arc<Event>>) -> usize {
+    let mut bytes = 0;
+    let mut fits = |event: &Event| {
+        bytes += event.text("message").map_or(0, str::len);
+        bytes <= MOST_BYTES
+    };
+    events.enumerate().take_while(|(at, event)| fits(event) || *at == 0).count()
+}
+
+/// An id as clients see it: nothing stands before the first message.
+fn known(id: Id) -> Option<Id> {
+    Some(id).filter(|id| *id != Id::START)
+}
+
+fn id(request: &Request, name: &str) -> Result<Option<Id>, Refusal> {
+    let id = request.query(name).map(|text| text.parse());
+    id.transpose().map_err(|_| Refusal::bad_request(format!("`{name}`: expected a message's id")))
+}
+
+fn limit(request: &Request) -> Result<usize, Refusal> {
+    let Some(text) = request.query("limit") else { return Ok(SOME) };
+    let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+    limit.ok_or_else(|| Refusal::bad_request(format!("`limit`: expected a number from 1 to {MOST}")))
+}

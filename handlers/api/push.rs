@@ -1,0 +1,30 @@
+//! A room's push stream, started and stopped by another program.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use serde::Serialize;
+
+use crate::access::Room;
+use crate::push::PlainPush;
+
+#[derive(Serialize)]
+struct Stream<'a> {
+    room: &'a str,
+    running: bool,
+}
+
+/// `POST /api/push/{room}`.
+pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::PUBLISH)?;
+    let room = Room::served(&request, request.name()).await?;
+    request.node().start_ticker::<PlainPush>(&room.push_group()).await?;
+    Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
+}
+
+/// `DELETE /api/push/{room}`.
+pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::PUBLISH)?;
+    let room = Room::served(&request, request.name()).await?;
+    request.node().stop_ticker(&room.push_group()).await?;
+    Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: false }))
+}

@@ -1,0 +1,28 @@
+//! The rooms that somebody is in.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use serde::Serialize;
+
+use crate::access;
+
+#[derive(Serialize)]
+struct Rooms<'a> {
+    rooms: Vec<Room<'a>>,
+}
+
+#[derive(Serialize)]
+struct Room<'a> {
+    room: &'a str,
+    members: usize,
+}
+
+/// `GET /api/rooms`: those with the most members first.
+pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::READ)?;
+    let groups = request.node().layer().groups().await?;
+    let rooms = groups
+        .iter()
+        .filter_map(|(group, members)| Some(Room { room: access::room_of(group)?, members: *members }));
+    Ok(super::answer(StatusCode::OK, &Rooms { rooms: rooms.collect() }))
+}

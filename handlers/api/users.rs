@@ -1,0 +1,61 @@
+//! Sending a user away: from one room, or from everywhere.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+use serde::Serialize;
+
+use super::body::Body;
+use crate::access::Room;
+
+/// Longest reason, in bytes: RFC 6455, section 5.5.1.
+const LONGEST_REASON: usize = 123;
+/// How an id is told from a name, which cannot have a colon.
+const ID: &str = "id:";
+
+#[derive(Serialize)]
+struct SentAway<'a> {
+    user: &'a str,
+}
+
+/// `POST /api/users/{user}/disconnect`: closes the user's sockets on every node, with 4403.
+pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
+    super::check(&request, super::DISCONNECT)?;
+    let user = user(&request).await?;
+    let mut body = Body::of(&request)?;
+    let reason = body.perhaps_text("reason")?;
+    let room = body.perhaps_text("room")?;
+    body.end()?;
+    let reason = reason.as_deref().unwrap_or("sent away");
+    if reason.len() > LONGEST_REASON {
+        return Err(Refusal::bad_request(format!("`reason`: expected at most {LONGEST_REASON} bytes")));
+    }
+    let node = request.node();
+    let room = match &room {
+        Some(room) => Some(Room::served(&request, Some(room)).await?),
+        None => None,
+    };
+    let about = room.as_ref().map_or(user.clone(), |room| format!("{user}: {}", room.name()));
+    node.audit(request.identity().name(), "disconnect", &about).await?;
+    match room {
+        Some(room) => {
+            for group in [room.chat_group(), room.push_group()] {
+                node.send_away(&user, Some(&group), 4403, reason).await?;
+            }
+        }
+        None => node.send_away(&user, None, 4403, reason).await?,
+    }
+    Ok(super::answer(StatusCode::ACCEPTED, &SentAway { user: &user }))
+}
+
+/// The id of the user in the path: an account by its name, or anybody by `id:` and the id, as members are listed.
+async fn user(request: &Request) -> Result<String, Refusal> {
+    let text = request.name().unwrap_or_default();
+    if let Some(id) = text.strip_prefix(ID) {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_id = id.len() == 16 && id.bytes().all(is_digit);
+        let wrong = || Refusal::bad_request("`user`: expected 16 hexadecimal digits after `id:`");
+        return is_id.then(|| id.to_owned()).ok_or_else(wrong);
+    }
+    let account = request.node().accounts().named(text).await?;
+    Ok(account.ok_or_else(Refusal::not_found)?.id)
+}

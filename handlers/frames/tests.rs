@@ -1,0 +1,74 @@
+//! What the frames of the server look like.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A message as it comes out of the log, with this text.
+fn logged(text: &str) -> Event {
+    let said =
+        Event::new("chat_message").with("message", text).with("user", "a1b2c3d4e5f60718").with("name", "ann");
+    Event::decode(&said.with("id", "1758000000000-3").with("prev", "1758000000000-2").encode()).unwrap()
+}
+
+fn value(frame: Option<Frame<'static>>) -> Value {
+    let Some(Frame::Text(text)) = frame else { panic!("a frame of text") };
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn members_without_a_value_are_null() {
+    let at = 1_758_000_000_000_u64;
+    let full = json!({
+        "type": "message", "message": "[收到消息] \"a\n你", "text": "\"a\n你", "user": "a1b2c3d4e5f60718", "name": "ann",
+        "id": "1758000000000-3", "prev": "1758000000000-2", "at": at,
+    });
+    assert_eq!(value(message(&logged("\"a\n你"))), full);
+    let bare = json!({
+        "type": "message", "message": "[收到消息] a", "text": "a", "user": null, "name": null, "id": null, "prev": null, "at": null,
+    });
+    assert_eq!(value(message(&Event::new("x").with("message", "a"))), bare);
+    assert!(message(&Event::new("x")).is_none());
+    let state = Event::new("x").with("change", "state").with("count", "2").with("members", " a/~x b/bob");
+    let expected = json!({
+        "type": "presence", "change": "state", "user": null, "name": null, "members": ["a", "b"],
+        "names": {"a": "~x", "b": "bob"}, "count": 2,
+    });
+    assert_eq!(value(presence(&state)), expected);
+    let gone = Event::new("x").with("reason", "trimmed").with("after", "0-0");
+    assert_eq!(value(gap(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
+    let trouble = Trouble::unavailable();
+    let expected = json!({
+        "type": "error", "code": "unavailable", "detail": trouble.detail, "client_id": null, "retry": true,
+    });
+    assert_eq!(value(Some(error(&trouble, None))), expected);
+}
+
+#[test]
+fn history_holds_messages_as_they_were_sent() {
+    let events = ["a", "你"].map(|text| Arc::new(logged(text)));
+    let messages: Vec<Value> = events.iter().map(|event| value(message(event))).collect();
+    let expected = json!({"type": "history", "messages": messages, "more": true});
+    assert_eq!(value(Some(history(&events, true))), expected);
+}
+
+#[test]
+fn a_frame_takes_one_allocation_with_room_for_what_stands_before_it() {
+    let message_of = |text: &str| message(&logged(text)).unwrap();
+    let id = Id::START;
+    let renders: [(&str, &dyn Fn() -> Frame<'static>); 4] = [
+        ("ack", &|| ack(Some(&"x".repeat(64)), &Logged { id, duplicate: false })),
+        ("typing", &|| typing("a1b2c3d4e5f60718/ann")),
+        ("a short message", &|| message_of("hi")),
+        ("a long message", &|| message_of(&"你好".repeat(10_000))),
+    ];
+    for (what, render) in renders {
+        let Frame::Text(Cow::Owned(text)) = render() else { panic!("{what} is a text") };
+        assert!(text.capacity() - text.len() >= 14, "{what} has {} of {}", text.len(), text.capacity());
+    }
+    let event = logged("hi 你好");
+    let made = allocation_counter::measure(|| drop(message(&event)));
+    assert_eq!(made.count_total, 1);
+}

@@ -1,0 +1,103 @@
+//! Private rooms: how one is made, and who its members are.
+//!
+//! | record | what |
+//! |---|---|
+//! | index `rooms_of:<id>` | the private rooms in which this user is a member, by when it came |
+
+use parlor::clock::now;
+use parlor::error::Unavailable;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Node, Request};
+
+use crate::access::{self, CHAT, Record};
+use crate::home;
+use crate::name::Name;
+use crate::urls;
+
+/// Most members of a room, and most rooms of a user.
+pub(crate) const MOST: usize = 200;
+
+/// `POST /rooms/`: form `room`; makes a private room of a name that is unused so far.
+pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
+    let form = request.form()?;
+    let identity = request.identity();
+    if !identity.is_user() {
+        return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
+    }
+    let text = form.get("room");
+    let Ok(name) = Name::parse(&request, Some(text.trim())) else {
+        return home::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
+    };
+    let node = request.node();
+    if node.store().count(&rooms_of(identity.id())).await? >= MOST {
+        return home::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
+    }
+    if !claim(node, name.as_str(), identity.id()).await? {
+        return home::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
+    }
+    join(node, name.as_str(), identity.id()).await?;
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(name.as_str())))
+}
+
+/// Makes a room private, unless somebody has it, is in it, or said something in it that is still kept.
+async fn claim(node: &Node, name: &str, owner: &str) -> Result<bool, Unavailable> {
+    // Its push stream would be heard in the room after the prefix.
+    if name.starts_with(CHAT) {
+        return Ok(false);
+    }
+    let record = Record { owner: Some(owner.to_owned()), private: true, closed: false };
+    let (store, key) = (node.store(), Record::key(name));
+    if !store.create(&key, &record.text(), None).await? {
+        return Ok(false);
+    }
+    // From now on nobody comes in; who was on the way is sent back to the door.
+    let groups = [access::chat_group(name), access::push_group(name)];
+    let mut is_used = node.layer().log_size(&groups[0]).await? > 0;
+    for group in &groups {
+        is_used |= node.layer().members(group).await? > 0;
+    }
+    if is_used {
+        store.delete(&key).await?;
+        return Ok(false);
+    }
+    for group in &groups {
+        access::send_all_away(node, group, 1012, "this room is private now: connect again").await?;
+    }
+    Ok(true)
+}
+
+/// Makes a user a member; false if the room or the user has too many of the other.
+pub(crate) async fn join(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
+    let store = node.store();
+    let (members, rooms) = (Record::members(room), rooms_of(user));
+    if store.rank(&members, user).await?.is_some() {
+        return Ok(true);
+    }
+    if store.count(&members).await? >= MOST || store.count(&rooms).await? >= MOST {
+        return Ok(false);
+    }
+    store.add(&members, user, now()).await?;
+    store.add(&rooms, room, now()).await?;
+    Ok(true)
+}
+
+/// Takes a member out: its sockets in this room are closed, on every node.
+pub(crate) async fn leave(node: &Node, room: &str, user: &str) -> Result<(), Unavailable> {
+    let store = node.store();
+    store.remove(&Record::members(room), user).await?;
+    store.remove(&rooms_of(user), room).await?;
+    for group in [access::chat_group(room), access::push_group(room)] {
+        node.send_away(user, Some(&group), 4403, "no member of this room any more").await?;
+    }
+    Ok(())
+}
+
+/// The private rooms of a user, the newest first.
+pub(crate) async fn of_user(node: &Node, user: &str) -> Result<Vec<String>, Unavailable> {
+    let rooms = node.store().top(&rooms_of(user), MOST).await?;
+    Ok(rooms.into_iter().map(|(room, _)| room).collect())
+}
+
+fn rooms_of(user: &str) -> String {
+    format!("rooms_of:{user}")
+}

@@ -1,0 +1,44 @@
+//! The password for a new account: from the environment, a terminal, or a line of stdin; never from the arguments, which
+//! every user of the machine can read.
+
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
+
+const VARIABLE: &str = "PARLOR_PASSWORD";
+/// Most bytes that are read; no password is as long.
+const MOST: u64 = 4096;
+
+/// Reads it.
+///
+/// # Errors
+/// One line.
+pub(super) fn read() -> Result<String, String> {
+    if let Some(value) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        return value.into_string().map_err(|_| format!("{VARIABLE}: expected UTF-8"));
+    }
+    let stdin = std::io::stdin();
+    let read = if stdin.is_terminal() {
+        twice()?
+    } else {
+        let mut line = String::new();
+        stdin.lock().take(MOST).read_line(&mut line).map_err(|error| unread(&error))?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    if read.is_empty() {
+        return Err(format!("expected a password in {VARIABLE}, or as a line of stdin"));
+    }
+    Ok(read)
+}
+
+/// Nobody sees what is typed, so it is typed twice.
+fn twice() -> Result<String, String> {
+    let prompt = |text| rpassword::prompt_password(text).map_err(|error| unread(&error));
+    let password = prompt("Password: ")?;
+    if prompt("And again: ")? != password {
+        return Err("the two passwords differ".to_owned());
+    }
+    Ok(password)
+}
+
+fn unread(error: &std::io::Error) -> String {
+    format!("could not read a password: {error}")
+}

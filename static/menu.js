@@ -1,0 +1,13 @@
+// Menus of the bar: they close when one clicks elsewhere or presses Escape.
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.firstElementChild.focus();
+});
