@@ -160,7 +160,8 @@ impl Request {
         self.node.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
     }
 
-    /// A page from a template. Templates also get `lang`, `t` (the catalogue) and `csrf_token()`.
+    /// A page from a template. Templates also get `lang`, `t` (the catalogue), `who` (`id`, `name`, `is_user`, `is_staff`), `path`
+    /// (that of the request) and `csrf_token()`.
     ///
     /// # Errors
     /// 500 when the template is wrong; the log says how.
