@@ -44,6 +44,10 @@ pub(crate) fn said(bytes: &[u8]) {
             assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
             assert_eq!(member("type"), Some(&Value::from("history")));
         }
+        Ok(Said::Read { id }) => {
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(member("type"), Some(&Value::from("read")));
+        }
         Err((trouble, id)) => {
             assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&trouble.code));
             assert!(trouble.detail.len() < 200, "{}", trouble.detail);

@@ -98,12 +98,12 @@ impl Limits {
         passed.map_err(|wait| refused("messages", wait))
     }
 
-    /// This API key is to publish something.
+    /// The client with this id is to publish something.
     ///
     /// # Errors
     /// 429.
-    pub(crate) fn publish(&self, key: &str) -> Result<(), Refusal> {
-        self.publishes.check(key).map_err(|wait| refused("publishes", wait))
+    pub(crate) fn publish(&self, id: &str) -> Result<(), Refusal> {
+        self.publishes.check(id).map_err(|wait| refused("publishes", wait))
     }
 
     /// Counts a socket of this address.

@@ -15,10 +15,10 @@ form.addEventListener("submit", (event) => {
 });
 
 const look = new MutationObserver(() => {
-  for (const item of byId("messages").querySelectorAll("[data-id]:not(:has(.tool))")) {
-    const meta = item.querySelector(".meta");
-    if (meta) meta.append(" ", tool("remove", () => ({ id: item.dataset.id })));
+  for (const item of byId("messages").querySelectorAll("[data-id]:not(.removed, :has(.tool))")) {
+    item.querySelector(".meta")?.append(" ", tool("remove", () => ({ id: item.dataset.id })));
   }
+  for (const old of byId("messages").querySelectorAll(".removed .tool")) old.remove();
   for (const item of byId("member-list").querySelectorAll("[data-user]:not(:has(.tool))")) {
     const user = () => ({ user: item.dataset.user });
     item.append(" ", tool("kick", user), " ", tool("ban", user));

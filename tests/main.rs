@@ -53,6 +53,7 @@ mod harness {
 mod parlor {
     //! The specification, one noun per file.
     mod abuse;
+    mod accounts;
     mod ack;
     mod api;
     mod api_events;
@@ -86,6 +87,7 @@ mod parlor {
     mod history;
     mod http;
     mod impersonation;
+    mod inbox;
     mod injection;
     mod layer;
     mod layer_cover;
@@ -107,7 +109,9 @@ mod parlor {
     mod outage;
     mod oversize;
     mod pages;
+    mod people;
     mod presence;
+    mod private_rooms;
     mod protocol;
     mod proxy;
     mod push;
@@ -126,6 +130,7 @@ mod parlor {
     mod smuggling;
     mod stalled;
     mod stream;
+    mod talks;
     mod traversal;
     mod trickle;
     mod tutorial;
