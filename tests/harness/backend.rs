@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::http::{Answer, Request};
+use super::http::Request;
 use super::node::Node;
+use super::person::{CSRF, Person};
 use super::process::Process;
 use super::redis::Redis;
 use super::wait::PATIENCE;
@@ -38,21 +39,12 @@ impl Backend {
 
     /// The account [`OPERATOR`], logged in.
     pub async fn operator(node: &Node) -> Self {
-        let page = Request::get("/accounts/login/").send(node).await;
-        let pair = |answer: &Answer, name: &str| answer.cookie(name).split(';').next().map(str::to_owned);
-        let token = pair(&page, "csrftoken").expect("a cookie");
-        let token = token.split_once('=').expect("a cookie").1;
-        let form =
-            format!("name={OPERATOR}&password={PASSWORD}&csrfmiddlewaretoken={token}").replace(' ', "+");
-        let request = Request::post("/accounts/login/").header("Cookie", &format!("csrftoken={token}"));
-        let answer =
-            request.header("Content-Type", "application/x-www-form-urlencoded").body(form).send(node).await;
+        let mut person = Person::stranger();
+        let form = [("name", OPERATOR), ("password", PASSWORD)];
+        let answer = person.post(node, "/accounts/login/", &form).await;
         assert_eq!(answer.status, 303, "the operator logs in: {answer:?}");
-        let (login, csrf) = (pair(&answer, "parlor_session"), pair(&answer, "csrftoken"));
-        let (login, csrf) = login.zip(csrf).expect("two cookies");
-        let token = csrf.split_once('=').expect("a cookie").1.to_owned();
-        let headers =
-            vec![("Cookie".to_owned(), format!("{login}; {csrf}")), ("X-CSRFToken".to_owned(), token)];
+        let token = person.cookie(CSRF).expect("a token with the login").to_owned();
+        let headers = vec![("Cookie".to_owned(), person.cookies()), ("X-CSRFToken".to_owned(), token)];
         Self { headers, name: OPERATOR.to_owned() }
     }
 
