@@ -68,6 +68,14 @@ impl Limits {
         passed.map_err(|wait| refused("handshakes", wait))
     }
 
+    /// Somebody at this address wants to have a name.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn naming(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.logins.check(&peer::place(address)).map_err(|wait| refused("logins", wait))
+    }
+
     /// Somebody at this address wants to log in under this name, which should be as it is compared.
     ///
     /// # Errors
