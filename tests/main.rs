@@ -27,16 +27,20 @@ mod harness {
     pub mod nginx;
     pub mod node;
     pub mod openapi;
+    pub mod operation;
     pub mod page;
     pub mod peers;
+    pub mod person;
     pub mod port;
     pub mod process;
     pub mod redis;
     pub mod regular;
+    pub mod routes;
     pub mod scene;
     pub mod sentinel;
     pub mod site;
     pub mod sse;
+    pub mod staff;
     pub mod ticket;
     pub mod tunnel;
     pub mod wait;
@@ -59,6 +63,7 @@ mod parlor {
     mod callers;
     mod chat;
     mod cluster;
+    mod commands;
     mod compression;
     mod config;
     mod conformance;
@@ -85,8 +90,11 @@ mod parlor {
     mod limits;
     mod markup;
     mod members;
+    mod moderation;
     mod names;
     mod openapi;
+    mod operator_browser;
+    mod operators;
     mod orders;
     mod origin;
     mod outage;
@@ -101,6 +109,7 @@ mod parlor {
     mod refusals;
     mod repairs;
     mod resume;
+    mod roles;
     mod rush;
     mod screens;
     mod script;
