@@ -6,21 +6,33 @@
 mod address;
 mod assembly;
 mod event;
+mod form;
+mod guest;
 mod headers;
+mod host;
 mod id;
+mod order;
 mod origin;
+mod person;
 mod place;
 mod request;
 mod resp;
+mod token;
 
 pub use self::address::address;
 pub use self::assembly::assembly;
 pub use self::event::event;
+pub use self::form::form;
+pub use self::guest::guest;
 pub use self::headers::headers;
+pub use self::host::host;
 pub use self::id::id;
+pub use self::order::order;
 pub use self::origin::origin;
+pub use self::person::person;
 pub use self::request::request;
 pub use self::resp::resp;
+pub use self::token::token;
 
 /// What a function returned that took no more memory at a time than so many bytes.
 fn within<T>(most: usize, decode: impl FnOnce() -> T) -> T {
@@ -42,15 +54,21 @@ mod tests {
 
     type Holds = fn(&[u8]);
 
-    const TARGETS: [(&str, Holds); 8] = [
+    const TARGETS: [(&str, Holds); 14] = [
         ("address", super::address),
         ("assembly", super::assembly),
         ("event", super::event),
+        ("form", super::form),
+        ("guest", super::guest),
         ("headers", super::headers),
+        ("host", super::host),
         ("id", super::id),
+        ("order", super::order),
         ("origin", super::origin),
+        ("person", super::person),
         ("request", super::request),
         ("resp", super::resp),
+        ("token", super::token),
     ];
 
     #[test]

@@ -29,14 +29,10 @@ impl FromStr for HostPattern {
             Some(domain) => (true, domain),
             None => (false, text.as_str()),
         };
-        let is_host = || {
-            let parsed = host.parse::<Authority>().ok();
-            parsed
-                .is_some_and(|parsed| parsed.host() == host && !host.is_empty() && !host.contains(['*', '@']))
-        };
+        let host = without_dot(host);
         match host {
             "*" if !domain => Ok(Self::Any),
-            _ if !is_host() => {
+            _ if !is_host(host) => {
                 Err("expected example.com, .example.com or *, without scheme and port".to_owned())
             }
             _ if domain => Ok(Self::Domain(host.to_owned())),
@@ -57,15 +53,39 @@ impl HostPattern {
     }
 }
 
+/// Whether this is a host, perhaps with a port, and nothing else (RFC 9110, section 7.2). The library lets stand anything
+/// behind the bracket of an address and behind the colon.
+pub(crate) fn is_sound(authority: &Authority) -> bool {
+    let port = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text.is_empty() || text.parse::<u16>().is_ok())
+    };
+    let rest = authority.as_str().strip_prefix(authority.host());
+    rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(port))
+}
+
 /// Whether the node may be called by this host; without a list, by an address or as localhost.
 pub(crate) fn is_allowed(authority: &Authority, allowed: &[HostPattern]) -> bool {
+    if !is_sound(authority) {
+        return false;
+    }
     let host = authority.host().to_ascii_lowercase();
-    // The dot at the end says that the name is a whole one, as all are here.
-    let host = host.strip_suffix('.').unwrap_or(&host);
+    let host = without_dot(&host);
     if allowed.is_empty() {
         return is_address(host) || host == "localhost" || host.ends_with(".localhost");
     }
     allowed.iter().any(|pattern| pattern.allows(host))
+}
+
+/// The dot at the end says that the name is a whole one, as all are here.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// Whether a text is a host, without a port or anything else that may stand beside it.
+pub(crate) fn is_host(text: &str) -> bool {
+    let parsed = text.parse::<Authority>().ok();
+    let has_parts = text.split('.').all(|part| !part.is_empty());
+    parsed.is_some_and(|parsed| parsed.host() == text && has_parts && !text.contains(['*', '@']))
 }
 
 fn is_address(host: &str) -> bool {
@@ -114,13 +134,36 @@ mod tests {
         }
         assert!(!allowed(&list, "localhost"));
         assert!(allowed(&["*"], "any.example"));
+        assert!(allowed(&["example.com."], "example.com") && allowed(&[".example.org."], "a.example.org."));
+    }
+
+    #[test]
+    fn behind_a_host_stands_a_port_or_nothing() {
+        for host in ["a", "a:", "a:80", "[::1]", "[::1]:65535"] {
+            assert!(allowed(&["*"], host), "{host}");
+        }
+        for host in
+            ["[::1]0", "[::1]evil.example", "[::1].evil.example:80", "a:b", "a:+80", "a:65536", "u@a", "a@a"]
+        {
+            assert!(!allowed(&["*"], host) && !allowed(&[], host), "{host}");
+        }
     }
 
     #[test]
     fn what_is_no_host_is_no_pattern() {
-        for text in
-            ["", ".", "*.example.com", "https://example.com", "example.com:80", "a b", "u@example.com", "x/"]
-        {
+        for text in [
+            "",
+            ".",
+            "..",
+            "a..",
+            "a..b",
+            "*.example.com",
+            "https://example.com",
+            "example.com:80",
+            "a b",
+            "u@example.com",
+            "x/",
+        ] {
             assert!(text.parse::<HostPattern>().is_err(), "{text:?}");
         }
     }

@@ -97,8 +97,7 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     if hosts.next().is_some() || (host.is_none() && parts.version == Version::HTTP_11) {
         return Err(Refusal::bad_request("`Host`: expected once"));
     }
-    // RFC 9110, section 7.2: what an authority may have before the host, this one may not.
-    let read = |host: &str| host.parse::<Authority>().ok().filter(|_| !host.contains('@'));
+    let read = |host: &str| host.parse::<Authority>().ok().filter(host::is_sound);
     let host = host.map(|host| host.to_str().ok().and_then(read));
     if host == Some(None) {
         return Err(Refusal::bad_request("`Host`: expected a host and perhaps a port"));

@@ -8,7 +8,7 @@
 //! browser <- stream <- outbox <- fan <- Consumer::event <- hub's turn <- layer <- Redis, to each node
 //! ```
 //!
-//! The modules, in four groups:
+//! The modules, in five groups:
 
 // The node: what is started, with what, and how it ends.
 mod application;
@@ -18,7 +18,6 @@ pub mod config;
 mod drain;
 mod ears;
 pub mod error;
-mod limits;
 pub mod node;
 mod pulse;
 mod server;
@@ -26,21 +25,24 @@ mod telemetry;
 mod watchdog;
 
 // HTTP: from a connection to a handler and back.
-mod csrf;
 mod feed;
 mod headers;
-mod host;
 pub mod http;
-pub mod identity;
-mod origin;
 mod pages;
-mod peer;
 mod problem;
 pub mod request;
 pub mod response;
 pub mod route;
 mod statics;
 mod stream;
+
+// The doors: who comes, from where, how often.
+mod csrf;
+mod host;
+pub mod identity;
+mod limits;
+mod origin;
+mod peer;
 
 // WebSocket: from the handshake to the last frame.
 mod assembly;

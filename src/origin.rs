@@ -11,6 +11,7 @@ use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
 use hyper::{StatusCode, Uri};
 
 use crate::headers::{single, text};
+use crate::host::{is_host, is_sound};
 use crate::response::Refusal;
 
 /// One entry of the allow list.
@@ -31,8 +32,6 @@ impl FromStr for OriginPattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim().to_ascii_lowercase();
-        let host_ok =
-            |host: &str| !host.is_empty() && host.parse::<Uri>().is_ok() && !host.contains(['/', '@', '*']);
         match text.as_str() {
             "*" => Ok(Self::Any),
             _ if text.contains("://") => match Origin::parse(&text) {
@@ -40,8 +39,8 @@ impl FromStr for OriginPattern {
                 None => Err("expected an origin as https://example.com".to_owned()),
             },
             _ => match text.strip_prefix('.') {
-                Some(domain) if host_ok(domain) => Ok(Self::Domain(domain.to_owned())),
-                None if host_ok(&text) => Ok(Self::Host(text)),
+                Some(domain) if is_host(domain) => Ok(Self::Domain(domain.to_owned())),
+                None if is_host(&text) => Ok(Self::Host(text)),
                 _ => Err("expected example.com, .example.com, https://example.com or *".to_owned()),
             },
         }
@@ -80,6 +79,7 @@ impl Origin {
             "http" => 80,
             _ => return None,
         };
+        uri.authority().filter(|authority| is_sound(authority))?;
         let port = uri.port_u16().filter(|port| *port != own);
         Some(Self { scheme, host: uri.host()?.to_ascii_lowercase(), port })
     }
@@ -155,4 +155,34 @@ fn origin_of(headers: &HeaderMap, name: &HeaderName) -> Option<Origin> {
 
 fn is_allowed(origin: &Origin, allowed: &[OriginPattern]) -> bool {
     allowed.iter().any(|pattern| pattern.allows(origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, OriginPattern};
+
+    #[test]
+    fn a_host_of_the_list_is_a_host_and_nothing_else() {
+        for text in ["example.com", ".example.com", "[::1]", "https://example.com:8443", "*"] {
+            assert!(text.parse::<OriginPattern>().is_ok(), "{text}");
+        }
+        // No page is ever called so: a list with one of them would let nobody in, without a word.
+        for text in
+            ["example.com:8080", ".example.com:80", "http:", "a?b", "a@b", "a/b", "", ".", "a..b", "*.a"]
+        {
+            assert!(text.parse::<OriginPattern>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_an_origin_that_is_a_host_and_perhaps_a_port() {
+        for page in ["http://a", "https://a:8443/b?c", "http://[::1]:80", "HTTP://A:"] {
+            assert!(Origin::parse(page).is_some(), "{page}");
+        }
+        for page in
+            ["null", "", "a", "file:///a", "http://[::1].evil.example", "http://a:b", "http://u@a", "http://"]
+        {
+            assert!(Origin::parse(page).is_none(), "{page}");
+        }
+    }
 }

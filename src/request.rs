@@ -127,6 +127,15 @@ impl Request {
         self.node.append(group, &event, key.as_ref()).await
     }
 
+    /// Counts something that this client is about to tell all nodes, for clients that are known at each request: other
+    /// programs.
+    ///
+    /// # Errors
+    /// 429 when it was too much of late.
+    pub fn count_publish(&self) -> Result<(), Refusal> {
+        self.node.limits().publish(self.identity.id())
+    }
+
     /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ const own = new Own(log, () => (state !== "open" ? texts.waiting : storeAway ? t
 // What one person left unsent is not to be sent by the next one who logs in here.
 const place = dataset.isUser === "true" ? `${roomName}@${dataset.user}` : roomName;
 const outbox = new Outbox(place, (frame) => socket.send(frame), {
-  waits: (entry) => stores(false, entry),
+  waits: (entry, code) => (code === "rate" ? composer.say(texts.slower) : stores(false, entry)),
   failed: (entry) => own.failed(entry),
   gone: (entry) => own.gone(entry),
   dead: () => socket.restart(),
@@ -64,6 +64,7 @@ const frames = {
   typing: (frame) => presence.types(frame),
   ack(frame) {
     const entry = outbox.ack(frame);
+    composer.unsay(texts.slower);
     stores(true);
     if (entry) own.acked(entry, frame.id);
   },

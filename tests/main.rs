@@ -12,6 +12,7 @@ mod harness {
     pub mod assets;
     pub mod backend;
     pub mod browser;
+    pub mod cast;
     pub mod client;
     pub mod crowd;
     pub mod echo;
@@ -43,6 +44,7 @@ mod harness {
     pub mod staff;
     pub mod ticket;
     pub mod tunnel;
+    pub mod vault;
     pub mod wait;
     pub mod watch;
     pub mod wire;
@@ -52,6 +54,7 @@ mod harness {
 mod parlor {
     //! The specification, one noun per file.
     mod abuse;
+    mod accounts;
     mod ack;
     mod api;
     mod api_events;
@@ -59,6 +62,7 @@ mod parlor {
     mod api_rooms;
     mod bad_events;
     mod bad_input;
+    mod bearers;
     mod browser;
     mod callers;
     mod chat;
@@ -68,17 +72,24 @@ mod parlor {
     mod config;
     mod conformance;
     mod covered;
+    mod csrf;
     mod document;
     mod doors;
     mod drain;
+    mod eavesdropping;
     mod events;
+    mod eviction;
     mod failover;
+    mod fixation;
     mod forged_tokens;
     mod forgery;
+    mod guessing;
     mod handshake;
+    mod hijacking;
     mod history;
     mod http;
     mod impersonation;
+    mod inbox;
     mod injection;
     mod layer;
     mod layer_cover;
@@ -88,7 +99,10 @@ mod parlor {
     mod lengths;
     mod lifecycle;
     mod limits;
+    mod lookalikes;
     mod markup;
+    mod matrix;
+    mod matrix_api;
     mod members;
     mod moderation;
     mod names;
@@ -100,14 +114,18 @@ mod parlor {
     mod outage;
     mod oversize;
     mod pages;
+    mod people;
     mod presence;
+    mod private_rooms;
     mod protocol;
     mod proxy;
     mod push;
     mod rates;
+    mod redirects;
     mod redis_wire;
     mod refusals;
     mod repairs;
+    mod replay;
     mod resume;
     mod roles;
     mod rush;
@@ -118,6 +136,7 @@ mod parlor {
     mod smuggling;
     mod stalled;
     mod stream;
+    mod talks;
     mod traversal;
     mod trickle;
     mod tutorial;

@@ -106,7 +106,7 @@ fn is_expected((read, breach): &Outcome, (expected, error): &(Vec<Message>, Opti
 }
 
 /// A peer that says this, and takes every answer.
-struct Peer<'a>(&'a [u8]);
+pub(super) struct Peer<'a>(pub(super) &'a [u8]);
 
 impl Read for Peer<'_> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {

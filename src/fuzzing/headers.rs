@@ -1,11 +1,17 @@
 //! Headers: texts, lists and cookies, as clients send them.
 
+use std::net::IpAddr;
+
 use hyper::Method;
 use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use ipnet::IpNet;
 
 use super::within;
 use crate::csrf::Csrf;
 use crate::headers::{cookie, lists, single, text};
+use crate::peer::Peer;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Headers, one a line, as `Cookie: a=b`.
 pub fn headers(bytes: &[u8]) {
@@ -26,6 +32,24 @@ pub fn headers(bytes: &[u8]) {
         assert_eq!(single(&headers, name), text(&headers, name).filter(|_| is_single), "{name}");
     }
     let _ = Csrf::check(&Method::POST, &headers);
+    is_client(&headers);
+}
+
+/// What a client itself writes to the left of what proxies write makes it nobody else.
+fn is_client(headers: &HeaderMap) {
+    let trusted: Vec<IpNet> =
+        ["10.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
+    let [stranger, proxy, forged] = [[192, 0, 2, 1], [10, 1, 1, 1], [198, 51, 100, 7]].map(IpAddr::from);
+    let not_believed = Peer { address: stranger, secure: false };
+    assert_eq!(Peer::of(stranger, headers, &trusted), not_believed, "no proxy of ours says so");
+    let mut more = HeaderMap::new();
+    more.insert(FORWARDED_FOR, HeaderValue::from_static("198.51.100.7"));
+    for line in headers.get_all(FORWARDED_FOR) {
+        more.append(FORWARDED_FOR, line.clone());
+    }
+    let [client, liar] = [headers, &more].map(|headers| Peer::of(proxy, headers, &trusted).address);
+    let is_proxy = trusted.iter().any(|network| network.contains(&client));
+    assert!(liar == client || (is_proxy && liar == forged), "{liar} is {client}");
 }
 
 /// The parts of all lines of a header, without the spaces around them.

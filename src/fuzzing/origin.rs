@@ -21,12 +21,16 @@ pub fn origin(bytes: &[u8]) {
     }
 }
 
-/// A pattern is what it is written as, and lets in at least the page that is written like it.
+/// A pattern is what it is written as, and lets in at least the page that is written like it. An address of IPv6 has no
+/// subdomains.
 fn pattern(text: &str) -> Option<OriginPattern> {
     let pattern: OriginPattern = text.parse().ok()?;
     let (written, page) = match &pattern {
         OriginPattern::Any => ("*".to_owned(), "null".to_owned()),
         OriginPattern::Host(host) => (host.clone(), format!("https://{host}")),
+        OriginPattern::Domain(domain) if domain.starts_with('[') => {
+            (format!(".{domain}"), format!("https://{domain}"))
+        }
         OriginPattern::Domain(domain) => (format!(".{domain}"), format!("https://a.{domain}")),
         OriginPattern::Exact(origin) => (origin.clone(), origin.clone()),
     };

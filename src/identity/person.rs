@@ -41,9 +41,15 @@ impl PersonName {
 
     /// The same for all names that a reader may take for one another (UTS #39, section 4, on the folded name).
     pub(crate) fn skeleton(&self) -> String {
-        let folded: String = self.0.nfkc().flat_map(char::to_lowercase).collect();
-        skeleton(&folded).flat_map(char::to_lowercase).collect()
+        // Folded when it is taken apart: as a capital, a mark of a letter is a letter (Unicode, D145).
+        let name: String = folded(self.0.nfkd()).nfkd().collect();
+        folded(skeleton(&name)).collect()
     }
+}
+
+/// Without regard to capitals: by way of them, for a letter may have two small forms, as σ and ς.
+fn folded(letters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    letters.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 impl fmt::Display for PersonName {
@@ -97,6 +103,8 @@ mod tests {
             ("ｂｏｂ", "bob"),
             ("PAYPAL", "paypa1"),
             ("caf\u{e9}", "cafe\u{301}"),
+            ("ΟΔΟΣ", "οδος"),
+            ("Ά\u{360}\u{345}", "ᾴ\u{360}"),
         ] {
             assert_eq!(skeleton(one), skeleton(other), "{one} and {other}");
         }

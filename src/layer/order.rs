@@ -30,7 +30,7 @@ pub struct Order {
 
 impl Order {
     /// Reads what somebody put on Redis; `None` for what is no order.
-    pub(super) fn read(json: &[u8]) -> Option<Self> {
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok().filter(Self::is_sound)
     }
 

@@ -11,7 +11,8 @@ use super::redis::Redis;
 use super::wait::PATIENCE;
 use super::world::{Layer, World};
 
-const OPERATOR: &str = "operator";
+/// Whose password is what every [`command`] gets as one.
+pub const OPERATOR: &str = "operator";
 const PASSWORD: &str = "a password that everybody may know";
 
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ impl Backend {
         Self { name: format!("#{name}"), ..Self::showing(printed.trim()) }
     }
 
-    /// The operator of a node that was started with [`site`], logged in.
-    async fn operator(node: &Node) -> Self {
+    /// The account [`OPERATOR`], logged in.
+    pub async fn operator(node: &Node) -> Self {
         let page = Request::get("/accounts/login/").send(node).await;
         let pair = |answer: &Answer, name: &str| answer.cookie(name).split(';').next().map(str::to_owned);
         let token = pair(&page, "csrftoken").expect("a cookie");

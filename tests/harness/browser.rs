@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fantoccini::elements::Element;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -84,6 +85,20 @@ impl Window {
         within(seconds(20), &what, self.client.goto(url))
             .await
             .unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    /// Opens another tab and goes there; the way back is what is given.
+    pub async fn tab(&self) -> WindowHandle {
+        let before = self.client.window().await.expect("a tab");
+        let tab = self.client.new_window(true).await.expect("another tab").handle;
+        let tab = tab.try_into().expect("a tab's name");
+        self.client.switch_to_window(tab).await.expect("the other tab");
+        before
+    }
+
+    /// Goes to a tab; the one that is left stays open.
+    pub async fn switch(&self, tab: WindowHandle) {
+        self.client.switch_to_window(tab).await.expect("the tab");
     }
 
     /// The address of the page, as it is sent to the server.

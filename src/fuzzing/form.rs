@@ -1,0 +1,44 @@
+//! Forms: the bodies that browsers send, each with the token of its page.
+
+use std::collections::HashMap;
+
+use hyper::header::{COOKIE, HeaderValue};
+use percent_encoding::percent_decode_str;
+
+use super::place;
+use crate::request::Request;
+
+const TOKEN: &str = "abcdefghijklmnopqrstuvwxyzABCDEF";
+
+/// A body.
+pub fn form(bytes: &[u8]) {
+    let Ok(body) = std::str::from_utf8(bytes) else { return };
+    let expected = read(body);
+    let named = |name: &str| expected.get(name).map_or("", String::as_str);
+    let form = request(body, Some(TOKEN)).form().expect("the token is in the header");
+    for name in ["name", "password", "next", "nickname", "csrfmiddlewaretoken", ""] {
+        assert_eq!(form.get(name), named(name), "`{name}`");
+    }
+    let is_ours = named("csrfmiddlewaretoken") == TOKEN;
+    assert_eq!(request(body, None).form().is_ok(), is_ours, "the token is in the form");
+    assert_eq!(request(body, Some(body)).form().is_ok(), body == TOKEN, "`{body}` is no token");
+}
+
+fn request(body: &str, token: Option<&str>) -> Request {
+    let (mut parts, ()) = hyper::Request::new(()).into_parts();
+    let cookie = HeaderValue::from_str(&format!("csrftoken={TOKEN}")).expect("a cookie");
+    parts.headers.insert(COOKIE, cookie);
+    if let Some(token) = token {
+        let token = HeaderValue::from_str(token).unwrap_or(HeaderValue::from_static("no token"));
+        parts.headers.insert("x-csrftoken", token);
+    }
+    place::request(parts, body)
+}
+
+/// The fields by hand: of two with one name the last.
+fn read(body: &str) -> HashMap<String, String> {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let pairs = body.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}

@@ -1,0 +1,61 @@
+//! Hosts: the allow list, and what clients call the node.
+
+use std::net::Ipv4Addr;
+
+use hyper::http::uri::Authority;
+
+use crate::host::{HostPattern, is_allowed};
+
+/// The allow list, separated by commas; a `Host`. One a line.
+pub fn host(bytes: &[u8]) {
+    let mut lines = super::lines(bytes);
+    let list = lines.next().unwrap_or_default();
+    let allowed: Vec<HostPattern> = list.split(',').filter_map(pattern).collect();
+    let Ok(authority) = lines.next().unwrap_or_default().parse::<Authority>() else { return };
+    let Some(host) = host_of(&authority) else {
+        assert!(!is_allowed(&authority, &allowed), "{authority} is no host");
+        return;
+    };
+    if allowed.is_empty() {
+        let is_local = host == "localhost" || host.ends_with(".localhost");
+        let is_address = host.parse::<Ipv4Addr>().is_ok() || host.starts_with('[');
+        assert!(is_local || is_address || !is_allowed(&authority, &[]), "{authority} is none of ours");
+    } else {
+        let expected = allowed.iter().any(|pattern| allows(pattern, &host));
+        assert_eq!(is_allowed(&authority, &allowed), expected, "{authority} by {list}");
+    }
+}
+
+/// A pattern is what it is written as, and lets in the host that is written like it.
+fn pattern(text: &str) -> Option<HostPattern> {
+    let pattern: HostPattern = text.parse().ok()?;
+    let (written, host) = match &pattern {
+        HostPattern::Any => ("*".to_owned(), "example.com".to_owned()),
+        HostPattern::Host(host) => (host.clone(), host.clone()),
+        HostPattern::Domain(domain) => (format!(".{domain}"), format!("a.{domain}")),
+    };
+    assert_eq!(written.parse().as_ref(), Ok(&pattern), "`{text}` is `{written}`");
+    // No subdomain of an address is a host.
+    if let Ok(authority) = host.parse() {
+        assert!(is_allowed(&authority, std::slice::from_ref(&pattern)), "`{text}` does not let in {host}");
+    }
+    Some(pattern)
+}
+
+fn allows(pattern: &HostPattern, host: &str) -> bool {
+    match pattern {
+        HostPattern::Any => true,
+        HostPattern::Host(allowed) => allowed == host,
+        HostPattern::Domain(domain) => host == domain || host.ends_with(&format!(".{domain}")),
+    }
+}
+
+/// The host without its port and the dot at its end, by hand; `None` if something else stands beside it.
+fn host_of(authority: &Authority) -> Option<String> {
+    let text = authority.as_str().to_ascii_lowercase();
+    let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+    let (host, port) = text.split_at(end);
+    let port = port.strip_prefix(':').or((port.is_empty()).then_some("0"))?;
+    let is_port = port.is_empty() || (!port.starts_with('+') && port.parse::<u16>().is_ok());
+    (is_port && !text.contains('@')).then(|| host.strip_suffix('.').unwrap_or(host).to_owned())
+}

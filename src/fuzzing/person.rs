@@ -1,0 +1,32 @@
+//! What people want to be called.
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::identity::person::{LONGEST, PersonName};
+
+/// A name.
+pub fn person(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Some(name) = PersonName::parse(text) else { return };
+    assert_eq!(PersonName::parse(name.as_str()).as_ref(), Some(&name), "a name is its own name");
+    let is_short = (1..=LONGEST).contains(&name.as_str().chars().count());
+    assert!(is_nfc(name.as_str()) && is_short, "{name:?}");
+    // What means something in paths, URLs, HTML, headers and lines of a log, and what other names begin with.
+    let foreign = |char: char| {
+        char.is_control()
+            || char.is_whitespace()
+            || "/\\?#%:;,\"'`<>&*[]{}()|^$@!+=~\u{feff}\u{200d}".contains(char)
+    };
+    assert!(!name.as_str().contains(foreign), "{name:?}");
+    // However it is written, it is the same to readers.
+    let skeleton = name.skeleton();
+    assert!(!skeleton.is_empty(), "{name:?}");
+    let written = [
+        name.as_str().to_lowercase(),
+        name.as_str().to_uppercase(),
+        name.as_str().nfkc().collect::<String>(),
+    ];
+    for other in written.iter().filter_map(|text| PersonName::parse(text)) {
+        assert_eq!(other.skeleton(), skeleton, "{other:?} looks like {name:?}");
+    }
+}
