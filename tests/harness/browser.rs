@@ -91,7 +91,6 @@ impl Window {
     pub async fn tab(&self) -> WindowHandle {
         let before = self.client.window().await.expect("a tab");
         let tab = self.client.new_window(true).await.expect("another tab").handle;
-        let tab = tab.try_into().expect("a tab's name");
         self.client.switch_to_window(tab).await.expect("the other tab");
         before
     }

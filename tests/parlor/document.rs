@@ -224,7 +224,7 @@ async fn each_frame_of_the_clients_table_is_understood() {
     for row in table("protocol.md", &["type", "members", "what"]) {
         let kind = names(&row[0]).remove(0);
         // What only says something about the client is not answered, but what follows it is.
-        let (id, follows) = (kind == "read").then(|| ("7-0", "history")).unzip();
+        let (id, follows) = (kind == "read").then_some(("7-0", "history")).unzip();
         let mut said = json!({ "type": kind, "message": "hi" });
         if let Some(id) = id {
             said["id"] = json!(id);

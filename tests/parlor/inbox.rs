@@ -27,12 +27,12 @@ async fn what_waits_is_told_everywhere_and_gone_when_it_is_read(layer: Layer) {
     let (near, far) = (world.near(), world.far());
     let (ann, bob) = (Person::named(near, "ann").await, Person::named(far, "bob").await);
     let eve = Person::named(far, "eve").await;
-    let (mut here, mut there) = (inbox(&bob, near).await, inbox(&bob, far).await);
-    assert_eq!((&here.welcome["room"], &here.welcome["name"]), (&json!("inbox"), &json!("bob")));
+    let (mut home, mut away) = (inbox(&bob, near).await, inbox(&bob, far).await);
+    assert_eq!((&home.welcome["room"], &home.welcome["name"]), (&json!("inbox"), &json!("bob")));
     let mut hers = ann.enters(near, "@bob").await;
     for count in 1..=2 {
         hers.say(&format!("message {count}")).await;
-        for inbox in [&mut here, &mut there] {
+        for inbox in [&mut home, &mut away] {
             let frame = inbox.frame_of("unread").await;
             assert_eq!((&frame["user"], &frame["name"]), (&json!(hers.user()), &json!("ann")));
             assert_eq!(frame["count"], count);
@@ -40,7 +40,7 @@ async fn what_waits_is_told_everywhere_and_gone_when_it_is_read(layer: Layer) {
     }
     let mut others = eve.enters(near, "@bob").await;
     others.say("me too").await;
-    for inbox in [&mut here, &mut there] {
+    for inbox in [&mut home, &mut away] {
         assert_eq!(unread(inbox).await, (json!("eve"), json!(1)));
     }
     // Who comes later is told how it stands.
@@ -53,13 +53,13 @@ async fn what_waits_is_told_everywhere_and_gone_when_it_is_read(layer: Layer) {
     let first = his.hear().await;
     let second = his.hear().await;
     his.send_json(&json!({ "type": "read", "id": first["id"] })).await;
-    assert_eq!(unread(&mut here).await, (json!("ann"), json!(1)));
+    assert_eq!(unread(&mut home).await, (json!("ann"), json!(1)));
     his.send_json(&json!({ "type": "read", "id": second["id"] })).await;
-    assert_eq!(unread(&mut here).await, (json!("ann"), json!(0)));
+    assert_eq!(unread(&mut home).await, (json!("ann"), json!(0)));
     // What was read stays read.
     his.send_json(&json!({ "type": "read", "id": first["id"] })).await;
     his.say("my own words do not wait for me").await;
-    here.nothing_of(&["unread"], Duration::from_millis(300)).await;
+    home.nothing_of(&["unread"], Duration::from_millis(300)).await;
     assert_eq!(unread(&mut inbox(&ann, far).await).await, (json!("bob"), json!(1)));
     let mut late = inbox(&bob, near).await;
     assert_eq!(unread(&mut late).await, (json!("eve"), json!(1)));

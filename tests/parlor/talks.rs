@@ -35,9 +35,9 @@ async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: Layer) {
     // By the plain wire and by POST it is the same room.
     let mut token = ann.clone();
     let csrf = token.token(near).await;
-    let post = messages("@bob").body(r#"{"message": "by post"}"#).header("X-CSRFToken", &csrf);
+    let posted = messages("@bob").body(r#"{"message": "by post"}"#).header("X-CSRFToken", &csrf);
     let origin = format!("http://{}", near.address());
-    assert_eq!(ann.send(near, post.header("Origin", &origin)).await.status, 200);
+    assert_eq!(ann.send(near, posted.header("Origin", &origin)).await.status, 200);
     assert_eq!(his.hear_texts(2).await, ["after", "by post"]);
     let (answer, mut plain) = bob.knocks(near, "/ws/chat/@ann/").await;
     assert_eq!(answer.status, 101);
