@@ -3,8 +3,9 @@
 use crate::harness::client::Client;
 use crate::harness::http::Request;
 use crate::harness::member::{Member, id_of, texts_of};
+use crate::harness::node::Node;
 use crate::harness::operation::{Operation, pairs};
-use crate::harness::person::Person;
+use crate::harness::person::{Person, password};
 use crate::harness::wait::{PATIENCE, holds, seconds, until};
 
 async fn is_sent_away(socket: &mut Member, code: u16, reason: &str) {
@@ -175,4 +176,34 @@ async fn a_push_stream_runs_and_stops_for_everybody() {
     })
     .await;
     assert_eq!(scene.audited(2).await, pairs(&[("push_stop", "lobby"), ("push_start", "lobby")]));
+}
+
+#[tokio::test]
+async fn on_a_node_without_redis_operators_do_the_same() {
+    let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
+    let node = plan.start().await;
+    let mut ann = Person::again(&node, "ann").await;
+    let bob = Person::named(&node, "bob").await;
+    let mut sockets = [bob.enters(&node, "lobby").await, Person::stranger().enters(&node, "lobby").await];
+    let user = sockets[0].user().to_owned();
+    sockets[0].say("something bad").await;
+    let id = id_of(&sockets[1].hear().await);
+    for (fields, socket, reason) in [
+        (&[("action", "remove"), ("id", &*id)][..], None, ""),
+        (&[("action", "kick"), ("user", &*user)], Some(0), "an operator has sent you away"),
+        (&[("action", "close")], Some(1), "an operator has closed this room"),
+    ] {
+        assert_eq!(ann.post(&node, "/admin/rooms/lobby/", fields).await.status, 303, "{fields:?}");
+        match socket {
+            Some(socket) => is_sent_away(&mut sockets[socket], 4403, reason).await,
+            None => assert_eq!(sockets[1].next_of(&["removed"], seconds(1)).await["id"], id.as_str()),
+        }
+    }
+    assert_eq!(ann.get(&node, "/admin/figures").await.json()["rows"].as_array().map(Vec::len), Some(1));
+    let rooms = ann.get(&node, "/admin/figures?of=rooms").await.json();
+    assert_eq!((&rooms["rows"][0]["name"], &rooms["rows"][0]["closed"]), (&"lobby".into(), &true.into()));
+    let log = ann.get(&node, "/admin/audit/").await.body;
+    for what in ["remove", "kick", "close", "user_add_staff"] {
+        assert_eq!(log.matches(&format!("data-what=\"{what}\"")).count(), 1, "{what} in {log}");
+    }
 }
