@@ -214,31 +214,6 @@ pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
     chat_group.strip_prefix(CHAT).filter(|name| !name.contains(':'))
 }
 
-/// Closes the room of this name to everybody, or opens it again.
-///
-/// # Errors
-/// [`Unavailable`] when the layer does not answer.
-pub(crate) async fn set_closed(node: &Node, name: &str, closed: bool) -> Result<(), Unavailable> {
-    let (store, key) = (node.store(), Record::key(name));
-    if closed {
-        let new = serde_json::to_string(&Record { closed, ..Record::default() }).expect("a record is JSON");
-        // Somebody may make or remove one between the two.
-        while !store.create(&key, &new, None).await? {
-            if store.change(&key, |record: &mut Record| record.closed = true).await?.is_some() {
-                break;
-            }
-        }
-        for group in [chat_group(name), push_group(name)] {
-            let group = Some(group.name().to_owned());
-            let reason = "an operator has closed this room".to_owned();
-            node.order(&Order { group, code: 4403, reason, ..Order::default() }).await?;
-        }
-    } else {
-        store.change(&key, |record: &mut Record| record.closed = false).await?;
-    }
-    Ok(())
-}
-
 /// Whether a private chat goes on in the group.
 pub(crate) fn is_talk(chat_group: &str) -> bool {
     chat_group.starts_with(CHAT) && room_of(chat_group).is_none()

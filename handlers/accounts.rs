@@ -17,7 +17,7 @@ pub(crate) async fn login_page(request: Request) -> Result<Response, Refusal> {
 pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
     let (name, next) = (form.get("name"), Next::of_form(&form));
-    match request.node().accounts().check(name, form.get("password")).await? {
+    match request.check_password(name, form.get("password")).await? {
         None => login_form(&request, &next, name, Some("wrong")),
         Some(account) if account.banned => login_form(&request, &next, name, Some("banned")),
         Some(account) => request.log_in(&account, next.redirect()).await,
@@ -43,6 +43,7 @@ pub(crate) async fn signup(request: Request) -> Result<Response, Refusal> {
     may_sign_up(&request)?;
     let form = request.form()?;
     let (name, next) = (form.get("name"), Next::of_form(&form));
+    request.limit_names()?;
     let refused = match request.node().accounts().sign_up(name, form.get("password")).await {
         Ok(account) => return request.log_in(&account, next.redirect()).await,
         Err(Refused::Name) => (StatusCode::BAD_REQUEST, "bad_name"),
@@ -88,6 +89,7 @@ pub(crate) async fn nickname(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
     let form = request.form()?;
     let (nickname, next) = (form.get("nickname"), Next::of_form(&form));
+    request.limit_names()?;
     if let Some(answer) = request.call(nickname, next.redirect()).await? {
         return Ok(answer);
     }

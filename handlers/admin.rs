@@ -1,10 +1,6 @@
 //! What operators see and do at `/admin/`. The runtime serves these routes to operators alone ([`for_staff`]), and each
 //! action is written into the audit log before it is done.
 //!
-//! | record | what |
-//! |---|---|
-//! | index `closed_rooms` | rooms that an operator closed, by when that was |
-//!
 //! [`for_staff`]: parlor::Route::for_staff
 
 pub(crate) mod audit;
@@ -16,6 +12,8 @@ pub(crate) mod room;
 pub(crate) mod rooms;
 pub(crate) mod tail;
 pub(crate) mod users;
+
+mod closing;
 
 use parlor::Request;
 use parlor::error::Unavailable;

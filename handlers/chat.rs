@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parlor::config::Config;
 use parlor::error::Unavailable;
-use parlor::event::{GAP, PRESENCE};
+use parlor::event::{COVERED, GAP, PRESENCE};
 use parlor::http::Refusal;
 use parlor::{
     Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome,
@@ -18,8 +18,6 @@ use crate::trouble::{self, Trouble};
 
 /// The type of a chat event, as the tutorial's consumer has it.
 pub(crate) const MESSAGE: &str = "chat_message";
-/// A message was removed; the layer's own.
-pub(crate) const COVERED: &str = "parlor_covered";
 /// Somebody is typing; only our own nodes hear of it.
 const TYPING: &str = "chat_typing";
 

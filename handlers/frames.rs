@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor::event::COVERED;
 use parlor::{Event, Frame, Id, Identity, Welcome};
 use serde::{Serialize, Serializer};
 
-use crate::chat::COVERED;
 use crate::listed::{Listed, Names, person};
 use crate::trouble::{Logged, Trouble};
 

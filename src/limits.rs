@@ -68,6 +68,14 @@ impl Limits {
         passed.map_err(|wait| refused("handshakes", wait))
     }
 
+    /// Somebody at this address wants to have a name.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn naming(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.logins.check(&peer::place(address)).map_err(|wait| refused("logins", wait))
+    }
+
     /// Somebody at this address wants to log in under this name, which should be as it is compared.
     ///
     /// # Errors
@@ -90,12 +98,12 @@ impl Limits {
         passed.map_err(|wait| refused("messages", wait))
     }
 
-    /// This API key is to publish something.
+    /// The client with this id is to publish something.
     ///
     /// # Errors
     /// 429.
-    pub(crate) fn publish(&self, key: &str) -> Result<(), Refusal> {
-        self.publishes.check(key).map_err(|wait| refused("publishes", wait))
+    pub(crate) fn publish(&self, id: &str) -> Result<(), Refusal> {
+        self.publishes.check(id).map_err(|wait| refused("publishes", wait))
     }
 
     /// Counts a socket of this address.

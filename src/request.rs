@@ -127,6 +127,15 @@ impl Request {
         self.node.append(group, &event, key.as_ref()).await
     }
 
+    /// Counts something that this client is about to tell all nodes, for clients that are known at each request: other
+    /// programs.
+    ///
+    /// # Errors
+    /// 429 when it was too much of late.
+    pub fn count_publish(&self) -> Result<(), Refusal> {
+        self.node.limits().publish(self.identity.id())
+    }
+
     /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
     ///
     /// # Errors
@@ -151,7 +160,8 @@ impl Request {
         self.node.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
     }
 
-    /// A page from a template. Templates also get `lang`, `t` (the catalogue) and `csrf_token()`.
+    /// A page from a template. Templates also get `lang`, `t` (the catalogue), `who` (`id`, `name`, `is_user`, `is_staff`), `path`
+    /// (that of the request) and `csrf_token()`.
     ///
     /// # Errors
     /// 500 when the template is wrong; the log says how.
@@ -161,7 +171,7 @@ impl Request {
         let who = context! {
             id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
         };
-        let context = context! { who, target => self.target(), ..context };
+        let context = context! { who, path => self.parts.uri.path(), ..context };
         let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
         let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];

@@ -19,6 +19,7 @@ export function message(kind, text, { user = null, name = null, at = Date.now() 
   const meta = element("p", "meta");
   meta.append(element("bdi", "speaker"), " ", element("time", ""));
   item.append(body, meta);
+  if (user) item.dataset.user = user;
   if (kind !== "other") item.ariaLive = "off"; // neither one's own words nor a line every two seconds is read aloud
   speaker(item, { own: texts.you, push: texts.push }[kind] ?? name ?? texts.other, user);
   stamp(item, at);

@@ -15,10 +15,10 @@ form.addEventListener("submit", (event) => {
 });
 
 const look = new MutationObserver(() => {
-  for (const item of byId("messages").querySelectorAll("[data-id]:not(:has(.tool))")) {
-    const meta = item.querySelector(".meta");
-    if (meta) meta.append(" ", tool("remove", () => ({ id: item.dataset.id })));
+  for (const item of byId("messages").querySelectorAll("[data-id]:not(.removed, :has(.tool))")) {
+    item.querySelector(".meta")?.append(" ", tool("remove", () => ({ id: item.dataset.id })));
   }
+  for (const old of byId("messages").querySelectorAll(".removed .tool")) old.remove();
   for (const item of byId("member-list").querySelectorAll("[data-user]:not(:has(.tool))")) {
     const user = () => ({ user: item.dataset.user });
     item.append(" ", tool("kick", user), " ", tool("ban", user));
@@ -41,7 +41,7 @@ async function act(action, values) {
   try {
     // The answer leads back to this page, which need not be fetched for it.
     const options = { method: "POST", body, redirect: "manual", signal: AbortSignal.timeout(PATIENCE) };
-    const answer = await fetch(form.action, options);
+    const answer = await fetch(form.getAttribute("action"), options); // `form.action` is a button
     notice.textContent = answer.type === "opaqueredirect" ? "" : texts.refused;
   } catch {
     notice.textContent = texts.unreachable;

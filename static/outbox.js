@@ -7,7 +7,7 @@ const FIRST_CEILING = 1000; // ms until a message is repeated that the server co
 const LAST_CEILING = 8000;
 const LOOK = 5000; // ms between two looks for what has grown old
 
-// `send(frame)` gives false when there is no connection. `tell.waits(entry)`, `tell.failed(entry)` and
+// `send(frame)` gives false when there is no connection. `tell.waits(entry, code)`, `tell.failed(entry)` and
 // `tell.gone(entry)` follow an entry `{ id, text, at, failed }` (`failed`: "" or why); `tell.dead()` asks for a new
 // connection.
 export class Outbox {
@@ -82,7 +82,7 @@ export class Outbox {
       const ceiling = Math.min(LAST_CEILING, FIRST_CEILING * 2 ** this.#failures++);
       clearTimeout(this.#retry);
       this.#retry = setTimeout(() => this.#again(), (ceiling * (1 + Math.random())) / 2);
-      this.#tell.waits(entry);
+      this.#tell.waits(entry, frame.code);
     }
     this.pump();
   }

@@ -60,6 +60,7 @@ export class Presence {
   // Somebody else, with the way to a private chat between people who have accounts.
   #other(user, name) {
     const item = element("li", "");
+    item.dataset.user = user;
     const label = element("bdi", "", name);
     label.dataset.hue = hue(user);
     if (this.#talks && !/^[~#]/.test(name)) {

@@ -34,7 +34,7 @@ const own = new Own(log, () => (state !== "open" ? texts.waiting : storeAway ? t
 // What one person left unsent is not to be sent by the next one who logs in here.
 const place = dataset.isUser === "true" ? `${roomName}@${dataset.user}` : roomName;
 const outbox = new Outbox(place, (frame) => socket.send(frame), {
-  waits: (entry) => stores(false, entry),
+  waits: (entry, code) => (code === "rate" ? composer.say(texts.slower) : stores(false, entry)),
   failed: (entry) => own.failed(entry),
   gone: (entry) => own.gone(entry),
   dead: () => socket.restart(),
@@ -64,13 +64,15 @@ const frames = {
   typing: (frame) => presence.types(frame),
   ack(frame) {
     const entry = outbox.ack(frame);
+    composer.unsay(texts.slower);
     stores(true);
     if (entry) own.acked(entry, frame.id);
   },
   error: (frame) => outbox.error(frame),
 };
 
-const lines = { socket: wire(dataset.chatSocket), feed: feed(dataset.chatFeed, dataset.chatMessages, token) };
+const lines = { socket: wire(dataset.chatSocket) };
+if (dataset.chatFeed) lines.feed = feed(dataset.chatFeed, dataset.chatMessages, token);
 const socket = new Socket(lines, {
   query: (via) => thread.query(via),
   frame: (frame) => frames[frame.type]?.(frame), // a type of a later version is nothing to us

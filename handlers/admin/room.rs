@@ -1,13 +1,12 @@
 //! The page of a room for operators: what is said there, and what can be done about it.
 
 use minijinja::context;
-use parlor::clock::now;
 use parlor::http::{Refusal, Response};
 use parlor::node::Node;
 use parlor::{Group, Id, Request};
 
-use super::{about, back, no_action, note, rooms, user};
-use crate::access::{self, Record, Room};
+use super::{about, back, closing, no_action, note, user};
+use crate::access::{Record, Room};
 use crate::urls;
 
 /// How somebody is told that an operator does not want it in this room.
@@ -26,7 +25,9 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let Record { private, closed, .. } = record;
     request.render(
         "admin_room.html",
-        context! { room_name => room.name(), private, closed, owner, kept, max_message_bytes },
+        context! {
+            room_name => room.name(), title => room.name(), private, closed, owner, kept, max_message_bytes,
+        },
     )
 }
 
@@ -59,13 +60,11 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         }
         "close" => {
             note(&request, "close", name).await?;
-            access::set_closed(node, name, true).await?;
-            node.store().add(rooms::CLOSED, name, now()).await?;
+            closing::close(node, name).await?;
         }
         "reopen" => {
             note(&request, "reopen", name).await?;
-            access::set_closed(node, name, false).await?;
-            node.store().remove(rooms::CLOSED, name).await?;
+            closing::reopen(node, name).await?;
         }
         _ => return Err(no_action()),
     }

@@ -11,6 +11,7 @@ use parlor::node::Node;
 use parlor::{Id, Request};
 use serde::Serialize;
 
+use super::closing;
 use crate::access::{self, Record};
 use crate::name::Name;
 use crate::urls;
@@ -20,8 +21,6 @@ const SHOWN: usize = 50;
 /// Messages by which it is told how fast they come.
 const SAMPLE: usize = 60;
 const MINUTE: u64 = 60_000;
-/// The index of closed rooms.
-pub(super) const CLOSED: &str = "closed_rooms";
 
 /// What is told of a room.
 #[derive(Debug, Default, Serialize)]
@@ -54,9 +53,9 @@ pub(super) async fn figures(node: &Node) -> Result<(Vec<Figures>, usize), Unavai
     let rooms: Vec<_> =
         groups.iter().filter_map(|(group, people)| Some((access::room_of(group)?, *people))).collect();
     let talks = groups.iter().filter(|(group, _)| access::is_talk(group)).count();
-    let closed = node.store().top(CLOSED, SHOWN).await?;
+    let closed = closing::newest(node, SHOWN).await?;
     let open: BTreeSet<&str> = rooms.iter().map(|(name, _)| *name).collect();
-    let closed = closed.iter().map(|(name, _)| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
+    let closed = closed.iter().map(|name| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
     let shown = rooms.iter().copied().take(SHOWN).chain(closed);
     let figures =
         futures_util::future::try_join_all(shown.map(|(name, people)| room(node, name, people))).await?;

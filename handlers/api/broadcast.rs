@@ -46,7 +46,10 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
 }
 
 async fn outcome(request: &Request, saying: &Saying, room: String) -> Outcome {
-    let said = async { saying.said_in(request, &Room::served(request, Some(&room)).await?).await };
+    let said = async {
+        request.count_publish()?;
+        saying.said_in(request, &Room::served(request, Some(&room)).await?).await
+    };
     match said.await {
         Ok(done) => {
             let (status, id, duplicate) = (done.status().as_u16(), done.id, done.duplicate);

@@ -24,6 +24,7 @@ struct Sent<'a> {
 /// `POST /api/groups/{group}/events`.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
+    request.count_publish()?;
     let group = group(&request).await?;
     if request.body().len() > MOST_BYTES {
         let detail = format!("`body`: expected at most {MOST_BYTES} bytes");

@@ -8,7 +8,7 @@ use crate::access::Room;
 use crate::listed::Listed;
 
 #[derive(Serialize)]
-struct Members<'a> {
+struct Present<'a> {
     room: &'a str,
     count: usize,
     /// `null` if they are too many to be listed.
@@ -30,5 +30,5 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
         let listed = Listed::of(members.iter().map(String::as_str));
         listed.names.into_iter().map(|(user, name)| Member { user, name }).collect()
     });
-    Ok(super::answer(StatusCode::OK, &Members { room: room.name(), count: presence.count, members }))
+    Ok(super::answer(StatusCode::OK, &Present { room: room.name(), count: presence.count, members }))
 }

@@ -49,6 +49,7 @@ struct Message<'a> {
 /// `POST /api/rooms/{room}/messages`.
 pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
+    request.count_publish()?;
     let room = Room::served(&request, request.name()).await?;
     let mut body = Body::of(&request)?;
     let saying = Saying::of(&request, &mut body)?;
@@ -58,16 +59,21 @@ pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
     Ok(super::answer(done.status(), &receipt))
 }
 
-/// `GET /api/rooms/{room}/messages`: the newest, those before an id, or those after one; the oldest of them first.
+/// `GET /api/rooms/{room}/messages`: the newest, the newest before an id, or the oldest after one; the oldest of them
+/// first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
     let room = Room::served(&request, request.name()).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
     let (layer, group) = (request.node().layer(), room.chat_group());
     let (page, fit) = match (before, since) {
-        (Some(_), Some(_)) => return Err(Refusal::bad_request("`since`: expected without `before`")),
-        (_, Some(since)) => {
-            let page = layer.after(&group, since).await?;
+        (before, Some(since)) => {
+            let mut page = layer.after(&group, since).await?;
+            let is_before =
+                |event: &Event| before.is_none_or(|before| event.stamp().is_some_and(|at| at.id < before));
+            let within = page.events.partition_point(|event| is_before(event));
+            page.more &= within == page.events.len();
+            page.events.truncate(within);
             let fit = fit(page.events.iter()).min(limit);
             (page, 0..fit)
         }

@@ -20,6 +20,7 @@ struct SentAway<'a> {
 /// `POST /api/users/{user}/disconnect`: closes the user's sockets on every node, with 4403.
 pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::DISCONNECT)?;
+    request.count_publish()?;
     let user = user(&request).await?;
     let mut body = Body::of(&request)?;
     let reason = body.perhaps_text("reason")?;

@@ -52,6 +52,15 @@ impl Request {
         Ok(self.node.accounts().check(name, password).await?)
     }
 
+    /// Counts one more name that somebody at this address would like to have: an account's is kept for ever, a guest's for
+    /// a year, so there may be no more of them than tries to log in.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn limit_names(&self) -> Result<(), Refusal> {
+        self.node.limits().naming(self.peer())
+    }
+
     /// Counts one more publish of this API key; others have their sockets' limits.
     ///
     /// # Errors

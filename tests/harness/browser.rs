@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fantoccini::elements::Element;
+use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -86,6 +87,19 @@ impl Window {
             .unwrap_or_else(|error| panic!("{what}: {error}"));
     }
 
+    /// Opens another tab and goes there; the way back is what is given.
+    pub async fn tab(&self) -> WindowHandle {
+        let before = self.client.window().await.expect("a tab");
+        let tab = self.client.new_window(true).await.expect("another tab").handle;
+        self.client.switch_to_window(tab).await.expect("the other tab");
+        before
+    }
+
+    /// Goes to a tab; the one that is left stays open.
+    pub async fn switch(&self, tab: WindowHandle) {
+        self.client.switch_to_window(tab).await.expect("the tab");
+    }
+
     /// The address of the page, as it is sent to the server.
     pub async fn address(&self) -> String {
         self.client.current_url().await.expect("an address").to_string()
@@ -123,6 +137,11 @@ impl Window {
     /// Types into the element, key by key.
     pub async fn keys(&self, selector: &str, keys: &str) {
         self.element(selector).await.send_keys(keys).await.expect("typing");
+    }
+
+    /// Says yes to the question that the page asks.
+    pub async fn accept(&self) {
+        self.client.accept_alert().await.expect("a question");
     }
 
     async fn element(&self, selector: &str) -> Element {

@@ -113,6 +113,21 @@ impl Wire {
         .await
     }
 
+    /// The status of the next HTTP answer, as soon as its head is there: it may be one that goes on.
+    pub async fn status(&mut self) -> u16 {
+        within(PATIENCE, "the head of an answer", async {
+            loop {
+                if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                    let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+                    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+                    return status.unwrap_or_else(|| panic!("no status in {head}"));
+                }
+                assert!(self.fill().await, "the connection ended without an HTTP answer");
+            }
+        })
+        .await
+    }
+
     /// The next frame, or `None` when the connection is over.
     pub async fn frame(&mut self, limit: Duration) -> Option<Frame> {
         within(limit, "a frame", async {

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::backend::site;
+use crate::harness::backend::{Backend, site};
 use crate::harness::client::Client;
 use crate::harness::crowd::Crowd;
 use crate::harness::member::Member;
+use crate::harness::node::Node;
+use crate::harness::redis::Redis;
 use crate::harness::wait::{PATIENCE, holds, until};
 use crate::harness::world::{Layer, on_both_layers};
 use crate::parlor::api::problem;
@@ -99,6 +101,23 @@ async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: Layer) {
     ] {
         assert_eq!(problem(&send(rooms).await, 400), detail);
     }
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_fast_is_told_when_to_come_back_and_in_which_rooms_it_was_not_heard() {
+    let redis = Redis::start().await;
+    let node = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "2").start().await;
+    let backend = Backend::with_key(&redis, "billing", "publish").await;
+    let other = Backend::with_key(&redis, "other", "publish").await;
+    let all = json!({ "rooms": ["a", "b", "c"], "message": "hi" });
+    let results = backend.post("/api/broadcast", &all).send(&node).await.json()["results"].clone();
+    let statuses: Vec<&Value> = (0..3).map(|n| &results[n]["status"]).collect();
+    assert_eq!(statuses, [201, 201, 429]);
+    let hi = json!({ "message": "hi" });
+    let answer = backend.post("/api/rooms/a/messages", &hi).send(&node).await;
+    problem(&answer, 429);
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    assert_eq!(other.post("/api/rooms/a/messages", &hi).send(&node).await.status, 201);
 }
 
 on_both_layers! {

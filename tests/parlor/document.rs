@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use parlor::Group;
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -11,6 +12,8 @@ use crate::harness::http::Request;
 use crate::harness::member::Member;
 use crate::harness::node::Node;
 use crate::harness::page::{first_cells, names, table};
+use crate::harness::peers::Peer;
+use crate::harness::person::Person;
 use crate::harness::redis::Redis;
 use crate::harness::ticket::Ticket;
 use crate::harness::wait::{PATIENCE, seconds};
@@ -49,6 +52,13 @@ async fn everything_that_is_sent() -> Shapes {
     }
     redis.publish("asgi__group__chat_lobby", crate::harness::event::HI).await;
     see(&mut shapes, &ann.frame_of("message").await);
+    see(&mut shapes, &what_is_unread(&node).await);
+    let operator = Peer::at(&redis.url()).await;
+    let id = ack["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    assert!(operator.layer.cover(&Group::new("chat_lobby"), id).await.expect("the layer"));
+    see(&mut shapes, &ann.frame_of("removed").await);
+    see(&mut shapes, &Ticket::to("lobby").history(1).enter(&node).await.hear().await);
+    drop(operator);
     bob.leave().await;
     while ann.next_of(&["presence"], PATIENCE).await["change"] != "leave" {}
     redis.query::<String>(&["FLUSHALL"]).await;
@@ -63,6 +73,14 @@ async fn everything_that_is_sent() -> Shapes {
         }
     }
     shapes
+}
+
+/// What an inbox gets.
+async fn what_is_unread(node: &Node) -> Value {
+    let (ann, bob) = (Person::named(node, "ann").await, Person::named(node, "bob").await);
+    let mut inbox = bob.ticket_at("/ws/inbox/").enter(node).await;
+    ann.enters(node, "@bob").await.say("hi").await;
+    inbox.frame_of("unread").await
 }
 
 #[tokio::test]
@@ -205,8 +223,17 @@ async fn each_frame_of_the_clients_table_is_understood() {
     let mut ann = Member::join(&node, "lobby").await;
     for row in table("protocol.md", &["type", "members", "what"]) {
         let kind = names(&row[0]).remove(0);
-        ann.send_json(&json!({ "type": kind, "message": "hi" })).await;
-        let wanted = if kind == "message" { "ack" } else { kind.as_str() };
+        // What only says something about the client is not answered, but what follows it is.
+        let (id, follows) = (kind == "read").then_some(("7-0", "history")).unzip();
+        let mut said = json!({ "type": kind, "message": "hi" });
+        if let Some(id) = id {
+            said["id"] = json!(id);
+        }
+        ann.send_json(&said).await;
+        if let Some(follows) = follows {
+            ann.send_json(&json!({ "type": follows })).await;
+        }
+        let wanted = if kind == "message" { "ack" } else { follows.unwrap_or(kind.as_str()) };
         let frame = ann.next_of(&[wanted, "error"], seconds(5)).await;
         assert_eq!(frame["type"], wanted, "{frame}");
     }

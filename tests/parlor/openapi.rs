@@ -6,11 +6,13 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::harness::backend::Backend;
-use crate::harness::http::Request;
+use crate::harness::http::{Answer, Request};
 use crate::harness::member::Member;
 use crate::harness::node::Node;
 use crate::harness::openapi::Document;
+use crate::harness::page::{names, table};
 use crate::harness::redis::Redis;
+use crate::harness::staff;
 
 const TEXT: &str = include_str!("../../docs/openapi.json");
 const TABLE: &str = include_str!("../../handlers/main.rs");
@@ -55,6 +57,7 @@ const ROOMS: &str = "GET /api/rooms";
 const BROADCAST: &str = "POST /api/broadcast";
 const EVENT: &str = "POST /api/groups/{group}/events";
 const DISCONNECT: &str = "POST /api/users/{user}/disconnect";
+const TICKET: &str = "POST /api/tickets";
 const START: &str = "POST /api/push/{room}";
 const STOP: &str = "DELETE /api/push/{room}";
 
@@ -134,11 +137,11 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
     assert_eq!(document.0, serde_json::from_str::<Value>(TEXT).expect("JSON"));
     assert_eq!(document.0["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut seen = BTreeSet::new();
-    let mut note = |operation: &str, answer: &crate::harness::http::Answer| {
+    let mut see = |operation: &str, answer: &Answer| {
         document.lists(operation, answer);
         seen.insert((operation.to_owned(), answer.status));
     };
-    note("GET /api/openapi.json", &described);
+    see("GET /api/openapi.json", &described);
     for case in right() {
         let answer = case.request(&all).send(&node).await;
         assert!(answer.status < 300, "{}: {answer:?}", case.target);
@@ -147,10 +150,10 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
                 .takes(case.operation, body)
                 .unwrap_or_else(|error| panic!("{}: {error}", case.operation));
         }
-        note(case.operation, &answer);
-        note(case.operation, &case.request(&Backend::showing("plk_")).send(&node).await);
+        see(case.operation, &answer);
+        see(case.operation, &case.request(&Backend::showing("plk_")).send(&node).await);
         let other = if matches!(case.operation, READ | MEMBERS | ROOMS) { &speaker } else { &reader };
-        note(case.operation, &case.request(other).send(&node).await);
+        see(case.operation, &case.request(other).send(&node).await);
     }
     for case in wrong() {
         let answer = case.request(&all).send(&node).await;
@@ -161,11 +164,22 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
             "{body:?} by {}",
             case.operation
         );
-        note(case.operation, &answer);
+        see(case.operation, &answer);
+    }
+    let slow = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "1").start().await;
+    for case in right().iter().filter(|case| ![READ, MEMBERS, ROOMS, BROADCAST].contains(&case.operation)) {
+        for _ in 0..2 {
+            see(case.operation, &case.request(&all).send(&slow).await);
+        }
+    }
+    let operator = Backend::page_of(&staff::operator(&node, &redis, "operator").await);
+    for caller in [&operator, &all, &operator.clone().without("X-CSRFToken")] {
+        see(TICKET, &caller.request("POST", "/api/tickets").send(&node).await);
     }
     redis.kill();
+    see(TICKET, &operator.request("POST", "/api/tickets").send(&node).await);
     for case in right() {
-        note(case.operation, &case.request(&all).send(&node).await);
+        see(case.operation, &case.request(&all).send(&node).await);
     }
     assert_eq!(seen, document.statuses());
 }
@@ -193,9 +207,9 @@ fn routes() -> BTreeSet<String> {
 fn every_route_is_in_the_document_and_the_other_way_round() {
     let document = Document(serde_json::from_str(TEXT).expect("JSON"));
     assert_eq!(document.operations(), routes());
-    assert_eq!(
-        routes().len(),
-        TABLE.matches("(api::").count(),
-        "each handler of the API is in an arm that was read"
-    );
+    let page =
+        table("api.md", &["call", "scope", "what"]).iter().map(|row| names(&row[0]).remove(0)).collect();
+    assert_eq!(document.operations(), page, "and in docs/api.md");
+    let handlers = TABLE.matches("(api::").count() + TABLE.matches("(tickets::").count();
+    assert_eq!(routes().len(), handlers, "each handler of the API is in an arm that was read");
 }

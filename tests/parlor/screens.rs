@@ -30,7 +30,7 @@ async fn fits(window: &Window, (width, height): (u32, u32), what: &str) {
     assert_eq!(window.run(TOO_WIDE, &[]).await, json!([]), "{what}: elements that do not fit");
 }
 
-async fn fits_everywhere(window: &Window, page: &str) {
+pub async fn fits_everywhere(window: &Window, page: &str) {
     for (screen, size) in [("phone", (375, 812)), ("wide", (1440, 900))] {
         let name = format!("{page}-{screen}");
         fits(window, size, &name).await;

@@ -1,0 +1,30 @@
+//! What a site keeps in its Redis, beside what comes and goes by itself: to see whether anything was changed.
+
+use std::collections::BTreeMap;
+
+use super::redis::Redis;
+
+/// What stands under a key, as Redis would move it.
+pub type Vault = BTreeMap<String, Vec<u8>>;
+
+/// Records, indexes, logs and streams.
+pub async fn vault(redis: &Redis) -> Vault {
+    let mut vault = Vault::new();
+    for pattern in ["parlor:record:*", "parlor:index:*", "parlor:log:*", "parlor:ticker*", "parlor:covered:*"]
+    {
+        for key in redis.keys(pattern).await {
+            let dump: Option<Vec<u8>> = redis.query(&["DUMP", &key]).await;
+            vault.extend(dump.map(|dump| (key, dump)));
+        }
+    }
+    vault
+}
+
+/// The keys that one has and the other has not, or has otherwise.
+pub fn changes(before: &Vault, after: &Vault) -> Vec<String> {
+    let keys = before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key));
+    let mut keys: Vec<_> = keys.cloned().collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
