@@ -9,7 +9,7 @@ pub(crate) mod push;
 pub(crate) mod rooms;
 pub(crate) mod users;
 
-mod body;
+pub(crate) mod body;
 mod saying;
 
 use parlor::http::{Refusal, Response, StatusCode};

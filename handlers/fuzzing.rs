@@ -1,111 +1,27 @@
-//! What holds of what clients say and of what they call a room, whatever the bytes are. `fuzz/` makes up bytes; the tests
-//! take those of `fuzz/seeds/`.
+//! What holds of what clients send, whatever the bytes are. `fuzz/` makes up bytes; the tests take those of `fuzz/seeds/`.
 //!
 //! Each function panics when something does not hold.
 
-use parlor::Frame;
-use serde_json::Value;
-use unicode_normalization::is_nfc;
+mod body;
+mod name;
+mod next;
+mod said;
 
-use crate::name::normal;
-use crate::object::{Member, Object, Unread};
-use crate::said::Said;
-
-/// Longest message, in bytes, and longest name, in characters.
-const MAX: usize = 100;
-const MAX_NAME: usize = 64;
-/// Bytes of memory for each byte that came: four of them can be a member of a tree of values.
-const EACH: usize = 512;
-const FEW: usize = 16 * 1024;
-
-/// A frame of a client, on either wire.
-pub(crate) fn said(bytes: &[u8]) {
-    let mut value = None;
-    let taken = allocation_counter::measure(|| value = Some(object(bytes))).bytes_max;
-    let most = FEW + EACH * bytes.len();
-    assert!(taken <= most as u64, "took {taken} bytes, where {most} are enough");
-    let value = value.flatten();
-    let frame = std::str::from_utf8(bytes).map(|text| Frame::Text(text.into()));
-    let Ok(frame) = frame else {
-        assert!(value.is_none(), "JSON is UTF-8");
-        return;
-    };
-    let member = |name: &str| value.as_ref().and_then(|value| value.get(name));
-    match Said::read(&frame, MAX) {
-        Ok(Said::Message { text, id }) => {
-            assert!(text.len() <= MAX && member("message") == Some(&Value::from(&*text)), "{text}");
-            assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-            assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
-        }
-        Ok(Said::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
-        Ok(Said::History { before, limit }) => {
-            assert!((1..=200).contains(&limit), "{limit}");
-            assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
-            assert_eq!(member("type"), Some(&Value::from("history")));
-        }
-        Ok(Said::Read { id }) => {
-            assert_eq!(id.to_string().parse(), Ok(id));
-            assert_eq!(member("type"), Some(&Value::from("read")));
-        }
-        Err((trouble, id)) => {
-            assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&trouble.code));
-            assert!(trouble.detail.len() < 200, "{}", trouble.detail);
-            assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is told in part");
-        }
-    }
-}
-
-/// An object has the members that a tree of values has; what is none is none there either.
-fn object(json: &[u8]) -> Option<Value> {
-    let value = serde_json::from_slice::<Value>(json);
-    match (Object::read(json), value) {
-        (Ok(object), Ok(value)) if value.is_object() => {
-            let members = [
-                ("type", &object.kind),
-                ("message", &object.message),
-                ("id", &object.id),
-                ("before", &object.before),
-                ("limit", &object.limit),
-            ];
-            for (name, member) in members {
-                let member = member.as_ref().map(|member| match member {
-                    Member::Text(text) => Value::from(&**text),
-                    Member::Other(value) => value.clone(),
-                });
-                assert_eq!(member.as_ref(), value.get(name), "`{name}`");
-            }
-            Some(value)
-        }
-        (Err(Unread::NotAnObject), Ok(value)) if !value.is_object() => None,
-        (Err(Unread::NotJson), Err(_)) => None,
-        (object, value) => {
-            panic!("{} is read from {value:?}", if object.is_ok() { "an object" } else { "nothing" })
-        }
-    }
-}
-
-/// A room as people write it.
-pub(crate) fn name(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Some(name) = normal(text, MAX_NAME) else { return };
-    assert_eq!(normal(&name, MAX_NAME).as_ref(), Some(&name), "a name is its own name");
-    assert!(is_nfc(&name) && (1..=MAX_NAME).contains(&name.chars().count()), "{name:?}");
-    // What means something in paths, URLs, HTML, headers, Redis' keys and its patterns.
-    let foreign = |char: char| char.is_control() || "/\\?#%:;,\"'`<>&*[]{}()|^$@!+=~\u{feff}".contains(char);
-    assert!(!name.contains(foreign), "{name:?}");
-    assert!(!["", ".", ".."].contains(&&*name) && name.trim() == name && !name.contains("  "), "{name:?}");
-}
-
-#[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
+    use super::{body, name, next, said};
+
+    type Holds = fn(&[u8]);
+
+    const TARGETS: [(&str, Holds); 4] =
+        [("body", body::body), ("name", name::name), ("next", next::next), ("said", said::said)];
+
     #[test]
     fn what_holds_of_all_bytes_holds_of_the_seeds() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
-        for (target, holds) in [("said", super::said as fn(&[u8])), ("name", super::name)] {
+        for (target, holds) in TARGETS {
             let files = fs::read_dir(seeds.join(target)).unwrap_or_else(|error| panic!("{target}: {error}"));
             for file in files {
                 let path = file.unwrap().path();

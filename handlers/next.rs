@@ -34,7 +34,7 @@ impl Next {
         Response::redirect(StatusCode::SEE_OTHER, &self.0)
     }
 
-    fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         // Browsers take `\` for `/`, read over tabs and line breaks, and take `//` for the beginning of a host.
         let safe = text.starts_with('/')
             && !text.starts_with("//")

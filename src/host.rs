@@ -59,7 +59,8 @@ pub(crate) fn is_sound(authority: &Authority) -> bool {
     let port = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text.is_empty() || text.parse::<u16>().is_ok())
     };
-    let rest = authority.as_str().strip_prefix(authority.host());
+    let host = Some(authority.host()).filter(|host| !host.is_empty());
+    let rest = host.and_then(|host| authority.as_str().strip_prefix(host));
     rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(port))
 }
 

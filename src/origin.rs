@@ -179,9 +179,17 @@ mod tests {
         for page in ["http://a", "https://a:8443/b?c", "http://[::1]:80", "HTTP://A:"] {
             assert!(Origin::parse(page).is_some(), "{page}");
         }
-        for page in
-            ["null", "", "a", "file:///a", "http://[::1].evil.example", "http://a:b", "http://u@a", "http://"]
-        {
+        for page in [
+            "null",
+            "",
+            "a",
+            "file:///a",
+            "http://[::1].evil.example",
+            "http://a:b",
+            "http://u@a",
+            "http://:",
+            "http://",
+        ] {
             assert!(Origin::parse(page).is_none(), "{page}");
         }
     }

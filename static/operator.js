@@ -41,7 +41,7 @@ async function act(action, values) {
   try {
     // The answer leads back to this page, which need not be fetched for it.
     const options = { method: "POST", body, redirect: "manual", signal: AbortSignal.timeout(PATIENCE) };
-    const answer = await fetch(form.action, options);
+    const answer = await fetch(form.getAttribute("action"), options); // `form.action` is a button
     notice.textContent = answer.type === "opaqueredirect" ? "" : texts.refused;
   } catch {
     notice.textContent = texts.unreachable;

@@ -28,6 +28,7 @@ mod harness {
     pub mod nginx;
     pub mod node;
     pub mod openapi;
+    pub mod operation;
     pub mod page;
     pub mod peers;
     pub mod person;
@@ -66,6 +67,7 @@ mod parlor {
     mod callers;
     mod chat;
     mod cluster;
+    mod commands;
     mod compression;
     mod config;
     mod conformance;
@@ -102,8 +104,11 @@ mod parlor {
     mod matrix;
     mod matrix_api;
     mod members;
+    mod moderation;
     mod names;
     mod openapi;
+    mod operator_browser;
+    mod operators;
     mod orders;
     mod origin;
     mod outage;
@@ -122,6 +127,7 @@ mod parlor {
     mod repairs;
     mod replay;
     mod resume;
+    mod roles;
     mod rush;
     mod screens;
     mod script;

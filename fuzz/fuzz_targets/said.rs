@@ -2,10 +2,8 @@
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 
-#[path = "../../handlers/fuzzing.rs"]
+#[path = "../../handlers/fuzzing/said.rs"]
 mod fuzzing;
-#[path = "../../handlers/name.rs"]
-mod name;
 #[path = "../../handlers/object.rs"]
 mod object;
 #[path = "../../handlers/said.rs"]

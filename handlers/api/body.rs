@@ -12,11 +12,11 @@ use serde_json::Value;
 const TOLD: usize = 64;
 
 /// The members that were not asked for yet, in their order.
-pub(super) struct Body(Vec<(String, Value)>);
+pub(crate) struct Body(Vec<(String, Value)>);
 
 impl Body {
     /// Reads the body of a request that says it is JSON: what a form of a foreign page sends says something else.
-    pub(super) fn of(request: &Request) -> Result<Self, Refusal> {
+    pub(crate) fn of(request: &Request) -> Result<Self, Refusal> {
         let kind = request.only_header("Content-Type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
@@ -26,7 +26,7 @@ impl Body {
         Self::read(request.body())
     }
 
-    fn read(json: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn read(json: &[u8]) -> Result<Self, Refusal> {
         let body: Self = serde_json::from_slice(json).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Refusal::bad_request(if error.is_data() {
@@ -43,17 +43,17 @@ impl Body {
     }
 
     /// A text that has to be there.
-    pub(super) fn text(&mut self, name: &str) -> Result<String, Refusal> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, Refusal> {
         self.perhaps_text(name)?.ok_or_else(|| missing(name))
     }
 
     /// A text that may be there.
-    pub(super) fn perhaps_text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+    pub(crate) fn perhaps_text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         self.take(name).map(|value| text(name, value)).transpose()
     }
 
     /// A list of texts that has to be there.
-    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
+    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
         match self.take(name) {
             Some(Value::Array(values)) => values.into_iter().map(|value| text(name, value)).collect(),
             Some(_) => Err(Refusal::bad_request(format!("`{name}`: expected a list of strings"))),
@@ -62,12 +62,12 @@ impl Body {
     }
 
     /// All that is left, which must be texts.
-    pub(super) fn rest(self) -> Result<Vec<(String, String)>, Refusal> {
+    pub(crate) fn rest(self) -> Result<Vec<(String, String)>, Refusal> {
         self.0.into_iter().map(|(name, value)| text(&name, value).map(|text| (name, text))).collect()
     }
 
     /// There must be nothing left.
-    pub(super) fn end(self) -> Result<(), Refusal> {
+    pub(crate) fn end(self) -> Result<(), Refusal> {
         match self.0.first() {
             Some((name, _)) => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: unknown here"))),
             None => Ok(()),
@@ -138,10 +138,7 @@ mod tests {
 
     #[test]
     fn members_are_taken_one_by_one_until_none_is_left() {
-        let read = |json: &str| match Body::read(json.as_bytes()) {
-            Ok(body) => body,
-            Err(refusal) => panic!("{json}: {refusal:?}"),
-        };
+        let read = |json: &str| Body::read(json.as_bytes()).expect("an object");
         let mut body = read(r#"{"list": ["a", "b"], "text": "\u4f60"}"#);
         assert_eq!(body.perhaps_text("other").ok(), Some(None));
         assert_eq!(detail(body.text("other")), "`other`: expected, but missing");

@@ -26,16 +26,16 @@ pub fn host(bytes: &[u8]) {
     }
 }
 
-/// A pattern is what it is written as, and lets in the host that is written like it.
+/// A pattern is what it is written as, and lets in the host that is written like it. An address of IPv6 has no subdomains.
 fn pattern(text: &str) -> Option<HostPattern> {
     let pattern: HostPattern = text.parse().ok()?;
     let (written, host) = match &pattern {
         HostPattern::Any => ("*".to_owned(), "example.com".to_owned()),
         HostPattern::Host(host) => (host.clone(), host.clone()),
+        HostPattern::Domain(domain) if domain.starts_with('[') => (format!(".{domain}"), domain.clone()),
         HostPattern::Domain(domain) => (format!(".{domain}"), format!("a.{domain}")),
     };
     assert_eq!(written.parse().as_ref(), Ok(&pattern), "`{text}` is `{written}`");
-    // No subdomain of an address is a host.
     if let Ok(authority) = host.parse() {
         assert!(is_allowed(&authority, std::slice::from_ref(&pattern)), "`{text}` does not let in {host}");
     }
@@ -57,5 +57,6 @@ fn host_of(authority: &Authority) -> Option<String> {
     let (host, port) = text.split_at(end);
     let port = port.strip_prefix(':').or((port.is_empty()).then_some("0"))?;
     let is_port = port.is_empty() || (!port.starts_with('+') && port.parse::<u16>().is_ok());
-    (is_port && !text.contains('@')).then(|| host.strip_suffix('.').unwrap_or(host).to_owned())
+    (is_port && !host.is_empty() && !text.contains('@'))
+        .then(|| host.strip_suffix('.').unwrap_or(host).to_owned())
 }

@@ -21,11 +21,9 @@ pub fn person(bytes: &[u8]) {
     // However it is written, it is the same to readers.
     let skeleton = name.skeleton();
     assert!(!skeleton.is_empty(), "{name:?}");
-    let written = [
-        name.as_str().to_lowercase(),
-        name.as_str().to_uppercase(),
-        name.as_str().nfkc().collect::<String>(),
-    ];
+    // As a capital, a mark may be a letter, which no mark behind it may pass: so letters are taken apart before.
+    let apart: String = name.as_str().nfd().collect();
+    let written = [apart.to_lowercase(), apart.to_uppercase(), apart.nfkc().collect()];
     for other in written.iter().filter_map(|text| PersonName::parse(text)) {
         assert_eq!(other.skeleton(), skeleton, "{other:?} looks like {name:?}");
     }

@@ -15,9 +15,11 @@ pub(crate) const RULE: &str = "expected a name of 1 to 32 letters, marks or digi
                                letter or digit first";
 
 /// A letter or digit of any script, then letters, marks, digits, `_`, `.` and `-`. No spaces, no signs that change the
-/// direction of text, and neither `~` nor `#`, with which names of other kinds begin.
-static NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}_.-]*$").expect("a constant pattern"));
+/// direction of text, no letters or marks that are not seen (there are some), and neither `~` nor `#`, with which names
+/// of other kinds begin.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[[\p{L}\p{Nd}]--\p{DI}][[\p{L}\p{M}\p{Nd}_.-]--\p{DI}]*$").expect("a constant pattern")
+});
 
 /// A name that a person may have, in Unicode's normal form C.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,9 @@ mod tests {
             "a/b",
             "a\u{202e}b",
             "a\u{200d}b",
+            "\u{3164}",
+            "\u{1160}a",
+            "a\u{fe0f}",
             "\u{2066}a",
             "a\nb",
             "a\0",

@@ -139,6 +139,11 @@ impl Window {
         self.element(selector).await.send_keys(keys).await.expect("typing");
     }
 
+    /// Says yes to the question that the page asks.
+    pub async fn accept(&self) {
+        self.client.accept_alert().await.expect("a question");
+    }
+
     async fn element(&self, selector: &str) -> Element {
         self.client
             .find(Locator::Css(selector))

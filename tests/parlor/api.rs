@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::backend::{Backend, command, site};
+use crate::harness::backend::{Backend, site};
 use crate::harness::http::{Answer, Request};
 use crate::harness::node::Node;
 use crate::harness::redis::Redis;
+use crate::harness::staff::command;
 use crate::harness::wait::{PATIENCE, holds, until};
 use crate::harness::wire::Wire;
 use crate::harness::world::{Layer, on_both_layers};

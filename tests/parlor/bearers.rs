@@ -7,6 +7,9 @@ use super::forged_tokens::{believed, plan, refused};
 use crate::harness::http::Request;
 use crate::harness::keys::{Pair, claims, with};
 use crate::harness::person::Person;
+use crate::harness::redis::Redis;
+use crate::harness::ticket::Ticket;
+use crate::harness::vault::vault;
 
 #[tokio::test]
 async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
@@ -43,6 +46,30 @@ async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
     believed(&node, "eve", &staff).await;
     let admin = Request::get("/admin/").header("Authorization", &format!("Bearer {staff}"));
     assert_eq!(admin.send(&node).await.status, 404);
+}
+
+#[tokio::test]
+async fn no_token_is_written_to_the_log_or_kept() {
+    let pair = Pair::of(Algorithm::EdDSA);
+    let redis = Redis::start().await;
+    let node = plan(&pair).redis(&redis).flag("--log-level", "trace").start().await;
+    let good = pair.token(&claims("ann"));
+    believed(&node, "ann", &good).await;
+    let bad = pair.token(&with(&claims("ann"), &json!({ "exp": 1 })));
+    refused(&node, "ann", &bad).await;
+    drop(Ticket::to("lobby").token(&good).enter(&node).await);
+    let key = "plk_0123456789abcdef_0123456789012345678901234567890123456789012";
+    let asked =
+        Request::get("/api/rooms").header("Authorization", &format!("Bearer {key}")).send(&node).await;
+    assert_eq!(asked.status, 401, "{asked:?}");
+    let mut kept = node.log().text();
+    for (name, dump) in vault(&redis).await {
+        kept.extend([&*name, " ", &*String::from_utf8_lossy(&dump)]);
+    }
+    for token in [&good, &bad, key] {
+        let secret = token.rsplit(['.', '_']).next().expect("a secret part");
+        assert!(!kept.contains(secret), "{secret}");
+    }
 }
 
 #[tokio::test]

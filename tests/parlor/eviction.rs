@@ -10,7 +10,7 @@ use crate::harness::node::Node;
 use crate::harness::person::{Person, SESSION};
 use crate::harness::redis::Redis;
 use crate::harness::sse::{EventStream, stream_of};
-use crate::harness::staff::command;
+use crate::harness::staff::{command, operator};
 use crate::harness::wait::{PATIENCE, seconds};
 
 /// The member is sent away with this code, before a second is over since then.
@@ -72,6 +72,55 @@ async fn a_login_that_is_gone_from_the_store_comes_in_nowhere() {
             member.welcome
         );
     }
+}
+
+#[tokio::test]
+async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut op = operator(&nodes[0], &redis, "op").await;
+    let own = |node: &Node| format!("http://{}", node.address());
+    for mut person in [Person::named(&nodes[0], "ann").await, Person::guest(&nodes[0]).await] {
+        let mut sockets = Vec::new();
+        for node in &nodes {
+            sockets.push(person.enters(node, "lobby").await);
+            sockets.push(person.ticket_at("/ws/push/lobby").enter(node).await);
+        }
+        let feed = person.with_cookies(Request::get(&stream_of("lobby")));
+        let mut feed = EventStream::open(&nodes[1], feed).await;
+        let id = sockets[0].user().to_owned();
+        let act = async |op: &mut Person, action: &str| {
+            let answer = op.post(&nodes[0], "/admin/users/", &[("action", action), ("user", &id)]).await;
+            assert_eq!(answer.status, 303, "{action}: {answer:?}");
+        };
+        let since = Instant::now();
+        act(&mut op, "ban").await;
+        for socket in &mut sockets {
+            is_sent_away(socket, 4403, since).await;
+        }
+        feed.ended(seconds(2)).await;
+        for node in &nodes {
+            if person.cookie(SESSION).is_some() {
+                // Every login of an account has ended: its browser is a stranger's.
+                let member = person.enters(node, "lobby").await;
+                assert_ne!((member.user(), &member.welcome["name"]), (&*id, &json!("ann")));
+                continue;
+            }
+            let knocks = Request::upgrade("/ws/chat/lobby/").header("Origin", &own(node));
+            let says = Request::post("/chat/lobby/messages").body(r#"{"message": "hi"}"#);
+            let says = says.header("Origin", &own(node));
+            for request in [knocks, says, Request::get(&stream_of("lobby")), Request::get("/chat/lobby/")] {
+                let answer = person.with_cookies(request).send(node).await;
+                assert_eq!(answer.status, 403, "a banned guest: {answer:?}");
+            }
+        }
+        if person.cookie(SESSION).is_some() {
+            let answer = person.logs_in(&nodes[1], "ann").await;
+            assert_eq!(answer.status, 403, "a banned account: {answer:?}");
+        }
+        act(&mut op, "unban").await;
+    }
+    Person::again(&nodes[1], "ann").await;
 }
 
 #[tokio::test]

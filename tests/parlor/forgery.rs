@@ -11,6 +11,7 @@ use crate::harness::http::Request;
 use crate::harness::member::Member;
 use crate::harness::metrics::wait_for_metric;
 use crate::harness::node::Node;
+use crate::harness::person::Person;
 use crate::harness::process::Signal;
 use crate::harness::redis::Redis;
 use crate::harness::ticket::Ticket;
@@ -65,6 +66,11 @@ async fn log_of(format: &str) -> Vec<String> {
         for frame in [json!({ "type": line }), json!({ "message": "hi", "id": line })] {
             ann.send_json(&frame).await;
             ann.answer().await;
+        }
+        let mut person = Person::stranger();
+        for target in ["/accounts/login/", "/accounts/signup/", "/accounts/guest/"] {
+            let fields = [("name", &*line), ("password", &*line), ("nickname", &*line), ("next", &*line)];
+            assert!(person.post(&node, target, &fields).await.status >= 400, "{target}");
         }
         let mut wire = Wire::socket(&node, "/ws/chat/lobby/").await;
         wire.send_frame(&Frame::close(4000, line.as_bytes())).await;

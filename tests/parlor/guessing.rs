@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::http::Answer;
+use futures_util::future::join_all;
+
+use crate::harness::http::{Answer, Request};
 use crate::harness::node::{Node, Plan};
 use crate::harness::person::{Person, password};
 
@@ -146,6 +148,34 @@ async fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
     println!("a wrong password took {known:?}, a name that does not exist {unknown:?}");
     assert!(known > Duration::from_millis(2), "{known:?}: is the password hashed?");
     assert!(known < unknown * 2 && unknown < known * 2, "{known:?} and {unknown:?}");
+}
+
+#[tokio::test]
+async fn a_crowd_that_guesses_keeps_nobody_waiting() {
+    let node = Node::alone().await;
+    let mut ann = Person::named(&node, "ann").await.enters(&node, "lobby").await;
+    let mut person = Person::stranger();
+    person.token(&node).await;
+    let guesses = (0..40).map(|n| {
+        let (node, mut person) = (&node, person.clone());
+        async move {
+            let name = format!("name-{}", n % 3);
+            let fields = [("name", &*name), ("password", "wrong wrong")];
+            person.post(node, "/accounts/login/", &fields).await
+        }
+    });
+    let life = async {
+        for n in 0..10 {
+            let begun = Instant::now();
+            ann.say(&n.to_string()).await;
+            assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
+            assert!(begun.elapsed() < Duration::from_secs(2), "{:?} beside the crowd", begun.elapsed());
+        }
+    };
+    let (answers, ()) = tokio::join!(join_all(guesses), life);
+    for answer in answers {
+        assert!(matches!(answer.status, 403 | 503), "{answer:?}");
+    }
 }
 
 #[tokio::test]

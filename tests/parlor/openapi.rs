@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::harness::backend::{Backend, OPERATOR, command};
+use crate::harness::backend::Backend;
 use crate::harness::http::{Answer, Request};
 use crate::harness::member::Member;
 use crate::harness::node::Node;
 use crate::harness::openapi::Document;
 use crate::harness::page::{names, table};
 use crate::harness::redis::Redis;
+use crate::harness::staff;
 
 const TEXT: &str = include_str!("../../docs/openapi.json");
 const TABLE: &str = include_str!("../../handlers/main.rs");
@@ -171,8 +172,7 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
             see(case.operation, &case.request(&all).send(&slow).await);
         }
     }
-    command(&redis, &["user", "add", "--staff", OPERATOR]).await;
-    let operator = Backend::operator(&node).await;
+    let operator = Backend::page_of(&staff::operator(&node, &redis, "operator").await);
     for caller in [&operator, &all, &operator.clone().without("X-CSRFToken")] {
         see(TICKET, &caller.request("POST", "/api/tickets").send(&node).await);
     }

@@ -1,0 +1,15 @@
+//! Fuzzes what other programs send to the API: JSON.
+#![no_main]
+#![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
+
+#[path = "../../handlers/fuzzing/body.rs"]
+mod fuzzing;
+
+#[path = "."]
+mod api {
+    //! A part of the API.
+    #[path = "../../handlers/api/body.rs"]
+    pub(crate) mod body;
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::body(bytes));

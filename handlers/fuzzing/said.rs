@@ -1,0 +1,80 @@
+//! What clients say, on either wire.
+
+use parlor::Frame;
+use serde_json::Value;
+
+use crate::object::{Member, Object, Unread};
+use crate::said::Said;
+
+/// Longest message, in bytes.
+const MAX: usize = 100;
+/// Bytes of memory for each byte that came: four of them can be a member of a tree of values.
+const EACH: usize = 512;
+const FEW: usize = 16 * 1024;
+
+/// A frame of a client, on either wire.
+pub(crate) fn said(bytes: &[u8]) {
+    let mut value = None;
+    let taken = allocation_counter::measure(|| value = Some(object(bytes))).bytes_max;
+    let most = FEW + EACH * bytes.len();
+    assert!(taken <= most as u64, "took {taken} bytes, where {most} are enough");
+    let value = value.flatten();
+    let frame = std::str::from_utf8(bytes).map(|text| Frame::Text(text.into()));
+    let Ok(frame) = frame else {
+        assert!(value.is_none(), "JSON is UTF-8");
+        return;
+    };
+    let member = |name: &str| value.as_ref().and_then(|value| value.get(name));
+    match Said::read(&frame, MAX) {
+        Ok(Said::Message { text, id }) => {
+            assert!(text.len() <= MAX && member("message") == Some(&Value::from(&*text)), "{text}");
+            assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
+        }
+        Ok(Said::Read { id }) => {
+            assert_eq!(member("type"), Some(&Value::from("read")));
+            assert_eq!(member("id").and_then(Value::as_str).map(str::parse), Some(Ok(id)));
+        }
+        Ok(Said::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
+        Ok(Said::History { before, limit }) => {
+            assert!((1..=200).contains(&limit), "{limit}");
+            assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
+            assert_eq!(member("type"), Some(&Value::from("history")));
+        }
+        Err((trouble, id)) => {
+            assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&trouble.code));
+            assert!(trouble.detail.len() < 200, "{}", trouble.detail);
+            assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is told in part");
+        }
+    }
+}
+
+/// An object has the members that a tree of values has; what is none is none there either.
+fn object(json: &[u8]) -> Option<Value> {
+    let value = serde_json::from_slice::<Value>(json);
+    match (Object::read(json), value) {
+        (Ok(object), Ok(value)) if value.is_object() => {
+            let members = [
+                ("type", &object.kind),
+                ("message", &object.message),
+                ("id", &object.id),
+                ("before", &object.before),
+                ("limit", &object.limit),
+            ];
+            for (name, member) in members {
+                let member = member.as_ref().map(|member| match member {
+                    Member::Text(text) => Value::from(&**text),
+                    Member::Other(value) => value.clone(),
+                });
+                assert_eq!(member.as_ref(), value.get(name), "`{name}`");
+            }
+            Some(value)
+        }
+        (Err(Unread::NotAnObject), Ok(value)) if !value.is_object() => None,
+        (Err(Unread::NotJson), Err(_)) => None,
+        (object, value) => {
+            panic!("{} is read from {value:?}", if object.is_ok() { "an object" } else { "nothing" })
+        }
+    }
+}
