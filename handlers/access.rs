@@ -199,8 +199,12 @@ impl Room {
 
     /// A socket in one of its groups.
     pub(crate) fn session(&self, request: &Request, group: Group) -> Session {
-        let session = Session::in_group(request, group).called(&self.name);
-        if matches!(self.kind, Kind::Public) { session } else { session.guarded() }
+        let session = Session::in_group(request, group);
+        match &self.kind {
+            Kind::Public => session,
+            Kind::Private(_) => session.guarded(),
+            Kind::Talk(_) => session.guarded().called(&self.name),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use parlor::{
     Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome,
 };
 
-use crate::access::Room;
+use crate::access::{self, Room};
 use crate::frames;
 use crate::said::Said;
 use crate::talk::Talk;
@@ -83,7 +83,9 @@ impl Consumer for Chat {
     }
 
     fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
-        Some(frames::welcome(session.name(), session.identity(), welcome))
+        let name = session.name();
+        let room = name.strip_prefix(access::CHAT).unwrap_or(name);
+        Some(frames::welcome(room, session.identity(), welcome))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {

@@ -67,7 +67,8 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
         ("link", true) => {
             let secret = Invitation::make(node, room.name(), identity).await?;
             let link = Some(request.address_of(&urls::invite(&secret)));
-            return show(&request, &room, &record, Said { link, ..Said::default() }).await;
+            let page = show(&request, &room, &record, Said { link, ..Said::default() }).await?;
+            return Ok(page.unstored());
         }
         ("revoke", true) => Invitation::revoke(node, room.name(), form.get("link")).await?,
         _ => {

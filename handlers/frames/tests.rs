@@ -37,6 +37,9 @@ fn members_without_a_value_are_null() {
         "names": {"a": "~x", "b": "bob"}, "count": 2,
     });
     assert_eq!(value(presence(&state)), expected);
+    let covered = |id: &str| Event::new("parlor_covered").with("id", id);
+    let expected = json!({"type": "removed", "id": "1758000000000-3"});
+    assert_eq!(value(removed(&covered("1758000000000-3"))), expected);
     let gone = Event::new("x").with("reason", "trimmed").with("after", "0-0");
     assert_eq!(value(gap(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
     let trouble = Trouble::unavailable();
