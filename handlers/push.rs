@@ -85,6 +85,7 @@ impl Consumer for Push {
 /// `GET` and `POST /push?room=`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
+    request.paced()?;
     let group = Room::of_query(&request).await?.push_group();
     request.node().start_ticker::<PlainPush>(&group).await.map_err(away)?;
     Ok(success())
@@ -93,6 +94,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
 /// `DELETE /push?room=`: stops it.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
+    request.paced()?;
     let group = Room::of_query(&request).await?.push_group();
     request.node().stop_ticker(&group).await.map_err(away)?;
     Ok(success())

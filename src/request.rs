@@ -103,7 +103,7 @@ impl Request {
         &self.identity
     }
 
-    /// Whether the client may say something now: as fast as by a socket, and no faster.
+    /// Whether the client may say or start something now: as fast as by a socket, and no faster.
     ///
     /// # Errors
     /// 429.
