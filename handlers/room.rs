@@ -5,12 +5,15 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
 use crate::access::{self, Room};
+use crate::name::Name;
 use crate::urls;
 
-/// `GET /chat/{room}`: the page is at the address with the slash.
+/// `GET /chat/{room}`: the page is at the address with the slash, whoever may see it.
 pub(crate) async fn slash(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_path(&request).await?;
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)))
+    let text = request.name().unwrap_or_default();
+    let is_talk = text.starts_with('@');
+    let name = if is_talk { text.to_owned() } else { Name::parse(&request, Some(text))?.into() };
+    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &urls::room(&name)))
 }
 
 /// `GET /chat/{room}/`. Where there are no guests, they are sent to log in.
