@@ -41,8 +41,8 @@ async fn logging_out_closes_every_socket_of_the_login_on_every_node_within_a_sec
     let mut other = bob.enters(&nodes[0], "lobby").await;
     let mut guest = Person::guest(&nodes[0]).await.enters(&nodes[1], "lobby").await;
 
-    let since = Instant::now();
     assert_eq!(ann.logs_out(&nodes[0]).await.status, 303);
+    let since = Instant::now();
     for socket in &mut sockets {
         is_sent_away(socket, 4401, since).await;
     }
@@ -93,8 +93,8 @@ async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
             let answer = op.post(&nodes[0], "/admin/users/", &[("action", action), ("user", &id)]).await;
             assert_eq!(answer.status, 303, "{action}: {answer:?}");
         };
-        let since = Instant::now();
         act(&mut op, "ban").await;
+        let since = Instant::now();
         for socket in &mut sockets {
             is_sent_away(socket, 4403, since).await;
         }
@@ -150,8 +150,8 @@ async fn who_logs_in_again_in_the_same_browser_leaves_nothing_open_under_the_old
     let mut near = ann.enters(&nodes[0], "lobby").await;
     let mut far = ann.enters(&nodes[1], "lobby").await;
     let old = ann.cookie(SESSION).expect("a login").to_owned();
-    let since = Instant::now();
     assert_eq!(ann.logs_in(&nodes[0], "bob").await.status, 303);
+    let since = Instant::now();
     is_sent_away(&mut near, 4401, since).await;
     is_sent_away(&mut far, 4401, since).await;
     let mut thief = Person::stranger();

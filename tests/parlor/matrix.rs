@@ -90,8 +90,6 @@ async fn everybody_gets_by_every_route_what_they_may_see_and_nothing_else() {
                         continue;
                     }
                     let wanted = match (path, place) {
-                        // The address without its slash is that of any room, seen or not.
-                        ("/chat/{room}", _) if who != Who::Banned => 308,
                         ("/chat/{room}/", Where::Talk) if sees(who, place) => 308,
                         _ if sees(who, place) => seen,
                         _ => blind(who),
