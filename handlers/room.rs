@@ -5,15 +5,12 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
 use crate::access::{self, Room};
-use crate::name::Name;
 use crate::urls;
 
-/// `GET /chat/{room}`: the page is at the address with the slash, whoever may see it.
+/// `GET /chat/{room}`: the page is at the address with the slash.
 pub(crate) async fn slash(request: Request) -> Result<Response, Refusal> {
-    let text = request.name().unwrap_or_default();
-    let is_talk = text.starts_with('@');
-    let name = if is_talk { text.to_owned() } else { Name::parse(&request, Some(text))?.into() };
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &urls::room(&name)))
+    let room = Room::of_path(&request).await?;
+    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)))
 }
 
 /// `GET /chat/{room}/`. Where there are no guests, they are sent to log in.
