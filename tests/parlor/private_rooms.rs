@@ -46,6 +46,9 @@ async fn a_private_room_is_there_for_its_members_only(layer: Layer) {
         assert_eq!(bob.knocks(world.near(), path).await.0.status, 404, "{path}");
     }
     assert_eq!(rules(&mut bob, world.far(), "invite", "bob").await.status, 404);
+    for path in ["/ws/push/chat_cellar", "/ws/chat/chat_cellar/"] {
+        assert_eq!(ann.knocks(world.far(), path).await.0.status, 404, "nobody is sent away from {path}");
+    }
 
     assert_eq!(rules(&mut ann, world.far(), "invite", "bob").await.status, 303);
     let (mut his, mut hers) =
