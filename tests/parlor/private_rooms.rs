@@ -153,11 +153,31 @@ async fn only_an_unused_name_becomes_a_private_room(layer: Layer) {
     }
 }
 
+async fn who_wants_a_name_that_is_used_keeps_nobody_out(layer: Layer) {
+    let world = World::on(layer).await;
+    let ann = Person::named(world.near(), "ann").await;
+    let _here = Member::join(world.far(), "busy").await;
+    let grabs = futures_util::future::join_all((0..6).map(|_| async {
+        let mut ann = ann.clone();
+        for _ in 0..20 {
+            assert_eq!(ann.post(world.near(), "/rooms/", &[("room", "busy")]).await.status, 409);
+        }
+    }));
+    let visits = async {
+        for _ in 0..60 {
+            let answer = Person::stranger().get(world.far(), "/chat/busy/").await;
+            assert_eq!(answer.status, 200, "the room is everybody's: {answer:?}");
+        }
+    };
+    tokio::join!(grabs, visits);
+}
+
 on_both_layers! {
     a_private_room_is_there_for_its_members_only
     who_is_removed_is_sent_away_on_every_node
     a_link_lets_in_whoever_has_an_account_until_it_is_revoked
     only_an_unused_name_becomes_a_private_room
+    who_wants_a_name_that_is_used_keeps_nobody_out
 }
 
 #[tokio::test]
