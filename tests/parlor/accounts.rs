@@ -77,6 +77,7 @@ async fn signing_up_tells_what_is_wrong(layer: Layer) {
         ("alice", &*good, 409),
         ("ALICE", &good, 409),
         ("\u{430}lice", &good, 409),
+        ("aIice", &good, 409),
         ("a b", &good, 400),
         ("~bob", &good, 400),
         ("#bob", &good, 400),
