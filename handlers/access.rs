@@ -121,9 +121,10 @@ impl Room {
             Ok(name) => name,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // The push stream of `chat_x` has the name of the group that chats in `x`, as in the tutorial.
+        // The push stream of `chat_x` has the name of the group that chats in `x`, as in the tutorial. It is for rooms that
+        // are everybody's: who has to leave `x` is not looked for in `chat_x`.
         if let Some(other) = name.as_str().strip_prefix(CHAT)
-            && kind(request, other).await?.is_none()
+            && !matches!(kind(request, other).await?, Some(Kind::Public))
         {
             return Ok(Err(Refusal::not_found()));
         }

@@ -7,7 +7,7 @@
 use parlor::clock::now;
 use parlor::error::Unavailable;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Node, Request};
+use parlor::{Group, Node, Request};
 
 use crate::access::{self, CHAT, Record};
 use crate::home;
@@ -47,16 +47,13 @@ async fn claim(node: &Node, name: &str, owner: &str) -> Result<bool, Unavailable
     }
     let record = Record { owner: Some(owner.to_owned()), private: true, closed: false };
     let (store, key) = (node.store(), Record::key(name));
-    if !store.create(&key, &record.text(), None).await? {
+    let groups = [access::chat_group(name), access::push_group(name)];
+    // Asked before, too: whoever wants a name that is used must not keep others out while it is looked up.
+    if is_used(node, &groups).await? || !store.create(&key, &record.text(), None).await? {
         return Ok(false);
     }
     // From now on nobody comes in; who was on the way is sent back to the door.
-    let groups = [access::chat_group(name), access::push_group(name)];
-    let mut is_used = node.layer().log_size(&groups[0]).await? > 0;
-    for group in &groups {
-        is_used |= node.layer().members(group).await? > 0;
-    }
-    if is_used {
+    if is_used(node, &groups).await? {
         store.delete(&key).await?;
         return Ok(false);
     }
@@ -64,6 +61,14 @@ async fn claim(node: &Node, name: &str, owner: &str) -> Result<bool, Unavailable
         access::send_all_away(node, group, 1012, "this room is private now: connect again").await?;
     }
     Ok(true)
+}
+
+/// Whether somebody is in one of these groups, or said something in the first that is still kept.
+async fn is_used(node: &Node, groups: &[Group; 2]) -> Result<bool, Unavailable> {
+    let layer = node.layer();
+    Ok(layer.log_size(&groups[0]).await? > 0
+        || layer.members(&groups[0]).await? > 0
+        || layer.members(&groups[1]).await? > 0)
 }
 
 /// Makes a user a member; false if the room or the user has too many of the other.

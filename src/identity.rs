@@ -196,8 +196,9 @@ impl Identity {
             Some(guest) => match guest::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
                 // While the layer is away there is nothing to say or to hear, but pages are there.
-                Ok(false) | Err(_) if !socket => Ok(Self::guest(&guest)),
-                is_banned => is_banned.map(|_| Self::guest(&guest)).map_err(Refusal::from),
+                Err(_) if !socket => Ok(Self::guest(&guest)),
+                Err(away) => Err(away.into()),
+                Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
             },
             None => Ok(Self::stranger()),
         }

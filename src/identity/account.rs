@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `user:<skeleton>` | the account; names that look alike have the same skeleton, so there is one of them |
 //! | `user_id:<id>` | the skeleton of the user with this id |
+//! | `look:<look>` | the skeleton of the one account whose name looks so as it is written |
 //! | index `users` | skeletons, by when the account was made |
 
 use std::fmt;
@@ -108,7 +109,7 @@ impl Accounts<'_> {
         if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
             return Err(Refused::Password);
         }
-        if self.named(name.as_str()).await?.is_some() {
+        if self.named(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
             return Err(Refused::Taken);
         }
         let hash = password::hash(password).await?;
@@ -212,12 +213,22 @@ impl Accounts<'_> {
         let skeleton = name.skeleton();
         // The id first: an account without its id could not be found by it, an id without an account is nobody.
         self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
-        if !self.store.create(&key(&skeleton), &crate::layer::store::json(&account), None).await? {
+        let made = self.store.create(&key(&skeleton), &crate::layer::store::json(&account), None).await?;
+        if !made || !self.store.create(&look(name), &skeleton, None).await? && !self.looks_new(name).await? {
             self.store.delete(&format!("user_id:{}", account.id)).await?;
+            if made {
+                self.store.delete(&key(&skeleton)).await?;
+            }
             return Ok(None);
         }
         self.store.add(USERS, &skeleton, account.made).await?;
         Ok(Some(account))
+    }
+
+    /// Whether no other account's name looks like this one.
+    async fn looks_new(&self, name: &PersonName) -> Result<bool, Unavailable> {
+        let whose = self.store.get(&look(name)).await?;
+        Ok(whose.is_none_or(|skeleton| skeleton == name.skeleton()))
     }
 
     pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, Unavailable> {
@@ -227,4 +238,8 @@ impl Accounts<'_> {
 
 fn key(skeleton: &str) -> String {
     format!("user:{skeleton}")
+}
+
+fn look(name: &PersonName) -> String {
+    format!("look:{}", name.look())
 }

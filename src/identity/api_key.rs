@@ -72,7 +72,7 @@ impl ApiKeys<'_> {
     pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
         let Some(name) = PersonName::parse(name) else { return Ok(None) };
         match self.store.get(&name_key(&name)).await? {
-            Some(id) => self.store.read(&record(&id)).await,
+            Some(id) => self.of_id(&id).await,
             None => Ok(None),
         }
     }
@@ -103,6 +103,11 @@ impl ApiKeys<'_> {
         Ok(keys)
     }
 
+    /// The key with this id.
+    pub(crate) async fn of_id(&self, id: &str) -> Result<Option<ApiKey>, Unavailable> {
+        self.store.read(&record(id)).await
+    }
+
     /// The key with this text, if there is one.
     pub(crate) async fn find(&self, text: &str) -> Result<Option<ApiKey>, Unavailable> {
         let Some((id, secret)) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')) else {
@@ -111,7 +116,7 @@ impl ApiKeys<'_> {
         if !secret::is_user_id(id) || !secret::is_one(secret) {
             return Ok(None);
         }
-        let key: Option<ApiKey> = self.store.read(&record(id)).await?;
+        let key = self.of_id(id).await?;
         let hash = secret::hash(secret);
         Ok(key.filter(|key| bool::from(key.hash.as_bytes().ct_eq(hash.as_bytes()))))
     }

@@ -61,14 +61,6 @@ impl Request {
         self.node.limits().naming(self.peer())
     }
 
-    /// Counts one more publish of this API key; others have their sockets' limits.
-    ///
-    /// # Errors
-    /// 429.
-    pub fn limit_publishes(&self) -> Result<(), Refusal> {
-        self.node.limits().publish(self.identity().id())
-    }
-
     /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from
     /// whomever, ends.
     ///
@@ -87,8 +79,9 @@ impl Request {
     /// The same answer, to somebody who is logged out: every socket under this login is closed, on every node.
     ///
     /// # Errors
-    /// 503.
+    /// 429, for all nodes are told; 503.
     pub async fn log_out(&self, response: Response) -> Result<Response, Refusal> {
+        self.paced()?;
         if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
             self.end_login(&hash).await?;
         }

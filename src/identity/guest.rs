@@ -70,6 +70,13 @@ impl Guest {
         signed.to_string()
     }
 
+    /// The same guest, without its nickname if that is somebody else's by now: a cookie from before is signed as well.
+    pub(crate) async fn known(self, store: &Store) -> Result<Self, Unavailable> {
+        let Some(nickname) = &self.nickname else { return Ok(self) };
+        let whose = store.get(&nick_key(&nickname.skeleton())).await?;
+        Ok(if whose.as_deref() == Some(&self.id) { self } else { Self { nickname: None, ..self } })
+    }
+
     /// Gives the guest a nickname that nobody has; whether it was free.
     pub(crate) async fn call(
         &mut self,
@@ -78,9 +85,8 @@ impl Guest {
     ) -> Result<bool, Unavailable> {
         if let Some(nickname) = &nickname {
             let skeleton = nickname.skeleton();
-            let key = format!("nick:{skeleton}");
-            if looks_like_an_id(nickname.as_str()) || store.get(&format!("user:{skeleton}")).await?.is_some()
-            {
+            let key = nick_key(&skeleton);
+            if looks_like_an_id(nickname) || store.get(&format!("user:{skeleton}")).await?.is_some() {
                 return Ok(false);
             }
             if !store.create(&key, &self.id, Some(AGE)).await?
@@ -93,7 +99,7 @@ impl Guest {
         if let Some(before) = before
             && self.nickname.as_ref().map(PersonName::skeleton) != Some(before.skeleton())
         {
-            let key = format!("nick:{}", before.skeleton());
+            let key = nick_key(&before.skeleton());
             if store.get(&key).await?.as_deref() == Some(&self.id) {
                 store.delete(&key).await?;
             }
@@ -103,8 +109,10 @@ impl Guest {
 }
 
 /// Whether it could be taken for the name of a guest who has none.
-fn looks_like_an_id(name: &str) -> bool {
-    name.len() == DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+fn looks_like_an_id(name: &PersonName) -> bool {
+    let digits = PersonName::parse("0123456789abcdef").map(|digits| digits.skeleton()).unwrap_or_default();
+    let skeleton = name.skeleton();
+    skeleton.chars().count() == DIGITS && skeleton.chars().all(|sign| digits.contains(sign))
 }
 
 /// Whether this guest may not come in.
@@ -132,9 +140,13 @@ pub(crate) async fn banned(store: &Store, limit: usize) -> Result<Vec<String>, U
 /// The guest with this nickname.
 pub(crate) async fn called(store: &Store, nickname: &str) -> Result<Option<String>, Unavailable> {
     match PersonName::parse(nickname) {
-        Some(nickname) => store.get(&format!("nick:{}", nickname.skeleton())).await,
+        Some(nickname) => store.get(&nick_key(&nickname.skeleton())).await,
         None => Ok(None),
     }
+}
+
+fn nick_key(skeleton: &str) -> String {
+    format!("nick:{skeleton}")
 }
 
 fn ban_key(id: &str) -> String {

@@ -47,6 +47,13 @@ impl PersonName {
         let name: String = folded(self.0.nfkd()).nfkd().collect();
         folded(skeleton(&name)).collect()
     }
+
+    /// The same for all names that look alike as they are written: a capital may look like a letter whose small form is
+    /// another (`I` like `l`, the Cyrillic `В` like `B`).
+    pub(crate) fn look(&self) -> String {
+        let name: String = self.0.nfkd().collect();
+        folded(skeleton(&name)).collect()
+    }
 }
 
 /// Without regard to capitals: by way of them, for a letter may have two small forms, as σ and ς.
@@ -114,5 +121,12 @@ mod tests {
             assert_eq!(skeleton(one), skeleton(other), "{one} and {other}");
         }
         assert_ne!(skeleton("alice"), skeleton("alicia"));
+        let look = |name: &str| PersonName::parse(name).expect("a name").look();
+        for (one, other) in
+            [("alice", "aIice"), ("Bob", "\u{412}ob"), ("Henry", "\u{41d}enry"), ("BILL", "BlLL")]
+        {
+            assert_eq!(look(one), look(other), "{one} and {other}");
+        }
+        assert_ne!(look("mail"), look("mall"));
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use tracing::debug;
 
 use super::account::Accounts;
+use super::api_key::ApiKeys;
 use super::{Identity, Standing, guest, login};
 use crate::clock::now;
 use crate::error::Unavailable;
 use crate::frame::Close;
+use crate::layer::Order;
 use crate::node::Node;
 use crate::socket::Socket;
 use crate::telemetry::Chain;
@@ -46,7 +48,11 @@ async fn verdict(node: &Node, identity: &Identity) -> Result<Option<Close>, Unav
     let (gone, banned) = (Close::new(4401, "the login has ended"), Close::new(4403, "banned"));
     let store = node.store();
     let account = match (identity.standing(), identity.login()) {
-        (Standing::Stranger | Standing::Key, _) => return Ok(None),
+        (Standing::Stranger, _) => return Ok(None),
+        (Standing::Key, _) => {
+            let key = (ApiKeys { store }).of_id(identity.id()).await?;
+            return Ok(key.is_none().then(|| Order::revocation(identity.id()).close()));
+        }
         (Standing::Guest, _) => {
             return Ok(guest::is_banned(store, identity.id()).await?.then_some(banned));
         }

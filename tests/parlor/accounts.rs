@@ -77,6 +77,7 @@ async fn signing_up_tells_what_is_wrong(layer: Layer) {
         ("alice", &*good, 409),
         ("ALICE", &good, 409),
         ("\u{430}lice", &good, 409),
+        ("aIice", &good, 409),
         ("a b", &good, 400),
         ("~bob", &good, 400),
         ("#bob", &good, 400),
@@ -112,6 +113,7 @@ async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: Layer) {
     assert_eq!(socket.closed(seconds(2)).await.0, 1012, "it comes back under its new name");
     let renamed = bob.enters(world.far(), "lobby").await;
     assert_eq!((renamed.user(), &renamed.welcome["name"]), (socket.user(), &json!("~bob")));
+    let before = bob.cookie("parlor_guest").expect("a cookie").to_owned();
     for (nickname, status) in
         [("bob", 409), ("B\u{43e}b", 409), ("alice", 409), ("a b", 400), ("\u{202e}x", 400)]
     {
@@ -121,6 +123,17 @@ async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: Layer) {
     assert_eq!(bob.post(world.near(), "/accounts/guest/", &[("nickname", "")]).await.status, 303);
     assert_eq!(bob.enters(world.far(), "lobby").await.welcome["name"], unnamed);
     assert_eq!(eve.post(world.far(), "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
+    for nickname in ["deadbeef", "deadb\u{435}ef", "l2345678", "O2345678"] {
+        let answer = bob.post(world.near(), "/accounts/guest/", &[("nickname", nickname)]).await;
+        assert_eq!(answer.status, 409, "{nickname} looks like somebody without a nickname");
+    }
+    bob.set_cookie("parlor_guest", &before);
+    let back = bob.enters(world.near(), "lobby").await;
+    assert_eq!(
+        (back.user(), &back.welcome["name"]),
+        (socket.user(), &unnamed),
+        "the name is another's by now"
+    );
     let mut ann = Person::again(world.near(), "alice").await;
     assert_eq!(ann.get(world.near(), "/accounts/guest/").await.status, 404, "an account has its name");
 }

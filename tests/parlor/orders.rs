@@ -12,6 +12,8 @@ use crate::harness::node::Node;
 use crate::harness::peers::{Peer, Peers, clauses};
 use crate::harness::redis::Redis;
 use crate::harness::sse::{EventStream, stream_of};
+use crate::harness::staff::key;
+use crate::harness::ticket::Ticket;
 use crate::harness::wait::{PATIENCE, holds, seconds, until};
 
 const ORDERS: &str = "parlor:orders";
@@ -118,4 +120,17 @@ async fn what_is_no_order_is_dropped_and_counted_and_closes_nothing() {
     wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 8).await;
     ann.say("hi").await;
     assert_eq!(ann.hear_chat().await, "hi");
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_while_a_node_heard_nothing_keeps_no_socket() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let key = key(&redis, "billing", "publish,read").await;
+    let mut socket = Ticket::to("lobby").token(&key).enter(&node).await;
+    socket.say("hi").await;
+    let record: Vec<String> = redis.query(&["KEYS", "parlor:record:key:*"]).await;
+    assert_eq!(redis.query::<i64>(&["DEL", &record[0]]).await, 1, "{record:?}");
+    redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(socket.closed(PATIENCE).await.0, 4401);
 }

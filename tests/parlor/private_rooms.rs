@@ -46,6 +46,9 @@ async fn a_private_room_is_there_for_its_members_only(layer: Layer) {
         assert_eq!(bob.knocks(world.near(), path).await.0.status, 404, "{path}");
     }
     assert_eq!(rules(&mut bob, world.far(), "invite", "bob").await.status, 404);
+    for path in ["/ws/push/chat_cellar", "/ws/chat/chat_cellar/"] {
+        assert_eq!(ann.knocks(world.far(), path).await.0.status, 404, "nobody is sent away from {path}");
+    }
 
     assert_eq!(rules(&mut ann, world.far(), "invite", "bob").await.status, 303);
     let (mut his, mut hers) =
@@ -150,11 +153,31 @@ async fn only_an_unused_name_becomes_a_private_room(layer: Layer) {
     }
 }
 
+async fn who_wants_a_name_that_is_used_keeps_nobody_out(layer: Layer) {
+    let world = World::on(layer).await;
+    let ann = Person::named(world.near(), "ann").await;
+    let _here = Member::join(world.far(), "busy").await;
+    let grabs = futures_util::future::join_all((0..6).map(|_| async {
+        let mut ann = ann.clone();
+        for _ in 0..20 {
+            assert_eq!(ann.post(world.near(), "/rooms/", &[("room", "busy")]).await.status, 409);
+        }
+    }));
+    let visits = async {
+        for _ in 0..60 {
+            let answer = Person::stranger().get(world.far(), "/chat/busy/").await;
+            assert_eq!(answer.status, 200, "the room is everybody's: {answer:?}");
+        }
+    };
+    tokio::join!(grabs, visits);
+}
+
 on_both_layers! {
     a_private_room_is_there_for_its_members_only
     who_is_removed_is_sent_away_on_every_node
     a_link_lets_in_whoever_has_an_account_until_it_is_revoked
     only_an_unused_name_becomes_a_private_room
+    who_wants_a_name_that_is_used_keeps_nobody_out
 }
 
 #[tokio::test]
