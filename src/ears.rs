@@ -44,6 +44,10 @@ impl Listener for Ears {
             for socket in node.hub().sockets() {
                 socket.doubt();
             }
+            if node.known_key().is_none() {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { node.key().await.map(|_| ()) });
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use crate::application::Application;
 use crate::audit::{self, Entry};
@@ -26,7 +27,7 @@ use crate::limits;
 use crate::pages::Pages;
 use crate::session::Session;
 use crate::socket::Socket;
-use crate::telemetry::METRICS;
+use crate::telemetry::{Chain, METRICS};
 use crate::ticker::Tickers;
 
 /// One running instance.
@@ -76,6 +77,9 @@ impl Node {
             born: Instant::now(),
         });
         let _ = ears.node.set(Arc::downgrade(&node)); // nobody else sets it
+        if let Err(error) = node.key().await {
+            debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
+        }
         Ok(node)
     }
 

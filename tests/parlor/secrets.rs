@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::client::Client;
+use crate::harness::http::Request;
 use crate::harness::node::{Node, Plan};
 use crate::harness::process::Signal;
-use crate::harness::wait::PATIENCE;
+use crate::harness::redis::Redis;
+use crate::harness::wait::{PATIENCE, seconds, until};
 
 const WEAK: [&str; 4] = [
     "hunter2",
@@ -50,6 +52,37 @@ async fn a_secret_is_never_written() {
         assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
         assert!(!node.log().text().contains(GOOD));
     }
+}
+
+#[tokio::test]
+async fn without_a_secret_the_nodes_share_one_so_that_a_guest_is_known_at_all_of_them() {
+    let redis = Redis::start().await;
+    let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
+    let (first, second) = (plan.start().await, plan.start().await);
+    let answer = Request::get("/chat/").send(&first).await;
+    let cookie = answer.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
+    for node in [&first, &second] {
+        let again = Request::get("/chat/").header("Cookie", &cookie).send(node).await;
+        let set = again.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
+        assert!(!set, "it is known there: {again:?}");
+    }
+    let alone = Node::plan().without_env("PARLOR_SECRET").start().await;
+    assert!(!Request::get("/chat/").send(&alone).await.cookie("parlor_guest").is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_waited_for_redis_gives_guests_their_cookies_when_it_is_there() {
+    let mut redis = Redis::start().await;
+    redis.kill();
+    let node =
+        Node::plan().without_env("PARLOR_SECRET").redis(&redis).switch("--wait-for-redis").start().await;
+    redis.start_again().await;
+    until(seconds(20), "a guest's cookie", async || {
+        let answer = Request::get("/chat/").send(&node).await;
+        let set = answer.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
+        if set { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
