@@ -139,6 +139,7 @@ async fn every_answer_carries_the_security_headers() {
         ] {
             assert_eq!(answer.header(name), Some(value), "{name} of {request:?}");
         }
+        assert!(answer.header("cache-control").is_some(), "a cache would choose for itself: {answer:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::harness::http::Request;
 use crate::harness::member::{Member, fresh_id};
 use crate::harness::metrics::{metric, wait_for_metric};
 use crate::harness::node::{Node, Plan};
-use crate::harness::person::Person;
+use crate::harness::person::{CSRF, Person, SESSION};
 use crate::harness::sse::messages;
 use crate::harness::ticket::guest_cookie;
 use crate::harness::wait::{PATIENCE, seconds};
@@ -119,6 +119,22 @@ async fn streams_are_started_and_tickets_made_no_faster_than_something_is_said()
     let passed = statuses.iter().filter(|status| **status == 201).count();
     assert!((20..60).contains(&passed), "{passed} of 60 passed: {statuses:?}");
     assert!(statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn all_nodes_are_told_of_logouts_no_faster_than_something_is_said() {
+    let node = slow().start().await;
+    let mut statuses = Vec::new();
+    for n in 0..30 {
+        // A login that nobody has.
+        let mut person = Person::stranger();
+        person.set_cookie(SESSION, &format!("{n:0>43}"));
+        person.set_cookie(CSRF, &"x".repeat(32));
+        statuses.push(person.logs_out(&node).await.status);
+    }
+    let passed = statuses.iter().filter(|status| **status == 303).count();
+    assert!((20..28).contains(&passed), "{passed} of 30 passed, twenty at once are allowed: {statuses:?}");
+    assert_eq!(statuses[29], 429, "{statuses:?}");
 }
 
 #[tokio::test]
