@@ -14,6 +14,7 @@ use parlor::layer::Order;
 use parlor::{Group, Identity, Node, Request, Session, Standing};
 use serde::{Deserialize, Serialize};
 
+use crate::api;
 use crate::name::Name;
 use crate::talk::Talk;
 
@@ -111,6 +112,11 @@ impl Room {
     ) -> Result<Result<Self, Refusal>, Unavailable> {
         if !admits_guests(request) {
             return Ok(Err(no_guests(request)));
+        }
+        // Whoever is in a room hears and speaks.
+        let identity = request.identity();
+        if identity.standing() == Standing::Key && !(identity.may(api::READ) && identity.may(api::PUBLISH)) {
+            return Ok(Err(Refusal::not_found()));
         }
         if let Some(peer) = name.and_then(|name| name.strip_prefix('@')) {
             let talk = Talk::with(request, peer).await?;

@@ -19,9 +19,9 @@ use serde::Serialize;
 /// What a key may be for.
 pub(crate) const SCOPES: [&str; 3] = [PUBLISH, READ, DISCONNECT];
 /// To speak in rooms.
-const PUBLISH: &str = "publish";
+pub(crate) const PUBLISH: &str = "publish";
 /// To read what is said, and who is there.
-const READ: &str = "read";
+pub(crate) const READ: &str = "read";
 /// To send users away.
 const DISCONNECT: &str = "disconnect";
 

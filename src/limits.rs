@@ -22,6 +22,8 @@ use crate::telemetry::METRICS;
 
 /// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
 const RETURN: u32 = 10;
+/// Addresses that guess at one name before its owner has to wait, too: no single one can keep somebody out.
+const GUESSERS: u32 = 6;
 /// Requests that say something, at once, as a multiple of those in a second: as many as a socket may say.
 const BURST: u32 = 4;
 /// After how long somebody may try again who has too many sockets open.
@@ -32,6 +34,7 @@ pub(crate) struct Limits {
     rates: Rates,
     handshakes: Gate,
     logins: Gate,
+    names: Gate,
     posts: Gate,
     publishes: Gate,
     by_address: Tally,
@@ -52,6 +55,7 @@ impl Limits {
             rates,
             handshakes: Gate::per_second(rates.handshakes_per_second, RETURN),
             logins: Gate::per_minute(rates.logins_per_minute),
+            names: Gate::per_minute(rates.logins_per_minute.saturating_mul(GUESSERS)),
             posts: Gate::per_second(rates.messages_per_second, BURST),
             publishes: Gate::per_second(rates.publishes_per_second, 1),
             by_address: Tally::new(rates.sockets_per_address),
@@ -81,7 +85,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub(crate) fn login(&self, address: IpAddr, name: &str) -> Result<(), Refusal> {
-        let passed = self.logins.check(&peer::place(address)).and_then(|()| self.logins.check(name));
+        let passed = self.logins.check(&peer::place(address)).and_then(|()| self.names.check(name));
         passed.map_err(|wait| refused("logins", wait))
     }
 
@@ -184,16 +188,19 @@ mod tests {
     #[test]
     fn logins_are_counted_by_address_and_by_name() {
         let limits = Limits::new(RATES);
-        for n in 1..=3 {
-            limits.login(address(&format!("192.0.2.{n}")), "ann").unwrap();
+        for _ in 0..4 {
+            let _ = limits.login(address("192.0.2.1"), "ann"); // the fourth is too many for one address
+        }
+        for n in 0..15 {
+            limits.login(address(&format!("198.51.100.{n}")), "ann").unwrap();
         }
         let refusal = limits.login(address("192.0.2.4"), "ann").unwrap_err();
         assert_eq!(refusal.status.as_u16(), 429);
         let wait =
             refusal.headers.iter().find(|(name, _)| name == "retry-after").unwrap().1.to_str().unwrap();
         assert!(
-            (15..=20).contains(&wait.parse::<u32>().unwrap()),
-            "{wait} seconds until the next of three a minute"
+            (1..=4).contains(&wait.parse::<u32>().unwrap()),
+            "{wait} seconds until the next of eighteen a minute"
         );
         for name in ["bob", "eve"] {
             limits.login(address("192.0.2.4"), name).unwrap();

@@ -20,7 +20,8 @@ pub struct Rates {
     #[arg(long, env = "PARLOR_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "50", value_parser = limit)]
     pub handshakes_per_second: u32,
 
-    /// Tries to log in, of an address and for a name, in a minute; of an address also to sign up or to take a nickname
+    /// Tries to log in, to sign up or to take a nickname, of an address in a minute; for one name, from wherever, six
+    /// times as many
     #[arg(long, env = "PARLOR_LOGINS_PER_MINUTE", value_name = "COUNT", default_value = "10", value_parser = limit)]
     pub logins_per_minute: u32,
 

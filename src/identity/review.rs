@@ -23,7 +23,10 @@ pub(crate) async fn run(node: &Node, due: Vec<Arc<Socket>>) {
     let mut verdicts: HashMap<Arc<str>, Option<Close>> = HashMap::new();
     for socket in due {
         let identity = socket.identity();
-        let key: Arc<str> = identity.login().map_or_else(|| Arc::clone(identity.member()), Into::into);
+        // Tokens of one user end each at its own time.
+        let of_token = identity.ends().map(|ends| format!("{ends} {}", identity.member()).into());
+        let of_login = || identity.login().map_or_else(|| Arc::clone(identity.member()), Into::into);
+        let key: Arc<str> = of_token.unwrap_or_else(of_login);
         let verdict = match verdicts.get(&key) {
             Some(verdict) => verdict.clone(),
             None => match verdict(node, identity).await {

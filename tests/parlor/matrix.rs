@@ -22,7 +22,7 @@ const SIGHT: [(Who, [bool; 5]); 9] = [
     (Who::Owner, [true, true, false, false, false]), // nobody talks to oneself
     (Who::Operator, [true, false, true, false, false]),
     (Who::Program, [true, false, false, false, false]),
-    (Who::Doorman, [true, false, false, false, false]),
+    (Who::Doorman, [false; 5]), // its key neither reads nor publishes
     (Who::Banned, [false; 5]),
 ];
 
