@@ -26,10 +26,17 @@ pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
     if !identity.is_user() {
         return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
     }
-    if !private::join(request.node(), &invitation.room, identity.id()).await? {
+    let (node, room) = (request.node(), &invitation.room);
+    let was_member = private::has(node, room, identity.id()).await?;
+    if !private::join(node, room, identity.id()).await? {
         return Err(Refusal::new(StatusCode::CONFLICT, "this room has too many members").told_by("full_room"));
     }
-    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(&invitation.room)))
+    // Whoever was taken out meanwhile does not come back by a link that ended with it.
+    if !was_member && self::invitation(&request).await.is_err() {
+        private::leave(node, room, identity.id()).await?;
+        return Err(Refusal::not_found());
+    }
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(room)))
 }
 
 /// The invitation in the path, while its room is there.

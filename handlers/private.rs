@@ -3,6 +3,7 @@
 //! | record | what |
 //! |---|---|
 //! | index `rooms_of:<id>` | the private rooms in which this user is a member, by when it came |
+//! | index `rooms_made:<id>` | those that it made |
 
 use parlor::clock::now;
 use parlor::error::Unavailable;
@@ -14,7 +15,7 @@ use crate::home;
 use crate::name::Name;
 use crate::urls;
 
-/// Most members of a room, and most rooms of a user.
+/// Most members of a room, most rooms of a user, and most that it makes: others cannot take these from it.
 pub(crate) const MOST: usize = 200;
 
 /// `POST /rooms/`: form `room`; makes a private room of a name that is unused so far.
@@ -29,13 +30,14 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
         return home::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
     let node = request.node();
-    if node.store().count(&rooms_of(identity.id())).await? >= MOST {
+    if node.store().count(&rooms_made(identity.id())).await? >= MOST {
         return home::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
     }
     if !claim(node, name.as_str(), identity.id()).await? {
         return home::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
     }
-    join(node, name.as_str(), identity.id()).await?;
+    node.store().add(&rooms_made(identity.id()), name.as_str(), now()).await?;
+    add(node, name.as_str(), identity.id()).await?;
     Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(name.as_str())))
 }
 
@@ -74,16 +76,25 @@ async fn is_used(node: &Node, groups: &[Group; 2]) -> Result<bool, Unavailable> 
 /// Makes a user a member; false if the room or the user has too many of the other.
 pub(crate) async fn join(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
     let store = node.store();
-    let (members, rooms) = (Record::members(room), rooms_of(user));
-    if store.rank(&members, user).await?.is_some() {
+    if has(node, room, user).await? {
         return Ok(true);
     }
-    if store.count(&members).await? >= MOST || store.count(&rooms).await? >= MOST {
+    if store.count(&Record::members(room)).await? >= MOST || store.count(&rooms_of(user)).await? >= MOST {
         return Ok(false);
     }
-    store.add(&members, user, now()).await?;
-    store.add(&rooms, room, now()).await?;
+    add(node, room, user).await?;
     Ok(true)
+}
+
+/// Whether a user is a member.
+pub(crate) async fn has(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
+    Ok(node.store().rank(&Record::members(room), user).await?.is_some())
+}
+
+async fn add(node: &Node, room: &str, user: &str) -> Result<(), Unavailable> {
+    node.store().add(&Record::members(room), user, now()).await?;
+    node.store().add(&rooms_of(user), room, now()).await?;
+    Ok(())
 }
 
 /// Takes a member out: its sockets in this room are closed, on every node.
@@ -101,6 +112,10 @@ pub(crate) async fn leave(node: &Node, room: &str, user: &str) -> Result<(), Una
 pub(crate) async fn of_user(node: &Node, user: &str) -> Result<Vec<String>, Unavailable> {
     let rooms = node.store().top(&rooms_of(user), MOST).await?;
     Ok(rooms.into_iter().map(|(room, _)| room).collect())
+}
+
+fn rooms_made(user: &str) -> String {
+    format!("rooms_made:{user}")
 }
 
 fn rooms_of(user: &str) -> String {

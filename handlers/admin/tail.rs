@@ -29,6 +29,10 @@ impl Consumer for Tail {
         Ok(room.session(request, room.chat_group()).guarded().resuming(Start::of(request)?))
     }
 
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Chat::too_fast(frame)
+    }
+
     async fn receive(session: &Session, frame: Frame<'_>) -> Action {
         Chat::receive(session, frame).await
     }
@@ -53,6 +57,10 @@ impl Consumer for PushTail {
     async fn connect(request: &Request) -> Result<Session, Refusal> {
         let (room, _) = Room::operated(request, request.name()).await?;
         Ok(room.session(request, room.push_group()).guarded().resuming(Start::now()))
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Push::too_fast(frame)
     }
 
     async fn receive(session: &Session, frame: Frame<'_>) -> Action {
