@@ -46,9 +46,10 @@ impl Order {
         Self { user: Some(key.to_owned()), code: 4401, reason, ..Self::default() }
     }
 
-    /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to tell themselves.
+    /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to tell themselves, and clients
+    /// take 1014, which came later, for a broken frame.
     fn is_sound(&self) -> bool {
-        matches!(self.code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+        matches!(self.code, 1000..=1003 | 1007..=1013 | 3000..=4999)
     }
 
     /// Whether it is about a socket of this user, under this login, in this group.
@@ -115,6 +116,7 @@ mod tests {
             "[]",
             r#"{"group":"g","reason":""}"#,
             r#"{"group":"g","code":1005,"reason":""}"#,
+            r#"{"group":"g","code":1014,"reason":""}"#,
             r#"{"group":"g","code":70000,"reason":""}"#,
             r#"{"group":"g","code":4403,"reason":"","address":"127.0.0.1"}"#,
         ] {

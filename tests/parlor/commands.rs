@@ -140,12 +140,12 @@ async fn a_change_of_role_reaches_live_sockets_on_every_node() {
 async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let text = key(&redis, "billing", "read").await;
+    let text = key(&redis, "billing", "read,publish").await;
     let bearer = format!("Bearer {text}");
     let rooms = || Request::get("/api/rooms").header("Authorization", &bearer);
     assert_eq!(rooms().send(&nodes[0]).await.status, 200);
     let listed = command(&redis, &["key", "list"]).await;
-    assert!(listed.starts_with("billing\t") && listed.contains("\tread\t"), "{listed:?}");
+    assert!(listed.starts_with("billing\t") && listed.contains("\tread, publish\t"), "{listed:?}");
     let secret = text.rsplit('_').next().unwrap();
     assert!(!listed.contains(secret), "{listed:?}");
     for stored in redis.keys("parlor:record:*").await {
