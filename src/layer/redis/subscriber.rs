@@ -52,13 +52,20 @@ impl Subscriber {
     /// Keeps the connection, for ever.
     pub(super) async fn run(self) {
         let mut pause = Duration::ZERO;
+        let mut master: Option<String> = None;
         loop {
             let cause = match self.connect().await {
-                Ok((server, mut connection)) => tokio::select! {
-                    Err(error) = self.settle() => Chain(&error).to_string(),
-                    cause = connection.run(|pushed| self.turn(pushed)) => cause,
-                    cause = self.probe(&server) => cause.to_owned(),
-                },
+                Ok((server, mut connection)) => {
+                    // It may not have what the one before it was told last of who is here.
+                    if master.replace(server.clone()).is_some_and(|before| before != server) {
+                        self.roster.forgotten();
+                    }
+                    tokio::select! {
+                        Err(error) = self.settle() => Chain(&error).to_string(),
+                        cause = connection.run(|pushed| self.turn(pushed)) => cause,
+                        cause = self.probe(&server) => cause.to_owned(),
+                    }
+                }
                 Err(cause) => cause,
             };
             self.roster.deaf();
