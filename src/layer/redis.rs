@@ -187,21 +187,15 @@ impl RedisLayer {
     }
 
     pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        self.tell(&channel(group), &event.encode()).await
+        self.commands.publish(&channel(group), &event.encode()).await
     }
 
     pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        self.tell(&live(group), &event.encode()).await
+        self.commands.publish(&live(group), &event.encode()).await
     }
 
     pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
         desk::order(&self.commands, order).await
-    }
-
-    async fn tell(&self, channel: &str, payload: &[u8]) -> Result<(), Unavailable> {
-        let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(channel).arg(payload);
-        self.commands.command(&publish).await
     }
 
     pub(super) async fn append(

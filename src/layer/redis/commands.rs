@@ -107,6 +107,12 @@ impl Commands {
         self.checked(asked, Box::pin(command.query_async(&mut connection)).await)
     }
 
+    pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), Unavailable> {
+        let mut publish = Cmd::new();
+        publish.arg("PUBLISH").arg(channel).arg(payload);
+        self.command(&publish).await
+    }
+
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use redis::Cmd;
-
 use super::address::Address;
 
 use super::ORDERS;
@@ -46,8 +44,6 @@ impl Desk {
 
 /// Gives an order to every node.
 pub(super) async fn order(commands: &Commands, order: &Order) -> Result<(), Unavailable> {
-    let mut publish = Cmd::new();
     let json = serde_json::to_vec(order).expect("texts and a number become JSON");
-    publish.arg("PUBLISH").arg(ORDERS).arg(json);
-    commands.command(&publish).await
+    commands.publish(ORDERS, &json).await
 }
