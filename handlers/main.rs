@@ -1,47 +1,26 @@
 //! Parlor: chat and server push in rooms. The route table, and main.
 
-mod access;
 mod accounts;
+mod chat;
+mod dm;
+mod push;
+mod rooms;
+mod web;
+
 mod admin;
 mod api;
-mod assets;
-mod chat;
-mod frames;
 #[cfg(test)]
 mod fuzzing;
-mod health;
-mod home;
-mod inbox;
-mod invitation;
-mod invite;
-mod listed;
-mod members;
-mod messages;
-mod metrics;
-mod name;
-mod next;
-mod object;
-mod plain;
-mod private;
-mod push;
-mod room;
-mod said;
-mod statics;
-mod talk;
-mod talks;
-mod tickets;
-mod trouble;
-mod urls;
 
 use std::process::ExitCode;
 
 use parlor::{Application, Route};
 
-use crate::admin::tail::{PushTail, Tail};
-use crate::chat::Chat;
-use crate::inbox::Inbox;
-use crate::plain::PlainChat;
-use crate::push::{PlainPush, Push};
+use crate::admin::operator_view::{PushTail, Tail};
+use crate::chat::v1::Chat;
+use crate::dm::inbox::Inbox;
+use crate::chat::tutorial::PlainChat;
+use crate::push::stream::{PlainPush, Push};
 
 // The tests have one that counts.
 #[cfg(not(test))]
@@ -51,13 +30,13 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What is served where: one line for each route, one file for each line.
 fn routes(path: &[&str]) -> Option<Route> {
     Some(match path {
-        [""] => Route::get(home::root),
-        ["chat"] => Route::get(home::slash),
-        ["chat", ""] => Route::get(home::page),
-        ["chat", room] => Route::get(room::slash).at(room),
-        ["chat", room, ""] => Route::get(room::page).at(room),
-        ["chat", room, "members", ""] => Route::get(members::page).post(members::change).at(room),
-        ["chat", room, "messages"] => Route::only_post(messages::post).at(room),
+        [""] => Route::get(web::home::root),
+        ["chat"] => Route::get(web::home::slash),
+        ["chat", ""] => Route::get(web::home::page),
+        ["chat", room] => Route::get(rooms::page::slash).at(room),
+        ["chat", room, ""] => Route::get(rooms::page::page).at(room),
+        ["chat", room, "members", ""] => Route::get(rooms::members_page::page).post(rooms::members_page::change).at(room),
+        ["chat", room, "messages"] => Route::only_post(chat::messages::post).at(room),
         ["ws", "chat", room] | ["ws", "chat", room, ""] => {
             Route::socket::<PlainChat>().or_socket::<Chat>().at(room)
         }
@@ -65,19 +44,19 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["ws", "push", room] | ["ws", "push", room, ""] => {
             Route::socket::<PlainPush>().or_socket::<Push>().at(room)
         }
-        ["rooms", ""] => Route::only_post(private::make),
-        ["invite", link, ""] => Route::get(invite::page).post(invite::accept).at(link),
-        ["dm"] => Route::get(talks::slash),
-        ["dm", ""] => Route::get(talks::list),
-        ["dm", user] => Route::get(talks::talk_slash).at(user),
-        ["dm", user, ""] => Route::get(talks::talk).at(user),
+        ["rooms", ""] => Route::only_post(rooms::membership::make),
+        ["invite", link, ""] => Route::get(rooms::invite_page::page).post(rooms::invite_page::accept).at(link),
+        ["dm"] => Route::get(dm::pages::slash),
+        ["dm", ""] => Route::get(dm::pages::list),
+        ["dm", user] => Route::get(dm::pages::talk_slash).at(user),
+        ["dm", user, ""] => Route::get(dm::pages::talk).at(user),
         ["ws", "inbox"] | ["ws", "inbox", ""] => Route::socket::<Inbox>(),
-        ["accounts", "login", ""] => Route::get(accounts::login_page).post(accounts::login),
-        ["accounts", "signup", ""] => Route::get(accounts::signup_page).post(accounts::signup),
-        ["accounts", "logout", ""] => Route::only_post(accounts::logout),
-        ["accounts", "guest", ""] => Route::get(accounts::nickname_page).post(accounts::nickname),
-        ["api", "tickets"] => Route::only_post(tickets::make),
-        ["push"] => Route::get(push::start).post(push::start).delete(push::stop),
+        ["accounts", "login", ""] => Route::get(accounts::sessions::login_page).post(accounts::sessions::login),
+        ["accounts", "signup", ""] => Route::get(accounts::sessions::signup_page).post(accounts::sessions::signup),
+        ["accounts", "logout", ""] => Route::only_post(accounts::sessions::logout),
+        ["accounts", "guest", ""] => Route::get(accounts::sessions::nickname_page).post(accounts::sessions::nickname),
+        ["api", "tickets"] => Route::only_post(accounts::tickets::make),
+        ["push"] => Route::get(push::stream::start).post(push::stream::start).delete(push::stream::stop),
         ["api", "openapi.json"] => Route::get(api::document::file).open_to_all(),
         ["api", "rooms"] => Route::get(api::rooms::list),
         ["api", "rooms", room, "messages"] => {
@@ -90,7 +69,7 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["api", "push", room] => Route::only_post(api::push::start).delete(api::push::stop).at(room),
         ["admin"] => Route::get(admin::nodes::slash).for_staff(),
         ["admin", ""] => Route::get(admin::nodes::page).for_staff(),
-        ["admin", "figures"] => Route::get(admin::figures::json).for_staff(),
+        ["admin", "figures"] => Route::get(admin::stats::json).for_staff(),
         ["admin", "rooms", ""] => Route::get(admin::rooms::page).for_staff(),
         ["admin", "rooms", room, ""] => {
             Route::get(admin::room::page).post(admin::room::act).at(room).for_staff()
@@ -103,10 +82,10 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["admin", "users", ""] => Route::get(admin::users::page).post(admin::users::act).for_staff(),
         ["admin", "keys", ""] => Route::get(admin::keys::page).post(admin::keys::act).for_staff(),
         ["admin", "audit", ""] => Route::get(admin::audit::page).for_staff(),
-        ["static", _, ..] => Route::get(statics::file).open_to_all(),
-        ["healthz"] => Route::get(health::live).open_to_all(),
-        ["readyz"] => Route::get(health::ready).open_to_all(),
-        ["metrics"] => Route::get(metrics::text).open_to_all(),
+        ["static", _, ..] => Route::get(web::static_files::file).open_to_all(),
+        ["healthz"] => Route::get(web::health::live).open_to_all(),
+        ["readyz"] => Route::get(web::health::ready).open_to_all(),
+        ["metrics"] => Route::get(web::metrics::text).open_to_all(),
         _ => return None,
     })
 }
@@ -116,10 +95,10 @@ fn main() -> ExitCode {
     parlor::run(Application {
         about,
         routes,
-        assets: assets::file,
+        assets: web::assets::file,
         languages: &["zh", "en"],
         programs: &["/api/"],
         scopes: &api::SCOPES,
-        url: urls::url,
+        url: web::urls::url,
     })
 }

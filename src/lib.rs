@@ -10,69 +10,33 @@
 //!
 //! The modules, in five groups:
 
+pub mod http;
+pub(crate) mod operator;
+pub mod realtime;
+pub mod server;
+pub mod wire;
+
 // The node: what is started, with what, and how it ends.
-mod application;
-pub mod audit;
-mod command;
+mod app;
+mod cli;
 pub mod config;
-mod drain;
-mod ears;
-pub mod error;
-pub mod node;
-mod pulse;
-mod server;
 mod telemetry;
 mod watchdog;
 
 // HTTP: from a connection to a handler and back.
-mod feed;
-mod headers;
-pub mod http;
-mod pages;
-mod problem;
-pub mod request;
-pub mod response;
-pub mod route;
-mod statics;
-mod stream;
 
 // The doors: who comes, from where, how often.
-mod csrf;
-mod host;
-pub mod identity;
+pub mod auth;
 mod limits;
-mod origin;
-mod peer;
 
 // WebSocket: from the handshake to the last frame.
-mod assembly;
-mod backlog;
-pub mod consumer;
-mod fan;
-pub mod frame;
-mod handshake;
-mod hub;
-mod orders;
-mod outbox;
-mod place;
-mod reader;
-mod rendering;
-mod resume;
-mod seats;
-mod session;
-mod socket;
 
 // What must hold of all foreign bytes; for `fuzz/` and the tests.
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 // What nodes share.
-pub mod clock;
-pub mod event;
-pub mod group;
-pub mod id;
 pub mod layer;
-mod ticker;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -81,23 +45,23 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use crate::application::Application;
-pub use crate::consumer::{Action, Consumer, Ticker};
-pub use crate::event::Event;
-pub use crate::frame::{Close, Frame};
-pub use crate::group::Group;
-pub use crate::id::Id;
-pub use crate::identity::{Identity, Standing};
+pub use crate::app::Application;
+pub use crate::realtime::consumer::{Action, Consumer, Ticker};
+pub use crate::wire::event::Event;
+pub use crate::wire::frame::{Close, Frame};
+pub use crate::wire::group::Group;
+pub use crate::wire::id::Id;
+pub use crate::auth::{Identity, Standing};
 pub use crate::layer::Appended;
-pub use crate::node::Node;
-pub use crate::request::Request;
-pub use crate::resume::{Start, Welcome};
-pub use crate::route::Route;
-pub use crate::session::Session;
+pub use crate::http::services::Node;
+pub use crate::http::request::Request;
+pub use crate::realtime::catch_up::{Start, Welcome};
+pub use crate::server::route::Route;
+pub use crate::realtime::subscription::Session;
 pub use crate::telemetry::METRICS;
 
 use crate::config::Config;
-use crate::error::StartError;
+use crate::wire::error::StartError;
 
 /// Exit code of a start that failed, as for any command that was called wrongly.
 const START_FAILED: u8 = 2;
@@ -146,9 +110,9 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
-    let node = node::Node::new(config, application).await?;
+    let node = http::services::Node::new(config, application).await?;
     node.make_operator().await?;
-    let server = server::Server::bind(node)?;
+    let server = server::listener::Server::bind(node)?;
     watchdog::start();
     for address in server.addresses() {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // nobody may be reading

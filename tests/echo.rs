@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use parlor::event::COVERED;
+use parlor::wire::event::COVERED;
 use parlor::http::{Refusal, Response, StatusCode};
 use parlor::{Action, Application, Consumer, Event, Frame, Group, Request, Route, Session, Start, Welcome};
 

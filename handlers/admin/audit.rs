@@ -2,7 +2,7 @@
 
 use minijinja::context;
 use parlor::Request;
-use parlor::audit::{Entry, KEPT};
+use parlor::auth::audit::{Entry, KEPT};
 use parlor::http::{Refusal, Response};
 
 use super::time;

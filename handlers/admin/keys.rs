@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::identity::person::PersonName;
+use parlor::auth::usernames::PersonName;
 
 use super::{back, no_action, note, time};
 use crate::api::SCOPES;

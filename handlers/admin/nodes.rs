@@ -3,7 +3,7 @@
 use minijinja::context;
 use minijinja::value::Serde;
 use parlor::Request;
-use parlor::clock::now;
+use parlor::wire::clock::now;
 use parlor::http::{Refusal, Response, StatusCode};
 
 /// `GET /admin`: the page is at the address with the slash.

@@ -2,12 +2,13 @@
 
 use minijinja::context;
 use parlor::http::{Refusal, Response};
-use parlor::node::Node;
+use parlor::http::services::Node;
 use parlor::{Group, Id, Request};
 
-use super::{about, back, closing, no_action, note, user};
-use crate::access::{Record, Room};
-use crate::urls;
+use super::{about, back, no_action, note, user};
+use crate::admin::closure as closing;
+use crate::rooms::access::{Record, Room};
+use crate::web::urls;
 
 /// How somebody is told that an operator does not want it in this room.
 const KICKED: &str = "an operator has sent you away";

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 
 use minijinja::context;
 use minijinja::value::Serde;
-use parlor::clock::now;
-use parlor::error::Unavailable;
+use parlor::wire::clock::now;
+use parlor::wire::error::Unavailable;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::node::Node;
+use parlor::http::services::Node;
 use parlor::{Id, Request};
 use serde::Serialize;
 
-use super::closing;
-use crate::access::{self, Record};
-use crate::name::Name;
-use crate::urls;
+use crate::admin::closure as closing;
+use crate::rooms::access;
+use crate::rooms::access::Record;
+use crate::rooms::name::Name;
+use crate::web::urls;
 
 /// Rooms that are shown: those with the most people.
 const SHOWN: usize = 50;

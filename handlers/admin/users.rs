@@ -2,10 +2,10 @@
 
 use minijinja::{Value, context};
 use parlor::Request;
-use parlor::error::Unavailable;
+use parlor::wire::error::Unavailable;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::identity::account::Account;
-use parlor::node::Node;
+use parlor::auth::accounts::Account;
+use parlor::http::services::Node;
 
 use super::{about, back, no_action, note, time, user};
 

@@ -6,8 +6,8 @@ use parlor::{Id, Request};
 use serde::Serialize;
 
 use super::body::Body;
-use super::saying::Saying;
-use crate::access::Room;
+use crate::api::publish_request::Saying;
+use crate::rooms::access::Room;
 
 /// Most rooms of one call.
 const MOST: usize = 100;

@@ -5,7 +5,8 @@ use parlor::{Event, Group, Request};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::access::{self, Room};
+use crate::rooms::access;
+use crate::rooms::access::Room;
 
 /// Most bytes of an event.
 const MOST_BYTES: usize = 64 * 1024;

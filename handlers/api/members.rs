@@ -4,8 +4,8 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
-use crate::access::Room;
-use crate::listed::Listed;
+use crate::rooms::access::Room;
+use crate::chat::members_json::Listed;
 
 #[derive(Serialize)]
 struct Present<'a> {

@@ -4,8 +4,8 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
-use crate::access::Room;
-use crate::push::PlainPush;
+use crate::rooms::access::Room;
+use crate::push::stream::PlainPush;
 
 #[derive(Serialize)]
 struct Stream<'a> {

@@ -4,7 +4,7 @@ use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
-use crate::access;
+use crate::rooms::access;
 
 #[derive(Serialize)]
 struct Rooms<'a> {

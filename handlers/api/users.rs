@@ -5,7 +5,7 @@ use parlor::http::{Refusal, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::access::Room;
+use crate::rooms::access::Room;
 
 /// Longest reason, in bytes: RFC 6455, section 5.5.1.
 const LONGEST_REASON: usize = 123;

@@ -2,7 +2,7 @@
 
 use unicode_normalization::is_nfc;
 
-use crate::name::normal;
+use crate::rooms::name::normal;
 
 /// Longest name, in characters.
 const MAX: usize = 64;

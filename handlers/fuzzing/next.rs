@@ -1,6 +1,6 @@
 //! Where forms and links say that one goes on.
 
-use crate::next::Next;
+use crate::web::safe_redirect::Next;
 
 /// A path, or what is none.
 pub(crate) fn next(bytes: &[u8]) {

@@ -3,8 +3,8 @@
 use parlor::Frame;
 use serde_json::Value;
 
-use crate::object::{Member, Object, Unread};
-use crate::said::Said;
+use crate::chat::raw_object::{Member, Object, Unread};
+use crate::chat::client_frame::Said;
 
 /// Longest message, in bytes.
 const MAX: usize = 100;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::config::secret::{Secret, Source};
-use crate::config::value::file;
+use crate::config::parsers::file;
 
 /// Where the key of tokens comes from.
 const KEY: Source = Source { flag: "--token-key-file", variable: "PARLOR_TOKEN_KEY" };

@@ -7,7 +7,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::within;
-use crate::assembly::{Assembly, Received};
+use crate::wire::decoder::{Assembly, Received};
 
 /// Bytes of memory for each byte that came: in what was received, in its frame, in its message, and a word for each
 /// frame of six bytes.

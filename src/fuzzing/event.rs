@@ -4,8 +4,8 @@ use rmp::encode::write_str;
 use rmpv::ValueRef;
 
 use super::within;
-use crate::event::{Event, Malformed, Stamp};
-use crate::id::Id;
+use crate::wire::event::{Event, Malformed, Stamp};
+use crate::wire::id::Id;
 
 /// How far values may nest, in rmpv's counting.
 const MAX_DEPTH: usize = 64;

@@ -6,7 +6,7 @@ use hyper::header::{COOKIE, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use super::place;
-use crate::request::Request;
+use crate::http::request::Request;
 
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyzABCDEF";
 

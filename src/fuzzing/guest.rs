@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use cookie::{Cookie, CookieJar, Key};
 
-use crate::identity::guest::{COOKIE, Guest};
-use crate::identity::person::PersonName;
+use crate::auth::guests::{COOKIE, Guest};
+use crate::auth::usernames::PersonName;
 
 static KEY: LazyLock<Key> = LazyLock::new(|| Key::derive_from(b"a secret of more than thirty-two bytes"));
 

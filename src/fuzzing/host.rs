@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use hyper::http::uri::Authority;
 
-use crate::host::{HostPattern, is_allowed};
+use crate::wire::host::{HostPattern, is_allowed};
 
 /// The allow list, separated by commas; a `Host`. One a line.
 pub fn host(bytes: &[u8]) {

@@ -1,6 +1,6 @@
 //! Ids: what clients say they have (`?since=`, `Last-Event-ID`, `before`), and what Redis calls its entries.
 
-use crate::id::Id;
+use crate::wire::id::Id;
 
 /// Two ids, one a line.
 pub fn id(bytes: &[u8]) {

@@ -5,7 +5,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::assembly::Peer;
 use super::within;
-use crate::frame::Wire;
+use crate::wire::frame::Wire;
 use crate::layer::Order;
 
 /// Bytes of memory for each byte that came.

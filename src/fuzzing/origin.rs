@@ -2,7 +2,7 @@
 
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
 
-use crate::origin::{OriginPattern, check_request, check_socket};
+use crate::wire::origin::{OriginPattern, check_request, check_socket};
 
 /// The allow list, separated by commas; a page; a host. One a line.
 pub fn origin(bytes: &[u8]) {

@@ -2,7 +2,7 @@
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::identity::person::{LONGEST, PersonName};
+use crate::auth::usernames::{LONGEST, PersonName};
 
 /// A name.
 pub fn person(bytes: &[u8]) {

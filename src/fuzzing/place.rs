@@ -12,13 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
-use crate::application::Application;
+use crate::app::Application;
 use crate::config::Config;
-use crate::identity::Identity;
-use crate::node::Node;
-use crate::peer::Peer;
-use crate::request::Request;
-use crate::stream::Stream;
+use crate::auth::Identity;
+use crate::http::services::Node;
+use crate::http::client_address::Peer;
+use crate::http::request::Request;
+use crate::http::connection::Stream;
 
 const APPLICATION: Application = Application {
     about: "",

@@ -6,11 +6,11 @@ use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{headers, place};
-use crate::handshake::Handshake;
-use crate::http::check;
-use crate::identity::{Identity, Standing};
-use crate::resume::Start;
-use crate::route::Route;
+use crate::realtime::handshake::Handshake;
+use crate::server::dispatch::check;
+use crate::auth::{Identity, Standing};
+use crate::realtime::catch_up::Start;
+use crate::server::route::Route;
 
 /// A request's target, then its headers, one a line.
 pub fn request(bytes: &[u8]) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::within;
 use crate::config::tokens::Tokens;
-use crate::identity::token::Verifier;
+use crate::auth::jwt::Verifier;
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Bytes of memory for each byte that came: two of them can be a member of a tree of values.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Order;
-use crate::event::Event;
+use crate::wire::event::Event;
 
 /// Who hears what the layer delivers: this node. Called on the task that reads from the layer, so it
 /// must not wait.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::Layer;
-use crate::error::Unavailable;
-use crate::event::Event;
-use crate::group::Group;
-use crate::id::Id;
+use crate::wire::error::Unavailable;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::id::Id;
 
 /// What a log keeps.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,9 @@
 //! Who is in a group, and the event that tells it.
 
 use super::{GROUPS, Layer};
-use crate::error::Unavailable;
-use crate::event::{Event, PRESENCE};
-use crate::group::Group;
+use crate::wire::error::Unavailable;
+use crate::wire::event::{Event, PRESENCE};
+use crate::wire::group::Group;
 
 /// Who is in a group, on all nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::memory::records::MemoryRecords;
-use super::redis::records::RedisRecords;
-use crate::error::Unavailable;
+use crate::layer::memory::store::MemoryRecords;
+use crate::layer::redis::store::RedisRecords;
+use crate::wire::error::Unavailable;
 
 /// One of the two implementations.
 pub enum Store {

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Page;
-use crate::event::Event;
-use crate::id::Id;
+use crate::wire::event::Event;
+use crate::wire::id::Id;
 
 /// Events without a hole between them; the last one is the log's newest that this node knows.
 pub(super) struct Tail {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor::event::COVERED;
+use parlor::wire::event::COVERED;
 use parlor::layer::Page;
 use parlor::{Event, Group, Id};
 

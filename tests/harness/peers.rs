@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use parlor::event::COVERED;
+use parlor::wire::event::COVERED;
 use parlor::layer::{Appended, Keep, Key, Layer, Listener, Order};
 use parlor::{Event, Group, Id};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use parlor::event::COVERED;
+use parlor::wire::event::COVERED;
 use parlor::layer::Page;
 use parlor::{Group, Id};
 

@@ -12,8 +12,8 @@ use redis::{
 };
 
 use super::address::Address;
-use crate::clock::millis;
-use crate::error::Unavailable;
+use crate::wire::clock::millis;
+use crate::wire::error::Unavailable;
 use crate::telemetry::METRICS;
 
 /// How long a command may take: publishers are told within about a second.

@@ -13,13 +13,13 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::commands::Commands;
-use super::followed::{Followed, Heard, Outcome};
+use crate::layer::redis::cursor::{Followed, Heard, Outcome};
 use super::log::{self, Part};
-use crate::clock::millis;
-use crate::error::Unavailable;
-use crate::event::{Event, GAP, PRESENCE};
-use crate::group::Group;
-use crate::id::Id;
+use crate::wire::clock::millis;
+use crate::wire::error::Unavailable;
+use crate::wire::event::{Event, GAP, PRESENCE};
+use crate::wire::group::Group;
+use crate::wire::id::Id;
 use crate::layer::{Keep, Listener, PAGE, Page};
 use crate::telemetry::{Chain, METRICS};
 

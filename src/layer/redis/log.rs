@@ -11,10 +11,10 @@ use redis::{Cmd, Pipeline, Value, from_redis_value};
 
 use super::channel;
 use super::commands::Commands;
-use crate::error::Unavailable;
-use crate::event::{Event, Stamp};
-use crate::group::Group;
-use crate::id::Id;
+use crate::wire::error::Unavailable;
+use crate::wire::event::{Event, Stamp};
+use crate::wire::group::Group;
+use crate::wire::id::Id;
 use crate::telemetry::METRICS;
 
 /// A stream's entry: its id, then names and values.

@@ -9,16 +9,16 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::append::Appender;
-use super::connection::{Connection, Pushed};
+use crate::layer::redis::publish_batch::Appender;
+use crate::layer::redis::pipeline::{Connection, Pushed};
 use super::follower::Follower;
-use super::lease::Lag;
-use super::line::Line;
-use super::roster::Roster;
+use crate::layer::redis::heartbeat::Lag;
+use crate::layer::redis::command_queue::Line;
+use crate::layer::redis::membership::Roster;
 use super::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
-use crate::error::Unavailable;
-use crate::event::Event;
-use crate::group::Group;
+use crate::wire::error::Unavailable;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
 use crate::layer::{Listener, Order};
 use crate::telemetry::{Chain, METRICS};
 

@@ -1,0 +1,43 @@
+//! Closed rooms: nobody may be in them, but operators who look.
+//!
+//! | record | what |
+//! |---|---|
+//! | index `closed_rooms` | their names, by when they were closed |
+
+use parlor::wire::clock::now;
+use parlor::wire::error::Unavailable;
+use parlor::http::services::Node;
+
+use crate::rooms::access;
+use crate::rooms::access::Record;
+
+const CLOSED: &str = "closed_rooms";
+
+/// Closes the room of this name: everybody in it is sent away, on every node.
+pub(super) async fn close(node: &Node, name: &str) -> Result<(), Unavailable> {
+    let (store, key) = (node.store(), Record::key(name));
+    let new = Record { closed: true, ..Record::default() }.text();
+    // Somebody may make or remove one between the two.
+    while !store.create(&key, &new, None).await? {
+        if store.change(&key, |record: &mut Record| record.closed = true).await?.is_some() {
+            break;
+        }
+    }
+    store.add(CLOSED, name, now()).await?;
+    for group in [access::chat_group(name), access::push_group(name)] {
+        access::send_all_away(node, &group, 4403, "an operator has closed this room").await?;
+    }
+    Ok(())
+}
+
+/// Opens it again.
+pub(super) async fn reopen(node: &Node, name: &str) -> Result<(), Unavailable> {
+    node.store().change(&Record::key(name), |record: &mut Record| record.closed = false).await?;
+    node.store().remove(CLOSED, name).await?;
+    Ok(())
+}
+
+/// Those that were closed last.
+pub(super) async fn newest(node: &Node, limit: usize) -> Result<Vec<String>, Unavailable> {
+    Ok(node.store().top(CLOSED, limit).await?.into_iter().map(|(name, _)| name).collect())
+}

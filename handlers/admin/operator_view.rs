@@ -1,0 +1,81 @@
+//! Sockets of operators in any room that is nobody's private chat, also a private or a closed one. They are members there
+//! as everybody else is: nobody watches unseen.
+
+use std::time::Duration;
+
+use parlor::config::Config;
+use parlor::http::Refusal;
+use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Ticker, Welcome};
+
+use crate::rooms::access::Room;
+use crate::chat::v1::Chat;
+use crate::push::stream::Push;
+
+/// A socket at `/ws/admin/{room}/`: what [`Chat`] is.
+pub(crate) struct Tail;
+
+/// A socket at `/ws/admin/{room}/push`: what [`Push`] is.
+pub(crate) struct PushTail;
+
+impl Consumer for Tail {
+    const PROTOCOL: Option<&'static str> = Chat::PROTOCOL;
+
+    fn limit(config: &Config) -> usize {
+        Chat::limit(config)
+    }
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let (room, _) = Room::operated(request, request.name()).await?;
+        Ok(room.session(request, room.chat_group()).guarded().resuming(Start::of(request)?))
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Chat::too_fast(frame)
+    }
+
+    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+        Chat::receive(session, frame).await
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        Chat::event(event)
+    }
+
+    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        Chat::welcome(session, welcome)
+    }
+
+    fn bye(reconnect: Duration) -> Option<Frame<'static>> {
+        Chat::bye(reconnect)
+    }
+}
+
+impl Consumer for PushTail {
+    const TICKER: Option<Ticker> = Push::TICKER;
+    const PROTOCOL: Option<&'static str> = Push::PROTOCOL;
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let (room, _) = Room::operated(request, request.name()).await?;
+        Ok(room.session(request, room.push_group()).guarded().resuming(Start::now()))
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Push::too_fast(frame)
+    }
+
+    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+        Push::receive(session, frame).await
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        Push::event(event)
+    }
+
+    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        Push::welcome(session, welcome)
+    }
+
+    fn bye(reconnect: Duration) -> Option<Frame<'static>> {
+        Push::bye(reconnect)
+    }
+}

@@ -1,0 +1,22 @@
+//! Figures as JSON, for pages that show them live.
+
+use parlor::Request;
+use parlor::wire::clock::now;
+use parlor::http::{Refusal, Response};
+use serde_json::json;
+
+use super::rooms;
+
+/// `GET /admin/figures`, of the nodes or, with `?of=rooms`, of the rooms: as they are now, by this node's clock (`at`).
+pub(crate) async fn json(request: Request) -> Result<Response, Refusal> {
+    let node = request.node();
+    let figures = match request.query("of").as_deref() {
+        None | Some("nodes") => json!({ "at": now(), "rows": node.layer().nodes().await? }),
+        Some("rooms") => {
+            let (rows, talks) = rooms::figures(node).await?;
+            json!({ "at": now(), "rows": rows, "talks": talks })
+        }
+        Some(_) => return Err(Refusal::bad_request("`of`: expected nodes or rooms")),
+    };
+    Ok(Response::json(figures.to_string()))
+}

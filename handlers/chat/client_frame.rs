@@ -1,0 +1,206 @@
+//! What clients say: the frames of `parlor.v1` that a client sends, as docs/protocol.md defines them.
+
+use std::borrow::Cow;
+
+use parlor::{Frame, Id};
+use serde_json::Value;
+
+use crate::chat::raw_object::{Member, Object, Unread};
+use crate::chat::frame_error::Trouble;
+
+/// Most messages of one `history`, and how many without `limit`.
+const MOST: u64 = 200;
+const SOME: u64 = 50;
+/// Longest id that a client gives a message.
+const ID_LENGTH: usize = 64;
+const KINDS: &str = "`type`: expected message, typing, history or read";
+
+/// What a client says.
+pub(crate) enum Said<'a> {
+    Message { text: Cow<'a, str>, id: Option<Cow<'a, str>> },
+    Typing,
+    History { before: Option<Id>, limit: usize },
+    Read { id: Id },
+}
+
+/// What is wrong with a frame, and the client's id of the message, if it has one.
+type Wrong<'a> = (Trouble, Option<Cow<'a, str>>);
+
+impl<'a> Said<'a> {
+    /// Reads a client's frame, whose text may have so many bytes.
+    ///
+    /// # Errors
+    /// [`Wrong`].
+    pub(crate) fn read(frame: &'a Frame<'_>, max: usize) -> Result<Self, Wrong<'a>> {
+        let Frame::Text(text) = frame else { return Err(malformed("expected a text frame")) };
+        Self::parse(text.as_bytes(), max)
+    }
+
+    /// Reads a client's frame from its JSON.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) fn parse(json: &'a [u8], max: usize) -> Result<Self, Wrong<'a>> {
+        let object = Object::read(json).map_err(|unread| match unread {
+            Unread::NotAnObject => malformed("expected a JSON object"),
+            Unread::NotJson => malformed("expected JSON as {\"message\": \"hi\", \"id\": \"…\"}"),
+        })?;
+        match &object.kind {
+            None => Self::message(object, max),
+            Some(Member::Text(kind)) => match &**kind {
+                "message" => Self::message(object, max),
+                "typing" => Ok(Self::Typing),
+                "history" => Self::history(&object).map_err(malformed),
+                "read" => Self::up_to(&object).map_err(malformed),
+                _ => Err((Trouble::new("unknown_type", KINDS), None)),
+            },
+            Some(Member::Other(_)) => Err(malformed("`type`: expected a string")),
+        }
+    }
+
+    fn message(object: Object<'a>, max: usize) -> Result<Self, Wrong<'a>> {
+        let id = match object.id {
+            None | Some(Member::Other(Value::Null)) => None,
+            Some(Member::Text(id)) if is_id(&id) => Some(id),
+            Some(other) => {
+                let detail = "`id`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
+                let id = other.text().map(|id| id.chars().take(ID_LENGTH).collect());
+                return Err((Trouble::new("bad_id", detail), id));
+            }
+        };
+        let trouble = match object.message {
+            Some(Member::Text(text)) if text.len() <= max => return Ok(Self::Message { text, id }),
+            Some(Member::Text(_)) => {
+                Trouble::new("too_large", format!("`message`: expected at most {max} bytes"))
+            }
+            Some(Member::Other(_)) => Trouble::new("malformed", "`message`: expected a string"),
+            None => Trouble::new("malformed", "`message`: expected, but missing"),
+        };
+        Err((trouble, id))
+    }
+
+    fn up_to(object: &Object<'_>) -> Result<Self, &'static str> {
+        let id = object.id.as_ref().and_then(Member::text).and_then(|id| id.parse().ok());
+        id.map(|id| Self::Read { id }).ok_or("`id`: expected a message's id")
+    }
+
+    fn history(object: &Object<'_>) -> Result<Self, String> {
+        let before = match &object.before {
+            None | Some(Member::Other(Value::Null)) => None,
+            Some(before) => {
+                let id = before.text().and_then(|text| text.parse().ok());
+                Some(id.ok_or("`before`: expected a message's id")?)
+            }
+        };
+        let limit = match &object.limit {
+            None | Some(Member::Other(Value::Null)) => Some(SOME),
+            Some(Member::Other(limit)) => limit.as_u64().filter(|limit| (1..=MOST).contains(limit)),
+            Some(Member::Text(_)) => None,
+        };
+        let limit = limit.ok_or_else(|| format!("`limit`: expected a number from 1 to {MOST}"))?;
+        Ok(Self::History { before, limit: usize::try_from(limit).unwrap_or_default() })
+    }
+}
+
+fn malformed(detail: impl Into<Cow<'static, str>>) -> Wrong<'static> {
+    (Trouble::new("malformed", detail), None)
+}
+
+/// Whether a client may give a message this id.
+pub(crate) fn is_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=ID_LENGTH).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 100;
+
+    fn said(json: &str) -> Said<'_> {
+        Said::parse(json.as_bytes(), MAX).unwrap_or_else(|(trouble, _)| panic!("{json}: {}", trouble.detail))
+    }
+
+    #[test]
+    fn what_clients_say_is_read() {
+        for (json, expected) in [
+            (r#"{"message": "hi", "id": "a-1"}"#, ("hi", Some("a-1"))),
+            (r#" {"id":null,"type":"message","message":""} "#, ("", None)),
+            (r#"{"message": "\u4f60\n\"\ud83d\ude00", "type": "m\u0065ssage"}"#, ("你\n\"😀", None)),
+            (r#"{"message": 1, "message": "hi", "id": "a b", "id": "\u0061"}"#, ("hi", Some("a"))),
+            (r#"{"x": [{"y": null}, 1e9, -1, true], "\u006dessage": "hi", "before": 5}"#, ("hi", None)),
+        ] {
+            let Said::Message { text, id } = said(json) else { panic!("{json} is a message") };
+            assert_eq!((&*text, id.as_deref()), expected, "{json}");
+        }
+        assert!(matches!(said(r#"{"type": "typing", "message": 1, "id": []}"#), Said::Typing));
+        assert!(
+            matches!(said(r#"{"type": "read", "id": "7-0"}"#), Said::Read { id } if id.to_string() == "7-0")
+        );
+        for (json, expected) in [
+            (r#"{"type": "history"}"#, (None, 50)),
+            (r#"{"type": "history", "before": "7-0", "limit": 200}"#, (Some("7-0".parse().unwrap()), 200)),
+            (r#"{"type": "history", "before": null, "limit": null}"#, (None, 50)),
+        ] {
+            let Said::History { before, limit } = said(json) else { panic!("{json} asks for history") };
+            assert_eq!((before, limit), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_code_and_the_id_of_the_message() {
+        let long = format!(r#"{{"message": "{}", "id": "mine"}}"#, "x".repeat(MAX + 1));
+        let long_id = format!(r#"{{"id": "{}"}}"#, "ä".repeat(65));
+        let (text, object) = ("`message`: expected a string", "expected a JSON object");
+        let json = "expected JSON as {\"message\": \"hi\", \"id\": \"…\"}";
+        let (kind, missing) = ("`type`: expected a string", "`message`: expected, but missing");
+        let (before, limit) =
+            ("`before`: expected a message's id", "`limit`: expected a number from 1 to 200");
+        let id = "`id`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
+        let (unknown, up_to) = (KINDS, "`id`: expected a message's id");
+        for (said, code, detail, echoed) in [
+            ("", "malformed", json, None),
+            ("{\"message\": \"hi\"} x", "malformed", json, None),
+            ("[1", "malformed", json, None),
+            ("[]", "malformed", object, None),
+            (" \"hi\" ", "malformed", object, None),
+            ("null", "malformed", object, None),
+            ("{}", "malformed", missing, None),
+            (r#"{"message": null, "id": "mine"}"#, "malformed", text, Some("mine")),
+            (r#"{"message": {"a": [1]}, "id": null}"#, "malformed", text, None),
+            (r#"{"type": null, "message": "hi", "id": "mine"}"#, "malformed", kind, None),
+            (r#"{"type": 1}"#, "malformed", kind, None),
+            (r#"{"type": "Message", "id": "mine"}"#, "unknown_type", unknown, None),
+            (r#"{"type": "read"}"#, "malformed", up_to, None),
+            (r#"{"type": "read", "id": 5}"#, "malformed", up_to, None),
+            (r#"{"type": "read", "id": "x"}"#, "malformed", up_to, None),
+            (r#"{"message": 1, "id": "a b"}"#, "bad_id", id, Some("a b")),
+            (r#"{"message": "hi", "id": ""}"#, "bad_id", id, Some("")),
+            (r#"{"message": "hi", "id": 5}"#, "bad_id", id, None),
+            (&long_id, "bad_id", id, Some(&long_id[8..8 + 2 * 64])),
+            (&long, "too_large", "`message`: expected at most 100 bytes", Some("mine")),
+            (r#"{"type": "history", "before": "x"}"#, "malformed", before, None),
+            (r#"{"type": "history", "before": 5, "limit": 0}"#, "malformed", before, None),
+            (r#"{"type": "history", "limit": "5"}"#, "malformed", limit, None),
+            (r#"{"type": "history", "limit": 5.0}"#, "malformed", limit, None),
+            (r#"{"type": "history", "limit": 0}"#, "malformed", limit, None),
+            (r#"{"type": "history", "limit": 201}"#, "malformed", limit, None),
+            (r#"{"type": "history", "limit": -1}"#, "malformed", limit, None),
+        ] {
+            let Err((trouble, id)) = Said::parse(said.as_bytes(), MAX) else { panic!("{said} is refused") };
+            let told = (trouble.code, &*trouble.detail, id.as_deref());
+            assert_eq!(told, (code, detail, echoed), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_where_it_is() {
+        let json =
+            r#"{"type": "message", "message": "hi 你好", "id": "11f0c6d2-ba5a-4c6e-9d0a-7b8a0f6a0c11"}"#;
+        let made = allocation_counter::measure(|| drop(said(json)));
+        assert_eq!(made.count_total, 0);
+        let made = allocation_counter::measure(|| drop(said(r#"{"message": "\u4f60\u597d\n", "id": "1"}"#)));
+        assert!(made.count_total <= 4, "{} allocations for what is escaped", made.count_total);
+    }
+}

@@ -1,0 +1,43 @@
+//! What became of what a client said: its place in the log, or why it is not there.
+
+use std::borrow::Cow;
+
+use parlor::wire::error::Unavailable;
+use parlor::{Appended, Id};
+
+/// Why something was not done: an error's code, and words for people.
+pub(crate) struct Trouble {
+    pub(crate) code: &'static str,
+    pub(crate) detail: Cow<'static, str>,
+}
+
+/// A message's place in the log.
+pub(crate) struct Logged {
+    pub(crate) id: Id,
+    pub(crate) duplicate: bool,
+}
+
+impl Trouble {
+    pub(crate) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        Self::new("unavailable", "the server cannot reach its messages: send it again, with the same `id`")
+    }
+}
+
+/// What the layer's answer means for the client.
+///
+/// # Errors
+/// Why the message is not in the log.
+pub(crate) fn answer(appended: &Result<Appended, Unavailable>) -> Result<Logged, Trouble> {
+    match appended {
+        Ok(Appended::New(id)) => Ok(Logged { id: *id, duplicate: false }),
+        Ok(Appended::Known(id)) => Ok(Logged { id: *id, duplicate: true }),
+        Ok(Appended::Conflict) => {
+            Err(Trouble::new("conflict", "`id`: used for another message less than five minutes ago"))
+        }
+        Err(_) => Err(Trouble::unavailable()),
+    }
+}

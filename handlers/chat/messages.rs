@@ -1,0 +1,50 @@
+//! Saying something without a socket.
+
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+
+use crate::rooms::access::Room;
+use crate::chat::v1 as chat;
+use crate::chat::server_frame as frames;
+use crate::chat::client_frame::Said;
+use crate::chat::frame_error as trouble;
+use crate::chat::frame_error::Trouble;
+
+/// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
+pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
+    request.same_origin()?;
+    request.paced()?;
+    let Ok(room) = Room::look_up(&request, request.name()).await else {
+        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&Trouble::unavailable(), None)));
+    };
+    let group = room?.chat_group();
+    let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
+        Ok(Said::Message { text, id }) => {
+            let event = chat::message(&text);
+            let mut appended = request.append(&group, &event, id.as_deref()).await;
+            if let Ok(said) = appended
+                && let Err(away) = chat::noted(request.node(), request.identity(), &group, said).await
+            {
+                appended = Err(away);
+            }
+            match trouble::answer(&appended) {
+                Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
+                Err(trouble) => (trouble, id),
+            }
+        }
+        Ok(_) => (Trouble::new("unknown_type", "`type`: expected message"), None),
+        Err(wrong) => wrong,
+    };
+    let status = match trouble.code {
+        "conflict" => StatusCode::CONFLICT,
+        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Ok(answer(status, &frames::error(&trouble, id.as_deref())))
+}
+
+fn answer(status: StatusCode, frame: &parlor::Frame<'_>) -> Response {
+    let parlor::Frame::Text(json) = frame else { unreachable!("frames of this wire are texts") };
+    Response::json_with(status, json.to_string())
+}

@@ -1,0 +1,111 @@
+//! The plain wire: the tutorial's frames, `{"message": "…"}` in both directions and nothing else.
+
+use std::borrow::Cow;
+
+use parlor::http::Refusal;
+use parlor::{Action, Close, Consumer, Event, Frame, Request, Session};
+use serde::Serialize;
+
+use crate::rooms::access::Room;
+use crate::chat::v1 as chat;
+use crate::chat::server_frame::Line;
+use crate::chat::raw_object::{Member, Object, Unread};
+
+/// Bytes of a frame beside its text, and of what stands before it on the wire.
+const AROUND: usize = 64;
+
+/// A socket at `/ws/chat/{room}/` that asks for no subprotocol.
+pub(crate) struct PlainChat;
+
+impl Consumer for PlainChat {
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.chat_group()))
+    }
+
+    async fn receive(session: &Session, received: Frame<'_>) -> Action {
+        let event = match text(&received) {
+            Ok(text) => chat::message(&text),
+            Err(close) => return Action::Close(close),
+        };
+        match chat::say(session, &event, None).await {
+            Ok(_) => Action::Nothing,
+            // This wire has no other way to tell it, and silence would be a lie.
+            Err(_) => Action::Close(Close::new(1013, "could not be sent: try again later")),
+        }
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != chat::MESSAGE {
+            return None;
+        }
+        let text = event.text("message")?;
+        Some(frame(&Line(text), text.len()))
+    }
+}
+
+/// A text, of about so many bytes, as the frame that browsers get.
+pub(crate) fn frame(message: &(impl Serialize + ?Sized), bytes: usize) -> Frame<'static> {
+    let mut json = Vec::with_capacity(bytes + AROUND);
+    // As Python's json.dumps spaces it, for clients that compare bytes.
+    json.extend_from_slice(b"{\"message\": ");
+    serde_json::to_writer(&mut json, message).expect("writing to a Vec cannot fail");
+    json.push(b'}');
+    Frame::Text(String::from_utf8(json).expect("JSON is UTF-8").into())
+}
+
+/// The text of a frame that a browser sent.
+///
+/// # Errors
+/// The close frame for what is no `{"message": "…"}`.
+fn text<'a>(frame: &'a Frame<'_>) -> Result<Cow<'a, str>, Close> {
+    let Frame::Text(text) = frame else {
+        return Err(Close::new(1003, "expected a text frame"));
+    };
+    let object = Object::read(text.as_bytes()).map_err(|unread| match unread {
+        Unread::NotAnObject => Close::new(1008, "expected a JSON object with `message`"),
+        Unread::NotJson => Close::new(1007, "expected JSON as {\"message\": \"hi\"}"),
+    })?;
+    match object.message {
+        Some(Member::Text(text)) => Ok(text),
+        Some(Member::Other(_)) => Err(Close::new(1008, "`message`: expected a string")),
+        None => Err(Close::new(1008, "`message`: expected, but missing")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_tutorials_frames_keep_their_bytes() {
+        for text in ["hi", "", "你好 \"\\/", "\u{0}\u{7f}\n\r\t\u{8}\u{c}", "</script>\u{2028}😀"] {
+            let expected = format!("{{\"message\": {}}}", Value::from(format!("[收到消息] {text}")));
+            let event = Event::new(chat::MESSAGE).with("message", text);
+            assert_eq!(PlainChat::event(&event), Some(Frame::Text(expected.into())));
+        }
+    }
+
+    #[test]
+    fn a_frame_takes_one_allocation() {
+        let event = Event::new(chat::MESSAGE).with("message", "hi 你好");
+        let made = allocation_counter::measure(|| drop(PlainChat::event(&event)));
+        assert_eq!(made.count_total, 1);
+    }
+
+    #[test]
+    fn what_is_no_message_closes_with_its_code() {
+        for (said, code, reason) in [
+            ("{", 1007, "expected JSON as {\"message\": \"hi\"}"),
+            ("[]", 1008, "expected a JSON object with `message`"),
+            ("{\"type\": 1}", 1008, "`message`: expected, but missing"),
+            ("{\"message\": null}", 1008, "`message`: expected a string"),
+        ] {
+            assert_eq!(text(&Frame::Text(said.into())), Err(Close::new(code, reason)), "{said}");
+        }
+        assert_eq!(text(&Frame::Binary(b"{}".into())), Err(Close::new(1003, "expected a text frame")));
+        assert_eq!(text(&Frame::Text(r#"{"message": "\u4f60", "id": 5}"#.into())).as_deref(), Ok("你"));
+    }
+}

@@ -1,0 +1,79 @@
+//! The inbox: how many messages wait for somebody in private chats, told at once on every page that is open.
+
+use parlor::wire::error::Unavailable;
+use parlor::http::Refusal;
+use parlor::{Action, Consumer, Event, Frame, Group, Node, Request, Session, Start, Welcome};
+
+use crate::chat::server_frame as frames;
+use crate::dm::conversation as talk;
+use crate::chat::frame_error::Trouble;
+
+/// The type of the event that tells it: `user` and `name` of the other one, and `count`.
+const UNREAD: &str = "chat_unread";
+/// What clients call the group.
+const NAME: &str = "inbox";
+
+/// A socket at `/ws/inbox/`.
+pub(crate) struct Inbox;
+
+impl Consumer for Inbox {
+    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let identity = request.identity();
+        if !identity.is_user() {
+            return Err(Refusal::forbidden("only accounts have an inbox"));
+        }
+        let session = Session::in_group(request, group(identity.id())).called(NAME);
+        Ok(session.guarded().resuming(Start::now()))
+    }
+
+    async fn receive(_: &Session, _: Frame<'_>) -> Action {
+        let trouble = Trouble::new("unknown_type", "this socket only listens");
+        Action::Send(frames::error(&trouble, None))
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != UNREAD {
+            return None;
+        }
+        let count = event.text("count")?.parse().ok()?;
+        Some(frames::unread(event.text("user")?, event.text("name")?, count))
+    }
+
+    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        Some(frames::welcome(session.name(), session.identity(), welcome))
+    }
+
+    /// How it stands; what comes later is in the group's log after the welcome.
+    async fn greeting(session: &Session) -> Result<Vec<Frame<'static>>, Unavailable> {
+        let lines = talk::lines(session.node(), session.identity().id()).await?;
+        let unread = lines.iter().filter(|line| line.unread > 0);
+        Ok(unread.map(|line| frames::unread(&line.user, &line.name, line.unread)).collect())
+    }
+
+    fn bye(reconnect: std::time::Duration) -> Option<Frame<'static>> {
+        Some(frames::bye(reconnect))
+    }
+}
+
+/// Tells this user, wherever it is, that so many messages of this other one wait.
+///
+/// # Errors
+/// [`Unavailable`] when the layer did not take it.
+pub(crate) async fn tell(
+    node: &Node,
+    user: &str,
+    other: &str,
+    name: &str,
+    count: usize,
+) -> Result<(), Unavailable> {
+    let event = Event::new(UNREAD).with("user", other).with("name", name).with("count", &count.to_string());
+    node.layer().append(&group(user), &event, None).await?;
+    Ok(())
+}
+
+/// No room's name has a colon, so no room's group is this one.
+fn group(user: &str) -> Group {
+    Group::new(&format!("inbox:{user}"))
+}

@@ -1,0 +1,3 @@
+//! The push stream.
+
+pub(crate) mod stream;

@@ -1,0 +1,115 @@
+//! The push stream of a room: a line every two seconds for everybody who listens at `/ws/push/{room}`.
+
+use std::time::Duration;
+
+use jiff::Zoned;
+use parlor::http::{Refusal, Response};
+use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
+
+use crate::rooms::access::Room;
+use crate::chat::v1 as chat;
+use crate::chat::server_frame as frames;
+use crate::chat::tutorial as plain;
+use crate::chat::frame_error::Trouble;
+
+/// The type of a push event; its `message` is the whole line.
+const MESSAGE: &str = "push_message";
+
+/// A socket at `/ws/push/{room}` that asks for no subprotocol.
+pub(crate) struct PlainPush;
+
+/// A socket at `/ws/push/{room}` that speaks `parlor.v1`. Lines are not logged: there is nothing to resume.
+pub(crate) struct Push;
+
+const TICKER: Ticker = Ticker { period: Duration::from_secs(2), event: line };
+
+impl Consumer for PlainPush {
+    const TICKER: Option<Ticker> = Some(TICKER);
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.push_group()))
+    }
+
+    /// Whoever listens has nothing to say: text is read over, as in the tutorial.
+    async fn receive(_: &Session, frame: Frame<'_>) -> Action {
+        match frame {
+            Frame::Text(_) => Action::Nothing,
+            Frame::Binary(_) => Action::Close(Close::new(1003, "expected no binary frame")),
+        }
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != MESSAGE {
+            return None;
+        }
+        let line = event.text("message")?;
+        Some(plain::frame(line, line.len()))
+    }
+}
+
+impl Consumer for Push {
+    const TICKER: Option<Ticker> = Some(TICKER);
+    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let room = Room::of_path(request).await?;
+        Ok(room.session(request, room.push_group()).resuming(Start::now()))
+    }
+
+    async fn receive(_: &Session, _: Frame<'_>) -> Action {
+        let trouble = Trouble::new("unknown_type", "this socket only listens");
+        Action::Send(frames::error(&trouble, None))
+    }
+
+    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+        Some(chat::too_fast(frame))
+    }
+
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        if event.kind() != MESSAGE {
+            return None;
+        }
+        Some(frames::push(event.text("message")?))
+    }
+
+    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+        Some(frames::welcome(session.name(), session.identity(), welcome))
+    }
+
+    fn bye(reconnect: Duration) -> Option<Frame<'static>> {
+        Some(frames::bye(reconnect))
+    }
+}
+
+/// `GET` and `POST /push?room=`: starts the room's stream.
+pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
+    request.same_origin()?;
+    request.paced()?;
+    let group = Room::of_query(&request).await?.push_group();
+    request.node().start_ticker::<PlainPush>(&group).await.map_err(away)?;
+    Ok(success())
+}
+
+/// `DELETE /push?room=`: stops it.
+pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
+    request.same_origin()?;
+    request.paced()?;
+    let group = Room::of_query(&request).await?.push_group();
+    request.node().stop_ticker(&group).await.map_err(away)?;
+    Ok(success())
+}
+
+pub(crate) fn success() -> Response {
+    Response::json("{\"status\": \"success\"}")
+}
+
+fn away(_: parlor::wire::error::Unavailable) -> Refusal {
+    Refusal::unavailable("the stream could not be reached: try again later")
+}
+
+/// The next line, in the node's local time.
+fn line(group: &Group) -> Event {
+    let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+    Event::new(MESSAGE).with("message", &format!("[{now}] 实时推送 - 房间: {group}"))
+}

@@ -1,0 +1,84 @@
+//! Invitations: links by which accounts become members of a private room, until they end or are revoked.
+//!
+//! | record | what |
+//! |---|---|
+//! | `invite:<hash of the link's secret>` | the room, and who invites; lasts a week |
+//! | index `invites:<name>` | the hashes of a room's invitations, by when they end |
+
+use std::time::Duration;
+
+use parlor::wire::clock::{millis, now};
+use parlor::wire::error::Unavailable;
+use parlor::auth::secret;
+use parlor::{Identity, Node};
+use serde::{Deserialize, Serialize};
+
+/// For how long a link can be used.
+const LASTS: Duration = Duration::from_hours(7 * 24);
+/// Most links of a room; the oldest give way.
+const MOST: usize = 20;
+
+/// What stands behind a link.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Invitation {
+    /// The room's name.
+    pub(crate) room: String,
+    /// The name of who invites.
+    pub(crate) by: String,
+}
+
+impl Invitation {
+    /// Makes an invitation; the secret of its link, which is kept nowhere.
+    pub(crate) async fn make(node: &Node, room: &str, by: &Identity) -> Result<String, Unavailable> {
+        let invitation = Self { room: room.to_owned(), by: by.name().to_owned() };
+        let (secret, store) = (secret::new(), node.store());
+        let hash = secret::hash(&secret);
+        store.write(&key(&hash), &invitation, Some(LASTS)).await?;
+        store.add(&index(room), &hash, now() + millis(LASTS)).await?;
+        for (oldest, _) in Self::of_room(node, room).await?.into_iter().skip(MOST) {
+            Self::revoke(node, room, &oldest).await?;
+        }
+        Ok(secret)
+    }
+
+    /// The invitation behind a link.
+    pub(crate) async fn find(node: &Node, link: &str) -> Result<Option<Self>, Unavailable> {
+        if !secret::is_one(link) {
+            return Ok(None);
+        }
+        node.store().read(&key(&secret::hash(link))).await
+    }
+
+    /// A room's invitations by their hashes, and when they end: those that last longest first.
+    pub(crate) async fn of_room(node: &Node, room: &str) -> Result<Vec<(String, u64)>, Unavailable> {
+        let mut links = node.store().top(&index(room), 2 * MOST).await?;
+        while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
+            node.store().remove(&index(room), &hash).await?;
+        }
+        Ok(links)
+    }
+
+    /// Ends an invitation of this room; one of another room is left alone.
+    pub(crate) async fn revoke(node: &Node, room: &str, hash: &str) -> Result<(), Unavailable> {
+        if node.store().remove(&index(room), hash).await? {
+            node.store().delete(&key(hash)).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all invitations of this room.
+    pub(crate) async fn revoke_all(node: &Node, room: &str) -> Result<(), Unavailable> {
+        for (hash, _) in Self::of_room(node, room).await? {
+            Self::revoke(node, room, &hash).await?;
+        }
+        Ok(())
+    }
+}
+
+fn key(hash: &str) -> String {
+    format!("invite:{hash}")
+}
+
+fn index(room: &str) -> String {
+    format!("invites:{room}")
+}

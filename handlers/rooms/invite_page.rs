@@ -1,0 +1,50 @@
+//! The page behind an invitation's link, and its button.
+
+use minijinja::context;
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+
+use crate::rooms::access::Record;
+use crate::rooms::invitations::Invitation;
+use crate::rooms::membership as private;
+use crate::web::urls;
+
+/// `GET /invite/{link}/`: who invites, and where. Whoever has no account is sent to log in first.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let invitation = invitation(&request).await?;
+    if !request.identity().is_user() {
+        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
+    }
+    request.render("invite.html", context! { room_name => invitation.room, by => invitation.by })
+}
+
+/// `POST /invite/{link}/`: comes in.
+pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
+    request.form()?;
+    let invitation = invitation(&request).await?;
+    let identity = request.identity();
+    if !identity.is_user() {
+        return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
+    }
+    let (node, room) = (request.node(), &invitation.room);
+    let was_member = private::has(node, room, identity.id()).await?;
+    if !private::join(node, room, identity.id()).await? {
+        return Err(Refusal::new(StatusCode::CONFLICT, "this room has too many members").told_by("full_room"));
+    }
+    // Whoever was taken out meanwhile does not come back by a link that ended with it.
+    if !was_member && self::invitation(&request).await.is_err() {
+        private::leave(node, room, identity.id()).await?;
+        return Err(Refusal::not_found());
+    }
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(room)))
+}
+
+/// The invitation in the path, while its room is there.
+async fn invitation(request: &Request) -> Result<Invitation, Refusal> {
+    let node = request.node();
+    let link = request.name().unwrap_or_default();
+    let invitation = Invitation::find(node, link).await?.ok_or_else(Refusal::not_found)?;
+    let record: Option<Record> = node.store().read(&Record::key(&invitation.room)).await?;
+    let is_there = record.is_some_and(|record| record.private && !record.closed);
+    if is_there { Ok(invitation) } else { Err(Refusal::not_found()) }
+}

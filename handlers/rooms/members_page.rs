@@ -1,0 +1,123 @@
+//! The members of a private room: its owner invites and removes them, the others see them and may leave.
+
+use futures_util::future::try_join_all;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use minijinja::{Value, context};
+use parlor::Request;
+use parlor::wire::error::Unavailable;
+use parlor::http::{Refusal, Response, StatusCode};
+
+use crate::rooms::access::{Record, Room};
+use crate::rooms::invitations::Invitation;
+use crate::rooms::membership as private;
+use crate::rooms::membership::MOST;
+use crate::web::urls;
+
+/// What a page says beside the list: what was refused, or the link that was made.
+#[derive(Default)]
+struct Said {
+    error: Option<&'static str>,
+    name: String,
+    link: Option<String>,
+}
+
+/// `GET /chat/{room}/members/`.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    let (room, record) = private_room(&request).await?;
+    show(&request, &room, &record, Said::default()).await
+}
+
+/// `POST /chat/{room}/members/`: form `action`, one of `invite` (`name`), `remove` (`name`), `link`, `revoke` (`link`) for
+/// the owner, and `leave` for the others.
+pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
+    let form = request.form()?;
+    let (room, record) = private_room(&request).await?;
+    let (node, identity) = (request.node(), request.identity());
+    let is_owner = record.is_owned_by(identity);
+    match (form.get("action"), is_owner) {
+        ("leave", false) => {
+            private::leave(node, room.name(), identity.id()).await?;
+            return Ok(Response::redirect(StatusCode::SEE_OTHER, urls::HOME));
+        }
+        ("invite" | "remove" | "link" | "revoke", false) => {
+            return Err(Refusal::forbidden("only the owner of a room may do this").told_by("owners_only"));
+        }
+        (action @ ("invite" | "remove"), true) => {
+            let name = form.get("name").trim();
+            let error = match node.accounts().named(name).await? {
+                None => Some("nobody"),
+                Some(account) if account.id == identity.id() => Some("yourself"),
+                Some(account) if action == "remove" => {
+                    private::leave(node, room.name(), &account.id).await?;
+                    // Who was removed may have a link.
+                    Invitation::revoke_all(node, room.name()).await?;
+                    None
+                }
+                Some(account) => {
+                    let joined = private::join(node, room.name(), &account.id).await?;
+                    (!joined).then_some("full")
+                }
+            };
+            if error.is_some() {
+                let said = Said { error, name: name.to_owned(), link: None };
+                let page = show(&request, &room, &record, said).await?;
+                return Ok(page.with_status(StatusCode::BAD_REQUEST));
+            }
+        }
+        ("link", true) => {
+            let secret = Invitation::make(node, room.name(), identity).await?;
+            let link = Some(request.address_of(&urls::invite(&secret)));
+            let page = show(&request, &room, &record, Said { link, ..Said::default() }).await?;
+            return Ok(page.unstored());
+        }
+        ("revoke", true) => Invitation::revoke(node, room.name(), form.get("link")).await?,
+        _ => {
+            return Err(Refusal::bad_request("`action`: expected invite, remove, link, revoke or leave"));
+        }
+    }
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::members(room.name())))
+}
+
+async fn private_room(request: &Request) -> Result<(Room, Record), Refusal> {
+    let room = Room::of_path(request).await?;
+    let record = room.private().cloned().ok_or_else(Refusal::not_found)?;
+    Ok((room, record))
+}
+
+async fn show(request: &Request, room: &Room, record: &Record, said: Said) -> Result<Response, Refusal> {
+    let is_owner = record.is_owned_by(request.identity());
+    let members = members(request, room.name(), record).await?;
+    let links = if is_owner { links(request, room.name()).await? } else { Vec::new() };
+    let Said { error, name, link } = said;
+    let context = context! { room_name => room.name(), members, is_owner, links, error, name, link };
+    request.render("members.html", context)
+}
+
+/// The members, the owner first, the others as they came.
+async fn members(request: &Request, room: &str, record: &Record) -> Result<Vec<Value>, Unavailable> {
+    let node = request.node();
+    let ids = node.store().top(&Record::members(room), MOST).await?;
+    let accounts = ids.iter().rev().map(|(id, _)| async { node.accounts().of_id(id).await });
+    let mut accounts: Vec<_> = try_join_all(accounts).await?.into_iter().flatten().collect();
+    accounts.sort_by_key(|account| record.owner.as_ref() != Some(&account.id));
+    let me = request.identity().id();
+    Ok(accounts
+        .into_iter()
+        .map(|account| {
+            let is_owner = record.owner.as_ref() == Some(&account.id);
+            context! { is_me => account.id == me, is_owner, name => account.name }
+        })
+        .collect())
+}
+
+async fn links(request: &Request, room: &str) -> Result<Vec<Value>, Unavailable> {
+    let links = Invitation::of_room(request.node(), room).await?;
+    Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local(ends) }).collect())
+}
+
+/// A time in milliseconds since 1970 as a clock on the node's wall shows it.
+fn local(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default();
+    Zoned::new(at, TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}

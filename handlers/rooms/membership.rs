@@ -1,0 +1,124 @@
+//! Private rooms: how one is made, and who its members are.
+//!
+//! | record | what |
+//! |---|---|
+//! | index `rooms_of:<id>` | the private rooms in which this user is a member, by when it came |
+//! | index `rooms_made:<id>` | those that it made |
+
+use parlor::wire::clock::now;
+use parlor::wire::error::Unavailable;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Group, Node, Request};
+
+use crate::rooms::access;
+use crate::rooms::access::{CHAT, Record};
+use crate::web::home;
+use crate::rooms::name::Name;
+use crate::web::urls;
+
+/// Most members of a room, most rooms of a user, and most that it makes: others cannot take these from it.
+pub(crate) const MOST: usize = 200;
+
+/// `POST /rooms/`: form `room`; makes a private room of a name that is unused so far.
+pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
+    let form = request.form()?;
+    let identity = request.identity();
+    if !identity.is_user() {
+        return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
+    }
+    let text = form.get("room");
+    let Ok(name) = Name::parse(&request, Some(text.trim())) else {
+        return home::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
+    };
+    let node = request.node();
+    if node.store().count(&rooms_made(identity.id())).await? >= MOST {
+        return home::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
+    }
+    if !claim(node, name.as_str(), identity.id()).await? {
+        return home::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
+    }
+    node.store().add(&rooms_made(identity.id()), name.as_str(), now()).await?;
+    add(node, name.as_str(), identity.id()).await?;
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(name.as_str())))
+}
+
+/// Makes a room private, unless somebody has it, is in it, or said something in it that is still kept.
+async fn claim(node: &Node, name: &str, owner: &str) -> Result<bool, Unavailable> {
+    // Its push stream would be heard in the room after the prefix.
+    if name.starts_with(CHAT) {
+        return Ok(false);
+    }
+    let record = Record { owner: Some(owner.to_owned()), private: true, closed: false };
+    let (store, key) = (node.store(), Record::key(name));
+    let groups = [access::chat_group(name), access::push_group(name)];
+    // Asked before, too: whoever wants a name that is used must not keep others out while it is looked up.
+    if is_used(node, &groups).await? || !store.create(&key, &record.text(), None).await? {
+        return Ok(false);
+    }
+    // From now on nobody comes in; who was on the way is sent back to the door.
+    if is_used(node, &groups).await? {
+        store.delete(&key).await?;
+        return Ok(false);
+    }
+    for group in &groups {
+        access::send_all_away(node, group, 1012, "this room is private now: connect again").await?;
+    }
+    Ok(true)
+}
+
+/// Whether somebody is in one of these groups, or said something in the first that is still kept.
+async fn is_used(node: &Node, groups: &[Group; 2]) -> Result<bool, Unavailable> {
+    let layer = node.layer();
+    Ok(layer.log_size(&groups[0]).await? > 0
+        || layer.members(&groups[0]).await? > 0
+        || layer.members(&groups[1]).await? > 0)
+}
+
+/// Makes a user a member; false if the room or the user has too many of the other.
+pub(crate) async fn join(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
+    let store = node.store();
+    if has(node, room, user).await? {
+        return Ok(true);
+    }
+    if store.count(&Record::members(room)).await? >= MOST || store.count(&rooms_of(user)).await? >= MOST {
+        return Ok(false);
+    }
+    add(node, room, user).await?;
+    Ok(true)
+}
+
+/// Whether a user is a member.
+pub(crate) async fn has(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
+    Ok(node.store().rank(&Record::members(room), user).await?.is_some())
+}
+
+async fn add(node: &Node, room: &str, user: &str) -> Result<(), Unavailable> {
+    node.store().add(&Record::members(room), user, now()).await?;
+    node.store().add(&rooms_of(user), room, now()).await?;
+    Ok(())
+}
+
+/// Takes a member out: its sockets in this room are closed, on every node.
+pub(crate) async fn leave(node: &Node, room: &str, user: &str) -> Result<(), Unavailable> {
+    let store = node.store();
+    store.remove(&Record::members(room), user).await?;
+    store.remove(&rooms_of(user), room).await?;
+    for group in [access::chat_group(room), access::push_group(room)] {
+        node.send_away(user, Some(&group), 4403, "no member of this room any more").await?;
+    }
+    Ok(())
+}
+
+/// The private rooms of a user, the newest first.
+pub(crate) async fn of_user(node: &Node, user: &str) -> Result<Vec<String>, Unavailable> {
+    let rooms = node.store().top(&rooms_of(user), MOST).await?;
+    Ok(rooms.into_iter().map(|(room, _)| room).collect())
+}
+
+fn rooms_made(user: &str) -> String {
+    format!("rooms_made:{user}")
+}
+
+fn rooms_of(user: &str) -> String {
+    format!("rooms_of:{user}")
+}

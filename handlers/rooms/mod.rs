@@ -1,0 +1,9 @@
+//! Rooms: their names, who may be in them, their pages.
+
+pub(crate) mod access;
+pub(crate) mod invitations;
+pub(crate) mod invite_page;
+pub(crate) mod members_page;
+pub(crate) mod membership;
+pub(crate) mod name;
+pub(crate) mod page;

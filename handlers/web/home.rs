@@ -1,0 +1,46 @@
+//! The page where one chooses a room.
+
+use minijinja::context;
+use parlor::Request;
+use parlor::http::{Refusal, Response, StatusCode};
+
+use crate::rooms::membership as private;
+use crate::web::urls;
+
+/// `GET /`.
+pub(crate) async fn root(_: Request) -> Result<Response, Refusal> {
+    Ok(Response::redirect(StatusCode::FOUND, urls::HOME))
+}
+
+/// `GET /chat`: the page is at the address with the slash.
+pub(crate) async fn slash(_: Request) -> Result<Response, Refusal> {
+    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, urls::HOME))
+}
+
+/// `GET /chat/`.
+pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
+    show(&request, StatusCode::OK, "", None).await
+}
+
+/// The same page after a private room could not be made.
+pub(crate) async fn with_error(
+    request: &Request,
+    status: StatusCode,
+    room: &str,
+    error: &str,
+) -> Result<Response, Refusal> {
+    show(request, status, room, Some(error)).await
+}
+
+async fn show(
+    request: &Request,
+    status: StatusCode,
+    room: &str,
+    error: Option<&str>,
+) -> Result<Response, Refusal> {
+    let identity = request.identity();
+    let rooms =
+        if identity.is_user() { private::of_user(request.node(), identity.id()).await? } else { Vec::new() };
+    let no_signup = request.node().config().identities.no_signup;
+    Ok(request.render("home.html", context! { rooms, room, error, no_signup })?.with_status(status))
+}

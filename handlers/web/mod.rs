@@ -1,0 +1,9 @@
+//! Pages and files that belong to no room.
+
+pub(crate) mod assets;
+pub(crate) mod health;
+pub(crate) mod home;
+pub(crate) mod metrics;
+pub(crate) mod safe_redirect;
+pub(crate) mod static_files;
+pub(crate) mod urls;

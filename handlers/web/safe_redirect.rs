@@ -1,0 +1,71 @@
+//! Where a form leads to: a path of this host and nowhere else, whatever somebody wrote into a link.
+
+use parlor::Request;
+use parlor::http::{Response, StatusCode};
+use parlor::auth::Form;
+
+use crate::web::urls;
+
+/// A path of this host.
+pub(crate) struct Next(String);
+
+impl Next {
+    /// The page where one chooses a room.
+    pub(crate) fn home() -> Self {
+        Self(urls::HOME.to_owned())
+    }
+
+    /// The path in the query, as `?next=`.
+    pub(crate) fn of_query(request: &Request) -> Self {
+        Self::read(&request.query("next").unwrap_or_default())
+    }
+
+    /// The path in the form's field `next`.
+    pub(crate) fn of_form(form: &Form) -> Self {
+        Self::read(form.get("next"))
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.0
+    }
+
+    /// On to there.
+    pub(crate) fn redirect(&self) -> Response {
+        Response::redirect(StatusCode::SEE_OTHER, &self.0)
+    }
+
+    pub(crate) fn read(text: &str) -> Self {
+        // Browsers take `\` for `/`, read over tabs and line breaks, and take `//` for the beginning of a host.
+        let safe = text.starts_with('/')
+            && !text.starts_with("//")
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        if safe { Self(text.to_owned()) } else { Self::home() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Next;
+
+    #[test]
+    fn only_a_path_of_this_host_is_a_place_to_go_on() {
+        for path in ["/chat/lobby/", "/dm/%E8%81%8A/?a=b&c=//d", "/"] {
+            assert_eq!(Next::read(path).path(), path);
+        }
+        for other in [
+            "",
+            "chat/",
+            "//evil.example/",
+            "/\\evil.example/",
+            "\\\\evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "/\t/evil.example",
+            "/\r\nSet-Cookie: a=b",
+            "/聊天/",
+            " /chat/",
+        ] {
+            assert_eq!(Next::read(other).path(), "/chat/", "{other:?}");
+        }
+    }
+}

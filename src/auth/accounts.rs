@@ -1,0 +1,247 @@
+//! Accounts: people with a name of their own, known by a password or by tokens of somebody who vouches for them.
+//!
+//! | record | what |
+//! |---|---|
+//! | `user:<skeleton>` | the account; names that look alike have the same skeleton, so there is one of them |
+//! | `user_id:<id>` | the skeleton of the user with this id |
+//! | `look:<look>` | the skeleton of the one account whose name looks so as it is written |
+//! | index `users` | skeletons, by when the account was made |
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::passwords as password;
+use crate::auth::passwords::Busy;
+use crate::auth::usernames as person;
+use crate::auth::usernames::PersonName;
+use super::secret;
+use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
+use crate::layer::Store;
+use crate::telemetry::Chain;
+
+/// Shortest and longest password, in characters and in bytes.
+pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
+/// The index of all accounts.
+const USERS: &str = "users";
+
+/// Somebody with a name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// 16 hexadecimal digits, for everybody to see; stays when the name changes.
+    pub id: String,
+    /// As it was given, unique among all that look alike.
+    pub name: String,
+    /// The hash of the password, as a PHC string; `None` for those who come with tokens.
+    password: Option<String>,
+    /// May operate this site.
+    pub staff: bool,
+    /// May not come in.
+    pub banned: bool,
+    /// When it was made, in milliseconds since 1970.
+    pub made: u64,
+}
+
+impl Account {
+    /// Whether somebody else vouches for it, by tokens; it has no password then.
+    pub fn by_token(&self) -> bool {
+        self.password.is_none()
+    }
+}
+
+/// Why there is no new account.
+#[derive(Debug)]
+pub enum Refused {
+    /// The name breaks the rule.
+    Name,
+    /// The password is too short, too long, or the name.
+    Password,
+    /// Somebody has this name, or one that looks like it.
+    Taken,
+    /// The layer did not answer, or too many passwords are being hashed.
+    Unavailable(Unavailable),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, most) = PASSWORD.into_inner();
+        match self {
+            Self::Name => write!(f, "{}", person::RULE),
+            Self::Password => {
+                write!(f, "the password: expected {least} to {most} characters, and not the name")
+            }
+            Self::Taken => f.write_str("somebody has this name, or one that looks like it"),
+            Self::Unavailable(unavailable) => Chain(unavailable).fmt(f),
+        }
+    }
+}
+
+impl From<Busy> for Refused {
+    fn from(busy: Busy) -> Self {
+        Self::Unavailable(busy.into())
+    }
+}
+
+impl From<Unavailable> for Refused {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
+}
+
+/// All accounts of this site.
+#[derive(Clone, Copy)]
+pub struct Accounts<'a> {
+    pub(crate) store: &'a Store,
+}
+
+impl Accounts<'_> {
+    /// Makes an account with a password.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, Refused> {
+        self.add(name, password, false).await
+    }
+
+    /// The same, also of an operator.
+    pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, Refused> {
+        let name = PersonName::parse(name).ok_or(Refused::Name)?;
+        let fits = PASSWORD.contains(&password.chars().count()) && password.len() <= *PASSWORD.end() * 4;
+        if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
+            return Err(Refused::Password);
+        }
+        if self.named(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
+            return Err(Refused::Taken);
+        }
+        let hash = password::hash(password).await?;
+        self.make(&name, Some(hash), staff).await?.ok_or(Refused::Taken)
+    }
+
+    /// The account with this name and this password. Takes as long whether there is such a name or not.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer, or too many passwords are being checked.
+    pub async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
+        let account = self.named(name).await?;
+        let hash = account.as_ref().and_then(|account| account.password.as_deref());
+        let right = password.len() <= *PASSWORD.end() * 4;
+        let right = password::verify(if right { password } else { "" }, hash).await? && right;
+        Ok(account.filter(|_| right))
+    }
+
+    /// The account of somebody for whom a token speaks, made when it is seen first; `None` if the name breaks the rule
+    /// or belongs to somebody with a password.
+    pub(crate) async fn vouched(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+        let found = match self.named(name.as_str()).await? {
+            Some(account) => Some(account),
+            None => match self.make(&name, None, false).await? {
+                Some(account) => Some(account),
+                None => self.named(name.as_str()).await?, // somebody else made it meanwhile
+            },
+        };
+        Ok(found.filter(|account| account.password.is_none() && account.name == name.as_str()))
+    }
+
+    /// The account of this name, or of one that looks like it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn named(&self, name: &str) -> Result<Option<Account>, Unavailable> {
+        match PersonName::parse(name) {
+            Some(name) => self.at(&name.skeleton()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn of_id(&self, id: &str) -> Result<Option<Account>, Unavailable> {
+        match self.store.get(&format!("user_id:{id}")).await? {
+            Some(skeleton) => self.at(&skeleton).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The newest accounts.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn newest(&self, limit: usize) -> Result<Vec<Account>, Unavailable> {
+        let mut accounts = Vec::new();
+        for (skeleton, _) in self.store.top(USERS, limit).await? {
+            accounts.extend(self.at(&skeleton).await?);
+        }
+        Ok(accounts)
+    }
+
+    /// How many accounts there are.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn count(&self) -> Result<usize, Unavailable> {
+        self.store.count(USERS).await
+    }
+
+    /// Changes an account; the new one, or `None` if nobody has this name.
+    pub(crate) async fn change(
+        &self,
+        name: &str,
+        change: impl Fn(&mut Account) + Send + Sync,
+    ) -> Result<Option<Account>, Unavailable> {
+        match PersonName::parse(name) {
+            Some(name) => self.store.change(&key(&name.skeleton()), change).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn make(
+        &self,
+        name: &PersonName,
+        password: Option<String>,
+        staff: bool,
+    ) -> Result<Option<Account>, Unavailable> {
+        let account = Account {
+            id: secret::user_id(),
+            name: name.as_str().to_owned(),
+            password,
+            staff,
+            banned: false,
+            made: now(),
+        };
+        let skeleton = name.skeleton();
+        // The id first: an account without its id could not be found by it, an id without an account is nobody.
+        self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
+        let made = self.store.create(&key(&skeleton), &crate::layer::store::json(&account), None).await?;
+        if !made || !self.store.create(&look(name), &skeleton, None).await? && !self.looks_new(name).await? {
+            self.store.delete(&format!("user_id:{}", account.id)).await?;
+            if made {
+                self.store.delete(&key(&skeleton)).await?;
+            }
+            return Ok(None);
+        }
+        self.store.add(USERS, &skeleton, account.made).await?;
+        Ok(Some(account))
+    }
+
+    /// Whether no other account's name looks like this one.
+    async fn looks_new(&self, name: &PersonName) -> Result<bool, Unavailable> {
+        let whose = self.store.get(&look(name)).await?;
+        Ok(whose.is_none_or(|skeleton| skeleton == name.skeleton()))
+    }
+
+    pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, Unavailable> {
+        self.store.read(&key(skeleton)).await
+    }
+}
+
+fn key(skeleton: &str) -> String {
+    format!("user:{skeleton}")
+}
+
+fn look(name: &PersonName) -> String {
+    format!("look:{}", name.look())
+}

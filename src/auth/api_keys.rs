@@ -1,0 +1,136 @@
+//! API keys: how other programs are known, each with a name and what it may do.
+//!
+//! | record | what |
+//! |---|---|
+//! | `key:<id>` | the key, without its secret |
+//! | index `keys` | ids, by when the key was made |
+
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::auth::usernames::PersonName;
+use super::secret;
+use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
+use crate::layer::{Store, store};
+
+/// How every key begins, so that one that lies about is recognised.
+const PREFIX: &str = "plk_";
+const KEYS: &str = "keys";
+/// Most keys that are listed.
+const MOST: usize = 1000;
+
+/// What is known of a key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// 16 hexadecimal digits, for everybody to see: also as whom it speaks.
+    pub id: String,
+    /// What it is called, unique among keys that are not revoked.
+    pub name: String,
+    hash: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was made, in milliseconds since 1970.
+    pub made: u64,
+}
+
+/// All keys of this site.
+#[derive(Clone, Copy)]
+pub struct ApiKeys<'a> {
+    pub(crate) store: &'a Store,
+}
+
+impl ApiKeys<'_> {
+    /// Makes a key; what is known of it, and its text, which nobody can read again. `None` if the name breaks the rule for
+    /// people's names or is taken.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn make(&self, name: &str, scopes: &[String]) -> Result<Option<(ApiKey, String)>, Unavailable> {
+        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+        let (id, secret) = (secret::user_id(), secret::new());
+        if !self.store.create(&name_key(&name), &id, None).await? {
+            return Ok(None);
+        }
+        let key = ApiKey {
+            name: name.as_str().to_owned(),
+            hash: secret::hash(&secret),
+            scopes: scopes.to_vec(),
+            made: now(),
+            id,
+        };
+        self.store.put(&record(&key.id), &store::json(&key), None).await?;
+        self.store.add(KEYS, &key.id, key.made).await?;
+        let text = format!("{PREFIX}{}_{secret}", key.id);
+        Ok(Some((key, text)))
+    }
+
+    /// The key of this name.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+        match self.store.get(&name_key(&name)).await? {
+            Some(id) => self.of_id(&id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Revokes a key by its name; it, if there was one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn revoke(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+        let Some(id) = self.store.get(&name_key(&name)).await? else { return Ok(None) };
+        let key = self.store.read(&record(&id)).await?;
+        self.store.delete(&record(&id)).await?;
+        self.store.remove(KEYS, &id).await?;
+        self.store.delete(&name_key(&name)).await?;
+        Ok(key)
+    }
+
+    /// All keys, the newest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn all(&self) -> Result<Vec<ApiKey>, Unavailable> {
+        let mut keys = Vec::new();
+        for (id, _) in self.store.top(KEYS, MOST).await? {
+            keys.extend(self.store.read::<ApiKey>(&record(&id)).await?);
+        }
+        Ok(keys)
+    }
+
+    /// The key with this id.
+    pub(crate) async fn of_id(&self, id: &str) -> Result<Option<ApiKey>, Unavailable> {
+        self.store.read(&record(id)).await
+    }
+
+    /// The key with this text, if there is one.
+    pub(crate) async fn find(&self, text: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let Some((id, secret)) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')) else {
+            return Ok(None);
+        };
+        if !secret::is_user_id(id) || !secret::is_one(secret) {
+            return Ok(None);
+        }
+        let key = self.of_id(id).await?;
+        let hash = secret::hash(secret);
+        Ok(key.filter(|key| bool::from(key.hash.as_bytes().ct_eq(hash.as_bytes()))))
+    }
+}
+
+/// Whether this looks like a key, and not like a token.
+pub(crate) fn is_key(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
+fn record(id: &str) -> String {
+    format!("key:{id}")
+}
+
+fn name_key(name: &PersonName) -> String {
+    format!("key_name:{}", name.skeleton())
+}

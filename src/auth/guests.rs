@@ -1,0 +1,178 @@
+//! Guests: people without an account, known by a signed cookie with an id and, if they like, a nickname.
+//!
+//! | record | what |
+//! |---|---|
+//! | `nick:<skeleton>` | the guest who has this nickname; lasts as long as the cookie |
+//! | `ban:<id>` | this guest may not come in |
+//! | index `bans` | the ids of such guests, by when they were banned |
+
+use std::time::Duration;
+
+use cookie::{Cookie, CookieJar, Key, SameSite};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::auth::usernames::PersonName;
+use super::secret;
+use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
+use crate::layer::Store;
+
+pub(crate) const COOKIE: &str = "parlor_guest";
+/// A year, as Django's CSRF cookie.
+const AGE: Duration = Duration::from_hours(24 * 7 * 52);
+const BANS: &str = "bans";
+/// Digits of its id by which a guest without a nickname is called.
+const DIGITS: usize = 8;
+
+/// Somebody without an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Guest {
+    pub(crate) id: String,
+    pub(crate) nickname: Option<PersonName>,
+}
+
+impl Guest {
+    /// Somebody new.
+    pub(crate) fn new() -> Self {
+        Self { id: secret::user_id(), nickname: None }
+    }
+
+    /// Whoever this cookie was given to.
+    pub(crate) fn of(cookie: &str, key: &Key) -> Option<Self> {
+        let mut jar = CookieJar::new();
+        jar.add_original(Cookie::new(COOKIE, cookie.to_owned()));
+        let signed = jar.signed(key).get(COOKIE)?;
+        let (id, nickname) = signed.value().split_once('.')?;
+        let nickname = percent_decode_str(nickname).decode_utf8().ok()?;
+        secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: PersonName::parse(&nickname) })
+    }
+
+    /// What the guest is called: with a sign before it that no account's name has.
+    pub(crate) fn name(&self) -> String {
+        match &self.nickname {
+            Some(nickname) => format!("~{nickname}"),
+            None => format!("~{}", &self.id[..DIGITS]),
+        }
+    }
+
+    /// The cookie by which this guest is known again.
+    pub(crate) fn cookie(&self, key: &Key, secure: bool) -> String {
+        let nickname = self.nickname.as_ref().map_or("", PersonName::as_str);
+        let value = format!("{}.{}", self.id, utf8_percent_encode(nickname, NON_ALPHANUMERIC));
+        let mut jar = CookieJar::new();
+        jar.signed_mut(key).add(Cookie::new(COOKIE, value));
+        let mut signed = jar.get(COOKIE).cloned().unwrap_or_else(|| Cookie::new(COOKIE, ""));
+        signed.set_path("/");
+        signed.set_max_age(cookie::time::Duration::seconds(AGE.as_secs().cast_signed()));
+        signed.set_http_only(true);
+        signed.set_same_site(SameSite::Lax);
+        signed.set_secure(secure);
+        signed.to_string()
+    }
+
+    /// The same guest, without its nickname if that is somebody else's by now: a cookie from before is signed as well.
+    pub(crate) async fn known(self, store: &Store) -> Result<Self, Unavailable> {
+        let Some(nickname) = &self.nickname else { return Ok(self) };
+        let whose = store.get(&nick_key(&nickname.skeleton())).await?;
+        Ok(if whose.as_deref() == Some(&self.id) { self } else { Self { nickname: None, ..self } })
+    }
+
+    /// Gives the guest a nickname that nobody has; whether it was free.
+    pub(crate) async fn call(
+        &mut self,
+        store: &Store,
+        nickname: Option<PersonName>,
+    ) -> Result<bool, Unavailable> {
+        if let Some(nickname) = &nickname {
+            let skeleton = nickname.skeleton();
+            let key = nick_key(&skeleton);
+            if looks_like_an_id(nickname) || store.get(&format!("user:{skeleton}")).await?.is_some() {
+                return Ok(false);
+            }
+            if !store.create(&key, &self.id, Some(AGE)).await?
+                && store.get(&key).await?.as_deref() != Some(&self.id)
+            {
+                return Ok(false);
+            }
+        }
+        let before = std::mem::replace(&mut self.nickname, nickname);
+        if let Some(before) = before
+            && self.nickname.as_ref().map(PersonName::skeleton) != Some(before.skeleton())
+        {
+            let key = nick_key(&before.skeleton());
+            if store.get(&key).await?.as_deref() == Some(&self.id) {
+                store.delete(&key).await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether it could be taken for the name of a guest who has none.
+fn looks_like_an_id(name: &PersonName) -> bool {
+    let digits = PersonName::parse("0123456789abcdef").map(|digits| digits.skeleton()).unwrap_or_default();
+    let skeleton = name.skeleton();
+    skeleton.chars().count() == DIGITS && skeleton.chars().all(|sign| digits.contains(sign))
+}
+
+/// Whether this guest may not come in.
+pub(crate) async fn is_banned(store: &Store, id: &str) -> Result<bool, Unavailable> {
+    Ok(store.get(&ban_key(id)).await?.is_some())
+}
+
+/// Keeps a guest out, or lets it in again.
+pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<(), Unavailable> {
+    if banned {
+        store.put(&ban_key(id), "1", None).await?;
+        store.add(BANS, id, now()).await?;
+    } else {
+        store.delete(&ban_key(id)).await?;
+        store.remove(BANS, id).await?;
+    }
+    Ok(())
+}
+
+/// The guests who may not come in: those banned last first.
+pub(crate) async fn banned(store: &Store, limit: usize) -> Result<Vec<String>, Unavailable> {
+    Ok(store.top(BANS, limit).await?.into_iter().map(|(id, _)| id).collect())
+}
+
+/// The guest with this nickname.
+pub(crate) async fn called(store: &Store, nickname: &str) -> Result<Option<String>, Unavailable> {
+    match PersonName::parse(nickname) {
+        Some(nickname) => store.get(&nick_key(&nickname.skeleton())).await,
+        None => Ok(None),
+    }
+}
+
+fn nick_key(skeleton: &str) -> String {
+    format!("nick:{skeleton}")
+}
+
+fn ban_key(id: &str) -> String {
+    format!("ban:{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_cookie_is_read_again_by_whoever_has_the_key_and_by_nobody_else() {
+        let key = Key::derive_from(b"a secret of more than thirty-two bytes");
+        let mut guest = Guest::new();
+        for nickname in [None, PersonName::parse("聊.天-x")] {
+            guest.nickname = nickname;
+            let set = guest.cookie(&key, true);
+            let value = set.split_once('=').and_then(|(_, rest)| rest.split(';').next()).expect("a value");
+            assert!(value.is_ascii() && set.contains("HttpOnly") && set.contains("Secure"), "{set}");
+            assert_eq!(Guest::of(value, &key), Some(guest.clone()));
+            let other = Key::derive_from(b"another secret of more than 32 bytes..");
+            assert_eq!(Guest::of(value, &other), None);
+            let forged = value.replace(&guest.id, &"0".repeat(16));
+            assert_eq!(Guest::of(&forged, &key), None);
+        }
+        assert_eq!(Guest::of("", &key), None);
+        assert_eq!(Guest::of(&format!("{}.", guest.id), &key), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Logins: browsers in which somebody has given a password, each known by a random secret in a cookie.
+//!
+//! | record | what |
+//! |---|---|
+//! | `login:<hash of the secret>` | whose it is; lasts for the setting's days after it was used last |
+//! | index `logins:<user's id>` | the hashes of a user's logins, by when they began |
+
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::accounts::{Account, Accounts};
+use crate::auth::usernames::PersonName;
+use super::secret;
+use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
+use crate::layer::Store;
+
+pub(crate) const COOKIE: &str = "parlor_session";
+/// Most logins that a user has at once; the oldest give way.
+const MOST: usize = 50;
+
+#[derive(Serialize, Deserialize)]
+struct Login {
+    user: String,
+    made: u64,
+}
+
+/// Begins a login; its secret.
+pub(crate) async fn begin(store: &Store, account: &Account, ttl: Duration) -> Result<String, Unavailable> {
+    let secret = secret::new();
+    let hash = secret::hash(&secret);
+    let user = PersonName::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
+    store.write(&key(&hash), &Login { user, made: now() }, Some(ttl)).await?;
+    let index = index(&account.id);
+    store.add(&index, &hash, now()).await?;
+    for (oldest, _) in store.top(&index, 2 * MOST).await?.into_iter().skip(MOST) {
+        end(store, &account.id, &oldest).await?;
+    }
+    Ok(secret)
+}
+
+/// Whose login this is, if it is one; it was used now.
+pub(crate) async fn find(store: &Store, hash: &str, ttl: Duration) -> Result<Option<Account>, Unavailable> {
+    let Some(login) = store.refresh(&key(hash), ttl).await? else { return Ok(None) };
+    let Ok(login) = serde_json::from_str::<Login>(&login) else { return Ok(None) };
+    (Accounts { store }).at(&login.user).await
+}
+
+/// Ends a login.
+pub(crate) async fn end(store: &Store, user: &str, hash: &str) -> Result<(), Unavailable> {
+    store.delete(&key(hash)).await?;
+    store.remove(&index(user), hash).await?;
+    Ok(())
+}
+
+/// Ends all logins of a user.
+pub(crate) async fn end_all(store: &Store, user: &str) -> Result<(), Unavailable> {
+    for (hash, _) in store.top(&index(user), 2 * MOST).await? {
+        store.delete(&key(&hash)).await?;
+    }
+    store.clear(&index(user)).await
+}
+
+/// The cookie of a login; of none, to forget it.
+pub(crate) fn cookie(secret: Option<&str>, ttl: Duration, secure: bool) -> String {
+    let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+    let age = cookie::time::Duration::seconds(if secret.is_some() { seconds } else { 0 });
+    Cookie::build((COOKIE, secret.unwrap_or_default().to_owned()))
+        .path("/")
+        .max_age(age)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure)
+        .build()
+        .to_string()
+}
+
+fn key(hash: &str) -> String {
+    format!("login:{hash}")
+}
+
+fn index(user: &str) -> String {
+    format!("logins:{user}")
+}

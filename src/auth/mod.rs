@@ -1,0 +1,266 @@
+//! Who a client is: decided here, once for each request, before its handler.
+//!
+//! Whoever shows a token, a key or a ticket is known by it or not at all; else a browser's cookies tell: an account that
+//! is logged in, or a guest; else it is a stranger, somebody new each time.
+
+pub mod audit;
+
+pub mod accounts;
+pub mod api_keys;
+pub(crate) mod guests;
+pub(crate) mod logins;
+mod passwords;
+pub mod usernames;
+pub mod secret;
+pub mod tickets;
+pub(crate) mod jwt;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use hyper::http::request::Parts;
+
+use crate::auth::accounts::{Account, Accounts};
+use crate::auth::api_keys::ApiKeys;
+pub use crate::http::sessions::Form;
+use crate::auth::guests::Guest;
+use crate::auth::tickets::Ticket;
+use crate::wire::clock::now;
+use crate::wire::event::Event;
+use crate::wire::headers;
+use crate::layer::Key;
+use crate::http::services::Node;
+use crate::http::request;
+use crate::http::response::Refusal;
+
+/// A subprotocol that is none: a token, for browsers can send nothing else with a handshake.
+const TOKEN_PROTOCOL: &str = "parlor.token.";
+/// How often it is looked up again whether a login still lasts, while a socket is open under it.
+const LOOKED_UP: Duration = Duration::from_mins(30);
+
+/// Who a client is.
+#[derive(Debug)]
+pub struct Identity {
+    /// The id and the name with a slash between, which is in neither.
+    member: Arc<str>,
+    standing: Standing,
+    facts: Option<Box<Facts>>,
+    /// When it ends by itself, in milliseconds since 1970.
+    ends: Option<u64>,
+}
+
+/// What few clients have.
+#[derive(Debug, Default)]
+struct Facts {
+    /// The skeleton of the account's name.
+    user: String,
+    /// The hash of the login's secret.
+    login: Option<String>,
+    /// What a key may do.
+    scopes: Vec<String>,
+}
+
+/// What kind of client it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Nobody will know it again.
+    Stranger,
+    /// A browser that has been here.
+    Guest,
+    /// Another program, with an API key.
+    Key,
+    /// Somebody with an account.
+    User,
+    /// Somebody with an account who operates this site.
+    Staff,
+}
+
+impl Identity {
+    fn new(id: &str, name: &str, standing: Standing, facts: Option<Facts>, ends: Option<u64>) -> Self {
+        let member = [id, "/", name].concat().into();
+        Self { member, standing, facts: facts.map(Box::new), ends }
+    }
+
+    /// Somebody new.
+    pub(crate) fn stranger() -> Self {
+        let guest = Guest::new();
+        Self::new(&guest.id, &guest.name(), Standing::Stranger, None, None)
+    }
+
+    fn guest(guest: &Guest) -> Self {
+        Self::new(&guest.id, &guest.name(), Standing::Guest, None, None)
+    }
+
+    fn account(account: &Account, login: Option<String>, ends: Option<u64>) -> Self {
+        let standing = if account.staff { Standing::Staff } else { Standing::User };
+        let user = crate::auth::usernames::PersonName::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
+        let facts = Facts { user, login, scopes: Vec::new() };
+        Self::new(&account.id, &account.name, standing, Some(facts), ends)
+    }
+
+    /// 16 hexadecimal digits, for everybody to see: the same whenever this client comes, if it is no stranger.
+    pub fn id(&self) -> &str {
+        self.member.split_once('/').map_or("", |(id, _)| id)
+    }
+
+    /// Its id, unless it is a stranger: that has another one each time.
+    pub(crate) fn known_id(&self) -> Option<&str> {
+        (self.standing != Standing::Stranger).then(|| self.id())
+    }
+
+    /// What it is called: `alice`; `~bob` if it is a guest, `#billing` if it is a key, which no account's name can be.
+    pub fn name(&self) -> &str {
+        self.member.split_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// How it is known among the members of a group: `<id>/<name>`.
+    pub fn member(&self) -> &Arc<str> {
+        &self.member
+    }
+
+    /// What kind of client it is.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Whether it has an account.
+    pub fn is_user(&self) -> bool {
+        self.standing >= Standing::User
+    }
+
+    /// Whether it operates this site.
+    pub fn is_staff(&self) -> bool {
+        self.standing == Standing::Staff
+    }
+
+    /// Whether it is a key with this scope.
+    pub fn may(&self, scope: &str) -> bool {
+        self.standing == Standing::Key
+            && self.facts.as_ref().is_some_and(|facts| facts.scopes.iter().any(|has| has == scope))
+    }
+
+    /// The hash of the login that it has.
+    pub(crate) fn login(&self) -> Option<&str> {
+        self.facts.as_ref()?.login.as_deref()
+    }
+
+    /// When it ends by itself, in milliseconds since 1970.
+    pub(crate) fn ends(&self) -> Option<u64> {
+        self.ends
+    }
+
+    /// For how long it need not be looked up again while a socket is open under it; `None`: never by itself.
+    pub(crate) fn lasts(&self) -> Option<Duration> {
+        let ends = self.ends.map(|ends| Duration::from_millis(ends.saturating_sub(now())));
+        ends.or_else(|| self.login().map(|_| LOOKED_UP))
+    }
+
+    /// The event as this client's, and the key under which it is known if the client has a name for it. Strangers, whom
+    /// nobody will know again, share theirs.
+    pub(crate) fn sign(&self, event: &Event, name: Option<&str>) -> (Event, Option<Key>) {
+        let known = self.standing != Standing::Stranger;
+        let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
+        let key = name.map(|name| Key::new(name, event));
+        (event.signed(self.id(), self.name()), key)
+    }
+
+    /// Whoever sent this request. A socket may bring what it is known by in other ways.
+    ///
+    /// # Errors
+    /// 401, on a socket 403, for what is shown and not right; 403 for those who were banned; 503 when the layer does not
+    /// answer.
+    pub(crate) async fn of(node: &Node, parts: &Parts, socket: bool) -> Result<Self, Refusal> {
+        let identity = match shown(parts, socket) {
+            Some(Shown::Ticket(ticket)) => Self::of_ticket(node, &ticket).await?,
+            Some(Shown::Bearer(text)) if crate::auth::api_keys::is_key(text) => Self::of_key(node, text).await?,
+            Some(Shown::Bearer(text)) => Self::of_token(node, text).await?,
+            None => return Self::of_cookies(node, &parts.headers, socket).await,
+        };
+        identity.ok_or_else(|| {
+            let refusal = Refusal::unauthorized("`Authorization`: not valid, or not any more");
+            if socket { Refusal::forbidden(refusal.detail) } else { refusal }
+        })
+    }
+
+    async fn of_cookies(node: &Node, headers: &HeaderMap, socket: bool) -> Result<Self, Refusal> {
+        let store = node.store();
+        if let Some(hash) = login_of(headers)
+            && let Some(account) = crate::auth::logins::find(store, &hash, node.login_lasts()).await?
+        {
+            return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
+        }
+        let Some(cookie) = headers::cookie(headers, crate::auth::guests::COOKIE) else { return Ok(Self::stranger()) };
+        match Guest::of(cookie, node.key().await?) {
+            Some(guest) => match crate::auth::guests::is_banned(store, &guest.id).await {
+                Ok(true) => Err(banned()),
+                // While the layer is away there is nothing to say or to hear, but pages are there.
+                Err(_) if !socket => Ok(Self::guest(&guest)),
+                Err(away) => Err(away.into()),
+                Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
+            },
+            None => Ok(Self::stranger()),
+        }
+    }
+
+    async fn of_key(node: &Node, text: &str) -> Result<Option<Self>, Refusal> {
+        let Some(key) = (ApiKeys { store: node.store() }).find(text).await? else { return Ok(None) };
+        let facts = Facts { scopes: key.scopes, ..Facts::default() };
+        Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Standing::Key, Some(facts), None)))
+    }
+
+    async fn of_token(node: &Node, text: &str) -> Result<Option<Self>, Refusal> {
+        let Some(claims) = node.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
+        let accounts = Accounts { store: node.store() };
+        let Some(account) = accounts.vouched(&claims.sub).await? else { return Ok(None) };
+        admitted(&account)?;
+        Ok(Some(Self::account(&account, None, Some(claims.exp.saturating_mul(1000)))))
+    }
+
+    async fn of_ticket(node: &Node, text: &str) -> Result<Option<Self>, Refusal> {
+        let Some(ticket) = Ticket::take(node.store(), text).await? else { return Ok(None) };
+        let account = match &ticket.login {
+            // Who logged out meanwhile has no use for it.
+            Some(login) => crate::auth::logins::find(node.store(), login, node.login_lasts()).await?,
+            None => (Accounts { store: node.store() }).at(&ticket.user).await?,
+        };
+        let Some(account) = account else { return Ok(None) };
+        admitted(&account)?;
+        Ok(Some(Self::account(&account, ticket.login, ticket.ends)))
+    }
+}
+
+/// What a client shows beside cookies.
+enum Shown<'a> {
+    Bearer(&'a str),
+    Ticket(String),
+}
+
+fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
+    if parts.headers.contains_key(AUTHORIZATION) {
+        // Whatever it is, it is what the client wants to be known by. Two of them are nobody: a proxy may believe the other.
+        let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
+        let (scheme, token) = text.split_once(' ').unwrap_or_default();
+        return Some(Shown::Bearer(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }));
+    }
+    if !socket {
+        return None;
+    }
+    let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+    let mut offers = offers.flat_map(|line| line.split(','));
+    let token = offers.find_map(|offer| offer.trim().strip_prefix(TOKEN_PROTOCOL));
+    token.map(Shown::Bearer).or_else(|| request::query(&parts.uri, "ticket").map(Shown::Ticket))
+}
+
+/// The hash of the login in the cookies, if there may be one.
+fn login_of(headers: &HeaderMap) -> Option<String> {
+    headers::cookie(headers, crate::auth::logins::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
+}
+
+fn admitted(account: &Account) -> Result<(), Refusal> {
+    if account.banned { Err(banned()) } else { Ok(()) }
+}
+
+fn banned() -> Refusal {
+    Refusal::forbidden("an operator of this site has banned you").told_by("banned")
+}

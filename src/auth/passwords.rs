@@ -1,0 +1,160 @@
+//! Passwords: hashed by Argon2id, with a bounded number at a time, for each takes 19 MiB and a core for a while.
+
+use crate::wire::error::Unavailable;
+use std::sync::{Arc, LazyLock};
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::telemetry::METRICS;
+
+/// OWASP's first choice for Argon2id (Password Storage Cheat Sheet): memory in KiB, passes, lanes.
+const MEMORY: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// Passwords that are hashed at a time, and that may wait for their turn.
+const AT_A_TIME: usize = 2;
+const WAITING: usize = 64;
+
+/// So many passwords wait already that one more must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+impl From<Busy> for Unavailable {
+    fn from(_: Busy) -> Self {
+        Self::new("too many passwords are being checked")
+    }
+}
+
+static PASSWORDS: LazyLock<Passwords> = LazyLock::new(Passwords::default);
+
+/// The hash of a password, as a PHC string with its salt and parameters.
+///
+/// # Errors
+/// [`Busy`].
+pub(crate) async fn hash(password: &str) -> Result<String, Busy> {
+    PASSWORDS.hash(password).await
+}
+
+/// Whether this is the password of that hash. Without one, as for a user who does not exist, the answer is no after
+/// the same work: the time that it takes tells nothing.
+///
+/// # Errors
+/// [`Busy`].
+pub(crate) async fn verify(password: &str, phc: Option<&str>) -> Result<bool, Busy> {
+    PASSWORDS.verify(password, phc).await
+}
+
+/// Where passwords are hashed.
+struct Passwords {
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            places: Arc::new(Semaphore::new(AT_A_TIME + WAITING)),
+        }
+    }
+}
+
+impl Passwords {
+    async fn hash(&self, password: &str) -> Result<String, Busy> {
+        let password = normal(password);
+        self.work(move || salted(&password)).await
+    }
+
+    async fn verify(&self, password: &str, phc: Option<&str>) -> Result<bool, Busy> {
+        let (password, phc) = (normal(password), phc.map(str::to_owned));
+        self.work(move || is_right(&password, phc.as_deref())).await
+    }
+
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            METRICS.refused("passwords");
+            Busy
+        })?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
+        // A client that goes away ends the waiting, but not the work: its permits go with it.
+        let done = spawn_blocking(move || {
+            let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, turn);
+            work()
+        });
+        done.await.map_err(|_| Busy) // the runtime ends
+    }
+}
+
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(MEMORY, PASSES, LANES, None).expect("constant parameters");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn salted(password: &str) -> String {
+    let hash = argon2().hash_password(password.as_bytes());
+    hash.expect("a salt of the system's, and a text that is not longer than a body").to_string()
+}
+
+fn is_right(password: &str, phc: Option<&str>) -> bool {
+    if let Some(phc) = phc {
+        return argon2().verify_password(password.as_bytes(), phc).is_ok();
+    }
+    drop(salted(password));
+    false
+}
+
+/// A keyboard may write `é` as one character or as two (RFC 8265, section 4.2.1).
+fn normal(password: &str) -> String {
+    password.nfc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_known_by_its_hash_and_others_are_not() {
+        let passwords = Passwords::default();
+        let phc = passwords.hash("correct hörse").await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert_ne!(passwords.hash("correct hörse").await.unwrap(), phc, "each has its own salt");
+        for (password, right) in
+            [("correct hörse", true), ("correct ho\u{308}rse", true), ("correct horse", false), ("", false)]
+        {
+            assert_eq!(passwords.verify(password, Some(&phc)).await, Ok(right), "{password:?}");
+            assert_eq!(passwords.verify(password, None).await, Ok(false));
+        }
+        assert_eq!(passwords.verify("x", Some("no hash")).await, Ok(false));
+    }
+
+    /// Time itself is held by a test from outside; here it is what takes the time, whatever else the machine does.
+    #[test]
+    fn who_does_not_exist_takes_the_same_work_as_a_wrong_password() {
+        let phc = salted("right");
+        let work = |phc: Option<&str>| {
+            allocation_counter::measure(|| assert!(!is_right("wrong", phc))).bytes_max / 1024
+        };
+        let (wrong, unknown) = (work(Some(&phc)), work(None));
+        assert!(wrong >= u64::from(MEMORY) && wrong.abs_diff(unknown) <= 16, "{wrong} and {unknown} KiB");
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait() {
+        let passwords = Passwords::default();
+        let turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..AT_A_TIME + WAITING {
+            let mut next = Box::pin(passwords.verify("x", Some("no hash")));
+            assert!(futures_util::poll!(&mut next).is_pending());
+            waiting.push(next);
+        }
+        assert_eq!(passwords.verify("x", None).await, Err(Busy));
+        drop(waiting);
+        drop(turns);
+        assert_eq!(passwords.verify("x", Some("no hash")).await, Ok(false), "who went away waits no more");
+    }
+}

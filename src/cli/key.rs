@@ -1,0 +1,62 @@
+//! `parlor key`: API keys of other programs.
+
+use clap::Subcommand;
+
+use super::{away, day, note};
+use crate::auth::api_keys::ApiKeys;
+use crate::auth::usernames as person;
+use crate::layer::{Desk, Order};
+
+/// What to do about keys.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Add a key, and print it: nobody can read it again
+    Add {
+        /// The name of the key
+        name: String,
+        /// What it may do, separated by commas
+        #[arg(long = "scope", value_name = "SCOPES", value_delimiter = ',', required = true)]
+        scopes: Vec<String>,
+    },
+    /// List all keys, the newest first: name, id, what each may do, and since when
+    List,
+    /// Revoke a key
+    Revoke {
+        /// The name of the key
+        name: String,
+    },
+}
+
+impl KeyCommand {
+    /// Does it; what it has to say. Keys may have these scopes.
+    pub(super) async fn run(&self, desk: &Desk, known: &[&str]) -> Result<String, String> {
+        let keys = ApiKeys { store: desk.store() };
+        match self {
+            Self::Add { name, scopes } => {
+                if let Some(unknown) = scopes.iter().find(|scope| !known.contains(&scope.as_str())) {
+                    return Err(format!("--scope: got `{unknown}`, expected some of {}", known.join(", ")));
+                }
+                person::PersonName::parse(name).ok_or_else(|| format!("`{name}`: {}", person::RULE))?;
+                let made = keys.make(name, scopes).await.map_err(away)?;
+                let (key, text) = made.ok_or_else(|| format!("there is a key `{name}` already"))?;
+                note(desk.store(), "key_add", &format!("{}: {}", key.name, key.scopes.join(", "))).await?;
+                Ok(format!("{text}\n"))
+            }
+            Self::List => {
+                let lines = keys.all().await.map_err(away)?.into_iter().map(|key| {
+                    format!("{}\t{}\t{}\t{}\n", key.name, key.id, key.scopes.join(", "), day(key.made))
+                });
+                Ok(lines.collect())
+            }
+            Self::Revoke { name } => {
+                let Some(key) = keys.named(name).await.map_err(away)? else {
+                    return Err(format!("there is no key `{name}`"));
+                };
+                note(desk.store(), "key_revoke", &key.name).await?;
+                keys.revoke(name).await.map_err(away)?;
+                desk.order(&Order::revocation(&key.id)).await.map_err(away)?;
+                Ok(format!("revoked {}\n", key.name))
+            }
+        }
+    }
+}

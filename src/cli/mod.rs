@@ -1,0 +1,75 @@
+//! The commands: what the program does instead of serving.
+
+mod caller;
+mod key;
+mod password;
+mod user;
+
+use clap::Subcommand;
+use tokio::runtime::Builder;
+
+use self::key::KeyCommand;
+use self::user::UserCommand;
+use crate::app::Application;
+use crate::auth::audit;
+use crate::config::Config;
+use crate::wire::error::Unavailable;
+use crate::auth::secret;
+use crate::layer::{Desk, Store};
+use crate::telemetry::Chain;
+
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print a new strong secret, as for PARLOR_SECRET
+    Secret,
+    /// Accounts: add and list them, and say who operates the site
+    #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = false)]
+    User(UserCommand),
+    /// API keys of other programs: add, list and revoke them
+    #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = false)]
+    Key(KeyCommand),
+}
+
+impl Command {
+    /// Does it; what it has to say.
+    ///
+    /// # Errors
+    /// One line.
+    pub(crate) fn run(&self, config: &Config, application: &Application) -> Result<String, String> {
+        if matches!(self, Self::Secret) {
+            return Ok(format!("{}\n", secret::new()));
+        }
+        let url = config.redis_url().ok_or(
+            "`REDIS_URL` (--redis-url): expected the Redis of the nodes; a node without Redis keeps everything to itself, \
+             and has --operator",
+        )?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("could not start threads: {error}"))?;
+        runtime.block_on(async {
+            let desk = Desk::open(url).await.map_err(|error| Chain(&error).to_string())?;
+            match self {
+                Self::User(command) => command.run(&desk).await,
+                Self::Key(command) => command.run(&desk, application.scopes).await,
+                Self::Secret => unreachable!("it needs no Redis"),
+            }
+        })
+    }
+}
+
+/// Writes into the audit log what a command does.
+async fn note(store: &Store, what: &str, about: &str) -> Result<(), String> {
+    audit::write(store, &caller::name(), what, about).await.map_err(away)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn away(error: Unavailable) -> String {
+    Chain(&error).to_string()
+}
+
+/// A time in milliseconds since 1970, as the day where this machine stands.
+fn day(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    let time = time.unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());
+    time.strftime("%Y-%m-%d").to_string()
+}

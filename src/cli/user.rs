@@ -1,0 +1,81 @@
+//! `parlor user`: accounts.
+
+use clap::{Subcommand, ValueEnum};
+
+use super::{away, day, note, password};
+use crate::auth::accounts::{Account, Accounts};
+use crate::layer::{Desk, Order};
+
+/// What to do about accounts.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add an account; its password comes from PARLOR_PASSWORD, or from a line of stdin
+    Add {
+        /// An operator's account: it may see and do everything at /admin/
+        #[arg(long)]
+        staff: bool,
+        /// The name of the account
+        name: String,
+    },
+    /// Make somebody an operator, or none any more
+    Staff {
+        /// The name of the account
+        name: String,
+        /// on or off
+        #[arg(hide_possible_values = true)]
+        staff: Switch,
+    },
+    /// List all accounts, the newest first: name, id, what is special, and since when
+    List,
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl UserCommand {
+    /// Does it; what it has to say.
+    pub(super) async fn run(&self, desk: &Desk) -> Result<String, String> {
+        let accounts = Accounts { store: desk.store() };
+        match self {
+            Self::Add { staff, name } => add(desk, accounts, name, *staff).await,
+            Self::Staff { name, staff } => set_staff(desk, accounts, name, *staff == Switch::On).await,
+            Self::List => {
+                let count = accounts.count().await.map_err(away)?;
+                let all = accounts.newest(count).await.map_err(away)?;
+                Ok(all.iter().map(line).collect())
+            }
+        }
+    }
+}
+
+async fn add(desk: &Desk, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
+    let password = password::read()?;
+    let added = accounts.add(name, &password, staff).await;
+    let account = added.map_err(|refused| format!("could not add `{name}`: {refused}"))?;
+    note(desk.store(), if staff { "user_add_staff" } else { "user_add" }, &account.name).await?;
+    Ok(format!("added {}{}\n", account.name, if staff { ", who is an operator" } else { "" }))
+}
+
+async fn set_staff(desk: &Desk, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
+    let Some(account) = accounts.named(name).await.map_err(away)? else {
+        return Err(format!("there is no account `{name}`"));
+    };
+    let words = if staff { "an operator" } else { "no operator" };
+    if account.staff == staff {
+        return Ok(format!("{} is {words} already\n", account.name));
+    }
+    note(desk.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
+    accounts.change(&account.name, move |account| account.staff = staff).await.map_err(away)?;
+    desk.order(&Order::renewal(&account.id)).await.map_err(away)?;
+    Ok(format!("{} is {words} from now on\n", account.name))
+}
+
+fn line(account: &Account) -> String {
+    let marks = [("operator", account.staff), ("banned", account.banned), ("by token", account.by_token())];
+    let marks: Vec<_> = marks.into_iter().filter_map(|(mark, is)| is.then_some(mark)).collect();
+    format!("{}\t{}\t{}\t{}\n", account.name, account.id, marks.join(", "), day(account.made))
+}

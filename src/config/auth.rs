@@ -1,0 +1,82 @@
+//! The settings of identities: who may come in, for how long, and the secret that signs it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::secret::{Secret, Source};
+use crate::config::parsers::{days, file};
+
+const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
+const OPERATOR: Source = Source { flag: "--operator-password-file", variable: "PARLOR_OPERATOR_PASSWORD" };
+/// Fewest and most characters of a password.
+const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Who may come in.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Identities")]
+pub struct Identities {
+    /// File with the secret that signs guests' cookies, at least 32 characters, the same on every node; or the
+    /// secret itself in PARLOR_SECRET. Without it the nodes make one and share it
+    #[arg(long, env = "PARLOR_SECRET_FILE", value_name = "FILE", value_parser = file)]
+    secret_file: Option<PathBuf>,
+
+    /// Let nobody in who has no account
+    #[arg(long, env = "PARLOR_NO_GUESTS")]
+    pub no_guests: bool,
+
+    /// Let nobody make an account; operators make them by `parlor user add`
+    #[arg(long, env = "PARLOR_NO_SIGNUP")]
+    pub no_signup: bool,
+
+    /// Days after which a login ends that is not used
+    #[arg(long, env = "PARLOR_SESSION_DAYS", value_name = "DAYS", default_value = "14", value_parser = days)]
+    pub session_days: u32,
+
+    /// Account that is made, if it is not there, when the node starts, and is an operator's; for a node without Redis,
+    /// which `parlor user add` cannot reach
+    #[arg(long, env = "PARLOR_OPERATOR", value_name = "NAME")]
+    operator: Option<String>,
+
+    /// File with the password of --operator, 8 to 128 characters; or the password itself in
+    /// PARLOR_OPERATOR_PASSWORD
+    #[arg(long, env = "PARLOR_OPERATOR_PASSWORD_FILE", value_name = "FILE", value_parser = file)]
+    operator_password_file: Option<PathBuf>,
+
+    #[arg(skip)]
+    secret: Option<Secret>,
+
+    #[arg(skip)]
+    operator_password: Option<Secret>,
+}
+
+impl Identities {
+    /// Reads what is secret.
+    ///
+    /// # Errors
+    /// A line that names the setting.
+    pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
+        self.secret = SECRET.read_strong(self.secret_file.as_deref())?;
+        self.operator = self.operator.take().filter(|name| !name.is_empty());
+        if self.operator.is_some() {
+            let password = OPERATOR.read(self.operator_password_file.as_deref())?;
+            let length = password.as_ref().and_then(Secret::text).map(|text| text.chars().count());
+            if !length.is_some_and(|length| PASSWORD.contains(&length)) {
+                let (least, most) = PASSWORD.into_inner();
+                return Err(OPERATOR.wrong(&format!("expected a password of {least} to {most} characters")));
+            }
+            self.operator_password = password;
+        }
+        Ok(())
+    }
+
+    /// The secret that signs guests' cookies, if the operator gave one.
+    pub fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
+    }
+
+    /// The name and the password of the operator's account to be made at the start.
+    pub fn operator(&self) -> Option<(&str, &str)> {
+        Some((self.operator.as_deref()?, self.operator_password.as_ref()?.text()?))
+    }
+}

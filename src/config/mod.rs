@@ -1,0 +1,167 @@
+//! The settings: read once and whole, from flags and environment, before anything binds.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use tracing_subscriber::EnvFilter;
+
+pub mod network;
+mod usage;
+pub mod auth;
+pub mod limits;
+pub mod secret;
+pub mod tokens;
+mod parsers;
+
+use crate::cli::Command;
+use crate::config::network::Doors;
+use crate::config::auth::Identities;
+use crate::config::limits::Rates;
+use crate::config::tokens::Tokens;
+use crate::config::parsers::{RedisUrl, address, folder, log_level, positive, redis_url};
+use crate::layer::Keep;
+use crate::telemetry::LogFormat;
+
+/// Every setting of a node, each a flag and an environment variable; the flag wins.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about = "", max_term_width = 100, disable_help_subcommand = true)]
+pub struct Config {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Addresses to listen on, separated by commas; port 0 takes a free one
+    #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
+          default_value = "127.0.0.1:8000", value_parser = address)]
+    pub listen: Vec<SocketAddr>,
+
+    /// Redis that all nodes share, as redis://host:port/db, or redis+sentinel://host:port,host:port/name with
+    /// the Sentinels that watch the master of this name; without it this node stands alone
+    #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
+    redis_url: Option<RedisUrl>,
+
+    /// Keep trying when Redis cannot be reached at the start
+    #[arg(long, env = "PARLOR_WAIT_FOR_REDIS")]
+    pub wait_for_redis: bool,
+
+    /// Threads that serve; one is the cheapest, and a node for each core the best (see docs/performance.md)
+    #[arg(long, env = "PARLOR_THREADS", value_name = "COUNT", default_value = "1", value_parser = positive)]
+    pub threads: usize,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as info,parlor::layer=debug
+    #[arg(long, env = "PARLOR_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = log_level)]
+    log_level: String,
+
+    /// How to log on stderr: text or json
+    #[arg(
+        long,
+        env = "PARLOR_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub log_format: LogFormat,
+
+    /// Longest message that a client may send, in bytes; a longer one closes its socket with 1009
+    #[arg(long, env = "PARLOR_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = positive)]
+    pub max_message_bytes: usize,
+
+    /// Longest name, in characters
+    #[arg(long, env = "PARLOR_MAX_NAME_CHARS", value_name = "CHARS", default_value = "64", value_parser = positive)]
+    pub max_name_chars: usize,
+
+    /// Bytes that may wait for one slow socket; more closes it with 4408
+    #[arg(long, env = "PARLOR_MAX_OUTBOX_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = positive)]
+    pub max_outbox_bytes: usize,
+
+    /// Frames that may wait for one slow socket; more closes it with 4408
+    #[arg(long, env = "PARLOR_MAX_OUTBOX_MESSAGES", value_name = "COUNT", default_value = "4096", value_parser = positive)]
+    pub max_outbox_messages: usize,
+
+    /// Messages that each log keeps, at least
+    #[arg(long, env = "PARLOR_LOG_MESSAGES", value_name = "COUNT", default_value = "1000", value_parser = positive)]
+    pub log_messages: usize,
+
+    /// For how long a log keeps its messages
+    #[arg(long, env = "PARLOR_LOG_SECONDS", value_name = "SECONDS", default_value = "86400", value_parser = positive)]
+    pub log_seconds: usize,
+
+    /// Redis replicas that must have a message before it is acknowledged
+    #[arg(long, env = "PARLOR_WAIT_REPLICAS", value_name = "COUNT", default_value = "0")]
+    pub wait_replicas: usize,
+
+    /// Over how long a node that is stopped (SIGTERM) sends its sockets away, one after another
+    #[arg(long, env = "PARLOR_DRAIN_SECONDS", value_name = "SECONDS", default_value = "20")]
+    pub drain_seconds: u32,
+
+    /// Connections that may be open at once; the next is answered 503. Without it, as many as the hard limit of
+    /// file descriptors allows (`ulimit -Hn`, less 320)
+    #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", value_parser = positive)]
+    pub max_connections: Option<usize>,
+
+    /// Read templates/, static/ and locales/ from this folder at each request, while developing;
+    /// without it, those in the binary
+    #[arg(long, env = "PARLOR_ASSETS", value_name = "DIR", value_parser = folder)]
+    pub assets: Option<PathBuf>,
+
+    /// Who comes in.
+    #[command(flatten)]
+    pub identities: Identities,
+
+    /// Users of other sites.
+    #[command(flatten)]
+    pub tokens: Tokens,
+
+    /// Which hosts, pages and proxies are believed.
+    #[command(flatten)]
+    pub doors: Doors,
+
+    /// How fast and how many.
+    #[command(flatten)]
+    pub rates: Rates,
+}
+
+impl Config {
+    /// Reads the process's arguments and environment; `about` heads the help.
+    ///
+    /// # Errors
+    /// `Err(Ok(text))` is what `--help` and `--version` print; `Err(Err(line))` names the setting,
+    /// what came and what was expected.
+    pub fn read(about: &'static str) -> Result<Self, Result<String, String>> {
+        let matches = Self::command().about(about).try_get_matches();
+        let read = matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
+            if error.use_stderr() {
+                Err(crate::config::usage::line(&error, &Self::command()))
+            } else {
+                Ok(error.render().to_string())
+            }
+        });
+        let mut config = read?;
+        // A command serves nobody, and has no use for them.
+        if config.command.is_none() {
+            config.identities.read_secrets().map_err(Err)?;
+            config.tokens.read_secret().map_err(Err)?;
+        }
+        Ok(config)
+    }
+
+    /// The URL of the Redis that all nodes share, if there is one.
+    pub fn redis_url(&self) -> Option<&str> {
+        self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
+    }
+
+    /// What logs keep.
+    pub(crate) fn keep(&self) -> Keep {
+        let age = Duration::from_secs(self.log_seconds as u64);
+        Keep { messages: self.log_messages, age, replicas: self.wait_replicas }
+    }
+
+    /// What to log.
+    pub(crate) fn log_filter(&self) -> EnvFilter {
+        // tungstenite's lines hold what people wrote, which no log may.
+        let silent = "tungstenite=off".parse().expect("a constant directive");
+        EnvFilter::new(&self.log_level).add_directive(silent)
+    }
+}

@@ -1,0 +1,29 @@
+//! The settings of the doors: which hosts, pages and proxies are believed.
+
+use clap::Args;
+use ipnet::IpNet;
+
+use crate::config::parsers::network;
+use crate::wire::host::HostPattern;
+use crate::wire::origin::OriginPattern;
+
+/// Which hosts, pages and proxies are believed.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Doors")]
+pub struct Doors {
+    /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and all its
+    /// subdomains, or * for all; without it, IP addresses and localhost
+    #[arg(long, env = "PARLOR_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<HostPattern>,
+
+    /// Origins that may connect besides the node's own host, separated by commas: a host, .example.com
+    /// for it and all its subdomains, an origin with its scheme, or * for all
+    #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<OriginPattern>,
+
+    /// Addresses of the proxies in front of the node, or their networks, separated by commas: what they say of a
+    /// client in X-Forwarded-For and X-Forwarded-Proto is believed, and nobody else
+    #[arg(long, env = "PARLOR_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
+          value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+}

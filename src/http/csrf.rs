@@ -1,0 +1,96 @@
+//! Django's CSRF token: the page and the cookie `csrftoken` carry the same secret, which a foreign
+//! page can send along but not read (double submit; Django's `csrf` middleware).
+//!
+//! The check of origins (`origin`) already refuses foreign pages by what browsers say of them. The
+//! token speaks where a browser says nothing: no `Sec-Fetch-Site`, no `Origin`, no `Referer`, but
+//! cookies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper::Method;
+use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
+use rand::distr::{Alphanumeric, SampleString};
+use subtle::ConstantTimeEq;
+
+use crate::wire::headers;
+use crate::http::response::Refusal;
+
+const COOKIE_NAME: &str = "csrftoken";
+const LENGTH: usize = 32;
+
+/// The visitor's secret, and whether the page made use of it.
+pub(crate) struct Csrf {
+    secret: String,
+    used: Arc<AtomicBool>,
+}
+
+impl Csrf {
+    /// The secret in the visitor's cookie, or a new one.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let secret = cookie(headers)
+            .map_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), LENGTH), str::to_owned);
+        Self { secret, used: Arc::default() }
+    }
+
+    /// The function `csrf_token()` of templates.
+    pub(crate) fn function(&self) -> minijinja::Value {
+        let (secret, used) = (self.secret.clone(), Arc::clone(&self.used));
+        minijinja::Value::from_function(move || {
+            used.store(true, Ordering::Relaxed);
+            secret.clone()
+        })
+    }
+
+    /// The cookie to set, if the page made use of the token.
+    pub(crate) fn cookie(&self, secure: bool) -> Option<String> {
+        self.used.load(Ordering::Relaxed).then(|| set(&self.secret, secure))
+    }
+
+    /// A cookie with a new secret, for somebody who has become somebody else.
+    pub(crate) fn fresh(secure: bool) -> String {
+        set(&Alphanumeric.sample_string(&mut rand::rng(), LENGTH), secure)
+    }
+
+    /// The check of forms: the token that was sent along must be the cookie's.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check_token(headers: &HeaderMap, sent: &str) -> Result<(), Refusal> {
+        let same = cookie(headers).is_some_and(|secret| secret.as_bytes().ct_eq(sent.as_bytes()).into());
+        if same {
+            return Ok(());
+        }
+        let refusal = Refusal::forbidden(
+            "`csrfmiddlewaretoken` (or `X-CSRFToken`): expected the value of the cookie `csrftoken`",
+        );
+        Err(refusal.told_by("stale_form"))
+    }
+
+    /// The check for requests that change something.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+        let told = headers.contains_key("sec-fetch-site")
+            || headers.contains_key(ORIGIN)
+            || headers.contains_key(REFERER);
+        if method.is_safe() || told || !headers.contains_key(COOKIE) {
+            return Ok(());
+        }
+        let sent = headers.get("x-csrftoken").and_then(|token| token.to_str().ok());
+        Self::check_token(headers, sent.unwrap_or_default())
+    }
+}
+
+/// For a year, as Django does.
+fn set(secret: &str, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax{secure}")
+}
+
+/// The secret in the cookie, if it looks like one of ours.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    headers::cookie(headers, COOKIE_NAME)
+        .filter(|secret| secret.len() == LENGTH && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}

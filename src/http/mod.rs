@@ -1,0 +1,15 @@
+//! HTTP: from a connection to a handler and back.
+
+pub(crate) mod client_address;
+pub(crate) mod connection;
+pub(crate) mod csrf;
+pub(crate) mod pages;
+pub(crate) mod problem;
+pub mod request;
+pub mod response;
+pub mod services;
+pub(crate) mod sessions;
+pub(crate) mod static_files;
+
+pub use self::response::{Refusal, Response};
+pub use hyper::StatusCode;

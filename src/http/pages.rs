@@ -1,0 +1,191 @@
+//! Pages: templates, catalogues of texts and static files, from the binary or, while developing, from
+//! a folder.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
+use percent_encoding::percent_decode_str;
+use rust_embed::EmbeddedFile;
+
+use crate::app::Application;
+use crate::http::csrf::Csrf;
+use crate::server::dispatch::failed;
+use crate::http::response::Refusal;
+
+/// What an application shows to people.
+pub(crate) struct Pages {
+    application: Application,
+    folder: Option<PathBuf>,
+    environment: Environment<'static>,
+    catalogues: HashMap<&'static str, Value>,
+    max_name_chars: usize,
+}
+
+impl Pages {
+    /// The pages of this application, read from `folder` at each use if there is one.
+    pub(crate) fn new(application: Application, folder: Option<PathBuf>, max_name_chars: usize) -> Self {
+        let environment = Self::environment(application, folder.clone());
+        let mut pages = Self { application, folder, environment, catalogues: HashMap::new(), max_name_chars };
+        pages.catalogues =
+            application.languages.iter().map(|lang| (*lang, pages.read_catalogue(lang))).collect();
+        pages
+    }
+
+    /// One file by its path, as `static/icon.svg`.
+    pub(crate) fn file(&self, path: &str) -> Option<EmbeddedFile> {
+        file(self.application, self.folder.as_ref(), path)
+    }
+
+    /// The language that a client likes best: the first that it lists and the application has. A
+    /// client that lists none gets the application's first, one that lists only others its last.
+    pub(crate) fn language(&self, accept: Option<&str>) -> &'static str {
+        let languages = self.application.languages;
+        let fallback = if accept.is_some() { languages.last() } else { languages.first() };
+        let wanted = accept_language::parse_with_quality(accept.unwrap_or_default());
+        let wanted = wanted
+            .iter()
+            .filter(|(_, quality)| *quality > 0.0)
+            .map(|(tag, _)| tag.split('-').next().unwrap_or_default().to_ascii_lowercase());
+        let found = wanted.into_iter().find_map(|tag| languages.iter().find(|language| **language == tag));
+        found.or(fallback).copied().unwrap_or_default()
+    }
+
+    /// A page from a template.
+    pub(crate) fn render(
+        &self,
+        template: &str,
+        language: &str,
+        context: &Value,
+        csrf: &Csrf,
+    ) -> Result<String, Refusal> {
+        let t = self.catalogue(language);
+        let rule = self.sentence(&t, "rule").unwrap_or_default();
+        let context = context! {
+            lang => language, t => t, rule => rule, max_name_chars => self.max_name_chars,
+            csrf_token => csrf.function(), ..context.clone()
+        };
+        let fresh =
+            self.folder.as_ref().map(|folder| Self::environment(self.application, Some(folder.clone())));
+        let environment = fresh.as_ref().unwrap_or(&self.environment);
+        let page = environment.get_template(template).and_then(|template| template.render(context));
+        page.map_err(|error| failed(&error))
+    }
+
+    /// The page that tells a person why a request was refused.
+    pub(crate) fn refusal(&self, refusal: &Refusal, language: &str) -> Result<String, Refusal> {
+        let t = self.catalogue(language);
+        let status = refusal.status.as_u16();
+        let title = t.get_attr("errors").and_then(|titles| titles.get_item(&Value::from(status.to_string())));
+        let title = title.ok().filter(|title| !title.is_undefined());
+        let title = title.map_or_else(
+            || refusal.status.canonical_reason().unwrap_or_default().to_owned(),
+            |title| title.to_string(),
+        );
+        let told = refusal.entry.and_then(|entry| self.sentence(&t, entry));
+        let detail = told.unwrap_or_else(|| refusal.detail.to_string());
+        let csrf = Csrf::of(&hyper::HeaderMap::new());
+        self.render("error.html", language, &context! { status, title, detail }, &csrf)
+    }
+
+    /// A sentence of a catalogue, with the longest name that the settings allow put in.
+    fn sentence(&self, catalogue: &Value, entry: &str) -> Option<String> {
+        let text = catalogue.get_attr(entry).ok().filter(|text| !text.is_undefined())?;
+        Some(text.to_string().replace("{max}", &self.max_name_chars.to_string()))
+    }
+
+    fn catalogue(&self, language: &str) -> Value {
+        match &self.folder {
+            Some(_) => self.read_catalogue(language),
+            None => self.catalogues.get(language).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn read_catalogue(&self, language: &str) -> Value {
+        let file = self.file(&format!("locales/{language}.json"));
+        let texts = file.and_then(|file| serde_json::from_slice::<serde_json::Value>(&file.data).ok());
+        Value::from(Serde(texts))
+    }
+
+    /// Templates with Django's helpers.
+    fn environment(application: Application, folder: Option<PathBuf>) -> Environment<'static> {
+        let mut environment = Environment::new();
+        environment.set_syntax(
+            SyntaxConfig::builder().keep_trailing_newline(true).build().expect("Jinja's own delimiters"),
+        );
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.set_loader(move |name| {
+            let found = file(application, folder.as_ref(), &format!("templates/{name}"));
+            Ok(found.map(|found| String::from_utf8_lossy(&found.data).into_owned()))
+        });
+        environment.add_filter("json_script", json_script);
+        environment.add_function("static", |path: &str| Value::from_safe_string(format!("/static/{path}")));
+        environment.add_function("url", move |name: &str, arguments: Kwargs| {
+            let mut values = HashMap::new();
+            for key in arguments.args() {
+                values.insert(key.to_owned(), arguments.get::<String>(key)?);
+            }
+            (application.url)(name, &values).map(Value::from_safe_string).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("`url`: there is no route {name} with these arguments"),
+                )
+            })
+        });
+        environment
+    }
+}
+
+/// A file by its path, never outside of where files are.
+fn file(application: Application, folder: Option<&PathBuf>, path: &str) -> Option<EmbeddedFile> {
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
+    if !path.split('/').all(plain) {
+        return None;
+    }
+    match folder {
+        Some(folder) => rust_embed::utils::read_file_from_fs(&folder.join(&*path)).ok(),
+        None => (application.assets)(&path),
+    }
+}
+
+/// Django's `json_script`: a value as JSON that no HTML parser can be confused by, in ASCII.
+fn json_script(value: &Value, id: &str) -> Result<Value, Error> {
+    let json = serde_json::to_string(value).map_err(|error| {
+        Error::new(ErrorKind::BadSerialization, "`json_script`: no JSON").with_source(error)
+    })?;
+    let mut script = format!("<script id=\"{}\" type=\"application/json\">", minijinja::HtmlEscape(id));
+    for letter in json.chars() {
+        match letter {
+            '<' => script.push_str("\\u003C"),
+            '>' => script.push_str("\\u003E"),
+            '&' => script.push_str("\\u0026"),
+            '\0'..='\x7e' => script.push(letter),
+            _ => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(script, "\\u{unit:04x}"); // a String takes everything
+                }
+            }
+        }
+    }
+    script.push_str("</script>");
+    Ok(Value::from_safe_string(script))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_script_escapes_as_django_does() {
+        let script = json_script(&Value::from("聊天 <&> \"😀\""), "room-name").unwrap();
+        assert_eq!(
+            script.to_string(),
+            "<script id=\"room-name\" type=\"application/json\">\
+             \"\\u804a\\u5929 \\u003C\\u0026\\u003E \\\"\\ud83d\\ude00\\\"\"</script>"
+        );
+    }
+}

@@ -1,0 +1,33 @@
+//! A problem: how a refusal is told to other programs, as RFC 9457 has it.
+
+use hyper::Uri;
+use serde::Serialize;
+
+use crate::app::Application;
+use crate::http::response::{Refusal, Response};
+
+/// RFC 9457, section 3.1. Its `type` says that the status is all there is to know beyond the words.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+/// Whether this is where the application serves other programs.
+pub(crate) fn is_told(application: &Application, uri: &Uri) -> bool {
+    application.programs.iter().any(|prefix| uri.path().starts_with(prefix))
+}
+
+/// A refusal as a problem.
+pub(crate) fn response(refusal: &Refusal) -> Response {
+    let problem = Problem {
+        r#type: "about:blank",
+        title: refusal.status.canonical_reason().unwrap_or_default(),
+        status: refusal.status.as_u16(),
+        detail: &refusal.detail,
+    };
+    let json = serde_json::to_string(&problem).expect("texts and a number are JSON");
+    Response::new(refusal.status, "application/problem+json", json).unstored()
+}

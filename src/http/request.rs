@@ -1,0 +1,223 @@
+//! What a handler is asked: a request that was read whole and checked.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::Uri;
+use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
+use hyper::http::request::Parts;
+use minijinja::context;
+
+use crate::http::csrf::Csrf;
+use crate::wire::error::Unavailable;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::headers;
+use crate::auth::Identity;
+use crate::layer::Appended;
+use crate::http::services::Node;
+use crate::wire::origin;
+use crate::http::client_address::Peer;
+use crate::http::response::{Refusal, Response};
+use crate::http::connection::Stream;
+
+/// What browsers send forms as.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A request, on its way through one handler.
+pub struct Request {
+    pub(crate) node: Arc<Node>,
+    /// Where it came from, and the answer goes.
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) parts: Parts,
+    pub(crate) name: Option<String>,
+    pub(crate) body: Bytes,
+    /// When it came: what is known of its client is not older.
+    pub(crate) came: Instant,
+    pub(crate) identity: Arc<Identity>,
+}
+
+impl Request {
+    /// The node that serves it.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The segment of the path that the route calls its name, decoded; `None` if it is no UTF-8.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The first value of this name in the query string, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        query(&self.parts.uri, name)
+    }
+
+    /// The path that was asked for, with its query.
+    pub fn target(&self) -> &str {
+        self.parts.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str)
+    }
+
+    /// The whole address of a path of this host, as the client would write it.
+    pub fn address_of(&self, path: &str) -> String {
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.header("host").unwrap_or_default())
+    }
+
+    /// A header's first line, if it is readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// A header that means something only if it stands there once.
+    ///
+    /// # Errors
+    /// 400 if it stands there twice, or is not readable.
+    pub fn only_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.parts.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let text = value.to_str().ok().filter(|_| values.next().is_none());
+        text.map(Some).ok_or_else(|| Refusal::bad_request(format!("`{name}`: expected once, in ASCII")))
+    }
+
+    /// The whole body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The client's address, as far as trusted proxies know it.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer.address
+    }
+
+    /// Whether the client came by https, as far as trusted proxies know it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.peer.secure
+    }
+
+    /// Who the client is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// Whether the client may say or start something now: as fast as by a socket, and no faster.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn paced(&self) -> Result<(), Refusal> {
+        let user = self.identity.is_user().then(|| self.identity.id());
+        self.node.limits().post(self.peer(), user)
+    }
+
+    /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
+    /// name of the client's own choosing, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        name: Option<&str>,
+    ) -> Result<Appended, Unavailable> {
+        let (event, key) = self.identity.sign(event, name);
+        self.node.append(group, &event, key.as_ref()).await
+    }
+
+    /// Counts something that this client is about to tell all nodes, for clients that are known at each request: other
+    /// programs.
+    ///
+    /// # Errors
+    /// 429 when it was too much of late.
+    pub fn count_publish(&self) -> Result<(), Refusal> {
+        self.node.limits().publish(self.identity.id())
+    }
+
+    /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        let (event, _) = self.identity.sign(event, None);
+        self.node.publish(group, &event).await
+    }
+
+    /// The headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The path after this prefix.
+    pub fn path_after(&self, prefix: &str) -> &str {
+        self.parts.uri.path().strip_prefix(prefix).unwrap_or_default()
+    }
+
+    /// The language among the application's that the client likes best.
+    pub(crate) fn language(&self) -> &'static str {
+        self.node.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
+    }
+
+    /// A page from a template. Templates also get `lang`, `t` (the catalogue), `who` (`id`, `name`, `is_user`, `is_staff`), `path`
+    /// (that of the request) and `csrf_token()`.
+    ///
+    /// # Errors
+    /// 500 when the template is wrong; the log says how.
+    pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
+        let csrf = Csrf::of(&self.parts.headers);
+        let who = &self.identity;
+        let who = context! {
+            id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
+        };
+        let context = context! { who, path => self.parts.uri.path(), ..context };
+        let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
+        let response = Response::html(page);
+        let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];
+        Ok(cookies.iter().flatten().fold(response, |response, cookie| response.with_cookie(cookie)))
+    }
+
+    /// Whether the request comes from a page of this host, or from no page at all.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn same_origin(&self) -> Result<(), Refusal> {
+        self.check_origin()?;
+        Csrf::check(&self.parts.method, &self.parts.headers)
+    }
+
+    /// Whether somebody who is known by a cookie asks by a script of our own pages: by its origin, and by the token in
+    /// the header `X-CSRFToken`, which must be that of the cookie. Whoever is known by something that no browser sends
+    /// by itself need not show it, nor who only reads.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn by_script(&self) -> Result<(), Refusal> {
+        if self.parts.method.is_safe() || self.identity.login().is_none() {
+            return Ok(());
+        }
+        self.check_origin()?;
+        Csrf::check_token(&self.parts.headers, self.header("x-csrftoken").unwrap_or_default())
+    }
+
+    pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
+        origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)
+    }
+
+    /// Whether a person looks at the answer.
+    pub(crate) fn wants_page(&self) -> bool {
+        let headers = &self.parts.headers;
+        let is_form = headers::text(headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with(FORM));
+        let navigates = (self.parts.method.is_safe() || is_form) && !headers.contains_key(UPGRADE);
+        navigates
+            && headers::text(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
+    }
+}
+
+/// The first value of this name in a query string, decoded.
+pub(crate) fn query(uri: &Uri, name: &str) -> Option<String> {
+    let query = uri.query().unwrap_or_default();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}

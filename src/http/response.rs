@@ -1,0 +1,191 @@
+//! What a handler answers, and how it refuses.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
+use hyper::{Method, StatusCode};
+use tracing::debug;
+
+use crate::wire::error::Unavailable;
+use crate::telemetry::Chain;
+
+/// What follows the head of an answer: all of it, or a feed that goes on.
+pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
+
+/// An answer: status, headers and a body.
+#[derive(Debug)]
+pub struct Response(pub(crate) hyper::Response<Body>);
+
+impl Response {
+    /// An answer with this body.
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut response = hyper::Response::new(Either::Left(Full::new(body.into())));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self(response)
+    }
+
+    /// 200 with a body that goes on.
+    pub(crate) fn stream(content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Self {
+        let mut response = Self::new(StatusCode::OK, content_type, "");
+        *response.0.body_mut() = Either::Right(body);
+        response
+    }
+
+    /// 200 with a page. It differs by language and, with its CSRF token, by visitor.
+    pub fn html(body: String) -> Self {
+        Self::new(StatusCode::OK, "text/html; charset=utf-8", body)
+            .with(VARY, HeaderValue::from_static("Accept-Language, Cookie"))
+            .with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))
+    }
+
+    /// Plain text with this status.
+    pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", body.into())
+    }
+
+    /// 200 with JSON, already written.
+    pub fn json(json: impl Into<String>) -> Self {
+        Self::json_with(StatusCode::OK, json)
+    }
+
+    /// JSON, already written, with this status.
+    pub fn json_with(status: StatusCode, json: impl Into<String>) -> Self {
+        Self::new(status, "application/json", json.into()).unstored()
+    }
+
+    /// A redirect to a path of this host.
+    pub fn redirect(status: StatusCode, location: &str) -> Self {
+        let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
+        Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
+    }
+
+    /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
+    #[must_use]
+    pub fn unstored(self) -> Self {
+        self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// The same answer with this status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        *self.0.status_mut() = status;
+        self
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers_mut().append(name, value);
+        self
+    }
+
+    /// The same answer with a cookie, as `name=value; attributes`.
+    #[must_use]
+    pub(crate) fn with_cookie(self, cookie: &str) -> Self {
+        match HeaderValue::from_str(cookie) {
+            Ok(cookie) => self.with(SET_COOKIE, cookie),
+            Err(_) => self,
+        }
+    }
+}
+
+/// What needs the layer is not served without it.
+impl From<Unavailable> for Refusal {
+    fn from(unavailable: Unavailable) -> Self {
+        debug!(error = %Chain(&unavailable), "could not serve a request");
+        Self::unavailable("the server cannot reach its store: try again later")
+    }
+}
+
+/// A request that is not served: the status, and one sentence that says why and what was expected.
+#[derive(Debug)]
+pub struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) detail: Cow<'static, str>,
+    /// The entry of the catalogue that says the same to people.
+    pub(crate) entry: Option<&'static str>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal in these words.
+    pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: detail.into(), entry: None, headers: Vec::new() }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// 400.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401: who asks has to say who it is.
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+            .with(hyper::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: who asks may not.
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+    }
+
+    /// 429: come back after this time.
+    pub fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let after = HeaderValue::from_str(&seconds.to_string()).unwrap_or(HeaderValue::from_static("1"));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many: try again in {seconds} s"))
+            .with(hyper::header::RETRY_AFTER, after)
+    }
+
+    /// 503: come back in a second.
+    pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with(hyper::header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// 405 with what would be allowed.
+    pub(crate) fn method(allowed: &[Method]) -> Self {
+        let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        if names.contains(&"GET") {
+            names.insert(1, "HEAD");
+        }
+        let allow = HeaderValue::from_str(&names.join(", ")).expect("method names are tokens");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("`method`: expected {}", names.join(", ")))
+            .with(ALLOW, allow)
+    }
+
+    /// The same refusal with one more header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The same refusal, told to people by this entry of the catalogue.
+    #[must_use]
+    pub fn told_by(mut self, entry: &'static str) -> Self {
+        self.entry = Some(entry);
+        self
+    }
+}

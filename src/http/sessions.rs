@@ -1,0 +1,258 @@
+//! How a client becomes somebody: logging in and out, nicknames, tickets; and the forms by which browsers ask for it.
+
+use std::collections::HashMap;
+
+use crate::auth::accounts::{Account, Accounts};
+use crate::auth::api_keys::{ApiKey, ApiKeys};
+use crate::auth::guests as guest;
+use crate::auth::guests::Guest;
+use crate::auth::logins as login;
+use crate::auth::usernames::PersonName;
+use crate::auth::tickets::Ticket;
+use crate::auth::{Standing, login_of};
+use crate::http::csrf::Csrf;
+use crate::wire::error::Unavailable;
+use crate::layer::Order;
+use crate::http::services::Node;
+use crate::http::request::Request;
+use crate::http::response::{Refusal, Response};
+
+/// The fields of a form, as a browser sent them.
+#[derive(Debug)]
+pub struct Form(HashMap<String, String>);
+
+impl Form {
+    /// A field; empty if there is none of this name.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+impl Request {
+    /// The form in the body, if it comes from a page of ours: by its origin, and by its token (`csrfmiddlewaretoken` or
+    /// `X-CSRFToken`), which must be that of the cookie.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn form(&self) -> Result<Form, Refusal> {
+        self.check_origin()?;
+        let fields = form_urlencoded::parse(&self.body).into_owned();
+        let form = Form(fields.collect());
+        let sent = self.header("x-csrftoken").unwrap_or_else(|| form.get("csrfmiddlewaretoken"));
+        Csrf::check_token(self.headers(), sent)?;
+        Ok(form)
+    }
+
+    /// The account with this name and this password, for somebody who does not try too often: from one address, or one name.
+    ///
+    /// # Errors
+    /// 429, 503.
+    pub async fn check_password(&self, name: &str, password: &str) -> Result<Option<Account>, Refusal> {
+        let compared = PersonName::parse(name).map(|name| name.skeleton());
+        self.node.limits().login(self.peer(), compared.as_deref().unwrap_or_default())?;
+        Ok(self.node.accounts().check(name, password).await?)
+    }
+
+    /// Counts one more name that somebody at this address would like to have: an account's is kept for ever, a guest's for
+    /// a year, so there may be no more of them than tries to log in.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn limit_names(&self) -> Result<(), Refusal> {
+        self.node.limits().naming(self.peer())
+    }
+
+    /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from
+    /// whomever, ends.
+    ///
+    /// # Errors
+    /// 503.
+    pub async fn log_in(&self, account: &Account, response: Response) -> Result<Response, Refusal> {
+        if let Some(before) = self.identity().login() {
+            self.end_login(before).await?;
+        }
+        let ttl = self.node.login_lasts();
+        let secret = login::begin(self.node.store(), account, ttl).await?;
+        let cookie = login::cookie(Some(&secret), ttl, self.is_secure());
+        Ok(response.with_cookie(&cookie).with_cookie(&Csrf::fresh(self.is_secure())))
+    }
+
+    /// The same answer, to somebody who is logged out: every socket under this login is closed, on every node.
+    ///
+    /// # Errors
+    /// 429, for all nodes are told; 503.
+    pub async fn log_out(&self, response: Response) -> Result<Response, Refusal> {
+        self.paced()?;
+        if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
+            self.end_login(&hash).await?;
+        }
+        let cookie = login::cookie(None, self.node.login_lasts(), self.is_secure());
+        Ok(response.with_cookie(&cookie).with_cookie(&Csrf::fresh(self.is_secure())))
+    }
+
+    async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
+        login::end(self.node.store(), self.identity().id(), hash).await?;
+        let order = Order {
+            login: Some(hash.to_owned()),
+            code: 4401,
+            reason: "logged out".to_owned(),
+            ..Order::default()
+        };
+        Ok(self.node.order(&order).await?)
+    }
+
+    /// The same answer, to a guest with another nickname, or with none; `None` if somebody has it, or it breaks the rule
+    /// for people's names.
+    ///
+    /// # Errors
+    /// 403 for those who are no guests, 503.
+    pub async fn call(&self, nickname: &str, response: Response) -> Result<Option<Response>, Refusal> {
+        let identity = self.identity();
+        if identity.standing() > Standing::Guest {
+            return Err(Refusal::forbidden("only guests have nicknames"));
+        }
+        let key = self.node.key().await?;
+        let known =
+            crate::wire::headers::cookie(self.headers(), guest::COOKIE).and_then(|cookie| Guest::of(cookie, key));
+        let mut guest = known.unwrap_or_else(Guest::new);
+        let wanted = PersonName::parse(nickname);
+        if (wanted.is_none() && !nickname.trim().is_empty()) || !guest.call(self.node.store(), wanted).await?
+        {
+            return Ok(None);
+        }
+        // Its sockets come back under the new name.
+        self.node.renew(&guest.id).await?;
+        Ok(Some(response.with_cookie(&guest.cookie(key, self.is_secure()))))
+    }
+
+    /// A ticket for one socket of this client, within [`LASTS`](crate::auth::tickets::LASTS).
+    ///
+    /// # Errors
+    /// 401 for those who have no account, 503.
+    pub async fn ticket(&self) -> Result<String, Refusal> {
+        let identity = self.identity();
+        let Some(facts) = identity.facts.as_ref().filter(|_| identity.is_user()) else {
+            return Err(Refusal::unauthorized("`Authorization`: expected a token, or the cookie of a login"));
+        };
+        let ticket = Ticket { user: facts.user.clone(), login: facts.login.clone(), ends: identity.ends() };
+        Ok(ticket.make(self.node.store()).await?)
+    }
+
+    /// The cookie by which a stranger is known when it comes again.
+    pub(crate) fn guest_cookie(&self) -> Option<String> {
+        let identity = self.identity();
+        if identity.standing() != Standing::Stranger || self.node.config().identities.no_guests {
+            return None;
+        }
+        let guest = Guest { id: identity.id().to_owned(), nickname: None };
+        Some(guest.cookie(self.node.known_key()?, self.is_secure()))
+    }
+
+    /// The cookie of a login, which lasts longer when it is used.
+    pub(crate) fn login_cookie(&self) -> Option<String> {
+        self.identity().login()?;
+        let secret = crate::wire::headers::cookie(self.headers(), login::COOKIE)?;
+        Some(login::cookie(Some(secret), self.node.login_lasts(), self.is_secure()))
+    }
+}
+
+impl Node {
+    /// All accounts of this site.
+    pub fn accounts(&self) -> Accounts<'_> {
+        Accounts { store: self.store() }
+    }
+
+    /// All API keys of this site.
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys { store: self.store() }
+    }
+
+    /// Revokes an API key by its name, and closes its sockets; it, if there was one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+        let key = self.api_keys().revoke(name).await?;
+        if let Some(key) = &key {
+            self.order(&Order::revocation(&key.id)).await?;
+        }
+        Ok(key)
+    }
+
+    /// Makes somebody an operator, or none any more; `None` if there is no such account.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, Unavailable> {
+        let account = self.accounts().change(name, move |account| account.staff = staff).await?;
+        if let Some(account) = &account {
+            self.renew(&account.id).await?;
+        }
+        Ok(account)
+    }
+
+    /// Keeps the user with this id out, a guest or an account: every socket of it is closed, and every login ends. Or lets
+    /// it in again.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), Unavailable> {
+        match self.accounts().of_id(id).await? {
+            Some(account) => {
+                self.accounts().change(&account.name, move |account| account.banned = banned).await?;
+            }
+            None => guest::set_banned(self.store(), id, banned).await?,
+        }
+        if banned {
+            login::end_all(self.store(), id).await?;
+            self.send_away(id, None, 4403, "banned").await?;
+        }
+        Ok(())
+    }
+
+    /// The guests who may not come in, by their ids: those banned last first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, Unavailable> {
+        guest::banned(self.store(), limit).await
+    }
+
+    /// The id of the guest with this nickname.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, Unavailable> {
+        guest::called(self.store(), nickname).await
+    }
+
+    /// Ends every login of a user, and closes its sockets.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn end_logins(&self, id: &str) -> Result<(), Unavailable> {
+        login::end_all(self.store(), id).await?;
+        self.send_away(id, None, 4401, "logged out by an operator").await
+    }
+
+    /// Closes the sockets of a user, in one group or in all, on every node.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn send_away(
+        &self,
+        id: &str,
+        group: Option<&crate::wire::group::Group>,
+        code: u16,
+        reason: &str,
+    ) -> Result<(), Unavailable> {
+        let group = group.map(|group| group.name().to_owned());
+        self.order(&Order { user: Some(id.to_owned()), login: None, group, code, reason: reason.to_owned() })
+            .await
+    }
+
+    /// Who this user is has changed: its sockets come back at once, and lose nothing.
+    pub(crate) async fn renew(&self, id: &str) -> Result<(), Unavailable> {
+        self.order(&Order::renewal(id)).await
+    }
+}

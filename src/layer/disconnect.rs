@@ -1,0 +1,126 @@
+//! An order: what one node tells all of them at once, so that each closes the sockets that it is about.
+
+use serde::{Deserialize, Serialize};
+
+use super::Layer;
+use crate::wire::error::Unavailable;
+use crate::wire::frame::Close;
+
+/// Closes the sockets to which all of its given members belong; without one, none.
+///
+/// On Redis it is JSON on the channel `parlor:orders`. One with a member that a node does not know would mean fewer
+/// sockets than the node can tell: it is dropped there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// The sockets of this user, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The sockets that were opened under this login, by its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// The sockets that sit in this group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The close code: one of RFC 6455, section 7.4, or of 3000 to 4999.
+    pub code: u16,
+    /// Words for people, at most 123 bytes.
+    pub reason: String,
+}
+
+impl Order {
+    /// Reads what somebody put on Redis; `None` for what is no order.
+    pub(crate) fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok().filter(Self::is_sound)
+    }
+
+    /// Who this user is has changed: its sockets come back at once, and lose nothing.
+    pub(crate) fn renewal(user: &str) -> Self {
+        let reason = "who you are has changed: connect again".to_owned();
+        Self { user: Some(user.to_owned()), code: 1012, reason, ..Self::default() }
+    }
+
+    /// This key is revoked: its sockets end.
+    pub(crate) fn revocation(key: &str) -> Self {
+        let reason = "this key is revoked".to_owned();
+        Self { user: Some(key.to_owned()), code: 4401, reason, ..Self::default() }
+    }
+
+    /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to tell themselves, and clients
+    /// take 1014, which came later, for a broken frame.
+    fn is_sound(&self) -> bool {
+        matches!(self.code, 1000..=1003 | 1007..=1013 | 3000..=4999)
+    }
+
+    /// Whether it is about a socket of this user, under this login, in this group.
+    pub(crate) fn fits(&self, user: Option<&str>, login: Option<&str>, group: Option<&str>) -> bool {
+        let wanted = [(&self.user, user), (&self.login, login), (&self.group, group)];
+        let mut given = wanted.iter().filter(|(wanted, _)| wanted.is_some()).peekable();
+        given.peek().is_some() && given.all(|(wanted, has)| wanted.as_deref() == *has)
+    }
+
+    /// How the sockets are closed.
+    pub(crate) fn close(&self) -> Close {
+        // On the wire of a feed a line break would begin something else.
+        Close::new(self.code, self.reason.replace(char::is_control, " "))
+    }
+}
+
+impl Layer {
+    /// Gives an order to every node, this one included.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.order(order);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.order(order).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_about_sockets_that_have_all_that_it_names() {
+        let order = |user: &str, login: &str, group: &str| {
+            let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Order { user: given(user), login: given(login), group: given(group), ..Order::default() }
+        };
+        for (order, expected) in [
+            (order("ann", "", ""), true),
+            (order("", "", "g"), true),
+            (order("ann", "l", "g"), true),
+            (order("bob", "", "g"), false),
+            (order("ann", "", "h"), false),
+            (order("ann", "m", ""), false),
+            (order("", "", ""), false),
+        ] {
+            assert_eq!(order.fits(Some("ann"), Some("l"), Some("g")), expected, "{order:?}");
+        }
+        assert!(!order("", "l", "").fits(Some("ann"), None, None));
+    }
+
+    #[test]
+    fn what_a_node_cannot_obey_as_it_was_meant_is_no_order() {
+        let read = |json: &str| Order::read(json.as_bytes());
+        let expected = Order { group: Some("g".to_owned()), code: 4403, ..Order::default() };
+        assert_eq!(read(r#"{"group":"g","code":4403,"reason":""}"#), Some(expected));
+        for wrong in [
+            "",
+            "[]",
+            r#"{"group":"g","reason":""}"#,
+            r#"{"group":"g","code":1005,"reason":""}"#,
+            r#"{"group":"g","code":1014,"reason":""}"#,
+            r#"{"group":"g","code":70000,"reason":""}"#,
+            r#"{"group":"g","code":4403,"reason":"","address":"127.0.0.1"}"#,
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The layer: what all nodes share.
+//!
+//! # The contract
+//!
+//! A *member* is one socket of one node; a node's members of a group are known to the layer from
+//! [`enter`](Layer::enter) to [`leave`](Layer::leave).
+//!
+//! Guaranteed:
+//! - **The log.** An event whose [`append`](Layer::append) returned an id is in the group's log, which
+//!   keeps as many events and as long as its settings say. Ids of one log only rise. An append with the same key
+//!   within [`REMEMBERED`] returns the first one's id and adds nothing.
+//! - **Nothing missing.** Logged events reach this node's [`Listener`] in the log's order, each once, from
+//!   [`heard`](Layer::heard) on, whatever happens to the connection: what was missed is read from the log. Where
+//!   the log cannot give it, the listener gets a [`GAP`](crate::wire::event::GAP) in its place.
+//! - **Covered texts.** Once [`cover`](Layer::cover) has answered, whatever is read of the log has a
+//!   [`COVERED`](crate::wire::event::COVERED) event in the place of that one: no id is missing. Nodes that keep a part of the
+//!   log hear of it in a moment, and keep nothing while they hear nothing; one that does not know yet that it is deaf
+//!   may give the text out for 4 more seconds. Every node of the group is told the id, as a `COVERED` event without a
+//!   place, behind the text if the text was delivered there; after that nothing delivers it. One that was deaf is told
+//!   when it hears again. A cover is as safe as an append from what Redis may lose.
+//! - **Delivery.** An unlogged event ([`publish`](Layer::publish), [`signal`](Layer::signal)) that was
+//!   published after `heard` returned is handed to the listener once, as long as the layer can be reached.
+//! - **One order.** Events of one group come in the same order on every node, and events published
+//!   one after another by one caller come in that order.
+//! - **An answer.** `append` and `publish` return when the layer has taken the event, or an error within about
+//!   a second. An append that was refused because it was late is not made up later.
+//! - **Foreign bytes.** What is no event is counted and dropped; nobody is disturbed.
+//! - **Members are alive.** [`members`](Layer::members) counts users of live nodes only. A node
+//!   that ends leaves at once; one that is killed is out of every set within 15 seconds. A node that
+//!   was taken for dead, or whose layer forgot everything, puts its members back by itself.
+//! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
+//!   [`PRESENCE`](crate::wire::event::PRESENCE) event, in its place among the messages; when a crowd comes, its members are
+//!   told within a second who is there now. Who is back within [`GRACE`] never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
+//! - **Orders.** An [`Order`] that was taken reaches every node that hears within a second, the one that gave it
+//!   included. A node that heard nothing for a while is told so ([`recovered`](Listener::recovered)): it may have missed some.
+//! - **Nodes tell of themselves.** [`nodes`](Layer::nodes) are those whose lease is alive, each with facts that are
+//!   at most some seconds old; [`groups`](Layer::groups) are counted as [`members`](Layer::members) is.
+//! - **It comes back.** When the layer was away and is back, every group is heard again without a
+//!   socket being closed, within about a second.
+//! - **One tick.** While a group's ticker is on and some node asks, one node per period publishes
+//!   its tick; it ends when nobody has asked for a minute.
+//!
+//! Not guaranteed:
+//! - Unlogged events that are published while a node cannot reach the layer never reach that node.
+//! - An error from `append` leaves open whether the event was taken, if the answer was lost: asking again with the
+//!   same key is safe.
+//! - Nothing is ordered between groups.
+//!
+//! [`memory`] holds for one node, [`redis`] for any number.
+
+mod node_info;
+mod listener;
+mod log;
+pub mod memory;
+mod disconnect;
+mod presence;
+pub mod redis;
+pub(crate) mod store;
+mod tail;
+mod intervals;
+
+pub use crate::layer::node_info::NodeFacts;
+pub use self::listener::Listener;
+pub use self::log::{Appended, Keep, Key, Page};
+pub use crate::layer::disconnect::Order;
+pub use self::presence::Presence;
+pub(crate) use crate::layer::redis::control::Desk;
+pub use self::store::Store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::wire::error::{StartError, Unavailable};
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+
+/// For how long the key of an appended event is known.
+pub const REMEMBERED: Duration = Duration::from_mins(5);
+/// How long a user may be away without having left: a reload, or a node that is restarted.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// Most users that are listed one by one.
+pub const LISTED: usize = 200;
+/// Most groups that are told at once.
+pub const GROUPS: usize = 1000;
+/// Most events of one [`Page`].
+pub(crate) const PAGE: usize = 200;
+
+/// One of the two implementations.
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
+pub enum Layer {
+    /// For one node alone, in its memory.
+    Memory(memory::MemoryLayer),
+    /// For any number of nodes, in Redis.
+    Redis(redis::RedisLayer),
+}
+
+impl Layer {
+    /// A layer in this process's memory.
+    pub fn memory(keep: Keep, listener: Arc<dyn Listener>) -> Self {
+        Self::Memory(memory::MemoryLayer::new(keep, listener))
+    }
+
+    /// A layer in the Redis at this URL. With `wait`, a Redis that is away now is waited for.
+    ///
+    /// # Errors
+    /// [`StartError`] when Redis cannot be reached, and nobody asked to wait.
+    pub async fn redis(
+        url: &str,
+        wait: bool,
+        keep: Keep,
+        listener: Arc<dyn Listener>,
+    ) -> Result<Self, StartError> {
+        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, keep, listener).await?))
+    }
+
+    /// Records and indexes that all nodes share.
+    pub fn store(&self) -> &Store {
+        match self {
+            Self::Memory(layer) => layer.store(),
+            Self::Redis(layer) => layer.store(),
+        }
+    }
+
+    /// One more member of the group on this node, who is this user. Never waits.
+    pub fn enter(&self, group: &Group, user: &Arc<str>) {
+        match self {
+            Self::Memory(layer) => layer.enter(group, user),
+            Self::Redis(layer) => layer.enter(group, user),
+        }
+    }
+
+    /// Returns when the node hears the group, which it does while it has members there.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when that takes longer than five seconds.
+    pub async fn heard(&self, group: &Group) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Redis(layer) => layer.heard(group).await,
+        }
+    }
+
+    /// One member less of this user. Never waits.
+    pub fn leave(&self, group: &Group, user: &Arc<str>) {
+        match self {
+            Self::Memory(layer) => layer.leave(group, user),
+            Self::Redis(layer) => layer.leave(group, user),
+        }
+    }
+
+    /// Hands an event to the listeners of our own nodes, unlogged: Django's consumers, which end at a
+    /// type that they do not know, never see it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.publish(group, event);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.signal(group, event).await,
+        }
+    }
+
+    /// Publishes an event to the group, unlogged.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.publish(group, event);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.publish(group, event).await,
+        }
+    }
+
+    /// Whether this node hears and can publish; the text says what is wrong.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while the layer is away.
+    pub fn ready(&self) -> Result<&'static str, Unavailable> {
+        match self {
+            Self::Memory(_) => Ok("memory: this node stands alone"),
+            Self::Redis(layer) => layer.ready().map(|()| "redis"),
+        }
+    }
+
+    /// Returns only if the layer can never work again; the node has to end.
+    pub async fn broken(&self) {
+        match self {
+            Self::Memory(_) => std::future::pending().await,
+            Self::Redis(layer) => layer.broken().await,
+        }
+    }
+
+    /// Takes this node out of every set. Call it last.
+    pub async fn close(&self) {
+        if let Self::Redis(layer) = self {
+            layer.close().await;
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The layer of many nodes: the contract of [`super`], kept in Redis 6.2 or newer.
+//!
+//! Events travel on `asgi__group__<group>`, which is channels_redis' pub/sub wire: a Django process
+//! on the same Redis exchanges events with us unmodified. Pub/sub knows no database numbers: nodes of
+//! one Redis share their groups, whatever database their URLs name.
+
+pub(crate) mod address;
+mod publish_batch;
+mod commands;
+mod pipeline;
+mod redact;
+pub(crate) mod control;
+mod nodes;
+mod cursor;
+mod follower;
+mod tail_cache;
+mod heartbeat;
+mod command_queue;
+mod log;
+pub mod store;
+pub(crate) mod resp;
+mod membership;
+mod subscriber;
+mod intervals;
+mod publisher;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Script};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::warn;
+
+use self::address::Address;
+use crate::layer::redis::publish_batch::Appender;
+use self::commands::Commands;
+use self::follower::Follower;
+use crate::layer::redis::heartbeat::{Lag, Lease};
+use crate::layer::redis::command_queue::Line;
+use crate::layer::redis::store::RedisRecords;
+use crate::layer::redis::membership::Roster;
+use self::subscriber::Subscriber;
+use crate::layer::redis::publisher::Writer;
+use super::store::Store;
+use super::{Appended, Keep, Key, LISTED, Listener, NodeFacts, Order, Page, Presence};
+use crate::wire::clock::now;
+use crate::wire::error::{StartError, Unavailable};
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::id::Id;
+use crate::telemetry::Chain;
+
+/// channels_redis' channel of a group is this and the group's name.
+const GROUP_PREFIX: &str = "asgi__group__";
+/// What only our own nodes hear of a group: this and the group's name.
+const LIVE_PREFIX: &str = "parlor:live:";
+/// The channel on which every node hears which ticker was started.
+const TICKERS: &str = "parlor:tickers";
+/// The channel on which every node hears what it has to do at once.
+const ORDERS: &str = "parlor:orders";
+/// The set of nodes.
+const NODES: &str = "parlor:nodes";
+
+/// How long a socket's handshake waits for its group to be heard.
+const HEARD: Duration = Duration::from_secs(5);
+
+/// This node's share of the layer.
+pub struct RedisLayer {
+    store: Store,
+    commands: Arc<Commands>,
+    follower: Arc<Follower>,
+    writer: Writer,
+    roster: Arc<Roster>,
+    hears: watch::Receiver<bool>,
+    lease: Lease,
+    lives: watch::Receiver<bool>,
+    /// The subscriber and the lease, which run as long as the layer.
+    tasks: Mutex<JoinSet<()>>,
+    present: Script,
+    members: Script,
+    start_ticker: Script,
+    tick: Script,
+    cover: Script,
+}
+
+impl RedisLayer {
+    pub(super) async fn connect(
+        url: &str,
+        wait: bool,
+        keep: Keep,
+        listener: Arc<dyn Listener>,
+    ) -> Result<Self, StartError> {
+        let no_url = |error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error);
+        let commands = Arc::new(Commands::new(Address::parse(url).map_err(no_url)?));
+        if let Err(error) = commands.ping().await {
+            let what = format!(
+                "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
+                commands.address().text(),
+                commands::reason(&error),
+            );
+            if !wait {
+                return Err(StartError::new(what));
+            }
+            warn!("{what}");
+        }
+        let roster = Arc::new(Roster::default());
+        let (hearing, mut hears) = watch::channel(false);
+        let (living, lives) = watch::channel(true);
+        let lag = Lag::default();
+        let lease = Lease {
+            node: NodeFacts::new_name(),
+            since: now(),
+            lag: Arc::clone(&lag),
+            commands: Arc::clone(&commands),
+            roster: Arc::clone(&roster),
+            scripts: Arc::default(),
+            lives: living,
+        };
+        let follower = Arc::new(Follower {
+            commands: Arc::clone(&commands),
+            listener: Arc::clone(&listener),
+            keep,
+            groups: parking_lot::Mutex::default(),
+        });
+        let line = Arc::new(Line::default());
+        let subscriber = Subscriber {
+            line: Arc::clone(&line),
+            appender: Appender::new(keep),
+            probe: crate::layer::redis::heartbeat::key(&lease.node),
+            probed: watch::channel(0).0,
+            lag,
+            follower: Arc::clone(&follower),
+            roster: Arc::clone(&roster),
+            listener,
+            hears: hearing,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(subscriber.run());
+        tasks.spawn(lease.clone().run());
+        if !wait && !matches!(timeout(HEARD, hears.wait_for(|hears| *hears)).await, Ok(Ok(_))) {
+            return Err(StartError::new(
+                "Redis answers, but lets this node subscribe to nothing: see its ACL",
+            ));
+        }
+        Ok(Self {
+            store: Store::Redis(RedisRecords::new(Arc::clone(&commands))),
+            writer: Writer::new(line, Arc::clone(&commands), keep),
+            commands,
+            follower,
+            roster,
+            hears,
+            lives,
+            lease,
+            tasks: Mutex::new(tasks),
+            present: Script::new(concat!(
+                include_str!("scripts/presence.lua"),
+                include_str!("scripts/present.lua")
+            )),
+            members: Script::new(include_str!("scripts/members.lua")),
+            start_ticker: Script::new(include_str!("scripts/start_ticker.lua")),
+            tick: Script::new(include_str!("scripts/tick.lua")),
+            cover: crate::layer::redis::redact::script(),
+        })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn enter(&self, group: &Group, user: &Arc<str>) {
+        self.roster.enter(group, user);
+    }
+
+    pub(super) fn leave(&self, group: &Group, user: &Arc<str>) {
+        self.roster.leave(group, user);
+    }
+
+    pub(super) async fn heard(&self, group: &Group) -> Result<(), Unavailable> {
+        self.ready()?;
+        let Some(heard) = self.roster.wait_for(group) else { return Ok(()) };
+        match timeout(HEARD, heard).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Unavailable::new("Redis did not confirm a subscription in time")),
+        }
+    }
+
+    pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        self.commands.publish(&channel(group), &event.encode()).await
+    }
+
+    pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+        self.commands.publish(&live(group), &event.encode()).await
+    }
+
+    pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        crate::layer::redis::control::order(&self.commands, order).await
+    }
+
+    pub(super) async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&Key>,
+    ) -> Result<Appended, Unavailable> {
+        self.writer.append(group, event, key).await
+    }
+
+    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+        self.follower.after(group, id).await
+    }
+
+    pub(super) async fn before(
+        &self,
+        group: &Group,
+        id: Option<Id>,
+        limit: usize,
+    ) -> Result<Page, Unavailable> {
+        self.follower.before(group, id, limit).await
+    }
+
+    pub(super) async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        self.commands.command(Cmd::new().arg("XLEN").arg(log::key(group))).await
+    }
+
+    pub(super) async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
+        let followed = self.follower.followed(group.name());
+        let known = || followed.as_ref().and_then(|followed| followed.state.lock().presence.clone());
+        if let Some(presence) = known() {
+            return Ok(presence);
+        }
+        let _turn = match &followed {
+            Some(followed) => Some(followed.reading.lock().await),
+            None => None,
+        };
+        if let Some(presence) = known() {
+            return Ok(presence);
+        }
+        let mut script = self.present.prepare_invoke();
+        let (count, members) = self.commands.script(script.arg(group.name()).arg(LISTED)).await?;
+        let presence = Presence { count, members };
+        if let Some(followed) = &followed {
+            followed.state.lock().presence = Some(presence.clone());
+        }
+        Ok(presence)
+    }
+
+    pub(super) fn node(&self) -> &str {
+        &self.lease.node
+    }
+
+    pub(super) fn ready(&self) -> Result<(), Unavailable> {
+        if !*self.hears.borrow() {
+            return Err(Unavailable::new("Redis is away: this node hears nothing"));
+        }
+        if !*self.lives.borrow() {
+            return Err(Unavailable::new("Redis takes no writes: this node has lost its lease"));
+        }
+        Ok(())
+    }
+
+    /// Returns when a task of the layer ended, which only a panic does.
+    pub(super) async fn broken(&self) {
+        self.tasks.lock().await.join_next().await;
+    }
+
+    pub(super) async fn close(&self) {
+        self.tasks.lock().await.shutdown().await;
+        if let Err(error) = self.lease.end().await {
+            warn!(error = %Chain(&error), "could not leave the groups; the lease will run out");
+        }
+    }
+}
+
+/// The channel of channels_redis.
+fn channel(group: &Group) -> String {
+    format!("{GROUP_PREFIX}{group}")
+}
+
+/// The channel of our own nodes.
+fn live(group: &Group) -> String {
+    format!("{LIVE_PREFIX}{group}")
+}

@@ -1,0 +1,139 @@
+//! Appends: events on their way into a log. Those of one group that come together are written by one call of the script.
+
+use std::time::{Duration, Instant};
+
+use redis::Script;
+use tokio::sync::oneshot;
+
+use super::resp::{self, Value};
+use super::{channel, log};
+use crate::wire::clock::millis;
+use crate::wire::error::Unavailable;
+use crate::wire::group::Group;
+use crate::layer::{Keep, REMEMBERED};
+
+/// Most events of one call, and about how many bytes: Redis does nothing else meanwhile.
+const MOST: usize = 128;
+const MOST_BYTES: usize = 256 * 1024;
+/// Arguments of the script that are not one event's.
+const HEAD: usize = 4;
+
+/// The script, and what each call of it says of the logs.
+pub(super) struct Appender {
+    script: Script,
+    keep: Keep,
+}
+
+/// One event, open, on its way into its group's log.
+pub(super) struct Append {
+    pub(super) group: Group,
+    pub(super) open: Vec<u8>,
+    /// The name that its sender gave it, and the digest of what it named so; empty if it has none.
+    pub(super) name: String,
+    pub(super) digest: String,
+    /// When its sender gives up, in ms since 1970 by Redis' clock.
+    pub(super) given_up: u64,
+    /// When it came.
+    pub(super) at: Instant,
+    pub(super) answer: oneshot::Sender<Result<Verdict, Unavailable>>,
+}
+
+/// What the script says of an event, and an id or the time.
+pub(super) struct Verdict {
+    pub(super) what: String,
+    pub(super) text: String,
+}
+
+/// Events of one group, the first one the oldest.
+pub(super) struct Batch {
+    at: Instant,
+    appends: Vec<Append>,
+    bytes: usize,
+}
+
+impl Appender {
+    pub(super) fn new(keep: Keep) -> Self {
+        Self { script: Script::new(include_str!("scripts/append.lua")), keep }
+    }
+
+    /// The command that makes Redis know the script.
+    pub(super) fn load(out: &mut Vec<u8>) {
+        resp::command(out, &[b"SCRIPT", b"LOAD", include_bytes!("scripts/append.lua")]);
+    }
+
+    /// The command that writes a batch.
+    pub(super) fn write(&self, batch: &Batch, out: &mut Vec<u8>) {
+        let group = &batch.appends[0].group;
+        let count = batch.appends.len();
+        resp::begin(out, 3 + 2 + count + HEAD + 3 * count);
+        resp::argument(out, b"EVALSHA");
+        resp::argument(out, self.script.get_hash().as_bytes());
+        resp::argument(out, (2 + count).to_string().as_bytes());
+        resp::argument(out, log::key(group).as_bytes());
+        resp::argument(out, log::covered(group).as_bytes());
+        for append in &batch.appends {
+            resp::argument(out, log::sent(group, &append.name).as_bytes());
+        }
+        resp::argument(out, channel(group).as_bytes());
+        for number in [self.keep.messages as u64, millis(self.keep.age), millis(REMEMBERED)] {
+            resp::argument(out, number.to_string().as_bytes());
+        }
+        for append in &batch.appends {
+            resp::argument(out, &append.open);
+            resp::argument(out, append.given_up.to_string().as_bytes());
+            resp::argument(out, append.digest.as_bytes());
+        }
+    }
+}
+
+impl Append {
+    /// Tells the sender that it is not known what becomes of its event.
+    pub(super) fn fail(self, why: &'static str) {
+        let _ = self.answer.send(Err(Unavailable::new(why))); // it may have gone
+    }
+}
+
+impl Batch {
+    pub(super) fn new(append: Append) -> Self {
+        Self { at: append.at, bytes: append.open.len(), appends: vec![append] }
+    }
+
+    /// Takes one more event, or gives it back when it is of another group or too much.
+    pub(super) fn take(&mut self, append: Append) -> Result<(), Append> {
+        let full = self.appends.len() == MOST || self.bytes + append.open.len() > MOST_BYTES;
+        if full || self.appends[0].group != append.group {
+            return Err(append);
+        }
+        self.bytes += append.open.len();
+        self.appends.push(append);
+        Ok(())
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// Tells each sender what became of its event.
+    pub(super) fn answer(self, answer: &Value<'_>) {
+        let answers = if let Value::List(answers) = answer { answers.as_slice() } else { &[] };
+        for (append, answer) in self.appends.into_iter().zip(answers.chunks_exact(2)) {
+            let text = |value: &Value<'_>| value.text().unwrap_or_default().to_owned();
+            let verdict = Verdict { what: text(&answer[0]), text: text(&answer[1]) };
+            let _ = append.answer.send(Ok(verdict)); // it may have gone
+        }
+    }
+
+    /// Tells each sender why Redis did not take its event.
+    pub(super) fn refuse(self, why: &str) {
+        for append in self.appends {
+            let _ = append.answer.send(Err(Unavailable::because("Redis did not take a message", why)));
+        }
+    }
+
+    /// Tells each sender that it is not known what becomes of its event.
+    pub(super) fn forget(&mut self, why: &'static str) {
+        for append in self.appends.drain(..) {
+            append.fail(why);
+        }
+    }
+}

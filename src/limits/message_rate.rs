@@ -1,0 +1,119 @@
+//! A pace: how fast one socket may speak.
+//!
+//! What is over the limit is refused, and that, too, only as often as what is not: who does not heed it is sent away.
+
+use std::num::NonZeroU32;
+
+use governor::{DefaultDirectRateLimiter, Quota};
+
+use crate::config::limits::Rates;
+use crate::telemetry::METRICS;
+
+/// How much may come at once, as a multiple of what may come in a second.
+const BURST: u32 = 4;
+
+/// What a socket may still say.
+pub(crate) struct Pace {
+    frames: Option<Allowance>,
+    bytes: Option<Allowance>,
+}
+
+/// What is thought of what came, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    Fine,
+    /// It is not to be done.
+    TooFast,
+    /// The socket goes on although it was told.
+    Flood,
+}
+
+struct Allowance {
+    granted: DefaultDirectRateLimiter,
+    refused: DefaultDirectRateLimiter,
+    reason: &'static str,
+}
+
+impl Pace {
+    /// The pace of a socket whose messages have at most `limit` bytes; `None` without any limit.
+    pub(crate) fn new(rates: &Rates, limit: usize) -> Option<Box<Self>> {
+        let frames = Allowance::new(rates.messages_per_second, 0, "messages");
+        // A message that may be sent at all must pass, with what came in the same read.
+        let whole = u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(2);
+        let bytes = Allowance::new(rates.bytes_per_second, whole, "bytes");
+        (frames.is_some() || bytes.is_some()).then(|| Box::new(Self { frames, bytes }))
+    }
+
+    /// One more frame.
+    pub(crate) fn frame(&self) -> Verdict {
+        Allowance::take(self.frames.as_ref(), 1)
+    }
+
+    /// So many more bytes.
+    pub(crate) fn bytes(&self, count: u32) -> Verdict {
+        Allowance::take(self.bytes.as_ref(), count)
+    }
+}
+
+impl Allowance {
+    fn new(rate: u32, at_least: u32, reason: &'static str) -> Option<Self> {
+        let rate = NonZeroU32::new(rate)?;
+        let burst =
+            rate.saturating_mul(NonZeroU32::new(BURST)?).max(NonZeroU32::new(at_least).unwrap_or(rate));
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        let [granted, refused] = [(); 2].map(|()| DefaultDirectRateLimiter::direct(quota));
+        Some(Self { granted, refused, reason })
+    }
+
+    fn take(own: Option<&Self>, count: u32) -> Verdict {
+        let (Some(own), Some(count)) = (own, NonZeroU32::new(count)) else { return Verdict::Fine };
+        if matches!(own.granted.check_n(count), Ok(Ok(()))) {
+            return Verdict::Fine;
+        }
+        METRICS.refused(own.reason);
+        if matches!(own.refused.check_n(count), Ok(Ok(()))) { Verdict::TooFast } else { Verdict::Flood }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(messages: u32, bytes: u32, limit: usize) -> Option<Box<Pace>> {
+        let rates = Rates {
+            messages_per_second: messages,
+            bytes_per_second: bytes,
+            handshakes_per_second: 0,
+            logins_per_minute: 0,
+            publishes_per_second: 0,
+            sockets_per_user: 0,
+            sockets_per_address: 0,
+        };
+        Pace::new(&rates, limit)
+    }
+
+    #[test]
+    fn what_is_too_fast_is_refused_as_often_as_it_is_granted_and_then_ends() {
+        let pace = pace(5, 0, 100).unwrap();
+        let verdicts: Vec<Verdict> = (0..41).map(|_| pace.frame()).collect();
+        assert!(verdicts[..20].iter().all(|verdict| *verdict == Verdict::Fine), "{verdicts:?}");
+        assert!(verdicts[20..40].iter().all(|verdict| *verdict == Verdict::TooFast), "{verdicts:?}");
+        assert_eq!(verdicts[40], Verdict::Flood);
+        assert_eq!(pace.bytes(u32::MAX), Verdict::Fine, "bytes have no limit");
+    }
+
+    #[test]
+    fn the_longest_message_passes_whatever_the_rate() {
+        let pace = pace(0, 10, 1000).unwrap();
+        assert_eq!(pace.bytes(2000), Verdict::Fine);
+        assert_eq!(pace.bytes(1000), Verdict::TooFast);
+        assert_eq!(pace.bytes(2000), Verdict::Flood);
+        assert_eq!(pace.frame(), Verdict::Fine);
+        assert!(self::pace(0, 0, 1000).is_none());
+    }
+
+    #[test]
+    fn a_pace_is_small() {
+        assert!(size_of::<Pace>() <= 256, "{} bytes for each socket that spoke", size_of::<Pace>());
+    }
+}

@@ -1,0 +1,225 @@
+//! The limits of this node, against whoever takes more than others leave: how fast, and how many, by address, user, name
+//! and key.
+//!
+//! Rates follow GCRA (crate `governor`): so many in a time, and so many at once. Numbers are of what is open now. Keys
+//! are kept as hashes: eight bytes, however long a name is that somebody thinks of.
+
+mod keyed_rate;
+mod message_rate;
+mod concurrency;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::limits::Rates;
+use crate::limits::keyed_rate::Gate;
+pub(crate) use crate::limits::message_rate::{Pace, Verdict};
+use crate::limits::concurrency::Tally;
+use crate::http::client_address as peer;
+use crate::http::response::Refusal;
+use crate::telemetry::METRICS;
+
+/// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
+const RETURN: u32 = 10;
+/// Addresses that guess at one name before its owner has to wait, too: no single one can keep somebody out.
+const GUESSERS: u32 = 6;
+/// Requests that say something, at once, as a multiple of those in a second: as many as a socket may say.
+const BURST: u32 = 4;
+/// After how long somebody may try again who has too many sockets open.
+const LATER: Duration = Duration::from_secs(5);
+
+/// All limits of a node.
+pub(crate) struct Limits {
+    rates: Rates,
+    handshakes: Gate,
+    logins: Gate,
+    names: Gate,
+    posts: Gate,
+    publishes: Gate,
+    by_address: Tally,
+    by_user: Tally,
+}
+
+/// Somebody has come in: counted among the open sockets of an address and of a user, until this is dropped.
+pub(crate) struct Admitted {
+    limits: Arc<Limits>,
+    address: u64,
+    user: Option<u64>,
+}
+
+impl Limits {
+    /// Nobody has come yet.
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            handshakes: Gate::per_second(rates.handshakes_per_second, RETURN),
+            logins: Gate::per_minute(rates.logins_per_minute),
+            names: Gate::per_minute(rates.logins_per_minute.saturating_mul(GUESSERS)),
+            posts: Gate::per_second(rates.messages_per_second, BURST),
+            publishes: Gate::per_second(rates.publishes_per_second, 1),
+            by_address: Tally::new(rates.sockets_per_address),
+            by_user: Tally::new(rates.sockets_per_user),
+        }
+    }
+
+    /// A socket is to be opened from this address.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn handshake(&self, address: IpAddr) -> Result<(), Refusal> {
+        let passed = self.handshakes.check(&peer::place(address));
+        passed.map_err(|wait| refused("handshakes", wait))
+    }
+
+    /// Somebody at this address wants to have a name.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn naming(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.logins.check(&peer::place(address)).map_err(|wait| refused("logins", wait))
+    }
+
+    /// Somebody at this address wants to log in under this name, which should be as it is compared.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn login(&self, address: IpAddr, name: &str) -> Result<(), Refusal> {
+        let passed = self.logins.check(&peer::place(address)).and_then(|()| self.names.check(name));
+        passed.map_err(|wait| refused("logins", wait))
+    }
+
+    /// Somebody at this address wants to say something without a socket; `user` is who it is, if that is no matter of
+    /// choice: whoever has no account may be another guest each time.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn post(&self, address: IpAddr, user: Option<&str>) -> Result<(), Refusal> {
+        let passed = match user {
+            Some(user) => self.posts.check(user),
+            None => self.posts.check(&peer::place(address)),
+        };
+        passed.map_err(|wait| refused("messages", wait))
+    }
+
+    /// The client with this id is to publish something.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn publish(&self, id: &str) -> Result<(), Refusal> {
+        self.publishes.check(id).map_err(|wait| refused("publishes", wait))
+    }
+
+    /// Counts a socket of this address.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Refusal> {
+        let entered = self.by_address.enter(&peer::place(address));
+        let address = entered.ok_or_else(|| refused("sockets_per_address", LATER))?;
+        Ok(Admitted { limits: Arc::clone(self), address, user: None })
+    }
+
+    /// How fast one socket may speak whose messages have at most `limit` bytes; `None` for as fast as it can.
+    pub(crate) fn pace(&self, limit: usize) -> Option<Box<Pace>> {
+        Pace::new(&self.rates, limit)
+    }
+}
+
+impl Admitted {
+    /// Counts the socket among this user's as well. A stranger is somebody else with each of them.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) fn of_user(mut self, user: Option<&str>) -> Result<Self, Refusal> {
+        let Some(user) = user else { return Ok(self) };
+        let entered = self.limits.by_user.enter(user);
+        self.user = Some(entered.ok_or_else(|| refused("sockets_per_user", LATER))?);
+        Ok(self)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.limits.by_address.leave(self.address);
+        if let Some(user) = self.user {
+            self.limits.by_user.leave(user);
+        }
+    }
+}
+
+fn refused(reason: &'static str, wait: Duration) -> Refusal {
+    METRICS.refused(reason);
+    Refusal::too_many(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATES: Rates = Rates {
+        messages_per_second: 0,
+        bytes_per_second: 0,
+        handshakes_per_second: 1,
+        logins_per_minute: 3,
+        publishes_per_second: 2,
+        sockets_per_user: 2,
+        sockets_per_address: 3,
+    };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn sockets_are_counted_by_address_and_user_and_forgotten_at_their_end() {
+        let limits = Arc::new(Limits::new(RATES));
+        let (near, far) = (address("2001:db8::1"), address("192.0.2.1"));
+        let ann = limits.admit(near).unwrap().of_user(Some("ann")).unwrap();
+        let again = limits.admit(far).unwrap().of_user(Some("ann")).unwrap();
+        assert!(limits.admit(far).unwrap().of_user(Some("ann")).is_err(), "a third of ann's, wherever from");
+        let others = [limits.admit(near).unwrap(), limits.admit(address("2001:db8::2")).unwrap()];
+        assert!(limits.admit(address("2001:db8::3")).is_err(), "a fourth of one network");
+        drop((ann, again, others));
+        assert!(limits.by_address.is_empty() && limits.by_user.is_empty());
+        assert!(limits.admit(near).unwrap().of_user(Some("ann")).is_ok());
+    }
+
+    #[test]
+    fn logins_are_counted_by_address_and_by_name() {
+        let limits = Limits::new(RATES);
+        for _ in 0..4 {
+            let _ = limits.login(address("192.0.2.1"), "ann"); // the fourth is too many for one address
+        }
+        for n in 0..15 {
+            limits.login(address(&format!("198.51.100.{n}")), "ann").unwrap();
+        }
+        let refusal = limits.login(address("192.0.2.4"), "ann").unwrap_err();
+        assert_eq!(refusal.status.as_u16(), 429);
+        let wait =
+            refusal.headers.iter().find(|(name, _)| name == "retry-after").unwrap().1.to_str().unwrap();
+        assert!(
+            (1..=4).contains(&wait.parse::<u32>().unwrap()),
+            "{wait} seconds until the next of eighteen a minute"
+        );
+        for name in ["bob", "eve"] {
+            limits.login(address("192.0.2.4"), name).unwrap();
+        }
+        assert!(limits.login(address("192.0.2.4"), "joe").is_err(), "one address, many names");
+    }
+
+    #[test]
+    fn no_limit_is_none() {
+        let none =
+            Rates { sockets_per_address: 0, handshakes_per_second: 0, publishes_per_second: 0, ..RATES };
+        let limits = Arc::new(Limits::new(none));
+        let admitted: Vec<_> = (0..100).map(|_| limits.admit(address("::1")).unwrap()).collect();
+        assert!(limits.by_address.is_empty(), "nobody counts what has no limit");
+        drop(admitted);
+        for _ in 0..1000 {
+            limits.handshake(address("::1")).unwrap();
+            limits.publish("key").unwrap();
+        }
+        assert!(limits.pace(100).is_none());
+    }
+}

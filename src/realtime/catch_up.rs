@@ -1,0 +1,255 @@
+//! Resume: how a socket comes to where its group is now, without a hole and without a message twice.
+//!
+//! The log is the buffer. A socket takes its place in the hub first and gets nothing there; it reads the log, page by
+//! page and at its own pace, until it has all that the group's other sockets have, and joins them at that point.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::wire::clock::{millis, now};
+use crate::realtime::consumer::{Consumer, Kind, Rendered};
+use crate::wire::error::Unavailable;
+use crate::wire::event::{Event, GAP};
+use crate::wire::group::Group;
+use crate::wire::id::{Id, NoId};
+use crate::layer::{LISTED, Page, Presence};
+use crate::http::services::Node;
+use crate::realtime::registration::Place;
+use crate::http::request::Request;
+use crate::http::response::Refusal;
+use crate::realtime::subscription::Session;
+use crate::telemetry::METRICS;
+
+/// Most messages of the past that a socket may ask for, and how many it gets instead of what cannot be given.
+const MOST: usize = 1000;
+const TAIL: usize = 50;
+/// About how many bytes may wait for a reader of the past.
+const AT_ONCE: usize = 128 * 1024;
+
+/// Where a socket wants to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    since: Option<Result<Id, NoId>>,
+    history: Option<usize>,
+}
+
+impl Start {
+    /// From now on, without anything of the past.
+    pub fn now() -> Self {
+        Self { since: None, history: None }
+    }
+
+    /// What the request says: `?since=` (or `Last-Event-ID`) the last message that the client has, `?history=` how many
+    /// of the newest it wants.
+    ///
+    /// # Errors
+    /// 400 for a `history` that is no number.
+    pub fn of(request: &Request) -> Result<Self, Refusal> {
+        let since = request.header("last-event-id").map(str::to_owned).or_else(|| request.query("since"));
+        let history = match request.query("history").map(|text| text.parse::<usize>()) {
+            None => None,
+            Some(Ok(count)) if count <= MOST => Some(count),
+            Some(_) => {
+                return Err(Refusal::bad_request(format!("`history`: expected a number up to {MOST}")));
+            }
+        };
+        Ok(Self { since: since.map(|since| since.parse()), history })
+    }
+}
+
+/// What a socket is told first.
+pub struct Welcome {
+    /// The node's name.
+    pub node: String,
+    /// The id of the newest message.
+    pub last: Id,
+    /// Why not everything since the client's last message follows; `None` if it does.
+    pub reason: Option<&'static str>,
+    /// Who is in the group, the client included.
+    pub presence: Presence,
+}
+
+/// A socket on its way to now.
+pub(crate) struct Resume {
+    node: Arc<Node>,
+    kind: Kind,
+    group: Group,
+    start: Start,
+    /// Everything up to here was given to the socket; `None` before its welcome.
+    cursor: Option<Id>,
+    /// What the log held when the socket came.
+    end: Id,
+    /// The log has nothing after what the socket has, though the others were further.
+    lost: bool,
+    /// It gets what the others get.
+    joined: bool,
+    /// What was known to be covered before the past was read.
+    covered: BTreeSet<Id>,
+    /// Events whose text the socket may have, and has to be told that they are covered.
+    untold: Vec<Id>,
+}
+
+impl Resume {
+    /// For a socket that resumes; `None` for one that does not.
+    pub(crate) fn of(session: &Session, kind: Kind) -> Option<Self> {
+        let (node, group, start) = (Arc::clone(session.node()), session.group()?.clone(), session.start()?);
+        Some(Self {
+            node,
+            kind,
+            group,
+            start,
+            cursor: None,
+            end: Id::START,
+            lost: false,
+            joined: false,
+            covered: BTreeSet::new(),
+            untold: Vec::new(),
+        })
+    }
+
+    /// The next frames for the socket; `None` when it has joined the others at this place.
+    pub(crate) async fn next<C: Consumer>(&mut self, place: &Place) -> Result<Option<Bytes>, Unavailable> {
+        loop {
+            if let Some(frames) = self.tell_covered() {
+                return Ok(Some(frames));
+            }
+            if self.joined {
+                return Ok(None);
+            }
+            let Some(cursor) = self.cursor else { return self.open::<C>(place.session()).await.map(Some) };
+            let position = if cursor < self.end {
+                self.end
+            } else {
+                let Err(position) = place.join(cursor, self.lost) else {
+                    self.joined = true;
+                    // The others were told while this one waited.
+                    let covered = self.node.layer().covered(&self.group);
+                    self.untold = covered.difference(&self.covered).copied().collect();
+                    continue;
+                };
+                position
+            };
+            let page = self.node.layer().after(&self.group, cursor).await?;
+            let mut frames = BytesMut::new();
+            match page.events.first().and_then(|event| event.stamp()) {
+                Some(first) if first.prev == cursor => {}
+                // The log is ahead of what this node has heard: the rest will come live.
+                None if self.end > cursor && page.last == cursor => {
+                    self.end = cursor;
+                    continue;
+                }
+                first => {
+                    // The log was trimmed or rewritten under our feet.
+                    let trimmed = first.is_some_and(|first| first.prev > cursor);
+                    let reason = if trimmed { "trimmed" } else { "rewritten" };
+                    METRICS.gap(reason);
+                    let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
+                    self.render(&gap, &mut frames);
+                    // What a rewritten log holds counts, not how far the others once were.
+                    self.lost = page.events.is_empty();
+                    self.cursor = Some(if self.lost { page.last } else { position });
+                    self.end = Id::START;
+                }
+            }
+            self.render_all(&page, &mut frames);
+            return Ok(Some(frames.freeze()));
+        }
+    }
+
+    /// The welcome, and what follows it at once.
+    async fn open<C: Consumer>(&mut self, session: &Session) -> Result<Bytes, Unavailable> {
+        self.covered = self.node.layer().covered(&self.group);
+        if let Some(Ok(since)) = self.start.since {
+            self.untold = self.covered.range(..=since).copied().collect();
+        }
+        let (reason, page) = self.first_page().await?;
+        METRICS.resumed(reason.unwrap_or("recovered"));
+        let mut presence = self.node.layer().presence(&self.group).await?;
+        if let Some(members) = &mut presence.members
+            && !members.iter().any(|member| **member == **session.identity().member())
+        {
+            members.push(session.identity().member().to_string());
+            presence.count += 1;
+        }
+        presence.members = presence.members.filter(|members| members.len() <= LISTED);
+        let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
+        let mut frames = BytesMut::new();
+        if let Some(frame) = C::welcome(session, &welcome) {
+            frames.extend_from_slice(&self.kind.wire.message(frame, None));
+        }
+        for frame in C::greeting(session).await? {
+            frames.extend_from_slice(&self.kind.wire.message(frame, None));
+        }
+        self.end = page.last;
+        self.cursor = Some(match (reason, self.start.since) {
+            (None, Some(Ok(since))) => since,
+            _ => page.last,
+        });
+        self.render_all(&page, &mut frames);
+        Ok(frames.freeze())
+    }
+
+    /// What the client gets first, and why it is not all that it wanted.
+    async fn first_page(&self) -> Result<(Option<&'static str>, Page), Unavailable> {
+        let layer = self.node.layer();
+        let reason = match self.start.since {
+            None => "new",
+            Some(Err(NoId)) => "malformed",
+            Some(Ok(since)) => {
+                let page = layer.after(&self.group, since).await?;
+                match verdict(since, &page, self.node.config().log_seconds) {
+                    None => return Ok((None, page)),
+                    Some(reason) => reason,
+                }
+            }
+        };
+        let tail = self.start.history.unwrap_or(if self.start.since.is_some() { TAIL } else { 0 });
+        Ok((Some(reason), layer.before(&self.group, None, tail).await?))
+    }
+
+    /// Renders a page, or as much of it as goes out at a time: the rest is read again.
+    fn render_all(&mut self, page: &Page, frames: &mut BytesMut) {
+        for event in &page.events {
+            if frames.len() > AT_ONCE {
+                return;
+            }
+            self.render(event, frames);
+            self.cursor = event.stamp().map(|stamp| stamp.id).or(self.cursor);
+        }
+    }
+
+    /// Tells what is covered of what the socket may have, or as much of it as goes out at a time.
+    fn tell_covered(&mut self) -> Option<Bytes> {
+        let mut frames = BytesMut::new();
+        while frames.len() <= AT_ONCE
+            && let Some(id) = self.untold.pop()
+        {
+            self.render(&Event::covering(id), &mut frames);
+        }
+        (!frames.is_empty()).then(|| frames.freeze())
+    }
+
+    fn render(&self, event: &Event, frames: &mut BytesMut) {
+        if let Rendered::Frame(frame) = self.kind.render(event) {
+            frames.extend_from_slice(&frame);
+        }
+    }
+}
+
+/// Why the page is not all that was said since; `None` if it is.
+fn verdict(since: Id, page: &Page, seconds: usize) -> Option<&'static str> {
+    match page.events.first().and_then(|event| event.stamp()) {
+        Some(first) if first.prev == since => None,
+        Some(first) if first.prev > since => Some("trimmed"),
+        None if page.last == since => None,
+        None if page.last == Id::START && is_older(since, seconds) => Some("trimmed"),
+        _ => Some("unknown"),
+    }
+}
+
+fn is_older(id: Id, seconds: usize) -> bool {
+    id.millis().saturating_add(millis(Duration::from_secs(seconds as u64))) < now()
+}

@@ -1,0 +1,33 @@
+//! The drain: a node that ends sends its sockets away one after another, so that they do not all come to the other nodes
+//! at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use tokio::time::{Instant, sleep_until};
+
+use crate::wire::frame::Close;
+use crate::realtime::socket::Socket;
+
+/// Tells each socket when it will be closed, serves it until then, and closes it. Their turns are spread evenly over the
+/// grace period, each at a random moment of its share, in random order.
+pub(crate) async fn send_away(sockets: &[Arc<Socket>], grace: Duration) {
+    let begun = Instant::now();
+    let mut order: Vec<&Arc<Socket>> = sockets.iter().collect();
+    order.shuffle(&mut rand::rng());
+    let share = grace / u32::try_from(order.len().max(1)).unwrap_or(u32::MAX);
+    let mut turns: Vec<(Duration, &Arc<Socket>)> = Vec::with_capacity(order.len());
+    for (place, socket) in (0..).zip(order) {
+        turns.push((share * place + share.mul_f64(rand::random()), socket));
+    }
+    for (delay, socket) in &turns {
+        if let Some(bye) = socket.kind().bye(*delay) {
+            socket.send(&bye);
+        }
+    }
+    for (delay, socket) in &turns {
+        sleep_until(begun + *delay).await;
+        socket.close(&Close::restart());
+    }
+}

@@ -1,0 +1,108 @@
+//! The fan: the frames of some events on their way to every socket of a group. This is the fast path: whatever can be
+//! done once is done before its loop.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tracing::{debug, error};
+
+use crate::realtime::consumer::{Kind, Rendered};
+use crate::wire::event::Event;
+use crate::wire::id::Id;
+use crate::realtime::subscribers::{Row, Seated};
+use crate::telemetry::METRICS;
+
+pub(crate) struct Fan {
+    /// The frames for each kind of consumer, the next one last.
+    frames: Vec<(Kind, Frames)>,
+    /// The next socket of its row.
+    next: usize,
+}
+
+/// Events, rendered for one kind of consumer.
+struct Frames {
+    /// Each frame, with its event's id if it is logged.
+    each: Vec<(Option<Id>, Bytes)>,
+    /// All of them, one behind the other.
+    all: Bytes,
+    /// The least of the ids; [`Id::NEVER`] if there is none.
+    least: Id,
+}
+
+impl Fan {
+    /// Renders events for these kinds of consumers.
+    pub(crate) fn new(kinds: impl Iterator<Item = Kind>, events: &[Arc<Event>]) -> Self {
+        let mut listed = vec![false; events.len()];
+        let frames = kinds.map(|kind| (kind, Frames::render(kind, events, &mut listed)));
+        let frames = frames.filter(|(_, frames)| !frames.each.is_empty()).collect();
+        for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
+            METRICS.dropped("unknown_type");
+            debug!(kind = event.kind(), "dropped an event that no consumer lists");
+        }
+        Self { frames, next: 0 }
+    }
+
+    /// Writes to as many sockets as are `left`; whether all have got it.
+    pub(crate) fn send(&mut self, rows: &[Row], left: &mut usize) -> bool {
+        while let Some((kind, frames)) = self.frames.last() {
+            if let Some(row) = rows.iter().find(|row| row.kind == *kind) {
+                let before = *left;
+                while *left > 0 && self.next < row.sockets.capacity() {
+                    if let Some(seated) = row.sockets.get(self.next) {
+                        frames.send(seated);
+                        *left -= 1;
+                    }
+                    self.next += 1;
+                }
+                METRICS.delivered.inc_by(((before - *left) * frames.each.len()) as u64);
+                if self.next < row.sockets.capacity() {
+                    return false;
+                }
+            }
+            self.frames.pop();
+            self.next = 0;
+        }
+        true
+    }
+}
+
+impl Frames {
+    /// Renders what this kind of consumer lists, and marks it as listed.
+    fn render(kind: Kind, events: &[Arc<Event>], listed: &mut [bool]) -> Self {
+        let mut each = Vec::with_capacity(events.len());
+        for (event, listed) in events.iter().zip(listed) {
+            match kind.render(event) {
+                Rendered::Unlisted => continue,
+                Rendered::Frame(frame) => each.push((event.stamp().map(|stamp| stamp.id), frame)),
+                Rendered::Failed => {
+                    METRICS.dropped("consumer_failed");
+                    error!(kind = event.kind(), "dropped an event that its consumer panicked over");
+                }
+            }
+            *listed = true;
+        }
+        let all = match each.as_slice() {
+            [(_, only)] => only.clone(),
+            several => {
+                let mut joined = BytesMut::with_capacity(several.iter().map(|(_, frame)| frame.len()).sum());
+                for (_, frame) in several {
+                    joined.extend_from_slice(frame);
+                }
+                joined.freeze()
+            }
+        };
+        let least = each.iter().filter_map(|(id, _)| *id).min().unwrap_or(Id::NEVER);
+        Self { each, all, least }
+    }
+
+    fn send(&self, seated: &Seated) {
+        if seated.from < self.least {
+            seated.socket.send(&self.all);
+        } else if seated.from != Id::NEVER {
+            // It has read some of them from the log already.
+            for (_, frame) in self.each.iter().filter(|(id, _)| id.is_none_or(|id| id > seated.from)) {
+                seated.socket.send(frame);
+            }
+        }
+    }
+}

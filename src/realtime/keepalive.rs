@@ -1,0 +1,50 @@
+//! The pulse: every socket is looked after once a second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use crate::realtime::revalidation as review;
+use crate::http::services::Node;
+use crate::realtime::socket::Socket;
+
+impl Node {
+    /// For ever: see [`Socket::pulse`], and [`review`] for those whose client has to be looked up again.
+    pub(crate) async fn pulse(self: &Arc<Self>) {
+        let reviewing = Arc::new(AtomicBool::new(false));
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = self.seconds();
+        loop {
+            second.tick().await;
+            let now = self.seconds();
+            // After the process was frozen, nobody was silent: nobody was heard.
+            let frozen = now - last > 3;
+            last = now;
+            if self.beat(now, frozen).await && !reviewing.swap(true, Ordering::SeqCst) {
+                let (node, reviewing) = (Arc::clone(self), Arc::clone(&reviewing));
+                self.track(async move {
+                    let mut due: Vec<Arc<Socket>> = node.hub().sockets();
+                    due.retain(|socket| socket.is_due(now));
+                    review::run(&node, due).await;
+                    reviewing.store(false, Ordering::SeqCst);
+                });
+            }
+        }
+    }
+
+    /// Looks after all of them; whether a client has to be looked up again.
+    async fn beat(&self, now: u32, frozen: bool) -> bool {
+        let due = AtomicBool::new(false);
+        let look = |socket: &Socket| {
+            socket.pulse(now, frozen);
+            if socket.is_due(now) {
+                due.store(true, Ordering::Relaxed);
+            }
+        };
+        self.hub().each_socket(look).await;
+        due.into_inner()
+    }
+}

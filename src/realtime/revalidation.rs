@@ -1,0 +1,73 @@
+//! The review: sockets follow who their clients are. What changes is told to every node by an order, at once; here is
+//! looked up what ends by itself, and what may have changed while a node heard nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::auth::accounts::Accounts;
+use crate::auth::api_keys::ApiKeys;
+use crate::auth::{Identity, Standing, guests as guest, logins as login};
+use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
+use crate::wire::frame::Close;
+use crate::layer::Order;
+use crate::http::services::Node;
+use crate::realtime::socket::Socket;
+use crate::telemetry::Chain;
+
+/// Looks up every client whose time is over, and closes the sockets of those who may not stay.
+pub(crate) async fn run(node: &Node, due: Vec<Arc<Socket>>) {
+    // Who has many sockets is looked up once.
+    let mut verdicts: HashMap<Arc<str>, Option<Close>> = HashMap::new();
+    for socket in due {
+        let identity = socket.identity();
+        // Tokens of one user end each at its own time.
+        let of_token = identity.ends().map(|ends| format!("{ends} {}", identity.member()).into());
+        let of_login = || identity.login().map_or_else(|| Arc::clone(identity.member()), Into::into);
+        let key: Arc<str> = of_token.unwrap_or_else(of_login);
+        let verdict = match verdicts.get(&key) {
+            Some(verdict) => verdict.clone(),
+            None => match verdict(node, identity).await {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    // Nobody is sent away because the layer is: the next pulse tries again.
+                    debug!(error = %Chain(&error), "could not look up who a client is");
+                    return;
+                }
+            },
+        };
+        match &verdict {
+            Some(close) => socket.close(close),
+            None => socket.known_until(node.seconds_after(identity.lasts())),
+        }
+        verdicts.insert(key, verdict);
+    }
+}
+
+/// Why this client has to go; `None` if it may stay.
+async fn verdict(node: &Node, identity: &Identity) -> Result<Option<Close>, Unavailable> {
+    let (gone, banned) = (Close::new(4401, "the login has ended"), Close::new(4403, "banned"));
+    let store = node.store();
+    let account = match (identity.standing(), identity.login()) {
+        (Standing::Stranger, _) => return Ok(None),
+        (Standing::Key, _) => {
+            let key = (ApiKeys { store }).of_id(identity.id()).await?;
+            return Ok(key.is_none().then(|| Order::revocation(identity.id()).close()));
+        }
+        (Standing::Guest, _) => {
+            return Ok(guest::is_banned(store, identity.id()).await?.then_some(banned));
+        }
+        // A token ends by itself, and cannot be prolonged.
+        (_, None) if identity.ends().is_some_and(|ends| ends <= now()) => return Ok(Some(gone)),
+        (_, None) => (Accounts { store }).of_id(identity.id()).await?,
+        (_, Some(hash)) => login::find(store, hash, node.login_lasts()).await?,
+    };
+    Ok(match account {
+        None => Some(gone),
+        Some(account) if account.banned => Some(banned),
+        Some(account) if account.staff != identity.is_staff() => Some(Close::restart()),
+        Some(_) => None,
+    })
+}

@@ -1,0 +1,96 @@
+//! A feed: a consumer's group for readers without sockets, as Server-Sent Events (WHATWG HTML, section 9.2).
+//!
+//! It is a socket of the hub like others; only its frames travel as the body of an answer, which hyper takes from its
+//! outbox as fast as the reader reads.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame as Part;
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use tracing::debug;
+
+use crate::realtime::consumer::{Consumer, Kind};
+use crate::wire::frame::{Close, Wire};
+use crate::http::services::Node;
+use crate::wire::origin;
+use crate::realtime::registration::Place;
+use crate::http::request::Request;
+use crate::http::response::{Refusal, Response};
+use crate::realtime::catch_up::Resume;
+use crate::realtime::socket::Socket;
+use crate::telemetry::{Chain, METRICS};
+
+/// What a reader's answer needs as long as it goes on.
+struct Feed<C: Consumer> {
+    node: Arc<Node>,
+    socket: Arc<Socket>,
+    place: Option<Place>,
+    resume: Option<Resume>,
+    consumer: std::marker::PhantomData<C>,
+}
+
+/// Opens a feed.
+///
+/// # Errors
+/// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
+pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refusal> {
+    if request.node.is_ending() {
+        return Err(Refusal::unavailable("this node ends: another one serves on"));
+    }
+    let admitted = request.node.limits().admit(request.peer())?;
+    let session = C::connect(&request).await?;
+    origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;
+    let admitted = admitted.of_user(session.identity().known_id())?;
+    let node = Arc::clone(&request.node);
+    let kind = Kind::of::<C>(Wire::Feed);
+    let socket = node.socket(&session, kind);
+    let resume = Resume::of(&session, kind);
+    let place = Place::take(&socket, session, admitted);
+    if let Err(error) = place.heard().await {
+        debug!(error = %Chain(&error), "refused a feed");
+        return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
+    }
+    let feed = Feed::<C> { node, socket, place: Some(place), resume, consumer: std::marker::PhantomData };
+    let parts = stream::unfold(feed, async |mut feed| {
+        let frames = feed.next().await?;
+        Some((Ok::<_, Infallible>(Part::data(frames)), feed))
+    });
+    let body = StreamBody::new(parts).boxed_unsync();
+    Ok(Response::stream("text/event-stream; charset=utf-8", body)
+        .with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+        // nginx holds an answer back until it has some of it, unless it is told otherwise.
+        .with(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")))
+}
+
+impl<C: Consumer> Feed<C> {
+    /// What is next for the reader; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        while let (Some(resume), Some(place), None) =
+            (&mut self.resume, &self.place, self.socket.outbox().closed())
+        {
+            match resume.next::<C>(place).await {
+                Ok(Some(frames)) if frames.is_empty() => {}
+                Ok(Some(frames)) => return Some(frames),
+                Ok(None) => self.resume = None,
+                Err(error) => {
+                    debug!(error = %Chain(&error), "could not read what a feed missed");
+                    self.resume = None;
+                    self.socket.close(&Close::new(1013, "the log cannot be read: try again later"));
+                }
+            }
+        }
+        self.socket.outbox().take().await
+    }
+}
+
+impl<C: Consumer> Drop for Feed<C> {
+    fn drop(&mut self) {
+        METRICS.closed(self.socket.outbox().closed().unwrap_or(Close::ABNORMAL), false);
+        let Some(place) = self.place.take() else { return };
+        self.node.track(async move { C::disconnect(place.session()).await });
+    }
+}

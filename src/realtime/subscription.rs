@@ -1,0 +1,151 @@
+//! A session: the facts about one socket, kept by the runtime from `connect` to `disconnect`, and what a consumer may
+//! ask of the layer in its name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tracing::debug;
+
+use crate::wire::clock::millis;
+use crate::wire::error::Unavailable;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::id::Id;
+use crate::auth::Identity;
+use crate::layer::{Appended, Page};
+use crate::http::services::Node;
+use crate::http::request::Request;
+use crate::realtime::catch_up::Start;
+use crate::telemetry::Chain;
+
+/// The facts about one socket.
+pub struct Session {
+    node: Arc<Node>,
+    identity: Arc<Identity>,
+    group: Option<Group>,
+    start: Option<Start>,
+    /// What its client calls the group, if that is not its name.
+    called: Option<Box<str>>,
+    guarded: bool,
+    /// When its request came.
+    born: Instant,
+    /// When it may signal again, in milliseconds since it was born.
+    signal_at: AtomicU64,
+}
+
+impl Session {
+    /// A socket on its own.
+    pub fn alone(request: &Request) -> Self {
+        Self {
+            node: Arc::clone(&request.node),
+            identity: Arc::clone(request.identity()),
+            guarded: false,
+            group: None,
+            start: None,
+            called: None,
+            born: request.came,
+            signal_at: AtomicU64::new(0),
+        }
+    }
+
+    /// A socket that gets the events of this group, from now on.
+    pub fn in_group(request: &Request, group: Group) -> Self {
+        Self { group: Some(group), ..Self::alone(request) }
+    }
+
+    /// The same socket, which is welcomed, and gets what the log holds from its start on.
+    #[must_use]
+    pub fn resuming(self, start: Start) -> Self {
+        Self { start: Some(start), ..self }
+    }
+
+    /// The same socket, in a group that is not for everybody: it has to come again when this node may not have heard
+    /// that it may not be there any more.
+    #[must_use]
+    pub fn guarded(self) -> Self {
+        Self { guarded: true, ..self }
+    }
+
+    /// The same socket, whose client calls the group so.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        let is_group = self.group.as_ref().is_some_and(|group| group.name() == name);
+        Self { called: (!is_group).then(|| name.into()), ..self }
+    }
+
+    /// What the client calls the group; empty if the socket has none.
+    pub fn name(&self) -> &str {
+        let group = || self.group.as_ref().map_or("", Group::name);
+        self.called.as_deref().unwrap_or_else(group)
+    }
+
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    /// Who the client is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// The group whose events the socket gets.
+    pub fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    /// The node that serves it.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    pub(crate) fn born(&self) -> Instant {
+        self.born
+    }
+
+    pub(crate) fn start(&self) -> Option<Start> {
+        self.start
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &crate::config::Config {
+        self.node.config()
+    }
+
+    /// Writes an event of this client (its members `user` and `name`) to the log of the socket's group and publishes it on every
+    /// node; under a name of the client's own choosing, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it, or the socket has no group.
+    pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, Unavailable> {
+        let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
+        let (event, key) = self.identity.sign(event, name);
+        self.node.append(group, &event, key.as_ref()).await
+    }
+
+    /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is
+    /// read over. It does not keep what the client says next waiting, and who does not hear of it misses nothing.
+    pub fn signal(&self, event: Event, period: Duration) {
+        let now = millis(self.born.elapsed());
+        let Some(group) = self.group.clone() else { return };
+        if now < self.signal_at.load(Ordering::Relaxed) {
+            return;
+        }
+        self.signal_at.store(now + millis(period), Ordering::Relaxed);
+        let node = Arc::clone(&self.node);
+        self.node.track(async move {
+            if let Err(error) = node.layer().signal(&group, &event).await {
+                debug!(error = %Chain(&error), "could not pass a signal on");
+            }
+        });
+    }
+
+    /// Up to `limit` messages of the socket's group before this id, or the newest, the oldest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
+        let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
+        self.node.layer().before(group, before, limit).await
+    }
+}

@@ -1,0 +1,236 @@
+//! The server: binds, accepts, serves each connection in a task of its own, and ends well.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+use crate::realtime::drain;
+use crate::wire::error::StartError;
+use crate::wire::frame::Close;
+use crate::server::dispatch as http;
+use crate::http::services::Node;
+use crate::http::connection::Stream;
+use crate::telemetry::Chain;
+
+/// For the whole head of a request, and for the next one on an idle connection. A proxy must let go
+/// of idle connections sooner.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 16 * 1024;
+/// For a client to read a bit of its answer.
+const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// Connections beyond the limit that are told so at once; the next are closed without a word.
+const REFUSALS: usize = 256;
+/// File descriptors for all that is no connection of a client.
+const SPARE_FILES: usize = 64;
+/// File descriptors that every process may have, about everywhere.
+const LEAST_FILES: u64 = 1024;
+/// Connections that the kernel holds while all workers are busy: a reconnecting crowd.
+const BACKLOG: u32 = 8192;
+/// All sockets and requests end within this, or are cut off.
+const ENDING: Duration = Duration::from_secs(8);
+/// For how long a node that ends still accepts connections, to say that it is not ready.
+const LEAD: Duration = Duration::from_secs(1);
+
+/// The listening sockets of a node.
+pub(crate) struct Server {
+    node: Arc<Node>,
+    listeners: Vec<TcpListener>,
+    places: Places,
+}
+
+/// How many connections may be open.
+#[derive(Clone)]
+struct Places {
+    served: Arc<Semaphore>,
+    /// Those beyond, which are told that the node is full.
+    refused: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Binds every address of the settings.
+    ///
+    /// # Errors
+    /// [`StartError`] for an address that cannot be had.
+    pub(crate) fn bind(node: Arc<Node>) -> Result<Self, StartError> {
+        let listeners = node.config().listen.iter().map(|address| {
+            listen(*address).map_err(|error| {
+                let what = format!(
+                    "could not listen on {address}; free it, or give --listen (PARLOR_LISTEN) another"
+                );
+                StartError::new(what).because(error)
+            })
+        });
+        let listeners = listeners.collect::<Result<_, _>>()?;
+        let places = Places::new(node.config().max_connections);
+        Ok(Self { node, listeners, places })
+    }
+
+    /// The addresses that were bound.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop` says within which time to end; then the node takes no sockets, sends those that it has
+    /// away, finishes running requests and leaves every group. `hurry` ends the waiting.
+    pub(crate) async fn run(
+        self,
+        stop: impl Future<Output = Duration>,
+        hurry: impl Future<Output = ()>,
+    ) -> ExitCode {
+        let (stopping, stopped) = watch::channel(false);
+        for listener in self.listeners {
+            let (node, places, stopped) = (Arc::clone(&self.node), self.places.clone(), stopped.clone());
+            tokio::spawn(accept(node, listener, places, stopped));
+        }
+        let node = Arc::clone(&self.node);
+        let mut hub = tokio::spawn(async move { node.hub().run().await });
+        let (code, grace) = tokio::select! {
+            () = self.node.pulse() => (ExitCode::FAILURE, Duration::ZERO),
+            _ = &mut hub => {
+                error!("the hub has failed: this node ends");
+                (ExitCode::FAILURE, Duration::ZERO)
+            }
+            () = self.node.layer().broken() => {
+                error!("the layer has failed: this node ends");
+                (ExitCode::FAILURE, Duration::ZERO)
+            }
+            grace = stop => (ExitCode::SUCCESS, grace),
+        };
+        info!(seconds = grace.as_secs(), "ending: sockets are sent away");
+        self.node.end();
+        let sockets = self.node.hub().sockets();
+        let away = async {
+            tokio::join!(drain::send_away(&sockets, grace), async {
+                // A load balancer that asks sees meanwhile that this node is not ready.
+                sleep(LEAD.min(grace)).await;
+                stopping.send_replace(true);
+            })
+        };
+        tokio::select! {
+            _ = away => {}
+            () = self.node.pulse() => {}
+            () = hurry => info!("ending at once"),
+        }
+        stopping.send_replace(true);
+        for socket in self.node.hub().sockets() {
+            socket.close(&Close::restart());
+        }
+        if timeout(ENDING, self.node.finish()).await.is_err() {
+            warn!("some connections did not end in time and were cut off");
+        }
+        self.node.layer().close().await;
+        code
+    }
+}
+
+impl Places {
+    /// As many as are wanted, or as there are file descriptors for.
+    fn new(wanted: Option<usize>) -> Self {
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+            warn!(%error, "could not raise the limit of file descriptors");
+            LEAST_FILES
+        });
+        let allowed = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(REFUSALS + SPARE_FILES);
+        let served = wanted.unwrap_or(allowed.max(1));
+        if served > allowed {
+            warn!(
+                files,
+                connections = served,
+                "file descriptors may run out before --max-connections is reached: raise `ulimit -n`"
+            );
+        }
+        info!(connections = served, "so many may be open at once");
+        Self {
+            served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
+            refused: Arc::new(Semaphore::new(REFUSALS)),
+        }
+    }
+
+    /// A place, and whether it is only one to be refused in; `None` if there is not even that.
+    fn take(&self) -> Option<(OwnedSemaphorePermit, bool)> {
+        let served = Arc::clone(&self.served).try_acquire_owned().map(|permit| (permit, false));
+        served.or_else(|_| Arc::clone(&self.refused).try_acquire_owned().map(|permit| (permit, true))).ok()
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Frames are written whole, so Nagle's algorithm could only delay them. Connections have it from their listener.
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stopped: watch::Receiver<bool>) {
+    let mut accepting = true;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                accepting = true;
+                if let Some((permit, full)) = places.take() {
+                    let stream = Stream::new(tcp, permit);
+                    node.track(serve(Arc::clone(&node), stream, peer.ip(), full, stopped.clone()));
+                }
+            }
+            // The process is out of file descriptors, or the peer is gone already. Both pass.
+            Err(error) => {
+                if std::mem::take(&mut accepting) {
+                    warn!(%error, "could not accept a connection; trying again");
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Serves the requests of one connection; a socket goes on in a task of its own.
+async fn serve(
+    node: Arc<Node>,
+    stream: Stream,
+    peer: IpAddr,
+    full: bool,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let answer = {
+        let stream = stream.clone();
+        move |request| http::serve(Arc::clone(&node), stream.clone(), peer, request, full)
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_header_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream.timed(WRITE_PATIENCE)), service_fn(answer))
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stop => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(error = %Chain(&error), "a connection ended badly");
+        // hyper closes without a word when a head does not come in time.
+        if error.is_timeout() && stream.asked() {
+            let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.try_write(answer); // it may be gone
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The server: listener, dispatch, route table.
+
+pub mod dispatch;
+pub(crate) mod listener;
+pub mod route;

@@ -1,0 +1,255 @@
+//! The assembly: what a client sends, put together to messages (RFC 6455, sections 5.2 to 5.6, 7.4 and 8.1).
+//!
+//! The library's own keeps a buffer and its state for each socket, 800 bytes that an idle one has no use for; this
+//! keeps what is not complete, and nothing when nothing is.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+
+use crate::wire::frame::Close;
+
+/// Longest payload of a control frame.
+const MAX_CONTROL: u64 = 125;
+
+/// What has come of one client and is not a message yet.
+pub(crate) struct Assembly {
+    /// Bytes that are not a whole frame.
+    received: Vec<u8>,
+    /// The fragments of a message that is not whole.
+    message: Option<Box<Fragments>>,
+    /// Longest message, in bytes.
+    limit: usize,
+}
+
+struct Fragments {
+    is_text: bool,
+    bytes: Vec<u8>,
+    /// So many of them are whole characters.
+    checked: usize,
+}
+
+/// Something whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong,
+    /// The client's last word and its code, if it has one.
+    Close(Option<u16>),
+    /// A part of a message: nothing to do yet.
+    Fragment,
+}
+
+impl Assembly {
+    /// Nothing has come yet.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { received: Vec::new(), message: None, limit }
+    }
+
+    /// Longest message, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Takes what came.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.received.extend_from_slice(bytes);
+    }
+
+    /// The next frame's part in it; `None` until more has come.
+    ///
+    /// # Errors
+    /// How the socket has to be closed.
+    pub(crate) fn next(&mut self) -> Result<Option<Received>, Close> {
+        if self.received.is_empty() {
+            return Ok(None);
+        }
+        let mut cursor = Cursor::new(&self.received);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| breach(error.to_string()))?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        let start = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(breach("reserved bits are set"));
+        }
+        let mask = header.mask.ok_or_else(|| breach("a client's frame is not masked"))?;
+        self.check(header.opcode, header.is_final, length)?;
+        let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(start);
+        let Some(masked) = self.received.get(start..end) else { return Ok(None) };
+        let mut payload = masked.to_vec();
+        for (byte, mask) in payload.iter_mut().zip(mask.iter().cycle()) {
+            *byte ^= mask;
+        }
+        if end == self.received.len() {
+            self.received = Vec::new(); // most sockets are idle after that
+        } else {
+            self.received.drain(..end);
+        }
+        match header.opcode {
+            OpCode::Control(Control::Ping) => Ok(Some(Received::Ping(payload))),
+            OpCode::Control(Control::Close) => close(&payload).map(Some),
+            OpCode::Control(_) => Ok(Some(Received::Pong)),
+            OpCode::Data(kind) => self.data(kind == Data::Text, header.is_final, payload).map(Some),
+        }
+    }
+
+    /// What can be said of a frame by its header.
+    fn check(&self, opcode: OpCode, is_final: bool, length: u64) -> Result<(), Close> {
+        match opcode {
+            OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
+                return Err(breach("the opcode is reserved"));
+            }
+            OpCode::Control(_) if !is_final => return Err(breach("a control frame is in fragments")),
+            OpCode::Control(_) if length > MAX_CONTROL => return Err(breach("a control frame is too long")),
+            OpCode::Control(_) => return Ok(()),
+            OpCode::Data(Data::Continue) if self.message.is_none() => {
+                return Err(breach("a fragment continues nothing"));
+            }
+            OpCode::Data(Data::Text | Data::Binary) if self.message.is_some() => {
+                return Err(breach("a message begins inside another one"));
+            }
+            OpCode::Data(_) => {}
+        }
+        let already = self.message.as_ref().map_or(0, |message| message.bytes.len());
+        if length > (self.limit - already) as u64 {
+            return Err(Close::new(1009, format!("message is longer than {} bytes", self.limit)));
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, is_text: bool, is_final: bool, payload: Vec<u8>) -> Result<Received, Close> {
+        let mut message = match self.message.take() {
+            Some(mut message) => {
+                message.bytes.extend_from_slice(&payload);
+                message
+            }
+            None if is_final && is_text => {
+                return String::from_utf8(payload).map(Received::Text).map_err(|_| not_utf8());
+            }
+            None if is_final => return Ok(Received::Binary(payload)),
+            None => Box::new(Fragments { is_text, bytes: payload, checked: 0 }),
+        };
+        if message.is_text {
+            message.check()?;
+        }
+        match (is_final, message.is_text) {
+            (false, _) => {
+                self.message = Some(message);
+                Ok(Received::Fragment)
+            }
+            (true, true) => String::from_utf8(message.bytes).map(Received::Text).map_err(|_| not_utf8()),
+            (true, false) => Ok(Received::Binary(message.bytes)),
+        }
+    }
+}
+
+impl Fragments {
+    /// Refuses what can never become text. A fragment may end inside a character.
+    fn check(&mut self) -> Result<(), Close> {
+        match std::str::from_utf8(&self.bytes[self.checked..]) {
+            Ok(text) => self.checked += text.len(),
+            Err(error) if error.error_len().is_some() => return Err(not_utf8()),
+            Err(error) => self.checked += error.valid_up_to(),
+        }
+        Ok(())
+    }
+}
+
+/// The payload of a close frame: nothing, or a code that may be on the wire and a text.
+fn close(payload: &[u8]) -> Result<Received, Close> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(Received::Close(None)) } else { Err(breach("half a close code")) };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !CloseCode::from(code).is_allowed() {
+        return Err(breach("no close code that may be sent"));
+    }
+    std::str::from_utf8(reason).map_err(|_| not_utf8())?;
+    Ok(Received::Close(Some(code)))
+}
+
+fn breach(why: impl Into<Cow<'static, str>>) -> Close {
+    Close::new(1002, why)
+}
+
+fn not_utf8() -> Close {
+    Close::new(1007, "text is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame as a client sends it: its first byte, and its payload under a mask.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mask = [1, 2, 3, 4];
+        let length = u8::try_from(payload.len()).expect("a short frame");
+        let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        [first, 0x80 | length].into_iter().chain(mask).chain(masked).collect()
+    }
+
+    /// What becomes of these bytes, however they are cut.
+    fn read(bytes: &[u8]) -> Result<Vec<Received>, u16> {
+        let read_in = |step: usize| {
+            let (mut assembly, mut all) = (Assembly::new(20), Vec::new());
+            for part in bytes.chunks(step) {
+                assembly.push(part);
+                while let Some(received) = assembly.next().map_err(|close| close.code)? {
+                    all.push(received);
+                }
+            }
+            assert!(assembly.received.capacity() == 0 || !assembly.received.is_empty(), "kept for nothing");
+            Ok(all)
+        };
+        let whole = read_in(bytes.len());
+        for step in 1..bytes.len() {
+            assert_eq!(read_in(step), whole, "in steps of {step}");
+        }
+        whole
+    }
+
+    #[test]
+    fn frames_become_messages() {
+        let text = |text: &str| Received::Text(text.to_owned());
+        assert_eq!(read(&frame(0x81, "hü".as_bytes())), Ok(vec![text("hü")]));
+        assert_eq!(read(&frame(0x82, b"\xff")), Ok(vec![Received::Binary(vec![0xff])]));
+        let split =
+            [frame(0x01, b"h\xc3"), frame(0x89, b"?"), frame(0x00, b""), frame(0x80, b"\xbc")].concat();
+        let expected =
+            vec![Received::Fragment, Received::Ping(b"?".to_vec()), Received::Fragment, text("hü")];
+        assert_eq!(read(&split), Ok(expected));
+        let end = [frame(0x8a, b"!"), frame(0x88, b"\x03\xe8bye")].concat();
+        assert_eq!(read(&end), Ok(vec![Received::Pong, Received::Close(Some(1000))]));
+        assert_eq!(read(&frame(0x88, b"")), Ok(vec![Received::Close(None)]));
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_is_refused() {
+        let unmasked = vec![0x81, 1, b'a'];
+        let long = vec![0x81, 0xfe, 0, 21, 1, 2, 3, 4];
+        let longer = [frame(0x01, &[b'a'; 15]), frame(0x80, &[b'a'; 6])].concat();
+        for (code, bytes) in [
+            (1002, unmasked),
+            (1002, frame(0xc1, b"a")),
+            (1002, frame(0x83, b"a")),
+            (1002, frame(0x8b, b"a")),
+            (1002, frame(0x80, b"a")),
+            (1002, frame(0x09, b"a")),
+            (1002, [frame(0x01, b"a"), frame(0x81, b"b")].concat()),
+            (1002, vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4]),
+            (1002, frame(0x88, b"\x03")),
+            (1002, frame(0x88, b"\x03\xed")),
+            (1007, frame(0x88, b"\x03\xe8\xff")),
+            (1007, frame(0x81, b"\xff")),
+            (1007, frame(0x01, b"a\xff")),
+            (1007, [frame(0x01, b"\xc3"), frame(0x80, b"")].concat()),
+            (1009, long),
+            (1009, longer),
+        ] {
+            assert_eq!(read(&bytes), Err(code), "{bytes:x?}");
+        }
+    }
+}

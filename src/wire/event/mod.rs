@@ -1,0 +1,280 @@
+//! An event: what travels through a group, on the wire of `channels_redis`' pub/sub layer.
+//!
+//! On Redis an event is a bare MessagePack map with a string `type`, published on the channel
+//! `asgi__group__<group>` (channels_redis 4.3, `channels_redis.pubsub`). Django's decoder ends every
+//! consumer of a group on a map it cannot read, so the encoder is strict; anybody can publish on
+//! Redis, so the decoder takes all bytes and never panics.
+
+mod redaction;
+mod malformed;
+mod members;
+
+pub use self::malformed::Malformed;
+use self::members::Members;
+use crate::wire::id::Id;
+use crate::wire::render_cache::Renderings;
+
+/// A map with a string `type` and other text members.
+///
+/// A Django process may send members of other kinds (numbers, lists, integer keys). They are read
+/// over: no consumer here lists them, and so nothing can be sent on that Django could not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    members: Members,
+    /// The type with `_` for each `.`, if it has any.
+    undotted: Option<Box<str>>,
+    stamp: Option<Stamp>,
+    pub(crate) renderings: Renderings,
+}
+
+/// An event's place in its group's log: the members `id` and `prev` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its own id.
+    pub id: Id,
+    /// The id of the event before it, or [`Id::START`].
+    pub prev: Id,
+}
+
+/// The types of events that the layer itself makes begin so. Nobody else can send them.
+const OWN: &str = "parlor_";
+/// Between two events some may be missing. Members: `reason` (`trimmed`, `rewritten`), `after` (an id).
+pub const GAP: &str = "parlor_gap";
+/// Who is in the group. Members: `change` (`join`, `leave`, `state`), `user`, `count`, and with `state`
+/// `members`, separated by spaces, unless they are too many.
+pub const PRESENCE: &str = "parlor_presence";
+/// A logged event is covered: its text is not read any more. In the log's place of the event it has no members; where
+/// that is told, the member `id`.
+pub const COVERED: &str = "parlor_covered";
+
+/// Bytes set aside for the members of an event that is made here; more are taken when they are needed.
+const SPACE: usize = 128;
+
+impl Event {
+    /// An event of this type, without other members.
+    pub fn new(kind: &str) -> Self {
+        let mut members = Members::with_space(SPACE);
+        members.push("type", kind);
+        Self::of(members, None)
+    }
+
+    fn of(members: Members, stamp: Option<Stamp>) -> Self {
+        let dotted = members.get("type").filter(|kind| kind.contains('.'));
+        let undotted = dotted.map(|kind| kind.replace('.', "_").into());
+        Self { members, undotted, stamp, renderings: Renderings::default() }
+    }
+
+    /// The same event with one more text member.
+    #[must_use]
+    pub fn with(mut self, name: &str, text: &str) -> Self {
+        self.members.push(name, text);
+        self
+    }
+
+    /// A copy that says whose it is, in two more members.
+    #[must_use]
+    pub(crate) fn signed(&self, user: &str, name: &str) -> Self {
+        Self::of(self.members.and([("user", user), ("name", name)]), self.stamp)
+    }
+
+    /// The event's type as Channels' dispatch reads it: `.` counts as `_`.
+    pub fn kind(&self) -> &str {
+        self.undotted.as_deref().or_else(|| self.text("type")).unwrap_or_default()
+    }
+
+    /// A text member; `None` if it is absent or was no text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.members.get(name)
+    }
+
+    /// Its place in the group's log; `None` if it did not pass the log.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// The same event at this place of the log.
+    #[must_use]
+    pub(crate) fn stamped(self, stamp: Stamp) -> Self {
+        Self { stamp: Some(stamp), ..self }
+    }
+
+    /// Whether it is of a type that only the layer itself makes.
+    pub fn is_own(&self) -> bool {
+        self.kind().starts_with(OWN)
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.members.size()
+    }
+
+    /// The bytes for Redis: one map of texts, and nothing after it.
+    pub fn encode(&self) -> Vec<u8> {
+        self.members.encode(0)
+    }
+
+    /// The same bytes with two members promised and not there: whoever knows `id` and `prev` writes
+    /// them behind.
+    pub(crate) fn encode_open(&self) -> Vec<u8> {
+        self.members.encode(2)
+    }
+
+    /// Reads what [`encode_open`](Self::encode_open) wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`], as [`decode`](Self::decode).
+    pub(crate) fn decode_open(open: &[u8], stamp: Stamp) -> Result<Self, Malformed> {
+        let members = Members::decode(open, 2, |_, _| true)?;
+        Self::of(members, Some(stamp)).typed()?.anybodys()
+    }
+
+    /// Reads what somebody put on Redis.
+    ///
+    /// # Errors
+    /// [`Malformed`], for every input that is not exactly one event.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::decode_ours(bytes)?.anybodys()
+    }
+
+    /// Reads what only our own nodes and scripts put on Redis.
+    ///
+    /// # Errors
+    /// [`Malformed`], for every input that is not exactly one event.
+    pub(crate) fn decode_ours(bytes: &[u8]) -> Result<Self, Malformed> {
+        let (mut id, mut prev) = (None, None);
+        let mut members = Members::decode(bytes, 0, |name, text| {
+            let place = match name {
+                b"id" => &mut id,
+                b"prev" => &mut prev,
+                _ => return true,
+            };
+            place.get_or_insert(text);
+            false
+        })?;
+        let parsed = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse().ok();
+        let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Stamp { id, prev });
+        if stamp.is_none() && (id.is_some() || prev.is_some()) {
+            // Members like any other.
+            members = Members::decode(bytes, 0, |_, _| true)?;
+        }
+        Self::of(members, stamp).typed()
+    }
+
+    fn typed(self) -> Result<Self, Malformed> {
+        if self.text("type").is_some() { Ok(self) } else { Err(Malformed::NoType) }
+    }
+
+    fn anybodys(self) -> Result<Self, Malformed> {
+        if self.is_own() { Err(Malformed::Reserved) } else { Ok(self) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As channels_redis writes `{"type": "chat_message", "message": "hi 你好"}`.
+    const FROM_DJANGO: &[u8] = b"\x82\xa4type\xacchat_message\xa7message\xa9hi \xe4\xbd\xa0\xe5\xa5\xbd";
+
+    #[test]
+    fn what_django_writes_is_read_and_written_again_byte_for_byte() {
+        let event = Event::decode(FROM_DJANGO).unwrap();
+        assert_eq!((event.kind(), event.text("message")), ("chat_message", Some("hi 你好")));
+        assert_eq!(Event::new("chat_message").with("message", "hi 你好").encode(), FROM_DJANGO);
+    }
+
+    #[test]
+    fn a_dot_in_a_type_is_an_underscore_as_in_channels() {
+        assert_eq!(Event::new("chat.message").kind(), "chat_message");
+    }
+
+    #[test]
+    fn bytes_that_are_no_event_are_told_apart() {
+        let deep: Vec<u8> = std::iter::repeat_n(0x91, 10_000).collect();
+        let huge = b"\xdd\x06\x00\x00\x00";
+        for (bytes, expected) in [
+            (&b""[..], Malformed::MessagePack),
+            (&deep, Malformed::MessagePack),
+            (huge, Malformed::MessagePack),
+            (b"\x80\x80", Malformed::TrailingBytes),
+            (b"\x2a", Malformed::NotAMap),
+            (b"\x80", Malformed::NoType),
+            (b"\x81\xa4type\x01", Malformed::NoType),
+            (b"\x81\xa4type\xa2\xff\xfe", Malformed::NotUtf8),
+            (b"\x82\xa4type\xa1a\xa2id\xa1\xff", Malformed::NotUtf8),
+            (b"\x84\xa4type\xa1a\xa2id\xa31-0\xa4prev\xa30-0\xa2id\xa1\xff", Malformed::NotUtf8),
+        ] {
+            assert_eq!(Event::decode(bytes), Err(expected), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn an_open_event_is_completed_by_whoever_knows_its_place() {
+        let event = Event::new("chat_message").with("message", "hi");
+        let open = event.encode_open();
+        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
+        assert_eq!(Event::decode(&closed), Ok(event.clone().stamped(stamp)));
+        assert_eq!(Event::decode_open(&open, stamp), Ok(event.stamped(stamp)));
+    }
+
+    #[test]
+    fn an_open_event_promises_two_members_that_are_not_there() {
+        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        for (bytes, expected) in [
+            (&b"\x83\xa4type\xa1a\xa2id\xa37-0\xa4prev\xa30-0"[..], Malformed::TrailingBytes),
+            (b"\x81\xa4type\xa1a", Malformed::TrailingBytes),
+            (b"\x84\xa4type\xa1a", Malformed::MessagePack),
+            (b"\x83\xa4type\x01", Malformed::NoType),
+            (b"\x83\xa4type\xaaparlor_gap", Malformed::Reserved),
+        ] {
+            assert_eq!(Event::decode_open(bytes, stamp), Err(expected), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn the_first_id_and_prev_are_the_stamp_wherever_they_are() {
+        let bytes = b"\x86\xa2id\x05\xa4prev\xa31-0\xa4type\xa1a\xa2id\xa32-0\xa1x\xa1y\xa4prev\xa1?";
+        let stamp = Stamp { id: Id::START.next(2), prev: Id::START.next(1) };
+        assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").stamped(stamp)));
+    }
+
+    #[test]
+    fn an_id_without_prev_is_a_member_like_any_other() {
+        let event = Event::decode(b"\x83\xa2id\xa37-0\xa4type\xa3a.b\xa1x\xa1y").unwrap();
+        assert_eq!((event.kind(), event.stamp(), event.text("id")), ("a_b", None, Some("7-0")));
+        assert_eq!(event.encode(), b"\x83\xa2id\xa37-0\xa4type\xa3a.b\xa1x\xa1y");
+    }
+
+    #[test]
+    fn a_message_on_its_way_takes_one_allocation_at_each_step() {
+        let said = Event::new("chat_message").with("message", &"hi 你好 ".repeat(10));
+        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let open = said.signed("a1b2c3d4e5f60718", "alice").encode_open();
+        let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
+        let count = |step: &dyn Fn()| allocation_counter::measure(step).count_total;
+        assert_eq!(count(&|| drop(said.signed("a1b2c3d4e5f60718", "alice"))), 1, "signed");
+        assert_eq!(count(&|| drop(said.encode_open())), 1, "written");
+        assert_eq!(count(&|| drop(Event::decode(&closed))), 1, "read when it is published");
+        assert_eq!(count(&|| drop(Event::decode_open(&open, stamp))), 1, "read from the log");
+        assert_eq!(count(&|| drop(said.clone())), 1, "copied");
+        assert_eq!(count(&|| assert_eq!(said.kind(), "chat_message")), 0, "asked for its type");
+    }
+
+    #[test]
+    fn an_id_that_is_none_of_ours_is_no_place_in_the_log() {
+        let event = Event::decode(b"\x82\xa4type\xa1a\xa2id\xa242").unwrap();
+        assert_eq!((event.stamp(), event.text("id")), (None, Some("42")));
+    }
+
+    #[test]
+    fn nobody_can_send_an_event_of_the_layer() {
+        assert_eq!(Event::decode(b"\x81\xa4type\xaaparlor.gap"), Err(Malformed::Reserved));
+    }
+
+    #[test]
+    fn integer_keys_do_no_harm() {
+        let event = Event::decode(b"\x82\x01\x02\xa4type\xa1a").unwrap();
+        assert_eq!((event.kind(), event.text("message")), ("a", None));
+    }
+}

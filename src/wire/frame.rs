@@ -1,0 +1,185 @@
+//! Frames as they go to browsers, encoded once and shared (RFC 6455, section 5).
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::{Frame as WireFrame, FrameHeader};
+
+use crate::wire::id::Id;
+
+/// What a client sends or is sent: one message, text or binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// UTF-8 text.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Binary(Cow<'a, [u8]>),
+}
+
+/// How frames travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// As frames of a WebSocket (RFC 6455).
+    Socket,
+    /// As Server-Sent Events (WHATWG HTML, section 9.2).
+    Feed,
+}
+
+impl Wire {
+    /// A message, ready for any number of sockets; `id` is its place in a log.
+    pub(crate) fn message(self, frame: Frame<'_>, id: Option<Id>) -> Bytes {
+        match (self, frame) {
+            (Self::Socket, frame) => frame.encode(),
+            (Self::Feed, Frame::Text(text)) => event(&text, id).into(),
+            (Self::Feed, Frame::Binary(_)) => Bytes::new(),
+        }
+    }
+
+    /// A sign of life.
+    pub(crate) fn ping(self) -> Bytes {
+        match self {
+            Self::Socket => PING,
+            Self::Feed => Bytes::from_static(b":\n\n"),
+        }
+    }
+
+    /// The last word.
+    pub(crate) fn close(self, close: &Close) -> Bytes {
+        match self {
+            Self::Socket => close.encode(),
+            Self::Feed => format!(": {} {}\n\n", close.code, close.reason).into(),
+        }
+    }
+}
+
+/// A text as an event of a feed.
+fn event(text: &str, id: Option<Id>) -> String {
+    let mut event = String::with_capacity(text.len() + 64);
+    if let Some(id) = id {
+        writeln!(event, "id: {id}").expect("writing to a String cannot fail");
+    }
+    // A line break in the text would end the line.
+    for line in text.split('\n').flat_map(|line| line.split('\r')) {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event
+}
+
+impl Frame<'_> {
+    /// The message as one unmasked frame, ready for any number of sockets.
+    pub(crate) fn encode(self) -> Bytes {
+        let (opcode, mut bytes) = match self {
+            Self::Text(text) => (Data::Text, text.into_owned().into_bytes()),
+            Self::Binary(bytes) => (Data::Binary, bytes.into_owned()),
+        };
+        let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
+        let payload = bytes.len();
+        let length = header.len(payload as u64);
+        // The payload moves up in its own memory: whoever made it may have left some behind it.
+        bytes.reserve_exact(length);
+        bytes.resize(length + payload, 0);
+        bytes.copy_within(..payload, length);
+        header.format(payload as u64, &mut &mut bytes[..length]).expect("the header is as long as it says");
+        bytes.into()
+    }
+}
+
+/// Why a socket is closed: a code of RFC 6455, section 7.4, or of 4000 to 4999, and words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The close code.
+    pub code: u16,
+    /// The reason, at most 123 bytes.
+    pub reason: Cow<'static, str>,
+}
+
+impl Close {
+    /// The reason for closing with this code.
+    pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+
+    /// This node ends; another one serves on.
+    pub(crate) fn restart() -> Self {
+        Self::new(1012, "this node ends: connect again")
+    }
+
+    /// The client says more than it may.
+    pub(crate) fn too_fast() -> Self {
+        Self::new(4429, "too fast: say less")
+    }
+
+    /// The answer to a close frame without a code, which has none either (RFC 6455, section 7.1.5).
+    pub(crate) const NO_STATUS: u16 = 1005;
+
+    /// The connection ended without a close frame; never on the wire.
+    pub(crate) const ABNORMAL: u16 = 1006;
+
+    fn encode(&self) -> Bytes {
+        if self.code == Self::NO_STATUS {
+            return wire(WireFrame::close(None));
+        }
+        // A control frame holds 125 bytes, two of them the code.
+        let end = self.reason.floor_char_boundary(123);
+        let reason = self.reason[..end].into();
+        wire(WireFrame::close(Some(CloseFrame { code: self.code.into(), reason })))
+    }
+}
+
+/// An empty ping.
+const PING: Bytes = Bytes::from_static(&[0x89, 0]);
+
+/// A frame's bytes.
+pub(crate) fn wire(frame: WireFrame) -> Bytes {
+    let mut bytes = Vec::with_capacity(frame.len());
+    frame.format(&mut bytes).expect("writing to a Vec cannot fail");
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_the_frame_that_tungstenite_writes() {
+        for length in [0, 1, 125, 126, 65_535, 65_536, 100_000] {
+            let text = "x".repeat(length);
+            for (data, frame) in [
+                (Data::Text, Frame::Text(Cow::Borrowed(&text))),
+                (Data::Text, Frame::Text(Cow::Owned(text.clone() + &" ".repeat(20)))),
+                (Data::Binary, Frame::Binary(Cow::Borrowed(text.as_bytes()))),
+            ] {
+                let payload = match &frame {
+                    Frame::Text(text) => text.as_bytes().to_vec(),
+                    Frame::Binary(bytes) => bytes.to_vec(),
+                };
+                let expected = wire(WireFrame::message(payload, OpCode::Data(data), true));
+                assert!(frame.encode() == expected, "{data} of {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_with_room_behind_it_becomes_a_frame_where_it_is() {
+        let mut text = String::with_capacity(1000);
+        text.push_str("hi");
+        let at = text.as_ptr();
+        let frame = Frame::Text(text.into()).encode();
+        assert_eq!((&frame[..], frame.as_ptr()), (&b"\x81\x02hi"[..], at));
+    }
+
+    #[test]
+    fn each_line_of_a_message_is_a_line_of_its_feeds_event() {
+        for (text, id, expected) in [
+            ("hi", None, "data: hi\n\n"),
+            ("", None, "data: \n\n"),
+            ("a\nb\r\nc", Some(Id::START.next(7)), "id: 7-0\ndata: a\ndata: b\ndata: \ndata: c\n\n"),
+        ] {
+            assert_eq!(Wire::Feed.message(Frame::Text(text.into()), id), expected);
+        }
+    }
+}

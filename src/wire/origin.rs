@@ -1,0 +1,196 @@
+//! Who may call from a browser: the node's own pages, and the origins of the allow list.
+//!
+//! A browser sends cookies along with sockets and simple requests that a foreign page starts
+//! (cross-site WebSocket hijacking). It always says which page that is, in `Origin`, or in
+//! `Sec-Fetch-Site` and `Referer`; so the rule needs no token. Patterns follow Django Channels'
+//! `AllowedHostsOriginValidator`; its default of trusting any host is not ours.
+
+use std::str::FromStr;
+
+use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
+use hyper::{StatusCode, Uri};
+
+use crate::wire::headers::{single, text};
+use crate::wire::host::{is_host, is_sound};
+use crate::http::response::Refusal;
+
+/// One entry of the allow list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPattern {
+    /// `*`: every origin.
+    Any,
+    /// `example.com`: this host, any scheme and port.
+    Host(String),
+    /// `.example.com`: this host and all its subdomains.
+    Domain(String),
+    /// `https://example.com:8443`: exactly this.
+    Exact(String),
+}
+
+impl FromStr for OriginPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim().to_ascii_lowercase();
+        match text.as_str() {
+            "*" => Ok(Self::Any),
+            _ if text.contains("://") => match Origin::parse(&text) {
+                Some(origin) => Ok(Self::Exact(origin.to_string())),
+                None => Err("expected an origin as https://example.com".to_owned()),
+            },
+            _ => match text.strip_prefix('.') {
+                Some(domain) if is_host(domain) => Ok(Self::Domain(domain.to_owned())),
+                None if is_host(&text) => Ok(Self::Host(text)),
+                _ => Err("expected example.com, .example.com, https://example.com or *".to_owned()),
+            },
+        }
+    }
+}
+
+impl OriginPattern {
+    fn allows(&self, origin: &Origin) -> bool {
+        match self {
+            // Told before any origin is read, for a page may also be of none (`null`).
+            Self::Any => true,
+            Self::Host(host) => origin.host == *host,
+            Self::Domain(domain) => origin
+                .host
+                .strip_suffix(domain.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
+            Self::Exact(exact) => origin.to_string() == *exact,
+        }
+    }
+}
+
+/// Scheme, host and port of a page, in lower case, the scheme's own port left out.
+struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Origin {
+    /// Reads an `Origin` header or a URL; `null` and everything that is no origin is `None`.
+    fn parse(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let own = match scheme.as_str() {
+            "https" => 443,
+            "http" => 80,
+            _ => return None,
+        };
+        uri.authority().filter(|authority| is_sound(authority))?;
+        let port = uri.port_u16().filter(|port| *port != own);
+        Some(Self { scheme, host: uri.host()?.to_ascii_lowercase(), port })
+    }
+
+    /// Whether a request with this `Host` header went to where the page came from. The scheme is
+    /// not compared: behind a proxy that ends TLS the node cannot know it.
+    fn is_host(&self, host: &str) -> bool {
+        Self::parse(&format!("{}://{host}", self.scheme))
+            .is_some_and(|own| own.host == self.host && own.port == self.port)
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// The rule for sockets: a page of this host or of the allow list; without `Origin` it is no
+/// browser, and may come in as long as it carries no cookies that a page could have borrowed.
+///
+/// # Errors
+/// 403.
+pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), Refusal> {
+    if allowed.contains(&OriginPattern::Any) {
+        Ok(())
+    } else if headers.contains_key(ORIGIN) {
+        check_header(headers, &ORIGIN, allowed)
+    } else if headers.contains_key(COOKIE) {
+        Err(Refusal::new(StatusCode::FORBIDDEN, "a request with cookies needs an `Origin`"))
+    } else {
+        Ok(())
+    }
+}
+
+/// The rule for requests that start something: `Sec-Fetch-Site`, else `Origin`, else `Referer`
+/// must be the node's own or allowed; a client that sends none of them is no browser and passes.
+///
+/// # Errors
+/// 403.
+pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), Refusal> {
+    let site = headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes);
+    match site {
+        // `none`: typed into the address bar, or a bookmark.
+        Some(b"same-origin" | b"none") => Ok(()),
+        _ if allowed.contains(&OriginPattern::Any) => Ok(()),
+        Some(_) if origin_of(headers, &ORIGIN).is_some_and(|origin| is_allowed(&origin, allowed)) => Ok(()),
+        Some(_) => {
+            Err(Refusal::new(StatusCode::FORBIDDEN, "`Sec-Fetch-Site`: only pages of this host may call"))
+        }
+        None if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, allowed),
+        None if headers.contains_key(REFERER) => check_header(headers, &REFERER, allowed),
+        None => Ok(()),
+    }
+}
+
+fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern]) -> Result<(), Refusal> {
+    let Some(origin) = origin_of(headers, name) else {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: expected one origin")));
+    };
+    if text(headers, &HOST).is_some_and(|host| origin.is_host(host)) || is_allowed(&origin, allowed) {
+        Ok(())
+    } else {
+        Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: pages of other hosts may not call")))
+    }
+}
+
+/// The origin in a header that stands once.
+fn origin_of(headers: &HeaderMap, name: &HeaderName) -> Option<Origin> {
+    single(headers, name).and_then(Origin::parse)
+}
+
+fn is_allowed(origin: &Origin, allowed: &[OriginPattern]) -> bool {
+    allowed.iter().any(|pattern| pattern.allows(origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, OriginPattern};
+
+    #[test]
+    fn a_host_of_the_list_is_a_host_and_nothing_else() {
+        for text in ["example.com", ".example.com", "[::1]", "https://example.com:8443", "*"] {
+            assert!(text.parse::<OriginPattern>().is_ok(), "{text}");
+        }
+        // No page is ever called so: a list with one of them would let nobody in, without a word.
+        for text in
+            ["example.com:8080", ".example.com:80", "http:", "a?b", "a@b", "a/b", "", ".", "a..b", "*.a"]
+        {
+            assert!(text.parse::<OriginPattern>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_an_origin_that_is_a_host_and_perhaps_a_port() {
+        for page in ["http://a", "https://a:8443/b?c", "http://[::1]:80", "HTTP://A:"] {
+            assert!(Origin::parse(page).is_some(), "{page}");
+        }
+        for page in [
+            "null",
+            "",
+            "a",
+            "file:///a",
+            "http://[::1].evil.example",
+            "http://a:b",
+            "http://u@a",
+            "http://:",
+            "http://",
+        ] {
+            assert!(Origin::parse(page).is_none(), "{page}");
+        }
+    }
+}

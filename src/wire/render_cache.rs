@@ -1,0 +1,49 @@
+//! Renderings: the frames that were made of an event, so that it is rendered once for each kind of consumer, whether it is
+//! sent now or to those who come back later.
+
+use std::any::TypeId;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::wire::frame::Wire;
+
+/// For whom an event is rendered: a consumer, and how its frames travel.
+pub(crate) type Reader = (TypeId, Wire);
+
+/// One frame for each kind of reader; few groups have more than one. They are no part of what the event is: a copy
+/// begins without them.
+#[derive(Default)]
+pub(crate) struct Renderings(Mutex<SmallVec<[(Reader, Bytes); 1]>>);
+
+impl Renderings {
+    pub(crate) fn get(&self, reader: Reader) -> Option<Bytes> {
+        let frames = self.0.lock();
+        frames.iter().find(|(known, _)| *known == reader).map(|(_, frame)| frame.clone())
+    }
+
+    pub(crate) fn put(&self, reader: Reader, frame: &Bytes) {
+        self.0.lock().push((reader, frame.clone()));
+    }
+}
+
+impl Clone for Renderings {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl std::fmt::Debug for Renderings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Renderings")
+    }
+}
+
+impl PartialEq for Renderings {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Renderings {}
