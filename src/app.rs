@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rust_embed::EmbeddedFile;
 
+use crate::http::site::Site;
 use crate::server::route::Route;
 
 /// What an application brings.
@@ -24,4 +25,11 @@ pub struct Application {
     pub scopes: &'static [&'static str],
     /// The path of a route by its name, for templates.
     pub url: fn(&str, &HashMap<String, String>) -> Option<String>,
+}
+
+impl Application {
+    /// What pages and refusals need of it.
+    pub(crate) fn site(&self) -> Site {
+        Site { assets: self.assets, languages: self.languages, programs: self.programs, url: self.url }
+    }
 }

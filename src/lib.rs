@@ -18,6 +18,7 @@ pub mod wire;
 
 // The node: what is started, with what, and how it ends.
 mod app;
+mod node;
 mod cli;
 pub mod config;
 mod telemetry;
@@ -110,9 +111,9 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
-    let node = http::services::Node::new(config, application).await?;
-    node.make_operator().await?;
-    let server = server::listener::Server::bind(node)?;
+    let running = node::Running::new(config, application).await?;
+    running.node.make_operator().await?;
+    let server = server::listener::Server::bind(running)?;
     watchdog::start();
     for address in server.addresses() {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // nobody may be reading

@@ -2,7 +2,7 @@
 
 use parlor::Request;
 use parlor::http::{Response, StatusCode};
-use parlor::auth::Form;
+use parlor::http::sessions::Form;
 
 use crate::web::urls;
 

@@ -15,6 +15,8 @@ pub mod secret;
 pub mod tickets;
 pub(crate) mod jwt;
 
+use cookie::Key as CookieKey;
+use once_cell::sync::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,21 +25,86 @@ use hyper::http::request::Parts;
 
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::ApiKeys;
-pub use crate::http::sessions::Form;
 use crate::auth::guests::Guest;
 use crate::auth::tickets::Ticket;
 use crate::wire::clock::now;
 use crate::wire::event::Event;
 use crate::wire::headers;
 use crate::layer::Key;
-use crate::http::services::Node;
-use crate::http::request;
-use crate::http::response::Refusal;
+use crate::auth::jwt::Verifier;
+use crate::layer::{Layer, Store};
+use crate::wire::error::Unavailable;
 
 /// A subprotocol that is none: a token, for browsers can send nothing else with a handshake.
 const TOKEN_PROTOCOL: &str = "parlor.token.";
 /// How often it is looked up again whether a login still lasts, while a socket is open under it.
 const LOOKED_UP: Duration = Duration::from_mins(30);
+
+/// Why a client is not who it says.
+#[derive(Debug)]
+pub(crate) enum AuthError {
+    /// What it shows is not valid; a socket is answered otherwise than a request.
+    Invalid {
+        /// Whether it is to be a socket.
+        socket: bool,
+    },
+    /// An operator keeps it out.
+    Banned,
+    /// The layer does not answer.
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for AuthError {
+    fn from(away: Unavailable) -> Self {
+        Self::Unavailable(away)
+    }
+}
+
+/// What it takes to know a client: the store, the keys, the settings.
+pub(crate) struct Auth {
+    layer: Arc<Layer>,
+    tokens: Option<Verifier>,
+    key: OnceCell<CookieKey>,
+    login_lasts: Duration,
+}
+
+impl Auth {
+    pub(crate) fn new(layer: Arc<Layer>, tokens: Option<Verifier>, key: Option<CookieKey>, login_lasts: Duration) -> Self {
+        Self { layer, tokens, key: key.map_or_else(OnceCell::new, OnceCell::with_value), login_lasts }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.layer.store()
+    }
+
+    pub(crate) fn tokens(&self) -> Option<&Verifier> {
+        self.tokens.as_ref()
+    }
+
+    /// For how long a login lasts that is not used.
+    pub(crate) fn login_lasts(&self) -> Duration {
+        self.login_lasts
+    }
+
+    /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer does not answer.
+    pub(crate) async fn key(&self) -> Result<&CookieKey, Unavailable> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let store = self.store();
+        store.create("secret", &secret::new(), None).await?;
+        let shared = store.get("secret").await?.ok_or(Unavailable::new("the shared secret is gone"))?;
+        Ok(self.key.get_or_init(|| CookieKey::derive_from(shared.as_bytes())))
+    }
+
+    /// The same, if it is known yet.
+    pub(crate) fn known_key(&self) -> Option<&CookieKey> {
+        self.key.get()
+    }
+}
 
 /// Who a client is.
 #[derive(Debug)]
@@ -45,18 +112,18 @@ pub struct Identity {
     /// The id and the name with a slash between, which is in neither.
     member: Arc<str>,
     standing: Standing,
-    facts: Option<Box<Facts>>,
+    pub(crate) facts: Option<Box<Facts>>,
     /// When it ends by itself, in milliseconds since 1970.
     ends: Option<u64>,
 }
 
 /// What few clients have.
 #[derive(Debug, Default)]
-struct Facts {
+pub(crate) struct Facts {
     /// The skeleton of the account's name.
-    user: String,
+    pub(crate) user: String,
     /// The hash of the login's secret.
-    login: Option<String>,
+    pub(crate) login: Option<String>,
     /// What a key may do.
     scopes: Vec<String>,
 }
@@ -170,28 +237,25 @@ impl Identity {
     /// # Errors
     /// 401, on a socket 403, for what is shown and not right; 403 for those who were banned; 503 when the layer does not
     /// answer.
-    pub(crate) async fn of(node: &Node, parts: &Parts, socket: bool) -> Result<Self, Refusal> {
+    pub(crate) async fn of(auth: &Auth, parts: &Parts, socket: bool) -> Result<Self, AuthError> {
         let identity = match shown(parts, socket) {
-            Some(Shown::Ticket(ticket)) => Self::of_ticket(node, &ticket).await?,
-            Some(Shown::Bearer(text)) if crate::auth::api_keys::is_key(text) => Self::of_key(node, text).await?,
-            Some(Shown::Bearer(text)) => Self::of_token(node, text).await?,
-            None => return Self::of_cookies(node, &parts.headers, socket).await,
+            Some(Shown::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
+            Some(Shown::Bearer(text)) if crate::auth::api_keys::is_key(text) => Self::of_key(auth, text).await?,
+            Some(Shown::Bearer(text)) => Self::of_token(auth, text).await?,
+            None => return Self::of_cookies(auth, &parts.headers, socket).await,
         };
-        identity.ok_or_else(|| {
-            let refusal = Refusal::unauthorized("`Authorization`: not valid, or not any more");
-            if socket { Refusal::forbidden(refusal.detail) } else { refusal }
-        })
+        identity.ok_or(AuthError::Invalid { socket })
     }
 
-    async fn of_cookies(node: &Node, headers: &HeaderMap, socket: bool) -> Result<Self, Refusal> {
-        let store = node.store();
+    async fn of_cookies(auth: &Auth, headers: &HeaderMap, socket: bool) -> Result<Self, AuthError> {
+        let store = auth.store();
         if let Some(hash) = login_of(headers)
-            && let Some(account) = crate::auth::logins::find(store, &hash, node.login_lasts()).await?
+            && let Some(account) = crate::auth::logins::find(store, &hash, auth.login_lasts()).await?
         {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
         let Some(cookie) = headers::cookie(headers, crate::auth::guests::COOKIE) else { return Ok(Self::stranger()) };
-        match Guest::of(cookie, node.key().await?) {
+        match Guest::of(cookie, auth.key().await?) {
             Some(guest) => match crate::auth::guests::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
                 // While the layer is away there is nothing to say or to hear, but pages are there.
@@ -203,26 +267,26 @@ impl Identity {
         }
     }
 
-    async fn of_key(node: &Node, text: &str) -> Result<Option<Self>, Refusal> {
-        let Some(key) = (ApiKeys { store: node.store() }).find(text).await? else { return Ok(None) };
+    async fn of_key(auth: &Auth, text: &str) -> Result<Option<Self>, AuthError> {
+        let Some(key) = (ApiKeys { store: auth.store() }).find(text).await? else { return Ok(None) };
         let facts = Facts { scopes: key.scopes, ..Facts::default() };
         Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Standing::Key, Some(facts), None)))
     }
 
-    async fn of_token(node: &Node, text: &str) -> Result<Option<Self>, Refusal> {
-        let Some(claims) = node.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
-        let accounts = Accounts { store: node.store() };
+    async fn of_token(auth: &Auth, text: &str) -> Result<Option<Self>, AuthError> {
+        let Some(claims) = auth.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
+        let accounts = Accounts { store: auth.store() };
         let Some(account) = accounts.vouched(&claims.sub).await? else { return Ok(None) };
         admitted(&account)?;
         Ok(Some(Self::account(&account, None, Some(claims.exp.saturating_mul(1000)))))
     }
 
-    async fn of_ticket(node: &Node, text: &str) -> Result<Option<Self>, Refusal> {
-        let Some(ticket) = Ticket::take(node.store(), text).await? else { return Ok(None) };
+    async fn of_ticket(auth: &Auth, text: &str) -> Result<Option<Self>, AuthError> {
+        let Some(ticket) = Ticket::take(auth.store(), text).await? else { return Ok(None) };
         let account = match &ticket.login {
             // Who logged out meanwhile has no use for it.
-            Some(login) => crate::auth::logins::find(node.store(), login, node.login_lasts()).await?,
-            None => (Accounts { store: node.store() }).at(&ticket.user).await?,
+            Some(login) => crate::auth::logins::find(auth.store(), login, auth.login_lasts()).await?,
+            None => (Accounts { store: auth.store() }).at(&ticket.user).await?,
         };
         let Some(account) = account else { return Ok(None) };
         admitted(&account)?;
@@ -249,18 +313,18 @@ fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
     let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
     let mut offers = offers.flat_map(|line| line.split(','));
     let token = offers.find_map(|offer| offer.trim().strip_prefix(TOKEN_PROTOCOL));
-    token.map(Shown::Bearer).or_else(|| request::query(&parts.uri, "ticket").map(Shown::Ticket))
+    token.map(Shown::Bearer).or_else(|| headers::query(&parts.uri, "ticket").map(Shown::Ticket))
 }
 
 /// The hash of the login in the cookies, if there may be one.
-fn login_of(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
     headers::cookie(headers, crate::auth::logins::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
 }
 
-fn admitted(account: &Account) -> Result<(), Refusal> {
+fn admitted(account: &Account) -> Result<(), AuthError> {
     if account.banned { Err(banned()) } else { Ok(()) }
 }
 
-fn banned() -> Refusal {
-    Refusal::forbidden("an operator of this site has banned you").told_by("banned")
+fn banned() -> AuthError {
+    AuthError::Banned
 }

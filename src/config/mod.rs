@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tracing_subscriber::EnvFilter;
@@ -21,7 +20,6 @@ use crate::config::auth::Identities;
 use crate::config::limits::Rates;
 use crate::config::tokens::Tokens;
 use crate::config::parsers::{RedisUrl, address, folder, log_level, positive, redis_url};
-use crate::layer::Keep;
 use crate::telemetry::LogFormat;
 
 /// Every setting of a node, each a flag and an environment variable; the flag wins.
@@ -150,12 +148,6 @@ impl Config {
     /// The URL of the Redis that all nodes share, if there is one.
     pub fn redis_url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
-    }
-
-    /// What logs keep.
-    pub(crate) fn keep(&self) -> Keep {
-        let age = Duration::from_secs(self.log_seconds as u64);
-        Keep { messages: self.log_messages, age, replicas: self.wait_replicas }
     }
 
     /// What to log.

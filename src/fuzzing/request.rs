@@ -6,7 +6,7 @@ use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{headers, place};
-use crate::realtime::handshake::Handshake;
+use crate::http::upgrade::Handshake;
 use crate::server::dispatch::check;
 use crate::auth::{Identity, Standing};
 use crate::realtime::catch_up::Start;

@@ -8,8 +8,10 @@ pub(crate) mod problem;
 pub mod request;
 pub mod response;
 pub mod services;
-pub(crate) mod sessions;
+pub mod sessions;
+pub(crate) mod site;
 pub(crate) mod static_files;
+pub(crate) mod upgrade;
 
 pub use self::response::{Refusal, Response};
 pub use hyper::StatusCode;

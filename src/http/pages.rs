@@ -11,14 +11,14 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
 use percent_encoding::percent_decode_str;
 use rust_embed::EmbeddedFile;
 
-use crate::app::Application;
+use crate::http::site::Site;
 use crate::http::csrf::Csrf;
-use crate::server::dispatch::failed;
+use crate::http::response::failed;
 use crate::http::response::Refusal;
 
 /// What an application shows to people.
 pub(crate) struct Pages {
-    application: Application,
+    application: Site,
     folder: Option<PathBuf>,
     environment: Environment<'static>,
     catalogues: HashMap<&'static str, Value>,
@@ -27,7 +27,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// The pages of this application, read from `folder` at each use if there is one.
-    pub(crate) fn new(application: Application, folder: Option<PathBuf>, max_name_chars: usize) -> Self {
+    pub(crate) fn new(application: Site, folder: Option<PathBuf>, max_name_chars: usize) -> Self {
         let environment = Self::environment(application, folder.clone());
         let mut pages = Self { application, folder, environment, catalogues: HashMap::new(), max_name_chars };
         pages.catalogues =
@@ -111,7 +111,7 @@ impl Pages {
     }
 
     /// Templates with Django's helpers.
-    fn environment(application: Application, folder: Option<PathBuf>) -> Environment<'static> {
+    fn environment(application: Site, folder: Option<PathBuf>) -> Environment<'static> {
         let mut environment = Environment::new();
         environment.set_syntax(
             SyntaxConfig::builder().keep_trailing_newline(true).build().expect("Jinja's own delimiters"),
@@ -140,7 +140,7 @@ impl Pages {
 }
 
 /// A file by its path, never outside of where files are.
-fn file(application: Application, folder: Option<&PathBuf>, path: &str) -> Option<EmbeddedFile> {
+fn file(application: Site, folder: Option<&PathBuf>, path: &str) -> Option<EmbeddedFile> {
     let path = percent_decode_str(path).decode_utf8().ok()?;
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
     if !path.split('/').all(plain) {

@@ -3,7 +3,7 @@
 use hyper::Uri;
 use serde::Serialize;
 
-use crate::app::Application;
+use crate::http::site::Site;
 use crate::http::response::{Refusal, Response};
 
 /// RFC 9457, section 3.1. Its `type` says that the status is all there is to know beyond the words.
@@ -15,9 +15,9 @@ struct Problem<'a> {
     detail: &'a str,
 }
 
-/// Whether this is where the application serves other programs.
-pub(crate) fn is_told(application: &Application, uri: &Uri) -> bool {
-    application.programs.iter().any(|prefix| uri.path().starts_with(prefix))
+/// Whether this is where the site serves other programs.
+pub(crate) fn is_told(site: Site, uri: &Uri) -> bool {
+    site.programs.iter().any(|prefix| uri.path().starts_with(prefix))
 }
 
 /// A refusal as a problem.

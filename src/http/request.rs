@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use hyper::Uri;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
@@ -53,7 +52,7 @@ impl Request {
 
     /// The first value of this name in the query string, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
-        query(&self.parts.uri, name)
+        headers::query(&self.parts.uri, name)
     }
 
     /// The path that was asked for, with its query.
@@ -109,7 +108,7 @@ impl Request {
     /// 429.
     pub fn paced(&self) -> Result<(), Refusal> {
         let user = self.identity.is_user().then(|| self.identity.id());
-        self.node.limits().post(self.peer(), user)
+        Ok(self.node.limits().post(self.peer(), user)?)
     }
 
     /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
@@ -133,7 +132,7 @@ impl Request {
     /// # Errors
     /// 429 when it was too much of late.
     pub fn count_publish(&self) -> Result<(), Refusal> {
-        self.node.limits().publish(self.identity.id())
+        Ok(self.node.limits().publish(self.identity.id())?)
     }
 
     /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
@@ -202,7 +201,7 @@ impl Request {
     }
 
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
-        origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)
+        Ok(origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)?)
     }
 
     /// Whether a person looks at the answer.
@@ -215,9 +214,3 @@ impl Request {
     }
 }
 
-/// The first value of this name in a query string, decoded.
-pub(crate) fn query(uri: &Uri, name: &str) -> Option<String> {
-    let query = uri.query().unwrap_or_default();
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}

@@ -12,7 +12,10 @@ use hyper::{Method, StatusCode};
 use tracing::debug;
 
 use crate::wire::error::Unavailable;
+use crate::auth::AuthError;
+use crate::limits::Limited;
 use crate::telemetry::Chain;
+use crate::wire::origin::ForeignOrigin;
 
 /// What follows the head of an answer: all of it, or a feed that goes on.
 pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
@@ -101,6 +104,40 @@ impl From<Unavailable> for Refusal {
         debug!(error = %Chain(&unavailable), "could not serve a request");
         Self::unavailable("the server cannot reach its store: try again later")
     }
+}
+
+/// More than a limit allows: 429.
+impl From<Limited> for Refusal {
+    fn from(limited: Limited) -> Self {
+        Self::too_many(limited.wait)
+    }
+}
+
+/// A page of another site: 403.
+impl From<ForeignOrigin> for Refusal {
+    fn from(foreign: ForeignOrigin) -> Self {
+        Self::new(StatusCode::FORBIDDEN, foreign.0)
+    }
+}
+
+/// Credentials that are not good: 401, on a socket 403, or 503.
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unavailable(away) => away.into(),
+            AuthError::Banned => Self::forbidden("an operator of this site has banned you").told_by("banned"),
+            AuthError::Invalid { socket } => {
+                let refusal = Self::unauthorized("`Authorization`: not valid, or not any more");
+                if socket { Self::forbidden(refusal.detail) } else { refusal }
+            }
+        }
+    }
+}
+
+/// A failure of our own: the log says what, the client only that.
+pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
+    tracing::error!(error = %Chain(cause), "could not answer");
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server could not answer")
 }
 
 /// A request that is not served: the status, and one sentence that says why and what was expected.

@@ -6,82 +6,52 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cookie::Key as CookieKey;
-use once_cell::sync::OnceCell;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
 
-use crate::app::Application;
 use crate::auth::audit;
 use crate::auth::audit::Entry;
-use crate::realtime::backlog::Limits;
 use crate::config::Config;
-use crate::realtime::consumer::{Consumer, Kind};
-use crate::realtime::listener::Ears;
-use crate::wire::error::{StartError, Unavailable};
+use crate::auth::Auth;
+use crate::http::site::Site;
+use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::realtime::hub::Hub;
-use crate::auth::secret;
-use crate::auth::jwt::Verifier;
-use crate::layer::{Appended, Key, Layer, Listener, Order, Store};
+use crate::layer::{Appended, Key, Layer, Order, Store};
 use crate::limits;
 use crate::http::pages::Pages;
-use crate::realtime::subscription::Session;
-use crate::realtime::socket::Socket;
-use crate::telemetry::{Chain, METRICS};
-use crate::realtime::intervals::Tickers;
+use crate::telemetry::METRICS;
 
 /// One running instance.
 pub struct Node {
     config: Config,
-    application: Application,
+    site: Site,
     pages: Pages,
-    hub: Arc<Hub>,
-    layer: Layer,
-    tickers: Tickers,
+    layer: Arc<Layer>,
+    auth: Auth,
     limits: Arc<limits::Limits>,
     tasks: TaskTracker,
     ending: AtomicBool,
     born: Instant,
-    tokens: Option<Verifier>,
-    key: OnceCell<CookieKey>,
 }
 
 impl Node {
-    /// A node that is connected to its layer.
-    ///
-    /// # Errors
-    /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
-    pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
-        let tokens = Verifier::new(&config.tokens)?;
-        let limits = Arc::new(limits::Limits::new(config.rates));
-        let hub = Arc::new(Hub::default());
-        let ears = Arc::new(Ears { hub: Arc::clone(&hub), node: OnceCell::new() });
-        let listener = Arc::clone(&ears) as Arc<dyn Listener>;
-        let layer = match config.redis_url() {
-            None => Layer::memory(config.keep(), listener),
-            Some(url) => Layer::redis(url, config.wait_for_redis, config.keep(), listener).await?,
-        };
-        let key = config.identities.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
-        let node = Arc::new(Self {
-            key: key.map_or_else(OnceCell::new, OnceCell::with_value),
-            pages: Pages::new(application, config.assets.clone(), config.max_name_chars),
+    /// The services of a node, on this layer.
+    pub(crate) fn new(config: Config, site: Site, layer: Arc<Layer>, limits: Arc<limits::Limits>, auth: Auth) -> Self {
+        Self {
+            pages: Pages::new(site, config.assets.clone(), config.max_name_chars),
             config,
-            application,
-            hub,
+            site,
             layer,
-            tickers: Tickers::default(),
-            tokens,
+            auth,
             limits,
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
             born: Instant::now(),
-        });
-        let _ = ears.node.set(Arc::downgrade(&node)); // nobody else sets it
-        if let Err(error) = node.key().await {
-            debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
         }
-        Ok(node)
+    }
+
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// The settings.
@@ -153,18 +123,6 @@ impl Node {
         audit::read(self.store(), limit).await
     }
 
-    /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
-    /// socket left.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), Unavailable> {
-        match C::TICKER {
-            Some(ticker) => self.layer.start_ticker(group, ticker.period).await,
-            None => Ok(()),
-        }
-    }
-
     /// Turns a group's ticker off.
     ///
     /// # Errors
@@ -192,28 +150,19 @@ impl Node {
     /// From now on the node takes no sockets.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
-        self.hub.end();
     }
 
-    pub(crate) fn application(&self) -> &Application {
-        &self.application
+    pub(crate) fn site(&self) -> Site {
+        self.site
     }
 
     pub(crate) fn pages(&self) -> &Pages {
         &self.pages
     }
 
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
     /// What all nodes share.
     pub fn layer(&self) -> &Layer {
         &self.layer
-    }
-
-    pub(crate) fn tickers(&self) -> &Tickers {
-        &self.tickers
     }
 
     /// How fast and how many.
@@ -224,13 +173,6 @@ impl Node {
     /// Seconds since the node was made: the clock of silence.
     pub(crate) fn seconds(&self) -> u32 {
         self.born.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
-    }
-
-    /// A new socket.
-    pub(crate) fn socket(&self, session: &Session, kind: Kind) -> Arc<Socket> {
-        let limits =
-            Limits { bytes: self.config.max_outbox_bytes, messages: self.config.max_outbox_messages };
-        Arc::new(Socket::of(session, kind, limits))
     }
 
     /// This much after now, on the clock of [`seconds`](Self::seconds), rounded up.
@@ -246,12 +188,7 @@ impl Node {
 
     /// For how long a login lasts that is not used.
     pub(crate) fn login_lasts(&self) -> Duration {
-        Duration::from_hours(24) * self.config.identities.session_days
-    }
-
-    /// Who reads tokens, if the settings say how.
-    pub(crate) fn tokens(&self) -> Option<&Verifier> {
-        self.tokens.as_ref()
+        self.auth.login_lasts()
     }
 
     /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
@@ -259,18 +196,12 @@ impl Node {
     /// # Errors
     /// [`Unavailable`] when the layer does not answer.
     pub(crate) async fn key(&self) -> Result<&CookieKey, Unavailable> {
-        if let Some(key) = self.key.get() {
-            return Ok(key);
-        }
-        let store = self.store();
-        store.create("secret", &secret::new(), None).await?;
-        let shared = store.get("secret").await?.ok_or(Unavailable::new("the shared secret is gone"))?;
-        Ok(self.key.get_or_init(|| CookieKey::derive_from(shared.as_bytes())))
+        self.auth.key().await
     }
 
     /// The same, if it is known yet.
     pub(crate) fn known_key(&self) -> Option<&CookieKey> {
-        self.key.get()
+        self.auth.known_key()
     }
 
     /// Runs a task that the end of the node waits for.

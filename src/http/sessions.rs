@@ -59,7 +59,7 @@ impl Request {
     /// # Errors
     /// 429.
     pub fn limit_names(&self) -> Result<(), Refusal> {
-        self.node.limits().naming(self.peer())
+        Ok(self.node.limits().naming(self.peer())?)
     }
 
     /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from

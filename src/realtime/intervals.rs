@@ -15,6 +15,9 @@ use tracing::{debug, error};
 
 use crate::wire::group::Group;
 use crate::http::services::Node;
+use crate::realtime::consumer::Consumer;
+use crate::realtime::runtime::Realtime;
+use crate::wire::error::Unavailable;
 use crate::telemetry::Chain;
 
 /// How long to wait before asking a layer again that did not answer.
@@ -28,21 +31,21 @@ pub(crate) struct Tickers {
 
 impl Tickers {
     /// The group's ticker may be on: asks for it from now on, if the group has sockets here.
-    pub(crate) fn look(&self, node: &Arc<Node>, group: &Group) {
-        if node.hub().ticker(group).is_none() {
+    pub(crate) fn look(&self, realtime: &Arc<Realtime>, group: &Group) {
+        if realtime.hub().ticker(group).is_none() {
             return;
         }
         let known = self.asked.lock().insert(group.clone(), true);
         if known.is_none() {
-            let (node, group) = (Arc::clone(node), group.clone());
-            tokio::spawn(async move { node.tickers().ask(&node, &group).await });
+            let (realtime, group) = (Arc::clone(realtime), group.clone());
+            tokio::spawn(async move { realtime.tickers().ask(&realtime, &group).await });
         }
     }
 
-    async fn ask(&self, node: &Node, group: &Group) {
+    async fn ask(&self, realtime: &Realtime, group: &Group) {
         loop {
             self.asked.lock().insert(group.clone(), false);
-            let next = match node.hub().ticker(group) {
+            let next = match realtime.hub().ticker(group) {
                 None => None,
                 Some(ticker) => {
                     let Ok(event) = catch_unwind(|| (ticker.event)(group)) else {
@@ -50,7 +53,7 @@ impl Tickers {
                         self.asked.lock().remove(group);
                         return;
                     };
-                    node.layer().tick(group, &event, ticker.period).await.unwrap_or_else(|error| {
+                    realtime.node().layer().tick(group, &event, ticker.period).await.unwrap_or_else(|error| {
                         debug!(error = %Chain(&error), "could not tick");
                         Some(PAUSE)
                     })
@@ -65,6 +68,20 @@ impl Tickers {
                 asked.remove(group);
                 return;
             }
+        }
+    }
+}
+
+impl Node {
+    /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
+    /// socket left.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), Unavailable> {
+        match C::TICKER {
+            Some(ticker) => self.layer().start_ticker(group, ticker.period).await,
+            None => Ok(()),
         }
     }
 }

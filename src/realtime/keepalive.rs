@@ -7,28 +7,28 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use crate::realtime::revalidation as review;
-use crate::http::services::Node;
+use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 
-impl Node {
+impl Realtime {
     /// For ever: see [`Socket::pulse`], and [`review`] for those whose client has to be looked up again.
     pub(crate) async fn pulse(self: &Arc<Self>) {
         let reviewing = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = self.seconds();
+        let mut last = self.node().seconds();
         loop {
             second.tick().await;
-            let now = self.seconds();
+            let now = self.node().seconds();
             // After the process was frozen, nobody was silent: nobody was heard.
             let frozen = now - last > 3;
             last = now;
             if self.beat(now, frozen).await && !reviewing.swap(true, Ordering::SeqCst) {
-                let (node, reviewing) = (Arc::clone(self), Arc::clone(&reviewing));
-                self.track(async move {
-                    let mut due: Vec<Arc<Socket>> = node.hub().sockets();
+                let (realtime, reviewing) = (Arc::clone(self), Arc::clone(&reviewing));
+                self.node().track(async move {
+                    let mut due: Vec<Arc<Socket>> = realtime.hub().sockets();
                     due.retain(|socket| socket.is_due(now));
-                    review::run(&node, due).await;
+                    review::run(realtime.node(), due).await;
                     reviewing.store(false, Ordering::SeqCst);
                 });
             }

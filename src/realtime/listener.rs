@@ -8,13 +8,13 @@ use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::realtime::hub::Hub;
 use crate::layer::{Listener, Order};
-use crate::http::services::Node;
+use crate::realtime::runtime::Realtime;
 
 /// What the layer tells this node.
 pub(crate) struct Ears {
     pub(crate) hub: Arc<Hub>,
     /// Set once the node is made: the layer is made before it.
-    pub(crate) node: OnceCell<Weak<Node>>,
+    pub(crate) realtime: OnceCell<Weak<Realtime>>,
 }
 
 impl Listener for Ears {
@@ -27,8 +27,8 @@ impl Listener for Ears {
     }
 
     fn ticker_started(&self, group: &str) {
-        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
-            node.tickers().look(&node, &Group::new(group));
+        if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
+            realtime.tickers().look(&realtime, &Group::new(group));
         }
     }
 
@@ -37,15 +37,15 @@ impl Listener for Ears {
     }
 
     fn recovered(&self) {
-        if let Some(node) = self.node.get().and_then(Weak::upgrade) {
-            for group in node.hub().ticking() {
-                node.tickers().look(&node, &group);
+        if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
+            for group in realtime.hub().ticking() {
+                realtime.tickers().look(&realtime, &group);
             }
-            for socket in node.hub().sockets() {
+            for socket in realtime.hub().sockets() {
                 socket.doubt();
             }
-            if node.known_key().is_none() {
-                let node = Arc::clone(&node);
+            if realtime.node().known_key().is_none() {
+                let node = Arc::clone(realtime.node());
                 tokio::spawn(async move { node.key().await.map(|_| ()) });
             }
         }

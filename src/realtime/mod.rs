@@ -15,6 +15,7 @@ pub(crate) mod outbox;
 pub(crate) mod reader;
 pub(crate) mod registration;
 pub(crate) mod revalidation;
+pub(crate) mod runtime;
 pub(crate) mod socket;
 pub(crate) mod sse;
 pub(crate) mod subscribers;

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use tungstenite::protocol::WebSocketConfig;
 use tungstenite::protocol::frame::Frame as WireFrame;
 
 use crate::wire::decoder::{Assembly, Received};
@@ -148,8 +147,3 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The settings for hyper-tungstenite's own socket, which is taken apart before it reads: it must
-/// not allocate its default of 128 KiB.
-pub(crate) fn unused() -> WebSocketConfig {
-    WebSocketConfig::default().read_buffer_size(0)
-}

@@ -7,11 +7,13 @@ use crate::wire::error::Unavailable;
 use crate::realtime::hub::Seat;
 use crate::wire::id::Id;
 use crate::limits::Admitted;
+use crate::realtime::runtime::Realtime;
 use crate::realtime::subscription::Session;
 use crate::realtime::socket::Socket;
 
 /// Where a socket sits; it ends when this is dropped.
 pub(crate) struct Place {
+    realtime: Arc<Realtime>,
     session: Session,
     seat: Seat,
     _admitted: Admitted,
@@ -21,13 +23,13 @@ pub(crate) struct Place {
 
 impl Place {
     /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
-    pub(crate) fn take(socket: &Arc<Socket>, session: Session, admitted: Admitted) -> Self {
+    pub(crate) fn take(realtime: Arc<Realtime>, socket: &Arc<Socket>, session: Session, admitted: Admitted) -> Self {
         let (node, group) = (session.node(), session.group());
-        let seat = node.hub().enter(socket, group, session.start().is_some(), session.born());
+        let seat = realtime.hub().enter(socket, group, session.start().is_some(), session.born());
         if let Some(group) = group {
             node.layer().enter(group, session.identity().member());
         }
-        Self { session, seat, _admitted: admitted, ticks: socket.kind().ticker.is_some() }
+        Self { realtime, session, seat, _admitted: admitted, ticks: socket.kind().ticker.is_some() }
     }
 
     /// The facts about the socket.
@@ -40,21 +42,21 @@ impl Place {
         let (node, Some(group)) = (self.session.node(), self.session.group()) else { return Ok(()) };
         node.layer().heard(group).await?;
         if self.ticks {
-            node.tickers().look(node, group);
+            self.realtime.tickers().look(&self.realtime, group);
         }
         Ok(())
     }
 
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
     pub(crate) fn join(&self, cursor: Id, anyhow: bool) -> Result<(), Id> {
-        self.session.node().hub().join(&self.seat, cursor, anyhow)
+        self.realtime.hub().join(&self.seat, cursor, anyhow)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let node = self.session.node();
-        node.hub().leave(&self.seat);
+        self.realtime.hub().leave(&self.seat);
         if let Some(group) = self.session.group() {
             node.layer().leave(group, self.session.identity().member());
         }

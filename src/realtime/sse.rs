@@ -16,6 +16,7 @@ use tracing::debug;
 use crate::realtime::consumer::{Consumer, Kind};
 use crate::wire::frame::{Close, Wire};
 use crate::http::services::Node;
+use crate::realtime::runtime::Realtime;
 use crate::wire::origin;
 use crate::realtime::registration::Place;
 use crate::http::request::Request;
@@ -37,7 +38,7 @@ struct Feed<C: Consumer> {
 ///
 /// # Errors
 /// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
-pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refusal> {
+pub(crate) async fn open<C: Consumer>(realtime: Arc<Realtime>, request: Request) -> Result<Response, Refusal> {
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
@@ -47,9 +48,9 @@ pub(crate) async fn open<C: Consumer>(request: Request) -> Result<Response, Refu
     let admitted = admitted.of_user(session.identity().known_id())?;
     let node = Arc::clone(&request.node);
     let kind = Kind::of::<C>(Wire::Feed);
-    let socket = node.socket(&session, kind);
+    let socket = realtime.socket(&session, kind);
     let resume = Resume::of(&session, kind);
-    let place = Place::take(&socket, session, admitted);
+    let place = Place::take(realtime, &socket, session, admitted);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a feed");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));

@@ -13,15 +13,16 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Version};
 use tokio::time::timeout;
-use tracing::{debug, error};
+use tracing::debug;
 
 pub use hyper::StatusCode;
 
-use crate::realtime::handshake::Handshake;
+use crate::http::upgrade::Handshake;
 use crate::wire::host;
 use crate::wire::host::HostPattern;
 use crate::auth::Identity;
 use crate::http::services::Node;
+use crate::node::Running;
 use crate::http::client_address::Peer;
 use crate::http::problem;
 use crate::http::request::Request;
@@ -51,12 +52,13 @@ const HEADERS: [(&str, &str); 5] = [
 
 /// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
-    node: Arc<Node>,
+    running: Arc<Running>,
     stream: Stream,
     connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
+    let node = Arc::clone(&running.node);
     let (parts, body) = request.into_parts();
     let peer = Peer::of(connected, &parts.headers, &node.config().doors.trusted_proxies);
     let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
@@ -72,7 +74,7 @@ pub(crate) async fn serve(
     } else if let Some(refusal) = unsound {
         Err(refusal)
     } else {
-        answer(request, body).await
+        answer(&running, request, body).await
     };
     let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, &reader)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -121,10 +123,10 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     Ok(())
 }
 
-async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusal> {
+async fn answer(running: &Running, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
-    let route = (request.node.application().routes)(&segments).ok_or_else(Refusal::not_found)?;
+    let route = (running.routes)(&segments).ok_or_else(Refusal::not_found)?;
     request.name.clone_from(&route.name);
     let socket = route.feeds || !route.sockets.is_empty();
     if socket {
@@ -132,7 +134,7 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
         request.node.limits().handshake(request.peer())?;
     }
     if !route.open {
-        let identity = Identity::of(&request.node, &request.parts, socket).await;
+        let identity = Identity::of(request.node.auth(), &request.parts, socket).await.map_err(Refusal::from);
         if route.staff && !is_staffs(&identity) {
             return Err(Refusal::not_found());
         }
@@ -143,7 +145,7 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
         let open = route.opener(&handshake).ok_or_else(|| {
             Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
         })?;
-        return open(request, handshake).await;
+        return open(Arc::clone(&running.realtime), request, handshake).await;
     }
     // hyper leaves out the body of an answer to HEAD.
     let method = if request.parts.method == Method::HEAD { &Method::GET } else { &request.parts.method };
@@ -152,7 +154,7 @@ async fn answer(mut request: Request, body: Incoming) -> Result<Response, Refusa
         return Err(Refusal::method(&allowed));
     };
     request.body = bounded(body).await?;
-    handler(request).await
+    handler(Arc::clone(&running.realtime), request).await
 }
 
 /// Whether an operator asks. Nobody else learns that there is anything, not by a refusal either; whether it is one cannot
@@ -194,7 +196,7 @@ enum Reader {
 
 impl Reader {
     fn of(request: &Request) -> Self {
-        if problem::is_told(request.node.application(), &request.parts.uri) {
+        if problem::is_told(request.node.site(), &request.parts.uri) {
             Self::Program
         } else if request.wants_page() {
             Self::Person(request.language())
@@ -219,8 +221,3 @@ fn refused(node: &Node, refusal: Refusal, reader: &Reader) -> Response {
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))
 }
 
-/// A failure of our own: the log says what, the client only that.
-pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
-    error!(error = %crate::telemetry::Chain(cause), "could not answer");
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server could not answer")
-}

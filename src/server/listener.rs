@@ -18,7 +18,7 @@ use crate::realtime::drain;
 use crate::wire::error::StartError;
 use crate::wire::frame::Close;
 use crate::server::dispatch as http;
-use crate::http::services::Node;
+use crate::node::Running;
 use crate::http::connection::Stream;
 use crate::telemetry::Chain;
 
@@ -43,7 +43,7 @@ const LEAD: Duration = Duration::from_secs(1);
 
 /// The listening sockets of a node.
 pub(crate) struct Server {
-    node: Arc<Node>,
+    running: Arc<Running>,
     listeners: Vec<TcpListener>,
     places: Places,
 }
@@ -61,7 +61,8 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`] for an address that cannot be had.
-    pub(crate) fn bind(node: Arc<Node>) -> Result<Self, StartError> {
+    pub(crate) fn bind(running: Arc<Running>) -> Result<Self, StartError> {
+        let node = &running.node;
         let listeners = node.config().listen.iter().map(|address| {
             listen(*address).map_err(|error| {
                 let what = format!(
@@ -72,7 +73,7 @@ impl Server {
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
         let places = Places::new(node.config().max_connections);
-        Ok(Self { node, listeners, places })
+        Ok(Self { running, listeners, places })
     }
 
     /// The addresses that were bound.
@@ -89,26 +90,26 @@ impl Server {
     ) -> ExitCode {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
-            let (node, places, stopped) = (Arc::clone(&self.node), self.places.clone(), stopped.clone());
-            tokio::spawn(accept(node, listener, places, stopped));
+            let (running, places, stopped) = (Arc::clone(&self.running), self.places.clone(), stopped.clone());
+            tokio::spawn(accept(running, listener, places, stopped));
         }
-        let node = Arc::clone(&self.node);
-        let mut hub = tokio::spawn(async move { node.hub().run().await });
+        let realtime = Arc::clone(&self.running.realtime);
+        let mut hub = tokio::spawn(async move { realtime.hub().run().await });
         let (code, grace) = tokio::select! {
-            () = self.node.pulse() => (ExitCode::FAILURE, Duration::ZERO),
+            () = self.running.realtime.pulse() => (ExitCode::FAILURE, Duration::ZERO),
             _ = &mut hub => {
                 error!("the hub has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
             }
-            () = self.node.layer().broken() => {
+            () = self.running.node.layer().broken() => {
                 error!("the layer has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
             }
             grace = stop => (ExitCode::SUCCESS, grace),
         };
         info!(seconds = grace.as_secs(), "ending: sockets are sent away");
-        self.node.end();
-        let sockets = self.node.hub().sockets();
+        self.running.realtime.end();
+        let sockets = self.running.realtime.hub().sockets();
         let away = async {
             tokio::join!(drain::send_away(&sockets, grace), async {
                 // A load balancer that asks sees meanwhile that this node is not ready.
@@ -118,17 +119,17 @@ impl Server {
         };
         tokio::select! {
             _ = away => {}
-            () = self.node.pulse() => {}
+            () = self.running.realtime.pulse() => {}
             () = hurry => info!("ending at once"),
         }
         stopping.send_replace(true);
-        for socket in self.node.hub().sockets() {
+        for socket in self.running.realtime.hub().sockets() {
             socket.close(&Close::restart());
         }
-        if timeout(ENDING, self.node.finish()).await.is_err() {
+        if timeout(ENDING, self.running.node.finish()).await.is_err() {
             warn!("some connections did not end in time and were cut off");
         }
-        self.node.layer().close().await;
+        self.running.node.layer().close().await;
         code
     }
 }
@@ -172,7 +173,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stopped: watch::Receiver<bool>) {
+async fn accept(running: Arc<Running>, listener: TcpListener, places: Places, mut stopped: watch::Receiver<bool>) {
     let mut accepting = true;
     loop {
         let accepted = tokio::select! {
@@ -184,7 +185,7 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
                 accepting = true;
                 if let Some((permit, full)) = places.take() {
                     let stream = Stream::new(tcp, permit);
-                    node.track(serve(Arc::clone(&node), stream, peer.ip(), full, stopped.clone()));
+                    running.node.track(serve(Arc::clone(&running), stream, peer.ip(), full, stopped.clone()));
                 }
             }
             // The process is out of file descriptors, or the peer is gone already. Both pass.
@@ -200,7 +201,7 @@ async fn accept(node: Arc<Node>, listener: TcpListener, places: Places, mut stop
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
 async fn serve(
-    node: Arc<Node>,
+    running: Arc<Running>,
     stream: Stream,
     peer: IpAddr,
     full: bool,
@@ -208,7 +209,7 @@ async fn serve(
 ) {
     let answer = {
         let stream = stream.clone();
-        move |request| http::serve(Arc::clone(&node), stream.clone(), peer, request, full)
+        move |request| http::serve(Arc::clone(&running), stream.clone(), peer, request, full)
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -2,24 +2,26 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::realtime::consumer::Consumer;
+use crate::realtime::runtime::Realtime;
 use crate::realtime::sse as feed;
 use crate::realtime::handshake;
-use crate::realtime::handshake::Handshake;
+use crate::http::upgrade::Handshake;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 
 /// What a handler returns, some day.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
-type Handler = Box<dyn Fn(Request) -> Answer + Send + Sync>;
+type Handler = Box<dyn Fn(Arc<Realtime>, Request) -> Answer + Send + Sync>;
 
 /// Opens a socket.
-pub(crate) type Open = fn(Request, Handshake) -> Answer;
+pub(crate) type Open = fn(Arc<Realtime>, Request, Handshake) -> Answer;
 
 /// One line of the route table.
 #[derive(Default)]
@@ -76,14 +78,15 @@ impl Route {
     /// And sockets that offer the subprotocol of this consumer. The first that fits is taken.
     #[must_use]
     pub fn or_socket<C: Consumer>(mut self) -> Self {
-        let open: Open = |request, handshake| Box::pin(handshake::open::<C>(request, handshake));
+        let open: Open = |realtime, request, handshake| Box::pin(handshake::open::<C>(realtime, request, handshake));
         self.sockets.push((C::PROTOCOL, open));
         self
     }
 
     /// A feed of Server-Sent Events for readers without sockets: what this consumer's sockets get.
     pub fn feed<C: Consumer>() -> Self {
-        Self { feeds: true, ..Self::get(feed::open::<C>) }
+        let open: Handler = Box::new(|realtime, request| Box::pin(feed::open::<C>(realtime, request)));
+        Self { feeds: true, handlers: vec![(Method::GET, open)], ..Self::default() }
     }
 
     /// For everybody alike: who asks is not looked up, so that it is served also while the layer is away.
@@ -116,7 +119,7 @@ impl Route {
         method: Method,
         handler: impl Fn(Request) -> F + Send + Sync + 'static,
     ) -> Self {
-        self.handlers.push((method, Box::new(move |request| Box::pin(handler(request)))));
+        self.handlers.push((method, Box::new(move |_, request| Box::pin(handler(request)))));
         self
     }
 }

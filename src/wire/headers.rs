@@ -1,5 +1,6 @@
 //! Reading headers: as text, as a list, as one that must stand once, or as cookies.
 
+use hyper::Uri;
 use hyper::header::{COOKIE, HeaderMap, HeaderName};
 
 /// The text of a header's first line, if it is there and readable.
@@ -26,4 +27,11 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// The first value of this name in a query string, decoded.
+pub(crate) fn query(uri: &Uri, name: &str) -> Option<String> {
+    let query = uri.query().unwrap_or_default();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -8,11 +8,14 @@
 use std::str::FromStr;
 
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
-use hyper::{StatusCode, Uri};
+use hyper::Uri;
 
 use crate::wire::headers::{single, text};
 use crate::wire::host::{is_host, is_sound};
-use crate::http::response::Refusal;
+
+/// Why a page may not call.
+#[derive(Debug)]
+pub(crate) struct ForeignOrigin(pub(crate) std::borrow::Cow<'static, str>);
 
 /// One entry of the allow list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,13 +107,13 @@ impl std::fmt::Display for Origin {
 ///
 /// # Errors
 /// 403.
-pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), Refusal> {
+pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
     if allowed.contains(&OriginPattern::Any) {
         Ok(())
     } else if headers.contains_key(ORIGIN) {
         check_header(headers, &ORIGIN, allowed)
     } else if headers.contains_key(COOKIE) {
-        Err(Refusal::new(StatusCode::FORBIDDEN, "a request with cookies needs an `Origin`"))
+        Err(ForeignOrigin("a request with cookies needs an `Origin`".into()))
     } else {
         Ok(())
     }
@@ -121,7 +124,7 @@ pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Re
 ///
 /// # Errors
 /// 403.
-pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), Refusal> {
+pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
     let site = headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes);
     match site {
         // `none`: typed into the address bar, or a bookmark.
@@ -129,7 +132,7 @@ pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> R
         _ if allowed.contains(&OriginPattern::Any) => Ok(()),
         Some(_) if origin_of(headers, &ORIGIN).is_some_and(|origin| is_allowed(&origin, allowed)) => Ok(()),
         Some(_) => {
-            Err(Refusal::new(StatusCode::FORBIDDEN, "`Sec-Fetch-Site`: only pages of this host may call"))
+            Err(ForeignOrigin("`Sec-Fetch-Site`: only pages of this host may call".into()))
         }
         None if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, allowed),
         None if headers.contains_key(REFERER) => check_header(headers, &REFERER, allowed),
@@ -137,14 +140,14 @@ pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> R
     }
 }
 
-fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern]) -> Result<(), Refusal> {
+fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
     let Some(origin) = origin_of(headers, name) else {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: expected one origin")));
+        return Err(ForeignOrigin(format!("`{name}`: expected one origin").into()));
     };
     if text(headers, &HOST).is_some_and(|host| origin.is_host(host)) || is_allowed(&origin, allowed) {
         Ok(())
     } else {
-        Err(Refusal::new(StatusCode::FORBIDDEN, format!("`{name}`: pages of other hosts may not call")))
+        Err(ForeignOrigin(format!("`{name}`: pages of other hosts may not call").into()))
     }
 }
 

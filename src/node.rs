@@ -1,0 +1,63 @@
+//! The composition root: makes the services of a node, and owns them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cookie::Key as CookieKey;
+use once_cell::sync::OnceCell;
+use tracing::debug;
+
+use crate::app::Application;
+use crate::auth::Auth;
+use crate::auth::jwt::Verifier;
+use crate::config::Config;
+use crate::http::services::Node;
+use crate::layer::{Keep, Layer, Listener};
+use crate::limits::Limits;
+use crate::realtime::hub::Hub;
+use crate::realtime::intervals::Tickers;
+use crate::realtime::listener::Ears;
+use crate::realtime::runtime::Realtime;
+use crate::server::route::Route;
+use crate::telemetry::Chain;
+use crate::wire::error::StartError;
+
+/// A node's services, and its routes.
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
+    pub(crate) realtime: Arc<Realtime>,
+    pub(crate) routes: fn(&[&str]) -> Option<Route>,
+}
+
+impl Running {
+    /// A node that is connected to its layer.
+    ///
+    /// # Errors
+    /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
+    pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
+        let tokens = Verifier::new(&config.tokens)?;
+        let limits = Arc::new(Limits::new(config.rates));
+        let hub = Arc::new(Hub::default());
+        let ears = Arc::new(Ears { hub: Arc::clone(&hub), realtime: OnceCell::new() });
+        let listener = Arc::clone(&ears) as Arc<dyn Listener>;
+        let keep = Keep {
+            messages: config.log_messages,
+            age: Duration::from_secs(config.log_seconds as u64),
+            replicas: config.wait_replicas,
+        };
+        let layer = Arc::new(match config.redis_url() {
+            None => Layer::memory(keep, listener),
+            Some(url) => Layer::redis(url, config.wait_for_redis, keep, listener).await?,
+        });
+        let key = config.identities.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
+        let lasts = Duration::from_hours(24) * config.identities.session_days;
+        let auth = Auth::new(Arc::clone(&layer), tokens, key, lasts);
+        let node = Arc::new(Node::new(config, application.site(), layer, limits, auth));
+        let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Tickers::default() });
+        let _ = ears.realtime.set(Arc::downgrade(&realtime)); // nobody else sets it
+        if let Err(error) = node.key().await {
+            debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
+        }
+        Ok(Arc::new(Self { node, realtime, routes: application.routes }))
+    }
+}
