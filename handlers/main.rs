@@ -17,9 +17,9 @@ use std::process::ExitCode;
 use parlor::{Application, Route};
 
 use crate::admin::operator_view::{PushTail, Tail};
+use crate::chat::tutorial::PlainChat;
 use crate::chat::v1::Chat;
 use crate::dm::inbox::Inbox;
-use crate::chat::tutorial::PlainChat;
 use crate::push::stream::{PlainPush, Push};
 
 // The tests have one that counts.
@@ -35,7 +35,9 @@ fn routes(path: &[&str]) -> Option<Route> {
         ["chat", ""] => Route::get(web::home::page),
         ["chat", room] => Route::get(rooms::page::slash).at(room),
         ["chat", room, ""] => Route::get(rooms::page::page).at(room),
-        ["chat", room, "members", ""] => Route::get(rooms::members_page::page).post(rooms::members_page::change).at(room),
+        ["chat", room, "members", ""] => {
+            Route::get(rooms::members_page::page).post(rooms::members_page::change).at(room)
+        }
         ["chat", room, "messages"] => Route::only_post(chat::messages::post).at(room),
         ["ws", "chat", room] | ["ws", "chat", room, ""] => {
             Route::socket::<PlainChat>().or_socket::<Chat>().at(room)
@@ -45,16 +47,24 @@ fn routes(path: &[&str]) -> Option<Route> {
             Route::socket::<PlainPush>().or_socket::<Push>().at(room)
         }
         ["rooms", ""] => Route::only_post(rooms::membership::make),
-        ["invite", link, ""] => Route::get(rooms::invite_page::page).post(rooms::invite_page::accept).at(link),
+        ["invite", link, ""] => {
+            Route::get(rooms::invite_page::page).post(rooms::invite_page::accept).at(link)
+        }
         ["dm"] => Route::get(dm::pages::slash),
         ["dm", ""] => Route::get(dm::pages::list),
         ["dm", user] => Route::get(dm::pages::talk_slash).at(user),
         ["dm", user, ""] => Route::get(dm::pages::talk).at(user),
         ["ws", "inbox"] | ["ws", "inbox", ""] => Route::socket::<Inbox>(),
-        ["accounts", "login", ""] => Route::get(accounts::sessions::login_page).post(accounts::sessions::login),
-        ["accounts", "signup", ""] => Route::get(accounts::sessions::signup_page).post(accounts::sessions::signup),
+        ["accounts", "login", ""] => {
+            Route::get(accounts::sessions::login_page).post(accounts::sessions::login)
+        }
+        ["accounts", "signup", ""] => {
+            Route::get(accounts::sessions::signup_page).post(accounts::sessions::signup)
+        }
         ["accounts", "logout", ""] => Route::only_post(accounts::sessions::logout),
-        ["accounts", "guest", ""] => Route::get(accounts::sessions::nickname_page).post(accounts::sessions::nickname),
+        ["accounts", "guest", ""] => {
+            Route::get(accounts::sessions::nickname_page).post(accounts::sessions::nickname)
+        }
         ["api", "tickets"] => Route::only_post(accounts::tickets::make),
         ["push"] => Route::get(push::stream::start).post(push::stream::start).delete(push::stream::stop),
         ["api", "openapi.json"] => Route::get(api::document::file).open_to_all(),

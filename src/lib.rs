@@ -18,9 +18,9 @@ pub mod wire;
 
 // The node: what is started, with what, and how it ends.
 mod app;
-mod node;
 mod cli;
 pub mod config;
+mod node;
 mod telemetry;
 mod watchdog;
 
@@ -47,20 +47,21 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::app::Application;
+pub use crate::auth::{Identity, Standing};
+pub use crate::http::request::Request;
+pub use crate::http::services::Node;
+pub use crate::layer::Appended;
+pub use crate::realtime::catch_up::{Start, Welcome};
 pub use crate::realtime::consumer::{Action, Consumer, Ticker};
+pub use crate::realtime::subscription::Session;
+pub use crate::server::route::Route;
+pub use crate::telemetry::METRICS;
 pub use crate::wire::event::Event;
 pub use crate::wire::frame::{Close, Frame};
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;
-pub use crate::auth::{Identity, Standing};
-pub use crate::layer::Appended;
-pub use crate::http::services::Node;
-pub use crate::http::request::Request;
-pub use crate::realtime::catch_up::{Start, Welcome};
-pub use crate::server::route::Route;
-pub use crate::realtime::subscription::Session;
-pub use crate::telemetry::METRICS;
 
+use crate::cli::arguments::{Arguments, Stop};
 use crate::config::Config;
 use crate::wire::error::StartError;
 
@@ -69,15 +70,16 @@ const START_FAILED: u8 = 2;
 
 /// Runs a node of this application until SIGTERM or SIGINT: the whole of `main`.
 pub fn run(application: Application) -> ExitCode {
-    let config = match Config::read(application.about) {
-        Ok(config) => config,
-        Err(Ok(text)) => {
+    let arguments = match Arguments::read(application.about) {
+        Ok(arguments) => arguments,
+        Err(Stop::Text(text)) => {
             let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
             return ExitCode::SUCCESS;
         }
-        Err(Err(line)) => return failed(&line),
+        Err(Stop::Error(line)) => return failed(&line),
     };
-    if let Some(command) = &config.command {
+    let config = arguments.config;
+    if let Some(command) = &arguments.command {
         return match command.run(&config, &application) {
             Ok(text) => {
                 let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
@@ -111,7 +113,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
-    let running = node::Running::new(config, application).await?;
+    let running = server::state::Running::new(config, application).await?;
     running.node.make_operator().await?;
     let server = server::listener::Server::bind(running)?;
     watchdog::start();

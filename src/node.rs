@@ -18,16 +18,9 @@ use crate::realtime::hub::Hub;
 use crate::realtime::intervals::Tickers;
 use crate::realtime::listener::Ears;
 use crate::realtime::runtime::Realtime;
-use crate::server::route::Route;
+use crate::server::state::Running;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
-
-/// A node's services, and its routes.
-pub(crate) struct Running {
-    pub(crate) node: Arc<Node>,
-    pub(crate) realtime: Arc<Realtime>,
-    pub(crate) routes: fn(&[&str]) -> Option<Route>,
-}
 
 impl Running {
     /// A node that is connected to its layer.

@@ -7,9 +7,9 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::auth::accounts::Refused;
-use crate::wire::error::StartError;
 use crate::http::services::Node;
 use crate::telemetry::Chain;
+use crate::wire::error::StartError;
 
 /// How long to wait before asking a layer again that did not answer.
 const PAUSE: Duration = Duration::from_secs(1);

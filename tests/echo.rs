@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use parlor::wire::event::COVERED;
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::wire::event::COVERED;
 use parlor::{Action, Application, Consumer, Event, Frame, Group, Request, Route, Session, Start, Welcome};
 
 struct Echo;

@@ -2,9 +2,9 @@
 
 use minijinja::context;
 use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
 use parlor::auth::accounts::{PASSWORD, Refused};
 use parlor::auth::usernames::PersonName;
+use parlor::http::{Refusal, Response, StatusCode};
 
 use crate::web::safe_redirect::Next;
 

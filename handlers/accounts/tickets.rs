@@ -1,8 +1,8 @@
 //! Tickets: what programs and pages of others show at a socket instead of what lasts.
 
 use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
 use parlor::auth::tickets::LASTS;
+use parlor::http::{Refusal, Response, StatusCode};
 use serde_json::json;
 
 /// `POST /api/tickets`: a ticket for one socket, for whoever shows a token, or a login's cookie with the CSRF token.

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
+use parlor::http::services::Node;
 use parlor::wire::clock::now;
 use parlor::wire::error::Unavailable;
-use parlor::http::services::Node;
 
 use crate::rooms::access;
 use crate::rooms::access::Record;

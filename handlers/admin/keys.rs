@@ -2,8 +2,8 @@
 
 use minijinja::{Value, context};
 use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
 use parlor::auth::usernames::PersonName;
+use parlor::http::{Refusal, Response, StatusCode};
 
 use super::{back, no_action, note, time};
 use crate::api::SCOPES;

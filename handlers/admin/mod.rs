@@ -4,20 +4,20 @@
 //! [`for_staff`]: parlor::Route::for_staff
 
 pub(crate) mod audit;
-pub(crate) mod stats;
 pub(crate) mod keys;
 pub(crate) mod nodes;
+pub(crate) mod operator_view;
 pub(crate) mod push;
 pub(crate) mod room;
 pub(crate) mod rooms;
-pub(crate) mod operator_view;
+pub(crate) mod stats;
 pub(crate) mod users;
 
 mod closure;
 
 use parlor::Request;
-use parlor::wire::error::Unavailable;
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::wire::error::Unavailable;
 
 /// Writes into the audit log what the client of this request is about to do.
 async fn note(request: &Request, what: &str, about: &str) -> Result<(), Unavailable> {

@@ -7,9 +7,9 @@ use parlor::config::Config;
 use parlor::http::Refusal;
 use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Ticker, Welcome};
 
-use crate::rooms::access::Room;
 use crate::chat::v1::Chat;
 use crate::push::stream::Push;
+use crate::rooms::access::Room;
 
 /// A socket at `/ws/admin/{room}/`: what [`Chat`] is.
 pub(crate) struct Tail;

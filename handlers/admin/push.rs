@@ -4,9 +4,9 @@ use parlor::Request;
 use parlor::http::{Refusal, Response};
 
 use super::note;
-use crate::rooms::access::Room;
 use crate::push::stream as push;
 use crate::push::stream::PlainPush;
+use crate::rooms::access::Room;
 
 /// `POST /admin/rooms/{room}/push`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {

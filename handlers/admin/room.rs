@@ -1,8 +1,8 @@
 //! The page of a room for operators: what is said there, and what can be done about it.
 
 use minijinja::context;
-use parlor::http::{Refusal, Response};
 use parlor::http::services::Node;
+use parlor::http::{Refusal, Response};
 use parlor::{Group, Id, Request};
 
 use super::{about, back, no_action, note, user};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use minijinja::context;
 use minijinja::value::Serde;
+use parlor::http::services::Node;
+use parlor::http::{Refusal, Response, StatusCode};
 use parlor::wire::clock::now;
 use parlor::wire::error::Unavailable;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::http::services::Node;
 use parlor::{Id, Request};
 use serde::Serialize;
 

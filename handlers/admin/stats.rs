@@ -1,8 +1,8 @@
 //! Figures as JSON, for pages that show them live.
 
 use parlor::Request;
-use parlor::wire::clock::now;
 use parlor::http::{Refusal, Response};
+use parlor::wire::clock::now;
 use serde_json::json;
 
 use super::rooms;

@@ -2,10 +2,10 @@
 
 use minijinja::{Value, context};
 use parlor::Request;
-use parlor::wire::error::Unavailable;
-use parlor::http::{Refusal, Response, StatusCode};
 use parlor::auth::accounts::Account;
 use parlor::http::services::Node;
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::wire::error::Unavailable;
 
 use super::{about, back, no_action, note, time, user};
 

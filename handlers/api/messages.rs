@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use parlor::wire::event::COVERED;
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::wire::event::COVERED;
 use parlor::{Event, Id, Request};
 use serde::Serialize;
 
 use super::body::Body;
 use crate::api::publish_request::Saying;
-use crate::rooms::access::Room;
 use crate::chat::v1 as chat;
+use crate::rooms::access::Room;
 
 /// Most messages of one answer, and how many without `limit`.
 const MOST: usize = 200;

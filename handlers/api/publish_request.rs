@@ -4,9 +4,9 @@ use parlor::http::{Refusal, StatusCode};
 use parlor::{Appended, Id, Request};
 
 use super::body::Body;
-use crate::rooms::access::Room;
-use crate::chat::v1 as chat;
 use crate::chat::client_frame as said;
+use crate::chat::v1 as chat;
+use crate::rooms::access::Room;
 
 /// What is to be said, in one room or in many.
 pub(super) struct Saying {

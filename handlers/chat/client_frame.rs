@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use parlor::{Frame, Id};
 use serde_json::Value;
 
-use crate::chat::raw_object::{Member, Object, Unread};
 use crate::chat::frame_error::Trouble;
+use crate::chat::raw_object::{Member, Object, Unread};
 
 /// Most messages of one `history`, and how many without `limit`.
 const MOST: u64 = 200;

@@ -3,12 +3,12 @@
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
-use crate::rooms::access::Room;
-use crate::chat::v1 as chat;
-use crate::chat::server_frame as frames;
 use crate::chat::client_frame::Said;
 use crate::chat::frame_error as trouble;
 use crate::chat::frame_error::Trouble;
+use crate::chat::server_frame as frames;
+use crate::chat::v1 as chat;
+use crate::rooms::access::Room;
 
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {

@@ -6,10 +6,10 @@ use parlor::http::Refusal;
 use parlor::{Action, Close, Consumer, Event, Frame, Request, Session};
 use serde::Serialize;
 
-use crate::rooms::access::Room;
-use crate::chat::v1 as chat;
-use crate::chat::server_frame::Line;
 use crate::chat::raw_object::{Member, Object, Unread};
+use crate::chat::server_frame::Line;
+use crate::chat::v1 as chat;
+use crate::rooms::access::Room;
 
 /// Bytes of a frame beside its text, and of what stands before it on the wire.
 const AROUND: usize = 64;

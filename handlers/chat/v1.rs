@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use parlor::config::Config;
+use parlor::http::Refusal;
 use parlor::wire::error::Unavailable;
 use parlor::wire::event::{COVERED, GAP, PRESENCE};
-use parlor::http::Refusal;
-use parlor::{Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome};
+use parlor::{
+    Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome,
+};
 
-use crate::rooms::access;
-use crate::rooms::access::Room;
-use crate::chat::server_frame as frames;
 use crate::chat::client_frame::Said;
-use crate::dm::conversation::Talk;
 use crate::chat::frame_error as trouble;
 use crate::chat::frame_error::Trouble;
+use crate::chat::server_frame as frames;
+use crate::dm::conversation::Talk;
+use crate::rooms::access;
+use crate::rooms::access::Room;
 
 /// The type of a chat event, as the tutorial's consumer has it.
 pub(crate) const MESSAGE: &str = "chat_message";

@@ -1,12 +1,12 @@
 //! The inbox: how many messages wait for somebody in private chats, told at once on every page that is open.
 
-use parlor::wire::error::Unavailable;
 use parlor::http::Refusal;
+use parlor::wire::error::Unavailable;
 use parlor::{Action, Consumer, Event, Frame, Group, Node, Request, Session, Start, Welcome};
 
+use crate::chat::frame_error::Trouble;
 use crate::chat::server_frame as frames;
 use crate::dm::conversation as talk;
-use crate::chat::frame_error::Trouble;
 
 /// The type of the event that tells it: `user` and `name` of the other one, and `count`.
 const UNREAD: &str = "chat_unread";

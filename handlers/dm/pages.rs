@@ -4,9 +4,9 @@ use minijinja::{Value, context};
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
+use crate::dm::conversation as talk;
 use crate::rooms::access::Room;
 use crate::rooms::page as room;
-use crate::dm::conversation as talk;
 use crate::web::urls;
 
 /// `GET /dm`: the page is at the address with the slash.

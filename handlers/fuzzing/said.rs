@@ -3,8 +3,8 @@
 use parlor::Frame;
 use serde_json::Value;
 
-use crate::chat::raw_object::{Member, Object, Unread};
 use crate::chat::client_frame::Said;
+use crate::chat::raw_object::{Member, Object, Unread};
 
 /// Longest message, in bytes.
 const MAX: usize = 100;

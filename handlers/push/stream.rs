@@ -6,11 +6,11 @@ use jiff::Zoned;
 use parlor::http::{Refusal, Response};
 use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
 
-use crate::rooms::access::Room;
-use crate::chat::v1 as chat;
+use crate::chat::frame_error::Trouble;
 use crate::chat::server_frame as frames;
 use crate::chat::tutorial as plain;
-use crate::chat::frame_error::Trouble;
+use crate::chat::v1 as chat;
+use crate::rooms::access::Room;
 
 /// The type of a push event; its `message` is the whole line.
 const MESSAGE: &str = "push_message";

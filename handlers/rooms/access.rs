@@ -8,15 +8,15 @@
 //! | `room:<name>` | what is special about a room; a public one that nobody closed has none |
 //! | index `room_members:<name>` | the ids of a private room's members, its owner among them, by when they came |
 
-use parlor::wire::error::Unavailable;
 use parlor::http::Refusal;
 use parlor::layer::Order;
+use parlor::wire::error::Unavailable;
 use parlor::{Group, Identity, Node, Request, Session, Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::api;
-use crate::rooms::name::Name;
 use crate::dm::conversation::Talk;
+use crate::rooms::name::Name;
 
 /// What the names of groups that chat begin with, as in the tutorial.
 pub(crate) const CHAT: &str = "chat_";

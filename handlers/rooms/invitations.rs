@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
+use parlor::auth::secret;
 use parlor::wire::clock::{millis, now};
 use parlor::wire::error::Unavailable;
-use parlor::auth::secret;
 use parlor::{Identity, Node};
 use serde::{Deserialize, Serialize};
 

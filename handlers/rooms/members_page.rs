@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use minijinja::{Value, context};
 use parlor::Request;
-use parlor::wire::error::Unavailable;
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::wire::error::Unavailable;
 
 use crate::rooms::access::{Record, Room};
 use crate::rooms::invitations::Invitation;

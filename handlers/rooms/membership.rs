@@ -5,15 +5,15 @@
 //! | index `rooms_of:<id>` | the private rooms in which this user is a member, by when it came |
 //! | index `rooms_made:<id>` | those that it made |
 
+use parlor::http::{Refusal, Response, StatusCode};
 use parlor::wire::clock::now;
 use parlor::wire::error::Unavailable;
-use parlor::http::{Refusal, Response, StatusCode};
 use parlor::{Group, Node, Request};
 
 use crate::rooms::access;
 use crate::rooms::access::{CHAT, Record};
-use crate::web::home;
 use crate::rooms::name::Name;
+use crate::web::home;
 use crate::web::urls;
 
 /// Most members of a room, most rooms of a user, and most that it makes: others cannot take these from it.

@@ -1,8 +1,8 @@
 //! Where a form leads to: a path of this host and nowhere else, whatever somebody wrote into a link.
 
 use parlor::Request;
-use parlor::http::{Response, StatusCode};
 use parlor::http::sessions::Form;
+use parlor::http::{Response, StatusCode};
 
 use crate::web::urls;
 

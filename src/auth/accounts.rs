@@ -11,15 +11,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::secret;
 use crate::auth::passwords as password;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames as person;
 use crate::auth::usernames::PersonName;
-use super::secret;
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
 use crate::layer::Store;
 use crate::telemetry::Chain;
+use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
 
 /// Shortest and longest password, in characters and in bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;

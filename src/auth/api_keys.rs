@@ -8,11 +8,11 @@
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::auth::usernames::PersonName;
 use super::secret;
+use crate::auth::usernames::PersonName;
+use crate::layer::{Store, store};
 use crate::wire::clock::now;
 use crate::wire::error::Unavailable;
-use crate::layer::{Store, store};
 
 /// How every key begins, so that one that lies about is recognised.
 const PREFIX: &str = "plk_";

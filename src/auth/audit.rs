@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::{Store, store};
 use crate::wire::clock::now;
 use crate::wire::error::Unavailable;
-use crate::layer::{Store, store};
 
 /// How many entries are kept.
 pub const KEPT: usize = 10_000;

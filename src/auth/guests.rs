@@ -11,11 +11,11 @@ use std::time::Duration;
 use cookie::{Cookie, CookieJar, Key, SameSite};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::auth::usernames::PersonName;
 use super::secret;
+use crate::auth::usernames::PersonName;
+use crate::layer::Store;
 use crate::wire::clock::now;
 use crate::wire::error::Unavailable;
-use crate::layer::Store;
 
 pub(crate) const COOKIE: &str = "parlor_guest";
 /// A year, as Django's CSRF cookie.

@@ -10,12 +10,12 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite};
 use serde::{Deserialize, Serialize};
 
+use super::secret;
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::usernames::PersonName;
-use super::secret;
+use crate::layer::Store;
 use crate::wire::clock::now;
 use crate::wire::error::Unavailable;
-use crate::layer::Store;
 
 pub(crate) const COOKIE: &str = "parlor_session";
 /// Most logins that a user has at once; the oldest give way.

@@ -8,12 +8,12 @@ pub mod audit;
 pub mod accounts;
 pub mod api_keys;
 pub(crate) mod guests;
+pub(crate) mod jwt;
 pub(crate) mod logins;
 mod passwords;
-pub mod usernames;
 pub mod secret;
 pub mod tickets;
-pub(crate) mod jwt;
+pub mod usernames;
 
 use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;
@@ -26,14 +26,14 @@ use hyper::http::request::Parts;
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::guests::Guest;
+use crate::auth::jwt::Verifier;
 use crate::auth::tickets::Ticket;
+use crate::layer::Key;
+use crate::layer::{Layer, Store};
 use crate::wire::clock::now;
+use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::headers;
-use crate::layer::Key;
-use crate::auth::jwt::Verifier;
-use crate::layer::{Layer, Store};
-use crate::wire::error::Unavailable;
 
 /// A subprotocol that is none: a token, for browsers can send nothing else with a handshake.
 const TOKEN_PROTOCOL: &str = "parlor.token.";
@@ -69,7 +69,12 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    pub(crate) fn new(layer: Arc<Layer>, tokens: Option<Verifier>, key: Option<CookieKey>, login_lasts: Duration) -> Self {
+    pub(crate) fn new(
+        layer: Arc<Layer>,
+        tokens: Option<Verifier>,
+        key: Option<CookieKey>,
+        login_lasts: Duration,
+    ) -> Self {
         Self { layer, tokens, key: key.map_or_else(OnceCell::new, OnceCell::with_value), login_lasts }
     }
 
@@ -161,7 +166,9 @@ impl Identity {
 
     fn account(account: &Account, login: Option<String>, ends: Option<u64>) -> Self {
         let standing = if account.staff { Standing::Staff } else { Standing::User };
-        let user = crate::auth::usernames::PersonName::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
+        let user = crate::auth::usernames::PersonName::parse(&account.name)
+            .map(|name| name.skeleton())
+            .unwrap_or_default();
         let facts = Facts { user, login, scopes: Vec::new() };
         Self::new(&account.id, &account.name, standing, Some(facts), ends)
     }
@@ -240,7 +247,9 @@ impl Identity {
     pub(crate) async fn of(auth: &Auth, parts: &Parts, socket: bool) -> Result<Self, AuthError> {
         let identity = match shown(parts, socket) {
             Some(Shown::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
-            Some(Shown::Bearer(text)) if crate::auth::api_keys::is_key(text) => Self::of_key(auth, text).await?,
+            Some(Shown::Bearer(text)) if crate::auth::api_keys::is_key(text) => {
+                Self::of_key(auth, text).await?
+            }
             Some(Shown::Bearer(text)) => Self::of_token(auth, text).await?,
             None => return Self::of_cookies(auth, &parts.headers, socket).await,
         };
@@ -254,7 +263,9 @@ impl Identity {
         {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
-        let Some(cookie) = headers::cookie(headers, crate::auth::guests::COOKIE) else { return Ok(Self::stranger()) };
+        let Some(cookie) = headers::cookie(headers, crate::auth::guests::COOKIE) else {
+            return Ok(Self::stranger());
+        };
         match Guest::of(cookie, auth.key().await?) {
             Some(guest) => match crate::auth::guests::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
@@ -318,7 +329,9 @@ fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
 
 /// The hash of the login in the cookies, if there may be one.
 pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
-    headers::cookie(headers, crate::auth::logins::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
+    headers::cookie(headers, crate::auth::logins::COOKIE)
+        .filter(|secret| secret::is_one(secret))
+        .map(secret::hash)
 }
 
 fn admitted(account: &Account) -> Result<(), AuthError> {

@@ -1,8 +1,10 @@
 //! The commands: what the program does instead of serving.
 
+pub(crate) mod arguments;
 mod caller;
 mod key;
 mod password;
+mod usage;
 mod user;
 
 use clap::Subcommand;
@@ -12,11 +14,11 @@ use self::key::KeyCommand;
 use self::user::UserCommand;
 use crate::app::Application;
 use crate::auth::audit;
-use crate::config::Config;
-use crate::wire::error::Unavailable;
 use crate::auth::secret;
+use crate::config::Config;
 use crate::layer::{Desk, Store};
 use crate::telemetry::Chain;
+use crate::wire::error::Unavailable;
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::secret::{Secret, Source};
 use crate::config::parsers::{days, file};
+use crate::config::secret::{Secret, Source};
 
 const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
 const OPERATOR: Source = Source { flag: "--operator-password-file", variable: "PARLOR_OPERATOR_PASSWORD" };

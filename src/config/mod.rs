@@ -3,33 +3,27 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Args;
 use tracing_subscriber::EnvFilter;
 
-pub mod network;
-mod usage;
 pub mod auth;
 pub mod limits;
+pub mod network;
+mod parsers;
+pub(crate) mod redis_address;
 pub mod secret;
 pub mod tokens;
-mod parsers;
 
-use crate::cli::Command;
-use crate::config::network::Doors;
 use crate::config::auth::Identities;
 use crate::config::limits::Rates;
-use crate::config::tokens::Tokens;
+use crate::config::network::Doors;
 use crate::config::parsers::{RedisUrl, address, folder, log_level, positive, redis_url};
+use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
 
 /// Every setting of a node, each a flag and an environment variable; the flag wins.
-#[derive(Clone, Debug, Parser)]
-#[command(version, about = "", max_term_width = 100, disable_help_subcommand = true)]
+#[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// What to do instead of serving.
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-
     /// Addresses to listen on, separated by commas; port 0 takes a free one
     #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
           default_value = "127.0.0.1:8000", value_parser = address)]
@@ -122,27 +116,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the process's arguments and environment; `about` heads the help.
+    /// Reads what settings name: files of secrets and of keys.
     ///
     /// # Errors
-    /// `Err(Ok(text))` is what `--help` and `--version` print; `Err(Err(line))` names the setting,
-    /// what came and what was expected.
-    pub fn read(about: &'static str) -> Result<Self, Result<String, String>> {
-        let matches = Self::command().about(about).try_get_matches();
-        let read = matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
-            if error.use_stderr() {
-                Err(crate::config::usage::line(&error, &Self::command()))
-            } else {
-                Ok(error.render().to_string())
-            }
-        });
-        let mut config = read?;
-        // A command serves nobody, and has no use for them.
-        if config.command.is_none() {
-            config.identities.read_secrets().map_err(Err)?;
-            config.tokens.read_secret().map_err(Err)?;
-        }
-        Ok(config)
+    /// One line that names the setting.
+    pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
+        self.identities.read_secrets()?;
+        self.tokens.read_secret()
     }
 
     /// The URL of the Redis that all nodes share, if there is one.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::layer::redis::address::Address;
+use crate::config::redis_address::Address;
 
 /// A Redis URL; empty when the variable is set to nothing, which means no Redis.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::config::secret::{Secret, Source};
 use crate::config::parsers::file;
+use crate::config::secret::{Secret, Source};
 
 /// Where the key of tokens comes from.
 const KEY: Source = Source { flag: "--token-key-file", variable: "PARLOR_TOKEN_KEY" };

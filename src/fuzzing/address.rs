@@ -1,7 +1,7 @@
 //! The address of Redis: a URL with a password in it.
 
 use super::within;
-use crate::layer::redis::address::Address;
+use crate::config::redis_address::Address;
 
 /// A URL.
 pub fn address(bytes: &[u8]) {

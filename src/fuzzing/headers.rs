@@ -7,9 +7,9 @@ use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use ipnet::IpNet;
 
 use super::within;
+use crate::http::client_address::Peer;
 use crate::http::csrf::Csrf;
 use crate::wire::headers::{cookie, lists, single, text};
-use crate::http::client_address::Peer;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -5,8 +5,8 @@ use tungstenite::{Message, WebSocket};
 
 use super::assembly::Peer;
 use super::within;
-use crate::wire::frame::Wire;
 use crate::layer::Order;
+use crate::wire::frame::Wire;
 
 /// Bytes of memory for each byte that came.
 const EACH: usize = 16;

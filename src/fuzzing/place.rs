@@ -13,13 +13,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::app::Application;
-use crate::config::Config;
 use crate::auth::Identity;
-use crate::http::services::Node;
-use crate::node::Running;
+use crate::cli::arguments::Arguments;
 use crate::http::client_address::Peer;
-use crate::http::request::Request;
 use crate::http::connection::Stream;
+use crate::http::request::Request;
+use crate::http::services::Node;
+use crate::server::state::Running;
 
 const APPLICATION: Application = Application {
     about: "",
@@ -40,7 +40,8 @@ struct Place {
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (node, stream) = runtime.block_on(async {
-        let running = Running::new(Config::parse_from([""]), APPLICATION).await.expect("memory is there");
+        let running =
+            Running::new(Arguments::parse_from([""]).config, APPLICATION).await.expect("memory is there");
         let node = Arc::clone(&running.node);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");

@@ -6,10 +6,11 @@ use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{headers, place};
-use crate::http::upgrade::Handshake;
-use crate::server::dispatch::check;
 use crate::auth::{Identity, Standing};
+use crate::http::response::Refusal;
+use crate::http::upgrade::Handshake;
 use crate::realtime::catch_up::Start;
+use crate::server::dispatch::check;
 use crate::server::route::Route;
 
 /// A request's target, then its headers, one a line.
@@ -60,7 +61,7 @@ fn is_nobody(parts: &Parts) {
         || parts.uri.query().is_some_and(|uri| query(uri, "ticket").is_some());
     for (socket, refused) in [(false, 401), (true, 403)] {
         let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
-        match place::run(Identity::of(place::node(), parts, socket)) {
+        match place::run(Identity::of(place::node().auth(), parts, socket)).map_err(Refusal::from) {
             Ok(identity) => assert!(!shown && identity.standing() == Standing::Stranger, "{identity:?}"),
             Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
         }

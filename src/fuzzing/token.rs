@@ -8,8 +8,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto, get_current_timestamp};
 use serde_json::Value;
 
 use super::within;
-use crate::config::tokens::Tokens;
 use crate::auth::jwt::Verifier;
+use crate::config::tokens::Tokens;
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Bytes of memory for each byte that came: two of them can be a member of a tree of values.

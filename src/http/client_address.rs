@@ -1,6 +1,6 @@
 //! Where a client is: the other end of its connection, or what a trusted proxy says of it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::header::{HeaderMap, HeaderName};
@@ -77,6 +77,7 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
+    use crate::limits::place;
 
     fn peer(connected: &str, lines: &[(&'static str, &'static str)]) -> (String, bool) {
         let mut headers = HeaderMap::new();

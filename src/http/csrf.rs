@@ -13,8 +13,8 @@ use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
 use rand::distr::{Alphanumeric, SampleString};
 use subtle::ConstantTimeEq;
 
-use crate::wire::headers;
 use crate::http::response::Refusal;
+use crate::wire::headers;
 
 const COOKIE_NAME: &str = "csrftoken";
 const LENGTH: usize = 32;

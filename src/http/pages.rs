@@ -11,10 +11,10 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
 use percent_encoding::percent_decode_str;
 use rust_embed::EmbeddedFile;
 
-use crate::http::site::Site;
 use crate::http::csrf::Csrf;
-use crate::http::response::failed;
 use crate::http::response::Refusal;
+use crate::http::response::failed;
+use crate::http::site::Site;
 
 /// What an application shows to people.
 pub(crate) struct Pages {

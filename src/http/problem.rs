@@ -3,8 +3,8 @@
 use hyper::Uri;
 use serde::Serialize;
 
-use crate::http::site::Site;
 use crate::http::response::{Refusal, Response};
+use crate::http::site::Site;
 
 /// RFC 9457, section 3.1. Its `type` says that the status is all there is to know beyond the words.
 #[derive(Serialize)]

@@ -9,18 +9,18 @@ use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
 
+use crate::auth::Identity;
+use crate::http::client_address::Peer;
+use crate::http::connection::Stream;
 use crate::http::csrf::Csrf;
+use crate::http::response::{Refusal, Response};
+use crate::http::services::Node;
+use crate::layer::Appended;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::headers;
-use crate::auth::Identity;
-use crate::layer::Appended;
-use crate::http::services::Node;
 use crate::wire::origin;
-use crate::http::client_address::Peer;
-use crate::http::response::{Refusal, Response};
-use crate::http::connection::Stream;
 
 /// What browsers send forms as.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -213,4 +213,3 @@ impl Request {
             && headers::text(&self.parts.headers, &ACCEPT).is_some_and(|accept| accept.contains("text/html"))
     }
 }
-

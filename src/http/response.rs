@@ -11,10 +11,10 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_
 use hyper::{Method, StatusCode};
 use tracing::debug;
 
-use crate::wire::error::Unavailable;
 use crate::auth::AuthError;
 use crate::limits::Limited;
 use crate::telemetry::Chain;
+use crate::wire::error::Unavailable;
 use crate::wire::origin::ForeignOrigin;
 
 /// What follows the head of an answer: all of it, or a feed that goes on.

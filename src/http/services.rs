@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use cookie::Key as CookieKey;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Auth;
 use crate::auth::audit;
 use crate::auth::audit::Entry;
 use crate::config::Config;
-use crate::auth::Auth;
+use crate::http::pages::Pages;
 use crate::http::site::Site;
+use crate::layer::{Appended, Key, Layer, Order, Store};
+use crate::limits;
+use crate::telemetry::METRICS;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::layer::{Appended, Key, Layer, Order, Store};
-use crate::limits;
-use crate::http::pages::Pages;
-use crate::telemetry::METRICS;
 
 /// One running instance.
 pub struct Node {
@@ -36,7 +36,13 @@ pub struct Node {
 
 impl Node {
     /// The services of a node, on this layer.
-    pub(crate) fn new(config: Config, site: Site, layer: Arc<Layer>, limits: Arc<limits::Limits>, auth: Auth) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        site: Site,
+        layer: Arc<Layer>,
+        limits: Arc<limits::Limits>,
+        auth: Auth,
+    ) -> Self {
         Self {
             pages: Pages::new(site, config.assets.clone(), config.max_name_chars),
             config,

@@ -7,15 +7,15 @@ use crate::auth::api_keys::{ApiKey, ApiKeys};
 use crate::auth::guests as guest;
 use crate::auth::guests::Guest;
 use crate::auth::logins as login;
-use crate::auth::usernames::PersonName;
 use crate::auth::tickets::Ticket;
+use crate::auth::usernames::PersonName;
 use crate::auth::{Standing, login_of};
 use crate::http::csrf::Csrf;
-use crate::wire::error::Unavailable;
-use crate::layer::Order;
-use crate::http::services::Node;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
+use crate::http::services::Node;
+use crate::layer::Order;
+use crate::wire::error::Unavailable;
 
 /// The fields of a form, as a browser sent them.
 #[derive(Debug)]
@@ -112,8 +112,8 @@ impl Request {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.node.key().await?;
-        let known =
-            crate::wire::headers::cookie(self.headers(), guest::COOKIE).and_then(|cookie| Guest::of(cookie, key));
+        let known = crate::wire::headers::cookie(self.headers(), guest::COOKIE)
+            .and_then(|cookie| Guest::of(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = PersonName::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty()) || !guest.call(self.node.store(), wanted).await?

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 
-use crate::wire::headers;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
+use crate::wire::headers;
 
 impl Request {
     /// The application's file at this path, as `static/icon.svg`.

@@ -48,24 +48,24 @@
 //!
 //! [`memory`] holds for one node, [`redis`] for any number.
 
-mod node_info;
+mod disconnect;
+mod intervals;
 mod listener;
 mod log;
 pub mod memory;
-mod disconnect;
+mod node_info;
 mod presence;
 pub mod redis;
 pub(crate) mod store;
 mod tail;
-mod intervals;
 
-pub use crate::layer::node_info::NodeFacts;
 pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
-pub use crate::layer::disconnect::Order;
 pub use self::presence::Presence;
-pub(crate) use crate::layer::redis::control::Desk;
 pub use self::store::Store;
+pub use crate::layer::disconnect::Order;
+pub use crate::layer::node_info::NodeFacts;
+pub(crate) use crate::layer::redis::control::Desk;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use crate::wire::error::Unavailable;
 use crate::telemetry::METRICS;
+use crate::wire::error::Unavailable;
 
 /// One live node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,18 +4,18 @@
 //! Rates follow GCRA (crate `governor`): so many in a time, and so many at once. Numbers are of what is open now. Keys
 //! are kept as hashes: eight bytes, however long a name is that somebody thinks of.
 
+mod concurrency;
 mod keyed_rate;
 mod message_rate;
-mod concurrency;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limits::Rates;
+use crate::limits::concurrency::Tally;
 use crate::limits::keyed_rate::Gate;
 pub(crate) use crate::limits::message_rate::{Pace, Verdict};
-use crate::limits::concurrency::Tally;
 use crate::telemetry::METRICS;
 
 /// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
@@ -209,10 +209,7 @@ mod tests {
         }
         let refusal = limits.login(address("192.0.2.4"), "ann").unwrap_err();
         let wait = refusal.wait.as_millis().div_ceil(1000).max(1);
-        assert!(
-            (1..=4).contains(&wait),
-            "{wait} seconds until the next of eighteen a minute"
-        );
+        assert!((1..=4).contains(&wait), "{wait} seconds until the next of eighteen a minute");
         for name in ["bob", "eve"] {
             limits.login(address("192.0.2.4"), name).unwrap();
         }

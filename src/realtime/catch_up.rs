@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::clock::{millis, now};
+use crate::http::request::Request;
+use crate::http::response::Refusal;
+use crate::http::services::Node;
+use crate::layer::{LISTED, Page, Presence};
 use crate::realtime::consumer::{Consumer, Kind, Rendered};
+use crate::realtime::registration::Place;
+use crate::realtime::subscription::Session;
+use crate::telemetry::METRICS;
+use crate::wire::clock::{millis, now};
 use crate::wire::error::Unavailable;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::{Id, NoId};
-use crate::layer::{LISTED, Page, Presence};
-use crate::http::services::Node;
-use crate::realtime::registration::Place;
-use crate::http::request::Request;
-use crate::http::response::Refusal;
-use crate::realtime::subscription::Session;
-use crate::telemetry::METRICS;
 
 /// Most messages of the past that a socket may ask for, and how many it gets instead of what cannot be given.
 const MOST: usize = 1000;

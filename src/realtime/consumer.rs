@@ -14,15 +14,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::http::request::Request;
+use crate::http::response::Refusal;
+use crate::realtime::catch_up::Welcome;
+use crate::realtime::subscription::Session;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::frame::{Close, Frame, Wire};
 use crate::wire::group::Group;
 use crate::wire::render_cache::Reader;
-use crate::http::request::Request;
-use crate::http::response::Refusal;
-use crate::realtime::catch_up::Welcome;
-use crate::realtime::subscription::Session;
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::wire::frame::Close;
 use crate::layer::Order;
+use crate::wire::frame::Close;
 
 /// Most orders that are remembered.
 const MOST: usize = 1024;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 use tokio::time::{Instant, sleep_until};
 
-use crate::wire::frame::Close;
 use crate::realtime::socket::Socket;
+use crate::wire::frame::Close;
 
 /// Tells each socket when it will be closed, serves it until then, and closes it. Their turns are spread evenly over the
 /// grace period, each at a random moment of its share, in random order.

@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use tracing::{debug, error};
 
 use crate::realtime::consumer::{Kind, Rendered};
-use crate::wire::event::Event;
-use crate::wire::id::Id;
 use crate::realtime::subscribers::{Row, Seated};
 use crate::telemetry::METRICS;
+use crate::wire::event::Event;
+use crate::wire::id::Id;
 
 pub(crate) struct Fan {
     /// The frames for each kind of consumer, the next one last.

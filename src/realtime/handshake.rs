@@ -13,17 +13,17 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::http::connection::Timed;
+use crate::http::request::Request;
+use crate::http::response::{Refusal, Response};
+use crate::http::upgrade::Handshake;
 use crate::realtime::consumer::{Consumer, Kind};
+use crate::realtime::registration::Place;
+use crate::realtime::runtime::Realtime;
+use crate::realtime::socket;
+use crate::telemetry::Chain;
 use crate::wire::frame::Wire;
 use crate::wire::origin;
-use crate::realtime::registration::Place;
-use crate::http::request::Request;
-use crate::http::upgrade::Handshake;
-use crate::realtime::runtime::Realtime;
-use crate::http::response::{Refusal, Response};
-use crate::realtime::socket;
-use crate::http::connection::Timed;
-use crate::telemetry::Chain;
 
 /// How long the 101 may take to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
-pub(crate) async fn open<C: Consumer>(realtime: Arc<Realtime>, request: Request, handshake: Handshake) -> Result<Response, Refusal> {
+pub(crate) async fn open<C: Consumer>(
+    realtime: Arc<Realtime>,
+    request: Request,
+    handshake: Handshake,
+) -> Result<Response, Refusal> {
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
@@ -74,4 +78,3 @@ async fn upgraded(websocket: HyperWebsocket) -> Option<Box<[u8]>> {
     // Copied: it lies in the 8 KB into which hyper read the request.
     Some((*parts.read_buf).into())
 }
-

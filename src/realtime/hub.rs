@@ -14,16 +14,16 @@ use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::layer::Order;
 use crate::realtime::consumer::{Kind, Ticker};
+use crate::realtime::disconnects::Orders;
+use crate::realtime::socket::Socket;
+use crate::realtime::subscribers::Seats;
+use crate::telemetry::METRICS;
 use crate::wire::event::Event;
 use crate::wire::frame::Close;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
-use crate::layer::Order;
-use crate::realtime::disconnects::Orders;
-use crate::realtime::subscribers::Seats;
-use crate::realtime::socket::Socket;
-use crate::telemetry::METRICS;
 
 /// Sockets that are written to before anybody else of this thread has a turn. Whoever speaks is heard meanwhile, and
 /// what is said goes out together in the next round: with 1000 here a busy group gets half as much through.

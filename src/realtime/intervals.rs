@@ -13,12 +13,12 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{debug, error};
 
-use crate::wire::group::Group;
 use crate::http::services::Node;
 use crate::realtime::consumer::Consumer;
 use crate::realtime::runtime::Realtime;
-use crate::wire::error::Unavailable;
 use crate::telemetry::Chain;
+use crate::wire::error::Unavailable;
+use crate::wire::group::Group;
 
 /// How long to wait before asking a layer again that did not answer.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -4,11 +4,11 @@ use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
 
+use crate::layer::{Listener, Order};
+use crate::realtime::hub::Hub;
+use crate::realtime::runtime::Realtime;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::realtime::hub::Hub;
-use crate::layer::{Listener, Order};
-use crate::realtime::runtime::Realtime;
 
 /// What the layer tells this node.
 pub(crate) struct Ears {

@@ -14,9 +14,9 @@ use futures_util::task::AtomicWaker;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
+use crate::http::connection::Stream;
 use crate::realtime::backlog::{Backlog, Limits};
 use crate::wire::frame::{Close, Wire};
-use crate::http::connection::Stream;
 
 /// The frames on their way to one socket.
 pub(crate) struct Outbox {

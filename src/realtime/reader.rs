@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 
 use tungstenite::protocol::frame::Frame as WireFrame;
 
+use crate::http::connection::Stream;
+use crate::http::services::Node;
+use crate::limits::{Pace, Verdict};
+use crate::realtime::socket::Socket;
 use crate::wire::decoder::{Assembly, Received};
 use crate::wire::frame::{Close, wire};
-use crate::limits::{Pace, Verdict};
-use crate::http::services::Node;
-use crate::realtime::socket::Socket;
-use crate::http::connection::Stream;
 
 /// Frames, and reads, before others get their turn: a client may send no whole message for ever.
 const TURN: usize = 256;
@@ -146,4 +146,3 @@ impl<'a> Reader<'a> {
         while !matches!(self.next().await, Ok(Received::Close(_)) | Err(_)) {}
     }
 }
-

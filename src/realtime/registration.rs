@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::wire::error::Unavailable;
-use crate::realtime::hub::Seat;
-use crate::wire::id::Id;
 use crate::limits::Admitted;
+use crate::realtime::hub::Seat;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::subscription::Session;
 use crate::realtime::socket::Socket;
+use crate::realtime::subscription::Session;
+use crate::wire::error::Unavailable;
+use crate::wire::id::Id;
 
 /// Where a socket sits; it ends when this is dropped.
 pub(crate) struct Place {
@@ -23,7 +23,12 @@ pub(crate) struct Place {
 
 impl Place {
     /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
-    pub(crate) fn take(realtime: Arc<Realtime>, socket: &Arc<Socket>, session: Session, admitted: Admitted) -> Self {
+    pub(crate) fn take(
+        realtime: Arc<Realtime>,
+        socket: &Arc<Socket>,
+        session: Session,
+        admitted: Admitted,
+    ) -> Self {
         let (node, group) = (session.node(), session.group());
         let seat = realtime.hub().enter(socket, group, session.start().is_some(), session.born());
         if let Some(group) = group {

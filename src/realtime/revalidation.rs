@@ -9,13 +9,13 @@ use tracing::debug;
 use crate::auth::accounts::Accounts;
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::{Identity, Standing, guests as guest, logins as login};
+use crate::http::services::Node;
+use crate::layer::Order;
+use crate::realtime::socket::Socket;
+use crate::telemetry::Chain;
 use crate::wire::clock::now;
 use crate::wire::error::Unavailable;
 use crate::wire::frame::Close;
-use crate::layer::Order;
-use crate::http::services::Node;
-use crate::realtime::socket::Socket;
-use crate::telemetry::Chain;
 
 /// Looks up every client whose time is over, and closes the sockets of those who may not stay.
 pub(crate) async fn run(node: &Node, due: Vec<Arc<Socket>>) {

@@ -9,19 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{debug, trace};
 
-use crate::wire::decoder::Received;
-use crate::realtime::backlog::Limits;
-use crate::realtime::consumer::{Action, Consumer, Kind};
-use crate::wire::frame::{Close, Frame, Wire as FrameWire};
 use crate::auth::{Identity, Standing};
-use crate::limits::Verdict;
-use crate::realtime::outbox::Outbox;
-use crate::realtime::registration::Place;
-use crate::realtime::reader::{Reader, Stop};
-use crate::realtime::catch_up::Resume;
-use crate::realtime::subscription::Session;
 use crate::http::connection::Stream;
+use crate::limits::Verdict;
+use crate::realtime::backlog::Limits;
+use crate::realtime::catch_up::Resume;
+use crate::realtime::consumer::{Action, Consumer, Kind};
+use crate::realtime::outbox::Outbox;
+use crate::realtime::reader::{Reader, Stop};
+use crate::realtime::registration::Place;
+use crate::realtime::subscription::Session;
 use crate::telemetry::{Chain, METRICS};
+use crate::wire::decoder::Received;
+use crate::wire::frame::{Close, Frame, Wire as FrameWire};
 
 /// How long a peer may take to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(2);

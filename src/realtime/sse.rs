@@ -13,17 +13,17 @@ use hyper::body::Frame as Part;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use tracing::debug;
 
-use crate::realtime::consumer::{Consumer, Kind};
-use crate::wire::frame::{Close, Wire};
-use crate::http::services::Node;
-use crate::realtime::runtime::Realtime;
-use crate::wire::origin;
-use crate::realtime::registration::Place;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
+use crate::http::services::Node;
 use crate::realtime::catch_up::Resume;
+use crate::realtime::consumer::{Consumer, Kind};
+use crate::realtime::registration::Place;
+use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::telemetry::{Chain, METRICS};
+use crate::wire::frame::{Close, Wire};
+use crate::wire::origin;
 
 /// What a reader's answer needs as long as it goes on.
 struct Feed<C: Consumer> {
@@ -38,7 +38,10 @@ struct Feed<C: Consumer> {
 ///
 /// # Errors
 /// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
-pub(crate) async fn open<C: Consumer>(realtime: Arc<Realtime>, request: Request) -> Result<Response, Refusal> {
+pub(crate) async fn open<C: Consumer>(
+    realtime: Arc<Realtime>,
+    request: Request,
+) -> Result<Response, Refusal> {
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }

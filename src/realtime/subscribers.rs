@@ -6,11 +6,11 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::realtime::consumer::{Kind, Ticker};
-use crate::wire::event::{Event, GAP};
 use crate::realtime::fanout::Fan;
-use crate::wire::id::Id;
 use crate::realtime::socket::Socket;
 use crate::telemetry::METRICS;
+use crate::wire::event::{Event, GAP};
+use crate::wire::id::Id;
 
 /// About how many bytes of events go out together; a slow socket holds them until it has read them all.
 const TOGETHER: usize = 256 * 1024;
@@ -175,15 +175,15 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::realtime::backlog::Limits;
-    use crate::realtime::consumer::{Action, Consumer};
-    use crate::wire::event::Stamp;
-    use crate::wire::frame::{Frame, Wire};
     use crate::auth::Identity;
+    use crate::http::connection::Stream;
     use crate::http::request::Request;
     use crate::http::response::Refusal;
+    use crate::realtime::backlog::Limits;
+    use crate::realtime::consumer::{Action, Consumer};
     use crate::realtime::subscription::Session;
-    use crate::http::connection::Stream;
+    use crate::wire::event::Stamp;
+    use crate::wire::frame::{Frame, Wire};
 
     struct Plain;
 

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
+use crate::auth::Identity;
+use crate::http::request::Request;
+use crate::http::services::Node;
+use crate::layer::{Appended, Page};
+use crate::realtime::catch_up::Start;
+use crate::telemetry::Chain;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
-use crate::auth::Identity;
-use crate::layer::{Appended, Page};
-use crate::http::services::Node;
-use crate::http::request::Request;
-use crate::realtime::catch_up::Start;
-use crate::telemetry::Chain;
 
 /// The facts about one socket.
 pub struct Session {

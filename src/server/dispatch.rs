@@ -17,19 +17,19 @@ use tracing::debug;
 
 pub use hyper::StatusCode;
 
-use crate::http::upgrade::Handshake;
-use crate::wire::host;
-use crate::wire::host::HostPattern;
 use crate::auth::Identity;
-use crate::http::services::Node;
-use crate::node::Running;
 use crate::http::client_address::Peer;
+use crate::http::connection::Stream;
 use crate::http::problem;
 use crate::http::request::Request;
 use crate::http::response;
 pub use crate::http::response::{Refusal, Response};
-use crate::http::connection::Stream;
+use crate::http::services::Node;
+use crate::http::upgrade::Handshake;
+use crate::server::state::Running;
 use crate::telemetry::METRICS;
+use crate::wire::host;
+use crate::wire::host::HostPattern;
 
 /// Longest body that is read.
 const MAX_BODY: usize = 128 * 1024;
@@ -220,4 +220,3 @@ fn refused(node: &Node, refusal: Refusal, reader: &Reader) -> Response {
     *response.0.status_mut() = refusal.status;
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))
 }
-

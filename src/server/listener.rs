@@ -14,13 +14,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
+use crate::http::connection::Stream;
 use crate::realtime::drain;
+use crate::server::dispatch as http;
+use crate::server::state::Running;
+use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 use crate::wire::frame::Close;
-use crate::server::dispatch as http;
-use crate::node::Running;
-use crate::http::connection::Stream;
-use crate::telemetry::Chain;
 
 /// For the whole head of a request, and for the next one on an idle connection. A proxy must let go
 /// of idle connections sooner.
@@ -90,7 +90,8 @@ impl Server {
     ) -> ExitCode {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
-            let (running, places, stopped) = (Arc::clone(&self.running), self.places.clone(), stopped.clone());
+            let (running, places, stopped) =
+                (Arc::clone(&self.running), self.places.clone(), stopped.clone());
             tokio::spawn(accept(running, listener, places, stopped));
         }
         let realtime = Arc::clone(&self.running.realtime);
@@ -173,7 +174,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(running: Arc<Running>, listener: TcpListener, places: Places, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    running: Arc<Running>,
+    listener: TcpListener,
+    places: Places,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut accepting = true;
     loop {
         let accepted = tokio::select! {

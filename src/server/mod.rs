@@ -3,3 +3,4 @@
 pub mod dispatch;
 pub(crate) mod listener;
 pub mod route;
+pub(crate) mod state;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::realtime::consumer::Consumer;
-use crate::realtime::runtime::Realtime;
-use crate::realtime::sse as feed;
-use crate::realtime::handshake;
-use crate::http::upgrade::Handshake;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
+use crate::http::upgrade::Handshake;
+use crate::realtime::consumer::Consumer;
+use crate::realtime::handshake;
+use crate::realtime::runtime::Realtime;
+use crate::realtime::sse as feed;
 
 /// What a handler returns, some day.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
@@ -78,7 +78,8 @@ impl Route {
     /// And sockets that offer the subprotocol of this consumer. The first that fits is taken.
     #[must_use]
     pub fn or_socket<C: Consumer>(mut self) -> Self {
-        let open: Open = |realtime, request, handshake| Box::pin(handshake::open::<C>(realtime, request, handshake));
+        let open: Open =
+            |realtime, request, handshake| Box::pin(handshake::open::<C>(realtime, request, handshake));
         self.sockets.push((C::PROTOCOL, open));
         self
     }

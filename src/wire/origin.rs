@@ -7,8 +7,8 @@
 
 use std::str::FromStr;
 
-use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
 use hyper::Uri;
+use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
 
 use crate::wire::headers::{single, text};
 use crate::wire::host::{is_host, is_sound};
@@ -131,16 +131,18 @@ pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> R
         Some(b"same-origin" | b"none") => Ok(()),
         _ if allowed.contains(&OriginPattern::Any) => Ok(()),
         Some(_) if origin_of(headers, &ORIGIN).is_some_and(|origin| is_allowed(&origin, allowed)) => Ok(()),
-        Some(_) => {
-            Err(ForeignOrigin("`Sec-Fetch-Site`: only pages of this host may call".into()))
-        }
+        Some(_) => Err(ForeignOrigin("`Sec-Fetch-Site`: only pages of this host may call".into())),
         None if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, allowed),
         None if headers.contains_key(REFERER) => check_header(headers, &REFERER, allowed),
         None => Ok(()),
     }
 }
 
-fn check_header(headers: &HeaderMap, name: &HeaderName, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
+fn check_header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    allowed: &[OriginPattern],
+) -> Result<(), ForeignOrigin> {
     let Some(origin) = origin_of(headers, name) else {
         return Err(ForeignOrigin(format!("`{name}`: expected one origin").into()));
     };

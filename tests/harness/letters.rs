@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use parlor::wire::event::COVERED;
 use parlor::layer::Page;
+use parlor::wire::event::COVERED;
 use parlor::{Event, Group, Id};
 
 use super::peers::{Peer, assert_chain};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use parlor::wire::event::COVERED;
 use parlor::layer::{Appended, Keep, Key, Layer, Listener, Order};
+use parlor::wire::event::COVERED;
 use parlor::{Event, Group, Id};
 
 use super::redis::Redis;

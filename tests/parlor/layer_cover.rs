@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use parlor::wire::event::COVERED;
 use parlor::layer::Page;
+use parlor::wire::event::COVERED;
 use parlor::{Group, Id};
 
 use crate::harness::letters::{cover, lobby, log, shown, whole};

@@ -8,8 +8,8 @@ use parlor::wire::event::COVERED;
 use parlor::{Event, Frame, Id, Identity, Welcome};
 use serde::{Serialize, Serializer};
 
-use crate::chat::members_json::{Listed, Names, person};
 use crate::chat::frame_error::{Logged, Trouble};
+use crate::chat::members_json::{Listed, Names, person};
 
 /// For how long a client shows that somebody types, in milliseconds.
 const TYPING_MS: u64 = 5000;

@@ -12,9 +12,9 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::Deserialize;
 
+use crate::auth::jwt::key::{Key, Keys};
 use crate::config::tokens::Tokens;
 use crate::wire::error::StartError;
-use crate::auth::jwt::key::{Key, Keys};
 
 /// Longest token.
 const LENGTH: usize = 8 * 1024;

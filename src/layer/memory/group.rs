@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::layer::tail::Tail;
+use crate::layer::{Appended, GRACE, Keep, Key, LISTED, Presence, REMEMBERED};
 use crate::wire::clock::{millis, now};
 use crate::wire::event::{Event, Stamp};
 use crate::wire::id::Id;
-use crate::layer::tail::Tail;
-use crate::layer::{Appended, GRACE, Keep, Key, LISTED, Presence, REMEMBERED};
 
 /// The log and the users of one group.
 pub(super) struct Circle {

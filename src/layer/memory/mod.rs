@@ -10,11 +10,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::store::Store;
+use super::{Appended, GRACE, Keep, Key, LISTED, Listener, NodeFacts, Order, PAGE, Page, Presence, presence};
+use crate::layer::intervals::LINGER;
 use crate::layer::memory::group::Circle;
 use crate::layer::memory::store::MemoryRecords;
-use super::store::Store;
-use crate::layer::intervals::LINGER;
-use super::{Appended, GRACE, Keep, Key, LISTED, Listener, NodeFacts, Order, PAGE, Page, Presence, presence};
 use crate::wire::clock::{millis, now};
 use crate::wire::event::Event;
 use crate::wire::group::Group;

@@ -12,9 +12,9 @@ use redis::{
 };
 
 use super::address::Address;
+use crate::telemetry::METRICS;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
-use crate::telemetry::METRICS;
 
 /// How long a command may take: publishers are told within about a second.
 const PATIENCE: Duration = Duration::from_secs(1);

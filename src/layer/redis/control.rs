@@ -7,8 +7,8 @@ use super::address::Address;
 use super::ORDERS;
 use super::commands::{Commands, reason};
 use crate::layer::redis::store::RedisRecords;
-use crate::wire::error::{StartError, Unavailable};
 use crate::layer::{Order, Store};
+use crate::wire::error::{StartError, Unavailable};
 
 /// Records, indexes and orders of the nodes on one Redis.
 pub(crate) struct Desk {

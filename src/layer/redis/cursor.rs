@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 
 use super::follower::is_presence;
 use crate::layer::redis::tail_cache::Kept;
+use crate::layer::{LISTED, Presence};
+use crate::telemetry::METRICS;
 use crate::wire::clock;
 use crate::wire::event::{Event, Stamp};
 use crate::wire::id::Id;
-use crate::layer::{LISTED, Presence};
-use crate::telemetry::METRICS;
 
 /// How far before our last event a rewritten log may have left the one that we know, in ms.
 const FORK: u64 = 60_000;

@@ -13,15 +13,15 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::commands::Commands;
-use crate::layer::redis::cursor::{Followed, Heard, Outcome};
 use super::log::{self, Part};
+use crate::layer::redis::cursor::{Followed, Heard, Outcome};
+use crate::layer::{Keep, Listener, PAGE, Page};
+use crate::telemetry::{Chain, METRICS};
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::event::{Event, GAP, PRESENCE};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
-use crate::layer::{Keep, Listener, PAGE, Page};
-use crate::telemetry::{Chain, METRICS};
 
 /// How long to wait before a log is read again that could not be read.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -24,11 +24,11 @@ use tracing::{debug, info, warn};
 use super::NODES;
 use super::commands::Commands;
 use crate::layer::redis::membership::{Change, Changes, Roster};
+use crate::layer::{GRACE, LISTED, NodeFacts};
+use crate::telemetry::Chain;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::group::Group;
-use crate::layer::{GRACE, LISTED, NodeFacts};
-use crate::telemetry::Chain;
 
 /// A node is taken for dead when it has been silent for so long.
 const LEASE_MS: u64 = 10_000;
@@ -49,9 +49,18 @@ pub(super) struct Scripts {
 impl Default for Scripts {
     fn default() -> Self {
         Self {
-            enter: Script::new(concat!(include_str!("scripts/presence.lua"), include_str!("scripts/enter.lua"))),
-            reap: Script::new(concat!(include_str!("scripts/presence.lua"), include_str!("scripts/reap.lua"))),
-            sweep: Script::new(concat!(include_str!("scripts/presence.lua"), include_str!("scripts/sweep.lua"))),
+            enter: Script::new(concat!(
+                include_str!("scripts/presence.lua"),
+                include_str!("scripts/enter.lua")
+            )),
+            reap: Script::new(concat!(
+                include_str!("scripts/presence.lua"),
+                include_str!("scripts/reap.lua")
+            )),
+            sweep: Script::new(concat!(
+                include_str!("scripts/presence.lua"),
+                include_str!("scripts/sweep.lua")
+            )),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use redis::Cmd;
 
 use super::{RedisLayer, TICKERS, channel};
+use crate::layer::intervals::LINGER;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::layer::intervals::LINGER;
 
 impl RedisLayer {
     pub(in crate::layer) async fn start_ticker(

@@ -11,11 +11,11 @@ use redis::{Cmd, Pipeline, Value, from_redis_value};
 
 use super::channel;
 use super::commands::Commands;
+use crate::telemetry::METRICS;
 use crate::wire::error::Unavailable;
 use crate::wire::event::{Event, Stamp};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
-use crate::telemetry::METRICS;
 
 /// A stream's entry: its id, then names and values.
 type Entry = (String, Vec<Vec<u8>>);

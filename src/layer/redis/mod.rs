@@ -5,24 +5,24 @@
 //! one Redis share their groups, whatever database their URLs name.
 
 pub(crate) mod address;
-mod publish_batch;
+mod command_queue;
 mod commands;
-mod pipeline;
-mod redact;
 pub(crate) mod control;
-mod nodes;
 mod cursor;
 mod follower;
-mod tail_cache;
 mod heartbeat;
-mod command_queue;
-mod log;
-pub mod store;
-pub(crate) mod resp;
-mod membership;
-mod subscriber;
 mod intervals;
+mod log;
+mod membership;
+mod nodes;
+mod pipeline;
+mod publish_batch;
 mod publisher;
+mod redact;
+pub(crate) mod resp;
+pub mod store;
+mod subscriber;
+mod tail_cache;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,23 +34,23 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use self::address::Address;
-use crate::layer::redis::publish_batch::Appender;
 use self::commands::Commands;
 use self::follower::Follower;
-use crate::layer::redis::heartbeat::{Lag, Lease};
-use crate::layer::redis::command_queue::Line;
-use crate::layer::redis::store::RedisRecords;
-use crate::layer::redis::membership::Roster;
 use self::subscriber::Subscriber;
-use crate::layer::redis::publisher::Writer;
 use super::store::Store;
 use super::{Appended, Keep, Key, LISTED, Listener, NodeFacts, Order, Page, Presence};
+use crate::layer::redis::command_queue::Line;
+use crate::layer::redis::heartbeat::{Lag, Lease};
+use crate::layer::redis::membership::Roster;
+use crate::layer::redis::publish_batch::Appender;
+use crate::layer::redis::publisher::Writer;
+use crate::layer::redis::store::RedisRecords;
+use crate::telemetry::Chain;
 use crate::wire::clock::now;
 use crate::wire::error::{StartError, Unavailable};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
-use crate::telemetry::Chain;
 
 /// channels_redis' channel of a group is this and the group's name.
 const GROUP_PREFIX: &str = "asgi__group__";

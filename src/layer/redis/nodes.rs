@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use redis::{Cmd, Pipeline};
 
-use crate::layer::redis::heartbeat::key;
 use super::{NODES, RedisLayer};
+use crate::layer::redis::heartbeat::key;
+use crate::layer::{NodeFacts, presence};
 use crate::wire::error::Unavailable;
 use crate::wire::group::Group;
-use crate::layer::{NodeFacts, presence};
 
 /// Groups that are counted by one script, which Redis does nothing else meanwhile for.
 const AT_ONCE: usize = 100;

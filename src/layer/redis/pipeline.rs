@@ -19,11 +19,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
 use super::address::{Io, dial};
-use crate::layer::redis::publish_batch::{Appender, Batch};
-use crate::layer::redis::command_queue::{Channels, Line, PATIENCE, Request, TOO_LONG};
 use super::resp::{self, Value};
-use crate::wire::error::Unavailable;
+use crate::layer::redis::command_queue::{Channels, Line, PATIENCE, Request, TOO_LONG};
+use crate::layer::redis::publish_batch::{Appender, Batch};
 use crate::telemetry::METRICS;
+use crate::wire::error::Unavailable;
 
 /// How often it is looked for events that took too long.
 const LOOK: Duration = Duration::from_millis(100);

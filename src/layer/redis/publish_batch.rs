@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 
 use super::resp::{self, Value};
 use super::{channel, log};
+use crate::layer::{Keep, REMEMBERED};
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::group::Group;
-use crate::layer::{Keep, REMEMBERED};
 
 /// Most events of one call, and about how many bytes: Redis does nothing else meanwhile.
 const MOST: usize = 128;

@@ -8,15 +8,15 @@ use redis::Script;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::layer::redis::publish_batch::{Append, Verdict};
 use super::commands::Commands;
-use crate::layer::redis::command_queue::{Line, PATIENCE};
 use super::{channel, log};
+use crate::layer::redis::command_queue::{Line, PATIENCE};
+use crate::layer::redis::publish_batch::{Append, Verdict};
+use crate::layer::{Appended, Keep, Key, REMEMBERED};
 use crate::wire::clock::{millis, now};
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::layer::{Appended, Keep, Key, REMEMBERED};
 
 pub(super) struct Writer {
     line: Arc<Line>,

@@ -9,18 +9,18 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::layer::redis::publish_batch::Appender;
-use crate::layer::redis::pipeline::{Connection, Pushed};
 use super::follower::Follower;
-use crate::layer::redis::heartbeat::Lag;
-use crate::layer::redis::command_queue::Line;
-use crate::layer::redis::membership::Roster;
 use super::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
+use crate::layer::redis::command_queue::Line;
+use crate::layer::redis::heartbeat::Lag;
+use crate::layer::redis::membership::Roster;
+use crate::layer::redis::pipeline::{Connection, Pushed};
+use crate::layer::redis::publish_batch::Appender;
+use crate::layer::{Listener, Order};
+use crate::telemetry::{Chain, METRICS};
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::layer::{Listener, Order};
-use crate::telemetry::{Chain, METRICS};
 
 /// How long Redis may take to confirm something.
 const PATIENCE: Duration = Duration::from_secs(2);

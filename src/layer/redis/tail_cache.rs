@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::layer::tail::Tail;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
-use crate::layer::tail::Tail;
 
 /// For how long the newest part of a log is kept after somebody asked for it.
 const KEPT: Duration = Duration::from_secs(3);

@@ -5,9 +5,9 @@
 //! consumer of a group on a map it cannot read, so the encoder is strict; anybody can publish on
 //! Redis, so the decoder takes all bytes and never panics.
 
-mod redaction;
 mod malformed;
 mod members;
+mod redaction;
 
 pub use self::malformed::Malformed;
 use self::members::Members;
