@@ -9,7 +9,7 @@ use super::{headers, place};
 use crate::auth::{Identity, Standing};
 use crate::http::response::Refusal;
 use crate::http::upgrade::Handshake;
-use crate::realtime::catch_up::Start;
+use crate::realtime::welcome::Start;
 use crate::server::dispatch::check;
 use crate::server::route::Route;
 

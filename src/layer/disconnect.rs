@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Layer;
-use crate::wire::error::Unavailable;
 use crate::wire::frame::Close;
 
 /// Closes the sockets to which all of its given members belong; without one, none.
@@ -63,22 +61,6 @@ impl Order {
     pub(crate) fn close(&self) -> Close {
         // On the wire of a feed a line break would begin something else.
         Close::new(self.code, self.reason.replace(char::is_control, " "))
-    }
-}
-
-impl Layer {
-    /// Gives an order to every node, this one included.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
-        match self {
-            Self::Memory(layer) => {
-                layer.order(order);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.order(order).await,
-        }
     }
 }
 

@@ -48,6 +48,7 @@
 //!
 //! [`memory`] holds for one node, [`redis`] for any number.
 
+pub(crate) mod contract;
 mod disconnect;
 mod intervals;
 mod listener;
@@ -59,6 +60,7 @@ pub mod redis;
 pub(crate) mod store;
 mod tail;
 
+pub use self::contract::{GRACE, GROUPS, LISTED, REMEMBERED};
 pub use self::listener::Listener;
 pub use self::log::{Appended, Keep, Key, Page};
 pub use self::presence::Presence;
@@ -67,23 +69,14 @@ pub use crate::layer::disconnect::Order;
 pub use crate::layer::node_info::NodeFacts;
 pub(crate) use crate::layer::redis::control::Desk;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::wire::error::{StartError, Unavailable};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-
-/// For how long the key of an appended event is known.
-pub const REMEMBERED: Duration = Duration::from_mins(5);
-/// How long a user may be away without having left: a reload, or a node that is restarted.
-pub const GRACE: Duration = Duration::from_secs(5);
-/// Most users that are listed one by one.
-pub const LISTED: usize = 200;
-/// Most groups that are told at once.
-pub const GROUPS: usize = 1000;
-/// Most events of one [`Page`].
-pub(crate) const PAGE: usize = 200;
+use crate::wire::id::Id;
 
 /// One of the two implementations.
 #[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
@@ -200,6 +193,198 @@ impl Layer {
     pub async fn close(&self) {
         if let Self::Redis(layer) = self {
             layer.close().await;
+        }
+    }
+}
+
+impl Layer {
+    /// Writes an event to the group's log and publishes it. With a key, once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&Key>,
+    ) -> Result<Appended, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.append(group, event, key)),
+            Self::Redis(layer) => layer.append(group, event, key).await,
+        }
+    }
+
+    /// The oldest logged events after this id: up to 200 of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.after(group, id)),
+            Self::Redis(layer) => layer.after(group, id).await,
+        }
+    }
+
+    /// The newest logged events, or the newest before this id: up to `limit` of them.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.before(group, id, limit)),
+            Self::Redis(layer) => layer.before(group, id, limit).await,
+        }
+    }
+
+    /// Takes the text of a logged event out of what is read, for good; `false` if the log does not have it. See the
+    /// [contract](super).
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it; it may be covered all the same, and to ask again is safe.
+    pub async fn cover(&self, group: &Group, id: Id) -> Result<bool, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.cover(group, id)),
+            Self::Redis(layer) => layer.cover(group, id).await,
+        }
+    }
+
+    /// The covered events of a group that has members here.
+    pub fn covered(&self, group: &Group) -> BTreeSet<Id> {
+        match self {
+            Self::Memory(layer) => layer.covered(group),
+            Self::Redis(layer) => layer.covered(group),
+        }
+    }
+
+    /// How many events the group's log holds.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.log_size(group)),
+            Self::Redis(layer) => layer.log_size(group).await,
+        }
+    }
+}
+
+impl Layer {
+    /// Gives an order to every node, this one included.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the layer did not take it.
+    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.order(order);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.order(order).await,
+        }
+    }
+}
+
+impl Layer {
+    /// Who is in the group, as its members are told: with those who may come back.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.presence(group)),
+            Self::Redis(layer) => layer.presence(group).await,
+        }
+    }
+
+    /// How many users the group has, on all live nodes.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.members(group)),
+            Self::Redis(layer) => layer.members(group).await,
+        }
+    }
+
+    /// The groups that have members on live nodes, and how many users each has: those with the most users first,
+    /// [`GROUPS`] of them at most.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn groups(&self) -> Result<Vec<(String, usize)>, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.groups()),
+            Self::Redis(layer) => layer.groups().await,
+        }
+    }
+}
+
+impl Layer {
+    /// The live nodes, by name. What they tell of themselves is some seconds old.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn nodes(&self) -> Result<Vec<NodeFacts>, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(vec![layer.facts()]),
+            Self::Redis(layer) => layer.nodes().await,
+        }
+    }
+
+    /// The name by which the other nodes know this one.
+    pub fn node(&self) -> &str {
+        match self {
+            Self::Memory(layer) => layer.node(),
+            Self::Redis(layer) => layer.node(),
+        }
+    }
+}
+
+impl Layer {
+    /// Turns the group's ticker on: its first tick is due one period from now. If it is on already,
+    /// nothing changes.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.start_ticker(group, period);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.start_ticker(group, period).await,
+        }
+    }
+
+    /// Turns the group's ticker off.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
+        match self {
+            Self::Memory(layer) => {
+                layer.stop_ticker(group);
+                Ok(())
+            }
+            Self::Redis(layer) => layer.stop_ticker(group).await,
+        }
+    }
+
+    /// Publishes this event if the group's tick is due and no other node was faster. Returns the
+    /// time until the next tick, or `None` if the ticker is off. Asking keeps the ticker on.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when Redis does not answer.
+    pub async fn tick(
+        &self,
+        group: &Group,
+        event: &Event,
+        period: Duration,
+    ) -> Result<Option<Duration>, Unavailable> {
+        match self {
+            Self::Memory(layer) => Ok(layer.tick(group, event, period)),
+            Self::Redis(layer) => layer.tick(group, event, period).await,
         }
     }
 }

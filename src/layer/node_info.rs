@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Layer;
 use crate::telemetry::METRICS;
-use crate::wire::error::Unavailable;
 
 /// One live node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,26 +42,5 @@ impl NodeFacts {
     /// A name for a node.
     pub(super) fn new_name() -> String {
         format!("{:016x}", rand::random::<u64>())
-    }
-}
-
-impl Layer {
-    /// The live nodes, by name. What they tell of themselves is some seconds old.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn nodes(&self) -> Result<Vec<NodeFacts>, Unavailable> {
-        match self {
-            Self::Memory(layer) => Ok(vec![layer.facts()]),
-            Self::Redis(layer) => layer.nodes().await,
-        }
-    }
-
-    /// The name by which the other nodes know this one.
-    pub fn node(&self) -> &str {
-        match self {
-            Self::Memory(layer) => layer.node(),
-            Self::Redis(layer) => layer.node(),
-        }
     }
 }

@@ -107,7 +107,8 @@ impl Tail {
     /// Events after this id, if none of them is missing here. An id after the last may be one that another node
     /// has heard of already.
     pub(super) fn after_if_whole(&self, id: Id) -> Option<Page> {
-        (id <= self.last && (self.whole || id >= self.floor)).then(|| self.after(id, super::PAGE))
+        (id <= self.last && (self.whole || id >= self.floor))
+            .then(|| self.after(id, crate::layer::contract::PAGE))
     }
 
     /// The newest events, if none of them is missing here.

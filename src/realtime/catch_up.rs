@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http::request::Request;
-use crate::http::response::Refusal;
 use crate::http::services::Node;
-use crate::layer::{LISTED, Page, Presence};
-use crate::realtime::consumer::{Consumer, Kind, Rendered};
+use crate::layer::{LISTED, Page};
+use crate::realtime::consumer::Consumer;
 use crate::realtime::registration::Place;
 use crate::realtime::subscription::Session;
+use crate::realtime::vtable::{Kind, Rendered};
+use crate::realtime::welcome::Start;
+use crate::realtime::welcome::Welcome;
 use crate::telemetry::METRICS;
 use crate::wire::clock::{millis, now};
 use crate::wire::error::Unavailable;
@@ -23,54 +24,10 @@ use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::{Id, NoId};
 
-/// Most messages of the past that a socket may ask for, and how many it gets instead of what cannot be given.
-const MOST: usize = 1000;
+/// How many messages a socket gets instead of what cannot be given.
 const TAIL: usize = 50;
 /// About how many bytes may wait for a reader of the past.
 const AT_ONCE: usize = 128 * 1024;
-
-/// Where a socket wants to begin.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    since: Option<Result<Id, NoId>>,
-    history: Option<usize>,
-}
-
-impl Start {
-    /// From now on, without anything of the past.
-    pub fn now() -> Self {
-        Self { since: None, history: None }
-    }
-
-    /// What the request says: `?since=` (or `Last-Event-ID`) the last message that the client has, `?history=` how many
-    /// of the newest it wants.
-    ///
-    /// # Errors
-    /// 400 for a `history` that is no number.
-    pub fn of(request: &Request) -> Result<Self, Refusal> {
-        let since = request.header("last-event-id").map(str::to_owned).or_else(|| request.query("since"));
-        let history = match request.query("history").map(|text| text.parse::<usize>()) {
-            None => None,
-            Some(Ok(count)) if count <= MOST => Some(count),
-            Some(_) => {
-                return Err(Refusal::bad_request(format!("`history`: expected a number up to {MOST}")));
-            }
-        };
-        Ok(Self { since: since.map(|since| since.parse()), history })
-    }
-}
-
-/// What a socket is told first.
-pub struct Welcome {
-    /// The node's name.
-    pub node: String,
-    /// The id of the newest message.
-    pub last: Id,
-    /// Why not everything since the client's last message follows; `None` if it does.
-    pub reason: Option<&'static str>,
-    /// Who is in the group, the client included.
-    pub presence: Presence,
-}
 
 /// A socket on its way to now.
 pub(crate) struct Resume {

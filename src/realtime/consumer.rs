@@ -7,22 +7,18 @@
 
 use std::any::TypeId;
 use std::future::Future;
-use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::config::Config;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
-use crate::realtime::catch_up::Welcome;
 use crate::realtime::subscription::Session;
+pub use crate::realtime::vtable::Ticker;
+use crate::realtime::vtable::{Facts, Kind};
+use crate::realtime::welcome::Welcome;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;
 use crate::wire::frame::{Close, Frame, Wire};
-use crate::wire::group::Group;
-use crate::wire::render_cache::Reader;
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {
@@ -91,38 +87,6 @@ pub enum Action {
     Close(Close),
 }
 
-/// A group's own event, made again and again while the ticker is on and the group has sockets.
-#[derive(Clone, Copy, Debug)]
-pub struct Ticker {
-    /// From the start to the first event, and from each event to the next.
-    pub period: Duration,
-    /// Makes the event. Every node with sockets of the group calls it, one node's event is sent.
-    pub event: fn(&Group) -> Event,
-}
-
-/// A consumer as the hub knows it: a pointer, for every socket has it.
-#[derive(Clone, Copy)]
-pub(crate) struct Kind(&'static Facts);
-
-/// Which consumer it is, how it renders, and how its frames travel.
-pub(crate) struct Facts {
-    id: TypeId,
-    pub(crate) wire: Wire,
-    pub(crate) ticker: Option<Ticker>,
-    event: fn(&Event) -> Option<Frame<'static>>,
-    bye: fn(Duration) -> Option<Frame<'static>>,
-}
-
-/// What a consumer made of an event.
-pub(crate) enum Rendered {
-    /// The frame for its sockets.
-    Frame(Bytes),
-    /// It does not list this type of event.
-    Unlisted,
-    /// It panicked.
-    Failed,
-}
-
 impl Kind {
     /// This consumer, on this wire.
     pub(crate) const fn of<C: Consumer>(wire: Wire) -> Self {
@@ -131,60 +95,11 @@ impl Kind {
             Wire::Feed => const { &Facts::of::<C>(Wire::Feed) },
         })
     }
-
-    /// Renders an event. A consumer that panics over one must not take the node along, for every node
-    /// of the group gets the same event.
-    pub(crate) fn render(self, event: &Event) -> Rendered {
-        if let Some(frame) = event.renderings.get(self.reader()) {
-            return Rendered::Frame(frame);
-        }
-        match catch_unwind(AssertUnwindSafe(|| (self.event)(event))) {
-            Ok(Some(frame)) => {
-                let id = event.stamp().map(|stamp| stamp.id);
-                let frame = self.wire.message(frame, id);
-                // What is not logged is never sent again.
-                if id.is_some() {
-                    event.renderings.put(self.reader(), &frame);
-                }
-                Rendered::Frame(frame)
-            }
-            Ok(None) => Rendered::Unlisted,
-            Err(_) => Rendered::Failed,
-        }
-    }
-
-    fn reader(self) -> Reader {
-        (self.id, self.wire)
-    }
-
-    /// The frame that tells a socket to connect elsewhere.
-    pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
-        let mut frame = self.wire.message((self.bye)(reconnect)?, None);
-        if self.wire == Wire::Feed {
-            // Browsers come back to a feed by themselves, after this time.
-            frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
-        }
-        Some(frame)
-    }
 }
 
 impl Facts {
     const fn of<C: Consumer>(wire: Wire) -> Self {
         Self { id: TypeId::of::<C>(), wire, event: C::event, bye: C::bye, ticker: C::TICKER }
-    }
-}
-
-impl Deref for Kind {
-    type Target = Facts;
-
-    fn deref(&self) -> &Facts {
-        self.0
-    }
-}
-
-impl PartialEq for Kind {
-    fn eq(&self, other: &Self) -> bool {
-        self.reader() == other.reader()
     }
 }
 

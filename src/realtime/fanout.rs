@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tracing::{debug, error};
 
-use crate::realtime::consumer::{Kind, Rendered};
 use crate::realtime::subscribers::{Row, Seated};
+use crate::realtime::vtable::{Kind, Rendered};
 use crate::telemetry::METRICS;
 use crate::wire::event::Event;
 use crate::wire::id::Id;

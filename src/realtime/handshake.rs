@@ -17,10 +17,11 @@ use crate::http::connection::Timed;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Handshake;
-use crate::realtime::consumer::{Consumer, Kind};
+use crate::realtime::consumer::Consumer;
 use crate::realtime::registration::Place;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::socket;
+use crate::realtime::socket_task;
+use crate::realtime::vtable::Kind;
 use crate::telemetry::Chain;
 use crate::wire::frame::Wire;
 use crate::wire::origin;
@@ -59,7 +60,7 @@ pub(crate) async fn open<C: Consumer>(
     request.node.track(async move {
         match upgraded.await {
             Ok(Some(early)) => {
-                socket::run::<C>(&socket, &place, stream, early).await;
+                socket_task::run::<C>(&socket, &place, stream, early).await;
             }
             _ => C::disconnect(place.session()).await,
         }

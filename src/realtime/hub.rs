@@ -15,10 +15,10 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::layer::Order;
-use crate::realtime::consumer::{Kind, Ticker};
 use crate::realtime::disconnects::Orders;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::Seats;
+use crate::realtime::vtable::{Kind, Ticker};
 use crate::telemetry::METRICS;
 use crate::wire::event::Event;
 use crate::wire::frame::Close;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::http::services::Node;
 use crate::realtime::backlog::Limits;
-use crate::realtime::consumer::Kind;
 use crate::realtime::hub::Hub;
 use crate::realtime::intervals::Tickers;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Session;
+use crate::realtime::vtable::Kind;
 
 /// The sockets of a node.
 pub(crate) struct Realtime {

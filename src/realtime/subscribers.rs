@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::realtime::consumer::{Kind, Ticker};
 use crate::realtime::fanout::Fan;
 use crate::realtime::socket::Socket;
+use crate::realtime::vtable::{Kind, Ticker};
 use crate::telemetry::METRICS;
 use crate::wire::event::{Event, GAP};
 use crate::wire::id::Id;

@@ -11,7 +11,7 @@ use crate::auth::Identity;
 use crate::http::request::Request;
 use crate::http::services::Node;
 use crate::layer::{Appended, Page};
-use crate::realtime::catch_up::Start;
+use crate::realtime::welcome::Start;
 use crate::telemetry::Chain;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::layer::contract::{GRACE, LISTED, REMEMBERED};
 use crate::layer::tail::Tail;
-use crate::layer::{Appended, GRACE, Keep, Key, LISTED, Presence, REMEMBERED};
+use crate::layer::{Appended, Keep, Key, Presence};
 use crate::wire::clock::{millis, now};
 use crate::wire::event::{Event, Stamp};
 use crate::wire::id::Id;

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::store::Store;
-use super::{Appended, GRACE, Keep, Key, LISTED, Listener, NodeFacts, Order, PAGE, Page, Presence, presence};
+use super::{Appended, Keep, Key, Listener, NodeFacts, Order, Page, Presence, presence};
+use crate::layer::contract::{GRACE, LISTED, PAGE};
 use crate::layer::intervals::LINGER;
 use crate::layer::memory::group::Circle;
 use crate::layer::memory::store::MemoryRecords;

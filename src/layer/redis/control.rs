@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::address::Address;
 
-use super::ORDERS;
 use super::commands::{Commands, reason};
+use super::keys::ORDERS;
 use crate::layer::redis::store::RedisRecords;
 use crate::layer::{Order, Store};
 use crate::wire::error::{StartError, Unavailable};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::follower::is_presence;
+use crate::layer::Presence;
+use crate::layer::contract::LISTED;
 use crate::layer::redis::tail_cache::Kept;
-use crate::layer::{LISTED, Presence};
 use crate::telemetry::METRICS;
 use crate::wire::clock;
 use crate::wire::event::{Event, Stamp};

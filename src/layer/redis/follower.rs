@@ -14,8 +14,9 @@ use tracing::{debug, warn};
 
 use super::commands::Commands;
 use super::log::{self, Part};
+use crate::layer::contract::PAGE;
 use crate::layer::redis::cursor::{Followed, Heard, Outcome};
-use crate::layer::{Keep, Listener, PAGE, Page};
+use crate::layer::{Keep, Listener, Page};
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;

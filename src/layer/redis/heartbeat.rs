@@ -21,10 +21,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
-use super::NODES;
 use super::commands::Commands;
+use super::keys::NODES;
+use crate::layer::NodeFacts;
+use crate::layer::contract::{GRACE, LISTED};
 use crate::layer::redis::membership::{Change, Changes, Roster};
-use crate::layer::{GRACE, LISTED, NodeFacts};
 use crate::telemetry::Chain;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;

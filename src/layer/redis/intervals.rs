@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use redis::Cmd;
 
-use super::{RedisLayer, TICKERS, channel};
+use super::RedisLayer;
+use super::keys::{TICKERS, channel};
 use crate::layer::intervals::LINGER;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, Value, from_redis_value};
 
-use super::channel;
 use super::commands::Commands;
+use super::keys::channel;
 use crate::telemetry::METRICS;
 use crate::wire::error::Unavailable;
 use crate::wire::event::{Event, Stamp};

@@ -12,6 +12,7 @@ mod cursor;
 mod follower;
 mod heartbeat;
 mod intervals;
+mod keys;
 mod log;
 mod membership;
 mod nodes;
@@ -36,9 +37,11 @@ use tracing::warn;
 use self::address::Address;
 use self::commands::Commands;
 use self::follower::Follower;
+use self::keys::{channel, live};
 use self::subscriber::Subscriber;
 use super::store::Store;
-use super::{Appended, Keep, Key, LISTED, Listener, NodeFacts, Order, Page, Presence};
+use super::{Appended, Keep, Key, Listener, NodeFacts, Order, Page, Presence};
+use crate::layer::contract::LISTED;
 use crate::layer::redis::command_queue::Line;
 use crate::layer::redis::heartbeat::{Lag, Lease};
 use crate::layer::redis::membership::Roster;
@@ -51,17 +54,6 @@ use crate::wire::error::{StartError, Unavailable};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
-
-/// channels_redis' channel of a group is this and the group's name.
-const GROUP_PREFIX: &str = "asgi__group__";
-/// What only our own nodes hear of a group: this and the group's name.
-const LIVE_PREFIX: &str = "parlor:live:";
-/// The channel on which every node hears which ticker was started.
-const TICKERS: &str = "parlor:tickers";
-/// The channel on which every node hears what it has to do at once.
-const ORDERS: &str = "parlor:orders";
-/// The set of nodes.
-const NODES: &str = "parlor:nodes";
 
 /// How long a socket's handshake waits for its group to be heard.
 const HEARD: Duration = Duration::from_secs(5);
@@ -271,14 +263,4 @@ impl RedisLayer {
             warn!(error = %Chain(&error), "could not leave the groups; the lease will run out");
         }
     }
-}
-
-/// The channel of channels_redis.
-fn channel(group: &Group) -> String {
-    format!("{GROUP_PREFIX}{group}")
-}
-
-/// The channel of our own nodes.
-fn live(group: &Group) -> String {
-    format!("{LIVE_PREFIX}{group}")
 }

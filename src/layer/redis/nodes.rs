@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use redis::{Cmd, Pipeline};
 
-use super::{NODES, RedisLayer};
+use super::RedisLayer;
+use super::keys::NODES;
 use crate::layer::redis::heartbeat::key;
 use crate::layer::{NodeFacts, presence};
 use crate::wire::error::Unavailable;

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use redis::Script;
 use tokio::sync::oneshot;
 
+use super::keys::channel;
+use super::log;
 use super::resp::{self, Value};
-use super::{channel, log};
-use crate::layer::{Keep, REMEMBERED};
+use crate::layer::Keep;
+use crate::layer::contract::REMEMBERED;
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::group::Group;

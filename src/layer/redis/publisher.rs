@@ -9,10 +9,12 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::commands::Commands;
-use super::{channel, log};
+use super::keys::channel;
+use super::log;
+use crate::layer::contract::REMEMBERED;
 use crate::layer::redis::command_queue::{Line, PATIENCE};
 use crate::layer::redis::publish_batch::{Append, Verdict};
-use crate::layer::{Appended, Keep, Key, REMEMBERED};
+use crate::layer::{Appended, Keep, Key};
 use crate::wire::clock::{millis, now};
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;

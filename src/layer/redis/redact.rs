@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use redis::Script;
 
-use super::{RedisLayer, live, log};
+use super::keys::live;
+use super::{RedisLayer, log};
 use crate::wire::clock::millis;
 use crate::wire::error::Unavailable;
 use crate::wire::event::Event;

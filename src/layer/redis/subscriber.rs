@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::follower::Follower;
-use super::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
+use super::keys::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
 use crate::layer::redis::command_queue::Line;
 use crate::layer::redis::heartbeat::Lag;
 use crate::layer::redis::membership::Roster;
@@ -226,5 +226,5 @@ fn late(_: Elapsed) -> Unavailable {
 
 /// The two channels of each group: the one of channels_redis, and the one of our own nodes.
 fn names(groups: &[Group]) -> Vec<String> {
-    groups.iter().flat_map(|group| [super::channel(group), super::live(group)]).collect()
+    groups.iter().flat_map(|group| [super::keys::channel(group), super::keys::live(group)]).collect()
 }
