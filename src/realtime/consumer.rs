@@ -106,6 +106,7 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::realtime::vtable::Rendered;
 
     struct Fragile;
 
