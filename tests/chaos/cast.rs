@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 use super::orders::{Orders, State, Stay};
 use super::record::{Pen, Record, What};
 use super::resident::Resident;
-use crate::harness::ticket::Ticket;
-use crate::harness::wait::{PATIENCE, within};
+use crate::support::join::Ticket;
+use crate::support::wait::{PATIENCE, within};
 
 /// Users of the test's own, who look in; no client has such a number.
 const STRANGER: u64 = 1 << 40;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use crate::harness::frame::{Frame, TEXT};
+use crate::support::frame::{Frame, TEXT};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mischief {

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::orders::{Orders, State, Stay, Voice};
 use super::pending::Pending;
 use super::record::{Pen, What};
-use crate::harness::ticket::Ticket;
+use crate::support::join::Ticket;
 
 /// From the first byte to the welcome; a frozen node takes connections and says nothing.
 const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@ use super::gate::Gate;
 use super::mischief::Mischief;
 use super::orders::Voice;
 use super::record::Kind;
-use crate::harness::node::Node;
-use crate::harness::wait::{PATIENCE, holds, seconds, until};
+use crate::support::node::Node;
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// What is found when twelve clients in two rooms talk to one node and the gate does this once.
 async fn findings_with(mischief: Option<Mischief>) -> Vec<Finding> {

@@ -1,11 +1,11 @@
 //! Three nodes behind nginx on one Redis that keeps what it has, and the gate before them.
 
 use super::gate::Gate;
-use crate::harness::nginx::Nginx;
-use crate::harness::node::Node;
-use crate::harness::port::Port;
-use crate::harness::redis::Redis;
-use crate::harness::sentinel::Guarded;
+use crate::support::nginx::Nginx;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::reserved_port::Port;
+use crate::support::sentinel::Guarded;
 
 pub struct Stage {
     pub store: Store,

@@ -12,8 +12,8 @@ use super::fault::{Fault, Pace};
 use super::network::Loss;
 use super::orders::Voice;
 use super::stage::{Stage, Store};
-use crate::harness::process::Signal;
-use crate::harness::wait::{PATIENCE, until};
+use crate::support::process::Signal;
+use crate::support::wait::{PATIENCE, until};
 
 /// Storms of resets, one after another.
 const STORMS: usize = 3;

@@ -1,0 +1,225 @@
+//! The pages by which people become somebody: signing up, logging in and out, nicknames, tickets.
+
+use serde_json::json;
+
+use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::http::{Answer, Request};
+use crate::support::join::{Ticket, V1};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::user::{Person, SESSION, password};
+use crate::support::wait::seconds;
+
+/// The words beside the field or the button.
+fn notice(answer: &Answer) -> &str {
+    let rest =
+        answer.body.split("role=\"alert\">").find(|rest| !rest.starts_with('<') && !rest.starts_with('\n'));
+    rest.and_then(|rest| rest.split('<').next()).unwrap_or_else(|| panic!("no notice: {}", answer.body))
+}
+
+async fn an_account_is_known_by_its_name_on_every_node_until_it_logs_out(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Person::named(world.near(), "安娜").await;
+    let before = ann.enters(world.near(), "lobby").await;
+    assert_eq!(before.welcome["name"], "安娜");
+    let mut elsewhere = Person::again(world.far(), "安娜").await;
+    let mut there = elsewhere.enters(world.far(), "lobby").await;
+    assert_eq!((there.user(), &there.welcome["name"]), (before.user(), &json!("安娜")));
+    there.say("hi").await;
+    let heard = there.hear().await;
+    assert_eq!((&heard["user"], &heard["name"]), (&json!(before.user()), &json!("安娜")));
+
+    let page = ann.get(world.far(), "/chat/").await;
+    assert!(page.body.contains("安娜") && page.body.contains("/accounts/logout/"), "{}", page.body);
+    let session = ann.cookie(SESSION).expect("a login").to_owned();
+    let answer = elsewhere.logs_out(world.near()).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/")));
+    assert_eq!(elsewhere.cookie(SESSION), None, "the browser forgets it");
+    assert_eq!(there.closed(seconds(2)).await.0, 4401);
+    // The other browser is another login.
+    let still = ann.get(world.far(), "/dm/").await;
+    assert_eq!(still.status, 200, "{still:?}");
+    let mut before = before;
+    before.say("still here").await;
+
+    ann.logs_out(world.far()).await;
+    assert_eq!(before.closed(seconds(2)).await.0, 4401);
+    let mut thief = Person::stranger();
+    thief.set_cookie(SESSION, &session);
+    assert_eq!(thief.get(world.near(), "/dm/").await.status, 303, "a login that has ended lets nobody in");
+}
+
+async fn a_wrong_password_and_an_unknown_name_are_told_alike(layer: Layer) {
+    let world = World::on(layer).await;
+    Person::named(world.near(), "ann").await;
+    let mut person = Person::stranger();
+    let mut told = Vec::new();
+    for (name, password) in
+        [("ann", "not the password"), ("nobody", "not the password"), ("a b", "x"), ("", "")]
+    {
+        let fields = [("name", name), ("password", password), ("next", "/chat/lobby/")];
+        let answer = person.post(world.far(), "/accounts/login/", &fields).await;
+        assert_eq!((answer.status, answer.content_type()), (403, "text/html"), "{answer:?}");
+        assert!(answer.body.contains("id=\"login-form\""), "the form again: {}", answer.body);
+        assert!(answer.body.contains("value=\"&#x2f;chat&#x2f;lobby&#x2f;\""), "{}", answer.body);
+        assert_eq!(person.cookie(SESSION), None);
+        told.push(notice(&answer).to_owned());
+    }
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+async fn signing_up_tells_what_is_wrong(layer: Layer) {
+    let world = World::on(layer).await;
+    Person::named(world.near(), "alice").await;
+    let good = password("x");
+    for (name, password, status) in [
+        ("alice", &*good, 409),
+        ("ALICE", &good, 409),
+        ("\u{430}lice", &good, 409),
+        ("aIice", &good, 409),
+        ("a b", &good, 400),
+        ("~bob", &good, 400),
+        ("#bob", &good, 400),
+        ("bob\u{202e}", &good, 400),
+        ("\u{2066}bob", &good, 400),
+        ("bo\u{200f}b", &good, 400),
+        ("", &good, 400),
+        (&"x".repeat(33), &good, 400),
+        ("bob", "sho-rt1", 400),
+        ("bob-bob-bob", "bob-bob-bob", 400),
+        ("bob", &"x".repeat(129), 400),
+    ] {
+        let mut person = Person::stranger();
+        let answer =
+            person.post(world.far(), "/accounts/signup/", &[("name", name), ("password", password)]).await;
+        assert_eq!((answer.status, answer.content_type()), (status, "text/html"), "{name:?}: {answer:?}");
+        assert!(answer.body.contains("id=\"signup-form\"") && !notice(&answer).is_empty(), "{}", answer.body);
+        assert!(!answer.body.contains(password) || password == name, "a password is never shown again");
+        assert_eq!(person.cookie(SESSION), None);
+    }
+}
+
+async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: Layer) {
+    let world = World::on(layer).await;
+    Person::named(world.near(), "alice").await;
+    let (mut bob, mut eve) = (Person::guest(world.near()).await, Person::guest(world.far()).await);
+    let mut socket = bob.enters(world.near(), "lobby").await;
+    let unnamed = socket.welcome["name"].clone();
+    assert_eq!(unnamed, json!(format!("~{}", &socket.user()[..8])));
+    let call = [("nickname", "bob"), ("next", "/chat/lobby/")];
+    let answer = bob.post(world.far(), "/accounts/guest/", &call).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/lobby/")), "{answer:?}");
+    assert_eq!(socket.closed(seconds(2)).await.0, 1012, "it comes back under its new name");
+    let renamed = bob.enters(world.far(), "lobby").await;
+    assert_eq!((renamed.user(), &renamed.welcome["name"]), (socket.user(), &json!("~bob")));
+    let before = bob.cookie("parlor_guest").expect("a cookie").to_owned();
+    for (nickname, status) in
+        [("bob", 409), ("B\u{43e}b", 409), ("alice", 409), ("a b", 400), ("\u{202e}x", 400)]
+    {
+        let answer = eve.post(world.near(), "/accounts/guest/", &[("nickname", nickname)]).await;
+        assert_eq!((answer.status, answer.content_type()), (status, "text/html"), "{nickname:?}: {answer:?}");
+    }
+    assert_eq!(bob.post(world.near(), "/accounts/guest/", &[("nickname", "")]).await.status, 303);
+    assert_eq!(bob.enters(world.far(), "lobby").await.welcome["name"], unnamed);
+    assert_eq!(eve.post(world.far(), "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
+    for nickname in ["deadbeef", "deadb\u{435}ef", "l2345678", "O2345678"] {
+        let answer = bob.post(world.near(), "/accounts/guest/", &[("nickname", nickname)]).await;
+        assert_eq!(answer.status, 409, "{nickname} looks like somebody without a nickname");
+    }
+    bob.set_cookie("parlor_guest", &before);
+    let back = bob.enters(world.near(), "lobby").await;
+    assert_eq!(
+        (back.user(), &back.welcome["name"]),
+        (socket.user(), &unnamed),
+        "the name is another's by now"
+    );
+    let mut ann = Person::again(world.near(), "alice").await;
+    assert_eq!(ann.get(world.near(), "/accounts/guest/").await.status, 404, "an account has its name");
+}
+
+async fn a_ticket_opens_one_socket_as_the_account_that_asked_for_it(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Person::named(world.near(), "ann").await;
+    let token = ann.token(world.near()).await;
+    let origin = format!("http://{}", world.near().address());
+    let request = Request::post("/api/tickets").header("Origin", &origin).body("");
+    let answer = ann.send(world.near(), request.clone().header("X-CSRFToken", &token)).await;
+    assert_eq!((answer.status, &answer.json()["expires_in"]), (201, &json!(30)), "{answer:?}");
+    let ticket = answer.json()["ticket"].as_str().expect("a ticket").to_owned();
+    let entering = Ticket::to("lobby").asking(&format!("ticket={ticket}"));
+    assert_eq!(entering.enter(world.far()).await.welcome["name"], "ann");
+    let again = entering.request().header("Sec-WebSocket-Protocol", V1).send(world.near()).await;
+    assert_eq!(again.status, 403, "a ticket is for once: {again:?}");
+    assert_eq!(ann.send(world.near(), request).await.status, 403, "without the CSRF token");
+    let mut guest = Person::guest(world.near()).await;
+    let token = guest.token(world.near()).await;
+    let asking =
+        Request::post("/api/tickets").header("Origin", &origin).header("X-CSRFToken", &token).body("");
+    assert_eq!(guest.send(world.near(), asking).await.status, 401, "guests have no tickets");
+}
+
+on_both_layers! {
+    an_account_is_known_by_its_name_on_every_node_until_it_logs_out
+    a_wrong_password_and_an_unknown_name_are_told_alike
+    signing_up_tells_what_is_wrong
+    a_guest_has_a_nickname_that_is_nobody_elses
+    a_ticket_opens_one_socket_as_the_account_that_asked_for_it
+}
+
+#[tokio::test]
+async fn where_nobody_can_sign_up_there_is_no_such_page() {
+    let node = Node::plan().switch("--no-signup").start().await;
+    let mut person = Person::stranger();
+    assert_eq!(person.get(&node, "/accounts/signup/").await.status, 404);
+    assert_eq!(person.signs_up(&node, "ann").await.status, 404);
+    let login = person.get(&node, "/accounts/login/").await;
+    assert!(login.status == 200 && !login.body.contains("/accounts/signup/\""), "{}", login.body);
+}
+
+#[tokio::test]
+async fn where_there_are_no_guests_only_accounts_get_a_room() {
+    let redis = Redis::start().await;
+    let node = Node::plan().redis(&redis).switch("--no-guests").start().await;
+    for mut person in [Person::stranger(), {
+        let mut guest = Person::stranger();
+        let cookie = crate::support::join::guest_cookie(1);
+        let (name, value) = cookie.split_once('=').expect("a cookie");
+        guest.set_cookie(name, value);
+        guest
+    }] {
+        let page = person.get(&node, "/chat/lobby/").await;
+        let wanted = "/accounts/login/?next=%2Fchat%2Flobby%2F";
+        assert_eq!((page.status, page.header("location")), (303, Some(wanted)), "{page:?}");
+        for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
+            assert_eq!(person.knocks(&node, path).await.0.status, 403, "{path}");
+        }
+        let origin = format!("http://{}", node.address());
+        for request in [
+            Request::get("/sse/chat/lobby/"),
+            Request::post("/chat/lobby/messages").body(r#"{"message": "hi"}"#),
+            Request::post("/push?room=lobby").body(""),
+        ] {
+            let answer = person.send(&node, request.header("Origin", &origin)).await;
+            assert_eq!(answer.status, 401, "{answer:?}");
+        }
+        assert_eq!(person.get(&node, "/accounts/guest/").await.status, 404);
+    }
+    let ann = Person::named(&node, "ann").await;
+    assert_eq!(ann.enters(&node, "lobby").await.welcome["name"], "ann");
+}
+
+#[tokio::test]
+async fn whoever_tries_too_often_has_to_wait() {
+    let node =
+        Node::plan().without_env("PARLOR_LOGINS_PER_MINUTE").flag("--logins-per-minute", "5").start().await;
+    let mut person = Person::named(&node, "ann").await;
+    let mut seen = Vec::new();
+    for _ in 0..7 {
+        let answer = person.post(&node, "/accounts/login/", &[("name", "ann"), ("password", "wrong")]).await;
+        assert!(answer.status != 429 || answer.header("retry-after").is_some(), "{answer:?}");
+        seen.push(answer.status);
+    }
+    // Signing up was the first of five.
+    assert_eq!(seen, [403, 403, 403, 403, 429, 429, 429]);
+}

@@ -1,0 +1,104 @@
+//! Names that could be taken for somebody else's, or that nobody can read: accounts and guests are refused them.
+
+use serde_json::json;
+
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::user::Person;
+use crate::support::wait::seconds;
+
+#[tokio::test]
+async fn nobody_gets_a_name_that_looks_like_somebody_elses() {
+    let node = Node::alone().await;
+    Person::named(&node, "alice").await;
+    for name in [
+        "alice",
+        "Alice",
+        "ALICE",
+        "\u{430}lice",
+        "al\u{456}ce",
+        "ａｌｉｃｅ",
+        "a\u{006c}ice",
+        "alıce",
+        "𝒶lice",
+    ] {
+        let answer = Person::stranger().signs_up(&node, name).await;
+        assert_eq!(answer.status, 409, "an account called {name:?}: {answer:?}");
+        let mut guest = Person::guest(&node).await;
+        let answer = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
+        assert_eq!(answer.status, 409, "a guest called {name:?}: {answer:?}");
+    }
+    let mut bob = Person::guest(&node).await;
+    assert_eq!(bob.post(&node, "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
+    for name in ["bob", "BOB", "b\u{43e}b", "b0b", "ｂｏｂ"] {
+        let mut other = Person::guest(&node).await;
+        let answer = other.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
+        assert_eq!(answer.status, 409, "a second {name:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_turns_text_around_or_cannot_be_seen_is_refused() {
+    let node = Node::alone().await;
+    for name in [
+        "",
+        " ",
+        "a b",
+        "~alice",
+        "#alice",
+        "@alice",
+        "\u{202e}ecila",
+        "a\u{202d}b",
+        "a\u{2066}b\u{2069}",
+        "a\u{200b}b",
+        "a\u{200d}b",
+        "a\u{feff}b",
+        "\u{ad}a",
+        "a\nb",
+        "a\r\nSet-Cookie: x=y",
+        "a\0",
+        "a\tb",
+        "<b>a</b>",
+        "a/b",
+        "a:b",
+        "a*",
+        "a\"b",
+        "😀",
+        "\u{301}a",
+        "-a",
+        "_a",
+        ".a",
+        "..",
+        &"a".repeat(33),
+    ] {
+        let answer = Person::stranger().signs_up(&node, name).await;
+        assert_eq!(answer.status, 400, "an account called {name:?}: {answer:?}");
+        if name.trim().is_empty() {
+            continue;
+        }
+        let mut guest = Person::guest(&node).await;
+        let answer = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
+        assert_eq!(answer.status, 400, "a guest called {name:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_nickname_that_changes_is_the_same_guest_and_an_old_cookie_brings_it_not_back() {
+    let node = Node::alone().await;
+    let mut ann = Person::guest(&node).await;
+    let mut member = ann.enters(&node, "lobby").await;
+    let id = member.user().to_owned();
+    assert_eq!(ann.post(&node, "/accounts/guest/", &[("nickname", "ann")]).await.status, 303);
+    assert_eq!(member.closed(seconds(1)).await.0, 1012, "the socket comes back under the new name");
+    let again = ann.enters(&node, "lobby").await;
+    assert_eq!((again.user(), &again.welcome["name"]), (id.as_str(), &json!("~ann")));
+    assert_eq!(ann.post(&node, "/accounts/guest/", &[("nickname", "other")]).await.status, 303);
+    let mut eve = Person::guest(&node).await;
+    assert_eq!(
+        eve.post(&node, "/accounts/guest/", &[("nickname", "ann")]).await.status,
+        303,
+        "the name is free"
+    );
+    let page = Request::get("/chat/lobby/").header("Accept", "text/html");
+    assert_eq!(eve.with_cookies(page).send(&node).await.status, 200);
+}

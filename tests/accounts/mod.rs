@@ -1,0 +1,6 @@
+//! Accounts: forms, tokens, names, and the end of a session.
+
+mod eviction;
+mod forms;
+mod lookalikes;
+mod tokens;

@@ -1,0 +1,106 @@
+//! Bearers of tokens: for whom a token can speak, and that a bad one is not made good by a cookie.
+
+use jsonwebtoken::Algorithm;
+use serde_json::json;
+
+use crate::security::forged_tokens::{believed, plan, refused};
+use crate::support::http::Request;
+use crate::support::join::Ticket;
+use crate::support::jwt_keys::{Pair, claims, with};
+use crate::support::redis::Redis;
+use crate::support::redis_snapshot::vault;
+use crate::support::user::Person;
+
+#[tokio::test]
+async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
+    let pair = Pair::of(Algorithm::EdDSA);
+    let node = plan(&pair).start().await;
+    Person::named(&node, "ann").await;
+    for name in ["ann", "Ann", "\u{430}nn", "ａｎｎ"] {
+        refused(&node, "somebody with a password", &pair.token(&claims(name))).await;
+    }
+    for name in [
+        "",
+        " ",
+        "a b",
+        "~bob",
+        "#bob",
+        "@bob",
+        "b\nob",
+        "b\0ob",
+        "../bob",
+        "b:*",
+        "<b>",
+        "b\u{202e}ob",
+        &"b".repeat(33),
+    ] {
+        refused(&node, "no name", &pair.token(&claims(name))).await;
+    }
+    for sub in [json!(null), json!(5), json!(["bob"]), json!({ "name": "bob" }), json!(true)] {
+        refused(&node, "no name", &pair.token(&with(&claims("x"), &json!({ "sub": sub })))).await;
+    }
+    believed(&node, "bob", &pair.token(&claims("bob"))).await;
+    // Nobody is an operator because a token says so.
+    let staff =
+        pair.token(&with(&claims("eve"), &json!({ "staff": true, "is_staff": true, "scope": "admin" })));
+    believed(&node, "eve", &staff).await;
+    let admin = Request::get("/admin/").header("Authorization", &format!("Bearer {staff}"));
+    assert_eq!(admin.send(&node).await.status, 404);
+}
+
+#[tokio::test]
+async fn no_token_is_written_to_the_log_or_kept() {
+    let pair = Pair::of(Algorithm::EdDSA);
+    let redis = Redis::start().await;
+    let node = plan(&pair).redis(&redis).flag("--log-level", "trace").start().await;
+    let good = pair.token(&claims("ann"));
+    believed(&node, "ann", &good).await;
+    let bad = pair.token(&with(&claims("ann"), &json!({ "exp": 1 })));
+    refused(&node, "ann", &bad).await;
+    drop(Ticket::to("lobby").token(&good).enter(&node).await);
+    let key = "plk_0123456789abcdef_0123456789012345678901234567890123456789012";
+    let asked =
+        Request::get("/api/rooms").header("Authorization", &format!("Bearer {key}")).send(&node).await;
+    assert_eq!(asked.status, 401, "{asked:?}");
+    let mut kept = node.log().text();
+    for (name, dump) in vault(&redis).await {
+        kept.extend([&*name, " ", &*String::from_utf8_lossy(&dump)]);
+    }
+    for token in [&good, &bad, key] {
+        let secret = token.rsplit(['.', '_']).next().expect("a secret part");
+        assert!(!kept.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_falls_through_to_no_cookie_and_to_nobody() {
+    let pair = Pair::of(Algorithm::EdDSA);
+    let node = plan(&pair).start().await;
+    let ann = Person::named(&node, "ann").await;
+    let own = format!("http://{}", node.address());
+    for bad in
+        ["x", "plk_x", "plk_0123456789abcdef_x", &pair.token(&with(&claims("bob"), &json!({ "exp": 0 })))]
+    {
+        let bearer = format!("Bearer {bad}");
+        for request in [
+            Request::get("/chat/lobby/"),
+            Request::post("/chat/lobby/messages").body(r#"{"message": "hi"}"#),
+            Request::post("/push?room=lobby").body(""),
+            Request::get("/sse/chat/lobby/"),
+            Request::get("/api/rooms"),
+        ] {
+            let request = request.header("Authorization", &bearer).header("Origin", &own);
+            let answer = ann.with_cookies(request).send(&node).await;
+            // A feed is refused as a socket is.
+            assert!(matches!(answer.status, 401 | 403), "{bad:.40}: {answer:?}");
+        }
+        for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
+            let request = Request::upgrade(path).header("Authorization", &bearer).header("Origin", &own);
+            assert_eq!(ann.with_cookies(request).send(&node).await.status, 403, "{path} {bad:.40}");
+            let token = format!("parlor.v1, parlor.token.{bad}");
+            let request =
+                Request::upgrade(path).header("Sec-WebSocket-Protocol", &token).header("Origin", &own);
+            assert_eq!(ann.with_cookies(request).send(&node).await.status, 403, "{path} {bad:.40}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The pages of operators: who finds them, and what they show.
+
+use serde_json::Value;
+
+use crate::support::cli::operator;
+use crate::support::http::{Answer, Request};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::routes::{Way, table};
+use crate::support::user::{FIELD, Person, form};
+use crate::support::wait::{PATIENCE, holds, until};
+
+/// Every way below these paths.
+fn ways() -> Vec<Way> {
+    let is_ours = |path: &str| path.starts_with("/admin") || path.starts_with("/ws/admin");
+    let ways: Vec<Way> = table().into_iter().filter(|way| is_ours(&way.path)).collect();
+    assert!(ways.len() >= 15, "{ways:?}");
+    ways
+}
+
+async fn asked(node: &Node, who: &mut Person, method: &str, path: &str) -> Answer {
+    if method == "socket" {
+        return who.knocks(node, path).await.0;
+    }
+    let token = who.token(node).await;
+    let request = form(path, &[(FIELD, &token), ("action", "ban"), ("user", &"a".repeat(16))]);
+    let request = request.method(method).header("Origin", &format!("http://{}", node.address()));
+    who.send(node, request).await
+}
+
+#[tokio::test]
+async fn for_everybody_but_operators_there_is_nothing() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut people = [Person::stranger(), Person::guest(&node).await, Person::named(&node, "bob").await];
+    for way in ways() {
+        let path = way.path.replace("{room}", "lobby");
+        for who in &mut people {
+            for method in [way.method, "DELETE", "PUT"] {
+                let answer = asked(&node, who, method, &path).await;
+                let nothing = asked(&node, who, method, "/adminx/").await;
+                let told = |answer: &Answer| (answer.status, answer.body.clone(), answer.headers.len());
+                assert_eq!(told(&answer), told(&nothing), "{method} {path} of {:?}", who.name);
+                assert_eq!(answer.status, 404, "{method} {path} of {:?}", who.name);
+            }
+        }
+        let key = Request::new(if way.method == "socket" { "GET" } else { way.method }, &path);
+        assert_eq!(key.header("Authorization", "Bearer plk_x_y").send(&node).await.status, 404, "{path}");
+    }
+    let audit: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
+    assert_eq!(audit, 0, "nothing was done");
+}
+
+#[tokio::test]
+async fn operators_find_every_page_in_both_languages() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = operator(&node, &redis, "ann").await;
+    for (language, words) in [("zh-CN", "审计日志"), ("en", "Audit log")] {
+        for page in [
+            "/admin/",
+            "/admin/rooms/",
+            "/admin/rooms/lobby/",
+            "/admin/users/",
+            "/admin/keys/",
+            "/admin/audit/",
+        ] {
+            let request =
+                Request::get(page).header("Accept", "text/html").header("Accept-Language", language);
+            let answer = ann.send(&node, request).await;
+            assert_eq!((answer.status, answer.content_type()), (200, "text/html"), "{page}: {answer:?}");
+            assert!(page.contains("lobby") || answer.body.contains(words), "{page}: {}", answer.body);
+        }
+    }
+    let answer = ann.get(&node, "/admin").await;
+    assert_eq!((answer.status, answer.header("location")), (308, Some("/admin/")));
+    let answer = ann.get(&node, "/admin/rooms/?room=%E8%81%8A%20a").await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/admin/rooms/%E8%81%8A%20a/")));
+    assert_eq!(ann.get(&node, "/admin/rooms/?room=a%2Fb").await.status, 400);
+    assert_eq!(ann.get(&node, "/admin/rooms/@bob/").await.status, 400, "nobody operates a private chat");
+}
+
+#[tokio::test]
+async fn a_form_without_its_token_does_nothing() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = operator(&node, &redis, "ann").await;
+    let before: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
+    for way in ways().iter().filter(|way| ["POST", "DELETE"].contains(&way.method)) {
+        let path = way.path.replace("{room}", "lobby");
+        for action in ["close", "ban", "make"] {
+            let fields =
+                [("action", action), ("user", "0123456789abcdef"), ("name", "x"), ("scope_read", "on")];
+            let answer = ann.send(&node, form(&path, &fields).method(way.method)).await;
+            assert_eq!(answer.status, 403, "{way:?}: {answer:?}");
+        }
+    }
+    let after: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
+    assert_eq!(before, after);
+}
+
+async fn figures(node: &Node, who: &mut Person, of: &str) -> Value {
+    let answer = who.get(node, &format!("/admin/figures?of={of}")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+#[tokio::test]
+async fn figures_tell_of_every_node() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut ann = operator(&nodes[0], &redis, "ann").await;
+    let mut bob = Person::stranger().enters(&nodes[1], "lobby").await;
+    bob.say("hi").await;
+    until(PATIENCE, "figures of two nodes, of which one has a socket", async || {
+        let figures = figures(&nodes[0], &mut ann, "nodes").await;
+        let rows = figures["rows"].as_array().cloned().unwrap_or_default();
+        let sum = |figure: &str| rows.iter().filter_map(|row| row[figure].as_u64()).sum::<u64>();
+        let all = (rows.len(), sum("sockets"), sum("published")) == (2, 1, 1);
+        let timed = rows.iter().all(|row| row["since_ms"].as_u64() < figures["at"].as_u64());
+        holds(all && timed && rows.iter().all(|row| row["lag_ms"].is_number()), || figures.to_string())
+    })
+    .await;
+    assert_eq!(ann.get(&nodes[0], "/admin/figures?of=people").await.status, 400);
+}
+
+#[tokio::test]
+async fn figures_tell_of_rooms_and_nothing_of_private_chats_but_their_number() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut ann = operator(&nodes[0], &redis, "ann").await;
+    let [mut bob, eve] = [Person::named(&nodes[0], "bob").await, Person::named(&nodes[1], "eve").await];
+    assert_eq!(bob.post(&nodes[0], "/rooms/", &[("room", "cellar")]).await.status, 303);
+    let mut speaker = bob.enters(&nodes[0], "聊天").await;
+    for n in 0..3 {
+        speaker.say(&n.to_string()).await;
+    }
+    let _sockets = [
+        eve.enters(&nodes[1], "聊天").await,
+        bob.enters(&nodes[0], "cellar").await,
+        bob.enters(&nodes[0], "@eve").await,
+        eve.enters(&nodes[1], "@bob").await,
+    ];
+    assert_eq!(ann.post(&nodes[0], "/admin/rooms/attic/", &[("action", "close")]).await.status, 303);
+    let row = |name: &str, people: u64, messages: u64, private: bool, closed: bool| {
+        serde_json::json!({
+            "name": name, "people": people, "per_minute": messages, "kept": messages, "private": private, "closed": closed,
+        })
+    };
+    let expected =
+        [row("聊天", 2, 3, false, false), row("cellar", 1, 0, true, false), row("attic", 0, 0, false, true)];
+    until(PATIENCE, "figures of the rooms", async || {
+        let figures = figures(&nodes[1], &mut ann, "rooms").await;
+        holds(figures["rows"] == serde_json::json!(expected) && figures["talks"] == 1, || figures.to_string())
+    })
+    .await;
+    let page = ann.get(&nodes[0], "/admin/rooms/").await.body;
+    for shown in ["<bdi>聊天</bdi>", "<bdi>cellar</bdi>", "<bdi>attic</bdi>"] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    for hidden in ["dm:", "@bob", "@eve"] {
+        assert!(!page.contains(hidden), "{hidden} in {page}");
+    }
+}

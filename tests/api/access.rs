@@ -1,0 +1,254 @@
+//! The API's door: who may do what, and how every refusal is told.
+
+use serde_json::{Value, json};
+
+use crate::support::api_client::{Backend, site};
+use crate::support::cli::command;
+use crate::support::connection::Wire;
+use crate::support::deployment::{Layer, on_both_layers};
+use crate::support::http::{Answer, Request};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, holds, until};
+
+/// The answer is a problem document of this status (RFC 9457); its detail.
+pub fn problem(answer: &Answer, status: u16) -> String {
+    assert_eq!((answer.status, answer.content_type()), (status, "application/problem+json"), "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
+    let problem = answer.json();
+    let members: Vec<&str> = problem.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(members, ["detail", "status", "title", "type"], "{problem}");
+    assert_eq!((&problem["type"], &problem["status"]), (&json!("about:blank"), &json!(status)), "{problem}");
+    assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+    problem["detail"].as_str().expect("a text").to_owned()
+}
+
+/// Everything there is, and the scope that it takes.
+fn calls(backend: &Backend) -> Vec<(Request, &'static str, u16)> {
+    let hi = json!({ "message": "hi" });
+    vec![
+        (backend.post("/api/rooms/lobby/messages", &hi), "publish", 201),
+        (backend.get("/api/rooms/lobby/messages"), "read", 200),
+        (backend.get("/api/rooms/lobby/members"), "read", 200),
+        (backend.get("/api/rooms"), "read", 200),
+        (backend.post("/api/broadcast", &json!({ "rooms": ["a"], "message": "hi" })), "publish", 200),
+        (backend.post("/api/groups/chat_lobby/events", &json!({ "type": "tick" })), "publish", 202),
+        (backend.post("/api/users/id:0123456789abcdef/disconnect", &json!({})), "disconnect", 202),
+        (backend.request("POST", "/api/push/lobby"), "publish", 200),
+        (backend.request("DELETE", "/api/push/lobby"), "publish", 200),
+    ]
+}
+
+async fn nobody_comes_in_without_a_key_that_is_valid(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    for (request, _, good) in calls(&backend) {
+        assert_eq!(request.send(world.near()).await.status, good, "{request:?}");
+    }
+    let stranger = backend.clone().without("Authorization").without("Cookie").without("X-CSRFToken");
+    let unknown = format!("plk_0123456789abcdef_{}", "x".repeat(43));
+    let mut callers = vec![stranger];
+    callers.extend(["", "plk_", "plk_x_y", &unknown, "x.y.z"].map(Backend::showing));
+    for caller in callers {
+        for (request, _, _) in calls(&caller) {
+            let answer = request.send(world.near()).await;
+            problem(&answer, 401);
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+    let document = Request::get("/api/openapi.json").send(world.near()).await;
+    assert_eq!((document.status, document.content_type()), (200, "application/json"));
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_scopes_say_and_nothing_else() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    for scope in ["publish", "read", "disconnect"] {
+        let backend = Backend::with_key(&redis, scope, scope).await;
+        for (request, needed, good) in calls(&backend) {
+            let answer = request.send(&node).await;
+            if needed == scope {
+                assert_eq!(answer.status, good, "{request:?}");
+            } else {
+                let detail = problem(&answer, 403);
+                assert_eq!(detail, format!("`Authorization`: expected a key with the scope `{needed}`"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_is_none_at_once_on_every_node() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let backend = Backend::with_key(&redis, "billing", "publish,read,disconnect").await;
+    for node in &nodes {
+        assert_eq!(backend.get("/api/rooms").send(node).await.status, 200);
+    }
+    command(&redis, &["key", "revoke", "billing"]).await;
+    for node in &nodes {
+        problem(&backend.get("/api/rooms").send(node).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_comes_in_by_a_page_of_the_site_only() {
+    let (world, operator) = site(Layer::Memory).await;
+    let node = world.near();
+    for (request, scope, good) in calls(&operator.clone().without("X-CSRFToken")) {
+        let (own, other) = (format!("http://{}", node.address()), "http://evil.example");
+        for origin in [&own, other] {
+            let answer = request.clone().header("Origin", origin).send(node).await;
+            if scope == "read" {
+                assert_eq!(answer.status, good, "{request:?}");
+            } else {
+                problem(&answer, 403);
+            }
+        }
+        let forged = request.clone().header("X-CSRFToken", "other").header("Origin", &own).send(node).await;
+        assert_eq!(forged.status, if scope == "read" { good } else { 403 }, "{request:?}");
+    }
+    for (request, scope, good) in calls(&operator) {
+        let foreign = request.clone().header("Origin", "http://evil.example").send(node).await;
+        assert_eq!(foreign.status, if scope == "read" { good } else { 403 }, "{request:?}");
+    }
+}
+
+async fn what_is_refused_before_a_handler_is_told_as_a_problem_too(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let node = world.near();
+    let lobby = "/api/rooms/lobby/messages";
+    for (request, status) in [
+        (backend.get("/api/"), 404),
+        (backend.get("/api/rooms/lobby/"), 404),
+        (backend.get("/api/broadcast").header("Accept", "text/html"), 404),
+        (backend.request("PUT", lobby), 405),
+        (backend.get(lobby).header("Host", "other"), 400),
+        (backend.request("POST", lobby).header("Transfer-Encoding", "chunked"), 400),
+        (backend.request("POST", lobby).body(vec![b' '; 200_000]), 413),
+    ] {
+        let status =
+            if request.bytes(node.address()).starts_with(b"GET /api/broadcast") { 405 } else { status };
+        let answer = request.send(node).await;
+        problem(&answer, status);
+        if status == 405 {
+            assert!(answer.header("allow").is_some_and(|allow| allow.contains("POST")), "{answer:?}");
+        }
+    }
+    let mut wire = Wire::connect(node).await;
+    let head = backend.request("HEAD", "/api/nothing").send_on(&mut wire).await;
+    assert_eq!((head.status, head.content_type()), (404, "application/problem+json"));
+    assert_eq!(backend.get("/nothing").send(node).await.content_type(), "text/plain");
+}
+
+async fn a_body_means_what_it_says_or_is_refused(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let node = world.near();
+    let lobby = || backend.request("POST", "/api/rooms/lobby/messages");
+    let body = r#"{"message": "hi"}"#;
+    for kind in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""]
+    {
+        let answer = lobby().header("Content-Type", kind).body(body).send(node).await;
+        assert_eq!(problem(&answer, 415), "`Content-Type`: expected application/json");
+    }
+    problem(&lobby().body(body).send(node).await, 415);
+    let json = || lobby().header("Content-Type", "Application/JSON; charset=utf-8");
+    for (body, detail) in [
+        ("", "`body`: expected JSON; it is none at line 1, column 0"),
+        ("[]", "`body`: expected a JSON object"),
+        ("{}", "`message`: expected, but missing"),
+        (r#"{"message": 5}"#, "`message`: expected a string"),
+        (r#"{"message": "hi", "mesage": "hi"}"#, "`mesage`: unknown here"),
+        (r#"{"message": "hi", "message": "ho"}"#, "`message`: expected once"),
+    ] {
+        assert_eq!(problem(&json().body(body).send(node).await, 400), detail, "{body}");
+    }
+    let long = json!({ "message": "x".repeat(65_537) }).to_string();
+    assert_eq!(problem(&json().body(long).send(node).await, 413), "`message`: expected at most 65536 bytes");
+    assert_eq!(json().body(body).send(node).await.status, 201);
+    let twice = json().header("Content-Type", "application/json");
+    problem(&twice.body(body).send(node).await, 400);
+}
+
+#[tokio::test]
+async fn without_its_redis_a_node_says_so_and_when_to_come_back() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let backend = Backend::with_key(&redis, "billing", "publish,read,disconnect").await;
+    redis.kill();
+    for (request, _, _) in calls(&backend) {
+        let answer = request.send(&node).await;
+        problem(&answer, 503);
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_room_and_a_private_chat_do_not_exist_and_a_private_room_does() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let backend = Backend::with_key(&redis, "billing", "publish,read,disconnect").await;
+    for (room, record) in [
+        ("attic", json!({ "closed": true })),
+        ("cellar", json!({ "private": true, "owner": "0123456789abcdef" })),
+    ] {
+        redis.query::<String>(&["SET", &format!("parlor:record:room:{room}"), &record.to_string()]).await;
+    }
+    for (room, there) in [("lobby", true), ("cellar", true), ("attic", false), ("@ann", false)] {
+        let hi = json!({ "message": "hi" });
+        let kick = json!({ "room": room });
+        for (request, good) in [
+            (backend.post(&format!("/api/rooms/{room}/messages"), &hi), 201),
+            (backend.get(&format!("/api/rooms/{room}/messages")), 200),
+            (backend.get(&format!("/api/rooms/{room}/members")), 200),
+            (backend.post(&format!("/api/groups/{room}/events"), &json!({ "type": "tick" })), 202),
+            (backend.post(&format!("/api/groups/chat_{room}/events"), &json!({ "type": "tick" })), 202),
+            (backend.request("POST", &format!("/api/push/{room}")), 200),
+            (backend.request("DELETE", &format!("/api/push/{room}")), 200),
+            (
+                backend.request("DELETE", &format!("/api/push/chat_{room}")),
+                if room == "@ann" { 400 } else { 200 },
+            ),
+            (backend.post("/api/users/id:0123456789abcdef/disconnect", &kick), 202),
+        ] {
+            let answer = request.send(&node).await;
+            match there {
+                true => assert_eq!(answer.status, good, "{room}: {request:?}"),
+                false if good == 400 => drop(problem(&answer, 400)),
+                false => drop(problem(&answer, 404)),
+            }
+        }
+        let all =
+            backend.post("/api/broadcast", &json!({ "rooms": [room], "message": "hi" })).send(&node).await;
+        assert_eq!(all.json()["results"][0]["status"], if there { 201 } else { 404 }, "{all:?}");
+    }
+    assert_eq!(redis.keys("parlor:log:*attic*").await, Vec::<String>::new());
+}
+
+/// Waits until the audit log says this.
+async fn audited(redis: &Redis, who: &str, what: &str, about: &str) {
+    until(PATIENCE, "an entry of the audit log", async || {
+        let lines: Vec<String> = redis.query(&["ZRANGE", "parlor:index:audit", "0", "-1"]).await;
+        let entries: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let fits = |entry: &Value| entry["who"] == who && entry["what"] == what && entry["about"] == about;
+        holds(entries.iter().any(fits), || format!("{entries:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_is_sent_away_stands_in_the_audit_log() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let backend = Backend::with_key(&redis, "billing", "disconnect").await;
+    let path = "/api/users/id:0123456789abcdef/disconnect";
+    assert_eq!(backend.post(path, &json!({ "room": "lobby" })).send(&node).await.status, 202);
+    audited(&redis, "#billing", "disconnect", "0123456789abcdef: lobby").await;
+}
+
+on_both_layers! {
+    nobody_comes_in_without_a_key_that_is_valid
+    what_is_refused_before_a_handler_is_told_as_a_problem_too
+    a_body_means_what_it_says_or_is_refused
+}

@@ -1,0 +1,146 @@
+//! The API: saying something in a room, once, and reading back what was said.
+
+use serde_json::{Value, json};
+
+use super::access::problem;
+use crate::support::api_client::{Backend, site};
+use crate::support::deployment::{Layer, on_both_layers};
+use crate::support::http::Answer;
+use crate::support::member::{Member, id_of};
+use crate::support::node::Node;
+
+const LOBBY: &str = "/api/rooms/lobby/messages";
+
+async fn say(backend: &Backend, node: &Node, text: &str, key: &str) -> Answer {
+    let request = backend.post(LOBBY, &json!({ "message": text }));
+    request.header("Idempotency-Key", key).send(node).await
+}
+
+async fn read(backend: &Backend, node: &Node, query: &str) -> Value {
+    let answer = backend.get(&format!("{LOBBY}?{query}")).send(node).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+async fn everybody_in_the_room_hears_who_said_what(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let mut ann = Member::join(world.far(), "两 个").await;
+    let target = "/api/rooms/%E4%B8%A4%20%E4%B8%AA/messages";
+    let answer = backend.post(target, &json!({ "message": "hi 你好" })).send(world.near()).await;
+    assert_eq!((answer.status, answer.content_type()), (201, "application/json"), "{answer:?}");
+    let heard = ann.hear().await;
+    assert_eq!((&heard["text"], &heard["name"]), (&json!("hi 你好"), &json!(backend.name)));
+    assert_eq!(answer.json(), json!({ "room": "两 个", "id": heard["id"], "duplicate": false }));
+}
+
+async fn under_one_key_a_message_is_said_once_wherever_it_is_asked_for(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    let first = say(&backend, world.near(), "paid", "order-1").await;
+    assert_eq!(first.status, 201, "{first:?}");
+    for node in &world.nodes {
+        let again = say(&backend, node, "paid", "order-1").await;
+        let expected = json!({ "room": "lobby", "id": first.json()["id"], "duplicate": true });
+        assert_eq!((again.status, again.json()), (200, expected));
+        let other = say(&backend, node, "paid twice", "order-1").await;
+        let detail = "`Idempotency-Key`: used for another message less than five minutes ago";
+        assert_eq!(problem(&other, 409), detail);
+    }
+    assert_eq!(say(&backend, world.far(), "end", "order-2").await.status, 201);
+    assert_eq!(ann.hear_texts(2).await, ["paid", "end"]);
+    // In another room it is another message.
+    let request = backend.post("/api/rooms/garden/messages", &json!({ "message": "paid" }));
+    assert_eq!(request.header("Idempotency-Key", "order-1").send(world.near()).await.status, 201);
+}
+
+async fn a_key_that_is_none_is_refused(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let long = "x".repeat(65);
+    for key in ["", "a b", "ä", "a:b", "\"a\"", &long] {
+        problem(&say(&backend, world.near(), "hi", key).await, 400);
+    }
+    let request = backend.post(LOBBY, &json!({ "message": "hi" }));
+    let twice = request.header("Idempotency-Key", "a").header("Idempotency-Key", "b");
+    problem(&twice.send(world.near()).await, 400);
+    assert_eq!(read(&backend, world.near(), "").await["messages"], json!([]));
+}
+
+async fn what_was_said_is_read_back_in_both_directions(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let empty = json!({ "room": "lobby", "messages": [], "more": false, "last": null });
+    assert_eq!(read(&backend, world.near(), "").await, empty);
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for n in 0..60 {
+        ann.say(&n.to_string()).await;
+    }
+    let heard = ann.hear_until("59").await;
+    let all: Vec<Value> = heard
+        .iter()
+        .map(|frame| {
+            let mut message = frame.as_object().expect("an object").clone();
+            message.retain(|name, _| name != "type" && name != "message");
+            message.insert("removed".to_owned(), json!(false));
+            message.into()
+        })
+        .collect();
+    let past = |messages: &[Value], more: bool| json!({ "room": "lobby", "messages": messages, "more": more, "last": heard[59]["id"] });
+    let id = |n: usize| id_of(&heard[n]);
+    for (query, expected) in [
+        (String::new(), past(&all[10..], true)),
+        ("limit=200".to_owned(), past(&all, false)),
+        (format!("limit=10&before={}", id(30)), past(&all[20..30], true)),
+        (format!("before={}", id(30)), past(&all[..30], false)),
+        (format!("before={}", id(0)), past(&[], false)),
+        (format!("since={}", id(29)), past(&all[30..], false)),
+        (format!("since={}&limit=10", id(29)), past(&all[30..40], true)),
+        (format!("since={}", id(59)), past(&[], false)),
+        (format!("since={}&before={}", id(9), id(20)), past(&all[10..20], false)),
+        (format!("since={}&before={}&limit=5", id(9), id(20)), past(&all[10..15], true)),
+        (format!("since={}&before={}", id(20), id(9)), past(&[], false)),
+        ("since=0-0&limit=60".to_owned(), past(&all, false)),
+    ] {
+        assert_eq!(read(&backend, world.far(), &query).await, expected, "{query}");
+    }
+}
+
+async fn what_is_no_place_in_the_past_is_refused(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    for (query, detail) in [
+        ("before=x", "`before`: expected a message's id"),
+        ("since=", "`since`: expected a message's id"),
+        ("limit=0", "`limit`: expected a number from 1 to 200"),
+        ("limit=201", "`limit`: expected a number from 1 to 200"),
+        ("limit=x", "`limit`: expected a number from 1 to 200"),
+    ] {
+        let answer = backend.get(&format!("{LOBBY}?{query}")).send(world.near()).await;
+        assert_eq!(problem(&answer, 400), detail, "{query}");
+    }
+    for room in ["", ".", "..", "a%2Fb", "a%00b", "%FF", "a%20%20b", "a*b"] {
+        let answer = backend.get(&format!("/api/rooms/{room}/messages")).send(world.near()).await;
+        assert!(problem(&answer, 400).starts_with("`room`: expected"), "{answer:?}");
+    }
+}
+
+async fn an_answer_holds_so_much_text_and_says_that_there_is_more(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let text = "x".repeat(60_000);
+    for n in 0..20 {
+        assert_eq!(say(&backend, world.near(), &text, &n.to_string()).await.status, 201);
+    }
+    let newest = read(&backend, world.near(), "limit=20").await;
+    let oldest = read(&backend, world.near(), "limit=20&since=0-0").await;
+    for page in [&newest, &oldest] {
+        assert_eq!((page["messages"].as_array().map(Vec::len), &page["more"]), (Some(17), &json!(true)));
+    }
+    assert_eq!(newest["messages"][16]["id"], newest["last"], "the newest are kept");
+    assert_eq!(oldest["messages"][0]["prev"], Value::Null, "the oldest are kept");
+}
+
+on_both_layers! {
+    everybody_in_the_room_hears_who_said_what
+    under_one_key_a_message_is_said_once_wherever_it_is_asked_for
+    a_key_that_is_none_is_refused
+    what_was_said_is_read_back_in_both_directions
+    what_is_no_place_in_the_past_is_refused
+    an_answer_holds_so_much_text_and_says_that_there_is_more
+}

@@ -1,0 +1,215 @@
+//! The document at `/api/openapi.json` is held against the program: its paths, its statuses, its schemas.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::support::api_client::Backend;
+use crate::support::cli;
+use crate::support::docs_page::{names, table};
+use crate::support::http::{Answer, Request};
+use crate::support::member::Member;
+use crate::support::node::Node;
+use crate::support::openapi::Document;
+use crate::support::redis::Redis;
+
+const TEXT: &str = include_str!("../../docs/openapi.json");
+const TABLE: &str = include_str!("../../handlers/main.rs");
+
+/// What one asks to get something in particular.
+struct Case {
+    operation: &'static str,
+    target: &'static str,
+    body: Option<Value>,
+    header: Option<(&'static str, &'static str)>,
+}
+
+fn case(operation: &'static str, target: &'static str) -> Case {
+    Case { operation, target, body: None, header: None }
+}
+
+impl Case {
+    fn sending(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    fn request(&self, backend: &Backend) -> Request {
+        let method = self.operation.split_once(' ').expect("a method").0;
+        let request = match &self.body {
+            Some(body) => backend.post(self.target, body),
+            None => backend.request(method, self.target),
+        };
+        self.header.iter().fold(request, |request, (name, value)| request.with(name, value))
+    }
+}
+
+const SAY: &str = "POST /api/rooms/{room}/messages";
+const READ: &str = "GET /api/rooms/{room}/messages";
+const MEMBERS: &str = "GET /api/rooms/{room}/members";
+const ROOMS: &str = "GET /api/rooms";
+const BROADCAST: &str = "POST /api/broadcast";
+const EVENT: &str = "POST /api/groups/{group}/events";
+const DISCONNECT: &str = "POST /api/users/{user}/disconnect";
+const TICKET: &str = "POST /api/tickets";
+const START: &str = "POST /api/push/{room}";
+const STOP: &str = "DELETE /api/push/{room}";
+
+const LOBBY: &str = "/api/rooms/lobby/messages";
+const NOBODY: &str = "/api/users/id:0123456789abcdef/disconnect";
+
+/// What every operation does when all is right.
+fn right() -> Vec<Case> {
+    let rooms = json!({ "rooms": ["lobby", "garden", "a/b"], "message": "hi" });
+    vec![
+        case(SAY, LOBBY).sending(json!({ "message": "hi" })).with("Idempotency-Key", "one"),
+        case(SAY, LOBBY).sending(json!({ "message": "hi" })).with("Idempotency-Key", "one"),
+        case(READ, LOBBY),
+        case(READ, "/api/rooms/lobby/messages?limit=1"),
+        case(READ, "/api/rooms/nobody/messages?since=0-0"),
+        case(MEMBERS, "/api/rooms/lobby/members"),
+        case(ROOMS, "/api/rooms"),
+        case(BROADCAST, "/api/broadcast").sending(rooms).with("Idempotency-Key", "two"),
+        case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "tick", "n": "1" })),
+        case(DISCONNECT, NOBODY).sending(json!({})),
+        case(DISCONNECT, NOBODY).sending(json!({ "reason": "bye", "room": "lobby" })),
+        case(START, "/api/push/lobby"),
+        case(STOP, "/api/push/lobby"),
+    ]
+}
+
+/// What is wrong with a request that comes from somebody who may.
+fn wrong() -> Vec<Case> {
+    let hi = || json!({ "message": "hi" });
+    let long = || json!({ "message": "x".repeat(65_537), "rooms": ["a"], "type": "a" });
+    let typed = |case: Case| case.with("Content-Type", "text/plain");
+    vec![
+        case(SAY, LOBBY).sending(json!({ "message": 5 })),
+        case(SAY, LOBBY).sending(json!({ "message": "hi", "more": 5 })),
+        case(SAY, LOBBY).sending(json!({})),
+        case(SAY, LOBBY).sending(json!({ "message": "ho" })).with("Idempotency-Key", "one"),
+        case(SAY, "/api/rooms/@ann/messages").sending(hi()),
+        case(SAY, LOBBY).sending(json!({ "message": "x".repeat(65_537) })),
+        typed(case(SAY, LOBBY).sending(hi())),
+        case(READ, "/api/rooms/lobby/messages?limit=0"),
+        case(READ, "/api/rooms/@ann/messages"),
+        case(MEMBERS, "/api/rooms/a*b/members"),
+        case(MEMBERS, "/api/rooms/@ann/members"),
+        case(BROADCAST, "/api/broadcast").sending(json!({ "rooms": [], "message": "hi" })),
+        case(BROADCAST, "/api/broadcast").sending(json!({ "rooms": ["a", "a"], "message": "hi" })),
+        case(BROADCAST, "/api/broadcast").sending(json!({ "rooms": ["a"], "message": "x".repeat(65_537) })),
+        typed(case(BROADCAST, "/api/broadcast").sending(json!({ "rooms": ["a"], "message": "hi" }))),
+        case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "parlor_gap" })),
+        case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "a", "user": "b" })),
+        case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "a", "n": 1 })),
+        case(EVENT, "/api/groups/chat_@ann/events").sending(json!({ "type": "a" })),
+        case(EVENT, "/api/groups/chat_lobby/events").sending(long()),
+        typed(case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "a" }))),
+        case(DISCONNECT, NOBODY).sending(json!({ "reason": 5 })),
+        case(DISCONNECT, NOBODY).sending(json!({ "code": "5" })),
+        case(DISCONNECT, "/api/users/nobody/disconnect").sending(json!({})),
+        typed(case(DISCONNECT, NOBODY).sending(json!({}))),
+        case(START, "/api/push/a*b"),
+        case(START, "/api/push/@ann"),
+        case(STOP, "/api/push/a*b"),
+        case(STOP, "/api/push/@ann"),
+    ]
+}
+
+#[tokio::test]
+async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_had() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let _ann = Member::join(&node, "lobby").await;
+    let all = Backend::with_key(&redis, "all", "publish,read,disconnect").await;
+    let (reader, speaker) = (
+        Backend::with_key(&redis, "reader", "read").await,
+        Backend::with_key(&redis, "speaker", "publish").await,
+    );
+    let described = Request::get("/api/openapi.json").send(&node).await;
+    let document = Document(described.json());
+    assert_eq!(document.0, serde_json::from_str::<Value>(TEXT).expect("JSON"));
+    assert_eq!(document.0["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let mut seen = BTreeSet::new();
+    let mut see = |operation: &str, answer: &Answer| {
+        document.lists(operation, answer);
+        seen.insert((operation.to_owned(), answer.status));
+    };
+    see("GET /api/openapi.json", &described);
+    for case in right() {
+        let answer = case.request(&all).send(&node).await;
+        assert!(answer.status < 300, "{}: {answer:?}", case.target);
+        if let Some(body) = &case.body {
+            document
+                .takes(case.operation, body)
+                .unwrap_or_else(|error| panic!("{}: {error}", case.operation));
+        }
+        see(case.operation, &answer);
+        see(case.operation, &case.request(&Backend::showing("plk_")).send(&node).await);
+        let other = if matches!(case.operation, READ | MEMBERS | ROOMS) { &speaker } else { &reader };
+        see(case.operation, &case.request(other).send(&node).await);
+    }
+    for case in wrong() {
+        let answer = case.request(&all).send(&node).await;
+        assert!(answer.status >= 400, "{}: {answer:?}", case.target);
+        let body = case.body.as_ref().filter(|_| answer.status == 400 && case.header.is_none());
+        assert!(
+            body.is_none_or(|body| document.takes(case.operation, body).is_err()),
+            "{body:?} by {}",
+            case.operation
+        );
+        see(case.operation, &answer);
+    }
+    let slow = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "1").start().await;
+    for case in right().iter().filter(|case| ![READ, MEMBERS, ROOMS, BROADCAST].contains(&case.operation)) {
+        for _ in 0..2 {
+            see(case.operation, &case.request(&all).send(&slow).await);
+        }
+    }
+    let operator = Backend::page_of(&cli::operator(&node, &redis, "operator").await);
+    for caller in [&operator, &all, &operator.clone().without("X-CSRFToken")] {
+        see(TICKET, &caller.request("POST", "/api/tickets").send(&node).await);
+    }
+    redis.kill();
+    see(TICKET, &operator.request("POST", "/api/tickets").send(&node).await);
+    for case in right() {
+        see(case.operation, &case.request(&all).send(&node).await);
+    }
+    assert_eq!(seen, document.statuses());
+}
+
+/// Methods and paths under `/api/` in the table of routes.
+fn routes() -> BTreeSet<String> {
+    let arm = Regex::new(r#"(?m)^ {8}\["api", ([^\]]*)\] =>([^\n]*(?:\n {9,}[^\n]*)*)"#).expect("a pattern");
+    let mut routes = BTreeSet::new();
+    for found in arm.captures_iter(TABLE) {
+        let segments = found[1].split(", ").map(|segment| match segment.strip_prefix('"') {
+            Some(text) => text.trim_end_matches('"').to_owned(),
+            None => format!("{{{segment}}}"),
+        });
+        let path = format!("/api/{}", segments.collect::<Vec<_>>().join("/"));
+        for (sign, method) in [("Route::get(", "GET"), ("post(", "POST"), ("delete(", "DELETE")] {
+            if found[2].contains(sign) {
+                routes.insert(format!("{method} {path}"));
+            }
+        }
+    }
+    routes
+}
+
+#[test]
+fn every_route_is_in_the_document_and_the_other_way_round() {
+    let document = Document(serde_json::from_str(TEXT).expect("JSON"));
+    assert_eq!(document.operations(), routes());
+    let page =
+        table("api.md", &["call", "scope", "what"]).iter().map(|row| names(&row[0]).remove(0)).collect();
+    assert_eq!(document.operations(), page, "and in docs/api.md");
+    let handlers = TABLE.matches("(api::").count() + TABLE.matches("(accounts::tickets::").count();
+    assert_eq!(routes().len(), handlers, "each handler of the API is in an arm that was read");
+}

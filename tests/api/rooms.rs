@@ -1,0 +1,129 @@
+//! The API: which rooms there are, who is in them, and the same words for many of them.
+
+use serde_json::{Value, json};
+
+use super::access::problem;
+use crate::support::api_client::{Backend, site};
+use crate::support::client::Client;
+use crate::support::crowd::Crowd;
+use crate::support::deployment::{Layer, on_both_layers};
+use crate::support::member::Member;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, holds, until};
+
+async fn rooms_are_listed_while_somebody_is_in_them(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let list = async || backend.get("/api/rooms").send(world.far()).await.json();
+    assert_eq!(list().await, json!({ "rooms": [] }));
+    let _push = Client::push(world.near(), "lobby").await;
+    let _ann = Member::join(world.near(), "聊天").await;
+    let _bob = Member::join(world.far(), "聊天").await;
+    let _cid = Member::join(world.near(), "garden").await;
+    let expected = json!({ "rooms": [{ "room": "聊天", "members": 2 }, { "room": "garden", "members": 1 }] });
+    until(PATIENCE, "two rooms", async || {
+        let seen = list().await;
+        holds(seen == expected, || seen.to_string())
+    })
+    .await;
+}
+
+async fn members_are_listed_by_id_and_name(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let ask = async || backend.get("/api/rooms/lobby/members").send(world.far()).await.json();
+    assert_eq!(ask().await, json!({ "room": "lobby", "count": 0, "members": [] }));
+    let ann = Member::join(world.near(), "lobby").await;
+    let bob = Member::join(world.far(), "lobby").await;
+    let mut members: Vec<Value> = [&ann, &bob]
+        .iter()
+        .map(|member| json!({ "user": member.welcome["user"], "name": member.welcome["name"] }))
+        .collect();
+    members.sort_by_key(|member| member["user"].as_str().map(str::to_owned));
+    let expected = json!({ "room": "lobby", "count": 2, "members": members });
+    until(PATIENCE, "two members", async || {
+        let seen = ask().await;
+        holds(seen == expected, || seen.to_string())
+    })
+    .await;
+}
+
+async fn a_crowd_is_counted_and_not_listed(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let _crowd = Crowd::gather(201, world.near().address(), "lobby").await;
+    until(PATIENCE, "a crowd", async || {
+        let seen = backend.get("/api/rooms/lobby/members").send(world.far()).await.json();
+        holds(seen == json!({ "room": "lobby", "count": 201, "members": null }), || seen.to_string())
+    })
+    .await;
+}
+
+async fn the_same_is_said_in_many_rooms_and_each_has_its_answer(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let mut ann = Member::join(world.near(), "a").await;
+    let mut bob = Member::join(world.far(), "b").await;
+    let send = async |rooms: &Value, message: &str| {
+        let request = backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": message }));
+        request.header("Idempotency-Key", "closing").send(world.near()).await
+    };
+    let answer = send(&json!(["a", "a/b", "@ann"]), "we close").await;
+    let (id, results) = (ann.hear().await["id"].clone(), answer.json()["results"].clone());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(results[0], json!({ "room": "a", "status": 201, "id": id, "duplicate": false }));
+    let told = |n: usize| (results[n]["room"].clone(), results[n]["status"].clone());
+    assert_eq!((told(1), told(2)), ((json!("a/b"), json!(400)), (json!("@ann"), json!(404))));
+    assert!(results[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("`room`: ")), "{answer:?}");
+    // Whoever asks again says it only where it was not said.
+    let results = send(&json!(["b", "a"]), "we close").await.json()["results"].clone();
+    assert_eq!(bob.hear().await["id"], results[0]["id"]);
+    assert_eq!(results[1], json!({ "room": "a", "status": 200, "id": id, "duplicate": true }));
+    let results = send(&json!(["a"]), "we open").await.json()["results"].clone();
+    assert_eq!(results[0]["status"], 409, "{results}");
+}
+
+async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: Layer) {
+    let (world, backend) = site(layer).await;
+    let rooms: Vec<String> = (0..101).map(|n| format!("room-{n}")).collect();
+    let send = async |rooms: Value| {
+        backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": "hi" })).send(world.near()).await
+    };
+    let answer = send(json!(rooms[..100])).await;
+    let results = answer.json()["results"].as_array().expect("results").clone();
+    assert_eq!(results.len(), 100);
+    for (result, room) in results.iter().zip(&rooms) {
+        assert_eq!((&result["room"], &result["status"]), (&json!(room), &json!(201)), "in their order");
+    }
+    for (rooms, detail) in [
+        (json!(rooms), "`rooms`: expected 1 to 100"),
+        (json!([]), "`rooms`: expected 1 to 100"),
+        (json!(["a", "b", "a"]), "`rooms`: expected each once, and `a` is there twice"),
+        (json!("a"), "`rooms`: expected a list of strings"),
+        (json!([1]), "`rooms`: expected a string"),
+    ] {
+        assert_eq!(problem(&send(rooms).await, 400), detail);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_fast_is_told_when_to_come_back_and_in_which_rooms_it_was_not_heard() {
+    let redis = Redis::start().await;
+    let node = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "2").start().await;
+    let backend = Backend::with_key(&redis, "billing", "publish").await;
+    let other = Backend::with_key(&redis, "other", "publish").await;
+    let all = json!({ "rooms": ["a", "b", "c"], "message": "hi" });
+    let results = backend.post("/api/broadcast", &all).send(&node).await.json()["results"].clone();
+    let statuses: Vec<&Value> = (0..3).map(|n| &results[n]["status"]).collect();
+    assert_eq!(statuses, [201, 201, 429]);
+    let hi = json!({ "message": "hi" });
+    let answer = backend.post("/api/rooms/a/messages", &hi).send(&node).await;
+    problem(&answer, 429);
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    assert_eq!(other.post("/api/rooms/a/messages", &hi).send(&node).await.status, 201);
+}
+
+on_both_layers! {
+    rooms_are_listed_while_somebody_is_in_them
+    members_are_listed_by_id_and_name
+    a_crowd_is_counted_and_not_listed
+    the_same_is_said_in_many_rooms_and_each_has_its_answer
+    a_broadcast_is_for_a_hundred_rooms_at_most
+}

@@ -1,0 +1,166 @@
+//! Acknowledgements: what is acked is in the log, and the same id again cannot double it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::join::Ticket;
+use crate::support::member::{Member, assert_chain, id_of, texts_of};
+use crate::support::metrics::metric;
+use crate::support::wait::seconds;
+
+async fn an_ack_has_the_id_of_the_message_that_everybody_gets(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    let mut bob = Member::join(world.far(), "lobby").await;
+    let before = now();
+    let ack = ann.say_as("first", "hi \u{0} 你好 <b>\"😀\"").await;
+    assert_eq!(ack, json!({ "type": "ack", "client_id": "first", "id": ack["id"], "duplicate": false }));
+    let message = bob.hear().await;
+    assert_eq!(message, ann.hear().await, "all get the same frame");
+    let at = message["at"].as_i64().expect("milliseconds");
+    assert!((before - 1000..=now() + 1000).contains(&at), "{at} is about now");
+    let wanted = json!({
+        "type": "message", "message": "[收到消息] hi \u{0} 你好 <b>\"😀\"", "text": "hi \u{0} 你好 <b>\"😀\"",
+        "user": ann.user(), "name": ann.welcome["name"], "id": ack["id"], "prev": message["prev"], "at": at,
+    });
+    assert_eq!(message, wanted);
+    let ack = ann.say("again").await;
+    let next = bob.hear().await;
+    assert_eq!((&next["id"], &next["prev"]), (&ack["id"], &message["id"]));
+    let mut bob = Ticket::to("lobby").since(&id_of(&message)).enter(world.far()).await;
+    assert_eq!(bob.past().await, [next], "what is acked is in the log, and the same frame");
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set");
+    time.as_millis().try_into().expect("a time of our age")
+}
+
+async fn a_message_that_is_sent_again_is_acked_again_and_delivered_once(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut listener = Member::join(world.far(), "lobby").await;
+    for ticket in [Ticket::to("lobby"), Ticket::to("lobby").guest(7)] {
+        let mut ann = ticket.enter(world.near()).await;
+        let id = format!("id-of_{}", ann.user());
+        let first = ann.say_as(&id, "once").await;
+        assert_eq!(first["duplicate"], false);
+        let mut others = vec![ann.say_as(&id, "once").await];
+        // From the other node, and after the socket was lost.
+        others.push(ticket.enter(world.far()).await.say_as(&id, "once").await);
+        drop(ann);
+        let mut ann = ticket.enter(world.near()).await;
+        others.push(ann.say_as(&id, "once").await);
+        for again in others {
+            let wanted = json!({ "type": "ack", "client_id": id, "id": first["id"], "duplicate": true });
+            assert_eq!(again, wanted);
+        }
+        ann.say("end").await;
+        assert_eq!(texts_of(&listener.hear_until("end").await), ["once", "end"]);
+    }
+    let mut refused = 0;
+    for node in &world.nodes {
+        refused += metric(node, "parlor_duplicates_total").await;
+    }
+    assert_eq!(refused, 6);
+}
+
+async fn a_message_that_is_sent_twice_in_one_breath_is_delivered_once(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut listener = Member::join(world.far(), "lobby").await;
+    let guest = Ticket::to("lobby").guest(7);
+    for n in 0..50 {
+        let (mut here, mut there) = (guest.enter(world.near()).await, guest.enter(world.far()).await);
+        let (id, text) = (format!("breath-{n}"), n.to_string());
+        let (one, two) = tokio::join!(here.say_as(&id, &text), there.say_as(&id, &text));
+        assert_eq!(one["id"], two["id"]);
+        assert_ne!(one["duplicate"], two["duplicate"], "one of the two was first");
+    }
+    let texts = listener.hear_texts(50).await;
+    assert_eq!(texts, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+    listener.nothing_of(&["message", "gap"], seconds(0)).await;
+}
+
+async fn ids_of_two_people_and_of_two_rooms_have_nothing_to_do_with_each_other(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Ticket::to("lobby").guest(1).enter(world.near()).await;
+    let mut bob = Ticket::to("lobby").guest(2).enter(world.far()).await;
+    let mut elsewhere = Ticket::to("kitchen").guest(1).enter(world.near()).await;
+    let acks = [
+        ann.say_as("1", "from ann").await,
+        bob.say_as("1", "from bob").await,
+        elsewhere.say_as("1", "hi").await,
+    ];
+    for ack in &acks {
+        assert_eq!(ack["duplicate"], false, "{ack}");
+    }
+    let heard = ann.hear_until("from bob").await;
+    assert_eq!(texts_of(&heard), ["from ann", "from bob"]);
+}
+
+async fn the_same_id_for_another_text_is_a_conflict(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    ann.say_as("1", "one").await;
+    let error = ann.try_say("1", "two").await;
+    assert_eq!((&error["code"], &error["retry"]), (&json!("conflict"), &json!(false)), "{error}");
+    ann.say_as("2", "two").await;
+    let heard = ann.hear_until("two").await;
+    assert_eq!(texts_of(&heard), ["one", "two"]);
+}
+
+async fn a_message_without_id_is_acked_without_one(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for frame in [json!({ "message": "hi" }), json!({ "type": "message", "message": "hi" })] {
+        ann.send_json(&frame).await;
+        let ack = ann.frame_of("ack").await;
+        let message = ann.hear().await;
+        let wanted = json!({ "type": "ack", "client_id": null, "id": message["id"], "duplicate": false });
+        assert_eq!(ack, wanted);
+    }
+}
+
+async fn frames_of_one_socket_are_taken_one_after_another(layer: Layer) {
+    const MANY: usize = 300;
+    let world = World::on(layer).await;
+    let mut listener = Member::join(world.far(), "lobby").await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for n in 0..MANY {
+        ann.send_json(&json!({ "message": n.to_string(), "id": format!("n-{n}") })).await;
+    }
+    let mut acked = Vec::new();
+    for n in 0..MANY {
+        let ack = ann.frame_of("ack").await;
+        assert_eq!(ack["client_id"], format!("n-{n}"));
+        acked.push(ack["id"].clone());
+    }
+    let heard = listener.hear_until(&(MANY - 1).to_string()).await;
+    assert_eq!(heard.iter().map(|message| message["id"].clone()).collect::<Vec<Value>>(), acked);
+    assert_chain(&heard);
+}
+
+async fn what_was_said_and_acked_is_counted(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for n in 0..5 {
+        ann.say(&n.to_string()).await;
+    }
+    ann.hear_until("4").await;
+    assert_eq!(metric(world.near(), "parlor_acked_total").await, 5);
+    assert_eq!(metric(world.near(), "parlor_published_total").await, 5);
+    assert_eq!(metric(world.near(), "parlor_duplicates_total").await, 0);
+}
+
+on_both_layers! {
+    an_ack_has_the_id_of_the_message_that_everybody_gets
+    a_message_that_is_sent_again_is_acked_again_and_delivered_once
+    a_message_that_is_sent_twice_in_one_breath_is_delivered_once
+    ids_of_two_people_and_of_two_rooms_have_nothing_to_do_with_each_other
+    the_same_id_for_another_text_is_a_conflict
+    a_message_without_id_is_acked_without_one
+    frames_of_one_socket_are_taken_one_after_another
+    what_was_said_and_acked_is_counted
+}

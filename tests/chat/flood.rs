@@ -1,0 +1,289 @@
+//! A rush: many who speak at once and without a pause, and what must not suffer from it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::support::client::Client;
+use crate::support::connection::Wire;
+use crate::support::member::{Member, assert_chain, fresh_id, texts_of};
+use crate::support::metrics::metric;
+use crate::support::node::Node;
+use crate::support::payload::event;
+use crate::support::redis::Redis;
+use crate::support::wait::seconds;
+
+/// Events that were too many.
+const DROPPED: &str = "parlor_events_dropped_total{reason=\"overflow\"}";
+
+/// So many members of a room, in turn at each node.
+async fn members(nodes: &[Node], room: &str, count: usize) -> Vec<Member> {
+    join_all((0..count).map(|n| Member::join(&nodes[n % nodes.len()], room))).await
+}
+
+/// Everybody says so many texts, `speaker:number`, each after the ack of the one before.
+async fn all_speak(speakers: &mut [Member], texts: usize) {
+    join_all(speakers.iter_mut().enumerate().map(async |(speaker, member)| {
+        for n in 0..texts {
+            member.say(&format!("{speaker}:{n}")).await;
+        }
+    }))
+    .await;
+}
+
+/// Everybody heard the same chain of what [`all_speak`] said, and nothing besides.
+async fn all_heard(members: &mut [Member], speakers: usize, texts: usize) {
+    members[0].say("end").await;
+    let heard = join_all(members.iter_mut().map(async |member| member.hear_until("end").await)).await;
+    assert_chain(&heard[0]);
+    let mut once = texts_of(&heard[0]);
+    assert_eq!(once.len(), speakers * texts + 1);
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), speakers * texts + 1, "each once");
+    for messages in &heard {
+        assert_eq!(texts_of(messages), texts_of(&heard[0]), "one order for all");
+    }
+}
+
+/// How often scripts were called by their digests.
+async fn calls(redis: &Redis) -> u64 {
+    let stats: String = redis.query(&["INFO", "commandstats"]).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    line.map_or(0, |line| line.split(',').next().and_then(|calls| calls.parse().ok()).expect("a count"))
+}
+
+#[tokio::test]
+async fn a_room_that_never_pauses_keeps_its_log() {
+    let redis = Redis::start().await;
+    let node = Node::plan().redis(&redis).flag("--log-seconds", "2").start().await;
+    let mut ann = Member::join(&node, "lobby").await;
+    let begun = Instant::now();
+    let mut said = 0;
+    // Longer than the log's age, and never a second without a word.
+    while begun.elapsed() < seconds(6) {
+        ann.say(&said.to_string()).await;
+        said += 1;
+        sleep(Duration::from_millis(50)).await;
+    }
+    let heard = ann.hear_until(&(said - 1).to_string()).await;
+    assert_eq!(heard.len(), said);
+    assert_chain(&heard);
+    let kept: usize = redis.query(&["XLEN", "parlor:log:{asgi__group__chat_lobby}"]).await;
+    assert!(kept > 0, "the log is there");
+    assert_eq!(metric(&node, "parlor_gaps_total{reason=\"rewritten\"}").await, 0);
+}
+
+#[tokio::test]
+async fn a_user_of_redis_who_may_not_change_the_database_can_serve() {
+    let user = ["--user", "app", "on", ">secret", "~*", "&*", "+@all", "-select"];
+    let redis = Redis::with(&user).await;
+    let url = format!("redis://app:secret@{}", redis.address());
+    let node = Node::plan().flag("--redis-url", &url).start().await;
+    let mut ann = Member::join(&node, "lobby").await;
+    ann.say("hi").await;
+    assert_eq!(ann.hear().await["text"], "hi");
+}
+
+#[tokio::test]
+async fn scripts_that_redis_forgets_lose_and_double_nothing() {
+    const SPEAKERS: usize = 8;
+    const TEXTS: usize = 50;
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    // What a plain socket says has no id: nobody could tell a second try from the first.
+    let mut plain = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
+    let plain_speak = join_all(plain.iter_mut().enumerate().map(async |(speaker, client)| {
+        for n in 0..TEXTS {
+            let text = format!("plain {speaker}:{n}");
+            client.say(&text).await;
+            while client.hear_chat().await != text {}
+        }
+    }));
+    let forgets = async {
+        loop {
+            redis.query::<String>(&["SCRIPT", "FLUSH"]).await;
+        }
+    };
+    tokio::select! {
+        () = forgets => {}
+        _ = futures_util::future::join(plain_speak, all_speak(&mut members, TEXTS)) => {}
+    }
+    all_heard(&mut members, SPEAKERS + 2, TEXTS).await;
+}
+
+#[tokio::test]
+async fn many_who_speak_at_once_at_two_nodes_cost_at_most_one_script_for_each_message() {
+    const SPEAKERS: usize = 30;
+    const TEXTS: usize = 30;
+    // What nodes do besides, once a second or so.
+    const BESIDES: u64 = 60;
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    let before = calls(&redis).await;
+    all_speak(&mut members, TEXTS).await;
+    let most = u64::try_from(SPEAKERS * TEXTS).unwrap() + BESIDES;
+    let scripts = calls(&redis).await - before;
+    assert!(scripts <= most, "{scripts} calls of scripts for {SPEAKERS} times {TEXTS} messages");
+    all_heard(&mut members, SPEAKERS, TEXTS).await;
+}
+
+#[tokio::test]
+async fn lines_that_are_cut_while_many_speak_lose_and_double_nothing() {
+    const SPEAKERS: usize = 10;
+    const TEXTS: usize = 50;
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    let cuts = async {
+        loop {
+            sleep(Duration::from_millis(60)).await;
+            redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        }
+    };
+    tokio::select! {
+        () = cuts => {}
+        () = all_speak(&mut members, TEXTS) => {}
+    }
+    all_heard(&mut members, SPEAKERS, TEXTS).await;
+    for node in &nodes {
+        assert!(metric(node, "parlor_redis_reconnects_total").await > 0, "its line was cut");
+    }
+}
+
+#[tokio::test]
+async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires() {
+    const SPEAKERS: usize = 4;
+    const TEXTS: usize = 12;
+    let redis = Redis::start().await;
+    let wide = Node::plan().redis(&redis).flag("--max-message-bytes", "70000");
+    let wide = wide.flag("--max-outbox-bytes", "16000000");
+    let nodes = [wide.start().await, wide.start().await];
+    let mut plain = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
+    let mut members = members(&nodes, "lobby", SPEAKERS).await;
+    // What is at the wrong place shows: each number of a text is its own place in it.
+    let long = |speaker: usize, n: usize| {
+        let mut text = format!("{speaker}:{n}:");
+        while text.len() < 64 * 1024 {
+            let place = text.len();
+            write!(text, "{speaker}.{n}.{place} ").expect("writing to a String cannot fail");
+        }
+        text.truncate(64 * 1024);
+        text
+    };
+    join_all(members.iter_mut().enumerate().map(async |(speaker, member)| {
+        for n in 0..TEXTS {
+            let (id, text) = (fresh_id(), long(speaker, n));
+            member.send_json(&json!({ "type": "message", "message": text, "id": id })).await;
+        }
+        for _ in 0..TEXTS {
+            assert_eq!(member.answer().await["type"], "ack");
+        }
+    }))
+    .await;
+    let mut orders = Vec::new();
+    for member in &mut members {
+        orders.push(member.hear_texts(SPEAKERS * TEXTS).await);
+    }
+    for client in &mut plain {
+        let mut texts = Vec::new();
+        while texts.len() < SPEAKERS * TEXTS {
+            texts.push(client.hear_chat().await);
+        }
+        orders.push(texts);
+    }
+    for speaker in 0..SPEAKERS {
+        let prefix = format!("{speaker}:");
+        let own: Vec<&String> = orders[0].iter().filter(|text| text.starts_with(&prefix)).collect();
+        assert_eq!(own.len(), TEXTS);
+        for (n, text) in own.into_iter().enumerate() {
+            assert!(*text == long(speaker, n), "text {n} of {speaker} is whole and in its place");
+        }
+    }
+    assert!(orders.iter().all(|order| *order == orders[0]), "one order on both wires and nodes");
+}
+
+#[tokio::test]
+async fn a_room_of_thousands_does_not_keep_a_small_one_waiting() {
+    const MANY: usize = 2000;
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut crowd = Vec::new();
+    for _ in 0..MANY {
+        // Nobody of them has to read: what is said is little.
+        crowd.push(Wire::socket(&node, "/ws/chat/hall/").await);
+    }
+    let mut loud = members(std::slice::from_ref(&node), "hall", 3).await;
+    let mut small = Member::join(&node, "kitchen").await;
+    // The last to come is written to last.
+    let mut last = Client::chat(&node, "hall").await;
+    let (timed, others) = loud.split_first_mut().expect("three of them");
+    let mut whole = Vec::new();
+    let hall = async {
+        loop {
+            let (text, begun) = (fresh_id(), Instant::now());
+            timed.say(&text).await;
+            while last.hear_chat().await != text {}
+            whole.push(begun.elapsed());
+        }
+    };
+    let keep_it_busy = join_all(others.iter_mut().map(async |member| {
+        loop {
+            member.say("on and on").await;
+            sleep(Duration::from_millis(4)).await;
+        }
+    }));
+    let mut waits = Vec::new();
+    let kitchen = async {
+        for n in 0..100 {
+            let begun = Instant::now();
+            small.say(&n.to_string()).await;
+            assert_eq!(small.hear().await["text"], n.to_string());
+            waits.push(begun.elapsed());
+        }
+    };
+    tokio::select! {
+        () = hall => {}
+        _ = keep_it_busy => {}
+        () = kitchen => {}
+    }
+    whole.sort();
+    waits.sort();
+    let (hall, kitchen) = (whole[whole.len() / 2], waits[waits.len() / 2]);
+    println!("{} in the hall took {hall:?}, the kitchen {kitchen:?}, {:?} at most", whole.len(), waits[99]);
+    assert!(kitchen < hall / 2, "{kitchen:?} in the kitchen, {hall:?} in the hall");
+    assert!(waits[99] < seconds(3), "{waits:?}");
+}
+
+#[tokio::test]
+async fn what_is_said_while_a_node_drops_a_flood_is_heard_all_the_same() {
+    let redis = Redis::with(&["--client-output-buffer-limit", "pubsub", "0", "0", "0"]).await;
+    let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "1000000000").start().await;
+    let mut stalled = Vec::new();
+    for _ in 0..500 {
+        stalled.push(Wire::narrow(&node, 4096).upgraded("/ws/chat/hall/").await);
+    }
+    let mut member = Member::join(&node, "kitchen").await;
+    let flood = event("chat_message", &"x".repeat(400_000));
+    let floods = async {
+        for _ in 0..250 {
+            redis.publish("asgi__group__chat_hall", &flood).await;
+        }
+    };
+    let talks = async {
+        let mut said = 0;
+        while metric(&node, DROPPED).await == 0 || said < 30 {
+            let text = said.to_string();
+            member.say(&text).await;
+            assert_eq!(member.hear().await["text"], text);
+            said += 1;
+        }
+    };
+    tokio::join!(floods, talks);
+    println!("{} dropped", metric(&node, DROPPED).await);
+}

@@ -1,0 +1,9 @@
+//! Chat: delivery, history, resuming, and how fast one client may send.
+
+mod acknowledgements;
+mod delivery;
+mod flood;
+mod history;
+mod message_rate;
+mod resume;
+mod welcome;

@@ -1,0 +1,210 @@
+//! The welcome of `parlor.v1`, and what a first load brings: the newest messages, and then everything, without a hole.
+
+use serde_json::{Value, json};
+
+use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::http::Request;
+use crate::support::join::{Ticket, V1};
+use crate::support::member::{Member, assert_chain, text_of};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::seconds;
+
+/// The names of an object's members, sorted.
+fn names(frame: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> = frame.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+async fn the_first_frame_says_where_one_is_and_who_else_is_there(layer: Layer) {
+    let world = World::on(layer).await;
+    let ann = Member::join(world.near(), "聊天").await;
+    let wanted =
+        ["count", "last", "members", "name", "names", "node", "reason", "recovered", "room", "type", "user"];
+    assert_eq!(names(&ann.welcome), wanted);
+    let called = format!("~{}", &ann.user()[..8]);
+    assert_eq!(ann.welcome["name"], called, "a guest without a nickname");
+    assert_eq!(ann.welcome["names"], json!({ ann.user(): called }));
+    assert_eq!(ann.welcome["room"], "聊天");
+    assert!(ann.welcome["node"].as_str().is_some_and(|node| !node.is_empty()), "{}", ann.welcome);
+    assert_eq!(ann.welcome["last"], Value::Null, "nobody has said anything");
+    assert_eq!((&ann.welcome["recovered"], &ann.welcome["reason"]), (&json!(false), &json!("new")));
+    assert_eq!((&ann.welcome["members"], &ann.welcome["count"]), (&json!([ann.user()]), &json!(1)));
+    let is_id = |user: &str| user.len() == 16 && user.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_id(ann.user()), "{}", ann.user());
+
+    let bob = Member::join(world.far(), "聊天").await;
+    let mut members = [ann.user(), bob.user()];
+    members.sort_unstable();
+    let mut seen: Vec<&str> =
+        bob.welcome["members"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    seen.sort_unstable();
+    assert_eq!((seen, &bob.welcome["count"]), (members.to_vec(), &json!(2)));
+    assert_eq!(ann.welcome["node"] == bob.welcome["node"], layer == Layer::Memory);
+}
+
+async fn a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time(layer: Layer) {
+    let world = World::on(layer).await;
+    let guest = Ticket::to("lobby").guest(1);
+    let first = guest.enter(world.near()).await;
+    let again = guest.enter(world.far()).await;
+    let elsewhere = Ticket::to("kitchen").guest(1).enter(world.far()).await;
+    assert_eq!((first.user(), first.user()), (again.user(), elsewhere.user()));
+    let mut users = vec![
+        first.user().to_owned(),
+        Ticket::to("lobby").guest(2).enter(world.near()).await.user().to_owned(),
+    ];
+    for _ in 0..3 {
+        users.push(Member::join(world.near(), "lobby").await.user().to_owned());
+    }
+    users.sort_unstable();
+    users.dedup();
+    assert_eq!(users.len(), 5, "{users:?}");
+}
+
+async fn a_newcomer_gets_as_much_of_the_past_as_asked_for(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for n in 0..60 {
+        ann.say(&n.to_string()).await;
+    }
+    let mut said = ann.hear_until("59").await;
+    let all = usize::MAX;
+    for (ticket, wanted) in [
+        (Ticket::to("lobby"), 0),
+        (Ticket::to("lobby").history(0), 0),
+        (Ticket::to("lobby").history(1), 1),
+        (Ticket::to("lobby").history(59), 59),
+        (Ticket::to("lobby").history(1000), all),
+    ] {
+        let mut bob = ticket.enter(world.far()).await;
+        assert_eq!((&bob.welcome["recovered"], &bob.welcome["reason"]), (&json!(false), &json!("new")));
+        assert_eq!(bob.welcome["last"], said[said.len() - 1]["id"]);
+        ann.say(&ticket.target()).await;
+        said.extend(ann.hear_until(&ticket.target()).await);
+        let heard = bob.hear_until(&ticket.target()).await;
+        let from = said.len().saturating_sub(wanted.saturating_add(1));
+        assert_eq!(heard, said[from..], "{}", ticket.target());
+    }
+}
+
+async fn a_first_load_meets_the_live_messages_without_hole_or_double(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut flood = Member::join(world.far(), "lobby").await;
+    for n in 0..100 {
+        flood.say(&n.to_string()).await;
+    }
+    let speak = async {
+        for n in 100..600 {
+            flood.say(&n.to_string()).await;
+        }
+        flood.say("end").await;
+    };
+    let come = async {
+        let mut crowd = Vec::new();
+        for n in 0..30 {
+            let node = if n % 2 == 0 { world.near() } else { world.far() };
+            crowd.push((n, Ticket::to("lobby").history(n).enter(node).await));
+        }
+        crowd
+    };
+    let ((), crowd) = tokio::join!(speak, come);
+    for (history, mut member) in crowd {
+        let heard = member.hear_until("end").await;
+        assert_chain(&heard);
+        let last = &member.welcome["last"];
+        let past = heard.iter().position(|message| message["id"] == *last).map_or(0, |place| place + 1);
+        assert_eq!(past, history, "the past of {} and then the rest", member.welcome);
+        if history == 0 {
+            assert_eq!(heard[0]["prev"], *last, "live from the very next message on");
+        }
+        let numbers: Vec<usize> =
+            heard[..heard.len() - 1].iter().map(|message| text_of(message).parse().unwrap()).collect();
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    }
+}
+
+async fn a_history_that_is_no_number_is_refused(layer: Layer) {
+    let world = World::on(layer).await;
+    for history in ["abc", "-1", "1.5", "1x", "%20", "0x10"] {
+        let ticket = Ticket::to("lobby").asking(&format!("history={history}"));
+        let answer = ticket.request().send(world.near()).await;
+        assert_eq!((answer.status, answer.content_type()), (400, "text/plain"), "{history}: {answer:?}");
+        assert!(answer.body.contains("history"), "{answer:?}");
+    }
+}
+
+async fn the_subprotocol_is_chosen_from_those_that_are_offered(layer: Layer) {
+    let world = World::on(layer).await;
+    for (offer, wanted) in [
+        (V1, Some(V1)),
+        ("chat, parlor.v1", Some(V1)),
+        ("parlor.v1,chat", Some(V1)),
+        ("parlor.v2", None),
+        ("Parlor.v1", None),
+    ] {
+        for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
+            let request = Request::upgrade(path).header("Sec-WebSocket-Protocol", offer);
+            let answer = request.send(world.near()).await;
+            let chosen = answer.header("sec-websocket-protocol");
+            assert_eq!((answer.status, chosen), (101, wanted), "{offer} at {path}");
+        }
+    }
+}
+
+on_both_layers! {
+    the_first_frame_says_where_one_is_and_who_else_is_there
+    a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time
+    a_newcomer_gets_as_much_of_the_past_as_asked_for
+    a_first_load_meets_the_live_messages_without_hole_or_double
+    a_history_that_is_no_number_is_refused
+    the_subprotocol_is_chosen_from_those_that_are_offered
+}
+
+#[tokio::test]
+async fn a_room_that_is_full_of_people_who_come_at_once_hears_what_is_said_meanwhile() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut speaker = Member::join(&nodes[0], "lobby").await;
+    let joins = (0..200).map(|n| Ticket::to("lobby").history(5).guest(n));
+    let tickets: Vec<Ticket> = joins.collect();
+    let come = futures_util::future::join_all(
+        tickets.iter().enumerate().map(|(n, ticket)| ticket.enter(&nodes[n % 2])),
+    );
+    let speak = async {
+        for n in 0..100 {
+            speaker.say(&n.to_string()).await;
+        }
+    };
+    let (members, ()) = tokio::join!(come, speak);
+    speaker.say("end").await;
+    for mut member in members {
+        assert_chain(&member.hear_until("end").await);
+        member.nothing_of(&["message", "gap"], seconds(0)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_room_page_gives_each_visitor_a_name_that_no_script_can_read() {
+    let node = Node::alone().await;
+    let mut guests = Vec::new();
+    for _ in 0..2 {
+        let answer = Request::get("/chat/lobby/").send(&node).await;
+        let mut parts = answer.cookie("parlor_guest").split(';').map(|part| part.trim().to_owned());
+        let value = parts.next().and_then(|part| part.strip_prefix("parlor_guest=").map(str::to_owned));
+        let value = value.expect("a value");
+        // The signature, then the id that everybody may see and no nickname.
+        let (signature, id) = value.split_at_checked(44).expect("a signature");
+        assert!(signature.ends_with('=') && id.len() == 17 && id.ends_with('.'), "{value}");
+        let attributes: Vec<_> = parts.map(|part| part.to_ascii_lowercase()).collect();
+        for wanted in ["path=/", "samesite=lax", "httponly"] {
+            assert!(attributes.contains(&wanted.to_owned()), "{wanted} in {attributes:?}");
+        }
+        guests.push(value);
+    }
+    assert_ne!(guests[0], guests[1]);
+    let known = Request::get("/chat/lobby/").header("Cookie", &format!("parlor_guest={}", guests[0]));
+    let answer = known.send(&node).await;
+    assert!(!answer.headers.iter().any(|(_, value)| value.starts_with("parlor_guest=")), "{answer:?}");
+}

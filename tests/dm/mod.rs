@@ -1,0 +1,5 @@
+//! Direct messages: conversations of two users, and the inbox.
+
+mod conversations;
+mod inbox;
+mod privacy;

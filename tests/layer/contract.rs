@@ -1,0 +1,123 @@
+//! The layer's contract (see its module's documentation), each clause held against both layers.
+//!
+//! The one suite that looks inside the house: another layer has to pass it before anybody builds on it.
+
+use std::time::{Duration, Instant};
+
+use parlor::Group;
+
+use crate::support::layer_nodes::{Peers, clauses, event, last};
+
+const PERIOD: Duration = Duration::from_millis(400);
+
+async fn an_event_published_after_a_group_is_heard_reaches_every_node_with_members_once(peers: Peers) {
+    for round in 0..50 {
+        let group = Group::new(&format!("group {round}"));
+        for node in &peers.nodes {
+            node.enter(&group, "ann").await;
+            node.enter(&group, "bob").await;
+        }
+        peers.nodes[0].publish(&group, "first").await;
+        for texts in last(&peers, &group, 1).await {
+            assert_eq!(texts, ["first"]);
+        }
+    }
+}
+
+async fn events_come_in_one_order_to_all_and_in_a_publishers_own(peers: Peers) {
+    let group = Group::new("聊天");
+    for node in &peers.nodes {
+        node.enter(&group, "ann").await;
+    }
+    let publishers = (0..4).map(|publisher| {
+        let (node, group) = (&peers.nodes[publisher % peers.nodes.len()], &group);
+        async move {
+            for count in 0..50 {
+                node.publish(group, &format!("{publisher} {count:02}")).await;
+            }
+        }
+    });
+    futures_util::future::join_all(publishers).await;
+    let orders = last(&peers, &group, 200).await;
+    assert!(orders.iter().all(|order| order == &orders[0]), "the nodes heard different orders");
+    for publisher in 0..4 {
+        let own: Vec<_> =
+            orders[0].iter().filter(|text| text.starts_with(&format!("{publisher} "))).collect();
+        assert_eq!(own.len(), 50);
+        assert!(own.is_sorted(), "publisher {publisher} was heard as {own:?}");
+    }
+}
+
+async fn a_node_hears_nothing_of_a_group_that_its_last_member_left(peers: Peers) {
+    let (left, kept) = (Group::new("left"), Group::new("kept"));
+    for node in &peers.nodes {
+        for round in 0..20 {
+            node.enter(&left, &round.to_string()).await;
+            node.layer.leave(&left, &round.to_string().into());
+        }
+        node.enter(&kept, "ann").await;
+        node.wait_for_members(&left, 0).await;
+    }
+    if let Some(redis) = &peers.redis {
+        redis.wait_for_subscribers("asgi__group__left", 0).await;
+    }
+    peers.nodes[0].publish(&left, "to nobody").await;
+    last(&peers, &kept, 0).await;
+    assert!(peers.nodes.iter().all(|node| node.texts(&left).is_empty()));
+}
+
+async fn members_of_all_nodes_are_counted(peers: Peers) {
+    let group = Group::new("counted");
+    for (n, node) in peers.nodes.iter().enumerate() {
+        for user in 0..3 {
+            // Each twice, as with two tabs.
+            node.enter(&group, &format!("{user} of {n}")).await;
+            node.enter(&group, &format!("{user} of {n}")).await;
+        }
+        node.enter(&group, "at all").await;
+        node.layer.leave(&group, &format!("0 of {n}").into());
+        node.layer.leave(&group, &format!("0 of {n}").into());
+        node.layer.leave(&group, &format!("1 of {n}").into());
+    }
+    for node in &peers.nodes {
+        node.wait_for_members(&group, 2 * peers.nodes.len() + 1).await;
+    }
+}
+
+async fn one_node_publishes_each_tick_and_none_before_its_time(peers: Peers) {
+    let group = Group::new("ticking");
+    for node in &peers.nodes {
+        node.enter(&group, "ann").await;
+        let tick = node.layer.tick(&group, &event("early"), PERIOD).await.expect("an answer");
+        assert_eq!(tick, None, "a ticker that nobody started");
+    }
+    let start = Instant::now();
+    for node in &peers.nodes {
+        node.layer.start_ticker(&group, PERIOD).await.expect("a ticker");
+        node.wait_for_ticker(&group).await;
+    }
+    while start.elapsed() < PERIOD * 7 / 2 {
+        for node in &peers.nodes {
+            let next = node.layer.tick(&group, &event("tick"), PERIOD).await.expect("an answer");
+            assert!(next.is_some_and(|next| next <= PERIOD), "{next:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let whole_periods = start.elapsed().as_millis() / PERIOD.as_millis();
+    for node in &peers.nodes {
+        node.layer.stop_ticker(&group).await.expect("a stop");
+        assert_eq!(node.layer.tick(&group, &event("late"), PERIOD).await.expect("an answer"), None);
+    }
+    let ticks = usize::try_from(whole_periods).unwrap();
+    for texts in last(&peers, &group, ticks).await {
+        assert_eq!(texts, vec!["tick"; ticks]);
+    }
+}
+
+clauses! {
+    an_event_published_after_a_group_is_heard_reaches_every_node_with_members_once
+    events_come_in_one_order_to_all_and_in_a_publishers_own
+    a_node_hears_nothing_of_a_group_that_its_last_member_left
+    members_of_all_nodes_are_counted
+    one_node_publishes_each_tick_and_none_before_its_time
+}

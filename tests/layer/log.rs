@@ -1,0 +1,116 @@
+//! The log in the layer's contract: what is appended is kept, known by its key, and heard without a hole.
+
+use futures_util::future::join_all;
+use parlor::Group;
+use parlor::layer::Appended;
+
+use crate::support::layer_nodes::{Peers, assert_chain, clauses, texts};
+
+async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered(peers: Peers) {
+    let group = Group::new("聊天");
+    for node in &peers.nodes {
+        node.enter(&group, "ann").await;
+    }
+    let mut ids = Vec::new();
+    for n in 0..50 {
+        let node = &peers.nodes[n % peers.nodes.len()];
+        let Appended::New(id) = node.append(&group, &n.to_string(), None).await else {
+            panic!("an event without key is always new")
+        };
+        ids.push(id);
+    }
+    for node in &peers.nodes {
+        node.wait_for(&group, 50).await;
+        let events = node.events(&group);
+        assert_chain(&events);
+        assert_eq!(events.iter().map(|event| event.stamp().unwrap().id).collect::<Vec<_>>(), ids);
+    }
+}
+
+async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: Peers) {
+    let group = Group::new("lobby");
+    for node in &peers.nodes {
+        node.enter(&group, "ann").await;
+    }
+    let Appended::New(id) = peers.nodes[0].append(&group, "once", Some("key")).await else {
+        panic!("the first one is new")
+    };
+    for node in &peers.nodes {
+        assert_eq!(node.append(&group, "once", Some("key")).await, Appended::Known(id));
+        assert_eq!(node.append(&group, "another", Some("key")).await, Appended::Conflict);
+    }
+    let elsewhere = peers.nodes[0].append(&Group::new("kitchen"), "another", Some("key")).await;
+    assert!(matches!(elsewhere, Appended::New(_)), "a key is a group's own: {elsewhere:?}");
+    peers.nodes[0].append(&group, "end", None).await;
+    for node in &peers.nodes {
+        assert_eq!(node.wait_for(&group, 2).await, ["once", "end"]);
+    }
+}
+
+async fn a_key_that_is_used_by_many_at_once_is_new_to_one(peers: Peers) {
+    let group = Group::new("lobby");
+    peers.nodes[0].enter(&group, "ann").await;
+    for round in 0..20 {
+        let key = format!("round {round}");
+        let tries = (0..8).map(|n| {
+            let (node, group, key) = (&peers.nodes[n % peers.nodes.len()], &group, &key);
+            async move { node.append(group, key, Some(key)).await }
+        });
+        let answers = join_all(tries).await;
+        let new = answers.iter().filter(|answer| matches!(answer, Appended::New(_))).count();
+        assert_eq!(new, 1, "{answers:?}");
+    }
+    assert_eq!(peers.nodes[0].wait_for(&group, 20).await.len(), 20);
+}
+
+async fn a_log_is_read_in_pages_in_both_directions(peers: Peers) {
+    let group = Group::new("lobby");
+    let node = &peers.nodes[0];
+    let empty = node.layer.before(&group, None, 10).await.expect("a page");
+    assert!(empty.events.is_empty() && !empty.more);
+    for n in 0..60 {
+        node.append(&group, &n.to_string(), None).await;
+    }
+    let node = &peers.nodes[peers.nodes.len() - 1];
+    let newest = node.layer.before(&group, None, 20).await.expect("a page");
+    assert_eq!(texts(&newest.events), (40..60).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(newest.more);
+    assert_chain(&newest.events);
+    let first = newest.events[0].stamp().unwrap().id;
+    assert_eq!(newest.last, newest.events[19].stamp().unwrap().id);
+    let before = node.layer.before(&group, Some(first), 200).await.expect("a page");
+    assert_eq!(texts(&before.events), (0..40).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(!before.more);
+    let after = node.layer.after(&group, first).await.expect("a page");
+    assert_eq!((texts(&after.events), after.more), (texts(&newest.events[1..]), false));
+    assert_eq!(after.last, newest.last);
+    let nothing = node.layer.after(&group, newest.last).await.expect("a page");
+    assert!(nothing.events.is_empty() && !nothing.more);
+}
+
+async fn appended_events_are_heard_once_and_in_order_whatever_happens_to_subscriptions(peers: Peers) {
+    const LAST: usize = 500;
+    let group = Group::new("lobby");
+    for node in &peers.nodes {
+        node.enter(&group, "ann").await;
+    }
+    for n in 0..=LAST {
+        peers.nodes[0].append(&group, &n.to_string(), Some(&n.to_string())).await;
+        if let (Some(redis), 50) = (&peers.redis, n % 100) {
+            redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        }
+    }
+    for node in &peers.nodes {
+        let heard = node.wait_for(&group, LAST + 1).await;
+        assert_eq!(heard, (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
+        assert_chain(&node.events(&group));
+    }
+}
+
+clauses! {
+    an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered
+    a_key_is_known_to_every_node_and_belongs_to_one_event
+    a_key_that_is_used_by_many_at_once_is_new_to_one
+    a_log_is_read_in_pages_in_both_directions
+    appended_events_are_heard_once_and_in_order_whatever_happens_to_subscriptions
+}

@@ -1,0 +1,132 @@
+//! What the layer tells of nodes, groups and logs, held against both layers.
+
+use parlor::Group;
+use parlor::layer::NodeFacts;
+
+use crate::support::client::Client;
+use crate::support::layer_nodes::{Peers, clauses};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+async fn every_node_knows_every_live_node(peers: Peers) {
+    let mut names: Vec<&str> = peers.nodes.iter().map(|node| node.layer.node()).collect();
+    names.sort_unstable();
+    for node in &peers.nodes {
+        let nodes = until(PATIENCE, "all nodes to be known", async || {
+            let nodes = node.layer.nodes().await.expect("an answer");
+            let known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+            holds(known == names, || format!("{known:?}")).map(|()| nodes.clone())
+        })
+        .await;
+        assert!(nodes.iter().all(|node| node.since_ms > 1_700_000_000_000), "{nodes:?}");
+    }
+}
+
+/// Waits until the node tells these groups, with so many users each.
+async fn wait_for_groups(peers: &Peers, wanted: &[(String, usize)]) {
+    for node in &peers.nodes {
+        until(PATIENCE, "groups", async || {
+            let groups = node.layer.groups().await.expect("an answer");
+            holds(groups == wanted, || format!("{groups:?}, not {wanted:?}"))
+        })
+        .await;
+    }
+}
+
+async fn groups_are_told_by_how_many_users_they_have_on_all_nodes(peers: Peers) {
+    wait_for_groups(&peers, &[]).await;
+    for (n, node) in peers.nodes.iter().enumerate() {
+        for user in 0..3 {
+            node.enter(&Group::new("big"), &format!("{user} of {n}")).await;
+        }
+        for name in ["both", "聊天", "left"] {
+            node.enter(&Group::new(name), "ann").await;
+        }
+        node.enter(&Group::new("both"), "ann").await;
+        node.layer.leave(&Group::new("left"), &"ann".into());
+    }
+    peers.nodes[0].enter(&Group::new("both"), "bob").await;
+    let expected = [("big", 3 * peers.nodes.len()), ("both", 2), ("聊天", 1)]
+        .map(|(name, users)| (name.to_owned(), users));
+    wait_for_groups(&peers, &expected).await;
+}
+
+async fn no_more_than_a_thousand_groups_are_told_those_with_the_most_users(peers: Peers) {
+    for n in 0..1100 {
+        let group = Group::new(&format!("group {n:04}"));
+        let node = &peers.nodes[n % peers.nodes.len()];
+        node.layer.enter(&group, &"ann".into());
+        if n >= 1050 {
+            node.layer.enter(&group, &"bob".into());
+        }
+    }
+    let busy = (1050..1100).map(|n| (format!("group {n:04}"), 2));
+    let expected: Vec<_> = busy.chain((0..950).map(|n| (format!("group {n:04}"), 1))).collect();
+    wait_for_groups(&peers, &expected).await;
+}
+
+async fn a_log_tells_how_many_events_it_holds(peers: Peers) {
+    let group = Group::new("lobby");
+    for count in 0..5 {
+        for node in &peers.nodes {
+            assert_eq!(node.layer.log_size(&group).await.expect("an answer"), count);
+        }
+        peers.nodes[0].append(&group, &count.to_string(), None).await;
+    }
+    assert_eq!(peers.nodes[0].layer.log_size(&Group::new("kitchen")).await.expect("an answer"), 0);
+}
+
+clauses! {
+    every_node_knows_every_live_node
+    groups_are_told_by_how_many_users_they_have_on_all_nodes
+    no_more_than_a_thousand_groups_are_told_those_with_the_most_users
+    a_log_tells_how_many_events_it_holds
+}
+
+/// What the node tells of itself in its lease.
+async fn facts(redis: &Redis, node: &str) -> Option<NodeFacts> {
+    let lease: Option<String> = redis.query(&["GET", &format!("parlor:node:{node}")]).await;
+    lease.map(|json| serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error} in {json}")))
+}
+
+#[tokio::test]
+async fn a_lease_says_what_its_node_does_at_the_moment() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let name = redis.node().await;
+    let mut ann = Client::chat(&node, "lobby").await;
+    let _bob = Client::chat(&node, "lobby").await;
+    let _page = Client::push(&node, "kitchen").await;
+    ann.say("hi").await;
+    assert_eq!(ann.hear_chat().await, "hi");
+    until(seconds(5), "the lease to say so", async || {
+        let facts = facts(&redis, &name).await.expect("a lease");
+        let counts = (facts.sockets, facts.groups, facts.published, facts.delivered);
+        let lag = facts.lag_ms.is_some_and(|lag| lag > 0.0 && lag < 3000.0);
+        holds(facts.name == name && counts == (3, 2, 1, 2) && lag, || format!("{facts:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_is_told_no_more_and_neither_are_its_groups() {
+    let mut peers = Peers::on_redis().await;
+    for node in &peers.nodes {
+        node.enter(&Group::new("both"), "ann").await;
+    }
+    let last = peers.nodes.pop().expect("two nodes");
+    last.enter(&Group::new("alone"), "ann").await;
+    wait_for_groups(&peers, &[("alone".to_owned(), 1), ("both".to_owned(), 1)]).await;
+    // As if its lease had run out; nobody has taken it out of the sets yet.
+    let redis = peers.redis.as_ref().expect("a Redis");
+    redis.query::<i64>(&["DEL", &format!("parlor:node:{}", last.layer.node())]).await;
+    let left = &peers.nodes[0];
+    let groups = left.layer.groups().await.expect("an answer");
+    let nodes = left.layer.nodes().await.expect("an answer");
+    let back = redis.exists(&format!("parlor:node:{}", last.layer.node())).await;
+    assert!(back || (groups == [("both".to_owned(), 1)] && nodes.len() == 1), "{groups:?} {nodes:?}");
+    last.layer.close().await;
+    wait_for_groups(&peers, &[("both".to_owned(), 1)]).await;
+    assert_eq!(left.layer.nodes().await.expect("an answer").len(), 1);
+}

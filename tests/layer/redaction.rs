@@ -1,0 +1,126 @@
+//! Covering in the layer's contract: a text is gone from whatever is read, and no place in the log with it.
+
+use std::collections::BTreeSet;
+
+use parlor::layer::Page;
+use parlor::wire::event::COVERED;
+use parlor::{Group, Id};
+
+use crate::support::group_log::{cover, lobby, log, shown, whole};
+use crate::support::layer_nodes::{Peers, assert_chain, clauses};
+use crate::support::wait::{seconds, within};
+
+async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: Peers) {
+    let (first, last) = (&peers.nodes[0], peers.nodes.last().expect("a node"));
+    let ids = log(first, "abcde").await;
+    assert!(cover(first, ids[1]).await);
+    assert!(cover(last, ids[4]).await);
+    for node in &peers.nodes {
+        let page = whole(node).await;
+        assert_eq!((shown(&page.events).as_str(), page.last), ("a-cd-", ids[4]));
+        let after = node.layer.after(&lobby(), ids[0]).await.expect("a page");
+        assert_eq!(shown(&after.events), "-cd-");
+        assert_eq!(after.events[0].stamp().expect("a place").prev, ids[0]);
+        let before = node.layer.before(&lobby(), Some(ids[3]), 2).await.expect("a page");
+        assert_eq!(shown(&before.events), "-c");
+        assert_eq!(node.layer.log_size(&lobby()).await.expect("an answer"), 5);
+    }
+    log(last, "f").await;
+    assert_eq!(shown(&whole(first).await.events), "a-cd-f");
+}
+
+async fn what_the_log_does_not_have_cannot_be_covered(peers: Peers) {
+    let node = &peers.nodes[0];
+    assert!(!cover(node, Id::START).await);
+    let ids = log(node, "ab").await;
+    let next = format!("{}-{}", ids[1].millis() + 1000, 7).parse().expect("an id");
+    assert!(!cover(node, next).await);
+    assert!(!node.layer.cover(&Group::new("kitchen"), ids[0]).await.expect("an answer"));
+    assert_eq!(shown(&whole(node).await.events), "ab");
+}
+
+async fn every_node_is_told_once_and_after_it_had_the_text(peers: Peers) {
+    for node in &peers.nodes {
+        node.enter(&lobby(), "ann").await;
+        // It keeps the newest part of the log from here on.
+        assert_eq!(shown(&whole(node).await.events), "");
+    }
+    let ids = log(&peers.nodes[0], "abc").await;
+    for node in &peers.nodes {
+        node.wait_for(&lobby(), 3).await;
+        assert_eq!(shown(&whole(node).await.events), "abc");
+    }
+    for node in peers.nodes.iter().chain(&peers.nodes) {
+        assert!(cover(node, ids[1]).await, "to ask again is no harm");
+        assert_eq!(shown(&whole(node).await.events), "a-c", "here at once");
+    }
+    for node in &peers.nodes {
+        node.wait_for_covered(&lobby(), &ids[1..2]).await;
+        assert_eq!(shown(&whole(node).await.events), "a-c");
+        assert_eq!(shown(&node.layer.after(&lobby(), ids[0]).await.expect("a page").events), "-c");
+        assert_eq!(
+            shown(&node.logged(&lobby())),
+            "abc",
+            "it was told behind the texts, and they were told once"
+        );
+        assert_eq!(node.layer.covered(&lobby()), BTreeSet::from([ids[1]]));
+    }
+    log(&peers.nodes[0], "d").await;
+    for node in &peers.nodes {
+        node.wait_for(&lobby(), 4).await;
+        assert_eq!(shown(&whole(node).await.events), "a-cd");
+        assert_eq!(node.told_covered(&lobby()), &ids[1..2], "once");
+    }
+}
+
+/// Fails if the page has a text of which the node was told before it was asked for.
+fn assert_hidden(page: &Page, told: &BTreeSet<Id>) {
+    assert_chain(&page.events);
+    for event in &page.events {
+        let id = event.stamp().expect("a place").id;
+        assert!(event.kind() == COVERED || !told.contains(&id), "{id} was covered and is read: {event:?}");
+    }
+}
+
+async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log(peers: Peers) {
+    let (node, group) = (peers.nodes.last().expect("a node"), lobby());
+    node.enter(&lobby(), "ann").await;
+    let ids = log(&peers.nodes[0], &"x".repeat(150)).await;
+    let covering = async {
+        for id in &ids {
+            assert!(cover(&peers.nodes[0], *id).await);
+            log(&peers.nodes[0], "y").await;
+            tokio::task::yield_now().await; // in memory nothing is waited for
+        }
+    };
+    let reading = async {
+        let mut readings = 0;
+        while node.told_covered(&lobby()).len() < ids.len() {
+            let told: BTreeSet<Id> = node.told_covered(&lobby()).into_iter().collect();
+            let pages = tokio::join!(
+                node.layer.before(&group, None, 200),
+                node.layer.before(&group, Some(ids[100]), 200),
+                node.layer.after(&group, ids[20]),
+            );
+            for page in [pages.0, pages.1, pages.2] {
+                assert_hidden(&page.expect("a page"), &told);
+                readings += 1;
+            }
+            tokio::task::yield_now().await;
+        }
+        readings
+    };
+    let ((), readings) = tokio::join!(covering, within(seconds(30), "all to be told", reading));
+    assert!(readings > 10, "{readings} readings meanwhile");
+    assert_eq!(
+        shown(&node.layer.after(&lobby(), Id::START).await.expect("a page").events[..150]),
+        "-".repeat(150)
+    );
+}
+
+clauses! {
+    a_covered_text_is_gone_from_every_reading_and_its_place_stays
+    what_the_log_does_not_have_cannot_be_covered
+    every_node_is_told_once_and_after_it_had_the_text
+    no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log
+}

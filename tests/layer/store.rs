@@ -1,0 +1,94 @@
+//! The store's contract (see `layer::store`), each clause held against both layers.
+
+use std::time::Duration;
+
+use parlor::layer::Store;
+
+use crate::support::layer_nodes::{Peers, clauses};
+use crate::support::wait::{seconds, until};
+
+const SHORT: Duration = Duration::from_millis(150);
+
+/// The stores of the first and the last node.
+fn ends(peers: &Peers) -> (&Store, &Store) {
+    let [first, last] =
+        [peers.nodes.first(), peers.nodes.last()].map(|node| node.expect("a node").layer.store());
+    (first, last)
+}
+
+async fn a_record_is_the_same_at_every_node_until_it_ends(peers: Peers) {
+    let (here, there) = ends(&peers);
+    assert_eq!(here.get("a b").await.unwrap(), None);
+    here.put("a b", "1", None).await.unwrap();
+    here.put("short", "x", Some(SHORT)).await.unwrap();
+    assert_eq!(there.get("a b").await.unwrap().as_deref(), Some("1"));
+    assert_eq!(there.get("short").await.unwrap().as_deref(), Some("x"));
+    assert_eq!(there.refresh("a b", SHORT).await.unwrap().as_deref(), Some("1"));
+    assert_eq!(there.refresh("nothing", SHORT).await.unwrap(), None);
+    for key in ["short", "a b"] {
+        until(seconds(2), &format!("{key} to end"), async || match there.get(key).await.unwrap() {
+            None => Ok(()),
+            Some(value) => Err(value),
+        })
+        .await;
+    }
+    assert!(here.create("short", "y", None).await.unwrap(), "what has ended is not there");
+}
+
+async fn of_many_callers_one_creates_replaces_and_takes(peers: Peers) {
+    let (here, there) = ends(&peers);
+    let create = |value: &'static str| async move { here.create("k", value, None).await.unwrap() };
+    let made = futures_util::future::join_all((0..10).map(|_| create("one"))).await;
+    assert_eq!(made.iter().filter(|made| **made).count(), 1);
+    assert!(!there.replace("k", "other", "two").await.unwrap());
+    assert!(there.replace("k", "one", "two").await.unwrap());
+    let taken = futures_util::future::join_all((0..10).map(|_| there.take("k"))).await;
+    let taken: Vec<String> = taken.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(taken, ["two"]);
+    assert!(!here.delete("k").await.unwrap());
+}
+
+async fn a_record_that_many_change_at_once_keeps_every_change(peers: Peers) {
+    let (here, there) = ends(&peers);
+    here.write("list", &Vec::<u32>::new(), Some(seconds(60))).await.unwrap();
+    let changes = (0..40_u32).map(|number| async move {
+        let store = if number % 2 == 0 { here } else { there };
+        store.change("list", move |list: &mut Vec<u32>| list.push(number)).await.unwrap().expect("a list");
+    });
+    futures_util::future::join_all(changes).await;
+    let mut list: Vec<u32> = there.read("list").await.unwrap().expect("a list");
+    list.sort_unstable();
+    assert_eq!(list, (0..40).collect::<Vec<_>>());
+    assert_eq!(here.change("none", |list: &mut Vec<u32>| list.clear()).await.unwrap(), None);
+}
+
+async fn an_index_has_its_names_in_the_order_of_their_ranks(peers: Peers) {
+    let (here, there) = ends(&peers);
+    for (name, rank) in [("ann", 1_800_000_000_000), ("bob", 3), ("eve", 2), ("b", 3)] {
+        assert!(here.add("i", name, rank).await.unwrap());
+    }
+    assert!(!there.add("i", "eve", 4).await.unwrap(), "it was there");
+    let names = |top: Vec<(String, u64)>| top.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(there.top("i", 10).await.unwrap()), ["ann", "eve", "bob", "b"]);
+    assert_eq!(there.top("i", 1).await.unwrap(), [("ann".to_owned(), 1_800_000_000_000)]);
+    assert_eq!(there.top("i", 0).await.unwrap(), []);
+    assert_eq!(
+        (there.rank("i", "bob").await.unwrap(), there.rank("i", "none").await.unwrap()),
+        (Some(3), None)
+    );
+    there.trim("i", 2).await.unwrap();
+    assert_eq!(
+        (names(here.top("i", 10).await.unwrap()), here.count("i").await.unwrap()),
+        (vec!["ann".to_owned(), "eve".to_owned()], 2)
+    );
+    assert!(here.remove("i", "ann").await.unwrap() && !here.remove("i", "ann").await.unwrap());
+    here.clear("i").await.unwrap();
+    assert_eq!(there.count("i").await.unwrap(), 0);
+}
+
+clauses! {
+    a_record_is_the_same_at_every_node_until_it_ends
+    of_many_callers_one_creates_replaces_and_takes
+    a_record_that_many_change_at_once_keeps_every_change
+    an_index_has_its_names_in_the_order_of_their_ranks
+}

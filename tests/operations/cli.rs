@@ -1,0 +1,239 @@
+//! Commands beside the nodes: secrets, accounts and keys, and what becomes of live sockets.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::cli::{command, key, operator};
+use crate::support::connection::Wire;
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::process::Process;
+use crate::support::redis::Redis;
+use crate::support::user::{Person, password};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+/// Runs `parlor` with these words and this environment, which must be refused: its one line on stderr.
+async fn refused(environment: &[(&str, &str)], words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+    command.env_clear().envs(environment.iter().copied()).args(words);
+    let mut process = Process::spawn("parlor", &mut command);
+    let status = process.exit(PATIENCE).await;
+    let text = process.stderr.text();
+    assert_eq!(status.code(), Some(2), "parlor {words:?}: {text}");
+    assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+    assert!(process.stdout.all().is_empty(), "stdout of a refusal: {:?}", process.stdout.all());
+    text
+}
+
+#[tokio::test]
+async fn a_secret_is_strong_and_another_one_each_time() {
+    let mut seen = BTreeSet::new();
+    for _ in 0..8 {
+        let mut secret = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        // It needs no Redis, and a setting that ends a node's start is none of its business.
+        let mut process =
+            Process::spawn("parlor", secret.env_clear().env("PARLOR_SECRET", "weak").arg("secret"));
+        assert!(process.exit(PATIENCE).await.success(), "{}", process.stderr.text());
+        let secret = process.stdout.text().trim_end().to_owned();
+        Node::plan().env("PARLOR_SECRET", &secret).start().await;
+        assert!(secret.len() >= 43 && seen.insert(secret));
+    }
+}
+
+#[tokio::test]
+async fn who_was_added_can_log_in_and_only_staff_operates() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    command(&redis, &["user", "add", "bob"]).await;
+    let mut bob = Person::again(&node, "bob").await;
+    assert_eq!(bob.get(&node, "/admin/").await.status, 404);
+    let mut ann = operator(&node, &redis, "ann").await;
+    assert_eq!(ann.get(&node, "/admin/").await.status, 200);
+    let listed = command(&redis, &["user", "list"]).await;
+    let listed: Vec<Vec<&str>> = listed.lines().map(|line| line.split('\t').collect()).collect();
+    let shown: BTreeSet<(&str, &str)> = listed.iter().map(|line| (line[0], line[2])).collect();
+    assert_eq!(shown, [("ann", "operator"), ("bob", "")].into());
+}
+
+#[tokio::test]
+async fn a_password_may_come_by_stdin() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let line = format!("printf '%s\\n' '{}' | \"$0\" user add bob", password("bob"));
+    let mut shell = Command::new("sh");
+    shell.env("REDIS_URL", redis.url()).args(["-c", &line, env!("CARGO_BIN_EXE_parlor")]);
+    let mut process = Process::spawn("a shell", &mut shell);
+    assert!(process.exit(PATIENCE).await.success(), "{}", process.stderr.text());
+    Person::again(&node, "bob").await;
+}
+
+#[tokio::test]
+async fn weak_input_is_refused_in_one_line_and_a_password_is_not_repeated() {
+    let redis = Redis::start().await;
+    command(&redis, &["user", "add", "bob"]).await;
+    let url = redis.url();
+    let with = |password: &'static str| [("REDIS_URL", url.as_str()), ("PARLOR_PASSWORD", password)];
+    for (password, name, expected) in [
+        ("hunter2", "carl", "8 to 128 characters"),
+        ("carl-carl", "Carl-Carl", "not the name"),
+        ("the long secret", "a b", "1 to 32 letters"),
+        ("the long secret", "~carl", "1 to 32 letters"),
+        ("the long secret", "a\u{202e}b", "1 to 32 letters"),
+        ("the long secret", "B\u{43e}b", "looks like it"),
+    ] {
+        let text = refused(&with(password), &["user", "add", name]).await;
+        assert!(text.contains(expected), "{name:?}: {text:?}");
+        assert!(!text.contains(password), "{text:?}");
+    }
+    let url = [("REDIS_URL", url.as_str())];
+    for (words, expected) in [
+        (&["user", "add", "carl"][..], "PARLOR_PASSWORD"),
+        (&["user", "staff", "nobody", "on"], "no account `nobody`"),
+        (&["user", "staff", "bob", "perhaps"], "on, off"),
+        (&["user"], "add, staff, list"),
+        (&["key", "add", "billing"], "--scope"),
+        (
+            &["key", "add", "billing", "--scope", "publish,fly"],
+            "`fly`, expected some of publish, read, disconnect",
+        ),
+        (&["key", "add", "a b", "--scope", "read"], "1 to 32 letters"),
+        (&["key", "revoke", "billing"], "no key `billing`"),
+    ] {
+        let text = refused(&url, words).await;
+        assert!(text.contains(expected), "{words:?}: {text:?}");
+    }
+    let accounts: i64 = redis.query(&["ZCARD", "parlor:index:users"]).await;
+    let keys: i64 = redis.query(&["ZCARD", "parlor:index:keys"]).await;
+    assert_eq!((accounts, keys), (1, 0));
+}
+
+#[tokio::test]
+async fn without_a_redis_there_is_nobody_to_tell() {
+    for words in [&["user", "list"][..], &["user", "add", "bob"], &["key", "list"]] {
+        let text = refused(&[("PARLOR_PASSWORD", "the long secret")], words).await;
+        assert!(text.contains("REDIS_URL") && text.contains("--operator"), "{text:?}");
+    }
+    let away = Redis::reserve().url();
+    let text = refused(&[("REDIS_URL", &away)], &["user", "list"]).await;
+    assert!(text.contains("could not connect to Redis"), "{text:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_role_reaches_live_sockets_on_every_node() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut bob = Person::named(&nodes[0], "bob").await;
+    for (words, status) in [("on", 200), ("off", 404)] {
+        let mut sockets = [bob.enters(&nodes[0], "lobby").await, bob.enters(&nodes[1], "lobby").await];
+        command(&redis, &["user", "staff", "bob", words]).await;
+        for socket in &mut sockets {
+            let (code, _) = socket.closed(seconds(1)).await;
+            assert_eq!(code, 1012, "they come back at once, as somebody else");
+        }
+        assert_eq!(bob.get(&nodes[1], "/admin/").await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let text = key(&redis, "billing", "read,publish").await;
+    let bearer = format!("Bearer {text}");
+    let rooms = || Request::get("/api/rooms").header("Authorization", &bearer);
+    assert_eq!(rooms().send(&nodes[0]).await.status, 200);
+    let listed = command(&redis, &["key", "list"]).await;
+    assert!(listed.starts_with("billing\t") && listed.contains("\tread, publish\t"), "{listed:?}");
+    let secret = text.rsplit('_').next().unwrap();
+    assert!(!listed.contains(secret), "{listed:?}");
+    for stored in redis.keys("parlor:record:*").await {
+        let record: String = redis.query(&["GET", &stored]).await;
+        assert!(!record.contains(secret), "{stored} holds the key");
+    }
+    let mut socket = Wire::connect(&nodes[1]).await;
+    let upgrade = Request::upgrade("/ws/chat/lobby/").header("Authorization", &bearer);
+    assert_eq!(upgrade.send_on(&mut socket).await.status, 101);
+    command(&redis, &["key", "revoke", "billing"]).await;
+    assert_eq!(socket.close_code().await, (4401, "this key is revoked".to_owned()));
+    for node in &nodes {
+        assert_eq!(rooms().send(node).await.status, 401);
+    }
+    assert_eq!(command(&redis, &["key", "list"]).await, "");
+}
+
+#[tokio::test]
+async fn what_a_command_changes_stands_in_the_audit_log() {
+    let redis = Redis::start().await;
+    command(&redis, &["user", "add", "bob"]).await;
+    command(&redis, &["user", "staff", "bob", "on"]).await;
+    command(&redis, &["user", "staff", "bob", "on"]).await;
+    command(&redis, &["key", "add", "billing", "--scope", "read,publish"]).await;
+    command(&redis, &["key", "revoke", "billing"]).await;
+    command(&redis, &["user", "list"]).await;
+    let lines: Vec<String> = redis.query(&["ZRANGE", "parlor:index:audit", "0", "-1"]).await;
+    let entries: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry["what"].as_str().unwrap(), entry["about"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("user_add", "bob"),
+        ("staff_on", "bob"),
+        ("key_add", "billing: read, publish"),
+        ("key_revoke", "billing"),
+    ];
+    assert_eq!(done, expected, "what changed nothing is not there");
+    for entry in &entries {
+        let who = entry["who"].as_str().unwrap();
+        assert!(who.starts_with("command line (") && who.ends_with(')') && who.len() > 15, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_makes_the_operator_that_its_settings_name() {
+    let redis = Redis::start().await;
+    let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
+    let alone = plan.start().await;
+    let on_redis = [plan.clone().redis(&redis).start().await, plan.clone().redis(&redis).start().await];
+    for node in [&alone, &on_redis[0], &on_redis[1]] {
+        let mut ann = Person::again(node, "ann").await;
+        let page = ann.get(node, "/admin/audit/").await;
+        assert_eq!(page.status, 200);
+        let made = page.body.matches("data-what=\"user_add_staff\"").count();
+        assert_eq!((made, page.body.contains("--operator")), (1, true), "{}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn the_operator_is_made_as_soon_as_redis_is_there() {
+    let mut redis = Redis::reserve();
+    let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
+    let node = plan.redis(&redis).switch("--wait-for-redis").start().await;
+    redis.start_again().await;
+    until(PATIENCE, "an operator's account", async || {
+        let answer = Person::stranger().logs_in(&node, "ann").await;
+        holds(answer.status == 303, || format!("{answer:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_was_faster_to_take_the_operators_name_is_no_operator() {
+    let redis = Redis::start().await;
+    let first = Node::on(&redis).await;
+    let mut mallory = Person::named(&first, "ann").await;
+    let plan =
+        Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", "the operator's password");
+    let node = plan.redis(&redis).start().await;
+    assert_eq!(mallory.get(&node, "/admin/").await.status, 404);
+    node.log().wait_for("a warning", PATIENCE, |line| line.contains("has the name of --operator")).await;
+}
+
+#[tokio::test]
+async fn an_operator_whose_name_no_account_can_have_ends_the_start() {
+    let plan = Node::plan().flag("--operator", "a b").env("PARLOR_OPERATOR_PASSWORD", "the long secret");
+    let text = plan.refused().await;
+    assert!(text.contains("--operator (PARLOR_OPERATOR): expected a name"), "{text:?}");
+}

@@ -1,0 +1,250 @@
+//! Configuration: every setting is checked before anything binds, and a bad one is told in one line.
+
+use serde_json::Value;
+
+use crate::support::client::Client;
+use crate::support::http::Request;
+use crate::support::node::{Node, Plan};
+use crate::support::process::Signal;
+use crate::support::redis::Redis;
+use crate::support::wait::PATIENCE;
+
+const SETTINGS: [(&str, &str, &str); 36] = [
+    ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
+    ("--redis-url", "REDIS_URL", ""),
+    ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
+    ("--log-level", "PARLOR_LOG_LEVEL", "info"),
+    ("--log-format", "PARLOR_LOG_FORMAT", "text"),
+    ("--max-message-bytes", "PARLOR_MAX_MESSAGE_BYTES", "65536"),
+    ("--max-name-chars", "PARLOR_MAX_NAME_CHARS", "64"),
+    ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
+    ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
+    ("--max-connections", "PARLOR_MAX_CONNECTIONS", "ulimit -Hn"),
+    ("--log-messages", "PARLOR_LOG_MESSAGES", "1000"),
+    ("--log-seconds", "PARLOR_LOG_SECONDS", "86400"),
+    ("--drain-seconds", "PARLOR_DRAIN_SECONDS", "20"),
+    ("--wait-replicas", "PARLOR_WAIT_REPLICAS", "0"),
+    ("--allowed-origins", "PARLOR_ALLOWED_ORIGINS", ""),
+    ("--assets", "PARLOR_ASSETS", ""),
+    ("--secret-file", "PARLOR_SECRET_FILE", "PARLOR_SECRET."),
+    ("--no-guests", "PARLOR_NO_GUESTS", ""),
+    ("--no-signup", "PARLOR_NO_SIGNUP", ""),
+    ("--session-days", "PARLOR_SESSION_DAYS", "14"),
+    ("--operator", "PARLOR_OPERATOR", ""),
+    ("--operator-password-file", "PARLOR_OPERATOR_PASSWORD_FILE", "PARLOR_OPERATOR_PASSWORD"),
+    ("--token-key-file", "PARLOR_TOKEN_KEY_FILE", "PARLOR_TOKEN_KEY"),
+    ("--token-algorithm", "PARLOR_TOKEN_ALGORITHM", "HS256"),
+    ("--token-jwks-file", "PARLOR_TOKEN_JWKS_FILE", ""),
+    ("--token-audience", "PARLOR_TOKEN_AUDIENCE", ""),
+    ("--token-issuer", "PARLOR_TOKEN_ISSUER", ""),
+    ("--allowed-hosts", "PARLOR_ALLOWED_HOSTS", "localhost"),
+    ("--trusted-proxies", "PARLOR_TRUSTED_PROXIES", ""),
+    ("--messages-per-second", "PARLOR_MESSAGES_PER_SECOND", "50"),
+    ("--bytes-per-second", "PARLOR_BYTES_PER_SECOND", "262144"),
+    ("--handshakes-per-second", "PARLOR_HANDSHAKES_PER_SECOND", "50"),
+    ("--logins-per-minute", "PARLOR_LOGINS_PER_MINUTE", "10"),
+    ("--publishes-per-second", "PARLOR_PUBLISHES_PER_SECOND", "100"),
+    ("--sockets-per-user", "PARLOR_SOCKETS_PER_USER", "50"),
+    ("--sockets-per-address", "PARLOR_SOCKETS_PER_ADDRESS", "1000"),
+];
+
+/// Values that make no sense for a setting.
+const BAD: [(&str, &[&str]); 28] = [
+    ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
+    (
+        "--redis-url",
+        &["nonsense", "http://127.0.0.1:6379", "redis+sentinel://127.0.0.1:26379", "redis+sentinel:///x"],
+    ),
+    ("--log-level", &["parlor=loud", "=,="]),
+    ("--log-format", &["xml", "JSON5"]),
+    ("--max-message-bytes", &["many", "-1", "1.5", "99999999999999999999999"]),
+    ("--max-name-chars", &["many", "-1", "0"]),
+    ("--max-outbox-bytes", &["many", "-1", "0"]),
+    ("--max-outbox-messages", &["many", "-1", "0"]),
+    ("--max-connections", &["many", "-1", "0"]),
+    ("--log-messages", &["many", "-1", "0"]),
+    ("--log-seconds", &["many", "-1", "0"]),
+    ("--drain-seconds", &["many", "-1", "1.5"]),
+    ("--wait-replicas", &["many", "-1"]),
+    ("--assets", &["/no/such/folder"]),
+    ("--secret-file", &["/no/such/file", "/tmp"]),
+    ("--session-days", &["many", "-1", "0", "9999"]),
+    ("--operator-password-file", &["/no/such/file"]),
+    ("--token-key-file", &["/no/such/file"]),
+    ("--token-algorithm", &["none", "HS1", "RS"]),
+    ("--token-jwks-file", &["/no/such/file"]),
+    ("--allowed-hosts", &["https://example.com", "a b", "example.com,*.example.com", "example.com:80"]),
+    ("--trusted-proxies", &["nonsense", "10.0.0.0/33", "127.0.0.1,localhost"]),
+    ("--messages-per-second", &["many", "-1", "1.5"]),
+    ("--bytes-per-second", &["many", "-1", "99999999999999"]),
+    ("--handshakes-per-second", &["many", "-1"]),
+    ("--logins-per-minute", &["many", "-1"]),
+    ("--sockets-per-user", &["many", "-1"]),
+    ("--sockets-per-address", &["many", "-1"]),
+];
+
+/// One line that names the setting and the value.
+fn names(text: &str, flag: &str, variable: &str, value: &str) {
+    assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+    assert!(text.contains(flag) || text.contains(variable), "{flag} or {variable} in {text:?}");
+    // A list is refused for its bad part.
+    let part = value.rsplit(',').next().unwrap();
+    assert!(text.contains(part), "what came ({value}) in {text:?}");
+    assert!(!text.contains("panicked"), "{text:?}");
+}
+
+#[tokio::test]
+async fn bad_flags_are_refused_with_one_line() {
+    for (flag, values) in BAD {
+        let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
+        for value in values {
+            // In this form a value may begin with a dash.
+            let text = Node::plan().switch(&format!("{flag}={value}")).refused().await;
+            names(&text, flag, variable, value);
+        }
+    }
+}
+
+#[tokio::test]
+async fn bad_variables_are_refused_with_one_line() {
+    for (flag, values) in BAD {
+        let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
+        let plan = if flag == "--listen" { Node::bare() } else { Node::plan() };
+        for value in values {
+            let text = plan.clone().env(variable, value).refused().await;
+            names(&text, flag, variable, value);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flag_that_does_not_exist_is_refused_with_one_line() {
+    for flag in ["--lisen", "-x"] {
+        let text = Node::bare().switch(flag).refused().await;
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(text.contains(flag), "{text:?}");
+    }
+    let text = Node::bare().switch("stray").refused().await;
+    assert!(text.contains("stray") && text.lines().count() == 1, "{text:?}");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_refused_with_one_line() {
+    let node = Node::alone().await;
+    let address = node.address().to_string();
+    for plan in [Node::bare().flag("--listen", &address), Node::plan().flag("--listen", &address)] {
+        let text = plan.refused().await;
+        names(&text, "--listen", "PARLOR_LISTEN", &address);
+    }
+}
+
+#[tokio::test]
+async fn a_node_listens_on_every_address() {
+    let plans: [Plan; 3] = [
+        Node::bare().flag("--listen", "127.0.0.1:0,127.0.0.1:0"),
+        Node::bare().flag("--listen", "127.0.0.1:0").flag("--listen", "127.0.0.1:0"),
+        Node::bare().env("PARLOR_LISTEN", "127.0.0.1:0,127.0.0.1:0"),
+    ];
+    for plan in plans {
+        let node = Node::listening(plan.spawn(), 2).await;
+        assert_ne!(node.addresses()[0], node.addresses()[1]);
+        for address in node.addresses() {
+            let mut wire = crate::support::connection::Wire::to(*address).await;
+            assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200, "{address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_its_variable() {
+    let node = Node::plan().flag("--max-name-chars", "3").env("PARLOR_MAX_NAME_CHARS", "10").start().await;
+    assert_eq!(Request::get("/chat/four/").send(&node).await.status, 400);
+    let node = Node::plan().env("PARLOR_MAX_NAME_CHARS", "10").start().await;
+    assert_eq!(Request::get("/chat/four/").send(&node).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_address_of_redis_may_come_from_the_environment() {
+    let redis = Redis::start().await;
+    let _node = Node::plan().env("REDIS_URL", &redis.url()).start().await;
+    redis.wait_for_members("parlor:nodes", 1).await;
+}
+
+#[tokio::test]
+async fn help_shows_every_setting_with_its_default_and_variable() {
+    let mut process = Node::bare().switch("--help").spawn();
+    assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
+    let help = process.stdout.text();
+    for (flag, variable, default) in SETTINGS {
+        for word in [flag, variable, default] {
+            assert!(help.contains(word), "{word} in the help: {help}");
+        }
+    }
+    assert_eq!(process.stderr.all(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn help_does_not_show_a_password_of_the_environment() {
+    let mut process =
+        Node::bare().switch("--help").env("REDIS_URL", "redis://:hunter2@127.0.0.1:6379").spawn();
+    assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
+    assert!(!process.stdout.text().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_password_of_redis_is_never_written() {
+    let redis = Redis::reserve();
+    let url = format!("redis://ann:hunter2@{}", redis.address());
+    let text = Node::plan().flag("--redis-url", &url).flag("--log-level", "debug").refused().await;
+    assert!(text.contains("could not connect to Redis") && !text.contains("hunter2"), "{text:?}");
+}
+
+#[tokio::test]
+async fn stdout_holds_the_addresses_and_nothing_else() {
+    let redis = Redis::start().await;
+    let mut node = Node::plan().redis(&redis).flag("--log-level", "debug").start().await;
+    let wanted = vec![format!("listening on http://{}", node.address())];
+    let mut ann = Client::chat(&node, "lobby").await;
+    ann.say("hi").await;
+    ann.hear().await;
+    ann.send("bad").await;
+    assert_eq!(ann.closed().await.0, 1007);
+    Request::get("/nothing").send(&node).await;
+    node.signal(Signal::TERM);
+    assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+    assert_eq!(node.stdout().all(), wanted);
+    assert!(!node.log().all().is_empty(), "the log is on stderr");
+}
+
+#[tokio::test]
+async fn logs_in_json_are_one_object_a_line() {
+    let mut node = Node::plan().flag("--log-format", "json").flag("--log-level", "debug").start().await;
+    let mut ann = Client::chat(&node, "lobby").await;
+    ann.send("bad").await;
+    assert_eq!(ann.closed().await.0, 1007);
+    node.signal(Signal::TERM);
+    assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+    let lines = node.log().all();
+    assert!(!lines.is_empty());
+    for line in lines {
+        let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(value["level"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn text_logs_have_no_colours_in_a_pipe() {
+    let mut node = Node::plan().flag("--log-level", "debug").start().await;
+    node.signal(Signal::TERM);
+    assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+    assert!(!node.log().text().contains('\u{1b}'), "{}", node.log().text());
+}
+
+#[tokio::test]
+async fn the_level_error_keeps_the_log_quiet() {
+    let mut node = Node::plan().flag("--log-level", "error").start().await;
+    Client::chat(&node, "lobby").await.leave().await;
+    node.signal(Signal::TERM);
+    assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+    assert_eq!(node.log().all(), Vec::<String>::new());
+}

@@ -1,0 +1,240 @@
+//! What the pages in `docs/` say, held against the program, both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use parlor::Group;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::support::docs_page::{first_cells, names, table};
+use crate::support::http::Request;
+use crate::support::join::Ticket;
+use crate::support::layer_nodes::Peer;
+use crate::support::member::Member;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::user::Person;
+use crate::support::wait::{PATIENCE, seconds};
+
+/// The names of the members of each frame that was seen, by its type.
+type Shapes = BTreeMap<String, BTreeSet<BTreeSet<String>>>;
+
+fn see(shapes: &mut Shapes, frame: &Value) {
+    let members: BTreeSet<String> = frame.as_object().expect("an object").keys().cloned().collect();
+    shapes.entry(frame["type"].as_str().expect("a type").to_owned()).or_default().insert(members);
+    for message in frame["messages"].as_array().into_iter().flatten() {
+        see(shapes, message);
+    }
+}
+
+/// A session in which each kind of frame comes at least once.
+async fn everything_that_is_sent() -> Shapes {
+    let redis = Redis::start().await;
+    let mut node = Node::on(&redis).await;
+    let mut shapes = Shapes::new();
+    let mut page = Ticket::at("/ws/push/lobby").enter(&node).await;
+    let mut ann = Member::join(&node, "lobby").await;
+    let bob = Member::join(&node, "lobby").await;
+    let mut late = Ticket::to("lobby").since("nonsense").enter(&node).await;
+    for member in [&page, &ann, &bob, &late] {
+        see(&mut shapes, &member.welcome);
+    }
+    Request::post("/push?room=lobby").send(&node).await;
+    let ack = ann.say("hi").await;
+    see(&mut shapes, &ack);
+    ann.send_json(&json!({ "type": "typing" })).await;
+    ann.send_json(&json!({ "type": "history" })).await;
+    ann.send_json(&json!({ "type": "nonsense" })).await;
+    for kind in ["message", "typing", "history", "error", "presence"] {
+        see(&mut shapes, &ann.frame_of(kind).await);
+    }
+    redis.publish("asgi__group__chat_lobby", crate::support::payload::HI).await;
+    see(&mut shapes, &ann.frame_of("message").await);
+    see(&mut shapes, &what_is_unread(&node).await);
+    let operator = Peer::at(&redis.url()).await;
+    let id = ack["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    assert!(operator.layer.cover(&Group::new("chat_lobby"), id).await.expect("the layer"));
+    see(&mut shapes, &ann.frame_of("removed").await);
+    see(&mut shapes, &Ticket::to("lobby").history(1).enter(&node).await.hear().await);
+    drop(operator);
+    bob.leave().await;
+    while ann.next_of(&["presence"], PATIENCE).await["change"] != "leave" {}
+    redis.query::<String>(&["FLUSHALL"]).await;
+    ann.say("after").await;
+    see(&mut shapes, &ann.frame_of("gap").await);
+    see(&mut shapes, &page.frame_of("push").await);
+    node.terminate();
+    for member in [&mut ann, &mut page, &mut late] {
+        see(&mut shapes, &member.frame_of("bye").await);
+        for frame in member.kept() {
+            see(&mut shapes, &frame);
+        }
+    }
+    shapes
+}
+
+/// What an inbox gets.
+async fn what_is_unread(node: &Node) -> Value {
+    let (ann, bob) = (Person::named(node, "ann").await, Person::named(node, "bob").await);
+    let mut inbox = bob.ticket_at("/ws/inbox/").enter(node).await;
+    ann.enters(node, "@bob").await.say("hi").await;
+    inbox.frame_of("unread").await
+}
+
+#[tokio::test]
+async fn each_frame_has_the_members_of_the_table_and_there_are_no_others() {
+    let mut documented = Shapes::new();
+    for row in table("protocol.md", &["type", "members", "when"]) {
+        let members = names(&row[1]).into_iter().chain(["type".to_owned()]).collect();
+        documented.entry(names(&row[0]).remove(0)).or_default().insert(members);
+    }
+    assert_eq!(everything_that_is_sent().await, documented);
+}
+
+#[tokio::test]
+async fn each_error_can_be_provoked_and_is_as_the_table_says() {
+    let mut redis = Redis::start().await;
+    let node = Node::plan().redis(&redis).flag("--max-message-bytes", "100").start().await;
+    let mut ann = Member::join(&node, "lobby").await;
+    ann.say_as("used", "hi").await;
+    let mut seen = BTreeMap::new();
+    for frame in [
+        json!({}),
+        json!({ "type": "nonsense" }),
+        json!({ "message": "x".repeat(101) }),
+        json!({ "message": "hi", "id": "a b" }),
+        json!({ "message": "other", "id": "used" }),
+        json!({ "message": "hi", "id": "away" }),
+    ] {
+        if frame["id"] == "away" {
+            redis.kill();
+        }
+        ann.send_json(&frame).await;
+        let error = ann.frame_of("error").await;
+        let retry = if error["retry"].as_bool().expect("true or false") { "yes" } else { "no" };
+        seen.insert(error["code"].as_str().expect("a code").to_owned(), retry.to_owned());
+    }
+    let slow = Node::plan().flag("--messages-per-second", "1").start().await;
+    let mut hasty = Member::join(&slow, "lobby").await;
+    for _ in 0..6 {
+        hasty.send_json(&json!({ "message": "hi", "id": "hasty" })).await;
+    }
+    let error = hasty.frame_of("error").await;
+    assert_eq!((&error["code"], &error["client_id"]), (&json!("rate"), &json!("hasty")));
+    seen.insert("rate".to_owned(), if error["retry"] == true { "yes" } else { "no" }.to_owned());
+    let rows = table("protocol.md", &["code", "retry", "why"]);
+    let documented: BTreeMap<_, _> =
+        rows.iter().map(|row| (names(&row[0]).remove(0), row[1].clone())).collect();
+    assert_eq!(seen, documented);
+}
+
+/// The text of every Rust file of the program.
+fn sources() -> Vec<String> {
+    let mut folders =
+        ["src", "handlers"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).to_vec();
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                texts.push(fs::read_to_string(path).expect("a source"));
+            }
+        }
+    }
+    texts
+}
+
+/// The numbers that the pattern's first group finds in the program.
+fn numbers(pattern: &str) -> BTreeSet<String> {
+    let pattern = Regex::new(pattern).expect("a pattern");
+    let found =
+        |text: &String| pattern.captures_iter(text).map(|found| found[1].to_owned()).collect::<Vec<_>>();
+    sources().iter().flat_map(found).collect()
+}
+
+#[test]
+fn the_close_codes_of_the_program_are_those_of_the_table() {
+    let rows = table("protocol.md", &["code", "what it means", "come back?"]);
+    let documented: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
+    let used = numbers(r"Close::new\(\s*(\d{4})\b");
+    assert!(!used.is_empty(), "the program closes with `Close::new(CODE`");
+    let unknown: Vec<_> = used.difference(&documented).collect();
+    assert!(unknown.is_empty(), "close codes {unknown:?} are not in docs/protocol.md");
+    let named = numbers(r"\b([14]\d{3})\b");
+    let unused: Vec<_> = documented.difference(&named).collect();
+    // 1000 is the client's.
+    assert!(unused.iter().all(|code| *code == "1000"), "close codes {unused:?} are nowhere in the program");
+}
+
+#[test]
+fn the_page_script_knows_no_frame_that_the_table_does_not_have() {
+    let known: BTreeSet<String> = table("protocol.md", &["type", "members", "when"])
+        .iter()
+        .chain(&table("protocol.md", &["type", "members", "what"]))
+        .map(|row| names(&row[0]).remove(0))
+        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
+    let case = Regex::new(r#"case "([a-z_]+)":"#).expect("a pattern");
+    for entry in fs::read_dir(folder).expect("static/").flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "js") {
+            let text = fs::read_to_string(&path).expect("a script");
+            for found in case.captures_iter(&text) {
+                assert!(known.contains(&found[1]), "`{}` in {} is no frame", &found[1], path.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_series_at_metrics_is_in_the_table_and_the_other_way_round() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Member::join(&node, "lobby").await;
+    ann.say("hi").await;
+    ann.leave().await;
+    let text = Request::get("/metrics").send(&node).await.body;
+    let mut shown = BTreeSet::new();
+    for line in text.lines() {
+        let Some(("TYPE", rest)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) else {
+            continue;
+        };
+        let (name, kind) = rest.split_once(' ').expect("a name and a type");
+        let total = if kind == "counter" && !name.ends_with("_total") { "_total" } else { "" };
+        if name.starts_with("parlor_") {
+            shown.insert(format!("{name}{total}"));
+        }
+    }
+    let documented: BTreeSet<String> = first_cells("operations.md")
+        .iter()
+        .filter_map(|cell| cell.strip_prefix("`parlor_"))
+        .map(|rest| format!("parlor_{}", rest.split(['{', '`']).next().unwrap_or_default()))
+        .collect();
+    assert_eq!(shown, documented);
+}
+
+#[tokio::test]
+async fn each_frame_of_the_clients_table_is_understood() {
+    let node = Node::alone().await;
+    let mut ann = Member::join(&node, "lobby").await;
+    for row in table("protocol.md", &["type", "members", "what"]) {
+        let kind = names(&row[0]).remove(0);
+        // What only says something about the client is not answered, but what follows it is.
+        let (id, follows) = (kind == "read").then_some(("7-0", "history")).unzip();
+        let mut said = json!({ "type": kind, "message": "hi" });
+        if let Some(id) = id {
+            said["id"] = json!(id);
+        }
+        ann.send_json(&said).await;
+        if let Some(follows) = follows {
+            ann.send_json(&json!({ "type": follows })).await;
+        }
+        let wanted = if kind == "message" { "ack" } else { follows.unwrap_or(kind.as_str()) };
+        let frame = ann.next_of(&[wanted, "error"], seconds(5)).await;
+        assert_eq!(frame["type"], wanted, "{frame}");
+    }
+}

@@ -1,0 +1,185 @@
+//! The doors: by which hosts a node is called, whose word on a client's address counts, and how many may come.
+
+use futures_util::StreamExt;
+
+use crate::support::client::Client;
+use crate::support::connection::Wire;
+use crate::support::http::{Answer, Request};
+use crate::support::join::Ticket;
+use crate::support::metrics::{metric, wait_for_metric};
+use crate::support::node::Node;
+use crate::support::wait::{PATIENCE, holds, until};
+
+#[tokio::test]
+async fn a_node_is_called_by_its_hosts_only() {
+    let node = Node::plan().flag("--allowed-hosts", "chat.example.com,.example.org").start().await;
+    for (host, status) in [
+        ("chat.example.com", 200),
+        ("CHAT.example.com:8443", 200),
+        ("example.org", 200),
+        ("a.b.example.org", 200),
+        ("evil.example", 400),
+        ("chat.example.com.evil.example", 400),
+        ("evilexample.org", 400),
+        ("127.0.0.1", 400),
+        ("localhost", 400),
+    ] {
+        for request in [Request::get("/chat/"), Request::get("/healthz"), Request::get("/nothing")] {
+            let answer = request.with("Host", host).send(&node).await;
+            assert_eq!(answer.status == 400, status == 400, "{host}: {answer:?}");
+            if status == 400 {
+                assert!(answer.body.contains("--allowed-hosts"), "{host}: {answer:?}");
+            }
+        }
+        let answer = Request::upgrade("/ws/chat/lobby/").with("Host", host).send(&node).await;
+        assert_eq!(answer.status, if status == 200 { 101 } else { 400 }, "{host}: {answer:?}");
+    }
+    let answer = Request::get("http://evil.example/chat/").with("Host", "chat.example.com").send(&node).await;
+    assert_eq!(answer.status, 400, "a target may name a host, too: {answer:?}");
+}
+
+#[tokio::test]
+async fn without_a_list_a_node_is_called_by_addresses_and_as_localhost() {
+    // A page of a foreign site may make its own name resolve to the node, and is of the node's host then.
+    let mut rebound = Request::upgrade("/ws/chat/lobby/");
+    rebound = rebound.with("Host", "evil.example").header("Origin", "http://evil.example");
+    let node = Node::plan().without_env("PARLOR_ALLOWED_HOSTS").start().await;
+    assert_eq!(rebound.send(&node).await.status, 400);
+    for host in ["127.0.0.1", "127.0.0.1:1", "[::1]:8000", "10.9.8.7", "localhost:8000", "parlor.localhost"] {
+        assert_eq!(Request::get("/chat/").with("Host", host).send(&node).await.status, 200, "{host}");
+    }
+    // Whose pages may call is another question than how the node is called.
+    let plan = Node::plan().without_env("PARLOR_ALLOWED_HOSTS").flag("--allowed-origins", "evil.example");
+    assert_eq!(rebound.send(&plan.start().await).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_told_of_once() {
+    let node = Node::plan().start().await;
+    let told = || node.log().all().iter().filter(|line| line.contains("--trusted-proxies")).count();
+    for _ in 0..3 {
+        Request::get("/chat/").header("X-Forwarded-For", "198.51.100.7").send(&node).await;
+    }
+    until(PATIENCE, "the hint", async || holds(told() == 1, || told().to_string())).await;
+    let trusting = Node::plan().flag("--trusted-proxies", "127.0.0.1").start().await;
+    Request::get("/chat/").header("X-Forwarded-For", "198.51.100.7").send(&trusting).await;
+    assert!(!trusting.log().text().contains("--trusted-proxies"));
+}
+
+/// Comes in as a socket and stays, or is refused with this status.
+async fn come(node: &Node, path: &str, headers: &[(&str, &str)]) -> Result<Wire, Answer> {
+    let mut wire = Wire::connect(node).await;
+    let request =
+        headers.iter().fold(Request::upgrade(path), |request, (name, value)| request.header(name, value));
+    let answer = request.send_on(&mut wire).await;
+    if answer.status == 101 { Ok(wire) } else { Err(answer) }
+}
+
+fn assert_too_many(answer: &Answer) {
+    assert_eq!(answer.status, 429, "{answer:?}");
+    let after = answer.header("Retry-After").and_then(|after| after.parse::<u32>().ok());
+    assert!(after.is_some_and(|after| (1..=60).contains(&after)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn five_thousand_sockets_from_one_address_get_no_more_than_their_share() {
+    let node = Node::plan().flag("--sockets-per-address", "100").start().await;
+    let mut ann = Client::chat(&node, "lobby").await;
+    let crowd = futures_util::stream::iter(0..5000)
+        .map(|_| come(&node, "/ws/chat/lobby/", &[]))
+        .buffer_unordered(50)
+        .collect::<Vec<_>>()
+        .await;
+    let (inside, refused): (Vec<_>, Vec<_>) = crowd.into_iter().partition(Result::is_ok);
+    assert_eq!((inside.len(), refused.len()), (99, 4901), "and ann is the hundredth");
+    for answer in &refused {
+        assert_too_many(answer.as_ref().err().unwrap());
+    }
+    assert_eq!(metric(&node, "parlor_refused_total{reason=\"sockets_per_address\"}").await, 4901);
+    ann.say("still here").await;
+    assert_eq!(ann.hear_chat().await, "still here");
+    drop(inside);
+    until(PATIENCE, "places that are free again", async || {
+        let came = come(&node, "/ws/chat/lobby/", &[]).await;
+        holds(came.is_ok(), || format!("{:?}", came.err()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn feeds_count_as_sockets() {
+    let node = Node::plan().flag("--sockets-per-address", "2").start().await;
+    let _ann = come(&node, "/ws/chat/lobby/", &[]).await.unwrap();
+    let mut feed = Wire::connect(&node).await;
+    feed.send(&Request::get("/sse/chat/lobby/").bytes(node.address())).await;
+    wait_for_metric(&node, "parlor_sockets", 2).await;
+    assert_too_many(&come(&node, "/ws/push/lobby", &[]).await.err().unwrap());
+    assert_too_many(&Request::get("/sse/chat/lobby/").send(&node).await);
+    assert_eq!(Request::get("/chat/").send(&node).await.status, 200, "pages are no sockets");
+}
+
+#[tokio::test]
+async fn a_user_may_have_so_many_sockets_wherever_from() {
+    let node =
+        Node::plan().flag("--sockets-per-user", "2").flag("--trusted-proxies", "127.0.0.0/8").start().await;
+    let ann = Ticket::to("lobby").guest(1);
+    let (first, _second) = (ann.enter(&node).await, ann.enter(&node).await);
+    assert!(ann.try_enter_at(node.address()).await.is_err(), "a third");
+    let _bob = Ticket::to("lobby").guest(2).enter(&node).await;
+    assert_eq!(metric(&node, "parlor_refused_total{reason=\"sockets_per_user\"}").await, 1);
+    first.leave().await;
+    until(PATIENCE, "a free place", async || {
+        let came = ann.try_enter_at(node.address()).await;
+        holds(came.is_ok(), || format!("{:?}", came.err()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn handshakes_in_a_hurry_are_refused_and_those_later_are_not() {
+    let node = Node::plan().flag("--handshakes-per-second", "1").start().await;
+    let mut refused = 0;
+    for _ in 0..15 {
+        match come(&node, "/ws/chat/lobby/", &[]).await {
+            Ok(_) => {}
+            Err(answer) => {
+                assert_too_many(&answer);
+                refused += 1;
+            }
+        }
+    }
+    assert!((3..=5).contains(&refused), "{refused} of 15 were refused, ten at once are allowed");
+    assert_too_many(&Request::get("/sse/chat/lobby/").send(&node).await);
+    until(PATIENCE, "the next one", async || {
+        let came = come(&node, "/ws/chat/lobby/", &[]).await;
+        holds(came.is_ok(), || format!("{:?}", came.err()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clients_address_is_what_a_trusted_proxy_says_and_nobody_else() {
+    let plan = Node::plan().flag("--sockets-per-address", "1");
+    let path = "/ws/chat/lobby/";
+    let from = |text: &'static str| [("X-Forwarded-For", text)];
+    // Who is no proxy could say anything.
+    let open = plan.start().await;
+    let _first = come(&open, path, &from("198.51.100.1")).await.unwrap();
+    assert_too_many(&come(&open, path, &from("198.51.100.2")).await.err().unwrap());
+    let node = plan.flag("--trusted-proxies", "127.0.0.1,10.0.0.0/8").start().await;
+    let mut inside = Vec::new();
+    for address in ["198.51.100.1", "198.51.100.2, 10.1.2.3", "2001:db8::1", "6.6.6.6, 198.51.100.3"] {
+        inside.push(come(&node, path, &from(address)).await.unwrap());
+    }
+    for again in [
+        "198.51.100.1",
+        // What the client itself wrote stands on the left.
+        "1.2.3.4, 198.51.100.2",
+        "1.2.3.4, 198.51.100.3, 10.9.9.9",
+        // One subscriber has a whole network of these.
+        "2001:db8::ffff:1",
+    ] {
+        assert_too_many(&come(&node, path, &from(again)).await.err().unwrap());
+    }
+    assert!(come(&node, path, &from("2001:db8:0:1::1")).await.is_ok());
+}

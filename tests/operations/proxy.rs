@@ -1,0 +1,121 @@
+//! What nginx hands to a node and what it keeps for itself: `deploy/nginx.conf` and `deploy/proxy.conf`.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::connection::Wire;
+use crate::support::frame::{Frame, TEXT};
+use crate::support::http::{Answer, Request};
+use crate::support::nginx::Nginx;
+use crate::support::node::Node;
+use crate::support::wait::{PATIENCE, within};
+
+/// Calls from `127.0.0.1`, but in the name of the address in `X-Test-Client`: nginx takes it for the client's.
+const ANYWHERE: &str = "set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;";
+
+async fn ask(nginx: &Nginx, request: &Request) -> Answer {
+    request.send_on(&mut Wire::to(nginx.address()).await).await
+}
+
+/// nginx in front of this one node.
+async fn before(node: &Node, directives: &str) -> Nginx {
+    Nginx::with([node.address().port(); 3], directives).await
+}
+
+/// The head of a request as it reaches a node: its first line, and its headers, sorted.
+async fn handed_on(request: &Request, directives: &str) -> (String, Vec<String>) {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let nginx = Nginx::with([upstream.local_addr().unwrap().port(); 3], directives).await;
+    let serve = async {
+        let (mut stream, _) = upstream.accept().await.expect("a connection from nginx");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.expect("a head");
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("an answer");
+        String::from_utf8(head).expect("a head in ASCII")
+    };
+    let (head, answer) =
+        within(PATIENCE, "nginx to hand on a request", async { tokio::join!(serve, ask(&nginx, request)) })
+            .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
+    let first = lines.next().unwrap();
+    let mut headers: Vec<String> =
+        lines.map(|line| line.replace(&nginx.address().to_string(), "SITE")).collect();
+    headers.sort();
+    (first, headers)
+}
+
+#[tokio::test]
+async fn a_node_is_told_the_host_the_scheme_and_the_address_that_nginx_saw() {
+    let lie =
+        Request::get("/chat/").header("X-Forwarded-For", "198.51.100.7").header("X-Forwarded-Proto", "https");
+    let wanted = ["Host: SITE", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"];
+    assert_eq!(
+        handed_on(&lie.header("Connection", "close"), "").await.1,
+        wanted,
+        "not what the client says of itself"
+    );
+    let far = Request::get("/ws/chat/lobby/").header("X-Test-Client", "203.0.113.9");
+    let headers = handed_on(&far, ANYWHERE).await.1;
+    assert!(headers.contains(&"X-Forwarded-For: 203.0.113.9".to_owned()), "{headers:?}");
+}
+
+#[tokio::test]
+async fn a_node_is_sent_the_bytes_of_the_path_that_was_asked_for() {
+    for path in ["/chat/a%2Fb/?room=%2e%2e", "/ws/chat/%2e%2e/", "/chat//", "/ws/chat/%E8%81%8A%e5%a4%a9/"] {
+        assert_eq!(handed_on(&Request::get(path), "").await.0, format!("GET {path} HTTP/1.1"));
+    }
+}
+
+#[tokio::test]
+async fn sockets_go_through_and_so_does_the_refusal_of_a_name() {
+    let node = Node::alone().await;
+    let nginx = before(&node, "").await;
+    let mut ann = Wire::to(nginx.address()).await.upgraded("/ws/chat/lobby/").await;
+    ann.send_frame(&Frame::text(r#"{"message": "hi"}"#)).await;
+    assert_eq!(ann.frame_of(TEXT, PATIENCE).await.payload, r#"{"message": "[收到消息] hi"}"#.as_bytes());
+    for name in ["a%2Fb", "%2e%2e", "a*b", ""] {
+        for request in
+            [Request::get(&format!("/chat/{name}/")), Request::upgrade(&format!("/ws/chat/{name}/"))]
+        {
+            let answer = ask(&nginx, &request).await;
+            assert!(answer.status == 400 && answer.body.contains("64"), "{name:?}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_at_the_same_size_as_by_a_node() {
+    let node = Node::alone().await;
+    let nginx = before(&node, "").await;
+    let push = Request::post("/push?room=lobby");
+    assert_eq!(ask(&nginx, &push.clone().body("x".repeat(131_072))).await.status, 200);
+    assert_eq!(ask(&nginx, &push.body("x".repeat(131_073))).await.status, 413);
+    for size in [17_000, 40_000] {
+        let request = Request::get("/chat/").header("Cookie", &"x".repeat(size));
+        assert_eq!(ask(&nginx, &request).await.status, 431, "a head of {size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_shown_to_this_machine_only() {
+    let node = Node::alone().await;
+    let nginx = before(&node, ANYWHERE).await;
+    let near = ask(&nginx, &Request::get("/metrics")).await;
+    assert!(near.status == 200 && near.body.contains("parlor_sockets"), "{near:?}");
+    let far = |path| Request::get(path).header("X-Test-Client", "203.0.113.9");
+    assert_eq!(ask(&nginx, &far("/healthz")).await.status, 200, "the rest is for everybody");
+    for path in [
+        "/metrics",
+        "/metrics/",
+        "/metrics?x",
+        "/%6detrics",
+        "//metrics",
+        "/chat/../metrics",
+        "/metrics/../metrics",
+    ] {
+        assert_eq!(ask(&nginx, &far(path)).await.status, 403, "{path} from elsewhere");
+    }
+}

@@ -1,0 +1,119 @@
+//! Secrets come from files or the environment; weak ones end the start, and none is ever written anywhere.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::client::Client;
+use crate::support::http::Request;
+use crate::support::node::{Node, Plan};
+use crate::support::process::Signal;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, seconds, until};
+
+const WEAK: [&str; 4] = [
+    "hunter2",
+    "0123456789abcdefghijklmnopqrstu",
+    "abcabcabcabcabcabcabcabcabcabcabcabcabc",
+    "                                        ",
+];
+const GOOD: &str = "correct-horse-battery-staple-0123456789";
+
+/// The start with this secret in a file, or in the environment.
+fn plans(folder: &Path, secret: &str) -> [Plan; 2] {
+    let file = folder.join("secret");
+    fs::write(&file, format!("{secret}\n")).unwrap();
+    [Node::plan().flag("--secret-file", file.to_str().unwrap()), Node::plan().env("PARLOR_SECRET", secret)]
+}
+
+#[tokio::test]
+async fn a_weak_secret_ends_the_start_and_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    for secret in WEAK {
+        for plan in plans(folder.path(), secret) {
+            let text = plan.flag("--log-level", "trace").refused().await;
+            assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+            assert!(text.contains("--secret-file (PARLOR_SECRET): got "), "{text:?}");
+            assert!(text.contains("expected at least"), "{text:?}");
+            assert!(!text.contains(secret), "the secret in {text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_never_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for plan in plans(folder.path(), GOOD) {
+        let mut help = plan.clone().switch("--help").spawn();
+        assert_eq!(help.exit(PATIENCE).await.code(), Some(0));
+        assert!(!help.stdout.text().contains(GOOD));
+        let mut node = plan.flag("--log-level", "trace").start().await;
+        Client::chat(&node, "lobby").await.leave().await;
+        node.signal(Signal::TERM);
+        assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+        assert!(!node.log().text().contains(GOOD));
+    }
+}
+
+#[tokio::test]
+async fn without_a_secret_the_nodes_share_one_so_that_a_guest_is_known_at_all_of_them() {
+    let redis = Redis::start().await;
+    let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
+    let (first, second) = (plan.start().await, plan.start().await);
+    let answer = Request::get("/chat/").send(&first).await;
+    let cookie = answer.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
+    for node in [&first, &second] {
+        let again = Request::get("/chat/").header("Cookie", &cookie).send(node).await;
+        let set = again.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
+        assert!(!set, "it is known there: {again:?}");
+    }
+    let alone = Node::plan().without_env("PARLOR_SECRET").start().await;
+    assert!(!Request::get("/chat/").send(&alone).await.cookie("parlor_guest").is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_waited_for_redis_gives_guests_their_cookies_when_it_is_there() {
+    let mut redis = Redis::start().await;
+    redis.kill();
+    let node =
+        Node::plan().without_env("PARLOR_SECRET").redis(&redis).switch("--wait-for-redis").start().await;
+    redis.start_again().await;
+    until(seconds(20), "a guest's cookie", async || {
+        let answer = Request::get("/chat/").send(&node).await;
+        let set = answer.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
+        if set { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_needs_a_password_of_the_right_length() {
+    let plan = Node::plan().flag("--operator", "ann");
+    for plan in [plan.clone(), plan.env("PARLOR_OPERATOR_PASSWORD", "hunter2")] {
+        let text = plan.refused().await;
+        assert!(text.contains("PARLOR_OPERATOR_PASSWORD") && text.contains("8 to 128"), "{text:?}");
+        assert!(!text.contains("hunter2"), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_weak_key_of_tokens_ends_the_start() {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
+    let key = |name: &str| keys.join(name).to_str().unwrap().to_owned();
+    let short = Node::plan().env("PARLOR_TOKEN_KEY", "hunter2").flag("--token-algorithm", "HS256");
+    // HMAC with a key that everybody knows.
+    let public =
+        Node::plan().flag("--token-key-file", &key("rsa.pub.pem")).flag("--token-algorithm", "HS256");
+    let small =
+        Node::plan().flag("--token-key-file", &key("weak_rsa.pub.pem")).flag("--token-algorithm", "RS256");
+    for plan in [short, public, small] {
+        let text = plan.refused().await;
+        assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+        assert!(
+            text.contains("--token-key-file (PARLOR_TOKEN_KEY): ") && text.contains("expected"),
+            "{text:?}"
+        );
+        assert!(!text.contains("hunter2"), "{text:?}");
+    }
+    let good = Node::plan().flag("--token-key-file", &key("rsa.pub.pem")).flag("--token-algorithm", "RS256");
+    good.start().await;
+}

@@ -1,0 +1,72 @@
+//! A node that stalls ends itself; a node that was frozen goes on.
+
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use tokio::time::{sleep_until, timeout};
+
+use crate::support::client::Client;
+use crate::support::connection::Wire;
+use crate::support::echo::echo;
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::process::Signal;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+#[tokio::test]
+async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
+    let mut node = echo(&[]).await;
+    // One worker for each core; each takes one of these and is gone for a minute.
+    let cores = available_parallelism().map_or(64, usize::from);
+    let mut calls = Vec::new();
+    for _ in 0..(4 * cores).max(64) {
+        let mut wire = Wire::connect(&node).await;
+        let request = Request::get("/stall").bytes(wire.peer());
+        wire.send(&request).await;
+        calls.push(wire);
+    }
+    let stalled = Instant::now();
+    let status = node.exit(seconds(8)).await;
+    assert_eq!(status.code(), Some(70), "{status}");
+    assert!(stalled.elapsed() > seconds(3), "it was given time: {:?}", stalled.elapsed());
+    let log = node.log().text();
+    assert!(log.contains("ERROR") && log.contains("stalled"), "{log}");
+}
+
+#[tokio::test]
+async fn a_node_that_was_frozen_goes_on_and_takes_its_places_again() {
+    let redis = Redis::start().await;
+    let mut node = Node::on(&redis).await;
+    let id = redis.node().await;
+    let other = Node::on(&redis).await;
+    let (mut ann, mut bob) = (Client::chat(&node, "lobby").await, Client::chat(&other, "lobby").await);
+    bob.say("hi").await;
+    assert_eq!((ann.hear_chat().await, bob.hear_chat().await), ("hi".to_owned(), "hi".to_owned()));
+
+    node.signal(Signal::STOP);
+    let thaw = tokio::time::Instant::now() + seconds(7);
+    // The lease ends as it would in a longer frost, and the other node takes the frozen one for dead.
+    redis.query::<i64>(&["PEXPIRE", &format!("parlor:node:{id}"), "1"]).await;
+    let places = ["parlor:nodes", "parlor:group:chat_lobby"];
+    let present = async |wanted: bool| {
+        until(seconds(15), &format!("{id} in {places:?}: {wanted}"), async || {
+            let sets = [redis.members(places[0]).await, redis.members(places[1]).await];
+            holds(sets.iter().all(|set| set.contains(&id) == wanted), || format!("{sets:?}"))
+        })
+        .await;
+    };
+    present(false).await;
+    sleep_until(thaw).await;
+    node.signal(Signal::CONT);
+
+    bob.say("still there?").await;
+    assert_eq!(ann.hear_chat().await, "still there?");
+    ann.say("yes").await;
+    assert_eq!((bob.hear_chat().await, bob.hear_chat().await), ("still there?".to_owned(), "yes".to_owned()));
+    present(true).await;
+    assert_eq!(Request::get("/readyz").send(&node).await.status, 200);
+    // Had the watchdog counted the frost, it would have ended the node at its next look.
+    let ended = timeout(seconds(2), node.exit(PATIENCE)).await;
+    assert!(ended.is_err(), "the node ended with {ended:?}");
+}

@@ -1,0 +1,117 @@
+//! The life of a push stream: it ends when it is stopped or nobody is left, and not with a node.
+
+use std::time::{Duration, Instant};
+
+use super::streams::{ask, time_in};
+use crate::support::client::Client;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::{seconds, until};
+
+/// Longer than two ticks: who hears nothing for so long gets no stream.
+const TWO_TICKS: Duration = seconds(5);
+
+#[tokio::test]
+async fn a_delete_at_any_node_ends_the_stream() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut page = Client::push(&first, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    page.hear().await;
+    ask(&second, "DELETE", "lobby").await;
+    page.hears_nothing_for(TWO_TICKS).await;
+    assert!(!redis.exists("parlor:ticker:lobby").await, "the stream's state is gone");
+    ask(&second, "POST", "lobby").await;
+    time_in(&page.hear().await, "lobby");
+}
+
+#[tokio::test]
+async fn a_delete_without_redis_ends_the_stream() {
+    let node = Node::alone().await;
+    let mut page = Client::push(&node, "lobby").await;
+    ask(&node, "POST", "lobby").await;
+    page.hear().await;
+    ask(&node, "DELETE", "lobby").await;
+    page.hears_nothing_for(TWO_TICKS).await;
+}
+
+#[tokio::test]
+async fn a_delete_of_no_stream_succeeds() {
+    let node = Node::alone().await;
+    ask(&node, "DELETE", "lobby").await;
+}
+
+#[tokio::test]
+async fn a_stream_lives_while_it_has_members_and_runs_out_after_they_left() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let key = "parlor:ticker:lobby";
+    let mut page = Client::push(&node, "lobby").await;
+    ask(&node, "POST", "lobby").await;
+    page.hear().await;
+    // With a member the state is touched again and again: its time goes up, and never over a minute.
+    redis.query::<i64>(&["PEXPIRE", key, "20000"]).await;
+    until(seconds(10), "the stream's state to be touched by the node that has a member", async || {
+        let left = redis.pttl(key).await;
+        assert!(left > 0, "the state of a stream with members is there and expires: {left}");
+        if (20_001..=60_000).contains(&left) { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await;
+    // Without a member nobody touches it any more.
+    page.leave().await;
+    until(seconds(10), "a state that is not touched for five seconds", async || {
+        let left = redis.pttl(key).await;
+        assert!((0..=60_000).contains(&left), "a minute remains at most: {left}");
+        if left < 55_000 { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await;
+    // Whoever comes within the minute gets the stream; whoever comes after it does not.
+    let mut back = Client::push(&node, "lobby").await;
+    back.hear_within(seconds(5)).await;
+    back.leave().await;
+    redis.query::<i64>(&["PEXPIRE", key, "1"]).await;
+    until(seconds(2), "the state to be gone", async || {
+        if redis.exists(key).await { Err(format!("{} ms left", redis.pttl(key).await)) } else { Ok(()) }
+    })
+    .await;
+    let mut late = Client::push(&node, "lobby").await;
+    late.hears_nothing_for(TWO_TICKS).await;
+}
+
+#[tokio::test]
+async fn the_stream_goes_on_when_the_node_that_started_it_is_killed() {
+    let redis = Redis::start().await;
+    let [mut first, second] = Node::several(&redis).await;
+    let mut doomed = Client::push(&first, "lobby").await;
+    let mut page = Client::push(&second, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    goes_on_without(&mut first, &mut doomed, &mut page).await;
+}
+
+#[tokio::test]
+async fn the_stream_goes_on_when_a_node_that_did_not_start_it_is_killed() {
+    let redis = Redis::start().await;
+    let [first, mut second] = Node::several(&redis).await;
+    let mut page = Client::push(&first, "lobby").await;
+    let mut doomed = Client::push(&second, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    goes_on_without(&mut second, &mut doomed, &mut page).await;
+}
+
+/// Kills a node just after a tick: the others' next tick comes within 4 s.
+async fn goes_on_without(node: &mut Node, doomed: &mut Client, page: &mut Client) {
+    for _ in 0..2 {
+        assert_eq!(doomed.hear().await, page.hear().await);
+    }
+    node.kill();
+    let killed = Instant::now();
+    page.hear().await;
+    assert!(
+        killed.elapsed() < Duration::from_millis(4300),
+        "the next tick came {:?} after the kill",
+        killed.elapsed()
+    );
+    let next = Instant::now();
+    page.hear().await;
+    assert!(next.elapsed() < seconds(3), "and then every two seconds: {:?}", next.elapsed());
+}

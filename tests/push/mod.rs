@@ -1,0 +1,5 @@
+//! Push streams: starting and stopping them over HTTP, and their lines.
+
+mod lifecycle;
+mod origin;
+mod streams;

@@ -1,0 +1,239 @@
+//! Push: a room's stream of lines, started and stopped over HTTP, one line per tick for every socket on every node.
+
+use std::time::{Duration, Instant};
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde_json::json;
+
+use crate::support::client::{Client, encoded};
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::seconds;
+
+/// Starts (POST), or stops (DELETE), the stream of the room.
+pub async fn ask(node: &Node, method: &str, room: &str) {
+    let answer = Request::new(method, &format!("/push?room={}", encoded(room))).send(node).await;
+    assert_eq!(answer.status, 200, "{method}: {answer:?}");
+    assert_eq!(answer.json(), json!({ "status": "success" }));
+    assert_eq!(answer.content_type(), "application/json");
+}
+
+/// The local time in `[YYYY-MM-DD HH:MM:SS] 实时推送 - 房间: room`; any other line is a failure.
+pub fn time_in(line: &str, room: &str) -> DateTime {
+    let stamp =
+        line.strip_prefix('[').and_then(|line| line.strip_suffix(&format!("] 实时推送 - 房间: {room}")));
+    let stamp = stamp.unwrap_or_else(|| panic!("the line {line:?} of room {room}"));
+    assert_eq!(stamp.len(), "2026-11-22 19:33:41".len(), "{line:?}");
+    DateTime::strptime("%Y-%m-%d %H:%M:%S", stamp).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+}
+
+#[tokio::test]
+async fn a_stream_brings_its_first_line_after_two_seconds_and_one_every_two_seconds() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    keeps_time(&node).await;
+}
+
+#[tokio::test]
+async fn a_node_without_redis_streams_too() {
+    keeps_time(&Node::alone().await).await;
+}
+
+async fn keeps_time(node: &Node) {
+    let mut page = Client::push(node, "lobby").await;
+    let asked = Instant::now();
+    ask(node, "POST", "lobby").await;
+    let answered = Instant::now();
+    let mut before = time_in(&page.hear().await, "lobby");
+    assert!(
+        asked.elapsed() > Duration::from_millis(1900),
+        "the first line came {:?} after the start",
+        asked.elapsed()
+    );
+    assert!(
+        answered.elapsed() < Duration::from_millis(3500),
+        "the first line came after {:?}",
+        answered.elapsed()
+    );
+    for _ in 0..3 {
+        let waited = Instant::now();
+        let now = time_in(&page.hear().await, "lobby");
+        let gap = waited.elapsed();
+        assert!((1000..3000).contains(&gap.as_millis()), "{gap:?} between two lines");
+        let step = now.duration_since(before).as_secs();
+        assert!((1..=3).contains(&step), "a line of {before}, then one of {now}");
+        before = now;
+    }
+}
+
+#[tokio::test]
+async fn every_push_socket_on_every_node_gets_the_same_lines_once() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut pages = [
+        Client::push(&first, "聊天").await,
+        Client::push(&first, "聊天").await,
+        Client::push(&second, "聊天").await,
+    ];
+    ask(&first, "POST", "聊天").await;
+    for _ in 0..3 {
+        let line = pages[0].hear().await;
+        time_in(&line, "聊天");
+        for page in &mut pages[1..] {
+            assert_eq!(page.hear().await, line);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_get_starts_the_stream_as_in_the_tutorial() {
+    let node = Node::alone().await;
+    let mut page = Client::push(&node, "lobby").await;
+    ask(&node, "GET", "lobby").await;
+    time_in(&page.hear().await, "lobby");
+}
+
+#[tokio::test]
+async fn a_second_start_does_not_double_the_stream() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut here = Client::push(&first, "lobby").await;
+    let mut there = Client::push(&second, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    here.hear().await;
+    ask(&first, "POST", "lobby").await;
+    ask(&second, "POST", "lobby").await;
+    ask(&second, "GET", "lobby").await;
+    there.hear().await;
+    let started = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(here.hear().await, there.hear().await);
+    }
+    // Four ticks of two seconds; a doubled stream would need half of it.
+    assert!(started.elapsed() > Duration::from_millis(6500), "four lines within {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_stream_reaches_only_its_room() {
+    let node = Node::alone().await;
+    let mut lobby = Client::push(&node, "lobby").await;
+    let mut kitchen = Client::push(&node, "kitchen").await;
+    ask(&node, "POST", "kitchen").await;
+    time_in(&kitchen.hear().await, "kitchen");
+    time_in(&kitchen.hear().await, "kitchen");
+    ask(&node, "POST", "lobby").await;
+    // The first thing that the lobby hears is its own line.
+    time_in(&lobby.hear().await, "lobby");
+}
+
+#[tokio::test]
+async fn a_socket_that_joins_later_at_another_node_gets_the_stream() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut early = Client::push(&first, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    early.hear().await;
+    let mut late = Client::push(&second, "lobby").await;
+    let line = late.hear_within(seconds(4)).await;
+    assert_eq!(early.hear().await, line);
+}
+
+#[tokio::test]
+async fn a_stream_may_be_started_at_a_node_without_members() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut page = Client::push(&second, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    time_in(&page.hear_within(seconds(4)).await, "lobby");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_started_before_the_first_member_reaches_it() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    ask(&first, "POST", "lobby").await;
+    let mut page = Client::push(&second, "lobby").await;
+    time_in(&page.hear_within(seconds(5)).await, "lobby");
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_at_another_node_goes_on_with_the_stream() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut page = Client::push(&first, "lobby").await;
+    ask(&first, "POST", "lobby").await;
+    page.hear().await;
+    page.leave().await;
+    let mut again = Client::push(&second, "lobby").await;
+    time_in(&again.hear_within(seconds(5)).await, "lobby");
+}
+
+#[tokio::test]
+async fn lines_carry_the_local_time_of_the_node() {
+    // A zone with a name of its own needs no table of zones on the machine. POSIX counts westwards.
+    for (name, minutes) in [("PAR-5:30", 330), ("PAR+3", -180)] {
+        let node = Node::plan().env("TZ", name).start().await;
+        let mut page = Client::push(&node, "lobby").await;
+        ask(&node, "POST", "lobby").await;
+        let shown = time_in(&page.hear().await, "lobby");
+        let now = Timestamp::now().to_zoned(TimeZone::UTC).datetime() + minutes.minutes();
+        let late = now.duration_since(shown).as_secs();
+        assert!((-1..4).contains(&late), "the line shows {shown} when it is {now} in {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_push_room_named_like_a_chat_group_disturbs_no_chat() {
+    let redis = Redis::start().await;
+    for node in [Node::on(&redis).await, Node::alone().await] {
+        let mut chat = Client::chat(&node, "lobby").await;
+        let mut page = Client::push(&node, "chat_lobby").await;
+        ask(&node, "POST", "chat_lobby").await;
+        chat.say("before").await;
+        assert_eq!(chat.hear_chat().await, "before");
+        // The page hears its own lines and no chat.
+        time_in(&page.hear().await, "chat_lobby");
+        chat.say("after").await;
+        assert_eq!(chat.hear_chat().await, "after");
+        time_in(&page.hear().await, "chat_lobby");
+        // A push client that leaves does not take the chat's subscription with it.
+        page.leave().await;
+        chat.say("still here").await;
+        assert_eq!(chat.hear_chat().await, "still here");
+    }
+}
+
+#[tokio::test]
+async fn what_a_push_client_says_is_ignored() {
+    let node = Node::alone().await;
+    let mut page = Client::push(&node, "lobby").await;
+    let mut chat = Client::chat(&node, "lobby").await;
+    for text in ["hi", r#"{"message": "hi"}"#, "[]", ""] {
+        page.send(text).await;
+    }
+    ask(&node, "POST", "lobby").await;
+    time_in(&page.hear().await, "lobby");
+    chat.say("own").await;
+    assert_eq!(chat.hear_chat().await, "own");
+}
+
+#[tokio::test]
+async fn the_trailing_slash_of_a_push_socket_is_optional() {
+    let node = Node::alone().await;
+    let mut with = Client::open(&node, "/ws/push/lobby/").await;
+    let mut without = Client::open(&node, "/ws/push/lobby").await;
+    ask(&node, "POST", "lobby").await;
+    assert_eq!(with.hear().await, without.hear().await);
+}
+
+#[tokio::test]
+async fn a_plus_in_the_query_is_a_space() {
+    let node = Node::alone().await;
+    let mut page = Client::push(&node, "a b").await;
+    let answer = Request::post("/push?x=1&room=a+b").send(&node).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    time_in(&page.hear().await, "a b");
+}

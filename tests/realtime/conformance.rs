@@ -1,0 +1,57 @@
+//! Clients that we did not write: Autobahn's cases against the socket code, and a Python library on the tutorial's wire.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::echo::echo;
+use crate::support::node::Node;
+use crate::support::process_tree::Family;
+use crate::support::wait::seconds;
+
+/// A program of the Python environment that `make test` installs.
+fn program(name: &str) -> PathBuf {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin")).join(name);
+    assert!(path.exists(), "{} is missing: run `make test`, which installs it", path.display());
+    path
+}
+
+#[tokio::test]
+async fn the_socket_code_passes_autobahns_cases() {
+    let node = echo(&["--max-message-bytes", "67108864", "--max-outbox-bytes", "134217728"]).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(program("kosoku"));
+    // 12 and 13 are compression, which Parlor does not offer.
+    command.args(["-p", "2", "-x", "12.*", "-x", "13.*", "-o"]).arg(folder.path());
+    command.arg(node.address().to_string());
+    let mut kosoku = Family::spawn("kosoku", &mut command);
+    let status = kosoku.exit(seconds(90)).await;
+    let output = kosoku.stdout.text() + &kosoku.stderr.text();
+    assert_eq!(status.code(), Some(0), "{output}");
+
+    let index = fs::read_to_string(folder.path().join("index.json")).expect("a report");
+    let index: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(&index).expect("a report");
+    let cases = &index[&node.address().to_string()];
+    // Of 301: how a bad byte in the middle of a text is noticed is free (6.4.3, 6.4.4), so are three ways to end (7).
+    assert!(cases.len() >= 300, "{} cases: {output}", cases.len());
+    let strict = cases.values().filter(|case| case["behavior"] == "OK").count();
+    assert!(strict + 5 >= cases.len(), "{strict} of {} cases are OK: {cases:?}", cases.len());
+}
+
+#[tokio::test]
+async fn the_tutorials_wire_serves_a_library_of_others() {
+    let node = Node::alone().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/realtime/websockets_client.py");
+    let mut command = Command::new(program("python"));
+    command.args(["-X", "utf8", script]).arg(node.address().to_string());
+    let mut client = Family::spawn("wire_client.py", &mut command);
+    let status = client.exit(seconds(40)).await;
+    assert_eq!(status.code(), Some(0), "{}\n{}", client.stdout.text(), client.stderr.text());
+    assert_eq!(
+        client.stdout.all(),
+        ["ok: two_people_in_a_room", "ok: bad_frames_and_their_codes", "ok: push_lines_after_a_get",]
+    );
+}

@@ -1,0 +1,247 @@
+//! A node that ends: it says `bye`, serves on for as long as it said, and closes everybody with 1012.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::client::Client;
+use crate::support::cluster::Site;
+use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::http::Request;
+use crate::support::join::Ticket;
+use crate::support::member::{Member, assert_chain, texts_of};
+use crate::support::node::Node;
+use crate::support::process::Signal;
+use crate::support::redis::Redis;
+use crate::support::resuming_client::Regular;
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+/// How early or late a close may be beside the delay that `bye` named, in milliseconds.
+const EARLY: u128 = 50;
+const LATE: u128 = 1500;
+
+/// What a socket saw of its node's end.
+struct End {
+    delay: u128,
+    closed: u128,
+    heard: usize,
+}
+
+/// Waits for `bye`, speaks until the socket is closed, and counts what it heard of itself.
+async fn until_the_end(member: &mut Member) -> End {
+    let bye = member.frame_of("bye").await;
+    let delay = u128::from(bye["reconnect_ms"].as_u64().expect("milliseconds"));
+    let told = Instant::now();
+    let served = async {
+        let mut heard = 0;
+        while told.elapsed().as_millis() + 200 < delay {
+            let ack = member.say("still served").await;
+            while member.hear().await["id"] != ack["id"] {}
+            heard += 1;
+            sleep(Duration::from_millis(50)).await;
+        }
+        heard
+    };
+    let heard = served.await;
+    let (code, reason) = member.closed(seconds(10)).await;
+    assert_eq!(code, 1012, "{reason}");
+    End { delay, closed: told.elapsed().as_millis(), heard }
+}
+
+async fn each_socket_is_told_its_own_delay_and_served_until_then(layer: Layer) {
+    const GRACE: u128 = 4000;
+    let mut world = World::with(layer, &[("--drain-seconds", "4")]).await;
+    let mut members = Vec::new();
+    for _ in 0..20 {
+        members.push(Member::join(world.near(), "lobby").await);
+    }
+    world.nodes[0].terminate();
+    let begun = Instant::now();
+    let ends = join_all(members.iter_mut().map(until_the_end)).await;
+    assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
+    let whole = begun.elapsed().as_millis();
+    assert!(whole < GRACE + 2 * LATE, "the node ended after {whole} ms");
+    let mut delays: Vec<u128> = ends.iter().map(|end| end.delay).collect();
+    delays.sort_unstable();
+    delays.dedup();
+    assert!(delays.len() > 10, "different delays: {delays:?}");
+    assert!(delays[delays.len() - 1] < GRACE, "within the grace: {delays:?}");
+    assert!(delays[0] < GRACE / 2 && delays[delays.len() - 1] > GRACE / 2, "spread: {delays:?}");
+    for End { delay, closed, heard } in ends {
+        assert!((delay.saturating_sub(EARLY)..delay + LATE).contains(&closed), "{closed} ms after {delay}");
+        assert!(heard > 0 || delay < 1000, "somebody with {delay} ms heard nothing");
+    }
+}
+
+async fn a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_then(layer: Layer) {
+    let mut world = World::with(layer, &[("--drain-seconds", "3")]).await;
+    let mut members = join_all((0..12).map(|_| Client::chat(world.near(), "lobby"))).await;
+    let mut page = Client::push(world.near(), "lobby").await;
+    world.nodes[0].terminate();
+    let begun = Instant::now();
+    let closed = join_all(members.iter_mut().map(async |member| {
+        let (code, reason) = member.closed().await;
+        assert_eq!(code, 1012, "{reason}");
+        begun.elapsed()
+    }))
+    .await;
+    let (first, last) = (closed.iter().min().unwrap(), closed.iter().max().unwrap());
+    assert!(*last < Duration::from_millis(4500) && *last > *first + Duration::from_millis(500), "{closed:?}");
+    assert_eq!(page.closed().await.0, 1012);
+    assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
+}
+
+async fn a_node_that_ends_is_not_ready_and_takes_nobody_in(layer: Layer) {
+    let mut world = World::with(layer, &[("--drain-seconds", "8")]).await;
+    // Of so many one has a delay that is long enough to look around.
+    let mut members = join_all((0..30).map(|_| Member::join(world.near(), "lobby"))).await;
+    let address = world.near().address();
+    assert_eq!(Request::get("/readyz").send(world.near()).await.status, 200);
+    world.nodes[0].terminate();
+    members[0].frame_of("bye").await;
+    let mut looked = 0;
+    let refused = async |request: Request| {
+        let Ok(mut wire) =
+            tokio::net::TcpStream::connect(address).await.map(crate::support::connection::Wire::of)
+        else {
+            return true;
+        };
+        let bytes = request.bytes(address);
+        wire.send(&bytes).await;
+        let said = String::from_utf8_lossy(&wire.rest(PATIENCE).await).into_owned();
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 503 "), "{said}");
+        said.is_empty()
+    };
+    until(PATIENCE, "connections to be refused", async || {
+        let upgrade = Ticket::to("lobby").request();
+        let mut all = true;
+        for request in [Request::get("/readyz").header("Connection", "close"), upgrade] {
+            all &= refused(request).await;
+            looked += 1;
+        }
+        holds(all, || "a 503".to_owned())
+    })
+    .await;
+    assert!(looked > 2, "the node is asked before its listener is closed");
+    assert!(world.nodes[0].runs(), "people are still there");
+    world.nodes[0].terminate();
+    assert_eq!(world.nodes[0].exit(seconds(3)).await.code(), Some(0));
+}
+
+async fn a_second_signal_ends_it_at_once(layer: Layer) {
+    for second in [Signal::TERM, Signal::INT] {
+        let mut world = World::with(layer, &[("--drain-seconds", "60")]).await;
+        let mut members = join_all((0..10).map(|_| Member::join(world.near(), "lobby"))).await;
+        world.nodes[0].terminate();
+        join_all(members.iter_mut().map(|member| member.frame_of("bye"))).await;
+        world.nodes[0].signal(second);
+        let begun = Instant::now();
+        join_all(members.iter_mut().map(async |member| {
+            assert_eq!(member.closed(seconds(3)).await.0, 1012);
+        }))
+        .await;
+        assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+        assert!(begun.elapsed() < seconds(3), "{:?}", begun.elapsed());
+    }
+}
+
+async fn an_interrupt_ends_it_at_once(layer: Layer) {
+    let mut world = World::with(layer, &[("--drain-seconds", "60")]).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    let mut plain = Client::chat(world.near(), "lobby").await;
+    world.nodes[0].signal(Signal::INT);
+    assert_eq!((ann.closed(seconds(3)).await.0, plain.closed().await.0), (1012, 1012));
+    assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+}
+
+async fn a_node_with_nobody_ends_at_once(layer: Layer) {
+    let mut world = World::with(layer, &[("--drain-seconds", "60")]).await;
+    Member::join(world.near(), "lobby").await.leave().await;
+    world.nodes[0].terminate();
+    assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+}
+
+on_both_layers! {
+    each_socket_is_told_its_own_delay_and_served_until_then
+    a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_then
+    a_node_that_ends_is_not_ready_and_takes_nobody_in
+    a_second_signal_ends_it_at_once
+    an_interrupt_ends_it_at_once
+    a_node_with_nobody_ends_at_once
+}
+
+#[tokio::test]
+async fn a_node_that_ends_while_redis_is_away_keeps_to_its_delays() {
+    let mut redis = Redis::start().await;
+    let mut node = Node::plan().redis(&redis).flag("--drain-seconds", "2").start().await;
+    let mut ann = Member::join(&node, "lobby").await;
+    redis.kill();
+    node.terminate();
+    let bye = ann.frame_of("bye").await;
+    assert_eq!(bye, json!({ "type": "bye", "reconnect_ms": bye["reconnect_ms"] }));
+    assert_eq!(ann.closed(seconds(5)).await.0, 1012);
+    assert_eq!(node.exit(seconds(8)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn nodes_are_restarted_one_after_another_and_nobody_misses_a_message() {
+    const MANY: usize = 60;
+    let mut site = Site::with_nodes(3).await;
+    let people: Vec<_> = (0..MANY).map(|_| Regular::of(site.nginx.address(), "lobby")).collect();
+    for person in &people {
+        person.is_there(PATIENCE).await;
+    }
+    let address = site.nginx.address();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let speaker = tokio::spawn(speak_on(address, stopped));
+    for node in 0..3 {
+        site.node(node).terminate();
+        assert_eq!(site.node(node).exit(PATIENCE).await.code(), Some(0));
+        site.start(node).await;
+    }
+    stop.send(true).unwrap();
+    let said = speaker.await.expect("a speaker who is acked in the end");
+    let mut longest = Duration::ZERO;
+    for person in &people {
+        person.hears(&said[said.len() - 1], PATIENCE).await;
+        let notes = person.notes();
+        assert_eq!(notes.told, Vec::<Value>::new(), "nobody was told of a loss");
+        assert_chain(&notes.messages);
+        let texts = texts_of(&notes.messages);
+        let first = said.iter().position(|text| *text == texts[0]).expect("a text that was said");
+        assert_eq!(texts, said[first..], "everything from the first one on, each once");
+        longest = longest.max(notes.waits.into_iter().max().unwrap_or_default());
+    }
+    let arrivals: usize = people.iter().map(|person| person.notes().arrivals.len()).sum();
+    println!("{} messages, {arrivals} arrivals of {MANY} people, longest wait {longest:?}", said.len());
+    assert!(longest < seconds(2), "somebody waited {longest:?} beyond the delay");
+    assert!(arrivals < 5 * MANY, "{arrivals} arrivals");
+}
+
+/// Says numbers until it is told to stop; what is not acked is said again, at whichever node answers.
+async fn speak_on(address: std::net::SocketAddr, stopped: tokio::sync::watch::Receiver<bool>) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    while !*stopped.borrow() || said.len() < 50 {
+        let text = said.len().to_string();
+        let id = crate::support::member::fresh_id();
+        let acked = async {
+            while !speaks(address, &id, &text).await {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        crate::support::wait::within(PATIENCE, "an ack at any node", acked).await;
+        said.push(text);
+        sleep(Duration::from_millis(5)).await;
+    }
+    said
+}
+
+/// One try to say it without a socket.
+async fn speaks(address: std::net::SocketAddr, id: &str, text: &str) -> bool {
+    let request = crate::support::sse::messages("lobby");
+    let body = json!({ "message": text, "id": id }).to_string();
+    let mut wire = crate::support::connection::Wire::to(address).await;
+    request.body(body).send_on(&mut wire).await.status == 200
+}

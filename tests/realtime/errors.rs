@@ -1,0 +1,142 @@
+//! What `parlor.v1` does not take: told in an `error`, and the socket lives on.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::join::Ticket;
+use crate::support::member::{Member, texts_of};
+use crate::support::node::Node;
+use crate::support::wait::{PATIENCE, seconds};
+
+/// An error of this code comes, and then the next message as if nothing had been.
+async fn refused(member: &mut Member, frame: Message, code: &str) {
+    let what = format!("{frame:?}").chars().take(80).collect::<String>();
+    member.send(frame).await;
+    let error = member.answer().await;
+    assert_eq!(
+        (error["type"].as_str(), error["code"].as_str()),
+        (Some("error"), Some(code)),
+        "{what}: {error}"
+    );
+    assert_eq!(error["retry"], false, "{what}: {error}");
+    assert!(error["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{what}: {error}");
+    member.say("still here").await;
+    assert_eq!(member.hear().await["text"], "still here", "{what} was not delivered");
+}
+
+async fn a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    let texts = [
+        "",
+        " ",
+        "not json",
+        "{\"message\": \"hi\"",
+        "{\"message\": \"hi\"} x",
+        "[]",
+        "\"hi\"",
+        "1",
+        "null",
+        "{}",
+        "{\"message\": 1}",
+        "{\"message\": null}",
+        "{\"message\": [\"hi\"]}",
+        "{\"message\": {}}",
+        "{\"type\": \"message\"}",
+        "{\"type\": 1, \"message\": \"hi\"}",
+        "{\"type\": null, \"message\": 1}",
+        "{\"id\": \"1\"}",
+        "{\"message\": \"\\ud800\"}",
+        "{\"type\": \"history\", \"limit\": \"x\"}",
+        "{\"type\": \"history\", \"before\": 5}",
+        "{\"type\": \"history\", \"limit\": -1}",
+    ];
+    for text in texts {
+        refused(&mut ann, Message::text(text), "malformed").await;
+    }
+    refused(&mut ann, Message::binary("{\"message\": \"hi\"}"), "malformed").await;
+    refused(&mut ann, Message::binary(""), "malformed").await;
+    refused(&mut ann, Message::text("[".repeat(60_000)), "malformed").await;
+}
+
+async fn a_type_that_does_not_exist_is_told(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for kind in
+        ["", "Message", "chat.message", "chat_message", "welcome", "ack", "presence", "gap", "bye", "push"]
+    {
+        refused(
+            &mut ann,
+            Message::text(json!({ "type": kind, "message": "hi" }).to_string()),
+            "unknown_type",
+        )
+        .await;
+    }
+}
+
+async fn an_id_of_another_form_is_told(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    for id in ["", " ", "a b", "ä", "a\n", "a.b", "a:b", "{x}", "聊", &"x".repeat(65)] {
+        refused(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
+    }
+    for id in [json!(5), json!({}), json!(["a"])] {
+        refused(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
+    }
+    for id in ["a", "-", "_", "A-z_0", &"x".repeat(64), "11f0c6d2-ba5a-4c6e-9d0a-7b8a0f6a0c11"] {
+        ann.say_as(id, "fine").await;
+        assert_eq!(ann.hear().await["text"], "fine");
+    }
+}
+
+async fn an_error_names_the_message_that_it_is_about(layer: Layer) {
+    let world = World::with(layer, &[("--max-message-bytes", "100")]).await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    ann.send_json(&json!({ "message": 5, "id": "mine" })).await;
+    assert_eq!(ann.error("malformed").await["client_id"], "mine");
+    ann.send_json(&json!({ "message": "x".repeat(101), "id": "big" })).await;
+    assert_eq!(ann.error("too_large").await["client_id"], "big");
+    ann.send(Message::text("not json")).await;
+    assert!(ann.error("malformed").await["client_id"].is_null());
+}
+
+async fn a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut listener = Member::join(world.far(), "lobby").await;
+    let mut ann = Member::join(world.near(), "lobby").await;
+    ann.say(&"x".repeat(65_536)).await;
+    for length in [65_537, 100_000, 200_000] {
+        ann.send_json(&json!({ "message": "y".repeat(length) })).await;
+        let error = ann.error("too_large").await;
+        assert_eq!(error["retry"], false);
+    }
+    ann.say("end").await;
+    // Longer than four times the limit is not even read.
+    ann.send_json(&json!({ "message": "z".repeat(4 * 65_536) })).await;
+    let (code, reason) = ann.closed(PATIENCE).await;
+    assert_eq!(code, 1009, "{reason}");
+    let heard = texts_of(&listener.hear_until("end").await);
+    assert_eq!((heard[0].len(), heard.len()), (65_536, 2));
+    listener.nothing_of(&["message", "gap"], seconds(0)).await;
+}
+
+on_both_layers! {
+    a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on
+    a_type_that_does_not_exist_is_told
+    an_id_of_another_form_is_told
+    an_error_names_the_message_that_it_is_about
+    a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009
+}
+
+#[tokio::test]
+async fn a_push_socket_takes_nothing_and_lives_on() {
+    let node = Node::alone().await;
+    let mut page = Ticket::at("/ws/push/lobby").enter(&node).await;
+    page.send(Message::text("bad")).await;
+    page.send(Message::binary("bad")).await;
+    page.send(Message::text(r#"{"message": "hi"}"#)).await;
+    crate::support::http::Request::post("/push?room=lobby").send(&node).await;
+    let line = page.frame_of("push").await;
+    assert!(line["message"].as_str().is_some_and(|text| text.ends_with("实时推送 - 房间: lobby")), "{line}");
+}

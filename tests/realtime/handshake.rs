@@ -1,0 +1,185 @@
+//! The handshake of a WebSocket (RFC 6455 section 4.2): what is let in, and with which status the rest is refused.
+
+use crate::support::client::Client;
+use crate::support::http::{Answer, Request};
+use crate::support::metrics::metric;
+use crate::support::node::Node;
+
+const SOCKETS: [&str; 4] = ["/ws/chat/lobby/", "/ws/chat/lobby", "/ws/push/lobby", "/ws/push/lobby/"];
+
+async fn refused(node: &Node, status: u16, what: &str, change: impl Fn(Request) -> Request) -> Answer {
+    let mut last = None;
+    for path in SOCKETS {
+        let request = change(Request::upgrade(path));
+        let answer = request.send(node).await;
+        assert_eq!(answer.status, status, "a handshake at {path} {what}: {answer:?}");
+        last = Some(answer);
+    }
+    last.unwrap()
+}
+
+#[tokio::test]
+async fn a_right_handshake_is_answered_as_in_the_rfc() {
+    let node = Node::alone().await;
+    for path in SOCKETS {
+        let answer = Request::upgrade(path).send(&node).await;
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert!(answer.header("upgrade").unwrap().eq_ignore_ascii_case("websocket"));
+        assert!(answer.header("connection").unwrap().eq_ignore_ascii_case("upgrade"));
+    }
+}
+
+#[tokio::test]
+async fn header_values_are_read_as_lists_without_regard_to_case() {
+    let node = Node::alone().await;
+    for (name, value) in [
+        ("Upgrade", "WebSocket"),
+        ("Upgrade", "foo, websocket"),
+        ("Connection", "keep-alive, Upgrade"),
+        ("Connection", "upgrade"),
+        ("Connection", "Upgrade,keep-alive"),
+    ] {
+        let answer = Request::upgrade("/ws/chat/lobby/").with(name, value).send(&node).await;
+        assert_eq!(answer.status, 101, "{name}: {value}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn extensions_and_subprotocols_that_are_not_spoken_are_not_accepted() {
+    let node = Node::alone().await;
+    let offer = Request::upgrade("/ws/chat/lobby/")
+        .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
+        .header("Sec-WebSocket-Protocol", "graphql-ws");
+    let answer = offer.send(&node).await;
+    assert_eq!(answer.header("sec-websocket-extensions"), None);
+    assert_eq!(answer.header("sec-websocket-protocol"), None);
+}
+
+#[tokio::test]
+async fn a_plain_get_is_told_to_upgrade() {
+    let node = Node::alone().await;
+    for path in SOCKETS {
+        for request in
+            [Request::get(path), Request::get(path).header("Upgrade", "h2c").header("Connection", "Upgrade")]
+        {
+            let answer = request.send(&node).await;
+            assert_eq!(answer.status, 426, "{answer:?}");
+            assert_eq!(answer.header("upgrade"), Some("websocket"));
+            assert_eq!(answer.content_type(), "text/plain");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_version_is_told_the_right_one() {
+    let node = Node::alone().await;
+    for version in ["12", "8", "14", "", "13, 8", "thirteen", "013"] {
+        let what = format!("with version {version:?}");
+        let answer =
+            refused(&node, 426, &what, |request| request.with("Sec-WebSocket-Version", version)).await;
+        assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{what}");
+    }
+    let answer =
+        refused(&node, 426, "without version", |request| request.without("Sec-WebSocket-Version")).await;
+    assert_eq!(answer.header("sec-websocket-version"), Some("13"));
+}
+
+#[tokio::test]
+async fn a_handshake_by_post_is_refused() {
+    let node = Node::alone().await;
+    refused(&node, 400, "by POST", |request| request.method("POST")).await;
+    refused(&node, 400, "by POST with a body", |request| request.method("POST").body("hello")).await;
+}
+
+#[tokio::test]
+async fn a_post_without_upgrade_is_a_wrong_method() {
+    let node = Node::alone().await;
+    for path in SOCKETS {
+        let answer = Request::post(path).body("").send(&node).await;
+        assert_eq!(answer.status, 405, "{answer:?}");
+        assert!(answer.header("allow").unwrap_or_default().contains("GET"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_of_http_1_0_is_refused() {
+    let node = Node::alone().await;
+    refused(&node, 400, "of HTTP/1.0", |request| request.version("HTTP/1.0")).await;
+}
+
+#[tokio::test]
+async fn a_handshake_without_or_with_two_hosts_is_refused() {
+    let node = Node::alone().await;
+    refused(&node, 400, "without Host", |request| request.without("Host")).await;
+    refused(&node, 400, "with two hosts", |request| request.header("Host", "other.example")).await;
+    let same = node.address().to_string();
+    refused(&node, 400, "with the same Host twice", |request| request.header("Host", &same)).await;
+}
+
+#[tokio::test]
+async fn a_bad_key_is_refused() {
+    let node = Node::alone().await;
+    let bad = [
+        ("of one letter", "x"),
+        ("that is empty", ""),
+        ("of 15 bytes", "AAAAAAAAAAAAAAAAAAAA"),
+        ("of 17 bytes", "AAAAAAAAAAAAAAAAAAAAAAA="),
+        ("of 24 letters that are no base64", "dGhlIHNhbXBsZSBub25jZQ!!"),
+        ("of 32 bytes", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ];
+    for (what, key) in bad {
+        refused(&node, 400, &format!("with a key {what}"), |request| request.with("Sec-WebSocket-Key", key))
+            .await;
+    }
+    refused(&node, 400, "without key", |request| request.without("Sec-WebSocket-Key")).await;
+    let second = "AQIDBAUGBwgJCgsMDQ4PEC==";
+    refused(&node, 400, "with two keys", |request| request.header("Sec-WebSocket-Key", second)).await;
+}
+
+#[tokio::test]
+async fn a_handshake_without_connection_upgrade_is_refused() {
+    let node = Node::alone().await;
+    refused(&node, 400, "without Connection", |request| request.without("Connection")).await;
+    refused(&node, 400, "that keeps alive", |request| request.with("Connection", "keep-alive")).await;
+    refused(&node, 400, "with a similar word", |request| request.with("Connection", "upgraded")).await;
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_body_is_refused() {
+    let node = Node::alone().await;
+    refused(&node, 400, "with a body", |request| request.body("hello")).await;
+    refused(&node, 400, "with a chunked body", |request| {
+        request.header("Transfer-Encoding", "chunked").raw_body("5\r\nhello\r\n0\r\n\r\n")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unknown_socket_route_is_not_found() {
+    let node = Node::alone().await;
+    for path in ["/ws/", "/ws", "/ws/other/lobby/", "/ws/chat/a/b/", "/ws/push/a/b"] {
+        let answer = Request::upgrade(path).send(&node).await;
+        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_stays_a_page_when_an_upgrade_is_offered() {
+    let node = Node::alone().await;
+    let answer = Request::upgrade("/chat/lobby/").send(&node).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
+async fn refused_handshakes_leave_nothing_behind() {
+    let node = Node::alone().await;
+    for _ in 0..20 {
+        refused(&node, 400, "with a bad key", |request| request.with("Sec-WebSocket-Key", "x")).await;
+    }
+    assert!(metric(&node, "parlor_sockets").await == 0);
+    assert!(metric(&node, "parlor_groups").await == 0);
+    let mut ann = Client::chat(&node, "lobby").await;
+    ann.say("hi").await;
+    assert_eq!(ann.hear_chat().await, "hi");
+}

@@ -1,0 +1,121 @@
+//! Peers that are silent or slow: pinged, closed with 4408, and no burden to the others.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::connection::Wire;
+use crate::support::frame::{CLOSE, Frame, PING};
+use crate::support::metrics::{metric, wait_for_metric};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, seconds};
+
+/// Sockets that were closed for their silence or slowness.
+const TOO_SLOW: &str = "parlor_closed_total{code=\"4408\"}";
+
+#[tokio::test]
+async fn a_silent_peer_is_pinged_after_25_seconds_and_closed_after_60() {
+    let node = Node::alone().await;
+    let mut silent = Wire::socket(&node, "/ws/chat/lobby/").await;
+    let mut polite = Client::chat(&node, "lobby").await;
+    let begun = Instant::now();
+    // The polite one reads, and so answers pings, all the time.
+    let (mut pings, mut end) = (Vec::new(), None);
+    let listens = async {
+        while let Some(frame) = silent.frame(seconds(70)).await {
+            match frame.opcode {
+                PING => pings.push(begun.elapsed().as_secs_f64()),
+                CLOSE => {
+                    end = Some((frame.close_code(), begun.elapsed().as_secs_f64()));
+                    break;
+                }
+                other => panic!("a frame with opcode {other}"),
+            }
+        }
+    };
+    tokio::select! {
+        () = listens => {}
+        () = polite.hears_nothing_for(seconds(75)) => panic!("the silent peer was not closed"),
+    }
+    let ((code, reason), after) = end.expect("a Close frame before the end of the connection");
+    assert_eq!(code, 4408, "{reason}");
+    assert!((59.0..66.0).contains(&after), "closed after {after} s");
+    assert!(pings.len() >= 2, "pings at {pings:?}");
+    assert!((24.0..28.0).contains(&pings[0]) && (49.0..53.0).contains(&pings[1]), "pings at {pings:?}");
+    silent.ended(PATIENCE).await;
+    polite.say("I am still here").await;
+    assert_eq!(polite.hear_chat().await, "I am still here");
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_closed_and_delays_nobody() {
+    const TEXTS: usize = 600;
+    let redis = Redis::start().await;
+    let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "200000").start().await;
+    // It takes part in the room and never reads; what the kernels hold for it is far less than what is said.
+    let mut slow = Wire::narrow(&node, 4096).upgraded("/ws/chat/lobby/").await;
+    let mut speaker = Client::chat(&node, "lobby").await;
+    let mut listener = Client::chat(&node, "lobby").await;
+    let text = "x".repeat(50_000);
+    for n in 0..TEXTS {
+        let text = format!("{n} {text}");
+        let said = Instant::now();
+        speaker.say(&text).await;
+        assert_eq!(speaker.hear_chat().await, text);
+        assert_eq!(listener.hear_chat().await, text);
+        assert!(said.elapsed() < seconds(5), "text {n} took {:?}", said.elapsed());
+        if n % 20 == 19 && metric(&node, TOO_SLOW).await > 0 {
+            break;
+        }
+    }
+    wait_for_metric(&node, TOO_SLOW, 1).await;
+    wait_for_metric(&node, "parlor_sockets", 2).await;
+    let code = slow.ended(PATIENCE).await;
+    assert!(matches!(code, None | Some(4408)), "the slow reader ends with {code:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_is_slow_for_a_moment_loses_nothing() {
+    let node = Node::plan().flag("--max-outbox-bytes", "8000000").start().await;
+    let mut slow = Wire::narrow(&node, 32_768).upgraded("/ws/chat/lobby/").await;
+    let mut speaker = Client::chat(&node, "lobby").await;
+    let text = "x".repeat(50_000);
+    for n in 0..100 {
+        speaker.say(&format!("{n} {text}")).await;
+        speaker.hear().await;
+    }
+    for n in 0..100 {
+        let frame =
+            slow.frame(PATIENCE).await.unwrap_or_else(|| panic!("the end of the connection before text {n}"));
+        let value: Value = serde_json::from_slice(&frame.payload).unwrap();
+        assert!(
+            value["message"].as_str().unwrap().starts_with(&format!("[收到消息] {n} x")),
+            "text {n} is next"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_speaker_that_does_not_read_is_closed_and_its_memory_is_bounded() {
+    let node = Node::plan().flag("--max-outbox-bytes", "200000").start().await;
+    let mut flood = Wire::narrow(&node, 4096).upgraded("/ws/chat/lobby/").await;
+    let mut other = Client::chat(&node, "kitchen").await;
+    let frame = Frame::text(&json!({ "message": "x".repeat(50_000) }).to_string()).bytes();
+    let mut sent = 0;
+    // Pings ask for answers, texts come back: both wait for a reader that is not there.
+    let ping = Frame::new(PING, "x".repeat(125)).bytes();
+    while metric(&node, TOO_SLOW).await == 0 && sent < 600 {
+        let burst = [frame.clone(), ping.repeat(20)].concat();
+        let write = tokio::time::timeout(Duration::from_millis(500), flood.send(&burst));
+        if write.await.is_err() {
+            // The node has stopped reading from this socket; that, too, bounds its memory.
+            break;
+        }
+        sent += 1;
+    }
+    assert!(sent < 600, "30 MB were taken for a socket that does not read");
+    other.say("hi").await;
+    assert_eq!(other.hear_chat().await, "hi");
+}

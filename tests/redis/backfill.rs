@@ -1,0 +1,238 @@
+//! A node that has missed something gives it from the log, in its place, or says that it cannot.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::support::join::Ticket;
+use crate::support::member::{Member, assert_chain, id_of, texts_of};
+use crate::support::metrics::{metric, wait_for_metric};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::redis_proxy::Tunnel;
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+/// The log of the lobby.
+const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
+
+/// Messages as a client keeps them: of those that came twice the first.
+fn each_once(messages: Vec<Value>) -> Vec<Value> {
+    let mut once: Vec<Value> = Vec::new();
+    for message in messages {
+        if once.iter().rev().all(|known| known["id"] != message["id"]) {
+            once.push(message);
+        }
+    }
+    once
+}
+
+/// A node that reaches its Redis through a tunnel, and one that is there without.
+async fn through_a_tunnel(flags: &[(&str, &str)]) -> (Redis, Tunnel, Node, Node) {
+    let redis = Redis::start().await;
+    let tunnel = Tunnel::to(&redis).await;
+    let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
+    let far = plan.clone().flag("--redis-url", &tunnel.url()).start().await;
+    let near = plan.redis(&redis).start().await;
+    (redis, tunnel, near, far)
+}
+
+async fn wait_for_readiness(node: &Node, wanted: u16) -> String {
+    until(seconds(30), &format!("/readyz to be {wanted}"), async || {
+        let answer = crate::support::http::Request::get("/readyz").send(node).await;
+        holds(answer.status == wanted, || format!("{answer:?}")).map(|()| answer.body)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_said_while_subscriptions_are_cut_is_heard_by_everybody_in_order() {
+    const LAST: usize = 800;
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut members = Vec::new();
+    for n in 0..6 {
+        members.push(Member::join(&nodes[n % 2], "lobby").await);
+    }
+    let mut speaker = Member::join(&nodes[0], "lobby").await;
+    let speak = async {
+        for n in 0..=LAST {
+            speaker.say(&n.to_string()).await;
+            if n % 100 == 50 {
+                redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+            }
+        }
+    };
+    let listen = futures_util::future::join_all(members.iter_mut().map(|member| member.hear_until("800")));
+    let ((), heard) = tokio::join!(speak, listen);
+    for messages in heard {
+        let messages = each_once(messages);
+        assert_chain(&messages);
+        assert_eq!(texts_of(&messages), (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+    for node in &nodes {
+        assert!(metric(node, "parlor_redis_reconnects_total").await > 0);
+        assert_eq!(metric(node, "parlor_gaps_total{reason=\"trimmed\"}").await, 0);
+        assert_eq!(metric(node, "parlor_gaps_total{reason=\"rewritten\"}").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_last_before_a_silence_is_heard_after_a_cut() {
+    let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
+    let mut speaker = Member::join(&near, "lobby").await;
+    let mut listener = Member::join(&far, "lobby").await;
+    let mut quiet = Member::join(&far, "kitchen").await;
+    let mut there = Member::join(&near, "kitchen").await;
+    speaker.say("before").await;
+    assert_eq!(listener.hear().await["text"], "before");
+    tunnel.cut();
+    for n in 0..100 {
+        speaker.say(&n.to_string()).await;
+    }
+    there.say("only this").await;
+    tunnel.open();
+    // Nobody says anything more: the node has to look by itself.
+    let heard = each_once(listener.hear_until("99").await);
+    assert_eq!(texts_of(&heard), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_chain(&heard);
+    assert_eq!(quiet.hear().await["text"], "only this", "also in a room in which nothing had been said");
+    assert!(metric(&far, "parlor_repairs_total").await > 0);
+}
+
+#[tokio::test]
+async fn a_message_that_was_logged_and_never_published_is_delivered_before_the_next() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Member::join(&node, "lobby").await;
+    let first = id_of(&ann.say("spoken").await);
+    let entries: Vec<(String, BTreeMap<String, Vec<u8>>)> = redis.query(&["XRANGE", LOG, "-", "+"]).await;
+    let event = entries[0].1.get("e").expect("the field `e`");
+    let place = event.windows(6).position(|window| window == b"spoken").expect("the text in the event");
+    let mut hidden = event.clone();
+    hidden[place..place + 6].copy_from_slice(b"hidden");
+    let command: [&[u8]; 7] = [b"XADD", LOG.as_bytes(), b"*", b"e", &hidden, b"p", first.as_bytes()];
+    let id: String = redis.query(&command).await;
+    ann.say("last").await;
+    let heard = each_once(ann.hear_until("last").await);
+    assert_eq!(texts_of(&heard), ["spoken", "hidden", "last"]);
+    assert_eq!(heard[1]["id"], json!(id));
+    assert_chain(&heard);
+    wait_for_metric(&node, "parlor_repairs_total", 1).await;
+}
+
+/// A gap with this reason comes after the message, and the room goes on.
+async fn goes_on_after_a_gap(member: &mut Member, reason: &str, after: &str) {
+    member.say("on we go").await;
+    let frame = member.next_of(&["gap", "message"], PATIENCE).await;
+    assert_eq!(frame, json!({ "type": "gap", "reason": reason, "after": after }));
+    assert_eq!(member.hear_until("on we go").await.len(), 1);
+    let ack = member.say("and on").await;
+    assert_eq!(member.hear().await["id"], ack["id"]);
+}
+
+#[tokio::test]
+async fn a_log_that_is_lost_while_people_are_there_is_a_gap_and_the_room_goes_on() {
+    for command in [vec!["FLUSHALL"], vec!["DEL", LOG]] {
+        let redis = Redis::start().await;
+        let nodes = Node::several::<2>(&redis).await;
+        let mut ann = Member::join(&nodes[0], "lobby").await;
+        let mut bob = Member::join(&nodes[1], "lobby").await;
+        let last = id_of(&ann.say("before").await);
+        for member in [&mut ann, &mut bob] {
+            assert_eq!(member.hear().await["id"], last);
+        }
+        redis.query::<redis::Value>(&command).await;
+        goes_on_after_a_gap(&mut ann, "rewritten", &last).await;
+        let gap = bob.next_of(&["gap", "message"], PATIENCE).await;
+        assert_eq!(
+            (&gap["type"], &gap["reason"]),
+            (&json!("gap"), &json!("rewritten")),
+            "{command:?}: {gap}"
+        );
+        assert_eq!(texts_of(&bob.hear_until("and on").await), ["on we go", "and on"]);
+        for node in &nodes {
+            assert_eq!(metric(node, "parlor_gaps_total{reason=\"rewritten\"}").await, 1, "{command:?}");
+        }
+        let late = Ticket::to("lobby").since(&last).enter(&nodes[1]).await;
+        assert_eq!(late.welcome["recovered"], false, "{}", late.welcome);
+        assert!(late.welcome["reason"].is_string(), "{}", late.welcome);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_without_its_data_is_a_gap_and_the_room_goes_on() {
+    let mut redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Member::join(&node, "lobby").await;
+    let last = id_of(&ann.say("before").await);
+    ann.hear().await;
+    redis.kill();
+    wait_for_readiness(&node, 503).await;
+    redis.start_again().await;
+    wait_for_readiness(&node, 200).await;
+    goes_on_after_a_gap(&mut ann, "rewritten", &last).await;
+}
+
+#[tokio::test]
+async fn what_the_log_no_longer_holds_after_an_outage_is_a_gap_and_then_comes_the_rest() {
+    let (redis, tunnel, near, far) = through_a_tunnel(&[]).await;
+    let mut speaker = Member::join(&near, "lobby").await;
+    let mut listener = Member::join(&far, "lobby").await;
+    let last = id_of(&speaker.say("before").await);
+    assert_eq!(listener.hear().await["text"], "before");
+    tunnel.cut();
+    for n in 0..300 {
+        speaker.say(&n.to_string()).await;
+    }
+    redis.query::<i64>(&["XTRIM", LOG, "MAXLEN", "=", "100"]).await;
+    tunnel.open();
+    let gap = listener.next_of(&["gap", "message"], PATIENCE).await;
+    assert_eq!(gap, json!({ "type": "gap", "reason": "trimmed", "after": last }));
+    let heard = each_once(listener.hear_until("299").await);
+    assert_eq!(texts_of(&heard), (200..300).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_chain(&heard);
+    wait_for_metric(&far, "parlor_gaps_total{reason=\"trimmed\"}", 1).await;
+}
+
+#[tokio::test]
+async fn a_node_that_hears_nothing_says_so_and_is_not_ready_and_listens_anew() {
+    let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
+    let mut speaker = Member::join(&near, "lobby").await;
+    let mut listener = Member::join(&far, "lobby").await;
+    speaker.say("before").await;
+    assert_eq!(listener.hear().await["text"], "before");
+    tunnel.deafen();
+    for n in 0..50 {
+        speaker.say(&n.to_string()).await;
+    }
+    let told = wait_for_readiness(&far, 503).await;
+    assert!(!told.is_empty(), "/readyz says why");
+    far.log()
+        .wait_for("a line about it", PATIENCE, |line| line.contains("WARN") || line.contains("ERROR"))
+        .await;
+    wait_for_readiness(&near, 200).await;
+    tunnel.open();
+    wait_for_readiness(&far, 200).await;
+    let heard = each_once(listener.hear_until("49").await);
+    assert_eq!(texts_of(&heard), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+    speaker.say("after").await;
+    assert_eq!(listener.hear().await["text"], "after");
+}
+
+#[tokio::test]
+async fn one_connection_that_has_gone_deaf_is_replaced_without_a_word_from_anybody() {
+    let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
+    let mut speaker = Member::join(&near, "lobby").await;
+    let mut listener = Member::join(&far, "lobby").await;
+    // Long enough for a byte to be lost; what has lost one stays deaf, and what is new hears.
+    tunnel.deafen();
+    speaker.say("lost on the way").await;
+    sleep(seconds(1)).await;
+    tunnel.open();
+    let message = listener.next_of(&["message", "gap"], seconds(30)).await;
+    assert_eq!(message["text"], "lost on the way", "{message}");
+    speaker.say("after").await;
+    assert_eq!(each_once(listener.hear_until("after").await).len(), 1);
+    wait_for_readiness(&far, 200).await;
+}

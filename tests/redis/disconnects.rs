@@ -1,0 +1,136 @@
+//! Orders: every node closes the sockets that they are about, and no others.
+
+use std::time::Instant;
+
+use parlor::layer::Order;
+use serde_json::json;
+
+use crate::support::cli::key;
+use crate::support::client::Client;
+use crate::support::http::Request;
+use crate::support::join::Ticket;
+use crate::support::layer_nodes::{Peer, Peers, clauses};
+use crate::support::metrics::wait_for_metric;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::sse::{EventStream, stream_of};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+const ORDERS: &str = "parlor:orders";
+
+fn about_group(group: &str, code: u16) -> Order {
+    Order { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Order::default() }
+}
+
+async fn every_node_gets_every_order_within_a_second_in_its_order(peers: Peers) {
+    let whole = Order {
+        user: Some("a1b2c3d4e5f60718".to_owned()),
+        login: Some("聊天".to_owned()),
+        group: Some("lobby".to_owned()),
+        code: 4401,
+        reason: "\"signed out\"".to_owned(),
+    };
+    let orders = [whole, about_group("lobby", 4403), Order { code: 1012, ..Order::default() }];
+    for order in &orders {
+        let from = peers.nodes.last().expect("a node");
+        from.layer.order(order).await.expect("the layer to take an order");
+    }
+    for node in &peers.nodes {
+        assert_eq!(node.wait_for_orders(3).await, orders);
+    }
+}
+
+clauses! {
+    every_node_gets_every_order_within_a_second_in_its_order
+}
+
+#[tokio::test]
+async fn a_node_that_heard_nothing_for_a_while_is_told_that_it_may_have_missed_orders() {
+    let peers = Peers::on_redis().await;
+    let redis = peers.redis.as_ref().expect("a Redis");
+    let before: Vec<usize> = peers.nodes.iter().map(Peer::recoveries).collect();
+    redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    for (node, before) in peers.nodes.iter().zip(before) {
+        until(PATIENCE, "a node to be told so", async || {
+            holds(node.recoveries() == before + 1, || node.recoveries().to_string())
+        })
+        .await;
+    }
+    peers.nodes[0].layer.order(&about_group("lobby", 4403)).await.expect("the layer to take an order");
+    for node in &peers.nodes {
+        node.wait_for_orders(1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_about_a_group_closes_its_sockets_and_feeds_on_every_node_and_no_others() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let (mut inside, mut outside, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
+    for node in &nodes {
+        for _ in 0..100 {
+            inside.push(Client::chat(node, "lobby").await);
+        }
+        outside.push(Client::chat(node, "kitchen").await);
+        outside.push(Client::push(node, "lobby").await);
+        feeds.push(EventStream::open(node, Request::get(&stream_of("lobby"))).await);
+    }
+    let order = json!({ "group": "chat_lobby", "code": 4403, "reason": "closed\nby us" }).to_string();
+    let given = Instant::now();
+    assert_eq!(redis.publish(ORDERS, order.as_bytes()).await, 2);
+    for socket in &mut inside {
+        assert_eq!(socket.closed().await, (4403, "closed by us".to_owned()));
+    }
+    for feed in &mut feeds {
+        feed.ended(PATIENCE).await;
+    }
+    assert!(given.elapsed() < seconds(1), "{:?}", given.elapsed());
+    outside[0].say("still here").await;
+    for listener in [0, 2] {
+        assert_eq!(outside[listener].hear_chat().await, "still here");
+    }
+    for node in &nodes {
+        wait_for_metric(node, "parlor_sockets", 2).await;
+        let mut back = Client::chat(node, "lobby").await;
+        back.say("on we go").await;
+        assert_eq!(back.hear_chat().await, "on we go");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_order_is_dropped_and_counted_and_closes_nothing() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Client::chat(&node, "lobby").await;
+    let wrong: [&[u8]; 8] = [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        br#"{"group": "chat_lobby"}"#,
+        br#"{"group": "chat_lobby", "code": 1005, "reason": ""}"#,
+        br#"{"group": "chat_lobby", "code": 99999, "reason": ""}"#,
+        br#"{"group": "chat_lobby", "code": 4403, "reason": "", "address": "127.0.0.1"}"#,
+        br#"{"group": 7, "code": 4403, "reason": ""}"#,
+    ];
+    for order in wrong {
+        redis.publish(ORDERS, order).await;
+    }
+    // This one is an order, about nobody.
+    redis.publish(ORDERS, br#"{"code": 4403, "reason": ""}"#).await;
+    wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 8).await;
+    ann.say("hi").await;
+    assert_eq!(ann.hear_chat().await, "hi");
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_while_a_node_heard_nothing_keeps_no_socket() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let key = key(&redis, "billing", "publish,read").await;
+    let mut socket = Ticket::to("lobby").token(&key).enter(&node).await;
+    socket.say("hi").await;
+    let record: Vec<String> = redis.query(&["KEYS", "parlor:record:key:*"]).await;
+    assert_eq!(redis.query::<i64>(&["DEL", &record[0]]).await, 1, "{record:?}");
+    redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(socket.closed(PATIENCE).await.0, 4401);
+}

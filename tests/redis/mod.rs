@@ -1,0 +1,11 @@
+//! What nodes write to Redis and read from it, and what they do while it is away.
+
+mod backfill;
+mod bad_events;
+mod disconnects;
+mod failover;
+mod outage;
+mod payload_lengths;
+mod redaction;
+mod unavailable;
+mod wire;

@@ -1,0 +1,96 @@
+//! MessagePack that announces more than it brings, and rubbish in a log: it takes no memory and no place of others.
+
+use crate::support::client::Client;
+use crate::support::join::Ticket;
+use crate::support::member::{Member, id_of, texts_of};
+use crate::support::metrics::{metric, wait_for_metric};
+use crate::support::node::Node;
+use crate::support::payload::{HI, event};
+use crate::support::redis::Redis;
+
+const CHAT: &str = "asgi__group__chat_lobby";
+const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
+
+/// Heads that announce a hundred megabytes of text, bytes, list, map or extension, at each place of an event.
+fn announced() -> Vec<Vec<u8>> {
+    let length = 100_000_000_u32.to_be_bytes();
+    let kinds = [0xdb_u8, 0xc6, 0xdd, 0xdf, 0xc9];
+    let places: [&[u8]; 5] = [
+        b"",
+        b"\x82\xa4type\xacchat_message\xa7message",
+        b"\x83\xa4type\xacchat_message\xa7message\xa2hi\xa1x",
+        b"\x81",
+        b"\x81\xa4type",
+    ];
+    let heads = kinds.iter().map(|kind| [&[*kind][..], &length, b"\x01abc"].concat());
+    heads.flat_map(|head| places.map(|place| [place, &head].concat())).collect()
+}
+
+#[tokio::test]
+async fn a_length_of_a_hundred_megabytes_takes_no_memory() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Client::chat(&node, "lobby").await;
+    redis.publish(CHAT, HI).await;
+    ann.hear().await;
+    let before = node.kilobytes("VmHWM");
+    let mut count = 0;
+    for _ in 0..8 {
+        for payload in announced() {
+            redis.publish(CHAT, &payload).await;
+            count += 1;
+        }
+    }
+    redis.publish(CHAT, &event("chat_message", "after them")).await;
+    assert_eq!(ann.hear_chat().await, "after them");
+    wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", count).await;
+    let more = node.kilobytes("VmHWM") - before;
+    assert!(more < 20 * 1024, "{more} KB more at most");
+}
+
+#[tokio::test]
+async fn rubbish_in_a_log_hides_nothing_of_the_rest() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Member::join(&node, "lobby").await;
+    let deep = [b"\x83\xa4type\xacchat_message\xa7message\xa2hi\xa1x", &b"\x91".repeat(10_000)[..]].concat();
+    let injected = event("websocket.disconnect", "injected");
+    let mut rubbish = announced();
+    rubbish.extend([vec![], b"\xc1".to_vec(), b"hello".to_vec(), deep, injected, vec![0x91; 1_000_000]]);
+    let mut said = Vec::new();
+    let mut last = "0-0".to_owned();
+    for (n, entry) in rubbish.iter().enumerate() {
+        redis
+            .query::<String>(&[&b"XADD"[..], LOG.as_bytes(), b"*", b"e", entry, b"p", last.as_bytes()])
+            .await;
+        said.push(n.to_string());
+        last = id_of(&ann.say(&said[n]).await);
+        assert_eq!(ann.hear().await["text"], said[n].as_str(), "after {:02x?}", &entry[..entry.len().min(8)]);
+    }
+    ann.say("end").await;
+    said.push("end".to_owned());
+    // A node that was there, and one that only knows the log.
+    for node in [&node, &Node::on(&redis).await] {
+        let mut late = Ticket::to("lobby").history(1000).enter(node).await;
+        assert_eq!(texts_of(&late.hear_until("end").await), said);
+        assert_eq!(metric(node, "parlor_closed_total{code=\"1011\"}").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_does_not_say_what_it_follows_is_told_as_a_gap_and_the_room_goes_on() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut ann = Member::join(&nodes[0], "lobby").await;
+    let mut bob = Member::join(&nodes[1], "lobby").await;
+    for fields in [&["k", "v"][..], &["e", ""], &["p", "x*y"], &["p", ""]] {
+        ann.say("before").await;
+        redis.query::<String>(&[&["XADD", LOG, "*"], fields].concat()).await;
+        ann.say("after").await;
+        for member in [&mut ann, &mut bob] {
+            assert_eq!(member.hear().await["text"], "before");
+            assert_eq!(member.frame_of("gap").await["reason"], "rewritten", "{fields:?}");
+            assert_eq!(member.hear().await["text"], "after");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Covered texts in Redis: whatever is late, cut off or lost, no node gives one out again, and everybody is told.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use parlor::Id;
+
+use crate::support::client::Client;
+use crate::support::echo::echo;
+use crate::support::group_log::{cover, lobby, log, shown, whole};
+use crate::support::layer_nodes::{Peer, Peers, texts};
+use crate::support::redis::Redis;
+use crate::support::redis_proxy::Tunnel;
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+const SET: &str = "parlor:covered:{asgi__group__lobby}";
+const LOG: &str = "parlor:log:{asgi__group__lobby}";
+
+/// A node that reaches Redis through a tunnel, and one that is there without; both hear the lobby.
+async fn through_a_tunnel() -> (Redis, Tunnel, Peer, Peer) {
+    let redis = Redis::start().await;
+    let tunnel = Tunnel::to(&redis).await;
+    let (near, far) = (Peer::at(&redis.url()).await, Peer::at(&tunnel.url()).await);
+    for node in [&near, &far] {
+        node.enter(&lobby(), "ann").await;
+    }
+    (redis, tunnel, near, far)
+}
+
+#[tokio::test]
+async fn a_node_that_was_cut_off_forgets_the_text_and_is_told_when_it_is_back() {
+    let (_redis, tunnel, near, far) = through_a_tunnel().await;
+    let ids = log(&near, "abc").await;
+    far.wait_for(&lobby(), 3).await;
+    assert_eq!(shown(&whole(&far).await.events), "abc");
+    tunnel.cut();
+    until(PATIENCE, "the node to notice", async || holds(far.layer.ready().is_err(), String::new)).await;
+    assert!(cover(&near, ids[0]).await);
+    // These it never had.
+    let more = log(&near, "def").await;
+    assert!(cover(&near, more[1]).await);
+    assert!(far.layer.before(&lobby(), None, 200).await.is_err(), "it has nothing to read from");
+    tunnel.open();
+    far.wait_until_ready().await;
+    assert_eq!(shown(&whole(&far).await.events), "-bcd-f");
+    until(PATIENCE, "what was missed", async || {
+        let logged = far.logged(&lobby());
+        holds(shown(&logged) == "abcd-f", || format!("{logged:?}"))
+    })
+    .await;
+    far.wait_for_covered(&lobby(), &[more[1], ids[0]]).await;
+    log(&near, "g").await;
+    far.wait_for(&lobby(), 6).await;
+    assert_eq!(shown(&whole(&far).await.events), "-bcd-fg");
+}
+
+#[tokio::test]
+async fn a_node_that_has_gone_deaf_without_knowing_is_right_again_when_it_has_found_out() {
+    let (_redis, tunnel, near, far) = through_a_tunnel().await;
+    let ids = log(&near, "abc").await;
+    far.wait_for(&lobby(), 3).await;
+    assert_eq!(shown(&whole(&far).await.events), "abc");
+    tunnel.deafen();
+    assert!(cover(&near, ids[1]).await);
+    let deaf = Instant::now();
+    // It is asked again and again, so that it keeps what it has as long as it may.
+    until(seconds(10), "the text to be gone", async || {
+        let page = whole(&far).await;
+        holds(shown(&page.events) == "a-c", || shown(&page.events))
+    })
+    .await;
+    assert!(deaf.elapsed() < seconds(6), "{:?}", deaf.elapsed());
+    // As long as it is deaf it keeps nothing.
+    assert!(cover(&near, ids[2]).await);
+    assert_eq!(shown(&whole(&far).await.events), "a--");
+    tunnel.open();
+    far.wait_until_ready().await;
+    until(PATIENCE, "the node to be told", async || {
+        let told: BTreeSet<Id> = far.told_covered(&lobby()).into_iter().collect();
+        holds(told == BTreeSet::from([ids[1], ids[2]]), || format!("{told:?}"))
+    })
+    .await;
+}
+
+/// How often Redis was asked to do this.
+async fn asked(redis: &Redis, command: &str) -> usize {
+    let stats: String = redis.query(&["INFO", "commandstats"]).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |line| line.split(',').next().and_then(|calls| calls.parse().ok()).expect("a number"))
+}
+
+async fn wait_until_asked(redis: &Redis, command: &str, wanted: usize) {
+    until(seconds(1), &format!("{command} to be asked for"), async || {
+        let count = asked(redis, command).await;
+        holds(count >= wanted, || format!("{count} times, not {wanted}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_read_before_it_was_covered_and_comes_behind_the_word_of_it_has_no_text() {
+    let (redis, tunnel, near, far) = through_a_tunnel().await;
+    let ids = log(&near, "abc").await;
+    far.wait_for(&lobby(), 3).await;
+    tunnel.delay();
+    let before = asked(&redis, "xrevrange").await;
+    let newest = async { shown(&whole(&far).await.events) };
+    let older = async { shown(&far.layer.before(&lobby(), Some(ids[2]), 9).await.expect("a page").events) };
+    let covering = async {
+        wait_until_asked(&redis, "xrevrange", before + 2).await;
+        assert!(cover(&near, ids[0]).await);
+        far.wait_for_covered(&lobby(), &ids[..1]).await;
+        Instant::now()
+    };
+    let read_at = async {
+        let pages = tokio::join!(newest, older);
+        (pages, Instant::now())
+    };
+    let (told, (pages, read)) = tokio::join!(covering, read_at);
+    assert!(told < read, "the answers were late");
+    assert_eq!((pages.0.as_str(), pages.1.as_str()), ("-bc", "-b"));
+    assert_eq!(shown(&whole(&far).await.events), "-bc");
+}
+
+#[tokio::test]
+async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
+    let (redis, tunnel, near, far) = through_a_tunnel().await;
+    let ids = log(&near, "a").await;
+    far.wait_for(&lobby(), 1).await;
+    tunnel.delay();
+    // Logged and never published: all have to read it when the next one comes.
+    let entries: Vec<(String, Vec<Vec<u8>>)> = redis.query(&["XRANGE", LOG, "-", "+"]).await;
+    let (prev, event) = (ids[0].to_string(), &entries[0].1[1]);
+    let hidden: [&[u8]; 7] = [b"XADD", LOG.as_bytes(), b"*", b"e", event, b"p", prev.as_bytes()];
+    let hidden: String = redis.query(&hidden).await;
+    let hidden: Id = hidden.parse().expect("an id");
+    let before = asked(&redis, "xrange").await;
+    log(&near, "b").await;
+    wait_until_asked(&redis, "xrange", before + 2).await;
+    assert!(cover(&near, hidden).await);
+    far.wait_for_covered(&lobby(), &[hidden]).await;
+    assert_eq!(shown(&far.logged(&lobby())), "a", "the answer is on its way");
+    far.wait_for(&lobby(), 2).await;
+    assert_eq!(shown(&far.logged(&lobby())), "a-b");
+}
+
+#[tokio::test]
+async fn what_is_covered_is_remembered_as_long_as_the_log_and_not_longer() {
+    let peers = Peers::on_redis().await;
+    let (redis, node) = (peers.redis.as_ref().expect("a Redis"), &peers.nodes[0]);
+    let ids = log(node, "abc").await;
+    assert!(!redis.exists(SET).await, "nothing is there while nothing is covered");
+    for id in &ids[..2] {
+        assert!(cover(node, *id).await);
+    }
+    assert!(redis.pttl(SET).await >= redis.pttl(LOG).await, "the set outlives the log");
+    redis.query::<bool>(&["PEXPIRE", SET, "20000"]).await;
+    redis.query::<i64>(&["XTRIM", LOG, "MINID", "=", &ids[1].to_string()]).await;
+    // The log is looked after by the first event of a second.
+    let second = ids[2].millis() / 1000;
+    until(PATIENCE, "another second", async || {
+        let id = node.append_new(&lobby(), "d").await;
+        holds(id.millis() / 1000 > second, || id.to_string())
+    })
+    .await;
+    assert!(redis.pttl(SET).await > 50_000, "{}", redis.pttl(SET).await);
+    let left: Vec<String> = redis.query(&["ZRANGE", SET, "0", "-1"]).await;
+    let same_millisecond = ids[0].millis() == ids[1].millis();
+    assert!(same_millisecond || left == [ids[1].to_string()], "{left:?}");
+    assert!(shown(&whole(node).await.events).starts_with("-cd"));
+}
+
+#[tokio::test]
+async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered() {
+    let peers = Peers::on_redis().await;
+    let redis = peers.redis.as_ref().expect("a Redis");
+    for node in &peers.nodes {
+        node.enter(&lobby(), "ann").await;
+    }
+    let ids = log(&peers.nodes[0], "ab").await;
+    assert!(cover(&peers.nodes[0], ids[0]).await);
+    for node in &peers.nodes {
+        node.wait_for_covered(&lobby(), &ids[..1]).await;
+    }
+    // As if the replica that is the master now had not got that far.
+    redis.query::<i64>(&["DEL", SET]).await;
+    redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    for node in &peers.nodes {
+        until(PATIENCE, "the node to be back", async || holds(node.recoveries() == 2, String::new)).await;
+        assert_eq!(texts(&whole(node).await.events), ["", "b"]);
+        assert_eq!(shown(&node.layer.before(&lobby(), Some(ids[1]), 9).await.expect("a page").events), "-");
+    }
+}
+
+/// Opens a socket that resumes at the example.
+async fn watch(redis: &Redis, query: &str) -> (crate::support::node::Node, Client) {
+    let node = echo(&["--redis-url", &redis.url()]).await;
+    let client = Client::open(&node, &format!("/watch/lobby{query}")).await;
+    (node, client)
+}
+
+#[tokio::test]
+async fn who_comes_back_is_told_what_of_the_past_is_covered() {
+    let redis = Redis::start().await;
+    let peer = Peer::at(&redis.url()).await;
+    let ids = log(&peer, "abcd").await;
+    for id in [ids[0], ids[3]] {
+        assert!(cover(&peer, id).await);
+    }
+    let (node, mut back) = watch(&redis, &format!("?since={}", ids[2])).await;
+    let (welcome, place) = (format!("welcome {}", ids[3]), format!("nothing at {}", ids[3]));
+    for expected in [&welcome, &place, &format!("covered {}", ids[0])] {
+        assert_eq!(back.hear().await, *expected);
+    }
+    let mut new = Client::open(&node, "/watch/lobby?history=9").await;
+    for expected in [&welcome, &format!("nothing at {}", ids[0]), "b", "c", &place] {
+        assert_eq!(new.hear().await, *expected);
+    }
+    // Whoever is there is told, once.
+    assert!(cover(&peer, ids[1]).await);
+    log(&peer, "e").await;
+    for client in [&mut back, &mut new] {
+        assert_eq!(client.hear().await, format!("covered {}", ids[1]));
+        assert_eq!(client.hear().await, "e");
+    }
+}
+
+#[tokio::test]
+async fn who_is_still_reading_the_past_is_told_what_was_covered_behind_its_back() {
+    const COUNT: usize = 600;
+    let redis = Redis::start().await;
+    let peer = Peer::at(&redis.url()).await;
+    let first = peer.append_new(&lobby(), "first").await;
+    let mut ids = Vec::new();
+    for _ in 0..COUNT {
+        ids.push(peer.append_new(&lobby(), &"x".repeat(30_000)).await);
+    }
+    let (node, mut slow) = watch(&redis, &format!("?since={first}")).await;
+    assert!(slow.hear().await.starts_with("welcome"));
+    assert_eq!(slow.hear().await.len(), 30_000, "it has the first of them");
+    // It reads no more, and the rest fits into no buffer.
+    let mut quick = Client::open(&node, "/watch/lobby").await;
+    assert!(quick.hear().await.starts_with("welcome"));
+    assert!(cover(&peer, ids[0]).await);
+    let told = format!("covered {}", ids[0]);
+    assert_eq!(quick.hear().await, told);
+    for _ in 1..COUNT {
+        assert_eq!(slow.hear().await.len(), 30_000);
+    }
+    assert_eq!(slow.hear().await, told);
+    peer.append_new(&lobby(), "last").await;
+    assert_eq!(slow.hear().await, "last");
+}

@@ -1,0 +1,213 @@
+//! Private rooms: who is invited, by name or by a link, and what becomes of those who are removed.
+
+use crate::support::client::encoded;
+use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::http::Answer;
+use crate::support::member::Member;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::user::Person;
+use crate::support::wait::seconds;
+
+const MEMBERS: &str = "/chat/cellar/members/";
+
+/// The owner of the private room `cellar`.
+async fn owner(node: &Node) -> Person {
+    let mut ann = Person::named(node, "ann").await;
+    let answer = ann.post(node, "/rooms/", &[("room", "cellar")]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/cellar/")), "{answer:?}");
+    ann
+}
+
+async fn rules(owner: &mut Person, node: &Node, action: &str, name: &str) -> Answer {
+    owner.post(node, MEMBERS, &[("action", action), ("name", name)]).await
+}
+
+/// Makes a link; its path.
+async fn link(owner: &mut Person, node: &Node) -> String {
+    let answer = owner.post(node, MEMBERS, &[("action", "link")]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let text = answer.body.replace("&#x2f;", "/");
+    let (before, rest) = text.split_once("/invite/").unwrap_or_else(|| panic!("no link: {text}"));
+    assert!(before.ends_with(&format!("http://{}", node.address())), "the whole address: {text}");
+    format!("/invite/{}/", rest.split('/').next().expect("a secret"))
+}
+
+async fn a_private_room_is_there_for_its_members_only(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = owner(world.near()).await;
+    let mut bob = Person::named(world.far(), "bob").await;
+    let page = ann.get(world.far(), "/chat/").await;
+    assert!(page.body.contains("href=\"/chat/cellar/\""), "one's rooms are listed: {}", page.body);
+    let nothing = bob.get(world.far(), "/chat/cellar/").await;
+    let nowhere = bob.get(world.far(), "/no/such/page").await;
+    assert_eq!((nothing.status, &nothing.body), (404, &nowhere.body));
+    for path in ["/ws/chat/cellar/", "/ws/push/cellar", "/ws/push/chat_cellar", "/ws/chat/chat_cellar/"] {
+        assert_eq!(bob.knocks(world.near(), path).await.0.status, 404, "{path}");
+    }
+    assert_eq!(rules(&mut bob, world.far(), "invite", "bob").await.status, 404);
+    for path in ["/ws/push/chat_cellar", "/ws/chat/chat_cellar/"] {
+        assert_eq!(ann.knocks(world.far(), path).await.0.status, 404, "nobody is sent away from {path}");
+    }
+
+    assert_eq!(rules(&mut ann, world.far(), "invite", "bob").await.status, 303);
+    let (mut his, mut hers) =
+        (bob.enters(world.far(), "cellar").await, ann.enters(world.near(), "cellar").await);
+    hers.say("hi").await;
+    assert_eq!(his.hear().await["name"], "ann");
+    let members = bob.get(world.near(), MEMBERS).await;
+    assert!(
+        members.status == 200 && members.body.contains("ann") && members.body.contains("bob"),
+        "{members:?}"
+    );
+    assert!(!members.body.contains("value=\"link\""), "only the owner invites: {}", members.body);
+    for action in ["invite", "remove", "link", "revoke"] {
+        assert_eq!(rules(&mut bob, world.far(), action, "ann").await.status, 403, "{action}");
+    }
+}
+
+async fn who_is_removed_is_sent_away_on_every_node(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = owner(world.near()).await;
+    let mut bob = Person::named(world.far(), "bob").await;
+    let invitation = link(&mut ann, world.near()).await;
+    assert_eq!(bob.post(world.far(), &invitation, &[]).await.status, 303);
+    let mut chat = bob.enters(world.far(), "cellar").await;
+    let mut push = bob.ticket_at("/ws/push/cellar").enter(world.near()).await;
+    let mut elsewhere = bob.enters(world.far(), "lobby").await;
+    assert_eq!(rules(&mut ann, world.near(), "remove", "bob").await.status, 303);
+    for socket in [&mut chat, &mut push] {
+        let (code, reason) = socket.closed(seconds(2)).await;
+        assert_eq!((code, &*reason), (4403, "no member of this room any more"));
+    }
+    elsewhere.say("still here").await;
+    assert_eq!(bob.get(world.far(), "/chat/cellar/").await.status, 404);
+    assert_eq!(bob.get(world.far(), &invitation).await.status, 404, "links end when somebody is removed");
+    assert!(!bob.get(world.near(), "/chat/").await.body.contains("cellar"));
+
+    assert_eq!(rules(&mut ann, world.near(), "invite", "bob").await.status, 303);
+    let mut again = bob.enters(world.near(), "cellar").await;
+    assert_eq!(
+        bob.post(world.far(), MEMBERS, &[("action", "leave")]).await.header("location"),
+        Some("/chat/")
+    );
+    assert_eq!(again.closed(seconds(2)).await.0, 4403);
+    assert_eq!(bob.get(world.far(), MEMBERS).await.status, 404);
+}
+
+async fn a_link_lets_in_whoever_has_an_account_until_it_is_revoked(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = owner(world.near()).await;
+    let invitation = link(&mut ann, world.near()).await;
+    let mut guest = Person::guest(world.far()).await;
+    let answer = guest.get(world.far(), &invitation).await;
+    let wanted = format!("/accounts/login/?next={}", encoded(&invitation));
+    let login = answer.header("location").expect("the way to the login").to_owned();
+    assert_eq!((answer.status, login.replace("%2D", "-")), (303, wanted.replace("%2D", "-")));
+    assert_eq!(guest.post(world.far(), &invitation, &[]).await.status, 403);
+    for name in ["bob", "eve"] {
+        let mut person = Person::named(world.far(), name).await;
+        let page = person.get(world.far(), &invitation).await;
+        assert!(page.status == 200 && page.body.contains("cellar") && page.body.contains("ann"), "{page:?}");
+        assert_eq!(person.get(world.far(), "/chat/cellar/").await.status, 404, "not before the button");
+        let answer = person.post(world.near(), &invitation, &[]).await;
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/cellar/")));
+        assert_eq!(person.get(world.far(), "/chat/cellar/").await.status, 200);
+    }
+    let page = ann.get(world.far(), MEMBERS).await;
+    let secret = invitation.trim_matches('/').trim_start_matches("invite/");
+    assert!(!page.body.contains(secret), "a link is shown once");
+    let hash = page.body.split("name=\"link\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let hash = hash.unwrap_or_else(|| panic!("no link to revoke: {}", page.body));
+    assert_eq!(ann.post(world.far(), MEMBERS, &[("action", "revoke"), ("link", hash)]).await.status, 303);
+    let mut late = Person::named(world.near(), "late").await;
+    assert_eq!(late.get(world.near(), &invitation).await.status, 404);
+    assert_eq!(late.post(world.near(), &invitation, &[]).await.status, 404);
+}
+
+async fn only_an_unused_name_becomes_a_private_room(layer: Layer) {
+    let world = World::on(layer).await;
+    let mut ann = owner(world.near()).await;
+    let _here = Member::join(world.far(), "busy").await;
+    let mut gone = Member::join(world.far(), "left").await;
+    gone.say("was here").await;
+    gone.leave().await;
+    for (room, status) in [
+        ("busy", 409),
+        ("left", 409),
+        ("cellar", 409),
+        ("chat_busy", 409),
+        ("a/b", 400),
+        ("@bob", 400),
+        ("", 400),
+    ] {
+        let answer = ann.post(world.near(), "/rooms/", &[("room", room)]).await;
+        assert_eq!((answer.status, answer.content_type()), (status, "text/html"), "{room}: {answer:?}");
+        assert!(answer.body.contains("id=\"private-form\""), "{}", answer.body);
+    }
+    Member::join(world.near(), "busy").await;
+    let mut guest = Person::guest(world.near()).await;
+    assert_eq!(guest.post(world.near(), "/rooms/", &[("room", "mine")]).await.status, 403);
+    for (name, status) in [("nobody", 400), ("ann", 400), ("", 400)] {
+        assert_eq!(rules(&mut ann, world.near(), "invite", name).await.status, status, "{name}");
+    }
+}
+
+async fn who_wants_a_name_that_is_used_keeps_nobody_out(layer: Layer) {
+    let world = World::on(layer).await;
+    let ann = Person::named(world.near(), "ann").await;
+    let _here = Member::join(world.far(), "busy").await;
+    let grabs = futures_util::future::join_all((0..6).map(|_| async {
+        let mut ann = ann.clone();
+        for _ in 0..20 {
+            assert_eq!(ann.post(world.near(), "/rooms/", &[("room", "busy")]).await.status, 409);
+        }
+    }));
+    let visits = async {
+        for _ in 0..60 {
+            let answer = Person::stranger().get(world.far(), "/chat/busy/").await;
+            assert_eq!(answer.status, 200, "the room is everybody's: {answer:?}");
+        }
+    };
+    tokio::join!(grabs, visits);
+}
+
+#[tokio::test]
+async fn rooms_into_which_others_put_somebody_do_not_keep_it_from_making_its_own() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut bob = Person::named(&node, "bob").await;
+    let id = bob.enters(&node, "lobby").await.user().to_owned();
+    let index = format!("parlor:index:rooms_of:{id}");
+    for n in 0..200 {
+        redis.query::<u32>(&["ZADD", &index, "1", &format!("room {n}")]).await;
+    }
+    let made = bob.post(&node, "/rooms/", &[("room", "den")]).await;
+    assert_eq!((made.status, made.header("location")), (303, Some("/chat/den/")), "{made:?}");
+    assert_eq!(bob.get(&node, "/chat/den/").await.status, 200);
+}
+
+on_both_layers! {
+    a_private_room_is_there_for_its_members_only
+    who_is_removed_is_sent_away_on_every_node
+    a_link_lets_in_whoever_has_an_account_until_it_is_revoked
+    only_an_unused_name_becomes_a_private_room
+    who_wants_a_name_that_is_used_keeps_nobody_out
+}
+
+#[tokio::test]
+async fn a_link_is_not_in_redis_and_ends_after_a_week() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = owner(&node).await;
+    let invitation = link(&mut ann, &node).await;
+    let secret = invitation.trim_matches('/').trim_start_matches("invite/").to_owned();
+    let keys: Vec<String> = redis.query(&["KEYS", "parlor:record:invite:*"]).await;
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert!(!keys[0].contains(&secret), "{keys:?}");
+    let ttl: i64 = redis.query(&["PTTL", &keys[0]]).await;
+    let week = 7 * 24 * 3_600_000;
+    assert!((week - 60_000..=week).contains(&ttl), "{ttl} ms");
+    redis.query::<i64>(&["PEXPIRE", &keys[0], "0"]).await; // its week is over
+    assert_eq!(ann.get(&node, &invitation).await.status, 404);
+}

@@ -1,0 +1,289 @@
+//! Who may be where: everybody at every kind of room by every route, with the answer that each must get.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::api_access_matrix::{API, AUDIT, STAFF};
+use crate::support::access_fixture::{Cast, EVERYBODY, EVERYWHERE, Where, Who};
+use crate::support::client::encoded;
+use crate::support::http::Request;
+use crate::support::join::V1;
+use crate::support::member::Member;
+use crate::support::node::Node;
+use crate::support::routes::{Way, table};
+
+/// Who sees which room: public, private, private chat with the owner, closed, private chat with nobody.
+const SIGHT: [(Who, [bool; 5]); 9] = [
+    (Who::Stranger, [true, false, false, false, false]),
+    (Who::Guest, [true, false, false, false, false]),
+    (Who::Outsider, [true, false, true, false, false]),
+    (Who::Member, [true, true, true, false, false]),
+    (Who::Owner, [true, true, false, false, false]), // nobody talks to oneself
+    (Who::Operator, [true, false, true, false, false]),
+    (Who::Program, [true, false, false, false, false]),
+    (Who::Doorman, [false; 5]), // its key neither reads nor publishes
+    (Who::Banned, [false; 5]),
+];
+
+/// What is served in a room: the way in the table, and what somebody gets who sees the room.
+const ROOM: [(&str, &str, u16); 11] = [
+    ("GET", "/chat/{room}/", 200),
+    ("socket", "/ws/chat/{room}", 101),
+    ("socket", "/ws/push/{room}", 101),
+    ("feed", "/sse/chat/{room}", 200),
+    ("POST", "/chat/{room}/messages", 200),
+    ("GET", "/push", 200),
+    ("POST", "/push", 200),
+    ("DELETE", "/push", 200),
+    ("GET", "/chat/{room}", 308),
+    ("GET", "/dm/{user}/", 200),
+    ("GET", "/dm/{user}", 308),
+];
+
+fn sees(who: Who, place: Where) -> bool {
+    let row = SIGHT.iter().find(|(other, _)| *other == who).expect("a row for everybody").1;
+    row[EVERYWHERE.iter().position(|other| *other == place).expect("a column for every room")]
+}
+
+/// What somebody gets who does not see the room: as if it was not there.
+fn blind(who: Who) -> u16 {
+    if who == Who::Banned { 403 } else { 404 }
+}
+
+/// The request of a way of a room.
+fn request(method: &str, path: &str, place: Where, v1: bool) -> Request {
+    let room = encoded(place.room());
+    let target =
+        path.replace("{room}", &room).replace("{user}", &encoded(place.room().trim_start_matches('@')));
+    let said = json!({ "message": "hi" }).to_string();
+    match (method, path) {
+        ("socket", _) if v1 => Request::upgrade(&target).header("Sec-WebSocket-Protocol", V1),
+        ("socket", _) => Request::upgrade(&target),
+        ("feed", _) => Request::get(&target).header("Accept", "text/event-stream"),
+        (_, "/push") => Request::new(method, &format!("/push?room={room}")).body(""),
+        ("POST", "/chat/{room}/messages") => Request::post(&target).body(said),
+        _ => Request::new(method, &target).header("Accept", "text/html"),
+    }
+}
+
+/// The status, of which a feed has no end to wait for.
+pub async fn status(node: &Node, request: &Request) -> u16 {
+    let mut wire = crate::support::connection::Wire::connect(node).await;
+    wire.send(&request.bytes(node.address())).await;
+    wire.status().await
+}
+
+#[tokio::test]
+async fn everybody_gets_by_every_route_what_they_may_see_and_nothing_else() {
+    let cast = Cast::assemble().await;
+    let mut wrong = Vec::new();
+    for (method, path, seen) in ROOM {
+        for place in EVERYWHERE {
+            if path.starts_with("/dm/") && !matches!(place, Where::Talk | Where::Nowhere) {
+                continue;
+            }
+            for (turn, who) in EVERYBODY.into_iter().enumerate() {
+                let node = &cast.nodes[turn % 2];
+                for v1 in [false, true] {
+                    if v1 && method != "socket" {
+                        continue;
+                    }
+                    let wanted = match (path, place) {
+                        ("/chat/{room}/", Where::Talk) if sees(who, place) => 308,
+                        _ if sees(who, place) => seen,
+                        _ => blind(who),
+                    };
+                    let request = cast.asks(who, node, request(method, path, place, v1));
+                    let got = status(node, &request).await;
+                    if got != wanted {
+                        wrong.push(format!(
+                            "{who:?} at {place:?} by {method} {path}: {got} instead of {wanted}"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn a_room_that_one_does_not_see_answers_as_one_that_does_not_exist() {
+    let cast = Cast::assemble().await;
+    let node = &cast.nodes[0];
+    let bodies = async |who: Who, place: Where, method: &str, path: &str| {
+        let answer = cast.asks(who, node, request(method, path, place, false)).send(node).await;
+        let token = cast.person(who).cookie("csrftoken").unwrap_or("no token").to_owned();
+        (
+            answer.status,
+            answer.body.replace(&token, "").replace(place.room(), "ROOM"),
+            answer.content_type().to_owned(),
+        )
+    };
+    for (method, path, _) in
+        ROOM.into_iter().filter(|(_, path, _)| *path != "/chat/{room}" && !path.starts_with("/dm/"))
+    {
+        for who in [Who::Stranger, Who::Guest, Who::Outsider, Who::Operator, Who::Program] {
+            let nothing = bodies(who, Where::Nowhere, method, path).await;
+            for place in [Where::Private, Where::Closed] {
+                assert_eq!(
+                    bodies(who, place, method, path).await,
+                    nothing,
+                    "{who:?} at {place:?} by {method} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_past_of_a_room_is_for_those_who_see_it() {
+    let cast = Cast::assemble().await;
+    let node = &cast.nodes[0];
+    for place in EVERYWHERE {
+        for who in EVERYBODY.into_iter().filter(|who| !is_program(*who)) {
+            let ticket = cast.person(who).ticket(place.room()).history(50);
+            let socket = ticket.try_enter_at(node.address()).await;
+            assert_eq!(socket.is_ok(), sees(who, place), "{who:?} at {place:?}");
+            let Ok(socket) = socket else { continue };
+            let mut member = Member::at(&ticket.target(), socket).await;
+            member.send_json(&json!({ "type": "history" })).await;
+            member.frame_of("history").await;
+        }
+    }
+}
+
+/// Open to everybody, whatever they are: there is nothing of a room in it.
+const OPEN: [(&str, &str); 16] = [
+    ("GET", "/"),
+    ("GET", "/dm"),
+    ("GET", "/chat"),
+    ("GET", "/chat/"),
+    ("GET", "/static/{_}/{..}"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/accounts/login/"),
+    ("POST", "/accounts/login/"),
+    ("GET", "/accounts/signup/"),
+    ("POST", "/accounts/signup/"),
+    ("POST", "/accounts/logout/"),
+    ("GET", "/accounts/guest/"),
+    ("POST", "/accounts/guest/"),
+];
+
+/// For those with an account, about themselves.
+const OWN: [(&str, &str); 4] =
+    [("GET", "/dm/"), ("socket", "/ws/inbox"), ("POST", "/api/tickets"), ("POST", "/rooms/")];
+
+/// For the owner of a private room, and for those who were invited.
+const OWNER: [(&str, &str); 4] = [
+    ("GET", "/chat/{room}/members/"),
+    ("POST", "/chat/{room}/members/"),
+    ("GET", "/invite/{link}/"),
+    ("POST", "/invite/{link}/"),
+];
+
+#[tokio::test]
+async fn no_route_is_missing_in_the_matrix() {
+    let room = ROOM.iter().map(|(method, path, _)| (*method, *path));
+    let api = API.iter().map(|(method, path, ..)| (*method, *path));
+    let all: BTreeSet<(&str, &str)> =
+        room.chain(OPEN).chain(OWN).chain(OWNER).chain(api).chain(STAFF).chain([AUDIT]).collect();
+    let missing: Vec<Way> =
+        table().into_iter().filter(|way| !all.contains(&(way.method, way.path.as_str()))).collect();
+    assert!(missing.is_empty(), "who may use these routes? {missing:#?}");
+}
+
+#[tokio::test]
+async fn only_those_with_an_account_have_something_of_their_own() {
+    let cast = Cast::assemble().await;
+    let mut wrong = Vec::new();
+    for (method, path) in OWN {
+        for (turn, who) in EVERYBODY.into_iter().enumerate() {
+            let node = &cast.nodes[turn % 2];
+            let account = matches!(who, Who::Outsider | Who::Member | Who::Owner | Who::Operator);
+            let wanted: &[u16] = match (path, account, who) {
+                (_, _, Who::Banned) => &[403],
+                ("/dm/", true, _) => &[200],
+                ("/ws/inbox", true, _) => &[101],
+                ("/api/tickets", true, _) => &[201],
+                // The form lacks a name.
+                ("/rooms/", true, _) => &[400],
+                ("/dm/", false, _) => &[303], // to the login
+                ("/api/tickets", false, _) => &[401],
+                ("/ws/inbox", false, _) => &[403, 404],
+                _ => &[401, 403, 404],
+            };
+            let request = match method {
+                "socket" => Request::upgrade(path).header("Sec-WebSocket-Protocol", V1),
+                "POST" => Request::post(path).body(""),
+                _ => Request::get(path).header("Accept", "text/html"),
+            };
+            let got = status(node, &cast.asks(who, node, request)).await;
+            if !wanted.contains(&got) {
+                wrong.push(format!("{who:?} by {method} {path}: {got} instead of {wanted:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn only_the_owner_of_a_private_room_rules_it() {
+    let cast = Cast::assemble().await;
+    let node = &cast.nodes[1];
+    let mut wrong = Vec::new();
+    for who in EVERYBODY {
+        let wanted = match who {
+            Who::Banned => 403,
+            Who::Stranger | Who::Guest => 303, // to the login
+            _ if is_program(who) => 303,
+            _ => 200,
+        };
+        let invited = Request::get(&cast.invitation).header("Accept", "text/html");
+        let got = status(node, &cast.asks(who, node, invited)).await;
+        if got != wanted {
+            wrong.push(format!("{who:?} with an invitation: {got} instead of {wanted}"));
+        }
+    }
+    for who in EVERYBODY {
+        for place in EVERYWHERE {
+            let members = format!("/chat/{}/members/", encoded(place.room()));
+            let owns = who == Who::Owner && place == Where::Private;
+            let asked: [(&str, Request, u16); 5] = [
+                ("GET", Request::get(&members).header("Accept", "text/html"), 200),
+                ("invite", form(&members, "action=invite&name=outsider"), 303),
+                ("remove", form(&members, "action=remove&name=outsider"), 303),
+                ("link", form(&members, "action=link"), 303),
+                ("nonsense", form(&members, "action=nonsense"), 400),
+            ];
+            for (what, request, seen) in asked {
+                // A program has no form of ours, and a form without its token is refused before all else.
+                let refused = if what != "GET" && is_program(who) { 403 } else { blind(who) };
+                let refused = match (who, place, what) {
+                    (Who::Member, Where::Private, "GET") => 200,
+                    (Who::Member, Where::Private, "nonsense") => 400,
+                    (Who::Member, Where::Private, _) => 403, // a member knows that there is a room
+                    _ => refused,
+                };
+                let got = status(node, &cast.asks(who, node, request)).await;
+                let right = if owns { got == seen || (what == "link" && got == 200) } else { got == refused };
+                if !right {
+                    wrong.push(format!("{who:?}: {what} at {place:?}: {got}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+pub fn is_program(who: Who) -> bool {
+    matches!(who, Who::Program | Who::Doorman)
+}
+
+fn form(target: &str, body: &str) -> Request {
+    Request::post(target).header("Content-Type", "application/x-www-form-urlencoded").body(body)
+}

@@ -1,0 +1,146 @@
+//! The matrix beyond the rooms' own routes: the API and its scopes, and the pages of operators.
+
+use super::access_matrix::{is_program, status};
+use crate::support::access_fixture::{Cast, EVERYBODY, EVERYWHERE, Where, Who};
+use crate::support::client::encoded;
+use crate::support::http::Request;
+use crate::support::join::V1;
+
+/// For keys with a scope, and for operators: the way, the scope, a body, and what those get who may.
+pub const API: [(&str, &str, Scope, &str, u16); 9] = [
+    ("GET", "/api/rooms", Scope::Read, "", 200),
+    ("GET", "/api/rooms/{room}/messages", Scope::Read, "", 200),
+    ("GET", "/api/rooms/{room}/members", Scope::Read, "", 200),
+    ("POST", "/api/rooms/{room}/messages", Scope::Publish, r#"{"message": "hi"}"#, 201),
+    ("POST", "/api/push/{room}", Scope::Publish, "", 200),
+    ("DELETE", "/api/push/{room}", Scope::Publish, "", 200),
+    ("POST", "/api/groups/{group}/events", Scope::Publish, r#"{"type": "ticks"}"#, 202),
+    ("POST", "/api/broadcast", Scope::Publish, r#"{"rooms": ["lobby"], "message": "hi"}"#, 200),
+    ("POST", "/api/users/{user}/disconnect", Scope::Disconnect, "{}", 202),
+];
+
+/// For operators alone: for everybody else there is nothing.
+pub const STAFF: [(&str, &str); 14] = [
+    ("GET", "/admin"),
+    ("GET", "/admin/"),
+    ("GET", "/admin/figures"),
+    ("GET", "/admin/rooms/"),
+    ("GET", "/admin/rooms/{room}/"),
+    ("POST", "/admin/rooms/{room}/"),
+    ("POST", "/admin/rooms/{room}/push"),
+    ("DELETE", "/admin/rooms/{room}/push"),
+    ("socket", "/ws/admin/{room}/"),
+    ("socket", "/ws/admin/{room}/push"),
+    ("GET", "/admin/users/"),
+    ("POST", "/admin/users/"),
+    ("GET", "/admin/keys/"),
+    ("POST", "/admin/keys/"),
+];
+
+/// And this one, for the list above is long.
+pub const AUDIT: (&str, &str) = ("GET", "/admin/audit/");
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Read,
+    Publish,
+    Disconnect,
+}
+
+/// What is answered before any room is looked for; `None` to those who may.
+fn refusal(who: Who, scope: Scope) -> Option<u16> {
+    match who {
+        Who::Stranger | Who::Guest => Some(401),
+        Who::Outsider | Who::Member | Who::Owner | Who::Banned => Some(403),
+        Who::Doorman if scope != Scope::Disconnect => Some(403),
+        Who::Doorman | Who::Program | Who::Operator => None,
+    }
+}
+
+#[tokio::test]
+async fn the_api_is_for_keys_with_the_scope_and_for_operators_and_nobodys_private_chat_is_in_it() {
+    let cast = Cast::assemble().await;
+    let mut wrong = Vec::new();
+    for (method, path, scope, body, seen) in API {
+        let places: &[Where] =
+            if path.contains("{room}") || path.contains("{group}") { &EVERYWHERE } else { &[Where::Public] };
+        for place in places {
+            for (turn, who) in EVERYBODY.into_iter().enumerate() {
+                let node = &cast.nodes[turn % 2];
+                // Those who speak for the site see private rooms; nobody sees closed ones, or two others' chat.
+                let there = matches!(place, Where::Public | Where::Private);
+                let wanted = refusal(who, scope).unwrap_or(if there { seen } else { 404 });
+                let room = encoded(place.room());
+                let target =
+                    path.replace("{room}", &room).replace("{group}", &room).replace("{user}", "outsider");
+                let request =
+                    Request::new(method, &target).header("Content-Type", "application/json").body(body);
+                let got = status(node, &cast.asks(who, node, request)).await;
+                if got != wanted {
+                    wrong.push(format!("{who:?} at {place:?} by {method} {path}: {got} instead of {wanted}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn the_group_of_a_private_chat_is_named_by_nobody() {
+    let cast = Cast::assemble().await;
+    let node = &cast.nodes[0];
+    let id = |member: &crate::support::member::Member| member.user().to_owned();
+    let (owner, member) = (
+        id(&cast.person(Who::Owner).enters(node, "@member").await),
+        id(&cast.person(Who::Member).enters(node, "@owner").await),
+    );
+    for (one, other) in [(&owner, &member), (&member, &owner)] {
+        for group in [format!("chat_dm:{one}:{other}"), format!("dm:{one}:{other}"), format!("inbox:{one}")] {
+            let group = encoded(&group);
+            for (method, path, _, body, _) in API {
+                if !path.contains("{room}") && !path.contains("{group}") {
+                    continue;
+                }
+                let target = path.replace("{room}", &group).replace("{group}", &group);
+                for who in [Who::Program, Who::Operator] {
+                    let request =
+                        Request::new(method, &target).header("Content-Type", "application/json").body(body);
+                    let got = status(node, &cast.asks(who, node, request)).await;
+                    assert!(matches!(got, 400 | 404), "{who:?} by {method} {target}: {got}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_nothing_at_the_pages_of_operators_for_anybody_else() {
+    let cast = Cast::assemble().await;
+    let mut wrong = Vec::new();
+    for (method, path) in STAFF.into_iter().chain([AUDIT]) {
+        for (turn, who) in EVERYBODY.into_iter().enumerate() {
+            let node = &cast.nodes[turn % 2];
+            let target = path.replace("{room}", "lobby");
+            let request = match method {
+                "socket" => Request::upgrade(&target).header("Sec-WebSocket-Protocol", V1),
+                "GET" => Request::get(&target).header("Accept", "text/html"),
+                _ => Request::new(method, &target).body(""),
+            };
+            let got = status(node, &cast.asks(who, node, request)).await;
+            if (got == 404) == (who == Who::Operator) {
+                wrong.push(format!("{who:?} by {method} {path}: {got}"));
+            }
+        }
+    }
+    // The same words as for what does not exist.
+    let node = &cast.nodes[0];
+    for who in EVERYBODY.into_iter().filter(|who| *who != Who::Operator) {
+        let ask = async |target: &str| {
+            let answer = cast.asks(who, node, Request::get(target)).send(node).await;
+            (answer.status, answer.content_type().to_owned(), answer.body)
+        };
+        assert_eq!(ask("/admin/users/").await, ask("/nothing").await, "{who:?}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(is_program(Who::Doorman), "a key opens no page");
+}

@@ -1,0 +1,113 @@
+//! Sockets that a foreign page opens with a visitor's cookies (cross-site WebSocket hijacking): none is.
+
+use crate::support::http::Request;
+use crate::support::join::V1;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::sse::stream_of;
+use crate::support::user::Person;
+
+/// Every path of sockets, for somebody who has talked to `bob`.
+const SOCKETS: [&str; 6] =
+    ["/ws/chat/lobby/", "/ws/chat/lobby", "/ws/push/lobby", "/ws/chat/@bob/", "/ws/push/@bob", "/ws/inbox/"];
+
+/// Pages that are not of this host, however they call themselves.
+fn foreign(node: &Node) -> Vec<String> {
+    let host = node.address();
+    let other = host.port() ^ 1;
+    vec![
+        "http://evil.example".to_owned(),
+        format!("http://{host}.evil.example"),
+        format!("http://evil.example:{}", host.port()),
+        format!("http://127.0.0.1:{other}"),
+        format!("http://localhost:{}", host.port()),
+        format!("ws://{host}"),
+        format!("file://{host}"),
+        format!("chrome-extension://{host}"),
+        format!("http://{host}, http://evil.example"),
+        format!("http://evil.example http://{host}"),
+        format!("http://{host}@evil.example"),
+        format!("http://evil.example@{host}.x"),
+        "null".to_owned(),
+        String::new(),
+    ]
+}
+
+#[tokio::test]
+async fn no_foreign_page_opens_a_socket_with_the_cookies_of_a_login() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    Person::named(&node, "bob").await;
+    let ann = Person::named(&node, "ann").await;
+    for path in SOCKETS {
+        // The inbox is for those who speak the protocol.
+        let plain = [None].into_iter().filter(|_| path != "/ws/inbox/");
+        for protocol in plain.chain([Some(V1)]) {
+            let knock = || {
+                let request = ann.with_cookies(Request::upgrade(path));
+                protocol.iter().fold(request, |request, name| request.header("Sec-WebSocket-Protocol", name))
+            };
+            for origin in foreign(&node) {
+                let answer = knock().header("Origin", &origin).send(&node).await;
+                assert_eq!(answer.status, 403, "{path} {protocol:?} for {origin:?}: {answer:?}");
+            }
+            assert_eq!(knock().send(&node).await.status, 403, "{path} {protocol:?} without an origin");
+            let own = format!("http://{}", node.address());
+            let twice = knock().header("Origin", &own).header("Origin", "http://evil.example");
+            assert_eq!(twice.send(&node).await.status, 403, "{path} {protocol:?} with two origins");
+        }
+    }
+    let own = format!("http://{}", node.address());
+    let good = ann.with_cookies(Request::upgrade(SOCKETS[0])).header("Origin", &own);
+    assert_eq!(good.send(&node).await.status, 101);
+}
+
+#[tokio::test]
+async fn no_answer_gives_itself_to_pages_of_other_hosts() {
+    let node = Node::alone().await;
+    let mut ann = Person::named(&node, "ann").await;
+    let token = ann.token(&node).await;
+    for target in [
+        "/chat/lobby/",
+        "/accounts/login/",
+        "/dm/",
+        "/api/tickets",
+        "/api/openapi.json",
+        "/metrics",
+        "/static/room.js",
+        "/nothing",
+        &stream_of("a*b"),
+    ] {
+        for method in ["GET", "POST", "OPTIONS"] {
+            let request = Request::new(method, target)
+                .header("Origin", "http://evil.example")
+                .header("Access-Control-Request-Method", "POST")
+                .header("Access-Control-Request-Headers", "x-csrftoken, authorization")
+                .header("X-CSRFToken", &token);
+            let answer = ann.with_cookies(request).body("").send(&node).await;
+            let shared = answer
+                .headers
+                .iter()
+                .find(|(name, _)| name.to_ascii_lowercase().starts_with("access-control"));
+            assert_eq!(shared, None, "{method} {target}");
+            assert!(method != "OPTIONS" || answer.status >= 400, "OPTIONS {target}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_foreign_page_reads_a_feed_with_the_cookies_of_a_login() {
+    let node = Node::alone().await;
+    let ann = Person::named(&node, "ann").await;
+    for (name, value) in [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Origin", "http://evil.example"),
+        ("Origin", "null"),
+    ] {
+        let feed =
+            Request::get(&stream_of("lobby")).header("Accept", "text/event-stream").header(name, value);
+        let answer = ann.with_cookies(feed).send(&node).await;
+        assert_eq!(answer.status, 403, "{name}: {value}: {answer:?}");
+    }
+}

@@ -1,0 +1,237 @@
+//! Requests that a foreign page makes in a visitor's name (CSRF): every route that changes something refuses them, and
+//! nothing is changed.
+
+use crate::support::access_fixture::invite;
+use crate::support::cli::operator;
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::redis_snapshot::{changes, vault};
+use crate::support::routes::{Way, with_method};
+use crate::support::user::{CSRF, FIELD, Person, form, password};
+
+/// Something that a person may do, and a page of somebody else may not.
+struct Deed {
+    who: Who,
+    /// The way of the route table.
+    way: Way,
+    target: String,
+    body: Body,
+}
+
+/// A form has the token in a field; a script has it in a header.
+enum Body {
+    Form(Vec<(&'static str, String)>),
+    Script(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Ann,
+    Guest,
+    Operator,
+}
+
+/// How the token comes, if it does.
+struct Token<'a> {
+    cookie: Option<&'a str>,
+    sent: Option<&'a str>,
+}
+
+fn form_of(who: Who, path: &str, target: &str, fields: &[(&'static str, &str)]) -> Deed {
+    let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let way = Way { method: "POST", path: path.to_owned() };
+    Deed { who, way, target: target.to_owned(), body: Body::Form(fields) }
+}
+
+fn script_of(who: Who, method: &'static str, path: &str, target: &str, json: &'static str) -> Deed {
+    let way = Way { method, path: path.to_owned() };
+    Deed { who, way, target: target.to_owned(), body: Body::Script(json) }
+}
+
+impl Deed {
+    /// The request of a person with these cookies, without a word of where it comes from.
+    fn request(&self, person: &Person, token: &Token<'_>) -> Request {
+        let mut person = person.clone();
+        person.set_cookie(CSRF, token.cookie.unwrap_or_default());
+        person.with_cookies(match &self.body {
+            Body::Form(fields) => {
+                let mut fields: Vec<(&str, &str)> =
+                    fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                fields.extend(token.sent.map(|token| (FIELD, token)));
+                form(&self.target, &fields)
+            }
+            Body::Script(json) => {
+                let request = Request::new(self.way.method, &self.target).body(json);
+                let request = request.header("Content-Type", "application/json");
+                token.sent.iter().fold(request, |request, token| request.header("X-CSRFToken", token))
+            }
+        })
+    }
+}
+
+/// Everything that can be done, with an invitation to a room and the id of a user.
+fn deeds(invitation: &str, user: &str) -> Vec<Deed> {
+    use Who::{Ann, Guest, Operator};
+    const SAID: &str = r#"{"message": "forged"}"#;
+    let secret = password("ann");
+    vec![
+        form_of(Guest, "/accounts/login/", "/accounts/login/", &[("name", "ann"), ("password", &secret)]),
+        form_of(
+            Guest,
+            "/accounts/signup/",
+            "/accounts/signup/",
+            &[("name", "forged"), ("password", &secret)],
+        ),
+        form_of(Guest, "/accounts/guest/", "/accounts/guest/", &[("nickname", "called")]),
+        form_of(Ann, "/rooms/", "/rooms/", &[("room", "forged")]),
+        form_of(
+            Ann,
+            "/chat/{room}/members/",
+            "/chat/cellar/members/",
+            &[("action", "invite"), ("name", "bob")],
+        ),
+        form_of(
+            Ann,
+            "/chat/{room}/members/",
+            "/chat/cellar/members/",
+            &[("action", "remove"), ("name", "bob")],
+        ),
+        form_of(Ann, "/chat/{room}/members/", "/chat/cellar/members/", &[("action", "link")]),
+        form_of(Ann, "/invite/{link}/", invitation, &[]),
+        script_of(Ann, "POST", "/chat/{room}/messages", "/chat/lobby/messages", SAID),
+        script_of(Ann, "POST", "/chat/{room}/messages", "/chat/@bob/messages", SAID),
+        script_of(Guest, "POST", "/push", "/push?room=lobby", ""),
+        script_of(Guest, "DELETE", "/push", "/push?room=lobby", ""),
+        script_of(Ann, "POST", "/api/tickets", "/api/tickets", ""),
+        script_of(
+            Operator,
+            "POST",
+            "/api/rooms/{room}/messages",
+            "/api/rooms/lobby/messages",
+            r#"{"message": "forged"}"#,
+        ),
+        script_of(
+            Operator,
+            "POST",
+            "/api/broadcast",
+            "/api/broadcast",
+            r#"{"rooms": ["lobby"], "message": "forged"}"#,
+        ),
+        script_of(
+            Operator,
+            "POST",
+            "/api/groups/{group}/events",
+            "/api/groups/chat_lobby/events",
+            r#"{"type": "forged"}"#,
+        ),
+        script_of(Operator, "POST", "/api/users/{user}/disconnect", "/api/users/bob/disconnect", "{}"),
+        script_of(Operator, "POST", "/api/push/{room}", "/api/push/lobby", ""),
+        script_of(Operator, "DELETE", "/api/push/{room}", "/api/push/lobby", ""),
+        script_of(Operator, "POST", "/admin/rooms/{room}/push", "/admin/rooms/lobby/push", ""),
+        script_of(Operator, "DELETE", "/admin/rooms/{room}/push", "/admin/rooms/lobby/push", ""),
+        form_of(Operator, "/admin/rooms/{room}/", "/admin/rooms/kitchen/", &[("action", "close")]),
+        form_of(
+            Operator,
+            "/admin/keys/",
+            "/admin/keys/",
+            &[("action", "make"), ("name", "forged"), ("scope_read", "on")],
+        ),
+        form_of(Operator, "/admin/users/", "/admin/users/", &[("action", "staff_on"), ("user", user)]),
+        form_of(Operator, "/admin/users/", "/admin/users/", &[("action", "ban"), ("user", user)]),
+        form_of(Ann, "/accounts/logout/", "/accounts/logout/", &[]),
+    ]
+}
+
+#[tokio::test]
+async fn every_route_that_changes_something_refuses_a_forged_request_and_nothing_changes() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let own = format!("http://{}", node.address());
+    let mut bob = Person::named(&node, "bob").await;
+    let strangers = bob.token(&node).await;
+    let user = bob.enters(&node, "hall").await.user().to_owned();
+    let mut ann = Person::named(&node, "ann").await;
+    assert_eq!(ann.post(&node, "/rooms/", &[("room", "cellar")]).await.status, 303);
+    let mut host = Person::named(&node, "host").await;
+    assert_eq!(host.post(&node, "/rooms/", &[("room", "wine")]).await.status, 303);
+    let invitation = invite(&node, &mut host, "wine").await;
+    let mut op = operator(&node, &redis, "op").await;
+    for deed in deeds(&invitation, &user) {
+        let mut guest = Person::guest(&node).await;
+        let person = match deed.who {
+            Who::Ann => &mut ann,
+            Who::Guest => &mut guest,
+            Who::Operator => &mut op,
+        };
+        let what = format!("{} {}", deed.way.method, deed.target);
+        let token = person.token(&node).await;
+        let before = vault(&redis).await;
+        let with = |cookie, sent| deed.request(person, &Token { cookie, sent });
+        let mut forged = vec![
+            ("without a token", with(Some(&*token), None)),
+            ("with a wrong token", with(Some(&*token), Some("x"))),
+            ("with an empty token", with(Some(&*token), Some(""))),
+            ("with empty tokens", with(Some(""), Some(""))),
+            ("with a token and no cookie", with(None, Some(&*token))),
+            ("with bob's token", with(Some(&*token), Some(&*strangers))),
+        ];
+        for (name, value) in [
+            ("Origin", "http://evil.example"),
+            ("Origin", "null"),
+            ("Referer", "http://evil.example/page"),
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Site", "same-site"),
+        ] {
+            forged.push((value, with(Some(&*token), Some(&*token)).header(name, value)));
+        }
+        if let Body::Form(_) = deed.body {
+            forged.push(("with its own origin only", with(Some(&*token), None).header("Origin", &own)));
+        }
+        for (how, request) in forged {
+            let answer = request.send(&node).await;
+            assert_eq!(answer.status, 403, "{what} {how}: {answer:?}");
+        }
+        let changed = changes(&before, &vault(&redis).await);
+        assert!(changed.is_empty(), "{what}: forged requests changed {changed:?}");
+        let answer = with(Some(&*token), Some(&*token)).header("Origin", &own).send(&node).await;
+        assert!(answer.status < 400, "{what}, as it should be: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_route_that_changes_something_is_missing_here() {
+    let deeds: Vec<Way> = deeds("", "").into_iter().map(|deed| deed.way).collect();
+    let ways = with_method(&["POST", "PUT", "PATCH", "DELETE"]);
+    let missing: Vec<_> = ways.into_iter().filter(|way| !deeds.contains(way)).collect();
+    assert!(missing.is_empty(), "routes without an attack: {missing:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_without_cookies_cannot_be_logged_in_by_a_foreign_page() {
+    let node = Node::alone().await;
+    Person::named(&node, "mallory").await;
+    let fields = [("name", "mallory"), ("password", &*password("mallory"))];
+    for (name, value) in [
+        ("Origin", "http://evil.example"),
+        ("Referer", "http://evil.example/"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("X", "y"),
+    ] {
+        let answer = form("/accounts/login/", &fields).header(name, value).send(&node).await;
+        assert_eq!(answer.status, 403, "{name}: {value}: {answer:?}");
+        assert!(!answer.headers.iter().any(|(_, value)| value.starts_with("parlor_session=")), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_address_is_no_token() {
+    let node = Node::alone().await;
+    let mut ann = Person::stranger();
+    let token = ann.token(&node).await;
+    let target = format!("/accounts/signup/?{FIELD}={token}&csrftoken={token}");
+    let request = form(&target, &[("name", "ann"), ("password", "the long secret")]);
+    let own = format!("http://{}", node.address());
+    let answer = ann.with_cookies(request).header("Origin", &own).send(&node).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+}

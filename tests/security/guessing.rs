@@ -1,0 +1,217 @@
+//! Guessing passwords and names: it is slowed down by address and by name, and no answer tells which names there are.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::support::http::{Answer, Request};
+use crate::support::node::{Node, Plan};
+use crate::support::user::{Person, password};
+
+/// A node that takes so many logins a minute, behind a proxy that says where they come from.
+fn plan(logins: &str) -> Plan {
+    Node::plan().env("PARLOR_LOGINS_PER_MINUTE", logins).flag("--trusted-proxies", "127.0.0.1/32")
+}
+
+/// A try from this address.
+async fn guess(node: &Node, address: &str, name: &str, secret: &str) -> Answer {
+    let mut person = Person::stranger().with_header("X-Forwarded-For", address);
+    person.post(node, "/accounts/login/", &[("name", name), ("password", secret)]).await
+}
+
+/// Makes an account, from an address that guesses nothing.
+async fn account(node: &Node, name: &str) {
+    let mut person = Person::stranger().with_header("X-Forwarded-For", "198.51.100.1");
+    assert_eq!(person.signs_up(node, name).await.status, 303);
+}
+
+fn is_slowed_down(answer: &Answer, what: &str) {
+    assert_eq!(answer.status, 429, "{what}: {answer:?}");
+    let wait: u64 = answer.header("retry-after").expect("Retry-After").parse().expect("seconds");
+    assert!((1..=60).contains(&wait), "{what}: {wait} s");
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_is_slowed_down_whatever_names_it_tries() {
+    let node = plan("5").start().await;
+    account(&node, "ann").await;
+    for n in 0..5 {
+        assert_eq!(guess(&node, "203.0.113.7", &format!("name-{n}"), "wrong wrong").await.status, 403, "{n}");
+    }
+    is_slowed_down(&guess(&node, "203.0.113.7", "name-9", "wrong wrong").await, "a sixth try");
+    is_slowed_down(&guess(&node, "203.0.113.7", "ann", &password("ann")).await, "the right password at last");
+    assert_eq!(
+        guess(&node, "203.0.113.8", "ann", &password("ann")).await.status,
+        303,
+        "somebody else comes in"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_guessed_at_is_slowed_down_wherever_the_tries_come_from() {
+    let node = plan("5").start().await;
+    account(&node, "ann").await;
+    account(&node, "bob").await;
+    // One address alone keeps nobody else out.
+    let mut one = Vec::new();
+    for _ in 0..7 {
+        one.push(guess(&node, "203.0.113.97", "ann", "wrong wrong").await.status);
+    }
+    assert_eq!(one[..6], [403, 403, 403, 403, 403, 429]);
+    assert_eq!(guess(&node, "203.0.113.96", "ann", &password("ann")).await.status, 303, "whoever she is");
+    // Names that look alike are one, and many addresses together are slowed down: a name has thirty tries a minute.
+    let mut many = Vec::new();
+    for (n, name) in ["ann", "Ann", "ANN", "\u{430}nn", "ａｎｎ"].into_iter().cycle().take(40).enumerate()
+    {
+        let answer = guess(&node, &format!("203.0.113.{n}"), name, "wrong wrong").await;
+        if answer.status == 429 {
+            is_slowed_down(&answer, name);
+        }
+        many.push(answer.status);
+    }
+    assert_eq!((many[0], many.contains(&429)), (403, true), "{many:?}");
+    assert_eq!(guess(&node, "203.0.113.98", "bob", &password("bob")).await.status, 303, "another name");
+}
+
+#[tokio::test]
+async fn one_who_is_not_behind_the_proxy_cannot_choose_an_address() {
+    let node = Node::plan().env("PARLOR_LOGINS_PER_MINUTE", "5").start().await;
+    let mut statuses = Vec::new();
+    for n in 0..8 {
+        let answer = guess(&node, &format!("203.0.113.{n}"), &format!("name-{n}"), "wrong wrong").await;
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[5..], [429; 3], "{statuses:?}");
+}
+
+#[tokio::test]
+async fn names_are_taken_no_faster_than_they_are_guessed() {
+    let node = plan("5").start().await;
+    let mut signed_up = Vec::new();
+    for n in 0..8 {
+        let mut person = Person::stranger().with_header("X-Forwarded-For", "203.0.113.7");
+        signed_up.push(person.signs_up(&node, &format!("name-{n}")).await.status);
+    }
+    assert_eq!((&signed_up[..5], &signed_up[5..]), (&[303; 5][..], &[429; 3][..]));
+    let mut called = Vec::new();
+    for n in 0..8 {
+        let mut guest = Person::stranger().with_header("X-Forwarded-For", "203.0.113.8");
+        let nickname = format!("nick-{n}");
+        called.push(guest.post(&node, "/accounts/guest/", &[("nickname", &nickname)]).await.status);
+    }
+    assert_eq!((&called[..5], &called[5..]), (&[303; 5][..], &[429; 3][..]));
+}
+
+#[tokio::test]
+async fn addresses_of_one_network_of_ipv6_are_one() {
+    let node = plan("5").start().await;
+    let mut statuses = Vec::new();
+    for n in 0..8 {
+        let answer = guess(&node, &format!("2001:db8:1:2::{n:x}"), &format!("name-{n}"), "wrong wrong").await;
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[5..], [429; 3], "{statuses:?}");
+    let elsewhere = guess(&node, "2001:db8:1:3::1", "name-9", "wrong wrong").await;
+    assert_eq!(elsewhere.status, 403, "{elsewhere:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
+    let node = Node::alone().await;
+    Person::named(&node, "ann").await;
+    let mut answers = Vec::new();
+    let mut person = Person::guest(&node).await;
+    for name in ["ann", "nobody", "a b", "", "~ann", "*"] {
+        let fields = [("name", name), ("password", "wrong wrong")];
+        let answer = person.post(&node, "/accounts/login/", &fields).await;
+        assert_eq!(answer.status, 403, "{name}: {answer:?}");
+        assert!(person.cookie("parlor_session").is_none(), "{name}");
+        // The form has the name that was given, and a token of its own.
+        let token = person.cookie("csrftoken").expect("a token").to_owned();
+        answers
+            .push(answer.body.replace(&token, "TOKEN").replace(&format!("value=\"{name}\""), "value=\"\""));
+    }
+    for answer in &answers {
+        assert_eq!(answer, &answers[0]);
+    }
+    assert!(!answers[0].contains("wrong wrong"), "no password comes back");
+}
+
+/// How long it takes to refuse this name.
+async fn refusal_of(name: &str, node: &Node, person: &mut Person) -> Duration {
+    let begun = Instant::now();
+    let fields = [("name", name), ("password", "wrong wrong")];
+    assert_eq!(person.post(node, "/accounts/login/", &fields).await.status, 403);
+    begun.elapsed()
+}
+
+/// The one in the middle, and the shortest, which other work on the machine has disturbed least.
+fn middle_and_least(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort();
+    (times[times.len() / 2], times[0])
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
+    let node = Node::alone().await;
+    Person::named(&node, "ann").await;
+    let mut person = Person::stranger();
+    person.token(&node).await;
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    // In turns, so that whatever else the machine does is done to both.
+    for _ in 0..15 {
+        known.push(refusal_of("ann", &node, &mut person).await);
+        unknown.push(refusal_of("nobody", &node, &mut person).await);
+    }
+    let ((middle, known), (other_middle, unknown)) = (middle_and_least(known), middle_and_least(unknown));
+    let seen = format!(
+        "wrong password: {middle:?}, at least {known:?}; no such name: {other_middle:?}, {unknown:?}"
+    );
+    println!("{seen}");
+    assert!(known > Duration::from_millis(2), "is the password hashed? {seen}");
+    assert!(known < unknown * 2 && unknown < known * 2, "{seen}");
+    // Without a hash the middles would be an order of magnitude apart.
+    assert!(middle < other_middle * 3 && other_middle < middle * 3, "{seen}");
+}
+
+#[tokio::test]
+async fn a_crowd_that_guesses_keeps_nobody_waiting() {
+    let node = Node::alone().await;
+    let mut ann = Person::named(&node, "ann").await.enters(&node, "lobby").await;
+    let mut person = Person::stranger();
+    person.token(&node).await;
+    let guesses = (0..40).map(|n| {
+        let (node, mut person) = (&node, person.clone());
+        async move {
+            let name = format!("name-{}", n % 3);
+            let fields = [("name", &*name), ("password", "wrong wrong")];
+            person.post(node, "/accounts/login/", &fields).await
+        }
+    });
+    let life = async {
+        for n in 0..10 {
+            let begun = Instant::now();
+            ann.say(&n.to_string()).await;
+            assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
+            assert!(begun.elapsed() < Duration::from_secs(2), "{:?} beside the crowd", begun.elapsed());
+        }
+    };
+    let (answers, ()) = tokio::join!(join_all(guesses), life);
+    for answer in answers {
+        assert!(matches!(answer.status, 403 | 503), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_far_too_long_costs_nothing() {
+    let node = Node::alone().await;
+    Person::named(&node, "ann").await;
+    let mut person = Person::stranger();
+    let long = "x".repeat(100_000);
+    for target in ["/accounts/login/", "/accounts/signup/"] {
+        let begun = Instant::now();
+        let answer = person.post(&node, target, &[("name", "ann"), ("password", &long)]).await;
+        assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{target}: {:?}", begun.elapsed());
+    }
+}

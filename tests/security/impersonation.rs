@@ -1,0 +1,116 @@
+//! Speaking as somebody else: no frame, no cookie and no header makes one another person.
+
+use serde_json::{Value, json};
+
+use crate::support::client::Client;
+use crate::support::join::{Ticket, guest_cookie, signed};
+use crate::support::member::Member;
+use crate::support::node::Node;
+use crate::support::sse::messages;
+
+/// Everything by which a frame could say who speaks.
+fn pretending(user: &str) -> Value {
+    json!({
+        "message": "hi", "user": user, "name": "bob", "member": format!("{user}/bob"), "sender": user, "from": user,
+        "user_id": user, "username": "bob", "prev": "1-0", "at": 1, "names": { user: "bob" }, "staff": true,
+    })
+}
+
+#[tokio::test]
+async fn a_frame_that_names_somebody_is_still_its_speakers() {
+    let node = Node::alone().await;
+    let mut listener = Member::join(&node, "lobby").await;
+    let bob = Ticket::to("lobby").guest(1).enter(&node).await;
+    let mut ann = Ticket::to("lobby").guest(2).enter(&node).await;
+    let (her, his) = (ann.user().to_owned(), bob.user().to_owned());
+    ann.send_json(&pretending(&his)).await;
+    ann.answer().await;
+    let heard = listener.hear().await;
+    assert_eq!((&heard["user"], &heard["name"]), (&json!(her), &ann.welcome["name"]), "{heard}");
+    assert_ne!(heard["prev"], "1-0", "{heard}");
+    let mut typing = pretending(&his);
+    typing["type"] = json!("typing");
+    ann.send_json(&typing).await;
+    let seen = listener.frame_of("typing").await;
+    assert_eq!((&seen["user"], &seen["name"]), (&json!(her), &ann.welcome["name"]), "{seen}");
+
+    // The plain wire and the POST take it as well, from somebody else each time.
+    let mut plain = Client::chat(&node, "lobby").await;
+    plain.send(pretending(&his).to_string()).await;
+    let posted = messages("lobby").body(pretending(&his).to_string());
+    assert_eq!(
+        posted
+            .header("Cookie", "x=y")
+            .header("Origin", &format!("http://{}", node.address()))
+            .send(&node)
+            .await
+            .status,
+        200
+    );
+    for _ in 0..2 {
+        let heard = listener.hear().await;
+        assert!(heard["user"] != json!(his) && heard["name"] != "bob", "{heard}");
+    }
+}
+
+#[tokio::test]
+async fn a_guests_cookie_without_the_right_signature_is_nobodys() {
+    let node = Node::alone().await;
+    let victim = Ticket::to("lobby").guest(7).enter(&node).await;
+    let (name, good) = ("parlor_guest", guest_cookie(7));
+    let value = good.split_once('=').expect("a cookie").1;
+    let (signature, id) = value.split_at(44);
+    let other = signed("parlor_guest", "0000000000000008.");
+    for forged in [
+        id.to_owned(),
+        format!("{}{id}", "A".repeat(44)),
+        format!("{}={id}", "A".repeat(43)),
+        format!("{}{id}", &other[..44]),
+        format!("{signature}{}", id.replace('.', ".bob")),
+        format!("{signature}{id}.bob"),
+        format!("{signature} {id}"),
+        format!("{signature}{}", id.to_uppercase() + "x"),
+    ] {
+        let member = Ticket::to("lobby").with_cookies(&format!("{name}={forged}")).enter(&node).await;
+        assert_ne!(member.user(), victim.user(), "{forged}");
+        assert_eq!(member.welcome["name"], format!("~{}", &member.user()[..8]), "{forged}");
+    }
+    // Signed, but no id of ours.
+    for value in [
+        "",
+        ".",
+        "bob.",
+        "000000000000000.x",
+        "0000000000000007",
+        "000000000000000g.",
+        "0000000000000007/bob.",
+    ] {
+        let cookies = format!("{name}={}", signed(name, value));
+        let member = Ticket::to("lobby").with_cookies(&cookies).enter(&node).await;
+        assert_ne!(member.user(), victim.user(), "{value}");
+    }
+    let again = Ticket::to("lobby").guest(7).enter(&node).await;
+    assert_eq!(again.user(), victim.user());
+}
+
+#[tokio::test]
+async fn no_header_and_no_parameter_says_who_one_is() {
+    let node = Node::alone().await;
+    let victim = Ticket::to("lobby").guest(7).enter(&node).await;
+    let id = victim.user().to_owned();
+    for parameter in
+        ["user", "name", "user_id", "as", "guest", "parlor_guest", "parlor_session", "member", "identity"]
+    {
+        let member = Ticket::to("lobby").asking(&format!("{parameter}={id}")).enter(&node).await;
+        assert_ne!(member.user(), id, "{parameter}");
+    }
+    let body = json!({ "message": "hi" }).to_string();
+    let mut listener = Member::join(&node, "lobby").await;
+    for header in
+        ["X-User", "X-User-ID", "X-Remote-User", "Remote-User", "X-Forwarded-User", "X-Parlor-User", "From"]
+    {
+        let said = messages("lobby").header(header, &id).body(&body).send(&node).await;
+        assert_eq!(said.status, 200, "{header}: {said:?}");
+        assert_ne!(listener.hear().await["user"], json!(id), "{header}");
+    }
+}

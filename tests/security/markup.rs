@@ -1,0 +1,204 @@
+//! Markup in what people write: names and messages are text wherever they are shown.
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, Window};
+use crate::support::client::{Client, encoded};
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::payload::packed;
+use crate::support::redis::Redis;
+use crate::support::user::Person;
+use crate::ui::rooms::{ENGLISH, enters, has_no_errors, reads, says};
+
+/// What would run a script, leave its attribute or change the page, were it not text. Each would set `window.pwned`.
+const MARKUP: [&str; 16] = [
+    "<script>window.pwned = 1</script>",
+    "</script><script>window.pwned = 1</script>",
+    "<img src=x onerror=\"window.pwned = 1\">",
+    "\"><svg onload=window.pwned=1>",
+    "' autofocus onfocus='window.pwned = 1",
+    "\" onmouseover=\"window.pwned = 1\" x=\"",
+    "<iframe srcdoc=\"<script>parent.pwned = 1</script>\"></iframe>",
+    "<a href=\"javascript:window.pwned=1\">here</a>",
+    "<base href=http://evil.example/><meta http-equiv=refresh content=0>",
+    "<!--<script>window.pwned = 1//-->",
+    "{{ 7 * 7 }}{% raw %}${window.pwned = 1}",
+    "&lt;b&gt; &amp;amp; &#x3c;script&#x3e;",
+    "\u{2028}window.pwned = 1\u{2029}",
+    "]]><![CDATA[<b>",
+    "%3Cscript%3Ewindow.pwned=1%3C/script%3E",
+    "\\u003cscript\\u003ewindow.pwned=1\\u003c/script\\u003e",
+];
+
+/// Addresses that run something, or that hide where they lead.
+const ADDRESSES: [&str; 8] = [
+    "javascript:window.pwned=1",
+    "JaVaScRiPt://evil.example/%0awindow.pwned=1",
+    "data:text/html,<script>opener.pwned=1</script>",
+    "vbscript:x",
+    "file:///etc/passwd",
+    "http://evil.example/\"onmouseover=\"window.pwned=1",
+    "https://evil.example/<script>window.pwned=1</script>",
+    "http://user:secret@evil.example/",
+];
+
+/// Nothing ran, and the log holds no element but text and the safe links of the page itself.
+async fn stays_text(window: &Window) {
+    let found = window
+        .run(
+            "const safe = link => link.tagName === 'A' && /^https?:$/.test(link.protocol) && link.attributes.length <= 4
+                && ['noopener', 'nofollow', 'ugc'].every(word => link.rel.split(' ').includes(word));
+             const inside = [...document.querySelectorAll('#messages .text *, #messages .speaker *')];
+             const odd = inside.filter(one => !safe(one)).map(one => one.outerHTML);
+             const scripts = [...document.querySelectorAll('#messages script, #messages [onerror], #messages [onfocus],'
+                + ' #messages [onmouseover], iframe, base, meta[http-equiv], svg')].map(one => one.outerHTML);
+             return [typeof window.pwned, odd, scripts]",
+            &[],
+        )
+        .await;
+    assert_eq!(found, json!(["undefined", [], []]));
+}
+
+#[tokio::test]
+async fn markup_in_messages_names_and_lines_is_shown_as_it_was_written() {
+    let redis = Redis::start().await;
+    let (node, browser) = tokio::join!(Node::on(&redis), Browser::start());
+    let ann = browser.window(ENGLISH).await;
+    enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
+    let mut plain = Client::chat(&node, "lobby").await;
+    for text in MARKUP.iter().chain(&ADDRESSES) {
+        plain.say(text).await;
+        reads(&ann, text).await;
+    }
+    says(&ann, MARKUP[2]).await;
+    reads(&ann, MARKUP[2]).await;
+    // A Django process on the same Redis can write what it likes into any member.
+    for (n, text) in MARKUP.iter().enumerate() {
+        let marked = format!("{n} {text}");
+        let message = packed(&[
+            ("type", "chat_message".into()),
+            ("message", marked.as_str().into()),
+            ("user", (*text).into()),
+            ("name", (*text).into()),
+            ("id", (*text).into()),
+        ]);
+        redis.publish("asgi__group__chat_lobby", &message).await;
+        reads(&ann, &marked).await;
+        let line = format!("line {n} {text}");
+        let line_event = packed(&[("type", "push_message".into()), ("message", line.as_str().into())]);
+        redis.publish("asgi__group__lobby", &line_event).await;
+        reads(&ann, &line).await;
+        let typing =
+            packed(&[("type", "chat_typing".into()), ("user", (*text).into()), ("name", (*text).into())]);
+        redis.publish("asgi__group__chat_lobby", &typing).await;
+    }
+    stays_text(&ann).await;
+    has_no_errors(&ann).await;
+    // And from the log, after a reload.
+    enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
+    reads(&ann, MARKUP[0]).await;
+    stays_text(&ann).await;
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_request_comes_back_as_markup() {
+    let node = Node::alone().await;
+    // The way back after a login may say where one was, with every sign encoded.
+    let way_on = Regex::new(r#"="/accounts/[a-z]+/\?next=[A-Za-z0-9%._~-]*""#).unwrap();
+    for markup in MARKUP {
+        let value = encoded(markup);
+        for target in [
+            format!("/chat/{value}/"),
+            format!("/chat/{value}"),
+            format!("/{value}"),
+            format!("/static/{value}"),
+            format!("/chat/?room={value}&next={value}&error={value}"),
+            format!("/chat/lobby/?room={value}&history={value}&{value}"),
+            format!("/push?room={value}"),
+        ] {
+            let ascii: String = markup.chars().filter(|sign| ('!'..='~').contains(sign)).collect();
+            let headers =
+                ["Referer", "User-Agent", "X-Forwarded-Host", "X-Forwarded-Proto", "Accept-Language"];
+            let request = Request::get(&target)
+                .header("Accept", "text/html")
+                .header("Cookie", &format!("csrftoken={ascii}"));
+            let request = headers.iter().fold(request, |request, name| request.header(name, &ascii));
+            let answer = request.send(&node).await;
+            assert!(answer.status < 500, "{target}: {answer:?}");
+            let body = way_on.replace_all(&answer.body.replace("&#x2f;", "/"), "").into_owned();
+            for found in [markup, &ascii, "pwned", &value] {
+                assert!(!body.contains(found), "{found:?} in the answer to {target}: {body}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_form_was_sent_comes_back_as_text() {
+    let node = Node::alone().await;
+    let mut ann = Person::named(&node, "ann").await;
+    let mut guest = Person::guest(&node).await;
+    for markup in MARKUP {
+        let name = [("name", markup), ("password", "wrong wrong"), ("next", markup)];
+        let room = [("room", markup), ("nickname", markup), ("name", markup), ("action", markup)];
+        for answer in [
+            guest.post(&node, "/accounts/login/", &name).await,
+            guest.post(&node, "/accounts/signup/", &name).await,
+            guest.post(&node, "/accounts/guest/", &room).await,
+            ann.post(&node, "/rooms/", &room).await,
+            ann.get(&node, &format!("/dm/?user={}", encoded(markup))).await,
+        ] {
+            assert!((400..500).contains(&answer.status), "{markup}: {answer:?}");
+            let is_markup = markup.contains(['<', '"', '\'']);
+            assert!(!is_markup || !answer.body.contains(markup), "{markup}: {answer:?}");
+            for sign in ["onerror=\"", "onmouseover=\"", "<svg", "<base", "<iframe"] {
+                assert!(!answer.body.contains(sign), "{sign} of {markup}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_name_that_a_room_may_have_stands_whole_in_its_page() {
+    let node = Node::alone().await;
+    let script = Regex::new(r#"<script id="room-name" type="application/json">([^<]*)</script>"#).unwrap();
+    let title = Regex::new(r"<title>([^<]*)</title>").unwrap();
+    // Names that a template, a script or a style sheet could stumble over, though no sign of theirs is allowed.
+    for name in [
+        "constructor",
+        "__proto__",
+        "null",
+        "undefined",
+        "NaN",
+        "0",
+        "-1",
+        "1e9",
+        "true",
+        "room.name",
+        "نص",
+        "a b",
+        "ﬁ",
+        "İ",
+    ] {
+        let page = Request::get(&format!("/chat/{}/", encoded(name))).send(&node).await;
+        assert_eq!(page.status, 200, "{name}: {page:?}");
+        let found = &script.captures(&page.body).unwrap_or_else(|| panic!("{name}: {}", page.body))[1];
+        assert_eq!(serde_json::from_str::<Value>(found).unwrap(), json!(name), "{name}");
+        assert!(found.is_ascii(), "{found}");
+        let title = &title.captures(&page.body).unwrap_or_else(|| panic!("{name}: {}", page.body))[1];
+        assert!(title.starts_with(name), "{title}");
+        let room = page.body.split("<main").nth(1).expect("the room");
+        assert!(room.contains(&format!("data-chat-socket=\"/ws/chat/{}/\"", utf8(name))), "{name}: {room}");
+    }
+}
+
+/// The name as one segment of a path, with what stands for itself in one (RFC 3986, section 2.3).
+fn utf8(name: &str) -> String {
+    ["%2D", "%2E", "%5F", "%7E"]
+        .iter()
+        .zip(["-", ".", "_", "~"])
+        .fold(encoded(name), |path, (code, sign)| path.replace(code, sign))
+}

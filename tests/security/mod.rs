@@ -1,0 +1,20 @@
+//! Attacks, each with what it must not reach.
+
+mod abuse;
+mod access_matrix;
+mod api_access_matrix;
+mod cross_site_sockets;
+mod csrf;
+pub mod forged_tokens;
+mod guessing;
+mod impersonation;
+mod injection;
+mod log_injection;
+mod markup;
+mod origin;
+mod oversize;
+mod session_fixation;
+mod slow_clients;
+mod smuggling;
+mod ticket_replay;
+mod traversal;

@@ -1,0 +1,139 @@
+//! Tickets that are used again, too late, by too many or for something else: each lets one socket in, once.
+
+use futures_util::future::join_all;
+
+use crate::support::http::{Answer, Request};
+use crate::support::join::{Ticket, V1};
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::sse::stream_of;
+use crate::support::user::{Person, SESSION};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+/// A ticket of somebody who is logged in.
+async fn ticket_of(person: &mut Person, node: &Node) -> String {
+    let token = person.token(node).await;
+    let own = format!("http://{}", node.address());
+    let request = Request::post("/api/tickets").header("Origin", &own).header("X-CSRFToken", &token).body("");
+    let answer = person.send(node, request).await;
+    assert_eq!((answer.status, &answer.json()["expires_in"]), (201, &30.into()), "{answer:?}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "nobody keeps a ticket");
+    answer.json()["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+async fn knock(node: &Node, ticket: &str) -> Answer {
+    Request::upgrade(&format!("/ws/chat/lobby/?ticket={ticket}"))
+        .header("Sec-WebSocket-Protocol", V1)
+        .send(node)
+        .await
+}
+
+#[tokio::test]
+async fn a_ticket_lets_one_socket_in_as_whom_it_was_given_to() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut ann = Person::named(&nodes[0], "ann").await;
+    let id = ann.enters(&nodes[0], "lobby").await.user().to_owned();
+    let ticket = ticket_of(&mut ann, &nodes[0]).await;
+    let member = Ticket::to("lobby").asking(&format!("ticket={ticket}")).enter(&nodes[1]).await;
+    assert_eq!(member.user(), id);
+    for node in &nodes {
+        let answer = knock(node, &ticket).await;
+        assert_eq!(answer.status, 403, "the second time: {answer:?}");
+    }
+    assert_ne!(ticket_of(&mut ann, &nodes[0]).await, ticket_of(&mut ann, &nodes[0]).await);
+}
+
+#[tokio::test]
+async fn a_ticket_that_many_use_at_once_lets_one_of_them_in() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut ann = Person::named(&nodes[0], "ann").await;
+    for _ in 0..5 {
+        let ticket = ticket_of(&mut ann, &nodes[0]).await;
+        let answers = join_all((0..20).map(|n| knock(&nodes[n % 2], &ticket))).await;
+        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        statuses.sort_unstable();
+        assert_eq!((statuses[0], &statuses[1..]), (101, &[403; 19][..]));
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_ends_after_half_a_minute() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = Person::named(&node, "ann").await;
+    let ticket = ticket_of(&mut ann, &node).await;
+    let keys = redis.keys("parlor:record:ticket:*").await;
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert!(!keys[0].contains(&ticket), "only a hash of it is kept");
+    let left = redis.pttl(&keys[0]).await;
+    assert!((20_000..=30_000).contains(&left), "{left} ms");
+    redis.query::<i64>(&["PEXPIRE", &keys[0], "1"]).await;
+    until(PATIENCE, "the ticket to be gone", async || {
+        holds(!redis.exists(&keys[0]).await, || "there".to_owned())
+    })
+    .await;
+    assert_eq!(knock(&node, &ticket).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_ticket_is_for_sockets_and_feeds_and_nothing_else() {
+    let node = Node::alone().await;
+    let mut ann = Person::named(&node, "ann").await;
+    let ticket = ticket_of(&mut ann, &node).await;
+    let by_header =
+        Request::post("/api/tickets").header("Authorization", &format!("Bearer {ticket}")).body("");
+    assert_eq!(by_header.send(&node).await.status, 401);
+    let mut thief = Person::stranger();
+    thief.set_cookie(SESSION, &ticket);
+    let page = thief.get(&node, &format!("/dm/?ticket={ticket}")).await;
+    assert!(matches!(page.status, 303 | 401 | 403 | 404), "a page of ann's: {page:?}");
+    let more = Request::post(&format!("/api/tickets?ticket={ticket}")).body("").send(&node).await;
+    assert!(matches!(more.status, 401 | 403), "{more:?}");
+    let said = Request::post(&format!("/chat/lobby/messages?ticket={ticket}")).body(r#"{"message": "hi"}"#);
+    assert_ne!(said.send(&node).await.status, 500);
+    // None of this has used it up, and a feed may.
+    let mut listener = crate::support::member::Member::join(&node, "lobby").await;
+    let feed = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby")));
+    let _feed = crate::support::sse::EventStream::open(&node, feed).await;
+    while listener.next_of(&["presence"], PATIENCE).await["change"] != "join" {}
+    assert_eq!(knock(&node, &ticket).await.status, 403, "it was used");
+}
+
+#[tokio::test]
+async fn a_ticket_ends_with_the_login_that_it_came_from() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let mut ann = Person::named(&nodes[0], "ann").await;
+    let unused = ticket_of(&mut ann, &nodes[0]).await;
+    let used = ticket_of(&mut ann, &nodes[0]).await;
+    let mut member = Ticket::to("lobby").asking(&format!("ticket={used}")).enter(&nodes[1]).await;
+    assert_eq!(ann.logs_out(&nodes[0]).await.status, 303);
+    assert_eq!(member.closed(seconds(1)).await.0, 4401);
+    for node in &nodes {
+        assert_eq!(knock(node, &unused).await.status, 403);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_ticket_is_refused_and_falls_through_to_nobody() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let ann = Person::named(&node, "ann").await;
+    let mut watch = redis.watch().await;
+    for ticket in ["", "xq7", "xq7%2A", "xq7%3A%0A%00", &"xq7".repeat(1000), "%FF"] {
+        let target = format!("/ws/chat/lobby/?ticket={ticket}");
+        let answer = knock(&node, ticket).await;
+        assert_eq!(answer.status, 403, "{target:.60}: {answer:?}");
+        // A cookie that is good does not make up for a ticket that is not.
+        let own = format!("http://{}", node.address());
+        let answer = ann.with_cookies(Request::upgrade(&target).header("Origin", &own)).send(&node).await;
+        assert_eq!(answer.status, 403, "{target:.60} with a login: {answer:?}");
+        let answer = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby"))).send(&node).await;
+        assert!(matches!(answer.status, 401 | 403), "{target:.60}: {answer:?}");
+    }
+    let marked: Vec<_> =
+        watch.commands().await.into_iter().filter(|command| command.contains("xq7")).collect();
+    assert!(marked.is_empty(), "{marked:?}");
+}

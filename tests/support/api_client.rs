@@ -1,0 +1,76 @@
+//! Another program that uses the API of a site: with a key, or, on a node that no command reaches, as its operator.
+
+use serde_json::Value;
+
+use super::cli::key;
+use super::deployment::{Layer, World};
+use super::http::Request;
+use super::node::Node;
+use super::redis::Redis;
+use super::user::{CSRF, Person, password};
+
+const OPERATOR: &str = "operator";
+
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// What comes with each request.
+    headers: Vec<(String, String)>,
+    /// What it is called: `#billing`.
+    pub name: String,
+}
+
+impl Backend {
+    /// Shows this as its key, whatever it is.
+    pub fn showing(key: &str) -> Self {
+        let headers = vec![("Authorization".to_owned(), format!("Bearer {key}"))];
+        Self { headers, name: String::new() }
+    }
+
+    /// With a new key that has these scopes, as `publish,read`.
+    pub async fn with_key(redis: &Redis, name: &str, scopes: &str) -> Self {
+        let key = key(redis, name, scopes).await;
+        Self { name: format!("#{name}"), ..Self::showing(&key) }
+    }
+
+    /// A page of the site in the browser of somebody who is logged in.
+    pub fn page_of(person: &Person) -> Self {
+        let token = person.cookie(CSRF).expect("a token with the login").to_owned();
+        let headers = vec![("Cookie".to_owned(), person.cookies()), ("X-CSRFToken".to_owned(), token)];
+        Self { headers, name: person.name.clone() }
+    }
+
+    /// Without what this header says.
+    pub fn without(mut self, header: &str) -> Self {
+        self.headers.retain(|(name, _)| name != header);
+        self
+    }
+
+    /// Any request, as this program sends it.
+    pub fn request(&self, method: &str, target: &str) -> Request {
+        let request = Request::new(method, target);
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    pub fn get(&self, target: &str) -> Request {
+        self.request("GET", target)
+    }
+
+    pub fn post(&self, target: &str, body: &Value) -> Request {
+        self.request("POST", target).header("Content-Type", "application/json").body(body.to_string())
+    }
+}
+
+/// A site with a program that may do everything there.
+pub async fn site(layer: Layer) -> (World, Backend) {
+    if layer == Layer::Redis {
+        let world = World::on(layer).await;
+        let redis = world.redis.as_ref().expect("a Redis");
+        let backend = Backend::with_key(redis, "billing", "publish,read,disconnect").await;
+        return (world, backend);
+    }
+    let plan =
+        Node::plan().env("PARLOR_OPERATOR", OPERATOR).env("PARLOR_OPERATOR_PASSWORD", &password(OPERATOR));
+    let world = World { nodes: vec![plan.start().await], redis: None };
+    let backend = Backend::page_of(&Person::again(world.near(), OPERATOR).await);
+    (world, backend)
+}

@@ -1,0 +1,58 @@
+//! A whole site: one Redis, nodes at three ports that stay theirs, and nginx in front of them.
+
+use super::nginx::Nginx;
+use super::node::Node;
+use super::redis::Redis;
+use super::reserved_port::Port;
+use super::wait::{PATIENCE, until};
+
+pub struct Site {
+    pub nginx: Nginx,
+    pub redis: Redis,
+    places: [Place; 3],
+}
+
+/// A port that nginx knows, and the node that listens there, if it is up.
+struct Place {
+    port: Port,
+    node: Option<Node>,
+    /// The name of the node in Redis.
+    id: String,
+}
+
+impl Site {
+    /// A site with so many of its nodes up; nobody listens at the other ports.
+    pub async fn with_nodes(count: usize) -> Self {
+        let redis = Redis::start().await;
+        let places = [(); 3].map(|()| Place { port: Port::keep(), node: None, id: String::new() });
+        let nginx = Nginx::before(places.each_ref().map(|place| place.port.number())).await;
+        let mut site = Self { nginx, redis, places };
+        for index in 0..count {
+            site.start(index).await;
+        }
+        site
+    }
+
+    /// Starts the node at this place, for the first time or again.
+    pub async fn start(&mut self, index: usize) {
+        let before = self.redis.members("parlor:nodes").await;
+        let place = &mut self.places[index];
+        let listen = place.port.address().to_string();
+        place.node = Some(Node::bare().flag("--listen", &listen).redis(&self.redis).start().await);
+        place.id = until(PATIENCE, "the new node's name in Redis", async || {
+            let nodes = self.redis.members("parlor:nodes").await;
+            nodes.iter().find(|id| !before.contains(id)).cloned().ok_or_else(|| format!("{nodes:?}"))
+        })
+        .await;
+    }
+
+    pub fn node(&mut self, index: usize) -> &mut Node {
+        self.places[index].node.as_mut().expect("a node that was started")
+    }
+
+    /// The nodes at which the group has members.
+    pub async fn nodes_of(&self, group: &str) -> Vec<usize> {
+        let members = self.redis.members(&format!("parlor:group:{group}")).await;
+        (0..self.places.len()).filter(|index| members.contains(&self.places[*index].id)).collect()
+    }
+}

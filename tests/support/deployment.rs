@@ -1,0 +1,63 @@
+//! Nodes on one of the two layers, for what both of them promise.
+
+use super::node::Node;
+use super::redis::Redis;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// One node that stands alone.
+    Memory,
+    /// Two nodes on one Redis.
+    Redis,
+}
+
+pub struct World {
+    pub nodes: Vec<Node>,
+    /// The Redis of the nodes, if they have one.
+    pub redis: Option<Redis>,
+}
+
+impl World {
+    pub async fn on(layer: Layer) -> Self {
+        Self::with(layer, &[]).await
+    }
+
+    /// With these flags for each node.
+    pub async fn with(layer: Layer, flags: &[(&str, &str)]) -> Self {
+        let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
+        match layer {
+            Layer::Memory => Self { nodes: vec![plan.start().await], redis: None },
+            Layer::Redis => {
+                let redis = Redis::start().await;
+                let plan = plan.redis(&redis);
+                Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
+            }
+        }
+    }
+
+    pub fn near(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// The other node, if there is one.
+    pub fn far(&self) -> &Node {
+        &self.nodes[self.nodes.len() - 1]
+    }
+}
+
+/// Makes of each function that takes a [`Layer`] a test for each layer.
+macro_rules! on_both_layers {
+    ($($clause:ident)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::deployment::Layer::Memory).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::deployment::Layer::Redis).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_layers;

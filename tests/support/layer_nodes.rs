@@ -1,0 +1,237 @@
+//! The layer alone, without sockets: one node of it on memory, two on Redis.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use parlor::layer::{Appended, Keep, Key, Layer, Listener, Order};
+use parlor::wire::event::COVERED;
+use parlor::{Event, Group, Id};
+
+use super::redis::Redis;
+use super::wait::{PATIENCE, holds, seconds, until};
+
+pub struct Peers {
+    pub nodes: Vec<Peer>,
+    pub redis: Option<Redis>,
+}
+
+pub struct Peer {
+    pub layer: Layer,
+    heard: Arc<Heard>,
+}
+
+/// What a node's listener was told: the events of each group, in their order.
+#[derive(Default)]
+struct Heard {
+    events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
+    started: Mutex<Vec<String>>,
+    orders: Mutex<Vec<Order>>,
+    /// How often it was told that it may have missed something.
+    recoveries: AtomicUsize,
+}
+
+impl Listener for Heard {
+    fn deliver(&self, group: &str, events: &[Arc<Event>]) {
+        self.events.lock().unwrap().entry(group.to_owned()).or_default().extend(events.iter().cloned());
+    }
+
+    fn ticker_started(&self, group: &str) {
+        self.started.lock().unwrap().push(group.to_owned());
+    }
+
+    fn ordered(&self, order: Order) {
+        self.orders.lock().unwrap().push(order);
+    }
+
+    fn recovered(&self) {
+        self.recoveries.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+}
+
+impl Peers {
+    pub fn on_memory() -> Self {
+        let heard = Arc::new(Heard::default());
+        Self { nodes: vec![Peer { layer: Layer::memory(keep(), heard.clone()), heard }], redis: None }
+    }
+
+    pub async fn on_redis() -> Self {
+        let redis = Redis::start().await;
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            nodes.push(Peer::at(&redis.url()).await);
+        }
+        Self { nodes, redis: Some(redis) }
+    }
+}
+
+fn keep() -> Keep {
+    Keep { messages: 1000, age: seconds(60), replicas: 0 }
+}
+
+impl Peer {
+    /// One more, on the Redis at this URL.
+    pub async fn at(url: &str) -> Self {
+        let heard = Arc::new(Heard::default());
+        let layer = Layer::redis(url, false, keep(), heard.clone()).await.expect("a layer");
+        let peer = Self { layer, heard };
+        peer.wait_until_ready().await;
+        peer
+    }
+
+    pub async fn wait_until_ready(&self) {
+        until(PATIENCE, "the layer to be ready", async || self.layer.ready().map_err(|e| e.to_string()))
+            .await;
+    }
+
+    /// A new member comes and hears.
+    pub async fn enter(&self, group: &Group, user: &str) {
+        self.layer.enter(group, &user.into());
+        self.layer.heard(group).await.expect("the group to be heard");
+    }
+
+    pub async fn publish(&self, group: &Group, text: &str) {
+        self.layer.publish(group, &event(text)).await.expect("the layer to take an event");
+    }
+
+    pub async fn append(&self, group: &Group, text: &str, key: Option<&str>) -> Appended {
+        let event = event(text);
+        let key = key.map(|name| Key::new(name.to_owned(), &event));
+        self.layer.append(group, &event, key.as_ref()).await.expect("the layer to take an event")
+    }
+
+    /// The events that a test has sent, without what the layer tells of its own.
+    pub fn events(&self, group: &Group) -> Vec<Arc<Event>> {
+        let events = self.heard.events.lock().unwrap();
+        let events = events.get(group.name()).into_iter().flatten();
+        events.filter(|event| event.text("text").is_some()).cloned().collect()
+    }
+
+    /// Appends an event without a key: its id.
+    pub async fn append_new(&self, group: &Group, text: &str) -> Id {
+        match self.append(group, text, None).await {
+            Appended::New(id) => id,
+            other => panic!("an event without key is always new: {other:?}"),
+        }
+    }
+
+    /// Which events the node was told are covered, in that order; those that came in their place in the log do not
+    /// count.
+    pub fn told_covered(&self, group: &Group) -> Vec<Id> {
+        let events = self.heard.events.lock().unwrap();
+        let events = events.get(group.name()).into_iter().flatten();
+        let told = events.filter(|event| event.kind() == COVERED && event.stamp().is_none());
+        told.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
+    }
+
+    /// What the node was given that has a place in the log, with text or without.
+    pub fn logged(&self, group: &Group) -> Vec<Arc<Event>> {
+        let events = self.heard.events.lock().unwrap();
+        let events = events.get(group.name()).into_iter().flatten();
+        events.filter(|event| event.stamp().is_some()).cloned().collect()
+    }
+
+    /// Waits until it was told that these are covered, and no others.
+    pub async fn wait_for_covered(&self, group: &Group, ids: &[Id]) {
+        until(PATIENCE, &format!("{} to be told that {ids:?} are covered", self.layer.node()), async || {
+            let told = self.told_covered(group);
+            holds(told == ids, || format!("{told:?}"))
+        })
+        .await;
+    }
+
+    pub fn texts(&self, group: &Group) -> Vec<String> {
+        texts(&self.events(group))
+    }
+
+    /// Waits until it has heard so many.
+    pub async fn wait_for(&self, group: &Group, count: usize) -> Vec<String> {
+        until(PATIENCE, &format!("{count} events of {group}"), async || {
+            let texts = self.texts(group);
+            holds(texts.len() >= count, || format!("{texts:?}")).map(|()| texts)
+        })
+        .await
+    }
+
+    pub async fn wait_for_members(&self, group: &Group, wanted: usize) {
+        until(PATIENCE, &format!("{wanted} members of {group}"), async || {
+            let count = self.layer.members(group).await.expect("a count");
+            holds(count == wanted, || count.to_string())
+        })
+        .await;
+    }
+
+    /// Waits until the node was given so many orders.
+    pub async fn wait_for_orders(&self, count: usize) -> Vec<Order> {
+        until(seconds(1), &format!("{count} orders"), async || {
+            let orders = self.heard.orders.lock().unwrap().clone();
+            holds(orders.len() == count, || format!("{orders:?}")).map(|()| orders)
+        })
+        .await
+    }
+
+    /// How often the node was told that it may have missed something.
+    pub fn recoveries(&self) -> usize {
+        self.heard.recoveries.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the node was told that the group's ticker is on.
+    pub async fn wait_for_ticker(&self, group: &Group) {
+        until(PATIENCE, "the node to hear of the ticker", async || {
+            let started = self.heard.started.lock().unwrap().clone();
+            holds(started.contains(&group.name().to_owned()), || format!("{started:?}"))
+        })
+        .await;
+    }
+}
+
+pub fn event(text: &str) -> Event {
+    Event::new("test").with("text", text)
+}
+
+/// The texts of events.
+pub fn texts(events: &[Arc<Event>]) -> Vec<String> {
+    events.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
+}
+
+/// Fails unless each event names the one before it.
+pub fn assert_chain(events: &[Arc<Event>]) {
+    let stamps: Vec<_> = events.iter().map(|event| event.stamp().expect("a logged event")).collect();
+    for pair in stamps.windows(2) {
+        assert_eq!(pair[1].prev, pair[0].id);
+        assert!(pair[0].id < pair[1].id, "ids of one log only rise");
+    }
+}
+
+/// Ends what a test waits for without a deadline of its own: an event that all listeners of a group get last.
+pub async fn last(peers: &Peers, group: &Group, before: usize) -> Vec<Vec<String>> {
+    peers.nodes[0].publish(group, "last").await;
+    let mut all = Vec::new();
+    for node in &peers.nodes {
+        let mut texts = node.wait_for(group, before + 1).await;
+        assert_eq!(texts.pop().as_deref(), Some("last"));
+        all.push(texts);
+    }
+    all
+}
+
+/// Makes of each function that takes [`Peers`] a test for each layer.
+macro_rules! clauses {
+    ($($clause:ident)*) => {
+        mod memory {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::layer_nodes::Peers::on_memory()).await;
+            })*
+        }
+        mod redis {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::layer_nodes::Peers::on_redis().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use clauses;

@@ -1,0 +1,207 @@
+//! A running Parlor node: the real binary on a free port of 127.0.0.1.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::output::Lines;
+use super::process::{Process, Signal};
+use super::redis::Redis;
+use super::wait::{PATIENCE, until};
+
+/// What the nodes sign guests' cookies with.
+pub const SECRET: &str = "a secret that everybody may know 0123456789";
+
+/// All clients of a test come from one address, and many are in a hurry: limits are for the tests about them, which
+/// set their own. Hosts as well.
+pub const OPEN_DOORS: [(&str, &str); 8] = [
+    ("PARLOR_ALLOWED_HOSTS", "*"),
+    ("PARLOR_SOCKETS_PER_ADDRESS", "0"),
+    ("PARLOR_SOCKETS_PER_USER", "0"),
+    ("PARLOR_HANDSHAKES_PER_SECOND", "0"),
+    ("PARLOR_MESSAGES_PER_SECOND", "0"),
+    ("PARLOR_BYTES_PER_SECOND", "0"),
+    ("PARLOR_LOGINS_PER_MINUTE", "0"),
+    ("PARLOR_PUBLISHES_PER_SECOND", "0"),
+];
+
+pub struct Node {
+    process: Process,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Flags and environment of a node that is not started yet.
+#[derive(Clone, Default)]
+pub struct Plan {
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Node {
+    /// A node with these flags only: no `--listen`, no environment but a short end, open doors, and what is set on the
+    /// plan.
+    pub fn bare() -> Plan {
+        let plan = Plan::default().env("PARLOR_DRAIN_SECONDS", "1").env("PARLOR_SECRET", SECRET);
+        OPEN_DOORS.into_iter().fold(plan, |plan, (name, value)| plan.env(name, value))
+    }
+
+    /// A node to be started on a free port, with the memory layer unless the plan gets a Redis.
+    pub fn plan() -> Plan {
+        Self::bare().flag("--listen", "127.0.0.1:0")
+    }
+
+    /// A node alone, with the memory layer.
+    pub async fn alone() -> Self {
+        Self::plan().start().await
+    }
+
+    /// A node on this Redis.
+    pub async fn on(redis: &Redis) -> Self {
+        Self::plan().redis(redis).start().await
+    }
+
+    /// Several nodes on one Redis, started at the same time.
+    pub async fn several<const COUNT: usize>(redis: &Redis) -> [Self; COUNT] {
+        let plan = Self::plan().redis(redis);
+        let nodes = futures_util::future::join_all((0..COUNT).map(|_| plan.start())).await;
+        nodes.try_into().unwrap_or_else(|_| unreachable!("as many nodes as were started"))
+    }
+
+    /// The node of a process that was spawned by hand, as soon as it says where it listens, on `count` addresses.
+    pub async fn listening(mut process: Process, count: usize) -> Self {
+        let addresses = until(PATIENCE, "the node to say `listening on http://…`", async || {
+            let ended = process.ended();
+            let lines = process.stdout.all();
+            let addresses: Vec<_> = lines.iter().take(count).map(|line| listening_address(line)).collect();
+            if addresses.len() == count {
+                return Ok(addresses);
+            }
+            let seen = format!("stdout {lines:?}, stderr:\n{}", process.stderr.tail(20));
+            assert!(ended.is_none(), "the node ended with {ended:?} instead of listening: {seen}");
+            Err(seen)
+        })
+        .await;
+        Self { process, addresses }
+    }
+
+    /// The first address that the node listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Every address that the node listens on, in the order of its lines on stdout.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kilobytes of a line in `/proc/ID/status`: `VmRSS` now, `VmHWM` at most.
+    pub fn kilobytes(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("a process that runs");
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().nth(1));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line} in {status}"))
+    }
+
+    /// What the node wrote to stderr: its log.
+    pub fn log(&self) -> &Lines {
+        &self.process.stderr
+    }
+
+    /// What the node wrote to stdout.
+    pub fn stdout(&self) -> &Lines {
+        &self.process.stdout
+    }
+
+    /// SIGKILL, and the kernel has closed its sockets when this returns.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&mut self) {
+        self.process.signal(Signal::TERM);
+    }
+
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// True while the process runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// Waits for the node to end by itself.
+    pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
+        self.process.exit(limit).await
+    }
+}
+
+impl Plan {
+    /// Adds a flag with its value.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.arguments.extend([name.into(), value.into()]);
+        self
+    }
+
+    /// Adds a flag without value.
+    pub fn switch(mut self, name: &str) -> Self {
+        self.arguments.push(name.into());
+        self
+    }
+
+    /// Sets a variable of the node's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves a variable unset.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
+    pub fn redis(self, redis: &Redis) -> Self {
+        self.flag("--redis-url", &redis.url())
+    }
+
+    /// Starts the binary without waiting for anything.
+    pub fn spawn(&self) -> Process {
+        static COUNT: AtomicUsize = AtomicUsize::new(1);
+        let name = format!("node {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        // Nothing of the caller's environment may configure the node.
+        command.env_clear().envs(self.environment.iter().cloned()).args(&self.arguments);
+        Process::spawn(&name, &mut command)
+    }
+
+    /// Starts the binary and waits until it says where it listens.
+    pub async fn start(&self) -> Node {
+        Node::listening(self.spawn(), 1).await
+    }
+
+    /// Starts the binary, which must refuse: its stderr, after an exit with code 2 within `PATIENCE`.
+    pub async fn refused(&self) -> String {
+        let mut process = self.spawn();
+        let status = process.exit(PATIENCE).await;
+        let text = process.stderr.text();
+        assert_eq!(status.code(), Some(2), "exit code of a start that must be refused; stderr: {text}");
+        assert!(process.stdout.all().is_empty(), "stdout of a refused start: {:?}", process.stdout.all());
+        text
+    }
+}
+
+/// The address in `listening on http://ADDRESS`; any other line on stdout is a failure.
+fn listening_address(line: &str) -> SocketAddr {
+    line.strip_prefix("listening on http://")
+        .and_then(|address| address.parse().ok())
+        .unwrap_or_else(|| panic!("a line on stdout that is not `listening on http://ADDRESS`: {line:?}"))
+}

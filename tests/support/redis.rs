@@ -1,0 +1,229 @@
+//! A private Redis on a port of its own, without persistence; it can be killed and started again at the same port.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::process::Command;
+
+use futures_util::StreamExt;
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
+use tempfile::TempDir;
+
+use super::process::{Process, Signal};
+use super::redis_monitor::Watch;
+use super::wait::{PATIENCE, holds, until, within};
+
+pub struct Redis {
+    port: u16,
+    process: Option<Process>,
+    directory: TempDir,
+    /// Settings beyond those that every Redis of a test has.
+    settings: Vec<String>,
+}
+
+impl Redis {
+    /// Starts a Redis; another program that takes the free port first costs one more try.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A replica of this one that has caught up with it.
+    pub async fn replica_of(&self) -> Self {
+        let replica = Self::with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
+        until(PATIENCE, "a replica to be in step", async || {
+            let info: String = replica.query(&["INFO", "replication"]).await;
+            holds(info.contains("master_link_status:up"), || info.clone())
+        })
+        .await;
+        replica
+    }
+
+    /// With these settings, as `--appendonly yes`.
+    pub async fn with(settings: &[&str]) -> Self {
+        for _ in 0..10 {
+            let mut redis = Self::reserve();
+            redis.settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+            if redis.try_start().await {
+                return redis;
+            }
+        }
+        panic!("ten free ports were lost, or redis-server does not start");
+    }
+
+    /// A port at which nobody listens yet, below the usual range of outgoing connections so that it stays free.
+    pub fn reserve() -> Self {
+        let ports =
+            (0..).map(|n| 20_000 + u16::try_from(RandomState::new().hash_one(n) % 10_000).unwrap_or(0));
+        let port = ports
+            .take(100)
+            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .expect("a free port");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Self { port, process: None, directory, settings: Vec::new() }
+    }
+
+    /// Starts the server (again) at its port, empty: without persistence no data outlives the process.
+    pub async fn start_again(&mut self) {
+        within(PATIENCE, "Redis to start again at its port", async { while !self.try_start().await {} })
+            .await;
+    }
+
+    async fn try_start(&mut self) -> bool {
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--port",
+            &self.port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
+        command
+            .args(["--daemonize", "no", "--enable-debug-command", "local", "--dir"])
+            .arg(self.directory.path())
+            .args(&self.settings);
+        let mut process = Process::spawn("redis-server", &mut command);
+        let pid = process.id();
+        let up = until(PATIENCE, "Redis to answer", async || {
+            if process.ended().is_some() {
+                return Ok(false);
+            }
+            let info: String =
+                self.try_query(&["INFO", "server"]).await.map_err(|error| error.to_string())?;
+            // Somebody else's Redis could have won the port.
+            Ok(info.contains(&format!("process_id:{pid}\r\n")))
+        })
+        .await;
+        self.process = up.then_some(process);
+        up
+    }
+
+    /// SIGKILL; the port is free when this returns.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Freezes the process (SIGSTOP) or lets it go on (SIGCONT).
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.as_mut().expect("a Redis that runs").signal(signal);
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    async fn connection(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    async fn try_query<T: FromRedisValue>(&self, command: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let mut request = redis::Cmd::new();
+        request.arg(command);
+        request.query_async(&mut connection).await
+    }
+
+    /// Sends one command on a connection of its own and gives its answer.
+    pub async fn query<T: FromRedisValue>(&self, command: &[impl ToRedisArgs]) -> T {
+        within(PATIENCE, "an answer of Redis", self.try_query(command))
+            .await
+            .unwrap_or_else(|error| panic!("a command to Redis failed: {error}"))
+    }
+
+    /// Publishes as a stranger does: the number of connections that received it.
+    pub async fn publish(&self, channel: &str, payload: &[u8]) -> i64 {
+        self.query(&[b"PUBLISH", channel.as_bytes(), payload]).await
+    }
+
+    /// The members of a set, sorted.
+    pub async fn members(&self, key: &str) -> Vec<String> {
+        let mut members: Vec<String> = self.query(&["SMEMBERS", key]).await;
+        members.sort();
+        members
+    }
+
+    /// Waits until the set has so many members, and gives them sorted.
+    pub async fn wait_for_members(&self, key: &str, count: usize) -> Vec<String> {
+        until(PATIENCE, &format!("{count} members of {key}"), async || {
+            let members = self.members(key).await;
+            if members.len() == count { Ok(members) } else { Err(format!("{members:?}")) }
+        })
+        .await
+    }
+
+    /// The id of a node that Redis knows, which it does a moment after the node listens.
+    pub async fn node(&self) -> String {
+        until(PATIENCE, "a node to be known to Redis", async || {
+            self.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
+        })
+        .await
+    }
+
+    /// The keys that match the pattern, sorted.
+    pub async fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut keys: Vec<String> = self.query(&["KEYS", pattern]).await;
+        keys.sort();
+        keys
+    }
+
+    pub async fn exists(&self, key: &str) -> bool {
+        self.query(&["EXISTS", key]).await
+    }
+
+    /// Milliseconds until the key expires; -1 without expiry, -2 without key.
+    pub async fn pttl(&self, key: &str) -> i64 {
+        self.query(&["PTTL", key]).await
+    }
+
+    /// How many connections subscribe to the channel.
+    pub async fn subscribers(&self, channel: &str) -> i64 {
+        let (_, count): (String, i64) = self.query(&["PUBSUB", "NUMSUB", channel]).await;
+        count
+    }
+
+    /// Waits until that many connections subscribe to the channel.
+    pub async fn wait_for_subscribers(&self, channel: &str, wanted: i64) {
+        until(PATIENCE, &format!("{wanted} subscribers of {channel}"), async || {
+            let count = self.subscribers(channel).await;
+            holds(count == wanted, || count.to_string())
+        })
+        .await;
+    }
+
+    /// Watches what Redis is asked for from now on.
+    pub async fn watch(&self) -> Watch {
+        Watch::over(&self.url()).await
+    }
+
+    /// Listens to a channel as a Django process would.
+    pub async fn listen(&self, channel: &str) -> Listener {
+        let client = redis::Client::open(self.url()).expect("a Redis address");
+        let mut listener = client.get_async_pubsub().await.expect("a subscribing connection");
+        listener.subscribe(channel).await.expect("SUBSCRIBE");
+        Listener(listener)
+    }
+}
+
+/// A subscribing connection of the test.
+pub struct Listener(PubSub);
+
+impl Listener {
+    /// The next payload on the channel.
+    pub async fn payload(&mut self) -> Vec<u8> {
+        let message = within(PATIENCE, "a payload on the channel", self.0.on_message().next()).await;
+        message.expect("the subscription to go on").get_payload_bytes().to_vec()
+    }
+}

@@ -1,0 +1,125 @@
+//! Somebody who comes back by the rules: with `since`, when `bye` said or at once, and drops what was seen before.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::join::Ticket;
+use super::member::{Member, id_of};
+use super::wait::{holds, until};
+
+pub struct Regular {
+    notes: Arc<Mutex<Notes>>,
+    task: JoinHandle<()>,
+}
+
+/// What a regular has seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// Every message, each once, in the order in which they came.
+    pub messages: Vec<Value>,
+    /// Gaps, and welcomes that gave less than everything since.
+    pub told: Vec<Value>,
+    /// When a socket was opened and welcomed.
+    pub arrivals: Vec<Instant>,
+    /// How long there was no socket, each time, beyond the delay that `bye` had named.
+    pub waits: Vec<Duration>,
+}
+
+impl Regular {
+    /// Comes to the room and stays until the test ends.
+    pub fn of(address: SocketAddr, room: &str) -> Self {
+        let notes = Arc::<Mutex<Notes>>::default();
+        let task = tokio::spawn(come_again(address, room.to_owned(), Arc::clone(&notes)));
+        Self { notes, task }
+    }
+
+    pub fn notes(&self) -> Notes {
+        assert!(!self.task.is_finished(), "a regular gave up");
+        self.notes.lock().unwrap().clone()
+    }
+
+    /// Waits until this text was heard.
+    pub async fn hears(&self, text: &str, limit: Duration) {
+        until(limit, &format!("a regular to hear {text:?}"), async || {
+            let notes = self.notes();
+            let last = notes.messages.last().cloned().unwrap_or_default();
+            holds(notes.messages.iter().any(|message| message["text"] == text), || {
+                format!("{} messages up to {last}", notes.messages.len())
+            })
+        })
+        .await;
+    }
+
+    /// Waits until the first socket is open.
+    pub async fn is_there(&self, limit: Duration) {
+        until(limit, "a regular to come", async || holds(!self.notes().arrivals.is_empty(), String::new))
+            .await;
+    }
+}
+
+impl Drop for Regular {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn come_again(address: SocketAddr, room: String, notes: Arc<Mutex<Notes>>) {
+    let mut since: Option<String> = None;
+    let mut lost = None;
+    loop {
+        let ticket = Ticket::to(&room);
+        let ticket = since.as_ref().map_or(ticket.clone(), |id| ticket.since(id));
+        let Ok(Ok(socket)) = timeout(Duration::from_secs(5), ticket.try_enter_at(address)).await else {
+            // What backing off is in a test: somebody is always there to take the next try.
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let welcomed = timeout(Duration::from_secs(5), Member::try_at(&ticket.target(), socket)).await;
+        let Ok(Some(mut member)) = welcomed else { continue };
+        notes.lock().unwrap().come(&member.welcome, lost.take(), since.is_some());
+        // A newcomer has heard everything up to `last` in the sense of the rules.
+        since = since.or_else(|| member.welcome["last"].as_str().map(str::to_owned));
+        lost = Some(stay(&mut member, &mut since, &notes).await);
+    }
+}
+
+/// Reads until the socket is no longer there, and gives the time at which it was to be missed at the earliest.
+async fn stay(member: &mut Member, since: &mut Option<String>, notes: &Mutex<Notes>) -> Instant {
+    let mut bye = None;
+    while let Some(frame) = member.frame_or_end().await {
+        match frame["type"].as_str().unwrap_or_default() {
+            "message" => {
+                *since = Some(id_of(&frame));
+                notes.lock().unwrap().hear(frame);
+            }
+            "gap" => notes.lock().unwrap().told.push(frame),
+            "bye" => {
+                let delay = frame["reconnect_ms"].as_u64().expect("`reconnect_ms` in a bye");
+                bye = Some(Instant::now() + Duration::from_millis(delay));
+            }
+            _ => {}
+        }
+    }
+    bye.unwrap_or_else(Instant::now)
+}
+
+impl Notes {
+    fn come(&mut self, welcome: &Value, lost: Option<Instant>, came_back: bool) {
+        self.arrivals.push(Instant::now());
+        self.waits.extend(lost.map(|lost| Instant::now().saturating_duration_since(lost)));
+        if came_back && welcome["recovered"] != true {
+            self.told.push(welcome.clone());
+        }
+    }
+
+    fn hear(&mut self, message: Value) {
+        if !self.messages.iter().any(|known| known["id"] == message["id"]) {
+            self.messages.push(message);
+        }
+    }
+}

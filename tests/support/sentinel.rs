@@ -1,0 +1,103 @@
+//! A Redis with a replica, watched by three Sentinels, and its failovers.
+
+use std::fs;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::redis::Redis;
+use super::reserved_port::Port;
+use super::wait::{PATIENCE, holds, seconds, until};
+
+/// How many Sentinels must agree that the master is gone.
+const QUORUM: usize = 2;
+
+pub struct Guarded {
+    /// The master at the start, and its replica.
+    pub first: Redis,
+    pub second: Redis,
+    sentinels: Vec<Sentinel>,
+}
+
+struct Sentinel {
+    port: Port,
+    _process: Process,
+    _folder: TempDir,
+}
+
+impl Guarded {
+    pub async fn start() -> Self {
+        let first = Redis::start().await;
+        let second = first.replica_of().await;
+        let sentinels: Vec<_> = (0..3).map(|_| Sentinel::of(&first)).collect();
+        let guarded = Self { first, second, sentinels };
+        for sentinel in &guarded.sentinels {
+            until(seconds(20), "a Sentinel to know the replica and the other two", async || {
+                let state = sentinel.ask(&["SENTINEL", "MASTER", "parlor"]).await?;
+                let member = |name: &str| {
+                    let place = state.iter().position(|word| word == name)?;
+                    state.get(place + 1).cloned()
+                };
+                let (replicas, others) = (member("num-slaves"), member("num-other-sentinels"));
+                holds(replicas.as_deref() == Some("1") && others.as_deref() == Some("2"), || {
+                    format!("{replicas:?} replicas, {others:?} other Sentinels")
+                })
+            })
+            .await;
+        }
+        guarded
+    }
+
+    /// The address as a node is told it.
+    pub fn url(&self) -> String {
+        let places: Vec<_> =
+            self.sentinels.iter().map(|sentinel| sentinel.port.address().to_string()).collect();
+        format!("redis+sentinel://{}/parlor", places.join(","))
+    }
+
+    /// Waits until the Sentinels have made the second one the master.
+    pub async fn wait_for_failover(&self) {
+        for sentinel in &self.sentinels {
+            until(seconds(30), "the Sentinels to choose the replica", async || {
+                let place = sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "parlor"]).await?;
+                holds(place.join(":") == self.second.address(), || format!("{place:?}"))
+            })
+            .await;
+        }
+        until(PATIENCE, "the replica to be a master", async || {
+            let info: String = self.second.query(&["INFO", "replication"]).await;
+            holds(info.contains("role:master"), || info.clone())
+        })
+        .await;
+    }
+}
+
+impl Sentinel {
+    fn of(master: &Redis) -> Self {
+        let port = Port::keep();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("sentinel.conf");
+        let settings = format!(
+            "port {}\nbind 127.0.0.1\ndir {}\nsentinel monitor parlor 127.0.0.1 {} {QUORUM}\n\
+             sentinel down-after-milliseconds parlor 1000\nsentinel failover-timeout parlor 5000\n",
+            port.number(),
+            folder.path().display(),
+            master.port(),
+        );
+        fs::write(&file, settings).expect("a file for the Sentinel's settings");
+        let mut command = Command::new("redis-server");
+        command.arg(&file).arg("--sentinel");
+        Self { port, _process: Process::spawn("sentinel", &mut command), _folder: folder }
+    }
+
+    async fn ask(&self, command: &[&str]) -> Result<Vec<String>, String> {
+        let ask = async {
+            let client = redis::Client::open(format!("redis://{}", self.port.address()))?;
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            let mut request = redis::Cmd::new();
+            request.arg(command).query_async(&mut connection).await
+        };
+        ask.await.map_err(|error: redis::RedisError| error.to_string())
+    }
+}

@@ -1,0 +1,232 @@
+//! People with accounts, in Chromium: signing up, private rooms, private chats on two nodes, and what the page says when
+//! the server has closed its socket.
+
+use serde_json::{Value, json};
+
+use super::layout::fits_everywhere;
+use super::rooms::{CHINESE, ENGLISH, enters, has_no_errors, reads, says};
+use crate::support::browser::{Browser, Window};
+use crate::support::client::Client;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::user::{Person, password};
+
+const ENTER: &str = "\u{e007}";
+
+fn url(node: &Node, path: &str) -> String {
+    format!("http://{}{path}", node.address())
+}
+
+/// Fills in the form of this page and waits for the page behind it.
+async fn gives(window: &Window, name: &str, password: &str) {
+    window.keys("#name", name).await;
+    window.keys("#password", password).await;
+    window.run("window.before = true", &[]).await;
+    window.keys("#password", ENTER).await;
+    window
+        .wait_until("another page", "window.before === undefined && document.readyState === 'complete'", &[])
+        .await;
+}
+
+async fn signs_up(window: &Window, node: &Node, name: &str, next: &str) {
+    window.open(&url(node, &format!("/accounts/signup/?next={next}"))).await;
+    gives(window, name, &password(name)).await;
+    assert_eq!(window.address().await, url(node, next));
+}
+
+/// Waits until the badge beside the person's name says so; "" when there is none.
+async fn badge_says(window: &Window, count: &str) {
+    let shown = "(badge => (badge.hidden ? '' : badge.textContent) === arguments[0])
+        (document.querySelector('#who summary [data-unread]'))";
+    window.wait_until(&format!("the badge to be {count:?}"), shown, &[json!(count)]).await;
+}
+
+#[tokio::test]
+async fn two_people_sign_up_and_talk_in_private_on_two_nodes() {
+    let redis = Redis::start().await;
+    let (nodes, browser) = tokio::join!(Node::several::<2>(&redis), Browser::start());
+    let (ann, bob) = tokio::join!(browser.window(ENGLISH), browser.window(CHINESE));
+    signs_up(&ann, &nodes[0], "ann", "/chat/lobby/").await;
+    signs_up(&bob, &nodes[1], "bob", "/chat/lobby/").await;
+    assert_eq!(ann.text("#who summary bdi").await, "ann");
+
+    // Who is there, by name, with the way to a private chat.
+    ann.wait_until("two people", "document.querySelectorAll('#member-list li').length === 2", &[]).await;
+    let listed = "return [...document.querySelectorAll('#member-list li')].map(one => [
+        one.textContent.replace(/[\\u2068\\u2069]/g, ''), one.querySelector('a')?.getAttribute('href') ?? null])";
+    assert_eq!(ann.run(listed, &[]).await, json!([["ann (you)", null], ["bob", "/dm/bob/"]]));
+    ann.open(&url(&nodes[0], "/dm/bob/")).await;
+    says(&ann, "hello bob").await;
+    badge_says(&bob, "1").await;
+    says(&ann, "are you there?").await;
+    badge_says(&bob, "2").await;
+
+    bob.open(&url(&nodes[1], "/dm/")).await;
+    assert_eq!(bob.text("#talks a").await.replace('\n', ""), "ann2");
+    says(&ann, "hurry").await;
+    let count = "document.querySelector('#talks .badge').textContent === '3'";
+    bob.wait_until("the list to count on", count, &[]).await;
+    fits_everywhere(&bob, "talks").await;
+    bob.click("#talks a").await;
+    reads(&bob, "hurry").await;
+    badge_says(&bob, "").await;
+    assert_eq!(bob.text("h1").await, "ann");
+    let speakers =
+        "return [...new Set([...document.querySelectorAll('.other .speaker')].map(one => one.textContent))]";
+    assert_eq!(bob.run(speakers, &[]).await, json!(["ann"]));
+    says(&bob, "here I am").await;
+    reads(&ann, "here I am").await;
+    bob.keys("#chat-message-input", "x").await;
+    let typing = "document.getElementById('typing').textContent.includes('bob')";
+    ann.wait_until("the name of who types", typing, &[]).await;
+    fits_everywhere(&ann, "talk").await;
+    ann.dark(true).await;
+    fits_everywhere(&ann, "talk-dark").await;
+
+    // What was read stays read, also after a reload.
+    bob.open(&url(&nodes[1], "/chat/")).await;
+    says(&ann, "one more").await;
+    badge_says(&bob, "1").await;
+    bob.open(&url(&nodes[0], "/chat/")).await;
+    badge_says(&bob, "1").await;
+    fits_everywhere(&bob, "home-account").await;
+    tokio::join!(has_no_errors(&ann), has_no_errors(&bob));
+}
+
+#[tokio::test]
+async fn logging_out_in_one_tab_ends_the_other_and_its_page_says_so() {
+    let (node, browser) = tokio::join!(Node::alone(), Browser::start());
+    let ann = browser.window(ENGLISH).await;
+    signs_up(&ann, &node, "ann", "/chat/lobby/").await;
+    enters(&ann, &url(&node, "/chat/lobby/")).await;
+    let room = ann.tab().await;
+    ann.open(&url(&node, "/chat/")).await;
+    ann.click("#who summary").await;
+    ann.click("#logout").await;
+    ann.wait_until("the page of a guest", "!document.getElementById('logout')", &[]).await;
+    ann.switch(room).await;
+    ann.wait_until("the page to say so", "!document.getElementById('ended').hidden", &[]).await;
+    assert_eq!(ann.text("#ended").await, "You have been logged out. Log in");
+    assert_eq!(ann.text("#connection-state").await, "Closed by the server");
+    fits_everywhere(&ann, "logged-out").await;
+    ann.click("#ended a").await;
+    ann.wait_until("the way back in", "document.getElementById('login-form')", &[]).await;
+    gives(&ann, "ann", "wrong password").await;
+    assert_eq!(ann.text("#error").await, "There is no account with this name and this password.");
+    fits_everywhere(&ann, "login-wrong").await;
+    gives(&ann, "", &password("ann")).await;
+    assert_eq!(ann.address().await, url(&node, "/chat/lobby/"));
+    assert_eq!(ann.text("#who summary bdi").await, "ann");
+}
+
+#[tokio::test]
+async fn who_is_removed_from_a_private_room_reads_why() {
+    let (node, browser) = tokio::join!(Node::alone(), Browser::start());
+    let (ann, mut bob) = (browser.window(ENGLISH).await, Person::named(&node, "bob").await);
+    bob.post(&node, "/rooms/", &[("room", "cellar")]).await;
+    signs_up(&ann, &node, "ann", "/chat/").await;
+    bob.post(&node, "/chat/cellar/members/", &[("action", "invite"), ("name", "ann")]).await;
+    ann.open(&url(&node, "/chat/")).await;
+    ann.click(".list a").await;
+    ann.wait_until("the room", "document.getElementById('connection-state')?.dataset.state === 'open'", &[])
+        .await;
+    assert_eq!(ann.address().await, url(&node, "/chat/cellar/"));
+    fits_everywhere(&ann, "private-room").await;
+    ann.click(".lock").await;
+    ann.wait_until("the members", "document.getElementById('room-members')", &[]).await;
+    fits_everywhere(&ann, "members").await;
+    enters(&ann, &url(&node, "/chat/cellar/")).await;
+    bob.post(&node, "/chat/cellar/members/", &[("action", "remove"), ("name", "ann")]).await;
+    ann.wait_until("the page to say so", "!document.getElementById('ended').hidden", &[]).await;
+    let words = ann.text("#ended").await;
+    assert!(words.contains("no member of this room any more"), "{words}");
+    has_no_errors(&ann).await;
+
+    // Its owner makes one, and a link.
+    signs_up(&ann, &node, "carol", "/chat/").await;
+    ann.keys("#private-name-input", "attic").await;
+    ann.keys("#private-name-input", ENTER).await;
+    ann.wait_until("the room", "document.getElementById('connection-state')?.dataset.state === 'open'", &[])
+        .await;
+    ann.open(&url(&node, "/chat/attic/members/")).await;
+    ann.click("#make-link").await;
+    ann.wait_until("a link", "document.getElementById('invitation')", &[]).await;
+    fits_everywhere(&ann, "members-link").await;
+    let link = ann.run("return document.getElementById('invitation').value", &[]).await;
+    let link = link.as_str().expect("a link").to_owned();
+    signs_up(&ann, &node, "dave", "/chat/").await;
+    ann.open(&link).await;
+    fits_everywhere(&ann, "invite").await;
+    ann.click("#invite-form button").await;
+    ann.wait_until("the room", "document.getElementById('connection-state')?.dataset.state === 'open'", &[])
+        .await;
+    assert_eq!(ann.address().await, url(&node, "/chat/attic/"));
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn addresses_in_messages_are_links_that_carry_nothing_along() {
+    let (node, browser) = tokio::join!(Node::alone(), Browser::start());
+    let ann = browser.window(ENGLISH).await;
+    enters(&ann, &url(&node, "/chat/lobby/")).await;
+    let mut plain = Client::chat(&node, "lobby").await;
+    let links = "const items = [...document.querySelectorAll('#messages .text')];
+        const item = items.find(one => one.textContent === arguments[0]);
+        return [...item.querySelectorAll('*')].map(one => [one.tagName, one.getAttribute('href'), one.textContent, one.rel, one.target])";
+    for (text, expected) in [
+        ("no link here", &[][..]),
+        ("see https://example.com/a?b=c#d.", &["https://example.com/a?b=c#d"]),
+        ("(http://example.com/a_(b))", &["http://example.com/a_(b)"]),
+        ("请看https://example.com/聊天。谢谢", &["https://example.com/聊天"]),
+        ("HTTPS://EXAMPLE.com, http://b.example!", &["HTTPS://EXAMPLE.com", "http://b.example"]),
+        ("<a href=\"https://example.com/x\">x</a>", &["https://example.com/x"]),
+        ("javascript:alert(1) data:text/html,x ftp://example.com/ file:///etc/passwd", &[]),
+        ("https://bank.example@evil.example/ http:// https://", &[]),
+        ("https://example.com/\u{202e}moc.live", &["https://example.com/"]),
+    ] {
+        plain.say(text).await;
+        reads(&ann, text).await;
+        let found = ann.run(links, &[json!(text)]).await;
+        let found = found.as_array().expect("a list").clone();
+        let shown: Vec<_> = found.iter().map(|link| link[2].clone()).collect();
+        assert_eq!(json!(shown), json!(expected), "{text}");
+        for link in &found {
+            let [tag, target, _, rel, window] =
+                [0, 1, 2, 3, 4].map(|part| link[part].as_str().expect("a text"));
+            assert_eq!((tag, rel, window), ("A", "noopener nofollow ugc", "_blank"));
+            assert!(target.starts_with("http://") || target.starts_with("https://"), "{target}");
+        }
+    }
+    fits_everywhere(&ann, "links").await;
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn a_guest_is_called_by_a_nickname_and_finds_the_way_to_an_account() {
+    let (node, browser) = tokio::join!(Node::alone(), Browser::start());
+    let (ann, li) = tokio::join!(browser.window(ENGLISH), browser.window(CHINESE));
+    enters(&ann, &url(&node, "/chat/lobby/")).await;
+    ann.click("#who summary").await;
+    ann.screenshot("menu-guest").await;
+    let ways = ann.run("return [...document.querySelectorAll('#who a')].map(one => one.pathname)", &[]).await;
+    assert_eq!(ways, json!(["/accounts/login/", "/accounts/signup/", "/accounts/guest/"]));
+    ann.click("#who a:last-child").await;
+    ann.wait_until("the form", "document.getElementById('nickname')", &[]).await;
+    fits_everywhere(&ann, "nickname").await;
+    ann.run("document.getElementById('nickname').value = ''", &[]).await;
+    ann.keys("#nickname", "安安\u{e007}").await;
+    ann.wait_until("the room", "document.getElementById('connection-state')?.dataset.state === 'open'", &[])
+        .await;
+    assert_eq!(ann.text("#who summary bdi").await, "~安安");
+    enters(&li, &url(&node, "/chat/lobby/")).await;
+    says(&ann, "你好").await;
+    reads(&li, "你好").await;
+    assert_eq!(li.text(".other .speaker").await, "~安安");
+    let links = li.run("return document.querySelectorAll('#member-list a').length", &[]).await;
+    assert_eq!(links, Value::from(0), "guests have no private chats");
+    for page in ["login", "signup"] {
+        ann.open(&url(&node, &format!("/accounts/{page}/"))).await;
+        fits_everywhere(&ann, page).await;
+    }
+    tokio::join!(has_no_errors(&ann), has_no_errors(&li));
+}

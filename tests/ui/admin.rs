@@ -1,0 +1,185 @@
+//! An operator in Chromium: what the pages show by themselves, and what other people's pages say of what was done.
+
+use serde_json::json;
+
+use super::layout::fits_everywhere;
+use super::rooms::{CHINESE, ENGLISH, enters, has_no_errors, reads, says};
+use crate::support::browser::{Browser, Window};
+use crate::support::cli::command;
+use crate::support::client::Client;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::user::password;
+
+const ENTER: &str = "\u{e007}"; // as WebDriver writes the key
+/// The name of a member in the list that an operator's page shows, with the button beside it.
+const MEMBER: &str =
+    "[...document.querySelectorAll('#member-list li')].find(one => one.textContent.includes(arguments[0]))";
+
+/// Two nodes on one Redis, and an operator with a window, who is logged in at the first.
+struct Site {
+    redis: Redis,
+    nodes: [Node; 2],
+    browser: Browser,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let (redis, browser) = tokio::join!(Redis::start(), Browser::start());
+        let nodes = Node::several::<2>(&redis).await;
+        Self { redis, nodes, browser }
+    }
+
+    fn url(&self, node: usize, path: &str) -> String {
+        format!("http://{}{path}", self.nodes[node].address())
+    }
+
+    async fn operator(&self, languages: &str, name: &str) -> Window {
+        command(&self.redis, &["user", "add", "--staff", name]).await;
+        let window = self.browser.window(languages).await;
+        window.open(&self.url(0, "/accounts/login/?next=%2Fadmin%2F")).await;
+        window.keys("main [name=name]", name).await;
+        window.keys("main [name=password]", &format!("{}{ENTER}", password(name))).await;
+        window.wait_until("the operator to be at /admin/", "location.pathname === '/admin/'", &[]).await;
+        window
+    }
+}
+
+async fn shows(window: &Window, selector: &str, text: &str) {
+    let shown =
+        "[...document.querySelectorAll(arguments[0])].some(one => one.textContent.includes(arguments[1]))";
+    window.wait_until(&format!("{text:?} in {selector}"), shown, &[json!(selector), json!(text)]).await;
+}
+
+#[tokio::test]
+async fn who_is_sent_away_or_banned_reads_why_on_the_page() {
+    let site = Site::start().await;
+    let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
+    enters(&bob, &site.url(1, "/chat/lobby/")).await;
+    says(&bob, "hello").await;
+    enters(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
+    reads(&ann, "hello").await;
+    let name = bob.run("return document.querySelector('#who .self').textContent", &[]).await;
+    for (action, words) in
+        [("kick", "an operator does not want you in this room"), ("ban", "an operator has banned you")]
+    {
+        let button = format!("{MEMBER}?.querySelector('[data-action={action}]')");
+        ann.wait_until("a button beside the name", &button, std::slice::from_ref(&name)).await;
+        ann.click("#member-count").await;
+        ann.run(&format!("setTimeout(() => {button}.click())"), std::slice::from_ref(&name)).await;
+        if action == "ban" {
+            ann.accept().await;
+        }
+        shows(&bob, "#ended", words).await;
+        let state = bob.text("#connection-state").await;
+        assert_eq!(state, "Closed by the server");
+        if action == "kick" {
+            enters(&bob, &site.url(1, "/chat/lobby/")).await;
+        }
+    }
+    bob.open(&site.url(1, "/chat/lobby/")).await;
+    shows(&bob, "main", "banned").await;
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn a_message_is_removed_on_every_page_and_a_room_closed() {
+    let site = Site::start().await;
+    let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
+    enters(&bob, &site.url(1, "/chat/lobby/")).await;
+    says(&bob, "something bad").await;
+    enters(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
+    reads(&ann, "something bad").await;
+    says(&ann, "mind your words").await;
+    reads(&bob, "mind your words").await;
+    let remove = "[...document.querySelectorAll('#messages li')].find(one => one.textContent.includes('something bad'))
+        ?.querySelector('[data-action=remove]')";
+    ann.wait_until("a button beside the message", remove, &[]).await;
+    ann.run(&format!("setTimeout(() => {remove}.click())"), &[]).await;
+    ann.accept().await;
+    for window in [&ann, &bob] {
+        shows(window, "#messages .removed .text", "An operator removed this message.").await;
+        let gone = "!document.body.textContent.includes('something bad')";
+        window.wait_until("the text to be gone", gone, &[]).await;
+    }
+    ann.run("setTimeout(() => document.querySelector('[name=action][value=close]').click())", &[]).await;
+    ann.accept().await;
+    shows(&bob, "#ended", "an operator has closed this room").await;
+    ann.wait_until("a way to open it again", "document.querySelector('[name=action][value=reopen]')", &[])
+        .await;
+    reads(&ann, "mind your words").await;
+    ann.click("[name=action][value=reopen]").await;
+    ann.wait_until("it to be open", "document.querySelector('[name=action][value=close]')", &[]).await;
+    enters(&bob, &site.url(1, "/chat/lobby/")).await;
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn figures_change_by_themselves() {
+    let site = Site::start().await;
+    let ann = site.operator(ENGLISH, "ann").await;
+    let rows = "document.querySelectorAll('tbody tr').length === arguments[0]";
+    ann.wait_until("two nodes", rows, &[json!(2)]).await;
+    let sockets = "[...document.querySelectorAll('[data-figure=sockets]')].reduce((sum, one) => sum + Number(one.textContent), 0)";
+    ann.wait_until("the socket of ann's own page", &format!("{sockets} === 1"), &[]).await;
+    let mut bob = Client::chat(&site.nodes[1], "聊天").await;
+    ann.wait_until("one more socket", &format!("{sockets} === 2"), &[]).await;
+    bob.say("hi").await;
+    let told = "document.querySelector('[data-figure=uptime]').textContent.match(/^0:0\\d:\\d\\d$/)
+        && [...document.querySelectorAll('[data-figure=published]')].some(one => parseFloat(one.textContent) > 0)";
+    ann.wait_until("how long a node runs, and how fast it publishes", told, &[]).await;
+
+    ann.open(&site.url(0, "/admin/rooms/")).await;
+    let mut eve = Client::chat(&site.nodes[0], "kitchen").await;
+    let room = "[...document.querySelectorAll('tbody tr')].find(one => one.dataset.key === arguments[0])";
+    ann.wait_until("a room that somebody came to", room, &[json!("kitchen")]).await;
+    eve.say("hi").await;
+    let spoken = format!("{room}.querySelector('[data-figure=per_minute]').textContent === '1'");
+    ann.wait_until("a message there", &spoken, &[json!("kitchen")]).await;
+    bob.leave().await;
+    ann.wait_until("a room that everybody left to go", &format!("!{room}"), &[json!("聊天")]).await;
+    ann.click("tbody a").await;
+    ann.wait_until("its page", "location.pathname === '/admin/rooms/kitchen/'", &[]).await;
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn the_pages_of_operators_fit_on_a_phone_and_on_a_wide_screen() {
+    let site = Site::start().await;
+    for name in ["bob", "Donaudampfschifffahrtskapitaenin", "李小龙"] {
+        command(&site.redis, &["user", "add", name]).await;
+    }
+    command(&site.redis, &["key", "add", "billing", "--scope", "read,publish,disconnect"]).await;
+    let [en, zh] = [site.operator(ENGLISH, "ann").await, site.operator(CHINESE, "操作员").await];
+    let mut people = Vec::new();
+    for room in ["lobby", "聊天", &"W".repeat(64)] {
+        let mut person = Client::chat(&site.nodes[1], room).await;
+        person.say("大家早上好！今天的会议几点开始？ https://example.org/").await;
+        people.push(person);
+    }
+    for (window, language, dark) in [(&en, "en", false), (&zh, "zh", true)] {
+        window.dark(dark).await;
+        for page in ["", "rooms/", "users/", "keys/", "audit/"] {
+            window.open(&site.url(0, &format!("/admin/{page}"))).await;
+            if page.len() < 6 {
+                let fetched =
+                    "[...document.querySelectorAll('tbody [data-figure=uptime], tbody [data-figure=kept]')]
+                    .every(one => one.textContent !== '–')";
+                window.wait_until("figures", fetched, &[]).await;
+            }
+            fits_everywhere(window, &format!("admin-{}{language}", page.replace('/', "-"))).await;
+        }
+        enters(window, &site.url(0, "/admin/rooms/lobby/")).await;
+        reads(window, "大家早上好！今天的会议几点开始？ https://example.org/").await;
+        fits_everywhere(window, &format!("admin-room-{language}")).await;
+        window.click("#member-count").await;
+        fits_everywhere(window, &format!("admin-members-{language}")).await;
+    }
+    en.open(&site.url(0, "/admin/keys/")).await;
+    en.keys("#key-name", "reports").await;
+    en.click("[name=scope_read]").await;
+    en.click("[value=make]").await;
+    shows(&en, "#made-key", "plk_").await;
+    fits_everywhere(&en, "admin-key-made").await;
+    tokio::join!(has_no_errors(&en), has_no_errors(&zh));
+}

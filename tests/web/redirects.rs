@@ -1,0 +1,92 @@
+//! Ways on after a form: they lead to a page of this host, whatever the address or the form says.
+
+use crate::support::client::encoded;
+use crate::support::http::Answer;
+use crate::support::node::Node;
+use crate::support::user::Person;
+
+/// What browsers take for another host, for a script or for a further header.
+const ELSEWHERE: [&str; 30] = [
+    "http://evil.example/",
+    "https://evil.example",
+    "HTTP://evil.example/",
+    "//evil.example/",
+    "///evil.example/",
+    "////evil.example",
+    "/\\evil.example/",
+    "\\\\evil.example/",
+    "\\/evil.example/",
+    "/\t/evil.example/",
+    "/\n/evil.example/",
+    "/\r/evil.example",
+    "\t//evil.example/",
+    " //evil.example/",
+    "\u{0}//evil.example/",
+    "/%2f/../..//evil.example/\r\n",
+    "/./\\evil.example",
+    "http:/evil.example/",
+    "http:evil.example",
+    "//evil.example:80\\@127.0.0.1/",
+    "javascript:alert(1)",
+    "JavaScript:alert(1)//",
+    "data:text/html,<script>alert(1)</script>",
+    "/chat/\r\nSet-Cookie: injected=1",
+    "/chat/\r\n\r\n<script>alert(1)</script>",
+    "evil.example",
+    "@evil.example",
+    ".evil.example",
+    "",
+    "?next=//evil.example",
+];
+
+/// The answer leads to a page of this host.
+fn stays_here(answer: &Answer, next: &str) {
+    assert_eq!(answer.status, 303, "{next:?}: {answer:?}");
+    let location = answer.header("location").expect("a way on");
+    let mut signs = location.chars();
+    assert_eq!(signs.next(), Some('/'), "{next:?} leads to {location:?}");
+    assert!(!matches!(signs.next(), Some('/' | '\\')), "{next:?} leads to {location:?}");
+    let odd = |sign: char| sign.is_ascii_control() || sign == '\\' || sign == ' ' || !sign.is_ascii();
+    assert!(!location.contains(odd), "{next:?} leads to {location:?}");
+    assert!(!answer.headers.iter().any(|(_, value)| value.contains("injected")), "{answer:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_led_to_another_host_by_a_form() {
+    let node = Node::alone().await;
+    let mut ann = Person::named(&node, "ann").await;
+    let secret = crate::support::user::password("ann");
+    for next in ELSEWHERE {
+        let answer = ann
+            .post(&node, "/accounts/login/", &[("name", "ann"), ("password", &secret), ("next", next)])
+            .await;
+        stays_here(&answer, next);
+        let mut guest = Person::guest(&node).await;
+        let answer = guest.post(&node, "/accounts/guest/", &[("nickname", ""), ("next", next)]).await;
+        stays_here(&answer, next);
+    }
+    for (n, next) in ELSEWHERE.into_iter().enumerate().step_by(4) {
+        let name = format!("somebody-{n}");
+        let mut person = Person::stranger();
+        let fields = [("name", &*name), ("password", &*secret), ("next", next)];
+        stays_here(&person.post(&node, "/accounts/signup/", &fields).await, next);
+    }
+    let good = [("name", "ann"), ("password", &*secret), ("next", "/chat/lobby/")];
+    let answer = ann.post(&node, "/accounts/login/", &good).await;
+    assert_eq!(answer.header("location"), Some("/chat/lobby/"));
+}
+
+#[tokio::test]
+async fn the_way_on_in_an_address_comes_into_the_form_only_if_it_is_one() {
+    let node = Node::alone().await;
+    for next in ELSEWHERE.into_iter().filter(|next| next.contains("evil") || next.contains("alert")) {
+        for path in ["/accounts/login/", "/accounts/signup/", "/accounts/guest/"] {
+            let target = format!("{path}?next={}", encoded(next));
+            let page = Person::stranger().get(&node, &target).await;
+            assert_eq!(page.status, 200, "{target}: {page:?}");
+            for part in ["evil.example", "alert(1)", "javascript:", "data:"] {
+                assert!(!page.body.contains(part), "{part} in {target}: {}", page.body);
+            }
+        }
+    }
+}
