@@ -52,7 +52,7 @@ export function stamp(item, at) {
 export function mark(item, state, words, buttons = []) {
   item.dataset.state = state;
   const meta = item.lastElementChild;
-  meta.querySelectorAll(".receipt, .again").forEach((old) => old.remove());
+  meta.querySelectorAll(".receipt, .retry").forEach((old) => old.remove());
   const receipt = element("span", "receipt", state === "sent" ? "✓" : words);
   if (state === "sent") {
     receipt.role = "img";
@@ -60,7 +60,7 @@ export function mark(item, state, words, buttons = []) {
   }
   meta.append(" ", receipt);
   for (const [label, act] of buttons) {
-    const button = element("button", "again", label);
+    const button = element("button", "retry", label);
     button.type = "button";
     button.addEventListener("click", act);
     meta.append(" ", button);
