@@ -13,7 +13,7 @@ run: ## build, and serve one node on http://127.0.0.1:8000/chat/
 test: ## install what the tests need and this machine lacks, then run them all
 	@tests/install.sh
 	cargo test --doc
-	cargo build --example echo
+	cargo build --examples
 	cargo test --tests -- --test-threads 8
 
 check: ## format, lints, documentation, the rules of the house, and the tests that take no time

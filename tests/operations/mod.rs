@@ -8,4 +8,5 @@ mod docs;
 mod network;
 mod proxy;
 mod secrets;
+mod walkthrough;
 mod watchdog;

@@ -7,16 +7,16 @@ use tokio::time::{sleep_until, timeout};
 
 use crate::support::client::Client;
 use crate::support::connection::Wire;
-use crate::support::echo::echo;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::test_app::test_app;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 #[tokio::test]
 async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
-    let mut node = echo(&[]).await;
+    let mut node = test_app(&[]).await;
     // One worker for each core; each takes one of these and is gone for a minute.
     let cores = available_parallelism().map_or(64, usize::from);
     let mut calls = Vec::new();

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::echo::echo;
 use crate::support::node::Node;
 use crate::support::process_tree::Family;
+use crate::support::test_app::test_app;
 use crate::support::wait::seconds;
 
 /// A program of the Python environment that `make test` installs.
@@ -21,7 +21,7 @@ fn program(name: &str) -> PathBuf {
 
 #[tokio::test]
 async fn the_socket_code_passes_autobahns_cases() {
-    let node = echo(&["--max-message-bytes", "67108864", "--max-outbox-bytes", "134217728"]).await;
+    let node = test_app(&["--max-message-bytes", "67108864", "--max-outbox-bytes", "134217728"]).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(program("kosoku"));
     // 12 and 13 are compression, which Parlor does not offer.

@@ -6,11 +6,11 @@ use std::time::Instant;
 use parlor::Id;
 
 use crate::support::client::Client;
-use crate::support::echo::echo;
 use crate::support::group_log::{cover, lobby, log, shown, whole};
 use crate::support::layer_nodes::{Peer, Peers, texts};
 use crate::support::redis::Redis;
 use crate::support::redis_proxy::Tunnel;
+use crate::support::test_app::test_app;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const SET: &str = "parlor:covered:{asgi__group__lobby}";
@@ -194,7 +194,7 @@ async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered()
 
 /// Opens a socket that resumes at the example.
 async fn watch(redis: &Redis, query: &str) -> (crate::support::node::Node, Client) {
-    let node = echo(&["--redis-url", &redis.url()]).await;
+    let node = test_app(&["--redis-url", &redis.url()]).await;
     let client = Client::open(&node, &format!("/watch/lobby{query}")).await;
     (node, client)
 }

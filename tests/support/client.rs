@@ -70,6 +70,15 @@ impl Client {
         }
     }
 
+    /// The text of the next frame, whatever it says.
+    pub async fn text(&mut self) -> String {
+        let what = format!("a text at {}", self.path);
+        match within(PATIENCE, &what, self.next()).await {
+            Some(Message::Text(text)) => text.to_string(),
+            other => panic!("waited for {what} and got {other:?}"),
+        }
+    }
+
     /// The next chat message without its prefix.
     pub async fn hear_chat(&mut self) -> String {
         let text = self.hear().await;

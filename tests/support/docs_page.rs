@@ -1,4 +1,4 @@
-//! A page of `docs/`: its tables.
+//! A page of `docs/`: its tables and its blocks of code.
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +21,30 @@ pub fn first_cells(page: &str) -> Vec<String> {
 /// The words in backticks.
 pub fn names(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// A fenced block of code.
+pub struct Block {
+    /// What follows the opening fence: a language, and perhaps a file.
+    pub info: String,
+    pub text: String,
+}
+
+/// The fenced blocks, in the page's order.
+pub fn blocks(page: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let text = read(page);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(info) = line.strip_prefix("```") {
+            let text = lines
+                .by_ref()
+                .take_while(|line| *line != "```")
+                .fold(String::new(), |text, line| text + line + "\n");
+            blocks.push(Block { info: info.to_owned(), text });
+        }
+    }
+    blocks
 }
 
 fn read(page: &str) -> String {

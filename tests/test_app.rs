@@ -1,5 +1,5 @@
-//! An application for tests: an echo at `/`, all that a group says at `/watch/<group>`, and a route that stalls the event
-//! loop.
+//! The application of the tests: an echo at `/`, the events of a group at `/watch/<group>`, and a route that stalls
+//! the event loop.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -82,7 +82,7 @@ fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
 
 fn main() -> ExitCode {
     parlor::run(Application {
-        about: "An echo",
+        about: "An application for tests",
         routes,
         assets: |_| None,
         languages: &["en"],

@@ -1,0 +1,67 @@
+//! The smallest application on Parlor's runtime: rooms that repeat what is said in them.
+//!
+//! `docs/handlers.md` explains it line by line.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Action, Application, Close, Consumer, Event, Frame, Group, Request, Route, Session};
+
+/// A socket in a room.
+struct Echo;
+
+impl Consumer for Echo {
+    /// Subscribes the socket to the group of the room in its path.
+    async fn connect(request: &Request) -> Result<Session, Refusal> {
+        let room = request.name().ok_or_else(|| Refusal::bad_request("`room`: expected UTF-8"))?;
+        Ok(Session::in_group(request, Group::new(&format!("echo_{room}"))))
+    }
+
+    /// Publishes the client's text to the group: every member on every node receives it.
+    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+        let Frame::Text(text) = frame else {
+            return Action::Close(Close::new(1003, "text frames only"));
+        };
+        match session.append(&Event::new("echo_message").with("text", &text), None).await {
+            Ok(_) => Action::Nothing,
+            Err(_) => Action::Close(Close::new(1013, "try again later")),
+        }
+    }
+
+    /// Renders an event of the group, once for all sockets of this node.
+    fn event(event: &Event) -> Option<Frame<'static>> {
+        let text = event.text("text").filter(|_| event.kind() == "echo_message")?;
+        Some(Frame::Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+/// Answers `GET /`.
+async fn index(_: Request) -> Result<Response, Refusal> {
+    Ok(Response::text(StatusCode::OK, "Open a WebSocket at /ws/ROOM and say something.\n"))
+}
+
+fn routes(path: &[&str]) -> Option<Route> {
+    match path {
+        [""] => Some(Route::get(index)),
+        ["ws", room] => Some(Route::socket::<Echo>().at(room)),
+        _ => None,
+    }
+}
+
+fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
+    None
+}
+
+fn main() -> ExitCode {
+    parlor::run(Application {
+        about: "Rooms that repeat what is said in them.",
+        routes,
+        assets: |_| None,
+        languages: &["en"],
+        programs: &[],
+        scopes: &[],
+        url: no_url,
+    })
+}
