@@ -20,6 +20,7 @@ check: ## format, lints, documentation, the rules of the house, and the tests th
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	cargo test --test house
 	tests/house.sh
 	cargo test --lib --bins
 	cargo test --doc

@@ -47,9 +47,9 @@ rule 'no file or folder is called utils, core, manager, service or types: name i
 
 found=$(while IFS= read -r file; do
     count=$(wc -l <"$file")
-    ((count <= 300)) || printf '%s: %s lines\n' "$file" "$count"
+    ((count <= 600)) || printf '%s: %s lines\n' "$file" "$count"
 done <<<"$rust")
-rule 'Rust files stay near 200 lines and have 300 at most: which second noun is in it?'
+rule 'a Rust file has 600 lines at most: which second noun is in it?'
 
 # The brackets keep this line from being found.
 found=$(lines -rnIw --exclude-dir=.git --exclude-dir=target --exclude-dir=corpus '[T]ODO\|[F]IXME' .)

@@ -1,0 +1,161 @@
+//! Faults that are planted, each of which its rule finds.
+
+use crate::imports::{circles, foreign_impls, upward};
+use crate::layers::Layers;
+use crate::modules::Crate;
+use crate::source::Source;
+
+const LAYERS: &str = "wire\nrealtime\nserver admin\nlib";
+
+/// A crate of these files, with a `lib.rs` that declares a module for each.
+fn planted(files: &[(&str, &str)]) -> Crate {
+    let mut sources =
+        vec![Source::parse("src/lib.rs", "mod wire; mod realtime; mod server; pub use realtime::hub::Hub;")];
+    let mut all = vec![
+        ("src/wire/mod.rs", "pub(crate) mod frame; pub(crate) mod id;"),
+        ("src/wire/frame.rs", "pub struct Frame;"),
+        ("src/wire/id.rs", "pub struct Id;"),
+        ("src/realtime/mod.rs", "pub mod hub; pub(crate) mod socket;"),
+        ("src/realtime/hub.rs", "use crate::wire::frame::Frame; pub struct Hub(Frame);"),
+        ("src/realtime/socket.rs", "use crate::wire::id::Id; pub struct Socket(Id);"),
+        ("src/server.rs", "use crate::realtime::socket::Socket; pub struct Server(Socket);"),
+    ];
+    for file in files {
+        match all.iter_mut().find(|(path, _)| path == &file.0) {
+            Some(replaced) => *replaced = *file,
+            None => all.push(*file),
+        }
+    }
+    sources.extend(all.iter().map(|(path, text)| Source::parse(path, text)));
+    Crate::new("src", "lib.rs", &sources)
+}
+
+fn found(files: &[(&str, &str)]) -> Vec<String> {
+    upward(&planted(files), &Layers::parse(LAYERS))
+}
+
+#[test]
+fn imports_that_point_down_are_allowed() {
+    assert_eq!(found(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn an_upward_import_is_found_in_a_nested_use_tree() {
+    let planted = "use std::fmt;\nuse crate::{wire::id::Id, realtime::{socket, hub::{self, Hub as H}}};";
+    let found = found(&[("src/wire/frame.rs", planted)]);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found[0], "src/wire/frame.rs:2: wire imports realtime: crate::realtime::socket");
+    assert_eq!(found[2], "src/wire/frame.rs:2: wire imports realtime: crate::realtime::hub::Hub");
+}
+
+#[test]
+fn an_upward_import_is_found_in_an_inline_path() {
+    for planted in [
+        "pub struct Frame(crate::realtime::hub::Hub);",
+        "fn f() { super::super::realtime::hub::new(); }",
+        "fn f() { println!(\"{}\", crate::realtime::hub::SIZE); }",
+        "#[derive(Args)] struct A { #[arg(value_parser = crate::realtime::hub::size)] a: u8 }",
+        "fn f() { use crate::realtime::hub; }",
+        "impl From<crate::realtime::hub::Hub> for u8 {}",
+    ] {
+        let found = found(&[("src/wire/frame.rs", planted)]);
+        assert!(
+            !found.is_empty() && found[0].starts_with("src/wire/frame.rs:1: wire imports realtime"),
+            "{planted}"
+        );
+    }
+}
+
+#[test]
+fn a_reexport_is_followed_to_the_file_that_defines_the_name() {
+    for planted in ["use crate::Hub;", "use crate as root; use root::Hub;", "use super::Hub;"] {
+        let found = found(&[
+            ("src/wire/mod.rs", "pub(crate) mod frame; pub(crate) mod id; pub(crate) use crate::Hub;"),
+            ("src/wire/frame.rs", planted),
+        ]);
+        assert!(
+            found.iter().any(|line| line.starts_with("src/wire/frame.rs:1: wire imports realtime")),
+            "{planted}"
+        );
+    }
+}
+
+#[test]
+fn tests_and_visibilities_may_name_anything() {
+    let planted = "pub(in crate::realtime) struct A;\n#[cfg(test)] mod tests { use crate::realtime::hub::Hub; }\n\
+                   #[cfg(test)] use crate::server::Server; #[test] fn f() { crate::server::start(); }\n\
+                   // use crate::server::Server;\nconst A: &str = \"crate::server::Server\";";
+    assert_eq!(found(&[("src/wire/frame.rs", planted)]), Vec::<String>::new());
+}
+
+#[test]
+fn code_for_tests_and_fuzzing_is_no_test() {
+    let planted = "#[cfg(any(test, fuzzing))] use crate::realtime::hub::Hub;";
+    assert_eq!(found(&[("src/wire/frame.rs", planted)]).len(), 1);
+}
+
+#[test]
+fn a_circle_of_folders_is_found() {
+    let found = found(&[("src/realtime/socket.rs", "use crate::server::Server;")]);
+    assert_eq!(found, ["src/realtime/socket.rs:1: realtime imports server: crate::server::Server"]);
+}
+
+#[test]
+fn a_folder_without_a_place_is_found() {
+    let found =
+        found(&[("src/wire/mod.rs", "mod frame; mod id;"), ("src/server.rs", "mod x {} use crate::wire;")]);
+    assert_eq!(found, Vec::<String>::new());
+    let planted = planted(&[]);
+    let found = upward(&planted, &Layers::parse("wire\nrealtime\nlib"));
+    assert_eq!(found, ["src/server.rs: `server` is not in layers.txt"]);
+}
+
+#[test]
+fn a_circle_of_four_files_is_found_and_one_of_three_is_not() {
+    let three = [
+        ("src/realtime/mod.rs", "mod hub; mod socket; mod outbox;"),
+        ("src/realtime/hub.rs", "use super::socket::Socket;"),
+        ("src/realtime/socket.rs", "fn f() { crate::realtime::outbox::g() }"),
+        ("src/realtime/outbox.rs", "use crate::realtime::hub;"),
+    ];
+    assert_eq!(circles(&planted(&three)), Vec::<String>::new());
+    let mut four = three.to_vec();
+    four[3].1 = "use crate::realtime::reader;";
+    four[0].1 = "mod hub; mod socket; mod outbox; mod reader;";
+    four.push(("src/realtime/reader.rs", "use crate::realtime::hub::Hub;"));
+    let found = circles(&planted(&four));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].split(' ').count(), 4, "{found:?}");
+}
+
+#[test]
+fn a_reexport_alone_closes_no_circle_and_its_use_does() {
+    let mut files = vec![
+        (
+            "src/realtime/mod.rs",
+            "mod hub; mod socket; mod outbox; pub use self::{hub::Hub, socket::Socket, outbox::Outbox};",
+        ),
+        ("src/realtime/hub.rs", "pub struct Hub; fn f() { super::g() }"),
+        ("src/realtime/socket.rs", "pub struct Socket; fn f() { super::g() }"),
+        ("src/realtime/outbox.rs", "pub struct Outbox; fn f() { super::g() }"),
+    ];
+    assert_eq!(circles(&planted(&files)), Vec::<String>::new());
+    let used = format!("{} struct All(Hub, Socket, Outbox);", files[0].1);
+    files[0].1 = &used;
+    assert_eq!(circles(&planted(&files)).len(), 1);
+}
+
+#[test]
+fn an_impl_outside_the_folder_of_its_type_is_found() {
+    let planted = planted(&[
+        (
+            "src/server.rs",
+            "use crate::wire::frame::Frame;\nimpl Frame {}\nimpl crate::wire::id::Id {}\nimpl Clone for Frame {}",
+        ),
+        ("src/wire/id.rs", "use super::frame::Frame; pub struct Id; impl Id {} impl Frame {}"),
+    ]);
+    let found = foreign_impls(&planted);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0], "src/server.rs:2: impl Frame of src/wire/frame.rs");
+    assert_eq!(found[1], "src/server.rs:3: impl crate::wire::id::Id of src/wire/id.rs");
+}
