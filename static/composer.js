@@ -1,113 +1,112 @@
-// The field to write in: Enter and button, the draft, and a word on what cannot be sent.
+// The field to write in: Enter and button, the draft, and a notice about what cannot be sent.
 
-import { byId, fill, texts } from "./page.js";
+import { byId } from "./dom.js";
 
-const TYPING = 2500; // ms between two signals that one is typing: the server reads over what comes within 2 s
+const TYPING_INTERVAL = 2500; // ms between two typing signals: the server ignores more than one in 2 s
 
-const form = byId("chat-form");
-const field = byId("chat-message-input");
-const submit = byId("chat-message-submit");
-const notice = byId("chat-notice");
-
-// `send(text)` gives "" when it has taken the text, else why not; `typing()` is called now and then while one types.
 export class Composer {
-  #draft;
+  #form = byId("chat-form");
+  #field = byId("chat-message-input");
+  #button = byId("chat-message-submit");
+  #notice = byId("chat-notice");
+  #catalogue;
+  #draftKey;
   #maxBytes;
   #send;
-  #typing;
-  #pause = 0; // timer; after a signal
-  #typed = false; // since the last signal
+  #signalTyping;
+  #typingTimer = 0; // 0: not set; runs between two signals
+  #hasTyped = false; // since the last signal
 
-  constructor(room, maxBytes, send, typing) {
-    this.#draft = `parlor.draft:${room}`;
+  // `send(text)` returns "" when the message was accepted, else why not; `signalTyping()` is called at intervals while
+  // the user types.
+  constructor(room, maxBytes, catalogue, send, signalTyping) {
+    this.#catalogue = catalogue;
+    this.#draftKey = `parlor.draft:${room}`;
     this.#maxBytes = maxBytes;
     this.#send = send;
-    this.#typing = typing;
-    form.addEventListener("submit", (event) => {
+    this.#signalTyping = signalTyping;
+    this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
-    field.addEventListener("keydown", (event) => {
-      // An Enter that ends an input method's composition is not ours. Safari says so by 229 alone.
+    this.#field.addEventListener("keydown", (event) => {
+      // An Enter that ends the composition of an input method does not send. Safari marks it by 229 alone.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
-      if (!event.repeat) form.requestSubmit();
+      if (!event.repeat) this.#form.requestSubmit();
     });
-    field.addEventListener("input", () => this.#changed());
-    this.#restore();
+    this.#field.addEventListener("input", () => this.#changed());
+    this.#restoreDraft();
   }
 
-  // Says something beside the field; "" takes it back.
-  say(words) {
-    notice.textContent = words;
+  // Shows a notice beside the field; "" for none.
+  show(notice) {
+    this.#notice.textContent = notice;
   }
 
-  // Takes back these words, if they still stand there.
-  unsay(words) {
-    if (notice.textContent === words) notice.textContent = "";
+  // Hides this notice if it is the one shown.
+  hide(notice) {
+    if (this.#notice.textContent === notice) this.show("");
   }
 
-  // Whether the button is shown as one that does nothing.
-  close(closed) {
-    submit.setAttribute("aria-disabled", String(closed));
-  }
-
-  focus() {
-    field.focus();
+  // Shows the button as disabled or enabled.
+  setDisabled(isDisabled) {
+    this.#button.setAttribute("aria-disabled", String(isDisabled));
   }
 
   #submit() {
-    const text = field.value.toWellFormed?.() ?? field.value; // half an emoji is not UTF-8
-    field.focus();
+    const text = this.#field.value.toWellFormed?.() ?? this.#field.value; // half an emoji is not UTF-8
+    this.#field.focus();
     if (text.trim() === "") return;
     const size = new TextEncoder().encode(JSON.stringify(text)).length;
     const max = this.#maxBytes;
-    const refusal = size > max ? fill(texts.too_long, { size, max }) : this.#send(text);
-    this.say(refusal);
+    const tooLong = () => this.#catalogue.fill(this.#catalogue.texts.too_long, { size, max });
+    const refusal = size > max ? tooLong() : this.#send(text);
+    this.show(refusal);
     if (refusal) return;
-    field.value = "";
-    this.#typed = false;
-    this.#keep();
-    grow();
+    this.#field.value = "";
+    this.#hasTyped = false;
+    this.#saveDraft();
+    this.#resize();
   }
 
   #changed() {
-    this.say("");
-    this.#keep();
-    grow();
-    this.#typed = field.value.trim() !== "";
+    this.show("");
+    this.#saveDraft();
+    this.#resize();
+    this.#hasTyped = this.#field.value.trim() !== "";
     this.#signal();
   }
 
-  // What is typed during the pause is signalled at its end.
+  // Typing between two signals is signalled at the end of the interval.
   #signal() {
-    if (this.#pause || !this.#typed) return;
-    this.#typed = false;
-    this.#typing();
-    this.#pause = setTimeout(() => {
-      this.#pause = 0;
+    if (this.#typingTimer || !this.#hasTyped) return;
+    this.#hasTyped = false;
+    this.#signalTyping();
+    this.#typingTimer = setTimeout(() => {
+      this.#typingTimer = 0;
       this.#signal();
-    }, TYPING);
+    }, TYPING_INTERVAL);
   }
 
-  // A draft outlives a reload, in this tab.
-  #keep() {
+  // A draft outlives a reload, in this tab; not where storage is full or forbidden.
+  #saveDraft() {
     try {
-      sessionStorage.setItem(this.#draft, field.value);
-    } catch {} // full or forbidden: then it does not
-  }
-
-  #restore() {
-    try {
-      field.value ||= sessionStorage.getItem(this.#draft) ?? "";
+      sessionStorage.setItem(this.#draftKey, this.#field.value);
     } catch {}
-    grow();
   }
-}
 
-// Browsers without `field-sizing` get the field's height from here.
-function grow() {
-  if (CSS.supports("field-sizing", "content")) return;
-  field.style.height = "auto";
-  field.style.height = `${field.scrollHeight}px`;
+  #restoreDraft() {
+    try {
+      this.#field.value ||= sessionStorage.getItem(this.#draftKey) ?? "";
+    } catch {}
+    this.#resize();
+  }
+
+  // Fits the field's height to its text in browsers without `field-sizing`.
+  #resize() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#field.style.height = "auto";
+    this.#field.style.height = `${this.#field.scrollHeight}px`;
+  }
 }

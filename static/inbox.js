@@ -1,60 +1,70 @@
-// How many messages wait in private chats: a number beside one's name on every page, and beside each chat in the list.
+// The number of unread private messages: in the account menu of every page, and beside each chat in the list of chats.
 
+import { CloseCode } from "./closeCodes.js";
+import { byId, createElement } from "./dom.js";
+import { PageLifecycle } from "./pageLifecycle.js";
 import { Socket } from "./socket.js";
-import { wire } from "./wire.js";
+import { WebSocketTransport } from "./transport.js";
 
-const who = document.getElementById("who");
-const list = document.getElementById("talks");
-const room = document.getElementById("room");
-const chats = new Map(); // `{ name, count }` by the user
-let frame = 0;
+const MAX_SHOWN_COUNT = 99;
 
-new Socket({ socket: wire(who.dataset.inbox) }, {
-  query: () => ({}),
-  frame({ type, user, name, count }) {
-    if (type === "welcome") chats.clear(); // what follows is how it stands
-    else if (type === "unread") chats.set(user, { name, count });
-    frame ||= setTimeout(show); // one picture for all that comes at once
-  },
-  state(now, via, end) {
-    if (end?.code !== 4401) return;
-    who.hidden = true;
-    if (!room) document.getElementById("logged-out").hidden = false; // a room says so itself
-  },
-});
-document.addEventListener("visibilitychange", show);
+export class Inbox {
+  #menu;
+  #list = byId("dm-list");
+  #room = byId("room");
+  #chats = new Map(); // `{ name, count }` by user
+  #renderTimer = 0; // 0: not set
 
-function show() {
-  frame = 0;
-  let total = 0;
-  for (const [user, { name, count }] of chats) {
-    const seen = user === room?.dataset.peer && !document.hidden; // one is reading it
-    if (!seen) total += count;
-    if (list) line(user, name, count);
+  constructor(menu) {
+    this.#menu = menu;
+    const handlers = {
+      query: () => ({}),
+      frame: (frame) => this.#received(frame),
+      state: (state, via, end) => end?.code === CloseCode.LOGIN_ENDED && this.#loggedOut(),
+    };
+    new Socket({ websocket: new WebSocketTransport(menu.dataset.inbox) }, handlers, new PageLifecycle());
+    document.addEventListener("visibilitychange", () => this.#render());
   }
-  for (const badge of who.querySelectorAll("[data-unread]")) tell(badge, total);
-}
 
-// The line of a chat, which may be a new one.
-function line(user, name, count) {
-  let link = [...list.querySelectorAll("a")].find((link) => link.dataset.user === user);
-  if (!link) {
-    link = document.createElement("a");
+  #received({ type, user, name, count }) {
+    if (type === "welcome") this.#chats.clear(); // the current counts follow
+    else if (type === "unread") this.#chats.set(user, { name, count });
+    this.#renderTimer ||= setTimeout(() => this.#render()); // once for all frames that arrive together
+  }
+
+  #loggedOut() {
+    this.#menu.hidden = true;
+    if (!this.#room) byId("logged-out").hidden = false; // a room shows its own notice
+  }
+
+  #render() {
+    this.#renderTimer = 0;
+    let total = 0;
+    for (const [user, { name, count }] of this.#chats) {
+      const isInView = user === this.#room?.dataset.peer && !document.hidden;
+      if (!isInView) total += count;
+      if (this.#list) setCount(this.#badge(user, name), count);
+    }
+    for (const badge of this.#menu.querySelectorAll("[data-unread]")) setCount(badge, total);
+  }
+
+  // Returns the badge of a chat in the list, which may be a new one.
+  #badge(user, name) {
+    const known = [...this.#list.querySelectorAll("a")].find((link) => link.dataset.user === user);
+    if (known) return known.querySelector(".badge");
+    const link = createElement("a");
     link.dataset.user = user;
-    link.href = `${who.dataset.talks}${encodeURIComponent(name)}/`;
-    const badge = document.createElement("span");
-    badge.className = "badge";
-    const label = document.createElement("bdi");
-    label.textContent = name;
-    link.append(label, badge);
-    const item = document.createElement("li");
+    link.href = `${this.#menu.dataset.dmPath}${encodeURIComponent(name)}/`;
+    const badge = createElement("span", "badge");
+    link.append(createElement("bdi", "", name), badge);
+    const item = createElement("li");
     item.append(link);
-    list.prepend(item);
+    this.#list.prepend(item);
+    return badge;
   }
-  tell(link.querySelector(".badge"), count);
 }
 
-function tell(badge, count) {
-  badge.textContent = count > 99 ? "99+" : count;
+function setCount(badge, count) {
+  badge.textContent = count > MAX_SHOWN_COUNT ? `${MAX_SHOWN_COUNT}+` : count;
   badge.hidden = count === 0;
 }

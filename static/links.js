@@ -1,51 +1,56 @@
-// Links in what people write: text stays text, and an address of http or https in it becomes a link.
+// Finds addresses of http and https in text.
 
-// Up to white space, brackets of markup, quotation marks, signs that turn text around, and punctuation of Chinese.
+// Ends at white space, markup brackets, quotation marks, bidirectional controls and Chinese punctuation.
 const ADDRESS = /https?:\/\/[^\s<>"`\u200e\u200f\u202a-\u202e\u2066-\u2069\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]+/gi;
-const TRAILING = /[.,;:!?'*_~…’”»]$/; // ends a sentence rather than an address
-const BRACKETS = { ")": "(", "]": "[", "}": "{" };
+const TRAILING = new Set(".,;:!?'*_~…’”»"); // ends a sentence rather than an address
+const OPENING = new Map([[")", "("], ["]", "["], ["}", "{"]]); // by closing bracket
 
-// The text as nodes.
-export function linked(text) {
-  const nodes = document.createDocumentFragment();
+// Splits the text into parts `{ text, href }` in order; `href` is null where the text is not a link.
+export function findLinks(text) {
+  const parts = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(ADDRESS)) {
-    const shown = trimmed(found);
-    const target = address(shown);
-    if (!target) continue;
-    const link = document.createElement("a");
-    link.href = target;
-    link.rel = "noopener nofollow ugc";
-    link.target = "_blank";
-    link.textContent = shown;
-    nodes.append(text.slice(end, index), link);
-    end = index + shown.length;
+    const address = trimTrailing(found);
+    const href = resolve(address);
+    if (!href) continue;
+    if (index > end) parts.push({ text: text.slice(end, index), href: null });
+    parts.push({ text: address, href });
+    end = index + address.length;
   }
-  nodes.append(text.slice(end));
-  return nodes;
+  if (end < text.length) parts.push({ text: text.slice(end), href: null });
+  return parts;
 }
 
-// Without the punctuation that ends a sentence, and without a bracket that was opened before the address.
-function trimmed(found) {
+// Drops trailing punctuation, and closing brackets without an opening one in the address. One pass: a message may
+// consist of brackets.
+function trimTrailing(address) {
+  const unopened = new Map();
+  for (const [closing, opening] of OPENING) unopened.set(closing, count(address, closing) - count(address, opening));
+  let end = address.length;
   for (;;) {
-    const last = found.at(-1);
-    const open = BRACKETS[last];
-    const isExtra = open && found.split(last).length > found.split(open).length;
-    if (!isExtra && !TRAILING.test(found)) return found;
-    found = found.slice(0, -1);
+    const last = address[end - 1];
+    const isUnopened = unopened.get(last) > 0;
+    if (isUnopened) unopened.set(last, unopened.get(last) - 1);
+    else if (!TRAILING.has(last)) return address.slice(0, end);
+    end--;
   }
 }
 
-// Where it leads; null if nowhere, or if it does not look like that: `https://bank.example@evil.example`.
-function address(text) {
-  const url = URL.parse ? URL.parse(text) : parse(text);
+function count(text, letter) {
+  return text.split(letter).length - 1;
+}
+
+// The address as the browser would open it; null if it is invalid or contains credentials, which can hide the host:
+// `https://bank.example@evil.example`.
+function resolve(address) {
+  const url = URL.parse ? URL.parse(address) : parse(address);
   const isPlain = url && /^https?:$/.test(url.protocol) && url.hostname && !url.username && !url.password;
   return isPlain ? url.href : null;
 }
 
-function parse(text) {
+function parse(address) {
   try {
-    return new URL(text);
+    return new URL(address);
   } catch {
     return null;
   }

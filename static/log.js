@@ -1,209 +1,152 @@
-// The log of a room on the screen: inserts once per frame, stays where one reads, keeps a bounded number of messages.
+// The lines of a room's log in their order: batches, days, duplicates by id, and the bound of what the page keeps.
+//
+// A line is `{ element, id, day, isNews }`: a message (see messageView.js), a note, or a day separator, which also
+// has `isSeparator`. The log knows no document: it orders lines, and its view (see logView.js) shows them.
 
-import { message, separator } from "./item.js";
-import { byId, counted, element, fill, texts } from "./page.js";
-
-const LINES = 100; // in a chunk: the browser lays out only the chunks in view, and asks each of them if it is
-const CHUNKS = 100; // full ones kept on the page; more only slow it down
-const SLACK = 5; // chunks over that before any is removed
-const NEAR_END = 48; // px: this close to the end counts as reading the newest
-const NEAR_TOP = 200; // px: this close to the top wants to see older ones
-
-const scroller = byId("chat-log");
-const list = byId("messages");
-const waiting = byId("waiting"); // own messages that have no place in the order yet, below all that have
-const top = byId("chat-log-cap");
-const jump = byId("jump");
+const CHUNK_LINES = 100; // the browser lays out only the chunks in view, and checks each of them
+const MAX_CHUNKS = 100; // full ones; more only slow the page down
+const CHUNK_SLACK = 5; // chunks over the bound before any is removed
 
 export class Log {
-  #shown = new Map(); // item by the id of its message: what is on the page
-  #queue = [];
-  #frame = 0;
-  #fallback = 0;
-  #following = true; // reading the newest: the end stays in view
-  #top = 0; // the last known scroll position
-  #unread = 0;
-  #day = new Date().toDateString(); // of the last line
-  #wantsOlder;
+  #view;
+  #catalogue;
+  #loadOlder;
+  #lines = new Map(); // those with an id, by id
+  #queue = []; // for the next batch
+  #chunks = []; // `{ element, lines, isPast }`, the oldest first
+  #lastDay = new Date().toDateString(); // of the last line
 
-  // `wantsOlder()` is called while the reader is where older ones would stand.
-  constructor(wantsOlder) {
-    this.#wantsOlder = wantsOlder;
-    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    jump.addEventListener("click", () => {
-      this.follow();
-      scroller.focus({ preventScroll: true }); // the button is about to vanish with the focus on it
-    });
-    // The view or a message changes its height (keyboard, longer draft, lazily laid out text): hold on to the end.
-    const keep = new ResizeObserver(() => this.#following && this.#toEnd());
-    keep.observe(scroller);
-    keep.observe(list);
+  // `loadOlder()` is called while the reader is where older messages would be.
+  constructor(view, catalogue, loadOlder) {
+    this.#view = view;
+    this.#catalogue = catalogue;
+    this.#loadOlder = loadOlder;
+    view.onScroll(() => this.requestOlder());
   }
 
-  // The item of the message with this id, if it is on the page.
-  item(id) {
-    return this.#shown.get(id);
+  // Returns the message with this id, if it is on the page.
+  find(id) {
+    return this.#lines.get(id);
   }
 
-  // The id of the oldest message on the page.
+  // The id of the oldest message on the page; undefined if there is none.
   get oldest() {
-    return list.querySelector("[data-id]")?.dataset.id ?? this.#queue.find((item) => item.dataset.id)?.dataset.id;
+    for (const { lines } of [...this.#chunks, { lines: this.#queue }]) {
+      const line = lines.find((line) => line.id !== null);
+      if (line) return line.id;
+    }
+    return undefined;
   }
 
-  // Puts an item at the end of the room's order, also one that waited. `id`: of its message, if it has one.
-  put(item, id = null) {
-    if (id !== null) this.#name(item, id);
-    const { day } = item.dataset;
-    if (day && day !== this.#day) {
-      this.#day = day;
-      this.#queue.push(separator(day));
+  // Adds a line at the end, also one that waited. `id` is its message's, if it has one.
+  append(line, id = null) {
+    if (id !== null) this.#register(line, id);
+    if (line.day && line.day !== this.#lastDay) {
+      this.#lastDay = line.day;
+      this.#queue.push(this.#view.separator(line.day));
     }
-    this.#queue.push(item);
-    this.#schedule();
+    this.#queue.push(line);
+    this.#view.requestBatch(() => this.#flush());
   }
 
   // Adds a line about the log itself.
   note(text) {
-    this.put(element("li", "note", text));
+    this.append(this.#view.note(text));
   }
 
-  // Adds a line of the push stream.
-  push(text) {
-    this.put(message("push", text));
+  // Shows a line below all others until it is appended or removed.
+  wait(line) {
+    this.#view.wait(line);
   }
 
-  // Shows an item below everything until it is put, or removed.
-  wait(item) {
-    waiting.append(item);
-    byId("chat-log-empty").hidden = true;
-    this.follow();
-  }
-
-  // Puts older messages, `[item, id]` from the oldest on, before all others; what is in view stays in place.
-  precede(pairs) {
+  // Adds older messages, `[line, id]` with the oldest first, before all others.
+  prepend(pairs) {
     this.#flush();
-    const past = element("ol", "chunk past");
-    past.ariaLive = "off";
+    const chunk = { element: this.#view.createChunk(true), lines: [], isPast: true };
     let day = null;
-    for (const [item, id] of pairs) {
-      this.#name(item, id);
-      if (item.dataset.day !== day) past.append(separator(item.dataset.day));
-      day = item.dataset.day;
-      past.append(item);
+    for (const [line, id] of pairs) {
+      this.#register(line, id);
+      if (line.day !== day) chunk.lines.push(this.#view.separator(line.day));
+      day = line.day;
+      chunk.lines.push(line);
     }
-    const first = list.firstElementChild;
-    const next = first.firstElementChild;
-    if (next?.matches(".day") && next.dataset.day === day) next.remove();
-    else if (next && !next.matches(".day")) this.#separate(next, day);
-    this.#keepInPlace(first, () => list.prepend(past));
+    this.#view.fill(chunk.element, chunk.lines);
+    const [first] = this.#chunks;
+    if (first) this.#joinDays(first, day);
+    this.#view.prepend(chunk.element);
+    this.#chunks.unshift(chunk);
   }
 
-  // What is to be said above the oldest message; "" for nothing.
-  above(text) {
-    top.textContent = text;
-    top.hidden = text === "";
+  // Shows a text above the oldest message; "" for none.
+  setHeader(text) {
+    this.#view.setHeader(text);
   }
 
-  // Asks for older messages if the reader is where they would stand.
-  look() {
-    if (this.#queue.length) return; // what waits for the next frame may fill the view, and asks again then
-    const isShort = scroller.scrollHeight <= scroller.clientHeight; // there is nothing to scroll
-    if (isShort || (scroller.scrollTop < NEAR_TOP && !this.#following)) this.#wantsOlder();
+  // Loads older messages if the reader is where they would be.
+  requestOlder() {
+    if (this.#queue.length) return; // the next batch may fill the view, and asks again then
+    if (this.#view.isAtOldest) this.#loadOlder();
   }
 
-  // Goes to the end and stays there.
+  // Scrolls to the end and stays there.
   follow() {
-    this.#following = true;
-    this.#seen();
-    this.#toEnd();
+    this.#view.follow();
   }
 
-  #name(item, id) {
-    item.dataset.id = id;
-    this.#shown.set(id, item);
+  #register(line, id) {
+    line.id = id;
+    this.#lines.set(id, line);
   }
 
-  // The message before the first one on the page may be of another day.
-  #separate(next, day) {
-    const dated = next.dataset.day ? next : list.querySelector("[data-day]");
-    if (dated && dated.dataset.day !== day) next.before(separator(dated.dataset.day));
-  }
-
-  #schedule() {
-    if (this.#frame) return;
-    this.#frame = requestAnimationFrame(() => this.#flush());
-    this.#fallback = setTimeout(() => this.#flush(), 500); // a page in the background gets no frames
+  // The chunk that was the oldest now follows lines of this day: its first day may have a separator too many, or lack
+  // one.
+  #joinDays(chunk, day) {
+    const [next] = chunk.lines;
+    if (!next) return;
+    if (next.isSeparator) {
+      if (next.day !== day) return;
+      chunk.lines.shift();
+      this.#view.remove(next);
+      return;
+    }
+    const dated = this.#chunks.flatMap((chunk) => chunk.lines).find((line) => line.day);
+    if (!dated || dated.day === day) return;
+    const separator = this.#view.separator(dated.day);
+    chunk.lines.unshift(separator);
+    this.#view.insertBefore(separator, next);
   }
 
   #flush() {
-    cancelAnimationFrame(this.#frame);
-    clearTimeout(this.#fallback);
-    this.#frame = 0;
+    this.#view.cancelBatch();
     const batch = this.#queue.splice(0);
     if (batch.length === 0) return;
-    byId("chat-log-empty").hidden = true;
-    this.#append([...batch]);
+    this.#fillChunks([...batch]);
     this.#trim();
-    if (this.#following) this.#toEnd();
-    else this.#tellOf(batch);
-    this.look();
+    this.#view.showBatch(batch.filter((line) => line.isNews).length);
+    this.requestOlder();
   }
 
-  #append(batch) {
+  #fillChunks(batch) {
     while (batch.length) {
-      let chunk = waiting.previousElementSibling;
-      if (!chunk || chunk.childElementCount >= LINES || chunk.matches(".past")) {
-        waiting.before((chunk = element("ol", "chunk")));
+      let chunk = this.#chunks.at(-1);
+      if (!chunk || chunk.lines.length >= CHUNK_LINES || chunk.isPast) {
+        chunk = { element: this.#view.createChunk(false), lines: [], isPast: false };
+        this.#view.append(chunk.element);
+        this.#chunks.push(chunk);
       }
-      chunk.append(...batch.splice(0, LINES - chunk.childElementCount));
+      const lines = batch.splice(0, CHUNK_LINES - chunk.lines.length);
+      chunk.lines.push(...lines);
+      this.#view.fill(chunk.element, lines);
     }
   }
 
-  #tellOf(batch) {
-    this.#unread += batch.filter((item) => item.matches(".message:not(.own)")).length;
-    if (this.#unread === 0) return;
-    jump.textContent = counted("new", this.#unread);
-    jump.hidden = false;
-  }
-
-  // Who reads above is not to have the page cut under the eyes: for them the bound is twice as far.
+  // The bound is twice as far while the user reads older messages: the page must not be cut in view.
   #trim() {
-    const chunks = [...list.children].filter((chunk) => chunk !== waiting);
-    const bound = this.#following ? CHUNKS : 2 * CHUNKS;
-    if (chunks.length <= bound + SLACK) return;
-    this.#keepInPlace(chunks.at(-bound), () => {
-      for (const chunk of chunks.slice(0, -bound)) {
-        for (const item of chunk.querySelectorAll("[data-id]")) this.#shown.delete(item.dataset.id);
-        chunk.remove();
-      }
-    });
-    this.above(fill(texts.cap, { count: bound * LINES }));
-  }
-
-  // Not every browser keeps the view in place by itself, and none does at the very top.
-  #keepInPlace(anchor, change) {
-    const before = anchor.getBoundingClientRect().top;
-    change();
-    scroller.scrollTop += anchor.getBoundingClientRect().top - before;
-    this.#top = scroller.scrollTop;
-  }
-
-  // Only a way up ends the following: the distance to the end also grows when messages come or get their real height.
-  #scrolled() {
-    const end = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop < NEAR_END;
-    if (end) this.#seen();
-    if (end || scroller.scrollTop < this.#top) this.#following = end;
-    this.#top = scroller.scrollTop;
-    this.look();
-  }
-
-  #seen() {
-    this.#unread = 0;
-    jump.hidden = true;
-  }
-
-  #toEnd() {
-    scroller.scrollTop = scroller.scrollHeight;
-    this.#top = scroller.scrollTop;
+    const max = this.#view.isFollowing ? MAX_CHUNKS : 2 * MAX_CHUNKS;
+    if (this.#chunks.length <= max + CHUNK_SLACK) return;
+    const removed = this.#chunks.splice(0, this.#chunks.length - max);
+    for (const line of removed.flatMap((chunk) => chunk.lines)) this.#lines.delete(line.id);
+    this.#view.removeChunks(removed.map((chunk) => chunk.element), this.#chunks[0].element);
+    this.setHeader(this.#catalogue.fill(this.#catalogue.texts.cap, { count: max * CHUNK_LINES }));
   }
 }

@@ -1,169 +1,155 @@
-// The person's messages until the server has them: kept in storage, sent one after another, each under one id for ever.
+// The user's messages until the server has acknowledged them: stored, sent one after another, each under one id.
 
-const KEPT = 50; // messages of a room that may wait
-const YOUNG = 4 * 60000; // ms: the server knows an id for 5 minutes; what is older is not repeated without asking
-const PATIENCE = 10000; // ms: a line that brings no answer for this long is dead
-const FIRST_CEILING = 1000; // ms until a message is repeated that the server could not take; doubles with each failure
-const LAST_CEILING = 8000;
-const LOOK = 5000; // ms between two looks for what has grown old
+const MAX_ENTRIES = 50; // of a room
+const MAX_AGE = 4 * 60000; // ms: the server remembers ids for 5 minutes; older messages need the user's consent
+const ACK_TIMEOUT = 10000; // ms without an answer until the connection counts as dead
+const FIRST_MAX_BACKOFF = 1000; // ms until a rejected message is sent again; doubles with each failure
+const LAST_MAX_BACKOFF = 8000; // ms
+const AGE_CHECK_INTERVAL = 5000; // ms
 
-// `send(frame)` gives false when there is no connection. `tell.waits(entry, code)`, `tell.failed(entry)` and
-// `tell.gone(entry)` follow an entry `{ id, text, at, failed }` (`failed`: "" or why); `tell.dead()` asks for a new
-// connection.
+// Why a message has failed, besides the error codes of the server.
+export const Failure = Object.freeze({
+  EXPIRED: "expired", // not confirmed in time
+  ENDED: "ended", // the server closed the connection for good
+});
+
+// An entry is `{ id, text, at, failed }`; `failed` is "" or the reason. `send(frame)` returns false when there is no
+// connection. `events.delayed(entry, code)`, `events.failed(entry)` and `events.removed(entry)` report changes;
+// `events.dead()` asks for a new connection.
 export class Outbox {
-  #prefix;
+  #store;
   #send;
-  #tell;
-  #entries = [];
-  #flight = null; // the one that waits for its answer
-  #patience = 0; // timers, 0 = none
-  #retry = 0;
+  #events;
+  #entries;
+  #inFlight = null; // the entry that waits for its answer
+  #ackTimer = 0; // 0: not set
+  #retryTimer = 0;
   #failures = 0;
 
-  constructor(room, send, tell) {
-    this.#prefix = `parlor.unsent:${room}:`;
+  constructor(store, send, events) {
+    this.#store = store;
     this.#send = send;
-    this.#tell = tell;
-    this.#entries = this.#stored();
-    addEventListener("storage", (event) => this.#elsewhere(event));
-    setInterval(() => this.#age(), LOOK);
+    this.#events = events;
+    this.#entries = store.load().slice(-MAX_ENTRIES);
+    store.onRemoved((id) => this.#removedElsewhere(id));
+    setInterval(() => this.#expire(), AGE_CHECK_INTERVAL);
   }
 
   get entries() {
     return [...this.#entries];
   }
 
-  // The entry that is under way.
-  get flight() {
-    return this.#flight;
+  // The entry that waits for its answer, or null.
+  get inFlight() {
+    return this.#inFlight;
   }
 
-  // The new entry; null when too many wait.
+  // Adds a message; returns its entry, or null when the outbox is full.
   add(text) {
-    if (this.#entries.length >= KEPT) return null;
+    if (this.#entries.length >= MAX_ENTRIES) return null;
     const entry = { id: uuid(), text, at: Date.now(), failed: "" };
     this.#entries.push(entry);
-    this.#store(entry);
+    this.#store.save(entry);
     return entry;
   }
 
-  // Sends what waits, the oldest first. One at a time: a message that must be repeated is not overtaken.
+  // Sends the oldest entry unless one is in flight: a message that must be repeated is not overtaken.
   pump() {
-    if (this.#flight || this.#retry) return;
-    this.#age();
+    if (this.#inFlight || this.#retryTimer) return;
+    this.#expire();
     const entry = this.#entries.find((entry) => !entry.failed);
     if (!entry || !this.#send({ type: "message", message: entry.text, id: entry.id })) return;
-    this.#flight = entry;
-    this.#patience = setTimeout(() => this.#tell.dead(), PATIENCE);
+    this.#inFlight = entry;
+    this.#ackTimer = setTimeout(() => this.#events.dead(), ACK_TIMEOUT);
   }
 
-  // A new connection: what was under way on the old one may or may not have arrived, and goes again.
-  renew() {
-    this.#landed();
+  // Continues on a new connection. The entry in flight is sent again: it may or may not have arrived.
+  resume() {
+    this.#clearFlight();
     this.#failures = 0;
     this.pump();
   }
 
-  // The entry that this frame acknowledges.
+  // Handles an `ack` frame; returns its entry, or null for an unknown one.
   ack(frame) {
     const entry = this.#entries.find((entry) => entry.id === frame.client_id);
     if (!entry) return null;
     this.#failures = 0;
-    this.#forget(entry);
+    this.#remove(entry);
     return entry;
   }
 
+  // Handles an `error` frame.
   error(frame) {
     const entry = this.#entries.find((entry) => entry.id === frame.client_id);
     if (!entry) return;
-    if (entry === this.#flight) this.#landed();
+    if (entry === this.#inFlight) this.#clearFlight();
     if (!frame.retry) this.#fail(entry, frame.code);
     else {
-      const ceiling = Math.min(LAST_CEILING, FIRST_CEILING * 2 ** this.#failures++);
-      clearTimeout(this.#retry);
-      this.#retry = setTimeout(() => this.#again(), (ceiling * (1 + Math.random())) / 2);
-      this.#tell.waits(entry, frame.code);
+      const max = Math.min(LAST_MAX_BACKOFF, FIRST_MAX_BACKOFF * 2 ** this.#failures++);
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = setTimeout(() => this.#retry(), (max * (1 + Math.random())) / 2);
+      this.#events.delayed(entry, frame.code);
     }
     this.pump();
   }
 
-  // The connection has ended for good, and what was under way may be why.
+  // Fails all entries: the server has closed the connection for good, perhaps because of the one in flight.
   end() {
-    this.#landed();
-    for (const entry of this.entries) if (!entry.failed) this.#fail(entry, "ended");
+    this.#clearFlight();
+    for (const entry of this.entries) if (!entry.failed) this.#fail(entry, Failure.ENDED);
   }
 
-  // The person wants a failed message to be sent after all.
-  repeat(entry) {
+  // Queues a failed entry again, at the end.
+  resend(entry) {
     entry.failed = "";
     entry.at = Date.now();
-    this.#store(entry);
+    this.#store.save(entry);
     this.#entries = [...this.#entries.filter((other) => other !== entry), entry];
     this.pump();
   }
 
-  // The person does not want it any more.
+  // Drops an entry.
   discard(entry) {
-    this.#forget(entry);
+    this.#remove(entry);
   }
 
-  #again() {
-    this.#retry = 0;
+  #retry() {
+    this.#retryTimer = 0;
     this.pump();
   }
 
-  #landed() {
-    clearTimeout(this.#patience);
-    clearTimeout(this.#retry);
-    this.#retry = 0;
-    this.#flight = null;
+  #clearFlight() {
+    clearTimeout(this.#ackTimer);
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = 0;
+    this.#inFlight = null;
   }
 
-  #fail(entry, why) {
-    entry.failed = why;
-    this.#store(entry);
-    this.#tell.failed(entry);
+  #fail(entry, reason) {
+    entry.failed = reason;
+    this.#store.save(entry);
+    this.#events.failed(entry);
   }
 
-  #forget(entry) {
+  #remove(entry) {
     this.#entries = this.#entries.filter((other) => other !== entry);
-    try {
-      localStorage.removeItem(this.#prefix + entry.id);
-    } catch {}
-    if (entry === this.#flight) this.#landed();
+    this.#store.remove(entry.id);
+    if (entry === this.#inFlight) this.#clearFlight();
     this.pump();
   }
 
-  #age() {
-    const old = (entry) => !entry.failed && entry !== this.#flight && Date.now() - entry.at > YOUNG;
-    for (const entry of this.#entries.filter(old)) this.#fail(entry, "expired");
+  #expire() {
+    const isOld = (entry) => !entry.failed && entry !== this.#inFlight && Date.now() - entry.at > MAX_AGE;
+    for (const entry of this.#entries.filter(isOld)) this.#fail(entry, Failure.EXPIRED);
   }
 
-  // One key for each message: tabs of one room cannot overwrite each other's. Without storage (full, forbidden) it
-  // lasts as long as the page.
-  #store(entry) {
-    try {
-      localStorage.setItem(this.#prefix + entry.id, JSON.stringify(entry));
-    } catch {}
-  }
-
-  #stored() {
-    try {
-      const keys = Object.keys(localStorage).filter((key) => key.startsWith(this.#prefix));
-      const entries = keys.map((key) => JSON.parse(localStorage.getItem(key)));
-      const good = entries.filter((entry) => typeof entry?.text === "string" && Number.isFinite(entry.at));
-      return good.sort((a, b) => a.at - b.at).slice(-KEPT);
-    } catch {
-      return [];
-    }
-  }
-
-  // Another tab, which read the same message from storage, has settled it.
-  #elsewhere({ key, newValue }) {
-    const entry = this.#entries.find((entry) => this.#prefix + entry.id === key);
-    if (!entry || newValue !== null || entry === this.#flight) return;
-    this.#forget(entry);
-    this.#tell.gone(entry);
+  // Another tab, which loaded the same entry, has settled it.
+  #removedElsewhere(id) {
+    const entry = this.#entries.find((entry) => entry.id === id);
+    if (!entry || entry === this.#inFlight) return;
+    this.#remove(entry);
+    this.#events.removed(entry);
   }
 }
 

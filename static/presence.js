@@ -1,85 +1,94 @@
-// Who is in the room and who is typing: a count, a list, and a line below the log.
+// The users in the room and those who are typing: a count, a list, and a line below the log.
 
-import { hue } from "./item.js";
-import { byId, counted, element, fill, texts } from "./page.js";
+import { byId, createElement } from "./dom.js";
+import { userHue } from "./userHue.js";
 
-const count = byId("member-count");
-const list = byId("member-list");
-const line = byId("typing");
+const MAX_LISTED_MEMBERS = 200; // above it the server sends the count only
 
 export class Presence {
-  #isMine;
-  #talks;
+  #panel = byId("members");
+  #count = byId("member-count");
+  #list = byId("member-list");
+  #typingLine = byId("typing");
+  #catalogue;
+  #isOwn;
+  #dmPath;
   #members = null; // names by user; null: too many to be listed
-  #typing = new Map(); // what a user is called, and the timer that forgets that it types, by user
+  #typing = new Map(); // `{ name, timer }` by user
 
-  // `talks`: where private chats are, for those who may have them.
-  constructor(isMine, talks) {
-    this.#isMine = isMine;
-    this.#talks = talks;
+  // `isOwn(user)` tells the user's own ids. `dmPath` is where private chats are, for users who may have them.
+  constructor(catalogue, isOwn, dmPath) {
+    this.#catalogue = catalogue;
+    this.#isOwn = isOwn;
+    this.#dmPath = dmPath;
   }
 
-  // A `welcome` or `presence` frame.
-  stands({ change = "state", user, name, members, names, count: total }) {
-    if (members) this.#members = new Map(members.map((user) => [user, names?.[user] ?? texts.other]));
-    else if (change === "state" || total > 200) this.#members = null;
+  // Handles a `welcome` or `presence` frame.
+  update({ change = "state", user, name, members, names, count }) {
+    const { other } = this.#catalogue.texts;
+    if (members) this.#members = new Map(members.map((user) => [user, names?.[user] ?? other]));
+    else if (change === "state" || count > MAX_LISTED_MEMBERS) this.#members = null;
     else if (change === "join") this.#members?.set(user, name);
     else this.#members?.delete(user);
-    if (change === "leave") this.rests(user);
-    count.textContent = counted("members", total);
-    byId("members").hidden = false;
-    this.#draw();
+    if (change === "leave") this.stopTyping(user);
+    this.#count.textContent = this.#catalogue.plural("members", count);
+    this.#panel.hidden = false;
+    this.#renderMembers();
   }
 
-  types({ user, name, for_ms: time }) {
-    if (this.#isMine(user)) return;
+  // Handles a `typing` frame.
+  startTyping({ user, name, for_ms: duration }) {
+    if (this.#isOwn(user)) return;
     clearTimeout(this.#typing.get(user)?.timer);
-    this.#typing.set(user, { name, timer: setTimeout(() => this.rests(user), time) });
-    this.#say();
+    this.#typing.set(user, { name, timer: setTimeout(() => this.stopTyping(user), duration) });
+    this.#renderTyping();
   }
 
-  rests(user) {
+  stopTyping(user) {
     clearTimeout(this.#typing.get(user)?.timer);
-    if (this.#typing.delete(user)) this.#say();
+    if (this.#typing.delete(user)) this.#renderTyping();
   }
 
-  // Nothing is known while there is no connection.
-  away() {
-    for (const user of [...this.#typing.keys()]) this.rests(user);
+  // Forgets who is typing, while there is no connection.
+  clearTyping() {
+    for (const user of [...this.#typing.keys()]) this.stopTyping(user);
   }
 
-  #draw() {
-    if (!this.#members) return list.replaceChildren(element("li", "hint", texts.members_many));
-    const mine = [...this.#members].filter(([user]) => this.#isMine(user));
-    const others = [...this.#members].filter(([user]) => !this.#isMine(user));
+  #renderMembers() {
+    const { texts } = this.#catalogue;
+    if (!this.#members) return this.#list.replaceChildren(createElement("li", "hint", texts.members_many));
+    const own = [...this.#members].filter(([user]) => this.#isOwn(user));
+    const others = [...this.#members].filter(([user]) => !this.#isOwn(user));
     others.sort(([, one], [, other]) => one.localeCompare(other));
-    const items = mine.map(([, name]) => element("li", "", fill(texts.you_are, { name: isolated(name) })));
-    list.replaceChildren(...items, ...others.map(([user, name]) => this.#other(user, name)));
+    const label = (name) => this.#catalogue.fill(texts.you_are, { name: isolate(name) });
+    const items = own.map(([, name]) => createElement("li", "", label(name)));
+    this.#list.replaceChildren(...items, ...others.map(([user, name]) => this.#otherMember(user, name)));
   }
 
-  // Somebody else, with the way to a private chat between people who have accounts.
-  #other(user, name) {
-    const item = element("li", "");
+  // Another user, with a link to the private chat if both have accounts.
+  #otherMember(user, name) {
+    const item = createElement("li");
     item.dataset.user = user;
-    const label = element("bdi", "", name);
-    label.dataset.hue = hue(user);
-    if (this.#talks && !/^[~#]/.test(name)) {
-      const link = element("a", "");
-      link.href = `${this.#talks}${encodeURIComponent(name)}/`;
+    const label = createElement("bdi", "", name);
+    label.dataset.hue = userHue(user);
+    if (this.#dmPath && !/^[~#]/.test(name)) {
+      const link = createElement("a");
+      link.href = `${this.#dmPath}${encodeURIComponent(name)}/`;
       link.append(label);
       item.append(link);
     } else item.append(label);
     return item;
   }
 
-  #say() {
-    const names = [...this.#typing.values()].map(({ name }) => isolated(name));
+  #renderTyping() {
+    const { texts } = this.#catalogue;
+    const names = [...this.#typing.values()].map(({ name }) => isolate(name));
     const words = ["", texts.typing_one, texts.typing_two][names.length] ?? texts.typing_many;
-    line.textContent = fill(words, names);
+    this.#typingLine.textContent = this.#catalogue.fill(words, names);
   }
 }
 
-// Within a sentence, whatever the direction of its letters (Unicode's isolates).
-function isolated(name) {
+// Keeps the direction of a name from affecting the sentence around it (Unicode's isolates).
+function isolate(name) {
   return `\u2068${name}\u2069`;
 }

@@ -1,83 +1,89 @@
-// The push stream of a room: its socket, the buttons that start and stop it, and a word on how it stands.
+// The push stream of a room: its socket, the buttons to start and stop it, and its state.
 
-import { byId, fill, texts } from "./page.js";
+import { byId } from "./dom.js";
 import { Socket } from "./socket.js";
-import { wire } from "./wire.js";
+import { WebSocketTransport } from "./transport.js";
 
-const PERIOD = 2000; // ms between two lines
-const SILENCE = 3 * PERIOD; // without a line for this long the stream has ended: somebody else may have stopped it
-const PATIENCE = 10000; // ms for the server's answer
+const LINE_INTERVAL = 2000; // ms
+const STOPPED_AFTER = 3 * LINE_INTERVAL; // without a line: another user may have stopped the stream
+const ANSWER_TIMEOUT = 10000; // ms
 
-const start = byId("push-start");
-const stop = byId("push-stop");
-const state = byId("push-state");
-
-// `show(line)` gets each line.
-export class Push {
-  #url;
-  #token;
-  #open = true;
-  #running = false;
-  #words = ""; // how it runs, while the connection is there
+export class PushStream {
+  #startButton = byId("push-start");
+  #stopButton = byId("push-stop");
+  #stateLine = byId("push-state");
+  #catalogue;
+  #path;
+  #csrfToken;
+  #isConnected = true;
+  #isRunning = false;
+  #runningText = ""; // shown while connected
   #stoppedAt = -Infinity;
-  #silence = 0;
+  #stoppedTimer = 0;
 
-  constructor(urls, token, show) {
-    this.#url = urls.push;
-    this.#token = token;
-    start.addEventListener("click", () => this.#ask("POST"));
-    stop.addEventListener("click", () => this.#ask("DELETE"));
-    new Socket({ socket: wire(urls.pushSocket) }, {
-      query: () => ({}), // a line is for now or never
+  // `onLine(text)` is called for each line.
+  constructor({ push, pushSocket }, csrfToken, catalogue, lifecycle, onLine) {
+    this.#path = push;
+    this.#csrfToken = csrfToken;
+    this.#catalogue = catalogue;
+    this.#startButton.addEventListener("click", () => this.#request("POST"));
+    this.#stopButton.addEventListener("click", () => this.#request("DELETE"));
+    const handlers = {
+      query: () => ({}), // lines are not logged
       frame: (frame) => {
         if (frame.type !== "push") return;
-        show(frame.message);
-        // A line that was under way when one pressed stop does not mean that it runs again.
-        if (performance.now() - this.#stoppedAt > PERIOD) this.#runs(texts.push_running);
+        onLine(frame.message);
+        // A line that was in transit when the user pressed stop does not mean that the stream runs again.
+        const isLate = performance.now() - this.#stoppedAt <= LINE_INTERVAL;
+        if (!isLate) this.#showRunning(this.#catalogue.texts.push_running);
       },
-      state: (now) => {
-        this.#open = now === "open" || now === "connecting";
-        if (this.#running) this.#runs(this.#words);
+      state: (state) => {
+        this.#isConnected = state === "open" || state === "connecting";
+        if (this.#isRunning) this.#showRunning(this.#runningText);
       },
-    });
+    };
+    new Socket({ websocket: new WebSocketTransport(pushSocket) }, handlers, lifecycle);
   }
 
-  async #ask(method) {
-    const headers = { "X-CSRFToken": this.#token };
+  async #request(method) {
+    const { texts } = this.#catalogue;
+    const headers = { "X-CSRFToken": this.#csrfToken };
     try {
-      const answer = await fetch(this.#url, { method, headers, signal: AbortSignal.timeout(PATIENCE) });
-      if (!answer.ok) state.textContent = fill(texts.push_refused, { status: String(answer.status) });
-      else if (method === "POST") this.#begun();
-      else this.#ended();
+      const response = await fetch(this.#path, { method, headers, signal: AbortSignal.timeout(ANSWER_TIMEOUT) });
+      const refused = () => this.#catalogue.fill(texts.push_refused, { status: String(response.status) });
+      if (!response.ok) this.#stateLine.textContent = refused();
+      else if (method === "POST") this.#started();
+      else this.#stopped();
     } catch {
-      state.textContent = texts.push_unreachable;
+      this.#stateLine.textContent = texts.push_unreachable;
     }
   }
 
-  #begun() {
+  #started() {
+    const { texts } = this.#catalogue;
     this.#stoppedAt = -Infinity;
-    this.#runs(this.#running ? texts.push_running : texts.push_starting);
+    this.#showRunning(this.#isRunning ? texts.push_running : texts.push_starting);
   }
 
-  #runs(words) {
-    this.#running = true;
-    this.#words = words;
-    stop.hidden = false;
-    state.textContent = this.#open ? words : texts.push_interrupted;
-    clearTimeout(this.#silence);
-    if (this.#open) this.#silence = setTimeout(() => this.#quiet(), SILENCE);
+  #showRunning(text) {
+    this.#isRunning = true;
+    this.#runningText = text;
+    this.#stopButton.hidden = false;
+    this.#stateLine.textContent = this.#isConnected ? text : this.#catalogue.texts.push_interrupted;
+    clearTimeout(this.#stoppedTimer);
+    if (this.#isConnected) this.#stoppedTimer = setTimeout(() => this.#showStopped(), STOPPED_AFTER);
   }
 
-  #ended() {
+  #stopped() {
     this.#stoppedAt = performance.now();
-    this.#quiet();
+    this.#showStopped();
   }
 
-  #quiet() {
-    clearTimeout(this.#silence);
-    this.#running = false;
-    if (document.activeElement === stop) start.focus(); // the focus must not vanish with its button
-    stop.hidden = true;
-    state.textContent = "";
+  #showStopped() {
+    clearTimeout(this.#stoppedTimer);
+    this.#isRunning = false;
+    if (document.activeElement === this.#stopButton) this.#startButton.focus(); // the focused button disappears
+    this.#stopButton.hidden = true;
+    this.#stateLine.textContent = "";
   }
 }

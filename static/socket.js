@@ -1,181 +1,182 @@
-// A connection that comes back by itself: the next line is welcomed before the one in use is let go.
+// A connection that reconnects: a replacement is welcomed before the current connection is closed.
 
-const WELCOME = 5000; // ms: a frozen node takes the connection and never greets
-const FLOOR = 50; // ms
-const FIRST_CEILING = 500; // ms of the first wait, with full jitter; it doubles with each failure
-const LAST_CEILING = 15000;
-const SETTLED = 5000; // ms open before the backoff is forgiven: a node that greets and dies is still failing
-const SILENCE = 30000; // ms: then ask
-const ANSWER = 10000; // ms for the answer
-const QUIET = 5000; // ms: silent for this long when the reader comes back is worth a question
-const CHECK = 2000; // ms between two looks at the clock
-const BLOCKED = 2; // WebSockets in a row without a welcome: try the feed
-const UPGRADE_FIRST = 5000; // ms on the feed until a WebSocket is tried again
-const UPGRADE = 60000; // … and after that
-const FINAL = new Set([1002, 1003, 1007, 1008, 1009, 4401, 4403]); // asking again changes nothing
+import { isFinal } from "./closeCodes.js";
 
-// `open.socket` and, where there is one, `open.feed` open one line each (see `wire`). `handlers.query(via)` gives the
-// parameters of the next line, `handlers.frame(frame)` gets each frame, and `handlers.state(state, via, end)` gets
-// connecting, open, reconnecting or offline; `end`, if a connection was closed: `{ code, reason, isFinal }`.
+const WELCOME_TIMEOUT = 5000; // ms: a frozen node accepts connections and never sends `welcome`
+const MIN_BACKOFF = 50; // ms
+const FIRST_MAX_BACKOFF = 500; // ms before the first attempt, with full jitter; doubles with each failure
+const LAST_MAX_BACKOFF = 15000; // ms
+const STABLE_AFTER = 5000; // ms open until the backoff is reset: a node that welcomes and dies still fails
+const SILENCE_BEFORE_PROBE = 30000; // ms
+const SILENCE_BEFORE_PROBE_ON_WAKE = 5000; // ms
+const PROBE_TIMEOUT = 10000; // ms
+const CHECK_INTERVAL = 2000; // ms
+const FAILURES_BEFORE_SSE = 2; // WebSockets in a row without a welcome
+const FIRST_UPGRADE_DELAY = 5000; // ms on SSE until a WebSocket is tried again
+const UPGRADE_DELAY = 60000; // ms after that
+
+// `transports.websocket` and the optional `transports.sse` open connections (see transport.js). `handlers.query(via)`
+// returns the parameters of the next connection, `handlers.frame(frame)` gets each frame, and
+// `handlers.state(state, via, end)` gets connecting, open, reconnecting or offline; `end` is
+// `{ code, reason, isFinal }` if a connection was closed.
 export class Socket {
-  #open;
+  #transports;
   #handlers;
-  #told = "";
-  #line = null; // the one in use: welcomed
-  #next = null; // the one that waits for its welcome
-  #opened = false; // has any line ever been welcomed
-  #end = null; // how the last line was closed, until the next welcome
+  #lifecycle;
+  #reported = "";
+  #current = null; // the welcomed attempt
+  #next = null; // the attempt that waits for its welcome
+  #wasOpen = false;
+  #end = null; // of the last connection, until the next welcome
   #failures = 0;
-  #unwelcome = 0; // WebSockets in a row
-  #retry = 0; // timers, 0 = none
-  #settled = 0;
+  #websocketFailures = 0; // in a row, without a welcome
+  #reconnectTimer = 0; // 0: not set
+  #stableTimer = 0;
 
-  constructor(open, handlers) {
-    this.#open = open;
+  constructor(transports, handlers, lifecycle) {
+    this.#transports = transports;
     this.#handlers = handlers;
-    addEventListener("online", () => this.#wake());
-    addEventListener("offline", () => this.#report());
-    addEventListener("pageshow", () => this.#wake());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
-    setInterval(() => this.#listen(SILENCE), CHECK);
-    this.#dial("socket");
+    this.#lifecycle = lifecycle;
+    lifecycle.onWake(() => this.#wake());
+    lifecycle.onOffline(() => this.#report());
+    setInterval(() => this.#checkSilence(SILENCE_BEFORE_PROBE), CHECK_INTERVAL);
+    this.#connect("websocket");
   }
 
-  // False when there is no line; true means handed to the browser, not that it arrived.
+  // Returns false when there is no connection; true does not mean that the frame arrives.
   send(frame) {
-    return this.#line?.wire.send(frame) ?? false;
+    return this.#current?.connection.send(frame) ?? false;
   }
 
-  // The messages before an id; null when this line cannot give them, or died meanwhile.
+  // Returns the answer to `history`; null when the connection cannot answer, or ends before it does.
   async history(before, limit) {
-    return this.#ask(this.#line, { type: "history", before, limit });
+    return this.#request(this.#current, { type: "history", before, limit });
   }
 
-  // For a caller who knows that the connection is dead although the browser does not.
+  // Replaces a connection that the caller knows to be dead.
   restart() {
-    if (this.#line) this.#gone(this.#line, 0);
+    if (this.#current) this.#closed(this.#current, 0);
   }
 
-  #dial(via) {
-    clearTimeout(this.#retry);
-    this.#retry = 0;
-    const line = { via, heard: performance.now(), asked: [], probed: 0 };
-    this.#next = line;
-    line.deadline = setTimeout(() => this.#gone(line, 0), WELCOME);
-    line.wire = this.#open[via](this.#handlers.query(via), {
-      frame: (frame) => this.#heard(line, frame),
-      beat: () => (line.heard = performance.now()),
-      gone: (code, reason) => this.#gone(line, code, reason),
+  #connect(via) {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = 0;
+    const attempt = { via, lastHeard: this.#lifecycle.now(), requests: [], probedAt: 0 };
+    this.#next = attempt;
+    attempt.welcomeTimer = setTimeout(() => this.#closed(attempt, 0), WELCOME_TIMEOUT);
+    attempt.connection = this.#transports[via].open(this.#handlers.query(via), {
+      frame: (frame) => this.#received(attempt, frame),
+      alive: () => (attempt.lastHeard = this.#lifecycle.now()),
+      closed: (code, reason) => this.#closed(attempt, code, reason),
     });
     this.#report();
   }
 
-  #heard(line, frame) {
-    line.heard = performance.now();
-    if (line === this.#next && frame.type === "welcome") this.#welcomed(line);
-    if (line !== this.#line) return;
-    if (frame.type === "history") line.asked.shift()?.(frame);
-    else if (frame.type === "error" && frame.client_id == null) line.asked.shift()?.(null);
-    else if (frame.type === "bye") this.#later(line.via, frame.reconnect_ms * 0.9); // the rest is for the handshake
+  #received(attempt, frame) {
+    attempt.lastHeard = this.#lifecycle.now();
+    if (attempt === this.#next && frame.type === "welcome") this.#welcomed(attempt);
+    if (attempt !== this.#current) return;
+    if (frame.type === "history") attempt.requests.shift()?.(frame);
+    else if (frame.type === "error" && frame.client_id == null) attempt.requests.shift()?.(null);
+    else if (frame.type === "bye") this.#connectAfter(attempt.via, frame.reconnect_ms * 0.9); // the rest is for the handshake
     else this.#handlers.frame(frame);
     if (frame.type === "welcome") this.#report();
   }
 
-  #welcomed(line) {
-    if (this.#line) this.#drop(this.#line);
-    this.#line = line;
+  #welcomed(attempt) {
+    if (this.#current) this.#discard(this.#current);
+    this.#current = attempt;
     this.#next = null;
     this.#end = null;
-    this.#opened = true;
-    clearTimeout(line.deadline);
-    clearTimeout(this.#settled);
-    this.#settled = setTimeout(() => (this.#failures = 0), SETTLED);
-    if (line.via === "socket") this.#unwelcome = 0;
-    else this.#later("socket", UPGRADE_FIRST);
+    this.#wasOpen = true;
+    clearTimeout(attempt.welcomeTimer);
+    clearTimeout(this.#stableTimer);
+    this.#stableTimer = setTimeout(() => (this.#failures = 0), STABLE_AFTER);
+    if (attempt.via === "websocket") this.#websocketFailures = 0;
+    else this.#connectAfter("websocket", FIRST_UPGRADE_DELAY);
   }
 
-  // Dials a successor while the line is in use.
-  #later(via, wait) {
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#dial(via), wait);
+  #connectAfter(via, delay) {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = setTimeout(() => this.#connect(via), delay);
   }
 
-  #gone(line, code, reason = "") {
-    if (line !== this.#line && line !== this.#next) return;
-    this.#drop(line);
-    if (line === this.#line) {
-      this.#line = null;
-      clearTimeout(this.#settled);
-      if (!this.#next) this.#again(code, reason); // else its successor is on the way
+  #closed(attempt, code, reason = "") {
+    if (attempt !== this.#current && attempt !== this.#next) return;
+    this.#discard(attempt);
+    if (attempt === this.#current) {
+      this.#current = null;
+      clearTimeout(this.#stableTimer);
+      if (!this.#next) this.#reconnect(code, reason);
     } else {
       this.#next = null;
-      this.#unwelcome = line.via === "socket" ? this.#unwelcome + 1 : 0;
-      if (!this.#line) this.#again(code, reason);
-      else this.#later("socket", this.#line.via === "feed" ? UPGRADE : this.#wait());
+      this.#websocketFailures = attempt.via === "websocket" ? this.#websocketFailures + 1 : 0;
+      if (!this.#current) this.#reconnect(code, reason);
+      else this.#connectAfter("websocket", this.#current.via === "sse" ? UPGRADE_DELAY : this.#backoff());
     }
     this.#report();
   }
 
-  #again(code, reason) {
-    clearTimeout(this.#retry);
-    this.#retry = 0;
-    this.#end = { code, reason, isFinal: FINAL.has(code) };
+  #reconnect(code, reason) {
+    clearTimeout(this.#reconnectTimer);
+    this.#reconnectTimer = 0;
+    this.#end = { code, reason, isFinal: isFinal(code) };
     if (this.#end.isFinal) return;
-    this.#later(this.#via(), this.#wait());
+    this.#connectAfter(this.#preferredTransport(), this.#backoff());
   }
 
-  #drop(line) {
-    clearTimeout(line.deadline);
-    line.wire.close();
-    for (const answer of line.asked.splice(0)) answer(null);
+  #discard(attempt) {
+    clearTimeout(attempt.welcomeTimer);
+    attempt.connection.close();
+    for (const resolve of attempt.requests.splice(0)) resolve(null);
   }
 
-  #via() {
-    return this.#open.feed && this.#unwelcome >= BLOCKED ? "feed" : "socket";
+  #preferredTransport() {
+    return this.#transports.sse && this.#websocketFailures >= FAILURES_BEFORE_SSE ? "sse" : "websocket";
   }
 
-  #wait() {
-    const ceiling = Math.min(LAST_CEILING, FIRST_CEILING * 2 ** this.#failures++);
-    return FLOOR + Math.random() * (ceiling - FLOOR);
+  #backoff() {
+    const max = Math.min(LAST_MAX_BACKOFF, FIRST_MAX_BACKOFF * 2 ** this.#failures++);
+    return MIN_BACKOFF + Math.random() * (max - MIN_BACKOFF);
   }
 
-  #ask(line, question) {
-    if (!line?.wire.asks || !line.wire.send(question)) return Promise.resolve(null);
-    return new Promise((answer) => line.asked.push(answer));
+  #request(attempt, frame) {
+    if (!attempt?.connection.canRequest || !attempt.connection.send(frame)) return Promise.resolve(null);
+    return new Promise((resolve) => attempt.requests.push(resolve));
   }
 
-  // Silence may be a quiet room or a dead line: a small question tells.
-  #listen(patience) {
-    const line = this.#line;
-    const silent = performance.now() - (line?.heard ?? Infinity);
-    if (silent < patience) return;
-    if (!line.wire.asks) {
-      if (silent > SILENCE + ANSWER) this.#gone(line, 0);
-    } else if (line.probed > line.heard) {
-      if (performance.now() - line.probed > ANSWER) this.#gone(line, 0);
+  // A silent connection is either quiet or dead; a small request tells which.
+  #checkSilence(limit) {
+    const attempt = this.#current;
+    const silence = this.#lifecycle.now() - (attempt?.lastHeard ?? Infinity);
+    if (silence < limit) return;
+    if (!attempt.connection.canRequest) {
+      if (silence > SILENCE_BEFORE_PROBE + PROBE_TIMEOUT) this.#closed(attempt, 0);
+    } else if (attempt.probedAt > attempt.lastHeard) {
+      if (this.#lifecycle.now() - attempt.probedAt > PROBE_TIMEOUT) this.#closed(attempt, 0);
     } else {
-      line.probed = performance.now();
-      this.#ask(line, { type: "history", limit: 1 });
+      attempt.probedAt = this.#lifecycle.now();
+      this.#request(attempt, { type: "history", limit: 1 });
     }
   }
 
-  // Online or in front again: whatever made it fail may be over, so do not sit out the wait.
+  // The cause of the failures may be over, so the rest of the backoff is skipped.
   #wake() {
     if (this.#end?.isFinal) return;
-    if (this.#line?.wire.closed) this.#gone(this.#line, 0); // closed while the page was frozen
-    if (this.#line) this.#listen(QUIET);
-    else if (!this.#next) this.#dial(this.#via());
+    if (this.#current?.connection.isClosed) this.#closed(this.#current, 0); // closed while the page was frozen
+    if (this.#current) this.#checkSilence(SILENCE_BEFORE_PROBE_ON_WAKE);
+    else if (!this.#next) this.#connect(this.#preferredTransport());
   }
 
-  // Offline is only a word for the reader: a server on this machine is reachable without a network, so tries go on.
+  // Attempts continue while the browser is offline: a server on this machine needs no network.
   #report() {
-    const via = this.#line?.via ?? "";
-    let state = this.#opened || this.#failures ? "reconnecting" : "connecting";
-    if (this.#line) state = "open";
-    else if (this.#end?.isFinal || !navigator.onLine) state = "offline";
-    const told = [state, via, this.#end?.code].join();
-    if (this.#told === told) return;
-    this.#told = told;
+    const via = this.#current?.via ?? "";
+    let state = this.#wasOpen || this.#failures ? "reconnecting" : "connecting";
+    if (this.#current) state = "open";
+    else if (this.#end?.isFinal || !this.#lifecycle.isOnline) state = "offline";
+    const report = [state, via, this.#end?.code].join();
+    if (this.#reported === report) return;
+    this.#reported = report;
     this.#handlers.state(state, via, this.#end);
   }
 }

@@ -62,12 +62,12 @@ async fn two_people_sign_up_and_talk_in_private_on_two_nodes() {
     badge_says(&bob, "2").await;
 
     bob.open(&url(&nodes[1], "/dm/")).await;
-    assert_eq!(bob.text("#talks a").await.replace('\n', ""), "ann2");
+    assert_eq!(bob.text("#dm-list a").await.replace('\n', ""), "ann2");
     says(&ann, "hurry").await;
-    let count = "document.querySelector('#talks .badge').textContent === '3'";
+    let count = "document.querySelector('#dm-list .badge').textContent === '3'";
     bob.wait_until("the list to count on", count, &[]).await;
     fits_everywhere(&bob, "talks").await;
-    bob.click("#talks a").await;
+    bob.click("#dm-list a").await;
     reads(&bob, "hurry").await;
     badge_says(&bob, "").await;
     assert_eq!(bob.text("h1").await, "ann");
