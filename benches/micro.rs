@@ -4,7 +4,7 @@
 //! and the memory layer, which is what Redis and its script are in a cluster.
 
 use divan::{Bencher, black_box};
-use parlor::layer::Key;
+use parlor::layer::IdempotencyKey;
 use parlor::{Event, Id};
 
 /// Bytes of the texts that are said: a short line, what the load benchmark says, a long paragraph.
@@ -52,7 +52,7 @@ fn write_id(bencher: Bencher) {
 #[divan::bench(args = LENGTHS)]
 fn key(bencher: Bencher, length: usize) {
     let event = event(length);
-    bencher.bench(|| Key::new("0123456789abcdef:a-name".to_owned(), black_box(&event)));
+    bencher.bench(|| IdempotencyKey::new("0123456789abcdef:a-name".to_owned(), black_box(&event)));
 }
 
 mod memory_layer {
@@ -63,7 +63,7 @@ mod memory_layer {
     use std::time::Duration;
 
     use divan::{Bencher, black_box};
-    use parlor::layer::{Keep, Key, Layer, Listener, Order};
+    use parlor::layer::{Disconnect, IdempotencyKey, Layer, LayerListener, Retention};
     use parlor::{Event, Group};
     use tokio::runtime::{Builder, Runtime};
 
@@ -71,7 +71,7 @@ mod memory_layer {
 
     struct Nobody;
 
-    impl Listener for Nobody {
+    impl LayerListener for Nobody {
         fn is_full(&self) -> bool {
             false
         }
@@ -80,14 +80,14 @@ mod memory_layer {
             black_box(events);
         }
         fn ticker_started(&self, _: &str) {}
-        fn ordered(&self, _: Order) {}
+        fn ordered(&self, _: Disconnect) {}
         fn recovered(&self) {}
     }
 
     /// A layer with one group that has a member.
     fn layer() -> (Runtime, Layer, Group) {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let keep = Keep { messages: 1000, age: Duration::from_hours(1), replicas: 0 };
+        let keep = Retention { messages: 1000, age: Duration::from_hours(1), replicas: 0 };
         let (layer, group) = (Layer::memory(keep, Arc::new(Nobody)), Group::new("chat_bench"));
         {
             let _inside = runtime.enter(); // it tells of members a little later, on a task
@@ -116,7 +116,7 @@ mod memory_layer {
         let (runtime, layer, group) = layer();
         let (event, count) = (event(128), AtomicU64::new(0));
         bencher.bench_local(|| {
-            let key = Key::new(count.fetch_add(1, Ordering::Relaxed).to_string(), &event);
+            let key = IdempotencyKey::new(count.fetch_add(1, Ordering::Relaxed).to_string(), &event);
             runtime.block_on(layer.append(&group, &event, Some(&key)))
         });
     }

@@ -4,7 +4,7 @@
 //! How a message walks; every arrow is one call, but that the hub and the line to Redis take turns:
 //!
 //! ```text
-//! browser -> stream -> reader -> Consumer::receive -> Session::append -> layer -> Redis: log and publish
+//! browser -> stream -> reader -> Consumer::receive -> Subscription::append -> layer -> Redis: log and publish
 //! browser <- stream <- outbox <- fan <- Consumer::event <- hub's turn <- layer <- Redis, to each node
 //! ```
 //!
@@ -26,7 +26,7 @@ mod watchdog;
 
 // HTTP: from a connection to a handler and back.
 
-// The doors: who comes, from where, how often.
+// The network: who comes, from where, how often.
 pub mod auth;
 mod limits;
 
@@ -47,13 +47,13 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::app::Application;
-pub use crate::auth::{Identity, Standing};
+pub use crate::auth::{Identity, Role};
+pub use crate::http::context::Context;
 pub use crate::http::request::Request;
-pub use crate::http::services::Node;
 pub use crate::layer::Appended;
-pub use crate::realtime::consumer::{Action, Consumer, Ticker};
-pub use crate::realtime::subscription::Session;
-pub use crate::realtime::welcome::{Start, Welcome};
+pub use crate::realtime::consumer::{Action, Consumer, Interval};
+pub use crate::realtime::subscription::Subscription;
+pub use crate::realtime::welcome::{StartPosition, Welcome};
 pub use crate::server::route::Route;
 pub use crate::telemetry::METRICS;
 pub use crate::wire::event::Event;
@@ -113,9 +113,9 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
-    let running = server::state::Running::new(config, application).await?;
+    let running = server::state::State::new(config, application).await?;
     running.node.make_operator().await?;
-    let server = server::listener::Server::bind(running)?;
+    let server = server::listener::Listener::bind(running)?;
     watchdog::start();
     for address in server.addresses() {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // nobody may be reading

@@ -11,29 +11,29 @@ use crate::app::Application;
 use crate::auth::Auth;
 use crate::auth::jwt::Verifier;
 use crate::config::Config;
-use crate::http::services::Node;
-use crate::layer::{Keep, Layer, Listener};
+use crate::http::context::Context;
+use crate::layer::{Layer, LayerListener, Retention};
 use crate::limits::Limits;
 use crate::realtime::hub::Hub;
-use crate::realtime::intervals::Tickers;
-use crate::realtime::listener::Ears;
+use crate::realtime::intervals::Intervals;
+use crate::realtime::listener::NodeListener;
 use crate::realtime::runtime::Realtime;
-use crate::server::state::Running;
+use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 
-impl Running {
+impl State {
     /// A node that is connected to its layer.
     ///
     /// # Errors
     /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
         let tokens = Verifier::new(&config.tokens)?;
-        let limits = Arc::new(Limits::new(config.rates));
+        let limits = Arc::new(Limits::new(config.limits));
         let hub = Arc::new(Hub::default());
-        let ears = Arc::new(Ears { hub: Arc::clone(&hub), realtime: OnceCell::new() });
-        let listener = Arc::clone(&ears) as Arc<dyn Listener>;
-        let keep = Keep {
+        let ears = Arc::new(NodeListener { hub: Arc::clone(&hub), realtime: OnceCell::new() });
+        let listener = Arc::clone(&ears) as Arc<dyn LayerListener>;
+        let keep = Retention {
             messages: config.log_messages,
             age: Duration::from_secs(config.log_seconds as u64),
             replicas: config.wait_replicas,
@@ -42,11 +42,11 @@ impl Running {
             None => Layer::memory(keep, listener),
             Some(url) => Layer::redis(url, config.wait_for_redis, keep, listener).await?,
         });
-        let key = config.identities.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
-        let lasts = Duration::from_hours(24) * config.identities.session_days;
+        let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
+        let lasts = Duration::from_hours(24) * config.auth.session_days;
         let auth = Auth::new(Arc::clone(&layer), tokens, key, lasts);
-        let node = Arc::new(Node::new(config, application.site(), layer, limits, auth));
-        let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Tickers::default() });
+        let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
+        let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
         let _ = ears.realtime.set(Arc::downgrade(&realtime)); // nobody else sets it
         if let Err(error) = node.key().await {
             debug!(error = %Chain(&error), "guests are given cookies when the layer is there");

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::auth::accounts::Refused;
-use crate::http::services::Node;
+use crate::auth::accounts::SignUpError;
+use crate::http::context::Context;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 
@@ -16,18 +16,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Who did it, for the audit log.
 const WHO: &str = "--operator";
 
-impl Node {
+impl Context {
     /// Makes the account that the settings name, unless it is there. A layer that is away is not waited for.
     ///
     /// # Errors
     /// [`StartError`] for a name or a password that no account can have.
     pub(crate) async fn make_operator(self: &Arc<Self>) -> Result<(), StartError> {
         match self.try_operator().await {
-            Err(Refused::Unavailable(error)) => {
+            Err(SignUpError::Unavailable(error)) => {
                 warn!(error = %Chain(&error), "the operator's account is made when the layer answers");
                 let node = Arc::clone(self);
                 tokio::spawn(async move {
-                    while let Err(Refused::Unavailable(_)) = node.try_operator().await {
+                    while let Err(SignUpError::Unavailable(_)) = node.try_operator().await {
                         sleep(PAUSE).await;
                     }
                 });
@@ -38,14 +38,14 @@ impl Node {
         }
     }
 
-    async fn try_operator(&self) -> Result<(), Refused> {
-        let Some((name, password)) = self.config().identities.operator() else { return Ok(()) };
+    async fn try_operator(&self) -> Result<(), SignUpError> {
+        let Some((name, password)) = self.config().auth.operator() else { return Ok(()) };
         match self.accounts().add(name, password, true).await {
             Ok(account) => {
                 info!(name = account.name, "made the operator's account");
                 Ok(self.audit(WHO, "user_add_staff", &account.name).await?)
             }
-            Err(Refused::Taken) => {
+            Err(SignUpError::Taken) => {
                 // Whoever was faster to sign up under the name is no operator by that.
                 if !self.accounts().named(name).await?.is_some_and(|account| account.staff) {
                     warn!(name, "somebody who is no operator has the name of --operator");

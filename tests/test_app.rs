@@ -7,17 +7,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::event::COVERED;
-use parlor::{Action, Application, Consumer, Event, Frame, Group, Request, Route, Session, Start, Welcome};
+use parlor::wire::event::REDACTED;
+use parlor::{
+    Action, Application, Consumer, Event, Frame, Group, Request, Route, StartPosition, Subscription, Welcome,
+};
 
 struct Echo;
 
 impl Consumer for Echo {
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
-        Ok(Session::alone(request))
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
+        Ok(Subscription::alone(request))
     }
 
-    async fn receive(_: &Session, frame: Frame<'_>) -> Action {
+    async fn receive(_: &Subscription, frame: Frame<'_>) -> Action {
         Action::Send(match frame {
             Frame::Text(text) => Frame::Text(Cow::Owned(text.into_owned())),
             Frame::Binary(bytes) => Frame::Binary(Cow::Owned(bytes.into_owned())),
@@ -29,29 +31,29 @@ impl Consumer for Echo {
     }
 }
 
-/// Tells what is said in a group, and what is covered there.
+/// Tells what is said in a group, and what is redacted there.
 struct Watch;
 
 impl Consumer for Watch {
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let group = Group::new(request.path_after("/watch/"));
-        Ok(Session::in_group(request, group).resuming(Start::of(request)?))
+        Ok(Subscription::in_group(request, group).resuming(StartPosition::of(request)?))
     }
 
-    async fn receive(_: &Session, _: Frame<'_>) -> Action {
+    async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
         Action::Nothing
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
         let line = match (event.kind(), event.stamp()) {
-            (COVERED, Some(place)) => format!("nothing at {}", place.id),
-            (COVERED, None) => format!("covered {}", event.text("id")?),
+            (REDACTED, Some(place)) => format!("nothing at {}", place.id),
+            (REDACTED, None) => format!("redacted {}", event.text("id")?),
             _ => event.text("text")?.to_owned(),
         };
         Some(message(&line))
     }
 
-    fn welcome(_: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(_: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
         Some(message(&format!("welcome {}", welcome.last)))
     }
 }

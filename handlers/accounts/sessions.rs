@@ -2,21 +2,21 @@
 
 use minijinja::context;
 use parlor::Request;
-use parlor::auth::accounts::{PASSWORD, Refused};
-use parlor::auth::usernames::PersonName;
+use parlor::auth::accounts::{PASSWORD, SignUpError};
+use parlor::auth::usernames::Username;
 use parlor::http::{Refusal, Response, StatusCode};
 
-use crate::web::safe_redirect::Next;
+use crate::web::safe_redirect::SafeRedirect;
 
 /// `GET /accounts/login/`.
 pub(crate) async fn login_page(request: Request) -> Result<Response, Refusal> {
-    login_form(&request, &Next::of_query(&request), "", None)
+    login_form(&request, &SafeRedirect::of_query(&request), "", None)
 }
 
 /// `POST /accounts/login/`: form `name`, `password`, `next`.
 pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
-    let (name, next) = (form.get("name"), Next::of_form(&form));
+    let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
     match request.check_password(name, form.get("password")).await? {
         None => login_form(&request, &next, name, Some("wrong")),
         Some(account) if account.banned => login_form(&request, &next, name, Some("banned")),
@@ -25,8 +25,13 @@ pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
 }
 
 /// One answer for a name that nobody has and for a password that is not right.
-fn login_form(request: &Request, next: &Next, name: &str, error: Option<&str>) -> Result<Response, Refusal> {
-    let no_signup = request.node().config().identities.no_signup;
+fn login_form(
+    request: &Request,
+    next: &SafeRedirect,
+    name: &str,
+    error: Option<&str>,
+) -> Result<Response, Refusal> {
+    let no_signup = request.node().config().auth.no_signup;
     let context = context! { next => next.path(), name, error, no_signup };
     let page = request.render("login.html", context)?;
     Ok(if error.is_some() { page.with_status(StatusCode::FORBIDDEN) } else { page })
@@ -35,28 +40,28 @@ fn login_form(request: &Request, next: &Next, name: &str, error: Option<&str>) -
 /// `GET /accounts/signup/`.
 pub(crate) async fn signup_page(request: Request) -> Result<Response, Refusal> {
     may_sign_up(&request)?;
-    signup_form(&request, &Next::of_query(&request), "", None)
+    signup_form(&request, &SafeRedirect::of_query(&request), "", None)
 }
 
 /// `POST /accounts/signup/`: form `name`, `password`, `next`.
 pub(crate) async fn signup(request: Request) -> Result<Response, Refusal> {
     may_sign_up(&request)?;
     let form = request.form()?;
-    let (name, next) = (form.get("name"), Next::of_form(&form));
+    let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
     request.limit_names()?;
     let refused = match request.node().accounts().sign_up(name, form.get("password")).await {
         Ok(account) => return request.log_in(&account, next.redirect()).await,
-        Err(Refused::Name) => (StatusCode::BAD_REQUEST, "bad_name"),
-        Err(Refused::Password) => (StatusCode::BAD_REQUEST, "bad_password"),
-        Err(Refused::Taken) => (StatusCode::CONFLICT, "taken"),
-        Err(Refused::Unavailable(unavailable)) => return Err(unavailable.into()),
+        Err(SignUpError::Name) => (StatusCode::BAD_REQUEST, "bad_name"),
+        Err(SignUpError::Password) => (StatusCode::BAD_REQUEST, "bad_password"),
+        Err(SignUpError::Taken) => (StatusCode::CONFLICT, "taken"),
+        Err(SignUpError::Unavailable(unavailable)) => return Err(unavailable.into()),
     };
     signup_form(&request, &next, name, Some(refused))
 }
 
 fn signup_form(
     request: &Request,
-    next: &Next,
+    next: &SafeRedirect,
     name: &str,
     refused: Option<(StatusCode, &str)>,
 ) -> Result<Response, Refusal> {
@@ -68,32 +73,32 @@ fn signup_form(
 
 /// Where nobody can sign up there is no such page.
 fn may_sign_up(request: &Request) -> Result<(), Refusal> {
-    if request.node().config().identities.no_signup { Err(Refusal::not_found()) } else { Ok(()) }
+    if request.node().config().auth.no_signup { Err(Refusal::not_found()) } else { Ok(()) }
 }
 
 /// `POST /accounts/logout/`.
 pub(crate) async fn logout(request: Request) -> Result<Response, Refusal> {
     request.form()?;
-    request.log_out(Next::home().redirect()).await
+    request.log_out(SafeRedirect::home().redirect()).await
 }
 
 /// `GET /accounts/guest/`.
 pub(crate) async fn nickname_page(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
     let name = request.identity().name().trim_start_matches('~').to_owned();
-    nickname_form(&request, &Next::of_query(&request), &name, None)
+    nickname_form(&request, &SafeRedirect::of_query(&request), &name, None)
 }
 
 /// `POST /accounts/guest/`: form `nickname`, which may be empty, `next`.
 pub(crate) async fn nickname(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
     let form = request.form()?;
-    let (nickname, next) = (form.get("nickname"), Next::of_form(&form));
+    let (nickname, next) = (form.get("nickname"), SafeRedirect::of_form(&form));
     request.limit_names()?;
     if let Some(answer) = request.call(nickname, next.redirect()).await? {
         return Ok(answer);
     }
-    let is_name = PersonName::parse(nickname).is_some();
+    let is_name = Username::parse(nickname).is_some();
     let refused =
         if is_name { (StatusCode::CONFLICT, "taken") } else { (StatusCode::BAD_REQUEST, "bad_name") };
     nickname_form(&request, &next, nickname, Some(refused))
@@ -101,7 +106,7 @@ pub(crate) async fn nickname(request: Request) -> Result<Response, Refusal> {
 
 fn nickname_form(
     request: &Request,
-    next: &Next,
+    next: &SafeRedirect,
     nickname: &str,
     refused: Option<(StatusCode, &str)>,
 ) -> Result<Response, Refusal> {
@@ -112,6 +117,6 @@ fn nickname_form(
 
 /// Guests have nicknames; accounts have their names, and where there are no guests there is no such page.
 fn may_be_guest(request: &Request) -> Result<(), Refusal> {
-    let is_guest = request.identity().standing() <= parlor::Standing::Guest;
-    if is_guest && !request.node().config().identities.no_guests { Ok(()) } else { Err(Refusal::not_found()) }
+    let is_guest = request.identity().standing() <= parlor::Role::Guest;
+    if is_guest && !request.node().config().auth.no_guests { Ok(()) } else { Err(Refusal::not_found()) }
 }

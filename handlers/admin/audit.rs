@@ -2,7 +2,7 @@
 
 use minijinja::context;
 use parlor::Request;
-use parlor::auth::audit::{Entry, KEPT};
+use parlor::auth::audit::{AuditEntry, KEPT};
 use parlor::http::{Refusal, Response};
 
 use super::time;
@@ -17,7 +17,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let more = !all && entries.len() == SHOWN;
     let entries: Vec<_> = entries
         .into_iter()
-        .map(|Entry { at, who, what, about }| context! { at => time(at), who, what, about })
+        .map(|AuditEntry { at, who, what, about }| context! { at => time(at), who, what, about })
         .collect();
     request.render("admin_audit.html", context! { entries, more, kept => KEPT })
 }

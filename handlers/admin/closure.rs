@@ -4,22 +4,22 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
-use parlor::http::services::Node;
-use parlor::wire::clock::now;
-use parlor::wire::error::Unavailable;
+use parlor::http::context::Context;
+use parlor::wire::error::LayerError;
+use parlor::wire::time::now;
 
 use crate::rooms::access;
-use crate::rooms::access::Record;
+use crate::rooms::access::RoomRecord;
 
 const CLOSED: &str = "closed_rooms";
 
 /// Closes the room of this name: everybody in it is sent away, on every node.
-pub(super) async fn close(node: &Node, name: &str) -> Result<(), Unavailable> {
-    let (store, key) = (node.store(), Record::key(name));
-    let new = Record { closed: true, ..Record::default() }.text();
+pub(super) async fn close(node: &Context, name: &str) -> Result<(), LayerError> {
+    let (store, key) = (node.store(), RoomRecord::key(name));
+    let new = RoomRecord { closed: true, ..RoomRecord::default() }.text();
     // Somebody may make or remove one between the two.
     while !store.create(&key, &new, None).await? {
-        if store.change(&key, |record: &mut Record| record.closed = true).await?.is_some() {
+        if store.change(&key, |record: &mut RoomRecord| record.closed = true).await?.is_some() {
             break;
         }
     }
@@ -31,13 +31,13 @@ pub(super) async fn close(node: &Node, name: &str) -> Result<(), Unavailable> {
 }
 
 /// Opens it again.
-pub(super) async fn reopen(node: &Node, name: &str) -> Result<(), Unavailable> {
-    node.store().change(&Record::key(name), |record: &mut Record| record.closed = false).await?;
+pub(super) async fn reopen(node: &Context, name: &str) -> Result<(), LayerError> {
+    node.store().change(&RoomRecord::key(name), |record: &mut RoomRecord| record.closed = false).await?;
     node.store().remove(CLOSED, name).await?;
     Ok(())
 }
 
 /// Those that were closed last.
-pub(super) async fn newest(node: &Node, limit: usize) -> Result<Vec<String>, Unavailable> {
+pub(super) async fn newest(node: &Context, limit: usize) -> Result<Vec<String>, LayerError> {
     Ok(node.store().top(CLOSED, limit).await?.into_iter().map(|(name, _)| name).collect())
 }

@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 use parlor::Request;
-use parlor::auth::usernames::PersonName;
+use parlor::auth::usernames::Username;
 use parlor::http::{Refusal, Response, StatusCode};
 
 use super::{back, no_action, note, time};
@@ -32,7 +32,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         "make" => {
             let has = |scope: &&str| !form.get(&format!("scope_{scope}")).is_empty();
             let scopes: Vec<String> = SCOPES.into_iter().filter(has).map(str::to_owned).collect();
-            if scopes.is_empty() || PersonName::parse(name).is_none() {
+            if scopes.is_empty() || Username::parse(name).is_none() {
                 let error = if scopes.is_empty() { "no_scope" } else { "bad_name" };
                 let page = shown(&request, context! { error, name }).await?;
                 return Ok(page.with_status(StatusCode::BAD_REQUEST));

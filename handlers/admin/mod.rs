@@ -17,10 +17,10 @@ mod closure;
 
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::Unavailable;
+use parlor::wire::error::LayerError;
 
 /// Writes into the audit log what the client of this request is about to do.
-async fn note(request: &Request, what: &str, about: &str) -> Result<(), Unavailable> {
+async fn note(request: &Request, what: &str, about: &str) -> Result<(), LayerError> {
     request.node().audit(request.identity().name(), what, about).await
 }
 

@@ -4,7 +4,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::clock::now;
+use parlor::wire::time::now;
 
 /// `GET /admin`: the page is at the address with the slash.
 pub(crate) async fn slash(_: Request) -> Result<Response, Refusal> {

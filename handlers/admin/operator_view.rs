@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parlor::config::Config;
 use parlor::http::Refusal;
-use parlor::{Action, Consumer, Event, Frame, Request, Session, Start, Ticker, Welcome};
+use parlor::{Action, Consumer, Event, Frame, Interval, Request, StartPosition, Subscription, Welcome};
 
 use crate::chat::v1::Chat;
 use crate::push::stream::Push;
@@ -18,22 +18,22 @@ pub(crate) struct Tail;
 pub(crate) struct PushTail;
 
 impl Consumer for Tail {
-    const PROTOCOL: Option<&'static str> = Chat::PROTOCOL;
+    const SUBPROTOCOL: Option<&'static str> = Chat::SUBPROTOCOL;
 
     fn limit(config: &Config) -> usize {
         Chat::limit(config)
     }
 
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let (room, _) = Room::operated(request, request.name()).await?;
-        Ok(room.session(request, room.chat_group()).guarded().resuming(Start::of(request)?))
+        Ok(room.session(request, room.chat_group()).restricted().resuming(StartPosition::of(request)?))
     }
 
     fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
         Chat::too_fast(frame)
     }
 
-    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+    async fn receive(session: &Subscription, frame: Frame<'_>) -> Action {
         Chat::receive(session, frame).await
     }
 
@@ -41,7 +41,7 @@ impl Consumer for Tail {
         Chat::event(event)
     }
 
-    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(session: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
         Chat::welcome(session, welcome)
     }
 
@@ -51,19 +51,19 @@ impl Consumer for Tail {
 }
 
 impl Consumer for PushTail {
-    const TICKER: Option<Ticker> = Push::TICKER;
-    const PROTOCOL: Option<&'static str> = Push::PROTOCOL;
+    const INTERVAL: Option<Interval> = Push::INTERVAL;
+    const SUBPROTOCOL: Option<&'static str> = Push::SUBPROTOCOL;
 
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let (room, _) = Room::operated(request, request.name()).await?;
-        Ok(room.session(request, room.push_group()).guarded().resuming(Start::now()))
+        Ok(room.session(request, room.push_group()).restricted().resuming(StartPosition::now()))
     }
 
     fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
         Push::too_fast(frame)
     }
 
-    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+    async fn receive(session: &Subscription, frame: Frame<'_>) -> Action {
         Push::receive(session, frame).await
     }
 
@@ -71,7 +71,7 @@ impl Consumer for PushTail {
         Push::event(event)
     }
 
-    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(session: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
         Push::welcome(session, welcome)
     }
 

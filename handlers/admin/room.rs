@@ -1,13 +1,13 @@
 //! The page of a room for operators: what is said there, and what can be done about it.
 
 use minijinja::context;
-use parlor::http::services::Node;
+use parlor::http::context::Context;
 use parlor::http::{Refusal, Response};
 use parlor::{Group, Id, Request};
 
 use super::{about, back, no_action, note, user};
 use crate::admin::closure as closing;
-use crate::rooms::access::{Record, Room};
+use crate::rooms::access::{Room, RoomRecord};
 use crate::web::urls;
 
 /// How somebody is told that an operator does not want it in this room.
@@ -23,7 +23,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     };
     let kept = node.layer().log_size(&room.chat_group()).await?;
     let max_message_bytes = node.config().max_message_bytes;
-    let Record { private, closed, .. } = record;
+    let RoomRecord { private, closed, .. } = record;
     request.render(
         "admin_room.html",
         context! {
@@ -55,7 +55,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
             let unknown = || Refusal::bad_request("`id`: expected the id of a message of this room");
             let id: Id = form.get("id").parse().map_err(|_| unknown())?;
             note(&request, "remove", &format!("{name}: {id}")).await?;
-            if !node.layer().cover(&room.chat_group(), id).await? {
+            if !node.layer().redact(&room.chat_group(), id).await? {
                 return Err(unknown());
             }
         }
@@ -73,7 +73,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
 }
 
 /// The user with this id, for the audit log: by its account's name, or by what it is called in this group.
-async fn who(node: &Node, group: &Group, id: &str) -> Result<String, Refusal> {
+async fn who(node: &Context, group: &Group, id: &str) -> Result<String, Refusal> {
     if let Some(account) = node.accounts().of_id(id).await? {
         return Ok(about(&account.name, id));
     }

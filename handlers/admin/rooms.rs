@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use minijinja::context;
 use minijinja::value::Serde;
-use parlor::http::services::Node;
+use parlor::http::context::Context;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::clock::now;
-use parlor::wire::error::Unavailable;
+use parlor::wire::error::LayerError;
+use parlor::wire::time::now;
 use parlor::{Id, Request};
 use serde::Serialize;
 
 use crate::admin::closure as closing;
 use crate::rooms::access;
-use crate::rooms::access::Record;
+use crate::rooms::access::RoomRecord;
 use crate::rooms::name::Name;
 use crate::web::urls;
 
@@ -49,7 +49,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 
 /// The rooms with the most people, then those that are closed; and how many private chats there are, of which nothing else
 /// is told.
-pub(super) async fn figures(node: &Node) -> Result<(Vec<Figures>, usize), Unavailable> {
+pub(super) async fn figures(node: &Context) -> Result<(Vec<Figures>, usize), LayerError> {
     let groups = node.layer().groups().await?;
     let rooms: Vec<_> =
         groups.iter().filter_map(|(group, people)| Some((access::room_of(group)?, *people))).collect();
@@ -63,9 +63,9 @@ pub(super) async fn figures(node: &Node) -> Result<(Vec<Figures>, usize), Unavai
     Ok((figures, talks))
 }
 
-async fn room(node: &Node, name: &str, people: usize) -> Result<Figures, Unavailable> {
+async fn room(node: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
     let group = access::chat_group(name);
-    let record: Record = node.store().read(&Record::key(name)).await?.unwrap_or_default();
+    let record: RoomRecord = node.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
     let newest = node.layer().before(&group, None, SAMPLE).await?;
     let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();
     Ok(Figures {

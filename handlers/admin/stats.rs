@@ -2,7 +2,7 @@
 
 use parlor::Request;
 use parlor::http::{Refusal, Response};
-use parlor::wire::clock::now;
+use parlor::wire::time::now;
 use serde_json::json;
 
 use super::rooms;

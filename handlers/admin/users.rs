@@ -3,9 +3,9 @@
 use minijinja::{Value, context};
 use parlor::Request;
 use parlor::auth::accounts::Account;
-use parlor::http::services::Node;
+use parlor::http::context::Context;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::Unavailable;
+use parlor::wire::error::LayerError;
 
 use super::{about, back, no_action, note, time, user};
 
@@ -46,7 +46,7 @@ fn row(account: &Account) -> Value {
 }
 
 /// Who is meant by this: accounts, and guests by their ids.
-async fn found(node: &Node, wanted: &str) -> Result<(Vec<Account>, Vec<String>), Unavailable> {
+async fn found(node: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<String>), LayerError> {
     if let Some(nickname) = wanted.strip_prefix('~') {
         return Ok((Vec::new(), node.guest_called(nickname).await?.into_iter().collect()));
     }

@@ -1,4 +1,4 @@
-//! Saying the same in many rooms.
+//! PublishRequest the same in many rooms.
 
 use futures_util::future::join_all;
 use parlor::http::{Refusal, Response, StatusCode};
@@ -6,7 +6,7 @@ use parlor::{Id, Request};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::api::publish_request::Saying;
+use crate::api::publish_request::PublishRequest;
 use crate::rooms::access::Room;
 
 /// Most rooms of one call.
@@ -22,7 +22,7 @@ struct Results {
 #[serde(untagged)]
 enum Outcome {
     Said { room: String, status: u16, id: Id, duplicate: bool },
-    Refused { room: String, status: u16, detail: String },
+    SignUpError { room: String, status: u16, detail: String },
 }
 
 /// `POST /api/broadcast`.
@@ -30,7 +30,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
     let mut body = Body::of(&request)?;
     let rooms = body.texts("rooms")?;
-    let saying = Saying::of(&request, &mut body)?;
+    let saying = PublishRequest::of(&request, &mut body)?;
     body.end()?;
     if !(1..=MOST).contains(&rooms.len()) {
         return Err(Refusal::bad_request(format!("`rooms`: expected 1 to {MOST}")));
@@ -45,7 +45,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     Ok(super::answer(StatusCode::OK, &Results { results }))
 }
 
-async fn outcome(request: &Request, saying: &Saying, room: String) -> Outcome {
+async fn outcome(request: &Request, saying: &PublishRequest, room: String) -> Outcome {
     let said = async {
         request.count_publish()?;
         saying.said_in(request, &Room::served(request, Some(&room)).await?).await
@@ -57,7 +57,7 @@ async fn outcome(request: &Request, saying: &Saying, room: String) -> Outcome {
         }
         Err(refusal) => {
             let (status, detail) = (refusal.status().as_u16(), refusal.detail().to_owned());
-            Outcome::Refused { room, status, detail }
+            Outcome::SignUpError { room, status, detail }
         }
     }
 }

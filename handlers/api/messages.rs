@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::event::COVERED;
+use parlor::wire::event::REDACTED;
 use parlor::{Event, Id, Request};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::api::publish_request::Saying;
+use crate::api::publish_request::PublishRequest;
 use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
 
@@ -52,7 +52,7 @@ pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
     request.count_publish()?;
     let room = Room::served(&request, request.name()).await?;
     let mut body = Body::of(&request)?;
-    let saying = Saying::of(&request, &mut body)?;
+    let saying = PublishRequest::of(&request, &mut body)?;
     body.end()?;
     let done = saying.said_in(&request, &room).await?;
     let receipt = Receipt { room: room.name(), id: done.id, duplicate: done.duplicate };
@@ -94,7 +94,7 @@ fn message(event: &Event) -> Option<Message<'_>> {
     let stamp = event.stamp()?;
     let (text, removed) = match event.kind() {
         chat::MESSAGE => (event.text("message")?, false),
-        COVERED => ("", true),
+        REDACTED => ("", true),
         _ => return None,
     };
     let (user, name) = (event.text("user"), event.text("name"));

@@ -13,7 +13,7 @@ pub(crate) mod body;
 mod publish_request;
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Request, Standing};
+use parlor::{Request, Role};
 use serde::Serialize;
 
 /// What a key may be for.
@@ -29,13 +29,13 @@ const DISCONNECT: &str = "disconnect";
 fn check(request: &Request, scope: &str) -> Result<(), Refusal> {
     let identity = request.identity();
     match identity.standing() {
-        Standing::Key if identity.may(scope) => Ok(()),
-        Standing::Key => {
+        Role::Key if identity.may(scope) => Ok(()),
+        Role::Key => {
             Err(Refusal::forbidden(format!("`Authorization`: expected a key with the scope `{scope}`")))
         }
-        Standing::Staff => request.by_script(),
-        Standing::User => Err(Refusal::forbidden("expected an API key, or the login of an operator")),
-        Standing::Stranger | Standing::Guest => {
+        Role::Staff => request.by_script(),
+        Role::User => Err(Refusal::forbidden("expected an API key, or the login of an operator")),
+        Role::Anonymous | Role::Guest => {
             Err(Refusal::unauthorized("`Authorization`: expected `Bearer` and an API key"))
         }
     }

@@ -1,4 +1,4 @@
-//! Saying something in a room as another program does: once, under an idempotency key if it has one.
+//! PublishRequest something in a room as another program does: once, under an idempotency key if it has one.
 
 use parlor::http::{Refusal, StatusCode};
 use parlor::{Appended, Id, Request};
@@ -9,7 +9,7 @@ use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
 
 /// What is to be said, in one room or in many.
-pub(super) struct Saying {
+pub(super) struct PublishRequest {
     text: String,
     key: Option<String>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Done {
     pub(super) duplicate: bool,
 }
 
-impl Saying {
+impl PublishRequest {
     /// Takes the member `message` of the body, and the header `Idempotency-Key`.
     pub(super) fn of(request: &Request, body: &mut Body) -> Result<Self, Refusal> {
         let key = request.only_header("Idempotency-Key")?;
@@ -42,7 +42,7 @@ impl Saying {
         let event = chat::message(&self.text);
         match request.append(&room.chat_group(), &event, self.key.as_deref()).await? {
             Appended::New(id) => Ok(Done { id, duplicate: false }),
-            Appended::Known(id) => Ok(Done { id, duplicate: true }),
+            Appended::Duplicate(id) => Ok(Done { id, duplicate: true }),
             Appended::Conflict => {
                 let detail = "`Idempotency-Key`: used for another message less than five minutes ago";
                 Err(Refusal::new(StatusCode::CONFLICT, detail))

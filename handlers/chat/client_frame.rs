@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use parlor::{Frame, Id};
 use serde_json::Value;
 
-use crate::chat::frame_error::Trouble;
-use crate::chat::raw_object::{Member, Object, Unread};
+use crate::chat::frame_error::FrameError;
+use crate::chat::raw_object::{Member, ParseError, RawObject};
 
 /// Most messages of one `history`, and how many without `limit`.
 const MOST: u64 = 200;
@@ -16,7 +16,7 @@ const ID_LENGTH: usize = 64;
 const KINDS: &str = "`type`: expected message, typing, history or read";
 
 /// What a client says.
-pub(crate) enum Said<'a> {
+pub(crate) enum ClientFrame<'a> {
     Message { text: Cow<'a, str>, id: Option<Cow<'a, str>> },
     Typing,
     History { before: Option<Id>, limit: usize },
@@ -24,9 +24,9 @@ pub(crate) enum Said<'a> {
 }
 
 /// What is wrong with a frame, and the client's id of the message, if it has one.
-type Wrong<'a> = (Trouble, Option<Cow<'a, str>>);
+type Wrong<'a> = (FrameError, Option<Cow<'a, str>>);
 
-impl<'a> Said<'a> {
+impl<'a> ClientFrame<'a> {
     /// Reads a client's frame, whose text may have so many bytes.
     ///
     /// # Errors
@@ -41,9 +41,9 @@ impl<'a> Said<'a> {
     /// # Errors
     /// As [`read`](Self::read).
     pub(crate) fn parse(json: &'a [u8], max: usize) -> Result<Self, Wrong<'a>> {
-        let object = Object::read(json).map_err(|unread| match unread {
-            Unread::NotAnObject => malformed("expected a JSON object"),
-            Unread::NotJson => malformed("expected JSON as {\"message\": \"hi\", \"id\": \"…\"}"),
+        let object = RawObject::read(json).map_err(|unread| match unread {
+            ParseError::NotAnObject => malformed("expected a JSON object"),
+            ParseError::NotJson => malformed("expected JSON as {\"message\": \"hi\", \"id\": \"…\"}"),
         })?;
         match &object.kind {
             None => Self::message(object, max),
@@ -52,39 +52,39 @@ impl<'a> Said<'a> {
                 "typing" => Ok(Self::Typing),
                 "history" => Self::history(&object).map_err(malformed),
                 "read" => Self::up_to(&object).map_err(malformed),
-                _ => Err((Trouble::new("unknown_type", KINDS), None)),
+                _ => Err((FrameError::new("unknown_type", KINDS), None)),
             },
             Some(Member::Other(_)) => Err(malformed("`type`: expected a string")),
         }
     }
 
-    fn message(object: Object<'a>, max: usize) -> Result<Self, Wrong<'a>> {
+    fn message(object: RawObject<'a>, max: usize) -> Result<Self, Wrong<'a>> {
         let id = match object.id {
             None | Some(Member::Other(Value::Null)) => None,
             Some(Member::Text(id)) if is_id(&id) => Some(id),
             Some(other) => {
                 let detail = "`id`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
                 let id = other.text().map(|id| id.chars().take(ID_LENGTH).collect());
-                return Err((Trouble::new("bad_id", detail), id));
+                return Err((FrameError::new("bad_id", detail), id));
             }
         };
-        let trouble = match object.message {
+        let error = match object.message {
             Some(Member::Text(text)) if text.len() <= max => return Ok(Self::Message { text, id }),
             Some(Member::Text(_)) => {
-                Trouble::new("too_large", format!("`message`: expected at most {max} bytes"))
+                FrameError::new("too_large", format!("`message`: expected at most {max} bytes"))
             }
-            Some(Member::Other(_)) => Trouble::new("malformed", "`message`: expected a string"),
-            None => Trouble::new("malformed", "`message`: expected, but missing"),
+            Some(Member::Other(_)) => FrameError::new("malformed", "`message`: expected a string"),
+            None => FrameError::new("malformed", "`message`: expected, but missing"),
         };
-        Err((trouble, id))
+        Err((error, id))
     }
 
-    fn up_to(object: &Object<'_>) -> Result<Self, &'static str> {
+    fn up_to(object: &RawObject<'_>) -> Result<Self, &'static str> {
         let id = object.id.as_ref().and_then(Member::text).and_then(|id| id.parse().ok());
         id.map(|id| Self::Read { id }).ok_or("`id`: expected a message's id")
     }
 
-    fn history(object: &Object<'_>) -> Result<Self, String> {
+    fn history(object: &RawObject<'_>) -> Result<Self, String> {
         let before = match &object.before {
             None | Some(Member::Other(Value::Null)) => None,
             Some(before) => {
@@ -103,7 +103,7 @@ impl<'a> Said<'a> {
 }
 
 fn malformed(detail: impl Into<Cow<'static, str>>) -> Wrong<'static> {
-    (Trouble::new("malformed", detail), None)
+    (FrameError::new("malformed", detail), None)
 }
 
 /// Whether a client may give a message this id.
@@ -118,8 +118,9 @@ mod tests {
 
     const MAX: usize = 100;
 
-    fn said(json: &str) -> Said<'_> {
-        Said::parse(json.as_bytes(), MAX).unwrap_or_else(|(trouble, _)| panic!("{json}: {}", trouble.detail))
+    fn said(json: &str) -> ClientFrame<'_> {
+        ClientFrame::parse(json.as_bytes(), MAX)
+            .unwrap_or_else(|(error, _)| panic!("{json}: {}", error.detail))
     }
 
     #[test]
@@ -131,19 +132,21 @@ mod tests {
             (r#"{"message": 1, "message": "hi", "id": "a b", "id": "\u0061"}"#, ("hi", Some("a"))),
             (r#"{"x": [{"y": null}, 1e9, -1, true], "\u006dessage": "hi", "before": 5}"#, ("hi", None)),
         ] {
-            let Said::Message { text, id } = said(json) else { panic!("{json} is a message") };
+            let ClientFrame::Message { text, id } = said(json) else { panic!("{json} is a message") };
             assert_eq!((&*text, id.as_deref()), expected, "{json}");
         }
-        assert!(matches!(said(r#"{"type": "typing", "message": 1, "id": []}"#), Said::Typing));
+        assert!(matches!(said(r#"{"type": "typing", "message": 1, "id": []}"#), ClientFrame::Typing));
         assert!(
-            matches!(said(r#"{"type": "read", "id": "7-0"}"#), Said::Read { id } if id.to_string() == "7-0")
+            matches!(said(r#"{"type": "read", "id": "7-0"}"#), ClientFrame::Read { id } if id.to_string() == "7-0")
         );
         for (json, expected) in [
             (r#"{"type": "history"}"#, (None, 50)),
             (r#"{"type": "history", "before": "7-0", "limit": 200}"#, (Some("7-0".parse().unwrap()), 200)),
             (r#"{"type": "history", "before": null, "limit": null}"#, (None, 50)),
         ] {
-            let Said::History { before, limit } = said(json) else { panic!("{json} asks for history") };
+            let ClientFrame::History { before, limit } = said(json) else {
+                panic!("{json} asks for history")
+            };
             assert_eq!((before, limit), expected, "{json}");
         }
     }
@@ -188,8 +191,10 @@ mod tests {
             (r#"{"type": "history", "limit": 201}"#, "malformed", limit, None),
             (r#"{"type": "history", "limit": -1}"#, "malformed", limit, None),
         ] {
-            let Err((trouble, id)) = Said::parse(said.as_bytes(), MAX) else { panic!("{said} is refused") };
-            let told = (trouble.code, &*trouble.detail, id.as_deref());
+            let Err((error, id)) = ClientFrame::parse(said.as_bytes(), MAX) else {
+                panic!("{said} is refused")
+            };
+            let told = (error.code, &*error.detail, id.as_deref());
             assert_eq!(told, (code, detail, echoed), "{said}");
         }
     }

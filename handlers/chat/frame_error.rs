@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use parlor::wire::error::Unavailable;
+use parlor::wire::error::LayerError;
 use parlor::{Appended, Id};
 
 /// Why something was not done: an error's code, and words for people.
-pub(crate) struct Trouble {
+pub(crate) struct FrameError {
     pub(crate) code: &'static str,
     pub(crate) detail: Cow<'static, str>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Logged {
     pub(crate) duplicate: bool,
 }
 
-impl Trouble {
+impl FrameError {
     pub(crate) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into() }
     }
@@ -31,13 +31,13 @@ impl Trouble {
 ///
 /// # Errors
 /// Why the message is not in the log.
-pub(crate) fn answer(appended: &Result<Appended, Unavailable>) -> Result<Logged, Trouble> {
+pub(crate) fn answer(appended: &Result<Appended, LayerError>) -> Result<Logged, FrameError> {
     match appended {
         Ok(Appended::New(id)) => Ok(Logged { id: *id, duplicate: false }),
-        Ok(Appended::Known(id)) => Ok(Logged { id: *id, duplicate: true }),
+        Ok(Appended::Duplicate(id)) => Ok(Logged { id: *id, duplicate: true }),
         Ok(Appended::Conflict) => {
-            Err(Trouble::new("conflict", "`id`: used for another message less than five minutes ago"))
+            Err(FrameError::new("conflict", "`id`: used for another message less than five minutes ago"))
         }
-        Err(_) => Err(Trouble::unavailable()),
+        Err(_) => Err(FrameError::unavailable()),
     }
 }

@@ -1,11 +1,11 @@
-//! Saying something without a socket.
+//! PublishRequest something without a socket.
 
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
-use crate::chat::client_frame::Said;
-use crate::chat::frame_error as trouble;
-use crate::chat::frame_error::Trouble;
+use crate::chat::client_frame::ClientFrame;
+use crate::chat::frame_error as error;
+use crate::chat::frame_error::FrameError;
 use crate::chat::server_frame as frames;
 use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
@@ -15,11 +15,11 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
     request.paced()?;
     let Ok(room) = Room::look_up(&request, request.name()).await else {
-        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&Trouble::unavailable(), None)));
+        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&FrameError::unavailable(), None)));
     };
     let group = room?.chat_group();
-    let (trouble, id) = match Said::parse(request.body(), request.node().config().max_message_bytes) {
-        Ok(Said::Message { text, id }) => {
+    let (error, id) = match ClientFrame::parse(request.body(), request.node().config().max_message_bytes) {
+        Ok(ClientFrame::Message { text, id }) => {
             let event = chat::message(&text);
             let mut appended = request.append(&group, &event, id.as_deref()).await;
             if let Ok(said) = appended
@@ -27,21 +27,21 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
             {
                 appended = Err(away);
             }
-            match trouble::answer(&appended) {
+            match error::answer(&appended) {
                 Ok(logged) => return Ok(answer(StatusCode::OK, &frames::ack(id.as_deref(), &logged))),
-                Err(trouble) => (trouble, id),
+                Err(error) => (error, id),
             }
         }
-        Ok(_) => (Trouble::new("unknown_type", "`type`: expected message"), None),
+        Ok(_) => (FrameError::new("unknown_type", "`type`: expected message"), None),
         Err(wrong) => wrong,
     };
-    let status = match trouble.code {
+    let status = match error.code {
         "conflict" => StatusCode::CONFLICT,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
-    Ok(answer(status, &frames::error(&trouble, id.as_deref())))
+    Ok(answer(status, &frames::error(&error, id.as_deref())))
 }
 
 fn answer(status: StatusCode, frame: &parlor::Frame<'_>) -> Response {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A JSON object: those of its members that mean something here, and of two with one name the last.
 #[derive(Default)]
-pub(crate) struct Object<'a> {
+pub(crate) struct RawObject<'a> {
     pub(crate) kind: Option<Member<'a>>,
     pub(crate) message: Option<Member<'a>>,
     pub(crate) id: Option<Member<'a>>,
@@ -39,40 +39,40 @@ enum Name {
 }
 
 /// Why bytes are no object.
-pub(crate) enum Unread {
+pub(crate) enum ParseError {
     /// They are no JSON at all.
     NotJson,
     /// They are other JSON.
     NotAnObject,
 }
 
-impl<'a> Object<'a> {
+impl<'a> RawObject<'a> {
     /// Reads an object.
     ///
     /// # Errors
-    /// [`Unread`], for everything else.
-    pub(crate) fn read(json: &'a [u8]) -> Result<Self, Unread> {
+    /// [`ParseError`], for everything else.
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, ParseError> {
         // Only what is refused is read twice, to say why.
         serde_json::from_slice(json).map_err(|_| match serde_json::from_slice::<Value>(json) {
-            Ok(_) => Unread::NotAnObject,
-            Err(_) => Unread::NotJson,
+            Ok(_) => ParseError::NotAnObject,
+            Err(_) => ParseError::NotJson,
         })
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
 
         impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
+            type Value = RawObject<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object<'de>, A::Error> {
-                let (mut object, mut ignored) = (Object::default(), None);
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<RawObject<'de>, A::Error> {
+                let (mut object, mut ignored) = (RawObject::default(), None);
                 while let Some(name) = members.next_key()? {
                     let member = match name {
                         Name::Type => &mut object.kind,
@@ -129,11 +129,11 @@ mod tests {
             for name in ["x", "message", "type", "limit"] {
                 let json = format!("{{\"{name}\": {value}}}");
                 let is_read = serde_json::from_str::<Value>(&json).is_ok();
-                assert_eq!(Object::read(json.as_bytes()).is_ok(), is_read, "{json:.200}");
+                assert_eq!(RawObject::read(json.as_bytes()).is_ok(), is_read, "{json:.200}");
             }
         }
         for json in [&b"{\"x\": \"\xff\"}"[..], b"{\"message\": \"\xc3\"}", b"{\"\xff\": 1}", b"\xff"] {
-            assert!(matches!(Object::read(json), Err(Unread::NotJson)), "{json:x?}");
+            assert!(matches!(RawObject::read(json), Err(ParseError::NotJson)), "{json:x?}");
         }
     }
 }

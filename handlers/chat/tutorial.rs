@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use parlor::http::Refusal;
-use parlor::{Action, Close, Consumer, Event, Frame, Request, Session};
+use parlor::{Action, Close, Consumer, Event, Frame, Request, Subscription};
 use serde::Serialize;
 
-use crate::chat::raw_object::{Member, Object, Unread};
+use crate::chat::raw_object::{Member, ParseError, RawObject};
 use crate::chat::server_frame::Line;
 use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
@@ -18,12 +18,12 @@ const AROUND: usize = 64;
 pub(crate) struct PlainChat;
 
 impl Consumer for PlainChat {
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let room = Room::of_path(request).await?;
         Ok(room.session(request, room.chat_group()))
     }
 
-    async fn receive(session: &Session, received: Frame<'_>) -> Action {
+    async fn receive(session: &Subscription, received: Frame<'_>) -> Action {
         let event = match text(&received) {
             Ok(text) => chat::message(&text),
             Err(close) => return Action::Close(close),
@@ -62,9 +62,9 @@ fn text<'a>(frame: &'a Frame<'_>) -> Result<Cow<'a, str>, Close> {
     let Frame::Text(text) = frame else {
         return Err(Close::new(1003, "expected a text frame"));
     };
-    let object = Object::read(text.as_bytes()).map_err(|unread| match unread {
-        Unread::NotAnObject => Close::new(1008, "expected a JSON object with `message`"),
-        Unread::NotJson => Close::new(1007, "expected JSON as {\"message\": \"hi\"}"),
+    let object = RawObject::read(text.as_bytes()).map_err(|unread| match unread {
+        ParseError::NotAnObject => Close::new(1008, "expected a JSON object with `message`"),
+        ParseError::NotJson => Close::new(1007, "expected JSON as {\"message\": \"hi\"}"),
     })?;
     match object.message {
         Some(Member::Text(text)) => Ok(text),

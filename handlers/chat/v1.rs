@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use parlor::config::Config;
 use parlor::http::Refusal;
-use parlor::wire::error::Unavailable;
-use parlor::wire::event::{COVERED, GAP, PRESENCE};
+use parlor::wire::error::LayerError;
+use parlor::wire::event::{GAP, PRESENCE, REDACTED};
 use parlor::{
-    Action, Appended, Consumer, Event, Frame, Group, Id, Identity, Node, Request, Session, Start, Welcome,
+    Action, Appended, Consumer, Context, Event, Frame, Group, Id, Identity, Request, StartPosition,
+    Subscription, Welcome,
 };
 
-use crate::chat::client_frame::Said;
-use crate::chat::frame_error as trouble;
-use crate::chat::frame_error::Trouble;
+use crate::chat::client_frame::ClientFrame;
+use crate::chat::frame_error as error;
+use crate::chat::frame_error::FrameError;
 use crate::chat::server_frame as frames;
-use crate::dm::conversation::Talk;
+use crate::dm::conversation::Conversation;
 use crate::rooms::access;
 use crate::rooms::access::Room;
 
@@ -32,39 +33,39 @@ const SLACK: usize = 4;
 pub(crate) struct Chat;
 
 impl Consumer for Chat {
-    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+    const SUBPROTOCOL: Option<&'static str> = Some("parlor.v1");
 
     fn limit(config: &Config) -> usize {
         config.max_message_bytes * SLACK
     }
 
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let room = Room::of_path(request).await?;
-        Ok(room.session(request, room.chat_group()).resuming(Start::of(request)?))
+        Ok(room.session(request, room.chat_group()).resuming(StartPosition::of(request)?))
     }
 
-    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
-        let answer = match Said::read(&frame, session.config().max_message_bytes) {
-            Ok(Said::Message { text, id }) => {
+    async fn receive(session: &Subscription, frame: Frame<'_>) -> Action {
+        let answer = match ClientFrame::read(&frame, session.config().max_message_bytes) {
+            Ok(ClientFrame::Message { text, id }) => {
                 let appended = say(session, &message(&text), id.as_deref()).await;
-                match trouble::answer(&appended) {
+                match error::answer(&appended) {
                     Ok(logged) => frames::ack(id.as_deref(), &logged),
-                    Err(trouble) => frames::error(&trouble, id.as_deref()),
+                    Err(error) => frames::error(&error, id.as_deref()),
                 }
             }
-            Ok(Said::Typing) => {
+            Ok(ClientFrame::Typing) => {
                 session.signal(Event::new(TYPING).with("user", session.identity().member()), TYPING_PERIOD);
                 return Action::Nothing;
             }
-            Ok(Said::History { before, limit }) => match session.history(before, limit).await {
+            Ok(ClientFrame::History { before, limit }) => match session.history(before, limit).await {
                 Ok(page) => frames::history(&page.events, page.more),
-                Err(_) => frames::error(&Trouble::unavailable(), None),
+                Err(_) => frames::error(&FrameError::unavailable(), None),
             },
-            Ok(Said::Read { id }) => match read(session, id).await {
+            Ok(ClientFrame::Read { id }) => match read(session, id).await {
                 Ok(()) => return Action::Nothing,
-                Err(_) => frames::error(&Trouble::unavailable(), None),
+                Err(_) => frames::error(&FrameError::unavailable(), None),
             },
-            Err((trouble, id)) => frames::error(&trouble, id.as_deref()),
+            Err((error, id)) => frames::error(&error, id.as_deref()),
         };
         Action::Send(answer)
     }
@@ -76,7 +77,7 @@ impl Consumer for Chat {
     fn event(event: &Event) -> Option<Frame<'static>> {
         match event.kind() {
             MESSAGE => frames::message(event),
-            COVERED => frames::removed(event),
+            REDACTED => frames::removed(event),
             TYPING => Some(frames::typing(event.text("user")?)),
             PRESENCE => frames::presence(event),
             GAP => frames::gap(event),
@@ -84,7 +85,7 @@ impl Consumer for Chat {
         }
     }
 
-    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(session: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
         let name = session.name();
         let room = name.strip_prefix(access::CHAT).unwrap_or(name);
         Some(frames::welcome(room, session.identity(), welcome))
@@ -98,18 +99,25 @@ impl Consumer for Chat {
 /// The answer to a frame of a client that says more than it may.
 pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
     // Whatever its length: the client wants to know which message it was.
-    let id = match Said::read(frame, usize::MAX) {
-        Ok(Said::Message { id, .. }) | Err((_, id)) => id,
-        Ok(Said::Typing | Said::History { .. } | Said::Read { .. }) => None,
+    let id = match ClientFrame::read(frame, usize::MAX) {
+        Ok(ClientFrame::Message { id, .. }) | Err((_, id)) => id,
+        Ok(ClientFrame::Typing | ClientFrame::History { .. } | ClientFrame::Read { .. }) => None,
     };
-    frames::error(&Trouble::new("rate", "too fast: send it again later, with the same `id`"), id.as_deref())
+    frames::error(
+        &FrameError::new("rate", "too fast: send it again later, with the same `id`"),
+        id.as_deref(),
+    )
 }
 
 /// Says something in the socket's room.
 ///
 /// # Errors
-/// [`Unavailable`] when the layer did not take it.
-pub(crate) async fn say(session: &Session, event: &Event, id: Option<&str>) -> Result<Appended, Unavailable> {
+/// [`LayerError`] when the layer did not take it.
+pub(crate) async fn say(
+    session: &Subscription,
+    event: &Event,
+    id: Option<&str>,
+) -> Result<Appended, LayerError> {
     let appended = session.append(event, id).await?;
     if let Some(group) = session.group() {
         noted(session.node(), session.identity(), group, appended).await?;
@@ -120,22 +128,22 @@ pub(crate) async fn say(session: &Session, event: &Event, id: Option<&str>) -> R
 /// Something was said: in a private chat, the other one is told that it waits.
 ///
 /// # Errors
-/// [`Unavailable`] when the layer did not take it.
+/// [`LayerError`] when the layer did not take it.
 pub(crate) async fn noted(
-    node: &Node,
+    node: &Context,
     identity: &Identity,
     group: &Group,
     appended: Appended,
-) -> Result<(), Unavailable> {
-    match (Talk::of_group(group, identity), appended) {
-        (Some(talk), Appended::New(id) | Appended::Known(id)) => talk.said(node, identity, id).await,
+) -> Result<(), LayerError> {
+    match (Conversation::of_group(group, identity), appended) {
+        (Some(talk), Appended::New(id) | Appended::Duplicate(id)) => talk.said(node, identity, id).await,
         _ => Ok(()),
     }
 }
 
 /// The client has read everything up to this message, which only in a private chat means something.
-async fn read(session: &Session, id: Id) -> Result<(), Unavailable> {
-    match session.group().and_then(|group| Talk::of_group(group, session.identity())) {
+async fn read(session: &Subscription, id: Id) -> Result<(), LayerError> {
+    match session.group().and_then(|group| Conversation::of_group(group, session.identity())) {
         Some(talk) => talk.read(session.node(), id).await,
         None => Ok(()),
     }

@@ -5,8 +5,8 @@
 //! | index `talks:<id>` | the ids of those with whom this user has talked, by when the last message came |
 //! | `read:<id>:<other's id>` | the id of the last message that this user has read of the other |
 
-use parlor::wire::error::Unavailable;
-use parlor::{Group, Id, Identity, Node, Request};
+use parlor::wire::error::LayerError;
+use parlor::{Context, Group, Id, Identity, Request};
 
 use crate::chat::v1 as chat;
 use crate::dm::inbox;
@@ -19,18 +19,18 @@ const MOST: usize = 100;
 
 /// A private chat, as one of the two sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Talk {
+pub(crate) struct Conversation {
     mine: String,
     peer: String,
 }
 
-impl Talk {
+impl Conversation {
     /// The chat of the client with the account of this name, and what that is called; `None` if there is no such account,
     /// it is the client's own, or the client has none.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub(crate) async fn with(request: &Request, name: &str) -> Result<Option<(Self, String)>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub(crate) async fn with(request: &Request, name: &str) -> Result<Option<(Self, String)>, LayerError> {
         let identity = request.identity();
         if !identity.is_user() {
             return Ok(None);
@@ -73,8 +73,8 @@ impl Talk {
     /// told. Doing it again does no harm.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub(crate) async fn said(&self, node: &Node, identity: &Identity, id: Id) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub(crate) async fn said(&self, node: &Context, identity: &Identity, id: Id) -> Result<(), LayerError> {
         let (mine, peer) = (&self.mine, &self.peer);
         node.store().add(&talks_of(mine), peer, id.millis()).await?;
         node.store().add(&talks_of(peer), mine, id.millis()).await?;
@@ -85,8 +85,8 @@ impl Talk {
     /// The client has read everything up to this message.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub(crate) async fn read(&self, node: &Node, id: Id) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub(crate) async fn read(&self, node: &Context, id: Id) -> Result<(), LayerError> {
         if self.read_up_to(node).await? >= id {
             return Ok(());
         }
@@ -98,8 +98,8 @@ impl Talk {
     /// How many messages of the other one the client has not read, of those that a page of the log holds.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub(crate) async fn unread(&self, node: &Node) -> Result<usize, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub(crate) async fn unread(&self, node: &Context) -> Result<usize, LayerError> {
         let since = self.read_up_to(node).await?;
         let page = node.layer().after(&self.chat_group(), since).await?;
         let is_news =
@@ -107,7 +107,7 @@ impl Talk {
         Ok(page.events.iter().filter(|event| is_news(event)).count())
     }
 
-    async fn read_up_to(&self, node: &Node) -> Result<Id, Unavailable> {
+    async fn read_up_to(&self, node: &Context) -> Result<Id, LayerError> {
         let read = node.store().get(&self.read_key()).await?;
         Ok(read.and_then(|id| id.parse().ok()).unwrap_or(Id::START))
     }
@@ -118,7 +118,7 @@ impl Talk {
 }
 
 /// A line of somebody's list of private chats.
-pub(crate) struct Line {
+pub(crate) struct InboxEntry {
     pub(crate) user: String,
     pub(crate) name: String,
     pub(crate) unread: usize,
@@ -129,13 +129,13 @@ pub(crate) struct Line {
 /// The private chats of this user, the liveliest first.
 ///
 /// # Errors
-/// [`Unavailable`] when the layer does not answer.
-pub(crate) async fn lines(node: &Node, user: &str) -> Result<Vec<Line>, Unavailable> {
+/// [`LayerError`] when the layer does not answer.
+pub(crate) async fn lines(node: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
     let mut lines = Vec::new();
     for (peer, at) in node.store().top(&talks_of(user), MOST).await? {
         let Some(account) = node.accounts().of_id(&peer).await? else { continue };
-        let unread = Talk::of(user, &peer).unread(node).await?;
-        lines.push(Line { user: peer, name: account.name, unread, at });
+        let unread = Conversation::of(user, &peer).unread(node).await?;
+        lines.push(InboxEntry { user: peer, name: account.name, unread, at });
     }
     Ok(lines)
 }

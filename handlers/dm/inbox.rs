@@ -1,10 +1,10 @@
 //! The inbox: how many messages wait for somebody in private chats, told at once on every page that is open.
 
 use parlor::http::Refusal;
-use parlor::wire::error::Unavailable;
-use parlor::{Action, Consumer, Event, Frame, Group, Node, Request, Session, Start, Welcome};
+use parlor::wire::error::LayerError;
+use parlor::{Action, Consumer, Context, Event, Frame, Group, Request, StartPosition, Subscription, Welcome};
 
-use crate::chat::frame_error::Trouble;
+use crate::chat::frame_error::FrameError;
 use crate::chat::server_frame as frames;
 use crate::dm::conversation as talk;
 
@@ -17,20 +17,20 @@ const NAME: &str = "inbox";
 pub(crate) struct Inbox;
 
 impl Consumer for Inbox {
-    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+    const SUBPROTOCOL: Option<&'static str> = Some("parlor.v1");
 
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let identity = request.identity();
         if !identity.is_user() {
             return Err(Refusal::forbidden("only accounts have an inbox"));
         }
-        let session = Session::in_group(request, group(identity.id())).called(NAME);
-        Ok(session.guarded().resuming(Start::now()))
+        let session = Subscription::in_group(request, group(identity.id())).display_name(NAME);
+        Ok(session.restricted().resuming(StartPosition::now()))
     }
 
-    async fn receive(_: &Session, _: Frame<'_>) -> Action {
-        let trouble = Trouble::new("unknown_type", "this socket only listens");
-        Action::Send(frames::error(&trouble, None))
+    async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
+        let error = FrameError::new("unknown_type", "this socket only listens");
+        Action::Send(frames::error(&error, None))
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
@@ -41,12 +41,12 @@ impl Consumer for Inbox {
         Some(frames::unread(event.text("user")?, event.text("name")?, count))
     }
 
-    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(session: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
         Some(frames::welcome(session.name(), session.identity(), welcome))
     }
 
     /// How it stands; what comes later is in the group's log after the welcome.
-    async fn greeting(session: &Session) -> Result<Vec<Frame<'static>>, Unavailable> {
+    async fn greeting(session: &Subscription) -> Result<Vec<Frame<'static>>, LayerError> {
         let lines = talk::lines(session.node(), session.identity().id()).await?;
         let unread = lines.iter().filter(|line| line.unread > 0);
         Ok(unread.map(|line| frames::unread(&line.user, &line.name, line.unread)).collect())
@@ -60,14 +60,14 @@ impl Consumer for Inbox {
 /// Tells this user, wherever it is, that so many messages of this other one wait.
 ///
 /// # Errors
-/// [`Unavailable`] when the layer did not take it.
+/// [`LayerError`] when the layer did not take it.
 pub(crate) async fn tell(
-    node: &Node,
+    node: &Context,
     user: &str,
     other: &str,
     name: &str,
     count: usize,
-) -> Result<(), Unavailable> {
+) -> Result<(), LayerError> {
     let event = Event::new(UNREAD).with("user", other).with("name", name).with("count", &count.to_string());
     node.layer().append(&group(user), &event, None).await?;
     Ok(())

@@ -3,8 +3,8 @@
 use parlor::Frame;
 use serde_json::Value;
 
-use crate::chat::client_frame::Said;
-use crate::chat::raw_object::{Member, Object, Unread};
+use crate::chat::client_frame::ClientFrame;
+use crate::chat::raw_object::{Member, ParseError, RawObject};
 
 /// Longest message, in bytes.
 const MAX: usize = 100;
@@ -25,26 +25,26 @@ pub(crate) fn said(bytes: &[u8]) {
         return;
     };
     let member = |name: &str| value.as_ref().and_then(|value| value.get(name));
-    match Said::read(&frame, MAX) {
-        Ok(Said::Message { text, id }) => {
+    match ClientFrame::read(&frame, MAX) {
+        Ok(ClientFrame::Message { text, id }) => {
             assert!(text.len() <= MAX && member("message") == Some(&Value::from(&*text)), "{text}");
             assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
         }
-        Ok(Said::Read { id }) => {
+        Ok(ClientFrame::Read { id }) => {
             assert_eq!(member("type"), Some(&Value::from("read")));
             assert_eq!(member("id").and_then(Value::as_str).map(str::parse), Some(Ok(id)));
         }
-        Ok(Said::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
-        Ok(Said::History { before, limit }) => {
+        Ok(ClientFrame::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
+        Ok(ClientFrame::History { before, limit }) => {
             assert!((1..=200).contains(&limit), "{limit}");
             assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
             assert_eq!(member("type"), Some(&Value::from("history")));
         }
-        Err((trouble, id)) => {
-            assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&trouble.code));
-            assert!(trouble.detail.len() < 200, "{}", trouble.detail);
+        Err((error, id)) => {
+            assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code));
+            assert!(error.detail.len() < 200, "{}", error.detail);
             assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is told in part");
         }
     }
@@ -53,7 +53,7 @@ pub(crate) fn said(bytes: &[u8]) {
 /// An object has the members that a tree of values has; what is none is none there either.
 fn object(json: &[u8]) -> Option<Value> {
     let value = serde_json::from_slice::<Value>(json);
-    match (Object::read(json), value) {
+    match (RawObject::read(json), value) {
         (Ok(object), Ok(value)) if value.is_object() => {
             let members = [
                 ("type", &object.kind),
@@ -71,8 +71,8 @@ fn object(json: &[u8]) -> Option<Value> {
             }
             Some(value)
         }
-        (Err(Unread::NotAnObject), Ok(value)) if !value.is_object() => None,
-        (Err(Unread::NotJson), Err(_)) => None,
+        (Err(ParseError::NotAnObject), Ok(value)) if !value.is_object() => None,
+        (Err(ParseError::NotJson), Err(_)) => None,
         (object, value) => {
             panic!("{} is read from {value:?}", if object.is_ok() { "an object" } else { "nothing" })
         }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jiff::Zoned;
 use parlor::http::{Refusal, Response};
-use parlor::{Action, Close, Consumer, Event, Frame, Group, Request, Session, Start, Ticker, Welcome};
+use parlor::{
+    Action, Close, Consumer, Event, Frame, Group, Interval, Request, StartPosition, Subscription, Welcome,
+};
 
-use crate::chat::frame_error::Trouble;
+use crate::chat::frame_error::FrameError;
 use crate::chat::server_frame as frames;
 use crate::chat::tutorial as plain;
 use crate::chat::v1 as chat;
@@ -21,18 +23,18 @@ pub(crate) struct PlainPush;
 /// A socket at `/ws/push/{room}` that speaks `parlor.v1`. Lines are not logged: there is nothing to resume.
 pub(crate) struct Push;
 
-const TICKER: Ticker = Ticker { period: Duration::from_secs(2), event: line };
+const INTERVAL: Interval = Interval { period: Duration::from_secs(2), event: line };
 
 impl Consumer for PlainPush {
-    const TICKER: Option<Ticker> = Some(TICKER);
+    const INTERVAL: Option<Interval> = Some(INTERVAL);
 
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let room = Room::of_path(request).await?;
         Ok(room.session(request, room.push_group()))
     }
 
     /// Whoever listens has nothing to say: text is read over, as in the tutorial.
-    async fn receive(_: &Session, frame: Frame<'_>) -> Action {
+    async fn receive(_: &Subscription, frame: Frame<'_>) -> Action {
         match frame {
             Frame::Text(_) => Action::Nothing,
             Frame::Binary(_) => Action::Close(Close::new(1003, "expected no binary frame")),
@@ -49,17 +51,17 @@ impl Consumer for PlainPush {
 }
 
 impl Consumer for Push {
-    const TICKER: Option<Ticker> = Some(TICKER);
-    const PROTOCOL: Option<&'static str> = Some("parlor.v1");
+    const INTERVAL: Option<Interval> = Some(INTERVAL);
+    const SUBPROTOCOL: Option<&'static str> = Some("parlor.v1");
 
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let room = Room::of_path(request).await?;
-        Ok(room.session(request, room.push_group()).resuming(Start::now()))
+        Ok(room.session(request, room.push_group()).resuming(StartPosition::now()))
     }
 
-    async fn receive(_: &Session, _: Frame<'_>) -> Action {
-        let trouble = Trouble::new("unknown_type", "this socket only listens");
-        Action::Send(frames::error(&trouble, None))
+    async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
+        let error = FrameError::new("unknown_type", "this socket only listens");
+        Action::Send(frames::error(&error, None))
     }
 
     fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
@@ -73,7 +75,7 @@ impl Consumer for Push {
         Some(frames::push(event.text("message")?))
     }
 
-    fn welcome(session: &Session, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(session: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
         Some(frames::welcome(session.name(), session.identity(), welcome))
     }
 
@@ -104,7 +106,7 @@ pub(crate) fn success() -> Response {
     Response::json("{\"status\": \"success\"}")
 }
 
-fn away(_: parlor::wire::error::Unavailable) -> Refusal {
+fn away(_: parlor::wire::error::LayerError) -> Refusal {
     Refusal::unavailable("the stream could not be reached: try again later")
 }
 

@@ -9,13 +9,13 @@
 //! | index `room_members:<name>` | the ids of a private room's members, its owner among them, by when they came |
 
 use parlor::http::Refusal;
-use parlor::layer::Order;
-use parlor::wire::error::Unavailable;
-use parlor::{Group, Identity, Node, Request, Session, Standing};
+use parlor::layer::Disconnect;
+use parlor::wire::error::LayerError;
+use parlor::{Context, Group, Identity, Request, Role, Subscription};
 use serde::{Deserialize, Serialize};
 
 use crate::api;
-use crate::dm::conversation::Talk;
+use crate::dm::conversation::Conversation;
 use crate::rooms::name::Name;
 
 /// What the names of groups that chat begin with, as in the tutorial.
@@ -29,14 +29,14 @@ pub(crate) struct Room {
 
 enum Kind {
     Public,
-    Private(Record),
-    Talk(Talk),
+    Private(RoomRecord),
+    Direct(Conversation),
 }
 
 /// What is special about a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Record {
+pub(crate) struct RoomRecord {
     /// Whose room it is, by the user's id.
     pub(crate) owner: Option<String>,
     /// Only its members may be in it.
@@ -45,7 +45,7 @@ pub(crate) struct Record {
     pub(crate) closed: bool,
 }
 
-impl Record {
+impl RoomRecord {
     /// Whether this client owns the room.
     pub(crate) fn is_owned_by(&self, identity: &Identity) -> bool {
         identity.is_user() && self.owner.as_deref() == Some(identity.id())
@@ -105,22 +105,22 @@ impl Room {
     /// As [`named`](Self::named), for those who tell in their own way that the layer does not answer.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
+    /// [`LayerError`] when the layer does not answer.
     pub(crate) async fn look_up(
         request: &Request,
         name: Option<&str>,
-    ) -> Result<Result<Self, Refusal>, Unavailable> {
+    ) -> Result<Result<Self, Refusal>, LayerError> {
         if !admits_guests(request) {
             return Ok(Err(no_guests(request)));
         }
         // Whoever is in a room hears and speaks.
         let identity = request.identity();
-        if identity.standing() == Standing::Key && !(identity.may(api::READ) && identity.may(api::PUBLISH)) {
+        if identity.standing() == Role::Key && !(identity.may(api::READ) && identity.may(api::PUBLISH)) {
             return Ok(Err(Refusal::not_found()));
         }
         if let Some(peer) = name.and_then(|name| name.strip_prefix('@')) {
-            let talk = Talk::with(request, peer).await?;
-            let room = talk.map(|(talk, name)| Self { name: format!("@{name}"), kind: Kind::Talk(talk) });
+            let talk = Conversation::with(request, peer).await?;
+            let room = talk.map(|(talk, name)| Self { name: format!("@{name}"), kind: Kind::Direct(talk) });
             return Ok(room.ok_or_else(Refusal::not_found));
         }
         let name = match Name::parse(request, name) {
@@ -143,12 +143,15 @@ impl Room {
     ///
     /// # Errors
     /// 400 for what is no name, 404 for everybody else, 503 when the layer does not answer.
-    pub(crate) async fn operated(request: &Request, name: Option<&str>) -> Result<(Self, Record), Refusal> {
+    pub(crate) async fn operated(
+        request: &Request,
+        name: Option<&str>,
+    ) -> Result<(Self, RoomRecord), Refusal> {
         if !request.identity().is_staff() {
             return Err(Refusal::not_found());
         }
         let name = Name::parse(request, name)?;
-        let record = request.node().store().read(&Record::key(name.as_str())).await?;
+        let record = request.node().store().read(&RoomRecord::key(name.as_str())).await?;
         Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
     }
 
@@ -165,7 +168,7 @@ impl Room {
         // As above: by its push stream one is in the chat of another room.
         let other = name.as_str().strip_prefix(CHAT);
         for name in [Some(name.as_str()), other].into_iter().flatten() {
-            let record: Option<Record> = request.node().store().read(&Record::key(name)).await?;
+            let record: Option<RoomRecord> = request.node().store().read(&RoomRecord::key(name)).await?;
             if record.is_some_and(|record| record.closed) {
                 return Err(Refusal::not_found());
             }
@@ -179,19 +182,19 @@ impl Room {
     }
 
     /// What is special about it, if it is a private one.
-    pub(crate) fn private(&self) -> Option<&Record> {
+    pub(crate) fn private(&self) -> Option<&RoomRecord> {
         if let Kind::Private(record) = &self.kind { Some(record) } else { None }
     }
 
     /// With whom the client is alone here.
-    pub(crate) fn talk(&self) -> Option<&Talk> {
-        if let Kind::Talk(talk) = &self.kind { Some(talk) } else { None }
+    pub(crate) fn talk(&self) -> Option<&Conversation> {
+        if let Kind::Direct(talk) = &self.kind { Some(talk) } else { None }
     }
 
     /// The group of everybody who chats here.
     pub(crate) fn chat_group(&self) -> Group {
         match &self.kind {
-            Kind::Talk(talk) => talk.chat_group(),
+            Kind::Direct(talk) => talk.chat_group(),
             _ => chat_group(&self.name),
         }
     }
@@ -199,18 +202,18 @@ impl Room {
     /// The group of everybody who gets this room's push stream.
     pub(crate) fn push_group(&self) -> Group {
         match &self.kind {
-            Kind::Talk(talk) => talk.push_group(),
+            Kind::Direct(talk) => talk.push_group(),
             _ => push_group(&self.name),
         }
     }
 
     /// A socket in one of its groups.
-    pub(crate) fn session(&self, request: &Request, group: Group) -> Session {
-        let session = Session::in_group(request, group);
+    pub(crate) fn session(&self, request: &Request, group: Group) -> Subscription {
+        let session = Subscription::in_group(request, group);
         match &self.kind {
             Kind::Public => session,
-            Kind::Private(_) => session.guarded(),
-            Kind::Talk(_) => session.guarded().called(&self.name),
+            Kind::Private(_) => session.restricted(),
+            Kind::Direct(_) => session.restricted().display_name(&self.name),
         }
     }
 }
@@ -237,18 +240,18 @@ pub(crate) fn push_group(name: &str) -> Group {
 
 /// Closes every socket of a group, on every node.
 pub(crate) async fn send_all_away(
-    node: &Node,
+    node: &Context,
     group: &Group,
     code: u16,
     reason: &str,
-) -> Result<(), Unavailable> {
+) -> Result<(), LayerError> {
     let group = Some(group.name().to_owned());
-    node.order(&Order { group, code, reason: reason.to_owned(), ..Order::default() }).await
+    node.order(&Disconnect { group, code, reason: reason.to_owned(), ..Disconnect::default() }).await
 }
 
 /// Whether whoever asks may be in any room at all.
 pub(crate) fn admits_guests(request: &Request) -> bool {
-    request.identity().standing() > Standing::Guest || !request.node().config().identities.no_guests
+    request.identity().standing() > Role::Guest || !request.node().config().auth.no_guests
 }
 
 fn no_guests(request: &Request) -> Refusal {
@@ -260,8 +263,8 @@ fn no_guests(request: &Request) -> Refusal {
 }
 
 /// What the room of this name is to the client; `None` if it may not see it.
-async fn kind(request: &Request, name: &str) -> Result<Option<Kind>, Unavailable> {
-    Ok(match request.node().store().read::<Record>(&Record::key(name)).await? {
+async fn kind(request: &Request, name: &str) -> Result<Option<Kind>, LayerError> {
+    Ok(match request.node().store().read::<RoomRecord>(&RoomRecord::key(name)).await? {
         Some(record) if record.closed => None,
         Some(record) if record.private => {
             is_member(request, name, &record).await?.then_some(Kind::Private(record))
@@ -270,11 +273,11 @@ async fn kind(request: &Request, name: &str) -> Result<Option<Kind>, Unavailable
     })
 }
 
-async fn is_member(request: &Request, name: &str, record: &Record) -> Result<bool, Unavailable> {
+async fn is_member(request: &Request, name: &str, record: &RoomRecord) -> Result<bool, LayerError> {
     let identity: &Identity = request.identity();
     if !identity.is_user() {
         return Ok(false);
     }
     Ok(record.is_owned_by(identity)
-        || request.node().store().rank(&Record::members(name), identity.id()).await?.is_some())
+        || request.node().store().rank(&RoomRecord::members(name), identity.id()).await?.is_some())
 }

@@ -8,9 +8,9 @@
 use std::time::Duration;
 
 use parlor::auth::secret;
-use parlor::wire::clock::{millis, now};
-use parlor::wire::error::Unavailable;
-use parlor::{Identity, Node};
+use parlor::wire::error::LayerError;
+use parlor::wire::time::{millis, now};
+use parlor::{Context, Identity};
 use serde::{Deserialize, Serialize};
 
 /// For how long a link can be used.
@@ -29,7 +29,7 @@ pub(crate) struct Invitation {
 
 impl Invitation {
     /// Makes an invitation; the secret of its link, which is kept nowhere.
-    pub(crate) async fn make(node: &Node, room: &str, by: &Identity) -> Result<String, Unavailable> {
+    pub(crate) async fn make(node: &Context, room: &str, by: &Identity) -> Result<String, LayerError> {
         let invitation = Self { room: room.to_owned(), by: by.name().to_owned() };
         let (secret, store) = (secret::new(), node.store());
         let hash = secret::hash(&secret);
@@ -42,7 +42,7 @@ impl Invitation {
     }
 
     /// The invitation behind a link.
-    pub(crate) async fn find(node: &Node, link: &str) -> Result<Option<Self>, Unavailable> {
+    pub(crate) async fn find(node: &Context, link: &str) -> Result<Option<Self>, LayerError> {
         if !secret::is_one(link) {
             return Ok(None);
         }
@@ -50,7 +50,7 @@ impl Invitation {
     }
 
     /// A room's invitations by their hashes, and when they end: those that last longest first.
-    pub(crate) async fn of_room(node: &Node, room: &str) -> Result<Vec<(String, u64)>, Unavailable> {
+    pub(crate) async fn of_room(node: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
         let mut links = node.store().top(&index(room), 2 * MOST).await?;
         while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
             node.store().remove(&index(room), &hash).await?;
@@ -59,7 +59,7 @@ impl Invitation {
     }
 
     /// Ends an invitation of this room; one of another room is left alone.
-    pub(crate) async fn revoke(node: &Node, room: &str, hash: &str) -> Result<(), Unavailable> {
+    pub(crate) async fn revoke(node: &Context, room: &str, hash: &str) -> Result<(), LayerError> {
         if node.store().remove(&index(room), hash).await? {
             node.store().delete(&key(hash)).await?;
         }
@@ -67,7 +67,7 @@ impl Invitation {
     }
 
     /// Ends all invitations of this room.
-    pub(crate) async fn revoke_all(node: &Node, room: &str) -> Result<(), Unavailable> {
+    pub(crate) async fn revoke_all(node: &Context, room: &str) -> Result<(), LayerError> {
         for (hash, _) in Self::of_room(node, room).await? {
             Self::revoke(node, room, &hash).await?;
         }

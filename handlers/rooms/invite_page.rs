@@ -4,7 +4,7 @@ use minijinja::context;
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
-use crate::rooms::access::Record;
+use crate::rooms::access::RoomRecord;
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership as private;
 use crate::web::urls;
@@ -44,7 +44,7 @@ async fn invitation(request: &Request) -> Result<Invitation, Refusal> {
     let node = request.node();
     let link = request.name().unwrap_or_default();
     let invitation = Invitation::find(node, link).await?.ok_or_else(Refusal::not_found)?;
-    let record: Option<Record> = node.store().read(&Record::key(&invitation.room)).await?;
+    let record: Option<RoomRecord> = node.store().read(&RoomRecord::key(&invitation.room)).await?;
     let is_there = record.is_some_and(|record| record.private && !record.closed);
     if is_there { Ok(invitation) } else { Err(Refusal::not_found()) }
 }

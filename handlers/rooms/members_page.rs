@@ -6,9 +6,9 @@ use jiff::{Timestamp, Zoned};
 use minijinja::{Value, context};
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::Unavailable;
+use parlor::wire::error::LayerError;
 
-use crate::rooms::access::{Record, Room};
+use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership as private;
 use crate::rooms::membership::MOST;
@@ -79,13 +79,13 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
     Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::members(room.name())))
 }
 
-async fn private_room(request: &Request) -> Result<(Room, Record), Refusal> {
+async fn private_room(request: &Request) -> Result<(Room, RoomRecord), Refusal> {
     let room = Room::of_path(request).await?;
     let record = room.private().cloned().ok_or_else(Refusal::not_found)?;
     Ok((room, record))
 }
 
-async fn show(request: &Request, room: &Room, record: &Record, said: Said) -> Result<Response, Refusal> {
+async fn show(request: &Request, room: &Room, record: &RoomRecord, said: Said) -> Result<Response, Refusal> {
     let is_owner = record.is_owned_by(request.identity());
     let members = members(request, room.name(), record).await?;
     let links = if is_owner { links(request, room.name()).await? } else { Vec::new() };
@@ -95,9 +95,9 @@ async fn show(request: &Request, room: &Room, record: &Record, said: Said) -> Re
 }
 
 /// The members, the owner first, the others as they came.
-async fn members(request: &Request, room: &str, record: &Record) -> Result<Vec<Value>, Unavailable> {
+async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<Vec<Value>, LayerError> {
     let node = request.node();
-    let ids = node.store().top(&Record::members(room), MOST).await?;
+    let ids = node.store().top(&RoomRecord::members(room), MOST).await?;
     let accounts = ids.iter().rev().map(|(id, _)| async { node.accounts().of_id(id).await });
     let mut accounts: Vec<_> = try_join_all(accounts).await?.into_iter().flatten().collect();
     accounts.sort_by_key(|account| record.owner.as_ref() != Some(&account.id));
@@ -111,7 +111,7 @@ async fn members(request: &Request, room: &str, record: &Record) -> Result<Vec<V
         .collect())
 }
 
-async fn links(request: &Request, room: &str) -> Result<Vec<Value>, Unavailable> {
+async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {
     let links = Invitation::of_room(request.node(), room).await?;
     Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local(ends) }).collect())
 }

@@ -6,12 +6,12 @@
 //! | index `rooms_made:<id>` | those that it made |
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::clock::now;
-use parlor::wire::error::Unavailable;
-use parlor::{Group, Node, Request};
+use parlor::wire::error::LayerError;
+use parlor::wire::time::now;
+use parlor::{Context, Group, Request};
 
 use crate::rooms::access;
-use crate::rooms::access::{CHAT, Record};
+use crate::rooms::access::{CHAT, RoomRecord};
 use crate::rooms::name::Name;
 use crate::web::home;
 use crate::web::urls;
@@ -43,13 +43,13 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
 }
 
 /// Makes a room private, unless somebody has it, is in it, or said something in it that is still kept.
-async fn claim(node: &Node, name: &str, owner: &str) -> Result<bool, Unavailable> {
+async fn claim(node: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
     // Its push stream would be heard in the room after the prefix.
     if name.starts_with(CHAT) {
         return Ok(false);
     }
-    let record = Record { owner: Some(owner.to_owned()), private: true, closed: false };
-    let (store, key) = (node.store(), Record::key(name));
+    let record = RoomRecord { owner: Some(owner.to_owned()), private: true, closed: false };
+    let (store, key) = (node.store(), RoomRecord::key(name));
     let groups = [access::chat_group(name), access::push_group(name)];
     // Asked before, too: whoever wants a name that is used must not keep others out while it is looked up.
     if is_used(node, &groups).await? || !store.create(&key, &record.text(), None).await? {
@@ -67,7 +67,7 @@ async fn claim(node: &Node, name: &str, owner: &str) -> Result<bool, Unavailable
 }
 
 /// Whether somebody is in one of these groups, or said something in the first that is still kept.
-async fn is_used(node: &Node, groups: &[Group; 2]) -> Result<bool, Unavailable> {
+async fn is_used(node: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
     let layer = node.layer();
     Ok(layer.log_size(&groups[0]).await? > 0
         || layer.members(&groups[0]).await? > 0
@@ -75,12 +75,12 @@ async fn is_used(node: &Node, groups: &[Group; 2]) -> Result<bool, Unavailable> 
 }
 
 /// Makes a user a member; false if the room or the user has too many of the other.
-pub(crate) async fn join(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
+pub(crate) async fn join(node: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
     let store = node.store();
     if has(node, room, user).await? {
         return Ok(true);
     }
-    if store.count(&Record::members(room)).await? >= MOST || store.count(&rooms_of(user)).await? >= MOST {
+    if store.count(&RoomRecord::members(room)).await? >= MOST || store.count(&rooms_of(user)).await? >= MOST {
         return Ok(false);
     }
     add(node, room, user).await?;
@@ -88,20 +88,20 @@ pub(crate) async fn join(node: &Node, room: &str, user: &str) -> Result<bool, Un
 }
 
 /// Whether a user is a member.
-pub(crate) async fn has(node: &Node, room: &str, user: &str) -> Result<bool, Unavailable> {
-    Ok(node.store().rank(&Record::members(room), user).await?.is_some())
+pub(crate) async fn has(node: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
+    Ok(node.store().rank(&RoomRecord::members(room), user).await?.is_some())
 }
 
-async fn add(node: &Node, room: &str, user: &str) -> Result<(), Unavailable> {
-    node.store().add(&Record::members(room), user, now()).await?;
+async fn add(node: &Context, room: &str, user: &str) -> Result<(), LayerError> {
+    node.store().add(&RoomRecord::members(room), user, now()).await?;
     node.store().add(&rooms_of(user), room, now()).await?;
     Ok(())
 }
 
 /// Takes a member out: its sockets in this room are closed, on every node.
-pub(crate) async fn leave(node: &Node, room: &str, user: &str) -> Result<(), Unavailable> {
+pub(crate) async fn leave(node: &Context, room: &str, user: &str) -> Result<(), LayerError> {
     let store = node.store();
-    store.remove(&Record::members(room), user).await?;
+    store.remove(&RoomRecord::members(room), user).await?;
     store.remove(&rooms_of(user), room).await?;
     for group in [access::chat_group(room), access::push_group(room)] {
         node.send_away(user, Some(&group), 4403, "no member of this room any more").await?;
@@ -110,7 +110,7 @@ pub(crate) async fn leave(node: &Node, room: &str, user: &str) -> Result<(), Una
 }
 
 /// The private rooms of a user, the newest first.
-pub(crate) async fn of_user(node: &Node, user: &str) -> Result<Vec<String>, Unavailable> {
+pub(crate) async fn of_user(node: &Context, user: &str) -> Result<Vec<String>, LayerError> {
     let rooms = node.store().top(&rooms_of(user), MOST).await?;
     Ok(rooms.into_iter().map(|(room, _)| room).collect())
 }

@@ -41,6 +41,6 @@ async fn show(
     let identity = request.identity();
     let rooms =
         if identity.is_user() { private::of_user(request.node(), identity.id()).await? } else { Vec::new() };
-    let no_signup = request.node().config().identities.no_signup;
+    let no_signup = request.node().config().auth.no_signup;
     Ok(request.render("home.html", context! { rooms, room, error, no_signup })?.with_status(status))
 }

@@ -7,9 +7,9 @@ use parlor::http::{Response, StatusCode};
 use crate::web::urls;
 
 /// A path of this host.
-pub(crate) struct Next(String);
+pub(crate) struct SafeRedirect(String);
 
-impl Next {
+impl SafeRedirect {
     /// The page where one chooses a room.
     pub(crate) fn home() -> Self {
         Self(urls::HOME.to_owned())
@@ -45,12 +45,12 @@ impl Next {
 
 #[cfg(test)]
 mod tests {
-    use super::Next;
+    use super::SafeRedirect;
 
     #[test]
     fn only_a_path_of_this_host_is_a_place_to_go_on() {
         for path in ["/chat/lobby/", "/dm/%E8%81%8A/?a=b&c=//d", "/"] {
-            assert_eq!(Next::read(path).path(), path);
+            assert_eq!(SafeRedirect::read(path).path(), path);
         }
         for other in [
             "",
@@ -65,7 +65,7 @@ mod tests {
             "/聊天/",
             " /chat/",
         ] {
-            assert_eq!(Next::read(other).path(), "/chat/", "{other:?}");
+            assert_eq!(SafeRedirect::read(other).path(), "/chat/", "{other:?}");
         }
     }
 }

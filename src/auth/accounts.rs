@@ -15,11 +15,11 @@ use super::secret;
 use crate::auth::passwords as password;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames as person;
-use crate::auth::usernames::PersonName;
+use crate::auth::usernames::Username;
 use crate::layer::Store;
 use crate::telemetry::Chain;
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::now;
 
 /// Shortest and longest password, in characters and in bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
@@ -52,7 +52,7 @@ impl Account {
 
 /// Why there is no new account.
 #[derive(Debug)]
-pub enum Refused {
+pub enum SignUpError {
     /// The name breaks the rule.
     Name,
     /// The password is too short, too long, or the name.
@@ -60,10 +60,10 @@ pub enum Refused {
     /// Somebody has this name, or one that looks like it.
     Taken,
     /// The layer did not answer, or too many passwords are being hashed.
-    Unavailable(Unavailable),
+    Unavailable(LayerError),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for SignUpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, most) = PASSWORD.into_inner();
         match self {
@@ -77,14 +77,14 @@ impl fmt::Display for Refused {
     }
 }
 
-impl From<Busy> for Refused {
+impl From<Busy> for SignUpError {
     fn from(busy: Busy) -> Self {
         Self::Unavailable(busy.into())
     }
 }
 
-impl From<Unavailable> for Refused {
-    fn from(unavailable: Unavailable) -> Self {
+impl From<LayerError> for SignUpError {
+    fn from(unavailable: LayerError) -> Self {
         Self::Unavailable(unavailable)
     }
 }
@@ -99,30 +99,30 @@ impl Accounts<'_> {
     /// Makes an account with a password.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, Refused> {
+    /// [`SignUpError`].
+    pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, SignUpError> {
         self.add(name, password, false).await
     }
 
     /// The same, also of an operator.
-    pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, Refused> {
-        let name = PersonName::parse(name).ok_or(Refused::Name)?;
+    pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, SignUpError> {
+        let name = Username::parse(name).ok_or(SignUpError::Name)?;
         let fits = PASSWORD.contains(&password.chars().count()) && password.len() <= *PASSWORD.end() * 4;
         if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
-            return Err(Refused::Password);
+            return Err(SignUpError::Password);
         }
         if self.named(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
-            return Err(Refused::Taken);
+            return Err(SignUpError::Taken);
         }
         let hash = password::hash(password).await?;
-        self.make(&name, Some(hash), staff).await?.ok_or(Refused::Taken)
+        self.make(&name, Some(hash), staff).await?.ok_or(SignUpError::Taken)
     }
 
     /// The account with this name and this password. Takes as long whether there is such a name or not.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer, or too many passwords are being checked.
-    pub async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer, or too many passwords are being checked.
+    pub async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, LayerError> {
         let account = self.named(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
         let right = password.len() <= *PASSWORD.end() * 4;
@@ -132,8 +132,8 @@ impl Accounts<'_> {
 
     /// The account of somebody for whom a token speaks, made when it is seen first; `None` if the name breaks the rule
     /// or belongs to somebody with a password.
-    pub(crate) async fn vouched(&self, name: &str) -> Result<Option<Account>, Unavailable> {
-        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+    pub(crate) async fn provisioned_from_token(&self, name: &str) -> Result<Option<Account>, LayerError> {
+        let Some(name) = Username::parse(name) else { return Ok(None) };
         let found = match self.named(name.as_str()).await? {
             Some(account) => Some(account),
             None => match self.make(&name, None, false).await? {
@@ -147,9 +147,9 @@ impl Accounts<'_> {
     /// The account of this name, or of one that looks like it.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn named(&self, name: &str) -> Result<Option<Account>, Unavailable> {
-        match PersonName::parse(name) {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn named(&self, name: &str) -> Result<Option<Account>, LayerError> {
+        match Username::parse(name) {
             Some(name) => self.at(&name.skeleton()).await,
             None => Ok(None),
         }
@@ -158,8 +158,8 @@ impl Accounts<'_> {
     /// The account with this id.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn of_id(&self, id: &str) -> Result<Option<Account>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn of_id(&self, id: &str) -> Result<Option<Account>, LayerError> {
         match self.store.get(&format!("user_id:{id}")).await? {
             Some(skeleton) => self.at(&skeleton).await,
             None => Ok(None),
@@ -169,8 +169,8 @@ impl Accounts<'_> {
     /// The newest accounts.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn newest(&self, limit: usize) -> Result<Vec<Account>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn newest(&self, limit: usize) -> Result<Vec<Account>, LayerError> {
         let mut accounts = Vec::new();
         for (skeleton, _) in self.store.top(USERS, limit).await? {
             accounts.extend(self.at(&skeleton).await?);
@@ -181,8 +181,8 @@ impl Accounts<'_> {
     /// How many accounts there are.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn count(&self) -> Result<usize, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn count(&self) -> Result<usize, LayerError> {
         self.store.count(USERS).await
     }
 
@@ -191,8 +191,8 @@ impl Accounts<'_> {
         &self,
         name: &str,
         change: impl Fn(&mut Account) + Send + Sync,
-    ) -> Result<Option<Account>, Unavailable> {
-        match PersonName::parse(name) {
+    ) -> Result<Option<Account>, LayerError> {
+        match Username::parse(name) {
             Some(name) => self.store.change(&key(&name.skeleton()), change).await,
             None => Ok(None),
         }
@@ -200,10 +200,10 @@ impl Accounts<'_> {
 
     async fn make(
         &self,
-        name: &PersonName,
+        name: &Username,
         password: Option<String>,
         staff: bool,
-    ) -> Result<Option<Account>, Unavailable> {
+    ) -> Result<Option<Account>, LayerError> {
         let account = Account {
             id: secret::user_id(),
             name: name.as_str().to_owned(),
@@ -216,7 +216,10 @@ impl Accounts<'_> {
         // The id first: an account without its id could not be found by it, an id without an account is nobody.
         self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
         let made = self.store.create(&key(&skeleton), &crate::layer::store::json(&account), None).await?;
-        if !made || !self.store.create(&look(name), &skeleton, None).await? && !self.looks_new(name).await? {
+        if !made
+            || !self.store.create(&visual_skeleton(name), &skeleton, None).await?
+                && !self.looks_new(name).await?
+        {
             self.store.delete(&format!("user_id:{}", account.id)).await?;
             if made {
                 self.store.delete(&key(&skeleton)).await?;
@@ -228,12 +231,12 @@ impl Accounts<'_> {
     }
 
     /// Whether no other account's name looks like this one.
-    async fn looks_new(&self, name: &PersonName) -> Result<bool, Unavailable> {
-        let whose = self.store.get(&look(name)).await?;
+    async fn looks_new(&self, name: &Username) -> Result<bool, LayerError> {
+        let whose = self.store.get(&visual_skeleton(name)).await?;
         Ok(whose.is_none_or(|skeleton| skeleton == name.skeleton()))
     }
 
-    pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, Unavailable> {
+    pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, LayerError> {
         self.store.read(&key(skeleton)).await
     }
 }
@@ -242,6 +245,6 @@ fn key(skeleton: &str) -> String {
     format!("user:{skeleton}")
 }
 
-fn look(name: &PersonName) -> String {
-    format!("look:{}", name.look())
+fn visual_skeleton(name: &Username) -> String {
+    format!("look:{}", name.visual_skeleton())
 }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::secret;
-use crate::auth::usernames::PersonName;
+use crate::auth::usernames::Username;
 use crate::layer::{Store, store};
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::now;
 
 /// How every key begins, so that one that lies about is recognised.
 const PREFIX: &str = "plk_";
@@ -45,9 +45,9 @@ impl ApiKeys<'_> {
     /// people's names or is taken.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn make(&self, name: &str, scopes: &[String]) -> Result<Option<(ApiKey, String)>, Unavailable> {
-        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn make(&self, name: &str, scopes: &[String]) -> Result<Option<(ApiKey, String)>, LayerError> {
+        let Some(name) = Username::parse(name) else { return Ok(None) };
         let (id, secret) = (secret::user_id(), secret::new());
         if !self.store.create(&name_key(&name), &id, None).await? {
             return Ok(None);
@@ -68,9 +68,9 @@ impl ApiKeys<'_> {
     /// The key of this name.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
-        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
+        let Some(name) = Username::parse(name) else { return Ok(None) };
         match self.store.get(&name_key(&name)).await? {
             Some(id) => self.of_id(&id).await,
             None => Ok(None),
@@ -80,9 +80,9 @@ impl ApiKeys<'_> {
     /// Revokes a key by its name; it, if there was one.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn revoke(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
-        let Some(name) = PersonName::parse(name) else { return Ok(None) };
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn revoke(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
+        let Some(name) = Username::parse(name) else { return Ok(None) };
         let Some(id) = self.store.get(&name_key(&name)).await? else { return Ok(None) };
         let key = self.store.read(&record(&id)).await?;
         self.store.delete(&record(&id)).await?;
@@ -94,8 +94,8 @@ impl ApiKeys<'_> {
     /// All keys, the newest first.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn all(&self) -> Result<Vec<ApiKey>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn all(&self) -> Result<Vec<ApiKey>, LayerError> {
         let mut keys = Vec::new();
         for (id, _) in self.store.top(KEYS, MOST).await? {
             keys.extend(self.store.read::<ApiKey>(&record(&id)).await?);
@@ -104,12 +104,12 @@ impl ApiKeys<'_> {
     }
 
     /// The key with this id.
-    pub(crate) async fn of_id(&self, id: &str) -> Result<Option<ApiKey>, Unavailable> {
+    pub(crate) async fn of_id(&self, id: &str) -> Result<Option<ApiKey>, LayerError> {
         self.store.read(&record(id)).await
     }
 
     /// The key with this text, if there is one.
-    pub(crate) async fn find(&self, text: &str) -> Result<Option<ApiKey>, Unavailable> {
+    pub(crate) async fn find(&self, text: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some((id, secret)) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')) else {
             return Ok(None);
         };
@@ -131,6 +131,6 @@ fn record(id: &str) -> String {
     format!("key:{id}")
 }
 
-fn name_key(name: &PersonName) -> String {
+fn name_key(name: &Username) -> String {
     format!("key_name:{}", name.skeleton())
 }

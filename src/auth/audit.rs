@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layer::{Store, store};
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::now;
 
 /// How many entries are kept.
 pub const KEPT: usize = 10_000;
@@ -16,7 +16,7 @@ const AUDIT: &str = "audit";
 
 /// Something that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AuditEntry {
     /// When, in milliseconds since 1970.
     pub at: u64,
     /// The name of whoever did it.
@@ -29,9 +29,9 @@ pub struct Entry {
 
 /// Writes an entry. It is written before the thing is done: of what was tried in vain there is one, too, but of nothing
 /// that was done there is none.
-pub(crate) async fn write(store: &Store, who: &str, what: &str, about: &str) -> Result<(), Unavailable> {
+pub(crate) async fn write(store: &Store, who: &str, what: &str, about: &str) -> Result<(), LayerError> {
     let [who, what, about] = [who, what, about].map(str::to_owned);
-    let mut entry = Entry { at: now(), who, what, about };
+    let mut entry = AuditEntry { at: now(), who, what, about };
     // An index has each name once: the same thing done twice in a millisecond was done in two.
     while !store.add(AUDIT, &store::json(&entry), entry.at).await? {
         entry.at += 1;
@@ -40,7 +40,7 @@ pub(crate) async fn write(store: &Store, who: &str, what: &str, about: &str) -> 
 }
 
 /// The newest entries, the newest first.
-pub(crate) async fn read(store: &Store, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+pub(crate) async fn read(store: &Store, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
     let entries = store.top(AUDIT, limit).await?;
     Ok(entries.iter().filter_map(|(entry, _)| serde_json::from_str(entry).ok()).collect())
 }
@@ -48,11 +48,11 @@ pub(crate) async fn read(store: &Store, limit: usize) -> Result<Vec<Entry>, Unav
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::memory::store::MemoryRecords;
+    use crate::layer::memory::store::MemoryStore;
 
     #[tokio::test]
     async fn the_same_thing_done_at_once_stands_there_each_time_and_the_oldest_go() {
-        let store = Store::Memory(MemoryRecords::default());
+        let store = Store::Memory(MemoryStore::default());
         for _ in 0..100 {
             write(&store, "ann", "ban", "bob").await.unwrap();
         }

@@ -12,10 +12,10 @@ use cookie::{Cookie, CookieJar, Key, SameSite};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::secret;
-use crate::auth::usernames::PersonName;
+use crate::auth::usernames::Username;
 use crate::layer::Store;
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_guest";
 /// A year, as Django's CSRF cookie.
@@ -28,7 +28,7 @@ const DIGITS: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Guest {
     pub(crate) id: String,
-    pub(crate) nickname: Option<PersonName>,
+    pub(crate) nickname: Option<Username>,
 }
 
 impl Guest {
@@ -44,7 +44,7 @@ impl Guest {
         let signed = jar.signed(key).get(COOKIE)?;
         let (id, nickname) = signed.value().split_once('.')?;
         let nickname = percent_decode_str(nickname).decode_utf8().ok()?;
-        secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: PersonName::parse(&nickname) })
+        secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: Username::parse(&nickname) })
     }
 
     /// What the guest is called: with a sign before it that no account's name has.
@@ -57,7 +57,7 @@ impl Guest {
 
     /// The cookie by which this guest is known again.
     pub(crate) fn cookie(&self, key: &Key, secure: bool) -> String {
-        let nickname = self.nickname.as_ref().map_or("", PersonName::as_str);
+        let nickname = self.nickname.as_ref().map_or("", Username::as_str);
         let value = format!("{}.{}", self.id, utf8_percent_encode(nickname, NON_ALPHANUMERIC));
         let mut jar = CookieJar::new();
         jar.signed_mut(key).add(Cookie::new(COOKIE, value));
@@ -71,7 +71,7 @@ impl Guest {
     }
 
     /// The same guest, without its nickname if that is somebody else's by now: a cookie from before is signed as well.
-    pub(crate) async fn known(self, store: &Store) -> Result<Self, Unavailable> {
+    pub(crate) async fn known(self, store: &Store) -> Result<Self, LayerError> {
         let Some(nickname) = &self.nickname else { return Ok(self) };
         let whose = store.get(&nick_key(&nickname.skeleton())).await?;
         Ok(if whose.as_deref() == Some(&self.id) { self } else { Self { nickname: None, ..self } })
@@ -81,8 +81,8 @@ impl Guest {
     pub(crate) async fn call(
         &mut self,
         store: &Store,
-        nickname: Option<PersonName>,
-    ) -> Result<bool, Unavailable> {
+        nickname: Option<Username>,
+    ) -> Result<bool, LayerError> {
         if let Some(nickname) = &nickname {
             let skeleton = nickname.skeleton();
             let key = nick_key(&skeleton);
@@ -97,7 +97,7 @@ impl Guest {
         }
         let before = std::mem::replace(&mut self.nickname, nickname);
         if let Some(before) = before
-            && self.nickname.as_ref().map(PersonName::skeleton) != Some(before.skeleton())
+            && self.nickname.as_ref().map(Username::skeleton) != Some(before.skeleton())
         {
             let key = nick_key(&before.skeleton());
             if store.get(&key).await?.as_deref() == Some(&self.id) {
@@ -109,19 +109,19 @@ impl Guest {
 }
 
 /// Whether it could be taken for the name of a guest who has none.
-fn looks_like_an_id(name: &PersonName) -> bool {
-    let digits = PersonName::parse("0123456789abcdef").map(|digits| digits.skeleton()).unwrap_or_default();
+fn looks_like_an_id(name: &Username) -> bool {
+    let digits = Username::parse("0123456789abcdef").map(|digits| digits.skeleton()).unwrap_or_default();
     let skeleton = name.skeleton();
     skeleton.chars().count() == DIGITS && skeleton.chars().all(|sign| digits.contains(sign))
 }
 
 /// Whether this guest may not come in.
-pub(crate) async fn is_banned(store: &Store, id: &str) -> Result<bool, Unavailable> {
+pub(crate) async fn is_banned(store: &Store, id: &str) -> Result<bool, LayerError> {
     Ok(store.get(&ban_key(id)).await?.is_some())
 }
 
 /// Keeps a guest out, or lets it in again.
-pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<(), Unavailable> {
+pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<(), LayerError> {
     if banned {
         store.put(&ban_key(id), "1", None).await?;
         store.add(BANS, id, now()).await?;
@@ -133,13 +133,13 @@ pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<
 }
 
 /// The guests who may not come in: those banned last first.
-pub(crate) async fn banned(store: &Store, limit: usize) -> Result<Vec<String>, Unavailable> {
+pub(crate) async fn banned(store: &Store, limit: usize) -> Result<Vec<String>, LayerError> {
     Ok(store.top(BANS, limit).await?.into_iter().map(|(id, _)| id).collect())
 }
 
 /// The guest with this nickname.
-pub(crate) async fn called(store: &Store, nickname: &str) -> Result<Option<String>, Unavailable> {
-    match PersonName::parse(nickname) {
+pub(crate) async fn called(store: &Store, nickname: &str) -> Result<Option<String>, LayerError> {
+    match Username::parse(nickname) {
         Some(nickname) => store.get(&nick_key(&nickname.skeleton())).await,
         None => Ok(None),
     }
@@ -161,7 +161,7 @@ mod tests {
     fn a_guests_cookie_is_read_again_by_whoever_has_the_key_and_by_nobody_else() {
         let key = Key::derive_from(b"a secret of more than thirty-two bytes");
         let mut guest = Guest::new();
-        for nickname in [None, PersonName::parse("聊.天-x")] {
+        for nickname in [None, Username::parse("聊.天-x")] {
             guest.nickname = nickname;
             let set = guest.cookie(&key, true);
             let value = set.split_once('=').and_then(|(_, rest)| rest.split(';').next()).expect("a value");

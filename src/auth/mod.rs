@@ -1,7 +1,7 @@
 //! Who a client is: decided here, once for each request, before its handler.
 //!
 //! Whoever shows a token, a key or a ticket is known by it or not at all; else a browser's cookies tell: an account that
-//! is logged in, or a guest; else it is a stranger, somebody new each time.
+//! is logged in, or a guest; else it is a anonymous, somebody new each time.
 
 pub mod audit;
 
@@ -9,9 +9,9 @@ pub mod accounts;
 pub mod api_keys;
 pub(crate) mod guests;
 pub(crate) mod jwt;
-pub(crate) mod logins;
 mod passwords;
 pub mod secret;
+pub(crate) mod sessions;
 pub mod tickets;
 pub mod usernames;
 
@@ -28,12 +28,12 @@ use crate::auth::api_keys::ApiKeys;
 use crate::auth::guests::Guest;
 use crate::auth::jwt::Verifier;
 use crate::auth::tickets::Ticket;
-use crate::layer::Key;
+use crate::layer::IdempotencyKey;
 use crate::layer::{Layer, Store};
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::headers;
+use crate::wire::time::now;
 
 /// A subprotocol that is none: a token, for browsers can send nothing else with a handshake.
 const TOKEN_PROTOCOL: &str = "parlor.token.";
@@ -51,11 +51,11 @@ pub(crate) enum AuthError {
     /// An operator keeps it out.
     Banned,
     /// The layer does not answer.
-    Unavailable(Unavailable),
+    Unavailable(LayerError),
 }
 
-impl From<Unavailable> for AuthError {
-    fn from(away: Unavailable) -> Self {
+impl From<LayerError> for AuthError {
+    fn from(away: LayerError) -> Self {
         Self::Unavailable(away)
     }
 }
@@ -94,14 +94,14 @@ impl Auth {
     /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub(crate) async fn key(&self) -> Result<&CookieKey, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub(crate) async fn key(&self) -> Result<&CookieKey, LayerError> {
         if let Some(key) = self.key.get() {
             return Ok(key);
         }
         let store = self.store();
         store.create("secret", &secret::new(), None).await?;
-        let shared = store.get("secret").await?.ok_or(Unavailable::new("the shared secret is gone"))?;
+        let shared = store.get("secret").await?.ok_or(LayerError::new("the shared secret is gone"))?;
         Ok(self.key.get_or_init(|| CookieKey::derive_from(shared.as_bytes())))
     }
 
@@ -116,15 +116,15 @@ impl Auth {
 pub struct Identity {
     /// The id and the name with a slash between, which is in neither.
     member: Arc<str>,
-    standing: Standing,
-    pub(crate) facts: Option<Box<Facts>>,
+    standing: Role,
+    pub(crate) facts: Option<Box<IdentityDetails>>,
     /// When it ends by itself, in milliseconds since 1970.
     ends: Option<u64>,
 }
 
 /// What few clients have.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct IdentityDetails {
     /// The skeleton of the account's name.
     pub(crate) user: String,
     /// The hash of the login's secret.
@@ -135,9 +135,9 @@ pub(crate) struct Facts {
 
 /// What kind of client it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum Role {
     /// Nobody will know it again.
-    Stranger,
+    Anonymous,
     /// A browser that has been here.
     Guest,
     /// Another program, with an API key.
@@ -149,38 +149,38 @@ pub enum Standing {
 }
 
 impl Identity {
-    fn new(id: &str, name: &str, standing: Standing, facts: Option<Facts>, ends: Option<u64>) -> Self {
+    fn new(id: &str, name: &str, standing: Role, facts: Option<IdentityDetails>, ends: Option<u64>) -> Self {
         let member = [id, "/", name].concat().into();
         Self { member, standing, facts: facts.map(Box::new), ends }
     }
 
     /// Somebody new.
-    pub(crate) fn stranger() -> Self {
+    pub(crate) fn anonymous() -> Self {
         let guest = Guest::new();
-        Self::new(&guest.id, &guest.name(), Standing::Stranger, None, None)
+        Self::new(&guest.id, &guest.name(), Role::Anonymous, None, None)
     }
 
     fn guest(guest: &Guest) -> Self {
-        Self::new(&guest.id, &guest.name(), Standing::Guest, None, None)
+        Self::new(&guest.id, &guest.name(), Role::Guest, None, None)
     }
 
     fn account(account: &Account, login: Option<String>, ends: Option<u64>) -> Self {
-        let standing = if account.staff { Standing::Staff } else { Standing::User };
-        let user = crate::auth::usernames::PersonName::parse(&account.name)
+        let standing = if account.staff { Role::Staff } else { Role::User };
+        let user = crate::auth::usernames::Username::parse(&account.name)
             .map(|name| name.skeleton())
             .unwrap_or_default();
-        let facts = Facts { user, login, scopes: Vec::new() };
+        let facts = IdentityDetails { user, login, scopes: Vec::new() };
         Self::new(&account.id, &account.name, standing, Some(facts), ends)
     }
 
-    /// 16 hexadecimal digits, for everybody to see: the same whenever this client comes, if it is no stranger.
+    /// 16 hexadecimal digits, for everybody to see: the same whenever this client comes, if it is no anonymous.
     pub fn id(&self) -> &str {
         self.member.split_once('/').map_or("", |(id, _)| id)
     }
 
-    /// Its id, unless it is a stranger: that has another one each time.
+    /// Its id, unless it is a anonymous: that has another one each time.
     pub(crate) fn known_id(&self) -> Option<&str> {
-        (self.standing != Standing::Stranger).then(|| self.id())
+        (self.standing != Role::Anonymous).then(|| self.id())
     }
 
     /// What it is called: `alice`; `~bob` if it is a guest, `#billing` if it is a key, which no account's name can be.
@@ -194,23 +194,23 @@ impl Identity {
     }
 
     /// What kind of client it is.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> Role {
         self.standing
     }
 
     /// Whether it has an account.
     pub fn is_user(&self) -> bool {
-        self.standing >= Standing::User
+        self.standing >= Role::User
     }
 
     /// Whether it operates this site.
     pub fn is_staff(&self) -> bool {
-        self.standing == Standing::Staff
+        self.standing == Role::Staff
     }
 
     /// Whether it is a key with this scope.
     pub fn may(&self, scope: &str) -> bool {
-        self.standing == Standing::Key
+        self.standing == Role::Key
             && self.facts.as_ref().is_some_and(|facts| facts.scopes.iter().any(|has| has == scope))
     }
 
@@ -232,10 +232,10 @@ impl Identity {
 
     /// The event as this client's, and the key under which it is known if the client has a name for it. Strangers, whom
     /// nobody will know again, share theirs.
-    pub(crate) fn sign(&self, event: &Event, name: Option<&str>) -> (Event, Option<Key>) {
-        let known = self.standing != Standing::Stranger;
+    pub(crate) fn attribute(&self, event: &Event, name: Option<&str>) -> (Event, Option<IdempotencyKey>) {
+        let known = self.standing != Role::Anonymous;
         let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
-        let key = name.map(|name| Key::new(name, event));
+        let key = name.map(|name| IdempotencyKey::new(name, event));
         (event.signed(self.id(), self.name()), key)
     }
 
@@ -246,11 +246,11 @@ impl Identity {
     /// answer.
     pub(crate) async fn of(auth: &Auth, parts: &Parts, socket: bool) -> Result<Self, AuthError> {
         let identity = match shown(parts, socket) {
-            Some(Shown::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
-            Some(Shown::Bearer(text)) if crate::auth::api_keys::is_key(text) => {
+            Some(Credentials::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
+            Some(Credentials::Bearer(text)) if crate::auth::api_keys::is_key(text) => {
                 Self::of_key(auth, text).await?
             }
-            Some(Shown::Bearer(text)) => Self::of_token(auth, text).await?,
+            Some(Credentials::Bearer(text)) => Self::of_token(auth, text).await?,
             None => return Self::of_cookies(auth, &parts.headers, socket).await,
         };
         identity.ok_or(AuthError::Invalid { socket })
@@ -259,12 +259,12 @@ impl Identity {
     async fn of_cookies(auth: &Auth, headers: &HeaderMap, socket: bool) -> Result<Self, AuthError> {
         let store = auth.store();
         if let Some(hash) = login_of(headers)
-            && let Some(account) = crate::auth::logins::find(store, &hash, auth.login_lasts()).await?
+            && let Some(account) = crate::auth::sessions::find(store, &hash, auth.login_lasts()).await?
         {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
         let Some(cookie) = headers::cookie(headers, crate::auth::guests::COOKIE) else {
-            return Ok(Self::stranger());
+            return Ok(Self::anonymous());
         };
         match Guest::of(cookie, auth.key().await?) {
             Some(guest) => match crate::auth::guests::is_banned(store, &guest.id).await {
@@ -274,20 +274,20 @@ impl Identity {
                 Err(away) => Err(away.into()),
                 Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
             },
-            None => Ok(Self::stranger()),
+            None => Ok(Self::anonymous()),
         }
     }
 
     async fn of_key(auth: &Auth, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(key) = (ApiKeys { store: auth.store() }).find(text).await? else { return Ok(None) };
-        let facts = Facts { scopes: key.scopes, ..Facts::default() };
-        Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Standing::Key, Some(facts), None)))
+        let facts = IdentityDetails { scopes: key.scopes, ..IdentityDetails::default() };
+        Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(facts), None)))
     }
 
     async fn of_token(auth: &Auth, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(claims) = auth.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
         let accounts = Accounts { store: auth.store() };
-        let Some(account) = accounts.vouched(&claims.sub).await? else { return Ok(None) };
+        let Some(account) = accounts.provisioned_from_token(&claims.sub).await? else { return Ok(None) };
         admitted(&account)?;
         Ok(Some(Self::account(&account, None, Some(claims.exp.saturating_mul(1000)))))
     }
@@ -296,7 +296,7 @@ impl Identity {
         let Some(ticket) = Ticket::take(auth.store(), text).await? else { return Ok(None) };
         let account = match &ticket.login {
             // Who logged out meanwhile has no use for it.
-            Some(login) => crate::auth::logins::find(auth.store(), login, auth.login_lasts()).await?,
+            Some(login) => crate::auth::sessions::find(auth.store(), login, auth.login_lasts()).await?,
             None => (Accounts { store: auth.store() }).at(&ticket.user).await?,
         };
         let Some(account) = account else { return Ok(None) };
@@ -306,17 +306,21 @@ impl Identity {
 }
 
 /// What a client shows beside cookies.
-enum Shown<'a> {
+enum Credentials<'a> {
     Bearer(&'a str),
     Ticket(String),
 }
 
-fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
+fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
     if parts.headers.contains_key(AUTHORIZATION) {
         // Whatever it is, it is what the client wants to be known by. Two of them are nobody: a proxy may believe the other.
         let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
         let (scheme, token) = text.split_once(' ').unwrap_or_default();
-        return Some(Shown::Bearer(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" }));
+        return Some(Credentials::Bearer(if scheme.eq_ignore_ascii_case("bearer") {
+            token.trim()
+        } else {
+            ""
+        }));
     }
     if !socket {
         return None;
@@ -324,12 +328,12 @@ fn shown(parts: &Parts, socket: bool) -> Option<Shown<'_>> {
     let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
     let mut offers = offers.flat_map(|line| line.split(','));
     let token = offers.find_map(|offer| offer.trim().strip_prefix(TOKEN_PROTOCOL));
-    token.map(Shown::Bearer).or_else(|| headers::query(&parts.uri, "ticket").map(Shown::Ticket))
+    token.map(Credentials::Bearer).or_else(|| headers::query(&parts.uri, "ticket").map(Credentials::Ticket))
 }
 
 /// The hash of the login in the cookies, if there may be one.
 pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
-    headers::cookie(headers, crate::auth::logins::COOKIE)
+    headers::cookie(headers, crate::auth::sessions::COOKIE)
         .filter(|secret| secret::is_one(secret))
         .map(secret::hash)
 }

@@ -1,6 +1,6 @@
 //! Passwords: hashed by Argon2id, with a bounded number at a time, for each takes 19 MiB and a core for a while.
 
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -23,7 +23,7 @@ const WAITING: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Busy;
 
-impl From<Busy> for Unavailable {
+impl From<Busy> for LayerError {
     fn from(_: Busy) -> Self {
         Self::new("too many passwords are being checked")
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::layer::Store;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 
 /// For how long a ticket can be used.
 pub const LASTS: Duration = Duration::from_secs(30);
@@ -28,14 +28,14 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// Makes a ticket; its text.
-    pub(crate) async fn make(&self, store: &Store) -> Result<String, Unavailable> {
+    pub(crate) async fn make(&self, store: &Store) -> Result<String, LayerError> {
         let text = secret::new();
         store.write(&key(&text), self, Some(LASTS)).await?;
         Ok(text)
     }
 
     /// Uses a ticket up.
-    pub(crate) async fn take(store: &Store, text: &str) -> Result<Option<Self>, Unavailable> {
+    pub(crate) async fn take(store: &Store, text: &str) -> Result<Option<Self>, LayerError> {
         if !secret::is_one(text) {
             return Ok(None);
         }

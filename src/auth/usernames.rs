@@ -23,9 +23,9 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 
 /// A name that a person may have, in Unicode's normal form C.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PersonName(String);
+pub struct Username(String);
 
-impl PersonName {
+impl Username {
     /// Reads a name; `None` if it breaks the rule.
     pub fn parse(text: &str) -> Option<Self> {
         // Composing makes a few characters of many; of so many, none that are a name.
@@ -50,7 +50,7 @@ impl PersonName {
 
     /// The same for all names that look alike as they are written: a capital may look like a letter whose small form is
     /// another (`I` like `l`, the Cyrillic `В` like `B`).
-    pub(crate) fn look(&self) -> String {
+    pub(crate) fn visual_skeleton(&self) -> String {
         let name: String = self.0.nfkd().collect();
         folded(skeleton(&name)).collect()
     }
@@ -61,7 +61,7 @@ fn folded(letters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     letters.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
-impl fmt::Display for PersonName {
+impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_name_has_letters_and_digits_of_any_script_and_nothing_that_means_something_elsewhere() {
         for name in ["alice", "聊天", "a-b", "a_b.c", "हिन्दी", "٣", "x"] {
-            assert_eq!(PersonName::parse(name).map(|name| name.0).as_deref(), Some(name));
+            assert_eq!(Username::parse(name).map(|name| name.0).as_deref(), Some(name));
         }
         let long = "x".repeat(33);
         for name in [
@@ -102,13 +102,13 @@ mod tests {
             "\u{301}a",
             &long,
         ] {
-            assert_eq!(PersonName::parse(name), None, "{name:?}");
+            assert_eq!(Username::parse(name), None, "{name:?}");
         }
     }
 
     #[test]
     fn names_that_look_alike_are_one() {
-        let skeleton = |name: &str| PersonName::parse(name).expect("a name").skeleton();
+        let skeleton = |name: &str| Username::parse(name).expect("a name").skeleton();
         for (one, other) in [
             ("alice", "Alice"),
             ("alice", "\u{430}lice"),
@@ -121,7 +121,7 @@ mod tests {
             assert_eq!(skeleton(one), skeleton(other), "{one} and {other}");
         }
         assert_ne!(skeleton("alice"), skeleton("alicia"));
-        let look = |name: &str| PersonName::parse(name).expect("a name").look();
+        let look = |name: &str| Username::parse(name).expect("a name").visual_skeleton();
         for (one, other) in
             [("alice", "aIice"), ("Bob", "\u{412}ob"), ("Henry", "\u{41d}enry"), ("BILL", "BlLL")]
         {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{away, day, note};
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::usernames as person;
-use crate::layer::{Desk, Order};
+use crate::layer::{AdminClient, Disconnect};
 
 /// What to do about keys.
 #[derive(Clone, Debug, Subcommand)]
@@ -29,14 +29,14 @@ pub(crate) enum KeyCommand {
 
 impl KeyCommand {
     /// Does it; what it has to say. Keys may have these scopes.
-    pub(super) async fn run(&self, desk: &Desk, known: &[&str]) -> Result<String, String> {
+    pub(super) async fn run(&self, desk: &AdminClient, known: &[&str]) -> Result<String, String> {
         let keys = ApiKeys { store: desk.store() };
         match self {
             Self::Add { name, scopes } => {
                 if let Some(unknown) = scopes.iter().find(|scope| !known.contains(&scope.as_str())) {
                     return Err(format!("--scope: got `{unknown}`, expected some of {}", known.join(", ")));
                 }
-                person::PersonName::parse(name).ok_or_else(|| format!("`{name}`: {}", person::RULE))?;
+                person::Username::parse(name).ok_or_else(|| format!("`{name}`: {}", person::RULE))?;
                 let made = keys.make(name, scopes).await.map_err(away)?;
                 let (key, text) = made.ok_or_else(|| format!("there is a key `{name}` already"))?;
                 note(desk.store(), "key_add", &format!("{}: {}", key.name, key.scopes.join(", "))).await?;
@@ -54,7 +54,7 @@ impl KeyCommand {
                 };
                 note(desk.store(), "key_revoke", &key.name).await?;
                 keys.revoke(name).await.map_err(away)?;
-                desk.order(&Order::revocation(&key.id)).await.map_err(away)?;
+                desk.order(&Disconnect::revocation(&key.id)).await.map_err(away)?;
                 Ok(format!("revoked {}\n", key.name))
             }
         }

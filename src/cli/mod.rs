@@ -16,9 +16,9 @@ use crate::app::Application;
 use crate::auth::audit;
 use crate::auth::secret;
 use crate::config::Config;
-use crate::layer::{Desk, Store};
+use crate::layer::{AdminClient, Store};
 use crate::telemetry::Chain;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
@@ -49,7 +49,7 @@ impl Command {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("could not start threads: {error}"))?;
         runtime.block_on(async {
-            let desk = Desk::open(url).await.map_err(|error| Chain(&error).to_string())?;
+            let desk = AdminClient::open(url).await.map_err(|error| Chain(&error).to_string())?;
             match self {
                 Self::User(command) => command.run(&desk).await,
                 Self::Key(command) => command.run(&desk, application.scopes).await,
@@ -65,7 +65,7 @@ async fn note(store: &Store, what: &str, about: &str) -> Result<(), String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn away(error: Unavailable) -> String {
+fn away(error: LayerError) -> String {
     Chain(&error).to_string()
 }
 

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::{away, day, note, password};
 use crate::auth::accounts::{Account, Accounts};
-use crate::layer::{Desk, Order};
+use crate::layer::{AdminClient, Disconnect};
 
 /// What to do about accounts.
 #[derive(Clone, Debug, Subcommand)]
@@ -38,7 +38,7 @@ pub(crate) enum Switch {
 
 impl UserCommand {
     /// Does it; what it has to say.
-    pub(super) async fn run(&self, desk: &Desk) -> Result<String, String> {
+    pub(super) async fn run(&self, desk: &AdminClient) -> Result<String, String> {
         let accounts = Accounts { store: desk.store() };
         match self {
             Self::Add { staff, name } => add(desk, accounts, name, *staff).await,
@@ -52,7 +52,7 @@ impl UserCommand {
     }
 }
 
-async fn add(desk: &Desk, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
+async fn add(desk: &AdminClient, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
     let password = password::read()?;
     let added = accounts.add(name, &password, staff).await;
     let account = added.map_err(|refused| format!("could not add `{name}`: {refused}"))?;
@@ -60,7 +60,12 @@ async fn add(desk: &Desk, accounts: Accounts<'_>, name: &str, staff: bool) -> Re
     Ok(format!("added {}{}\n", account.name, if staff { ", who is an operator" } else { "" }))
 }
 
-async fn set_staff(desk: &Desk, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
+async fn set_staff(
+    desk: &AdminClient,
+    accounts: Accounts<'_>,
+    name: &str,
+    staff: bool,
+) -> Result<String, String> {
     let Some(account) = accounts.named(name).await.map_err(away)? else {
         return Err(format!("there is no account `{name}`"));
     };
@@ -70,7 +75,7 @@ async fn set_staff(desk: &Desk, accounts: Accounts<'_>, name: &str, staff: bool)
     }
     note(desk.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
     accounts.change(&account.name, move |account| account.staff = staff).await.map_err(away)?;
-    desk.order(&Order::renewal(&account.id)).await.map_err(away)?;
+    desk.order(&Disconnect::renewal(&account.id)).await.map_err(away)?;
     Ok(format!("{} is {words} from now on\n", account.name))
 }
 

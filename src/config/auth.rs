@@ -14,8 +14,8 @@ const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Who may come in.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Identities")]
-pub struct Identities {
+#[command(next_help_heading = "AuthConfig")]
+pub struct AuthConfig {
     /// File with the secret that signs guests' cookies, at least 32 characters, the same on every node; or the
     /// secret itself in PARLOR_SECRET. Without it the nodes make one and share it
     #[arg(long, env = "PARLOR_SECRET_FILE", value_name = "FILE", value_parser = file)]
@@ -50,7 +50,7 @@ pub struct Identities {
     operator_password: Option<Secret>,
 }
 
-impl Identities {
+impl AuthConfig {
     /// Reads what is secret.
     ///
     /// # Errors

@@ -14,9 +14,9 @@ pub(crate) mod redis_address;
 pub mod secret;
 pub mod tokens;
 
-use crate::config::auth::Identities;
-use crate::config::limits::Rates;
-use crate::config::network::Doors;
+use crate::config::auth::AuthConfig;
+use crate::config::limits::LimitsConfig;
+use crate::config::network::NetworkConfig;
 use crate::config::parsers::{RedisUrl, address, folder, log_level, positive, redis_url};
 use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
@@ -100,7 +100,7 @@ pub struct Config {
 
     /// Who comes in.
     #[command(flatten)]
-    pub identities: Identities,
+    pub auth: AuthConfig,
 
     /// Users of other sites.
     #[command(flatten)]
@@ -108,11 +108,11 @@ pub struct Config {
 
     /// Which hosts, pages and proxies are believed.
     #[command(flatten)]
-    pub doors: Doors,
+    pub network: NetworkConfig,
 
     /// How fast and how many.
     #[command(flatten)]
-    pub rates: Rates,
+    pub limits: LimitsConfig,
 }
 
 impl Config {
@@ -121,7 +121,7 @@ impl Config {
     /// # Errors
     /// One line that names the setting.
     pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
-        self.identities.read_secrets()?;
+        self.auth.read_secrets()?;
         self.tokens.read_secret()
     }
 

@@ -1,4 +1,4 @@
-//! The settings of the doors: which hosts, pages and proxies are believed.
+//! The settings of the network: which hosts, pages and proxies are believed.
 
 use clap::Args;
 use ipnet::IpNet;
@@ -9,8 +9,8 @@ use crate::wire::origin::OriginPattern;
 
 /// Which hosts, pages and proxies are believed.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Doors")]
-pub struct Doors {
+#[command(next_help_heading = "NetworkConfig")]
+pub struct NetworkConfig {
     /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and all its
     /// subdomains, or * for all; without it, IP addresses and localhost
     #[arg(long, env = "PARLOR_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',')]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::redis_address::Address;
+use crate::config::redis_address::RedisAddress;
 
 /// A Redis URL; empty when the variable is set to nothing, which means no Redis.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
-    if !text.is_empty() && Address::parse(text).is_err() {
+    if !text.is_empty() && RedisAddress::parse(text).is_err() {
         return Err("expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name (TLS to Redis is not built in)".to_owned());
     }
     Ok(RedisUrl(text.to_owned()))

@@ -6,7 +6,7 @@ const SCHEME: &str = "redis+sentinel://";
 
 /// One server, or a master that Sentinels watch.
 #[derive(Clone, Debug)]
-pub(crate) struct Address {
+pub(crate) struct RedisAddress {
     /// The server; for a master, its database and password.
     pub(crate) server: ConnectionInfo,
     pub(crate) sentinels: Vec<ConnectionInfo>,
@@ -14,7 +14,7 @@ pub(crate) struct Address {
     pub(crate) name: String,
 }
 
-impl Address {
+impl RedisAddress {
     /// Reads `redis://host:port/db`, or `redis+sentinel://user:password@host:port,host:port/name/db` with the addresses
     /// of Sentinels and the master's name, user and password.
     ///
@@ -63,15 +63,15 @@ fn resp3(info: ConnectionInfo) -> ConnectionInfo {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::RedisAddress;
 
     #[test]
     fn sentinels_are_named_with_the_master_they_watch() {
-        let address = Address::parse("redis+sentinel://:secret@10.0.0.1:7000,10.0.0.2/rooms/3").unwrap();
+        let address = RedisAddress::parse("redis+sentinel://:secret@10.0.0.1:7000,10.0.0.2/rooms/3").unwrap();
         assert_eq!(address.text(), "10.0.0.1:7000, 10.0.0.2:26379");
         assert_eq!((address.name.as_str(), address.server.redis_settings().db()), ("rooms", 3));
         for wrong in ["redis+sentinel://", "redis+sentinel://a:1", "redis+sentinel://a:b/name", "http://a"] {
-            assert!(Address::parse(wrong).is_err(), "{wrong}");
+            assert!(RedisAddress::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -7,7 +7,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 use super::within;
-use crate::wire::decoder::{Assembly, Received};
+use crate::wire::decoder::{Decoded, FrameDecoder};
 
 /// Bytes of memory for each byte that came: in what was received, in its frame, in its message, and a word for each
 /// frame of six bytes.
@@ -15,7 +15,7 @@ const EACH: usize = 64;
 const FEW: usize = 4096;
 
 /// What came, and the code with which the socket has to be closed over it.
-type Outcome = (Vec<Received>, Option<u16>);
+type Outcome = (Vec<Decoded>, Option<u16>);
 
 /// The longest message in steps of four bytes, how the bytes are cut, and the bytes.
 pub fn assembly(bytes: &[u8]) {
@@ -31,7 +31,7 @@ pub fn assembly(bytes: &[u8]) {
 }
 
 fn read(mut frames: &[u8], limit: usize, mut widths: impl Iterator<Item = usize>) -> Outcome {
-    let (mut assembly, mut all) = (Assembly::new(limit), Vec::new());
+    let (mut assembly, mut all) = (FrameDecoder::new(limit), Vec::new());
     while !frames.is_empty() {
         let width = widths.next().unwrap_or(1).min(frames.len());
         let (piece, rest) = frames.split_at(width);
@@ -39,8 +39,8 @@ fn read(mut frames: &[u8], limit: usize, mut widths: impl Iterator<Item = usize>
         frames = rest;
         loop {
             match assembly.next() {
-                Ok(Some(Received::Close(code))) => {
-                    all.push(Received::Close(code));
+                Ok(Some(Decoded::Close(code))) => {
+                    all.push(Decoded::Close(code));
                     return (all, None);
                 }
                 Ok(Some(received)) => all.push(received),
@@ -59,7 +59,7 @@ fn read_by_library(frames: &[u8], limit: usize) -> (Vec<Message>, Option<Error>)
         .read_buffer_size(512)
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit.max(125)));
-    let mut socket = WebSocket::from_raw_socket(Peer(frames), Role::Server, Some(config));
+    let mut socket = WebSocket::from_raw_socket(ClientAddress(frames), Role::Server, Some(config));
     let mut all = Vec::new();
     loop {
         match socket.read() {
@@ -78,43 +78,45 @@ fn read_by_library(frames: &[u8], limit: usize) -> (Vec<Message>, Option<Error>)
     }
 }
 
-/// The library looks at a frame when it is whole, the assembly when its header is: so it may know of a breach that the
+/// The library looks at a frame when it is whole, the assembly when its header is: so it may know of a protocol_error that the
 /// library has yet to see.
-fn is_expected((read, breach): &Outcome, (expected, error): &(Vec<Message>, Option<Error>)) {
-    let messages = read.iter().filter(|received| **received != Received::Fragment);
+fn is_expected((read, protocol_error): &Outcome, (expected, error): &(Vec<Message>, Option<Error>)) {
+    let messages = read.iter().filter(|received| **received != Decoded::Fragment);
     let mut expected = expected.iter();
     for received in messages {
         let message = expected.next();
         let is_same = match (received, message) {
-            (Received::Text(text), Some(Message::Text(other))) => text == other.as_str(),
-            (Received::Binary(bytes), Some(Message::Binary(other)))
-            | (Received::Ping(bytes), Some(Message::Ping(other))) => bytes == other,
-            (Received::Close(code), Some(Message::Close(other))) => {
+            (Decoded::Text(text), Some(Message::Text(other))) => text == other.as_str(),
+            (Decoded::Binary(bytes), Some(Message::Binary(other)))
+            | (Decoded::Ping(bytes), Some(Message::Ping(other))) => bytes == other,
+            (Decoded::Close(code), Some(Message::Close(other))) => {
                 *code == other.as_ref().map(|close| close.code.into())
             }
-            (Received::Pong, Some(Message::Pong(_))) => true,
+            (Decoded::Pong, Some(Message::Pong(_))) => true,
             _ => false,
         };
         assert!(is_same, "read {received:?}, expected {message:?}");
     }
-    match (breach, expected.next(), error) {
+    match (protocol_error, expected.next(), error) {
         // It answers a code that may not be sent, where the assembly refuses it.
         (Some(1002), Some(Message::Close(Some(close))), _) if close.code == CloseCode::Protocol => {}
         (Some(_), None, _) | (None, None, None) => {}
-        (breach, message, error) => panic!("breach {breach:?}, expected {message:?} and {error:?}"),
+        (protocol_error, message, error) => {
+            panic!("protocol_error {protocol_error:?}, expected {message:?} and {error:?}")
+        }
     }
 }
 
 /// A peer that says this, and takes every answer.
-pub(super) struct Peer<'a>(pub(super) &'a [u8]);
+pub(super) struct ClientAddress<'a>(pub(super) &'a [u8]);
 
-impl Read for Peer<'_> {
+impl Read for ClientAddress<'_> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         self.0.read(space)
     }
 }
 
-impl Write for Peer<'_> {
+impl Write for ClientAddress<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }

@@ -4,7 +4,7 @@ use rmp::encode::write_str;
 use rmpv::ValueRef;
 
 use super::within;
-use crate::wire::event::{Event, Malformed, Stamp};
+use crate::wire::event::{Event, Malformed, Position};
 use crate::wire::id::Id;
 
 /// How far values may nest, in rmpv's counting.
@@ -33,7 +33,7 @@ pub fn event(bytes: &[u8]) {
         }
         is_written_as_it_was_read(&event);
     }
-    let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+    let stamp = Position { id: Id::START.next(7), prev: Id::START };
     if let Ok(event) = within(most, || Event::decode_open(bytes, stamp)) {
         assert_eq!(event.stamp(), Some(stamp));
         assert_eq!(Event::decode_open(&event.encode_open(), stamp), Ok(event));

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use cookie::{Cookie, CookieJar, Key};
 
 use crate::auth::guests::{COOKIE, Guest};
-use crate::auth::usernames::PersonName;
+use crate::auth::usernames::Username;
 
 static KEY: LazyLock<Key> = LazyLock::new(|| Key::derive_from(b"a secret of more than thirty-two bytes"));
 
@@ -25,7 +25,7 @@ pub fn guest(bytes: &[u8]) {
         let other = String::from_utf8_lossy(&other);
         assert_eq!(Guest::of(&other, &KEY), None, "{other} is not signed");
     }
-    is_known_again(&Guest { nickname: PersonName::parse(text), ..Guest::new() });
+    is_known_again(&Guest { nickname: Username::parse(text), ..Guest::new() });
 }
 
 fn signed(value: &str) -> String {

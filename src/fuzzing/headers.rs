@@ -7,7 +7,7 @@ use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use ipnet::IpNet;
 
 use super::within;
-use crate::http::client_address::Peer;
+use crate::http::client_address::ClientAddress;
 use crate::http::csrf::Csrf;
 use crate::wire::headers::{cookie, lists, single, text};
 
@@ -39,15 +39,15 @@ pub fn headers(bytes: &[u8]) {
 fn is_client(headers: &HeaderMap) {
     let trusted: Vec<IpNet> =
         ["10.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
-    let [stranger, proxy, forged] = [[192, 0, 2, 1], [10, 1, 1, 1], [198, 51, 100, 7]].map(IpAddr::from);
-    let not_believed = Peer { address: stranger, secure: false };
-    assert_eq!(Peer::of(stranger, headers, &trusted), not_believed, "no proxy of ours says so");
+    let [anonymous, proxy, forged] = [[192, 0, 2, 1], [10, 1, 1, 1], [198, 51, 100, 7]].map(IpAddr::from);
+    let not_believed = ClientAddress { address: anonymous, secure: false };
+    assert_eq!(ClientAddress::of(anonymous, headers, &trusted), not_believed, "no proxy of ours says so");
     let mut more = HeaderMap::new();
     more.insert(FORWARDED_FOR, HeaderValue::from_static("198.51.100.7"));
     for line in headers.get_all(FORWARDED_FOR) {
         more.append(FORWARDED_FOR, line.clone());
     }
-    let [client, liar] = [headers, &more].map(|headers| Peer::of(proxy, headers, &trusted).address);
+    let [client, liar] = [headers, &more].map(|headers| ClientAddress::of(proxy, headers, &trusted).address);
     let is_proxy = trusted.iter().any(|network| network.contains(&client));
     assert!(liar == client || (is_proxy && liar == forged), "{liar} is {client}");
 }

@@ -3,10 +3,10 @@
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-use super::assembly::Peer;
+use super::assembly::ClientAddress;
 use super::within;
-use crate::layer::Order;
-use crate::wire::frame::Wire;
+use crate::layer::Disconnect;
+use crate::wire::frame::Transport;
 
 /// Bytes of memory for each byte that came.
 const EACH: usize = 16;
@@ -14,17 +14,17 @@ const FEW: usize = 4096;
 
 /// An order.
 pub fn order(bytes: &[u8]) {
-    let Some(order) = within(FEW + EACH * bytes.len(), || Order::read(bytes)) else { return };
+    let Some(order) = within(FEW + EACH * bytes.len(), || Disconnect::read(bytes)) else { return };
     let json = serde_json::to_vec(&order).expect("texts and numbers become JSON");
-    assert_eq!(Order::read(&json).as_ref(), Some(&order));
+    assert_eq!(Disconnect::read(&json).as_ref(), Some(&order));
     let names = [&order.user, &order.login, &order.group].map(Option::as_deref);
     let is_about_somebody = names.iter().any(Option::is_some);
-    assert_eq!(order.fits(names[0], names[1], names[2]), is_about_somebody);
-    assert!(!order.fits(None, None, None), "{order:?} is about everybody");
+    assert_eq!(order.matches(names[0], names[1], names[2]), is_about_somebody);
+    assert!(!order.matches(None, None, None), "{order:?} is about everybody");
     let close = order.close();
-    let frame = Wire::Socket.close(&close);
+    let frame = Transport::WebSocket.close(&close);
     let config = WebSocketConfig::default().read_buffer_size(512);
-    let read = WebSocket::from_raw_socket(Peer(&frame), Role::Client, Some(config)).read();
+    let read = WebSocket::from_raw_socket(ClientAddress(&frame), Role::Client, Some(config)).read();
     match read {
         Ok(Message::Close(Some(read))) => {
             assert_eq!(u16::from(read.code), order.code);
@@ -32,7 +32,7 @@ pub fn order(bytes: &[u8]) {
         }
         other => panic!("{order:?} closes with {other:?}"),
     }
-    let feed = Wire::Feed.close(&close);
+    let feed = Transport::Sse.close(&close);
     let lines = feed.iter().filter(|byte| b"\r\n".contains(byte)).count();
     assert!(feed.starts_with(b": ") && feed.ends_with(b"\n\n") && lines == 2, "{feed:?} is one comment");
 }

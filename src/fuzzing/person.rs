@@ -2,13 +2,13 @@
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::auth::usernames::{LONGEST, PersonName};
+use crate::auth::usernames::{LONGEST, Username};
 
 /// A name.
 pub fn person(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Some(name) = PersonName::parse(text) else { return };
-    assert_eq!(PersonName::parse(name.as_str()).as_ref(), Some(&name), "a name is its own name");
+    let Some(name) = Username::parse(text) else { return };
+    assert_eq!(Username::parse(name.as_str()).as_ref(), Some(&name), "a name is its own name");
     let is_short = (1..=LONGEST).contains(&name.as_str().chars().count());
     assert!(is_nfc(name.as_str()) && is_short, "{name:?}");
     // What means something in paths, URLs, HTML, headers and lines of a log, and what other names begin with.
@@ -24,7 +24,7 @@ pub fn person(bytes: &[u8]) {
     // As a capital, a mark may be a letter, which no mark behind it may pass: so letters are taken apart before.
     let apart: String = name.as_str().nfd().collect();
     let written = [apart.to_lowercase(), apart.to_uppercase(), apart.nfkc().collect()];
-    for other in written.iter().filter_map(|text| PersonName::parse(text)) {
+    for other in written.iter().filter_map(|text| Username::parse(text)) {
         assert_eq!(other.skeleton(), skeleton, "{other:?} looks like {name:?}");
     }
 }

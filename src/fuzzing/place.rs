@@ -15,11 +15,11 @@ use tokio::sync::Semaphore;
 use crate::app::Application;
 use crate::auth::Identity;
 use crate::cli::arguments::Arguments;
-use crate::http::client_address::Peer;
-use crate::http::connection::Stream;
+use crate::http::client_address::ClientAddress;
+use crate::http::connection::Connection;
+use crate::http::context::Context;
 use crate::http::request::Request;
-use crate::http::services::Node;
-use crate::server::state::Running;
+use crate::server::state::State;
 
 const APPLICATION: Application = Application {
     about: "",
@@ -33,27 +33,27 @@ const APPLICATION: Application = Application {
 
 struct Place {
     runtime: Runtime,
-    node: Arc<Node>,
-    stream: Stream,
+    node: Arc<Context>,
+    stream: Connection,
 }
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (node, stream) = runtime.block_on(async {
         let running =
-            Running::new(Arguments::parse_from([""]).config, APPLICATION).await.expect("memory is there");
+            State::new(Arguments::parse_from([""]).config, APPLICATION).await.expect("memory is there");
         let node = Arc::clone(&running.node);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
         tcp.set_nodelay(true).expect("it is TCP");
         let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("there is one");
-        (node, Stream::new(tcp, permit))
+        (node, Connection::new(tcp, permit))
     });
     Place { runtime, node, stream }
 });
 
 /// The node.
-pub(super) fn node() -> &'static Node {
+pub(super) fn node() -> &'static Context {
     &PLACE.node
 }
 
@@ -62,16 +62,16 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     PLACE.runtime.block_on(future)
 }
 
-/// A request to the node, by a stranger.
+/// A request to the node, by a anonymous.
 pub(super) fn request(parts: Parts, body: &str) -> Request {
     Request {
         node: Arc::clone(&PLACE.node),
         stream: PLACE.stream.clone(),
-        peer: Peer { address: Ipv4Addr::LOCALHOST.into(), secure: false },
+        peer: ClientAddress { address: Ipv4Addr::LOCALHOST.into(), secure: false },
         parts,
         name: None,
         body: Bytes::copy_from_slice(body.as_bytes()),
-        came: Instant::now(),
-        identity: Arc::new(Identity::stranger()),
+        received_at: Instant::now(),
+        identity: Arc::new(Identity::anonymous()),
     }
 }

@@ -6,10 +6,10 @@ use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{headers, place};
-use crate::auth::{Identity, Standing};
+use crate::auth::{Identity, Role};
 use crate::http::response::Refusal;
-use crate::http::upgrade::Handshake;
-use crate::realtime::welcome::Start;
+use crate::http::upgrade::Upgrade;
+use crate::realtime::welcome::StartPosition;
 use crate::server::dispatch::check;
 use crate::server::route::Route;
 
@@ -30,7 +30,7 @@ pub fn request(bytes: &[u8]) {
         );
     }
     let history = request.query("history").map(|text| text.parse().is_ok_and(|count: usize| count <= 1000));
-    assert_eq!(Start::of(&request).is_ok(), history.unwrap_or(true), "`history` of the query");
+    assert_eq!(StartPosition::of(&request).is_ok(), history.unwrap_or(true), "`history` of the query");
     assert!(["zh", "en"].contains(&request.language()));
     let _ = (request.wants_page(), request.same_origin(), request.path_after("/static/"));
     request.parts.uri.path().split('/').for_each(is_decoded);
@@ -46,7 +46,7 @@ fn is_checked(parts: &mut Parts) {
         );
     }
     let method = std::mem::replace(&mut parts.method, Method::GET);
-    if Handshake::check(parts).is_ok() {
+    if Upgrade::check(parts).is_ok() {
         let keys: Vec<_> = parts.headers.get_all(SEC_WEBSOCKET_KEY).iter().collect();
         assert!(matches!(&keys[..], [key] if key.len() == 24), "{keys:?}");
     }
@@ -62,7 +62,7 @@ fn is_nobody(parts: &Parts) {
     for (socket, refused) in [(false, 401), (true, 403)] {
         let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
         match place::run(Identity::of(place::node().auth(), parts, socket)).map_err(Refusal::from) {
-            Ok(identity) => assert!(!shown && identity.standing() == Standing::Stranger, "{identity:?}"),
+            Ok(identity) => assert!(!shown && identity.standing() == Role::Anonymous, "{identity:?}"),
             Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
         }
     }

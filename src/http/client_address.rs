@@ -12,12 +12,12 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 
 /// A client's address, and whether it came by https.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub(crate) struct ClientAddress {
     pub(crate) address: IpAddr,
     pub(crate) secure: bool,
 }
 
-impl Peer {
+impl ClientAddress {
     /// Who is behind a connection from this address that sent these headers.
     pub(crate) fn of(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let connected = connected.to_canonical();
@@ -85,7 +85,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted = ["10.0.0.0/8", "127.0.0.1/32", "::1/128"].map(|network| network.parse().unwrap());
-        let peer = Peer::of(connected.parse().unwrap(), &headers, &trusted);
+        let peer = ClientAddress::of(connected.parse().unwrap(), &headers, &trusted);
         (peer.address.to_string(), peer.secure)
     }
 

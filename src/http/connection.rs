@@ -21,28 +21,28 @@ const MORE: i32 = if cfg!(target_os = "linux") { 0x8000 } else { 0 };
 
 /// A handle on the connection; it ends with its last handle.
 #[derive(Clone)]
-pub(crate) struct Stream(Arc<Inner>);
+pub(crate) struct Connection(Arc<Inner>);
 
 /// A connection that does not wait for ever for a peer that does not read.
-pub(crate) type Timed = Pin<Box<TimeoutStream<Stream>>>;
+pub(crate) type Timed = Pin<Box<TimeoutStream<Connection>>>;
 
 struct Inner {
     tcp: TcpStream,
     /// Bytes came in since the last answer went out.
-    asked: AtomicBool,
+    request_pending: AtomicBool,
     /// Something follows the next answer at once.
     more: AtomicBool,
     /// The connection's place among those that may be open at once.
     _permit: OwnedSemaphorePermit,
 }
 
-impl Stream {
+impl Connection {
     /// Takes a connection over.
     pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> Self {
         debug_assert!(tcp.nodelay().unwrap_or(true), "the listener has it, and so its connections");
         Self(Arc::new(Inner {
             tcp,
-            asked: AtomicBool::new(false),
+            request_pending: AtomicBool::new(false),
             more: AtomicBool::new(false),
             _permit: permit,
         }))
@@ -81,13 +81,13 @@ impl Stream {
 
     /// The next answer goes out together with what follows it: one packet, and one wake-up of the peer, instead of two.
     /// If nothing does, the kernel lets it go after 200 ms.
-    pub(crate) fn more_follows(&self) {
+    pub(crate) fn cork(&self) {
         self.0.more.store(true, Ordering::Relaxed);
     }
 
     /// Whether the peer has begun a request that is not answered yet.
-    pub(crate) fn asked(&self) -> bool {
-        self.0.asked.load(Ordering::Relaxed)
+    pub(crate) fn request_pending(&self) -> bool {
+        self.0.request_pending.load(Ordering::Relaxed)
     }
 
     /// Sends FIN: the peer reads what was written, then the end.
@@ -116,7 +116,7 @@ impl Stream {
     }
 }
 
-impl Deref for Stream {
+impl Deref for Connection {
     type Target = TcpStream;
 
     fn deref(&self) -> &TcpStream {
@@ -124,14 +124,14 @@ impl Deref for Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.tcp.poll_read_ready(cx))?;
             match self.read_now(buf.initialize_unfilled()) {
                 Ok(count) => {
                     buf.advance(count);
-                    self.0.asked.store(count > 0, Ordering::Relaxed);
+                    self.0.request_pending.store(count > 0, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -141,7 +141,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
@@ -158,7 +158,7 @@ impl AsyncWrite for Stream {
             match self.0.tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
-                    self.0.asked.store(false, Ordering::Relaxed);
+                    self.0.request_pending.store(false, Ordering::Relaxed);
                     return Poll::Ready(result);
                 }
             }

@@ -2,12 +2,12 @@
 
 pub(crate) mod client_address;
 pub(crate) mod connection;
+pub mod context;
 pub(crate) mod csrf;
 pub(crate) mod pages;
 pub(crate) mod problem;
 pub mod request;
 pub mod response;
-pub mod services;
 pub mod sessions;
 pub(crate) mod site;
 pub(crate) mod static_files;

@@ -10,13 +10,13 @@ use hyper::http::request::Parts;
 use minijinja::context;
 
 use crate::auth::Identity;
-use crate::http::client_address::Peer;
-use crate::http::connection::Stream;
+use crate::http::client_address::ClientAddress;
+use crate::http::connection::Connection;
+use crate::http::context::Context;
 use crate::http::csrf::Csrf;
 use crate::http::response::{Refusal, Response};
-use crate::http::services::Node;
 use crate::layer::Appended;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::headers;
@@ -27,21 +27,21 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request, on its way through one handler.
 pub struct Request {
-    pub(crate) node: Arc<Node>,
+    pub(crate) node: Arc<Context>,
     /// Where it came from, and the answer goes.
-    pub(crate) stream: Stream,
-    pub(crate) peer: Peer,
+    pub(crate) stream: Connection,
+    pub(crate) peer: ClientAddress,
     pub(crate) parts: Parts,
     pub(crate) name: Option<String>,
     pub(crate) body: Bytes,
-    /// When it came: what is known of its client is not older.
-    pub(crate) came: Instant,
+    /// When it received_at: what is known of its client is not older.
+    pub(crate) received_at: Instant,
     pub(crate) identity: Arc<Identity>,
 }
 
 impl Request {
     /// The node that serves it.
-    pub fn node(&self) -> &Node {
+    pub fn node(&self) -> &Context {
         &self.node
     }
 
@@ -115,14 +115,14 @@ impl Request {
     /// name of the client's own choosing, once.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
+    /// [`LayerError`] when the layer did not take it.
     pub async fn append(
         &self,
         group: &Group,
         event: &Event,
         name: Option<&str>,
-    ) -> Result<Appended, Unavailable> {
-        let (event, key) = self.identity.sign(event, name);
+    ) -> Result<Appended, LayerError> {
+        let (event, key) = self.identity.attribute(event, name);
         self.node.append(group, &event, key.as_ref()).await
     }
 
@@ -138,9 +138,9 @@ impl Request {
     /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
-        let (event, _) = self.identity.sign(event, None);
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        let (event, _) = self.identity.attribute(event, None);
         self.node.publish(group, &event).await
     }
 
@@ -201,7 +201,7 @@ impl Request {
     }
 
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
-        Ok(origin::check_request(&self.parts.headers, &self.node.config().doors.allowed_origins)?)
+        Ok(origin::check_request(&self.parts.headers, &self.node.config().network.allowed_origins)?)
     }
 
     /// Whether a person looks at the answer.

@@ -14,7 +14,7 @@ use tracing::debug;
 use crate::auth::AuthError;
 use crate::limits::Limited;
 use crate::telemetry::Chain;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::origin::ForeignOrigin;
 
 /// What follows the head of an answer: all of it, or a feed that goes on.
@@ -99,8 +99,8 @@ impl Response {
 }
 
 /// What needs the layer is not served without it.
-impl From<Unavailable> for Refusal {
-    fn from(unavailable: Unavailable) -> Self {
+impl From<LayerError> for Refusal {
+    fn from(unavailable: LayerError) -> Self {
         debug!(error = %Chain(&unavailable), "could not serve a request");
         Self::unavailable("the server cannot reach its store: try again later")
     }

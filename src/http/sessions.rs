@@ -6,16 +6,16 @@ use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::{ApiKey, ApiKeys};
 use crate::auth::guests as guest;
 use crate::auth::guests::Guest;
-use crate::auth::logins as login;
+use crate::auth::sessions as login;
 use crate::auth::tickets::Ticket;
-use crate::auth::usernames::PersonName;
-use crate::auth::{Standing, login_of};
+use crate::auth::usernames::Username;
+use crate::auth::{Role, login_of};
+use crate::http::context::Context;
 use crate::http::csrf::Csrf;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
-use crate::http::services::Node;
-use crate::layer::Order;
-use crate::wire::error::Unavailable;
+use crate::layer::Disconnect;
+use crate::wire::error::LayerError;
 
 /// The fields of a form, as a browser sent them.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Request {
     /// # Errors
     /// 429, 503.
     pub async fn check_password(&self, name: &str, password: &str) -> Result<Option<Account>, Refusal> {
-        let compared = PersonName::parse(name).map(|name| name.skeleton());
+        let compared = Username::parse(name).map(|name| name.skeleton());
         self.node.limits().login(self.peer(), compared.as_deref().unwrap_or_default())?;
         Ok(self.node.accounts().check(name, password).await?)
     }
@@ -92,11 +92,11 @@ impl Request {
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
         login::end(self.node.store(), self.identity().id(), hash).await?;
-        let order = Order {
+        let order = Disconnect {
             login: Some(hash.to_owned()),
             code: 4401,
             reason: "logged out".to_owned(),
-            ..Order::default()
+            ..Disconnect::default()
         };
         Ok(self.node.order(&order).await?)
     }
@@ -108,14 +108,14 @@ impl Request {
     /// 403 for those who are no guests, 503.
     pub async fn call(&self, nickname: &str, response: Response) -> Result<Option<Response>, Refusal> {
         let identity = self.identity();
-        if identity.standing() > Standing::Guest {
+        if identity.standing() > Role::Guest {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.node.key().await?;
         let known = crate::wire::headers::cookie(self.headers(), guest::COOKIE)
             .and_then(|cookie| Guest::of(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
-        let wanted = PersonName::parse(nickname);
+        let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty()) || !guest.call(self.node.store(), wanted).await?
         {
             return Ok(None);
@@ -138,10 +138,10 @@ impl Request {
         Ok(ticket.make(self.node.store()).await?)
     }
 
-    /// The cookie by which a stranger is known when it comes again.
+    /// The cookie by which a anonymous is known when it comes again.
     pub(crate) fn guest_cookie(&self) -> Option<String> {
         let identity = self.identity();
-        if identity.standing() != Standing::Stranger || self.node.config().identities.no_guests {
+        if identity.standing() != Role::Anonymous || self.node.config().auth.no_guests {
             return None;
         }
         let guest = Guest { id: identity.id().to_owned(), nickname: None };
@@ -156,7 +156,7 @@ impl Request {
     }
 }
 
-impl Node {
+impl Context {
     /// All accounts of this site.
     pub fn accounts(&self) -> Accounts<'_> {
         Accounts { store: self.store() }
@@ -170,11 +170,11 @@ impl Node {
     /// Revokes an API key by its name, and closes its sockets; it, if there was one.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let key = self.api_keys().revoke(name).await?;
         if let Some(key) = &key {
-            self.order(&Order::revocation(&key.id)).await?;
+            self.order(&Disconnect::revocation(&key.id)).await?;
         }
         Ok(key)
     }
@@ -182,8 +182,8 @@ impl Node {
     /// Makes somebody an operator, or none any more; `None` if there is no such account.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, LayerError> {
         let account = self.accounts().change(name, move |account| account.staff = staff).await?;
         if let Some(account) = &account {
             self.renew(&account.id).await?;
@@ -195,8 +195,8 @@ impl Node {
     /// it in again.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), LayerError> {
         match self.accounts().of_id(id).await? {
             Some(account) => {
                 self.accounts().change(&account.name, move |account| account.banned = banned).await?;
@@ -213,24 +213,24 @@ impl Node {
     /// The guests who may not come in, by their ids: those banned last first.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, LayerError> {
         guest::banned(self.store(), limit).await
     }
 
     /// The id of the guest with this nickname.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, LayerError> {
         guest::called(self.store(), nickname).await
     }
 
     /// Ends every login of a user, and closes its sockets.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn end_logins(&self, id: &str) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
         login::end_all(self.store(), id).await?;
         self.send_away(id, None, 4401, "logged out by an operator").await
     }
@@ -238,21 +238,27 @@ impl Node {
     /// Closes the sockets of a user, in one group or in all, on every node.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
+    /// [`LayerError`] when the layer does not answer.
     pub async fn send_away(
         &self,
         id: &str,
         group: Option<&crate::wire::group::Group>,
         code: u16,
         reason: &str,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), LayerError> {
         let group = group.map(|group| group.name().to_owned());
-        self.order(&Order { user: Some(id.to_owned()), login: None, group, code, reason: reason.to_owned() })
-            .await
+        self.order(&Disconnect {
+            user: Some(id.to_owned()),
+            login: None,
+            group,
+            code,
+            reason: reason.to_owned(),
+        })
+        .await
     }
 
     /// Who this user is has changed: its sockets come back at once, and lose nothing.
-    pub(crate) async fn renew(&self, id: &str) -> Result<(), Unavailable> {
-        self.order(&Order::renewal(id)).await
+    pub(crate) async fn renew(&self, id: &str) -> Result<(), LayerError> {
+        self.order(&Disconnect::renewal(id)).await
     }
 }

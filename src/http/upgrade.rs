@@ -14,14 +14,14 @@ use crate::http::response::{Refusal, Response};
 use crate::wire::headers::{lists, single};
 
 /// A checked handshake: the 101, and the socket that it will lead to.
-pub(crate) struct Handshake {
+pub(crate) struct Upgrade {
     pub(crate) response: Response,
     pub(crate) websocket: HyperWebsocket,
     /// The subprotocols that the client offers.
     offered: Vec<String>,
 }
 
-impl Handshake {
+impl Upgrade {
     /// Checks a request on a socket's route.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::wire::frame::Close;
 /// sockets than the node can tell: it is dropped there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Order {
+pub struct Disconnect {
     /// The sockets of this user, by its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -26,7 +26,7 @@ pub struct Order {
     pub reason: String,
 }
 
-impl Order {
+impl Disconnect {
     /// Reads what somebody put on Redis; `None` for what is no order.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok().filter(Self::is_sound)
@@ -51,7 +51,7 @@ impl Order {
     }
 
     /// Whether it is about a socket of this user, under this login, in this group.
-    pub(crate) fn fits(&self, user: Option<&str>, login: Option<&str>, group: Option<&str>) -> bool {
+    pub(crate) fn matches(&self, user: Option<&str>, login: Option<&str>, group: Option<&str>) -> bool {
         let wanted = [(&self.user, user), (&self.login, login), (&self.group, group)];
         let mut given = wanted.iter().filter(|(wanted, _)| wanted.is_some()).peekable();
         given.peek().is_some() && given.all(|(wanted, has)| wanted.as_deref() == *has)
@@ -72,7 +72,12 @@ mod tests {
     fn an_order_is_about_sockets_that_have_all_that_it_names() {
         let order = |user: &str, login: &str, group: &str| {
             let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-            Order { user: given(user), login: given(login), group: given(group), ..Order::default() }
+            Disconnect {
+                user: given(user),
+                login: given(login),
+                group: given(group),
+                ..Disconnect::default()
+            }
         };
         for (order, expected) in [
             (order("ann", "", ""), true),
@@ -83,15 +88,15 @@ mod tests {
             (order("ann", "m", ""), false),
             (order("", "", ""), false),
         ] {
-            assert_eq!(order.fits(Some("ann"), Some("l"), Some("g")), expected, "{order:?}");
+            assert_eq!(order.matches(Some("ann"), Some("l"), Some("g")), expected, "{order:?}");
         }
-        assert!(!order("", "l", "").fits(Some("ann"), None, None));
+        assert!(!order("", "l", "").matches(Some("ann"), None, None));
     }
 
     #[test]
     fn what_a_node_cannot_obey_as_it_was_meant_is_no_order() {
-        let read = |json: &str| Order::read(json.as_bytes());
-        let expected = Order { group: Some("g".to_owned()), code: 4403, ..Order::default() };
+        let read = |json: &str| Disconnect::read(json.as_bytes());
+        let expected = Disconnect { group: Some("g".to_owned()), code: 4403, ..Disconnect::default() };
         assert_eq!(read(r#"{"group":"g","code":4403,"reason":""}"#), Some(expected));
         for wrong in [
             "",

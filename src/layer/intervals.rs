@@ -1,4 +1,4 @@
-//! Tickers: what a group gets again and again while its ticker is on, from one node each time.
+//! Intervals: what a group gets again and again while its ticker is on, from one node each time.
 
 use std::time::Duration;
 

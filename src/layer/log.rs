@@ -10,7 +10,7 @@ use crate::wire::id::Id;
 
 /// What a log keeps.
 #[derive(Clone, Copy, Debug)]
-pub struct Keep {
+pub struct Retention {
     /// So many events, at least.
     pub messages: usize,
     /// For so long.
@@ -25,7 +25,7 @@ pub enum Appended {
     /// It is in the log.
     New(Id),
     /// It was there already: nothing was added.
-    Known(Id),
+    Duplicate(Id),
     /// The key belongs to another event.
     Conflict,
 }
@@ -43,13 +43,13 @@ pub struct Page {
 
 /// Under what an event is appended at most once.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct IdempotencyKey {
     pub(super) name: String,
     /// Tells two events under one name apart.
     pub(super) digest: String,
 }
 
-impl Key {
+impl IdempotencyKey {
     /// A name for this event, within its group.
     pub fn new(name: String, event: &Event) -> Self {
         let digest = Sha256::digest(event.encode());
@@ -65,6 +65,6 @@ mod tests {
     #[test]
     fn nodes_of_all_versions_know_an_event_by_the_same_digest() {
         // The first bytes of `printf '\x81\xa4type\xa1a' | sha256sum`.
-        assert_eq!(Key::new("mine".to_owned(), &Event::new("a")).digest, "1b2350e020ac04ff");
+        assert_eq!(IdempotencyKey::new("mine".to_owned(), &Event::new("a")).digest, "1b2350e020ac04ff");
     }
 }

@@ -8,14 +8,14 @@
 //! Guaranteed:
 //! - **The log.** An event whose [`append`](Layer::append) returned an id is in the group's log, which
 //!   keeps as many events and as long as its settings say. Ids of one log only rise. An append with the same key
-//!   within [`REMEMBERED`] returns the first one's id and adds nothing.
-//! - **Nothing missing.** Logged events reach this node's [`Listener`] in the log's order, each once, from
+//!   within [`IDEMPOTENCY_WINDOW`] returns the first one's id and adds nothing.
+//! - **Nothing missing.** Logged events reach this node's [`LayerListener`] in the log's order, each once, from
 //!   [`heard`](Layer::heard) on, whatever happens to the connection: what was missed is read from the log. Where
 //!   the log cannot give it, the listener gets a [`GAP`](crate::wire::event::GAP) in its place.
 //! - **Covered texts.** Once [`cover`](Layer::cover) has answered, whatever is read of the log has a
-//!   [`COVERED`](crate::wire::event::COVERED) event in the place of that one: no id is missing. Nodes that keep a part of the
+//!   [`REDACTED`](crate::wire::event::REDACTED) event in the place of that one: no id is missing. Nodes that keep a part of the
 //!   log hear of it in a moment, and keep nothing while they hear nothing; one that does not know yet that it is deaf
-//!   may give the text out for 4 more seconds. Every node of the group is told the id, as a `COVERED` event without a
+//!   may give the text out for 4 more seconds. Every node of the group is told the id, as a `REDACTED` event without a
 //!   place, behind the text if the text was delivered there; after that nothing delivers it. One that was deaf is told
 //!   when it hears again. A cover is as safe as an append from what Redis may lose.
 //! - **Delivery.** An unlogged event ([`publish`](Layer::publish), [`signal`](Layer::signal)) that was
@@ -30,9 +30,9 @@
 //!   was taken for dead, or whose layer forgot everything, puts its members back by itself.
 //! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
 //!   [`PRESENCE`](crate::wire::event::PRESENCE) event, in its place among the messages; when a crowd comes, its members are
-//!   told within a second who is there now. Who is back within [`GRACE`] never left. Groups of more than [`LISTED`] users are told their count, at most once a second.
-//! - **Orders.** An [`Order`] that was taken reaches every node that hears within a second, the one that gave it
-//!   included. A node that heard nothing for a while is told so ([`recovered`](Listener::recovered)): it may have missed some.
+//!   told within a second who is there now. Who is back within [`LEAVE_GRACE`] never left. Groups of more than [`MAX_LISTED_MEMBERS`] users are told their count, at most once a second.
+//! - **Orders.** An [`Disconnect`] that was taken reaches every node that hears within a second, the one that gave it
+//!   included. A node that heard nothing for a while is told so ([`recovered`](LayerListener::recovered)): it may have missed some.
 //! - **Nodes tell of themselves.** [`nodes`](Layer::nodes) are those whose lease is alive, each with facts that are
 //!   at most some seconds old; [`groups`](Layer::groups) are counted as [`members`](Layer::members) is.
 //! - **It comes back.** When the layer was away and is back, every group is heard again without a
@@ -60,20 +60,20 @@ pub mod redis;
 pub(crate) mod store;
 mod tail;
 
-pub use self::contract::{GRACE, GROUPS, LISTED, REMEMBERED};
-pub use self::listener::Listener;
-pub use self::log::{Appended, Keep, Key, Page};
+pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
+pub use self::listener::LayerListener;
+pub use self::log::{Appended, IdempotencyKey, Page, Retention};
 pub use self::presence::Presence;
 pub use self::store::Store;
-pub use crate::layer::disconnect::Order;
-pub use crate::layer::node_info::NodeFacts;
-pub(crate) use crate::layer::redis::control::Desk;
+pub use crate::layer::disconnect::Disconnect;
+pub use crate::layer::node_info::NodeInfo;
+pub(crate) use crate::layer::redis::control::AdminClient;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::wire::error::{StartError, Unavailable};
+use crate::wire::error::{LayerError, StartError};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -89,7 +89,7 @@ pub enum Layer {
 
 impl Layer {
     /// A layer in this process's memory.
-    pub fn memory(keep: Keep, listener: Arc<dyn Listener>) -> Self {
+    pub fn memory(keep: Retention, listener: Arc<dyn LayerListener>) -> Self {
         Self::Memory(memory::MemoryLayer::new(keep, listener))
     }
 
@@ -100,8 +100,8 @@ impl Layer {
     pub async fn redis(
         url: &str,
         wait: bool,
-        keep: Keep,
-        listener: Arc<dyn Listener>,
+        keep: Retention,
+        listener: Arc<dyn LayerListener>,
     ) -> Result<Self, StartError> {
         Ok(Self::Redis(redis::RedisLayer::connect(url, wait, keep, listener).await?))
     }
@@ -125,8 +125,8 @@ impl Layer {
     /// Returns when the node hears the group, which it does while it has members there.
     ///
     /// # Errors
-    /// [`Unavailable`] when that takes longer than five seconds.
-    pub async fn heard(&self, group: &Group) -> Result<(), Unavailable> {
+    /// [`LayerError`] when that takes longer than five seconds.
+    pub async fn heard(&self, group: &Group) -> Result<(), LayerError> {
         match self {
             Self::Memory(_) => Ok(()),
             Self::Redis(layer) => layer.heard(group).await,
@@ -145,8 +145,8 @@ impl Layer {
     /// type that they do not know, never see it.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn signal(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         match self {
             Self::Memory(layer) => {
                 layer.publish(group, event);
@@ -159,8 +159,8 @@ impl Layer {
     /// Publishes an event to the group, unlogged.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         match self {
             Self::Memory(layer) => {
                 layer.publish(group, event);
@@ -173,8 +173,8 @@ impl Layer {
     /// Whether this node hears and can publish; the text says what is wrong.
     ///
     /// # Errors
-    /// [`Unavailable`] while the layer is away.
-    pub fn ready(&self) -> Result<&'static str, Unavailable> {
+    /// [`LayerError`] while the layer is away.
+    pub fn ready(&self) -> Result<&'static str, LayerError> {
         match self {
             Self::Memory(_) => Ok("memory: this node stands alone"),
             Self::Redis(layer) => layer.ready().map(|()| "redis"),
@@ -201,13 +201,13 @@ impl Layer {
     /// Writes an event to the group's log and publishes it. With a key, once.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
+    /// [`LayerError`] when the layer did not take it.
     pub async fn append(
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&Key>,
-    ) -> Result<Appended, Unavailable> {
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Appended, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.append(group, event, key)),
             Self::Redis(layer) => layer.append(group, event, key).await,
@@ -217,8 +217,8 @@ impl Layer {
     /// The oldest logged events after this id: up to 200 of them.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.after(group, id)),
             Self::Redis(layer) => layer.after(group, id).await,
@@ -228,8 +228,8 @@ impl Layer {
     /// The newest logged events, or the newest before this id: up to `limit` of them.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.before(group, id, limit)),
             Self::Redis(layer) => layer.before(group, id, limit).await,
@@ -240,27 +240,27 @@ impl Layer {
     /// [contract](super).
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it; it may be covered all the same, and to ask again is safe.
-    pub async fn cover(&self, group: &Group, id: Id) -> Result<bool, Unavailable> {
+    /// [`LayerError`] when the layer did not take it; it may be redacted all the same, and to ask again is safe.
+    pub async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {
         match self {
-            Self::Memory(layer) => Ok(layer.cover(group, id)),
-            Self::Redis(layer) => layer.cover(group, id).await,
+            Self::Memory(layer) => Ok(layer.redact(group, id)),
+            Self::Redis(layer) => layer.redact(group, id).await,
         }
     }
 
-    /// The covered events of a group that has members here.
-    pub fn covered(&self, group: &Group) -> BTreeSet<Id> {
+    /// The redacted events of a group that has members here.
+    pub fn redacted(&self, group: &Group) -> BTreeSet<Id> {
         match self {
-            Self::Memory(layer) => layer.covered(group),
-            Self::Redis(layer) => layer.covered(group),
+            Self::Memory(layer) => layer.redacted(group),
+            Self::Redis(layer) => layer.redacted(group),
         }
     }
 
     /// How many events the group's log holds.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.log_size(group)),
             Self::Redis(layer) => layer.log_size(group).await,
@@ -272,8 +272,8 @@ impl Layer {
     /// Gives an order to every node, this one included.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
         match self {
             Self::Memory(layer) => {
                 layer.order(order);
@@ -288,8 +288,8 @@ impl Layer {
     /// Who is in the group, as its members are told: with those who may come back.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn presence(&self, group: &Group) -> Result<Presence, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.presence(group)),
             Self::Redis(layer) => layer.presence(group).await,
@@ -299,8 +299,8 @@ impl Layer {
     /// How many users the group has, on all live nodes.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn members(&self, group: &Group) -> Result<usize, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.members(group)),
             Self::Redis(layer) => layer.members(group).await,
@@ -308,11 +308,11 @@ impl Layer {
     }
 
     /// The groups that have members on live nodes, and how many users each has: those with the most users first,
-    /// [`GROUPS`] of them at most.
+    /// [`MAX_LISTED_GROUPS`] of them at most.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn groups(&self) -> Result<Vec<(String, usize)>, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.groups()),
             Self::Redis(layer) => layer.groups().await,
@@ -324,8 +324,8 @@ impl Layer {
     /// The live nodes, by name. What they tell of themselves is some seconds old.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn nodes(&self) -> Result<Vec<NodeFacts>, Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
         match self {
             Self::Memory(layer) => Ok(vec![layer.facts()]),
             Self::Redis(layer) => layer.nodes().await,
@@ -346,8 +346,8 @@ impl Layer {
     /// nothing changes.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
         match self {
             Self::Memory(layer) => {
                 layer.start_ticker(group, period);
@@ -360,8 +360,8 @@ impl Layer {
     /// Turns the group's ticker off.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
-    pub async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
+    /// [`LayerError`] when Redis does not answer.
+    pub async fn stop_ticker(&self, group: &Group) -> Result<(), LayerError> {
         match self {
             Self::Memory(layer) => {
                 layer.stop_ticker(group);
@@ -375,13 +375,13 @@ impl Layer {
     /// time until the next tick, or `None` if the ticker is off. Asking keeps the ticker on.
     ///
     /// # Errors
-    /// [`Unavailable`] when Redis does not answer.
+    /// [`LayerError`] when Redis does not answer.
     pub async fn tick(
         &self,
         group: &Group,
         event: &Event,
         period: Duration,
-    ) -> Result<Option<Duration>, Unavailable> {
+    ) -> Result<Option<Duration>, LayerError> {
         match self {
             Self::Memory(layer) => Ok(layer.tick(group, event, period)),
             Self::Redis(layer) => layer.tick(group, event, period).await,

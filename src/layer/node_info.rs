@@ -6,7 +6,7 @@ use crate::telemetry::METRICS;
 
 /// One live node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NodeFacts {
+pub struct NodeInfo {
     /// Its name, which is another one after each start.
     pub name: String,
     /// When it was started, in milliseconds since 1970.
@@ -24,7 +24,7 @@ pub struct NodeFacts {
     pub delivered: u64,
 }
 
-impl NodeFacts {
+impl NodeInfo {
     /// Those of this node.
     pub(super) fn now(name: &str, since_ms: u64, lag_ms: Option<f64>) -> Self {
         let count = |gauge: i64| u64::try_from(gauge).unwrap_or_default();

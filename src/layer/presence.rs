@@ -1,6 +1,6 @@
 //! Who is in a group, and the event that tells it.
 
-use super::contract::GROUPS;
+use super::contract::MAX_LISTED_GROUPS;
 use crate::wire::event::{Event, PRESENCE};
 
 /// Who is in a group, on all nodes.
@@ -8,7 +8,7 @@ use crate::wire::event::{Event, PRESENCE};
 pub struct Presence {
     /// How many users.
     pub count: usize,
-    /// Which, unless they are more than [`LISTED`](super::LISTED).
+    /// Which, unless they are more than [`MAX_LISTED_MEMBERS`](super::MAX_LISTED_MEMBERS).
     pub members: Option<Vec<String>>,
 }
 
@@ -31,6 +31,6 @@ impl Presence {
 pub(super) fn largest(mut groups: Vec<(String, usize)>) -> Vec<(String, usize)> {
     groups.retain(|(_, users)| *users > 0);
     groups.sort_by(|(name, users), (other, theirs)| theirs.cmp(users).then_with(|| name.cmp(other)));
-    groups.truncate(GROUPS);
+    groups.truncate(MAX_LISTED_GROUPS);
     groups
 }

@@ -14,16 +14,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::layer::memory::store::MemoryRecords;
-use crate::layer::redis::store::RedisRecords;
-use crate::wire::error::Unavailable;
+use crate::layer::memory::store::MemoryStore;
+use crate::layer::redis::store::RedisStore;
+use crate::wire::error::LayerError;
 
 /// One of the two implementations.
 pub enum Store {
     /// In this process, and gone with it.
-    Memory(MemoryRecords),
+    Memory(MemoryStore),
     /// In Redis.
-    Redis(RedisRecords),
+    Redis(RedisStore),
 }
 
 /// Calls the implementation.
@@ -36,82 +36,82 @@ macro_rules! either {
     };
 }
 
-/// Every call fails with [`Unavailable`] when Redis does not answer.
+/// Every call fails with [`LayerError`] when Redis does not answer.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl Store {
     /// The record under this key.
-    pub async fn get(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
         either!(self, get(key))
     }
 
     /// Writes a record over whatever was there; it lasts for so long, or for ever.
-    pub async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), Unavailable> {
+    pub async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
         either!(self, put(key, value, ttl))
     }
 
     /// Writes a record unless there is one; whether it was written.
-    pub async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, Unavailable> {
+    pub async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, LayerError> {
         either!(self, create(key, value, ttl))
     }
 
     /// Writes a record if it is still what the caller has read; it lasts as long as before. Whether it was written.
-    pub async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, Unavailable> {
+    pub async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
         either!(self, replace(key, old, new))
     }
 
     /// Reads a record and removes it: of many callers one gets it.
-    pub async fn take(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
         either!(self, take(key))
     }
 
     /// Removes a record; whether there was one.
-    pub async fn delete(&self, key: &str) -> Result<bool, Unavailable> {
+    pub async fn delete(&self, key: &str) -> Result<bool, LayerError> {
         either!(self, delete(key))
     }
 
     /// The record under this key, which lasts for so long from now on.
-    pub async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, Unavailable> {
+    pub async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
         either!(self, refresh(key, ttl))
     }
 
     /// Puts a name into an index, or gives it another rank; whether it is new there.
-    pub async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, Unavailable> {
+    pub async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, LayerError> {
         either!(self, add(index, name, rank))
     }
 
     /// Takes a name out of an index; whether it was there.
-    pub async fn remove(&self, index: &str, name: &str) -> Result<bool, Unavailable> {
+    pub async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
         either!(self, remove(index, name))
     }
 
     /// A name's rank, if it is in the index.
-    pub async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, Unavailable> {
+    pub async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
         either!(self, rank(index, name))
     }
 
     /// The names of the highest ranks, the highest first.
-    pub async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, Unavailable> {
+    pub async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
         either!(self, top(index, limit))
     }
 
     /// How many names an index has.
-    pub async fn count(&self, index: &str) -> Result<usize, Unavailable> {
+    pub async fn count(&self, index: &str) -> Result<usize, LayerError> {
         either!(self, count(index))
     }
 
     /// Keeps the names of the highest ranks only, so many of them.
-    pub async fn trim(&self, index: &str, keep: usize) -> Result<(), Unavailable> {
+    pub async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
         either!(self, trim(index, keep))
     }
 
     /// Removes a whole index.
-    pub async fn clear(&self, index: &str) -> Result<(), Unavailable> {
+    pub async fn clear(&self, index: &str) -> Result<(), LayerError> {
         either!(self, clear(index))
     }
 
     /// The record under this key, from JSON.
-    pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Unavailable> {
-        let unread = |error| Unavailable::because("a record is not what it should be", error);
+    pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LayerError> {
+        let unread = |error| LayerError::because("a record is not what it should be", error);
         self.get(key).await?.map(|text| serde_json::from_str(&text).map_err(unread)).transpose()
     }
 
@@ -121,7 +121,7 @@ impl Store {
         key: &str,
         value: &T,
         ttl: Option<Duration>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), LayerError> {
         self.put(key, &json(value), ttl).await
     }
 
@@ -131,10 +131,10 @@ impl Store {
         &self,
         key: &str,
         change: impl Fn(&mut T) + Send + Sync,
-    ) -> Result<Option<T>, Unavailable> {
+    ) -> Result<Option<T>, LayerError> {
         loop {
             let Some(old) = self.get(key).await? else { return Ok(None) };
-            let unread = |error| Unavailable::because("a record is not what it should be", error);
+            let unread = |error| LayerError::because("a record is not what it should be", error);
             let mut value: T = serde_json::from_str(&old).map_err(unread)?;
             change(&mut value);
             let new = json(&value);

@@ -75,7 +75,7 @@ impl Tail {
     }
 
     /// Takes an event's text out; whether it was still there, or `None` if there is no such event.
-    pub(super) fn cover(&mut self, id: Id) -> Option<bool> {
+    pub(super) fn redact(&mut self, id: Id) -> Option<bool> {
         let at = self.events.partition_point(|event| is_until(event, id)).checked_sub(1)?;
         let event = &mut self.events[at];
         let place = event.stamp().filter(|stamp| stamp.id == id)?;
@@ -83,15 +83,15 @@ impl Tail {
             return Some(false);
         }
         self.bytes -= event.size();
-        *event = Arc::new(Event::covered(place));
+        *event = Arc::new(Event::redacted(place));
         self.bytes += event.size();
         Some(true)
     }
 
     /// The ids of events whose text was taken out.
-    pub(super) fn covered(&self) -> BTreeSet<Id> {
-        let covered = self.events.iter().filter(|event| event.is_covered());
-        covered.filter_map(|event| event.stamp()).map(|stamp| stamp.id).collect()
+    pub(super) fn redacted(&self) -> BTreeSet<Id> {
+        let redacted = self.events.iter().filter(|event| event.is_covered());
+        redacted.filter_map(|event| event.stamp()).map(|stamp| stamp.id).collect()
     }
 
     /// The oldest event's id.
@@ -108,7 +108,7 @@ impl Tail {
     /// has heard of already.
     pub(super) fn after_if_whole(&self, id: Id) -> Option<Page> {
         (id <= self.last && (self.whole || id >= self.floor))
-            .then(|| self.after(id, crate::layer::contract::PAGE))
+            .then(|| self.after(id, crate::layer::contract::MAX_PAGE_EVENTS))
     }
 
     /// The newest events, if none of them is missing here.

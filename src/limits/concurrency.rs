@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 /// Fewest places that are given back.
 const FEW: usize = 1024;
 
-pub(crate) struct Tally {
+pub(crate) struct ConcurrencyLimiter {
     /// 0 is no limit, and nothing is counted.
     most: u32,
     /// Nobody can choose two keys that count as one.
@@ -17,7 +17,7 @@ pub(crate) struct Tally {
     counts: Mutex<HashMap<u64, u32>>,
 }
 
-impl Tally {
+impl ConcurrencyLimiter {
     /// Each one may have so many; 0 is no limit.
     pub(crate) fn new(most: u32) -> Self {
         Self { most, hasher: RandomState::new(), counts: Mutex::default() }

@@ -12,14 +12,14 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 /// are never more than these, and those who came within the time of the limit.
 const SWEEP: u32 = 1024;
 
-pub(crate) struct Gate {
+pub(crate) struct KeyedRateLimiter {
     limiter: Option<DefaultKeyedRateLimiter<u64>>,
     /// Nobody can choose two keys that count as one.
     hasher: RandomState,
     asked: AtomicU32,
 }
 
-impl Gate {
+impl KeyedRateLimiter {
     /// So many in a second, and `burst` times as many at once; 0 is no limit.
     pub(crate) fn per_second(rate: u32, burst: u32) -> Self {
         Self::new(NonZeroU32::new(rate).map(|rate| {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn each_one_may_come_so_often_and_is_told_when_again() {
-        let gate = Gate::per_second(2, 5);
+        let gate = KeyedRateLimiter::per_second(2, 5);
         for name in ["ann", "bob"] {
             for _ in 0..10 {
                 gate.check(name).unwrap();
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn those_who_do_not_come_any_more_are_forgotten() {
-        let gate = Gate::per_second(1_000_000, 1);
+        let gate = KeyedRateLimiter::per_second(1_000_000, 1);
         for n in 0..20 * SWEEP {
             gate.check(&n).unwrap();
         }

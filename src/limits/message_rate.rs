@@ -6,21 +6,21 @@ use std::num::NonZeroU32;
 
 use governor::{DefaultDirectRateLimiter, Quota};
 
-use crate::config::limits::Rates;
+use crate::config::limits::LimitsConfig;
 use crate::telemetry::METRICS;
 
 /// How much may come at once, as a multiple of what may come in a second.
 const BURST: u32 = 4;
 
 /// What a socket may still say.
-pub(crate) struct Pace {
+pub(crate) struct MessageRateLimiter {
     frames: Option<Allowance>,
     bytes: Option<Allowance>,
 }
 
 /// What is thought of what came, from good to bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Verdict {
+pub(crate) enum Decision {
     Fine,
     /// It is not to be done.
     TooFast,
@@ -34,9 +34,9 @@ struct Allowance {
     reason: &'static str,
 }
 
-impl Pace {
+impl MessageRateLimiter {
     /// The pace of a socket whose messages have at most `limit` bytes; `None` without any limit.
-    pub(crate) fn new(rates: &Rates, limit: usize) -> Option<Box<Self>> {
+    pub(crate) fn new(rates: &LimitsConfig, limit: usize) -> Option<Box<Self>> {
         let frames = Allowance::new(rates.messages_per_second, 0, "messages");
         // A message that may be sent at all must pass, with what came in the same read.
         let whole = u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(2);
@@ -45,12 +45,12 @@ impl Pace {
     }
 
     /// One more frame.
-    pub(crate) fn frame(&self) -> Verdict {
+    pub(crate) fn frame(&self) -> Decision {
         Allowance::take(self.frames.as_ref(), 1)
     }
 
     /// So many more bytes.
-    pub(crate) fn bytes(&self, count: u32) -> Verdict {
+    pub(crate) fn bytes(&self, count: u32) -> Decision {
         Allowance::take(self.bytes.as_ref(), count)
     }
 }
@@ -65,13 +65,13 @@ impl Allowance {
         Some(Self { granted, refused, reason })
     }
 
-    fn take(own: Option<&Self>, count: u32) -> Verdict {
-        let (Some(own), Some(count)) = (own, NonZeroU32::new(count)) else { return Verdict::Fine };
+    fn take(own: Option<&Self>, count: u32) -> Decision {
+        let (Some(own), Some(count)) = (own, NonZeroU32::new(count)) else { return Decision::Fine };
         if matches!(own.granted.check_n(count), Ok(Ok(()))) {
-            return Verdict::Fine;
+            return Decision::Fine;
         }
         METRICS.refused(own.reason);
-        if matches!(own.refused.check_n(count), Ok(Ok(()))) { Verdict::TooFast } else { Verdict::Flood }
+        if matches!(own.refused.check_n(count), Ok(Ok(()))) { Decision::TooFast } else { Decision::Flood }
     }
 }
 
@@ -79,8 +79,8 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    fn pace(messages: u32, bytes: u32, limit: usize) -> Option<Box<Pace>> {
-        let rates = Rates {
+    fn pace(messages: u32, bytes: u32, limit: usize) -> Option<Box<MessageRateLimiter>> {
+        let rates = LimitsConfig {
             messages_per_second: messages,
             bytes_per_second: bytes,
             handshakes_per_second: 0,
@@ -89,31 +89,35 @@ mod tests {
             sockets_per_user: 0,
             sockets_per_address: 0,
         };
-        Pace::new(&rates, limit)
+        MessageRateLimiter::new(&rates, limit)
     }
 
     #[test]
     fn what_is_too_fast_is_refused_as_often_as_it_is_granted_and_then_ends() {
         let pace = pace(5, 0, 100).unwrap();
-        let verdicts: Vec<Verdict> = (0..41).map(|_| pace.frame()).collect();
-        assert!(verdicts[..20].iter().all(|verdict| *verdict == Verdict::Fine), "{verdicts:?}");
-        assert!(verdicts[20..40].iter().all(|verdict| *verdict == Verdict::TooFast), "{verdicts:?}");
-        assert_eq!(verdicts[40], Verdict::Flood);
-        assert_eq!(pace.bytes(u32::MAX), Verdict::Fine, "bytes have no limit");
+        let verdicts: Vec<Decision> = (0..41).map(|_| pace.frame()).collect();
+        assert!(verdicts[..20].iter().all(|verdict| *verdict == Decision::Fine), "{verdicts:?}");
+        assert!(verdicts[20..40].iter().all(|verdict| *verdict == Decision::TooFast), "{verdicts:?}");
+        assert_eq!(verdicts[40], Decision::Flood);
+        assert_eq!(pace.bytes(u32::MAX), Decision::Fine, "bytes have no limit");
     }
 
     #[test]
     fn the_longest_message_passes_whatever_the_rate() {
         let pace = pace(0, 10, 1000).unwrap();
-        assert_eq!(pace.bytes(2000), Verdict::Fine);
-        assert_eq!(pace.bytes(1000), Verdict::TooFast);
-        assert_eq!(pace.bytes(2000), Verdict::Flood);
-        assert_eq!(pace.frame(), Verdict::Fine);
+        assert_eq!(pace.bytes(2000), Decision::Fine);
+        assert_eq!(pace.bytes(1000), Decision::TooFast);
+        assert_eq!(pace.bytes(2000), Decision::Flood);
+        assert_eq!(pace.frame(), Decision::Fine);
         assert!(self::pace(0, 0, 1000).is_none());
     }
 
     #[test]
     fn a_pace_is_small() {
-        assert!(size_of::<Pace>() <= 256, "{} bytes for each socket that spoke", size_of::<Pace>());
+        assert!(
+            size_of::<MessageRateLimiter>() <= 256,
+            "{} bytes for each socket that spoke",
+            size_of::<MessageRateLimiter>()
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The limits of this node, against whoever takes more than others leave: how fast, and how many, by address, user, name
 //! and key.
 //!
-//! Rates follow GCRA (crate `governor`): so many in a time, and so many at once. Numbers are of what is open now. Keys
+//! LimitsConfig follow GCRA (crate `governor`): so many in a time, and so many at once. Numbers are of what is open now. Keys
 //! are kept as hashes: eight bytes, however long a name is that somebody thinks of.
 
 mod concurrency;
@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::limits::Rates;
-use crate::limits::concurrency::Tally;
-use crate::limits::keyed_rate::Gate;
-pub(crate) use crate::limits::message_rate::{Pace, Verdict};
+use crate::config::limits::LimitsConfig;
+use crate::limits::concurrency::ConcurrencyLimiter;
+use crate::limits::keyed_rate::KeyedRateLimiter;
+pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
 use crate::telemetry::METRICS;
 
 /// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
@@ -29,14 +29,14 @@ const LATER: Duration = Duration::from_secs(5);
 
 /// All limits of a node.
 pub(crate) struct Limits {
-    rates: Rates,
-    handshakes: Gate,
-    logins: Gate,
-    names: Gate,
-    posts: Gate,
-    publishes: Gate,
-    by_address: Tally,
-    by_user: Tally,
+    rates: LimitsConfig,
+    handshakes: KeyedRateLimiter,
+    logins: KeyedRateLimiter,
+    names: KeyedRateLimiter,
+    posts: KeyedRateLimiter,
+    publishes: KeyedRateLimiter,
+    by_address: ConcurrencyLimiter,
+    by_user: ConcurrencyLimiter,
 }
 
 /// Somebody has come in: counted among the open sockets of an address and of a user, until this is dropped.
@@ -48,16 +48,16 @@ pub(crate) struct Admitted {
 
 impl Limits {
     /// Nobody has come yet.
-    pub(crate) fn new(rates: Rates) -> Self {
+    pub(crate) fn new(rates: LimitsConfig) -> Self {
         Self {
             rates,
-            handshakes: Gate::per_second(rates.handshakes_per_second, RETURN),
-            logins: Gate::per_minute(rates.logins_per_minute),
-            names: Gate::per_minute(rates.logins_per_minute.saturating_mul(GUESSERS)),
-            posts: Gate::per_second(rates.messages_per_second, BURST),
-            publishes: Gate::per_second(rates.publishes_per_second, 1),
-            by_address: Tally::new(rates.sockets_per_address),
-            by_user: Tally::new(rates.sockets_per_user),
+            handshakes: KeyedRateLimiter::per_second(rates.handshakes_per_second, RETURN),
+            logins: KeyedRateLimiter::per_minute(rates.logins_per_minute),
+            names: KeyedRateLimiter::per_minute(rates.logins_per_minute.saturating_mul(GUESSERS)),
+            posts: KeyedRateLimiter::per_second(rates.messages_per_second, BURST),
+            publishes: KeyedRateLimiter::per_second(rates.publishes_per_second, 1),
+            by_address: ConcurrencyLimiter::new(rates.sockets_per_address),
+            by_user: ConcurrencyLimiter::new(rates.sockets_per_user),
         }
     }
 
@@ -119,8 +119,8 @@ impl Limits {
     }
 
     /// How fast one socket may speak whose messages have at most `limit` bytes; `None` for as fast as it can.
-    pub(crate) fn pace(&self, limit: usize) -> Option<Box<Pace>> {
-        Pace::new(&self.rates, limit)
+    pub(crate) fn pace(&self, limit: usize) -> Option<Box<MessageRateLimiter>> {
+        MessageRateLimiter::new(&self.rates, limit)
     }
 }
 
@@ -170,7 +170,7 @@ fn refused(reason: &'static str, wait: Duration) -> Limited {
 mod tests {
     use super::*;
 
-    const RATES: Rates = Rates {
+    const RATES: LimitsConfig = LimitsConfig {
         messages_per_second: 0,
         bytes_per_second: 0,
         handshakes_per_second: 1,
@@ -218,8 +218,12 @@ mod tests {
 
     #[test]
     fn no_limit_is_none() {
-        let none =
-            Rates { sockets_per_address: 0, handshakes_per_second: 0, publishes_per_second: 0, ..RATES };
+        let none = LimitsConfig {
+            sockets_per_address: 0,
+            handshakes_per_second: 0,
+            publishes_per_second: 0,
+            ..RATES
+        };
         let limits = Arc::new(Limits::new(none));
         let admitted: Vec<_> = (0..100).map(|_| limits.admit(address("::1")).unwrap()).collect();
         assert!(limits.by_address.is_empty(), "nobody counts what has no limit");

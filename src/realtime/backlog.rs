@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::http::connection::Stream;
+use crate::http::connection::Connection;
 use crate::telemetry::METRICS;
 
 /// What a waiting entry costs beside its bytes.
@@ -62,7 +62,7 @@ impl Backlog {
     ///
     /// # Errors
     /// When it never will take anything again.
-    pub(crate) fn write(&mut self, stream: &Stream) -> io::Result<()> {
+    pub(crate) fn write(&mut self, stream: &Connection) -> io::Result<()> {
         while let Some(first) = self.queue.front() {
             let written = if self.queue.len() == 1 {
                 stream.try_write(first)

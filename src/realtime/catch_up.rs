@@ -1,4 +1,4 @@
-//! Resume: how a socket comes to where its group is now, without a hole and without a message twice.
+//! CatchUp: how a socket comes to where its group is now, without a hole and without a message twice.
 //!
 //! The log is the buffer. A socket takes its place in the hub first and gets nothing there; it reads the log, page by
 //! page and at its own pace, until it has all that the group's other sockets have, and joins them at that point.
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http::services::Node;
-use crate::layer::{LISTED, Page};
+use crate::http::context::Context;
+use crate::layer::{MAX_LISTED_MEMBERS, Page};
 use crate::realtime::consumer::Consumer;
-use crate::realtime::registration::Place;
-use crate::realtime::subscription::Session;
+use crate::realtime::registration::Registration;
+use crate::realtime::subscription::Subscription;
 use crate::realtime::vtable::{Kind, Rendered};
-use crate::realtime::welcome::Start;
+use crate::realtime::welcome::StartPosition;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::METRICS;
-use crate::wire::clock::{millis, now};
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
-use crate::wire::id::{Id, NoId};
+use crate::wire::id::{Id, ParseIdError};
+use crate::wire::time::{millis, now};
 
 /// How many messages a socket gets instead of what cannot be given.
 const TAIL: usize = 50;
@@ -30,11 +30,11 @@ const TAIL: usize = 50;
 const AT_ONCE: usize = 128 * 1024;
 
 /// A socket on its way to now.
-pub(crate) struct Resume {
-    node: Arc<Node>,
+pub(crate) struct CatchUp {
+    node: Arc<Context>,
     kind: Kind,
     group: Group,
-    start: Start,
+    start: StartPosition,
     /// Everything up to here was given to the socket; `None` before its welcome.
     cursor: Option<Id>,
     /// What the log held when the socket came.
@@ -43,15 +43,15 @@ pub(crate) struct Resume {
     lost: bool,
     /// It gets what the others get.
     joined: bool,
-    /// What was known to be covered before the past was read.
-    covered: BTreeSet<Id>,
-    /// Events whose text the socket may have, and has to be told that they are covered.
+    /// What was known to be redacted before the past was read.
+    redacted: BTreeSet<Id>,
+    /// Events whose text the socket may have, and has to be told that they are redacted.
     untold: Vec<Id>,
 }
 
-impl Resume {
+impl CatchUp {
     /// For a socket that resumes; `None` for one that does not.
-    pub(crate) fn of(session: &Session, kind: Kind) -> Option<Self> {
+    pub(crate) fn of(session: &Subscription, kind: Kind) -> Option<Self> {
         let (node, group, start) = (Arc::clone(session.node()), session.group()?.clone(), session.start()?);
         Some(Self {
             node,
@@ -62,13 +62,16 @@ impl Resume {
             end: Id::START,
             lost: false,
             joined: false,
-            covered: BTreeSet::new(),
+            redacted: BTreeSet::new(),
             untold: Vec::new(),
         })
     }
 
     /// The next frames for the socket; `None` when it has joined the others at this place.
-    pub(crate) async fn next<C: Consumer>(&mut self, place: &Place) -> Result<Option<Bytes>, Unavailable> {
+    pub(crate) async fn next<C: Consumer>(
+        &mut self,
+        place: &Registration,
+    ) -> Result<Option<Bytes>, LayerError> {
         loop {
             if let Some(frames) = self.tell_covered() {
                 return Ok(Some(frames));
@@ -83,8 +86,8 @@ impl Resume {
                 let Err(position) = place.join(cursor, self.lost) else {
                     self.joined = true;
                     // The others were told while this one waited.
-                    let covered = self.node.layer().covered(&self.group);
-                    self.untold = covered.difference(&self.covered).copied().collect();
+                    let redacted = self.node.layer().redacted(&self.group);
+                    self.untold = redacted.difference(&self.redacted).copied().collect();
                     continue;
                 };
                 position
@@ -117,10 +120,10 @@ impl Resume {
     }
 
     /// The welcome, and what follows it at once.
-    async fn open<C: Consumer>(&mut self, session: &Session) -> Result<Bytes, Unavailable> {
-        self.covered = self.node.layer().covered(&self.group);
+    async fn open<C: Consumer>(&mut self, session: &Subscription) -> Result<Bytes, LayerError> {
+        self.redacted = self.node.layer().redacted(&self.group);
         if let Some(Ok(since)) = self.start.since {
-            self.untold = self.covered.range(..=since).copied().collect();
+            self.untold = self.redacted.range(..=since).copied().collect();
         }
         let (reason, page) = self.first_page().await?;
         METRICS.resumed(reason.unwrap_or("recovered"));
@@ -131,7 +134,7 @@ impl Resume {
             members.push(session.identity().member().to_string());
             presence.count += 1;
         }
-        presence.members = presence.members.filter(|members| members.len() <= LISTED);
+        presence.members = presence.members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
         let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
         let mut frames = BytesMut::new();
         if let Some(frame) = C::welcome(session, &welcome) {
@@ -150,11 +153,11 @@ impl Resume {
     }
 
     /// What the client gets first, and why it is not all that it wanted.
-    async fn first_page(&self) -> Result<(Option<&'static str>, Page), Unavailable> {
+    async fn first_page(&self) -> Result<(Option<&'static str>, Page), LayerError> {
         let layer = self.node.layer();
         let reason = match self.start.since {
             None => "new",
-            Some(Err(NoId)) => "malformed",
+            Some(Err(ParseIdError)) => "malformed",
             Some(Ok(since)) => {
                 let page = layer.after(&self.group, since).await?;
                 match verdict(since, &page, self.node.config().log_seconds) {
@@ -178,13 +181,13 @@ impl Resume {
         }
     }
 
-    /// Tells what is covered of what the socket may have, or as much of it as goes out at a time.
+    /// Tells what is redacted of what the socket may have, or as much of it as goes out at a time.
     fn tell_covered(&mut self) -> Option<Bytes> {
         let mut frames = BytesMut::new();
         while frames.len() <= AT_ONCE
             && let Some(id) = self.untold.pop()
         {
-            self.render(&Event::covering(id), &mut frames);
+            self.render(&Event::redaction(id), &mut frames);
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }

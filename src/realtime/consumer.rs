@@ -2,7 +2,7 @@
 //!
 //! The verbs are those of Channels' consumers (`connect`, `receive`, one method per event type,
 //! `disconnect`). A consumer is a unit struct whose functions have no `self`: facts about one socket
-//! are in its [`Session`], facts that sockets share are in the layer, and functions *return* what
+//! are in its [`Subscription`], facts that sockets share are in the layer, and functions *return* what
 //! should happen.
 
 use std::any::TypeId;
@@ -12,21 +12,21 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
-use crate::realtime::subscription::Session;
-pub use crate::realtime::vtable::Ticker;
-use crate::realtime::vtable::{Facts, Kind};
+use crate::realtime::subscription::Subscription;
+pub use crate::realtime::vtable::Interval;
+use crate::realtime::vtable::{ConsumerVTable, Kind};
 use crate::realtime::welcome::Welcome;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
-use crate::wire::frame::{Close, Frame, Wire};
+use crate::wire::frame::{Close, Frame, Transport};
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {
     /// The event that a group of these sockets gets by itself while its ticker is on.
-    const TICKER: Option<Ticker> = None;
+    const INTERVAL: Option<Interval> = None;
 
     /// The subprotocol that its sockets speak (RFC 6455, section 1.9); `None` for sockets that ask for none.
-    const PROTOCOL: Option<&'static str> = None;
+    const SUBPROTOCOL: Option<&'static str> = None;
 
     /// The longest message that is read, in bytes; a longer one closes the socket with 1009.
     fn limit(config: &Config) -> usize {
@@ -37,10 +37,10 @@ pub trait Consumer: Send + Sync + 'static {
     ///
     /// # Errors
     /// A [`Refusal`] answers the handshake instead.
-    fn connect(request: &Request) -> impl Future<Output = Result<Session, Refusal>> + Send;
+    fn connect(request: &Request) -> impl Future<Output = Result<Subscription, Refusal>> + Send;
 
     /// Takes one message of the client. Messages of one socket are taken one after another.
-    fn receive(session: &Session, frame: Frame<'_>) -> impl Future<Output = Action> + Send;
+    fn receive(session: &Subscription, frame: Frame<'_>) -> impl Future<Output = Action> + Send;
 
     /// Answers a message of a client that says more than it may (`--messages-per-second`, `--bytes-per-second`), which
     /// is not [received](Self::receive); `None` closes the socket with 4429 at once. A client that goes on is closed anyway.
@@ -52,16 +52,18 @@ pub trait Consumer: Send + Sync + 'static {
     /// for an event that this consumer does not list; it is counted and dropped.
     fn event(event: &Event) -> Option<Frame<'static>>;
 
-    /// The first frame of a socket that [resumes](Session::resuming).
-    fn welcome(_session: &Session, _welcome: &Welcome) -> Option<Frame<'static>> {
+    /// The first frame of a socket that [resumes](Subscription::resuming).
+    fn welcome(_session: &Subscription, _welcome: &Welcome) -> Option<Frame<'static>> {
         None
     }
 
     /// The frames that follow the welcome at once: how it stands beside what the log tells.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    fn greeting(_session: &Session) -> impl Future<Output = Result<Vec<Frame<'static>>, Unavailable>> + Send {
+    /// [`LayerError`] when the layer does not answer.
+    fn greeting(
+        _session: &Subscription,
+    ) -> impl Future<Output = Result<Vec<Frame<'static>>, LayerError>> + Send {
         async { Ok(Vec::new()) }
     }
 
@@ -71,7 +73,7 @@ pub trait Consumer: Send + Sync + 'static {
     }
 
     /// The socket is gone, whoever closed it.
-    fn disconnect(_session: &Session) -> impl Future<Output = ()> + Send {
+    fn disconnect(_session: &Subscription) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
@@ -89,17 +91,17 @@ pub enum Action {
 
 impl Kind {
     /// This consumer, on this wire.
-    pub(crate) const fn of<C: Consumer>(wire: Wire) -> Self {
+    pub(crate) const fn of<C: Consumer>(wire: Transport) -> Self {
         Self(match wire {
-            Wire::Socket => const { &Facts::of::<C>(Wire::Socket) },
-            Wire::Feed => const { &Facts::of::<C>(Wire::Feed) },
+            Transport::WebSocket => const { &ConsumerVTable::of::<C>(Transport::WebSocket) },
+            Transport::Sse => const { &ConsumerVTable::of::<C>(Transport::Sse) },
         })
     }
 }
 
-impl Facts {
-    const fn of<C: Consumer>(wire: Wire) -> Self {
-        Self { id: TypeId::of::<C>(), wire, event: C::event, bye: C::bye, ticker: C::TICKER }
+impl ConsumerVTable {
+    const fn of<C: Consumer>(wire: Transport) -> Self {
+        Self { id: TypeId::of::<C>(), wire, event: C::event, bye: C::bye, ticker: C::INTERVAL }
     }
 }
 
@@ -111,11 +113,11 @@ mod tests {
     struct Fragile;
 
     impl Consumer for Fragile {
-        async fn connect(request: &Request) -> Result<Session, Refusal> {
-            Ok(Session::alone(request))
+        async fn connect(request: &Request) -> Result<Subscription, Refusal> {
+            Ok(Subscription::alone(request))
         }
 
-        async fn receive(_: &Session, _: Frame<'_>) -> Action {
+        async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
             Action::Nothing
         }
 
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_consumer_that_panics_over_an_event_loses_this_event_only() {
-        let kind = Kind::of::<Fragile>(Wire::Socket);
+        let kind = Kind::of::<Fragile>(Transport::WebSocket);
         assert!(matches!(kind.render(&Event::new("poison")), Rendered::Failed));
         assert!(matches!(kind.render(&Event::new("other")), Rendered::Unlisted));
     }

@@ -3,23 +3,23 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::layer::Order;
+use crate::layer::Disconnect;
 use crate::wire::frame::Close;
 
 /// Most orders that are remembered.
 const MOST: usize = 1024;
 
 #[derive(Default)]
-pub(crate) struct Orders {
+pub(crate) struct RecentDisconnects {
     /// The last one last.
-    lately: VecDeque<(Instant, Order)>,
+    lately: VecDeque<(Instant, Disconnect)>,
     /// When the last of those came that are forgotten.
     forgotten: Option<Instant>,
 }
 
-impl Orders {
+impl RecentDisconnects {
     /// An order has come.
-    pub(crate) fn note(&mut self, order: Order) {
+    pub(crate) fn note(&mut self, order: Disconnect) {
         if self.lately.len() == MOST {
             self.forgotten = self.lately.pop_front().map(|(at, _)| at);
         }
@@ -27,13 +27,17 @@ impl Orders {
     }
 
     /// How a socket is closed whose request came at this time, if there was an order about it since.
-    pub(crate) fn since(&self, came: Instant, is_about: impl Fn(&Order) -> bool) -> Option<Close> {
+    pub(crate) fn since(
+        &self,
+        received_at: Instant,
+        is_about: impl Fn(&Disconnect) -> bool,
+    ) -> Option<Close> {
         // Nobody can tell any more what they were about: the socket shall come again.
-        if self.forgotten.is_some_and(|at| at >= came) {
+        if self.forgotten.is_some_and(|at| at >= received_at) {
             return Some(Close::new(1012, "too much has changed meanwhile: connect again"));
         }
-        let since = self.lately.iter().rev().take_while(|(at, _)| *at >= came);
-        since.map(|(_, order)| order).find(|order| is_about(order)).map(Order::close)
+        let since = self.lately.iter().rev().take_while(|(at, _)| *at >= received_at);
+        since.map(|(_, order)| order).find(|order| is_about(order)).map(Disconnect::close)
     }
 }
 
@@ -41,14 +45,14 @@ impl Orders {
 mod tests {
     use super::*;
 
-    fn order(group: &str) -> Order {
-        Order { group: Some(group.to_owned()), code: 4403, ..Order::default() }
+    fn order(group: &str) -> Disconnect {
+        Disconnect { group: Some(group.to_owned()), code: 4403, ..Disconnect::default() }
     }
 
     #[test]
     fn an_order_reaches_the_sockets_that_were_let_in_before_it() {
-        let mut orders = Orders::default();
-        let about = |group: &'static str| move |order: &Order| order.fits(None, None, Some(group));
+        let mut orders = RecentDisconnects::default();
+        let about = |group: &'static str| move |order: &Disconnect| order.matches(None, None, Some(group));
         let before = Instant::now();
         orders.note(order("a"));
         orders.note(order("b"));

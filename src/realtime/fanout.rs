@@ -6,21 +6,21 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tracing::{debug, error};
 
-use crate::realtime::subscribers::{Row, Seated};
+use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::realtime::vtable::{Kind, Rendered};
 use crate::telemetry::METRICS;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
-pub(crate) struct Fan {
+pub(crate) struct Fanout {
     /// The frames for each kind of consumer, the next one last.
-    frames: Vec<(Kind, Frames)>,
+    frames: Vec<(Kind, Batch)>,
     /// The next socket of its row.
     next: usize,
 }
 
 /// Events, rendered for one kind of consumer.
-struct Frames {
+struct Batch {
     /// Each frame, with its event's id if it is logged.
     each: Vec<(Option<Id>, Bytes)>,
     /// All of them, one behind the other.
@@ -29,11 +29,11 @@ struct Frames {
     least: Id,
 }
 
-impl Fan {
+impl Fanout {
     /// Renders events for these kinds of consumers.
     pub(crate) fn new(kinds: impl Iterator<Item = Kind>, events: &[Arc<Event>]) -> Self {
         let mut listed = vec![false; events.len()];
-        let frames = kinds.map(|kind| (kind, Frames::render(kind, events, &mut listed)));
+        let frames = kinds.map(|kind| (kind, Batch::render(kind, events, &mut listed)));
         let frames = frames.filter(|(_, frames)| !frames.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped("unknown_type");
@@ -43,7 +43,7 @@ impl Fan {
     }
 
     /// Writes to as many sockets as are `left`; whether all have got it.
-    pub(crate) fn send(&mut self, rows: &[Row], left: &mut usize) -> bool {
+    pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize) -> bool {
         while let Some((kind, frames)) = self.frames.last() {
             if let Some(row) = rows.iter().find(|row| row.kind == *kind) {
                 let before = *left;
@@ -66,7 +66,7 @@ impl Fan {
     }
 }
 
-impl Frames {
+impl Batch {
     /// Renders what this kind of consumer lists, and marks it as listed.
     fn render(kind: Kind, events: &[Arc<Event>], listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
@@ -95,7 +95,7 @@ impl Frames {
         Self { each, all, least }
     }
 
-    fn send(&self, seated: &Seated) {
+    fn send(&self, seated: &Subscriber) {
         if seated.from < self.least {
             seated.socket.send(&self.all);
         } else if seated.from != Id::NEVER {

@@ -16,44 +16,44 @@ use tracing::debug;
 use crate::http::connection::Timed;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
-use crate::http::upgrade::Handshake;
+use crate::http::upgrade::Upgrade;
 use crate::realtime::consumer::Consumer;
-use crate::realtime::registration::Place;
+use crate::realtime::registration::Registration;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket_task;
 use crate::realtime::vtable::Kind;
 use crate::telemetry::Chain;
-use crate::wire::frame::Wire;
+use crate::wire::frame::Transport;
 use crate::wire::origin;
 
 /// How long the 101 may take to leave.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Seats the socket, answers 101, and lets the socket live in a task of its own.
+/// Subscribers the socket, answers 101, and lets the socket live in a task of its own.
 ///
 /// # Errors
 /// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
 pub(crate) async fn open<C: Consumer>(
     realtime: Arc<Realtime>,
     request: Request,
-    handshake: Handshake,
+    handshake: Upgrade,
 ) -> Result<Response, Refusal> {
     if request.node.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let admitted = request.node.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
-    origin::check_socket(request.headers(), &request.node.config().doors.allowed_origins)?;
+    origin::check_socket(request.headers(), &request.node.config().network.allowed_origins)?;
     let admitted = admitted.of_user(session.identity().known_id())?;
-    let socket = realtime.socket(&session, Kind::of::<C>(Wire::Socket));
-    let place = Place::take(realtime, &socket, session, admitted);
+    let socket = realtime.socket(&session, Kind::of::<C>(Transport::WebSocket));
+    let place = Registration::take(realtime, &socket, session, admitted);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
     let stream = request.stream;
     if place.session().start().is_some() {
-        stream.more_follows(); // the welcome
+        stream.cork(); // the welcome
     }
     // Boxed, and gone once it is done: the task lives as long as the socket.
     let upgraded = Box::pin(timeout(PATIENCE, upgraded(handshake.websocket)));
@@ -66,7 +66,7 @@ pub(crate) async fn open<C: Consumer>(
         }
         drop(place);
     });
-    Ok(match C::PROTOCOL {
+    Ok(match C::SUBPROTOCOL {
         Some(protocol) => handshake.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),
         None => handshake.response,
     })

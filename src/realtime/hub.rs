@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::layer::Order;
-use crate::realtime::disconnects::Orders;
+use crate::layer::Disconnect;
+use crate::realtime::disconnects::RecentDisconnects;
 use crate::realtime::socket::Socket;
-use crate::realtime::subscribers::Seats;
-use crate::realtime::vtable::{Kind, Ticker};
+use crate::realtime::subscribers::Subscribers;
+use crate::realtime::vtable::{Interval, Kind};
 use crate::telemetry::METRICS;
 use crate::wire::event::Event;
 use crate::wire::frame::Close;
@@ -36,20 +36,20 @@ const MOST: usize = 32 * 1024 * 1024;
 pub(crate) struct Hub {
     /// Each with the group in which it sits.
     sockets: Mutex<Slab<(Arc<Socket>, Option<Group>)>>,
-    groups: Mutex<HashMap<Group, Arc<Mutex<Seats>>>>,
+    groups: Mutex<HashMap<Group, Arc<Mutex<Subscribers>>>>,
     /// Groups where something waits, each once, in the order of their turns.
-    busy: Mutex<VecDeque<Arc<Mutex<Seats>>>>,
+    busy: Mutex<VecDeque<Arc<Mutex<Subscribers>>>>,
     /// There is one more of them.
     changed: Notify,
     /// Bytes of events that wait.
     waiting: AtomicUsize,
     closing: AtomicBool,
-    orders: Mutex<Orders>,
+    orders: Mutex<RecentDisconnects>,
 }
 
 /// A socket's place in the hub.
 #[derive(Clone)]
-pub(crate) struct Seat {
+pub(crate) struct SubscriberKey {
     socket: usize,
     group: Option<(Group, Kind, usize)>,
 }
@@ -62,12 +62,12 @@ impl Hub {
         socket: &Arc<Socket>,
         group: Option<&Group>,
         waits: bool,
-        came: Instant,
-    ) -> Seat {
+        received_at: Instant,
+    ) -> SubscriberKey {
         let key = self.sockets.lock().insert((Arc::clone(socket), group.cloned()));
         METRICS.sockets.inc();
         // An order that comes from here on finds the socket.
-        if let Some(close) = self.orders.lock().since(came, |order| is_about(order, socket, group)) {
+        if let Some(close) = self.orders.lock().since(received_at, |order| is_about(order, socket, group)) {
             socket.close(&close);
         }
         if self.closing.load(Ordering::SeqCst) {
@@ -82,21 +82,21 @@ impl Hub {
                 }
             }
         });
-        Seat { socket: key, group }
+        SubscriberKey { socket: key, group }
     }
 
     /// The socket has every logged event up to `cursor` and gets what follows from now on.
     ///
     /// # Errors
     /// How far the others are, if that is further, unless it joins `anyhow`.
-    pub(crate) fn join(&self, seat: &Seat, cursor: Id, anyhow: bool) -> Result<(), Id> {
+    pub(crate) fn join(&self, seat: &SubscriberKey, cursor: Id, anyhow: bool) -> Result<(), Id> {
         let Some((group, kind, key)) = &seat.group else { return Ok(()) };
         let Some(seats) = self.seats(group.name()) else { return Ok(()) };
         seats.lock().join(*kind, *key, cursor, anyhow)
     }
 
     /// Takes a socket's seat away.
-    pub(crate) fn leave(&self, seat: &Seat) {
+    pub(crate) fn leave(&self, seat: &SubscriberKey) {
         self.sockets.lock().remove(seat.socket);
         METRICS.sockets.dec();
         let Some((group, kind, key)) = &seat.group else { return };
@@ -139,7 +139,7 @@ impl Hub {
             };
             let (done, busy) = {
                 let mut seats = seats.lock();
-                (seats.hand_out(&mut left), seats.is_busy())
+                (seats.flush(&mut left), seats.is_busy())
             };
             self.waiting.fetch_sub(done, Ordering::Relaxed);
             if busy {
@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// The ticker of the consumers that sit in the group, if any do and one has a ticker.
-    pub(crate) fn ticker(&self, group: &Group) -> Option<Ticker> {
+    pub(crate) fn ticker(&self, group: &Group) -> Option<Interval> {
         self.seats(group.name())?.lock().ticker()
     }
 
@@ -169,7 +169,7 @@ impl Hub {
     }
 
     /// Closes every socket that the order is about, in a task of its own.
-    pub(crate) fn obey(self: &Arc<Self>, order: Order) {
+    pub(crate) fn obey(self: &Arc<Self>, order: Disconnect) {
         self.orders.lock().note(order.clone());
         let (hub, close) = (Arc::clone(self), order.close());
         tokio::spawn(async move {
@@ -212,13 +212,13 @@ impl Hub {
         self.closing.store(true, Ordering::SeqCst);
     }
 
-    fn seats(&self, group: &str) -> Option<Arc<Mutex<Seats>>> {
+    fn seats(&self, group: &str) -> Option<Arc<Mutex<Subscribers>>> {
         self.groups.lock().get(group).cloned()
     }
 }
 
 /// Whether an order is about this socket, which sits in this group.
-fn is_about(order: &Order, socket: &Socket, group: Option<&Group>) -> bool {
+fn is_about(order: &Disconnect, socket: &Socket, group: Option<&Group>) -> bool {
     let identity = socket.identity();
-    order.fits(Some(identity.id()), identity.login(), group.map(Group::name))
+    order.matches(Some(identity.id()), identity.login(), group.map(Group::name))
 }

@@ -1,4 +1,4 @@
-//! Tickers: groups that get an event of their own every few seconds, from one node at a time.
+//! Intervals: groups that get an event of their own every few seconds, from one node at a time.
 //!
 //! The layer knows which tickers are on and lets one node publish each tick. This node asks it for
 //! every group that has sockets here, in one task per group, which ends when the ticker is off or the
@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{debug, error};
 
-use crate::http::services::Node;
+use crate::http::context::Context;
 use crate::realtime::consumer::Consumer;
 use crate::realtime::runtime::Realtime;
 use crate::telemetry::Chain;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::group::Group;
 
 /// How long to wait before asking a layer again that did not answer.
@@ -25,11 +25,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The groups for which this node asks; `true` if it shall ask once more before it stops.
 #[derive(Default)]
-pub(crate) struct Tickers {
+pub(crate) struct Intervals {
     asked: Mutex<HashMap<Group, bool>>,
 }
 
-impl Tickers {
+impl Intervals {
     /// The group's ticker may be on: asks for it from now on, if the group has sockets here.
     pub(crate) fn look(&self, realtime: &Arc<Realtime>, group: &Group) {
         if realtime.hub().ticker(group).is_none() {
@@ -72,14 +72,14 @@ impl Tickers {
     }
 }
 
-impl Node {
+impl Context {
     /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
     /// socket left.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), Unavailable> {
-        match C::TICKER {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), LayerError> {
+        match C::INTERVAL {
             Some(ticker) => self.layer().start_ticker(group, ticker.period).await,
             None => Ok(()),
         }

@@ -12,7 +12,7 @@ use crate::realtime::socket::Socket;
 
 impl Realtime {
     /// For ever: see [`Socket::pulse`], and [`review`] for those whose client has to be looked up again.
-    pub(crate) async fn pulse(self: &Arc<Self>) {
+    pub(crate) async fn keepalive(self: &Arc<Self>) {
         let reviewing = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,7 +39,7 @@ impl Realtime {
     async fn beat(&self, now: u32, frozen: bool) -> bool {
         let due = AtomicBool::new(false);
         let look = |socket: &Socket| {
-            socket.pulse(now, frozen);
+            socket.keepalive(now, frozen);
             if socket.is_due(now) {
                 due.store(true, Ordering::Relaxed);
             }

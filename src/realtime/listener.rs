@@ -4,20 +4,20 @@ use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
 
-use crate::layer::{Listener, Order};
+use crate::layer::{Disconnect, LayerListener};
 use crate::realtime::hub::Hub;
 use crate::realtime::runtime::Realtime;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
 /// What the layer tells this node.
-pub(crate) struct Ears {
+pub(crate) struct NodeListener {
     pub(crate) hub: Arc<Hub>,
     /// Set once the node is made: the layer is made before it.
     pub(crate) realtime: OnceCell<Weak<Realtime>>,
 }
 
-impl Listener for Ears {
+impl LayerListener for NodeListener {
     fn deliver(&self, group: &str, events: &[Arc<Event>]) {
         self.hub.deliver(group, events);
     }
@@ -32,7 +32,7 @@ impl Listener for Ears {
         }
     }
 
-    fn ordered(&self, order: Order) {
+    fn ordered(&self, order: Disconnect) {
         self.hub.obey(order);
     }
 
@@ -42,7 +42,7 @@ impl Listener for Ears {
                 realtime.tickers().look(&realtime, &group);
             }
             for socket in realtime.hub().sockets() {
-                socket.doubt();
+                socket.mark_stale();
             }
             if realtime.node().known_key().is_none() {
                 let node = Arc::clone(realtime.node());

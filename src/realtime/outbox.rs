@@ -14,17 +14,17 @@ use futures_util::task::AtomicWaker;
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
-use crate::http::connection::Stream;
+use crate::http::connection::Connection;
 use crate::realtime::backlog::{Backlog, Limits};
-use crate::wire::frame::{Close, Wire};
+use crate::wire::frame::{Close, Transport};
 
 /// The frames on their way to one socket.
 pub(crate) struct Outbox {
-    stream: OnceCell<Stream>,
+    stream: OnceCell<Connection>,
     state: Mutex<State>,
     /// There is something to do for the socket's task: a queue to empty, or an end.
     changed: AtomicWaker,
-    wire: Wire,
+    wire: Transport,
     limits: Limits,
 }
 
@@ -42,12 +42,12 @@ struct State {
 
 impl Outbox {
     /// An outbox without a stream: all frames wait.
-    pub(crate) fn new(wire: Wire, limits: Limits) -> Self {
+    pub(crate) fn new(wire: Transport, limits: Limits) -> Self {
         Self { stream: OnceCell::new(), state: Mutex::default(), changed: AtomicWaker::new(), wire, limits }
     }
 
     /// The handshake is through: frames go to this stream from now on.
-    pub(crate) fn attach(&self, stream: Stream) {
+    pub(crate) fn attach(&self, stream: Connection) {
         let mut state = self.state.lock();
         assert!(self.stream.set(stream).is_ok(), "a socket has one stream");
         state.flush(self.stream.get());
@@ -104,7 +104,7 @@ impl Outbox {
 
     /// Empties the queue whenever there is one; returns when the socket was closed or the stream is
     /// broken. The socket's task runs it beside its reading; it may be dropped and called again.
-    pub(crate) async fn drain(&self, stream: &Stream) {
+    pub(crate) async fn drain(&self, stream: &Connection) {
         poll_fn(|context| {
             self.changed.register(context.waker());
             loop {
@@ -134,24 +134,24 @@ impl Outbox {
     }
 
     /// Writes what is left, up to the close frame.
-    pub(crate) async fn finish(&self, stream: &Stream) {
+    pub(crate) async fn finish(&self, stream: &Connection) {
         while self.flush(stream) {
             self.writable(stream).await;
         }
     }
 
     /// Writes what the stream takes now; whether more waits.
-    fn flush(&self, stream: &Stream) -> bool {
+    fn flush(&self, stream: &Connection) -> bool {
         let mut state = self.state.lock();
         state.flush(Some(stream));
         state.backlog.is_some() && !state.broken
     }
 
-    async fn writable(&self, stream: &Stream) {
+    async fn writable(&self, stream: &Connection) {
         poll_fn(|context| self.poll_writable(stream, context)).await;
     }
 
-    fn poll_writable(&self, stream: &Stream, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_writable(&self, stream: &Connection, context: &mut Context<'_>) -> Poll<()> {
         stream.poll_write_ready(context).map(|ready| self.state.lock().broken |= ready.is_err())
     }
 }
@@ -162,7 +162,7 @@ impl State {
     }
 
     /// Puts frames behind what waits; `false` if that is too much.
-    fn add(&mut self, frames: Bytes, wire: Wire, limits: Limits) -> bool {
+    fn add(&mut self, frames: Bytes, wire: Transport, limits: Limits) -> bool {
         let full = self.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), limits));
         if full {
             self.overflow(wire);
@@ -184,19 +184,19 @@ impl State {
         frames
     }
 
-    fn close(&mut self, wire: Wire, close: &Close) {
+    fn close(&mut self, wire: Transport, close: &Close) {
         self.backlog.get_or_insert_default().push(wire.close(close));
         self.closed = Some(close.code);
     }
 
     /// Too slow: what waits would only be late.
-    fn overflow(&mut self, wire: Wire) {
+    fn overflow(&mut self, wire: Transport) {
         self.backlog.get_or_insert_default().cut();
         self.close(wire, &Close::new(4408, "too slow: more was waiting than the outbox holds"));
     }
 
     /// Writes what the stream takes now.
-    fn flush(&mut self, stream: Option<&Stream>) {
+    fn flush(&mut self, stream: Option<&Connection>) {
         if let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) {
             self.broken = backlog.write(stream).is_err();
             self.settle();

@@ -3,15 +3,15 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Poll, ready};
 
 use tungstenite::protocol::frame::Frame as WireFrame;
 
-use crate::http::connection::Stream;
-use crate::http::services::Node;
-use crate::limits::{Pace, Verdict};
+use crate::http::connection::Connection;
+use crate::http::context::Context;
+use crate::limits::{Decision, MessageRateLimiter};
 use crate::realtime::socket::Socket;
-use crate::wire::decoder::{Assembly, Received};
+use crate::wire::decoder::{Decoded, FrameDecoder};
 use crate::wire::frame::{Close, wire};
 
 /// Frames, and reads, before others get their turn: a client may send no whole message for ever.
@@ -26,18 +26,18 @@ thread_local! {
 const PONGS: u32 = 20;
 
 pub(crate) struct Reader<'a> {
-    assembly: Assembly,
+    assembly: FrameDecoder,
     /// How fast the client may speak; made when it first does.
-    pace: Option<Box<Pace>>,
+    pace: Option<Box<MessageRateLimiter>>,
     /// Bytes that came since they were last weighed.
     taken: u32,
-    /// When a pong last came, in seconds of the node.
+    /// When a pong last received_at, in seconds of the node.
     ponged: u32,
     /// The worst that was thought of a message's fragments.
-    worst: Verdict,
-    stream: &'a Stream,
+    worst: Decision,
+    stream: &'a Connection,
     socket: &'a Socket,
-    node: &'a Node,
+    node: &'a Context,
 }
 
 /// Why nothing more is read.
@@ -50,31 +50,31 @@ pub(crate) enum Stop {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(
-        node: &'a Node,
+        node: &'a Context,
         socket: &'a Socket,
-        stream: &'a Stream,
+        stream: &'a Connection,
         early: &[u8],
         limit: usize,
     ) -> Self {
-        let mut assembly = Assembly::new(limit);
+        let mut assembly = FrameDecoder::new(limit);
         assembly.push(early);
         let taken = u32::try_from(early.len()).unwrap_or(u32::MAX);
-        Self { assembly, pace: None, taken, ponged: 0, worst: Verdict::Fine, stream, socket, node }
+        Self { assembly, pace: None, taken, ponged: 0, worst: Decision::Fine, stream, socket, node }
     }
 
     /// The next message, or the client's last word; may be dropped and called again.
-    pub(crate) async fn next(&mut self) -> Result<Received, Stop> {
+    pub(crate) async fn next(&mut self) -> Result<Decoded, Stop> {
         loop {
             // One busy client must not keep the others waiting.
             tokio::task::coop::consume_budget().await;
             for _ in 0..TURN {
                 match self.assembly.next().map_err(Stop::Refused)? {
-                    Some(Received::Ping(payload)) => {
+                    Some(Decoded::Ping(payload)) => {
                         self.bear(true)?;
                         self.socket.send(&wire(WireFrame::pong(payload)));
                     }
-                    Some(Received::Pong) => self.pong()?,
-                    Some(Received::Fragment) => self.bear(false)?,
+                    Some(Decoded::Pong) => self.pong()?,
+                    Some(Decoded::Fragment) => self.bear(false)?,
                     Some(received) => return Ok(received),
                     None => poll_fn(|context| self.poll_more(context)).await.map_err(|_| Stop::Gone)?,
                 }
@@ -84,16 +84,20 @@ impl<'a> Reader<'a> {
     }
 
     /// What is thought of the message that was read last, as it came.
-    pub(crate) fn weigh(&mut self) -> Verdict {
-        let frame = self.pace().map_or(Verdict::Fine, Pace::frame);
-        self.weigh_bytes().max(frame).max(std::mem::replace(&mut self.worst, Verdict::Fine))
+    pub(crate) fn weigh(&mut self) -> Decision {
+        let frame = self.pace().map_or(Decision::Fine, MessageRateLimiter::frame);
+        self.weigh_bytes().max(frame).max(std::mem::replace(&mut self.worst, Decision::Fine))
     }
 
     /// Whether something that cannot be answered is to be borne, and `counts` as a message would.
     fn bear(&mut self, counts: bool) -> Result<(), Stop> {
-        let frame = if counts { self.pace().map_or(Verdict::Fine, Pace::frame) } else { Verdict::Fine };
+        let frame = if counts {
+            self.pace().map_or(Decision::Fine, MessageRateLimiter::frame)
+        } else {
+            Decision::Fine
+        };
         self.worst = self.weigh_bytes().max(self.worst);
-        if frame == Verdict::Fine && self.worst < Verdict::Flood {
+        if frame == Decision::Fine && self.worst < Decision::Flood {
             Ok(())
         } else {
             Err(Stop::Refused(Close::too_fast()))
@@ -110,19 +114,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn weigh_bytes(&mut self) -> Verdict {
+    fn weigh_bytes(&mut self) -> Decision {
         let taken = std::mem::take(&mut self.taken);
-        self.pace().map_or(Verdict::Fine, |pace| pace.bytes(taken))
+        self.pace().map_or(Decision::Fine, |pace| pace.bytes(taken))
     }
 
-    fn pace(&mut self) -> Option<&Pace> {
+    fn pace(&mut self) -> Option<&MessageRateLimiter> {
         if self.pace.is_none() {
             self.pace = self.node.limits().pace(self.assembly.limit());
         }
         self.pace.as_deref()
     }
 
-    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_more(&mut self, context: &mut task::Context<'_>) -> Poll<io::Result<()>> {
         SPACE.with_borrow_mut(|space| {
             loop {
                 ready!(self.stream.poll_read_ready(context))?;
@@ -143,6 +147,6 @@ impl<'a> Reader<'a> {
 
     /// After our close frame: reads on until the peer's, or until it is gone.
     pub(crate) async fn finish(&mut self) {
-        while !matches!(self.next().await, Ok(Received::Close(_)) | Err(_)) {}
+        while !matches!(self.next().await, Ok(Decoded::Close(_)) | Err(_)) {}
     }
 }

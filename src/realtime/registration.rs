@@ -4,33 +4,33 @@
 use std::sync::Arc;
 
 use crate::limits::Admitted;
-use crate::realtime::hub::Seat;
+use crate::realtime::hub::SubscriberKey;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
-use crate::realtime::subscription::Session;
-use crate::wire::error::Unavailable;
+use crate::realtime::subscription::Subscription;
+use crate::wire::error::LayerError;
 use crate::wire::id::Id;
 
 /// Where a socket sits; it ends when this is dropped.
-pub(crate) struct Place {
+pub(crate) struct Registration {
     realtime: Arc<Realtime>,
-    session: Session,
-    seat: Seat,
+    session: Subscription,
+    seat: SubscriberKey,
     _admitted: Admitted,
     /// Its consumer has a ticker, which may be on.
     ticks: bool,
 }
 
-impl Place {
+impl Registration {
     /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
     pub(crate) fn take(
         realtime: Arc<Realtime>,
         socket: &Arc<Socket>,
-        session: Session,
+        session: Subscription,
         admitted: Admitted,
     ) -> Self {
         let (node, group) = (session.node(), session.group());
-        let seat = realtime.hub().enter(socket, group, session.start().is_some(), session.born());
+        let seat = realtime.hub().enter(socket, group, session.start().is_some(), session.opened_at());
         if let Some(group) = group {
             node.layer().enter(group, session.identity().member());
         }
@@ -38,12 +38,12 @@ impl Place {
     }
 
     /// The facts about the socket.
-    pub(crate) fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Subscription {
         &self.session
     }
 
     /// Returns when the node hears the socket's group.
-    pub(crate) async fn heard(&self) -> Result<(), Unavailable> {
+    pub(crate) async fn heard(&self) -> Result<(), LayerError> {
         let (node, Some(group)) = (self.session.node(), self.session.group()) else { return Ok(()) };
         node.layer().heard(group).await?;
         if self.ticks {
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         let node = self.session.node();
         self.realtime.hub().leave(&self.seat);

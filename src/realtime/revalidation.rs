@@ -8,17 +8,17 @@ use tracing::debug;
 
 use crate::auth::accounts::Accounts;
 use crate::auth::api_keys::ApiKeys;
-use crate::auth::{Identity, Standing, guests as guest, logins as login};
-use crate::http::services::Node;
-use crate::layer::Order;
+use crate::auth::{Identity, Role, guests as guest, sessions as login};
+use crate::http::context::Context;
+use crate::layer::Disconnect;
 use crate::realtime::socket::Socket;
 use crate::telemetry::Chain;
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::frame::Close;
+use crate::wire::time::now;
 
 /// Looks up every client whose time is over, and closes the sockets of those who may not stay.
-pub(crate) async fn run(node: &Node, due: Vec<Arc<Socket>>) {
+pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
     // Who has many sockets is looked up once.
     let mut verdicts: HashMap<Arc<str>, Option<Close>> = HashMap::new();
     for socket in due {
@@ -47,16 +47,16 @@ pub(crate) async fn run(node: &Node, due: Vec<Arc<Socket>>) {
 }
 
 /// Why this client has to go; `None` if it may stay.
-async fn verdict(node: &Node, identity: &Identity) -> Result<Option<Close>, Unavailable> {
+async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
     let (gone, banned) = (Close::new(4401, "the login has ended"), Close::new(4403, "banned"));
     let store = node.store();
     let account = match (identity.standing(), identity.login()) {
-        (Standing::Stranger, _) => return Ok(None),
-        (Standing::Key, _) => {
+        (Role::Anonymous, _) => return Ok(None),
+        (Role::Key, _) => {
             let key = (ApiKeys { store }).of_id(identity.id()).await?;
-            return Ok(key.is_none().then(|| Order::revocation(identity.id()).close()));
+            return Ok(key.is_none().then(|| Disconnect::revocation(identity.id()).close()));
         }
-        (Standing::Guest, _) => {
+        (Role::Guest, _) => {
             return Ok(guest::is_banned(store, identity.id()).await?.then_some(banned));
         }
         // A token ends by itself, and cannot be prolonged.

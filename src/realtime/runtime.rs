@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::http::services::Node;
+use crate::http::context::Context;
 use crate::realtime::backlog::Limits;
 use crate::realtime::hub::Hub;
-use crate::realtime::intervals::Tickers;
+use crate::realtime::intervals::Intervals;
 use crate::realtime::socket::Socket;
-use crate::realtime::subscription::Session;
+use crate::realtime::subscription::Subscription;
 use crate::realtime::vtable::Kind;
 
 /// The sockets of a node.
 pub(crate) struct Realtime {
-    pub(crate) node: Arc<Node>,
+    pub(crate) node: Arc<Context>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) tickers: Tickers,
+    pub(crate) tickers: Intervals,
 }
 
 impl Realtime {
-    pub(crate) fn node(&self) -> &Arc<Node> {
+    pub(crate) fn node(&self) -> &Arc<Context> {
         &self.node
     }
 
@@ -26,12 +26,12 @@ impl Realtime {
         &self.hub
     }
 
-    pub(crate) fn tickers(&self) -> &Tickers {
+    pub(crate) fn tickers(&self) -> &Intervals {
         &self.tickers
     }
 
     /// A new socket.
-    pub(crate) fn socket(&self, session: &Session, kind: Kind) -> Arc<Socket> {
+    pub(crate) fn socket(&self, session: &Subscription, kind: Kind) -> Arc<Socket> {
         let config = self.node.config();
         let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
         Arc::new(Socket::of(session, kind, limits))

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use crate::auth::{Identity, Standing};
+use crate::auth::{Identity, Role};
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
-use crate::realtime::subscription::Session;
+use crate::realtime::subscription::Subscription;
 use crate::realtime::vtable::Kind;
-use crate::wire::frame::{Close, Wire as FrameWire};
+use crate::wire::frame::{Close, Transport as FrameWire};
 
 /// How often a peer is pinged, and how long it may be silent, in seconds.
 const PING_EVERY: u32 = 25;
@@ -20,9 +20,9 @@ const SILENCE: u32 = 60;
 pub(crate) struct Socket {
     kind: Kind,
     identity: Arc<Identity>,
-    guarded: bool,
+    restricted: bool,
     outbox: Outbox,
-    /// When the peer was last heard, in seconds of [`Node::seconds`].
+    /// When the peer was last heard, in seconds of [`Context::seconds`].
     heard: AtomicU32,
     /// When it is pinged next.
     ping_at: AtomicU32,
@@ -36,7 +36,7 @@ impl Socket {
         Self {
             kind,
             identity,
-            guarded: false,
+            restricted: false,
             outbox: Outbox::new(kind.wire, limits),
             heard: AtomicU32::new(now),
             ping_at: AtomicU32::new(now + PING_EVERY),
@@ -45,11 +45,11 @@ impl Socket {
     }
 
     /// The socket of this session.
-    pub(crate) fn of(session: &Session, kind: Kind, limits: Limits) -> Self {
+    pub(crate) fn of(session: &Subscription, kind: Kind, limits: Limits) -> Self {
         let (node, identity) = (session.node(), session.identity());
         let socket = Self::new(kind, Arc::clone(identity), limits, node.seconds());
         socket.known_until(node.seconds_after(identity.lasts()));
-        Self { guarded: session.is_guarded(), ..socket }
+        Self { restricted: session.is_restricted(), ..socket }
     }
 
     /// Who its client is.
@@ -68,10 +68,10 @@ impl Socket {
     }
 
     /// This node may have missed what was decided about the client.
-    pub(crate) fn doubt(&self) {
-        if self.guarded {
+    pub(crate) fn mark_stale(&self) {
+        if self.restricted {
             self.close(&Close::new(1012, "this node has heard nothing for a while: connect again"));
-        } else if self.identity.standing() != Standing::Stranger {
+        } else if self.identity.standing() != Role::Anonymous {
             self.known_until(0);
         }
     }
@@ -103,12 +103,12 @@ impl Socket {
 
     /// Once a second: asks the peer for a sign of life every [`PING_EVERY`] seconds, and closes the
     /// socket when there was none for [`SILENCE`]. Nobody was silent while the node was frozen.
-    pub(crate) fn pulse(&self, now: u32, frozen: bool) {
+    pub(crate) fn keepalive(&self, now: u32, frozen: bool) {
         if frozen {
             self.heard(now);
         }
         // A feed's reader cannot answer; one that does not read is noticed by the writing.
-        let answers = self.kind.wire == FrameWire::Socket;
+        let answers = self.kind.wire == FrameWire::WebSocket;
         if answers && now.saturating_sub(self.heard.load(Ordering::Relaxed)) >= SILENCE {
             self.close(&Close::new(4408, "silent for too long"));
         } else if now >= self.ping_at.load(Ordering::Relaxed) {

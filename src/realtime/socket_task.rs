@@ -1,15 +1,15 @@
 //! The life of one socket: read, act, and end well, in one task.
 
-use crate::http::connection::Stream;
-use crate::limits::Verdict;
-use crate::realtime::catch_up::Resume;
+use crate::http::connection::Connection;
+use crate::limits::Decision;
+use crate::realtime::catch_up::CatchUp;
 use crate::realtime::consumer::{Action, Consumer};
 use crate::realtime::reader::{Reader, Stop};
-use crate::realtime::registration::Place;
+use crate::realtime::registration::Registration;
 use crate::realtime::socket::Socket;
-use crate::realtime::subscription::Session;
+use crate::realtime::subscription::Subscription;
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::decoder::Received;
+use crate::wire::decoder::Decoded;
 use crate::wire::frame::{Close, Frame};
 use std::borrow::Cow;
 use std::pin::pin;
@@ -21,24 +21,29 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// How reading ended.
 enum End {
-    /// The peer's close frame came: all is said.
+    /// The peer's close frame received_at: all is said.
     Closed,
     /// The connection is gone.
     Gone,
     /// We closed because of what came; more of it is not read.
-    Refused,
+    SignUpError,
     /// We closed, and the peer may still answer properly.
     Closing,
 }
 
 /// Reads and acts until the socket ends, then closes it properly.
-pub(crate) async fn run<C: Consumer>(socket: &Socket, place: &Place, stream: Stream, early: Box<[u8]>) {
+pub(crate) async fn run<C: Consumer>(
+    socket: &Socket,
+    place: &Registration,
+    stream: Connection,
+    early: Box<[u8]>,
+) {
     let session = place.session();
     let node = session.node();
     socket.outbox().attach(stream.clone());
     let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
     // Boxed, and gone once it is done: most of a socket's life is after it.
-    let mut resume = Resume::of(session, socket.kind())
+    let mut resume = CatchUp::of(session, socket.kind())
         .map(|resume| Box::pin(catch_up::<C>(resume, socket, place, &stream)));
     let end = {
         let mut read = pin!(read::<C>(session, socket, &mut reader));
@@ -57,7 +62,7 @@ pub(crate) async fn run<C: Consumer>(socket: &Socket, place: &Place, stream: Str
         socket.outbox().finish(&stream).await;
         match end {
             End::Closed | End::Gone => {}
-            End::Refused => {
+            End::SignUpError => {
                 stream.half_close();
                 stream.discard().await;
             }
@@ -73,7 +78,12 @@ pub(crate) async fn run<C: Consumer>(socket: &Socket, place: &Place, stream: Str
 }
 
 /// Gives the socket what it missed, at the pace at which it reads.
-async fn catch_up<C: Consumer>(mut resume: Resume, socket: &Socket, place: &Place, stream: &Stream) {
+async fn catch_up<C: Consumer>(
+    mut resume: CatchUp,
+    socket: &Socket,
+    place: &Registration,
+    stream: &Connection,
+) {
     loop {
         match resume.next::<C>(place).await {
             Ok(Some(frames)) => {
@@ -90,12 +100,12 @@ async fn catch_up<C: Consumer>(mut resume: Resume, socket: &Socket, place: &Plac
 }
 
 /// Takes the client's messages, one after another.
-async fn read<C: Consumer>(session: &Session, socket: &Socket, reader: &mut Reader<'_>) -> End {
+async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut Reader<'_>) -> End {
     loop {
         let frame = match reader.next().await {
-            Ok(Received::Text(text)) => Frame::Text(Cow::Owned(text)),
-            Ok(Received::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
-            Ok(Received::Close(code)) => {
+            Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
+            Ok(Decoded::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
+            Ok(Decoded::Close(code)) => {
                 // RFC 6455, section 5.5.1: the answer echoes the code.
                 socket.close(&Close::new(code.unwrap_or(Close::NO_STATUS), ""));
                 return End::Closed;
@@ -104,19 +114,19 @@ async fn read<C: Consumer>(session: &Session, socket: &Socket, reader: &mut Read
             Err(Stop::Refused(close)) => {
                 debug!(code = close.code, reason = %close.reason, "refused what a client sent");
                 socket.close(&close);
-                return End::Refused;
+                return End::SignUpError;
             }
             Err(Stop::Gone) => return End::Gone,
         };
         let verdict = reader.weigh();
-        if verdict != Verdict::Fine {
-            let answer = if verdict == Verdict::TooFast { C::too_fast(&frame) } else { None };
+        if verdict != Decision::Fine {
+            let answer = if verdict == Decision::TooFast { C::too_fast(&frame) } else { None };
             if let Some(answer) = answer {
                 socket.outbox().send_along(answer.encode());
                 continue;
             }
             socket.close(&Close::too_fast());
-            return End::Refused;
+            return End::SignUpError;
         }
         // Boxed: what a message needs, an idle socket does not.
         let action = Box::pin(C::receive(session, frame)).await;

@@ -13,25 +13,25 @@ use hyper::body::Frame as Part;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use tracing::debug;
 
+use crate::http::context::Context;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
-use crate::http::services::Node;
-use crate::realtime::catch_up::Resume;
+use crate::realtime::catch_up::CatchUp;
 use crate::realtime::consumer::Consumer;
-use crate::realtime::registration::Place;
+use crate::realtime::registration::Registration;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::vtable::Kind;
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::frame::{Close, Wire};
+use crate::wire::frame::{Close, Transport};
 use crate::wire::origin;
 
 /// What a reader's answer needs as long as it goes on.
-struct Feed<C: Consumer> {
-    node: Arc<Node>,
+struct SseBody<C: Consumer> {
+    node: Arc<Context>,
     socket: Arc<Socket>,
-    place: Option<Place>,
-    resume: Option<Resume>,
+    place: Option<Registration>,
+    resume: Option<CatchUp>,
     consumer: std::marker::PhantomData<C>,
 }
 
@@ -48,18 +48,18 @@ pub(crate) async fn open<C: Consumer>(
     }
     let admitted = request.node.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
-    origin::check_request(request.headers(), &request.node.config().doors.allowed_origins)?;
+    origin::check_request(request.headers(), &request.node.config().network.allowed_origins)?;
     let admitted = admitted.of_user(session.identity().known_id())?;
     let node = Arc::clone(&request.node);
-    let kind = Kind::of::<C>(Wire::Feed);
+    let kind = Kind::of::<C>(Transport::Sse);
     let socket = realtime.socket(&session, kind);
-    let resume = Resume::of(&session, kind);
-    let place = Place::take(realtime, &socket, session, admitted);
+    let resume = CatchUp::of(&session, kind);
+    let place = Registration::take(realtime, &socket, session, admitted);
     if let Err(error) = place.heard().await {
         debug!(error = %Chain(&error), "refused a feed");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
-    let feed = Feed::<C> { node, socket, place: Some(place), resume, consumer: std::marker::PhantomData };
+    let feed = SseBody::<C> { node, socket, place: Some(place), resume, consumer: std::marker::PhantomData };
     let parts = stream::unfold(feed, async |mut feed| {
         let frames = feed.next().await?;
         Some((Ok::<_, Infallible>(Part::data(frames)), feed))
@@ -71,7 +71,7 @@ pub(crate) async fn open<C: Consumer>(
         .with(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")))
 }
 
-impl<C: Consumer> Feed<C> {
+impl<C: Consumer> SseBody<C> {
     /// What is next for the reader; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         while let (Some(resume), Some(place), None) =
@@ -92,7 +92,7 @@ impl<C: Consumer> Feed<C> {
     }
 }
 
-impl<C: Consumer> Drop for Feed<C> {
+impl<C: Consumer> Drop for SseBody<C> {
     fn drop(&mut self) {
         METRICS.closed(self.socket.outbox().closed().unwrap_or(Close::ABNORMAL), false);
         let Some(place) = self.place.take() else { return };

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::realtime::fanout::Fan;
+use crate::realtime::fanout::Fanout;
 use crate::realtime::socket::Socket;
-use crate::realtime::vtable::{Kind, Ticker};
+use crate::realtime::vtable::{Interval, Kind};
 use crate::telemetry::METRICS;
 use crate::wire::event::{Event, GAP};
 use crate::wire::id::Id;
@@ -17,13 +17,13 @@ const TOGETHER: usize = 256 * 1024;
 
 /// The sockets of one group.
 #[derive(Default)]
-pub(crate) struct Seats {
+pub(crate) struct Subscribers {
     /// One row for each kind of consumer; most groups have one.
-    rows: Vec<Row>,
+    rows: Vec<SubscriberRow>,
     /// Events that no socket got yet.
     waiting: VecDeque<Arc<Event>>,
     /// Those that some got.
-    fan: Option<Fan>,
+    fan: Option<Fanout>,
     /// The last logged event that was handed to the rows, if there was one.
     position: Option<Id>,
     /// How often the log was found to be another one.
@@ -32,21 +32,21 @@ pub(crate) struct Seats {
     gone: bool,
 }
 
-pub(crate) struct Row {
+pub(crate) struct SubscriberRow {
     pub(crate) kind: Kind,
     /// Side by side in memory, each at its key as long as it is there.
-    pub(crate) sockets: Slab<Seated>,
+    pub(crate) sockets: Slab<Subscriber>,
 }
 
-pub(crate) struct Seated {
+pub(crate) struct Subscriber {
     pub(crate) socket: Arc<Socket>,
     /// It gets the logged events after this one; [`Id::NEVER`] while it gets nothing at all.
     pub(crate) from: Id,
-    /// The gaps of the group when it came: after another one, ids may be lesser than those that it has.
+    /// The gaps of the group when it received_at: after another one, ids may be lesser than those that it has.
     gaps: u32,
 }
 
-impl Seats {
+impl Subscribers {
     /// Takes a socket in; `None` if the group has left the hub.
     pub(crate) fn insert(&mut self, socket: &Arc<Socket>, from: Id) -> Option<usize> {
         if self.gone {
@@ -57,10 +57,10 @@ impl Seats {
         }
         let (kind, gaps) = (socket.kind(), self.gaps);
         let row = self.rows.iter().position(|row| row.kind == kind).unwrap_or_else(|| {
-            self.rows.push(Row { kind, sockets: Slab::new() });
+            self.rows.push(SubscriberRow { kind, sockets: Slab::new() });
             self.rows.len() - 1
         });
-        Some(self.rows[row].sockets.insert(Seated { socket: Arc::clone(socket), from, gaps }))
+        Some(self.rows[row].sockets.insert(Subscriber { socket: Arc::clone(socket), from, gaps }))
     }
 
     /// Lets a socket go; whether it was the last, and the group has left the hub with it.
@@ -93,7 +93,7 @@ impl Seats {
         }
     }
 
-    pub(crate) fn ticker(&self) -> Option<Ticker> {
+    pub(crate) fn ticker(&self) -> Option<Interval> {
         self.rows.iter().find_map(|row| row.kind.ticker)
     }
 
@@ -110,7 +110,7 @@ impl Seats {
     }
 
     /// Writes what waits to as many sockets as are `left`; returns how many bytes of events wait no more.
-    pub(crate) fn hand_out(&mut self, left: &mut usize) -> usize {
+    pub(crate) fn flush(&mut self, left: &mut usize) -> usize {
         let mut bytes = 0;
         while *left > 0 {
             match &mut self.fan {
@@ -146,7 +146,7 @@ impl Seats {
                 break;
             }
         }
-        self.fan = Some(Fan::new(self.rows.iter().map(|row| row.kind), &events));
+        self.fan = Some(Fanout::new(self.rows.iter().map(|row| row.kind), &events));
         bytes
     }
 
@@ -176,23 +176,23 @@ mod tests {
 
     use super::*;
     use crate::auth::Identity;
-    use crate::http::connection::Stream;
+    use crate::http::connection::Connection;
     use crate::http::request::Request;
     use crate::http::response::Refusal;
     use crate::realtime::backlog::Limits;
     use crate::realtime::consumer::{Action, Consumer};
-    use crate::realtime::subscription::Session;
-    use crate::wire::event::Stamp;
-    use crate::wire::frame::{Frame, Wire};
+    use crate::realtime::subscription::Subscription;
+    use crate::wire::event::Position;
+    use crate::wire::frame::{Frame, Transport};
 
     struct Plain;
 
     impl Consumer for Plain {
-        async fn connect(request: &Request) -> Result<Session, Refusal> {
-            Ok(Session::alone(request))
+        async fn connect(request: &Request) -> Result<Subscription, Refusal> {
+            Ok(Subscription::alone(request))
         }
 
-        async fn receive(_: &Session, _: Frame<'_>) -> Action {
+        async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
             Action::Nothing
         }
 
@@ -201,11 +201,11 @@ mod tests {
         }
     }
 
-    /// Seats for so many sockets, and the ends to which they lead.
-    async fn seats(count: usize) -> (Seats, Vec<TcpStream>) {
+    /// Subscribers for so many sockets, and the ends to which they lead.
+    async fn seats(count: usize) -> (Subscribers, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let places = Arc::new(Semaphore::new(count));
-        let (mut seats, mut ends) = (Seats::default(), Vec::new());
+        let (mut seats, mut ends) = (Subscribers::default(), Vec::new());
         for _ in 0..count {
             ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
             let (tcp, _) = listener.accept().await.unwrap();
@@ -213,12 +213,12 @@ mod tests {
             let permit = Arc::clone(&places).try_acquire_owned().unwrap();
             let limits = Limits { bytes: 1024, messages: 16 };
             let socket = Arc::new(Socket::new(
-                Kind::of::<Plain>(Wire::Socket),
-                Arc::new(Identity::stranger()),
+                Kind::of::<Plain>(Transport::WebSocket),
+                Arc::new(Identity::anonymous()),
                 limits,
                 0,
             ));
-            socket.outbox().attach(Stream::new(tcp, permit));
+            socket.outbox().attach(Connection::new(tcp, permit));
             seats.insert(&socket, Id::START).unwrap();
         }
         (seats, ends)
@@ -230,13 +230,13 @@ mod tests {
         let mut prev = Id::START;
         let mut event = || {
             let id = prev.next(7);
-            let stamp = Stamp { id, prev: std::mem::replace(&mut prev, id) };
+            let stamp = Position { id, prev: std::mem::replace(&mut prev, id) };
             Arc::new(Event::new("chat").with("text", "hello").stamped(stamp))
         };
         let events: Vec<Arc<Event>> = (0..events).map(|_| event()).collect();
         let taken = allocation_counter::measure(|| {
             seats.put(&events);
-            seats.hand_out(&mut usize::MAX.clone());
+            seats.flush(&mut usize::MAX.clone());
         });
         assert!(!seats.is_busy());
         let mut frames = vec![0; 7 * events.len()];

@@ -8,43 +8,43 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::auth::Identity;
+use crate::http::context::Context;
 use crate::http::request::Request;
-use crate::http::services::Node;
 use crate::layer::{Appended, Page};
-use crate::realtime::welcome::Start;
+use crate::realtime::welcome::StartPosition;
 use crate::telemetry::Chain;
-use crate::wire::clock::millis;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::time::millis;
 
 /// The facts about one socket.
-pub struct Session {
-    node: Arc<Node>,
+pub struct Subscription {
+    node: Arc<Context>,
     identity: Arc<Identity>,
     group: Option<Group>,
-    start: Option<Start>,
+    start: Option<StartPosition>,
     /// What its client calls the group, if that is not its name.
-    called: Option<Box<str>>,
-    guarded: bool,
+    display_name: Option<Box<str>>,
+    restricted: bool,
     /// When its request came.
-    born: Instant,
-    /// When it may signal again, in milliseconds since it was born.
+    opened_at: Instant,
+    /// When it may signal again, in milliseconds since it was opened_at.
     signal_at: AtomicU64,
 }
 
-impl Session {
+impl Subscription {
     /// A socket on its own.
     pub fn alone(request: &Request) -> Self {
         Self {
             node: Arc::clone(&request.node),
             identity: Arc::clone(request.identity()),
-            guarded: false,
+            restricted: false,
             group: None,
             start: None,
-            called: None,
-            born: request.came,
+            display_name: None,
+            opened_at: request.received_at,
             signal_at: AtomicU64::new(0),
         }
     }
@@ -56,32 +56,32 @@ impl Session {
 
     /// The same socket, which is welcomed, and gets what the log holds from its start on.
     #[must_use]
-    pub fn resuming(self, start: Start) -> Self {
+    pub fn resuming(self, start: StartPosition) -> Self {
         Self { start: Some(start), ..self }
     }
 
     /// The same socket, in a group that is not for everybody: it has to come again when this node may not have heard
     /// that it may not be there any more.
     #[must_use]
-    pub fn guarded(self) -> Self {
-        Self { guarded: true, ..self }
+    pub fn restricted(self) -> Self {
+        Self { restricted: true, ..self }
     }
 
     /// The same socket, whose client calls the group so.
     #[must_use]
-    pub fn called(self, name: &str) -> Self {
+    pub fn display_name(self, name: &str) -> Self {
         let is_group = self.group.as_ref().is_some_and(|group| group.name() == name);
-        Self { called: (!is_group).then(|| name.into()), ..self }
+        Self { display_name: (!is_group).then(|| name.into()), ..self }
     }
 
     /// What the client calls the group; empty if the socket has none.
     pub fn name(&self) -> &str {
         let group = || self.group.as_ref().map_or("", Group::name);
-        self.called.as_deref().unwrap_or_else(group)
+        self.display_name.as_deref().unwrap_or_else(group)
     }
 
-    pub(crate) fn is_guarded(&self) -> bool {
-        self.guarded
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restricted
     }
 
     /// Who the client is.
@@ -95,15 +95,15 @@ impl Session {
     }
 
     /// The node that serves it.
-    pub fn node(&self) -> &Arc<Node> {
+    pub fn node(&self) -> &Arc<Context> {
         &self.node
     }
 
-    pub(crate) fn born(&self) -> Instant {
-        self.born
+    pub(crate) fn opened_at(&self) -> Instant {
+        self.opened_at
     }
 
-    pub(crate) fn start(&self) -> Option<Start> {
+    pub(crate) fn start(&self) -> Option<StartPosition> {
         self.start
     }
 
@@ -116,17 +116,17 @@ impl Session {
     /// node; under a name of the client's own choosing, once.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it, or the socket has no group.
-    pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, Unavailable> {
-        let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
-        let (event, key) = self.identity.sign(event, name);
+    /// [`LayerError`] when the layer did not take it, or the socket has no group.
+    pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, LayerError> {
+        let group = self.group.as_ref().ok_or(LayerError::new("this socket has no group"))?;
+        let (event, key) = self.identity.attribute(event, name);
         self.node.append(group, &event, key.as_ref()).await
     }
 
     /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is
     /// read over. It does not keep what the client says next waiting, and who does not hear of it misses nothing.
     pub fn signal(&self, event: Event, period: Duration) {
-        let now = millis(self.born.elapsed());
+        let now = millis(self.opened_at.elapsed());
         let Some(group) = self.group.clone() else { return };
         if now < self.signal_at.load(Ordering::Relaxed) {
             return;
@@ -143,9 +143,9 @@ impl Session {
     /// Up to `limit` messages of the socket's group before this id, or the newest, the oldest first.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, Unavailable> {
-        let group = self.group.as_ref().ok_or(Unavailable::new("this socket has no group"))?;
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, LayerError> {
+        let group = self.group.as_ref().ok_or(LayerError::new("this socket has no group"))?;
         self.node.layer().before(group, before, limit).await
     }
 }

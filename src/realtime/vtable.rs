@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::wire::event::Event;
-use crate::wire::frame::{Frame, Wire};
+use crate::wire::frame::{Frame, Transport};
 use crate::wire::group::Group;
-use crate::wire::render_cache::Reader;
+use crate::wire::render_cache::RenderKey;
 
 /// A group's own event, made again and again while the ticker is on and the group has sockets.
 #[derive(Clone, Copy, Debug)]
-pub struct Ticker {
+pub struct Interval {
     /// From the start to the first event, and from each event to the next.
     pub period: Duration,
     /// Makes the event. Every node with sockets of the group calls it, one node's event is sent.
@@ -23,13 +23,13 @@ pub struct Ticker {
 
 /// A consumer as the hub knows it: a pointer, for every socket has it.
 #[derive(Clone, Copy)]
-pub(crate) struct Kind(pub(crate) &'static Facts);
+pub(crate) struct Kind(pub(crate) &'static ConsumerVTable);
 
 /// Which consumer it is, how it renders, and how its frames travel.
-pub(crate) struct Facts {
+pub(crate) struct ConsumerVTable {
     pub(crate) id: TypeId,
-    pub(crate) wire: Wire,
-    pub(crate) ticker: Option<Ticker>,
+    pub(crate) wire: Transport,
+    pub(crate) ticker: Option<Interval>,
     pub(crate) event: fn(&Event) -> Option<Frame<'static>>,
     pub(crate) bye: fn(Duration) -> Option<Frame<'static>>,
 }
@@ -48,7 +48,7 @@ impl Kind {
     /// Renders an event. A consumer that panics over one must not take the node along, for every node
     /// of the group gets the same event.
     pub(crate) fn render(self, event: &Event) -> Rendered {
-        if let Some(frame) = event.renderings.get(self.reader()) {
+        if let Some(frame) = event.rendered.get(self.reader()) {
             return Rendered::Frame(frame);
         }
         match catch_unwind(AssertUnwindSafe(|| (self.event)(event))) {
@@ -57,7 +57,7 @@ impl Kind {
                 let frame = self.wire.message(frame, id);
                 // What is not logged is never sent again.
                 if id.is_some() {
-                    event.renderings.put(self.reader(), &frame);
+                    event.rendered.put(self.reader(), &frame);
                 }
                 Rendered::Frame(frame)
             }
@@ -66,14 +66,14 @@ impl Kind {
         }
     }
 
-    fn reader(self) -> Reader {
+    fn reader(self) -> RenderKey {
         (self.id, self.wire)
     }
 
     /// The frame that tells a socket to connect elsewhere.
     pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
         let mut frame = self.wire.message((self.bye)(reconnect)?, None);
-        if self.wire == Wire::Feed {
+        if self.wire == Transport::Sse {
             // Browsers come back to a feed by themselves, after this time.
             frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
         }
@@ -82,9 +82,9 @@ impl Kind {
 }
 
 impl Deref for Kind {
-    type Target = Facts;
+    type Target = ConsumerVTable;
 
-    fn deref(&self) -> &Facts {
+    fn deref(&self) -> &ConsumerVTable {
         self.0
     }
 }

@@ -3,19 +3,19 @@
 use crate::http::request::Request;
 use crate::http::response::Refusal;
 use crate::layer::Presence;
-use crate::wire::id::{Id, NoId};
+use crate::wire::id::{Id, ParseIdError};
 
 /// Most messages of the past that a socket may ask for.
 const MOST: usize = 1000;
 
 /// Where a socket wants to begin.
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
-    pub(crate) since: Option<Result<Id, NoId>>,
+pub struct StartPosition {
+    pub(crate) since: Option<Result<Id, ParseIdError>>,
     pub(crate) history: Option<usize>,
 }
 
-impl Start {
+impl StartPosition {
     /// From now on, without anything of the past.
     pub fn now() -> Self {
         Self { since: None, history: None }

@@ -18,15 +18,15 @@ use tracing::debug;
 pub use hyper::StatusCode;
 
 use crate::auth::Identity;
-use crate::http::client_address::Peer;
-use crate::http::connection::Stream;
+use crate::http::client_address::ClientAddress;
+use crate::http::connection::Connection;
+use crate::http::context::Context;
 use crate::http::problem;
 use crate::http::request::Request;
 use crate::http::response;
 pub use crate::http::response::{Refusal, Response};
-use crate::http::services::Node;
-use crate::http::upgrade::Handshake;
-use crate::server::state::Running;
+use crate::http::upgrade::Upgrade;
+use crate::server::state::State;
 use crate::telemetry::METRICS;
 use crate::wire::host;
 use crate::wire::host::HostPattern;
@@ -52,20 +52,20 @@ const HEADERS: [(&str, &str); 5] = [
 
 /// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
-    running: Arc<Running>,
-    stream: Stream,
+    running: Arc<State>,
+    stream: Connection,
     connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let node = Arc::clone(&running.node);
     let (parts, body) = request.into_parts();
-    let peer = Peer::of(connected, &parts.headers, &node.config().doors.trusted_proxies);
-    let (came, identity) = (Instant::now(), Arc::new(Identity::stranger()));
+    let peer = ClientAddress::of(connected, &parts.headers, &node.config().network.trusted_proxies);
+    let (received_at, identity) = (Instant::now(), Arc::new(Identity::anonymous()));
     let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
-    let request = Request { node: node_of, stream, peer, parts, name, body: no_body, came, identity };
-    let reader = Reader::of(&request);
-    let unsound = check(&request.parts, &node.config().doors.allowed_hosts).err();
+    let request = Request { node: node_of, stream, peer, parts, name, body: no_body, received_at, identity };
+    let reader = Audience::of(&request);
+    let unsound = check(&request.parts, &node.config().network.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
@@ -123,7 +123,7 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     Ok(())
 }
 
-async fn answer(running: &Running, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
+async fn answer(running: &State, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
     let path = request.parts.uri.path().to_owned();
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
     let route = (running.routes)(&segments).ok_or_else(Refusal::not_found)?;
@@ -141,7 +141,7 @@ async fn answer(running: &Running, mut request: Request, body: Incoming) -> Resu
         request.identity = Arc::new(identity?);
     }
     if !route.sockets.is_empty() {
-        let handshake = Handshake::check(&mut request.parts)?;
+        let handshake = Upgrade::check(&mut request.parts)?;
         let open = route.opener(&handshake).ok_or_else(|| {
             Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
         })?;
@@ -185,7 +185,7 @@ async fn bounded(body: Incoming) -> Result<Bytes, Refusal> {
 }
 
 /// Who reads why a request was refused.
-enum Reader {
+enum Audience {
     /// A person, in this language: a page.
     Person(&'static str),
     /// Another program where such are served: a problem.
@@ -194,7 +194,7 @@ enum Reader {
     Other,
 }
 
-impl Reader {
+impl Audience {
     fn of(request: &Request) -> Self {
         if problem::is_told(request.node.site(), &request.parts.uri) {
             Self::Program
@@ -207,15 +207,15 @@ impl Reader {
 }
 
 /// A refusal, told as its reader can take it.
-fn refused(node: &Node, refusal: Refusal, reader: &Reader) -> Response {
+fn refused(node: &Context, refusal: Refusal, reader: &Audience) -> Response {
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
     let line = || Response::text(refusal.status, format!("{}\n", refusal.detail));
     let mut response = match reader {
-        Reader::Person(language) => {
+        Audience::Person(language) => {
             node.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
         }
-        Reader::Program => problem::response(&refusal),
-        Reader::Other => line(),
+        Audience::Program => problem::response(&refusal),
+        Audience::Other => line(),
     };
     *response.0.status_mut() = refusal.status;
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))

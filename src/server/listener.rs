@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-use crate::http::connection::Stream;
+use crate::http::connection::Connection;
 use crate::realtime::drain;
 use crate::server::dispatch as http;
-use crate::server::state::Running;
+use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 use crate::wire::frame::Close;
@@ -42,26 +42,26 @@ const ENDING: Duration = Duration::from_secs(8);
 const LEAD: Duration = Duration::from_secs(1);
 
 /// The listening sockets of a node.
-pub(crate) struct Server {
-    running: Arc<Running>,
+pub(crate) struct Listener {
+    running: Arc<State>,
     listeners: Vec<TcpListener>,
-    places: Places,
+    places: ConnectionSlots,
 }
 
 /// How many connections may be open.
 #[derive(Clone)]
-struct Places {
+struct ConnectionSlots {
     served: Arc<Semaphore>,
     /// Those beyond, which are told that the node is full.
     refused: Arc<Semaphore>,
 }
 
-impl Server {
+impl Listener {
     /// Binds every address of the settings.
     ///
     /// # Errors
     /// [`StartError`] for an address that cannot be had.
-    pub(crate) fn bind(running: Arc<Running>) -> Result<Self, StartError> {
+    pub(crate) fn bind(running: Arc<State>) -> Result<Self, StartError> {
         let node = &running.node;
         let listeners = node.config().listen.iter().map(|address| {
             listen(*address).map_err(|error| {
@@ -72,7 +72,7 @@ impl Server {
             })
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
-        let places = Places::new(node.config().max_connections);
+        let places = ConnectionSlots::new(node.config().max_connections);
         Ok(Self { running, listeners, places })
     }
 
@@ -97,7 +97,7 @@ impl Server {
         let realtime = Arc::clone(&self.running.realtime);
         let mut hub = tokio::spawn(async move { realtime.hub().run().await });
         let (code, grace) = tokio::select! {
-            () = self.running.realtime.pulse() => (ExitCode::FAILURE, Duration::ZERO),
+            () = self.running.realtime.keepalive() => (ExitCode::FAILURE, Duration::ZERO),
             _ = &mut hub => {
                 error!("the hub has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
@@ -120,7 +120,7 @@ impl Server {
         };
         tokio::select! {
             _ = away => {}
-            () = self.running.realtime.pulse() => {}
+            () = self.running.realtime.keepalive() => {}
             () = hurry => info!("ending at once"),
         }
         stopping.send_replace(true);
@@ -135,7 +135,7 @@ impl Server {
     }
 }
 
-impl Places {
+impl ConnectionSlots {
     /// As many as are wanted, or as there are file descriptors for.
     fn new(wanted: Option<usize>) -> Self {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
@@ -175,9 +175,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn accept(
-    running: Arc<Running>,
+    running: Arc<State>,
     listener: TcpListener,
-    places: Places,
+    places: ConnectionSlots,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut accepting = true;
@@ -190,7 +190,7 @@ async fn accept(
             Ok((tcp, peer)) => {
                 accepting = true;
                 if let Some((permit, full)) = places.take() {
-                    let stream = Stream::new(tcp, permit);
+                    let stream = Connection::new(tcp, permit);
                     running.node.track(serve(Arc::clone(&running), stream, peer.ip(), full, stopped.clone()));
                 }
             }
@@ -207,8 +207,8 @@ async fn accept(
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
 async fn serve(
-    running: Arc<Running>,
-    stream: Stream,
+    running: Arc<State>,
+    stream: Connection,
     peer: IpAddr,
     full: bool,
     mut stopped: watch::Receiver<bool>,
@@ -235,7 +235,7 @@ async fn serve(
     if let Err(error) = ended {
         debug!(error = %Chain(&error), "a connection ended badly");
         // hyper closes without a word when a head does not come in time.
-        if error.is_timeout() && stream.asked() {
+        if error.is_timeout() && stream.request_pending() {
             let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
             let _ = stream.try_write(answer); // it may be gone
         }

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
-use crate::http::upgrade::Handshake;
+use crate::http::upgrade::Upgrade;
 use crate::realtime::consumer::Consumer;
 use crate::realtime::handshake;
 use crate::realtime::runtime::Realtime;
@@ -21,7 +21,7 @@ pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> 
 type Handler = Box<dyn Fn(Arc<Realtime>, Request) -> Answer + Send + Sync>;
 
 /// Opens a socket.
-pub(crate) type Open = fn(Arc<Realtime>, Request, Handshake) -> Answer;
+pub(crate) type Open = fn(Arc<Realtime>, Request, Upgrade) -> Answer;
 
 /// One line of the route table.
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Route {
     pub fn or_socket<C: Consumer>(mut self) -> Self {
         let open: Open =
             |realtime, request, handshake| Box::pin(handshake::open::<C>(realtime, request, handshake));
-        self.sockets.push((C::PROTOCOL, open));
+        self.sockets.push((C::SUBPROTOCOL, open));
         self
     }
 
@@ -103,7 +103,7 @@ impl Route {
     }
 
     /// Who takes the socket of this handshake: whoever speaks what it offers, or who needs no offer.
-    pub(crate) fn opener(&self, handshake: &Handshake) -> Option<Open> {
+    pub(crate) fn opener(&self, handshake: &Upgrade) -> Option<Open> {
         let offered = |protocol: Option<&str>| protocol.is_some_and(|protocol| handshake.offers(protocol));
         let chosen = self.sockets.iter().find(|(protocol, _)| offered(*protocol));
         chosen.or_else(|| self.sockets.iter().find(|(protocol, _)| protocol.is_none())).map(|(_, open)| *open)

@@ -15,7 +15,7 @@ use crate::wire::frame::Close;
 const MAX_CONTROL: u64 = 125;
 
 /// What has come of one client and is not a message yet.
-pub(crate) struct Assembly {
+pub(crate) struct FrameDecoder {
     /// Bytes that are not a whole frame.
     received: Vec<u8>,
     /// The fragments of a message that is not whole.
@@ -33,7 +33,7 @@ struct Fragments {
 
 /// Something whole.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Received {
+pub(crate) enum Decoded {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -44,7 +44,7 @@ pub(crate) enum Received {
     Fragment,
 }
 
-impl Assembly {
+impl FrameDecoder {
     /// Nothing has come yet.
     pub(crate) fn new(limit: usize) -> Self {
         Self { received: Vec::new(), message: None, limit }
@@ -64,18 +64,18 @@ impl Assembly {
     ///
     /// # Errors
     /// How the socket has to be closed.
-    pub(crate) fn next(&mut self) -> Result<Option<Received>, Close> {
+    pub(crate) fn next(&mut self) -> Result<Option<Decoded>, Close> {
         if self.received.is_empty() {
             return Ok(None);
         }
         let mut cursor = Cursor::new(&self.received);
-        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| breach(error.to_string()))?;
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| protocol_error(error.to_string()))?;
         let Some((header, length)) = parsed else { return Ok(None) };
         let start = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
         if header.rsv1 || header.rsv2 || header.rsv3 {
-            return Err(breach("reserved bits are set"));
+            return Err(protocol_error("reserved bits are set"));
         }
-        let mask = header.mask.ok_or_else(|| breach("a client's frame is not masked"))?;
+        let mask = header.mask.ok_or_else(|| protocol_error("a client's frame is not masked"))?;
         self.check(header.opcode, header.is_final, length)?;
         let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(start);
         let Some(masked) = self.received.get(start..end) else { return Ok(None) };
@@ -89,9 +89,9 @@ impl Assembly {
             self.received.drain(..end);
         }
         match header.opcode {
-            OpCode::Control(Control::Ping) => Ok(Some(Received::Ping(payload))),
+            OpCode::Control(Control::Ping) => Ok(Some(Decoded::Ping(payload))),
             OpCode::Control(Control::Close) => close(&payload).map(Some),
-            OpCode::Control(_) => Ok(Some(Received::Pong)),
+            OpCode::Control(_) => Ok(Some(Decoded::Pong)),
             OpCode::Data(kind) => self.data(kind == Data::Text, header.is_final, payload).map(Some),
         }
     }
@@ -100,16 +100,18 @@ impl Assembly {
     fn check(&self, opcode: OpCode, is_final: bool, length: u64) -> Result<(), Close> {
         match opcode {
             OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
-                return Err(breach("the opcode is reserved"));
+                return Err(protocol_error("the opcode is reserved"));
             }
-            OpCode::Control(_) if !is_final => return Err(breach("a control frame is in fragments")),
-            OpCode::Control(_) if length > MAX_CONTROL => return Err(breach("a control frame is too long")),
+            OpCode::Control(_) if !is_final => return Err(protocol_error("a control frame is in fragments")),
+            OpCode::Control(_) if length > MAX_CONTROL => {
+                return Err(protocol_error("a control frame is too long"));
+            }
             OpCode::Control(_) => return Ok(()),
             OpCode::Data(Data::Continue) if self.message.is_none() => {
-                return Err(breach("a fragment continues nothing"));
+                return Err(protocol_error("a fragment continues nothing"));
             }
             OpCode::Data(Data::Text | Data::Binary) if self.message.is_some() => {
-                return Err(breach("a message begins inside another one"));
+                return Err(protocol_error("a message begins inside another one"));
             }
             OpCode::Data(_) => {}
         }
@@ -120,16 +122,16 @@ impl Assembly {
         Ok(())
     }
 
-    fn data(&mut self, is_text: bool, is_final: bool, payload: Vec<u8>) -> Result<Received, Close> {
+    fn data(&mut self, is_text: bool, is_final: bool, payload: Vec<u8>) -> Result<Decoded, Close> {
         let mut message = match self.message.take() {
             Some(mut message) => {
                 message.bytes.extend_from_slice(&payload);
                 message
             }
             None if is_final && is_text => {
-                return String::from_utf8(payload).map(Received::Text).map_err(|_| not_utf8());
+                return String::from_utf8(payload).map(Decoded::Text).map_err(|_| not_utf8());
             }
-            None if is_final => return Ok(Received::Binary(payload)),
+            None if is_final => return Ok(Decoded::Binary(payload)),
             None => Box::new(Fragments { is_text, bytes: payload, checked: 0 }),
         };
         if message.is_text {
@@ -138,10 +140,10 @@ impl Assembly {
         match (is_final, message.is_text) {
             (false, _) => {
                 self.message = Some(message);
-                Ok(Received::Fragment)
+                Ok(Decoded::Fragment)
             }
-            (true, true) => String::from_utf8(message.bytes).map(Received::Text).map_err(|_| not_utf8()),
-            (true, false) => Ok(Received::Binary(message.bytes)),
+            (true, true) => String::from_utf8(message.bytes).map(Decoded::Text).map_err(|_| not_utf8()),
+            (true, false) => Ok(Decoded::Binary(message.bytes)),
         }
     }
 }
@@ -159,19 +161,23 @@ impl Fragments {
 }
 
 /// The payload of a close frame: nothing, or a code that may be on the wire and a text.
-fn close(payload: &[u8]) -> Result<Received, Close> {
+fn close(payload: &[u8]) -> Result<Decoded, Close> {
     let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() { Ok(Received::Close(None)) } else { Err(breach("half a close code")) };
+        return if payload.is_empty() {
+            Ok(Decoded::Close(None))
+        } else {
+            Err(protocol_error("half a close code"))
+        };
     };
     let code = u16::from_be_bytes(*code);
     if !CloseCode::from(code).is_allowed() {
-        return Err(breach("no close code that may be sent"));
+        return Err(protocol_error("no close code that may be sent"));
     }
     std::str::from_utf8(reason).map_err(|_| not_utf8())?;
-    Ok(Received::Close(Some(code)))
+    Ok(Decoded::Close(Some(code)))
 }
 
-fn breach(why: impl Into<Cow<'static, str>>) -> Close {
+fn protocol_error(why: impl Into<Cow<'static, str>>) -> Close {
     Close::new(1002, why)
 }
 
@@ -192,9 +198,9 @@ mod tests {
     }
 
     /// What becomes of these bytes, however they are cut.
-    fn read(bytes: &[u8]) -> Result<Vec<Received>, u16> {
+    fn read(bytes: &[u8]) -> Result<Vec<Decoded>, u16> {
         let read_in = |step: usize| {
-            let (mut assembly, mut all) = (Assembly::new(20), Vec::new());
+            let (mut assembly, mut all) = (FrameDecoder::new(20), Vec::new());
             for part in bytes.chunks(step) {
                 assembly.push(part);
                 while let Some(received) = assembly.next().map_err(|close| close.code)? {
@@ -213,17 +219,16 @@ mod tests {
 
     #[test]
     fn frames_become_messages() {
-        let text = |text: &str| Received::Text(text.to_owned());
+        let text = |text: &str| Decoded::Text(text.to_owned());
         assert_eq!(read(&frame(0x81, "hü".as_bytes())), Ok(vec![text("hü")]));
-        assert_eq!(read(&frame(0x82, b"\xff")), Ok(vec![Received::Binary(vec![0xff])]));
+        assert_eq!(read(&frame(0x82, b"\xff")), Ok(vec![Decoded::Binary(vec![0xff])]));
         let split =
             [frame(0x01, b"h\xc3"), frame(0x89, b"?"), frame(0x00, b""), frame(0x80, b"\xbc")].concat();
-        let expected =
-            vec![Received::Fragment, Received::Ping(b"?".to_vec()), Received::Fragment, text("hü")];
+        let expected = vec![Decoded::Fragment, Decoded::Ping(b"?".to_vec()), Decoded::Fragment, text("hü")];
         assert_eq!(read(&split), Ok(expected));
         let end = [frame(0x8a, b"!"), frame(0x88, b"\x03\xe8bye")].concat();
-        assert_eq!(read(&end), Ok(vec![Received::Pong, Received::Close(Some(1000))]));
-        assert_eq!(read(&frame(0x88, b"")), Ok(vec![Received::Close(None)]));
+        assert_eq!(read(&end), Ok(vec![Decoded::Pong, Decoded::Close(Some(1000))]));
+        assert_eq!(read(&frame(0x88, b"")), Ok(vec![Decoded::Close(None)]));
     }
 
     #[test]

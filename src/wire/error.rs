@@ -38,12 +38,12 @@ impl Error for StartError {
 
 /// The layer did not take or answer something.
 #[derive(Debug)]
-pub struct Unavailable {
+pub struct LayerError {
     what: &'static str,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
-impl Unavailable {
+impl LayerError {
     pub(crate) fn new(what: &'static str) -> Self {
         Self { what, cause: None }
     }
@@ -53,13 +53,13 @@ impl Unavailable {
     }
 }
 
-impl fmt::Display for Unavailable {
+impl fmt::Display for LayerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what)
     }
 }
 
-impl Error for Unavailable {
+impl Error for LayerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
     }

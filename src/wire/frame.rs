@@ -21,36 +21,36 @@ pub enum Frame<'a> {
 
 /// How frames travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub(crate) enum Transport {
     /// As frames of a WebSocket (RFC 6455).
-    Socket,
+    WebSocket,
     /// As Server-Sent Events (WHATWG HTML, section 9.2).
-    Feed,
+    Sse,
 }
 
-impl Wire {
+impl Transport {
     /// A message, ready for any number of sockets; `id` is its place in a log.
     pub(crate) fn message(self, frame: Frame<'_>, id: Option<Id>) -> Bytes {
         match (self, frame) {
-            (Self::Socket, frame) => frame.encode(),
-            (Self::Feed, Frame::Text(text)) => event(&text, id).into(),
-            (Self::Feed, Frame::Binary(_)) => Bytes::new(),
+            (Self::WebSocket, frame) => frame.encode(),
+            (Self::Sse, Frame::Text(text)) => event(&text, id).into(),
+            (Self::Sse, Frame::Binary(_)) => Bytes::new(),
         }
     }
 
     /// A sign of life.
     pub(crate) fn ping(self) -> Bytes {
         match self {
-            Self::Socket => PING,
-            Self::Feed => Bytes::from_static(b":\n\n"),
+            Self::WebSocket => PING,
+            Self::Sse => Bytes::from_static(b":\n\n"),
         }
     }
 
     /// The last word.
     pub(crate) fn close(self, close: &Close) -> Bytes {
         match self {
-            Self::Socket => close.encode(),
-            Self::Feed => format!(": {} {}\n\n", close.code, close.reason).into(),
+            Self::WebSocket => close.encode(),
+            Self::Sse => format!(": {} {}\n\n", close.code, close.reason).into(),
         }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
             ("", None, "data: \n\n"),
             ("a\nb\r\nc", Some(Id::START.next(7)), "id: 7-0\ndata: a\ndata: b\ndata: \ndata: c\n\n"),
         ] {
-            assert_eq!(Wire::Feed.message(Frame::Text(text.into()), id), expected);
+            assert_eq!(Transport::Sse.message(Frame::Text(text.into()), id), expected);
         }
     }
 }

@@ -54,18 +54,19 @@ impl Serialize for Id {
 
 /// A text that is no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoId;
+pub struct ParseIdError;
 
 impl FromStr for Id {
-    type Err = NoId;
+    type Err = ParseIdError;
 
-    fn from_str(text: &str) -> Result<Self, NoId> {
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
         // A number of Rust may have a plus before it, and nothing else that is no digit.
-        let number =
-            |digits: &str| if digits.starts_with('+') { Err(NoId) } else { digits.parse().map_err(|_| NoId) };
-        let (millis, sequence) = text.split_once('-').ok_or(NoId)?;
+        let number = |digits: &str| {
+            if digits.starts_with('+') { Err(ParseIdError) } else { digits.parse().map_err(|_| ParseIdError) }
+        };
+        let (millis, sequence) = text.split_once('-').ok_or(ParseIdError)?;
         let id = Self { millis: number(millis)?, sequence: number(sequence)? };
-        if id == Self::NEVER { Err(NoId) } else { Ok(id) }
+        if id == Self::NEVER { Err(ParseIdError) } else { Ok(id) }
     }
 }
 
@@ -90,7 +91,7 @@ mod tests {
             "1 -0",
             "99999999999999999999999-0",
         ] {
-            assert_eq!(text.parse::<Id>(), Err(NoId), "{text:?}");
+            assert_eq!(text.parse::<Id>(), Err(ParseIdError), "{text:?}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! What crosses a boundary, without I/O: events, positions, frames, close codes, time stamps.
 
-pub mod clock;
 pub(crate) mod decoder;
 pub mod error;
 pub mod event;
@@ -11,3 +10,4 @@ pub(crate) mod host;
 pub mod id;
 pub(crate) mod origin;
 pub(crate) mod render_cache;
+pub mod time;

@@ -1,4 +1,4 @@
-//! Renderings: the frames that were made of an event, so that it is rendered once for each kind of consumer, whether it is
+//! RenderCache: the frames that were made of an event, so that it is rendered once for each kind of consumer, whether it is
 //! sent now or to those who come back later.
 
 use std::any::TypeId;
@@ -7,43 +7,43 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::wire::frame::Wire;
+use crate::wire::frame::Transport;
 
 /// For whom an event is rendered: a consumer, and how its frames travel.
-pub(crate) type Reader = (TypeId, Wire);
+pub(crate) type RenderKey = (TypeId, Transport);
 
 /// One frame for each kind of reader; few groups have more than one. They are no part of what the event is: a copy
 /// begins without them.
 #[derive(Default)]
-pub(crate) struct Renderings(Mutex<SmallVec<[(Reader, Bytes); 1]>>);
+pub(crate) struct RenderCache(Mutex<SmallVec<[(RenderKey, Bytes); 1]>>);
 
-impl Renderings {
-    pub(crate) fn get(&self, reader: Reader) -> Option<Bytes> {
+impl RenderCache {
+    pub(crate) fn get(&self, reader: RenderKey) -> Option<Bytes> {
         let frames = self.0.lock();
         frames.iter().find(|(known, _)| *known == reader).map(|(_, frame)| frame.clone())
     }
 
-    pub(crate) fn put(&self, reader: Reader, frame: &Bytes) {
+    pub(crate) fn put(&self, reader: RenderKey, frame: &Bytes) {
         self.0.lock().push((reader, frame.clone()));
     }
 }
 
-impl Clone for Renderings {
+impl Clone for RenderCache {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl std::fmt::Debug for Renderings {
+impl std::fmt::Debug for RenderCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Renderings")
+        f.write_str("RenderCache")
     }
 }
 
-impl PartialEq for Renderings {
+impl PartialEq for RenderCache {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Renderings {}
+impl Eq for RenderCache {}

@@ -36,7 +36,7 @@ async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: Peers) {
         panic!("the first one is new")
     };
     for node in &peers.nodes {
-        assert_eq!(node.append(&group, "once", Some("key")).await, Appended::Known(id));
+        assert_eq!(node.append(&group, "once", Some("key")).await, Appended::Duplicate(id));
         assert_eq!(node.append(&group, "another", Some("key")).await, Appended::Conflict);
     }
     let elsewhere = peers.nodes[0].append(&Group::new("kitchen"), "another", Some("key")).await;

@@ -1,7 +1,7 @@
 //! What the layer tells of nodes, groups and logs, held against both layers.
 
 use parlor::Group;
-use parlor::layer::NodeFacts;
+use parlor::layer::NodeInfo;
 
 use crate::support::client::Client;
 use crate::support::layer_nodes::{Peers, clauses};
@@ -85,7 +85,7 @@ clauses! {
 }
 
 /// What the node tells of itself in its lease.
-async fn facts(redis: &Redis, node: &str) -> Option<NodeFacts> {
+async fn facts(redis: &Redis, node: &str) -> Option<NodeInfo> {
     let lease: Option<String> = redis.query(&["GET", &format!("parlor:node:{node}")]).await;
     lease.map(|json| serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error} in {json}")))
 }

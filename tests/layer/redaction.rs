@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use parlor::layer::Page;
-use parlor::wire::event::COVERED;
+use parlor::wire::event::REDACTED;
 use parlor::{Group, Id};
 
-use crate::support::group_log::{cover, lobby, log, shown, whole};
+use crate::support::group_log::{lobby, log, redact, shown, whole};
 use crate::support::layer_nodes::{Peers, assert_chain, clauses};
 use crate::support::wait::{seconds, within};
 
 async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: Peers) {
     let (first, last) = (&peers.nodes[0], peers.nodes.last().expect("a node"));
     let ids = log(first, "abcde").await;
-    assert!(cover(first, ids[1]).await);
-    assert!(cover(last, ids[4]).await);
+    assert!(redact(first, ids[1]).await);
+    assert!(redact(last, ids[4]).await);
     for node in &peers.nodes {
         let page = whole(node).await;
         assert_eq!((shown(&page.events).as_str(), page.last), ("a-cd-", ids[4]));
@@ -31,11 +31,11 @@ async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: Pe
 
 async fn what_the_log_does_not_have_cannot_be_covered(peers: Peers) {
     let node = &peers.nodes[0];
-    assert!(!cover(node, Id::START).await);
+    assert!(!redact(node, Id::START).await);
     let ids = log(node, "ab").await;
     let next = format!("{}-{}", ids[1].millis() + 1000, 7).parse().expect("an id");
-    assert!(!cover(node, next).await);
-    assert!(!node.layer.cover(&Group::new("kitchen"), ids[0]).await.expect("an answer"));
+    assert!(!redact(node, next).await);
+    assert!(!node.layer.redact(&Group::new("kitchen"), ids[0]).await.expect("an answer"));
     assert_eq!(shown(&whole(node).await.events), "ab");
 }
 
@@ -51,7 +51,7 @@ async fn every_node_is_told_once_and_after_it_had_the_text(peers: Peers) {
         assert_eq!(shown(&whole(node).await.events), "abc");
     }
     for node in peers.nodes.iter().chain(&peers.nodes) {
-        assert!(cover(node, ids[1]).await, "to ask again is no harm");
+        assert!(redact(node, ids[1]).await, "to ask again is no harm");
         assert_eq!(shown(&whole(node).await.events), "a-c", "here at once");
     }
     for node in &peers.nodes {
@@ -63,7 +63,7 @@ async fn every_node_is_told_once_and_after_it_had_the_text(peers: Peers) {
             "abc",
             "it was told behind the texts, and they were told once"
         );
-        assert_eq!(node.layer.covered(&lobby()), BTreeSet::from([ids[1]]));
+        assert_eq!(node.layer.redacted(&lobby()), BTreeSet::from([ids[1]]));
     }
     log(&peers.nodes[0], "d").await;
     for node in &peers.nodes {
@@ -78,7 +78,7 @@ fn assert_hidden(page: &Page, told: &BTreeSet<Id>) {
     assert_chain(&page.events);
     for event in &page.events {
         let id = event.stamp().expect("a place").id;
-        assert!(event.kind() == COVERED || !told.contains(&id), "{id} was covered and is read: {event:?}");
+        assert!(event.kind() == REDACTED || !told.contains(&id), "{id} was redacted and is read: {event:?}");
     }
 }
 
@@ -88,7 +88,7 @@ async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log
     let ids = log(&peers.nodes[0], &"x".repeat(150)).await;
     let covering = async {
         for id in &ids {
-            assert!(cover(&peers.nodes[0], *id).await);
+            assert!(redact(&peers.nodes[0], *id).await);
             log(&peers.nodes[0], "y").await;
             tokio::task::yield_now().await; // in memory nothing is waited for
         }

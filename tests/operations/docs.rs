@@ -55,7 +55,7 @@ async fn everything_that_is_sent() -> Shapes {
     see(&mut shapes, &what_is_unread(&node).await);
     let operator = Peer::at(&redis.url()).await;
     let id = ack["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-    assert!(operator.layer.cover(&Group::new("chat_lobby"), id).await.expect("the layer"));
+    assert!(operator.layer.redact(&Group::new("chat_lobby"), id).await.expect("the layer"));
     see(&mut shapes, &ann.frame_of("removed").await);
     see(&mut shapes, &Ticket::to("lobby").history(1).enter(&node).await.hear().await);
     drop(operator);

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use parlor::layer::Order;
+use parlor::layer::Disconnect;
 use serde_json::json;
 
 use crate::support::cli::key;
@@ -18,19 +18,19 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const ORDERS: &str = "parlor:orders";
 
-fn about_group(group: &str, code: u16) -> Order {
-    Order { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Order::default() }
+fn about_group(group: &str, code: u16) -> Disconnect {
+    Disconnect { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Disconnect::default() }
 }
 
 async fn every_node_gets_every_order_within_a_second_in_its_order(peers: Peers) {
-    let whole = Order {
+    let whole = Disconnect {
         user: Some("a1b2c3d4e5f60718".to_owned()),
         login: Some("聊天".to_owned()),
         group: Some("lobby".to_owned()),
         code: 4401,
         reason: "\"signed out\"".to_owned(),
     };
-    let orders = [whole, about_group("lobby", 4403), Order { code: 1012, ..Order::default() }];
+    let orders = [whole, about_group("lobby", 4403), Disconnect { code: 1012, ..Disconnect::default() }];
     for order in &orders {
         let from = peers.nodes.last().expect("a node");
         from.layer.order(order).await.expect("the layer to take an order");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use parlor::Id;
 
 use crate::support::client::Client;
-use crate::support::group_log::{cover, lobby, log, shown, whole};
+use crate::support::group_log::{lobby, log, redact, shown, whole};
 use crate::support::layer_nodes::{Peer, Peers, texts};
 use crate::support::redis::Redis;
 use crate::support::redis_proxy::Tunnel;
@@ -35,10 +35,10 @@ async fn a_node_that_was_cut_off_forgets_the_text_and_is_told_when_it_is_back() 
     assert_eq!(shown(&whole(&far).await.events), "abc");
     tunnel.cut();
     until(PATIENCE, "the node to notice", async || holds(far.layer.ready().is_err(), String::new)).await;
-    assert!(cover(&near, ids[0]).await);
+    assert!(redact(&near, ids[0]).await);
     // These it never had.
     let more = log(&near, "def").await;
-    assert!(cover(&near, more[1]).await);
+    assert!(redact(&near, more[1]).await);
     assert!(far.layer.before(&lobby(), None, 200).await.is_err(), "it has nothing to read from");
     tunnel.open();
     far.wait_until_ready().await;
@@ -61,7 +61,7 @@ async fn a_node_that_has_gone_deaf_without_knowing_is_right_again_when_it_has_fo
     far.wait_for(&lobby(), 3).await;
     assert_eq!(shown(&whole(&far).await.events), "abc");
     tunnel.deafen();
-    assert!(cover(&near, ids[1]).await);
+    assert!(redact(&near, ids[1]).await);
     let deaf = Instant::now();
     // It is asked again and again, so that it keeps what it has as long as it may.
     until(seconds(10), "the text to be gone", async || {
@@ -71,7 +71,7 @@ async fn a_node_that_has_gone_deaf_without_knowing_is_right_again_when_it_has_fo
     .await;
     assert!(deaf.elapsed() < seconds(6), "{:?}", deaf.elapsed());
     // As long as it is deaf it keeps nothing.
-    assert!(cover(&near, ids[2]).await);
+    assert!(redact(&near, ids[2]).await);
     assert_eq!(shown(&whole(&far).await.events), "a--");
     tunnel.open();
     far.wait_until_ready().await;
@@ -108,7 +108,7 @@ async fn what_was_read_before_it_was_covered_and_comes_behind_the_word_of_it_has
     let older = async { shown(&far.layer.before(&lobby(), Some(ids[2]), 9).await.expect("a page").events) };
     let covering = async {
         wait_until_asked(&redis, "xrevrange", before + 2).await;
-        assert!(cover(&near, ids[0]).await);
+        assert!(redact(&near, ids[0]).await);
         far.wait_for_covered(&lobby(), &ids[..1]).await;
         Instant::now()
     };
@@ -137,7 +137,7 @@ async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
     let before = asked(&redis, "xrange").await;
     log(&near, "b").await;
     wait_until_asked(&redis, "xrange", before + 2).await;
-    assert!(cover(&near, hidden).await);
+    assert!(redact(&near, hidden).await);
     far.wait_for_covered(&lobby(), &[hidden]).await;
     assert_eq!(shown(&far.logged(&lobby())), "a", "the answer is on its way");
     far.wait_for(&lobby(), 2).await;
@@ -149,9 +149,9 @@ async fn what_is_covered_is_remembered_as_long_as_the_log_and_not_longer() {
     let peers = Peers::on_redis().await;
     let (redis, node) = (peers.redis.as_ref().expect("a Redis"), &peers.nodes[0]);
     let ids = log(node, "abc").await;
-    assert!(!redis.exists(SET).await, "nothing is there while nothing is covered");
+    assert!(!redis.exists(SET).await, "nothing is there while nothing is redacted");
     for id in &ids[..2] {
-        assert!(cover(node, *id).await);
+        assert!(redact(node, *id).await);
     }
     assert!(redis.pttl(SET).await >= redis.pttl(LOG).await, "the set outlives the log");
     redis.query::<bool>(&["PEXPIRE", SET, "20000"]).await;
@@ -178,7 +178,7 @@ async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered()
         node.enter(&lobby(), "ann").await;
     }
     let ids = log(&peers.nodes[0], "ab").await;
-    assert!(cover(&peers.nodes[0], ids[0]).await);
+    assert!(redact(&peers.nodes[0], ids[0]).await);
     for node in &peers.nodes {
         node.wait_for_covered(&lobby(), &ids[..1]).await;
     }
@@ -205,11 +205,11 @@ async fn who_comes_back_is_told_what_of_the_past_is_covered() {
     let peer = Peer::at(&redis.url()).await;
     let ids = log(&peer, "abcd").await;
     for id in [ids[0], ids[3]] {
-        assert!(cover(&peer, id).await);
+        assert!(redact(&peer, id).await);
     }
     let (node, mut back) = watch(&redis, &format!("?since={}", ids[2])).await;
     let (welcome, place) = (format!("welcome {}", ids[3]), format!("nothing at {}", ids[3]));
-    for expected in [&welcome, &place, &format!("covered {}", ids[0])] {
+    for expected in [&welcome, &place, &format!("redacted {}", ids[0])] {
         assert_eq!(back.hear().await, *expected);
     }
     let mut new = Client::open(&node, "/watch/lobby?history=9").await;
@@ -217,10 +217,10 @@ async fn who_comes_back_is_told_what_of_the_past_is_covered() {
         assert_eq!(new.hear().await, *expected);
     }
     // Whoever is there is told, once.
-    assert!(cover(&peer, ids[1]).await);
+    assert!(redact(&peer, ids[1]).await);
     log(&peer, "e").await;
     for client in [&mut back, &mut new] {
-        assert_eq!(client.hear().await, format!("covered {}", ids[1]));
+        assert_eq!(client.hear().await, format!("redacted {}", ids[1]));
         assert_eq!(client.hear().await, "e");
     }
 }
@@ -241,8 +241,8 @@ async fn who_is_still_reading_the_past_is_told_what_was_covered_behind_its_back(
     // It reads no more, and the rest fits into no buffer.
     let mut quick = Client::open(&node, "/watch/lobby").await;
     assert!(quick.hear().await.starts_with("welcome"));
-    assert!(cover(&peer, ids[0]).await);
-    let told = format!("covered {}", ids[0]);
+    assert!(redact(&peer, ids[0]).await);
+    let told = format!("redacted {}", ids[0]);
     assert_eq!(quick.hear().await, told);
     for _ in 1..COUNT {
         assert_eq!(slow.hear().await.len(), 30_000);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parlor::layer::Page;
-use parlor::wire::event::COVERED;
+use parlor::wire::event::REDACTED;
 use parlor::{Event, Group, Id};
 
 use super::layer_nodes::{Peer, assert_chain};
@@ -12,11 +12,11 @@ pub fn lobby() -> Group {
     Group::new("lobby")
 }
 
-/// What stands at each place of a log: the text, or `-` where it is covered.
+/// What stands at each place of a log: the text, or `-` where it is redacted.
 pub fn shown(events: &[Arc<Event>]) -> String {
     assert_chain(events);
     let shown = events.iter().map(|event| {
-        if event.kind() != COVERED {
+        if event.kind() != REDACTED {
             return event.text("text").expect("a text");
         }
         for member in ["text", "id", "prev"] {
@@ -31,8 +31,8 @@ pub async fn whole(node: &Peer) -> Page {
     node.layer.before(&lobby(), None, 200).await.expect("a page")
 }
 
-pub async fn cover(node: &Peer, id: Id) -> bool {
-    node.layer.cover(&lobby(), id).await.expect("an answer")
+pub async fn redact(node: &Peer, id: Id) -> bool {
+    node.layer.redact(&lobby(), id).await.expect("an answer")
 }
 
 /// Logs a letter for each event: their ids.

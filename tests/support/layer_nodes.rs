@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use parlor::layer::{Appended, Keep, Key, Layer, Listener, Order};
-use parlor::wire::event::COVERED;
+use parlor::layer::{Appended, Disconnect, IdempotencyKey, Layer, LayerListener, Retention};
+use parlor::wire::event::REDACTED;
 use parlor::{Event, Group, Id};
 
 use super::redis::Redis;
@@ -26,12 +26,12 @@ pub struct Peer {
 struct Heard {
     events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
     started: Mutex<Vec<String>>,
-    orders: Mutex<Vec<Order>>,
+    orders: Mutex<Vec<Disconnect>>,
     /// How often it was told that it may have missed something.
     recoveries: AtomicUsize,
 }
 
-impl Listener for Heard {
+impl LayerListener for Heard {
     fn deliver(&self, group: &str, events: &[Arc<Event>]) {
         self.events.lock().unwrap().entry(group.to_owned()).or_default().extend(events.iter().cloned());
     }
@@ -40,7 +40,7 @@ impl Listener for Heard {
         self.started.lock().unwrap().push(group.to_owned());
     }
 
-    fn ordered(&self, order: Order) {
+    fn ordered(&self, order: Disconnect) {
         self.orders.lock().unwrap().push(order);
     }
 
@@ -69,8 +69,8 @@ impl Peers {
     }
 }
 
-fn keep() -> Keep {
-    Keep { messages: 1000, age: seconds(60), replicas: 0 }
+fn keep() -> Retention {
+    Retention { messages: 1000, age: seconds(60), replicas: 0 }
 }
 
 impl Peer {
@@ -100,7 +100,7 @@ impl Peer {
 
     pub async fn append(&self, group: &Group, text: &str, key: Option<&str>) -> Appended {
         let event = event(text);
-        let key = key.map(|name| Key::new(name.to_owned(), &event));
+        let key = key.map(|name| IdempotencyKey::new(name.to_owned(), &event));
         self.layer.append(group, &event, key.as_ref()).await.expect("the layer to take an event")
     }
 
@@ -119,12 +119,12 @@ impl Peer {
         }
     }
 
-    /// Which events the node was told are covered, in that order; those that came in their place in the log do not
+    /// Which events the node was told are redacted, in that order; those that came in their place in the log do not
     /// count.
     pub fn told_covered(&self, group: &Group) -> Vec<Id> {
         let events = self.heard.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
-        let told = events.filter(|event| event.kind() == COVERED && event.stamp().is_none());
+        let told = events.filter(|event| event.kind() == REDACTED && event.stamp().is_none());
         told.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
     }
 
@@ -135,9 +135,9 @@ impl Peer {
         events.filter(|event| event.stamp().is_some()).cloned().collect()
     }
 
-    /// Waits until it was told that these are covered, and no others.
+    /// Waits until it was told that these are redacted, and no others.
     pub async fn wait_for_covered(&self, group: &Group, ids: &[Id]) {
-        until(PATIENCE, &format!("{} to be told that {ids:?} are covered", self.layer.node()), async || {
+        until(PATIENCE, &format!("{} to be told that {ids:?} are redacted", self.layer.node()), async || {
             let told = self.told_covered(group);
             holds(told == ids, || format!("{told:?}"))
         })
@@ -166,7 +166,7 @@ impl Peer {
     }
 
     /// Waits until the node was given so many orders.
-    pub async fn wait_for_orders(&self, count: usize) -> Vec<Order> {
+    pub async fn wait_for_orders(&self, count: usize) -> Vec<Disconnect> {
         until(seconds(1), &format!("{count} orders"), async || {
             let orders = self.heard.orders.lock().unwrap().clone();
             holds(orders.len() == count, || format!("{orders:?}")).map(|()| orders)

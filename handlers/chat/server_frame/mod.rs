@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::wire::event::COVERED;
+use parlor::wire::event::REDACTED;
 use parlor::{Event, Frame, Id, Identity, Welcome};
 use serde::{Serialize, Serializer};
 
-use crate::chat::frame_error::{Logged, Trouble};
+use crate::chat::frame_error::{FrameError, Logged};
 use crate::chat::members_json::{Listed, Names, person};
 
 /// For how long a client shows that somebody types, in milliseconds.
@@ -163,7 +163,7 @@ pub(crate) fn unread(user: &str, name: &str, count: usize) -> Frame<'static> {
 
 fn sent(event: &Event) -> Option<Sent<'_>> {
     let stamp = event.stamp();
-    let removed = event.kind() == COVERED && stamp.is_some();
+    let removed = event.kind() == REDACTED && stamp.is_some();
     let text = if removed { "" } else { event.text("message")? };
     Some(Sent::Message {
         message: if removed { Shown::Nothing } else { Shown::Line(Line(text)) },
@@ -189,9 +189,9 @@ pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
     Sent::Ack { client_id, id: logged.id, duplicate: logged.duplicate }.frame(0)
 }
 
-pub(crate) fn error(trouble: &Trouble, client_id: Option<&str>) -> Frame<'static> {
-    let retry = matches!(trouble.code, "unavailable" | "rate");
-    Sent::Error { code: trouble.code, detail: &trouble.detail, client_id, retry }.frame(0)
+pub(crate) fn error(error: &FrameError, client_id: Option<&str>) -> Frame<'static> {
+    let retry = matches!(error.code, "unavailable" | "rate");
+    Sent::Error { code: error.code, detail: &error.detail, client_id, retry }.frame(0)
 }
 
 pub(crate) fn presence(event: &Event) -> Option<Frame<'static>> {

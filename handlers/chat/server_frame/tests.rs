@@ -37,16 +37,16 @@ fn members_without_a_value_are_null() {
         "names": {"a": "~x", "b": "bob"}, "count": 2,
     });
     assert_eq!(value(presence(&state)), expected);
-    let covered = |id: &str| Event::new("parlor_covered").with("id", id);
+    let redacted = |id: &str| Event::new("parlor_covered").with("id", id);
     let expected = json!({"type": "removed", "id": "1758000000000-3"});
-    assert_eq!(value(removed(&covered("1758000000000-3"))), expected);
+    assert_eq!(value(removed(&redacted("1758000000000-3"))), expected);
     let gone = Event::new("x").with("reason", "trimmed").with("after", "0-0");
     assert_eq!(value(gap(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
-    let trouble = Trouble::unavailable();
+    let unavailable = FrameError::unavailable();
     let expected = json!({
-        "type": "error", "code": "unavailable", "detail": trouble.detail, "client_id": null, "retry": true,
+        "type": "error", "code": "unavailable", "detail": unavailable.detail, "client_id": null, "retry": true,
     });
-    assert_eq!(value(Some(error(&trouble, None))), expected);
+    assert_eq!(value(Some(error(&unavailable, None))), expected);
 }
 
 #[test]

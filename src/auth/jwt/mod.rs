@@ -41,7 +41,7 @@ pub(crate) struct Claims {
 
 /// Why a token is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum TokenError {
     /// It is no token, or too long.
     Malformed,
     /// It is signed by another algorithm than that of its key.
@@ -84,33 +84,33 @@ impl Verifier {
     /// What a token says, if it can be believed now.
     ///
     /// # Errors
-    /// [`Wrong`].
-    pub(crate) fn verify(&self, jwt: &str) -> Result<Claims, Wrong> {
+    /// [`TokenError`].
+    pub(crate) fn verify(&self, jwt: &str) -> Result<Claims, TokenError> {
         if jwt.len() > LENGTH {
-            return Err(Wrong::Malformed);
+            return Err(TokenError::Malformed);
         }
-        let header = decode_header(jwt).map_err(|_| Wrong::Malformed)?;
+        let header = decode_header(jwt).map_err(|_| TokenError::Malformed)?;
         let key = self.key(&header)?;
         let payload = decode::<Payload>(jwt, key.material(), &self.validation(key))?.claims;
         // The library looks at the type of an audience only when it expects one.
         if self.audience.is_none() && !payload.aud.is_null() {
-            return Err(Wrong::Audience);
+            return Err(TokenError::Audience);
         }
         if payload.sub.is_empty() {
-            return Err(Wrong::Claims);
+            return Err(TokenError::Claims);
         }
         let fraction = || Duration::try_from_secs_f64(payload.exp.as_f64()?).ok().map(|time| time.as_secs());
-        let exp = payload.exp.as_u64().or_else(fraction).ok_or(Wrong::Claims)?.min(LATEST);
+        let exp = payload.exp.as_u64().or_else(fraction).ok_or(TokenError::Claims)?.min(LATEST);
         Ok(Claims { sub: payload.sub, exp })
     }
 
-    fn key(&self, header: &Header) -> Result<&Key, Wrong> {
+    fn key(&self, header: &Header) -> Result<&Key, TokenError> {
         // What is critical must be understood (RFC 7515, section 4.1.11), and nothing of it is.
         if header.crit.is_some() {
-            return Err(Wrong::Malformed);
+            return Err(TokenError::Malformed);
         }
-        let key = self.keys.pick(header.kid.as_deref(), header.alg).ok_or(Wrong::Key)?;
-        if key.algorithm() == header.alg { Ok(key) } else { Err(Wrong::Algorithm) }
+        let key = self.keys.pick(header.kid.as_deref(), header.alg).ok_or(TokenError::Key)?;
+        if key.algorithm() == header.alg { Ok(key) } else { Err(TokenError::Algorithm) }
     }
 
     fn validation(&self, key: &Key) -> Validation {
@@ -129,7 +129,7 @@ impl Verifier {
     }
 }
 
-impl From<jsonwebtoken::errors::Error> for Wrong {
+impl From<jsonwebtoken::errors::Error> for TokenError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidSignature => Self::Signature,
@@ -149,7 +149,7 @@ impl From<jsonwebtoken::errors::Error> for Wrong {
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "expected a JSON Web Token",

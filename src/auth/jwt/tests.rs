@@ -98,12 +98,12 @@ fn a_good_token_of_each_algorithm_is_believed() {
         assert_eq!(verifier.verify(&token), Ok(expected), "{name}");
         let (body, signature) = token.rsplit_once('.').unwrap();
         let other = hs256(&json!({}));
-        assert_eq!(verifier.verify(&format!("{body}.")), Err(Wrong::Signature), "{name}");
-        assert_eq!(verifier.verify(&other), Err(Wrong::Algorithm), "{name}");
+        assert_eq!(verifier.verify(&format!("{body}.")), Err(TokenError::Signature), "{name}");
+        assert_eq!(verifier.verify(&other), Err(TokenError::Algorithm), "{name}");
         let changed = encode(&Header::new(algorithm), &claims(&json!({ "sub": "eve" })), &private(algorithm));
         let changed = changed.unwrap();
         let body = changed.rsplit_once('.').unwrap().0;
-        assert_eq!(verifier.verify(&format!("{body}.{signature}")), Err(Wrong::Signature), "{name}");
+        assert_eq!(verifier.verify(&format!("{body}.{signature}")), Err(TokenError::Signature), "{name}");
     }
     let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
     assert_eq!(verifier.verify(&hs256(&json!({}))).unwrap().sub, "alice");
@@ -116,20 +116,20 @@ fn a_token_does_not_choose_its_algorithm() {
     let body = part(&claims(&json!({})));
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let token = format!("{}.{body}.", part(&json!({ "alg": alg, "typ": "JWT" })));
-        assert_eq!(verifier.verify(&token), Err(Wrong::Malformed), "{alg}");
+        assert_eq!(verifier.verify(&token), Err(TokenError::Malformed), "{alg}");
     }
     // HMAC with the public key, as it stands in its file and without the line break at its end.
     let pem = std::fs::read_to_string(fixture("rsa.pub.pem")).unwrap();
     for secret in [pem.as_str(), pem.trim_end()] {
         let key = EncodingKey::from_secret(secret.as_bytes());
         let token = encode(&Header::new(Algorithm::HS256), &claims(&json!({})), &key).unwrap();
-        assert_eq!(verifier.verify(&token), Err(Wrong::Algorithm));
+        assert_eq!(verifier.verify(&token), Err(TokenError::Algorithm));
     }
     let other = EncodingKey::from_rsa_pem(&std::fs::read(fixture("other_rsa.pem")).unwrap()).unwrap();
     let token = encode(&Header::new(Algorithm::RS256), &claims(&json!({})), &other).unwrap();
-    assert_eq!(verifier.verify(&token), Err(Wrong::Signature));
+    assert_eq!(verifier.verify(&token), Err(TokenError::Signature));
     let stronger = encode(&Header::new(Algorithm::RS512), &claims(&json!({})), &private(Algorithm::RS256));
-    assert_eq!(verifier.verify(&stronger.unwrap()), Err(Wrong::Algorithm));
+    assert_eq!(verifier.verify(&stronger.unwrap()), Err(TokenError::Algorithm));
 }
 
 /// A part of a token that is made by hand.
@@ -145,20 +145,20 @@ fn times_are_checked_with_a_little_patience() {
     let now = get_current_timestamp();
     for (times, expected) in [
         (json!({ "exp": now - 2 }), None),
-        (json!({ "exp": now - 10 }), Some(Wrong::Expired)),
-        (json!({ "exp": 0 }), Some(Wrong::Expired)),
-        (json!({ "exp": null }), Some(Wrong::Claims)),
-        (json!({ "exp": "4000000000" }), Some(Wrong::Claims)),
-        (json!({ "exp": -1 }), Some(Wrong::Expired)),
+        (json!({ "exp": now - 10 }), Some(TokenError::Expired)),
+        (json!({ "exp": 0 }), Some(TokenError::Expired)),
+        (json!({ "exp": null }), Some(TokenError::Claims)),
+        (json!({ "exp": "4000000000" }), Some(TokenError::Claims)),
+        (json!({ "exp": -1 }), Some(TokenError::Expired)),
         (json!({ "exp": 4_000_000_000.5 }), None),
         (json!({ "exp": u64::MAX }), None),
         (json!({ "nbf": now + 2 }), None),
         (json!({ "nbf": now - 100 }), None),
-        (json!({ "nbf": now + 60 }), Some(Wrong::Early)),
-        (json!({ "nbf": "soon" }), Some(Wrong::Claims)),
-        (json!({ "sub": null }), Some(Wrong::Claims)),
-        (json!({ "sub": "" }), Some(Wrong::Claims)),
-        (json!({ "sub": ["alice"] }), Some(Wrong::Claims)),
+        (json!({ "nbf": now + 60 }), Some(TokenError::Early)),
+        (json!({ "nbf": "soon" }), Some(TokenError::Claims)),
+        (json!({ "sub": null }), Some(TokenError::Claims)),
+        (json!({ "sub": "" }), Some(TokenError::Claims)),
+        (json!({ "sub": ["alice"] }), Some(TokenError::Claims)),
     ] {
         assert_eq!(verifier.verify(&hs256(&times)).err(), expected, "{times}");
     }
@@ -172,19 +172,19 @@ fn a_token_for_somebody_else_is_not_believed() {
     for (other, expected) in [
         (json!({ "aud": "us", "iss": "them" }), None),
         (json!({ "aud": ["others", "us"], "iss": "them" }), None),
-        (json!({ "aud": "others", "iss": "them" }), Some(Wrong::Audience)),
-        (json!({ "aud": [], "iss": "them" }), Some(Wrong::Audience)),
-        (json!({ "aud": 7, "iss": "them" }), Some(Wrong::Audience)),
-        (json!({ "iss": "them" }), Some(Wrong::Audience)),
-        (json!({ "aud": "us", "iss": "others" }), Some(Wrong::Issuer)),
-        (json!({ "aud": "us" }), Some(Wrong::Issuer)),
+        (json!({ "aud": "others", "iss": "them" }), Some(TokenError::Audience)),
+        (json!({ "aud": [], "iss": "them" }), Some(TokenError::Audience)),
+        (json!({ "aud": 7, "iss": "them" }), Some(TokenError::Audience)),
+        (json!({ "iss": "them" }), Some(TokenError::Audience)),
+        (json!({ "aud": "us", "iss": "others" }), Some(TokenError::Issuer)),
+        (json!({ "aud": "us" }), Some(TokenError::Issuer)),
     ] {
         assert_eq!(verifier.verify(&hs256(&other)).err(), expected, "{other}");
     }
     let anybodys = with_secret(SECRET.as_bytes(), &[]).unwrap();
     for audience in [json!("us"), json!(["us"]), json!([]), json!(7), json!({})] {
         let token = hs256(&json!({ "aud": audience }));
-        assert_eq!(anybodys.verify(&token), Err(Wrong::Audience), "{audience}: none is expected");
+        assert_eq!(anybodys.verify(&token), Err(TokenError::Audience), "{audience}: none is expected");
     }
 }
 
@@ -198,21 +198,21 @@ fn the_id_of_a_key_is_compared_with_those_of_the_file_and_nothing_else() {
         (es, Some("b"), None),
         (rs, None, None),
         (ed, None, None),
-        (ed, Some("a"), Some(Wrong::Algorithm)),
-        (rs, Some("b"), Some(Wrong::Algorithm)),
-        (rs, Some("../../etc/passwd"), Some(Wrong::Key)),
-        (rs, Some(""), Some(Wrong::Key)),
-        (rs, Some("A"), Some(Wrong::Key)),
-        (rs, Some("a\0"), Some(Wrong::Key)),
-        (rs, Some(&"a".repeat(4000)), Some(Wrong::Key)),
-        (Algorithm::HS256, None, Some(Wrong::Key)),
-        (Algorithm::HS256, Some("a"), Some(Wrong::Algorithm)),
+        (ed, Some("a"), Some(TokenError::Algorithm)),
+        (rs, Some("b"), Some(TokenError::Algorithm)),
+        (rs, Some("../../etc/passwd"), Some(TokenError::Key)),
+        (rs, Some(""), Some(TokenError::Key)),
+        (rs, Some("A"), Some(TokenError::Key)),
+        (rs, Some("a\0"), Some(TokenError::Key)),
+        (rs, Some(&"a".repeat(4000)), Some(TokenError::Key)),
+        (Algorithm::HS256, None, Some(TokenError::Key)),
+        (Algorithm::HS256, Some("a"), Some(TokenError::Algorithm)),
     ] {
         let token = signed(algorithm, kid, &json!({}));
         assert_eq!(verifier.verify(&token).err(), expected, "{algorithm:?} {kid:?}");
     }
     let two = jwks(&[(rs, json!({ "kid": "a" })), (rs, json!({ "kid": "b" }))]).unwrap();
-    assert_eq!(two.verify(&signed(rs, None, &json!({}))), Err(Wrong::Key), "two keys would fit");
+    assert_eq!(two.verify(&signed(rs, None, &json!({}))), Err(TokenError::Key), "two keys would fit");
     assert!(two.verify(&signed(rs, Some("b"), &json!({}))).is_ok());
 }
 
@@ -226,11 +226,11 @@ fn what_is_no_token_is_refused() {
     for token in
         ["", ".", "..", "...", parts[0], &parts[..2].join("."), &format!("{good}.x"), &huge, &deep, "é.é.é"]
     {
-        assert_eq!(verifier.verify(token), Err(Wrong::Malformed), "{token:.60}");
+        assert_eq!(verifier.verify(token), Err(TokenError::Malformed), "{token:.60}");
     }
     let critical =
         format!("{}.{}.", base64_of(&json!({ "alg": "HS256", "crit": ["b64"], "b64": false })), parts[1]);
-    assert_eq!(verifier.verify(&critical), Err(Wrong::Malformed));
+    assert_eq!(verifier.verify(&critical), Err(TokenError::Malformed));
 }
 
 #[test]

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::layer::contract::{GRACE, LISTED, REMEMBERED};
+use crate::layer::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_MEMBERS};
 use crate::layer::tail::Tail;
-use crate::layer::{Appended, Keep, Key, Presence};
-use crate::wire::clock::{millis, now};
-use crate::wire::event::{Event, Stamp};
+use crate::layer::{Appended, IdempotencyKey, Presence, Retention};
+use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
+use crate::wire::time::{millis, now};
 
 /// The log and the users of one group.
-pub(super) struct Circle {
+pub(super) struct MemoryGroup {
     log: Tail,
     /// The keys of events that were appended lately.
     sent: HashMap<String, Sent>,
@@ -35,7 +35,7 @@ struct Sent {
     at: Instant,
 }
 
-impl Default for Circle {
+impl Default for MemoryGroup {
     fn default() -> Self {
         let mut log = Tail::new(Id::START);
         log.whole = true;
@@ -43,7 +43,7 @@ impl Default for Circle {
     }
 }
 
-impl Circle {
+impl MemoryGroup {
     /// One more member; whether the user was not here before.
     pub(super) fn enter(&mut self, user: &str) -> bool {
         let new = !self.users.contains_key(user);
@@ -62,7 +62,8 @@ impl Circle {
 
     /// The user's time to come back may be over; whether it has left now.
     pub(super) fn gone(&mut self, name: &str) -> bool {
-        let gone = self.users.get(name).is_some_and(|user| user.members == 0 && user.left.elapsed() >= GRACE);
+        let gone =
+            self.users.get(name).is_some_and(|user| user.members == 0 && user.left.elapsed() >= LEAVE_GRACE);
         if gone {
             self.users.remove(name);
         }
@@ -75,7 +76,7 @@ impl Circle {
     }
 
     pub(super) fn presence(&self) -> Presence {
-        let members = (self.users.len() <= LISTED).then(|| self.users.keys().cloned().collect());
+        let members = (self.users.len() <= MAX_LISTED_MEMBERS).then(|| self.users.keys().cloned().collect());
         Presence { count: self.users.len(), members }
     }
 
@@ -85,13 +86,13 @@ impl Circle {
     }
 
     /// Takes an event's text out of the log; whether it was still there, or `None` if there is no such event.
-    pub(super) fn cover(&mut self, id: Id, keep: Keep) -> Option<bool> {
+    pub(super) fn redact(&mut self, id: Id, keep: Retention) -> Option<bool> {
         self.log(keep);
-        self.log.cover(id)
+        self.log.redact(id)
     }
 
     /// The log as it is now: what is too old has gone.
-    pub(super) fn log(&mut self, keep: Keep) -> &Tail {
+    pub(super) fn log(&mut self, keep: Retention) -> &Tail {
         let oldest = now().saturating_sub(millis(keep.age));
         while self.log.len() > keep.messages || self.log.first().is_some_and(|id| id.millis() < oldest) {
             self.log.pop();
@@ -100,23 +101,23 @@ impl Circle {
     }
 
     /// What became of the event with this key, if there was one.
-    pub(super) fn known(&self, key: &Key) -> Option<Appended> {
-        let sent = self.sent.get(&key.name).filter(|sent| sent.at.elapsed() < REMEMBERED)?;
-        Some(if sent.digest == key.digest { Appended::Known(sent.id) } else { Appended::Conflict })
+    pub(super) fn known(&self, key: &IdempotencyKey) -> Option<Appended> {
+        let sent = self.sent.get(&key.name).filter(|sent| sent.at.elapsed() < IDEMPOTENCY_WINDOW)?;
+        Some(if sent.digest == key.digest { Appended::Duplicate(sent.id) } else { Appended::Conflict })
     }
 
-    pub(super) fn remember(&mut self, key: &Key, id: Id) {
+    pub(super) fn remember(&mut self, key: &IdempotencyKey, id: Id) {
         if self.sent.len() == self.sent.capacity() {
-            self.sent.retain(|_, sent| sent.at.elapsed() < REMEMBERED);
+            self.sent.retain(|_, sent| sent.at.elapsed() < IDEMPOTENCY_WINDOW);
         }
         let sent = Sent { id, digest: key.digest.clone(), at: Instant::now() };
         self.sent.insert(key.name.clone(), sent);
     }
 
     /// Writes an event to the log.
-    pub(super) fn append(&mut self, event: Event, keep: Keep) -> Arc<Event> {
+    pub(super) fn append(&mut self, event: Event, keep: Retention) -> Arc<Event> {
         let prev = self.log.last();
-        let event = Arc::new(event.stamped(Stamp { id: prev.next(now()), prev }));
+        let event = Arc::new(event.stamped(Position { id: prev.next(now()), prev }));
         self.log.push(Arc::clone(&event));
         self.log(keep);
         event

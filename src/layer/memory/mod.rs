@@ -11,15 +11,17 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::store::Store;
-use super::{Appended, Keep, Key, Listener, NodeFacts, Order, Page, Presence, presence};
-use crate::layer::contract::{GRACE, LISTED, PAGE};
+use super::{
+    Appended, Disconnect, IdempotencyKey, LayerListener, NodeInfo, Page, Presence, Retention, presence,
+};
+use crate::layer::contract::{LEAVE_GRACE, MAX_LISTED_MEMBERS, MAX_PAGE_EVENTS};
 use crate::layer::intervals::LINGER;
-use crate::layer::memory::group::Circle;
-use crate::layer::memory::store::MemoryRecords;
-use crate::wire::clock::{millis, now};
+use crate::layer::memory::group::MemoryGroup;
+use crate::layer::memory::store::MemoryStore;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::time::{millis, now};
 
 /// How often the count of a big group is told.
 const COUNTED: Duration = Duration::from_secs(1);
@@ -29,9 +31,9 @@ pub struct MemoryLayer {
     node: String,
     /// When it was made, in milliseconds since 1970.
     since: u64,
-    listener: Arc<dyn Listener>,
-    keep: Keep,
-    groups: Mutex<HashMap<Group, Arc<Mutex<Circle>>>>,
+    listener: Arc<dyn LayerListener>,
+    keep: Retention,
+    groups: Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>,
     tickers: Mutex<HashMap<Group, Ticking>>,
     store: Store,
 }
@@ -44,15 +46,15 @@ struct Ticking {
 }
 
 impl MemoryLayer {
-    pub(super) fn new(keep: Keep, listener: Arc<dyn Listener>) -> Self {
+    pub(super) fn new(keep: Retention, listener: Arc<dyn LayerListener>) -> Self {
         Self {
-            node: NodeFacts::new_name(),
+            node: NodeInfo::new_name(),
             since: now(),
             listener,
             keep,
             groups: Mutex::default(),
             tickers: Mutex::default(),
-            store: Store::Memory(MemoryRecords::default()),
+            store: Store::Memory(MemoryStore::default()),
         }
     }
 
@@ -61,7 +63,7 @@ impl MemoryLayer {
     }
 
     /// The group's circle, made if there is none.
-    fn circle(&self, group: &Group) -> Arc<Mutex<Circle>> {
+    fn circle(&self, group: &Group) -> Arc<Mutex<MemoryGroup>> {
         let mut groups = self.groups.lock();
         // Circles where nothing is left are swept out now and then, so that making one costs the same
         // however many there were.
@@ -87,7 +89,7 @@ impl MemoryLayer {
         }
         let (listener, group, user) = (Arc::clone(&self.listener), group.clone(), user.to_owned());
         tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(LEAVE_GRACE).await;
             let mut held = circle.lock();
             if held.gone(&user) {
                 tell(&listener, &circle, &mut held, &group, "leave", &user);
@@ -95,7 +97,14 @@ impl MemoryLayer {
         });
     }
 
-    fn tell(&self, circle: &Arc<Mutex<Circle>>, held: &mut Circle, group: &Group, change: &str, user: &str) {
+    fn tell(
+        &self,
+        circle: &Arc<Mutex<MemoryGroup>>,
+        held: &mut MemoryGroup,
+        group: &Group,
+        change: &str,
+        user: &str,
+    ) {
         tell(&self.listener, circle, held, group, change, user);
     }
 
@@ -108,7 +117,7 @@ impl MemoryLayer {
     }
 
     /// The circle's lock, held until the event is delivered, makes the one order.
-    pub(super) fn append(&self, group: &Group, event: &Event, key: Option<&Key>) -> Appended {
+    pub(super) fn append(&self, group: &Group, event: &Event, key: Option<&IdempotencyKey>) -> Appended {
         let circle = self.circle(group);
         let mut circle = circle.lock();
         if let Some(known) = key.and_then(|key| circle.known(key)) {
@@ -124,25 +133,25 @@ impl MemoryLayer {
     }
 
     pub(super) fn after(&self, group: &Group, id: Id) -> Page {
-        self.circle(group).lock().log(self.keep).after(id, PAGE)
+        self.circle(group).lock().log(self.keep).after(id, MAX_PAGE_EVENTS)
     }
 
     pub(super) fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Page {
         self.circle(group).lock().log(self.keep).before(id, limit)
     }
 
-    pub(super) fn cover(&self, group: &Group, id: Id) -> bool {
+    pub(super) fn redact(&self, group: &Group, id: Id) -> bool {
         let circle = self.circle(group);
         let mut circle = circle.lock();
-        let covered = circle.cover(id, self.keep);
-        if covered == Some(true) {
-            self.listener.deliver(group.name(), &[Arc::new(Event::covering(id))]);
+        let redacted = circle.redact(id, self.keep);
+        if redacted == Some(true) {
+            self.listener.deliver(group.name(), &[Arc::new(Event::redaction(id))]);
         }
-        covered.is_some()
+        redacted.is_some()
     }
 
-    pub(super) fn covered(&self, group: &Group) -> BTreeSet<Id> {
-        self.circle(group).lock().log(self.keep).covered()
+    pub(super) fn redacted(&self, group: &Group) -> BTreeSet<Id> {
+        self.circle(group).lock().log(self.keep).redacted()
     }
 
     pub(super) fn log_size(&self, group: &Group) -> usize {
@@ -161,11 +170,11 @@ impl MemoryLayer {
         &self.node
     }
 
-    pub(super) fn facts(&self) -> NodeFacts {
-        NodeFacts::now(&self.node, self.since, None)
+    pub(super) fn facts(&self) -> NodeInfo {
+        NodeInfo::now(&self.node, self.since, None)
     }
 
-    pub(super) fn order(&self, order: &Order) {
+    pub(super) fn order(&self, order: &Disconnect) {
         self.listener.ordered(order.clone());
     }
 
@@ -217,15 +226,15 @@ impl MemoryLayer {
 
 /// Tells the circle's members that somebody came or left; in a big circle, a little later, how many are there.
 fn tell(
-    listener: &Arc<dyn Listener>,
-    circle: &Arc<Mutex<Circle>>,
-    held: &mut Circle,
+    listener: &Arc<dyn LayerListener>,
+    circle: &Arc<Mutex<MemoryGroup>>,
+    held: &mut MemoryGroup,
     group: &Group,
     change: &str,
     user: &str,
 ) {
     let presence = held.presence();
-    if presence.count <= LISTED && !held.counting {
+    if presence.count <= MAX_LISTED_MEMBERS && !held.counting {
         listener.deliver(group.name(), &[Arc::new(presence.event(change, Some(user)))]);
         return;
     }

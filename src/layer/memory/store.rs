@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Records and indexes of one process.
 #[derive(Default)]
-pub struct MemoryRecords {
+pub struct MemoryStore {
     records: Mutex<HashMap<String, Record>>,
     indexes: Mutex<HashMap<String, HashMap<String, u64>>>,
 }
@@ -28,7 +28,7 @@ impl Record {
     }
 }
 
-impl MemoryRecords {
+impl MemoryStore {
     pub(in crate::layer) fn get(&self, key: &str) -> Option<String> {
         let records = self.records.lock();
         records.get(key).filter(|record| record.lives()).map(|record| record.value.clone())

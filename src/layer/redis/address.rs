@@ -9,12 +9,12 @@ use redis::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-pub(crate) use crate::config::redis_address::Address;
+pub(crate) use crate::config::redis_address::RedisAddress;
 
 /// How long one Sentinel may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-impl Address {
+impl RedisAddress {
     /// What to connect to now.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::layer::redis::publish_batch::Append;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 
 /// How long an event may take to be written, from the moment when it is given to the layer.
 pub(super) const PATIENCE: Duration = Duration::from_millis(800);
@@ -15,7 +15,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(800);
 pub(super) const TOO_LONG: &str = "Redis took too long";
 
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct CommandQueue {
     asked: Mutex<Asked>,
     /// Something was asked.
     pub(super) changed: Notify,
@@ -37,10 +37,10 @@ pub(super) enum Request {
 pub(super) struct Channels {
     pub(super) command: &'static str,
     pub(super) names: Vec<String>,
-    pub(super) done: oneshot::Sender<Result<(), Unavailable>>,
+    pub(super) done: oneshot::Sender<Result<(), LayerError>>,
 }
 
-impl Line {
+impl CommandQueue {
     /// Asks for an event to be written, which is answered when Redis has; `false` if nobody is there to do it. An answer
     /// that will never come is dropped.
     pub(super) fn append(&self, append: Append) -> bool {
@@ -51,7 +51,7 @@ impl Line {
     ///
     /// # Errors
     /// When Redis refuses, or is away.
-    pub(super) async fn subscribe(&self, names: Vec<String>) -> Result<(), Unavailable> {
+    pub(super) async fn subscribe(&self, names: Vec<String>) -> Result<(), LayerError> {
         self.channels("SUBSCRIBE", names).await
     }
 
@@ -59,14 +59,14 @@ impl Line {
     ///
     /// # Errors
     /// When Redis refuses, or is away.
-    pub(super) async fn unsubscribe(&self, names: Vec<String>) -> Result<(), Unavailable> {
+    pub(super) async fn unsubscribe(&self, names: Vec<String>) -> Result<(), LayerError> {
         self.channels("UNSUBSCRIBE", names).await
     }
 
-    async fn channels(&self, command: &'static str, names: Vec<String>) -> Result<(), Unavailable> {
+    async fn channels(&self, command: &'static str, names: Vec<String>) -> Result<(), LayerError> {
         let (done, wait) = oneshot::channel();
         let _ = self.ask(Request::Channels(Channels { command, names, done })); // it then drops `done`
-        wait.await.unwrap_or(Err(Unavailable::new("Redis is away")))
+        wait.await.unwrap_or(Err(LayerError::new("Redis is away")))
     }
 
     fn ask(&self, request: Request) -> Result<(), Request> {

@@ -11,10 +11,10 @@ use redis::{
     RedisResult, ScriptInvocation,
 };
 
-use super::address::Address;
+use super::address::RedisAddress;
 use crate::telemetry::METRICS;
-use crate::wire::clock::millis;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::millis;
 
 /// How long a command may take: publishers are told within about a second.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const REPLICATION: Duration = Duration::from_millis(500);
 /// would double every publish, so the connection is kept until it ends, and only then is the next one
 /// taken from the pool. RESP3 is there because with it the library says when a connection has ended.
 pub(super) struct Commands {
-    address: Address,
+    address: RedisAddress,
     state: Arc<Mutex<State>>,
 }
 
@@ -39,12 +39,12 @@ struct State {
 }
 
 impl Commands {
-    pub(super) fn new(address: Address) -> Self {
+    pub(super) fn new(address: RedisAddress) -> Self {
         Self { address, state: Arc::default() }
     }
 
     /// Where commands go.
-    pub(super) fn address(&self) -> &Address {
+    pub(super) fn address(&self) -> &RedisAddress {
         &self.address
     }
 
@@ -101,19 +101,19 @@ impl Commands {
         Ok(())
     }
 
-    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();
         self.checked(asked, Box::pin(command.query_async(&mut connection)).await)
     }
 
-    pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), Unavailable> {
+    pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), LayerError> {
         let mut publish = Cmd::new();
         publish.arg("PUBLISH").arg(channel).arg(payload);
         self.command(&publish).await
     }
 
-    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Unavailable> {
+    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();
         self.checked(asked, Box::pin(pipeline.query_async(&mut connection)).await)
@@ -122,7 +122,7 @@ impl Commands {
     pub(super) async fn script<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
         let asked = Instant::now();
         self.checked(asked, Box::pin(script.invoke_async(&mut connection)).await)
@@ -134,7 +134,7 @@ impl Commands {
         &self,
         script: &ScriptInvocation<'_>,
         replicas: usize,
-    ) -> Result<T, Unavailable> {
+    ) -> Result<T, LayerError> {
         let (_, mut connection) = Box::pin(self.fresh()).await?;
         let asked = Instant::now();
         let answer = self.checked(asked, Box::pin(script.invoke_async(&mut connection)).await)?;
@@ -148,12 +148,12 @@ impl Commands {
                 .and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)),
         )?;
         if reached < replicas {
-            return Err(Unavailable::new("too few replicas have the message"));
+            return Err(LayerError::new("too few replicas have the message"));
         }
         Ok(answer)
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, Unavailable> {
+    async fn connection(&self) -> Result<MultiplexedConnection, LayerError> {
         if let Some(connection) = &self.state.lock().kept {
             return Ok(connection.clone());
         }
@@ -168,18 +168,18 @@ impl Commands {
     }
 
     /// A connection from the pool, and to whom it leads.
-    async fn fresh(&self) -> Result<(String, Connection), Unavailable> {
-        let unreachable = |error| Unavailable::because("Redis cannot be reached", error);
+    async fn fresh(&self) -> Result<(String, Connection), LayerError> {
+        let unreachable = |error| LayerError::because("Redis cannot be reached", error);
         let (name, pool) = self.pool().await.map_err(unreachable)?;
         let connection = pool.get().await.map_err(unreachable)?;
         // It may have taken until there was another master.
         if self.address.has_moved(&name).await {
-            return Err(Unavailable::new("Redis has another master now"));
+            return Err(LayerError::new("Redis has another master now"));
         }
         Ok((name, connection))
     }
 
-    fn checked<T>(&self, asked: Instant, answer: Result<T, RedisError>) -> Result<T, Unavailable> {
+    fn checked<T>(&self, asked: Instant, answer: Result<T, RedisError>) -> Result<T, LayerError> {
         METRICS.redis_round_trip.observe(asked.elapsed().as_secs_f64());
         answer.map_err(|error| {
             // A master that was demoted is not one any more: ask who is.
@@ -191,7 +191,7 @@ impl Commands {
                     state.pool = None; // its idle connections lead to the same server
                 }
             }
-            Unavailable::because("Redis did not take a command", error)
+            LayerError::because("Redis did not take a command", error)
         })
     }
 }

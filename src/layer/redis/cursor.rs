@@ -7,12 +7,12 @@ use parking_lot::Mutex;
 
 use super::follower::is_presence;
 use crate::layer::Presence;
-use crate::layer::contract::LISTED;
-use crate::layer::redis::tail_cache::Kept;
+use crate::layer::contract::MAX_LISTED_MEMBERS;
+use crate::layer::redis::tail_cache::TailCache;
 use crate::telemetry::METRICS;
-use crate::wire::clock;
-use crate::wire::event::{Event, Stamp};
+use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
+use crate::wire::time;
 
 /// How far before our last event a rewritten log may have left the one that we know, in ms.
 const FORK: u64 = 60_000;
@@ -23,7 +23,7 @@ const RECENT: usize = 4096;
 const AHEAD: u64 = 60_000;
 
 #[derive(Default)]
-pub(super) struct Followed {
+pub(super) struct GroupCursor {
     pub(super) state: Mutex<State>,
     /// Who reads from the log; the others wait for what it finds.
     pub(super) reading: tokio::sync::Mutex<()>,
@@ -36,7 +36,7 @@ pub(super) struct State {
     /// Where it was when this node came: what is older is news to nobody here.
     came: Id,
     /// The newest event that has to wait until the log is read up to it.
-    wanted: Option<Stamp>,
+    wanted: Option<Position>,
     /// The log is being read because something is missing.
     repairing: bool,
     /// The log was rewritten: it is read from before the place where that may have happened.
@@ -44,7 +44,7 @@ pub(super) struct State {
     /// The last events that were handed on, by their ids: what pub/sub brings after the log, or a rewritten log
     /// still has, is not new.
     recent: VecDeque<Id>,
-    pub(super) kept: Kept,
+    pub(super) kept: TailCache,
     /// Who is in the group, if anybody asked.
     pub(super) presence: Option<Presence>,
 }
@@ -71,14 +71,14 @@ pub(super) enum Outcome {
 
 impl State {
     /// How far the group was heard, and what waits beyond.
-    pub(super) fn position(&self) -> (Id, Option<Stamp>) {
+    pub(super) fn position(&self) -> (Id, Option<Position>) {
         (self.position.unwrap_or(Id::START), self.wanted)
     }
 
-    /// The log ends here now, and these of its events are covered; which of those the group's sockets have not been
+    /// The log ends here now, and these of its events are redacted; which of those the group's sockets have not been
     /// told, and whether something of the log was not heard.
-    pub(super) fn locate(&mut self, last: Id, covered: BTreeSet<Id>) -> (Vec<Id>, bool) {
-        let mut news = self.kept.heard(covered);
+    pub(super) fn locate(&mut self, last: Id, redacted: BTreeSet<Id>) -> (Vec<Id>, bool) {
+        let mut news = self.kept.heard(redacted);
         if self.position.is_none() {
             news.clear(); // nobody here has read of them
         }
@@ -103,7 +103,7 @@ impl State {
             self.attend(event);
         }
         if let Some(id) = event.covers() {
-            self.kept.cover(id);
+            self.kept.redact(id);
         }
         let Some(stamp) = event.stamp() else { return Heard::Next };
         match self.position {
@@ -112,7 +112,7 @@ impl State {
                 let expired =
                     stamp.prev == Id::START && position.millis().saturating_add(age) < stamp.id.millis();
                 // Whoever can publish can claim any place; the log decides about one in the future.
-                let ahead = stamp.id.millis() > clock::now().saturating_add(AHEAD);
+                let ahead = stamp.id.millis() > time::now().saturating_add(AHEAD);
                 let next = stamp.prev == position && stamp.id > position;
                 if !ahead && (next || expired) {
                     self.advance(event, stamp.id);
@@ -145,7 +145,7 @@ impl State {
     }
 
     /// The log is to be read up to here, at least.
-    fn wait(&mut self, stamp: Stamp) {
+    fn wait(&mut self, stamp: Position) {
         if self.wanted.is_none_or(|wanted| wanted.id < stamp.id) {
             self.wanted = Some(stamp);
         }
@@ -169,7 +169,7 @@ impl State {
             None if newest > from => return (Outcome::Again, events),
             // What was there has gone by its age or its number.
             Some(stamp) if stamp.prev > from => Outcome::Gap("trimmed"),
-            _ if from.millis().saturating_add(age) < clock::now() => Outcome::Gap("trimmed"),
+            _ if from.millis().saturating_add(age) < time::now() => Outcome::Gap("trimmed"),
             // Another log than ours: of what it has from before its fork, some may be new to us.
             _ => {
                 self.kept.let_go();
@@ -200,7 +200,7 @@ impl State {
 
     /// Whether nothing is missing. `exhausted`: the log held no more than was read; `asked` is what waited
     /// before that.
-    pub(super) fn is_settled(&mut self, exhausted: bool, asked: Option<Stamp>) -> bool {
+    pub(super) fn is_settled(&mut self, exhausted: bool, asked: Option<Position>) -> bool {
         let (position, wanted) = self.position();
         if wanted.is_some_and(|wanted| wanted.id > position) {
             if !exhausted || wanted != asked {
@@ -232,7 +232,7 @@ impl State {
         self.recent.push_back(stamp.id);
     }
 
-    /// See [`Kept::wants`].
+    /// See [`TailCache::wants`].
     pub(super) fn tail_wants(&mut self) -> Option<(Id, usize)> {
         self.kept.wants(self.position?)
     }
@@ -256,7 +256,7 @@ impl State {
             }
             presence.count = members.len();
         }
-        if presence.count > LISTED {
+        if presence.count > MAX_LISTED_MEMBERS {
             presence.members = None;
         }
     }

@@ -14,28 +14,28 @@ use tracing::{debug, warn};
 
 use super::commands::Commands;
 use super::log::{self, Part};
-use crate::layer::contract::PAGE;
-use crate::layer::redis::cursor::{Followed, Heard, Outcome};
-use crate::layer::{Keep, Listener, Page};
+use crate::layer::contract::MAX_PAGE_EVENTS;
+use crate::layer::redis::cursor::{GroupCursor, Heard, Outcome};
+use crate::layer::{LayerListener, Page, Retention};
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::clock::millis;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::{Event, GAP, PRESENCE};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::time::millis;
 
 /// How long to wait before a log is read again that could not be read.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) struct Follower {
+pub(super) struct LogFollower {
     pub(super) commands: Arc<Commands>,
-    pub(super) listener: Arc<dyn Listener>,
-    pub(super) keep: Keep,
-    pub(super) groups: Mutex<HashMap<Group, Arc<Followed>>>,
+    pub(super) listener: Arc<dyn LayerListener>,
+    pub(super) keep: Retention,
+    pub(super) groups: Mutex<HashMap<Group, Arc<GroupCursor>>>,
 }
 
-impl Follower {
-    pub(super) fn followed(&self, group: &str) -> Option<Arc<Followed>> {
+impl LogFollower {
+    pub(super) fn followed(&self, group: &str) -> Option<Arc<GroupCursor>> {
         self.groups.lock().get(group).cloned()
     }
 
@@ -56,17 +56,17 @@ impl Follower {
     }
 
     /// These groups are heard now: finds where their logs end. What was missed while they were not heard is read
-    /// and handed on, in tasks of their own; what was covered meanwhile is told at once.
-    pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), Unavailable> {
+    /// and handed on, in tasks of their own; what was redacted meanwhile is told at once.
+    pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
         let ends = match log::ends(&self.commands, groups).await {
             Ok(ends) => ends,
             Err(error) => self.locate_one_by_one(groups, error).await?,
         };
-        for (group, (last, covered)) in groups.iter().zip(ends) {
+        for (group, (last, redacted)) in groups.iter().zip(ends) {
             let Some(followed) = self.followed(group.name()) else { continue };
-            let (news, behind) = followed.state.lock().locate(last, covered);
+            let (news, behind) = followed.state.lock().locate(last, redacted);
             if !news.is_empty() {
-                let news: Vec<_> = news.into_iter().map(|id| Arc::new(Event::covering(id))).collect();
+                let news: Vec<_> = news.into_iter().map(|id| Arc::new(Event::redaction(id))).collect();
                 self.listener.deliver(group.name(), &news);
             }
             if behind {
@@ -80,8 +80,8 @@ impl Follower {
     async fn locate_one_by_one(
         &self,
         groups: &[Group],
-        error: Unavailable,
-    ) -> Result<Vec<log::End>, Unavailable> {
+        error: LayerError,
+    ) -> Result<Vec<log::End>, LayerError> {
         if self.commands.ping().await.is_err() {
             return Err(error);
         }
@@ -131,7 +131,7 @@ impl Follower {
     }
 
     /// Reads a group's log from where the node stands, until nothing is missing.
-    async fn repair(self: Arc<Self>, group: Group, followed: Arc<Followed>) {
+    async fn repair(self: Arc<Self>, group: Group, followed: Arc<GroupCursor>) {
         METRICS.repairs.inc();
         let mut told = false;
         while self.followed(group.name()).is_some_and(|now| Arc::ptr_eq(&now, &followed)) {
@@ -149,18 +149,18 @@ impl Follower {
     }
 
     /// Reads on; whether nothing is missing any more.
-    async fn repair_once(&self, group: &Group, followed: &Followed) -> Result<bool, Unavailable> {
+    async fn repair_once(&self, group: &Group, followed: &GroupCursor) -> Result<bool, LayerError> {
         while self.listener.is_full() {
             sleep(PAUSE).await;
         }
         let (from, wanted) = followed.state.lock().position();
-        let events = Part::after(group, from, PAGE).read(&self.commands).await?;
+        let events = Part::after(group, from, MAX_PAGE_EVENTS).read(&self.commands).await?;
         let newest = match events.last().and_then(|event| event.stamp()) {
             Some(stamp) => stamp.id,
             None => self.newest(group).await?,
         };
-        let exhausted = events.len() < PAGE;
-        // Held until all is handed on: what is heard to be covered meanwhile is told behind it.
+        let exhausted = events.len() < MAX_PAGE_EVENTS;
+        // Held until all is handed on: what is heard to be redacted meanwhile is told behind it.
         let mut state = followed.state.lock();
         let (outcome, events) = state.repaired(from, events, newest, millis(self.keep.age));
         if let Outcome::Gap(reason) = outcome {
@@ -177,18 +177,18 @@ impl Follower {
         Ok(followed.state.lock().is_settled(exhausted && outcome == Outcome::Follows, wanted))
     }
 
-    async fn newest(&self, group: &Group) -> Result<Id, Unavailable> {
+    async fn newest(&self, group: &Group) -> Result<Id, LayerError> {
         log::last(&self.commands, group).await
     }
 
     /// Up to a page of events after this id.
-    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, LayerError> {
         if let Some(page) = self.tail_answer(group, |tail| tail.after_if_whole(id)).await? {
             return Ok(page);
         }
         loop {
-            let events = Part::after(group, id, PAGE).read(&self.commands).await?;
-            let more = events.len() == PAGE;
+            let events = Part::after(group, id, MAX_PAGE_EVENTS).read(&self.commands).await?;
+            let more = events.len() == MAX_PAGE_EVENTS;
             let last = match events.last().and_then(|event| event.stamp()) {
                 Some(stamp) if !more => stamp.id,
                 _ => self.newest(group).await?,
@@ -206,7 +206,7 @@ impl Follower {
         group: &Group,
         id: Option<Id>,
         limit: usize,
-    ) -> Result<Page, Unavailable> {
+    ) -> Result<Page, LayerError> {
         if id.is_none()
             && let Some(page) = self.tail_answer(group, |tail| tail.newest_if_whole(limit)).await?
         {
@@ -229,7 +229,7 @@ impl Follower {
         Ok(self.shown(group, Page { events, more, last }))
     }
 
-    /// What was read, as it may be shown now: the group's sockets may have been told meanwhile that some is covered.
+    /// What was read, as it may be shown now: the group's sockets may have been told meanwhile that some is redacted.
     fn shown(&self, group: &Group, mut page: Page) -> Page {
         if let Some(followed) = self.followed(group.name()) {
             followed.state.lock().kept.hide(&mut page.events);
@@ -243,7 +243,7 @@ impl Follower {
         &self,
         group: &Group,
         answer: impl Fn(&crate::layer::tail::Tail) -> Option<Page> + Send,
-    ) -> Result<Option<Page>, Unavailable> {
+    ) -> Result<Option<Page>, LayerError> {
         let Some(followed) = self.followed(group.name()) else { return Ok(None) };
         if let Some(page) = followed.state.lock().kept.tail().and_then(&answer) {
             return Ok(Some(page));
@@ -261,13 +261,13 @@ impl Follower {
 
     /// Forgets the parts of logs that nobody asked for lately.
     pub(super) fn sweep(&self) {
-        let groups: Vec<Arc<Followed>> = self.groups.lock().values().cloned().collect();
+        let groups: Vec<Arc<GroupCursor>> = self.groups.lock().values().cloned().collect();
         for followed in groups {
             followed.state.lock().kept.sweep();
         }
     }
 
-    /// The groups are not heard for a while. Who is in them, and what of their logs is covered, is only known to Redis.
+    /// The groups are not heard for a while. Who is in them, and what of their logs is redacted, is only known to Redis.
     pub(super) fn deaf(&self) {
         for followed in self.groups.lock().values() {
             followed.state.lock().deaf();

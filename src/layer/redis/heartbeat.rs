@@ -23,13 +23,13 @@ use tracing::{debug, info, warn};
 
 use super::commands::Commands;
 use super::keys::NODES;
-use crate::layer::NodeFacts;
-use crate::layer::contract::{GRACE, LISTED};
-use crate::layer::redis::membership::{Change, Changes, Roster};
+use crate::layer::NodeInfo;
+use crate::layer::contract::{LEAVE_GRACE, MAX_LISTED_MEMBERS};
+use crate::layer::redis::membership::{Change, Changes, LocalMembership};
 use crate::telemetry::Chain;
-use crate::wire::clock::millis;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::group::Group;
+use crate::wire::time::millis;
 
 /// A node is taken for dead when it has been silent for so long.
 const LEASE_MS: u64 = 10_000;
@@ -70,20 +70,20 @@ impl Default for Scripts {
 pub(super) type Lag = Arc<Mutex<Option<Duration>>>;
 
 #[derive(Clone)]
-pub(super) struct Lease {
+pub(super) struct Heartbeat {
     pub(super) node: String,
     /// When it was made, in milliseconds since 1970.
     pub(super) since: u64,
     /// How long its last publish to itself took.
     pub(super) lag: Lag,
     pub(super) commands: Arc<Commands>,
-    pub(super) roster: Arc<Roster>,
+    pub(super) roster: Arc<LocalMembership>,
     pub(super) scripts: Arc<Scripts>,
     /// Whether the lease could be renewed while it lasted.
     pub(super) lives: watch::Sender<bool>,
 }
 
-impl Lease {
+impl Heartbeat {
     /// Keeps Redis in line with the roster, for ever.
     pub(super) async fn run(self) {
         self.roster.forgotten(); // it has never heard of us
@@ -126,16 +126,16 @@ impl Lease {
     }
 
     /// Takes the node out of every set.
-    pub(super) async fn end(&self) -> Result<(), Unavailable> {
-        self.commands.script(self.scripts.reap.arg(millis(GRACE)).arg(&self.node)).await
+    pub(super) async fn end(&self) -> Result<(), LayerError> {
+        self.commands.script(self.scripts.reap.arg(millis(LEAVE_GRACE)).arg(&self.node)).await
     }
 
-    async fn sweep(&self) -> Result<(), Unavailable> {
+    async fn sweep(&self) -> Result<(), LayerError> {
         let sweep = &self.scripts.sweep;
-        self.commands.script(sweep.arg(&self.node).arg(millis(SWEEP)).arg(LISTED)).await
+        self.commands.script(sweep.arg(&self.node).arg(millis(SWEEP)).arg(MAX_LISTED_MEMBERS)).await
     }
 
-    async fn renew(&self) -> Result<(), Unavailable> {
+    async fn renew(&self) -> Result<(), LayerError> {
         let mut set = Cmd::new();
         set.arg("SET").arg(key(&self.node)).arg(self.facts()).arg("XX").arg("PX").arg(LEASE_MS);
         let renewed: Option<String> = self.commands.command(&set).await?;
@@ -147,15 +147,15 @@ impl Lease {
 
     /// Cleans up after every node whose lease is gone. The script is atomic: each dead node is found
     /// by exactly one of the living.
-    async fn reap(&self) -> Result<(), Unavailable> {
-        let dead: Vec<String> = self.commands.script(&self.scripts.reap.arg(millis(GRACE))).await?;
+    async fn reap(&self) -> Result<(), LayerError> {
+        let dead: Vec<String> = self.commands.script(&self.scripts.reap.arg(millis(LEAVE_GRACE))).await?;
         for node in dead.iter().filter(|node| **node != self.node) {
             info!(node, "took a node that was silent out of every group");
         }
         Ok(())
     }
 
-    async fn write(&self) -> Result<(), Unavailable> {
+    async fn write(&self) -> Result<(), LayerError> {
         match self.roster.changes() {
             Changes::Some(changed) => self.write_users(&changed, false).await,
             Changes::All(all) => {
@@ -169,10 +169,14 @@ impl Lease {
         }
     }
 
-    async fn write_users(&self, changed: &HashMap<Group, Change>, anew: bool) -> Result<(), Unavailable> {
+    async fn write_users(&self, changed: &HashMap<Group, Change>, anew: bool) -> Result<(), LayerError> {
         let begin = || {
             let mut script = self.scripts.enter.prepare_invoke();
-            script.arg(&self.node).arg(if anew { "1" } else { "" }).arg(millis(GRACE)).arg(LISTED);
+            script
+                .arg(&self.node)
+                .arg(if anew { "1" } else { "" })
+                .arg(millis(LEAVE_GRACE))
+                .arg(MAX_LISTED_MEMBERS);
             script
         };
         let (mut script, mut users) = (begin(), 0);
@@ -202,7 +206,7 @@ impl Lease {
     /// What the node tells of itself.
     fn facts(&self) -> String {
         let lag = self.lag.lock().map(|lag| lag.as_secs_f64() * 1000.0);
-        let facts = NodeFacts::now(&self.node, self.since, lag);
+        let facts = NodeInfo::now(&self.node, self.since, lag);
         serde_json::to_string(&facts).expect("texts and numbers become JSON")
     }
 }

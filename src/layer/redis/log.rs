@@ -1,5 +1,5 @@
 //! The log of a group: a Redis stream. Each entry has the event's bytes (`e`) and the id before it (`p`), from which the
-//! event is put together as it was published. Beside it are the ids of events that are covered: their texts stay in the
+//! event is put together as it was published. Beside it are the ids of events that are redacted: their texts stay in the
 //! stream, which cannot be written anew, and are left out of whatever is read.
 //!
 //! The keys are in the same Cluster slot as the group's channel: the channel's name is their hash tag.
@@ -12,8 +12,8 @@ use redis::{Cmd, Pipeline, Value, from_redis_value};
 use super::commands::Commands;
 use super::keys::channel;
 use crate::telemetry::METRICS;
-use crate::wire::error::Unavailable;
-use crate::wire::event::{Event, Stamp};
+use crate::wire::error::LayerError;
+use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 
@@ -30,33 +30,33 @@ pub(super) fn sent(group: &Group, key: &str) -> String {
     format!("parlor:sent:{{{}}}:{key}", channel(group))
 }
 
-/// The ids of the covered events, by their ms.
-pub(super) fn covered(group: &Group) -> String {
+/// The ids of the redacted events, by their ms.
+pub(super) fn redacted(group: &Group) -> String {
     format!("parlor:covered:{{{}}}", channel(group))
 }
 
-/// Where a log ends, and which of its events are covered.
+/// Where a log ends, and which of its events are redacted.
 pub(super) type End = (Id, BTreeSet<Id>);
 
 /// Where these logs end.
-pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<End>, Unavailable> {
+pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<End>, LayerError> {
     let mut pipeline = Pipeline::new();
     for group in groups {
         pipeline.add_command(newest(group)).add_command(covered_in(group, "-inf", "+inf"));
     }
     let mut answers = commands.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
     let mut ends = Vec::with_capacity(groups.len());
-    while let (Some(newest), Some(covered)) = (answers.next(), answers.next()) {
-        let read = |error| Unavailable::because("Redis answered something else", error);
+    while let (Some(newest), Some(redacted)) = (answers.next(), answers.next()) {
+        let read = |error| LayerError::because("Redis answered something else", error);
         let newest: Vec<Entry> = from_redis_value(newest).map_err(read)?;
-        let covered: Vec<String> = from_redis_value(covered).map_err(read)?;
-        ends.push((newest.first().and_then(id).unwrap_or(Id::START), ids(&covered)));
+        let redacted: Vec<String> = from_redis_value(redacted).map_err(read)?;
+        ends.push((newest.first().and_then(id).unwrap_or(Id::START), ids(&redacted)));
     }
     Ok(ends)
 }
 
 /// The id of the newest entry.
-pub(super) async fn last(commands: &Commands, group: &Group) -> Result<Id, Unavailable> {
+pub(super) async fn last(commands: &Commands, group: &Group) -> Result<Id, LayerError> {
     let entries: Vec<Entry> = commands.command(&newest(group)).await?;
     Ok(entries.first().and_then(id).unwrap_or(Id::START))
 }
@@ -69,7 +69,7 @@ fn newest(group: &Group) -> Cmd {
 
 fn covered_in(group: &Group, least: &str, most: &str) -> Cmd {
     let mut range = Cmd::new();
-    range.arg("ZRANGEBYSCORE").arg(covered(group)).arg(least).arg(most);
+    range.arg("ZRANGEBYSCORE").arg(redacted(group)).arg(least).arg(most);
     range
 }
 
@@ -105,17 +105,17 @@ impl Part {
         Self([range, covered_in(group, "-inf", most)])
     }
 
-    /// Reads it. What is covered is asked for last: an event that is covered when this is called never comes with its
+    /// Reads it. What is redacted is asked for last: an event that is redacted when this is called never comes with its
     /// text.
-    pub(super) async fn read(self, commands: &Commands) -> Result<Vec<Arc<Event>>, Unavailable> {
+    pub(super) async fn read(self, commands: &Commands) -> Result<Vec<Arc<Event>>, LayerError> {
         METRICS.log_reads.inc();
         let mut pipeline = Pipeline::new();
         for command in self.0 {
             pipeline.add_command(command);
         }
-        let (entries, covered): (Vec<Entry>, Vec<String>) = commands.pipeline(&pipeline).await?;
-        let covered = ids(&covered);
-        Ok(entries.iter().filter_map(|entry| event(entry, &covered)).map(Arc::new).collect())
+        let (entries, redacted): (Vec<Entry>, Vec<String>) = commands.pipeline(&pipeline).await?;
+        let redacted = ids(&redacted);
+        Ok(entries.iter().filter_map(|entry| event(entry, &redacted)).map(Arc::new).collect())
     }
 }
 
@@ -129,14 +129,14 @@ fn id(entry: &Entry) -> Option<Id> {
     entry.0.parse().ok()
 }
 
-/// The event of an entry, without its text if it is covered. One that cannot be read keeps its place, so that the others
+/// The event of an entry, without its text if it is redacted. One that cannot be read keeps its place, so that the others
 /// do not seem to miss it.
-fn event(entry: &Entry, covered: &BTreeSet<Id>) -> Option<Event> {
+fn event(entry: &Entry, redacted: &BTreeSet<Id>) -> Option<Event> {
     let field = |name: &[u8]| entry.1.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &pair[1][..]);
     let prev = field(b"p").and_then(|prev| std::str::from_utf8(prev).ok()?.parse().ok());
-    let stamp = Stamp { id: id(entry)?, prev: prev.unwrap_or(Id::START) };
-    if covered.contains(&stamp.id) {
-        return Some(Event::covered(stamp));
+    let stamp = Position { id: id(entry)?, prev: prev.unwrap_or(Id::START) };
+    if redacted.contains(&stamp.id) {
+        return Some(Event::redacted(stamp));
     }
     let read = field(b"e").and_then(|open| Event::decode_open(open, stamp).ok());
     Some(read.unwrap_or_else(|| Event::new("").stamped(stamp)))

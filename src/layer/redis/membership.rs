@@ -18,7 +18,7 @@ use crate::wire::group::Group;
 const MOST_CHANGES: usize = 65_536;
 
 #[derive(Default)]
-pub(super) struct Roster {
+pub(super) struct LocalMembership {
     state: Mutex<State>,
     /// A group may have to be subscribed or unsubscribed.
     pub(super) channels_changed: Notify,
@@ -71,7 +71,7 @@ pub(super) enum Changes {
     All(HashMap<Group, Change>),
 }
 
-impl Roster {
+impl LocalMembership {
     pub(super) fn enter(&self, group: &Group, user: &Arc<str>) {
         let mut state = self.state.lock();
         let local = state.groups.entry(group.clone()).or_default();

@@ -34,26 +34,26 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
-use self::address::Address;
+use self::address::RedisAddress;
 use self::commands::Commands;
-use self::follower::Follower;
+use self::follower::LogFollower;
 use self::keys::{channel, live};
 use self::subscriber::Subscriber;
 use super::store::Store;
-use super::{Appended, Keep, Key, Listener, NodeFacts, Order, Page, Presence};
-use crate::layer::contract::LISTED;
-use crate::layer::redis::command_queue::Line;
-use crate::layer::redis::heartbeat::{Lag, Lease};
-use crate::layer::redis::membership::Roster;
+use super::{Appended, Disconnect, IdempotencyKey, LayerListener, NodeInfo, Page, Presence, Retention};
+use crate::layer::contract::MAX_LISTED_MEMBERS;
+use crate::layer::redis::command_queue::CommandQueue;
+use crate::layer::redis::heartbeat::{Heartbeat, Lag};
+use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::Appender;
-use crate::layer::redis::publisher::Writer;
-use crate::layer::redis::store::RedisRecords;
+use crate::layer::redis::publisher::Publisher;
+use crate::layer::redis::store::RedisStore;
 use crate::telemetry::Chain;
-use crate::wire::clock::now;
-use crate::wire::error::{StartError, Unavailable};
+use crate::wire::error::{LayerError, StartError};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::time::now;
 
 /// How long a socket's handshake waits for its group to be heard.
 const HEARD: Duration = Duration::from_secs(5);
@@ -62,11 +62,11 @@ const HEARD: Duration = Duration::from_secs(5);
 pub struct RedisLayer {
     store: Store,
     commands: Arc<Commands>,
-    follower: Arc<Follower>,
-    writer: Writer,
-    roster: Arc<Roster>,
+    follower: Arc<LogFollower>,
+    writer: Publisher,
+    roster: Arc<LocalMembership>,
     hears: watch::Receiver<bool>,
-    lease: Lease,
+    lease: Heartbeat,
     lives: watch::Receiver<bool>,
     /// The subscriber and the lease, which run as long as the layer.
     tasks: Mutex<JoinSet<()>>,
@@ -74,18 +74,18 @@ pub struct RedisLayer {
     members: Script,
     start_ticker: Script,
     tick: Script,
-    cover: Script,
+    redact: Script,
 }
 
 impl RedisLayer {
     pub(super) async fn connect(
         url: &str,
         wait: bool,
-        keep: Keep,
-        listener: Arc<dyn Listener>,
+        keep: Retention,
+        listener: Arc<dyn LayerListener>,
     ) -> Result<Self, StartError> {
         let no_url = |error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error);
-        let commands = Arc::new(Commands::new(Address::parse(url).map_err(no_url)?));
+        let commands = Arc::new(Commands::new(RedisAddress::parse(url).map_err(no_url)?));
         if let Err(error) = commands.ping().await {
             let what = format!(
                 "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
@@ -97,12 +97,12 @@ impl RedisLayer {
             }
             warn!("{what}");
         }
-        let roster = Arc::new(Roster::default());
+        let roster = Arc::new(LocalMembership::default());
         let (hearing, mut hears) = watch::channel(false);
         let (living, lives) = watch::channel(true);
         let lag = Lag::default();
-        let lease = Lease {
-            node: NodeFacts::new_name(),
+        let lease = Heartbeat {
+            node: NodeInfo::new_name(),
             since: now(),
             lag: Arc::clone(&lag),
             commands: Arc::clone(&commands),
@@ -110,13 +110,13 @@ impl RedisLayer {
             scripts: Arc::default(),
             lives: living,
         };
-        let follower = Arc::new(Follower {
+        let follower = Arc::new(LogFollower {
             commands: Arc::clone(&commands),
             listener: Arc::clone(&listener),
             keep,
             groups: parking_lot::Mutex::default(),
         });
-        let line = Arc::new(Line::default());
+        let line = Arc::new(CommandQueue::default());
         let subscriber = Subscriber {
             line: Arc::clone(&line),
             appender: Appender::new(keep),
@@ -137,8 +137,8 @@ impl RedisLayer {
             ));
         }
         Ok(Self {
-            store: Store::Redis(RedisRecords::new(Arc::clone(&commands))),
-            writer: Writer::new(line, Arc::clone(&commands), keep),
+            store: Store::Redis(RedisStore::new(Arc::clone(&commands))),
+            writer: Publisher::new(line, Arc::clone(&commands), keep),
             commands,
             follower,
             roster,
@@ -153,7 +153,7 @@ impl RedisLayer {
             members: Script::new(include_str!("scripts/members.lua")),
             start_ticker: Script::new(include_str!("scripts/start_ticker.lua")),
             tick: Script::new(include_str!("scripts/tick.lua")),
-            cover: crate::layer::redis::redact::script(),
+            redact: crate::layer::redis::redact::script(),
         })
     }
 
@@ -169,24 +169,24 @@ impl RedisLayer {
         self.roster.leave(group, user);
     }
 
-    pub(super) async fn heard(&self, group: &Group) -> Result<(), Unavailable> {
+    pub(super) async fn heard(&self, group: &Group) -> Result<(), LayerError> {
         self.ready()?;
         let Some(heard) = self.roster.wait_for(group) else { return Ok(()) };
         match timeout(HEARD, heard).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Unavailable::new("Redis did not confirm a subscription in time")),
+            _ => Err(LayerError::new("Redis did not confirm a subscription in time")),
         }
     }
 
-    pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+    pub(super) async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         self.commands.publish(&channel(group), &event.encode()).await
     }
 
-    pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+    pub(super) async fn signal(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         self.commands.publish(&live(group), &event.encode()).await
     }
 
-    pub(super) async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+    pub(super) async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
         crate::layer::redis::control::order(&self.commands, order).await
     }
 
@@ -194,12 +194,12 @@ impl RedisLayer {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&Key>,
-    ) -> Result<Appended, Unavailable> {
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Appended, LayerError> {
         self.writer.append(group, event, key).await
     }
 
-    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, Unavailable> {
+    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, LayerError> {
         self.follower.after(group, id).await
     }
 
@@ -208,15 +208,15 @@ impl RedisLayer {
         group: &Group,
         id: Option<Id>,
         limit: usize,
-    ) -> Result<Page, Unavailable> {
+    ) -> Result<Page, LayerError> {
         self.follower.before(group, id, limit).await
     }
 
-    pub(super) async fn log_size(&self, group: &Group) -> Result<usize, Unavailable> {
+    pub(super) async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
         self.commands.command(Cmd::new().arg("XLEN").arg(log::key(group))).await
     }
 
-    pub(super) async fn presence(&self, group: &Group) -> Result<Presence, Unavailable> {
+    pub(super) async fn presence(&self, group: &Group) -> Result<Presence, LayerError> {
         let followed = self.follower.followed(group.name());
         let known = || followed.as_ref().and_then(|followed| followed.state.lock().presence.clone());
         if let Some(presence) = known() {
@@ -230,7 +230,7 @@ impl RedisLayer {
             return Ok(presence);
         }
         let mut script = self.present.prepare_invoke();
-        let (count, members) = self.commands.script(script.arg(group.name()).arg(LISTED)).await?;
+        let (count, members) = self.commands.script(script.arg(group.name()).arg(MAX_LISTED_MEMBERS)).await?;
         let presence = Presence { count, members };
         if let Some(followed) = &followed {
             followed.state.lock().presence = Some(presence.clone());
@@ -242,12 +242,12 @@ impl RedisLayer {
         &self.lease.node
     }
 
-    pub(super) fn ready(&self) -> Result<(), Unavailable> {
+    pub(super) fn ready(&self) -> Result<(), LayerError> {
         if !*self.hears.borrow() {
-            return Err(Unavailable::new("Redis is away: this node hears nothing"));
+            return Err(LayerError::new("Redis is away: this node hears nothing"));
         }
         if !*self.lives.borrow() {
-            return Err(Unavailable::new("Redis takes no writes: this node has lost its lease"));
+            return Err(LayerError::new("Redis takes no writes: this node has lost its lease"));
         }
         Ok(())
     }

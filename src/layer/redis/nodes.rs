@@ -7,15 +7,15 @@ use redis::{Cmd, Pipeline};
 use super::RedisLayer;
 use super::keys::NODES;
 use crate::layer::redis::heartbeat::key;
-use crate::layer::{NodeFacts, presence};
-use crate::wire::error::Unavailable;
+use crate::layer::{NodeInfo, presence};
+use crate::wire::error::LayerError;
 use crate::wire::group::Group;
 
 /// Groups that are counted by one script, which Redis does nothing else meanwhile for.
 const AT_ONCE: usize = 100;
 
 impl RedisLayer {
-    pub(in crate::layer) async fn nodes(&self) -> Result<Vec<NodeFacts>, Unavailable> {
+    pub(in crate::layer) async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
         let names = self.node_names().await?;
         if names.is_empty() {
             return Ok(Vec::new());
@@ -25,12 +25,12 @@ impl RedisLayer {
         let leases: Vec<Option<Vec<u8>>> = self.commands.command(&leases).await?;
         // A node of another version may tell something else: nothing is known of it.
         let facts = leases.iter().flatten().filter_map(|lease| serde_json::from_slice(lease).ok());
-        let mut facts: Vec<NodeFacts> = facts.collect();
+        let mut facts: Vec<NodeInfo> = facts.collect();
         facts.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(facts)
     }
 
-    pub(in crate::layer) async fn groups(&self) -> Result<Vec<(String, usize)>, Unavailable> {
+    pub(in crate::layer) async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
         let names = self.node_names().await?;
         let mut sets = Pipeline::new();
         for name in &names {
@@ -47,13 +47,13 @@ impl RedisLayer {
         Ok(presence::largest(counted))
     }
 
-    pub(in crate::layer) async fn members(&self, group: &Group) -> Result<usize, Unavailable> {
+    pub(in crate::layer) async fn members(&self, group: &Group) -> Result<usize, LayerError> {
         let counts = self.count(&[group.name().to_owned()]).await?;
         Ok(counts.first().copied().unwrap_or_default())
     }
 
     /// How many users each of these groups has, on live nodes.
-    async fn count(&self, groups: &[String]) -> Result<Vec<usize>, Unavailable> {
+    async fn count(&self, groups: &[String]) -> Result<Vec<usize>, LayerError> {
         let mut script = self.members.prepare_invoke();
         for group in groups {
             script.key(format!("parlor:group:{group}"));
@@ -62,7 +62,7 @@ impl RedisLayer {
     }
 
     /// The nodes that have a lease, or had one until a moment ago.
-    async fn node_names(&self) -> Result<Vec<String>, Unavailable> {
+    async fn node_names(&self) -> Result<Vec<String>, LayerError> {
         self.commands.command(Cmd::new().arg("SMEMBERS").arg(NODES)).await
     }
 }

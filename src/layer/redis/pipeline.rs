@@ -20,10 +20,10 @@ use tokio_util::io::poll_read_buf;
 
 use super::address::{Io, dial};
 use super::resp::{self, Value};
-use crate::layer::redis::command_queue::{Channels, Line, PATIENCE, Request, TOO_LONG};
+use crate::layer::redis::command_queue::{Channels, CommandQueue, PATIENCE, Request, TOO_LONG};
 use crate::layer::redis::publish_batch::{Appender, Batch};
 use crate::telemetry::METRICS;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 
 /// How often it is looked for events that took too long.
 const LOOK: Duration = Duration::from_millis(100);
@@ -32,8 +32,8 @@ const READ: usize = 64 * 1024;
 /// With more than that on its way to Redis, nothing is added.
 const MOST_UNSENT: usize = 1024 * 1024;
 
-pub(super) struct Connection<'a> {
-    line: &'a Line,
+pub(super) struct Pipeline<'a> {
+    line: &'a CommandQueue,
     appender: &'a Appender,
     io: Box<dyn Io>,
     received: BytesMut,
@@ -47,20 +47,20 @@ pub(super) struct Connection<'a> {
 enum Waiting {
     Batch(Batch),
     /// One push for each channel.
-    Channels(usize, oneshot::Sender<Result<(), Unavailable>>),
+    Channels(usize, oneshot::Sender<Result<(), LayerError>>),
     Script,
 }
 
 /// An event as Redis pushes it: its channel and its bytes.
 pub(super) type Pushed<'a> = (&'a str, &'a [u8]);
 
-impl<'a> Connection<'a> {
+impl<'a> Pipeline<'a> {
     /// Connects, logs in and brings the script along.
     ///
     /// # Errors
     /// When Redis cannot be reached, or refuses.
     pub(super) async fn open(
-        line: &'a Line,
+        line: &'a CommandQueue,
         appender: &'a Appender,
         server: &ConnectionInfo,
     ) -> io::Result<Self> {
@@ -259,7 +259,7 @@ impl<'a> Connection<'a> {
             }
             (Waiting::Channels(_, done), why) => {
                 let why = why.unwrap_or_default().into_owned();
-                let _ = done.send(Err(Unavailable::because("Redis did not confirm a subscription", why)));
+                let _ = done.send(Err(LayerError::because("Redis did not confirm a subscription", why)));
             }
         }
         Ok(())
@@ -282,7 +282,7 @@ impl<'a> Connection<'a> {
     }
 }
 
-impl Drop for Connection<'_> {
+impl Drop for Pipeline<'_> {
     /// Nobody waits for what will never be said.
     fn drop(&mut self) {
         self.line.close();

@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 use super::keys::channel;
 use super::log;
 use super::resp::{self, Value};
-use crate::layer::Keep;
-use crate::layer::contract::REMEMBERED;
-use crate::wire::clock::millis;
-use crate::wire::error::Unavailable;
+use crate::layer::Retention;
+use crate::layer::contract::IDEMPOTENCY_WINDOW;
+use crate::wire::error::LayerError;
 use crate::wire::group::Group;
+use crate::wire::time::millis;
 
 /// Most events of one call, and about how many bytes: Redis does nothing else meanwhile.
 const MOST: usize = 128;
@@ -23,7 +23,7 @@ const HEAD: usize = 4;
 /// The script, and what each call of it says of the logs.
 pub(super) struct Appender {
     script: Script,
-    keep: Keep,
+    keep: Retention,
 }
 
 /// One event, open, on its way into its group's log.
@@ -37,7 +37,7 @@ pub(super) struct Append {
     pub(super) given_up: u64,
     /// When it came.
     pub(super) at: Instant,
-    pub(super) answer: oneshot::Sender<Result<Verdict, Unavailable>>,
+    pub(super) answer: oneshot::Sender<Result<Verdict, LayerError>>,
 }
 
 /// What the script says of an event, and an id or the time.
@@ -54,7 +54,7 @@ pub(super) struct Batch {
 }
 
 impl Appender {
-    pub(super) fn new(keep: Keep) -> Self {
+    pub(super) fn new(keep: Retention) -> Self {
         Self { script: Script::new(include_str!("scripts/append.lua")), keep }
     }
 
@@ -72,12 +72,12 @@ impl Appender {
         resp::argument(out, self.script.get_hash().as_bytes());
         resp::argument(out, (2 + count).to_string().as_bytes());
         resp::argument(out, log::key(group).as_bytes());
-        resp::argument(out, log::covered(group).as_bytes());
+        resp::argument(out, log::redacted(group).as_bytes());
         for append in &batch.appends {
             resp::argument(out, log::sent(group, &append.name).as_bytes());
         }
         resp::argument(out, channel(group).as_bytes());
-        for number in [self.keep.messages as u64, millis(self.keep.age), millis(REMEMBERED)] {
+        for number in [self.keep.messages as u64, millis(self.keep.age), millis(IDEMPOTENCY_WINDOW)] {
             resp::argument(out, number.to_string().as_bytes());
         }
         for append in &batch.appends {
@@ -91,7 +91,7 @@ impl Appender {
 impl Append {
     /// Tells the sender that it is not known what becomes of its event.
     pub(super) fn fail(self, why: &'static str) {
-        let _ = self.answer.send(Err(Unavailable::new(why))); // it may have gone
+        let _ = self.answer.send(Err(LayerError::new(why))); // it may have gone
     }
 }
 
@@ -128,7 +128,7 @@ impl Batch {
     /// Tells each sender why Redis did not take its event.
     pub(super) fn refuse(self, why: &str) {
         for append in self.appends {
-            let _ = append.answer.send(Err(Unavailable::because("Redis did not take a message", why)));
+            let _ = append.answer.send(Err(LayerError::because("Redis did not take a message", why)));
         }
     }
 

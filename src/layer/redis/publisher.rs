@@ -11,27 +11,27 @@ use tokio::time::timeout;
 use super::commands::Commands;
 use super::keys::channel;
 use super::log;
-use crate::layer::contract::REMEMBERED;
-use crate::layer::redis::command_queue::{Line, PATIENCE};
+use crate::layer::contract::IDEMPOTENCY_WINDOW;
+use crate::layer::redis::command_queue::{CommandQueue, PATIENCE};
 use crate::layer::redis::publish_batch::{Append, Verdict};
-use crate::layer::{Appended, Keep, Key};
-use crate::wire::clock::{millis, now};
-use crate::wire::error::Unavailable;
+use crate::layer::{Appended, IdempotencyKey, Retention};
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
+use crate::wire::time::{millis, now};
 
-pub(super) struct Writer {
-    line: Arc<Line>,
+pub(super) struct Publisher {
+    line: Arc<CommandQueue>,
     commands: Arc<Commands>,
-    keep: Keep,
+    keep: Retention,
     /// For events that do not go over the line.
     append: Script,
     /// By how many milliseconds Redis' clock is ahead of ours.
     ahead: AtomicI64,
 }
 
-impl Writer {
-    pub(super) fn new(line: Arc<Line>, commands: Arc<Commands>, keep: Keep) -> Self {
+impl Publisher {
+    pub(super) fn new(line: Arc<CommandQueue>, commands: Arc<Commands>, keep: Retention) -> Self {
         let append = Script::new(include_str!("scripts/append.lua"));
         Self { line, commands, keep, append, ahead: AtomicI64::new(0) }
     }
@@ -42,8 +42,8 @@ impl Writer {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&Key>,
-    ) -> Result<Appended, Unavailable> {
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Appended, LayerError> {
         let begun = Instant::now();
         let given_up = now() + millis(PATIENCE);
         loop {
@@ -51,14 +51,14 @@ impl Writer {
             let Verdict { what, text } = self.write(group, event, key, given_up).await?;
             match (what.as_str(), text.parse()) {
                 ("new", Ok(id)) => return Ok(Appended::New(id)),
-                ("known", Ok(id)) => return Ok(Appended::Known(id)),
+                ("known", Ok(id)) => return Ok(Appended::Duplicate(id)),
                 ("conflict", _) => return Ok(Appended::Conflict),
                 _ => {
                     // Late; or our idea of Redis' clock is wrong, and now right.
                     let theirs: i64 = text.parse().unwrap_or_default();
                     self.ahead.store(theirs.saturating_sub_unsigned(now()), Ordering::Relaxed);
                     if begun.elapsed() > PATIENCE / 2 {
-                        return Err(Unavailable::new("Redis was too late"));
+                        return Err(LayerError::new("Redis was too late"));
                     }
                 }
             }
@@ -69,9 +69,9 @@ impl Writer {
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&Key>,
+        key: Option<&IdempotencyKey>,
         given_up: u64,
-    ) -> Result<Verdict, Unavailable> {
+    ) -> Result<Verdict, LayerError> {
         // `WAIT` holds its connection up, which the line must not be.
         if self.keep.replicas == 0 {
             let (name, digest) = key.map(|key| (key.name.clone(), key.digest.clone())).unwrap_or_default();
@@ -82,17 +82,21 @@ impl Writer {
                 Ok(answer) => return answer,
                 // It may have been written before the line was cut: whoever has no key must not ask again.
                 Err(_) if asked && key.is_none() => {
-                    return Err(Unavailable::new("Redis closed the connection"));
+                    return Err(LayerError::new("Redis closed the connection"));
                 }
                 Err(_) => {}
             }
         }
         let (name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
         let mut script = self.append.key(log::key(group));
-        script.key(log::covered(group)).key(log::sent(group, name));
-        script.arg(channel(group)).arg(self.keep.messages).arg(millis(self.keep.age)).arg(millis(REMEMBERED));
+        script.key(log::redacted(group)).key(log::sent(group, name));
+        script
+            .arg(channel(group))
+            .arg(self.keep.messages)
+            .arg(millis(self.keep.age))
+            .arg(millis(IDEMPOTENCY_WINDOW));
         script.arg(event.encode_open()).arg(given_up).arg(digest);
-        let late = |_| Unavailable::new("Redis took too long");
+        let late = |_| LayerError::new("Redis took too long");
         let (what, text) = match self.keep.replicas {
             0 => timeout(PATIENCE, self.commands.script(&script)).await,
             replicas => timeout(PATIENCE, self.commands.replicated(&script, replicas)).await,

@@ -6,21 +6,21 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, Script};
 
 use super::commands::Commands;
-use crate::wire::clock::millis;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::millis;
 
 /// Records and indexes in Redis.
-pub struct RedisRecords {
+pub struct RedisStore {
     commands: Arc<Commands>,
     replace: Script,
 }
 
-impl RedisRecords {
+impl RedisStore {
     pub(super) fn new(commands: Arc<Commands>) -> Self {
         Self { commands, replace: Script::new(include_str!("scripts/replace.lua")) }
     }
 
-    pub(in crate::layer) async fn get(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub(in crate::layer) async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
         self.ask(on("GET", record(key))).await
     }
 
@@ -29,7 +29,7 @@ impl RedisRecords {
         key: &str,
         value: &str,
         ttl: Option<Duration>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), LayerError> {
         self.ask(set(key, value, ttl)).await
     }
 
@@ -38,7 +38,7 @@ impl RedisRecords {
         key: &str,
         value: &str,
         ttl: Option<Duration>,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, LayerError> {
         let mut command = set(key, value, ttl);
         command.arg("NX");
         let written: Option<String> = self.ask(command).await?;
@@ -50,15 +50,15 @@ impl RedisRecords {
         key: &str,
         old: &str,
         new: &str,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, LayerError> {
         self.commands.script(self.replace.key(record(key)).arg(old).arg(new)).await
     }
 
-    pub(in crate::layer) async fn take(&self, key: &str) -> Result<Option<String>, Unavailable> {
+    pub(in crate::layer) async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
         self.ask(on("GETDEL", record(key))).await
     }
 
-    pub(in crate::layer) async fn delete(&self, key: &str) -> Result<bool, Unavailable> {
+    pub(in crate::layer) async fn delete(&self, key: &str) -> Result<bool, LayerError> {
         self.ask(on("DEL", record(key))).await
     }
 
@@ -66,30 +66,25 @@ impl RedisRecords {
         &self,
         key: &str,
         ttl: Duration,
-    ) -> Result<Option<String>, Unavailable> {
+    ) -> Result<Option<String>, LayerError> {
         let mut command = on("GETEX", record(key));
         command.arg("PX").arg(millis(ttl).max(1));
         self.ask(command).await
     }
 
-    pub(in crate::layer) async fn add(
-        &self,
-        index: &str,
-        name: &str,
-        rank: u64,
-    ) -> Result<bool, Unavailable> {
+    pub(in crate::layer) async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, LayerError> {
         let mut command = on("ZADD", key_of(index));
         command.arg(rank).arg(name);
         self.ask(command).await
     }
 
-    pub(in crate::layer) async fn remove(&self, index: &str, name: &str) -> Result<bool, Unavailable> {
+    pub(in crate::layer) async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
         let mut command = on("ZREM", key_of(index));
         command.arg(name);
         self.ask(command).await
     }
 
-    pub(in crate::layer) async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, Unavailable> {
+    pub(in crate::layer) async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
         let mut command = on("ZSCORE", key_of(index));
         command.arg(name);
         let rank: Option<f64> = self.ask(command).await?;
@@ -100,7 +95,7 @@ impl RedisRecords {
         &self,
         index: &str,
         limit: usize,
-    ) -> Result<Vec<(String, u64)>, Unavailable> {
+    ) -> Result<Vec<(String, u64)>, LayerError> {
         if limit == 0 {
             return Ok(Vec::new()); // 0 to -1 would be all of them
         }
@@ -110,22 +105,22 @@ impl RedisRecords {
         Ok(ranked.into_iter().map(|(name, rank)| (name, whole(rank))).collect())
     }
 
-    pub(in crate::layer) async fn count(&self, index: &str) -> Result<usize, Unavailable> {
+    pub(in crate::layer) async fn count(&self, index: &str) -> Result<usize, LayerError> {
         self.ask(on("ZCARD", key_of(index))).await
     }
 
-    pub(in crate::layer) async fn trim(&self, index: &str, keep: usize) -> Result<(), Unavailable> {
+    pub(in crate::layer) async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
         let mut command = on("ZREMRANGEBYRANK", key_of(index));
         let last = i64::try_from(keep).unwrap_or(i64::MAX - 1);
         command.arg(0).arg(-last - 1);
         self.ask(command).await
     }
 
-    pub(in crate::layer) async fn clear(&self, index: &str) -> Result<(), Unavailable> {
+    pub(in crate::layer) async fn clear(&self, index: &str) -> Result<(), LayerError> {
         self.ask(on("UNLINK", key_of(index))).await
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Unavailable> {
+    async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
         self.commands.command(&command).await
     }
 }

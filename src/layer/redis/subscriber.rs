@@ -9,16 +9,16 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::follower::Follower;
+use super::follower::LogFollower;
 use super::keys::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
-use crate::layer::redis::command_queue::Line;
+use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::heartbeat::Lag;
-use crate::layer::redis::membership::Roster;
-use crate::layer::redis::pipeline::{Connection, Pushed};
+use crate::layer::redis::membership::LocalMembership;
+use crate::layer::redis::pipeline::{Pipeline, Pushed};
 use crate::layer::redis::publish_batch::Appender;
-use crate::layer::{Listener, Order};
+use crate::layer::{Disconnect, LayerListener};
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
@@ -33,7 +33,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 1000;
 
 pub(super) struct Subscriber {
-    pub(super) line: Arc<Line>,
+    pub(super) line: Arc<CommandQueue>,
     pub(super) appender: Appender,
     /// The channel on which this node hears itself.
     pub(super) probe: String,
@@ -41,9 +41,9 @@ pub(super) struct Subscriber {
     pub(super) probed: watch::Sender<u64>,
     /// How long it took.
     pub(super) lag: Lag,
-    pub(super) follower: Arc<Follower>,
-    pub(super) roster: Arc<Roster>,
-    pub(super) listener: Arc<dyn Listener>,
+    pub(super) follower: Arc<LogFollower>,
+    pub(super) roster: Arc<LocalMembership>,
+    pub(super) listener: Arc<dyn LayerListener>,
     /// Every group of the roster that is older than a moment is heard.
     pub(super) hears: watch::Sender<bool>,
 }
@@ -82,11 +82,11 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> Result<(String, Connection<'_>), String> {
+    async fn connect(&self) -> Result<(String, Pipeline<'_>), String> {
         let address = self.follower.commands.address();
         let server = address.server().await.map_err(|error| Chain(&error).to_string())?;
         let name = server.addr().to_string();
-        match timeout(PATIENCE, Connection::open(&self.line, &self.appender, &server)).await {
+        match timeout(PATIENCE, Pipeline::open(&self.line, &self.appender, &server)).await {
             // It may have taken until there was another master.
             Ok(Ok(_)) if address.has_moved(&name).await => Err("Redis has another master now".to_owned()),
             Ok(Ok(connection)) => {
@@ -115,7 +115,7 @@ impl Subscriber {
             let mut publish = Cmd::new();
             publish.arg("PUBLISH").arg(&self.probe).arg(number);
             let heard = async {
-                let _: Result<i64, Unavailable> = self.follower.commands.command(&publish).await;
+                let _: Result<i64, LayerError> = self.follower.commands.command(&publish).await;
                 probed.wait_for(|heard| *heard >= number).await.is_ok()
             };
             if timeout(PROBE_PATIENCE, heard).await != Ok(true) {
@@ -128,7 +128,7 @@ impl Subscriber {
     }
 
     /// Subscribes to what the roster wants. Ends when Redis does not do it.
-    async fn settle(&self) -> Result<(), Unavailable> {
+    async fn settle(&self) -> Result<(), LayerError> {
         self.subscribe(vec![TICKERS.to_owned(), ORDERS.to_owned(), self.probe.clone()]).await?;
         loop {
             let channels = self.roster.channels();
@@ -155,7 +155,7 @@ impl Subscriber {
     }
 
     /// Who came or left meanwhile was told, and not heard here: all nodes are told again at the next sweep.
-    async fn ask_who_is_there(&self, groups: &[Group]) -> Result<(), Unavailable> {
+    async fn ask_who_is_there(&self, groups: &[Group]) -> Result<(), LayerError> {
         let mut ask = Cmd::new();
         ask.arg("SADD").arg("parlor:counting");
         for group in groups {
@@ -164,7 +164,7 @@ impl Subscriber {
         self.follower.commands.command(&ask).await
     }
 
-    async fn subscribe(&self, channels: Vec<String>) -> Result<(), Unavailable> {
+    async fn subscribe(&self, channels: Vec<String>) -> Result<(), LayerError> {
         timeout(PATIENCE, self.line.subscribe(channels)).await.map_err(late)?
     }
 
@@ -177,7 +177,7 @@ impl Subscriber {
                 continue;
             }
             if channel == ORDERS {
-                if let Some(order) = Order::read(payload) {
+                if let Some(order) = Disconnect::read(payload) {
                     self.listener.ordered(order);
                 } else {
                     METRICS.dropped("malformed");
@@ -194,7 +194,7 @@ impl Subscriber {
             let Some(group) = live.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
             let event = if live.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
-                // What tells that a text is covered is little, and nobody would tell it again.
+                // What tells that a text is redacted is little, and nobody would tell it again.
                 Ok(event) if self.listener.is_full() && event.covers().is_none() => {
                     if event.stamp().is_none() && METRICS.dropped("overflow") == 0 {
                         warn!(
@@ -220,8 +220,8 @@ impl Subscriber {
     }
 }
 
-fn late(_: Elapsed) -> Unavailable {
-    Unavailable::new("Redis did not confirm a subscription in time")
+fn late(_: Elapsed) -> LayerError {
+    LayerError::new("Redis did not confirm a subscription in time")
 }
 
 /// The two channels of each group: the one of channels_redis, and the one of our own nodes.

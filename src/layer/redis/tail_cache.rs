@@ -1,5 +1,5 @@
 //! What a node keeps of a group's log: its newest part, for a while after somebody asked for it, and which of its events
-//! are covered.
+//! are redacted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ const KEPT: Duration = Duration::from_secs(3);
 /// Most of it that is kept; whoever asks for more gets it from Redis.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 const MOST_EVENTS: usize = 4096;
-/// Most ids of covered events that are known, the newest ones; Redis knows them all.
+/// Most ids of redacted events that are known, the newest ones; Redis knows them all.
 const MOST_COVERED: usize = 4096;
 /// How much of a log is read first, and then at a time.
 const FIRST: usize = 128;
 const NEXT: usize = 1000;
 
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct TailCache {
     tail: Option<Tail>,
     asked: Option<Instant>,
-    /// The events of which this node has heard that they are covered. What was read before that, and comes after it,
+    /// The events of which this node has heard that they are redacted. What was read before that, and comes after it,
     /// still has their texts.
-    covered: BTreeSet<Id>,
-    /// The node hears the group: what it keeps is covered when it has to be.
+    redacted: BTreeSet<Id>,
+    /// The node hears the group: what it keeps is redacted when it has to be.
     heard: bool,
 }
 
-impl Kept {
+impl TailCache {
     /// The newest part of the log, if it is here.
     pub(super) fn tail(&mut self) -> Option<&Tail> {
         self.asked = Some(Instant::now());
@@ -85,55 +85,55 @@ impl Kept {
         }
     }
 
-    /// The node does not hear the group any more: what will be covered is not known here, so nothing is kept.
+    /// The node does not hear the group any more: what will be redacted is not known here, so nothing is kept.
     pub(super) fn deaf(&mut self) {
         self.heard = false;
         self.tail = None;
     }
 
-    /// The node hears the group; these are covered. Those that are news are returned.
-    pub(super) fn heard(&mut self, covered: BTreeSet<Id>) -> Vec<Id> {
+    /// The node hears the group; these are redacted. Those that are news are returned.
+    pub(super) fn heard(&mut self, redacted: BTreeSet<Id>) -> Vec<Id> {
         self.heard = true;
-        let newest = covered.into_iter().rev().take(MOST_COVERED);
-        let news: Vec<Id> = newest.filter(|id| !self.covered.contains(id)).collect();
+        let newest = redacted.into_iter().rev().take(MOST_COVERED);
+        let news: Vec<Id> = newest.filter(|id| !self.redacted.contains(id)).collect();
         for id in &news {
-            self.cover(*id);
+            self.redact(*id);
         }
         news
     }
 
-    /// The node has heard that this event is covered.
-    pub(super) fn cover(&mut self, id: Id) {
+    /// The node has heard that this event is redacted.
+    pub(super) fn redact(&mut self, id: Id) {
         self.cover_text(id);
-        self.covered.insert(id);
-        if self.covered.len() > MOST_COVERED {
-            self.covered.pop_first();
+        self.redacted.insert(id);
+        if self.redacted.len() > MOST_COVERED {
+            self.redacted.pop_first();
         }
     }
 
-    /// Covers an event in what is here, before the node has heard that it is covered.
+    /// Covers an event in what is here, before the node has heard that it is redacted.
     pub(super) fn cover_text(&mut self, id: Id) {
         if let Some(tail) = &mut self.tail {
-            tail.cover(id);
+            tail.redact(id);
         }
     }
 
-    /// Covers what was read before it was heard that it is covered.
+    /// Covers what was read before it was heard that it is redacted.
     pub(super) fn hide(&self, events: &mut [Arc<Event>]) {
-        if self.covered.is_empty() {
+        if self.redacted.is_empty() {
             return;
         }
         for event in events {
             if let Some(place) = event.stamp()
-                && self.covered.contains(&place.id)
+                && self.redacted.contains(&place.id)
             {
-                *event = Arc::new(Event::covered(place));
+                *event = Arc::new(Event::redacted(place));
             }
         }
     }
 
-    /// The covered events of which the node has heard.
-    pub(super) fn covered(&self) -> &BTreeSet<Id> {
-        &self.covered
+    /// The redacted events of which the node has heard.
+    pub(super) fn redacted(&self) -> &BTreeSet<Id> {
+        &self.redacted
     }
 }

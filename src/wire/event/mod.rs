@@ -12,7 +12,7 @@ mod redaction;
 pub use self::malformed::Malformed;
 use self::members::Members;
 use crate::wire::id::Id;
-use crate::wire::render_cache::Renderings;
+use crate::wire::render_cache::RenderCache;
 
 /// A map with a string `type` and other text members.
 ///
@@ -23,13 +23,13 @@ pub struct Event {
     members: Members,
     /// The type with `_` for each `.`, if it has any.
     undotted: Option<Box<str>>,
-    stamp: Option<Stamp>,
-    pub(crate) renderings: Renderings,
+    stamp: Option<Position>,
+    pub(crate) rendered: RenderCache,
 }
 
 /// An event's place in its group's log: the members `id` and `prev` on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct Position {
     /// Its own id.
     pub id: Id,
     /// The id of the event before it, or [`Id::START`].
@@ -43,9 +43,9 @@ pub const GAP: &str = "parlor_gap";
 /// Who is in the group. Members: `change` (`join`, `leave`, `state`), `user`, `count`, and with `state`
 /// `members`, separated by spaces, unless they are too many.
 pub const PRESENCE: &str = "parlor_presence";
-/// A logged event is covered: its text is not read any more. In the log's place of the event it has no members; where
+/// A logged event is redacted: its text is not read any more. In the log's place of the event it has no members; where
 /// that is told, the member `id`.
-pub const COVERED: &str = "parlor_covered";
+pub const REDACTED: &str = "parlor_covered";
 
 /// Bytes set aside for the members of an event that is made here; more are taken when they are needed.
 const SPACE: usize = 128;
@@ -58,10 +58,10 @@ impl Event {
         Self::of(members, None)
     }
 
-    fn of(members: Members, stamp: Option<Stamp>) -> Self {
+    fn of(members: Members, stamp: Option<Position>) -> Self {
         let dotted = members.get("type").filter(|kind| kind.contains('.'));
         let undotted = dotted.map(|kind| kind.replace('.', "_").into());
-        Self { members, undotted, stamp, renderings: Renderings::default() }
+        Self { members, undotted, stamp, rendered: RenderCache::default() }
     }
 
     /// The same event with one more text member.
@@ -88,13 +88,13 @@ impl Event {
     }
 
     /// Its place in the group's log; `None` if it did not pass the log.
-    pub fn stamp(&self) -> Option<Stamp> {
+    pub fn stamp(&self) -> Option<Position> {
         self.stamp
     }
 
     /// The same event at this place of the log.
     #[must_use]
-    pub(crate) fn stamped(self, stamp: Stamp) -> Self {
+    pub(crate) fn stamped(self, stamp: Position) -> Self {
         Self { stamp: Some(stamp), ..self }
     }
 
@@ -123,7 +123,7 @@ impl Event {
     ///
     /// # Errors
     /// [`Malformed`], as [`decode`](Self::decode).
-    pub(crate) fn decode_open(open: &[u8], stamp: Stamp) -> Result<Self, Malformed> {
+    pub(crate) fn decode_open(open: &[u8], stamp: Position) -> Result<Self, Malformed> {
         let members = Members::decode(open, 2, |_, _| true)?;
         Self::of(members, Some(stamp)).typed()?.anybodys()
     }
@@ -152,7 +152,7 @@ impl Event {
             false
         })?;
         let parsed = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse().ok();
-        let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Stamp { id, prev });
+        let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Position { id, prev });
         if stamp.is_none() && (id.is_some() || prev.is_some()) {
             // Members like any other.
             members = Members::decode(bytes, 0, |_, _| true)?;
@@ -212,7 +212,7 @@ mod tests {
     fn an_open_event_is_completed_by_whoever_knows_its_place() {
         let event = Event::new("chat_message").with("message", "hi");
         let open = event.encode_open();
-        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let stamp = Position { id: Id::START.next(7), prev: Id::START };
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
         assert_eq!(Event::decode(&closed), Ok(event.clone().stamped(stamp)));
         assert_eq!(Event::decode_open(&open, stamp), Ok(event.stamped(stamp)));
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_open_event_promises_two_members_that_are_not_there() {
-        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let stamp = Position { id: Id::START.next(7), prev: Id::START };
         for (bytes, expected) in [
             (&b"\x83\xa4type\xa1a\xa2id\xa37-0\xa4prev\xa30-0"[..], Malformed::TrailingBytes),
             (b"\x81\xa4type\xa1a", Malformed::TrailingBytes),
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn the_first_id_and_prev_are_the_stamp_wherever_they_are() {
         let bytes = b"\x86\xa2id\x05\xa4prev\xa31-0\xa4type\xa1a\xa2id\xa32-0\xa1x\xa1y\xa4prev\xa1?";
-        let stamp = Stamp { id: Id::START.next(2), prev: Id::START.next(1) };
+        let stamp = Position { id: Id::START.next(2), prev: Id::START.next(1) };
         assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").stamped(stamp)));
     }
 
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_message_on_its_way_takes_one_allocation_at_each_step() {
         let said = Event::new("chat_message").with("message", &"hi 你好 ".repeat(10));
-        let stamp = Stamp { id: Id::START.next(7), prev: Id::START };
+        let stamp = Position { id: Id::START.next(7), prev: Id::START };
         let open = said.signed("a1b2c3d4e5f60718", "alice").encode_open();
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
         let count = |step: &dyn Fn()| allocation_counter::measure(step).count_total;

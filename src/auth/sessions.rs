@@ -12,27 +12,27 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::auth::accounts::{Account, Accounts};
-use crate::auth::usernames::PersonName;
+use crate::auth::usernames::Username;
 use crate::layer::Store;
-use crate::wire::clock::now;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
+use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_session";
 /// Most logins that a user has at once; the oldest give way.
 const MOST: usize = 50;
 
 #[derive(Serialize, Deserialize)]
-struct Login {
+struct Session {
     user: String,
     made: u64,
 }
 
 /// Begins a login; its secret.
-pub(crate) async fn begin(store: &Store, account: &Account, ttl: Duration) -> Result<String, Unavailable> {
+pub(crate) async fn begin(store: &Store, account: &Account, ttl: Duration) -> Result<String, LayerError> {
     let secret = secret::new();
     let hash = secret::hash(&secret);
-    let user = PersonName::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
-    store.write(&key(&hash), &Login { user, made: now() }, Some(ttl)).await?;
+    let user = Username::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
+    store.write(&key(&hash), &Session { user, made: now() }, Some(ttl)).await?;
     let index = index(&account.id);
     store.add(&index, &hash, now()).await?;
     for (oldest, _) in store.top(&index, 2 * MOST).await?.into_iter().skip(MOST) {
@@ -42,21 +42,21 @@ pub(crate) async fn begin(store: &Store, account: &Account, ttl: Duration) -> Re
 }
 
 /// Whose login this is, if it is one; it was used now.
-pub(crate) async fn find(store: &Store, hash: &str, ttl: Duration) -> Result<Option<Account>, Unavailable> {
+pub(crate) async fn find(store: &Store, hash: &str, ttl: Duration) -> Result<Option<Account>, LayerError> {
     let Some(login) = store.refresh(&key(hash), ttl).await? else { return Ok(None) };
-    let Ok(login) = serde_json::from_str::<Login>(&login) else { return Ok(None) };
+    let Ok(login) = serde_json::from_str::<Session>(&login) else { return Ok(None) };
     (Accounts { store }).at(&login.user).await
 }
 
 /// Ends a login.
-pub(crate) async fn end(store: &Store, user: &str, hash: &str) -> Result<(), Unavailable> {
+pub(crate) async fn end(store: &Store, user: &str, hash: &str) -> Result<(), LayerError> {
     store.delete(&key(hash)).await?;
     store.remove(&index(user), hash).await?;
     Ok(())
 }
 
 /// Ends all logins of a user.
-pub(crate) async fn end_all(store: &Store, user: &str) -> Result<(), Unavailable> {
+pub(crate) async fn end_all(store: &Store, user: &str) -> Result<(), LayerError> {
     for (hash, _) in store.top(&index(user), 2 * MOST).await? {
         store.delete(&key(&hash)).await?;
     }

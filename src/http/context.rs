@@ -10,19 +10,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
 use crate::auth::audit;
-use crate::auth::audit::Entry;
+use crate::auth::audit::AuditEntry;
 use crate::config::Config;
 use crate::http::pages::Pages;
 use crate::http::site::Site;
-use crate::layer::{Appended, Key, Layer, Order, Store};
+use crate::layer::{Appended, Disconnect, IdempotencyKey, Layer, Store};
 use crate::limits;
 use crate::telemetry::METRICS;
-use crate::wire::error::Unavailable;
+use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
 /// One running instance.
-pub struct Node {
+pub struct Context {
     config: Config,
     site: Site,
     pages: Pages,
@@ -31,10 +31,10 @@ pub struct Node {
     limits: Arc<limits::Limits>,
     tasks: TaskTracker,
     ending: AtomicBool,
-    born: Instant,
+    started_at: Instant,
 }
 
-impl Node {
+impl Context {
     /// The services of a node, on this layer.
     pub(crate) fn new(
         config: Config,
@@ -52,7 +52,7 @@ impl Node {
             limits,
             tasks: TaskTracker::new(),
             ending: AtomicBool::new(false),
-            born: Instant::now(),
+            started_at: Instant::now(),
         }
     }
 
@@ -73,20 +73,20 @@ impl Node {
     /// Writes an event to a group's log and publishes it on every node; with a key, once.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
+    /// [`LayerError`] when the layer did not take it.
     pub async fn append(
         &self,
         group: &Group,
         event: &Event,
-        key: Option<&Key>,
-    ) -> Result<Appended, Unavailable> {
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Appended, LayerError> {
         let appended = self.layer.append(group, event, key).await?;
         match appended {
             Appended::New(_) => {
                 METRICS.published.inc();
                 METRICS.acked.inc();
             }
-            Appended::Known(_) => {
+            Appended::Duplicate(_) => {
                 METRICS.duplicates.inc();
                 METRICS.acked.inc();
             }
@@ -98,8 +98,8 @@ impl Node {
     /// Publishes an event to a group, on every node, unlogged.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         self.layer.publish(group, event).await?;
         METRICS.published.inc();
         Ok(())
@@ -108,42 +108,42 @@ impl Node {
     /// Closes the sockets that the order is about, on every node.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn order(&self, order: &Order) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
         self.layer.order(order).await
     }
 
     /// Writes a line into the audit log: who did what, and about whom or what. Call it before it is done.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn audit(&self, who: &str, what: &str, about: &str) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn audit(&self, who: &str, what: &str, about: &str) -> Result<(), LayerError> {
         audit::write(self.store(), who, what, about).await
     }
 
     /// The newest lines of the audit log, the newest first.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub async fn audited(&self, limit: usize) -> Result<Vec<Entry>, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub async fn audited(&self, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
         audit::read(self.store(), limit).await
     }
 
     /// Turns a group's ticker off.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer did not take it.
-    pub async fn stop_ticker(&self, group: &Group) -> Result<(), Unavailable> {
+    /// [`LayerError`] when the layer did not take it.
+    pub async fn stop_ticker(&self, group: &Group) -> Result<(), LayerError> {
         self.layer.stop_ticker(group).await
     }
 
     /// Whether the node can serve: which layer it has, or what is wrong.
     ///
     /// # Errors
-    /// [`Unavailable`] while the layer is away, and when the node ends.
-    pub fn ready(&self) -> Result<&'static str, Unavailable> {
+    /// [`LayerError`] while the layer is away, and when the node ends.
+    pub fn ready(&self) -> Result<&'static str, LayerError> {
         if self.is_ending() {
-            return Err(Unavailable::new("this node ends: its sockets are sent away"));
+            return Err(LayerError::new("this node ends: its sockets are sent away"));
         }
         self.layer.ready()
     }
@@ -178,12 +178,12 @@ impl Node {
 
     /// Seconds since the node was made: the clock of silence.
     pub(crate) fn seconds(&self) -> u32 {
-        self.born.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
+        self.started_at.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
     }
 
     /// This much after now, on the clock of [`seconds`](Self::seconds), rounded up.
     pub(crate) fn seconds_after(&self, time: Option<Duration>) -> u32 {
-        let then = time.and_then(|time| self.born.elapsed().checked_add(time));
+        let then = time.and_then(|time| self.started_at.elapsed().checked_add(time));
         then.map_or(u32::MAX, |then| u32::try_from(then.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
     }
 
@@ -200,8 +200,8 @@ impl Node {
     /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
     ///
     /// # Errors
-    /// [`Unavailable`] when the layer does not answer.
-    pub(crate) async fn key(&self) -> Result<&CookieKey, Unavailable> {
+    /// [`LayerError`] when the layer does not answer.
+    pub(crate) async fn key(&self) -> Result<&CookieKey, LayerError> {
         self.auth.key().await
     }
 
