@@ -31,7 +31,7 @@ fn login_form(
     name: &str,
     error: Option<&str>,
 ) -> Result<Response, Refusal> {
-    let no_signup = request.node().config().auth.no_signup;
+    let no_signup = request.context().config().auth.no_signup;
     let context = context! { next => next.path(), name, error, no_signup };
     let page = request.render("login.html", context)?;
     Ok(if error.is_some() { page.with_status(StatusCode::FORBIDDEN) } else { page })
@@ -49,7 +49,7 @@ pub(crate) async fn signup(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
     let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
     request.limit_names()?;
-    let refused = match request.node().accounts().sign_up(name, form.get("password")).await {
+    let refused = match request.context().accounts().sign_up(name, form.get("password")).await {
         Ok(account) => return request.log_in(&account, next.redirect()).await,
         Err(SignUpError::Name) => (StatusCode::BAD_REQUEST, "bad_name"),
         Err(SignUpError::Password) => (StatusCode::BAD_REQUEST, "bad_password"),
@@ -73,7 +73,7 @@ fn signup_form(
 
 /// Where nobody can sign up there is no such page.
 fn may_sign_up(request: &Request) -> Result<(), Refusal> {
-    if request.node().config().auth.no_signup { Err(Refusal::not_found()) } else { Ok(()) }
+    if request.context().config().auth.no_signup { Err(Refusal::not_found()) } else { Ok(()) }
 }
 
 /// `POST /accounts/logout/`.
@@ -118,5 +118,5 @@ fn nickname_form(
 /// Guests have nicknames; accounts have their names, and where there are no guests there is no such page.
 fn may_be_guest(request: &Request) -> Result<(), Refusal> {
     let is_guest = request.identity().standing() <= parlor::Role::Guest;
-    if is_guest && !request.node().config().auth.no_guests { Ok(()) } else { Err(Refusal::not_found()) }
+    if is_guest && !request.context().config().auth.no_guests { Ok(()) } else { Err(Refusal::not_found()) }
 }

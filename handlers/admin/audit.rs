@@ -13,7 +13,7 @@ const SHOWN: usize = 200;
 /// `GET /admin/audit/`, `?all=1` for everything that is kept.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let all = request.query("all").is_some();
-    let entries = request.node().audited(if all { KEPT } else { SHOWN }).await?;
+    let entries = request.context().audited(if all { KEPT } else { SHOWN }).await?;
     let more = !all && entries.len() == SHOWN;
     let entries: Vec<_> = entries
         .into_iter()

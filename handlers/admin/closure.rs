@@ -14,8 +14,8 @@ use crate::rooms::access::RoomRecord;
 const CLOSED: &str = "closed_rooms";
 
 /// Closes the room of this name: everybody in it is sent away, on every node.
-pub(super) async fn close(node: &Context, name: &str) -> Result<(), LayerError> {
-    let (store, key) = (node.store(), RoomRecord::key(name));
+pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerError> {
+    let (store, key) = (context.store(), RoomRecord::key(name));
     let new = RoomRecord { closed: true, ..RoomRecord::default() }.text();
     // Somebody may make or remove one between the two.
     while !store.create(&key, &new, None).await? {
@@ -25,19 +25,19 @@ pub(super) async fn close(node: &Context, name: &str) -> Result<(), LayerError> 
     }
     store.add(CLOSED, name, now()).await?;
     for group in [access::chat_group(name), access::push_group(name)] {
-        access::send_all_away(node, &group, 4403, "an operator has closed this room").await?;
+        access::send_all_away(context, &group, 4403, "an operator has closed this room").await?;
     }
     Ok(())
 }
 
 /// Opens it again.
-pub(super) async fn reopen(node: &Context, name: &str) -> Result<(), LayerError> {
-    node.store().change(&RoomRecord::key(name), |record: &mut RoomRecord| record.closed = false).await?;
-    node.store().remove(CLOSED, name).await?;
+pub(super) async fn reopen(context: &Context, name: &str) -> Result<(), LayerError> {
+    context.store().change(&RoomRecord::key(name), |record: &mut RoomRecord| record.closed = false).await?;
+    context.store().remove(CLOSED, name).await?;
     Ok(())
 }
 
 /// Those that were closed last.
-pub(super) async fn newest(node: &Context, limit: usize) -> Result<Vec<String>, LayerError> {
-    Ok(node.store().top(CLOSED, limit).await?.into_iter().map(|(name, _)| name).collect())
+pub(super) async fn newest(context: &Context, limit: usize) -> Result<Vec<String>, LayerError> {
+    Ok(context.store().top(CLOSED, limit).await?.into_iter().map(|(name, _)| name).collect())
 }

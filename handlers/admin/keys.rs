@@ -16,7 +16,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 }
 
 async fn shown(request: &Request, more: Value) -> Result<Response, Refusal> {
-    let keys = request.node().api_keys().all().await?;
+    let keys = request.context().api_keys().all().await?;
     let keys: Vec<Value> = keys
         .into_iter()
         .map(|key| context! { id => key.id, name => key.name, scopes => key.scopes, made => time(key.made) })
@@ -27,7 +27,7 @@ async fn shown(request: &Request, more: Value) -> Result<Response, Refusal> {
 /// `POST /admin/keys/`: form `action`: `make` (`name`, and `scope_publish` and so on for each scope) or `revoke` (`name`).
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
-    let (node, name) = (request.node(), form.get("name"));
+    let (context, name) = (request.context(), form.get("name"));
     match form.get("action") {
         "make" => {
             let has = |scope: &&str| !form.get(&format!("scope_{scope}")).is_empty();
@@ -37,7 +37,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
                 let page = shown(&request, context! { error, name }).await?;
                 return Ok(page.with_status(StatusCode::BAD_REQUEST));
             }
-            let Some((key, text)) = node.api_keys().make(name, &scopes).await? else {
+            let Some((key, text)) = context.api_keys().make(name, &scopes).await? else {
                 let page = shown(&request, context! { error => "taken", name }).await?;
                 return Ok(page.with_status(StatusCode::CONFLICT));
             };
@@ -47,9 +47,9 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
             Ok(page.unstored())
         }
         "revoke" => {
-            let key = node.api_keys().named(name).await?.ok_or_else(Refusal::not_found)?;
+            let key = context.api_keys().named(name).await?.ok_or_else(Refusal::not_found)?;
             note(&request, "key_revoke", &key.name).await?;
-            node.revoke_key(&key.name).await?;
+            context.revoke_key(&key.name).await?;
             Ok(back(PATH))
         }
         _ => Err(no_action()),

@@ -21,7 +21,7 @@ use parlor::wire::error::LayerError;
 
 /// Writes into the audit log what the client of this request is about to do.
 async fn note(request: &Request, what: &str, about: &str) -> Result<(), LayerError> {
-    request.node().audit(request.identity().name(), what, about).await
+    request.context().audit(request.identity().name(), what, about).await
 }
 
 /// Back to the page on which it was done.

@@ -13,9 +13,11 @@ pub(crate) async fn slash(_: Request) -> Result<Response, Refusal> {
 
 /// `GET /admin/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let node = request.node();
-    let rows = node.layer().nodes().await?;
-    let layer = node.ready().unwrap_or_default();
-    request
-        .render("admin_nodes.html", context! { rows => Serde(rows), layer, this => node.name(), at => now() })
+    let context = request.context();
+    let rows = context.layer().nodes().await?;
+    let layer = context.ready().unwrap_or_default();
+    request.render(
+        "admin_nodes.html",
+        context! { rows => Serde(rows), layer, this => context.name(), at => now() },
+    )
 }

@@ -13,7 +13,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     request.form()?;
     let (room, _) = Room::operated(&request, request.name()).await?;
     note(&request, "push_start", room.name()).await?;
-    request.node().start_ticker::<PlainPush>(&room.push_group()).await?;
+    request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
     Ok(push::success())
 }
 
@@ -22,6 +22,6 @@ pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     request.form()?;
     let (room, _) = Room::operated(&request, request.name()).await?;
     note(&request, "push_stop", room.name()).await?;
-    request.node().stop_ticker(&room.push_group()).await?;
+    request.context().stop_ticker(&room.push_group()).await?;
     Ok(push::success())
 }

@@ -16,13 +16,13 @@ const KICKED: &str = "an operator has sent you away";
 /// `GET /admin/rooms/{room}/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let (room, record) = Room::operated(&request, request.name()).await?;
-    let node = request.node();
+    let context = request.context();
     let owner = match &record.owner {
-        Some(id) => node.accounts().of_id(id).await?.map(|owner| owner.name),
+        Some(id) => context.accounts().of_id(id).await?.map(|owner| owner.name),
         None => None,
     };
-    let kept = node.layer().log_size(&room.chat_group()).await?;
-    let max_message_bytes = node.config().max_message_bytes;
+    let kept = context.layer().log_size(&room.chat_group()).await?;
+    let max_message_bytes = context.config().max_message_bytes;
     let RoomRecord { private, closed, .. } = record;
     request.render(
         "admin_room.html",
@@ -37,35 +37,36 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
     let (room, _) = Room::operated(&request, request.name()).await?;
-    let (node, name) = (request.node(), room.name());
+    let (context, name) = (request.context(), room.name());
     match form.get("action") {
         "kick" => {
             let id = user(&request, form.get("user"))?;
-            note(&request, "kick", &format!("{name}: {}", who(node, &room.chat_group(), id).await?)).await?;
+            note(&request, "kick", &format!("{name}: {}", who(context, &room.chat_group(), id).await?))
+                .await?;
             for group in [room.chat_group(), room.push_group()] {
-                node.send_away(id, Some(&group), 4403, KICKED).await?;
+                context.send_away(id, Some(&group), 4403, KICKED).await?;
             }
         }
         "ban" => {
             let id = user(&request, form.get("user"))?;
-            note(&request, "ban", &who(node, &room.chat_group(), id).await?).await?;
-            node.set_banned(id, true).await?;
+            note(&request, "ban", &who(context, &room.chat_group(), id).await?).await?;
+            context.set_banned(id, true).await?;
         }
         "remove" => {
             let unknown = || Refusal::bad_request("`id`: expected the id of a message of this room");
             let id: Id = form.get("id").parse().map_err(|_| unknown())?;
             note(&request, "remove", &format!("{name}: {id}")).await?;
-            if !node.layer().redact(&room.chat_group(), id).await? {
+            if !context.layer().redact(&room.chat_group(), id).await? {
                 return Err(unknown());
             }
         }
         "close" => {
             note(&request, "close", name).await?;
-            closing::close(node, name).await?;
+            closing::close(context, name).await?;
         }
         "reopen" => {
             note(&request, "reopen", name).await?;
-            closing::reopen(node, name).await?;
+            closing::reopen(context, name).await?;
         }
         _ => return Err(no_action()),
     }
@@ -73,11 +74,11 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
 }
 
 /// The user with this id, for the audit log: by its account's name, or by what it is called in this group.
-async fn who(node: &Context, group: &Group, id: &str) -> Result<String, Refusal> {
-    if let Some(account) = node.accounts().of_id(id).await? {
+async fn who(context: &Context, group: &Group, id: &str) -> Result<String, Refusal> {
+    if let Some(account) = context.accounts().of_id(id).await? {
         return Ok(about(&account.name, id));
     }
-    let members = node.layer().presence(group).await?.members.unwrap_or_default();
+    let members = context.layer().presence(group).await?.members.unwrap_or_default();
     let named = members.iter().find_map(|member| member.split_once('/').filter(|(other, _)| *other == id));
     Ok(about(named.map_or("", |(_, name)| name), id))
 }

@@ -43,36 +43,36 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
         let name = Name::parse(&request, Some(wanted.trim()))?;
         return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::operated(name.as_str())));
     }
-    let (rows, talks) = figures(request.node()).await?;
+    let (rows, talks) = figures(request.context()).await?;
     request.render("admin_rooms.html", context! { rows => Serde(rows), talks })
 }
 
 /// The rooms with the most people, then those that are closed; and how many private chats there are, of which nothing else
 /// is told.
-pub(super) async fn figures(node: &Context) -> Result<(Vec<Figures>, usize), LayerError> {
-    let groups = node.layer().groups().await?;
+pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), LayerError> {
+    let groups = context.layer().groups().await?;
     let rooms: Vec<_> =
         groups.iter().filter_map(|(group, people)| Some((access::room_of(group)?, *people))).collect();
     let talks = groups.iter().filter(|(group, _)| access::is_talk(group)).count();
-    let closed = closing::newest(node, SHOWN).await?;
+    let closed = closing::newest(context, SHOWN).await?;
     let open: BTreeSet<&str> = rooms.iter().map(|(name, _)| *name).collect();
     let closed = closed.iter().map(|name| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
     let shown = rooms.iter().copied().take(SHOWN).chain(closed);
     let figures =
-        futures_util::future::try_join_all(shown.map(|(name, people)| room(node, name, people))).await?;
+        futures_util::future::try_join_all(shown.map(|(name, people)| room(context, name, people))).await?;
     Ok((figures, talks))
 }
 
-async fn room(node: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
+async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
     let group = access::chat_group(name);
-    let record: RoomRecord = node.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
-    let newest = node.layer().before(&group, None, SAMPLE).await?;
+    let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
+    let newest = context.layer().before(&group, None, SAMPLE).await?;
     let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();
     Ok(Figures {
         name: name.to_owned(),
         people,
         per_minute: per_minute(&ids, now()),
-        kept: node.layer().log_size(&group).await?,
+        kept: context.layer().log_size(&group).await?,
         private: record.private,
         closed: record.closed,
     })

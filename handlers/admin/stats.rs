@@ -9,11 +9,11 @@ use super::rooms;
 
 /// `GET /admin/figures`, of the nodes or, with `?of=rooms`, of the rooms: as they are now, by this node's clock (`at`).
 pub(crate) async fn json(request: Request) -> Result<Response, Refusal> {
-    let node = request.node();
+    let context = request.context();
     let figures = match request.query("of").as_deref() {
-        None | Some("nodes") => json!({ "at": now(), "rows": node.layer().nodes().await? }),
+        None | Some("nodes") => json!({ "at": now(), "rows": context.layer().nodes().await? }),
         Some("rooms") => {
-            let (rows, talks) = rooms::figures(node).await?;
+            let (rows, talks) = rooms::figures(context).await?;
             json!({ "at": now(), "rows": rows, "talks": talks })
         }
         Some(_) => return Err(Refusal::bad_request("`of`: expected nodes or rooms")),

@@ -17,14 +17,14 @@ const DIGITS: usize = 8;
 
 /// `GET /admin/users/`, `?name=` to look for one: an account's name, a guest's with its `~`, or an id.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let node = request.node();
+    let context = request.context();
     let wanted = request.query("name").map(|name| name.trim().to_owned()).unwrap_or_default();
-    let banned = node.banned_guests(SHOWN).await?;
-    let count = node.accounts().count().await?;
+    let banned = context.banned_guests(SHOWN).await?;
+    let count = context.accounts().count().await?;
     let (accounts, guests) = if wanted.is_empty() {
-        (node.accounts().newest(SHOWN).await?, banned.clone())
+        (context.accounts().newest(SHOWN).await?, banned.clone())
     } else {
-        found(node, &wanted).await?
+        found(context, &wanted).await?
     };
     let users: Vec<Value> = accounts.iter().map(row).collect();
     let guests: Vec<Value> = guests
@@ -46,14 +46,14 @@ fn row(account: &Account) -> Value {
 }
 
 /// Who is meant by this: accounts, and guests by their ids.
-async fn found(node: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<String>), LayerError> {
+async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<String>), LayerError> {
     if let Some(nickname) = wanted.strip_prefix('~') {
-        return Ok((Vec::new(), node.guest_called(nickname).await?.into_iter().collect()));
+        return Ok((Vec::new(), context.guest_called(nickname).await?.into_iter().collect()));
     }
-    if let Some(account) = node.accounts().named(wanted).await? {
+    if let Some(account) = context.accounts().named(wanted).await? {
         return Ok((vec![account], Vec::new()));
     }
-    if let Some(account) = node.accounts().of_id(wanted).await? {
+    if let Some(account) = context.accounts().of_id(wanted).await? {
         return Ok((vec![account], Vec::new()));
     }
     let is_id = wanted.len() == 16 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -63,23 +63,23 @@ async fn found(node: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<String
 /// `POST /admin/users/`: form `user` (an id) and `action`, one of `ban`, `unban`, `end_logins`, `staff_on`, `staff_off`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
-    let node = request.node();
+    let context = request.context();
     let id = user(&request, form.get("user"))?;
     let action = form.get("action");
-    let account = node.accounts().of_id(id).await?;
+    let account = context.accounts().of_id(id).await?;
     let name = account.as_ref().map_or("", |account| account.name.as_str());
     match (action, &account) {
         ("ban" | "unban", _) => {
             note(&request, action, &about(name, id)).await?;
-            node.set_banned(id, action == "ban").await?;
+            context.set_banned(id, action == "ban").await?;
         }
         ("end_logins", Some(_)) => {
             note(&request, action, &about(name, id)).await?;
-            node.end_logins(id).await?;
+            context.end_logins(id).await?;
         }
         ("staff_on" | "staff_off", Some(account)) => {
             note(&request, action, &account.name).await?;
-            node.set_staff(&account.name, action == "staff_on").await?;
+            context.set_staff(&account.name, action == "staff_on").await?;
         }
         ("end_logins" | "staff_on" | "staff_off", None) => {
             return Err(Refusal::bad_request("`user`: expected the id of an account"));

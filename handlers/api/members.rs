@@ -25,7 +25,7 @@ struct Member<'a> {
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
     let room = Room::served(&request, request.name()).await?;
-    let presence = request.node().layer().presence(&room.chat_group()).await?;
+    let presence = request.context().layer().presence(&room.chat_group()).await?;
     let members = presence.members.as_ref().map(|members| {
         let listed = Listed::of(members.iter().map(String::as_str));
         listed.names.into_iter().map(|(user, name)| Member { user, name }).collect()

@@ -65,7 +65,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
     let room = Room::served(&request, request.name()).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
-    let (layer, group) = (request.node().layer(), room.chat_group());
+    let (layer, group) = (request.context().layer(), room.chat_group());
     let (page, fit) = match (before, since) {
         (before, Some(since)) => {
             let mut page = layer.after(&group, since).await?;

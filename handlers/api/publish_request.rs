@@ -29,7 +29,7 @@ impl PublishRequest {
             let detail = "`Idempotency-Key`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
             return Err(Refusal::bad_request(detail));
         }
-        let (text, max) = (body.text("message")?, request.node().config().max_message_bytes);
+        let (text, max) = (body.text("message")?, request.context().config().max_message_bytes);
         if text.len() > max {
             let detail = format!("`message`: expected at most {max} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));

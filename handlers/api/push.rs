@@ -18,7 +18,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
     request.count_publish()?;
     let room = Room::served(&request, request.name()).await?;
-    request.node().start_ticker::<PlainPush>(&room.push_group()).await?;
+    request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
 }
 
@@ -27,6 +27,6 @@ pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::PUBLISH)?;
     request.count_publish()?;
     let room = Room::served(&request, request.name()).await?;
-    request.node().stop_ticker(&room.push_group()).await?;
+    request.context().stop_ticker(&room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: false }))
 }

@@ -20,7 +20,7 @@ struct Room<'a> {
 /// `GET /api/rooms`: those with the most members first.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     super::check(&request, super::READ)?;
-    let groups = request.node().layer().groups().await?;
+    let groups = request.context().layer().groups().await?;
     let rooms = groups
         .iter()
         .filter_map(|(group, members)| Some(Room { room: access::room_of(group)?, members: *members }));

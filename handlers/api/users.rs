@@ -30,20 +30,20 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     if reason.len() > LONGEST_REASON {
         return Err(Refusal::bad_request(format!("`reason`: expected at most {LONGEST_REASON} bytes")));
     }
-    let node = request.node();
+    let context = request.context();
     let room = match &room {
         Some(room) => Some(Room::served(&request, Some(room)).await?),
         None => None,
     };
     let about = room.as_ref().map_or(user.clone(), |room| format!("{user}: {}", room.name()));
-    node.audit(request.identity().name(), "disconnect", &about).await?;
+    context.audit(request.identity().name(), "disconnect", &about).await?;
     match room {
         Some(room) => {
             for group in [room.chat_group(), room.push_group()] {
-                node.send_away(&user, Some(&group), 4403, reason).await?;
+                context.send_away(&user, Some(&group), 4403, reason).await?;
             }
         }
-        None => node.send_away(&user, None, 4403, reason).await?,
+        None => context.send_away(&user, None, 4403, reason).await?,
     }
     Ok(super::answer(StatusCode::ACCEPTED, &SentAway { user: &user }))
 }
@@ -57,6 +57,6 @@ async fn user(request: &Request) -> Result<String, Refusal> {
         let wrong = || Refusal::bad_request("`user`: expected 16 hexadecimal digits after `id:`");
         return is_id.then(|| id.to_owned()).ok_or_else(wrong);
     }
-    let account = request.node().accounts().named(text).await?;
+    let account = request.context().accounts().named(text).await?;
     Ok(account.ok_or_else(Refusal::not_found)?.id)
 }

@@ -18,12 +18,12 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
         return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&FrameError::unavailable(), None)));
     };
     let group = room?.chat_group();
-    let (error, id) = match ClientFrame::parse(request.body(), request.node().config().max_message_bytes) {
+    let (error, id) = match ClientFrame::parse(request.body(), request.context().config().max_message_bytes) {
         Ok(ClientFrame::Message { text, id }) => {
             let event = chat::message(&text);
             let mut appended = request.append(&group, &event, id.as_deref()).await;
             if let Ok(said) = appended
-                && let Err(away) = chat::noted(request.node(), request.identity(), &group, said).await
+                && let Err(away) = chat::noted(request.context(), request.identity(), &group, said).await
             {
                 appended = Err(away);
             }

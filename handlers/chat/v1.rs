@@ -120,7 +120,7 @@ pub(crate) async fn say(
 ) -> Result<Appended, LayerError> {
     let appended = session.append(event, id).await?;
     if let Some(group) = session.group() {
-        noted(session.node(), session.identity(), group, appended).await?;
+        noted(session.context(), session.identity(), group, appended).await?;
     }
     Ok(appended)
 }
@@ -130,13 +130,13 @@ pub(crate) async fn say(
 /// # Errors
 /// [`LayerError`] when the layer did not take it.
 pub(crate) async fn noted(
-    node: &Context,
+    context: &Context,
     identity: &Identity,
     group: &Group,
     appended: Appended,
 ) -> Result<(), LayerError> {
     match (Conversation::of_group(group, identity), appended) {
-        (Some(talk), Appended::New(id) | Appended::Duplicate(id)) => talk.said(node, identity, id).await,
+        (Some(talk), Appended::New(id) | Appended::Duplicate(id)) => talk.said(context, identity, id).await,
         _ => Ok(()),
     }
 }
@@ -144,7 +144,7 @@ pub(crate) async fn noted(
 /// The client has read everything up to this message, which only in a private chat means something.
 async fn read(session: &Subscription, id: Id) -> Result<(), LayerError> {
     match session.group().and_then(|group| Conversation::of_group(group, session.identity())) {
-        Some(talk) => talk.read(session.node(), id).await,
+        Some(talk) => talk.read(session.context(), id).await,
         None => Ok(()),
     }
 }

@@ -35,7 +35,7 @@ impl Conversation {
         if !identity.is_user() {
             return Ok(None);
         }
-        let peer = request.node().accounts().named(name).await?.filter(|peer| peer.id != identity.id());
+        let peer = request.context().accounts().named(name).await?.filter(|peer| peer.id != identity.id());
         Ok(peer.map(|peer| (Self::of(identity.id(), &peer.id), peer.name)))
     }
 
@@ -74,41 +74,46 @@ impl Conversation {
     ///
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
-    pub(crate) async fn said(&self, node: &Context, identity: &Identity, id: Id) -> Result<(), LayerError> {
+    pub(crate) async fn said(
+        &self,
+        context: &Context,
+        identity: &Identity,
+        id: Id,
+    ) -> Result<(), LayerError> {
         let (mine, peer) = (&self.mine, &self.peer);
-        node.store().add(&talks_of(mine), peer, id.millis()).await?;
-        node.store().add(&talks_of(peer), mine, id.millis()).await?;
-        let count = Self::of(peer, mine).unread(node).await?;
-        inbox::tell(node, peer, mine, identity.name(), count).await
+        context.store().add(&talks_of(mine), peer, id.millis()).await?;
+        context.store().add(&talks_of(peer), mine, id.millis()).await?;
+        let count = Self::of(peer, mine).unread(context).await?;
+        inbox::tell(context, peer, mine, identity.name(), count).await
     }
 
     /// The client has read everything up to this message.
     ///
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
-    pub(crate) async fn read(&self, node: &Context, id: Id) -> Result<(), LayerError> {
-        if self.read_up_to(node).await? >= id {
+    pub(crate) async fn read(&self, context: &Context, id: Id) -> Result<(), LayerError> {
+        if self.read_up_to(context).await? >= id {
             return Ok(());
         }
-        node.store().put(&self.read_key(), &id.to_string(), None).await?;
-        let Some(peer) = node.accounts().of_id(&self.peer).await? else { return Ok(()) };
-        inbox::tell(node, &self.mine, &self.peer, &peer.name, self.unread(node).await?).await
+        context.store().put(&self.read_key(), &id.to_string(), None).await?;
+        let Some(peer) = context.accounts().of_id(&self.peer).await? else { return Ok(()) };
+        inbox::tell(context, &self.mine, &self.peer, &peer.name, self.unread(context).await?).await
     }
 
     /// How many messages of the other one the client has not read, of those that a page of the log holds.
     ///
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
-    pub(crate) async fn unread(&self, node: &Context) -> Result<usize, LayerError> {
-        let since = self.read_up_to(node).await?;
-        let page = node.layer().after(&self.chat_group(), since).await?;
+    pub(crate) async fn unread(&self, context: &Context) -> Result<usize, LayerError> {
+        let since = self.read_up_to(context).await?;
+        let page = context.layer().after(&self.chat_group(), since).await?;
         let is_news =
             |event: &parlor::Event| event.kind() == chat::MESSAGE && event.text("user") == Some(&self.peer);
         Ok(page.events.iter().filter(|event| is_news(event)).count())
     }
 
-    async fn read_up_to(&self, node: &Context) -> Result<Id, LayerError> {
-        let read = node.store().get(&self.read_key()).await?;
+    async fn read_up_to(&self, context: &Context) -> Result<Id, LayerError> {
+        let read = context.store().get(&self.read_key()).await?;
         Ok(read.and_then(|id| id.parse().ok()).unwrap_or(Id::START))
     }
 
@@ -130,11 +135,11 @@ pub(crate) struct InboxEntry {
 ///
 /// # Errors
 /// [`LayerError`] when the layer does not answer.
-pub(crate) async fn lines(node: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
+pub(crate) async fn lines(context: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
     let mut lines = Vec::new();
-    for (peer, at) in node.store().top(&talks_of(user), MOST).await? {
-        let Some(account) = node.accounts().of_id(&peer).await? else { continue };
-        let unread = Conversation::of(user, &peer).unread(node).await?;
+    for (peer, at) in context.store().top(&talks_of(user), MOST).await? {
+        let Some(account) = context.accounts().of_id(&peer).await? else { continue };
+        let unread = Conversation::of(user, &peer).unread(context).await?;
         lines.push(InboxEntry { user: peer, name: account.name, unread, at });
     }
     Ok(lines)

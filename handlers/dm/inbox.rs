@@ -47,7 +47,7 @@ impl Consumer for Inbox {
 
     /// How it stands; what comes later is in the group's log after the welcome.
     async fn greeting(session: &Subscription) -> Result<Vec<Frame<'static>>, LayerError> {
-        let lines = talk::lines(session.node(), session.identity().id()).await?;
+        let lines = talk::lines(session.context(), session.identity().id()).await?;
         let unread = lines.iter().filter(|line| line.unread > 0);
         Ok(unread.map(|line| frames::unread(&line.user, &line.name, line.unread)).collect())
     }
@@ -62,14 +62,14 @@ impl Consumer for Inbox {
 /// # Errors
 /// [`LayerError`] when the layer did not take it.
 pub(crate) async fn tell(
-    node: &Context,
+    context: &Context,
     user: &str,
     other: &str,
     name: &str,
     count: usize,
 ) -> Result<(), LayerError> {
     let event = Event::new(UNREAD).with("user", other).with("name", name).with("count", &count.to_string());
-    node.layer().append(&group(user), &event, None).await?;
+    context.layer().append(&group(user), &event, None).await?;
     Ok(())
 }
 

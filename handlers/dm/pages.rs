@@ -20,10 +20,10 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     if !identity.is_user() {
         return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
     }
-    let (node, name) = (request.node(), request.query("user").unwrap_or_default());
+    let (context, name) = (request.context(), request.query("user").unwrap_or_default());
     let mut error = None;
     if !name.is_empty() {
-        match node.accounts().named(&name).await? {
+        match context.accounts().named(&name).await? {
             Some(account) if account.id == identity.id() => error = Some("yourself"),
             Some(account) => {
                 return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::talk(&account.name)));
@@ -31,7 +31,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
             None => error = Some("nobody"),
         }
     }
-    let lines = talk::lines(node, identity.id()).await?;
+    let lines = talk::lines(context, identity.id()).await?;
     let talks: Vec<Value> = lines
         .into_iter()
         .map(|line| context! { id => line.user, name => line.name, unread => line.unread, at => line.at })

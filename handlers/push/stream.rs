@@ -89,7 +89,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
     request.paced()?;
     let group = Room::of_query(&request).await?.push_group();
-    request.node().start_ticker::<PlainPush>(&group).await.map_err(away)?;
+    request.context().start_ticker::<PlainPush>(&group).await.map_err(away)?;
     Ok(success())
 }
 
@@ -98,7 +98,7 @@ pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
     request.paced()?;
     let group = Room::of_query(&request).await?.push_group();
-    request.node().stop_ticker(&group).await.map_err(away)?;
+    request.context().stop_ticker(&group).await.map_err(away)?;
     Ok(success())
 }
 

@@ -151,7 +151,7 @@ impl Room {
             return Err(Refusal::not_found());
         }
         let name = Name::parse(request, name)?;
-        let record = request.node().store().read(&RoomRecord::key(name.as_str())).await?;
+        let record = request.context().store().read(&RoomRecord::key(name.as_str())).await?;
         Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
     }
 
@@ -168,7 +168,7 @@ impl Room {
         // As above: by its push stream one is in the chat of another room.
         let other = name.as_str().strip_prefix(CHAT);
         for name in [Some(name.as_str()), other].into_iter().flatten() {
-            let record: Option<RoomRecord> = request.node().store().read(&RoomRecord::key(name)).await?;
+            let record: Option<RoomRecord> = request.context().store().read(&RoomRecord::key(name)).await?;
             if record.is_some_and(|record| record.closed) {
                 return Err(Refusal::not_found());
             }
@@ -240,18 +240,18 @@ pub(crate) fn push_group(name: &str) -> Group {
 
 /// Closes every socket of a group, on every node.
 pub(crate) async fn send_all_away(
-    node: &Context,
+    context: &Context,
     group: &Group,
     code: u16,
     reason: &str,
 ) -> Result<(), LayerError> {
     let group = Some(group.name().to_owned());
-    node.order(&Disconnect { group, code, reason: reason.to_owned(), ..Disconnect::default() }).await
+    context.order(&Disconnect { group, code, reason: reason.to_owned(), ..Disconnect::default() }).await
 }
 
 /// Whether whoever asks may be in any room at all.
 pub(crate) fn admits_guests(request: &Request) -> bool {
-    request.identity().standing() > Role::Guest || !request.node().config().auth.no_guests
+    request.identity().standing() > Role::Guest || !request.context().config().auth.no_guests
 }
 
 fn no_guests(request: &Request) -> Refusal {
@@ -264,7 +264,7 @@ fn no_guests(request: &Request) -> Refusal {
 
 /// What the room of this name is to the client; `None` if it may not see it.
 async fn kind(request: &Request, name: &str) -> Result<Option<Kind>, LayerError> {
-    Ok(match request.node().store().read::<RoomRecord>(&RoomRecord::key(name)).await? {
+    Ok(match request.context().store().read::<RoomRecord>(&RoomRecord::key(name)).await? {
         Some(record) if record.closed => None,
         Some(record) if record.private => {
             is_member(request, name, &record).await?.then_some(Kind::Private(record))
@@ -279,5 +279,5 @@ async fn is_member(request: &Request, name: &str, record: &RoomRecord) -> Result
         return Ok(false);
     }
     Ok(record.is_owned_by(identity)
-        || request.node().store().rank(&RoomRecord::members(name), identity.id()).await?.is_some())
+        || request.context().store().rank(&RoomRecord::members(name), identity.id()).await?.is_some())
 }

@@ -29,47 +29,47 @@ pub(crate) struct Invitation {
 
 impl Invitation {
     /// Makes an invitation; the secret of its link, which is kept nowhere.
-    pub(crate) async fn make(node: &Context, room: &str, by: &Identity) -> Result<String, LayerError> {
+    pub(crate) async fn make(context: &Context, room: &str, by: &Identity) -> Result<String, LayerError> {
         let invitation = Self { room: room.to_owned(), by: by.name().to_owned() };
-        let (secret, store) = (secret::new(), node.store());
+        let (secret, store) = (secret::new(), context.store());
         let hash = secret::hash(&secret);
         store.write(&key(&hash), &invitation, Some(LASTS)).await?;
         store.add(&index(room), &hash, now() + millis(LASTS)).await?;
-        for (oldest, _) in Self::of_room(node, room).await?.into_iter().skip(MOST) {
-            Self::revoke(node, room, &oldest).await?;
+        for (oldest, _) in Self::of_room(context, room).await?.into_iter().skip(MOST) {
+            Self::revoke(context, room, &oldest).await?;
         }
         Ok(secret)
     }
 
     /// The invitation behind a link.
-    pub(crate) async fn find(node: &Context, link: &str) -> Result<Option<Self>, LayerError> {
+    pub(crate) async fn find(context: &Context, link: &str) -> Result<Option<Self>, LayerError> {
         if !secret::is_one(link) {
             return Ok(None);
         }
-        node.store().read(&key(&secret::hash(link))).await
+        context.store().read(&key(&secret::hash(link))).await
     }
 
     /// A room's invitations by their hashes, and when they end: those that last longest first.
-    pub(crate) async fn of_room(node: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
-        let mut links = node.store().top(&index(room), 2 * MOST).await?;
+    pub(crate) async fn of_room(context: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
+        let mut links = context.store().top(&index(room), 2 * MOST).await?;
         while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
-            node.store().remove(&index(room), &hash).await?;
+            context.store().remove(&index(room), &hash).await?;
         }
         Ok(links)
     }
 
     /// Ends an invitation of this room; one of another room is left alone.
-    pub(crate) async fn revoke(node: &Context, room: &str, hash: &str) -> Result<(), LayerError> {
-        if node.store().remove(&index(room), hash).await? {
-            node.store().delete(&key(hash)).await?;
+    pub(crate) async fn revoke(context: &Context, room: &str, hash: &str) -> Result<(), LayerError> {
+        if context.store().remove(&index(room), hash).await? {
+            context.store().delete(&key(hash)).await?;
         }
         Ok(())
     }
 
     /// Ends all invitations of this room.
-    pub(crate) async fn revoke_all(node: &Context, room: &str) -> Result<(), LayerError> {
-        for (hash, _) in Self::of_room(node, room).await? {
-            Self::revoke(node, room, &hash).await?;
+    pub(crate) async fn revoke_all(context: &Context, room: &str) -> Result<(), LayerError> {
+        for (hash, _) in Self::of_room(context, room).await? {
+            Self::revoke(context, room, &hash).await?;
         }
         Ok(())
     }

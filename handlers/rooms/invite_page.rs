@@ -26,14 +26,14 @@ pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
     if !identity.is_user() {
         return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
     }
-    let (node, room) = (request.node(), &invitation.room);
-    let was_member = private::has(node, room, identity.id()).await?;
-    if !private::join(node, room, identity.id()).await? {
+    let (context, room) = (request.context(), &invitation.room);
+    let was_member = private::has(context, room, identity.id()).await?;
+    if !private::join(context, room, identity.id()).await? {
         return Err(Refusal::new(StatusCode::CONFLICT, "this room has too many members").told_by("full_room"));
     }
     // Whoever was taken out meanwhile does not come back by a link that ended with it.
     if !was_member && self::invitation(&request).await.is_err() {
-        private::leave(node, room, identity.id()).await?;
+        private::leave(context, room, identity.id()).await?;
         return Err(Refusal::not_found());
     }
     Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(room)))
@@ -41,10 +41,10 @@ pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
 
 /// The invitation in the path, while its room is there.
 async fn invitation(request: &Request) -> Result<Invitation, Refusal> {
-    let node = request.node();
+    let context = request.context();
     let link = request.name().unwrap_or_default();
-    let invitation = Invitation::find(node, link).await?.ok_or_else(Refusal::not_found)?;
-    let record: Option<RoomRecord> = node.store().read(&RoomRecord::key(&invitation.room)).await?;
+    let invitation = Invitation::find(context, link).await?.ok_or_else(Refusal::not_found)?;
+    let record: Option<RoomRecord> = context.store().read(&RoomRecord::key(&invitation.room)).await?;
     let is_there = record.is_some_and(|record| record.private && !record.closed);
     if is_there { Ok(invitation) } else { Err(Refusal::not_found()) }
 }

@@ -33,11 +33,11 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
     let form = request.form()?;
     let (room, record) = private_room(&request).await?;
-    let (node, identity) = (request.node(), request.identity());
+    let (context, identity) = (request.context(), request.identity());
     let is_owner = record.is_owned_by(identity);
     match (form.get("action"), is_owner) {
         ("leave", false) => {
-            private::leave(node, room.name(), identity.id()).await?;
+            private::leave(context, room.name(), identity.id()).await?;
             return Ok(Response::redirect(StatusCode::SEE_OTHER, urls::HOME));
         }
         ("invite" | "remove" | "link" | "revoke", false) => {
@@ -45,17 +45,17 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
         }
         (action @ ("invite" | "remove"), true) => {
             let name = form.get("name").trim();
-            let error = match node.accounts().named(name).await? {
+            let error = match context.accounts().named(name).await? {
                 None => Some("nobody"),
                 Some(account) if account.id == identity.id() => Some("yourself"),
                 Some(account) if action == "remove" => {
-                    private::leave(node, room.name(), &account.id).await?;
+                    private::leave(context, room.name(), &account.id).await?;
                     // Who was removed may have a link.
-                    Invitation::revoke_all(node, room.name()).await?;
+                    Invitation::revoke_all(context, room.name()).await?;
                     None
                 }
                 Some(account) => {
-                    let joined = private::join(node, room.name(), &account.id).await?;
+                    let joined = private::join(context, room.name(), &account.id).await?;
                     (!joined).then_some("full")
                 }
             };
@@ -66,12 +66,12 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
             }
         }
         ("link", true) => {
-            let secret = Invitation::make(node, room.name(), identity).await?;
+            let secret = Invitation::make(context, room.name(), identity).await?;
             let link = Some(request.address_of(&urls::invite(&secret)));
             let page = show(&request, &room, &record, Said { link, ..Said::default() }).await?;
             return Ok(page.unstored());
         }
-        ("revoke", true) => Invitation::revoke(node, room.name(), form.get("link")).await?,
+        ("revoke", true) => Invitation::revoke(context, room.name(), form.get("link")).await?,
         _ => {
             return Err(Refusal::bad_request("`action`: expected invite, remove, link, revoke or leave"));
         }
@@ -96,9 +96,9 @@ async fn show(request: &Request, room: &Room, record: &RoomRecord, said: Said) -
 
 /// The members, the owner first, the others as they came.
 async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<Vec<Value>, LayerError> {
-    let node = request.node();
-    let ids = node.store().top(&RoomRecord::members(room), MOST).await?;
-    let accounts = ids.iter().rev().map(|(id, _)| async { node.accounts().of_id(id).await });
+    let context = request.context();
+    let ids = context.store().top(&RoomRecord::members(room), MOST).await?;
+    let accounts = ids.iter().rev().map(|(id, _)| async { context.accounts().of_id(id).await });
     let mut accounts: Vec<_> = try_join_all(accounts).await?.into_iter().flatten().collect();
     accounts.sort_by_key(|account| record.owner.as_ref() != Some(&account.id));
     let me = request.identity().id();
@@ -112,7 +112,7 @@ async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<V
 }
 
 async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {
-    let links = Invitation::of_room(request.node(), room).await?;
+    let links = Invitation::of_room(request.context(), room).await?;
     Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local(ends) }).collect())
 }
 

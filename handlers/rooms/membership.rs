@@ -30,88 +30,88 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
     let Ok(name) = Name::parse(&request, Some(text.trim())) else {
         return home::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
-    let node = request.node();
-    if node.store().count(&rooms_made(identity.id())).await? >= MOST {
+    let context = request.context();
+    if context.store().count(&rooms_made(identity.id())).await? >= MOST {
         return home::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
     }
-    if !claim(node, name.as_str(), identity.id()).await? {
+    if !claim(context, name.as_str(), identity.id()).await? {
         return home::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
     }
-    node.store().add(&rooms_made(identity.id()), name.as_str(), now()).await?;
-    add(node, name.as_str(), identity.id()).await?;
+    context.store().add(&rooms_made(identity.id()), name.as_str(), now()).await?;
+    add(context, name.as_str(), identity.id()).await?;
     Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(name.as_str())))
 }
 
 /// Makes a room private, unless somebody has it, is in it, or said something in it that is still kept.
-async fn claim(node: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
+async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
     // Its push stream would be heard in the room after the prefix.
     if name.starts_with(CHAT) {
         return Ok(false);
     }
     let record = RoomRecord { owner: Some(owner.to_owned()), private: true, closed: false };
-    let (store, key) = (node.store(), RoomRecord::key(name));
+    let (store, key) = (context.store(), RoomRecord::key(name));
     let groups = [access::chat_group(name), access::push_group(name)];
     // Asked before, too: whoever wants a name that is used must not keep others out while it is looked up.
-    if is_used(node, &groups).await? || !store.create(&key, &record.text(), None).await? {
+    if is_used(context, &groups).await? || !store.create(&key, &record.text(), None).await? {
         return Ok(false);
     }
     // From now on nobody comes in; who was on the way is sent back to the door.
-    if is_used(node, &groups).await? {
+    if is_used(context, &groups).await? {
         store.delete(&key).await?;
         return Ok(false);
     }
     for group in &groups {
-        access::send_all_away(node, group, 1012, "this room is private now: connect again").await?;
+        access::send_all_away(context, group, 1012, "this room is private now: connect again").await?;
     }
     Ok(true)
 }
 
 /// Whether somebody is in one of these groups, or said something in the first that is still kept.
-async fn is_used(node: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
-    let layer = node.layer();
+async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
+    let layer = context.layer();
     Ok(layer.log_size(&groups[0]).await? > 0
         || layer.members(&groups[0]).await? > 0
         || layer.members(&groups[1]).await? > 0)
 }
 
 /// Makes a user a member; false if the room or the user has too many of the other.
-pub(crate) async fn join(node: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
-    let store = node.store();
-    if has(node, room, user).await? {
+pub(crate) async fn join(context: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
+    let store = context.store();
+    if has(context, room, user).await? {
         return Ok(true);
     }
     if store.count(&RoomRecord::members(room)).await? >= MOST || store.count(&rooms_of(user)).await? >= MOST {
         return Ok(false);
     }
-    add(node, room, user).await?;
+    add(context, room, user).await?;
     Ok(true)
 }
 
 /// Whether a user is a member.
-pub(crate) async fn has(node: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
-    Ok(node.store().rank(&RoomRecord::members(room), user).await?.is_some())
+pub(crate) async fn has(context: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
+    Ok(context.store().rank(&RoomRecord::members(room), user).await?.is_some())
 }
 
-async fn add(node: &Context, room: &str, user: &str) -> Result<(), LayerError> {
-    node.store().add(&RoomRecord::members(room), user, now()).await?;
-    node.store().add(&rooms_of(user), room, now()).await?;
+async fn add(context: &Context, room: &str, user: &str) -> Result<(), LayerError> {
+    context.store().add(&RoomRecord::members(room), user, now()).await?;
+    context.store().add(&rooms_of(user), room, now()).await?;
     Ok(())
 }
 
 /// Takes a member out: its sockets in this room are closed, on every node.
-pub(crate) async fn leave(node: &Context, room: &str, user: &str) -> Result<(), LayerError> {
-    let store = node.store();
+pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(), LayerError> {
+    let store = context.store();
     store.remove(&RoomRecord::members(room), user).await?;
     store.remove(&rooms_of(user), room).await?;
     for group in [access::chat_group(room), access::push_group(room)] {
-        node.send_away(user, Some(&group), 4403, "no member of this room any more").await?;
+        context.send_away(user, Some(&group), 4403, "no member of this room any more").await?;
     }
     Ok(())
 }
 
 /// The private rooms of a user, the newest first.
-pub(crate) async fn of_user(node: &Context, user: &str) -> Result<Vec<String>, LayerError> {
-    let rooms = node.store().top(&rooms_of(user), MOST).await?;
+pub(crate) async fn of_user(context: &Context, user: &str) -> Result<Vec<String>, LayerError> {
+    let rooms = context.store().top(&rooms_of(user), MOST).await?;
     Ok(rooms.into_iter().map(|(room, _)| room).collect())
 }
 

@@ -26,7 +26,7 @@ impl Name {
     /// # Errors
     /// 400 for what breaks the rule.
     pub(crate) fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
-        let max = request.node().config().max_name_chars;
+        let max = request.context().config().max_name_chars;
         text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
             Refusal::bad_request(format!(
                 "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \

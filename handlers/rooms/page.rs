@@ -31,7 +31,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 
 /// The page of this room.
 pub(crate) fn show(request: &Request, room: &Room) -> Result<Response, Refusal> {
-    let max_message_bytes = request.node().config().max_message_bytes;
+    let max_message_bytes = request.context().config().max_message_bytes;
     let (is_private, peer) = (room.private().is_some(), room.talk().map(|talk| talk.peer().to_owned()));
     let title = room.name().strip_prefix('@').unwrap_or(room.name());
     let context = context! { room_name => room.name(), title, is_private, peer, max_message_bytes };

@@ -39,8 +39,11 @@ async fn show(
     error: Option<&str>,
 ) -> Result<Response, Refusal> {
     let identity = request.identity();
-    let rooms =
-        if identity.is_user() { private::of_user(request.node(), identity.id()).await? } else { Vec::new() };
-    let no_signup = request.node().config().auth.no_signup;
+    let rooms = if identity.is_user() {
+        private::of_user(request.context(), identity.id()).await?
+    } else {
+        Vec::new()
+    };
+    let no_signup = request.context().config().auth.no_signup;
     Ok(request.render("home.html", context! { rooms, room, error, no_signup })?.with_status(status))
 }

@@ -41,7 +41,7 @@ pub struct Request {
 
 impl Request {
     /// The node that serves it.
-    pub fn node(&self) -> &Context {
+    pub fn context(&self) -> &Context {
         &self.node
     }
 

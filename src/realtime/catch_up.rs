@@ -52,7 +52,8 @@ pub(crate) struct CatchUp {
 impl CatchUp {
     /// For a socket that resumes; `None` for one that does not.
     pub(crate) fn of(session: &Subscription, kind: Kind) -> Option<Self> {
-        let (node, group, start) = (Arc::clone(session.node()), session.group()?.clone(), session.start()?);
+        let (node, group, start) =
+            (Arc::clone(session.context()), session.group()?.clone(), session.start()?);
         Some(Self {
             node,
             kind,

@@ -53,10 +53,12 @@ impl Intervals {
                         self.asked.lock().remove(group);
                         return;
                     };
-                    realtime.node().layer().tick(group, &event, ticker.period).await.unwrap_or_else(|error| {
-                        debug!(error = %Chain(&error), "could not tick");
-                        Some(PAUSE)
-                    })
+                    realtime.context().layer().tick(group, &event, ticker.period).await.unwrap_or_else(
+                        |error| {
+                            debug!(error = %Chain(&error), "could not tick");
+                            Some(PAUSE)
+                        },
+                    )
                 }
             };
             if let Some(next) = next {

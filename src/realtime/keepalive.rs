@@ -16,19 +16,19 @@ impl Realtime {
         let reviewing = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = self.node().seconds();
+        let mut last = self.context().seconds();
         loop {
             second.tick().await;
-            let now = self.node().seconds();
+            let now = self.context().seconds();
             // After the process was frozen, nobody was silent: nobody was heard.
             let frozen = now - last > 3;
             last = now;
             if self.beat(now, frozen).await && !reviewing.swap(true, Ordering::SeqCst) {
                 let (realtime, reviewing) = (Arc::clone(self), Arc::clone(&reviewing));
-                self.node().track(async move {
+                self.context().track(async move {
                     let mut due: Vec<Arc<Socket>> = realtime.hub().sockets();
                     due.retain(|socket| socket.is_due(now));
-                    review::run(realtime.node(), due).await;
+                    review::run(realtime.context(), due).await;
                     reviewing.store(false, Ordering::SeqCst);
                 });
             }

@@ -44,8 +44,8 @@ impl LayerListener for NodeListener {
             for socket in realtime.hub().sockets() {
                 socket.mark_stale();
             }
-            if realtime.node().known_key().is_none() {
-                let node = Arc::clone(realtime.node());
+            if realtime.context().known_key().is_none() {
+                let node = Arc::clone(realtime.context());
                 tokio::spawn(async move { node.key().await.map(|_| ()) });
             }
         }

@@ -29,7 +29,7 @@ impl Registration {
         session: Subscription,
         admitted: Admitted,
     ) -> Self {
-        let (node, group) = (session.node(), session.group());
+        let (node, group) = (session.context(), session.group());
         let seat = realtime.hub().enter(socket, group, session.start().is_some(), session.opened_at());
         if let Some(group) = group {
             node.layer().enter(group, session.identity().member());
@@ -44,7 +44,7 @@ impl Registration {
 
     /// Returns when the node hears the socket's group.
     pub(crate) async fn heard(&self) -> Result<(), LayerError> {
-        let (node, Some(group)) = (self.session.node(), self.session.group()) else { return Ok(()) };
+        let (node, Some(group)) = (self.session.context(), self.session.group()) else { return Ok(()) };
         node.layer().heard(group).await?;
         if self.ticks {
             self.realtime.tickers().look(&self.realtime, group);
@@ -60,7 +60,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let node = self.session.node();
+        let node = self.session.context();
         self.realtime.hub().leave(&self.seat);
         if let Some(group) = self.session.group() {
             node.layer().leave(group, self.session.identity().member());

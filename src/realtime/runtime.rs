@@ -18,7 +18,7 @@ pub(crate) struct Realtime {
 }
 
 impl Realtime {
-    pub(crate) fn node(&self) -> &Arc<Context> {
+    pub(crate) fn context(&self) -> &Arc<Context> {
         &self.node
     }
 

@@ -46,7 +46,7 @@ impl Socket {
 
     /// The socket of this session.
     pub(crate) fn of(session: &Subscription, kind: Kind, limits: Limits) -> Self {
-        let (node, identity) = (session.node(), session.identity());
+        let (node, identity) = (session.context(), session.identity());
         let socket = Self::new(kind, Arc::clone(identity), limits, node.seconds());
         socket.known_until(node.seconds_after(identity.lasts()));
         Self { restricted: session.is_restricted(), ..socket }

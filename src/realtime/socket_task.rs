@@ -39,7 +39,7 @@ pub(crate) async fn run<C: Consumer>(
     early: Box<[u8]>,
 ) {
     let session = place.session();
-    let node = session.node();
+    let node = session.context();
     socket.outbox().attach(stream.clone());
     let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
     // Boxed, and gone once it is done: most of a socket's life is after it.

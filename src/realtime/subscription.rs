@@ -95,7 +95,7 @@ impl Subscription {
     }
 
     /// The node that serves it.
-    pub fn node(&self) -> &Arc<Context> {
+    pub fn context(&self) -> &Arc<Context> {
         &self.node
     }
 
