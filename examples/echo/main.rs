@@ -7,20 +7,20 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Action, Application, Close, Consumer, Event, Frame, Group, Request, Route, Session};
+use parlor::{Action, Application, Close, Consumer, Event, Frame, Group, Request, Route, Subscription};
 
 /// A socket in a room.
 struct Echo;
 
 impl Consumer for Echo {
     /// Subscribes the socket to the group of the room in its path.
-    async fn connect(request: &Request) -> Result<Session, Refusal> {
+    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
         let room = request.name().ok_or_else(|| Refusal::bad_request("`room`: expected UTF-8"))?;
-        Ok(Session::in_group(request, Group::new(&format!("echo_{room}"))))
+        Ok(Subscription::in_group(request, Group::new(&format!("echo_{room}"))))
     }
 
     /// Publishes the client's text to the group: every member on every node receives it.
-    async fn receive(session: &Session, frame: Frame<'_>) -> Action {
+    async fn receive(session: &Subscription, frame: Frame<'_>) -> Action {
         let Frame::Text(text) = frame else {
             return Action::Close(Close::new(1003, "text frames only"));
         };
