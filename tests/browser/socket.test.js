@@ -1,0 +1,311 @@
+// The reconnecting socket: when it connects, by which transport, and when it gives up.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+
+import { CloseCode, isFinal, slugOf } from "../../static/closeCodes.js";
+import { Socket } from "../../static/socket.js";
+import { FakeLifecycle, FakeTransport } from "./support/connection.js";
+
+beforeEach(() => {
+  mock.restoreAll();
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_800_000_000_000 });
+  mock.method(Math, "random", () => 1); // the longest backoff
+});
+
+function open({ withSse = false } = {}) {
+  const websocket = new FakeTransport();
+  const sse = withSse ? new FakeTransport(false) : undefined;
+  const lifecycle = new FakeLifecycle();
+  const [frames, states] = [[], []];
+  let query = {};
+  const handlers = {
+    query: (via) => ({ via, ...query }),
+    frame: (frame) => frames.push(frame),
+    state: (state, via, end) => states.push([state, via, end]),
+  };
+  const socket = new Socket({ websocket, sse }, handlers, lifecycle);
+  const ask = (next) => (query = next);
+  return { socket, websocket, sse, lifecycle, frames, states, ask };
+}
+
+function opened(options) {
+  const page = open(options);
+  page.websocket.last.welcome();
+  return page;
+}
+
+test("a page is connecting until its first welcome, then open", () => {
+  const { websocket, states } = open();
+  assert.deepEqual(states, [["connecting", "", null]]);
+  websocket.last.welcome();
+  assert.deepEqual(states.at(-1), ["open", "websocket", null]);
+});
+
+test("frames before the welcome are ignored, those after it are passed on", () => {
+  const { websocket, frames } = open();
+  websocket.last.listener.frame({ type: "message", id: "0" });
+  websocket.last.welcome();
+  websocket.last.listener.frame({ type: "message", id: "1" });
+  assert.deepEqual(frames, [{ type: "welcome" }, { type: "message", id: "1" }]);
+});
+
+for (const name of [
+  "PROTOCOL_ERROR",
+  "UNSUPPORTED_DATA",
+  "INVALID_PAYLOAD",
+  "POLICY_VIOLATION",
+  "MESSAGE_TOO_BIG",
+  "LOGIN_ENDED",
+  "FORBIDDEN",
+]) {
+  test(`the socket does not reconnect after ${name}`, () => {
+    const { websocket, lifecycle, states } = opened();
+    const code = CloseCode[name];
+    assert.ok(isFinal(code));
+    websocket.last.end(code, "why");
+    mock.timers.tick(600000);
+    lifecycle.wake();
+    assert.equal(websocket.connections.length, 1);
+    assert.deepEqual(states.at(-1), ["offline", "", { code, reason: "why", isFinal: true }]);
+  });
+}
+
+for (const code of [
+  CloseCode.NORMAL,
+  CloseCode.SERVICE_RESTART,
+  CloseCode.TRY_AGAIN_LATER,
+  CloseCode.UNRESPONSIVE,
+  CloseCode.RATE_LIMITED,
+  1006, // the connection broke
+  4999, // of a later version of the protocol
+]) {
+  test(`the socket reconnects after ${slugOf(code) || code}`, () => {
+    const { websocket, states, ask } = opened();
+    ask({ since: "7" });
+    websocket.last.end(code);
+    assert.deepEqual(states.at(-1), ["reconnecting", "", { code, reason: "", isFinal: false }]);
+    mock.timers.tick(500);
+    assert.equal(websocket.connections.length, 2);
+    assert.deepEqual(websocket.last.query, { via: "websocket", since: "7" });
+    websocket.last.welcome();
+    assert.deepEqual(states.at(-1), ["open", "websocket", null]);
+  });
+}
+
+test("the backoff doubles from 500 ms up to 15 s", () => {
+  const { websocket } = open();
+  for (const max of [500, 1000, 2000, 4000, 8000, 15000, 15000]) {
+    const count = websocket.connections.length;
+    websocket.last.end(1006);
+    mock.timers.tick(max - 1);
+    assert.equal(websocket.connections.length, count, `not before ${max} ms`);
+    mock.timers.tick(1);
+    assert.equal(websocket.connections.length, count + 1);
+  }
+});
+
+test("the backoff has full jitter above 50 ms", () => {
+  mock.method(Math, "random", () => 0);
+  const { websocket } = open();
+  for (let n = 1; n < 5; n++) {
+    websocket.last.end(1006);
+    mock.timers.tick(49);
+    assert.equal(websocket.connections.length, n);
+    mock.timers.tick(1);
+    assert.equal(websocket.connections.length, n + 1);
+  }
+});
+
+test("the backoff is reset only after 5 seconds of a welcomed connection", () => {
+  const { websocket } = open();
+  websocket.last.end(1006); // 500
+  mock.timers.tick(500);
+  websocket.last.welcome();
+  mock.timers.tick(4999);
+  websocket.last.end(1006); // 1000
+  mock.timers.tick(999);
+  assert.equal(websocket.connections.length, 2);
+  mock.timers.tick(1);
+  websocket.last.welcome();
+  mock.timers.tick(5000);
+  websocket.last.end(1006); // 500 again
+  mock.timers.tick(500);
+  assert.equal(websocket.connections.length, 4);
+});
+
+test("a connection without a welcome for 5 seconds counts as failed", () => {
+  const { websocket } = open();
+  const first = websocket.last;
+  mock.timers.tick(5000);
+  assert.ok(first.isDiscarded);
+  mock.timers.tick(500);
+  assert.equal(websocket.connections.length, 2);
+  first.welcome();
+  assert.ok(!websocket.last.isDiscarded, "a late welcome is ignored");
+});
+
+test("after `bye` the next connection is welcomed before the current one is closed", () => {
+  const { websocket, states, frames } = opened();
+  const current = websocket.last;
+  current.listener.frame({ type: "bye", reconnect_ms: 10000 });
+  mock.timers.tick(9000);
+  assert.equal(websocket.connections.length, 2);
+  assert.ok(!current.isDiscarded);
+  current.listener.frame({ type: "message", id: "1" });
+  assert.deepEqual(frames.at(-1), { type: "message", id: "1" }, "the current one is in use until then");
+  websocket.last.welcome();
+  assert.ok(current.isDiscarded);
+  assert.deepEqual(states.map(([state]) => state), ["connecting", "open"], "the page was open all the time");
+});
+
+test("the end of the current connection leaves the next one to its welcome", () => {
+  const { websocket } = opened();
+  websocket.last.listener.frame({ type: "bye", reconnect_ms: 0 });
+  mock.timers.tick(0);
+  websocket.connections[0].end(CloseCode.SERVICE_RESTART);
+  assert.equal(websocket.connections.length, 2);
+  websocket.last.welcome();
+  mock.timers.tick(4000);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("two WebSockets without a welcome lead to SSE, and SSE back to a WebSocket", () => {
+  const { websocket, sse, states } = open({ withSse: true });
+  websocket.last.end(1006);
+  mock.timers.tick(500);
+  websocket.last.end(1006);
+  mock.timers.tick(1000);
+  assert.deepEqual([websocket.connections.length, sse.connections.length], [2, 1]);
+  sse.last.welcome();
+  assert.deepEqual(states.at(-1), ["open", "sse", null]);
+  mock.timers.tick(5000);
+  assert.equal(websocket.connections.length, 3, "a WebSocket is tried after 5 seconds");
+  websocket.last.end(1006);
+  assert.ok(!sse.last.isDiscarded, "its failure leaves SSE in use");
+  for (let n = 0; n < 6; n++) {
+    mock.timers.tick(10000);
+    sse.last.listener.alive(); // the server's comments
+  }
+  assert.equal(websocket.connections.length, 4, "and again after 60 seconds");
+  websocket.last.welcome();
+  assert.deepEqual(states.at(-1), ["open", "websocket", null]);
+  assert.ok(sse.last.isDiscarded);
+});
+
+test("without SSE a WebSocket is tried for ever", () => {
+  const { websocket } = open();
+  for (let n = 0; n < 20; n++) {
+    websocket.last.end(1006);
+    mock.timers.tick(15000);
+  }
+  assert.equal(websocket.connections.length, 21);
+});
+
+test("a silent connection is probed after 30 seconds and given up 10 seconds later", () => {
+  const { websocket, states } = opened();
+  mock.timers.tick(30000);
+  assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
+  mock.timers.tick(10000);
+  assert.ok(!websocket.connections[0].isDiscarded);
+  mock.timers.tick(2000);
+  assert.ok(websocket.connections[0].isDiscarded);
+  assert.equal(states.at(-1)[0], "reconnecting");
+});
+
+test("an answer to the probe keeps the connection", () => {
+  const { websocket, frames } = opened();
+  for (let n = 1; n <= 3; n++) {
+    mock.timers.tick(32000);
+    assert.equal(websocket.last.sent.length, n);
+    websocket.last.listener.frame({ type: "history", messages: [], more: false });
+  }
+  assert.equal(websocket.connections.length, 1);
+  assert.deepEqual(frames, [{ type: "welcome" }], "the answer is not passed on");
+});
+
+test("a silent SSE connection is given up without a probe", () => {
+  const { websocket, sse } = open({ withSse: true });
+  websocket.last.end(1006);
+  mock.timers.tick(500);
+  websocket.last.end(1006);
+  mock.timers.tick(1000);
+  sse.last.welcome();
+  mock.timers.tick(42000);
+  assert.deepEqual(sse.connections[0].sent, []);
+  assert.ok(sse.connections[0].isDiscarded);
+});
+
+test("`history` resolves with the answers in order, and with null on an error", async () => {
+  const { socket, websocket } = opened();
+  const answers = [socket.history("9", 50), socket.history("5", 50), socket.history("1", 50)];
+  const { listener, sent } = websocket.last;
+  assert.deepEqual(sent.map((frame) => frame.before), ["9", "5", "1"]);
+  const page = { type: "history", messages: [], more: true };
+  listener.frame(page);
+  listener.frame({ type: "error", code: "unavailable", client_id: null });
+  websocket.last.end(1006);
+  assert.deepEqual(await Promise.all(answers), [page, null, null]);
+});
+
+test("`history` resolves with null without a connection", async () => {
+  const { socket } = open();
+  assert.equal(await socket.history("9", 50), null);
+});
+
+test("an error about a message is passed on and answers no request", async () => {
+  const { socket, websocket, frames } = opened();
+  const answer = socket.history("9", 50);
+  websocket.last.listener.frame({ type: "error", code: "rate", client_id: "a" });
+  assert.equal(frames.at(-1).client_id, "a");
+  websocket.last.listener.frame({ type: "history", messages: [] });
+  assert.equal((await answer).type, "history");
+});
+
+test("waking up skips the rest of the backoff", () => {
+  const { websocket, lifecycle } = open();
+  websocket.last.end(1006);
+  lifecycle.wake();
+  assert.equal(websocket.connections.length, 2);
+  mock.timers.tick(500);
+  assert.equal(websocket.connections.length, 2, "the skipped attempt is not made");
+});
+
+test("waking up finds a connection that was closed while the page was frozen", () => {
+  const { websocket, lifecycle } = opened();
+  websocket.last.isClosed = true;
+  lifecycle.wake();
+  mock.timers.tick(500);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("waking up probes a connection that was silent for 5 seconds", () => {
+  const { websocket, lifecycle } = opened();
+  mock.timers.tick(4999);
+  lifecycle.wake();
+  assert.deepEqual(websocket.last.sent, []);
+  mock.timers.tick(1);
+  lifecycle.wake();
+  assert.equal(websocket.last.sent.length, 1);
+});
+
+test("a page without a network is offline and reconnects all the same", () => {
+  const { websocket, lifecycle, states } = opened();
+  lifecycle.isOnline = false;
+  websocket.last.end(1006);
+  assert.equal(states.at(-1)[0], "offline");
+  mock.timers.tick(500);
+  websocket.last.welcome();
+  assert.equal(states.at(-1)[0], "open");
+});
+
+test("`restart` replaces a connection that is dead", () => {
+  const { socket, websocket } = opened();
+  socket.restart();
+  assert.ok(websocket.connections[0].isDiscarded);
+  assert.equal(socket.send({ type: "typing" }), false);
+  mock.timers.tick(500);
+  websocket.last.welcome();
+  assert.equal(socket.send({ type: "typing" }), true);
+});
