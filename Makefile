@@ -14,6 +14,7 @@ test: ## install what the tests need and this machine lacks, then run them all
 	@tests/install.sh
 	cargo test --doc
 	cargo build --examples
+	node --test tests/browser/*.test.js
 	cargo test --tests -- --test-threads 8
 
 check: ## format, lints, documentation, the rules of the house, and the tests that take no time
@@ -22,6 +23,8 @@ check: ## format, lints, documentation, the rules of the house, and the tests th
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 	cargo test --test house
 	tests/house.sh
+	@tests/install.sh nodejs
+	node --test tests/browser/*.test.js
 	cargo test --lib --bins
 	cargo test --doc
 

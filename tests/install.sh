@@ -17,6 +17,7 @@ present() {
         redis-server | nginx | chromium) command -v "$1" ;;
         chromium-driver) command -v chromedriver ;;
         fonts-noto-cjk) fc-list :lang=zh | grep . ;;
+        nodejs) node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
     esac >/dev/null 2>&1
 }
@@ -46,12 +47,16 @@ install_packages() {
 }
 
 wanted=("$@")
-(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk python3-venv)
+(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk nodejs python3-venv)
 missing=()
 for package in "${wanted[@]}"; do
     present "$package" || missing+=("$package")
 done
 ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+if [[ " ${wanted[*]} " == *" nodejs "* ]] && ! present nodejs; then
+    echo "tests/browser needs Node.js 20 or later, and this system's package is older: install it" >&2
+    exit 1
+fi
 (($# == 0)) || exit 0
 
 # Written last, so that a half-made one is made again; the link to its Python breaks when that goes.
