@@ -5,16 +5,16 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::support::cli::{command, operator};
+use crate::support::event_stream::{EventStream, stream_of};
 use crate::support::http::Request;
-use crate::support::member::Member;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::sse::{EventStream, stream_of};
-use crate::support::user::{Person, SESSION};
+use crate::support::user::{SESSION, User};
+use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, seconds};
 
 /// The member is sent away with this code, before a second is over since then.
-async fn is_sent_away(member: &mut Member, code: u16, since: Instant) {
+async fn is_sent_away(member: &mut V1Client, code: u16, since: Instant) {
     assert_eq!(member.closed(PATIENCE).await.0, code);
     assert!(since.elapsed() < seconds(1), "after {:?}", since.elapsed());
 }
@@ -23,34 +23,34 @@ async fn is_sent_away(member: &mut Member, code: u16, since: Instant) {
 async fn logging_out_closes_every_socket_of_the_login_on_every_node_within_a_second() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
-    let elsewhere = Person::again(&nodes[1], "ann").await;
-    let bob = Person::named(&nodes[1], "bob").await;
+    let mut ann = User::registered(&nodes[0], "ann").await;
+    let elsewhere = User::logged_in(&nodes[1], "ann").await;
+    let bob = User::registered(&nodes[1], "bob").await;
     let mut sockets = Vec::new();
     for node in &nodes {
-        sockets.push(ann.enters(node, "lobby").await);
-        sockets.push(ann.enters(node, "kitchen").await);
-        sockets.push(ann.ticket_at("/ws/push/lobby").enter(node).await);
-        sockets.push(ann.ticket_at("/ws/inbox/").enter(node).await);
-        sockets.push(ann.enters(node, "@bob").await);
+        sockets.push(ann.join(node, "lobby").await);
+        sockets.push(ann.join(node, "kitchen").await);
+        sockets.push(ann.handshake_at("/ws/push/lobby").connect(node).await);
+        sockets.push(ann.handshake_at("/ws/inbox/").connect(node).await);
+        sockets.push(ann.join(node, "@bob").await);
     }
     let feed = ann.with_cookies(Request::get(&stream_of("lobby")));
     let mut feed = EventStream::open(&nodes[1], feed).await;
-    let (_, mut plain) = ann.knocks(&nodes[1], "/ws/chat/lobby/").await;
-    let mut same = elsewhere.enters(&nodes[0], "lobby").await;
-    let mut other = bob.enters(&nodes[0], "lobby").await;
-    let mut guest = Person::guest(&nodes[0]).await.enters(&nodes[1], "lobby").await;
+    let (_, mut plain) = ann.open_socket(&nodes[1], "/ws/chat/lobby/").await;
+    let mut same = elsewhere.join(&nodes[0], "lobby").await;
+    let mut other = bob.join(&nodes[0], "lobby").await;
+    let mut guest = User::guest(&nodes[0]).await.join(&nodes[1], "lobby").await;
 
-    assert_eq!(ann.logs_out(&nodes[0]).await.status, 303);
+    assert_eq!(ann.log_out(&nodes[0]).await.status, 303);
     let since = Instant::now();
     for socket in &mut sockets {
         is_sent_away(socket, 4401, since).await;
     }
     assert_eq!(plain.close_code().await.0, 4401);
-    feed.ended(seconds(2)).await;
+    feed.wait_for_end(seconds(2)).await;
     for member in [&mut same, &mut other, &mut guest] {
-        member.say("still here").await;
-        member.hear_until("still here").await;
+        member.publish("still here").await;
+        member.receive_until("still here").await;
     }
 }
 
@@ -58,13 +58,13 @@ async fn logging_out_closes_every_socket_of_the_login_on_every_node_within_a_sec
 async fn a_login_that_is_gone_from_the_store_comes_in_nowhere() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let ann = Person::named(&nodes[0], "ann").await;
-    let id = ann.enters(&nodes[0], "lobby").await.user().to_owned();
+    let ann = User::registered(&nodes[0], "ann").await;
+    let id = ann.join(&nodes[0], "lobby").await.user().to_owned();
     for key in redis.keys("parlor:record:login:*").await {
         redis.query::<i64>(&["DEL", &key]).await;
     }
     for node in &nodes {
-        let member = ann.enters(node, "lobby").await;
+        let member = ann.join(node, "lobby").await;
         assert_ne!(member.user(), id, "as if the cookie was not there");
         assert!(
             member.welcome["name"].as_str().is_some_and(|name| name.starts_with('~')),
@@ -80,16 +80,16 @@ async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
     let nodes = Node::several::<2>(&redis).await;
     let mut op = operator(&nodes[0], &redis, "op").await;
     let own = |node: &Node| format!("http://{}", node.address());
-    for mut person in [Person::named(&nodes[0], "ann").await, Person::guest(&nodes[0]).await] {
+    for mut person in [User::registered(&nodes[0], "ann").await, User::guest(&nodes[0]).await] {
         let mut sockets = Vec::new();
         for node in &nodes {
-            sockets.push(person.enters(node, "lobby").await);
-            sockets.push(person.ticket_at("/ws/push/lobby").enter(node).await);
+            sockets.push(person.join(node, "lobby").await);
+            sockets.push(person.handshake_at("/ws/push/lobby").connect(node).await);
         }
         let feed = person.with_cookies(Request::get(&stream_of("lobby")));
         let mut feed = EventStream::open(&nodes[1], feed).await;
         let id = sockets[0].user().to_owned();
-        let act = async |op: &mut Person, action: &str| {
+        let act = async |op: &mut User, action: &str| {
             let answer = op.post(&nodes[0], "/admin/users/", &[("action", action), ("user", &id)]).await;
             assert_eq!(answer.status, 303, "{action}: {answer:?}");
         };
@@ -98,11 +98,11 @@ async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
         for socket in &mut sockets {
             is_sent_away(socket, 4403, since).await;
         }
-        feed.ended(seconds(2)).await;
+        feed.wait_for_end(seconds(2)).await;
         for node in &nodes {
             if person.cookie(SESSION).is_some() {
                 // Every login of an account has ended: its browser is a stranger's.
-                let member = person.enters(node, "lobby").await;
+                let member = person.join(node, "lobby").await;
                 assert_ne!((member.user(), &member.welcome["name"]), (&*id, &json!("ann")));
                 continue;
             }
@@ -115,22 +115,22 @@ async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
             }
         }
         if person.cookie(SESSION).is_some() {
-            let answer = person.logs_in(&nodes[1], "ann").await;
+            let answer = person.log_in(&nodes[1], "ann").await;
             assert_eq!(answer.status, 403, "a banned account: {answer:?}");
         }
         act(&mut op, "unban").await;
     }
-    Person::again(&nodes[1], "ann").await;
+    User::logged_in(&nodes[1], "ann").await;
 }
 
 #[tokio::test]
 async fn becoming_an_operator_or_none_any_more_renews_the_sockets() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
+    let mut ann = User::registered(&nodes[0], "ann").await;
     for (turn, status) in [("on", 200), ("off", 404)] {
-        let mut near = ann.enters(&nodes[0], "lobby").await;
-        let mut far = ann.enters(&nodes[1], "lobby").await;
+        let mut near = ann.join(&nodes[0], "lobby").await;
+        let mut far = ann.join(&nodes[1], "lobby").await;
         command(&redis, &["user", "staff", "ann", turn]).await;
         let since = Instant::now();
         is_sent_away(&mut near, 1012, since).await;
@@ -145,17 +145,17 @@ async fn becoming_an_operator_or_none_any_more_renews_the_sockets() {
 async fn who_logs_in_again_in_the_same_browser_leaves_nothing_open_under_the_old_login() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
-    Person::named(&nodes[0], "bob").await;
-    let mut near = ann.enters(&nodes[0], "lobby").await;
-    let mut far = ann.enters(&nodes[1], "lobby").await;
+    let mut ann = User::registered(&nodes[0], "ann").await;
+    User::registered(&nodes[0], "bob").await;
+    let mut near = ann.join(&nodes[0], "lobby").await;
+    let mut far = ann.join(&nodes[1], "lobby").await;
     let old = ann.cookie(SESSION).expect("a login").to_owned();
-    assert_eq!(ann.logs_in(&nodes[0], "bob").await.status, 303);
+    assert_eq!(ann.log_in(&nodes[0], "bob").await.status, 303);
     let since = Instant::now();
     is_sent_away(&mut near, 4401, since).await;
     is_sent_away(&mut far, 4401, since).await;
-    let mut thief = Person::stranger();
+    let mut thief = User::anonymous();
     thief.set_cookie(SESSION, &old);
-    let member = thief.enters(&nodes[1], "lobby").await;
+    let member = thief.join(&nodes[1], "lobby").await;
     assert_ne!(member.welcome["name"], json!("ann"));
 }

@@ -2,63 +2,63 @@
 
 use serde_json::json;
 
-use crate::support::deployment::{Layer, World, on_both_layers};
-use crate::support::http::{Answer, Request};
-use crate::support::join::{Ticket, V1};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::{Handshake, V1};
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::user::{Person, SESSION, password};
+use crate::support::user::{SESSION, User, password};
 use crate::support::wait::seconds;
 
 /// The words beside the field or the button.
-fn notice(answer: &Answer) -> &str {
+fn notice(answer: &Response) -> &str {
     let rest =
         answer.body.split("role=\"alert\">").find(|rest| !rest.starts_with('<') && !rest.starts_with('\n'));
     rest.and_then(|rest| rest.split('<').next()).unwrap_or_else(|| panic!("no notice: {}", answer.body))
 }
 
-async fn an_account_is_known_by_its_name_on_every_node_until_it_logs_out(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Person::named(world.near(), "安娜").await;
-    let before = ann.enters(world.near(), "lobby").await;
+async fn an_account_is_known_by_its_name_on_every_node_until_it_logs_out(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = User::registered(world.first(), "安娜").await;
+    let before = ann.join(world.first(), "lobby").await;
     assert_eq!(before.welcome["name"], "安娜");
-    let mut elsewhere = Person::again(world.far(), "安娜").await;
-    let mut there = elsewhere.enters(world.far(), "lobby").await;
+    let mut elsewhere = User::logged_in(world.last(), "安娜").await;
+    let mut there = elsewhere.join(world.last(), "lobby").await;
     assert_eq!((there.user(), &there.welcome["name"]), (before.user(), &json!("安娜")));
-    there.say("hi").await;
-    let heard = there.hear().await;
+    there.publish("hi").await;
+    let heard = there.receive().await;
     assert_eq!((&heard["user"], &heard["name"]), (&json!(before.user()), &json!("安娜")));
 
-    let page = ann.get(world.far(), "/chat/").await;
+    let page = ann.get(world.last(), "/chat/").await;
     assert!(page.body.contains("安娜") && page.body.contains("/accounts/logout/"), "{}", page.body);
     let session = ann.cookie(SESSION).expect("a login").to_owned();
-    let answer = elsewhere.logs_out(world.near()).await;
+    let answer = elsewhere.log_out(world.first()).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/")));
     assert_eq!(elsewhere.cookie(SESSION), None, "the browser forgets it");
     assert_eq!(there.closed(seconds(2)).await.0, 4401);
     // The other browser is another login.
-    let still = ann.get(world.far(), "/dm/").await;
+    let still = ann.get(world.last(), "/dm/").await;
     assert_eq!(still.status, 200, "{still:?}");
     let mut before = before;
-    before.say("still here").await;
+    before.publish("still here").await;
 
-    ann.logs_out(world.far()).await;
+    ann.log_out(world.last()).await;
     assert_eq!(before.closed(seconds(2)).await.0, 4401);
-    let mut thief = Person::stranger();
+    let mut thief = User::anonymous();
     thief.set_cookie(SESSION, &session);
-    assert_eq!(thief.get(world.near(), "/dm/").await.status, 303, "a login that has ended lets nobody in");
+    assert_eq!(thief.get(world.first(), "/dm/").await.status, 303, "a login that has ended lets nobody in");
 }
 
-async fn a_wrong_password_and_an_unknown_name_are_told_alike(layer: Layer) {
-    let world = World::on(layer).await;
-    Person::named(world.near(), "ann").await;
-    let mut person = Person::stranger();
+async fn a_wrong_password_and_an_unknown_name_are_told_alike(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    User::registered(world.first(), "ann").await;
+    let mut person = User::anonymous();
     let mut told = Vec::new();
     for (name, password) in
         [("ann", "not the password"), ("nobody", "not the password"), ("a b", "x"), ("", "")]
     {
         let fields = [("name", name), ("password", password), ("next", "/chat/lobby/")];
-        let answer = person.post(world.far(), "/accounts/login/", &fields).await;
+        let answer = person.post(world.last(), "/accounts/login/", &fields).await;
         assert_eq!((answer.status, answer.content_type()), (403, "text/html"), "{answer:?}");
         assert!(answer.body.contains("id=\"login-form\""), "the form again: {}", answer.body);
         assert!(answer.body.contains("value=\"&#x2f;chat&#x2f;lobby&#x2f;\""), "{}", answer.body);
@@ -69,9 +69,9 @@ async fn a_wrong_password_and_an_unknown_name_are_told_alike(layer: Layer) {
     assert_eq!(told.len(), 1, "{told:?}");
 }
 
-async fn signing_up_tells_what_is_wrong(layer: Layer) {
-    let world = World::on(layer).await;
-    Person::named(world.near(), "alice").await;
+async fn signing_up_tells_what_is_wrong(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    User::registered(world.first(), "alice").await;
     let good = password("x");
     for (name, password, status) in [
         ("alice", &*good, 409),
@@ -90,9 +90,9 @@ async fn signing_up_tells_what_is_wrong(layer: Layer) {
         ("bob-bob-bob", "bob-bob-bob", 400),
         ("bob", &"x".repeat(129), 400),
     ] {
-        let mut person = Person::stranger();
+        let mut person = User::anonymous();
         let answer =
-            person.post(world.far(), "/accounts/signup/", &[("name", name), ("password", password)]).await;
+            person.post(world.last(), "/accounts/signup/", &[("name", name), ("password", password)]).await;
         assert_eq!((answer.status, answer.content_type()), (status, "text/html"), "{name:?}: {answer:?}");
         assert!(answer.body.contains("id=\"signup-form\"") && !notice(&answer).is_empty(), "{}", answer.body);
         assert!(!answer.body.contains(password) || password == name, "a password is never shown again");
@@ -100,63 +100,63 @@ async fn signing_up_tells_what_is_wrong(layer: Layer) {
     }
 }
 
-async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: Layer) {
-    let world = World::on(layer).await;
-    Person::named(world.near(), "alice").await;
-    let (mut bob, mut eve) = (Person::guest(world.near()).await, Person::guest(world.far()).await);
-    let mut socket = bob.enters(world.near(), "lobby").await;
+async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    User::registered(world.first(), "alice").await;
+    let (mut bob, mut eve) = (User::guest(world.first()).await, User::guest(world.last()).await);
+    let mut socket = bob.join(world.first(), "lobby").await;
     let unnamed = socket.welcome["name"].clone();
     assert_eq!(unnamed, json!(format!("~{}", &socket.user()[..8])));
     let call = [("nickname", "bob"), ("next", "/chat/lobby/")];
-    let answer = bob.post(world.far(), "/accounts/guest/", &call).await;
+    let answer = bob.post(world.last(), "/accounts/guest/", &call).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/lobby/")), "{answer:?}");
     assert_eq!(socket.closed(seconds(2)).await.0, 1012, "it comes back under its new name");
-    let renamed = bob.enters(world.far(), "lobby").await;
+    let renamed = bob.join(world.last(), "lobby").await;
     assert_eq!((renamed.user(), &renamed.welcome["name"]), (socket.user(), &json!("~bob")));
     let before = bob.cookie("parlor_guest").expect("a cookie").to_owned();
     for (nickname, status) in
         [("bob", 409), ("B\u{43e}b", 409), ("alice", 409), ("a b", 400), ("\u{202e}x", 400)]
     {
-        let answer = eve.post(world.near(), "/accounts/guest/", &[("nickname", nickname)]).await;
+        let answer = eve.post(world.first(), "/accounts/guest/", &[("nickname", nickname)]).await;
         assert_eq!((answer.status, answer.content_type()), (status, "text/html"), "{nickname:?}: {answer:?}");
     }
-    assert_eq!(bob.post(world.near(), "/accounts/guest/", &[("nickname", "")]).await.status, 303);
-    assert_eq!(bob.enters(world.far(), "lobby").await.welcome["name"], unnamed);
-    assert_eq!(eve.post(world.far(), "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
+    assert_eq!(bob.post(world.first(), "/accounts/guest/", &[("nickname", "")]).await.status, 303);
+    assert_eq!(bob.join(world.last(), "lobby").await.welcome["name"], unnamed);
+    assert_eq!(eve.post(world.last(), "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
     for nickname in ["deadbeef", "deadb\u{435}ef", "l2345678", "O2345678"] {
-        let answer = bob.post(world.near(), "/accounts/guest/", &[("nickname", nickname)]).await;
+        let answer = bob.post(world.first(), "/accounts/guest/", &[("nickname", nickname)]).await;
         assert_eq!(answer.status, 409, "{nickname} looks like somebody without a nickname");
     }
     bob.set_cookie("parlor_guest", &before);
-    let back = bob.enters(world.near(), "lobby").await;
+    let back = bob.join(world.first(), "lobby").await;
     assert_eq!(
         (back.user(), &back.welcome["name"]),
         (socket.user(), &unnamed),
         "the name is another's by now"
     );
-    let mut ann = Person::again(world.near(), "alice").await;
-    assert_eq!(ann.get(world.near(), "/accounts/guest/").await.status, 404, "an account has its name");
+    let mut ann = User::logged_in(world.first(), "alice").await;
+    assert_eq!(ann.get(world.first(), "/accounts/guest/").await.status, 404, "an account has its name");
 }
 
-async fn a_ticket_opens_one_socket_as_the_account_that_asked_for_it(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Person::named(world.near(), "ann").await;
-    let token = ann.token(world.near()).await;
-    let origin = format!("http://{}", world.near().address());
+async fn a_ticket_opens_one_socket_as_the_account_that_asked_for_it(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = User::registered(world.first(), "ann").await;
+    let token = ann.token(world.first()).await;
+    let origin = format!("http://{}", world.first().address());
     let request = Request::post("/api/tickets").header("Origin", &origin).body("");
-    let answer = ann.send(world.near(), request.clone().header("X-CSRFToken", &token)).await;
+    let answer = ann.send(world.first(), request.clone().header("X-CSRFToken", &token)).await;
     assert_eq!((answer.status, &answer.json()["expires_in"]), (201, &json!(30)), "{answer:?}");
     let ticket = answer.json()["ticket"].as_str().expect("a ticket").to_owned();
-    let entering = Ticket::to("lobby").asking(&format!("ticket={ticket}"));
-    assert_eq!(entering.enter(world.far()).await.welcome["name"], "ann");
-    let again = entering.request().header("Sec-WebSocket-Protocol", V1).send(world.near()).await;
+    let entering = Handshake::to_room("lobby").query(&format!("ticket={ticket}"));
+    assert_eq!(entering.connect(world.last()).await.welcome["name"], "ann");
+    let again = entering.request().header("Sec-WebSocket-Protocol", V1).send(world.first()).await;
     assert_eq!(again.status, 403, "a ticket is for once: {again:?}");
-    assert_eq!(ann.send(world.near(), request).await.status, 403, "without the CSRF token");
-    let mut guest = Person::guest(world.near()).await;
-    let token = guest.token(world.near()).await;
+    assert_eq!(ann.send(world.first(), request).await.status, 403, "without the CSRF token");
+    let mut guest = User::guest(world.first()).await;
+    let token = guest.token(world.first()).await;
     let asking =
         Request::post("/api/tickets").header("Origin", &origin).header("X-CSRFToken", &token).body("");
-    assert_eq!(guest.send(world.near(), asking).await.status, 401, "guests have no tickets");
+    assert_eq!(guest.send(world.first(), asking).await.status, 401, "guests have no tickets");
 }
 
 on_both_layers! {
@@ -170,9 +170,9 @@ on_both_layers! {
 #[tokio::test]
 async fn where_nobody_can_sign_up_there_is_no_such_page() {
     let node = Node::plan().switch("--no-signup").start().await;
-    let mut person = Person::stranger();
+    let mut person = User::anonymous();
     assert_eq!(person.get(&node, "/accounts/signup/").await.status, 404);
-    assert_eq!(person.signs_up(&node, "ann").await.status, 404);
+    assert_eq!(person.sign_up(&node, "ann").await.status, 404);
     let login = person.get(&node, "/accounts/login/").await;
     assert!(login.status == 200 && !login.body.contains("/accounts/signup/\""), "{}", login.body);
 }
@@ -181,9 +181,9 @@ async fn where_nobody_can_sign_up_there_is_no_such_page() {
 async fn where_there_are_no_guests_only_accounts_get_a_room() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).switch("--no-guests").start().await;
-    for mut person in [Person::stranger(), {
-        let mut guest = Person::stranger();
-        let cookie = crate::support::join::guest_cookie(1);
+    for mut person in [User::anonymous(), {
+        let mut guest = User::anonymous();
+        let cookie = crate::support::handshake::guest_cookie(1);
         let (name, value) = cookie.split_once('=').expect("a cookie");
         guest.set_cookie(name, value);
         guest
@@ -192,7 +192,7 @@ async fn where_there_are_no_guests_only_accounts_get_a_room() {
         let wanted = "/accounts/login/?next=%2Fchat%2Flobby%2F";
         assert_eq!((page.status, page.header("location")), (303, Some(wanted)), "{page:?}");
         for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
-            assert_eq!(person.knocks(&node, path).await.0.status, 403, "{path}");
+            assert_eq!(person.open_socket(&node, path).await.0.status, 403, "{path}");
         }
         let origin = format!("http://{}", node.address());
         for request in [
@@ -205,15 +205,15 @@ async fn where_there_are_no_guests_only_accounts_get_a_room() {
         }
         assert_eq!(person.get(&node, "/accounts/guest/").await.status, 404);
     }
-    let ann = Person::named(&node, "ann").await;
-    assert_eq!(ann.enters(&node, "lobby").await.welcome["name"], "ann");
+    let ann = User::registered(&node, "ann").await;
+    assert_eq!(ann.join(&node, "lobby").await.welcome["name"], "ann");
 }
 
 #[tokio::test]
 async fn whoever_tries_too_often_has_to_wait() {
     let node =
         Node::plan().without_env("PARLOR_LOGINS_PER_MINUTE").flag("--logins-per-minute", "5").start().await;
-    let mut person = Person::named(&node, "ann").await;
+    let mut person = User::registered(&node, "ann").await;
     let mut seen = Vec::new();
     for _ in 0..7 {
         let answer = person.post(&node, "/accounts/login/", &[("name", "ann"), ("password", "wrong")]).await;

@@ -4,13 +4,13 @@ use serde_json::json;
 
 use crate::support::http::Request;
 use crate::support::node::Node;
-use crate::support::user::Person;
+use crate::support::user::User;
 use crate::support::wait::seconds;
 
 #[tokio::test]
 async fn nobody_gets_a_name_that_looks_like_somebody_elses() {
     let node = Node::alone().await;
-    Person::named(&node, "alice").await;
+    User::registered(&node, "alice").await;
     for name in [
         "alice",
         "Alice",
@@ -22,16 +22,16 @@ async fn nobody_gets_a_name_that_looks_like_somebody_elses() {
         "alıce",
         "𝒶lice",
     ] {
-        let answer = Person::stranger().signs_up(&node, name).await;
+        let answer = User::anonymous().sign_up(&node, name).await;
         assert_eq!(answer.status, 409, "an account called {name:?}: {answer:?}");
-        let mut guest = Person::guest(&node).await;
+        let mut guest = User::guest(&node).await;
         let answer = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
         assert_eq!(answer.status, 409, "a guest called {name:?}: {answer:?}");
     }
-    let mut bob = Person::guest(&node).await;
+    let mut bob = User::guest(&node).await;
     assert_eq!(bob.post(&node, "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
     for name in ["bob", "BOB", "b\u{43e}b", "b0b", "ｂｏｂ"] {
-        let mut other = Person::guest(&node).await;
+        let mut other = User::guest(&node).await;
         let answer = other.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
         assert_eq!(answer.status, 409, "a second {name:?}: {answer:?}");
     }
@@ -71,12 +71,12 @@ async fn a_name_that_turns_text_around_or_cannot_be_seen_is_refused() {
         "..",
         &"a".repeat(33),
     ] {
-        let answer = Person::stranger().signs_up(&node, name).await;
+        let answer = User::anonymous().sign_up(&node, name).await;
         assert_eq!(answer.status, 400, "an account called {name:?}: {answer:?}");
         if name.trim().is_empty() {
             continue;
         }
-        let mut guest = Person::guest(&node).await;
+        let mut guest = User::guest(&node).await;
         let answer = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
         assert_eq!(answer.status, 400, "a guest called {name:?}: {answer:?}");
     }
@@ -85,15 +85,15 @@ async fn a_name_that_turns_text_around_or_cannot_be_seen_is_refused() {
 #[tokio::test]
 async fn a_nickname_that_changes_is_the_same_guest_and_an_old_cookie_brings_it_not_back() {
     let node = Node::alone().await;
-    let mut ann = Person::guest(&node).await;
-    let mut member = ann.enters(&node, "lobby").await;
+    let mut ann = User::guest(&node).await;
+    let mut member = ann.join(&node, "lobby").await;
     let id = member.user().to_owned();
     assert_eq!(ann.post(&node, "/accounts/guest/", &[("nickname", "ann")]).await.status, 303);
     assert_eq!(member.closed(seconds(1)).await.0, 1012, "the socket comes back under the new name");
-    let again = ann.enters(&node, "lobby").await;
+    let again = ann.join(&node, "lobby").await;
     assert_eq!((again.user(), &again.welcome["name"]), (id.as_str(), &json!("~ann")));
     assert_eq!(ann.post(&node, "/accounts/guest/", &[("nickname", "other")]).await.status, 303);
-    let mut eve = Person::guest(&node).await;
+    let mut eve = User::guest(&node).await;
     assert_eq!(
         eve.post(&node, "/accounts/guest/", &[("nickname", "ann")]).await.status,
         303,

@@ -4,18 +4,18 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use crate::security::forged_tokens::{believed, plan, refused};
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::jwt_keys::{Pair, claims, with};
+use crate::support::jwt_keys::{KeyPair, claims, with};
 use crate::support::redis::Redis;
 use crate::support::redis_snapshot::vault;
-use crate::support::user::Person;
+use crate::support::user::User;
 
 #[tokio::test]
 async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
-    let pair = Pair::of(Algorithm::EdDSA);
+    let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let node = plan(&pair).start().await;
-    Person::named(&node, "ann").await;
+    User::registered(&node, "ann").await;
     for name in ["ann", "Ann", "\u{430}nn", "ａｎｎ"] {
         refused(&node, "somebody with a password", &pair.token(&claims(name))).await;
     }
@@ -50,14 +50,14 @@ async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
 
 #[tokio::test]
 async fn no_token_is_written_to_the_log_or_kept() {
-    let pair = Pair::of(Algorithm::EdDSA);
+    let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let redis = Redis::start().await;
     let node = plan(&pair).redis(&redis).flag("--log-level", "trace").start().await;
     let good = pair.token(&claims("ann"));
     believed(&node, "ann", &good).await;
     let bad = pair.token(&with(&claims("ann"), &json!({ "exp": 1 })));
     refused(&node, "ann", &bad).await;
-    drop(Ticket::to("lobby").token(&good).enter(&node).await);
+    drop(Handshake::to_room("lobby").token(&good).connect(&node).await);
     let key = "plk_0123456789abcdef_0123456789012345678901234567890123456789012";
     let asked =
         Request::get("/api/rooms").header("Authorization", &format!("Bearer {key}")).send(&node).await;
@@ -74,9 +74,9 @@ async fn no_token_is_written_to_the_log_or_kept() {
 
 #[tokio::test]
 async fn a_token_that_is_refused_falls_through_to_no_cookie_and_to_nobody() {
-    let pair = Pair::of(Algorithm::EdDSA);
+    let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let node = plan(&pair).start().await;
-    let ann = Person::named(&node, "ann").await;
+    let ann = User::registered(&node, "ann").await;
     let own = format!("http://{}", node.address());
     for bad in
         ["x", "plk_x", "plk_0123456789abcdef_x", &pair.token(&with(&claims("bob"), &json!({ "exp": 0 })))]

@@ -2,48 +2,48 @@
 
 use crate::support::cli::operator;
 use crate::support::http::Request;
-use crate::support::operator_site::{Operation, pairs};
-use crate::support::user::Person;
+use crate::support::operator_site::{OperatorSite, pairs};
+use crate::support::user::User;
 use crate::support::wait::seconds;
 
 #[tokio::test]
 async fn logins_end_and_roles_change_at_once() {
-    let mut scene = Operation::begin().await;
-    let mut bob = Person::named(&scene.nodes[1], "bob").await;
-    let mut socket = bob.enters(&scene.nodes[1], "lobby").await;
+    let mut scene = OperatorSite::start().await;
+    let mut bob = User::registered(&scene.nodes[1], "bob").await;
+    let mut socket = bob.join(&scene.nodes[1], "lobby").await;
     let id = socket.user().to_owned();
-    assert_eq!(scene.does("/admin/users/", &[("action", "end_logins"), ("user", &id)]).await, 303);
+    assert_eq!(scene.post("/admin/users/", &[("action", "end_logins"), ("user", &id)]).await, 303);
     assert_eq!(socket.closed(seconds(1)).await.0, 4401);
     assert!(!bob.get(&scene.nodes[1], "/chat/").await.body.contains("id=\"logout\""), "nobody is logged in");
-    let mut bob = Person::again(&scene.nodes[1], "bob").await;
+    let mut bob = User::logged_in(&scene.nodes[1], "bob").await;
     for (action, status) in [("staff_on", 200), ("staff_off", 404)] {
-        let mut socket = bob.enters(&scene.nodes[1], "lobby").await;
-        assert_eq!(scene.does("/admin/users/", &[("action", action), ("user", &id)]).await, 303);
+        let mut socket = bob.join(&scene.nodes[1], "lobby").await;
+        assert_eq!(scene.post("/admin/users/", &[("action", action), ("user", &id)]).await, 303);
         assert_eq!(socket.closed(seconds(1)).await.0, 1012);
         assert_eq!(bob.get(&scene.nodes[1], "/admin/").await.status, status);
     }
     let about = format!("bob ({id})");
     assert_eq!(
-        scene.audited(3).await,
+        scene.audit_entries(3).await,
         pairs(&[("staff_off", "bob"), ("staff_on", "bob"), ("end_logins", &about)])
     );
 }
 
 #[tokio::test]
 async fn an_operator_who_is_one_no_more_sees_no_more() {
-    let mut scene = Operation::begin().await;
+    let mut scene = OperatorSite::start().await;
     let eve = operator(&scene.nodes[1], &scene.redis, "eve").await;
-    let mut tail = eve.ticket_at("/ws/admin/lobby/").enter(&scene.nodes[1]).await;
+    let mut tail = eve.handshake_at("/ws/admin/lobby/").connect(&scene.nodes[1]).await;
     let id = tail.user().to_owned();
-    assert_eq!(scene.does("/admin/users/", &[("action", "staff_off"), ("user", &id)]).await, 303);
+    assert_eq!(scene.post("/admin/users/", &[("action", "staff_off"), ("user", &id)]).await, 303);
     assert_eq!(tail.closed(seconds(1)).await.0, 1012);
-    assert_eq!(eve.knocks(&scene.nodes[1], "/ws/admin/lobby/").await.0.status, 404);
+    assert_eq!(eve.open_socket(&scene.nodes[1], "/ws/admin/lobby/").await.0.status, 404);
 }
 
 #[tokio::test]
 async fn nobody_acts_on_oneself_or_on_nobody_and_nothing_is_written_of_it() {
-    let mut scene = Operation::begin().await;
-    let own = scene.ann.enters(&scene.nodes[0], "lobby").await.user().to_owned();
+    let mut scene = OperatorSite::start().await;
+    let own = scene.ann.join(&scene.nodes[0], "lobby").await.user().to_owned();
     for (path, action, user) in [
         ("/admin/users/", "ban", own.as_str()),
         ("/admin/users/", "staff_off", &own),
@@ -57,7 +57,7 @@ async fn nobody_acts_on_oneself_or_on_nobody_and_nothing_is_written_of_it() {
         ("/admin/keys/", "burn", "0123456789abcdef"),
     ] {
         assert_eq!(
-            scene.does(path, &[("action", action), ("user", user)]).await,
+            scene.post(path, &[("action", action), ("user", user)]).await,
             400,
             "{path} {action} {user}"
         );
@@ -68,13 +68,13 @@ async fn nobody_acts_on_oneself_or_on_nobody_and_nothing_is_written_of_it() {
 
 #[tokio::test]
 async fn a_key_is_made_shown_once_and_revoked() {
-    let mut scene = Operation::begin().await;
+    let mut scene = OperatorSite::start().await;
     for (fields, status) in [
         (&[("action", "make"), ("name", "billing")][..], 400),
         (&[("action", "make"), ("name", "a b"), ("scope_read", "on")], 400),
         (&[("action", "revoke"), ("name", "billing")], 404),
     ] {
-        assert_eq!(scene.does("/admin/keys/", fields).await, status, "{fields:?}");
+        assert_eq!(scene.post("/admin/keys/", fields).await, status, "{fields:?}");
     }
     let fields = [("action", "make"), ("name", "billing"), ("scope_read", "on"), ("scope_publish", "on")];
     let page = scene.ann.post(&scene.nodes[0], "/admin/keys/", &fields).await;
@@ -86,19 +86,19 @@ async fn a_key_is_made_shown_once_and_revoked() {
     assert_eq!(rooms.send(&scene.nodes[1]).await.status, 200);
     let page = scene.ann.get(&scene.nodes[1], "/admin/keys/").await.body;
     assert!(page.contains("#billing") && !page.contains("plk_"), "{page}");
-    assert_eq!(scene.does("/admin/keys/", &fields).await, 409);
-    assert_eq!(scene.does("/admin/keys/", &[("action", "revoke"), ("name", "billing")]).await, 303);
+    assert_eq!(scene.post("/admin/keys/", &fields).await, 409);
+    assert_eq!(scene.post("/admin/keys/", &[("action", "revoke"), ("name", "billing")]).await, 303);
     assert_eq!(rooms.send(&scene.nodes[1]).await.status, 401);
     let expected = [("key_revoke", "billing"), ("key_add", "billing: publish, read")];
-    assert_eq!(scene.audited(2).await, pairs(&expected));
+    assert_eq!(scene.audit_entries(2).await, pairs(&expected));
 }
 
 #[tokio::test]
 async fn the_page_of_the_audit_log_shows_who_did_what_about_whom_and_when() {
-    let mut scene = Operation::begin().await;
+    let mut scene = OperatorSite::start().await;
     for n in 0..201 {
         let action = if n % 2 == 0 { "close" } else { "reopen" };
-        assert_eq!(scene.does("/admin/rooms/%E8%81%8A%E5%A4%A9/", &[("action", action)]).await, 303);
+        assert_eq!(scene.post("/admin/rooms/%E8%81%8A%E5%A4%A9/", &[("action", action)]).await, 303);
     }
     let page = scene.ann.get(&scene.nodes[1], "/admin/audit/").await.body;
     assert_eq!(page.matches("<tr data-what=").count(), 200, "the newest");

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::support::cli::operator;
-use crate::support::http::{Answer, Request};
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::routes::{Way, table};
-use crate::support::user::{FIELD, Person, form};
+use crate::support::user::{FIELD, User, form};
 use crate::support::wait::{PATIENCE, holds, until};
 
 /// Every way below these paths.
@@ -18,9 +18,9 @@ fn ways() -> Vec<Way> {
     ways
 }
 
-async fn asked(node: &Node, who: &mut Person, method: &str, path: &str) -> Answer {
+async fn asked(node: &Node, who: &mut User, method: &str, path: &str) -> Response {
     if method == "socket" {
-        return who.knocks(node, path).await.0;
+        return who.open_socket(node, path).await.0;
     }
     let token = who.token(node).await;
     let request = form(path, &[(FIELD, &token), ("action", "ban"), ("user", &"a".repeat(16))]);
@@ -32,14 +32,14 @@ async fn asked(node: &Node, who: &mut Person, method: &str, path: &str) -> Answe
 async fn for_everybody_but_operators_there_is_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut people = [Person::stranger(), Person::guest(&node).await, Person::named(&node, "bob").await];
+    let mut people = [User::anonymous(), User::guest(&node).await, User::registered(&node, "bob").await];
     for way in ways() {
         let path = way.path.replace("{room}", "lobby");
         for who in &mut people {
             for method in [way.method, "DELETE", "PUT"] {
                 let answer = asked(&node, who, method, &path).await;
                 let nothing = asked(&node, who, method, "/adminx/").await;
-                let told = |answer: &Answer| (answer.status, answer.body.clone(), answer.headers.len());
+                let told = |answer: &Response| (answer.status, answer.body.clone(), answer.headers.len());
                 assert_eq!(told(&answer), told(&nothing), "{method} {path} of {:?}", who.name);
                 assert_eq!(answer.status, 404, "{method} {path} of {:?}", who.name);
             }
@@ -99,7 +99,7 @@ async fn a_form_without_its_token_does_nothing() {
     assert_eq!(before, after);
 }
 
-async fn figures(node: &Node, who: &mut Person, of: &str) -> Value {
+async fn figures(node: &Node, who: &mut User, of: &str) -> Value {
     let answer = who.get(node, &format!("/admin/figures?of={of}")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
@@ -110,8 +110,8 @@ async fn figures_tell_of_every_node() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = operator(&nodes[0], &redis, "ann").await;
-    let mut bob = Person::stranger().enters(&nodes[1], "lobby").await;
-    bob.say("hi").await;
+    let mut bob = User::anonymous().join(&nodes[1], "lobby").await;
+    bob.publish("hi").await;
     until(PATIENCE, "figures of two nodes, of which one has a socket", async || {
         let figures = figures(&nodes[0], &mut ann, "nodes").await;
         let rows = figures["rows"].as_array().cloned().unwrap_or_default();
@@ -129,17 +129,17 @@ async fn figures_tell_of_rooms_and_nothing_of_private_chats_but_their_number() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = operator(&nodes[0], &redis, "ann").await;
-    let [mut bob, eve] = [Person::named(&nodes[0], "bob").await, Person::named(&nodes[1], "eve").await];
+    let [mut bob, eve] = [User::registered(&nodes[0], "bob").await, User::registered(&nodes[1], "eve").await];
     assert_eq!(bob.post(&nodes[0], "/rooms/", &[("room", "cellar")]).await.status, 303);
-    let mut speaker = bob.enters(&nodes[0], "聊天").await;
+    let mut speaker = bob.join(&nodes[0], "聊天").await;
     for n in 0..3 {
-        speaker.say(&n.to_string()).await;
+        speaker.publish(&n.to_string()).await;
     }
     let _sockets = [
-        eve.enters(&nodes[1], "聊天").await,
-        bob.enters(&nodes[0], "cellar").await,
-        bob.enters(&nodes[0], "@eve").await,
-        eve.enters(&nodes[1], "@bob").await,
+        eve.join(&nodes[1], "聊天").await,
+        bob.join(&nodes[0], "cellar").await,
+        bob.join(&nodes[0], "@eve").await,
+        eve.join(&nodes[1], "@bob").await,
     ];
     assert_eq!(ann.post(&nodes[0], "/admin/rooms/attic/", &[("action", "close")]).await.status, 303);
     let row = |name: &str, people: u64, messages: u64, private: bool, closed: bool| {

@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api_client::{Backend, site};
+use crate::support::api_client::{ApiClient, site};
 use crate::support::cli::command;
-use crate::support::connection::Wire;
-use crate::support::deployment::{Layer, on_both_layers};
-use crate::support::http::{Answer, Request};
+use crate::support::connection::Connection;
+use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::wait::{PATIENCE, holds, until};
 
 /// The answer is a problem document of this status (RFC 9457); its detail.
-pub fn problem(answer: &Answer, status: u16) -> String {
+pub fn problem(answer: &Response, status: u16) -> String {
     assert_eq!((answer.status, answer.content_type()), (status, "application/problem+json"), "{answer:?}");
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
     let problem = answer.json();
@@ -24,7 +24,7 @@ pub fn problem(answer: &Answer, status: u16) -> String {
 }
 
 /// Everything there is, and the scope that it takes.
-fn calls(backend: &Backend) -> Vec<(Request, &'static str, u16)> {
+fn calls(backend: &ApiClient) -> Vec<(Request, &'static str, u16)> {
     let hi = json!({ "message": "hi" });
     vec![
         (backend.post("/api/rooms/lobby/messages", &hi), "publish", 201),
@@ -39,23 +39,23 @@ fn calls(backend: &Backend) -> Vec<(Request, &'static str, u16)> {
     ]
 }
 
-async fn nobody_comes_in_without_a_key_that_is_valid(layer: Layer) {
+async fn nobody_comes_in_without_a_key_that_is_valid(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     for (request, _, good) in calls(&backend) {
-        assert_eq!(request.send(world.near()).await.status, good, "{request:?}");
+        assert_eq!(request.send(world.first()).await.status, good, "{request:?}");
     }
     let stranger = backend.clone().without("Authorization").without("Cookie").without("X-CSRFToken");
     let unknown = format!("plk_0123456789abcdef_{}", "x".repeat(43));
     let mut callers = vec![stranger];
-    callers.extend(["", "plk_", "plk_x_y", &unknown, "x.y.z"].map(Backend::showing));
+    callers.extend(["", "plk_", "plk_x_y", &unknown, "x.y.z"].map(ApiClient::with_bearer));
     for caller in callers {
         for (request, _, _) in calls(&caller) {
-            let answer = request.send(world.near()).await;
+            let answer = request.send(world.first()).await;
             problem(&answer, 401);
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
     }
-    let document = Request::get("/api/openapi.json").send(world.near()).await;
+    let document = Request::get("/api/openapi.json").send(world.first()).await;
     assert_eq!((document.status, document.content_type()), (200, "application/json"));
 }
 
@@ -64,7 +64,7 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     for scope in ["publish", "read", "disconnect"] {
-        let backend = Backend::with_key(&redis, scope, scope).await;
+        let backend = ApiClient::with_key(&redis, scope, scope).await;
         for (request, needed, good) in calls(&backend) {
             let answer = request.send(&node).await;
             if needed == scope {
@@ -81,7 +81,7 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
 async fn a_key_that_is_revoked_is_none_at_once_on_every_node() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let backend = Backend::with_key(&redis, "billing", "publish,read,disconnect").await;
+    let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
     for node in &nodes {
         assert_eq!(backend.get("/api/rooms").send(node).await.status, 200);
     }
@@ -93,8 +93,8 @@ async fn a_key_that_is_revoked_is_none_at_once_on_every_node() {
 
 #[tokio::test]
 async fn an_operator_comes_in_by_a_page_of_the_site_only() {
-    let (world, operator) = site(Layer::Memory).await;
-    let node = world.near();
+    let (world, operator) = site(LayerKind::Memory).await;
+    let node = world.first();
     for (request, scope, good) in calls(&operator.clone().without("X-CSRFToken")) {
         let (own, other) = (format!("http://{}", node.address()), "http://evil.example");
         for origin in [&own, other] {
@@ -114,9 +114,9 @@ async fn an_operator_comes_in_by_a_page_of_the_site_only() {
     }
 }
 
-async fn what_is_refused_before_a_handler_is_told_as_a_problem_too(layer: Layer) {
+async fn what_is_refused_before_a_handler_is_told_as_a_problem_too(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let node = world.near();
+    let node = world.first();
     let lobby = "/api/rooms/lobby/messages";
     for (request, status) in [
         (backend.get("/api/"), 404),
@@ -135,15 +135,15 @@ async fn what_is_refused_before_a_handler_is_told_as_a_problem_too(layer: Layer)
             assert!(answer.header("allow").is_some_and(|allow| allow.contains("POST")), "{answer:?}");
         }
     }
-    let mut wire = Wire::connect(node).await;
+    let mut wire = Connection::connect(node).await;
     let head = backend.request("HEAD", "/api/nothing").send_on(&mut wire).await;
     assert_eq!((head.status, head.content_type()), (404, "application/problem+json"));
     assert_eq!(backend.get("/nothing").send(node).await.content_type(), "text/plain");
 }
 
-async fn a_body_means_what_it_says_or_is_refused(layer: Layer) {
+async fn a_body_means_what_it_says_or_is_refused(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let node = world.near();
+    let node = world.first();
     let lobby = || backend.request("POST", "/api/rooms/lobby/messages");
     let body = r#"{"message": "hi"}"#;
     for kind in
@@ -175,7 +175,7 @@ async fn a_body_means_what_it_says_or_is_refused(layer: Layer) {
 async fn without_its_redis_a_node_says_so_and_when_to_come_back() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let backend = Backend::with_key(&redis, "billing", "publish,read,disconnect").await;
+    let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
     redis.kill();
     for (request, _, _) in calls(&backend) {
         let answer = request.send(&node).await;
@@ -188,7 +188,7 @@ async fn without_its_redis_a_node_says_so_and_when_to_come_back() {
 async fn a_closed_room_and_a_private_chat_do_not_exist_and_a_private_room_does() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let backend = Backend::with_key(&redis, "billing", "publish,read,disconnect").await;
+    let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
     for (room, record) in [
         ("attic", json!({ "closed": true })),
         ("cellar", json!({ "private": true, "owner": "0123456789abcdef" })),
@@ -241,7 +241,7 @@ async fn audited(redis: &Redis, who: &str, what: &str, about: &str) {
 async fn whoever_is_sent_away_stands_in_the_audit_log() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let backend = Backend::with_key(&redis, "billing", "disconnect").await;
+    let backend = ApiClient::with_key(&redis, "billing", "disconnect").await;
     let path = "/api/users/id:0123456789abcdef/disconnect";
     assert_eq!(backend.post(path, &json!({ "room": "lobby" })).send(&node).await.status, 202);
     audited(&redis, "#billing", "disconnect", "0123456789abcdef: lobby").await;

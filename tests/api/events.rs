@@ -6,46 +6,46 @@ use serde_json::{Value, json};
 
 use super::access::problem;
 use crate::support::api_client::site;
-use crate::support::client::Client;
-use crate::support::deployment::{Layer, on_both_layers};
-use crate::support::member::Member;
+use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::payload::unpacked;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::PATIENCE;
 
-async fn an_event_reaches_a_group_now_and_is_in_no_log(layer: Layer) {
+async fn an_event_reaches_a_group_now_and_is_in_no_log(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let mut ann = Member::join(world.far(), "lobby").await;
+    let mut ann = V1Client::join(world.last(), "lobby").await;
     let event = json!({ "type": "chat.message", "message": "hi" });
-    let answer = backend.post("/api/groups/chat_lobby/events", &event).send(world.near()).await;
+    let answer = backend.post("/api/groups/chat_lobby/events", &event).send(world.first()).await;
     assert_eq!((answer.status, answer.json()), (202, json!({ "group": "chat_lobby" })));
-    let heard = ann.hear().await;
+    let heard = ann.receive().await;
     assert_eq!((&heard["text"], &heard["name"]), (&json!("hi"), &json!(backend.name)), "whoever sent it");
     assert_eq!(heard["id"], Value::Null);
-    let log = backend.get("/api/rooms/lobby/messages").send(world.near()).await;
+    let log = backend.get("/api/rooms/lobby/messages").send(world.first()).await;
     assert_eq!(log.json()["messages"], json!([]));
-    let mut page = Client::push(world.far(), "lobby").await;
+    let mut page = TutorialClient::push(world.last(), "lobby").await;
     let event = json!({ "type": "push_message", "message": "a line" });
-    assert_eq!(backend.post("/api/groups/lobby/events", &event).send(world.near()).await.status, 202);
-    assert_eq!(page.hear().await, "a line");
+    assert_eq!(backend.post("/api/groups/lobby/events", &event).send(world.first()).await.status, 202);
+    assert_eq!(page.receive().await, "a line");
 }
 
 #[tokio::test]
 async fn django_gets_an_event_as_it_was_sent_with_the_name_of_who_sent_it() {
-    let (world, backend) = site(Layer::Redis).await;
-    let mut django = world.redis.as_ref().expect("a Redis").listen("asgi__group__prices").await;
+    let (world, backend) = site(LayerKind::Redis).await;
+    let mut django = world.redis.as_ref().expect("a Redis").subscribe("asgi__group__prices").await;
     let event = json!({ "type": "price.changed", "item": "tea", "price": "4.20" });
-    assert_eq!(backend.post("/api/groups/prices/events", &event).send(world.near()).await.status, 202);
-    let mut members = unpacked(&django.payload().await);
+    assert_eq!(backend.post("/api/groups/prices/events", &event).send(world.first()).await.status, 202);
+    let mut members = unpacked(&django.next_payload().await);
     let user = members.iter().position(|(name, _)| name == "user").expect("a user");
     assert_eq!(members.remove(user).1.len(), 16);
     let expected = [("type", "price.changed"), ("item", "tea"), ("price", "4.20"), ("name", "#billing")];
     assert_eq!(members, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
 }
 
-async fn nobody_pretends_by_an_event_to_be_a_server_or_somebody_else(layer: Layer) {
+async fn nobody_pretends_by_an_event_to_be_a_server_or_somebody_else(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let send = async |group: &str, event: &Value| {
-        backend.post(&format!("/api/groups/{group}/events"), event).send(world.near()).await
+        backend.post(&format!("/api/groups/{group}/events"), event).send(world.first()).await
     };
     for kind in ["parlor_gap", "parlor.presence", "websocket.disconnect", "http_request", "_x", "", "a-b"] {
         assert!(problem(&send("chat_lobby", &json!({ "type": kind })).await, 400).starts_with("`type`: "));
@@ -67,31 +67,31 @@ async fn nobody_pretends_by_an_event_to_be_a_server_or_somebody_else(layer: Laye
     }
 }
 
-async fn a_user_is_sent_away_from_everywhere(layer: Layer) {
+async fn a_user_is_sent_away_from_everywhere(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let mut bob = Member::join(world.far(), "lobby").await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let mut bob = V1Client::join(world.last(), "lobby").await;
     let (user, path) = (bob.user().to_owned(), format!("/api/users/id:{}/disconnect", bob.user()));
-    let answer = backend.post(&path, &json!({ "reason": "see you" })).send(world.near()).await;
+    let answer = backend.post(&path, &json!({ "reason": "see you" })).send(world.first()).await;
     assert_eq!((answer.status, answer.json()), (202, json!({ "user": user })));
     assert_eq!(bob.closed(PATIENCE).await, (4403, "see you".to_owned()));
-    ann.say("still there").await;
+    ann.publish("still there").await;
 }
 
-async fn a_user_is_sent_away_from_one_room(layer: Layer) {
+async fn a_user_is_sent_away_from_one_room(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let operator = "/api/users/id:{user}/disconnect";
-    let guest = |room: &str| crate::support::join::Ticket::to(room).guest(7);
-    let mut lobby = guest("lobby").enter(world.near()).await;
-    let mut garden = guest("garden").enter(world.far()).await;
+    let guest = |room: &str| crate::support::handshake::Handshake::to_room(room).with_guest(7);
+    let mut lobby = guest("lobby").connect(world.first()).await;
+    let mut garden = guest("garden").connect(world.last()).await;
     let path = operator.replace("{user}", lobby.user());
-    let answer = backend.post(&path, &json!({ "room": "lobby" })).send(world.far()).await;
+    let answer = backend.post(&path, &json!({ "room": "lobby" })).send(world.last()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(lobby.closed(PATIENCE).await.0, 4403);
-    garden.say("still there").await;
+    garden.publish("still there").await;
 }
 
-async fn who_is_nobody_cannot_be_sent_away(layer: Layer) {
+async fn who_is_nobody_cannot_be_sent_away(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let long = "x".repeat(124);
     for (user, body, status) in [
@@ -105,20 +105,20 @@ async fn who_is_nobody_cannot_be_sent_away(layer: Layer) {
         ("id:0123456789abcdef", json!({ "code": "4000" }), 400),
         ("id:0123456789abcdef", json!({ "room": "a/b" }), 400),
     ] {
-        let answer = backend.post(&format!("/api/users/{user}/disconnect"), &body).send(world.near()).await;
+        let answer = backend.post(&format!("/api/users/{user}/disconnect"), &body).send(world.first()).await;
         problem(&answer, status);
     }
 }
 
-async fn a_push_stream_is_started_and_stopped(layer: Layer) {
+async fn a_push_stream_is_started_and_stopped(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let mut page = Client::push(world.far(), "lobby").await;
-    let answer = backend.request("POST", "/api/push/lobby").send(world.near()).await;
+    let mut page = TutorialClient::push(world.last(), "lobby").await;
+    let answer = backend.request("POST", "/api/push/lobby").send(world.first()).await;
     assert_eq!((answer.status, answer.json()), (200, json!({ "room": "lobby", "running": true })));
-    assert!(page.hear().await.ends_with("房间: lobby"));
-    let answer = backend.request("DELETE", "/api/push/lobby").send(world.near()).await;
+    assert!(page.receive().await.ends_with("房间: lobby"));
+    let answer = backend.request("DELETE", "/api/push/lobby").send(world.first()).await;
     assert_eq!((answer.status, answer.json()), (200, json!({ "room": "lobby", "running": false })));
-    page.hears_nothing_for(Duration::from_secs(3)).await;
+    page.receives_nothing_for(Duration::from_secs(3)).await;
 }
 
 on_both_layers! {

@@ -3,40 +3,40 @@
 use serde_json::{Value, json};
 
 use super::access::problem;
-use crate::support::api_client::{Backend, site};
-use crate::support::deployment::{Layer, on_both_layers};
-use crate::support::http::Answer;
-use crate::support::member::{Member, id_of};
+use crate::support::api_client::{ApiClient, site};
+use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::http::Response;
 use crate::support::node::Node;
+use crate::support::v1_client::{V1Client, id_of};
 
 const LOBBY: &str = "/api/rooms/lobby/messages";
 
-async fn say(backend: &Backend, node: &Node, text: &str, key: &str) -> Answer {
+async fn say(backend: &ApiClient, node: &Node, text: &str, key: &str) -> Response {
     let request = backend.post(LOBBY, &json!({ "message": text }));
     request.header("Idempotency-Key", key).send(node).await
 }
 
-async fn read(backend: &Backend, node: &Node, query: &str) -> Value {
+async fn read(backend: &ApiClient, node: &Node, query: &str) -> Value {
     let answer = backend.get(&format!("{LOBBY}?{query}")).send(node).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()
 }
 
-async fn everybody_in_the_room_hears_who_said_what(layer: Layer) {
+async fn everybody_in_the_room_hears_who_said_what(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let mut ann = Member::join(world.far(), "两 个").await;
+    let mut ann = V1Client::join(world.last(), "两 个").await;
     let target = "/api/rooms/%E4%B8%A4%20%E4%B8%AA/messages";
-    let answer = backend.post(target, &json!({ "message": "hi 你好" })).send(world.near()).await;
+    let answer = backend.post(target, &json!({ "message": "hi 你好" })).send(world.first()).await;
     assert_eq!((answer.status, answer.content_type()), (201, "application/json"), "{answer:?}");
-    let heard = ann.hear().await;
+    let heard = ann.receive().await;
     assert_eq!((&heard["text"], &heard["name"]), (&json!("hi 你好"), &json!(backend.name)));
     assert_eq!(answer.json(), json!({ "room": "两 个", "id": heard["id"], "duplicate": false }));
 }
 
-async fn under_one_key_a_message_is_said_once_wherever_it_is_asked_for(layer: Layer) {
+async fn under_one_key_a_message_is_said_once_wherever_it_is_asked_for(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let first = say(&backend, world.near(), "paid", "order-1").await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let first = say(&backend, world.first(), "paid", "order-1").await;
     assert_eq!(first.status, 201, "{first:?}");
     for node in &world.nodes {
         let again = say(&backend, node, "paid", "order-1").await;
@@ -46,34 +46,34 @@ async fn under_one_key_a_message_is_said_once_wherever_it_is_asked_for(layer: La
         let detail = "`Idempotency-Key`: used for another message less than five minutes ago";
         assert_eq!(problem(&other, 409), detail);
     }
-    assert_eq!(say(&backend, world.far(), "end", "order-2").await.status, 201);
-    assert_eq!(ann.hear_texts(2).await, ["paid", "end"]);
+    assert_eq!(say(&backend, world.last(), "end", "order-2").await.status, 201);
+    assert_eq!(ann.receive_texts(2).await, ["paid", "end"]);
     // In another room it is another message.
     let request = backend.post("/api/rooms/garden/messages", &json!({ "message": "paid" }));
-    assert_eq!(request.header("Idempotency-Key", "order-1").send(world.near()).await.status, 201);
+    assert_eq!(request.header("Idempotency-Key", "order-1").send(world.first()).await.status, 201);
 }
 
-async fn a_key_that_is_none_is_refused(layer: Layer) {
+async fn a_key_that_is_none_is_refused(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let long = "x".repeat(65);
     for key in ["", "a b", "ä", "a:b", "\"a\"", &long] {
-        problem(&say(&backend, world.near(), "hi", key).await, 400);
+        problem(&say(&backend, world.first(), "hi", key).await, 400);
     }
     let request = backend.post(LOBBY, &json!({ "message": "hi" }));
     let twice = request.header("Idempotency-Key", "a").header("Idempotency-Key", "b");
-    problem(&twice.send(world.near()).await, 400);
-    assert_eq!(read(&backend, world.near(), "").await["messages"], json!([]));
+    problem(&twice.send(world.first()).await, 400);
+    assert_eq!(read(&backend, world.first(), "").await["messages"], json!([]));
 }
 
-async fn what_was_said_is_read_back_in_both_directions(layer: Layer) {
+async fn what_was_said_is_read_back_in_both_directions(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let empty = json!({ "room": "lobby", "messages": [], "more": false, "last": null });
-    assert_eq!(read(&backend, world.near(), "").await, empty);
-    let mut ann = Member::join(world.near(), "lobby").await;
+    assert_eq!(read(&backend, world.first(), "").await, empty);
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..60 {
-        ann.say(&n.to_string()).await;
+        ann.publish(&n.to_string()).await;
     }
-    let heard = ann.hear_until("59").await;
+    let heard = ann.receive_until("59").await;
     let all: Vec<Value> = heard
         .iter()
         .map(|frame| {
@@ -99,11 +99,11 @@ async fn what_was_said_is_read_back_in_both_directions(layer: Layer) {
         (format!("since={}&before={}", id(20), id(9)), past(&[], false)),
         ("since=0-0&limit=60".to_owned(), past(&all, false)),
     ] {
-        assert_eq!(read(&backend, world.far(), &query).await, expected, "{query}");
+        assert_eq!(read(&backend, world.last(), &query).await, expected, "{query}");
     }
 }
 
-async fn what_is_no_place_in_the_past_is_refused(layer: Layer) {
+async fn what_is_no_place_in_the_past_is_refused(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     for (query, detail) in [
         ("before=x", "`before`: expected a message's id"),
@@ -112,23 +112,23 @@ async fn what_is_no_place_in_the_past_is_refused(layer: Layer) {
         ("limit=201", "`limit`: expected a number from 1 to 200"),
         ("limit=x", "`limit`: expected a number from 1 to 200"),
     ] {
-        let answer = backend.get(&format!("{LOBBY}?{query}")).send(world.near()).await;
+        let answer = backend.get(&format!("{LOBBY}?{query}")).send(world.first()).await;
         assert_eq!(problem(&answer, 400), detail, "{query}");
     }
     for room in ["", ".", "..", "a%2Fb", "a%00b", "%FF", "a%20%20b", "a*b"] {
-        let answer = backend.get(&format!("/api/rooms/{room}/messages")).send(world.near()).await;
+        let answer = backend.get(&format!("/api/rooms/{room}/messages")).send(world.first()).await;
         assert!(problem(&answer, 400).starts_with("`room`: expected"), "{answer:?}");
     }
 }
 
-async fn an_answer_holds_so_much_text_and_says_that_there_is_more(layer: Layer) {
+async fn an_answer_holds_so_much_text_and_says_that_there_is_more(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let text = "x".repeat(60_000);
     for n in 0..20 {
-        assert_eq!(say(&backend, world.near(), &text, &n.to_string()).await.status, 201);
+        assert_eq!(say(&backend, world.first(), &text, &n.to_string()).await.status, 201);
     }
-    let newest = read(&backend, world.near(), "limit=20").await;
-    let oldest = read(&backend, world.near(), "limit=20&since=0-0").await;
+    let newest = read(&backend, world.first(), "limit=20").await;
+    let oldest = read(&backend, world.first(), "limit=20&since=0-0").await;
     for page in [&newest, &oldest] {
         assert_eq!((page["messages"].as_array().map(Vec::len), &page["more"]), (Some(17), &json!(true)));
     }

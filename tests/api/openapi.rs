@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::api_client::Backend;
+use crate::support::api_client::ApiClient;
 use crate::support::cli;
 use crate::support::docs_page::{names, table};
-use crate::support::http::{Answer, Request};
-use crate::support::member::Member;
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::openapi::Document;
 use crate::support::redis::Redis;
+use crate::support::v1_client::V1Client;
 
 const TEXT: &str = include_str!("../../docs/openapi.json");
 const TABLE: &str = include_str!("../../handlers/main.rs");
@@ -40,7 +40,7 @@ impl Case {
         self
     }
 
-    fn request(&self, backend: &Backend) -> Request {
+    fn request(&self, backend: &ApiClient) -> Request {
         let method = self.operation.split_once(' ').expect("a method").0;
         let request = match &self.body {
             Some(body) => backend.post(self.target, body),
@@ -126,19 +126,19 @@ fn wrong() -> Vec<Case> {
 async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_had() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let _ann = Member::join(&node, "lobby").await;
-    let all = Backend::with_key(&redis, "all", "publish,read,disconnect").await;
+    let _ann = V1Client::join(&node, "lobby").await;
+    let all = ApiClient::with_key(&redis, "all", "publish,read,disconnect").await;
     let (reader, speaker) = (
-        Backend::with_key(&redis, "reader", "read").await,
-        Backend::with_key(&redis, "speaker", "publish").await,
+        ApiClient::with_key(&redis, "reader", "read").await,
+        ApiClient::with_key(&redis, "speaker", "publish").await,
     );
     let described = Request::get("/api/openapi.json").send(&node).await;
     let document = Document(described.json());
     assert_eq!(document.0, serde_json::from_str::<Value>(TEXT).expect("JSON"));
     assert_eq!(document.0["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut seen = BTreeSet::new();
-    let mut see = |operation: &str, answer: &Answer| {
-        document.lists(operation, answer);
+    let mut see = |operation: &str, answer: &Response| {
+        document.assert_lists(operation, answer);
         seen.insert((operation.to_owned(), answer.status));
     };
     see("GET /api/openapi.json", &described);
@@ -147,11 +147,11 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
         assert!(answer.status < 300, "{}: {answer:?}", case.target);
         if let Some(body) = &case.body {
             document
-                .takes(case.operation, body)
+                .accepts(case.operation, body)
                 .unwrap_or_else(|error| panic!("{}: {error}", case.operation));
         }
         see(case.operation, &answer);
-        see(case.operation, &case.request(&Backend::showing("plk_")).send(&node).await);
+        see(case.operation, &case.request(&ApiClient::with_bearer("plk_")).send(&node).await);
         let other = if matches!(case.operation, READ | MEMBERS | ROOMS) { &speaker } else { &reader };
         see(case.operation, &case.request(other).send(&node).await);
     }
@@ -160,7 +160,7 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
         assert!(answer.status >= 400, "{}: {answer:?}", case.target);
         let body = case.body.as_ref().filter(|_| answer.status == 400 && case.header.is_none());
         assert!(
-            body.is_none_or(|body| document.takes(case.operation, body).is_err()),
+            body.is_none_or(|body| document.accepts(case.operation, body).is_err()),
             "{body:?} by {}",
             case.operation
         );
@@ -172,7 +172,7 @@ async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_ha
             see(case.operation, &case.request(&all).send(&slow).await);
         }
     }
-    let operator = Backend::page_of(&cli::operator(&node, &redis, "operator").await);
+    let operator = ApiClient::from_session(&cli::operator(&node, &redis, "operator").await);
     for caller in [&operator, &all, &operator.clone().without("X-CSRFToken")] {
         see(TICKET, &caller.request("POST", "/api/tickets").send(&node).await);
     }

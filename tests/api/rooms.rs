@@ -3,23 +3,23 @@
 use serde_json::{Value, json};
 
 use super::access::problem;
-use crate::support::api_client::{Backend, site};
-use crate::support::client::Client;
+use crate::support::api_client::{ApiClient, site};
 use crate::support::crowd::Crowd;
-use crate::support::deployment::{Layer, on_both_layers};
-use crate::support::member::Member;
+use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, until};
 
-async fn rooms_are_listed_while_somebody_is_in_them(layer: Layer) {
+async fn rooms_are_listed_while_somebody_is_in_them(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let list = async || backend.get("/api/rooms").send(world.far()).await.json();
+    let list = async || backend.get("/api/rooms").send(world.last()).await.json();
     assert_eq!(list().await, json!({ "rooms": [] }));
-    let _push = Client::push(world.near(), "lobby").await;
-    let _ann = Member::join(world.near(), "聊天").await;
-    let _bob = Member::join(world.far(), "聊天").await;
-    let _cid = Member::join(world.near(), "garden").await;
+    let _push = TutorialClient::push(world.first(), "lobby").await;
+    let _ann = V1Client::join(world.first(), "聊天").await;
+    let _bob = V1Client::join(world.last(), "聊天").await;
+    let _cid = V1Client::join(world.first(), "garden").await;
     let expected = json!({ "rooms": [{ "room": "聊天", "members": 2 }, { "room": "garden", "members": 1 }] });
     until(PATIENCE, "two rooms", async || {
         let seen = list().await;
@@ -28,12 +28,12 @@ async fn rooms_are_listed_while_somebody_is_in_them(layer: Layer) {
     .await;
 }
 
-async fn members_are_listed_by_id_and_name(layer: Layer) {
+async fn members_are_listed_by_id_and_name(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let ask = async || backend.get("/api/rooms/lobby/members").send(world.far()).await.json();
+    let ask = async || backend.get("/api/rooms/lobby/members").send(world.last()).await.json();
     assert_eq!(ask().await, json!({ "room": "lobby", "count": 0, "members": [] }));
-    let ann = Member::join(world.near(), "lobby").await;
-    let bob = Member::join(world.far(), "lobby").await;
+    let ann = V1Client::join(world.first(), "lobby").await;
+    let bob = V1Client::join(world.last(), "lobby").await;
     let mut members: Vec<Value> = [&ann, &bob]
         .iter()
         .map(|member| json!({ "user": member.welcome["user"], "name": member.welcome["name"] }))
@@ -47,26 +47,26 @@ async fn members_are_listed_by_id_and_name(layer: Layer) {
     .await;
 }
 
-async fn a_crowd_is_counted_and_not_listed(layer: Layer) {
+async fn a_crowd_is_counted_and_not_listed(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let _crowd = Crowd::gather(201, world.near().address(), "lobby").await;
+    let _crowd = Crowd::connect(201, world.first().address(), "lobby").await;
     until(PATIENCE, "a crowd", async || {
-        let seen = backend.get("/api/rooms/lobby/members").send(world.far()).await.json();
+        let seen = backend.get("/api/rooms/lobby/members").send(world.last()).await.json();
         holds(seen == json!({ "room": "lobby", "count": 201, "members": null }), || seen.to_string())
     })
     .await;
 }
 
-async fn the_same_is_said_in_many_rooms_and_each_has_its_answer(layer: Layer) {
+async fn the_same_is_said_in_many_rooms_and_each_has_its_answer(layer: LayerKind) {
     let (world, backend) = site(layer).await;
-    let mut ann = Member::join(world.near(), "a").await;
-    let mut bob = Member::join(world.far(), "b").await;
+    let mut ann = V1Client::join(world.first(), "a").await;
+    let mut bob = V1Client::join(world.last(), "b").await;
     let send = async |rooms: &Value, message: &str| {
         let request = backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": message }));
-        request.header("Idempotency-Key", "closing").send(world.near()).await
+        request.header("Idempotency-Key", "closing").send(world.first()).await
     };
     let answer = send(&json!(["a", "a/b", "@ann"]), "we close").await;
-    let (id, results) = (ann.hear().await["id"].clone(), answer.json()["results"].clone());
+    let (id, results) = (ann.receive().await["id"].clone(), answer.json()["results"].clone());
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(results[0], json!({ "room": "a", "status": 201, "id": id, "duplicate": false }));
     let told = |n: usize| (results[n]["room"].clone(), results[n]["status"].clone());
@@ -74,17 +74,17 @@ async fn the_same_is_said_in_many_rooms_and_each_has_its_answer(layer: Layer) {
     assert!(results[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("`room`: ")), "{answer:?}");
     // Whoever asks again says it only where it was not said.
     let results = send(&json!(["b", "a"]), "we close").await.json()["results"].clone();
-    assert_eq!(bob.hear().await["id"], results[0]["id"]);
+    assert_eq!(bob.receive().await["id"], results[0]["id"]);
     assert_eq!(results[1], json!({ "room": "a", "status": 200, "id": id, "duplicate": true }));
     let results = send(&json!(["a"]), "we open").await.json()["results"].clone();
     assert_eq!(results[0]["status"], 409, "{results}");
 }
 
-async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: Layer) {
+async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let rooms: Vec<String> = (0..101).map(|n| format!("room-{n}")).collect();
     let send = async |rooms: Value| {
-        backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": "hi" })).send(world.near()).await
+        backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": "hi" })).send(world.first()).await
     };
     let answer = send(json!(rooms[..100])).await;
     let results = answer.json()["results"].as_array().expect("results").clone();
@@ -107,8 +107,8 @@ async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: Layer) {
 async fn a_key_that_is_too_fast_is_told_when_to_come_back_and_in_which_rooms_it_was_not_heard() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "2").start().await;
-    let backend = Backend::with_key(&redis, "billing", "publish").await;
-    let other = Backend::with_key(&redis, "other", "publish").await;
+    let backend = ApiClient::with_key(&redis, "billing", "publish").await;
+    let other = ApiClient::with_key(&redis, "other", "publish").await;
     let all = json!({ "rooms": ["a", "b", "c"], "message": "hi" });
     let results = backend.post("/api/broadcast", &all).send(&node).await.json()["results"].clone();
     let statuses: Vec<&Value> = (0..3).map(|n| &results[n]["status"]).collect();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::orders::{Orders, State, Stay};
 use super::record::{Pen, Record, What};
 use super::resident::Resident;
-use crate::support::join::Ticket;
+use crate::support::handshake::Handshake;
 use crate::support::wait::{PATIENCE, within};
 
 /// Users of the test's own, who look in; no client has such a number.
@@ -36,8 +36,8 @@ impl Cast {
     /// So many clients come to so many rooms, in each of which something was said before, and listen.
     pub async fn gather(clients: usize, rooms: usize, door: SocketAddr, seed: u64) -> Self {
         for room in 0..rooms {
-            let mut stranger = Ticket::to(&name_of(room)).guest(STRANGER).enter_at(door).await;
-            stranger.say("before anybody came").await;
+            let mut stranger = Handshake::to_room(&name_of(room)).with_guest(STRANGER).connect_to(door).await;
+            stranger.publish("before anybody came").await;
         }
         let rooms: Vec<_> = (0..clients).map(|who| who % rooms).collect();
         let pen = Pen::new(rooms.clone());
@@ -135,8 +135,9 @@ impl Cast {
             let there: BTreeSet<_> = stay.filter_map(|who| user_of(&record, who)).collect();
             let stranger = STRANGER + 1;
             let members = loop {
-                let ticket = Ticket::to(&name_of(room)).guest(stranger);
-                let newcomer = within(PATIENCE * 2, "a newcomer's welcome", ticket.enter_at(self.door)).await;
+                let ticket = Handshake::to_room(&name_of(room)).with_guest(stranger);
+                let newcomer =
+                    within(PATIENCE * 2, "a newcomer's welcome", ticket.connect_to(self.door)).await;
                 let listed = newcomer.welcome["members"].as_array().cloned().unwrap_or_default();
                 let listed = listed.iter().filter_map(|user| user.as_str());
                 let members: BTreeSet<_> =

@@ -6,20 +6,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::orders::{Orders, State, Stay, Voice};
 use super::pending::Pending;
 use super::record::{Pen, What};
-use crate::support::join::Ticket;
+use crate::support::handshake::Handshake;
+use crate::support::websocket::{Message, WebSocket};
 
 /// From the first byte to the welcome; a frozen node takes connections and says nothing.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -28,8 +25,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(4);
 /// Without an answer to that the socket is dead.
 const ANSWER: Duration = Duration::from_secs(4);
-
-type Socket = WebSocketStream<TcpStream>;
 
 pub struct Resident {
     who: usize,
@@ -106,17 +101,17 @@ impl Resident {
 
     /// Comes in with `since`, up to the welcome. Who has no message yet asks for all that there is, except
     /// the first time.
-    async fn enter(&mut self) -> Option<Socket> {
-        let mut ticket = Ticket::to(&self.room).guest(self.who as u64 + 1);
+    async fn enter(&mut self) -> Option<WebSocket> {
+        let mut ticket = Handshake::to_room(&self.room).with_guest(self.who as u64 + 1);
         match &self.since {
             Some(since) => ticket = ticket.since(since),
             None if self.state.lock().unwrap().last.is_some() => ticket = ticket.history(1000),
             None => {}
         }
         self.write(What::Knocked { since: self.since.clone() });
-        let mut socket = ticket.try_enter_at(self.door).await.ok()?;
+        let mut socket = ticket.try_connect(self.door).await.ok()?;
         let welcome = loop {
-            if let Message::Text(text) = socket.next().await?.ok()? {
+            if let Message::Text(text) = socket.next_message().await? {
                 break serde_json::from_str::<Value>(&text).ok()?;
             }
         };
@@ -133,7 +128,7 @@ impl Resident {
     }
 
     /// Stays on the socket until it is over, and gives its close code.
-    async fn stay(&mut self, mut socket: Socket) -> Option<u16> {
+    async fn stay(&mut self, mut socket: WebSocket) -> Option<u16> {
         self.pending.again();
         (self.heard, self.asked) = (Instant::now(), false);
         let mut deaf = false;
@@ -143,7 +138,7 @@ impl Resident {
                 Stay::Here => {}
                 Stay::Vanishes => return None,
                 Stay::Leaves => {
-                    timeout(ANSWER, socket.close(None)).await.ok();
+                    timeout(ANSWER, socket.close()).await.ok();
                     return Some(1000);
                 }
             }
@@ -157,11 +152,11 @@ impl Resident {
             }
             self.state.lock().unwrap().unanswered = self.pending.oldest();
             tokio::select! {
-                frame = socket.next(), if !deaf => match frame {
-                    Some(Ok(Message::Close(close))) => return close.map(|close| close.code.into()),
-                    Some(Ok(Message::Text(text))) => self.take(&text),
-                    Some(Ok(_)) => self.heard = Instant::now(),
-                    Some(Err(_)) | None => return None,
+                frame = socket.next_message(), if !deaf => match frame {
+                    Some(Message::Close(close)) => return close.map(|close| close.code.into()),
+                    Some(Message::Text(text)) => self.take(&text),
+                    Some(_) => self.heard = Instant::now(),
+                    None => return None,
                 },
                 () = sleep_until(self.next_act(orders.voice)), if !deaf => {}
                 changed = self.orders.changed() => if changed.is_err() { return None },
@@ -177,7 +172,7 @@ impl Resident {
     }
 
     /// Does what is due; false when the socket is of no use any more.
-    async fn act(&mut self, socket: &mut Socket, voice: Voice) -> bool {
+    async fn act(&mut self, socket: &mut WebSocket, voice: Voice) -> bool {
         let now = Instant::now();
         if voice != Voice::Silent && now >= self.speaks && self.pending.has_room() {
             self.pending.compose(self.who, voice, &mut self.dice);
@@ -198,7 +193,7 @@ impl Resident {
             frames.push(json!({ "type": "history", "limit": 1 }));
         }
         for frame in frames {
-            if socket.send(Message::text(frame.to_string())).await.is_err() {
+            if !socket.try_send(Message::text(frame.to_string())).await {
                 return false;
             }
         }

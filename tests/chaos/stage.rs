@@ -4,8 +4,8 @@ use super::gate::Gate;
 use crate::support::nginx::Nginx;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::reserved_port::Port;
-use crate::support::sentinel::Guarded;
+use crate::support::reserved_port::ReservedPort;
+use crate::support::sentinel::SentinelCluster;
 
 pub struct Stage {
     pub store: Store,
@@ -23,11 +23,11 @@ pub enum Store {
     /// messages.
     Alone(Redis),
     /// A master and a replica under three Sentinels.
-    Guarded(Box<Guarded>),
+    SentinelCluster(Box<SentinelCluster>),
 }
 
 struct Place {
-    port: Port,
+    port: ReservedPort,
     node: Node,
     /// A fault has ended it, or may have.
     doomed: bool,
@@ -43,12 +43,12 @@ impl Stage {
     /// `replicas` is how many must have a message before it is acked.
     pub async fn guarded(replicas: u8) -> Self {
         let flags = vec![("--wait-replicas", replicas.to_string())];
-        Self::on(Store::Guarded(Box::new(Guarded::start().await)), flags).await
+        Self::on(Store::SentinelCluster(Box::new(SentinelCluster::start().await)), flags).await
     }
 
     async fn on(store: Store, flags: Vec<(&'static str, String)>) -> Self {
-        let ports = [Port::keep(), Port::keep(), Port::keep()];
-        let nginx = Nginx::before(ports.each_ref().map(Port::number)).await;
+        let ports = [ReservedPort::reserve(), ReservedPort::reserve(), ReservedPort::reserve()];
+        let nginx = Nginx::start(ports.each_ref().map(ReservedPort::number)).await;
         let gate = Gate::before(nginx.address()).await;
         let mut places = Vec::new();
         for port in ports {
@@ -63,7 +63,7 @@ impl Stage {
     pub fn redis(&mut self) -> &mut Redis {
         match &mut self.store {
             Store::Alone(redis) => redis,
-            Store::Guarded(guarded) => &mut guarded.first,
+            Store::SentinelCluster(guarded) => &mut guarded.first,
         }
     }
 
@@ -93,12 +93,12 @@ impl Stage {
     }
 }
 
-async fn start(port: &Port, store: &Store, flags: &[(&str, String)]) -> Node {
+async fn start(port: &ReservedPort, store: &Store, flags: &[(&str, String)]) -> Node {
     let url = match store {
         Store::Alone(redis) => redis.url(),
-        Store::Guarded(guarded) => guarded.url(),
+        Store::SentinelCluster(guarded) => guarded.url(),
     };
-    let plan = Node::bare().flag("--listen", &port.address().to_string()).flag("--redis-url", &url);
+    let plan = Node::bare_plan().flag("--listen", &port.address().to_string()).flag("--redis-url", &url);
     let plan = flags.iter().fold(plan, |plan, (name, value)| plan.flag(name, value));
     // Few messages are kept for a slow reader, and for who comes back late all that are said in the run.
     let plan = plan.flag("--max-outbox-messages", "64");

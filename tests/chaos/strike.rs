@@ -56,7 +56,7 @@ impl Fault {
             Self::RedisKilled => {
                 stage.redis().kill();
                 sleep(pace.away).await;
-                stage.redis().start_again().await;
+                stage.redis().restart().await;
             }
             Self::RedisFrozen => {
                 stage.redis().signal(Signal::STOP);
@@ -120,7 +120,7 @@ async fn stall_readers(cast: &Cast, pace: &Pace, dice: &mut StdRng) {
 /// What was acked after the replica lost its master is gone for good, and who was away just then never had
 /// it.
 async fn kill_master(stage: &mut Stage, seed: u64) {
-    let Store::Guarded(guarded) = &mut stage.store else { panic!("a failover needs Sentinels") };
+    let Store::SentinelCluster(guarded) = &mut stage.store else { panic!("a failover needs Sentinels") };
     guarded.second.signal(Signal::STOP);
     let _: i64 = guarded.first.query(&["CLIENT", "KILL", "TYPE", "replica"]).await;
     sleep(Duration::from_millis(500)).await;
@@ -133,7 +133,7 @@ async fn kill_master(stage: &mut Stage, seed: u64) {
 
 /// The old master comes back when it is one no more, and finds that out from the Sentinels.
 async fn freeze_master(stage: &mut Stage) {
-    let Store::Guarded(guarded) = &mut stage.store else { panic!("a failover needs Sentinels") };
+    let Store::SentinelCluster(guarded) = &mut stage.store else { panic!("a failover needs Sentinels") };
     guarded.first.signal(Signal::STOP);
     guarded.wait_for_failover().await;
     guarded.first.signal(Signal::CONT);

@@ -4,21 +4,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Layer, World, on_both_layers};
-use crate::support::join::Ticket;
-use crate::support::member::{Member, assert_chain, id_of, texts_of};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::Handshake;
 use crate::support::metrics::metric;
+use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::seconds;
 
-async fn an_ack_has_the_id_of_the_message_that_everybody_gets(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let mut bob = Member::join(world.far(), "lobby").await;
+async fn an_ack_has_the_id_of_the_message_that_everybody_gets(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let mut bob = V1Client::join(world.last(), "lobby").await;
     let before = now();
-    let ack = ann.say_as("first", "hi \u{0} 你好 <b>\"😀\"").await;
+    let ack = ann.publish_as("first", "hi \u{0} 你好 <b>\"😀\"").await;
     assert_eq!(ack, json!({ "type": "ack", "client_id": "first", "id": ack["id"], "duplicate": false }));
-    let message = bob.hear().await;
-    assert_eq!(message, ann.hear().await, "all get the same frame");
+    let message = bob.receive().await;
+    assert_eq!(message, ann.receive().await, "all get the same frame");
     let at = message["at"].as_i64().expect("milliseconds");
     assert!((before - 1000..=now() + 1000).contains(&at), "{at} is about now");
     let wanted = json!({
@@ -26,11 +26,11 @@ async fn an_ack_has_the_id_of_the_message_that_everybody_gets(layer: Layer) {
         "user": ann.user(), "name": ann.welcome["name"], "id": ack["id"], "prev": message["prev"], "at": at,
     });
     assert_eq!(message, wanted);
-    let ack = ann.say("again").await;
-    let next = bob.hear().await;
+    let ack = ann.publish("again").await;
+    let next = bob.receive().await;
     assert_eq!((&next["id"], &next["prev"]), (&ack["id"], &message["id"]));
-    let mut bob = Ticket::to("lobby").since(&id_of(&message)).enter(world.far()).await;
-    assert_eq!(bob.past().await, [next], "what is acked is in the log, and the same frame");
+    let mut bob = Handshake::to_room("lobby").since(&id_of(&message)).connect(world.last()).await;
+    assert_eq!(bob.receive_history().await, [next], "what is acked is in the log, and the same frame");
 }
 
 /// Milliseconds since 1970.
@@ -39,26 +39,26 @@ fn now() -> i64 {
     time.as_millis().try_into().expect("a time of our age")
 }
 
-async fn a_message_that_is_sent_again_is_acked_again_and_delivered_once(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut listener = Member::join(world.far(), "lobby").await;
-    for ticket in [Ticket::to("lobby"), Ticket::to("lobby").guest(7)] {
-        let mut ann = ticket.enter(world.near()).await;
+async fn a_message_that_is_sent_again_is_acked_again_and_delivered_once(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut listener = V1Client::join(world.last(), "lobby").await;
+    for ticket in [Handshake::to_room("lobby"), Handshake::to_room("lobby").with_guest(7)] {
+        let mut ann = ticket.connect(world.first()).await;
         let id = format!("id-of_{}", ann.user());
-        let first = ann.say_as(&id, "once").await;
+        let first = ann.publish_as(&id, "once").await;
         assert_eq!(first["duplicate"], false);
-        let mut others = vec![ann.say_as(&id, "once").await];
+        let mut others = vec![ann.publish_as(&id, "once").await];
         // From the other node, and after the socket was lost.
-        others.push(ticket.enter(world.far()).await.say_as(&id, "once").await);
+        others.push(ticket.connect(world.last()).await.publish_as(&id, "once").await);
         drop(ann);
-        let mut ann = ticket.enter(world.near()).await;
-        others.push(ann.say_as(&id, "once").await);
+        let mut ann = ticket.connect(world.first()).await;
+        others.push(ann.publish_as(&id, "once").await);
         for again in others {
             let wanted = json!({ "type": "ack", "client_id": id, "id": first["id"], "duplicate": true });
             assert_eq!(again, wanted);
         }
-        ann.say("end").await;
-        assert_eq!(texts_of(&listener.hear_until("end").await), ["once", "end"]);
+        ann.publish("end").await;
+        assert_eq!(texts_of(&listener.receive_until("end").await), ["once", "end"]);
     }
     let mut refused = 0;
     for node in &world.nodes {
@@ -67,91 +67,91 @@ async fn a_message_that_is_sent_again_is_acked_again_and_delivered_once(layer: L
     assert_eq!(refused, 6);
 }
 
-async fn a_message_that_is_sent_twice_in_one_breath_is_delivered_once(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut listener = Member::join(world.far(), "lobby").await;
-    let guest = Ticket::to("lobby").guest(7);
+async fn a_message_that_is_sent_twice_in_one_breath_is_delivered_once(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut listener = V1Client::join(world.last(), "lobby").await;
+    let guest = Handshake::to_room("lobby").with_guest(7);
     for n in 0..50 {
-        let (mut here, mut there) = (guest.enter(world.near()).await, guest.enter(world.far()).await);
+        let (mut here, mut there) = (guest.connect(world.first()).await, guest.connect(world.last()).await);
         let (id, text) = (format!("breath-{n}"), n.to_string());
-        let (one, two) = tokio::join!(here.say_as(&id, &text), there.say_as(&id, &text));
+        let (one, two) = tokio::join!(here.publish_as(&id, &text), there.publish_as(&id, &text));
         assert_eq!(one["id"], two["id"]);
         assert_ne!(one["duplicate"], two["duplicate"], "one of the two was first");
     }
-    let texts = listener.hear_texts(50).await;
+    let texts = listener.receive_texts(50).await;
     assert_eq!(texts, (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
-    listener.nothing_of(&["message", "gap"], seconds(0)).await;
+    listener.receives_none_of(&["message", "gap"], seconds(0)).await;
 }
 
-async fn ids_of_two_people_and_of_two_rooms_have_nothing_to_do_with_each_other(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Ticket::to("lobby").guest(1).enter(world.near()).await;
-    let mut bob = Ticket::to("lobby").guest(2).enter(world.far()).await;
-    let mut elsewhere = Ticket::to("kitchen").guest(1).enter(world.near()).await;
+async fn ids_of_two_people_and_of_two_rooms_have_nothing_to_do_with_each_other(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = Handshake::to_room("lobby").with_guest(1).connect(world.first()).await;
+    let mut bob = Handshake::to_room("lobby").with_guest(2).connect(world.last()).await;
+    let mut elsewhere = Handshake::to_room("kitchen").with_guest(1).connect(world.first()).await;
     let acks = [
-        ann.say_as("1", "from ann").await,
-        bob.say_as("1", "from bob").await,
-        elsewhere.say_as("1", "hi").await,
+        ann.publish_as("1", "from ann").await,
+        bob.publish_as("1", "from bob").await,
+        elsewhere.publish_as("1", "hi").await,
     ];
     for ack in &acks {
         assert_eq!(ack["duplicate"], false, "{ack}");
     }
-    let heard = ann.hear_until("from bob").await;
+    let heard = ann.receive_until("from bob").await;
     assert_eq!(texts_of(&heard), ["from ann", "from bob"]);
 }
 
-async fn the_same_id_for_another_text_is_a_conflict(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    ann.say_as("1", "one").await;
-    let error = ann.try_say("1", "two").await;
+async fn the_same_id_for_another_text_is_a_conflict(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    ann.publish_as("1", "one").await;
+    let error = ann.try_publish("1", "two").await;
     assert_eq!((&error["code"], &error["retry"]), (&json!("conflict"), &json!(false)), "{error}");
-    ann.say_as("2", "two").await;
-    let heard = ann.hear_until("two").await;
+    ann.publish_as("2", "two").await;
+    let heard = ann.receive_until("two").await;
     assert_eq!(texts_of(&heard), ["one", "two"]);
 }
 
-async fn a_message_without_id_is_acked_without_one(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_message_without_id_is_acked_without_one(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for frame in [json!({ "message": "hi" }), json!({ "type": "message", "message": "hi" })] {
         ann.send_json(&frame).await;
-        let ack = ann.frame_of("ack").await;
-        let message = ann.hear().await;
+        let ack = ann.receive_frame("ack").await;
+        let message = ann.receive().await;
         let wanted = json!({ "type": "ack", "client_id": null, "id": message["id"], "duplicate": false });
         assert_eq!(ack, wanted);
     }
 }
 
-async fn frames_of_one_socket_are_taken_one_after_another(layer: Layer) {
+async fn frames_of_one_socket_are_taken_one_after_another(layer: LayerKind) {
     const MANY: usize = 300;
-    let world = World::on(layer).await;
-    let mut listener = Member::join(world.far(), "lobby").await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+    let world = Deployment::start(layer).await;
+    let mut listener = V1Client::join(world.last(), "lobby").await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..MANY {
         ann.send_json(&json!({ "message": n.to_string(), "id": format!("n-{n}") })).await;
     }
     let mut acked = Vec::new();
     for n in 0..MANY {
-        let ack = ann.frame_of("ack").await;
+        let ack = ann.receive_frame("ack").await;
         assert_eq!(ack["client_id"], format!("n-{n}"));
         acked.push(ack["id"].clone());
     }
-    let heard = listener.hear_until(&(MANY - 1).to_string()).await;
+    let heard = listener.receive_until(&(MANY - 1).to_string()).await;
     assert_eq!(heard.iter().map(|message| message["id"].clone()).collect::<Vec<Value>>(), acked);
     assert_chain(&heard);
 }
 
-async fn what_was_said_and_acked_is_counted(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn what_was_said_and_acked_is_counted(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..5 {
-        ann.say(&n.to_string()).await;
+        ann.publish(&n.to_string()).await;
     }
-    ann.hear_until("4").await;
-    assert_eq!(metric(world.near(), "parlor_acked_total").await, 5);
-    assert_eq!(metric(world.near(), "parlor_published_total").await, 5);
-    assert_eq!(metric(world.near(), "parlor_duplicates_total").await, 0);
+    ann.receive_until("4").await;
+    assert_eq!(metric(world.first(), "parlor_acked_total").await, 5);
+    assert_eq!(metric(world.first(), "parlor_published_total").await, 5);
+    assert_eq!(metric(world.first(), "parlor_duplicates_total").await, 0);
 }
 
 on_both_layers! {

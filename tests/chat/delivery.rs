@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, PREFIX};
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::{Frame, TEXT};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::{PREFIX, TutorialClient};
 use crate::support::wait::PATIENCE;
 
 #[tokio::test]
 async fn a_message_comes_back_to_its_sender_with_the_prefix() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear().await, "[收到消息] hi");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive().await, "[收到消息] hi");
 }
 
 #[tokio::test]
@@ -27,14 +27,14 @@ async fn a_message_reaches_every_member_on_every_node() {
     let nodes = Node::several::<3>(&redis).await;
     let mut members = Vec::new();
     for node in &nodes {
-        members.push(Client::chat(node, "lobby").await);
-        members.push(Client::chat(node, "lobby").await);
+        members.push(TutorialClient::chat(node, "lobby").await);
+        members.push(TutorialClient::chat(node, "lobby").await);
     }
     for speaker in 0..members.len() {
         let text = format!("from {speaker}");
-        members[speaker].say(&text).await;
+        members[speaker].publish(&text).await;
         for member in &mut members {
-            assert_eq!(member.hear_chat().await, text);
+            assert_eq!(member.receive_chat().await, text);
         }
     }
 }
@@ -42,31 +42,31 @@ async fn a_message_reaches_every_member_on_every_node() {
 #[tokio::test]
 async fn a_message_stays_in_its_room() {
     let node = Node::alone().await;
-    let mut lobby = Client::chat(&node, "lobby").await;
-    let mut kitchen = Client::chat(&node, "kitchen").await;
-    lobby.say("for the lobby").await;
-    assert_eq!(lobby.hear_chat().await, "for the lobby");
-    kitchen.say("for the kitchen").await;
-    assert_eq!(kitchen.hear_chat().await, "for the kitchen");
+    let mut lobby = TutorialClient::chat(&node, "lobby").await;
+    let mut kitchen = TutorialClient::chat(&node, "kitchen").await;
+    lobby.publish("for the lobby").await;
+    assert_eq!(lobby.receive_chat().await, "for the lobby");
+    kitchen.publish("for the kitchen").await;
+    assert_eq!(kitchen.receive_chat().await, "for the kitchen");
 }
 
 #[tokio::test]
 async fn room_names_are_told_apart_by_case() {
     let node = Node::alone().await;
-    let mut upper = Client::chat(&node, "Lobby").await;
-    let mut lower = Client::chat(&node, "lobby").await;
-    upper.say("upper").await;
-    assert_eq!(upper.hear_chat().await, "upper");
-    lower.say("lower").await;
-    assert_eq!(lower.hear_chat().await, "lower");
+    let mut upper = TutorialClient::chat(&node, "Lobby").await;
+    let mut lower = TutorialClient::chat(&node, "lobby").await;
+    upper.publish("upper").await;
+    assert_eq!(upper.receive_chat().await, "upper");
+    lower.publish("lower").await;
+    assert_eq!(lower.receive_chat().await, "lower");
 }
 
 #[tokio::test]
 async fn texts_of_any_script_arrive_intact() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut ann = Client::chat(&first, "聊天").await;
-    let mut bob = Client::chat(&second, "聊天").await;
+    let mut ann = TutorialClient::chat(&first, "聊天").await;
+    let mut bob = TutorialClient::chat(&second, "聊天").await;
     let texts = [
         "你好，世界",
         r#""<&>' \ / </script> {"message": 1}"#,
@@ -78,77 +78,77 @@ async fn texts_of_any_script_arrive_intact() {
         "\u{202e}right to left مرحبا",
     ];
     for text in texts {
-        ann.say(text).await;
-        assert_eq!(bob.hear().await, format!("{PREFIX}{text}"));
-        assert_eq!(ann.hear().await, format!("{PREFIX}{text}"));
+        ann.publish(text).await;
+        assert_eq!(bob.receive().await, format!("{PREFIX}{text}"));
+        assert_eq!(ann.receive().await, format!("{PREFIX}{text}"));
     }
 }
 
 #[tokio::test]
 async fn members_other_than_message_are_ignored() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.send(r#" {"id": 7, "message": "hi", "type": "websocket.close"} "#).await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    assert_eq!(ann.receive_chat().await, "hi");
 }
 
 #[tokio::test]
 async fn escapes_in_json_are_understood() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.send(r#"{"message": "\u4f60\u597d \ud83d\ude00 \"\\\/"}"#).await;
-    assert_eq!(ann.hear_chat().await, "你好 😀 \"\\/");
+    assert_eq!(ann.receive_chat().await, "你好 😀 \"\\/");
 }
 
 #[tokio::test]
 async fn the_trailing_slash_is_optional() {
     let node = Node::alone().await;
-    let mut with = Client::open(&node, "/ws/chat/lobby/").await;
-    let mut without = Client::open(&node, "/ws/chat/lobby").await;
-    with.say("one").await;
-    assert_eq!(without.hear_chat().await, "one");
-    without.say("two").await;
-    assert_eq!(with.hear_chat().await, "one");
-    assert_eq!(with.hear_chat().await, "two");
+    let mut with = TutorialClient::open(&node, "/ws/chat/lobby/").await;
+    let mut without = TutorialClient::open(&node, "/ws/chat/lobby").await;
+    with.publish("one").await;
+    assert_eq!(without.receive_chat().await, "one");
+    without.publish("two").await;
+    assert_eq!(with.receive_chat().await, "one");
+    assert_eq!(with.receive_chat().await, "two");
 }
 
 #[tokio::test]
 async fn composed_and_decomposed_names_are_one_room() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut composed = Client::chat(&first, "caf\u{e9}").await;
-    let mut decomposed = Client::chat(&second, "cafe\u{301}").await;
-    composed.say("composed").await;
-    assert_eq!(decomposed.hear_chat().await, "composed");
-    assert_eq!(composed.hear_chat().await, "composed");
-    decomposed.say("decomposed").await;
-    assert_eq!(composed.hear_chat().await, "decomposed");
+    let mut composed = TutorialClient::chat(&first, "caf\u{e9}").await;
+    let mut decomposed = TutorialClient::chat(&second, "cafe\u{301}").await;
+    composed.publish("composed").await;
+    assert_eq!(decomposed.receive_chat().await, "composed");
+    assert_eq!(composed.receive_chat().await, "composed");
+    decomposed.publish("decomposed").await;
+    assert_eq!(composed.receive_chat().await, "decomposed");
 }
 
 #[tokio::test]
 async fn the_one_who_left_is_not_missed_by_the_others() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let bob = Client::chat(&node, "lobby").await;
-    bob.leave().await;
-    ann.say("alone?").await;
-    assert_eq!(ann.hear_chat().await, "alone?");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let bob = TutorialClient::chat(&node, "lobby").await;
+    bob.close().await;
+    ann.publish("alone?").await;
+    assert_eq!(ann.receive_chat().await, "alone?");
 }
 
 #[tokio::test]
 async fn frames_right_behind_the_handshake_are_not_lost() {
     let redis = Redis::start().await;
     let [node, other] = Node::several(&redis).await;
-    let mut listener = Client::chat(&other, "lobby").await;
+    let mut listener = TutorialClient::chat(&other, "lobby").await;
     for round in 0..20 {
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         let text = |n: i32| Frame::text(&format!(r#"{{"message": "{round}.{n}"}}"#)).bytes();
         let handshake = Request::upgrade("/ws/chat/lobby/").bytes(wire.peer());
         wire.send(&[handshake, text(1), text(2)].concat()).await;
-        assert_eq!(wire.answer().await.status, 101);
+        assert_eq!(wire.response().await.status, 101);
         for n in 1..=2 {
-            assert_eq!(listener.hear_chat().await, format!("{round}.{n}"));
-            let frame = wire.frame_of(TEXT, PATIENCE).await;
+            assert_eq!(listener.receive_chat().await, format!("{round}.{n}"));
+            let frame = wire.frame_with_opcode(TEXT, PATIENCE).await;
             let wanted = json!({ "message": format!("{PREFIX}{round}.{n}") });
             assert_eq!(serde_json::from_slice::<Value>(&frame.payload).unwrap(), wanted);
         }
@@ -163,11 +163,11 @@ async fn a_message_published_right_after_a_join_is_received() {
     // A new room each time: the node must have subscribed before it answers the handshake.
     for round in 0..100 {
         let room = format!("room-{round}");
-        let mut speaker = Client::chat(&first, &room).await;
-        let mut joined = Client::chat(&second, &room).await;
-        speaker.say("welcome").await;
-        assert_eq!(joined.hear_chat().await, "welcome", "in {room}");
-        assert_eq!(speaker.hear_chat().await, "welcome", "in {room}");
+        let mut speaker = TutorialClient::chat(&first, &room).await;
+        let mut joined = TutorialClient::chat(&second, &room).await;
+        speaker.publish("welcome").await;
+        assert_eq!(joined.receive_chat().await, "welcome", "in {room}");
+        assert_eq!(speaker.receive_chat().await, "welcome", "in {room}");
     }
 }
 
@@ -175,14 +175,14 @@ async fn a_message_published_right_after_a_join_is_received() {
 async fn a_room_that_is_left_and_joined_again_at_once_goes_on() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut speaker = Client::chat(&first, "lobby").await;
+    let mut speaker = TutorialClient::chat(&first, "lobby").await;
     // The node's last member leaves while the next one joins: unsubscribing must not overtake subscribing.
     for round in 0..100 {
-        let mut joined = Client::chat(&second, "lobby").await;
+        let mut joined = TutorialClient::chat(&second, "lobby").await;
         let text = format!("round {round}");
-        speaker.say(&text).await;
-        assert_eq!(joined.hear_chat().await, text);
-        assert_eq!(speaker.hear_chat().await, text);
+        speaker.publish(&text).await;
+        assert_eq!(joined.receive_chat().await, text);
+        assert_eq!(speaker.receive_chat().await, text);
         drop(joined);
     }
 }
@@ -195,11 +195,11 @@ async fn all_members_hear_several_speakers_in_one_order() {
     let nodes = Node::several::<3>(&redis).await;
     let mut members = Vec::new();
     for n in 0..SPEAKERS {
-        members.push(Client::chat(&nodes[n % nodes.len()], "lobby").await);
+        members.push(TutorialClient::chat(&nodes[n % nodes.len()], "lobby").await);
     }
     let heard = join_all(members.iter_mut().enumerate().map(|(speaker, member)| async move {
         for n in 0..TEXTS {
-            member.say(&format!("{speaker}:{n}")).await;
+            member.publish(&format!("{speaker}:{n}")).await;
             tokio::task::yield_now().await;
         }
         hear_many(member, SPEAKERS * TEXTS).await
@@ -231,14 +231,14 @@ async fn two_hundred_rooms_on_three_nodes_lose_double_and_reorder_nothing() {
         let nodes = &nodes;
         join_all((0..MEMBERS).map(move |member| async move {
             let node = &nodes[(room + member) % nodes.len()];
-            Client::chat(node, &format!("房间 {room}")).await
+            TutorialClient::chat(node, &format!("房间 {room}")).await
         }))
     }))
     .await;
     let speaking = rooms.iter_mut().enumerate().map(|(room, members)| {
         join_all(members.iter_mut().enumerate().map(move |(speaker, member)| async move {
             for n in 0..TEXTS {
-                member.say(&format!("{room}/{speaker}:{n}")).await;
+                member.publish(&format!("{room}/{speaker}:{n}")).await;
                 tokio::task::yield_now().await;
             }
             hear_many(member, MEMBERS * TEXTS).await
@@ -259,18 +259,18 @@ async fn two_hundred_rooms_on_three_nodes_lose_double_and_reorder_nothing() {
 }
 
 /// The next texts, as many as asked for.
-async fn hear_many(member: &mut Client, count: usize) -> Vec<String> {
+async fn hear_many(member: &mut TutorialClient, count: usize) -> Vec<String> {
     let mut texts = Vec::with_capacity(count);
     for _ in 0..count {
-        texts.push(member.hear_chat().await);
+        texts.push(member.receive_chat().await);
     }
     texts
 }
 
 /// Shows that nothing was delivered twice at the end: the next thing that anybody hears is a new text.
-async fn expect_silence(members: &mut [Client]) {
-    members[0].say("the end").await;
+async fn expect_silence(members: &mut [TutorialClient]) {
+    members[0].publish("the end").await;
     for member in members {
-        assert_eq!(member.hear_chat().await, "the end");
+        assert_eq!(member.receive_chat().await, "the end");
     }
 }

@@ -7,37 +7,37 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
-use crate::support::member::{Member, assert_chain, fresh_id, texts_of};
+use crate::support::connection::Connection;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::payload::event;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::{V1Client, assert_chain, fresh_id, texts_of};
 use crate::support::wait::seconds;
 
 /// Events that were too many.
 const DROPPED: &str = "parlor_events_dropped_total{reason=\"overflow\"}";
 
 /// So many members of a room, in turn at each node.
-async fn members(nodes: &[Node], room: &str, count: usize) -> Vec<Member> {
-    join_all((0..count).map(|n| Member::join(&nodes[n % nodes.len()], room))).await
+async fn members(nodes: &[Node], room: &str, count: usize) -> Vec<V1Client> {
+    join_all((0..count).map(|n| V1Client::join(&nodes[n % nodes.len()], room))).await
 }
 
 /// Everybody says so many texts, `speaker:number`, each after the ack of the one before.
-async fn all_speak(speakers: &mut [Member], texts: usize) {
+async fn all_speak(speakers: &mut [V1Client], texts: usize) {
     join_all(speakers.iter_mut().enumerate().map(async |(speaker, member)| {
         for n in 0..texts {
-            member.say(&format!("{speaker}:{n}")).await;
+            member.publish(&format!("{speaker}:{n}")).await;
         }
     }))
     .await;
 }
 
 /// Everybody heard the same chain of what [`all_speak`] said, and nothing besides.
-async fn all_heard(members: &mut [Member], speakers: usize, texts: usize) {
-    members[0].say("end").await;
-    let heard = join_all(members.iter_mut().map(async |member| member.hear_until("end").await)).await;
+async fn all_heard(members: &mut [V1Client], speakers: usize, texts: usize) {
+    members[0].publish("end").await;
+    let heard = join_all(members.iter_mut().map(async |member| member.receive_until("end").await)).await;
     assert_chain(&heard[0]);
     let mut once = texts_of(&heard[0]);
     assert_eq!(once.len(), speakers * texts + 1);
@@ -60,16 +60,16 @@ async fn calls(redis: &Redis) -> u64 {
 async fn a_room_that_never_pauses_keeps_its_log() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--log-seconds", "2").start().await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     let begun = Instant::now();
     let mut said = 0;
     // Longer than the log's age, and never a second without a word.
     while begun.elapsed() < seconds(6) {
-        ann.say(&said.to_string()).await;
+        ann.publish(&said.to_string()).await;
         said += 1;
         sleep(Duration::from_millis(50)).await;
     }
-    let heard = ann.hear_until(&(said - 1).to_string()).await;
+    let heard = ann.receive_until(&(said - 1).to_string()).await;
     assert_eq!(heard.len(), said);
     assert_chain(&heard);
     let kept: usize = redis.query(&["XLEN", "parlor:log:{asgi__group__chat_lobby}"]).await;
@@ -83,9 +83,9 @@ async fn a_user_of_redis_who_may_not_change_the_database_can_serve() {
     let redis = Redis::with(&user).await;
     let url = format!("redis://app:secret@{}", redis.address());
     let node = Node::plan().flag("--redis-url", &url).start().await;
-    let mut ann = Member::join(&node, "lobby").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear().await["text"], "hi");
+    let mut ann = V1Client::join(&node, "lobby").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive().await["text"], "hi");
 }
 
 #[tokio::test]
@@ -96,12 +96,13 @@ async fn scripts_that_redis_forgets_lose_and_double_nothing() {
     let nodes = Node::several::<2>(&redis).await;
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
     // What a plain socket says has no id: nobody could tell a second try from the first.
-    let mut plain = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
+    let mut plain =
+        [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
     let plain_speak = join_all(plain.iter_mut().enumerate().map(async |(speaker, client)| {
         for n in 0..TEXTS {
             let text = format!("plain {speaker}:{n}");
-            client.say(&text).await;
-            while client.hear_chat().await != text {}
+            client.publish(&text).await;
+            while client.receive_chat().await != text {}
         }
     }));
     let forgets = async {
@@ -164,7 +165,8 @@ async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires()
     let wide = Node::plan().redis(&redis).flag("--max-message-bytes", "70000");
     let wide = wide.flag("--max-outbox-bytes", "16000000");
     let nodes = [wide.start().await, wide.start().await];
-    let mut plain = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
+    let mut plain =
+        [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
     // What is at the wrong place shows: each number of a text is its own place in it.
     let long = |speaker: usize, n: usize| {
@@ -182,18 +184,18 @@ async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires()
             member.send_json(&json!({ "type": "message", "message": text, "id": id })).await;
         }
         for _ in 0..TEXTS {
-            assert_eq!(member.answer().await["type"], "ack");
+            assert_eq!(member.reply().await["type"], "ack");
         }
     }))
     .await;
     let mut orders = Vec::new();
     for member in &mut members {
-        orders.push(member.hear_texts(SPEAKERS * TEXTS).await);
+        orders.push(member.receive_texts(SPEAKERS * TEXTS).await);
     }
     for client in &mut plain {
         let mut texts = Vec::new();
         while texts.len() < SPEAKERS * TEXTS {
-            texts.push(client.hear_chat().await);
+            texts.push(client.receive_chat().await);
         }
         orders.push(texts);
     }
@@ -216,25 +218,25 @@ async fn a_room_of_thousands_does_not_keep_a_small_one_waiting() {
     let mut crowd = Vec::new();
     for _ in 0..MANY {
         // Nobody of them has to read: what is said is little.
-        crowd.push(Wire::socket(&node, "/ws/chat/hall/").await);
+        crowd.push(Connection::websocket(&node, "/ws/chat/hall/").await);
     }
     let mut loud = members(std::slice::from_ref(&node), "hall", 3).await;
-    let mut small = Member::join(&node, "kitchen").await;
+    let mut small = V1Client::join(&node, "kitchen").await;
     // The last to come is written to last.
-    let mut last = Client::chat(&node, "hall").await;
+    let mut last = TutorialClient::chat(&node, "hall").await;
     let (timed, others) = loud.split_first_mut().expect("three of them");
     let mut whole = Vec::new();
     let hall = async {
         loop {
             let (text, begun) = (fresh_id(), Instant::now());
-            timed.say(&text).await;
-            while last.hear_chat().await != text {}
+            timed.publish(&text).await;
+            while last.receive_chat().await != text {}
             whole.push(begun.elapsed());
         }
     };
     let keep_it_busy = join_all(others.iter_mut().map(async |member| {
         loop {
-            member.say("on and on").await;
+            member.publish("on and on").await;
             sleep(Duration::from_millis(4)).await;
         }
     }));
@@ -242,8 +244,8 @@ async fn a_room_of_thousands_does_not_keep_a_small_one_waiting() {
     let kitchen = async {
         for n in 0..100 {
             let begun = Instant::now();
-            small.say(&n.to_string()).await;
-            assert_eq!(small.hear().await["text"], n.to_string());
+            small.publish(&n.to_string()).await;
+            assert_eq!(small.receive().await["text"], n.to_string());
             waits.push(begun.elapsed());
         }
     };
@@ -266,9 +268,9 @@ async fn what_is_said_while_a_node_drops_a_flood_is_heard_all_the_same() {
     let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "1000000000").start().await;
     let mut stalled = Vec::new();
     for _ in 0..500 {
-        stalled.push(Wire::narrow(&node, 4096).upgraded("/ws/chat/hall/").await);
+        stalled.push(Connection::narrow(&node, 4096).upgrade("/ws/chat/hall/").await);
     }
-    let mut member = Member::join(&node, "kitchen").await;
+    let mut member = V1Client::join(&node, "kitchen").await;
     let flood = event("chat_message", &"x".repeat(400_000));
     let floods = async {
         for _ in 0..250 {
@@ -279,8 +281,8 @@ async fn what_is_said_while_a_node_drops_a_flood_is_heard_all_the_same() {
         let mut said = 0;
         while metric(&node, DROPPED).await == 0 || said < 30 {
             let text = said.to_string();
-            member.say(&text).await;
-            assert_eq!(member.hear().await["text"], text);
+            member.publish(&text).await;
+            assert_eq!(member.receive().await["text"], text);
             said += 1;
         }
     };

@@ -3,30 +3,30 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Layer, World, on_both_layers};
-use crate::support::member::{Member, assert_chain, fresh_id, id_of};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of};
 
 /// Asks for history with these members, and gives the messages and whether there are more.
-async fn ask(member: &mut Member, mut request: Value) -> (Vec<Value>, bool) {
+async fn ask(member: &mut V1Client, mut request: Value) -> (Vec<Value>, bool) {
     request["type"] = json!("history");
     member.send_json(&request).await;
-    let answer = member.next_of(&["history", "error"], crate::support::wait::PATIENCE).await;
+    let answer = member.receive_any(&["history", "error"], crate::support::wait::PATIENCE).await;
     let messages = answer["messages"].as_array().unwrap_or_else(|| panic!("{answer} to {request}")).clone();
     (messages, answer["more"].as_bool().expect("`more`, true or false"))
 }
 
-async fn said(member: &mut Member, count: usize) -> Vec<Value> {
+async fn said(member: &mut V1Client, count: usize) -> Vec<Value> {
     for n in 0..count {
-        member.say(&n.to_string()).await;
+        member.publish(&n.to_string()).await;
     }
-    member.hear_until(&(count - 1).to_string()).await
+    member.receive_until(&(count - 1).to_string()).await
 }
 
-async fn a_room_is_read_back_page_by_page(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_room_is_read_back_page_by_page(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let all = said(&mut ann, 450).await;
-    let mut bob = Member::join(world.far(), "lobby").await;
+    let mut bob = V1Client::join(world.last(), "lobby").await;
     let (mut pages, mut before) = (Vec::new(), None);
     loop {
         let request =
@@ -43,12 +43,12 @@ async fn a_room_is_read_back_page_by_page(layer: Layer) {
     assert_eq!(pages.concat(), all, "the frames are the same as those that came live");
 }
 
-async fn history_is_fifty_of_the_newest_unless_it_is_asked_for_otherwise(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn history_is_fifty_of_the_newest_unless_it_is_asked_for_otherwise(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     assert_eq!(ask(&mut ann, json!({})).await, (vec![], false), "of a room in which nothing was said");
     let all = said(&mut ann, 60).await;
-    let mut bob = Member::join(world.far(), "lobby").await;
+    let mut bob = V1Client::join(world.last(), "lobby").await;
     assert_eq!(ask(&mut bob, json!({})).await, (all[10..].to_vec(), true));
     assert_eq!(ask(&mut bob, json!({ "before": null, "limit": null })).await, (all[10..].to_vec(), true));
     assert_eq!(ask(&mut bob, json!({ "limit": 1 })).await, (all[59..].to_vec(), true));
@@ -61,37 +61,37 @@ async fn history_is_fifty_of_the_newest_unless_it_is_asked_for_otherwise(layer: 
     assert_eq!(ask(&mut bob, json!({ "before": all[0]["id"] })).await, (vec![], false));
 }
 
-async fn history_reaches_as_far_as_the_log(layer: Layer) {
-    let world = World::with(layer, &[("--log-messages", "100")]).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn history_reaches_as_far_as_the_log(layer: LayerKind) {
+    let world = Deployment::with(layer, &[("--log-messages", "100")]).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let all = said(&mut ann, 400).await;
     let (newest, more) = ask(&mut ann, json!({ "limit": 50 })).await;
     assert_eq!((newest, more), (all[350..].to_vec(), true));
     let (page, more) = ask(&mut ann, json!({ "limit": 200, "before": all[350]["id"] })).await;
     assert!(all[..350].ends_with(&page), "the page ends where the other begins");
-    if layer == Layer::Memory {
+    if layer == LayerKind::Memory {
         assert_eq!((page.len(), more), (50, false));
     }
     assert_eq!(ask(&mut ann, json!({ "before": all[0]["id"] })).await, (vec![], false), "all of it is gone");
 }
 
-async fn every_member_sees_one_chain_however_many_speak(layer: Layer) {
+async fn every_member_sees_one_chain_however_many_speak(layer: LayerKind) {
     const EACH: usize = 200;
-    let world = World::on(layer).await;
+    let world = Deployment::start(layer).await;
     let mut members = Vec::new();
     for n in 0..6 {
-        members.push(Member::join(&world.nodes[n % world.nodes.len()], "lobby").await);
+        members.push(V1Client::join(&world.nodes[n % world.nodes.len()], "lobby").await);
     }
     join_all(members.iter_mut().enumerate().take(4).map(|(n, member)| async move {
         for count in 0..EACH {
-            member.say_as(&fresh_id(), &format!("{n} {count}")).await;
+            member.publish_as(&fresh_id(), &format!("{n} {count}")).await;
         }
     }))
     .await;
-    members[5].say("end").await;
+    members[5].publish("end").await;
     let mut first: Option<Vec<Value>> = None;
     for member in &mut members {
-        let heard = member.hear_until("end").await;
+        let heard = member.receive_until("end").await;
         assert_eq!(heard.len(), 4 * EACH + 1);
         assert_chain(&heard);
         assert_eq!(&heard, first.get_or_insert_with(|| heard.clone()));

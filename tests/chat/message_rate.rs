@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
+use crate::support::event_stream::messages;
 use crate::support::frame::{CONTINUATION, Frame, PING, PONG, TEXT};
+use crate::support::handshake::guest_cookie;
 use crate::support::http::Request;
-use crate::support::join::guest_cookie;
-use crate::support::member::{Member, fresh_id};
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::{Node, Plan};
-use crate::support::sse::messages;
-use crate::support::user::{CSRF, Person, SESSION};
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::user::{CSRF, SESSION, User};
+use crate::support::v1_client::{V1Client, fresh_id};
 use crate::support::wait::{PATIENCE, seconds};
 
 /// Five messages in a second, and twenty at once.
@@ -21,7 +21,7 @@ fn slow() -> Plan {
     Node::plan().flag("--messages-per-second", "5")
 }
 
-async fn say_all(member: &mut Member, ids: &[String]) {
+async fn say_all(member: &mut V1Client, ids: &[String]) {
     for id in ids {
         member.send_json(&json!({ "message": "again", "id": id })).await;
     }
@@ -30,16 +30,16 @@ async fn say_all(member: &mut Member, ids: &[String]) {
 #[tokio::test]
 async fn a_flood_on_the_plain_wire_ends_its_socket_and_no_other() {
     let node = slow().start().await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let mut flooding = Client::chat(&node, "kitchen").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let mut flooding = TutorialClient::chat(&node, "kitchen").await;
     for _ in 0..30 {
-        flooding.say("again").await;
+        flooding.publish("again").await;
     }
-    assert_eq!(flooding.hear_to_the_end().await, 4429);
+    assert_eq!(flooding.receive_until_closed().await, 4429);
     let said = metric(&node, "parlor_acked_total").await;
     assert!((20..28).contains(&said), "{said} of 30 passed, twenty at once are allowed");
-    ann.say("unharmed").await;
-    assert_eq!(ann.hear_chat().await, "unharmed");
+    ann.publish("unharmed").await;
+    assert_eq!(ann.receive_chat().await, "unharmed");
     wait_for_metric(&node, "parlor_closed_total{code=\"4429\"}", 1).await;
     assert!(metric(&node, "parlor_refused_total{reason=\"messages\"}").await >= 1);
 }
@@ -47,13 +47,13 @@ async fn a_flood_on_the_plain_wire_ends_its_socket_and_no_other() {
 #[tokio::test]
 async fn too_many_messages_are_told_so_each_and_can_be_sent_again() {
     let node = slow().start().await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut bob = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut bob = V1Client::join(&node, "lobby").await;
     let ids: Vec<String> = (0..30).map(|_| fresh_id()).collect();
     say_all(&mut ann, &ids).await;
     let mut late = Vec::new();
     for id in &ids {
-        let answer = ann.answer().await;
+        let answer = ann.reply().await;
         assert_eq!(answer["client_id"], **id, "answers come in order: {answer}");
         if answer["type"] == "error" {
             assert_eq!((&answer["code"], &answer["retry"]), (&json!("rate"), &json!(true)), "{answer}");
@@ -64,7 +64,7 @@ async fn too_many_messages_are_told_so_each_and_can_be_sent_again() {
     for id in late {
         let begun = Instant::now();
         loop {
-            let answer = ann.try_say(&id, "again").await;
+            let answer = ann.try_publish(&id, "again").await;
             if answer["type"] == "ack" {
                 assert_eq!(answer["duplicate"], false, "what was refused was not logged: {answer}");
                 break;
@@ -73,7 +73,7 @@ async fn too_many_messages_are_told_so_each_and_can_be_sent_again() {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
-    assert_eq!(bob.hear_texts(30).await, vec!["again"; 30]);
+    assert_eq!(bob.receive_texts(30).await, vec!["again"; 30]);
 }
 
 #[tokio::test]
@@ -95,8 +95,8 @@ async fn who_posts_messages_is_no_faster_than_who_has_a_socket() {
     assert_eq!(statuses[0], 200);
     assert!(statuses.contains(&429), "{statuses:?}");
     assert!(metric(&node, "parlor_refused_total{reason=\"messages\"}").await >= 1);
-    let mut ann = Member::join(&node, "lobby").await;
-    ann.say("by a socket").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    ann.publish("by a socket").await;
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn streams_are_started_and_tickets_made_no_faster_than_something_is_said()
     }
     let passed = statuses.iter().filter(|status| **status == 200).count();
     assert!((20..60).contains(&passed), "{passed} of 60 passed: {statuses:?}");
-    let mut ann = Person::named(&node, "ann").await;
+    let mut ann = User::registered(&node, "ann").await;
     let token = ann.token(&node).await;
     let mut statuses = Vec::new();
     for _ in 0..60 {
@@ -127,10 +127,10 @@ async fn all_nodes_are_told_of_logouts_no_faster_than_something_is_said() {
     let mut statuses = Vec::new();
     for n in 0..30 {
         // A login that nobody has.
-        let mut person = Person::stranger();
+        let mut person = User::anonymous();
         person.set_cookie(SESSION, &format!("{n:0>43}"));
         person.set_cookie(CSRF, &"x".repeat(32));
-        statuses.push(person.logs_out(&node).await.status);
+        statuses.push(person.log_out(&node).await.status);
     }
     let passed = statuses.iter().filter(|status| **status == 303).count();
     assert!((20..28).contains(&passed), "{passed} of 30 passed, twenty at once are allowed: {statuses:?}");
@@ -141,11 +141,11 @@ async fn all_nodes_are_told_of_logouts_no_faster_than_something_is_said() {
 async fn who_goes_on_after_being_told_is_closed() {
     let node = slow().start().await;
     for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
-        let mut ann = crate::support::join::Ticket::at(path).enter(&node).await;
+        let mut ann = crate::support::handshake::Handshake::at(path).connect(&node).await;
         let ids: Vec<String> = (0..60).map(|_| fresh_id()).collect();
         say_all(&mut ann, &ids).await;
         assert_eq!(ann.closed(PATIENCE).await.0, 4429, "{path}");
-        let told = ann.kept().iter().filter(|frame| frame["code"] == "rate").count();
+        let told = ann.take_unread().iter().filter(|frame| frame["code"] == "rate").count();
         assert!((20..40).contains(&told), "{path}: told {told} times");
     }
 }
@@ -155,12 +155,12 @@ async fn bytes_count_as_well_as_messages() {
     // A thousand in a second. What may be said at all may be said twice at once: a frame has at most four times the text.
     let node =
         Node::plan().flag("--bytes-per-second", "1000").flag("--max-message-bytes", "1000").start().await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     let said = |id: String| json!({ "message": "x".repeat(900), "id": id });
     let mut answers: Vec<Value> = Vec::new();
     for _ in 0..12 {
         ann.send_json(&said(fresh_id())).await;
-        answers.push(ann.answer().await);
+        answers.push(ann.reply().await);
     }
     let passed = answers.iter().filter(|answer| answer["type"] == "ack").count();
     assert!((7..=10).contains(&passed), "{passed} of 12 passed: {answers:?}");
@@ -178,7 +178,7 @@ async fn pings_and_fragments_without_end_are_a_flood() {
         ("pongs", answer.clone(), answer),
         ("fragments", Frame::new(TEXT, "{").unfinished().bytes(), fragment),
     ] {
-        let mut wire = Wire::socket(&node, "/ws/chat/lobby/").await;
+        let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
         wire.send(&first).await;
         let again = again.repeat(1000);
         let flooded = async { while wire.try_send(&again).await.is_ok() {} };
@@ -193,14 +193,14 @@ async fn pings_and_fragments_without_end_are_a_flood() {
 #[tokio::test]
 async fn who_keeps_the_pace_is_never_refused() {
     let node = slow().start().await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     let begun = Instant::now();
     for n in 0..40 {
         // The first twenty at once, then a little slower than five in a second.
         if n >= 20 {
             tokio::time::sleep(Duration::from_millis(205)).await;
         }
-        ann.say(&n.to_string()).await;
+        ann.publish(&n.to_string()).await;
     }
     assert!(begun.elapsed() < seconds(20));
     assert_eq!(metric(&node, "parlor_refused_total{reason=\"messages\"}").await, 0);

@@ -3,19 +3,19 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Layer, World, on_both_layers};
-use crate::support::join::Ticket;
-use crate::support::member::{Member, assert_chain, fresh_id, id_of, texts_of};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::Handshake;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
+use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of, texts_of};
 use crate::support::wait::seconds;
 
 /// Says the numbers of a range and gives their messages.
-async fn says(member: &mut Member, numbers: std::ops::Range<usize>) -> Vec<Value> {
+async fn says(member: &mut V1Client, numbers: std::ops::Range<usize>) -> Vec<Value> {
     for n in numbers.clone() {
-        member.say(&n.to_string()).await;
+        member.publish(&n.to_string()).await;
     }
-    member.hear_until(&(numbers.end - 1).to_string()).await
+    member.receive_until(&(numbers.end - 1).to_string()).await
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -26,70 +26,70 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 async fn cannot_resume(nodes: &[Node], since: &str, reason: &str, newest: &[String]) {
     for node in nodes {
         for (ticket, count) in [
-            (Ticket::to("lobby").since(since), 50),
-            (Ticket::to("lobby").since(since).history(7), 7),
-            (Ticket::to("lobby").since(since).history(0), 0),
+            (Handshake::to_room("lobby").since(since), 50),
+            (Handshake::to_room("lobby").since(since).history(7), 7),
+            (Handshake::to_room("lobby").since(since).history(0), 0),
         ] {
-            let mut member = ticket.enter(node).await;
+            let mut member = ticket.connect(node).await;
             let told = (&member.welcome["recovered"], &member.welcome["reason"]);
             assert_eq!(told, (&json!(false), &json!(reason)), "{} {}", ticket.target(), member.welcome);
             let wanted = &newest[newest.len().saturating_sub(count)..];
-            let past = if count == 0 { Vec::new() } else { member.past().await };
+            let past = if count == 0 { Vec::new() } else { member.receive_history().await };
             assert_eq!(texts_of(&past), wanted, "{}", ticket.target());
-            member.nothing_of(&["message", "gap"], seconds(0)).await;
+            member.receives_none_of(&["message", "gap"], seconds(0)).await;
         }
     }
 }
 
-async fn who_comes_back_gets_everything_since_then_at_any_node(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn who_comes_back_gets_everything_since_then_at_any_node(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..300).await;
     assert_chain(&said);
     for (place, node) in
         [0, 1, 150, 298, 299].iter().flat_map(|place| world.nodes.iter().map(move |node| (*place, node)))
     {
-        let mut bob = Ticket::to("lobby").since(&id_of(&said[place])).enter(node).await;
+        let mut bob = Handshake::to_room("lobby").since(&id_of(&said[place])).connect(node).await;
         assert_eq!((&bob.welcome["recovered"], &bob.welcome["reason"]), (&json!(true), &Value::Null));
         assert_eq!(bob.welcome["last"], said[299]["id"]);
         if place < 299 {
-            assert_eq!(bob.past().await, said[place + 1..]);
+            assert_eq!(bob.receive_history().await, said[place + 1..]);
         }
-        bob.nothing_of(&["message", "gap"], seconds(0)).await;
+        bob.receives_none_of(&["message", "gap"], seconds(0)).await;
     }
 }
 
-async fn history_adds_nothing_to_a_resume(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn history_adds_nothing_to_a_resume(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..20).await;
-    let ticket = Ticket::to("lobby").since(&id_of(&said[9])).history(15);
-    let mut bob = ticket.enter(world.far()).await;
+    let ticket = Handshake::to_room("lobby").since(&id_of(&said[9])).history(15);
+    let mut bob = ticket.connect(world.last()).await;
     assert_eq!(bob.welcome["recovered"], true);
-    assert_eq!(bob.past().await, said[10..]);
+    assert_eq!(bob.receive_history().await, said[10..]);
 }
 
-async fn who_comes_back_again_and_again_in_a_flood_misses_nothing(layer: Layer) {
+async fn who_comes_back_again_and_again_in_a_flood_misses_nothing(layer: LayerKind) {
     const LAST: usize = 1000;
-    let world = World::on(layer).await;
-    let mut flood = Member::join(world.near(), "lobby").await;
-    let mut first = Member::join(world.far(), "lobby").await;
+    let world = Deployment::start(layer).await;
+    let mut flood = V1Client::join(world.first(), "lobby").await;
+    let mut first = V1Client::join(world.last(), "lobby").await;
     let speak = async {
         for n in 0..=LAST {
-            flood.say(&n.to_string()).await;
+            flood.publish(&n.to_string()).await;
         }
     };
     let listen = async {
-        let mut heard = vec![first.hear().await];
+        let mut heard = vec![first.receive().await];
         let (mut visits, last) = (0, LAST.to_string());
         while heard.last().unwrap()["text"] != last {
-            let ticket = Ticket::to("lobby").since(&id_of(heard.last().unwrap()));
-            let mut member = ticket.enter(&world.nodes[visits % world.nodes.len()]).await;
+            let ticket = Handshake::to_room("lobby").since(&id_of(heard.last().unwrap()));
+            let mut member = ticket.connect(&world.nodes[visits % world.nodes.len()]).await;
             assert_eq!(member.welcome["recovered"], true, "{}", member.welcome);
             visits += 1;
             // Some of the past, or some of what is live, and away again.
             for _ in 0..=(visits * 7) % 40 {
-                heard.push(member.hear().await);
+                heard.push(member.receive().await);
                 if heard.last().unwrap()["text"] == last {
                     break;
                 }
@@ -102,47 +102,47 @@ async fn who_comes_back_again_and_again_in_a_flood_misses_nothing(layer: Layer) 
     assert_eq!(texts_of(&heard), numbers(0..LAST + 1));
 }
 
-async fn more_than_the_log_keeps_is_told_as_trimmed(layer: Layer) {
-    let world = World::with(layer, &[("--log-messages", "100")]).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn more_than_the_log_keeps_is_told_as_trimmed(layer: LayerKind) {
+    let world = Deployment::with(layer, &[("--log-messages", "100")]).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..500).await;
     let newest = texts_of(&said);
     // A node that heard it all may still have it; one that was not there asks the log.
     let strangers = &world.nodes[world.nodes.len() - 1..];
     cannot_resume(strangers, &id_of(&said[0]), "trimmed", &newest).await;
     cannot_resume(strangers, &id_of(&said[150]), "trimmed", &newest).await;
-    if layer == Layer::Memory {
+    if layer == LayerKind::Memory {
         cannot_resume(strangers, &id_of(&said[398]), "trimmed", &newest).await;
     }
-    let mut bob = Ticket::to("lobby").since(&id_of(&said[400])).enter(world.far()).await;
+    let mut bob = Handshake::to_room("lobby").since(&id_of(&said[400])).connect(world.last()).await;
     assert_eq!(bob.welcome["recovered"], true, "what the log keeps can be resumed");
-    assert_eq!(bob.past().await, said[401..]);
-    let mut cleo = Ticket::to("lobby").history(1000).enter(world.far()).await;
-    let kept = cleo.past().await;
+    assert_eq!(bob.receive_history().await, said[401..]);
+    let mut cleo = Handshake::to_room("lobby").history(1000).connect(world.last()).await;
+    let kept = cleo.receive_history().await;
     assert!(said.ends_with(&kept), "the log is the end of what was said");
     match layer {
-        Layer::Memory => assert_eq!(kept.len(), 100),
-        Layer::Redis => assert!((100..300).contains(&kept.len()), "{} messages are kept", kept.len()),
+        LayerKind::Memory => assert_eq!(kept.len(), 100),
+        LayerKind::Redis => assert!((100..300).contains(&kept.len()), "{} messages are kept", kept.len()),
     }
-    assert!(metric(world.far(), "parlor_resumes_total{outcome=\"trimmed\"}").await >= 3);
+    assert!(metric(world.last(), "parlor_resumes_total{outcome=\"trimmed\"}").await >= 3);
 }
 
-async fn an_id_that_no_message_of_the_room_has_is_told_as_unknown(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn an_id_that_no_message_of_the_room_has_is_told_as_unknown(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let newest = texts_of(&says(&mut ann, 0..60).await);
-    let mut other = Member::join(world.near(), "kitchen").await;
+    let mut other = V1Client::join(world.first(), "kitchen").await;
     let foreign = id_of(&says(&mut other, 0..1).await[0]);
     cannot_resume(&world.nodes, &foreign, "unknown", &newest).await;
     // Of the same form, and of a time that has not come.
     let future = "9999999999999-0";
     cannot_resume(&world.nodes, future, "unknown", &newest).await;
-    assert!(metric(world.near(), "parlor_resumes_total{outcome=\"unknown\"}").await >= 3);
+    assert!(metric(world.first(), "parlor_resumes_total{outcome=\"unknown\"}").await >= 3);
 }
 
-async fn what_is_no_id_is_told_as_malformed(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn what_is_no_id_is_told_as_malformed(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let newest = texts_of(&says(&mut ann, 0..60).await);
     let mut wrong = vec!["abc", "-", "1-", "-1", "1-2-3", "$", "+", "*", "0x10-0", "1 2", "聊天", "(1-0"]
         .into_iter()
@@ -153,22 +153,22 @@ async fn what_is_no_id_is_told_as_malformed(layer: Layer) {
     for since in wrong {
         cannot_resume(&world.nodes, &since, "malformed", &newest).await;
     }
-    assert!(metric(world.near(), "parlor_resumes_total{outcome=\"malformed\"}").await > 0);
+    assert!(metric(world.first(), "parlor_resumes_total{outcome=\"malformed\"}").await > 0);
 }
 
-async fn a_resume_of_a_room_in_which_nothing_was_ever_said_is_not_called_recovered(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_resume_of_a_room_in_which_nothing_was_ever_said_is_not_called_recovered(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let id = id_of(&says(&mut ann, 0..1).await[0]);
-    let bob = Ticket::to("empty").since(&id).enter(world.far()).await;
+    let bob = Handshake::to_room("empty").since(&id).connect(world.last()).await;
     assert_eq!(bob.welcome["recovered"], false, "{}", bob.welcome);
     assert!(bob.welcome["reason"].is_string(), "{}", bob.welcome);
 }
 
-async fn a_thousand_who_come_back_at_once_cost_a_few_reads_of_the_log(layer: Layer) {
+async fn a_thousand_who_come_back_at_once_cost_a_few_reads_of_the_log(layer: LayerKind) {
     const MANY: usize = 1000;
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..200).await;
     let reads = async || {
         let mut sum = 0;
@@ -178,21 +178,22 @@ async fn a_thousand_who_come_back_at_once_cost_a_few_reads_of_the_log(layer: Lay
         sum
     };
     let before = reads().await;
-    let tickets: Vec<Ticket> = (0..MANY).map(|n| Ticket::to("lobby").since(&id_of(&said[n % 150]))).collect();
+    let tickets: Vec<Handshake> =
+        (0..MANY).map(|n| Handshake::to_room("lobby").since(&id_of(&said[n % 150]))).collect();
     let mut members = join_all(
-        tickets.iter().enumerate().map(|(n, ticket)| ticket.enter(&world.nodes[n % world.nodes.len()])),
+        tickets.iter().enumerate().map(|(n, ticket)| ticket.connect(&world.nodes[n % world.nodes.len()])),
     )
     .await;
     for (n, member) in members.iter_mut().enumerate() {
         assert_eq!(member.welcome["recovered"], true, "{}", member.welcome);
-        assert_eq!(member.past().await, said[n % 150 + 1..]);
+        assert_eq!(member.receive_history().await, said[n % 150 + 1..]);
     }
     let spent = reads().await - before;
     println!("{MANY} resumes on {} nodes cost {spent} reads of the log", world.nodes.len());
     assert!(spent <= 40, "{spent} reads of the log for {MANY} resumes");
-    ann.say_as(&fresh_id(), "all here?").await;
+    ann.publish_as(&fresh_id(), "all here?").await;
     for member in &mut members {
-        assert_eq!(member.hear().await["text"], "all here?");
+        assert_eq!(member.receive().await["text"], "all here?");
     }
 }
 

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::{Handshake, V1};
 use crate::support::http::Request;
-use crate::support::join::{Ticket, V1};
-use crate::support::member::{Member, assert_chain, text_of};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::v1_client::{V1Client, assert_chain, text_of};
 use crate::support::wait::seconds;
 
 /// The names of an object's members, sorted.
@@ -17,9 +17,9 @@ fn names(frame: &Value) -> Vec<&str> {
     names
 }
 
-async fn the_first_frame_says_where_one_is_and_who_else_is_there(layer: Layer) {
-    let world = World::on(layer).await;
-    let ann = Member::join(world.near(), "聊天").await;
+async fn the_first_frame_says_where_one_is_and_who_else_is_there(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let ann = V1Client::join(world.first(), "聊天").await;
     let wanted =
         ["count", "last", "members", "name", "names", "node", "reason", "recovered", "room", "type", "user"];
     assert_eq!(names(&ann.welcome), wanted);
@@ -34,84 +34,84 @@ async fn the_first_frame_says_where_one_is_and_who_else_is_there(layer: Layer) {
     let is_id = |user: &str| user.len() == 16 && user.bytes().all(|byte| byte.is_ascii_hexdigit());
     assert!(is_id(ann.user()), "{}", ann.user());
 
-    let bob = Member::join(world.far(), "聊天").await;
+    let bob = V1Client::join(world.last(), "聊天").await;
     let mut members = [ann.user(), bob.user()];
     members.sort_unstable();
     let mut seen: Vec<&str> =
         bob.welcome["members"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     seen.sort_unstable();
     assert_eq!((seen, &bob.welcome["count"]), (members.to_vec(), &json!(2)));
-    assert_eq!(ann.welcome["node"] == bob.welcome["node"], layer == Layer::Memory);
+    assert_eq!(ann.welcome["node"] == bob.welcome["node"], layer == LayerKind::Memory);
 }
 
-async fn a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time(layer: Layer) {
-    let world = World::on(layer).await;
-    let guest = Ticket::to("lobby").guest(1);
-    let first = guest.enter(world.near()).await;
-    let again = guest.enter(world.far()).await;
-    let elsewhere = Ticket::to("kitchen").guest(1).enter(world.far()).await;
+async fn a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let guest = Handshake::to_room("lobby").with_guest(1);
+    let first = guest.connect(world.first()).await;
+    let again = guest.connect(world.last()).await;
+    let elsewhere = Handshake::to_room("kitchen").with_guest(1).connect(world.last()).await;
     assert_eq!((first.user(), first.user()), (again.user(), elsewhere.user()));
     let mut users = vec![
         first.user().to_owned(),
-        Ticket::to("lobby").guest(2).enter(world.near()).await.user().to_owned(),
+        Handshake::to_room("lobby").with_guest(2).connect(world.first()).await.user().to_owned(),
     ];
     for _ in 0..3 {
-        users.push(Member::join(world.near(), "lobby").await.user().to_owned());
+        users.push(V1Client::join(world.first(), "lobby").await.user().to_owned());
     }
     users.sort_unstable();
     users.dedup();
     assert_eq!(users.len(), 5, "{users:?}");
 }
 
-async fn a_newcomer_gets_as_much_of_the_past_as_asked_for(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_newcomer_gets_as_much_of_the_past_as_asked_for(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..60 {
-        ann.say(&n.to_string()).await;
+        ann.publish(&n.to_string()).await;
     }
-    let mut said = ann.hear_until("59").await;
+    let mut said = ann.receive_until("59").await;
     let all = usize::MAX;
     for (ticket, wanted) in [
-        (Ticket::to("lobby"), 0),
-        (Ticket::to("lobby").history(0), 0),
-        (Ticket::to("lobby").history(1), 1),
-        (Ticket::to("lobby").history(59), 59),
-        (Ticket::to("lobby").history(1000), all),
+        (Handshake::to_room("lobby"), 0),
+        (Handshake::to_room("lobby").history(0), 0),
+        (Handshake::to_room("lobby").history(1), 1),
+        (Handshake::to_room("lobby").history(59), 59),
+        (Handshake::to_room("lobby").history(1000), all),
     ] {
-        let mut bob = ticket.enter(world.far()).await;
+        let mut bob = ticket.connect(world.last()).await;
         assert_eq!((&bob.welcome["recovered"], &bob.welcome["reason"]), (&json!(false), &json!("new")));
         assert_eq!(bob.welcome["last"], said[said.len() - 1]["id"]);
-        ann.say(&ticket.target()).await;
-        said.extend(ann.hear_until(&ticket.target()).await);
-        let heard = bob.hear_until(&ticket.target()).await;
+        ann.publish(&ticket.target()).await;
+        said.extend(ann.receive_until(&ticket.target()).await);
+        let heard = bob.receive_until(&ticket.target()).await;
         let from = said.len().saturating_sub(wanted.saturating_add(1));
         assert_eq!(heard, said[from..], "{}", ticket.target());
     }
 }
 
-async fn a_first_load_meets_the_live_messages_without_hole_or_double(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut flood = Member::join(world.far(), "lobby").await;
+async fn a_first_load_meets_the_live_messages_without_hole_or_double(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut flood = V1Client::join(world.last(), "lobby").await;
     for n in 0..100 {
-        flood.say(&n.to_string()).await;
+        flood.publish(&n.to_string()).await;
     }
     let speak = async {
         for n in 100..600 {
-            flood.say(&n.to_string()).await;
+            flood.publish(&n.to_string()).await;
         }
-        flood.say("end").await;
+        flood.publish("end").await;
     };
     let come = async {
         let mut crowd = Vec::new();
         for n in 0..30 {
-            let node = if n % 2 == 0 { world.near() } else { world.far() };
-            crowd.push((n, Ticket::to("lobby").history(n).enter(node).await));
+            let node = if n % 2 == 0 { world.first() } else { world.last() };
+            crowd.push((n, Handshake::to_room("lobby").history(n).connect(node).await));
         }
         crowd
     };
     let ((), crowd) = tokio::join!(speak, come);
     for (history, mut member) in crowd {
-        let heard = member.hear_until("end").await;
+        let heard = member.receive_until("end").await;
         assert_chain(&heard);
         let last = &member.welcome["last"];
         let past = heard.iter().position(|message| message["id"] == *last).map_or(0, |place| place + 1);
@@ -125,18 +125,18 @@ async fn a_first_load_meets_the_live_messages_without_hole_or_double(layer: Laye
     }
 }
 
-async fn a_history_that_is_no_number_is_refused(layer: Layer) {
-    let world = World::on(layer).await;
+async fn a_history_that_is_no_number_is_refused(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
     for history in ["abc", "-1", "1.5", "1x", "%20", "0x10"] {
-        let ticket = Ticket::to("lobby").asking(&format!("history={history}"));
-        let answer = ticket.request().send(world.near()).await;
+        let ticket = Handshake::to_room("lobby").query(&format!("history={history}"));
+        let answer = ticket.request().send(world.first()).await;
         assert_eq!((answer.status, answer.content_type()), (400, "text/plain"), "{history}: {answer:?}");
         assert!(answer.body.contains("history"), "{answer:?}");
     }
 }
 
-async fn the_subprotocol_is_chosen_from_those_that_are_offered(layer: Layer) {
-    let world = World::on(layer).await;
+async fn the_subprotocol_is_chosen_from_those_that_are_offered(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
     for (offer, wanted) in [
         (V1, Some(V1)),
         ("chat, parlor.v1", Some(V1)),
@@ -146,7 +146,7 @@ async fn the_subprotocol_is_chosen_from_those_that_are_offered(layer: Layer) {
     ] {
         for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
             let request = Request::upgrade(path).header("Sec-WebSocket-Protocol", offer);
-            let answer = request.send(world.near()).await;
+            let answer = request.send(world.first()).await;
             let chosen = answer.header("sec-websocket-protocol");
             assert_eq!((answer.status, chosen), (101, wanted), "{offer} at {path}");
         }
@@ -166,22 +166,22 @@ on_both_layers! {
 async fn a_room_that_is_full_of_people_who_come_at_once_hears_what_is_said_meanwhile() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut speaker = Member::join(&nodes[0], "lobby").await;
-    let joins = (0..200).map(|n| Ticket::to("lobby").history(5).guest(n));
-    let tickets: Vec<Ticket> = joins.collect();
+    let mut speaker = V1Client::join(&nodes[0], "lobby").await;
+    let joins = (0..200).map(|n| Handshake::to_room("lobby").history(5).with_guest(n));
+    let tickets: Vec<Handshake> = joins.collect();
     let come = futures_util::future::join_all(
-        tickets.iter().enumerate().map(|(n, ticket)| ticket.enter(&nodes[n % 2])),
+        tickets.iter().enumerate().map(|(n, ticket)| ticket.connect(&nodes[n % 2])),
     );
     let speak = async {
         for n in 0..100 {
-            speaker.say(&n.to_string()).await;
+            speaker.publish(&n.to_string()).await;
         }
     };
     let (members, ()) = tokio::join!(come, speak);
-    speaker.say("end").await;
+    speaker.publish("end").await;
     for mut member in members {
-        assert_chain(&member.hear_until("end").await);
-        member.nothing_of(&["message", "gap"], seconds(0)).await;
+        assert_chain(&member.receive_until("end").await);
+        member.receives_none_of(&["message", "gap"], seconds(0)).await;
     }
 }
 

@@ -2,35 +2,35 @@
 
 use serde_json::json;
 
-use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::event_stream::messages;
 use crate::support::http::Request;
-use crate::support::sse::messages;
-use crate::support::user::Person;
+use crate::support::user::User;
 
-async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: Layer) {
-    let world = World::on(layer).await;
-    let (near, far) = (world.near(), world.far());
-    let (mut ann, mut bob) = (Person::named(near, "ann").await, Person::named(far, "bob").await);
-    let eve = Person::named(far, "eve").await;
-    let mut hers = ann.enters(near, "@bob").await;
+async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let (near, far) = (world.first(), world.last());
+    let (mut ann, mut bob) = (User::registered(near, "ann").await, User::registered(far, "bob").await);
+    let eve = User::registered(far, "eve").await;
+    let mut hers = ann.join(near, "@bob").await;
     assert_eq!(hers.welcome["room"], "@bob");
-    hers.say("hello bob").await;
-    let mut his = bob.ticket("@ann").history(10).enter(far).await;
+    hers.publish("hello bob").await;
+    let mut his = bob.handshake("@ann").history(10).connect(far).await;
     assert_eq!(his.welcome["room"], "@ann");
-    let past = his.hear().await;
+    let past = his.receive().await;
     assert_eq!((&past["text"], &past["name"]), (&json!("hello bob"), &json!("ann")));
-    his.say("hello ann").await;
-    assert_eq!(hers.hear_texts(2).await, ["hello bob", "hello ann"]);
-    assert_eq!(his.hear().await["text"], "hello ann");
+    his.publish("hello ann").await;
+    assert_eq!(hers.receive_texts(2).await, ["hello bob", "hello ann"]);
+    assert_eq!(his.receive().await["text"], "hello ann");
     his.send_json(&json!({ "type": "history" })).await;
-    assert_eq!(his.frame_of("history").await["messages"].as_array().map(Vec::len), Some(2));
+    assert_eq!(his.receive_frame("history").await["messages"].as_array().map(Vec::len), Some(2));
 
     // Somebody else's private chat with either of them is another one.
-    let mut other = eve.ticket("@ann").history(10).enter(far).await;
+    let mut other = eve.handshake("@ann").history(10).connect(far).await;
     assert_eq!(other.welcome["last"], json!(null));
-    other.say("from eve").await;
-    hers.say("after").await;
-    assert_eq!(hers.hear().await["text"], "after");
+    other.publish("from eve").await;
+    hers.publish("after").await;
+    assert_eq!(hers.receive().await["text"], "after");
 
     // By the plain wire and by POST it is the same room.
     let mut token = ann.clone();
@@ -38,11 +38,11 @@ async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: Layer) {
     let posted = messages("@bob").body(r#"{"message": "by post"}"#).header("X-CSRFToken", &csrf);
     let origin = format!("http://{}", near.address());
     assert_eq!(ann.send(near, posted.header("Origin", &origin)).await.status, 200);
-    assert_eq!(his.hear_texts(2).await, ["after", "by post"]);
-    let (answer, mut plain) = bob.knocks(near, "/ws/chat/@ann/").await;
+    assert_eq!(his.receive_texts(2).await, ["after", "by post"]);
+    let (answer, mut plain) = bob.open_socket(near, "/ws/chat/@ann/").await;
     assert_eq!(answer.status, 101);
-    hers.say("for all").await;
-    let frame = plain.frame_of(crate::support::frame::TEXT, crate::support::wait::PATIENCE).await;
+    hers.publish("for all").await;
+    let frame = plain.frame_with_opcode(crate::support::frame::TEXT, crate::support::wait::PATIENCE).await;
     assert_eq!(String::from_utf8_lossy(&frame.payload), r#"{"message": "[收到消息] for all"}"#);
 
     let page = ann.get(near, "/chat/@bob/").await;
@@ -57,24 +57,24 @@ async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: Layer) {
     assert_eq!(ann.get(far, "/dm/?user=bob").await.header("location"), Some("/dm/bob/"));
 }
 
-async fn nobody_talks_to_oneself_to_a_guest_or_to_nobody(layer: Layer) {
-    let world = World::on(layer).await;
-    let node = world.near();
-    let mut ann = Person::named(node, "ann").await;
-    let mut guest = Person::guest(node).await;
+async fn nobody_talks_to_oneself_to_a_guest_or_to_nobody(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let node = world.first();
+    let mut ann = User::registered(node, "ann").await;
+    let mut guest = User::guest(node).await;
     guest.post(node, "/accounts/guest/", &[("nickname", "gast")]).await;
-    Person::named(node, "bob").await;
+    User::registered(node, "bob").await;
     let nothing = ann.get(node, "/no/such/page").await.body;
     for name in ["ann", "nobody", "~gast", "gast", "@bob", "a b", "bob:x", "%00"] {
         let page = ann.get(node, &format!("/dm/{name}/").replace(' ', "%20")).await;
         assert_eq!((page.status, page.body), (404, nothing.clone()), "{name}");
         for path in [format!("/ws/chat/@{name}/"), format!("/ws/push/@{name}")] {
-            assert_eq!(ann.knocks(node, &path.replace(' ', "%20")).await.0.status, 404, "{path}");
+            assert_eq!(ann.open_socket(node, &path.replace(' ', "%20")).await.0.status, 404, "{path}");
         }
     }
     for name in ["bob", "nobody"] {
         assert_eq!(guest.get(node, &format!("/dm/{name}/")).await.status, 404, "guests have none");
-        assert_eq!(guest.knocks(node, &format!("/ws/chat/@{name}/")).await.0.status, 404);
+        assert_eq!(guest.open_socket(node, &format!("/ws/chat/@{name}/")).await.0.status, 404);
         let answer = guest.send(node, Request::get(&format!("/sse/chat/@{name}/"))).await;
         assert_eq!(answer.status, 404, "{answer:?}");
     }

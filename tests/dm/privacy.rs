@@ -6,42 +6,42 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::cli::{key, operator};
-use crate::support::client::encoded;
+use crate::support::handshake::{Handshake, V1};
 use crate::support::http::Request;
-use crate::support::join::{Ticket, V1};
-use crate::support::member::{Member, id_of, texts_of};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::user::Person;
+use crate::support::tutorial_client::encoded;
+use crate::support::user::User;
+use crate::support::v1_client::{V1Client, id_of, texts_of};
 use crate::support::wait::{PATIENCE, within};
 
 /// What Ann tells Bob, and nobody else.
 const TOLD: &str = "xyzzy-for-bob-alone";
 
-struct Scene {
+struct BystanderRoom {
     redis: Redis,
     nodes: [Node; 2],
-    ann: Person,
-    bob: Person,
+    ann: User,
+    bob: User,
     /// Their sockets, at a node each.
-    at_anns: Member,
-    at_bobs: Member,
+    at_anns: V1Client,
+    at_bobs: V1Client,
     /// The id of what was told.
     told: String,
 }
 
-impl Scene {
+impl BystanderRoom {
     async fn set() -> Self {
         let redis = Redis::start().await;
         let nodes = Node::several::<2>(&redis).await;
-        let bob = Person::named(&nodes[0], "bob").await;
-        let ann = Person::named(&nodes[0], "ann").await;
-        let mut at_anns = ann.enters(&nodes[0], "@bob").await;
-        let mut at_bobs = bob.enters(&nodes[1], "@ann").await;
-        at_anns.say(TOLD).await;
-        let heard = at_bobs.hear().await;
+        let bob = User::registered(&nodes[0], "bob").await;
+        let ann = User::registered(&nodes[0], "ann").await;
+        let mut at_anns = ann.join(&nodes[0], "@bob").await;
+        let mut at_bobs = bob.join(&nodes[1], "@ann").await;
+        at_anns.publish(TOLD).await;
+        let heard = at_bobs.receive().await;
         assert_eq!(heard["text"], TOLD);
-        assert_eq!(at_anns.hear().await, heard);
+        assert_eq!(at_anns.receive().await, heard);
         Self { redis, nodes, ann, bob, at_anns, at_bobs, told: id_of(&heard) }
     }
 
@@ -86,7 +86,7 @@ impl Scene {
 }
 
 /// What this person sees by every way that a room has: each answer's text, and the sockets that were opened.
-async fn sees(person: &Person, node: &Node, name: &str) -> (Vec<String>, Vec<Member>) {
+async fn sees(person: &User, node: &Node, name: &str) -> (Vec<String>, Vec<V1Client>) {
     let own = format!("http://{}", node.address());
     let room = encoded(name);
     let said = json!({ "message": "from outside" }).to_string();
@@ -110,9 +110,9 @@ async fn sees(person: &Person, node: &Node, name: &str) -> (Vec<String>, Vec<Mem
     }
     let mut members = Vec::new();
     for path in [format!("/ws/chat/{room}/"), format!("/ws/push/{room}")] {
-        let ticket = person.ticket_at(&path).history(100);
-        if let Ok(socket) = ticket.try_enter_at(node.address()).await {
-            members.push(Member::at(&path, socket).await);
+        let ticket = person.handshake_at(&path).history(100);
+        if let Ok(socket) = ticket.try_connect(node.address()).await {
+            members.push(V1Client::welcomed(socket).await);
         }
     }
     (seen, members)
@@ -120,13 +120,13 @@ async fn sees(person: &Person, node: &Node, name: &str) -> (Vec<String>, Vec<Mem
 
 #[tokio::test]
 async fn nobody_else_reads_a_private_chat_or_speaks_in_it() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::set().await;
     let (near, far) = (&scene.nodes[0], &scene.nodes[1]);
-    let eve = Person::named(near, "eve").await;
-    let guest = Person::guest(near).await;
+    let eve = User::registered(near, "eve").await;
+    let guest = User::guest(near).await;
     let op = operator(near, &scene.redis, "op").await;
     let bearer = format!("Bearer {}", key(&scene.redis, "backend", "publish,read,disconnect").await);
-    let program = Person::stranger().with_header("Authorization", &bearer);
+    let program = User::anonymous().with_header("Authorization", &bearer);
     let mut open = Vec::new();
     let names = scene.names().await;
     for (who, person) in [("eve", &eve), ("a guest", &guest), ("an operator", &op), ("a program", &program)] {
@@ -146,10 +146,10 @@ async fn nobody_else_reads_a_private_chat_or_speaks_in_it() {
         }
     }
     // And while they go on, everybody who got in anywhere listens, and speaks.
-    scene.at_bobs.say("xyzzy-and-more").await;
+    scene.at_bobs.publish("xyzzy-and-more").await;
     for member in [&mut scene.at_anns, &mut scene.at_bobs] {
         assert_eq!(
-            member.hear().await["text"],
+            member.receive().await["text"],
             "xyzzy-and-more",
             "the first thing that is heard from outside"
         );
@@ -158,36 +158,36 @@ async fn nobody_else_reads_a_private_chat_or_speaks_in_it() {
         member.send_json(&json!({ "message": "from outside" })).await;
         let quiet = tokio::time::timeout(Duration::from_millis(20), async {
             loop {
-                let frame = member.next_of(&["message", "history", "presence", "typing"], PATIENCE).await;
+                let frame = member.receive_any(&["message", "history", "presence", "typing"], PATIENCE).await;
                 assert!(!frame.to_string().contains("xyzzy"), "{who} hears as {name:?}: {frame}");
             }
         });
         quiet.await.expect_err("a loop without an end");
     }
     for member in [&mut scene.at_anns, &mut scene.at_bobs] {
-        member.nothing_of(&["message", "gap"], Duration::from_millis(300)).await;
+        member.receives_none_of(&["message", "gap"], Duration::from_millis(300)).await;
     }
-    let late = scene.ann.ticket("@bob").history(100).enter(far).await;
+    let late = scene.ann.handshake("@bob").history(100).connect(far).await;
     assert_eq!(past(late).await, [TOLD, "xyzzy-and-more"], "nothing came in from outside");
 }
 
-async fn past(mut member: Member) -> Vec<String> {
-    texts_of(&member.past().await)
+async fn past(mut member: V1Client) -> Vec<String> {
+    texts_of(&member.receive_history().await)
 }
 
 #[tokio::test]
 async fn the_place_of_a_message_in_one_room_is_nothing_in_another() {
-    let scene = Scene::set().await;
+    let scene = BystanderRoom::set().await;
     let node = &scene.nodes[0];
-    let eve = Person::named(node, "eve").await;
-    Member::join(node, "lobby").await.say("in the lobby").await;
-    eve.enters(node, "@bob").await.say("from eve").await;
+    let eve = User::registered(node, "eve").await;
+    V1Client::join(node, "lobby").await.publish("in the lobby").await;
+    eve.join(node, "@bob").await.publish("from eve").await;
     for (ticket, wanted) in [
-        (eve.ticket("lobby"), "in the lobby"),
-        (Ticket::to("lobby"), "in the lobby"),
-        (eve.ticket("@bob"), "from eve"),
+        (eve.handshake("lobby"), "in the lobby"),
+        (Handshake::to_room("lobby"), "in the lobby"),
+        (eve.handshake("@bob"), "from eve"),
     ] {
-        let mut member = ticket.since(&scene.told).enter(node).await;
+        let mut member = ticket.since(&scene.told).connect(node).await;
         assert_eq!(
             (&member.welcome["recovered"], &member.welcome["reason"]),
             (&json!(false), &json!("unknown")),
@@ -195,14 +195,14 @@ async fn the_place_of_a_message_in_one_room_is_nothing_in_another() {
             member.welcome
         );
         member.send_json(&json!({ "type": "history", "before": scene.told, "limit": 200 })).await;
-        let page = member.frame_of("history").await;
+        let page = member.receive_frame("history").await;
         assert!(!page.to_string().contains(TOLD), "{page}");
         assert_eq!(past(member).await, [wanted]);
-        let again = Ticket::to("lobby").since(&scene.told).request().send(node).await;
+        let again = Handshake::to_room("lobby").since(&scene.told).request().send(node).await;
         assert!(!again.body.contains(TOLD), "{again:?}");
     }
     // For the two themselves it is the place that it is.
-    let bob = scene.bob.ticket("@ann").since(&scene.told).enter(&scene.nodes[1]).await;
+    let bob = scene.bob.handshake("@ann").since(&scene.told).connect(&scene.nodes[1]).await;
     assert_eq!(bob.welcome["recovered"], true, "{}", bob.welcome);
 }
 
@@ -211,9 +211,9 @@ async fn a_private_chat_has_two_people_with_accounts() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let own = format!("http://{}", node.address());
-    let mut ann = Person::named(&node, "ann").await;
-    let id = ann.enters(&node, "lobby").await.user().to_owned();
-    let mut guest = Person::guest(&node).await;
+    let mut ann = User::registered(&node, "ann").await;
+    let id = ann.join(&node, "lobby").await.user().to_owned();
+    let mut guest = User::guest(&node).await;
     assert_eq!(guest.post(&node, "/accounts/guest/", &[("nickname", "gus")]).await.status, 303);
     let before = redis.keys("parlor:log:*").await;
     // With oneself, with nobody, with a guest, with a key, by an id.
@@ -231,7 +231,7 @@ async fn a_private_chat_has_two_people_with_accounts() {
         }
     }
     // Those without an account have none at all.
-    for person in [&guest, &Person::stranger()] {
+    for person in [&guest, &User::anonymous()] {
         for path in ["/ws/chat/@ann/", "/ws/push/@ann", "/ws/inbox/"] {
             let knock = Request::upgrade(path).header("Sec-WebSocket-Protocol", V1).header("Origin", &own);
             let answer = person.with_cookies(knock).send(&node).await;
@@ -251,19 +251,19 @@ async fn a_private_chat_has_two_people_with_accounts() {
 
 #[tokio::test]
 async fn a_typing_sign_a_presence_and_a_count_stay_between_the_two() {
-    let mut scene = Scene::set().await;
-    let person = Person::named(&scene.nodes[0], "eve").await;
-    let mut eve = person.enters(&scene.nodes[1], "@bob").await;
-    let mut inbox = person.ticket_at("/ws/inbox/").enter(&scene.nodes[0]).await;
-    scene.at_anns.say("and more").await;
+    let mut scene = BystanderRoom::set().await;
+    let person = User::registered(&scene.nodes[0], "eve").await;
+    let mut eve = person.join(&scene.nodes[1], "@bob").await;
+    let mut inbox = person.handshake_at("/ws/inbox/").connect(&scene.nodes[0]).await;
+    scene.at_anns.publish("and more").await;
     // What one says one has read stands for one's own chat only.
     eve.send_json(&json!({ "type": "read", "id": scene.told })).await;
     scene.at_anns.send_json(&json!({ "type": "typing" })).await;
-    scene.at_bobs.frame_of("typing").await;
-    scene.at_anns.leave().await;
+    scene.at_bobs.receive_frame("typing").await;
+    scene.at_anns.close().await;
     let left = async {
         loop {
-            let frame = scene.at_bobs.next_of(&["presence"], PATIENCE).await;
+            let frame = scene.at_bobs.receive_any(&["presence"], PATIENCE).await;
             if frame["change"] == "leave" {
                 return frame;
             }
@@ -271,11 +271,11 @@ async fn a_typing_sign_a_presence_and_a_count_stay_between_the_two() {
     };
     let left: Value = within(PATIENCE * 2, "Bob to see Ann leave", left).await;
     assert_eq!(left["name"], "ann");
-    eve.nothing_of(&["typing"], Duration::from_millis(200)).await;
+    eve.receives_none_of(&["typing"], Duration::from_millis(200)).await;
     assert!(
-        inbox.kept().iter().all(|frame| frame["count"] == 0 || frame["type"] != "unread"),
+        inbox.take_unread().iter().all(|frame| frame["count"] == 0 || frame["type"] != "unread"),
         "{:?}",
         inbox.welcome
     );
-    assert!(eve.kept().iter().all(|frame| frame["user"] != left["user"]));
+    assert!(eve.take_unread().iter().all(|frame| frame["user"] != left["user"]));
 }

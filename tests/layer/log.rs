@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use parlor::Group;
 use parlor::layer::Appended;
 
-use crate::support::layer_nodes::{Peers, assert_chain, clauses, texts};
+use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, texts};
 
-async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered(peers: Peers) {
+async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered(peers: LayerNodes) {
     let group = Group::new("聊天");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
@@ -27,7 +27,7 @@ async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered
     }
 }
 
-async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: Peers) {
+async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: LayerNodes) {
     let group = Group::new("lobby");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
@@ -47,7 +47,7 @@ async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: Peers) {
     }
 }
 
-async fn a_key_that_is_used_by_many_at_once_is_new_to_one(peers: Peers) {
+async fn a_key_that_is_used_by_many_at_once_is_new_to_one(peers: LayerNodes) {
     let group = Group::new("lobby");
     peers.nodes[0].enter(&group, "ann").await;
     for round in 0..20 {
@@ -63,7 +63,7 @@ async fn a_key_that_is_used_by_many_at_once_is_new_to_one(peers: Peers) {
     assert_eq!(peers.nodes[0].wait_for(&group, 20).await.len(), 20);
 }
 
-async fn a_log_is_read_in_pages_in_both_directions(peers: Peers) {
+async fn a_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
     let group = Group::new("lobby");
     let node = &peers.nodes[0];
     let empty = node.layer.before(&group, None, 10).await.expect("a page");
@@ -88,7 +88,7 @@ async fn a_log_is_read_in_pages_in_both_directions(peers: Peers) {
     assert!(nothing.events.is_empty() && !nothing.more);
 }
 
-async fn appended_events_are_heard_once_and_in_order_whatever_happens_to_subscriptions(peers: Peers) {
+async fn appended_events_are_heard_once_and_in_order_whatever_happens_to_subscriptions(peers: LayerNodes) {
     const LAST: usize = 500;
     let group = Group::new("lobby");
     for node in &peers.nodes {

@@ -3,13 +3,13 @@
 use parlor::Group;
 use parlor::layer::NodeInfo;
 
-use crate::support::client::Client;
-use crate::support::layer_nodes::{Peers, clauses};
+use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-async fn every_node_knows_every_live_node(peers: Peers) {
+async fn every_node_knows_every_live_node(peers: LayerNodes) {
     let mut names: Vec<&str> = peers.nodes.iter().map(|node| node.layer.node()).collect();
     names.sort_unstable();
     for node in &peers.nodes {
@@ -24,7 +24,7 @@ async fn every_node_knows_every_live_node(peers: Peers) {
 }
 
 /// Waits until the node tells these groups, with so many users each.
-async fn wait_for_groups(peers: &Peers, wanted: &[(String, usize)]) {
+async fn wait_for_groups(peers: &LayerNodes, wanted: &[(String, usize)]) {
     for node in &peers.nodes {
         until(PATIENCE, "groups", async || {
             let groups = node.layer.groups().await.expect("an answer");
@@ -34,7 +34,7 @@ async fn wait_for_groups(peers: &Peers, wanted: &[(String, usize)]) {
     }
 }
 
-async fn groups_are_told_by_how_many_users_they_have_on_all_nodes(peers: Peers) {
+async fn groups_are_told_by_how_many_users_they_have_on_all_nodes(peers: LayerNodes) {
     wait_for_groups(&peers, &[]).await;
     for (n, node) in peers.nodes.iter().enumerate() {
         for user in 0..3 {
@@ -52,7 +52,7 @@ async fn groups_are_told_by_how_many_users_they_have_on_all_nodes(peers: Peers) 
     wait_for_groups(&peers, &expected).await;
 }
 
-async fn no_more_than_a_thousand_groups_are_told_those_with_the_most_users(peers: Peers) {
+async fn no_more_than_a_thousand_groups_are_told_those_with_the_most_users(peers: LayerNodes) {
     for n in 0..1100 {
         let group = Group::new(&format!("group {n:04}"));
         let node = &peers.nodes[n % peers.nodes.len()];
@@ -66,7 +66,7 @@ async fn no_more_than_a_thousand_groups_are_told_those_with_the_most_users(peers
     wait_for_groups(&peers, &expected).await;
 }
 
-async fn a_log_tells_how_many_events_it_holds(peers: Peers) {
+async fn a_log_tells_how_many_events_it_holds(peers: LayerNodes) {
     let group = Group::new("lobby");
     for count in 0..5 {
         for node in &peers.nodes {
@@ -94,12 +94,12 @@ async fn facts(redis: &Redis, node: &str) -> Option<NodeInfo> {
 async fn a_lease_says_what_its_node_does_at_the_moment() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let name = redis.node().await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let _bob = Client::chat(&node, "lobby").await;
-    let _page = Client::push(&node, "kitchen").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    let name = redis.wait_for_node().await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let _bob = TutorialClient::chat(&node, "lobby").await;
+    let _page = TutorialClient::push(&node, "kitchen").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
     until(seconds(5), "the lease to say so", async || {
         let facts = facts(&redis, &name).await.expect("a lease");
         let counts = (facts.sockets, facts.groups, facts.published, facts.delivered);
@@ -111,7 +111,7 @@ async fn a_lease_says_what_its_node_does_at_the_moment() {
 
 #[tokio::test]
 async fn a_node_that_is_gone_is_told_no_more_and_neither_are_its_groups() {
-    let mut peers = Peers::on_redis().await;
+    let mut peers = LayerNodes::on_redis().await;
     for node in &peers.nodes {
         node.enter(&Group::new("both"), "ann").await;
     }

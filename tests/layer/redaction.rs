@@ -7,10 +7,10 @@ use parlor::wire::event::REDACTED;
 use parlor::{Group, Id};
 
 use crate::support::group_log::{lobby, log, redact, shown, whole};
-use crate::support::layer_nodes::{Peers, assert_chain, clauses};
+use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses};
 use crate::support::wait::{seconds, within};
 
-async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: Peers) {
+async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: LayerNodes) {
     let (first, last) = (&peers.nodes[0], peers.nodes.last().expect("a node"));
     let ids = log(first, "abcde").await;
     assert!(redact(first, ids[1]).await);
@@ -29,7 +29,7 @@ async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: Pe
     assert_eq!(shown(&whole(first).await.events), "a-cd-f");
 }
 
-async fn what_the_log_does_not_have_cannot_be_covered(peers: Peers) {
+async fn what_the_log_does_not_have_cannot_be_covered(peers: LayerNodes) {
     let node = &peers.nodes[0];
     assert!(!redact(node, Id::START).await);
     let ids = log(node, "ab").await;
@@ -39,7 +39,7 @@ async fn what_the_log_does_not_have_cannot_be_covered(peers: Peers) {
     assert_eq!(shown(&whole(node).await.events), "ab");
 }
 
-async fn every_node_is_told_once_and_after_it_had_the_text(peers: Peers) {
+async fn every_node_is_told_once_and_after_it_had_the_text(peers: LayerNodes) {
     for node in &peers.nodes {
         node.enter(&lobby(), "ann").await;
         // It keeps the newest part of the log from here on.
@@ -55,7 +55,7 @@ async fn every_node_is_told_once_and_after_it_had_the_text(peers: Peers) {
         assert_eq!(shown(&whole(node).await.events), "a-c", "here at once");
     }
     for node in &peers.nodes {
-        node.wait_for_covered(&lobby(), &ids[1..2]).await;
+        node.wait_for_redactions(&lobby(), &ids[1..2]).await;
         assert_eq!(shown(&whole(node).await.events), "a-c");
         assert_eq!(shown(&node.layer.after(&lobby(), ids[0]).await.expect("a page").events), "-c");
         assert_eq!(
@@ -69,7 +69,7 @@ async fn every_node_is_told_once_and_after_it_had_the_text(peers: Peers) {
     for node in &peers.nodes {
         node.wait_for(&lobby(), 4).await;
         assert_eq!(shown(&whole(node).await.events), "a-cd");
-        assert_eq!(node.told_covered(&lobby()), &ids[1..2], "once");
+        assert_eq!(node.redactions(&lobby()), &ids[1..2], "once");
     }
 }
 
@@ -82,7 +82,7 @@ fn assert_hidden(page: &Page, told: &BTreeSet<Id>) {
     }
 }
 
-async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log(peers: Peers) {
+async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log(peers: LayerNodes) {
     let (node, group) = (peers.nodes.last().expect("a node"), lobby());
     node.enter(&lobby(), "ann").await;
     let ids = log(&peers.nodes[0], &"x".repeat(150)).await;
@@ -95,8 +95,8 @@ async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log
     };
     let reading = async {
         let mut readings = 0;
-        while node.told_covered(&lobby()).len() < ids.len() {
-            let told: BTreeSet<Id> = node.told_covered(&lobby()).into_iter().collect();
+        while node.redactions(&lobby()).len() < ids.len() {
+            let told: BTreeSet<Id> = node.redactions(&lobby()).into_iter().collect();
             let pages = tokio::join!(
                 node.layer.before(&group, None, 200),
                 node.layer.before(&group, Some(ids[100]), 200),

@@ -6,12 +6,12 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::cli::{command, key, operator};
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Process;
 use crate::support::redis::Redis;
-use crate::support::user::{Person, password};
+use crate::support::user::{User, password};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Runs `parlor` with these words and this environment, which must be refused: its one line on stderr.
@@ -47,7 +47,7 @@ async fn who_was_added_can_log_in_and_only_staff_operates() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     command(&redis, &["user", "add", "bob"]).await;
-    let mut bob = Person::again(&node, "bob").await;
+    let mut bob = User::logged_in(&node, "bob").await;
     assert_eq!(bob.get(&node, "/admin/").await.status, 404);
     let mut ann = operator(&node, &redis, "ann").await;
     assert_eq!(ann.get(&node, "/admin/").await.status, 200);
@@ -66,7 +66,7 @@ async fn a_password_may_come_by_stdin() {
     shell.env("REDIS_URL", redis.url()).args(["-c", &line, env!("CARGO_BIN_EXE_parlor")]);
     let mut process = Process::spawn("a shell", &mut shell);
     assert!(process.exit(PATIENCE).await.success(), "{}", process.stderr.text());
-    Person::again(&node, "bob").await;
+    User::logged_in(&node, "bob").await;
 }
 
 #[tokio::test]
@@ -124,9 +124,9 @@ async fn without_a_redis_there_is_nobody_to_tell() {
 async fn a_change_of_role_reaches_live_sockets_on_every_node() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut bob = Person::named(&nodes[0], "bob").await;
+    let mut bob = User::registered(&nodes[0], "bob").await;
     for (words, status) in [("on", 200), ("off", 404)] {
-        let mut sockets = [bob.enters(&nodes[0], "lobby").await, bob.enters(&nodes[1], "lobby").await];
+        let mut sockets = [bob.join(&nodes[0], "lobby").await, bob.join(&nodes[1], "lobby").await];
         command(&redis, &["user", "staff", "bob", words]).await;
         for socket in &mut sockets {
             let (code, _) = socket.closed(seconds(1)).await;
@@ -152,7 +152,7 @@ async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
         let record: String = redis.query(&["GET", &stored]).await;
         assert!(!record.contains(secret), "{stored} holds the key");
     }
-    let mut socket = Wire::connect(&nodes[1]).await;
+    let mut socket = Connection::connect(&nodes[1]).await;
     let upgrade = Request::upgrade("/ws/chat/lobby/").header("Authorization", &bearer);
     assert_eq!(upgrade.send_on(&mut socket).await.status, 101);
     command(&redis, &["key", "revoke", "billing"]).await;
@@ -198,7 +198,7 @@ async fn a_node_makes_the_operator_that_its_settings_name() {
     let alone = plan.start().await;
     let on_redis = [plan.clone().redis(&redis).start().await, plan.clone().redis(&redis).start().await];
     for node in [&alone, &on_redis[0], &on_redis[1]] {
-        let mut ann = Person::again(node, "ann").await;
+        let mut ann = User::logged_in(node, "ann").await;
         let page = ann.get(node, "/admin/audit/").await;
         assert_eq!(page.status, 200);
         let made = page.body.matches("data-what=\"user_add_staff\"").count();
@@ -211,9 +211,9 @@ async fn the_operator_is_made_as_soon_as_redis_is_there() {
     let mut redis = Redis::reserve();
     let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
     let node = plan.redis(&redis).switch("--wait-for-redis").start().await;
-    redis.start_again().await;
+    redis.restart().await;
     until(PATIENCE, "an operator's account", async || {
-        let answer = Person::stranger().logs_in(&node, "ann").await;
+        let answer = User::anonymous().log_in(&node, "ann").await;
         holds(answer.status == 303, || format!("{answer:?}"))
     })
     .await;
@@ -223,7 +223,7 @@ async fn the_operator_is_made_as_soon_as_redis_is_there() {
 async fn whoever_was_faster_to_take_the_operators_name_is_no_operator() {
     let redis = Redis::start().await;
     let first = Node::on(&redis).await;
-    let mut mallory = Person::named(&first, "ann").await;
+    let mut mallory = User::registered(&first, "ann").await;
     let plan =
         Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", "the operator's password");
     let node = plan.redis(&redis).start().await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::support::cluster::Site;
+use crate::support::cluster::Cluster;
 use crate::support::crowd::Crowd;
 use crate::support::metrics::metric;
 use crate::support::wait::{PATIENCE, seconds};
@@ -11,21 +11,21 @@ use crate::support::wait::{PATIENCE, seconds};
 const MANY: usize = 100;
 
 /// How many sockets a node has: whom its end sends away.
-async fn sockets(site: &mut Site, node: usize) -> usize {
+async fn sockets(site: &mut Cluster, node: usize) -> usize {
     let sockets = metric(site.node(node), "parlor_sockets").await;
     usize::try_from(sockets).expect("a number of sockets")
 }
 
 #[tokio::test]
 async fn a_killed_node_is_left_out_and_its_people_are_back_at_once() {
-    let mut site = Site::with_nodes(3).await;
-    let crowd = Crowd::gather(MANY, site.nginx.address(), "lobby").await;
+    let mut site = Cluster::with_nodes(3).await;
+    let crowd = Crowd::connect(MANY, site.nginx.address(), "lobby").await;
     assert_eq!(site.nodes_of("chat_lobby").await, [0, 1, 2], "people on every node");
     let lost = sockets(&mut site, 1).await;
     site.node(1).kill();
     let killed = Instant::now();
-    crowd.returns(lost, seconds(5)).await;
-    crowd.hears("all here?", seconds(5)).await;
+    crowd.wait_for_returns(lost, seconds(5)).await;
+    crowd.wait_for_text("all here?", seconds(5)).await;
     assert!(
         killed.elapsed() < seconds(5),
         "everybody was back and heard something after {:?}",
@@ -35,16 +35,16 @@ async fn a_killed_node_is_left_out_and_its_people_are_back_at_once() {
 
 #[tokio::test]
 async fn nodes_are_restarted_one_after_another_and_nobody_is_left_behind() {
-    let mut site = Site::with_nodes(3).await;
-    let crowd = Crowd::gather(MANY, site.nginx.address(), "lobby").await;
+    let mut site = Cluster::with_nodes(3).await;
+    let crowd = Crowd::connect(MANY, site.nginx.address(), "lobby").await;
     let mut moved = 0;
     for node in 0..3 {
         moved += sockets(&mut site, node).await;
         site.node(node).terminate();
-        crowd.returns(moved, PATIENCE).await;
+        crowd.wait_for_returns(moved, PATIENCE).await;
         assert_eq!(site.node(node).exit(PATIENCE).await.code(), Some(0));
         site.start(node).await;
     }
-    crowd.hears("all here?", PATIENCE).await;
-    crowd.returns(moved, PATIENCE).await;
+    crowd.wait_for_text("all here?", PATIENCE).await;
+    crowd.wait_for_returns(moved, PATIENCE).await;
 }

@@ -2,15 +2,20 @@
 
 use std::process::Command;
 
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::{Frame, TEXT};
 use crate::support::process::Signal;
-use crate::support::process_tree::{Family, runs, send};
-use crate::support::reserved_port::Port;
+use crate::support::process_tree::{ProcessTree, runs, send};
+use crate::support::reserved_port::ReservedPort;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Starts `deploy/cluster.sh` at ports of its own, and waits until it says that the site is up.
-async fn start(site: &Port, nodes: &[Port; 3], redis: &Port, folder: &std::path::Path) -> Family {
+async fn start(
+    site: &ReservedPort,
+    nodes: &[ReservedPort; 3],
+    redis: &ReservedPort,
+    folder: &std::path::Path,
+) -> ProcessTree {
     // A test runner in the background may have told its children to ignore Ctrl-C.
     let mut command = Command::new("env");
     command.args(["--default-signal=INT", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cluster.sh")]);
@@ -19,7 +24,7 @@ async fn start(site: &Port, nodes: &[Port; 3], redis: &Port, folder: &std::path:
     command.env("CLUSTER_REDIS_PORT", redis.number().to_string());
     let ports = nodes.each_ref().map(|port| port.number().to_string());
     command.env("CLUSTER_NODE_PORTS", ports.join(" "));
-    let script = Family::spawn("cluster.sh", &mut command);
+    let script = ProcessTree::spawn("cluster.sh", &mut command);
     script
         .stdout
         .wait_for("the address of the site", seconds(20), |line| line.contains("open http://"))
@@ -28,7 +33,7 @@ async fn start(site: &Port, nodes: &[Port; 3], redis: &Port, folder: &std::path:
 }
 
 /// The id of the part's process in `cluster | PART is process ID, port …`, said after the mark.
-async fn process_of(script: &Family, part: &str, mark: usize) -> u32 {
+async fn process_of(script: &ProcessTree, part: &str, mark: usize) -> u32 {
     let begin = format!("cluster | {part} is process ");
     until(PATIENCE, &begin, async || {
         let lines = script.stdout.since(mark);
@@ -39,13 +44,13 @@ async fn process_of(script: &Family, part: &str, mark: usize) -> u32 {
 }
 
 /// Two people in a room, through nginx: one writes, both read.
-async fn chat_works(site: &Port) {
-    let mut ann = Wire::to(site.address()).await.upgraded("/ws/chat/lobby/").await;
-    let mut bob = Wire::to(site.address()).await.upgraded("/ws/chat/lobby/").await;
+async fn chat_works(site: &ReservedPort) {
+    let mut ann = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
+    let mut bob = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
     ann.send_frame(&Frame::text(r#"{"message": "hi"}"#)).await;
     for person in [&mut ann, &mut bob] {
         assert_eq!(
-            person.frame_of(TEXT, PATIENCE).await.payload,
+            person.frame_with_opcode(TEXT, PATIENCE).await.payload,
             r#"{"message": "[收到消息] hi"}"#.as_bytes()
         );
     }
@@ -53,7 +58,8 @@ async fn chat_works(site: &Port) {
 
 #[tokio::test]
 async fn the_cluster_serves_starts_a_dead_node_again_and_ends_without_a_trace() {
-    let (site, redis, nodes) = (Port::keep(), Port::keep(), [(); 3].map(|()| Port::keep()));
+    let (site, redis, nodes) =
+        (ReservedPort::reserve(), ReservedPort::reserve(), [(); 3].map(|()| ReservedPort::reserve()));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut script = start(&site, &nodes, &redis, folder.path()).await;
     chat_works(&site).await;
@@ -66,12 +72,12 @@ async fn the_cluster_serves_starts_a_dead_node_again_and_ends_without_a_trace() 
     let second = process_of(&script, &part, mark).await;
     assert_ne!(first, second);
     until(PATIENCE, "the node to listen again", async || {
-        let connection = tokio::net::TcpStream::connect(nodes[1].address()).await;
-        holds(connection.is_ok(), || format!("{connection:?}"))
+        let connection = Connection::try_connect(nodes[1].address()).await;
+        holds(connection.is_ok(), || format!("{:?}", connection.err()))
     })
     .await;
 
-    let mut ann = Wire::to(site.address()).await.upgraded("/ws/chat/lobby/").await;
+    let mut ann = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
     let members = script.members();
     assert!(members.len() > 7, "the script, Redis, three nodes, nginx and its workers: {members:?}");
     script.signal(Signal::INT);

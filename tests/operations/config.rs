@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::support::client::Client;
 use crate::support::http::Request;
 use crate::support::node::{Node, Plan};
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
 const SETTINGS: [(&str, &str, &str); 36] = [
@@ -109,7 +109,7 @@ async fn bad_flags_are_refused_with_one_line() {
 async fn bad_variables_are_refused_with_one_line() {
     for (flag, values) in BAD {
         let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
-        let plan = if flag == "--listen" { Node::bare() } else { Node::plan() };
+        let plan = if flag == "--listen" { Node::bare_plan() } else { Node::plan() };
         for value in values {
             let text = plan.clone().env(variable, value).refused().await;
             names(&text, flag, variable, value);
@@ -120,11 +120,11 @@ async fn bad_variables_are_refused_with_one_line() {
 #[tokio::test]
 async fn a_flag_that_does_not_exist_is_refused_with_one_line() {
     for flag in ["--lisen", "-x"] {
-        let text = Node::bare().switch(flag).refused().await;
+        let text = Node::bare_plan().switch(flag).refused().await;
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(text.contains(flag), "{text:?}");
     }
-    let text = Node::bare().switch("stray").refused().await;
+    let text = Node::bare_plan().switch("stray").refused().await;
     assert!(text.contains("stray") && text.lines().count() == 1, "{text:?}");
 }
 
@@ -132,7 +132,7 @@ async fn a_flag_that_does_not_exist_is_refused_with_one_line() {
 async fn a_taken_port_is_refused_with_one_line() {
     let node = Node::alone().await;
     let address = node.address().to_string();
-    for plan in [Node::bare().flag("--listen", &address), Node::plan().flag("--listen", &address)] {
+    for plan in [Node::bare_plan().flag("--listen", &address), Node::plan().flag("--listen", &address)] {
         let text = plan.refused().await;
         names(&text, "--listen", "PARLOR_LISTEN", &address);
     }
@@ -141,15 +141,15 @@ async fn a_taken_port_is_refused_with_one_line() {
 #[tokio::test]
 async fn a_node_listens_on_every_address() {
     let plans: [Plan; 3] = [
-        Node::bare().flag("--listen", "127.0.0.1:0,127.0.0.1:0"),
-        Node::bare().flag("--listen", "127.0.0.1:0").flag("--listen", "127.0.0.1:0"),
-        Node::bare().env("PARLOR_LISTEN", "127.0.0.1:0,127.0.0.1:0"),
+        Node::bare_plan().flag("--listen", "127.0.0.1:0,127.0.0.1:0"),
+        Node::bare_plan().flag("--listen", "127.0.0.1:0").flag("--listen", "127.0.0.1:0"),
+        Node::bare_plan().env("PARLOR_LISTEN", "127.0.0.1:0,127.0.0.1:0"),
     ];
     for plan in plans {
-        let node = Node::listening(plan.spawn(), 2).await;
+        let node = Node::from_process(plan.spawn(), 2).await;
         assert_ne!(node.addresses()[0], node.addresses()[1]);
         for address in node.addresses() {
-            let mut wire = crate::support::connection::Wire::to(*address).await;
+            let mut wire = crate::support::connection::Connection::connect_to(*address).await;
             assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200, "{address}");
         }
     }
@@ -172,7 +172,7 @@ async fn the_address_of_redis_may_come_from_the_environment() {
 
 #[tokio::test]
 async fn help_shows_every_setting_with_its_default_and_variable() {
-    let mut process = Node::bare().switch("--help").spawn();
+    let mut process = Node::bare_plan().switch("--help").spawn();
     assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
     let help = process.stdout.text();
     for (flag, variable, default) in SETTINGS {
@@ -186,7 +186,7 @@ async fn help_shows_every_setting_with_its_default_and_variable() {
 #[tokio::test]
 async fn help_does_not_show_a_password_of_the_environment() {
     let mut process =
-        Node::bare().switch("--help").env("REDIS_URL", "redis://:hunter2@127.0.0.1:6379").spawn();
+        Node::bare_plan().switch("--help").env("REDIS_URL", "redis://:hunter2@127.0.0.1:6379").spawn();
     assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
     assert!(!process.stdout.text().contains("hunter2"));
 }
@@ -204,9 +204,9 @@ async fn stdout_holds_the_addresses_and_nothing_else() {
     let redis = Redis::start().await;
     let mut node = Node::plan().redis(&redis).flag("--log-level", "debug").start().await;
     let wanted = vec![format!("listening on http://{}", node.address())];
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("hi").await;
-    ann.hear().await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("hi").await;
+    ann.receive().await;
     ann.send("bad").await;
     assert_eq!(ann.closed().await.0, 1007);
     Request::get("/nothing").send(&node).await;
@@ -219,7 +219,7 @@ async fn stdout_holds_the_addresses_and_nothing_else() {
 #[tokio::test]
 async fn logs_in_json_are_one_object_a_line() {
     let mut node = Node::plan().flag("--log-format", "json").flag("--log-level", "debug").start().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.send("bad").await;
     assert_eq!(ann.closed().await.0, 1007);
     node.signal(Signal::TERM);
@@ -243,7 +243,7 @@ async fn text_logs_have_no_colours_in_a_pipe() {
 #[tokio::test]
 async fn the_level_error_keeps_the_log_quiet() {
     let mut node = Node::plan().flag("--log-level", "error").start().await;
-    Client::chat(&node, "lobby").await.leave().await;
+    TutorialClient::chat(&node, "lobby").await.close().await;
     node.signal(Signal::TERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     assert_eq!(node.log().all(), Vec::<String>::new());

@@ -9,13 +9,13 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::docs_page::{first_cells, names, table};
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::layer_nodes::Peer;
-use crate::support::member::Member;
+use crate::support::layer_nodes::LayerNode;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::user::Person;
+use crate::support::user::User;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, seconds};
 
 /// The names of the members of each frame that was seen, by its type.
@@ -34,41 +34,41 @@ async fn everything_that_is_sent() -> Shapes {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
     let mut shapes = Shapes::new();
-    let mut page = Ticket::at("/ws/push/lobby").enter(&node).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let bob = Member::join(&node, "lobby").await;
-    let mut late = Ticket::to("lobby").since("nonsense").enter(&node).await;
+    let mut page = Handshake::at("/ws/push/lobby").connect(&node).await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let bob = V1Client::join(&node, "lobby").await;
+    let mut late = Handshake::to_room("lobby").since("nonsense").connect(&node).await;
     for member in [&page, &ann, &bob, &late] {
         see(&mut shapes, &member.welcome);
     }
     Request::post("/push?room=lobby").send(&node).await;
-    let ack = ann.say("hi").await;
+    let ack = ann.publish("hi").await;
     see(&mut shapes, &ack);
     ann.send_json(&json!({ "type": "typing" })).await;
     ann.send_json(&json!({ "type": "history" })).await;
     ann.send_json(&json!({ "type": "nonsense" })).await;
     for kind in ["message", "typing", "history", "error", "presence"] {
-        see(&mut shapes, &ann.frame_of(kind).await);
+        see(&mut shapes, &ann.receive_frame(kind).await);
     }
     redis.publish("asgi__group__chat_lobby", crate::support::payload::HI).await;
-    see(&mut shapes, &ann.frame_of("message").await);
+    see(&mut shapes, &ann.receive_frame("message").await);
     see(&mut shapes, &what_is_unread(&node).await);
-    let operator = Peer::at(&redis.url()).await;
+    let operator = LayerNode::connect(&redis.url()).await;
     let id = ack["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     assert!(operator.layer.redact(&Group::new("chat_lobby"), id).await.expect("the layer"));
-    see(&mut shapes, &ann.frame_of("removed").await);
-    see(&mut shapes, &Ticket::to("lobby").history(1).enter(&node).await.hear().await);
+    see(&mut shapes, &ann.receive_frame("removed").await);
+    see(&mut shapes, &Handshake::to_room("lobby").history(1).connect(&node).await.receive().await);
     drop(operator);
-    bob.leave().await;
-    while ann.next_of(&["presence"], PATIENCE).await["change"] != "leave" {}
+    bob.close().await;
+    while ann.receive_any(&["presence"], PATIENCE).await["change"] != "leave" {}
     redis.query::<String>(&["FLUSHALL"]).await;
-    ann.say("after").await;
-    see(&mut shapes, &ann.frame_of("gap").await);
-    see(&mut shapes, &page.frame_of("push").await);
+    ann.publish("after").await;
+    see(&mut shapes, &ann.receive_frame("gap").await);
+    see(&mut shapes, &page.receive_frame("push").await);
     node.terminate();
     for member in [&mut ann, &mut page, &mut late] {
-        see(&mut shapes, &member.frame_of("bye").await);
-        for frame in member.kept() {
+        see(&mut shapes, &member.receive_frame("bye").await);
+        for frame in member.take_unread() {
             see(&mut shapes, &frame);
         }
     }
@@ -77,10 +77,10 @@ async fn everything_that_is_sent() -> Shapes {
 
 /// What an inbox gets.
 async fn what_is_unread(node: &Node) -> Value {
-    let (ann, bob) = (Person::named(node, "ann").await, Person::named(node, "bob").await);
-    let mut inbox = bob.ticket_at("/ws/inbox/").enter(node).await;
-    ann.enters(node, "@bob").await.say("hi").await;
-    inbox.frame_of("unread").await
+    let (ann, bob) = (User::registered(node, "ann").await, User::registered(node, "bob").await);
+    let mut inbox = bob.handshake_at("/ws/inbox/").connect(node).await;
+    ann.join(node, "@bob").await.publish("hi").await;
+    inbox.receive_frame("unread").await
 }
 
 #[tokio::test]
@@ -97,8 +97,8 @@ async fn each_frame_has_the_members_of_the_table_and_there_are_no_others() {
 async fn each_error_can_be_provoked_and_is_as_the_table_says() {
     let mut redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--max-message-bytes", "100").start().await;
-    let mut ann = Member::join(&node, "lobby").await;
-    ann.say_as("used", "hi").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    ann.publish_as("used", "hi").await;
     let mut seen = BTreeMap::new();
     for frame in [
         json!({}),
@@ -112,16 +112,16 @@ async fn each_error_can_be_provoked_and_is_as_the_table_says() {
             redis.kill();
         }
         ann.send_json(&frame).await;
-        let error = ann.frame_of("error").await;
+        let error = ann.receive_frame("error").await;
         let retry = if error["retry"].as_bool().expect("true or false") { "yes" } else { "no" };
         seen.insert(error["code"].as_str().expect("a code").to_owned(), retry.to_owned());
     }
     let slow = Node::plan().flag("--messages-per-second", "1").start().await;
-    let mut hasty = Member::join(&slow, "lobby").await;
+    let mut hasty = V1Client::join(&slow, "lobby").await;
     for _ in 0..6 {
         hasty.send_json(&json!({ "message": "hi", "id": "hasty" })).await;
     }
-    let error = hasty.frame_of("error").await;
+    let error = hasty.receive_frame("error").await;
     assert_eq!((&error["code"], &error["client_id"]), (&json!("rate"), &json!("hasty")));
     seen.insert("rate".to_owned(), if error["retry"] == true { "yes" } else { "no" }.to_owned());
     let rows = table("protocol.md", &["code", "retry", "why"]);
@@ -194,9 +194,9 @@ fn the_page_script_knows_no_frame_that_the_table_does_not_have() {
 async fn each_series_at_metrics_is_in_the_table_and_the_other_way_round() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    ann.say("hi").await;
-    ann.leave().await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    ann.publish("hi").await;
+    ann.close().await;
     let text = Request::get("/metrics").send(&node).await.body;
     let mut shown = BTreeSet::new();
     for line in text.lines() {
@@ -220,7 +220,7 @@ async fn each_series_at_metrics_is_in_the_table_and_the_other_way_round() {
 #[tokio::test]
 async fn each_frame_of_the_clients_table_is_understood() {
     let node = Node::alone().await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     for row in table("protocol.md", &["type", "members", "what"]) {
         let kind = names(&row[0]).remove(0);
         // What only says something about the client is not answered, but what follows it is.
@@ -234,7 +234,7 @@ async fn each_frame_of_the_clients_table_is_understood() {
             ann.send_json(&json!({ "type": follows })).await;
         }
         let wanted = if kind == "message" { "ack" } else { follows.unwrap_or(kind.as_str()) };
-        let frame = ann.next_of(&[wanted, "error"], seconds(5)).await;
+        let frame = ann.receive_any(&[wanted, "error"], seconds(5)).await;
         assert_eq!(frame["type"], wanted, "{frame}");
     }
 }

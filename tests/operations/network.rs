@@ -2,12 +2,12 @@
 
 use futures_util::StreamExt;
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
-use crate::support::http::{Answer, Request};
-use crate::support::join::Ticket;
+use crate::support::connection::Connection;
+use crate::support::handshake::Handshake;
+use crate::support::http::{Request, Response};
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 #[tokio::test]
@@ -67,15 +67,15 @@ async fn a_proxy_that_is_not_trusted_is_told_of_once() {
 }
 
 /// Comes in as a socket and stays, or is refused with this status.
-async fn come(node: &Node, path: &str, headers: &[(&str, &str)]) -> Result<Wire, Answer> {
-    let mut wire = Wire::connect(node).await;
+async fn come(node: &Node, path: &str, headers: &[(&str, &str)]) -> Result<Connection, Response> {
+    let mut wire = Connection::connect(node).await;
     let request =
         headers.iter().fold(Request::upgrade(path), |request, (name, value)| request.header(name, value));
     let answer = request.send_on(&mut wire).await;
     if answer.status == 101 { Ok(wire) } else { Err(answer) }
 }
 
-fn assert_too_many(answer: &Answer) {
+fn assert_too_many(answer: &Response) {
     assert_eq!(answer.status, 429, "{answer:?}");
     let after = answer.header("Retry-After").and_then(|after| after.parse::<u32>().ok());
     assert!(after.is_some_and(|after| (1..=60).contains(&after)), "{answer:?}");
@@ -84,7 +84,7 @@ fn assert_too_many(answer: &Answer) {
 #[tokio::test]
 async fn five_thousand_sockets_from_one_address_get_no_more_than_their_share() {
     let node = Node::plan().flag("--sockets-per-address", "100").start().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     let crowd = futures_util::stream::iter(0..5000)
         .map(|_| come(&node, "/ws/chat/lobby/", &[]))
         .buffer_unordered(50)
@@ -96,8 +96,8 @@ async fn five_thousand_sockets_from_one_address_get_no_more_than_their_share() {
         assert_too_many(answer.as_ref().err().unwrap());
     }
     assert_eq!(metric(&node, "parlor_refused_total{reason=\"sockets_per_address\"}").await, 4901);
-    ann.say("still here").await;
-    assert_eq!(ann.hear_chat().await, "still here");
+    ann.publish("still here").await;
+    assert_eq!(ann.receive_chat().await, "still here");
     drop(inside);
     until(PATIENCE, "places that are free again", async || {
         let came = come(&node, "/ws/chat/lobby/", &[]).await;
@@ -110,7 +110,7 @@ async fn five_thousand_sockets_from_one_address_get_no_more_than_their_share() {
 async fn feeds_count_as_sockets() {
     let node = Node::plan().flag("--sockets-per-address", "2").start().await;
     let _ann = come(&node, "/ws/chat/lobby/", &[]).await.unwrap();
-    let mut feed = Wire::connect(&node).await;
+    let mut feed = Connection::connect(&node).await;
     feed.send(&Request::get("/sse/chat/lobby/").bytes(node.address())).await;
     wait_for_metric(&node, "parlor_sockets", 2).await;
     assert_too_many(&come(&node, "/ws/push/lobby", &[]).await.err().unwrap());
@@ -122,14 +122,14 @@ async fn feeds_count_as_sockets() {
 async fn a_user_may_have_so_many_sockets_wherever_from() {
     let node =
         Node::plan().flag("--sockets-per-user", "2").flag("--trusted-proxies", "127.0.0.0/8").start().await;
-    let ann = Ticket::to("lobby").guest(1);
-    let (first, _second) = (ann.enter(&node).await, ann.enter(&node).await);
-    assert!(ann.try_enter_at(node.address()).await.is_err(), "a third");
-    let _bob = Ticket::to("lobby").guest(2).enter(&node).await;
+    let ann = Handshake::to_room("lobby").with_guest(1);
+    let (first, _second) = (ann.connect(&node).await, ann.connect(&node).await);
+    assert!(ann.try_connect(node.address()).await.is_err(), "a third");
+    let _bob = Handshake::to_room("lobby").with_guest(2).connect(&node).await;
     assert_eq!(metric(&node, "parlor_refused_total{reason=\"sockets_per_user\"}").await, 1);
-    first.leave().await;
+    first.close().await;
     until(PATIENCE, "a free place", async || {
-        let came = ann.try_enter_at(node.address()).await;
+        let came = ann.try_connect(node.address()).await;
         holds(came.is_ok(), || format!("{:?}", came.err()))
     })
     .await;

@@ -3,9 +3,9 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::{Frame, TEXT};
-use crate::support::http::{Answer, Request};
+use crate::support::http::{Request, Response};
 use crate::support::nginx::Nginx;
 use crate::support::node::Node;
 use crate::support::wait::{PATIENCE, within};
@@ -13,8 +13,8 @@ use crate::support::wait::{PATIENCE, within};
 /// Calls from `127.0.0.1`, but in the name of the address in `X-Test-Client`: nginx takes it for the client's.
 const ANYWHERE: &str = "set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;";
 
-async fn ask(nginx: &Nginx, request: &Request) -> Answer {
-    request.send_on(&mut Wire::to(nginx.address()).await).await
+async fn ask(nginx: &Nginx, request: &Request) -> Response {
+    request.send_on(&mut Connection::connect_to(nginx.address()).await).await
 }
 
 /// nginx in front of this one node.
@@ -73,9 +73,12 @@ async fn a_node_is_sent_the_bytes_of_the_path_that_was_asked_for() {
 async fn sockets_go_through_and_so_does_the_refusal_of_a_name() {
     let node = Node::alone().await;
     let nginx = before(&node, "").await;
-    let mut ann = Wire::to(nginx.address()).await.upgraded("/ws/chat/lobby/").await;
+    let mut ann = Connection::connect_to(nginx.address()).await.upgrade("/ws/chat/lobby/").await;
     ann.send_frame(&Frame::text(r#"{"message": "hi"}"#)).await;
-    assert_eq!(ann.frame_of(TEXT, PATIENCE).await.payload, r#"{"message": "[收到消息] hi"}"#.as_bytes());
+    assert_eq!(
+        ann.frame_with_opcode(TEXT, PATIENCE).await.payload,
+        r#"{"message": "[收到消息] hi"}"#.as_bytes()
+    );
     for name in ["a%2Fb", "%2e%2e", "a*b", ""] {
         for request in
             [Request::get(&format!("/chat/{name}/")), Request::upgrade(&format!("/ws/chat/{name}/"))]

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::client::Client;
 use crate::support::http::Request;
 use crate::support::node::{Node, Plan};
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, seconds, until};
 
 const WEAK: [&str; 4] = [
@@ -47,7 +47,7 @@ async fn a_secret_is_never_written() {
         assert_eq!(help.exit(PATIENCE).await.code(), Some(0));
         assert!(!help.stdout.text().contains(GOOD));
         let mut node = plan.flag("--log-level", "trace").start().await;
-        Client::chat(&node, "lobby").await.leave().await;
+        TutorialClient::chat(&node, "lobby").await.close().await;
         node.signal(Signal::TERM);
         assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
         assert!(!node.log().text().contains(GOOD));
@@ -76,7 +76,7 @@ async fn a_node_that_waited_for_redis_gives_guests_their_cookies_when_it_is_ther
     redis.kill();
     let node =
         Node::plan().without_env("PARLOR_SECRET").redis(&redis).switch("--wait-for-redis").start().await;
-    redis.start_again().await;
+    redis.restart().await;
     until(seconds(20), "a guest's cookie", async || {
         let answer = Request::get("/chat/").send(&node).await;
         let set = answer.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));

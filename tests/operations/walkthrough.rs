@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::support::client::Client;
 use crate::support::docs_page::{Block, blocks};
 use crate::support::http::Request;
 use crate::support::test_app::example;
+use crate::support::tutorial_client::TutorialClient;
 
 const PAGE: &str = "handlers.md";
 const EXAMPLE: &str = "examples/echo";
@@ -72,9 +72,11 @@ async fn the_example_holds_the_conversation_of_the_page() {
             let words: Vec<_> = line.splitn(3, ' ').collect();
             let [name, verb, rest] = words[..] else { panic!("{line:?} is `NAME VERB REST`") };
             match verb {
-                "opens" => drop(clients.insert(name.to_owned(), Client::open(&node, rest).await)),
+                "opens" => drop(clients.insert(name.to_owned(), TutorialClient::open(&node, rest).await)),
                 "sends" => clients.get_mut(name).expect("open").send(rest).await,
-                "receives" => assert_eq!(clients.get_mut(name).expect("open").text().await, rest, "{line}"),
+                "receives" => {
+                    assert_eq!(clients.get_mut(name).expect("open").receive_text().await, rest, "{line}");
+                }
                 _ => panic!("{line:?}: a client opens, sends or receives"),
             }
         }

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use tokio::time::{sleep_until, timeout};
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::test_app::test_app;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
     let cores = available_parallelism().map_or(64, usize::from);
     let mut calls = Vec::new();
     for _ in 0..(4 * cores).max(64) {
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         let request = Request::get("/stall").bytes(wire.peer());
         wire.send(&request).await;
         calls.push(wire);
@@ -38,11 +38,12 @@ async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
 async fn a_node_that_was_frozen_goes_on_and_takes_its_places_again() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
-    let id = redis.node().await;
+    let id = redis.wait_for_node().await;
     let other = Node::on(&redis).await;
-    let (mut ann, mut bob) = (Client::chat(&node, "lobby").await, Client::chat(&other, "lobby").await);
-    bob.say("hi").await;
-    assert_eq!((ann.hear_chat().await, bob.hear_chat().await), ("hi".to_owned(), "hi".to_owned()));
+    let (mut ann, mut bob) =
+        (TutorialClient::chat(&node, "lobby").await, TutorialClient::chat(&other, "lobby").await);
+    bob.publish("hi").await;
+    assert_eq!((ann.receive_chat().await, bob.receive_chat().await), ("hi".to_owned(), "hi".to_owned()));
 
     node.signal(Signal::STOP);
     let thaw = tokio::time::Instant::now() + seconds(7);
@@ -60,10 +61,13 @@ async fn a_node_that_was_frozen_goes_on_and_takes_its_places_again() {
     sleep_until(thaw).await;
     node.signal(Signal::CONT);
 
-    bob.say("still there?").await;
-    assert_eq!(ann.hear_chat().await, "still there?");
-    ann.say("yes").await;
-    assert_eq!((bob.hear_chat().await, bob.hear_chat().await), ("still there?".to_owned(), "yes".to_owned()));
+    bob.publish("still there?").await;
+    assert_eq!(ann.receive_chat().await, "still there?");
+    ann.publish("yes").await;
+    assert_eq!(
+        (bob.receive_chat().await, bob.receive_chat().await),
+        ("still there?".to_owned(), "yes".to_owned())
+    );
     present(true).await;
     assert_eq!(Request::get("/readyz").send(&node).await.status, 200);
     // Had the watchdog counted the frost, it would have ended the node at its next look.

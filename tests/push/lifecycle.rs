@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::streams::{ask, time_in};
-use crate::support::client::Client;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{seconds, until};
 
 /// Longer than two ticks: who hears nothing for so long gets no stream.
@@ -15,24 +15,24 @@ const TWO_TICKS: Duration = seconds(5);
 async fn a_delete_at_any_node_ends_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut page = Client::push(&first, "lobby").await;
+    let mut page = TutorialClient::push(&first, "lobby").await;
     ask(&first, "POST", "lobby").await;
-    page.hear().await;
+    page.receive().await;
     ask(&second, "DELETE", "lobby").await;
-    page.hears_nothing_for(TWO_TICKS).await;
+    page.receives_nothing_for(TWO_TICKS).await;
     assert!(!redis.exists("parlor:ticker:lobby").await, "the stream's state is gone");
     ask(&second, "POST", "lobby").await;
-    time_in(&page.hear().await, "lobby");
+    time_in(&page.receive().await, "lobby");
 }
 
 #[tokio::test]
 async fn a_delete_without_redis_ends_the_stream() {
     let node = Node::alone().await;
-    let mut page = Client::push(&node, "lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
     ask(&node, "POST", "lobby").await;
-    page.hear().await;
+    page.receive().await;
     ask(&node, "DELETE", "lobby").await;
-    page.hears_nothing_for(TWO_TICKS).await;
+    page.receives_nothing_for(TWO_TICKS).await;
 }
 
 #[tokio::test]
@@ -46,9 +46,9 @@ async fn a_stream_lives_while_it_has_members_and_runs_out_after_they_left() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let key = "parlor:ticker:lobby";
-    let mut page = Client::push(&node, "lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
     ask(&node, "POST", "lobby").await;
-    page.hear().await;
+    page.receive().await;
     // With a member the state is touched again and again: its time goes up, and never over a minute.
     redis.query::<i64>(&["PEXPIRE", key, "20000"]).await;
     until(seconds(10), "the stream's state to be touched by the node that has a member", async || {
@@ -58,7 +58,7 @@ async fn a_stream_lives_while_it_has_members_and_runs_out_after_they_left() {
     })
     .await;
     // Without a member nobody touches it any more.
-    page.leave().await;
+    page.close().await;
     until(seconds(10), "a state that is not touched for five seconds", async || {
         let left = redis.pttl(key).await;
         assert!((0..=60_000).contains(&left), "a minute remains at most: {left}");
@@ -66,24 +66,24 @@ async fn a_stream_lives_while_it_has_members_and_runs_out_after_they_left() {
     })
     .await;
     // Whoever comes within the minute gets the stream; whoever comes after it does not.
-    let mut back = Client::push(&node, "lobby").await;
-    back.hear_within(seconds(5)).await;
-    back.leave().await;
+    let mut back = TutorialClient::push(&node, "lobby").await;
+    back.receive_within(seconds(5)).await;
+    back.close().await;
     redis.query::<i64>(&["PEXPIRE", key, "1"]).await;
     until(seconds(2), "the state to be gone", async || {
         if redis.exists(key).await { Err(format!("{} ms left", redis.pttl(key).await)) } else { Ok(()) }
     })
     .await;
-    let mut late = Client::push(&node, "lobby").await;
-    late.hears_nothing_for(TWO_TICKS).await;
+    let mut late = TutorialClient::push(&node, "lobby").await;
+    late.receives_nothing_for(TWO_TICKS).await;
 }
 
 #[tokio::test]
 async fn the_stream_goes_on_when_the_node_that_started_it_is_killed() {
     let redis = Redis::start().await;
     let [mut first, second] = Node::several(&redis).await;
-    let mut doomed = Client::push(&first, "lobby").await;
-    let mut page = Client::push(&second, "lobby").await;
+    let mut doomed = TutorialClient::push(&first, "lobby").await;
+    let mut page = TutorialClient::push(&second, "lobby").await;
     ask(&first, "POST", "lobby").await;
     goes_on_without(&mut first, &mut doomed, &mut page).await;
 }
@@ -92,26 +92,26 @@ async fn the_stream_goes_on_when_the_node_that_started_it_is_killed() {
 async fn the_stream_goes_on_when_a_node_that_did_not_start_it_is_killed() {
     let redis = Redis::start().await;
     let [first, mut second] = Node::several(&redis).await;
-    let mut page = Client::push(&first, "lobby").await;
-    let mut doomed = Client::push(&second, "lobby").await;
+    let mut page = TutorialClient::push(&first, "lobby").await;
+    let mut doomed = TutorialClient::push(&second, "lobby").await;
     ask(&first, "POST", "lobby").await;
     goes_on_without(&mut second, &mut doomed, &mut page).await;
 }
 
 /// Kills a node just after a tick: the others' next tick comes within 4 s.
-async fn goes_on_without(node: &mut Node, doomed: &mut Client, page: &mut Client) {
+async fn goes_on_without(node: &mut Node, doomed: &mut TutorialClient, page: &mut TutorialClient) {
     for _ in 0..2 {
-        assert_eq!(doomed.hear().await, page.hear().await);
+        assert_eq!(doomed.receive().await, page.receive().await);
     }
     node.kill();
     let killed = Instant::now();
-    page.hear().await;
+    page.receive().await;
     assert!(
         killed.elapsed() < Duration::from_millis(4300),
         "the next tick came {:?} after the kill",
         killed.elapsed()
     );
     let next = Instant::now();
-    page.hear().await;
+    page.receive().await;
     assert!(next.elapsed() < seconds(3), "and then every two seconds: {:?}", next.elapsed());
 }

@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 
-use crate::support::client::{Client, encoded};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::wait::seconds;
 
 /// Starts (POST), or stops (DELETE), the stream of the room.
@@ -43,11 +43,11 @@ async fn a_node_without_redis_streams_too() {
 }
 
 async fn keeps_time(node: &Node) {
-    let mut page = Client::push(node, "lobby").await;
+    let mut page = TutorialClient::push(node, "lobby").await;
     let asked = Instant::now();
     ask(node, "POST", "lobby").await;
     let answered = Instant::now();
-    let mut before = time_in(&page.hear().await, "lobby");
+    let mut before = time_in(&page.receive().await, "lobby");
     assert!(
         asked.elapsed() > Duration::from_millis(1900),
         "the first line came {:?} after the start",
@@ -60,7 +60,7 @@ async fn keeps_time(node: &Node) {
     );
     for _ in 0..3 {
         let waited = Instant::now();
-        let now = time_in(&page.hear().await, "lobby");
+        let now = time_in(&page.receive().await, "lobby");
         let gap = waited.elapsed();
         assert!((1000..3000).contains(&gap.as_millis()), "{gap:?} between two lines");
         let step = now.duration_since(before).as_secs();
@@ -74,16 +74,16 @@ async fn every_push_socket_on_every_node_gets_the_same_lines_once() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut pages = [
-        Client::push(&first, "聊天").await,
-        Client::push(&first, "聊天").await,
-        Client::push(&second, "聊天").await,
+        TutorialClient::push(&first, "聊天").await,
+        TutorialClient::push(&first, "聊天").await,
+        TutorialClient::push(&second, "聊天").await,
     ];
     ask(&first, "POST", "聊天").await;
     for _ in 0..3 {
-        let line = pages[0].hear().await;
+        let line = pages[0].receive().await;
         time_in(&line, "聊天");
         for page in &mut pages[1..] {
-            assert_eq!(page.hear().await, line);
+            assert_eq!(page.receive().await, line);
         }
     }
 }
@@ -91,26 +91,26 @@ async fn every_push_socket_on_every_node_gets_the_same_lines_once() {
 #[tokio::test]
 async fn a_get_starts_the_stream_as_in_the_tutorial() {
     let node = Node::alone().await;
-    let mut page = Client::push(&node, "lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
     ask(&node, "GET", "lobby").await;
-    time_in(&page.hear().await, "lobby");
+    time_in(&page.receive().await, "lobby");
 }
 
 #[tokio::test]
 async fn a_second_start_does_not_double_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut here = Client::push(&first, "lobby").await;
-    let mut there = Client::push(&second, "lobby").await;
+    let mut here = TutorialClient::push(&first, "lobby").await;
+    let mut there = TutorialClient::push(&second, "lobby").await;
     ask(&first, "POST", "lobby").await;
-    here.hear().await;
+    here.receive().await;
     ask(&first, "POST", "lobby").await;
     ask(&second, "POST", "lobby").await;
     ask(&second, "GET", "lobby").await;
-    there.hear().await;
+    there.receive().await;
     let started = Instant::now();
     for _ in 0..4 {
-        assert_eq!(here.hear().await, there.hear().await);
+        assert_eq!(here.receive().await, there.receive().await);
     }
     // Four ticks of two seconds; a doubled stream would need half of it.
     assert!(started.elapsed() > Duration::from_millis(6500), "four lines within {:?}", started.elapsed());
@@ -119,35 +119,35 @@ async fn a_second_start_does_not_double_the_stream() {
 #[tokio::test]
 async fn a_stream_reaches_only_its_room() {
     let node = Node::alone().await;
-    let mut lobby = Client::push(&node, "lobby").await;
-    let mut kitchen = Client::push(&node, "kitchen").await;
+    let mut lobby = TutorialClient::push(&node, "lobby").await;
+    let mut kitchen = TutorialClient::push(&node, "kitchen").await;
     ask(&node, "POST", "kitchen").await;
-    time_in(&kitchen.hear().await, "kitchen");
-    time_in(&kitchen.hear().await, "kitchen");
+    time_in(&kitchen.receive().await, "kitchen");
+    time_in(&kitchen.receive().await, "kitchen");
     ask(&node, "POST", "lobby").await;
     // The first thing that the lobby hears is its own line.
-    time_in(&lobby.hear().await, "lobby");
+    time_in(&lobby.receive().await, "lobby");
 }
 
 #[tokio::test]
 async fn a_socket_that_joins_later_at_another_node_gets_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut early = Client::push(&first, "lobby").await;
+    let mut early = TutorialClient::push(&first, "lobby").await;
     ask(&first, "POST", "lobby").await;
-    early.hear().await;
-    let mut late = Client::push(&second, "lobby").await;
-    let line = late.hear_within(seconds(4)).await;
-    assert_eq!(early.hear().await, line);
+    early.receive().await;
+    let mut late = TutorialClient::push(&second, "lobby").await;
+    let line = late.receive_within(seconds(4)).await;
+    assert_eq!(early.receive().await, line);
 }
 
 #[tokio::test]
 async fn a_stream_may_be_started_at_a_node_without_members() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut page = Client::push(&second, "lobby").await;
+    let mut page = TutorialClient::push(&second, "lobby").await;
     ask(&first, "POST", "lobby").await;
-    time_in(&page.hear_within(seconds(4)).await, "lobby");
+    time_in(&page.receive_within(seconds(4)).await, "lobby");
 }
 
 #[tokio::test]
@@ -155,20 +155,20 @@ async fn a_stream_that_was_started_before_the_first_member_reaches_it() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     ask(&first, "POST", "lobby").await;
-    let mut page = Client::push(&second, "lobby").await;
-    time_in(&page.hear_within(seconds(5)).await, "lobby");
+    let mut page = TutorialClient::push(&second, "lobby").await;
+    time_in(&page.receive_within(seconds(5)).await, "lobby");
 }
 
 #[tokio::test]
 async fn a_page_that_comes_back_at_another_node_goes_on_with_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut page = Client::push(&first, "lobby").await;
+    let mut page = TutorialClient::push(&first, "lobby").await;
     ask(&first, "POST", "lobby").await;
-    page.hear().await;
-    page.leave().await;
-    let mut again = Client::push(&second, "lobby").await;
-    time_in(&again.hear_within(seconds(5)).await, "lobby");
+    page.receive().await;
+    page.close().await;
+    let mut again = TutorialClient::push(&second, "lobby").await;
+    time_in(&again.receive_within(seconds(5)).await, "lobby");
 }
 
 #[tokio::test]
@@ -176,9 +176,9 @@ async fn lines_carry_the_local_time_of_the_node() {
     // A zone with a name of its own needs no table of zones on the machine. POSIX counts westwards.
     for (name, minutes) in [("PAR-5:30", 330), ("PAR+3", -180)] {
         let node = Node::plan().env("TZ", name).start().await;
-        let mut page = Client::push(&node, "lobby").await;
+        let mut page = TutorialClient::push(&node, "lobby").await;
         ask(&node, "POST", "lobby").await;
-        let shown = time_in(&page.hear().await, "lobby");
+        let shown = time_in(&page.receive().await, "lobby");
         let now = Timestamp::now().to_zoned(TimeZone::UTC).datetime() + minutes.minutes();
         let late = now.duration_since(shown).as_secs();
         assert!((-1..4).contains(&late), "the line shows {shown} when it is {now} in {name}");
@@ -189,51 +189,51 @@ async fn lines_carry_the_local_time_of_the_node() {
 async fn a_push_room_named_like_a_chat_group_disturbs_no_chat() {
     let redis = Redis::start().await;
     for node in [Node::on(&redis).await, Node::alone().await] {
-        let mut chat = Client::chat(&node, "lobby").await;
-        let mut page = Client::push(&node, "chat_lobby").await;
+        let mut chat = TutorialClient::chat(&node, "lobby").await;
+        let mut page = TutorialClient::push(&node, "chat_lobby").await;
         ask(&node, "POST", "chat_lobby").await;
-        chat.say("before").await;
-        assert_eq!(chat.hear_chat().await, "before");
+        chat.publish("before").await;
+        assert_eq!(chat.receive_chat().await, "before");
         // The page hears its own lines and no chat.
-        time_in(&page.hear().await, "chat_lobby");
-        chat.say("after").await;
-        assert_eq!(chat.hear_chat().await, "after");
-        time_in(&page.hear().await, "chat_lobby");
+        time_in(&page.receive().await, "chat_lobby");
+        chat.publish("after").await;
+        assert_eq!(chat.receive_chat().await, "after");
+        time_in(&page.receive().await, "chat_lobby");
         // A push client that leaves does not take the chat's subscription with it.
-        page.leave().await;
-        chat.say("still here").await;
-        assert_eq!(chat.hear_chat().await, "still here");
+        page.close().await;
+        chat.publish("still here").await;
+        assert_eq!(chat.receive_chat().await, "still here");
     }
 }
 
 #[tokio::test]
 async fn what_a_push_client_says_is_ignored() {
     let node = Node::alone().await;
-    let mut page = Client::push(&node, "lobby").await;
-    let mut chat = Client::chat(&node, "lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
+    let mut chat = TutorialClient::chat(&node, "lobby").await;
     for text in ["hi", r#"{"message": "hi"}"#, "[]", ""] {
         page.send(text).await;
     }
     ask(&node, "POST", "lobby").await;
-    time_in(&page.hear().await, "lobby");
-    chat.say("own").await;
-    assert_eq!(chat.hear_chat().await, "own");
+    time_in(&page.receive().await, "lobby");
+    chat.publish("own").await;
+    assert_eq!(chat.receive_chat().await, "own");
 }
 
 #[tokio::test]
 async fn the_trailing_slash_of_a_push_socket_is_optional() {
     let node = Node::alone().await;
-    let mut with = Client::open(&node, "/ws/push/lobby/").await;
-    let mut without = Client::open(&node, "/ws/push/lobby").await;
+    let mut with = TutorialClient::open(&node, "/ws/push/lobby/").await;
+    let mut without = TutorialClient::open(&node, "/ws/push/lobby").await;
     ask(&node, "POST", "lobby").await;
-    assert_eq!(with.hear().await, without.hear().await);
+    assert_eq!(with.receive().await, without.receive().await);
 }
 
 #[tokio::test]
 async fn a_plus_in_the_query_is_a_space() {
     let node = Node::alone().await;
-    let mut page = Client::push(&node, "a b").await;
+    let mut page = TutorialClient::push(&node, "a b").await;
     let answer = Request::post("/push?x=1&room=a+b").send(&node).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    time_in(&page.hear().await, "a b");
+    time_in(&page.receive().await, "a b");
 }

@@ -1,11 +1,11 @@
 //! Compressed bombs: no offer of compression is taken up, however it is put, and a compressed frame is a breach.
 
-use crate::support::bystander::Scene;
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::bystander::BystanderRoom;
+use crate::support::connection::Connection;
 use crate::support::frame::{BINARY, CONTINUATION, Frame, TEXT};
 use crate::support::http::Request;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
 /// A message of a million `x` in a thousand bytes, as permessage-deflate has it (RFC 7692, section 7.2.1).
@@ -43,8 +43,8 @@ fn offers() -> Vec<String> {
 }
 
 /// An open socket whose offer was not taken up.
-async fn offering(node: &Node, path: &str, offer: &str, protocol: Option<&str>) -> Wire {
-    let mut wire = Wire::connect(node).await;
+async fn offering(node: &Node, path: &str, offer: &str, protocol: Option<&str>) -> Connection {
+    let mut wire = Connection::connect(node).await;
     let request = Request::upgrade(path).header("Sec-WebSocket-Extensions", offer);
     let request =
         protocol.iter().fold(request, |request, name| request.header("Sec-WebSocket-Protocol", name));
@@ -67,14 +67,14 @@ async fn no_offer_of_compression_is_taken_up() {
         .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits");
     let answer = twice.send(&node).await;
     assert_eq!((answer.status, answer.header("sec-websocket-extensions")), (101, None), "{answer:?}");
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
 }
 
 #[tokio::test]
 async fn a_compressed_frame_closes_the_sender_with_1002_also_behind_an_offer() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let frames = [
         Frame::new(TEXT, bomb()).reserved(4).bytes(),
         Frame::new(BINARY, bomb()).reserved(4).bytes(),
@@ -90,8 +90,8 @@ async fn a_compressed_frame_closes_the_sender_with_1002_also_behind_an_offer() {
             let mut sender = offering(&scene.node, path, "permessage-deflate", protocol).await;
             sender.send(frame).await;
             assert_eq!(sender.close_code().await.0, 1002, "{path} {protocol:?}");
-            sender.ended(PATIENCE).await;
-            scene.goes_on("a compressed frame").await;
+            sender.wait_for_end(PATIENCE).await;
+            scene.expect_delivery("a compressed frame").await;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::node::Node;
-use crate::support::process_tree::Family;
+use crate::support::process_tree::ProcessTree;
 use crate::support::test_app::test_app;
 use crate::support::wait::seconds;
 
@@ -27,7 +27,7 @@ async fn the_socket_code_passes_autobahns_cases() {
     // 12 and 13 are compression, which Parlor does not offer.
     command.args(["-p", "2", "-x", "12.*", "-x", "13.*", "-o"]).arg(folder.path());
     command.arg(node.address().to_string());
-    let mut kosoku = Family::spawn("kosoku", &mut command);
+    let mut kosoku = ProcessTree::spawn("kosoku", &mut command);
     let status = kosoku.exit(seconds(90)).await;
     let output = kosoku.stdout.text() + &kosoku.stderr.text();
     assert_eq!(status.code(), Some(0), "{output}");
@@ -47,7 +47,7 @@ async fn the_tutorials_wire_serves_a_library_of_others() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/realtime/websockets_client.py");
     let mut command = Command::new(program("python"));
     command.args(["-X", "utf8", script]).arg(node.address().to_string());
-    let mut client = Family::spawn("wire_client.py", &mut command);
+    let mut client = ProcessTree::spawn("wire_client.py", &mut command);
     let status = client.exit(seconds(40)).await;
     assert_eq!(status.code(), Some(0), "{}\n{}", client.stdout.text(), client.stderr.text());
     assert_eq!(

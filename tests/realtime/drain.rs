@@ -6,16 +6,17 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::client::Client;
-use crate::support::cluster::Site;
-use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::cluster::Cluster;
+use crate::support::connection::Connection;
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::member::{Member, assert_chain, texts_of};
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
-use crate::support::resuming_client::Regular;
+use crate::support::resuming_client::ResumingClient;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::{V1Client, assert_chain, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// How early or late a close may be beside the delay that `bye` named, in milliseconds.
@@ -30,15 +31,15 @@ struct End {
 }
 
 /// Waits for `bye`, speaks until the socket is closed, and counts what it heard of itself.
-async fn until_the_end(member: &mut Member) -> End {
-    let bye = member.frame_of("bye").await;
+async fn until_the_end(member: &mut V1Client) -> End {
+    let bye = member.receive_frame("bye").await;
     let delay = u128::from(bye["reconnect_ms"].as_u64().expect("milliseconds"));
     let told = Instant::now();
     let served = async {
         let mut heard = 0;
         while told.elapsed().as_millis() + 200 < delay {
-            let ack = member.say("still served").await;
-            while member.hear().await["id"] != ack["id"] {}
+            let ack = member.publish("still served").await;
+            while member.receive().await["id"] != ack["id"] {}
             heard += 1;
             sleep(Duration::from_millis(50)).await;
         }
@@ -50,12 +51,12 @@ async fn until_the_end(member: &mut Member) -> End {
     End { delay, closed: told.elapsed().as_millis(), heard }
 }
 
-async fn each_socket_is_told_its_own_delay_and_served_until_then(layer: Layer) {
+async fn each_socket_is_told_its_own_delay_and_served_until_then(layer: LayerKind) {
     const GRACE: u128 = 4000;
-    let mut world = World::with(layer, &[("--drain-seconds", "4")]).await;
+    let mut world = Deployment::with(layer, &[("--drain-seconds", "4")]).await;
     let mut members = Vec::new();
     for _ in 0..20 {
-        members.push(Member::join(world.near(), "lobby").await);
+        members.push(V1Client::join(world.first(), "lobby").await);
     }
     world.nodes[0].terminate();
     let begun = Instant::now();
@@ -75,10 +76,10 @@ async fn each_socket_is_told_its_own_delay_and_served_until_then(layer: Layer) {
     }
 }
 
-async fn a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_then(layer: Layer) {
-    let mut world = World::with(layer, &[("--drain-seconds", "3")]).await;
-    let mut members = join_all((0..12).map(|_| Client::chat(world.near(), "lobby"))).await;
-    let mut page = Client::push(world.near(), "lobby").await;
+async fn a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_then(layer: LayerKind) {
+    let mut world = Deployment::with(layer, &[("--drain-seconds", "3")]).await;
+    let mut members = join_all((0..12).map(|_| TutorialClient::chat(world.first(), "lobby"))).await;
+    let mut page = TutorialClient::push(world.first(), "lobby").await;
     world.nodes[0].terminate();
     let begun = Instant::now();
     let closed = join_all(members.iter_mut().map(async |member| {
@@ -93,29 +94,25 @@ async fn a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_
     assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
 }
 
-async fn a_node_that_ends_is_not_ready_and_takes_nobody_in(layer: Layer) {
-    let mut world = World::with(layer, &[("--drain-seconds", "8")]).await;
+async fn a_node_that_ends_is_not_ready_and_takes_nobody_in(layer: LayerKind) {
+    let mut world = Deployment::with(layer, &[("--drain-seconds", "8")]).await;
     // Of so many one has a delay that is long enough to look around.
-    let mut members = join_all((0..30).map(|_| Member::join(world.near(), "lobby"))).await;
-    let address = world.near().address();
-    assert_eq!(Request::get("/readyz").send(world.near()).await.status, 200);
+    let mut members = join_all((0..30).map(|_| V1Client::join(world.first(), "lobby"))).await;
+    let address = world.first().address();
+    assert_eq!(Request::get("/readyz").send(world.first()).await.status, 200);
     world.nodes[0].terminate();
-    members[0].frame_of("bye").await;
+    members[0].receive_frame("bye").await;
     let mut looked = 0;
     let refused = async |request: Request| {
-        let Ok(mut wire) =
-            tokio::net::TcpStream::connect(address).await.map(crate::support::connection::Wire::of)
-        else {
-            return true;
-        };
+        let Ok(mut wire) = Connection::try_connect(address).await else { return true };
         let bytes = request.bytes(address);
         wire.send(&bytes).await;
-        let said = String::from_utf8_lossy(&wire.rest(PATIENCE).await).into_owned();
+        let said = String::from_utf8_lossy(&wire.read_to_end(PATIENCE).await).into_owned();
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 503 "), "{said}");
         said.is_empty()
     };
     until(PATIENCE, "connections to be refused", async || {
-        let upgrade = Ticket::to("lobby").request();
+        let upgrade = Handshake::to_room("lobby").request();
         let mut all = true;
         for request in [Request::get("/readyz").header("Connection", "close"), upgrade] {
             all &= refused(request).await;
@@ -130,12 +127,12 @@ async fn a_node_that_ends_is_not_ready_and_takes_nobody_in(layer: Layer) {
     assert_eq!(world.nodes[0].exit(seconds(3)).await.code(), Some(0));
 }
 
-async fn a_second_signal_ends_it_at_once(layer: Layer) {
+async fn a_second_signal_ends_it_at_once(layer: LayerKind) {
     for second in [Signal::TERM, Signal::INT] {
-        let mut world = World::with(layer, &[("--drain-seconds", "60")]).await;
-        let mut members = join_all((0..10).map(|_| Member::join(world.near(), "lobby"))).await;
+        let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+        let mut members = join_all((0..10).map(|_| V1Client::join(world.first(), "lobby"))).await;
         world.nodes[0].terminate();
-        join_all(members.iter_mut().map(|member| member.frame_of("bye"))).await;
+        join_all(members.iter_mut().map(|member| member.receive_frame("bye"))).await;
         world.nodes[0].signal(second);
         let begun = Instant::now();
         join_all(members.iter_mut().map(async |member| {
@@ -147,18 +144,18 @@ async fn a_second_signal_ends_it_at_once(layer: Layer) {
     }
 }
 
-async fn an_interrupt_ends_it_at_once(layer: Layer) {
-    let mut world = World::with(layer, &[("--drain-seconds", "60")]).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let mut plain = Client::chat(world.near(), "lobby").await;
+async fn an_interrupt_ends_it_at_once(layer: LayerKind) {
+    let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let mut plain = TutorialClient::chat(world.first(), "lobby").await;
     world.nodes[0].signal(Signal::INT);
     assert_eq!((ann.closed(seconds(3)).await.0, plain.closed().await.0), (1012, 1012));
     assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
-async fn a_node_with_nobody_ends_at_once(layer: Layer) {
-    let mut world = World::with(layer, &[("--drain-seconds", "60")]).await;
-    Member::join(world.near(), "lobby").await.leave().await;
+async fn a_node_with_nobody_ends_at_once(layer: LayerKind) {
+    let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+    V1Client::join(world.first(), "lobby").await.close().await;
     world.nodes[0].terminate();
     assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
@@ -176,10 +173,10 @@ on_both_layers! {
 async fn a_node_that_ends_while_redis_is_away_keeps_to_its_delays() {
     let mut redis = Redis::start().await;
     let mut node = Node::plan().redis(&redis).flag("--drain-seconds", "2").start().await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     redis.kill();
     node.terminate();
-    let bye = ann.frame_of("bye").await;
+    let bye = ann.receive_frame("bye").await;
     assert_eq!(bye, json!({ "type": "bye", "reconnect_ms": bye["reconnect_ms"] }));
     assert_eq!(ann.closed(seconds(5)).await.0, 1012);
     assert_eq!(node.exit(seconds(8)).await.code(), Some(0));
@@ -188,10 +185,10 @@ async fn a_node_that_ends_while_redis_is_away_keeps_to_its_delays() {
 #[tokio::test]
 async fn nodes_are_restarted_one_after_another_and_nobody_misses_a_message() {
     const MANY: usize = 60;
-    let mut site = Site::with_nodes(3).await;
-    let people: Vec<_> = (0..MANY).map(|_| Regular::of(site.nginx.address(), "lobby")).collect();
+    let mut site = Cluster::with_nodes(3).await;
+    let people: Vec<_> = (0..MANY).map(|_| ResumingClient::connect(site.nginx.address(), "lobby")).collect();
     for person in &people {
-        person.is_there(PATIENCE).await;
+        person.wait_until_connected(PATIENCE).await;
     }
     let address = site.nginx.address();
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -205,8 +202,8 @@ async fn nodes_are_restarted_one_after_another_and_nobody_misses_a_message() {
     let said = speaker.await.expect("a speaker who is acked in the end");
     let mut longest = Duration::ZERO;
     for person in &people {
-        person.hears(&said[said.len() - 1], PATIENCE).await;
-        let notes = person.notes();
+        person.wait_for_text(&said[said.len() - 1], PATIENCE).await;
+        let notes = person.observations();
         assert_eq!(notes.told, Vec::<Value>::new(), "nobody was told of a loss");
         assert_chain(&notes.messages);
         let texts = texts_of(&notes.messages);
@@ -214,7 +211,7 @@ async fn nodes_are_restarted_one_after_another_and_nobody_misses_a_message() {
         assert_eq!(texts, said[first..], "everything from the first one on, each once");
         longest = longest.max(notes.waits.into_iter().max().unwrap_or_default());
     }
-    let arrivals: usize = people.iter().map(|person| person.notes().arrivals.len()).sum();
+    let arrivals: usize = people.iter().map(|person| person.observations().arrivals.len()).sum();
     println!("{} messages, {arrivals} arrivals of {MANY} people, longest wait {longest:?}", said.len());
     assert!(longest < seconds(2), "somebody waited {longest:?} beyond the delay");
     assert!(arrivals < 5 * MANY, "{arrivals} arrivals");
@@ -225,7 +222,7 @@ async fn speak_on(address: std::net::SocketAddr, stopped: tokio::sync::watch::Re
     let mut said: Vec<String> = Vec::new();
     while !*stopped.borrow() || said.len() < 50 {
         let text = said.len().to_string();
-        let id = crate::support::member::fresh_id();
+        let id = crate::support::v1_client::fresh_id();
         let acked = async {
             while !speaks(address, &id, &text).await {
                 sleep(Duration::from_millis(20)).await;
@@ -240,8 +237,8 @@ async fn speak_on(address: std::net::SocketAddr, stopped: tokio::sync::watch::Re
 
 /// One try to say it without a socket.
 async fn speaks(address: std::net::SocketAddr, id: &str, text: &str) -> bool {
-    let request = crate::support::sse::messages("lobby");
+    let request = crate::support::event_stream::messages("lobby");
     let body = json!({ "message": text, "id": id }).to_string();
-    let mut wire = crate::support::connection::Wire::to(address).await;
+    let mut wire = Connection::connect_to(address).await;
     request.body(body).send_on(&mut wire).await.status == 200
 }

@@ -1,19 +1,19 @@
 //! What `parlor.v1` does not take: told in an `error`, and the socket lives on.
 
+use crate::support::websocket::Message;
 use serde_json::json;
-use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::deployment::{Layer, World, on_both_layers};
-use crate::support::join::Ticket;
-use crate::support::member::{Member, texts_of};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::Handshake;
 use crate::support::node::Node;
+use crate::support::v1_client::{V1Client, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
 /// An error of this code comes, and then the next message as if nothing had been.
-async fn refused(member: &mut Member, frame: Message, code: &str) {
+async fn refused(member: &mut V1Client, frame: Message, code: &str) {
     let what = format!("{frame:?}").chars().take(80).collect::<String>();
     member.send(frame).await;
-    let error = member.answer().await;
+    let error = member.reply().await;
     assert_eq!(
         (error["type"].as_str(), error["code"].as_str()),
         (Some("error"), Some(code)),
@@ -21,13 +21,13 @@ async fn refused(member: &mut Member, frame: Message, code: &str) {
     );
     assert_eq!(error["retry"], false, "{what}: {error}");
     assert!(error["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{what}: {error}");
-    member.say("still here").await;
-    assert_eq!(member.hear().await["text"], "still here", "{what} was not delivered");
+    member.publish("still here").await;
+    assert_eq!(member.receive().await["text"], "still here", "{what} was not delivered");
 }
 
-async fn a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     let texts = [
         "",
         " ",
@@ -60,9 +60,9 @@ async fn a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on(layer: Laye
     refused(&mut ann, Message::text("[".repeat(60_000)), "malformed").await;
 }
 
-async fn a_type_that_does_not_exist_is_told(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_type_that_does_not_exist_is_told(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for kind in
         ["", "Message", "chat.message", "chat_message", "welcome", "ack", "presence", "gap", "bye", "push"]
     {
@@ -75,9 +75,9 @@ async fn a_type_that_does_not_exist_is_told(layer: Layer) {
     }
 }
 
-async fn an_id_of_another_form_is_told(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn an_id_of_another_form_is_told(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for id in ["", " ", "a b", "ä", "a\n", "a.b", "a:b", "{x}", "聊", &"x".repeat(65)] {
         refused(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
     }
@@ -85,40 +85,40 @@ async fn an_id_of_another_form_is_told(layer: Layer) {
         refused(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
     }
     for id in ["a", "-", "_", "A-z_0", &"x".repeat(64), "11f0c6d2-ba5a-4c6e-9d0a-7b8a0f6a0c11"] {
-        ann.say_as(id, "fine").await;
-        assert_eq!(ann.hear().await["text"], "fine");
+        ann.publish_as(id, "fine").await;
+        assert_eq!(ann.receive().await["text"], "fine");
     }
 }
 
-async fn an_error_names_the_message_that_it_is_about(layer: Layer) {
-    let world = World::with(layer, &[("--max-message-bytes", "100")]).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn an_error_names_the_message_that_it_is_about(layer: LayerKind) {
+    let world = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     ann.send_json(&json!({ "message": 5, "id": "mine" })).await;
-    assert_eq!(ann.error("malformed").await["client_id"], "mine");
+    assert_eq!(ann.expect_error("malformed").await["client_id"], "mine");
     ann.send_json(&json!({ "message": "x".repeat(101), "id": "big" })).await;
-    assert_eq!(ann.error("too_large").await["client_id"], "big");
+    assert_eq!(ann.expect_error("too_large").await["client_id"], "big");
     ann.send(Message::text("not json")).await;
-    assert!(ann.error("malformed").await["client_id"].is_null());
+    assert!(ann.expect_error("malformed").await["client_id"].is_null());
 }
 
-async fn a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut listener = Member::join(world.far(), "lobby").await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    ann.say(&"x".repeat(65_536)).await;
+async fn a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut listener = V1Client::join(world.last(), "lobby").await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    ann.publish(&"x".repeat(65_536)).await;
     for length in [65_537, 100_000, 200_000] {
         ann.send_json(&json!({ "message": "y".repeat(length) })).await;
-        let error = ann.error("too_large").await;
+        let error = ann.expect_error("too_large").await;
         assert_eq!(error["retry"], false);
     }
-    ann.say("end").await;
+    ann.publish("end").await;
     // Longer than four times the limit is not even read.
     ann.send_json(&json!({ "message": "z".repeat(4 * 65_536) })).await;
     let (code, reason) = ann.closed(PATIENCE).await;
     assert_eq!(code, 1009, "{reason}");
-    let heard = texts_of(&listener.hear_until("end").await);
+    let heard = texts_of(&listener.receive_until("end").await);
     assert_eq!((heard[0].len(), heard.len()), (65_536, 2));
-    listener.nothing_of(&["message", "gap"], seconds(0)).await;
+    listener.receives_none_of(&["message", "gap"], seconds(0)).await;
 }
 
 on_both_layers! {
@@ -132,11 +132,11 @@ on_both_layers! {
 #[tokio::test]
 async fn a_push_socket_takes_nothing_and_lives_on() {
     let node = Node::alone().await;
-    let mut page = Ticket::at("/ws/push/lobby").enter(&node).await;
+    let mut page = Handshake::at("/ws/push/lobby").connect(&node).await;
     page.send(Message::text("bad")).await;
     page.send(Message::binary("bad")).await;
     page.send(Message::text(r#"{"message": "hi"}"#)).await;
     crate::support::http::Request::post("/push?room=lobby").send(&node).await;
-    let line = page.frame_of("push").await;
+    let line = page.receive_frame("push").await;
     assert!(line["message"].as_str().is_some_and(|text| text.ends_with("实时推送 - 房间: lobby")), "{line}");
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::bystander::Scene;
-use crate::support::connection::Wire;
+use crate::support::bystander::BystanderRoom;
+use crate::support::connection::Connection;
 use crate::support::frame::{CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, head};
 use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
@@ -11,16 +11,16 @@ use crate::support::wait::PATIENCE;
 
 #[tokio::test]
 async fn a_head_that_announces_too_much_is_refused_before_the_payload() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     for length in [70 * 1024, 1 << 32, (1 << 63) - 1] {
         let bytes = [head(true, 0, TEXT, true, length), vec![1, 2, 3, 4], b"some".to_vec()].concat();
-        scene.closes(1009, &format!("a head that announces {length} bytes"), &bytes).await;
+        scene.expect_close(1009, &format!("a head that announces {length} bytes"), &bytes).await;
     }
 }
 
 #[tokio::test]
 async fn breaches_of_the_protocol_close_the_sender_with_1002() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let hi = r#"{"message": "hi"}"#;
     let cases: [(&str, Vec<u8>); 16] = [
         ("an unmasked frame", Frame::text(hi).unmasked().bytes()),
@@ -41,30 +41,39 @@ async fn breaches_of_the_protocol_close_the_sender_with_1002() {
         ("a close with code 999", Frame::close(999, b"").bytes()),
     ];
     for (what, bytes) in cases {
-        scene.closes(1002, what, &bytes).await;
+        scene.expect_close(1002, what, &bytes).await;
     }
 }
 
 #[tokio::test]
 async fn bad_utf8_closes_the_sender_with_1007() {
-    let mut scene = Scene::set().await;
-    scene.closes(1007, "bad UTF-8", &Frame::new(TEXT, b"{\"message\": \"\xff\"}").bytes()).await;
+    let mut scene = BystanderRoom::start().await;
+    scene.expect_close(1007, "bad UTF-8", &Frame::new(TEXT, b"{\"message\": \"\xff\"}").bytes()).await;
     scene
-        .closes(1007, "a surrogate in UTF-8", &Frame::new(TEXT, b"{\"message\": \"\xed\xa0\x80\"}").bytes())
+        .expect_close(
+            1007,
+            "a surrogate in UTF-8",
+            &Frame::new(TEXT, b"{\"message\": \"\xed\xa0\x80\"}").bytes(),
+        )
         .await;
-    scene.closes(1007, "UTF-8 cut at the end", &Frame::new(TEXT, b"\xe8\x81").bytes()).await;
+    scene.expect_close(1007, "UTF-8 cut at the end", &Frame::new(TEXT, b"\xe8\x81").bytes()).await;
     let parts = [Frame::new(TEXT, b"{\"message\": \"\xe8").unfinished(), Frame::new(CONTINUATION, b"(\"}")];
-    scene.closes(1007, "bad UTF-8 over two frames", &parts.map(|part| part.bytes()).concat()).await;
-    scene.closes(1007, "a close reason in bad UTF-8", &Frame::close(1000, b"\xff").bytes()).await;
+    scene.expect_close(1007, "bad UTF-8 over two frames", &parts.map(|part| part.bytes()).concat()).await;
+    scene.expect_close(1007, "a close reason in bad UTF-8", &Frame::close(1000, b"\xff").bytes()).await;
     scene
-        .closes_at("/ws/push/lobby", 1007, "bad UTF-8 on a push socket", &Frame::new(TEXT, b"\xff").bytes())
+        .expect_close_at(
+            "/ws/push/lobby",
+            1007,
+            "bad UTF-8 on a push socket",
+            &Frame::new(TEXT, b"\xff").bytes(),
+        )
         .await;
 }
 
 #[tokio::test]
 async fn a_character_split_over_two_frames_is_one_character() {
     let node = Node::alone().await;
-    let mut wire = Wire::socket(&node, "/ws/chat/lobby/").await;
+    let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
     let bytes = "{\"message\": \"聊\"}".as_bytes();
     let (first, second) = bytes.split_at(14);
     assert!(std::str::from_utf8(first).is_err(), "the cut is within the character");
@@ -72,54 +81,54 @@ async fn a_character_split_over_two_frames_is_one_character() {
     // A control frame may stand between the parts of a message.
     wire.send_frame(&Frame::new(PING, "between")).await;
     wire.send_frame(&Frame::new(CONTINUATION, second)).await;
-    assert_eq!(wire.frame_of(PONG, PATIENCE).await.payload, b"between");
+    assert_eq!(wire.frame_with_opcode(PONG, PATIENCE).await.payload, b"between");
     let heard: serde_json::Value =
-        serde_json::from_slice(&wire.frame_of(TEXT, PATIENCE).await.payload).unwrap();
+        serde_json::from_slice(&wire.frame_with_opcode(TEXT, PATIENCE).await.payload).unwrap();
     assert_eq!(heard, json!({ "message": "[收到消息] 聊" }));
 }
 
 #[tokio::test]
 async fn a_ping_is_answered_with_its_payload() {
     let node = Node::alone().await;
-    let mut wire = Wire::socket(&node, "/ws/push/lobby").await;
+    let mut wire = Connection::websocket(&node, "/ws/push/lobby").await;
     for payload in [&b""[..], b"hi", &[0xff; 125]] {
         wire.send_frame(&Frame::new(PING, payload)).await;
-        let pong = wire.frame_of(PONG, PATIENCE).await;
+        let pong = wire.frame_with_opcode(PONG, PATIENCE).await;
         assert_eq!(pong.payload, payload);
         assert!(pong.fin && pong.reserved == 0);
     }
     // An unsolicited pong is allowed and means nothing (RFC 6455 section 5.5.3).
     wire.send_frame(&Frame::new(PONG, "what?")).await;
     wire.send_frame(&Frame::new(PING, "still here")).await;
-    assert_eq!(wire.frame_of(PONG, PATIENCE).await.payload, b"still here");
+    assert_eq!(wire.frame_with_opcode(PONG, PATIENCE).await.payload, b"still here");
 }
 
 #[tokio::test]
 async fn a_close_frame_is_answered_and_ends_the_connection() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     for (code, reason) in [(1000, "bye"), (1001, ""), (3000, "x"), (4999, "聊")] {
-        let mut wire = Wire::socket(&scene.node, "/ws/chat/lobby/").await;
+        let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
         wire.send_frame(&Frame::close(code, reason.as_bytes())).await;
         assert_eq!(wire.close_code().await.0, code);
-        wire.ended(PATIENCE).await;
-        scene.goes_on("an orderly close").await;
+        wire.wait_for_end(PATIENCE).await;
+        scene.expect_delivery("an orderly close").await;
     }
-    let mut wire = Wire::socket(&scene.node, "/ws/chat/lobby/").await;
+    let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
     wire.send_frame(&Frame::new(CLOSE, "")).await;
     let (code, _) = wire.close_code().await;
     assert!(matches!(code, 1000 | 1005), "{code} in answer to a Close frame without a code");
-    wire.ended(PATIENCE).await;
+    wire.wait_for_end(PATIENCE).await;
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_off_is_not_noticed_by_the_others() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let hi = Frame::text(r#"{"message": "hi"}"#).bytes();
     for length in [0, 1, 5, hi.len() - 1] {
-        let mut wire = Wire::socket(&scene.node, "/ws/chat/lobby/").await;
+        let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
         wire.send(&hi[..length]).await;
         drop(wire);
-        scene.goes_on(&format!("a connection that broke off after {length} bytes")).await;
+        scene.expect_delivery(&format!("a connection that broke off after {length} bytes")).await;
     }
     wait_for_metric(&scene.node, "parlor_sockets", 1).await;
 }

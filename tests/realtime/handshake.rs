@@ -1,13 +1,13 @@
 //! The handshake of a WebSocket (RFC 6455 section 4.2): what is let in, and with which status the rest is refused.
 
-use crate::support::client::Client;
-use crate::support::http::{Answer, Request};
+use crate::support::http::{Request, Response};
 use crate::support::metrics::metric;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 
 const SOCKETS: [&str; 4] = ["/ws/chat/lobby/", "/ws/chat/lobby", "/ws/push/lobby", "/ws/push/lobby/"];
 
-async fn refused(node: &Node, status: u16, what: &str, change: impl Fn(Request) -> Request) -> Answer {
+async fn refused(node: &Node, status: u16, what: &str, change: impl Fn(Request) -> Request) -> Response {
     let mut last = None;
     for path in SOCKETS {
         let request = change(Request::upgrade(path));
@@ -179,7 +179,7 @@ async fn refused_handshakes_leave_nothing_behind() {
     }
     assert!(metric(&node, "parlor_sockets").await == 0);
     assert!(metric(&node, "parlor_groups").await == 0);
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
 }

@@ -3,18 +3,18 @@
 use regex::Regex;
 use serde_json::json;
 
-use crate::support::bystander::Scene;
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::bystander::BystanderRoom;
+use crate::support::connection::Connection;
 use crate::support::frame::{BINARY, CONTINUATION, Frame, TEXT};
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, until};
 
 #[tokio::test]
 async fn bad_json_closes_the_sender_with_1007() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let texts = [
         "not json",
         "",
@@ -26,13 +26,13 @@ async fn bad_json_closes_the_sender_with_1007() {
         "{\"message\": \"\\ud800\"}",
     ];
     for text in texts {
-        scene.closes(1007, text, &Frame::text(text).bytes()).await;
+        scene.expect_close(1007, text, &Frame::text(text).bytes()).await;
     }
 }
 
 #[tokio::test]
 async fn json_of_another_shape_closes_the_sender_with_1008() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let texts = [
         "[]",
         "\"hi\"",
@@ -48,96 +48,99 @@ async fn json_of_another_shape_closes_the_sender_with_1008() {
         "{\"message\": {\"message\": \"hi\"}}",
     ];
     for text in texts {
-        scene.closes(1008, text, &Frame::text(text).bytes()).await;
+        scene.expect_close(1008, text, &Frame::text(text).bytes()).await;
     }
 }
 
 #[tokio::test]
 async fn a_binary_frame_closes_the_sender_with_1003() {
-    let mut scene = Scene::set().await;
-    scene.closes(1003, "a binary frame", &Frame::new(BINARY, b"{\"message\": \"hi\"}").bytes()).await;
-    scene.closes(1003, "an empty binary frame", &Frame::new(BINARY, b"").bytes()).await;
+    let mut scene = BystanderRoom::start().await;
+    scene.expect_close(1003, "a binary frame", &Frame::new(BINARY, b"{\"message\": \"hi\"}").bytes()).await;
+    scene.expect_close(1003, "an empty binary frame", &Frame::new(BINARY, b"").bytes()).await;
     let parts = [Frame::new(BINARY, b"a").unfinished().bytes(), Frame::new(CONTINUATION, b"b").bytes()];
-    scene.closes(1003, "a binary message in two frames", &parts.concat()).await;
+    scene.expect_close(1003, "a binary message in two frames", &parts.concat()).await;
 }
 
 #[tokio::test]
 async fn deeply_nested_json_closes_the_sender_only() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     for text in ["[".repeat(60_000), "{\"message\":".repeat(5000), format!("{{\"a\":{}", "[".repeat(60_000))]
     {
-        let mut sender = Wire::socket(&scene.node, "/ws/chat/lobby/").await;
+        let mut sender = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
         sender.send_frame(&Frame::text(&text)).await;
         let (code, _) = sender.close_code().await;
         assert!(matches!(code, 1007 | 1008), "{code} for {}…", &text[..20]);
-        scene.goes_on("deep nesting").await;
+        scene.expect_delivery("deep nesting").await;
     }
 }
 
 #[tokio::test]
 async fn a_message_over_the_limit_closes_the_sender_with_1009() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let big = json!({ "message": "x".repeat(70 * 1024) }).to_string();
-    scene.closes(1009, "70 KiB in one frame", &Frame::text(&big).bytes()).await;
+    scene.expect_close(1009, "70 KiB in one frame", &Frame::text(&big).bytes()).await;
     let just_over = json!({ "message": "x".repeat(65537 - r#"{"message":""}"#.len()) }).to_string();
     assert_eq!(just_over.len(), 65537);
-    scene.closes(1009, "64 KiB and one byte", &Frame::text(&just_over).bytes()).await;
+    scene.expect_close(1009, "64 KiB and one byte", &Frame::text(&just_over).bytes()).await;
     let (first, second) = big.split_at(40_000);
     let parts = [Frame::text(first).unfinished().bytes(), Frame::new(CONTINUATION, second).bytes()];
-    scene.closes(1009, "70 KiB in two frames", &parts.concat()).await;
-    scene.closes(1009, "70 KiB of binary", &Frame::new(BINARY, vec![0; 70 * 1024]).bytes()).await;
-    scene.closes_at("/ws/push/lobby", 1009, "70 KiB on a push socket", &Frame::text(&big).bytes()).await;
+    scene.expect_close(1009, "70 KiB in two frames", &parts.concat()).await;
+    scene.expect_close(1009, "70 KiB of binary", &Frame::new(BINARY, vec![0; 70 * 1024]).bytes()).await;
+    scene
+        .expect_close_at("/ws/push/lobby", 1009, "70 KiB on a push socket", &Frame::text(&big).bytes())
+        .await;
 }
 
 #[tokio::test]
 async fn a_message_of_exactly_the_limit_is_delivered() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     let text = "x".repeat(65536 - r#"{"message":""}"#.len());
     ann.send(json!({ "message": text }).to_string()).await;
-    assert_eq!(ann.hear_chat().await, text);
+    assert_eq!(ann.receive_chat().await, text);
 }
 
 #[tokio::test]
 async fn the_limit_of_messages_can_be_set() {
-    let mut scene = Scene::at(Node::plan().flag("--max-message-bytes", "100").start().await).await;
+    let mut scene =
+        BystanderRoom::with_node(Node::plan().flag("--max-message-bytes", "100").start().await).await;
     let text =
         |length: usize| Frame::text(&format!(r#"{{"message":"{}"}}"#, "x".repeat(length - 14))).bytes();
-    scene.closes(1009, "101 bytes", &text(101)).await;
-    let mut sender = Wire::socket(&scene.node, "/ws/chat/kitchen/").await;
+    scene.expect_close(1009, "101 bytes", &text(101)).await;
+    let mut sender = Connection::websocket(&scene.node, "/ws/chat/kitchen/").await;
     sender.send(&text(100)).await;
-    assert_eq!(sender.frame_of(TEXT, PATIENCE).await.opcode, TEXT);
+    assert_eq!(sender.frame_with_opcode(TEXT, PATIENCE).await.opcode, TEXT);
 }
 
 #[tokio::test]
 async fn a_binary_frame_closes_a_push_socket_with_1003() {
-    let mut scene = Scene::set().await;
-    scene.closes_at("/ws/push/lobby", 1003, "a binary frame", &Frame::new(BINARY, "x").bytes()).await;
+    let mut scene = BystanderRoom::start().await;
+    scene.expect_close_at("/ws/push/lobby", 1003, "a binary frame", &Frame::new(BINARY, "x").bytes()).await;
 }
 
 #[tokio::test]
 async fn what_follows_a_bad_frame_is_not_delivered() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let bytes = [Frame::text("bad").bytes(), Frame::text(r#"{"message": "too late"}"#).bytes()].concat();
-    scene.closes(1007, "bad JSON with more behind it", &bytes).await;
+    scene.expect_close(1007, "bad JSON with more behind it", &bytes).await;
     let bytes = [Frame::close(1000, b"").bytes(), Frame::text(r#"{"message": "too late"}"#).bytes()].concat();
-    let mut wire = Wire::socket(&scene.node, "/ws/chat/lobby/").await;
+    let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
     wire.send(&bytes).await;
     assert_eq!(wire.close_code().await.0, 1000);
-    scene.goes_on("a text behind a Close frame").await;
+    scene.expect_delivery("a text behind a Close frame").await;
 }
 
 #[tokio::test]
 async fn bad_input_at_one_node_is_not_noticed_at_another() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut far = Client::chat(&second, "lobby").await;
-    let mut scene = Scene::at(first).await;
-    scene.closes(1007, "bad JSON", &Frame::text("bad").bytes()).await;
-    scene.closes(1008, "a number", &Frame::text("{\"message\": 5}").bytes()).await;
-    scene.closes(1003, "binary", &Frame::new(BINARY, "x").bytes()).await;
+    let mut far = TutorialClient::chat(&second, "lobby").await;
+    let mut scene = BystanderRoom::with_node(first).await;
+    scene.expect_close(1007, "bad JSON", &Frame::text("bad").bytes()).await;
+    scene.expect_close(1008, "a number", &Frame::text("{\"message\": 5}").bytes()).await;
+    scene.expect_close(1003, "binary", &Frame::new(BINARY, "x").bytes()).await;
     for n in 1..=3 {
-        assert_eq!(far.hear_chat().await, format!("all well {n}"));
+        assert_eq!(far.receive_chat().await, format!("all well {n}"));
     }
 }
 
@@ -153,11 +156,11 @@ async fn bad_input_is_one_line_of_the_log_at_debug_and_none_at_info() {
     ];
     for level in ["debug", "info"] {
         let node = Node::plan().flag("--log-level", level).start().await;
-        let mut scene = Scene::at(node).await;
+        let mut scene = BystanderRoom::with_node(node).await;
         for (code, frame) in &cases {
             let before = metric(&scene.node, &format!("parlor_closed_total{{code=\"{code}\"}}")).await;
             let mark = scene.node.log().mark();
-            scene.closes(*code, "bad input", &frame.bytes()).await;
+            scene.expect_close(*code, "bad input", &frame.bytes()).await;
             wait_for_metric(&scene.node, &format!("parlor_closed_total{{code=\"{code}\"}}"), before + 1)
                 .await;
             let names_code = Regex::new(&format!(r"\b{code}\b")).unwrap();
@@ -187,10 +190,10 @@ async fn bad_input_is_one_line_of_the_log_at_debug_and_none_at_info() {
 
 #[tokio::test]
 async fn closes_are_counted_by_code() {
-    let mut scene = Scene::set().await;
-    scene.closes(1007, "bad JSON", &Frame::text("bad").bytes()).await;
-    scene.closes(1007, "bad JSON", &Frame::text("bad").bytes()).await;
-    scene.closes(1003, "binary", &Frame::new(BINARY, "x").bytes()).await;
+    let mut scene = BystanderRoom::start().await;
+    scene.expect_close(1007, "bad JSON", &Frame::text("bad").bytes()).await;
+    scene.expect_close(1007, "bad JSON", &Frame::text("bad").bytes()).await;
+    scene.expect_close(1003, "binary", &Frame::new(BINARY, "x").bytes()).await;
     wait_for_metric(&scene.node, "parlor_closed_total{code=\"1007\"}", 2).await;
     wait_for_metric(&scene.node, "parlor_closed_total{code=\"1003\"}", 1).await;
 }

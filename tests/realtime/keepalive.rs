@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::{CLOSE, Frame, PING};
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, seconds};
 
 /// Sockets that were closed for their silence or slowness.
@@ -18,13 +18,13 @@ const TOO_SLOW: &str = "parlor_closed_total{code=\"4408\"}";
 #[tokio::test]
 async fn a_silent_peer_is_pinged_after_25_seconds_and_closed_after_60() {
     let node = Node::alone().await;
-    let mut silent = Wire::socket(&node, "/ws/chat/lobby/").await;
-    let mut polite = Client::chat(&node, "lobby").await;
+    let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
+    let mut polite = TutorialClient::chat(&node, "lobby").await;
     let begun = Instant::now();
     // The polite one reads, and so answers pings, all the time.
     let (mut pings, mut end) = (Vec::new(), None);
     let listens = async {
-        while let Some(frame) = silent.frame(seconds(70)).await {
+        while let Some(frame) = silent.next_frame(seconds(70)).await {
             match frame.opcode {
                 PING => pings.push(begun.elapsed().as_secs_f64()),
                 CLOSE => {
@@ -37,16 +37,16 @@ async fn a_silent_peer_is_pinged_after_25_seconds_and_closed_after_60() {
     };
     tokio::select! {
         () = listens => {}
-        () = polite.hears_nothing_for(seconds(75)) => panic!("the silent peer was not closed"),
+        () = polite.receives_nothing_for(seconds(75)) => panic!("the silent peer was not closed"),
     }
     let ((code, reason), after) = end.expect("a Close frame before the end of the connection");
     assert_eq!(code, 4408, "{reason}");
     assert!((59.0..66.0).contains(&after), "closed after {after} s");
     assert!(pings.len() >= 2, "pings at {pings:?}");
     assert!((24.0..28.0).contains(&pings[0]) && (49.0..53.0).contains(&pings[1]), "pings at {pings:?}");
-    silent.ended(PATIENCE).await;
-    polite.say("I am still here").await;
-    assert_eq!(polite.hear_chat().await, "I am still here");
+    silent.wait_for_end(PATIENCE).await;
+    polite.publish("I am still here").await;
+    assert_eq!(polite.receive_chat().await, "I am still here");
 }
 
 #[tokio::test]
@@ -55,16 +55,16 @@ async fn a_slow_reader_is_closed_and_delays_nobody() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "200000").start().await;
     // It takes part in the room and never reads; what the kernels hold for it is far less than what is said.
-    let mut slow = Wire::narrow(&node, 4096).upgraded("/ws/chat/lobby/").await;
-    let mut speaker = Client::chat(&node, "lobby").await;
-    let mut listener = Client::chat(&node, "lobby").await;
+    let mut slow = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
+    let mut speaker = TutorialClient::chat(&node, "lobby").await;
+    let mut listener = TutorialClient::chat(&node, "lobby").await;
     let text = "x".repeat(50_000);
     for n in 0..TEXTS {
         let text = format!("{n} {text}");
         let said = Instant::now();
-        speaker.say(&text).await;
-        assert_eq!(speaker.hear_chat().await, text);
-        assert_eq!(listener.hear_chat().await, text);
+        speaker.publish(&text).await;
+        assert_eq!(speaker.receive_chat().await, text);
+        assert_eq!(listener.receive_chat().await, text);
         assert!(said.elapsed() < seconds(5), "text {n} took {:?}", said.elapsed());
         if n % 20 == 19 && metric(&node, TOO_SLOW).await > 0 {
             break;
@@ -72,23 +72,25 @@ async fn a_slow_reader_is_closed_and_delays_nobody() {
     }
     wait_for_metric(&node, TOO_SLOW, 1).await;
     wait_for_metric(&node, "parlor_sockets", 2).await;
-    let code = slow.ended(PATIENCE).await;
+    let code = slow.wait_for_end(PATIENCE).await;
     assert!(matches!(code, None | Some(4408)), "the slow reader ends with {code:?}");
 }
 
 #[tokio::test]
 async fn a_reader_that_is_slow_for_a_moment_loses_nothing() {
     let node = Node::plan().flag("--max-outbox-bytes", "8000000").start().await;
-    let mut slow = Wire::narrow(&node, 32_768).upgraded("/ws/chat/lobby/").await;
-    let mut speaker = Client::chat(&node, "lobby").await;
+    let mut slow = Connection::narrow(&node, 32_768).upgrade("/ws/chat/lobby/").await;
+    let mut speaker = TutorialClient::chat(&node, "lobby").await;
     let text = "x".repeat(50_000);
     for n in 0..100 {
-        speaker.say(&format!("{n} {text}")).await;
-        speaker.hear().await;
+        speaker.publish(&format!("{n} {text}")).await;
+        speaker.receive().await;
     }
     for n in 0..100 {
-        let frame =
-            slow.frame(PATIENCE).await.unwrap_or_else(|| panic!("the end of the connection before text {n}"));
+        let frame = slow
+            .next_frame(PATIENCE)
+            .await
+            .unwrap_or_else(|| panic!("the end of the connection before text {n}"));
         let value: Value = serde_json::from_slice(&frame.payload).unwrap();
         assert!(
             value["message"].as_str().unwrap().starts_with(&format!("[收到消息] {n} x")),
@@ -100,8 +102,8 @@ async fn a_reader_that_is_slow_for_a_moment_loses_nothing() {
 #[tokio::test]
 async fn a_speaker_that_does_not_read_is_closed_and_its_memory_is_bounded() {
     let node = Node::plan().flag("--max-outbox-bytes", "200000").start().await;
-    let mut flood = Wire::narrow(&node, 4096).upgraded("/ws/chat/lobby/").await;
-    let mut other = Client::chat(&node, "kitchen").await;
+    let mut flood = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
+    let mut other = TutorialClient::chat(&node, "kitchen").await;
     let frame = Frame::text(&json!({ "message": "x".repeat(50_000) }).to_string()).bytes();
     let mut sent = 0;
     // Pings ask for answers, texts come back: both wait for a reader that is not there.
@@ -116,6 +118,6 @@ async fn a_speaker_that_does_not_read_is_closed_and_its_memory_is_bounded() {
         sent += 1;
     }
     assert!(sent < 600, "30 MB were taken for a socket that does not read");
-    other.say("hi").await;
-    assert_eq!(other.hear_chat().await, "hi");
+    other.publish("hi").await;
+    assert_eq!(other.receive_chat().await, "hi");
 }

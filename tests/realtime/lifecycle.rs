@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 #[tokio::test]
@@ -15,8 +15,8 @@ async fn a_signal_closes_sockets_with_1012_and_ends_the_node_with_0() {
     let redis = Redis::start().await;
     for signal in [Signal::TERM, Signal::INT] {
         for mut node in [Node::on(&redis).await, Node::alone().await] {
-            let mut ann = Client::chat(&node, "lobby").await;
-            let mut page = Client::push(&node, "lobby").await;
+            let mut ann = TutorialClient::chat(&node, "lobby").await;
+            let mut page = TutorialClient::push(&node, "lobby").await;
             node.signal(signal);
             let (code, reason) = ann.closed().await;
             assert_eq!(code, 1012, "{reason}");
@@ -31,16 +31,16 @@ async fn peers_that_do_nothing_cannot_hold_a_node_back() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
     // A socket that never answers the Close frame, a head and a body that never end, and a connection that is idle.
-    let mut silent = Wire::socket(&node, "/ws/chat/lobby/").await;
-    let mut idle = Wire::connect(&node).await;
+    let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
+    let mut idle = Connection::connect(&node).await;
     assert_eq!(Request::get("/healthz").send_on(&mut idle).await.status, 200);
-    let mut head = Wire::connect(&node).await;
+    let mut head = Connection::connect(&node).await;
     head.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\n").await;
-    let mut body = Wire::connect(&node).await;
+    let mut body = Connection::connect(&node).await;
     let request = Request::post("/push?room=lobby").header("Content-Length", "10").raw_body("half");
     let bytes = request.bytes(body.peer());
     body.send(&bytes).await;
-    let _empty = Wire::connect(&node).await;
+    let _empty = Connection::connect(&node).await;
     node.terminate();
     assert_eq!(silent.close_code().await.0, 1012);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
@@ -50,17 +50,17 @@ async fn peers_that_do_nothing_cannot_hold_a_node_back() {
 #[tokio::test]
 async fn a_request_that_is_being_served_is_finished() {
     let mut node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let request =
         Request::post("/push?room=lobby").header("Content-Length", "5").header("Expect", "100-continue");
     let bytes = request.bytes(wire.peer());
     wire.send(&bytes).await;
-    assert_eq!(wire.answer().await.status, 100, "the node asks for the body: the request is being served");
-    let mut ann = Client::chat(&node, "lobby").await;
+    assert_eq!(wire.response().await.status, 100, "the node asks for the body: the request is being served");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     node.terminate();
     assert_eq!(ann.closed().await.0, 1012, "the node is stopping");
     wire.send(b"hello").await;
-    let answer = wire.answer().await;
+    let answer = wire.response().await;
     assert_eq!((answer.status, answer.json()), (200, json!({ "status": "success" })));
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
 }
@@ -70,17 +70,17 @@ async fn a_node_that_is_stopping_takes_no_connections() {
     let mut node = Node::alone().await;
     let address = node.address();
     // A request that is being served keeps the node until it is finished.
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let request =
         Request::post("/push?room=lobby").header("Content-Length", "5").header("Expect", "100-continue");
     let bytes = request.bytes(wire.peer());
     wire.send(&bytes).await;
-    assert_eq!(wire.answer().await.status, 100);
-    let mut ann = Client::chat(&node, "lobby").await;
+    assert_eq!(wire.response().await.status, 100);
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     node.terminate();
     assert_eq!(ann.closed().await.0, 1012);
     until(PATIENCE, "connections to be refused", async || {
-        let connection = tokio::net::TcpStream::connect(address).await;
+        let connection = Connection::try_connect(address).await;
         holds(connection.is_err(), || "a connection".to_owned())
     })
     .await;
@@ -90,7 +90,7 @@ async fn a_node_that_is_stopping_takes_no_connections() {
 #[tokio::test]
 async fn a_second_signal_does_no_harm() {
     let mut node = Node::alone().await;
-    let mut silent = Wire::socket(&node, "/ws/chat/lobby/").await;
+    let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
     node.terminate();
     assert_eq!(silent.close_code().await.0, 1012);
     if node.runs() {
@@ -104,7 +104,7 @@ async fn a_second_signal_does_no_harm() {
 async fn a_node_ends_in_time_while_redis_is_away() {
     let mut redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     redis.kill();
     node.terminate();
     assert_eq!(ann.closed().await.0, 1012);
@@ -115,11 +115,11 @@ async fn a_node_ends_in_time_while_redis_is_away() {
 async fn a_port_can_be_used_again_at_once() {
     let mut node = Node::alone().await;
     let address = node.address().to_string();
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     node.terminate();
     assert_eq!(ann.closed().await.0, 1012);
     node.exit(PATIENCE).await;
-    let again = Node::bare().flag("--listen", &address).start().await;
+    let again = Node::bare_plan().flag("--listen", &address).start().await;
     assert_eq!(Request::get("/healthz").send(&again).await.status, 200);
 }
 
@@ -133,7 +133,7 @@ async fn a_node_that_says_that_it_listens_is_ready() {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     let node = Node::on(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("at once").await;
-    assert_eq!(ann.hear_chat().await, "at once");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("at once").await;
+    assert_eq!(ann.receive_chat().await, "at once");
 }

@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::connection::Wire;
-use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::connection::Connection;
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
 use crate::support::frame::{CLOSE, TEXT};
-use crate::support::join::Ticket;
-use crate::support::member::{Member, assert_chain, texts_of};
+use crate::support::handshake::Handshake;
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
+use crate::support::v1_client::{V1Client, assert_chain, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
 /// Sockets that were closed for their silence or slowness.
 const TOO_SLOW: &str = "parlor_closed_total{code=\"4408\"}";
 
 /// What a socket still has to read, up to its end: the messages, and the close code if there was one.
-async fn rest(wire: &mut Wire) -> (Vec<Value>, Option<u16>) {
+async fn rest(wire: &mut Connection) -> (Vec<Value>, Option<u16>) {
     let (mut messages, mut code) = (Vec::new(), None);
-    while let Some(frame) = wire.frame(PATIENCE).await {
+    while let Some(frame) = wire.next_frame(PATIENCE).await {
         match frame.opcode {
             TEXT => {
                 let frame: Value = serde_json::from_slice(&frame.payload).expect("a frame in JSON");
@@ -32,21 +32,21 @@ async fn rest(wire: &mut Wire) -> (Vec<Value>, Option<u16>) {
     (messages, code)
 }
 
-async fn a_reader_that_was_closed_catches_up_in_order(layer: Layer) {
-    let world = World::with(layer, &[("--max-outbox-bytes", "200000")]).await;
-    let mut speaker = Member::join(world.far(), "lobby").await;
-    let first = speaker.say("first").await["id"].clone();
-    speaker.hear().await;
-    let mut slow = Ticket::to("lobby").narrow(world.near(), 4096).await;
-    let mut listener = Member::join(world.near(), "lobby").await;
+async fn a_reader_that_was_closed_catches_up_in_order(layer: LayerKind) {
+    let world = Deployment::with(layer, &[("--max-outbox-bytes", "200000")]).await;
+    let mut speaker = V1Client::join(world.last(), "lobby").await;
+    let first = speaker.publish("first").await["id"].clone();
+    speaker.receive().await;
+    let mut slow = Handshake::to_room("lobby").connect_narrow(world.first(), 4096).await;
+    let mut listener = V1Client::join(world.first(), "lobby").await;
     let text = "x".repeat(50_000);
     let (mut said, mut slowest) = (0, Duration::ZERO);
-    while metric(world.near(), TOO_SLOW).await == 0 {
+    while metric(world.first(), TOO_SLOW).await == 0 {
         for _ in 0..20 {
             let begun = Instant::now();
-            speaker.say(&format!("{said} {text}")).await;
-            speaker.hear().await;
-            listener.hear().await;
+            speaker.publish(&format!("{said} {text}")).await;
+            speaker.receive().await;
+            listener.receive().await;
             slowest = slowest.max(begun.elapsed());
             said += 1;
         }
@@ -56,54 +56,54 @@ async fn a_reader_that_was_closed_catches_up_in_order(layer: Layer) {
     let (mut heard, code) = rest(&mut slow).await;
     assert!(matches!(code, None | Some(4408)), "the slow reader ends with {code:?}");
     for _ in 0..20 {
-        speaker.say(&format!("{said} {text}")).await;
+        speaker.publish(&format!("{said} {text}")).await;
         said += 1;
     }
-    speaker.say("end").await;
+    speaker.publish("end").await;
     // Of what was on its way when it was closed, it has read as much as its kernel had taken.
     let since = heard.last().map_or(first, |message| message["id"].clone());
     let since = since.as_str().expect("an id").to_owned();
-    let mut again = Ticket::to("lobby").since(&since).enter(world.far()).await;
+    let mut again = Handshake::to_room("lobby").since(&since).connect(world.last()).await;
     assert_eq!(again.welcome["recovered"], true, "{}", again.welcome);
-    heard.extend(again.hear_until("end").await);
+    heard.extend(again.receive_until("end").await);
     assert_chain(&heard);
     let numbers: Vec<String> =
         texts_of(&heard).iter().map(|text| text.split(' ').next().unwrap_or_default().to_owned()).collect();
     assert_eq!(numbers, (0..said).map(|n| n.to_string()).chain(["end".to_owned()]).collect::<Vec<_>>());
 }
 
-async fn too_many_messages_are_too_much_as_well(layer: Layer) {
+async fn too_many_messages_are_too_much_as_well(layer: LayerKind) {
     let flags = [("--max-outbox-bytes", "100000000"), ("--max-outbox-messages", "20")];
-    let world = World::with(layer, &flags).await;
-    let mut slow = Ticket::to("lobby").narrow(world.near(), 4096).await;
-    let mut speaker = Member::join(world.near(), "lobby").await;
+    let world = Deployment::with(layer, &flags).await;
+    let mut slow = Handshake::to_room("lobby").connect_narrow(world.first(), 4096).await;
+    let mut speaker = V1Client::join(world.first(), "lobby").await;
     let text = "x".repeat(50_000);
     for said in 0..600 {
-        speaker.say(&text).await;
-        speaker.hear().await;
-        if said % 20 == 19 && metric(world.near(), TOO_SLOW).await > 0 {
+        speaker.publish(&text).await;
+        speaker.receive().await;
+        if said % 20 == 19 && metric(world.first(), TOO_SLOW).await > 0 {
             break;
         }
     }
-    wait_for_metric(world.near(), TOO_SLOW, 1).await;
+    wait_for_metric(world.first(), TOO_SLOW, 1).await;
     rest(&mut slow).await;
 }
 
-async fn a_long_past_is_read_in_pages_however_small_the_outbox(layer: Layer) {
+async fn a_long_past_is_read_in_pages_however_small_the_outbox(layer: LayerKind) {
     const MANY: usize = 900;
     let flags = [("--max-outbox-bytes", "100000"), ("--max-outbox-messages", "50")];
-    let world = World::with(layer, &flags).await;
-    let mut speaker = Member::join(world.near(), "lobby").await;
+    let world = Deployment::with(layer, &flags).await;
+    let mut speaker = V1Client::join(world.first(), "lobby").await;
     let text = "x".repeat(10_000);
     for n in 0..MANY {
-        speaker.say(&format!("{n} {text}")).await;
-        speaker.hear().await;
+        speaker.publish(&format!("{n} {text}")).await;
+        speaker.receive().await;
     }
     // Nine megabytes for somebody who reads, but not fast.
-    let mut reader = Ticket::to("lobby").history(1000).narrow(world.far(), 16_384).await;
+    let mut reader = Handshake::to_room("lobby").history(1000).connect_narrow(world.last(), 16_384).await;
     let mut heard = Vec::new();
     while heard.len() < MANY {
-        let frame = reader.frame_of(TEXT, PATIENCE).await;
+        let frame = reader.frame_with_opcode(TEXT, PATIENCE).await;
         let frame: Value = serde_json::from_slice(&frame.payload).expect("a frame in JSON");
         heard.extend((frame["type"] == "message").then_some(frame));
         if heard.len() % 50 == 0 {
@@ -111,7 +111,7 @@ async fn a_long_past_is_read_in_pages_however_small_the_outbox(layer: Layer) {
         }
     }
     assert_chain(&heard);
-    assert_eq!(metric(world.far(), TOO_SLOW).await, 0);
+    assert_eq!(metric(world.last(), TOO_SLOW).await, 0);
 }
 
 on_both_layers! {
@@ -126,10 +126,10 @@ async fn a_thousand_stalled_readers_cost_bounded_memory_and_delay_nobody() {
     let node = Node::plan().start().await;
     let mut stalled = Vec::new();
     for _ in 0..MANY {
-        stalled.push(Ticket::to("lobby").narrow(&node, 4096).await);
+        stalled.push(Handshake::to_room("lobby").connect_narrow(&node, 4096).await);
     }
-    let mut speaker = Member::join(&node, "lobby").await;
-    let mut listener = Member::join(&node, "lobby").await;
+    let mut speaker = V1Client::join(&node, "lobby").await;
+    let mut listener = V1Client::join(&node, "lobby").await;
     let before = node.kilobytes("VmRSS");
     let text = "x".repeat(4000);
     let (mut said, mut slowest) = (0_usize, Duration::ZERO);
@@ -137,9 +137,9 @@ async fn a_thousand_stalled_readers_cost_bounded_memory_and_delay_nobody() {
     while closed().await < MANY {
         for _ in 0..50 {
             let begun = Instant::now();
-            speaker.say(&text).await;
-            speaker.hear().await;
-            listener.hear().await;
+            speaker.publish(&text).await;
+            speaker.receive().await;
+            listener.receive().await;
             slowest = slowest.max(begun.elapsed());
             said += 1;
         }

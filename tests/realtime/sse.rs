@@ -4,20 +4,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::event_stream::{EventStream, messages, post, stream_of};
+use crate::support::handshake::guest_cookie;
 use crate::support::http::Request;
-use crate::support::join::guest_cookie;
-use crate::support::member::{Member, assert_chain, id_of, texts_of};
 use crate::support::metrics::wait_for_metric;
-use crate::support::sse::{EventStream, messages, post, stream_of};
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
 /// The next messages up to the one with this text; each has its own id as the event's.
 async fn hear_until(stream: &mut EventStream, last: &str) -> Vec<Value> {
     let mut heard = Vec::new();
     loop {
-        let part = stream.event_of("message").await;
+        let part = stream.receive_event("message").await;
         assert_eq!(part.id.as_deref(), part.frame["id"].as_str(), "{part:?}");
         assert!(part.event.is_none_or(|event| event == "message"));
         heard.push(part.frame);
@@ -27,34 +27,34 @@ async fn hear_until(stream: &mut EventStream, last: &str) -> Vec<Value> {
     }
 }
 
-async fn a_stream_has_the_frames_of_the_room(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut stream = EventStream::open(world.near(), Request::get(&stream_of("聊天"))).await;
+async fn a_stream_has_the_frames_of_the_room(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("聊天"))).await;
     assert!(stream.head.contains("content-type: text/event-stream"), "{}", stream.head);
     assert!(stream.head.contains("cache-control: no-"), "{}", stream.head);
-    let first = stream.part(PATIENCE).await.expect("a part");
+    let first = stream.next_part(PATIENCE).await.expect("a part");
     assert_eq!((&first.frame["type"], &first.frame["room"]), (&json!("welcome"), &json!("聊天")));
     assert_eq!(first.id, None, "a welcome has no place in the log");
-    let mut ann = Member::join(world.far(), "聊天").await;
+    let mut ann = V1Client::join(world.last(), "聊天").await;
     assert_eq!(ann.welcome["count"], 2, "a reader is in the room");
-    ann.say("hi\nthere \r 你好").await;
-    let message = ann.hear().await;
+    ann.publish("hi\nthere \r 你好").await;
+    let message = ann.receive().await;
     assert_eq!(hear_until(&mut stream, "hi\nthere \r 你好").await, [message]);
     ann.send_json(&json!({ "type": "typing" })).await;
-    stream.event_of("typing").await;
-    assert_eq!(stream.event_of("presence").await.id, None);
+    stream.receive_event("typing").await;
+    assert_eq!(stream.receive_event("presence").await.id, None);
 }
 
-async fn a_stream_goes_on_after_the_last_event_at_any_node(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_stream_goes_on_after_the_last_event_at_any_node(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..100 {
-        ann.say(&n.to_string()).await;
+        ann.publish(&n.to_string()).await;
     }
-    let said = ann.hear_until("99").await;
+    let said = ann.receive_until("99").await;
     for node in &world.nodes {
         let mut stream = EventStream::after(node, "lobby", &id_of(&said[39])).await;
-        let welcome = stream.event_of("welcome").await.frame;
+        let welcome = stream.receive_event("welcome").await.frame;
         assert_eq!((&welcome["recovered"], &welcome["last"]), (&json!(true), &said[99]["id"]));
         assert_eq!(hear_until(&mut stream, "99").await, said[40..]);
         let query = format!("{}?since={}", stream_of("lobby"), id_of(&said[89]));
@@ -67,21 +67,21 @@ async fn a_stream_goes_on_after_the_last_event_at_any_node(layer: Layer) {
             EventStream::open(node, Request::get(&format!("{}?history=5", stream_of("lobby")))).await;
         assert_eq!(hear_until(&mut stream, "99").await, said[95..]);
         let mut stream = EventStream::after(node, "lobby", "nonsense").await;
-        let welcome = stream.event_of("welcome").await.frame;
+        let welcome = stream.receive_event("welcome").await.frame;
         assert_eq!((&welcome["recovered"], &welcome["reason"]), (&json!(false), &json!("malformed")));
         assert_eq!(hear_until(&mut stream, "99").await, said[50..]);
     }
 }
 
-async fn a_reader_who_comes_back_in_a_flood_misses_nothing(layer: Layer) {
+async fn a_reader_who_comes_back_in_a_flood_misses_nothing(layer: LayerKind) {
     const LAST: usize = 600;
-    let world = World::on(layer).await;
-    let mut flood = Member::join(world.near(), "lobby").await;
-    flood.say("0").await;
-    let mut heard = vec![flood.hear().await];
+    let world = Deployment::start(layer).await;
+    let mut flood = V1Client::join(world.first(), "lobby").await;
+    flood.publish("0").await;
+    let mut heard = vec![flood.receive().await];
     let speak = async {
         for n in 1..=LAST {
-            flood.say(&n.to_string()).await;
+            flood.publish(&n.to_string()).await;
         }
     };
     let last = LAST.to_string();
@@ -90,10 +90,10 @@ async fn a_reader_who_comes_back_in_a_flood_misses_nothing(layer: Layer) {
         while heard.last().unwrap()["text"] != last {
             let node = &world.nodes[visits % world.nodes.len()];
             let mut stream = EventStream::after(node, "lobby", &id_of(heard.last().unwrap())).await;
-            assert_eq!(stream.event_of("welcome").await.frame["recovered"], true);
+            assert_eq!(stream.receive_event("welcome").await.frame["recovered"], true);
             visits += 1;
             for _ in 0..=(visits * 7) % 40 {
-                heard.push(stream.event_of("message").await.frame);
+                heard.push(stream.receive_event("message").await.frame);
                 if heard.last().unwrap()["text"] == last {
                     break;
                 }
@@ -105,12 +105,12 @@ async fn a_reader_who_comes_back_in_a_flood_misses_nothing(layer: Layer) {
     assert_eq!(texts_of(&heard), (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
-async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut stream = EventStream::open(world.near(), Request::get(&stream_of("lobby"))).await;
+async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
     let begun = Instant::now();
     loop {
-        let part = stream.part(seconds(30)).await.expect("the stream to go on");
+        let part = stream.next_part(seconds(30)).await.expect("the stream to go on");
         if part.comment.is_some() {
             assert_eq!(part.frame, Value::Null, "a comment says nothing");
             break;
@@ -120,45 +120,45 @@ async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: Layer) {
     assert!((Duration::from_secs(23)..Duration::from_secs(28)).contains(&after), "{after:?}");
 }
 
-async fn a_node_that_ends_tells_a_reader_when_to_come_back(layer: Layer) {
-    let mut world = World::with(layer, &[("--drain-seconds", "2")]).await;
-    let mut stream = EventStream::open(world.near(), Request::get(&stream_of("lobby"))).await;
+async fn a_node_that_ends_tells_a_reader_when_to_come_back(layer: LayerKind) {
+    let mut world = Deployment::with(layer, &[("--drain-seconds", "2")]).await;
+    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
     world.nodes[0].terminate();
-    let bye = stream.event_of("bye").await;
+    let bye = stream.receive_event("bye").await;
     assert!(bye.retry.is_some(), "{bye:?}");
     let delay = bye.frame["reconnect_ms"].as_u64().expect("milliseconds");
     assert!(delay < 2000, "{bye:?}");
-    stream.ended(seconds(5)).await;
+    stream.wait_for_end(seconds(5)).await;
     assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
-async fn a_reader_who_leaves_is_no_longer_counted(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.far(), "lobby").await;
-    let mut stream = EventStream::open(world.near(), Request::get(&stream_of("lobby"))).await;
-    let user = stream.event_of("welcome").await.frame["user"].clone();
+async fn a_reader_who_leaves_is_no_longer_counted(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.last(), "lobby").await;
+    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
+    let user = stream.receive_event("welcome").await.frame["user"].clone();
     drop(stream);
     let mut changes = Vec::new();
     while changes.last() != Some(&json!("leave")) {
-        let frame = ann.next_of(&["presence"], PATIENCE).await;
+        let frame = ann.receive_any(&["presence"], PATIENCE).await;
         changes.extend((frame["user"] == user).then(|| frame["change"].clone()));
     }
     assert_eq!(changes, ["join", "leave"]);
-    wait_for_metric(world.far(), "parlor_sockets", 1).await;
+    wait_for_metric(world.last(), "parlor_sockets", 1).await;
 }
 
-async fn a_post_is_answered_as_a_message_on_a_socket(layer: Layer) {
-    let world = World::with(layer, &[("--max-message-bytes", "100")]).await;
-    let mut ann = Member::join(world.far(), "lobby").await;
-    let mut plain = Client::chat(world.near(), "lobby").await;
+async fn a_post_is_answered_as_a_message_on_a_socket(layer: LayerKind) {
+    let world = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
+    let mut ann = V1Client::join(world.last(), "lobby").await;
+    let mut plain = TutorialClient::chat(world.first(), "lobby").await;
     let hi = json!({ "type": "message", "message": "hi", "id": "p-1" });
-    let answer = post(world.near(), "lobby", &hi).await;
+    let answer = post(world.first(), "lobby", &hi).await;
     assert_eq!((answer.status, answer.content_type()), (200, "application/json"));
-    let message = ann.hear().await;
+    let message = ann.receive().await;
     let ack = |duplicate: bool| json!({ "type": "ack", "client_id": "p-1", "id": message["id"], "duplicate": duplicate });
-    assert_eq!((answer.json(), plain.hear_chat().await), (ack(false), "hi".to_owned()));
-    assert_eq!(post(world.far(), "lobby", &hi).await.json(), ack(true));
-    let answer = post(world.near(), "lobby", &json!({ "message": "without id" })).await;
+    assert_eq!((answer.json(), plain.receive_chat().await), (ack(false), "hi".to_owned()));
+    assert_eq!(post(world.last(), "lobby", &hi).await.json(), ack(true));
+    let answer = post(world.first(), "lobby", &json!({ "message": "without id" })).await;
     assert_eq!((answer.status, &answer.json()["client_id"]), (200, &Value::Null));
     let cases = [
         (400, "malformed", "not json".to_owned()),
@@ -170,7 +170,7 @@ async fn a_post_is_answered_as_a_message_on_a_socket(layer: Layer) {
         (413, "too_large", json!({ "message": "x".repeat(101), "id": "p-2" }).to_string()),
     ];
     for (status, code, body) in cases {
-        let answer = messages("lobby").body(&body).send(world.near()).await;
+        let answer = messages("lobby").body(&body).send(world.first()).await;
         assert_eq!(answer.status, status, "{body} {answer:?}");
         let error = answer.json();
         assert_eq!(
@@ -179,45 +179,47 @@ async fn a_post_is_answered_as_a_message_on_a_socket(layer: Layer) {
             "{body}"
         );
     }
-    let answer = messages("lobby").body("x".repeat(200_000)).send(world.near()).await;
+    let answer = messages("lobby").body("x".repeat(200_000)).send(world.first()).await;
     assert_eq!(answer.status, 413, "{answer:?}");
-    assert_eq!(texts_of(&[ann.hear().await]), ["without id"]);
-    ann.nothing_of(&["message"], Duration::from_millis(300)).await;
+    assert_eq!(texts_of(&[ann.receive().await]), ["without id"]);
+    ann.receives_none_of(&["message"], Duration::from_millis(300)).await;
 }
 
-async fn a_post_of_a_browser_is_its_persons_and_no_stranger_may_send_one(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.far(), "lobby").await;
-    let host = world.near().address();
+async fn a_post_of_a_browser_is_its_persons_and_no_stranger_may_send_one(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.last(), "lobby").await;
+    let host = world.first().address();
     let own = format!("http://{host}");
     let body = json!({ "message": "hi" }).to_string();
     let request = messages("lobby").header("Cookie", &guest_cookie(5));
-    let answer = request.clone().header("Origin", &own).body(&body).send(world.near()).await;
+    let answer = request.clone().header("Origin", &own).body(&body).send(world.first()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let bob = crate::support::join::Ticket::to("lobby").guest(5).enter(world.near()).await;
-    assert_eq!(ann.hear().await["user"], bob.user());
+    let bob =
+        crate::support::handshake::Handshake::to_room("lobby").with_guest(5).connect(world.first()).await;
+    assert_eq!(ann.receive().await["user"], bob.user());
     for origin in ["http://evil.example", "null"] {
-        let answer = request.clone().header("Origin", origin).body(&body).send(world.near()).await;
+        let answer = request.clone().header("Origin", origin).body(&body).send(world.first()).await;
         assert_eq!(answer.status, 403, "{answer:?}");
         let stream =
             Request::get(&stream_of("lobby")).header("Cookie", &guest_cookie(5)).header("Origin", origin);
-        assert_eq!(stream.send(world.near()).await.status, 403, "{origin}");
+        assert_eq!(stream.send(world.first()).await.status, 403, "{origin}");
     }
-    ann.nothing_of(&["message"], Duration::from_millis(300)).await;
+    ann.receives_none_of(&["message"], Duration::from_millis(300)).await;
 }
 
-async fn what_is_no_room_and_no_parameter_is_refused(layer: Layer) {
-    let world = World::on(layer).await;
+async fn what_is_no_room_and_no_parameter_is_refused(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
     for path in ["/sse/chat/a%2Fb/", "/sse/chat/%2e%2e/", "/sse/chat/lobby/?history=abc"] {
-        let answer = Request::get(path).send(world.near()).await;
+        let answer = Request::get(path).send(world.first()).await;
         assert_eq!(answer.status, 400, "{path}: {answer:?}");
     }
-    let answer = Request::post("/chat/a%2Fb/messages").body("{\"message\": \"hi\"}").send(world.near()).await;
+    let answer =
+        Request::post("/chat/a%2Fb/messages").body("{\"message\": \"hi\"}").send(world.first()).await;
     assert_eq!(answer.status, 400, "{answer:?}");
     for (method, path) in
         [("GET", "/chat/lobby/messages"), ("DELETE", "/chat/lobby/messages"), ("POST", "/sse/chat/lobby/")]
     {
-        let answer = Request::new(method, path).send(world.near()).await;
+        let answer = Request::new(method, path).send(world.first()).await;
         assert!(matches!(answer.status, 404 | 405), "{method} {path}: {answer:?}");
     }
 }

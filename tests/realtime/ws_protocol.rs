@@ -5,65 +5,65 @@ use std::collections::BTreeMap;
 use rmpv::Value as Packed;
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::deployment::{Layer, World, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::member::{Member, assert_chain, id_of, texts_of};
 use crate::support::node::Node;
 use crate::support::payload::{HI, packed, unpacked};
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::seconds;
 
 const CHAT: &str = "asgi__group__chat_lobby";
 
-async fn plain_sockets_and_v1_are_in_one_room(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut plain = Client::chat(world.near(), "lobby").await;
-    let mut v1 = Member::join(world.far(), "lobby").await;
-    plain.say("from plain").await;
-    assert_eq!(plain.hear_chat().await, "from plain");
-    let message = v1.hear().await;
+async fn plain_sockets_and_v1_are_in_one_room(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut plain = TutorialClient::chat(world.first(), "lobby").await;
+    let mut v1 = V1Client::join(world.last(), "lobby").await;
+    plain.publish("from plain").await;
+    assert_eq!(plain.receive_chat().await, "from plain");
+    let message = v1.receive().await;
     assert_eq!(
         (&message["text"], &message["message"]),
         (&json!("from plain"), &json!("[收到消息] from plain"))
     );
     assert!(message["id"].is_string() && message["at"].is_number(), "it passed the log: {message}");
     assert_eq!(message["user"].as_str().map(str::len), Some(16), "{message}");
-    v1.say("from v1").await;
-    assert_eq!(plain.hear_chat().await, "from v1");
+    v1.publish("from v1").await;
+    assert_eq!(plain.receive_chat().await, "from v1");
     // Presence, typing, acks and errors are no business of the plain wire.
     v1.send_json(&json!({ "type": "typing" })).await;
     v1.send_json(&json!({ "type": "nonsense" })).await;
-    v1.error("unknown_type").await;
-    Member::join(world.near(), "lobby").await.leave().await;
-    plain.hears_nothing_for(seconds(6)).await;
+    v1.expect_error("unknown_type").await;
+    V1Client::join(world.first(), "lobby").await.close().await;
+    plain.receives_nothing_for(seconds(6)).await;
 }
 
-async fn a_plain_socket_has_no_past_whatever_it_asks(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
+async fn a_plain_socket_has_no_past_whatever_it_asks(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..5 {
-        ann.say(&n.to_string()).await;
+        ann.publish(&n.to_string()).await;
     }
-    let id = id_of(&ann.hear_until("2").await[2]);
+    let id = id_of(&ann.receive_until("2").await[2]);
     let mut plain = Vec::new();
     for query in ["", "?history=2", &format!("?since={id}"), "?history=abc"] {
-        plain.push(Client::open(world.far(), &format!("/ws/chat/lobby/{query}")).await);
+        plain.push(TutorialClient::open(world.last(), &format!("/ws/chat/lobby/{query}")).await);
     }
-    ann.say("end").await;
+    ann.publish("end").await;
     for member in &mut plain {
-        assert_eq!(member.hear_chat().await, "end");
+        assert_eq!(member.receive_chat().await, "end");
     }
 }
 
-async fn a_push_line_is_a_frame_of_its_own(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut page = Ticket::at("/ws/push/lobby").enter(world.far()).await;
-    let mut plain = Client::push(world.near(), "lobby").await;
-    assert_eq!(Request::post("/push?room=lobby").send(world.near()).await.status, 200);
-    let line = page.frame_of("push").await;
-    assert_eq!(line, json!({ "type": "push", "message": plain.hear().await }));
+async fn a_push_line_is_a_frame_of_its_own(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut page = Handshake::at("/ws/push/lobby").connect(world.last()).await;
+    let mut plain = TutorialClient::push(world.first(), "lobby").await;
+    assert_eq!(Request::post("/push?room=lobby").send(world.first()).await.status, 200);
+    let line = page.receive_frame("push").await;
+    assert_eq!(line, json!({ "type": "push", "message": plain.receive().await }));
 }
 
 on_both_layers! {
@@ -76,12 +76,12 @@ on_both_layers! {
 async fn what_a_django_process_says_is_delivered_live_and_has_no_id() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut members = [Member::join(&nodes[0], "lobby").await, Member::join(&nodes[1], "lobby").await];
-    let before = members[0].say("before").await;
+    let mut members = [V1Client::join(&nodes[0], "lobby").await, V1Client::join(&nodes[1], "lobby").await];
+    let before = members[0].publish("before").await;
     redis.publish(CHAT, HI).await;
-    members[1].say("after").await;
+    members[1].publish("after").await;
     for member in &mut members {
-        let heard = member.hear_until("after").await;
+        let heard = member.receive_until("after").await;
         assert_eq!(texts_of(&heard), ["before", "hi 你好", "after"]);
         assert_eq!(
             heard[1],
@@ -92,17 +92,17 @@ async fn what_a_django_process_says_is_delivered_live_and_has_no_id() {
         );
         assert_eq!((&heard[0]["id"], &heard[2]["prev"]), (&before["id"], &before["id"]));
     }
-    let mut later = Ticket::to("lobby").history(10).enter(&nodes[0]).await;
-    assert_eq!(texts_of(&later.past().await), ["before", "after"], "it is in no log");
+    let mut later = Handshake::to_room("lobby").history(10).connect(&nodes[0]).await;
+    assert_eq!(texts_of(&later.receive_history().await), ["before", "after"], "it is in no log");
 }
 
 #[tokio::test]
 async fn an_event_with_a_strange_id_does_no_harm() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut bob = Member::join(&node, "lobby").await;
-    ann.say("first").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut bob = V1Client::join(&node, "lobby").await;
+    ann.publish("first").await;
     let strange: [Packed; 8] = [
         5.into(),
         Packed::Nil,
@@ -124,13 +124,13 @@ async fn an_event_with_a_strange_id_does_no_harm() {
                 ("user", 5.into()),
             ];
             redis.publish(CHAT, &packed(&members)).await;
-            ann.say(&format!("true {count}")).await;
+            ann.publish(&format!("true {count}")).await;
             count += 1;
         }
     }
-    ann.say("end").await;
+    ann.publish("end").await;
     for member in [&mut ann, &mut bob] {
-        let all = member.hear_until("end").await;
+        let all = member.receive_until("end").await;
         let logged: Vec<Value> = all.into_iter().filter(|message| message["text"] != "strange").collect();
         assert_eq!(logged.len(), count + 2);
         assert_chain(&logged);
@@ -141,12 +141,12 @@ async fn an_event_with_a_strange_id_does_no_harm() {
 async fn a_message_is_published_as_channels_can_read_it_with_its_id() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut channel = redis.listen(CHAT).await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut channel = redis.subscribe(CHAT).await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     for text in ["hi 你好".to_owned(), "x".repeat(60_000), "\u{0}".to_owned()] {
-        let ack = ann.say(&text).await;
-        let message = ann.hear().await;
-        let event: BTreeMap<String, String> = unpacked(&channel.payload().await).into_iter().collect();
+        let ack = ann.publish(&text).await;
+        let message = ann.receive().await;
+        let event: BTreeMap<String, String> = unpacked(&channel.next_payload().await).into_iter().collect();
         let names: Vec<&str> = event.keys().map(String::as_str).collect();
         assert_eq!(names, ["id", "message", "name", "prev", "type", "user"]);
         assert_eq!((event["type"].as_str(), &event["message"]), ("chat_message", &text));

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::join::Ticket;
-use crate::support::member::{Member, assert_chain, id_of, texts_of};
+use crate::support::handshake::Handshake;
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::redis_proxy::Tunnel;
+use crate::support::redis_proxy::RedisProxy;
+use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// The log of the lobby.
@@ -28,9 +28,9 @@ fn each_once(messages: Vec<Value>) -> Vec<Value> {
 }
 
 /// A node that reaches its Redis through a tunnel, and one that is there without.
-async fn through_a_tunnel(flags: &[(&str, &str)]) -> (Redis, Tunnel, Node, Node) {
+async fn through_a_tunnel(flags: &[(&str, &str)]) -> (Redis, RedisProxy, Node, Node) {
     let redis = Redis::start().await;
-    let tunnel = Tunnel::to(&redis).await;
+    let tunnel = RedisProxy::start(&redis).await;
     let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
     let far = plan.clone().flag("--redis-url", &tunnel.url()).start().await;
     let near = plan.redis(&redis).start().await;
@@ -52,18 +52,18 @@ async fn what_is_said_while_subscriptions_are_cut_is_heard_by_everybody_in_order
     let nodes = Node::several::<2>(&redis).await;
     let mut members = Vec::new();
     for n in 0..6 {
-        members.push(Member::join(&nodes[n % 2], "lobby").await);
+        members.push(V1Client::join(&nodes[n % 2], "lobby").await);
     }
-    let mut speaker = Member::join(&nodes[0], "lobby").await;
+    let mut speaker = V1Client::join(&nodes[0], "lobby").await;
     let speak = async {
         for n in 0..=LAST {
-            speaker.say(&n.to_string()).await;
+            speaker.publish(&n.to_string()).await;
             if n % 100 == 50 {
                 redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
             }
         }
     };
-    let listen = futures_util::future::join_all(members.iter_mut().map(|member| member.hear_until("800")));
+    let listen = futures_util::future::join_all(members.iter_mut().map(|member| member.receive_until("800")));
     let ((), heard) = tokio::join!(speak, listen);
     for messages in heard {
         let messages = each_once(messages);
@@ -80,23 +80,23 @@ async fn what_is_said_while_subscriptions_are_cut_is_heard_by_everybody_in_order
 #[tokio::test]
 async fn what_was_said_last_before_a_silence_is_heard_after_a_cut() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = Member::join(&near, "lobby").await;
-    let mut listener = Member::join(&far, "lobby").await;
-    let mut quiet = Member::join(&far, "kitchen").await;
-    let mut there = Member::join(&near, "kitchen").await;
-    speaker.say("before").await;
-    assert_eq!(listener.hear().await["text"], "before");
+    let mut speaker = V1Client::join(&near, "lobby").await;
+    let mut listener = V1Client::join(&far, "lobby").await;
+    let mut quiet = V1Client::join(&far, "kitchen").await;
+    let mut there = V1Client::join(&near, "kitchen").await;
+    speaker.publish("before").await;
+    assert_eq!(listener.receive().await["text"], "before");
     tunnel.cut();
     for n in 0..100 {
-        speaker.say(&n.to_string()).await;
+        speaker.publish(&n.to_string()).await;
     }
-    there.say("only this").await;
+    there.publish("only this").await;
     tunnel.open();
     // Nobody says anything more: the node has to look by itself.
-    let heard = each_once(listener.hear_until("99").await);
+    let heard = each_once(listener.receive_until("99").await);
     assert_eq!(texts_of(&heard), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_chain(&heard);
-    assert_eq!(quiet.hear().await["text"], "only this", "also in a room in which nothing had been said");
+    assert_eq!(quiet.receive().await["text"], "only this", "also in a room in which nothing had been said");
     assert!(metric(&far, "parlor_repairs_total").await > 0);
 }
 
@@ -104,8 +104,8 @@ async fn what_was_said_last_before_a_silence_is_heard_after_a_cut() {
 async fn a_message_that_was_logged_and_never_published_is_delivered_before_the_next() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let first = id_of(&ann.say("spoken").await);
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let first = id_of(&ann.publish("spoken").await);
     let entries: Vec<(String, BTreeMap<String, Vec<u8>>)> = redis.query(&["XRANGE", LOG, "-", "+"]).await;
     let event = entries[0].1.get("e").expect("the field `e`");
     let place = event.windows(6).position(|window| window == b"spoken").expect("the text in the event");
@@ -113,8 +113,8 @@ async fn a_message_that_was_logged_and_never_published_is_delivered_before_the_n
     hidden[place..place + 6].copy_from_slice(b"hidden");
     let command: [&[u8]; 7] = [b"XADD", LOG.as_bytes(), b"*", b"e", &hidden, b"p", first.as_bytes()];
     let id: String = redis.query(&command).await;
-    ann.say("last").await;
-    let heard = each_once(ann.hear_until("last").await);
+    ann.publish("last").await;
+    let heard = each_once(ann.receive_until("last").await);
     assert_eq!(texts_of(&heard), ["spoken", "hidden", "last"]);
     assert_eq!(heard[1]["id"], json!(id));
     assert_chain(&heard);
@@ -122,13 +122,13 @@ async fn a_message_that_was_logged_and_never_published_is_delivered_before_the_n
 }
 
 /// A gap with this reason comes after the message, and the room goes on.
-async fn goes_on_after_a_gap(member: &mut Member, reason: &str, after: &str) {
-    member.say("on we go").await;
-    let frame = member.next_of(&["gap", "message"], PATIENCE).await;
+async fn goes_on_after_a_gap(member: &mut V1Client, reason: &str, after: &str) {
+    member.publish("on we go").await;
+    let frame = member.receive_any(&["gap", "message"], PATIENCE).await;
     assert_eq!(frame, json!({ "type": "gap", "reason": reason, "after": after }));
-    assert_eq!(member.hear_until("on we go").await.len(), 1);
-    let ack = member.say("and on").await;
-    assert_eq!(member.hear().await["id"], ack["id"]);
+    assert_eq!(member.receive_until("on we go").await.len(), 1);
+    let ack = member.publish("and on").await;
+    assert_eq!(member.receive().await["id"], ack["id"]);
 }
 
 #[tokio::test]
@@ -136,25 +136,25 @@ async fn a_log_that_is_lost_while_people_are_there_is_a_gap_and_the_room_goes_on
     for command in [vec!["FLUSHALL"], vec!["DEL", LOG]] {
         let redis = Redis::start().await;
         let nodes = Node::several::<2>(&redis).await;
-        let mut ann = Member::join(&nodes[0], "lobby").await;
-        let mut bob = Member::join(&nodes[1], "lobby").await;
-        let last = id_of(&ann.say("before").await);
+        let mut ann = V1Client::join(&nodes[0], "lobby").await;
+        let mut bob = V1Client::join(&nodes[1], "lobby").await;
+        let last = id_of(&ann.publish("before").await);
         for member in [&mut ann, &mut bob] {
-            assert_eq!(member.hear().await["id"], last);
+            assert_eq!(member.receive().await["id"], last);
         }
         redis.query::<redis::Value>(&command).await;
         goes_on_after_a_gap(&mut ann, "rewritten", &last).await;
-        let gap = bob.next_of(&["gap", "message"], PATIENCE).await;
+        let gap = bob.receive_any(&["gap", "message"], PATIENCE).await;
         assert_eq!(
             (&gap["type"], &gap["reason"]),
             (&json!("gap"), &json!("rewritten")),
             "{command:?}: {gap}"
         );
-        assert_eq!(texts_of(&bob.hear_until("and on").await), ["on we go", "and on"]);
+        assert_eq!(texts_of(&bob.receive_until("and on").await), ["on we go", "and on"]);
         for node in &nodes {
             assert_eq!(metric(node, "parlor_gaps_total{reason=\"rewritten\"}").await, 1, "{command:?}");
         }
-        let late = Ticket::to("lobby").since(&last).enter(&nodes[1]).await;
+        let late = Handshake::to_room("lobby").since(&last).connect(&nodes[1]).await;
         assert_eq!(late.welcome["recovered"], false, "{}", late.welcome);
         assert!(late.welcome["reason"].is_string(), "{}", late.welcome);
     }
@@ -164,12 +164,12 @@ async fn a_log_that_is_lost_while_people_are_there_is_a_gap_and_the_room_goes_on
 async fn a_redis_that_comes_back_without_its_data_is_a_gap_and_the_room_goes_on() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let last = id_of(&ann.say("before").await);
-    ann.hear().await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let last = id_of(&ann.publish("before").await);
+    ann.receive().await;
     redis.kill();
     wait_for_readiness(&node, 503).await;
-    redis.start_again().await;
+    redis.restart().await;
     wait_for_readiness(&node, 200).await;
     goes_on_after_a_gap(&mut ann, "rewritten", &last).await;
 }
@@ -177,19 +177,19 @@ async fn a_redis_that_comes_back_without_its_data_is_a_gap_and_the_room_goes_on(
 #[tokio::test]
 async fn what_the_log_no_longer_holds_after_an_outage_is_a_gap_and_then_comes_the_rest() {
     let (redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = Member::join(&near, "lobby").await;
-    let mut listener = Member::join(&far, "lobby").await;
-    let last = id_of(&speaker.say("before").await);
-    assert_eq!(listener.hear().await["text"], "before");
+    let mut speaker = V1Client::join(&near, "lobby").await;
+    let mut listener = V1Client::join(&far, "lobby").await;
+    let last = id_of(&speaker.publish("before").await);
+    assert_eq!(listener.receive().await["text"], "before");
     tunnel.cut();
     for n in 0..300 {
-        speaker.say(&n.to_string()).await;
+        speaker.publish(&n.to_string()).await;
     }
     redis.query::<i64>(&["XTRIM", LOG, "MAXLEN", "=", "100"]).await;
     tunnel.open();
-    let gap = listener.next_of(&["gap", "message"], PATIENCE).await;
+    let gap = listener.receive_any(&["gap", "message"], PATIENCE).await;
     assert_eq!(gap, json!({ "type": "gap", "reason": "trimmed", "after": last }));
-    let heard = each_once(listener.hear_until("299").await);
+    let heard = each_once(listener.receive_until("299").await);
     assert_eq!(texts_of(&heard), (200..300).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_chain(&heard);
     wait_for_metric(&far, "parlor_gaps_total{reason=\"trimmed\"}", 1).await;
@@ -198,13 +198,13 @@ async fn what_the_log_no_longer_holds_after_an_outage_is_a_gap_and_then_comes_th
 #[tokio::test]
 async fn a_node_that_hears_nothing_says_so_and_is_not_ready_and_listens_anew() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = Member::join(&near, "lobby").await;
-    let mut listener = Member::join(&far, "lobby").await;
-    speaker.say("before").await;
-    assert_eq!(listener.hear().await["text"], "before");
-    tunnel.deafen();
+    let mut speaker = V1Client::join(&near, "lobby").await;
+    let mut listener = V1Client::join(&far, "lobby").await;
+    speaker.publish("before").await;
+    assert_eq!(listener.receive().await["text"], "before");
+    tunnel.mute_subscribers();
     for n in 0..50 {
-        speaker.say(&n.to_string()).await;
+        speaker.publish(&n.to_string()).await;
     }
     let told = wait_for_readiness(&far, 503).await;
     assert!(!told.is_empty(), "/readyz says why");
@@ -214,25 +214,25 @@ async fn a_node_that_hears_nothing_says_so_and_is_not_ready_and_listens_anew() {
     wait_for_readiness(&near, 200).await;
     tunnel.open();
     wait_for_readiness(&far, 200).await;
-    let heard = each_once(listener.hear_until("49").await);
+    let heard = each_once(listener.receive_until("49").await);
     assert_eq!(texts_of(&heard), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
-    speaker.say("after").await;
-    assert_eq!(listener.hear().await["text"], "after");
+    speaker.publish("after").await;
+    assert_eq!(listener.receive().await["text"], "after");
 }
 
 #[tokio::test]
 async fn one_connection_that_has_gone_deaf_is_replaced_without_a_word_from_anybody() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = Member::join(&near, "lobby").await;
-    let mut listener = Member::join(&far, "lobby").await;
+    let mut speaker = V1Client::join(&near, "lobby").await;
+    let mut listener = V1Client::join(&far, "lobby").await;
     // Long enough for a byte to be lost; what has lost one stays deaf, and what is new hears.
-    tunnel.deafen();
-    speaker.say("lost on the way").await;
+    tunnel.mute_subscribers();
+    speaker.publish("lost on the way").await;
     sleep(seconds(1)).await;
     tunnel.open();
-    let message = listener.next_of(&["message", "gap"], seconds(30)).await;
+    let message = listener.receive_any(&["message", "gap"], seconds(30)).await;
     assert_eq!(message["text"], "lost on the way", "{message}");
-    speaker.say("after").await;
-    assert_eq!(each_once(listener.hear_until("after").await).len(), 1);
+    speaker.publish("after").await;
+    assert_eq!(each_once(listener.receive_until("after").await).len(), 1);
     wait_for_readiness(&far, 200).await;
 }

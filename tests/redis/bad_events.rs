@@ -2,11 +2,11 @@
 
 use rmpv::Value;
 
-use crate::support::client::Client;
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
 use crate::support::payload::{HI, bytes, event, packed};
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 const CHAT: &str = "asgi__group__chat_lobby";
@@ -57,12 +57,12 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 async fn malformed_payloads_are_counted_and_dropped_and_disturb_nobody() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     for (count, (what, payload)) in (1..).zip(malformed()) {
         assert_eq!(redis.publish(CHAT, &payload).await, 1, "the node listens when {what} is sent");
         let text = format!("after {what}");
         redis.publish(CHAT, &event("chat_message", &text)).await;
-        assert_eq!(member.hear_chat().await, text);
+        assert_eq!(member.receive_chat().await, text);
         until(PATIENCE, &format!("{what} to be counted"), async || {
             let value = metric(&node, MALFORMED).await;
             holds(value == count, || format!("{value} with {count} sent"))
@@ -75,7 +75,7 @@ async fn malformed_payloads_are_counted_and_dropped_and_disturb_nobody() {
 async fn a_chat_message_without_a_text_is_counted_and_dropped() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     let texts = [
         None,
         Some(Value::Nil),
@@ -88,7 +88,7 @@ async fn a_chat_message_without_a_text_is_counted_and_dropped() {
         members.extend(text.map(|text| ("message", text)));
         redis.publish(CHAT, &packed(&members)).await;
         redis.publish(CHAT, &event("chat_message", "next")).await;
-        assert_eq!(member.hear_chat().await, "next", "after {members:?}");
+        assert_eq!(member.receive_chat().await, "next", "after {members:?}");
         until(PATIENCE, &format!("{members:?} to be counted"), async || {
             let value = metric(&node, MALFORMED).await + metric(&node, UNKNOWN).await;
             holds(value == count, || format!("{value} with {count} sent"))
@@ -101,10 +101,10 @@ async fn a_chat_message_without_a_text_is_counted_and_dropped() {
 async fn a_text_in_bad_utf8_is_malformed() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     redis.publish(CHAT, &[&HI[..HI.len() - 1], b"\xff"].concat()).await;
     redis.publish(CHAT, &event("chat_message", "next")).await;
-    assert_eq!(member.hear_chat().await, "next");
+    assert_eq!(member.receive_chat().await, "next");
     wait_for_metric(&node, MALFORMED, 1).await;
 }
 
@@ -112,8 +112,8 @@ async fn a_text_in_bad_utf8_is_malformed() {
 async fn events_of_other_types_are_counted_and_dropped() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
-    let mut page = Client::push(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
     let kinds = [
         "websocket.receive",
         "websocket_receive",
@@ -141,14 +141,14 @@ async fn events_of_other_types_are_counted_and_dropped() {
         ];
         assert_eq!(redis.publish(CHAT, &packed(&members)).await, 1);
         redis.publish(CHAT, &event("chat_message", kind)).await;
-        assert_eq!(member.hear_chat().await, kind);
+        assert_eq!(member.receive_chat().await, kind);
         wait_for_metric(&node, UNKNOWN, count).await;
     }
     // A push socket takes push lines only.
     redis.publish("asgi__group__lobby", HI).await;
     redis.publish("asgi__group__lobby", &event("websocket.receive", "no")).await;
     redis.publish("asgi__group__lobby", &event("push_message", "a line")).await;
-    assert_eq!(page.hear().await, "a line");
+    assert_eq!(page.receive().await, "a line");
     wait_for_metric(&node, UNKNOWN, 18).await;
     assert!(metric(&node, MALFORMED).await == 0);
 }
@@ -157,7 +157,7 @@ async fn events_of_other_types_are_counted_and_dropped() {
 async fn events_for_rooms_without_members_disturb_nobody() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     for channel in [
         "asgi__group__chat_kitchen",
         "asgi__group__",
@@ -167,6 +167,6 @@ async fn events_for_rooms_without_members_disturb_nobody() {
     ] {
         assert_eq!(redis.publish(channel, HI).await, 0, "nobody listens to {channel}");
     }
-    member.say("hi").await;
-    assert_eq!(member.hear_chat().await, "hi");
+    member.publish("hi").await;
+    assert_eq!(member.receive_chat().await, "hi");
 }

@@ -6,14 +6,14 @@ use parlor::layer::Disconnect;
 use serde_json::json;
 
 use crate::support::cli::key;
-use crate::support::client::Client;
+use crate::support::event_stream::{EventStream, stream_of};
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::layer_nodes::{Peer, Peers, clauses};
+use crate::support::layer_nodes::{LayerNode, LayerNodes, clauses};
 use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::sse::{EventStream, stream_of};
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const ORDERS: &str = "parlor:orders";
@@ -22,7 +22,7 @@ fn about_group(group: &str, code: u16) -> Disconnect {
     Disconnect { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Disconnect::default() }
 }
 
-async fn every_node_gets_every_order_within_a_second_in_its_order(peers: Peers) {
+async fn every_node_gets_every_order_within_a_second_in_its_order(peers: LayerNodes) {
     let whole = Disconnect {
         user: Some("a1b2c3d4e5f60718".to_owned()),
         login: Some("聊天".to_owned()),
@@ -36,7 +36,7 @@ async fn every_node_gets_every_order_within_a_second_in_its_order(peers: Peers) 
         from.layer.order(order).await.expect("the layer to take an order");
     }
     for node in &peers.nodes {
-        assert_eq!(node.wait_for_orders(3).await, orders);
+        assert_eq!(node.wait_for_disconnects(3).await, orders);
     }
 }
 
@@ -46,9 +46,9 @@ clauses! {
 
 #[tokio::test]
 async fn a_node_that_heard_nothing_for_a_while_is_told_that_it_may_have_missed_orders() {
-    let peers = Peers::on_redis().await;
+    let peers = LayerNodes::on_redis().await;
     let redis = peers.redis.as_ref().expect("a Redis");
-    let before: Vec<usize> = peers.nodes.iter().map(Peer::recoveries).collect();
+    let before: Vec<usize> = peers.nodes.iter().map(LayerNode::recoveries).collect();
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     for (node, before) in peers.nodes.iter().zip(before) {
         until(PATIENCE, "a node to be told so", async || {
@@ -58,7 +58,7 @@ async fn a_node_that_heard_nothing_for_a_while_is_told_that_it_may_have_missed_o
     }
     peers.nodes[0].layer.order(&about_group("lobby", 4403)).await.expect("the layer to take an order");
     for node in &peers.nodes {
-        node.wait_for_orders(1).await;
+        node.wait_for_disconnects(1).await;
     }
 }
 
@@ -69,10 +69,10 @@ async fn an_order_about_a_group_closes_its_sockets_and_feeds_on_every_node_and_n
     let (mut inside, mut outside, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
     for node in &nodes {
         for _ in 0..100 {
-            inside.push(Client::chat(node, "lobby").await);
+            inside.push(TutorialClient::chat(node, "lobby").await);
         }
-        outside.push(Client::chat(node, "kitchen").await);
-        outside.push(Client::push(node, "lobby").await);
+        outside.push(TutorialClient::chat(node, "kitchen").await);
+        outside.push(TutorialClient::push(node, "lobby").await);
         feeds.push(EventStream::open(node, Request::get(&stream_of("lobby"))).await);
     }
     let order = json!({ "group": "chat_lobby", "code": 4403, "reason": "closed\nby us" }).to_string();
@@ -82,18 +82,18 @@ async fn an_order_about_a_group_closes_its_sockets_and_feeds_on_every_node_and_n
         assert_eq!(socket.closed().await, (4403, "closed by us".to_owned()));
     }
     for feed in &mut feeds {
-        feed.ended(PATIENCE).await;
+        feed.wait_for_end(PATIENCE).await;
     }
     assert!(given.elapsed() < seconds(1), "{:?}", given.elapsed());
-    outside[0].say("still here").await;
+    outside[0].publish("still here").await;
     for listener in [0, 2] {
-        assert_eq!(outside[listener].hear_chat().await, "still here");
+        assert_eq!(outside[listener].receive_chat().await, "still here");
     }
     for node in &nodes {
         wait_for_metric(node, "parlor_sockets", 2).await;
-        let mut back = Client::chat(node, "lobby").await;
-        back.say("on we go").await;
-        assert_eq!(back.hear_chat().await, "on we go");
+        let mut back = TutorialClient::chat(node, "lobby").await;
+        back.publish("on we go").await;
+        assert_eq!(back.receive_chat().await, "on we go");
     }
 }
 
@@ -101,7 +101,7 @@ async fn an_order_about_a_group_closes_its_sockets_and_feeds_on_every_node_and_n
 async fn what_is_no_order_is_dropped_and_counted_and_closes_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     let wrong: [&[u8]; 8] = [
         b"",
         b"\xff\xfe",
@@ -118,8 +118,8 @@ async fn what_is_no_order_is_dropped_and_counted_and_closes_nothing() {
     // This one is an order, about nobody.
     redis.publish(ORDERS, br#"{"code": 4403, "reason": ""}"#).await;
     wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 8).await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
 }
 
 #[tokio::test]
@@ -127,8 +127,8 @@ async fn a_key_that_was_revoked_while_a_node_heard_nothing_keeps_no_socket() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let key = key(&redis, "billing", "publish,read").await;
-    let mut socket = Ticket::to("lobby").token(&key).enter(&node).await;
-    socket.say("hi").await;
+    let mut socket = Handshake::to_room("lobby").token(&key).connect(&node).await;
+    socket.publish("hi").await;
     let record: Vec<String> = redis.query(&["KEYS", "parlor:record:key:*"]).await;
     assert_eq!(redis.query::<i64>(&["DEL", &record[0]]).await, 1, "{record:?}");
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;

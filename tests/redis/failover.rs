@@ -3,28 +3,28 @@
 use serde_json::{Value, json};
 
 use crate::support::http::Request;
-use crate::support::member::{Member, fresh_id, texts_of};
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
-use crate::support::sentinel::Guarded;
+use crate::support::sentinel::SentinelCluster;
+use crate::support::v1_client::{V1Client, fresh_id, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Says it again and again until it is acked.
-async fn insists(member: &mut Member, text: &str) -> Value {
+async fn insists(member: &mut V1Client, text: &str) -> Value {
     let id = fresh_id();
     until(seconds(30), &format!("an ack of {text:?}"), async || {
-        let answer = member.try_say(&id, text).await;
+        let answer = member.try_publish(&id, text).await;
         if answer["type"] == "ack" { Ok(answer) } else { Err(answer.to_string()) }
     })
     .await
 }
 
 /// What came up to this text: the ids of the messages, and whether a loss was told.
-async fn heard_until(member: &mut Member, last: &str) -> (Vec<Value>, bool) {
+async fn heard_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
     let (mut ids, mut told) = (Vec::new(), false);
     loop {
-        let frame = member.next_of(&["message", "gap"], seconds(30)).await;
+        let frame = member.receive_any(&["message", "gap"], seconds(30)).await;
         told |= frame["type"] == "gap";
         if frame["type"] == "message" {
             ids.push(frame["id"].clone());
@@ -36,12 +36,12 @@ async fn heard_until(member: &mut Member, last: &str) -> (Vec<Value>, bool) {
 }
 
 /// The master goes away in this manner while people talk.
-async fn survives(go_away: impl FnOnce(&mut Guarded)) {
-    let mut guarded = Guarded::start().await;
+async fn survives(go_away: impl FnOnce(&mut SentinelCluster)) {
+    let mut guarded = SentinelCluster::start().await;
     let plan = Node::plan().flag("--redis-url", &guarded.url());
     let (near, far) = (plan.start().await, plan.start().await);
-    let mut speaker = Member::join(&near, "lobby").await;
-    let mut listeners = [Member::join(&near, "lobby").await, Member::join(&far, "lobby").await];
+    let mut speaker = V1Client::join(&near, "lobby").await;
+    let mut listeners = [V1Client::join(&near, "lobby").await, V1Client::join(&far, "lobby").await];
     let mut acked = Vec::new();
     for n in 0..50 {
         acked.push(insists(&mut speaker, &format!("before {n}")).await["id"].clone());
@@ -60,9 +60,9 @@ async fn survives(go_away: impl FnOnce(&mut Guarded)) {
         let missing: Vec<_> = acked.iter().filter(|id| !ids.contains(id)).collect();
         assert!(missing.is_empty() || told, "{missing:?} were acked and are missing, and nobody said so");
     }
-    let mut other = Member::join(&far, "kitchen").await;
+    let mut other = V1Client::join(&far, "kitchen").await;
     insists(&mut other, "new rooms work").await;
-    assert_eq!(other.hear().await["text"], "new rooms work");
+    assert_eq!(other.receive().await["text"], "new rooms work");
     for node in [&near, &far] {
         until(PATIENCE, "/readyz to be 200", async || {
             let answer = Request::get("/readyz").send(node).await;
@@ -87,24 +87,24 @@ async fn an_ack_waits_for_a_replica_and_is_refused_without_one() {
     let master = Redis::start().await;
     let replica = master.replica_of().await;
     let node = Node::plan().redis(&master).flag("--wait-replicas", "1").start().await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut bob = Member::join(&node, "lobby").await;
-    ann.say("with a replica").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut bob = V1Client::join(&node, "lobby").await;
+    ann.publish("with a replica").await;
     let kept: i64 = replica.query(&["XLEN", "parlor:log:{asgi__group__chat_lobby}"]).await;
     assert_eq!(kept, 1, "what is acked is on the replica");
     drop(replica);
     let id = fresh_id();
     for _ in 0..2 {
-        let error = ann.try_say(&id, "without").await;
+        let error = ann.try_publish(&id, "without").await;
         assert_eq!((&error["code"], &error["retry"]), (&json!("unavailable"), &json!(true)), "{error}");
     }
     let _replica = master.replica_of().await;
     let ack = until(PATIENCE, "an ack with the new replica", async || {
-        let answer = ann.try_say(&id, "without").await;
+        let answer = ann.try_publish(&id, "without").await;
         if answer["type"] == "ack" { Ok(answer) } else { Err(answer.to_string()) }
     })
     .await;
     assert!(ack["id"].is_string(), "{ack}");
-    ann.say("end").await;
-    assert_eq!(texts_of(&bob.hear_until("end").await), ["with a replica", "without", "end"]);
+    ann.publish("end").await;
+    assert_eq!(texts_of(&bob.receive_until("end").await), ["with a replica", "without", "end"]);
 }

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 
-use crate::support::client::Client;
 use crate::support::http::Request;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// `{"type": "chat_message", "message": "probe"}` from somebody outside.
@@ -27,26 +27,27 @@ async fn wait_for_readiness(node: &Node, wanted: u16) {
 }
 
 /// Redis is started again, and the next text that the listener in the lobby hears is a new one.
-async fn comes_back(redis: &mut Redis, node: &Node, listener: &mut Client) {
-    redis.start_again().await;
+async fn comes_back(redis: &mut Redis, node: &Node, listener: &mut TutorialClient) {
+    redis.restart().await;
     wait_for_readiness(node, 200).await;
-    let mut speaker = Client::chat(node, "lobby").await;
-    speaker.say("back").await;
-    assert_eq!(listener.hear_chat().await, "back");
+    let mut speaker = TutorialClient::chat(node, "lobby").await;
+    speaker.publish("back").await;
+    assert_eq!(listener.receive_chat().await, "back");
 }
 
 #[tokio::test]
 async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_seconds() {
     let mut redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut members =
-        join_all((0..100).map(|n| Client::chat(&nodes[n % 2], ["lobby", "kitchen", "聊天", "attic"][n % 4])))
-            .await;
+    let mut members = join_all(
+        (0..100).map(|n| TutorialClient::chat(&nodes[n % 2], ["lobby", "kitchen", "聊天", "attic"][n % 4])),
+    )
+    .await;
     redis.kill();
     for node in &nodes {
         wait_for_readiness(node, 503).await;
     }
-    redis.start_again().await;
+    redis.restart().await;
     let back = Instant::now();
     for room in ["lobby", "kitchen", "聊天", "attic"] {
         // Each room's members are on one node.
@@ -57,7 +58,7 @@ async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_second
         .await;
     }
     join_all(members.iter_mut().map(|member| async {
-        assert_eq!(member.hear_chat().await, "probe");
+        assert_eq!(member.receive_chat().await, "probe");
     }))
     .await;
     assert!(back.elapsed() < seconds(2), "all receive again {:?} after Redis came back", back.elapsed());
@@ -66,9 +67,9 @@ async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_second
         assert!(metric(node, "parlor_redis_reconnects_total").await > 0);
     }
     // And they can speak again, on the very same sockets.
-    members[0].say("all here?").await;
+    members[0].publish("all here?").await;
     for member in members.iter_mut().step_by(4) {
-        assert_eq!(member.hear_chat().await, "all here?");
+        assert_eq!(member.receive_chat().await, "all here?");
     }
 }
 
@@ -76,11 +77,11 @@ async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_second
 async fn a_publisher_during_an_outage_is_closed_with_1013_and_the_others_stay() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut speaker = Client::chat(&node, "lobby").await;
-    let mut listener = Client::chat(&node, "lobby").await;
+    let mut speaker = TutorialClient::chat(&node, "lobby").await;
+    let mut listener = TutorialClient::chat(&node, "lobby").await;
     redis.kill();
     let said = Instant::now();
-    speaker.say("anybody?").await;
+    speaker.publish("anybody?").await;
     let (code, reason) = speaker.closed().await;
     assert_eq!(code, 1013, "{reason}");
     assert!(!reason.is_empty());
@@ -93,7 +94,7 @@ async fn a_publisher_during_an_outage_is_closed_with_1013_and_the_others_stay() 
 async fn during_an_outage_the_node_lives_and_is_not_ready_and_takes_no_sockets() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut listener = Client::chat(&node, "lobby").await;
+    let mut listener = TutorialClient::chat(&node, "lobby").await;
     assert_eq!(status(&node, Request::get("/readyz")).await, 200);
     redis.kill();
     wait_for_readiness(&node, 503).await;
@@ -112,14 +113,14 @@ async fn during_an_outage_the_node_lives_and_is_not_ready_and_takes_no_sockets()
 async fn a_member_who_left_during_an_outage_is_in_no_set_afterwards() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let stays = Client::chat(&node, "lobby").await;
-    let leaves = Client::chat(&node, "lobby").await;
-    let alone = Client::chat(&node, "kitchen").await;
+    let stays = TutorialClient::chat(&node, "lobby").await;
+    let leaves = TutorialClient::chat(&node, "lobby").await;
+    let alone = TutorialClient::chat(&node, "kitchen").await;
     redis.kill();
-    leaves.leave().await;
-    alone.leave().await;
-    redis.start_again().await;
-    let id = redis.node().await;
+    leaves.close().await;
+    alone.close().await;
+    redis.restart().await;
+    let id = redis.wait_for_node().await;
     until(PATIENCE, "one member in the lobby and none elsewhere", async || {
         let groups = redis.members(&format!("parlor:node:{id}:groups")).await;
         let members = redis.members(&format!("parlor:group:chat_lobby:{id}")).await;
@@ -135,33 +136,33 @@ async fn a_member_who_left_during_an_outage_is_in_no_set_afterwards() {
 async fn a_subscribing_connection_that_is_cut_comes_back_and_nobody_is_closed() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let mut bob = Client::push(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let mut bob = TutorialClient::push(&node, "lobby").await;
     for round in 0..3 {
         redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
         redis.wait_for_subscribers("asgi__group__chat_lobby", 1).await;
         redis.wait_for_subscribers("asgi__group__lobby", 1).await;
         let text = format!("round {round}");
-        ann.say(&text).await;
-        assert_eq!(ann.hear_chat().await, text);
+        ann.publish(&text).await;
+        assert_eq!(ann.receive_chat().await, text);
     }
     redis.publish("asgi__group__lobby", b"\x82\xa4type\xacpush_message\xa7message\xa4line").await;
-    assert_eq!(bob.hear().await, "line");
+    assert_eq!(bob.receive().await, "line");
 }
 
 #[tokio::test]
 async fn command_connections_that_are_cut_are_replaced() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("before").await;
-    assert_eq!(ann.hear_chat().await, "before");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("before").await;
+    assert_eq!(ann.receive_chat().await, "before");
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     // The ends of the connections have reached the node when it has answered something else.
     assert_eq!(status(&node, Request::get("/healthz")).await, 200);
     // A pooled connection that Redis closed long ago is no reason to refuse a message.
-    ann.say("after").await;
-    assert_eq!(ann.hear_chat().await, "after");
+    ann.publish("after").await;
+    assert_eq!(ann.receive_chat().await, "after");
 }
 
 #[tokio::test]
@@ -180,12 +181,12 @@ async fn a_start_that_waits_for_redis_goes_on_when_it_comes() {
     let mut process = Node::plan().redis(&redis).switch("--wait-for-redis").spawn();
     process.stderr.wait_for("a line about Redis", PATIENCE, |line| line.contains(&redis.address())).await;
     assert!(process.ended().is_none(), "the node waits");
-    redis.start_again().await;
-    let node = Node::listening(process, 1).await;
+    redis.restart().await;
+    let node = Node::from_process(process, 1).await;
     wait_for_readiness(&node, 200).await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
 }
 
 #[tokio::test]
@@ -202,10 +203,10 @@ async fn a_start_that_waits_for_redis_can_be_stopped() {
 async fn the_stream_of_a_room_goes_on_after_a_short_cut() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut page = Client::push(&node, "lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
     assert_eq!(status(&node, Request::post("/push?room=lobby")).await, 200);
-    page.hear().await;
+    page.receive().await;
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
-    page.hear_within(seconds(5)).await;
+    page.receive_within(seconds(5)).await;
 }

@@ -1,12 +1,12 @@
 //! MessagePack that announces more than it brings, and rubbish in a log: it takes no memory and no place of others.
 
-use crate::support::client::Client;
-use crate::support::join::Ticket;
-use crate::support::member::{Member, id_of, texts_of};
+use crate::support::handshake::Handshake;
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
 use crate::support::payload::{HI, event};
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::{V1Client, id_of, texts_of};
 
 const CHAT: &str = "asgi__group__chat_lobby";
 const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
@@ -30,9 +30,9 @@ fn announced() -> Vec<Vec<u8>> {
 async fn a_length_of_a_hundred_megabytes_takes_no_memory() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     redis.publish(CHAT, HI).await;
-    ann.hear().await;
+    ann.receive().await;
     let before = node.kilobytes("VmHWM");
     let mut count = 0;
     for _ in 0..8 {
@@ -42,7 +42,7 @@ async fn a_length_of_a_hundred_megabytes_takes_no_memory() {
         }
     }
     redis.publish(CHAT, &event("chat_message", "after them")).await;
-    assert_eq!(ann.hear_chat().await, "after them");
+    assert_eq!(ann.receive_chat().await, "after them");
     wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", count).await;
     let more = node.kilobytes("VmHWM") - before;
     assert!(more < 20 * 1024, "{more} KB more at most");
@@ -52,7 +52,7 @@ async fn a_length_of_a_hundred_megabytes_takes_no_memory() {
 async fn rubbish_in_a_log_hides_nothing_of_the_rest() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     let deep = [b"\x83\xa4type\xacchat_message\xa7message\xa2hi\xa1x", &b"\x91".repeat(10_000)[..]].concat();
     let injected = event("websocket.disconnect", "injected");
     let mut rubbish = announced();
@@ -64,15 +64,20 @@ async fn rubbish_in_a_log_hides_nothing_of_the_rest() {
             .query::<String>(&[&b"XADD"[..], LOG.as_bytes(), b"*", b"e", entry, b"p", last.as_bytes()])
             .await;
         said.push(n.to_string());
-        last = id_of(&ann.say(&said[n]).await);
-        assert_eq!(ann.hear().await["text"], said[n].as_str(), "after {:02x?}", &entry[..entry.len().min(8)]);
+        last = id_of(&ann.publish(&said[n]).await);
+        assert_eq!(
+            ann.receive().await["text"],
+            said[n].as_str(),
+            "after {:02x?}",
+            &entry[..entry.len().min(8)]
+        );
     }
-    ann.say("end").await;
+    ann.publish("end").await;
     said.push("end".to_owned());
     // A node that was there, and one that only knows the log.
     for node in [&node, &Node::on(&redis).await] {
-        let mut late = Ticket::to("lobby").history(1000).enter(node).await;
-        assert_eq!(texts_of(&late.hear_until("end").await), said);
+        let mut late = Handshake::to_room("lobby").history(1000).connect(node).await;
+        assert_eq!(texts_of(&late.receive_until("end").await), said);
         assert_eq!(metric(node, "parlor_closed_total{code=\"1011\"}").await, 0);
     }
 }
@@ -81,16 +86,16 @@ async fn rubbish_in_a_log_hides_nothing_of_the_rest() {
 async fn an_entry_that_does_not_say_what_it_follows_is_told_as_a_gap_and_the_room_goes_on() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Member::join(&nodes[0], "lobby").await;
-    let mut bob = Member::join(&nodes[1], "lobby").await;
+    let mut ann = V1Client::join(&nodes[0], "lobby").await;
+    let mut bob = V1Client::join(&nodes[1], "lobby").await;
     for fields in [&["k", "v"][..], &["e", ""], &["p", "x*y"], &["p", ""]] {
-        ann.say("before").await;
+        ann.publish("before").await;
         redis.query::<String>(&[&["XADD", LOG, "*"], fields].concat()).await;
-        ann.say("after").await;
+        ann.publish("after").await;
         for member in [&mut ann, &mut bob] {
-            assert_eq!(member.hear().await["text"], "before");
-            assert_eq!(member.frame_of("gap").await["reason"], "rewritten", "{fields:?}");
-            assert_eq!(member.hear().await["text"], "after");
+            assert_eq!(member.receive().await["text"], "before");
+            assert_eq!(member.receive_frame("gap").await["reason"], "rewritten", "{fields:?}");
+            assert_eq!(member.receive().await["text"], "after");
         }
     }
 }

@@ -5,22 +5,22 @@ use std::time::Instant;
 
 use parlor::Id;
 
-use crate::support::client::Client;
 use crate::support::group_log::{lobby, log, redact, shown, whole};
-use crate::support::layer_nodes::{Peer, Peers, texts};
+use crate::support::layer_nodes::{LayerNode, LayerNodes, texts};
 use crate::support::redis::Redis;
-use crate::support::redis_proxy::Tunnel;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::test_app::test_app;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const SET: &str = "parlor:covered:{asgi__group__lobby}";
 const LOG: &str = "parlor:log:{asgi__group__lobby}";
 
 /// A node that reaches Redis through a tunnel, and one that is there without; both hear the lobby.
-async fn through_a_tunnel() -> (Redis, Tunnel, Peer, Peer) {
+async fn through_a_tunnel() -> (Redis, RedisProxy, LayerNode, LayerNode) {
     let redis = Redis::start().await;
-    let tunnel = Tunnel::to(&redis).await;
-    let (near, far) = (Peer::at(&redis.url()).await, Peer::at(&tunnel.url()).await);
+    let tunnel = RedisProxy::start(&redis).await;
+    let (near, far) = (LayerNode::connect(&redis.url()).await, LayerNode::connect(&tunnel.url()).await);
     for node in [&near, &far] {
         node.enter(&lobby(), "ann").await;
     }
@@ -48,7 +48,7 @@ async fn a_node_that_was_cut_off_forgets_the_text_and_is_told_when_it_is_back() 
         holds(shown(&logged) == "abcd-f", || format!("{logged:?}"))
     })
     .await;
-    far.wait_for_covered(&lobby(), &[more[1], ids[0]]).await;
+    far.wait_for_redactions(&lobby(), &[more[1], ids[0]]).await;
     log(&near, "g").await;
     far.wait_for(&lobby(), 6).await;
     assert_eq!(shown(&whole(&far).await.events), "-bcd-fg");
@@ -60,7 +60,7 @@ async fn a_node_that_has_gone_deaf_without_knowing_is_right_again_when_it_has_fo
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
     assert_eq!(shown(&whole(&far).await.events), "abc");
-    tunnel.deafen();
+    tunnel.mute_subscribers();
     assert!(redact(&near, ids[1]).await);
     let deaf = Instant::now();
     // It is asked again and again, so that it keeps what it has as long as it may.
@@ -76,7 +76,7 @@ async fn a_node_that_has_gone_deaf_without_knowing_is_right_again_when_it_has_fo
     tunnel.open();
     far.wait_until_ready().await;
     until(PATIENCE, "the node to be told", async || {
-        let told: BTreeSet<Id> = far.told_covered(&lobby()).into_iter().collect();
+        let told: BTreeSet<Id> = far.redactions(&lobby()).into_iter().collect();
         holds(told == BTreeSet::from([ids[1], ids[2]]), || format!("{told:?}"))
     })
     .await;
@@ -102,14 +102,14 @@ async fn what_was_read_before_it_was_covered_and_comes_behind_the_word_of_it_has
     let (redis, tunnel, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
-    tunnel.delay();
+    tunnel.delay_replies();
     let before = asked(&redis, "xrevrange").await;
     let newest = async { shown(&whole(&far).await.events) };
     let older = async { shown(&far.layer.before(&lobby(), Some(ids[2]), 9).await.expect("a page").events) };
     let covering = async {
         wait_until_asked(&redis, "xrevrange", before + 2).await;
         assert!(redact(&near, ids[0]).await);
-        far.wait_for_covered(&lobby(), &ids[..1]).await;
+        far.wait_for_redactions(&lobby(), &ids[..1]).await;
         Instant::now()
     };
     let read_at = async {
@@ -127,7 +127,7 @@ async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
     let (redis, tunnel, near, far) = through_a_tunnel().await;
     let ids = log(&near, "a").await;
     far.wait_for(&lobby(), 1).await;
-    tunnel.delay();
+    tunnel.delay_replies();
     // Logged and never published: all have to read it when the next one comes.
     let entries: Vec<(String, Vec<Vec<u8>>)> = redis.query(&["XRANGE", LOG, "-", "+"]).await;
     let (prev, event) = (ids[0].to_string(), &entries[0].1[1]);
@@ -138,7 +138,7 @@ async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
     log(&near, "b").await;
     wait_until_asked(&redis, "xrange", before + 2).await;
     assert!(redact(&near, hidden).await);
-    far.wait_for_covered(&lobby(), &[hidden]).await;
+    far.wait_for_redactions(&lobby(), &[hidden]).await;
     assert_eq!(shown(&far.logged(&lobby())), "a", "the answer is on its way");
     far.wait_for(&lobby(), 2).await;
     assert_eq!(shown(&far.logged(&lobby())), "a-b");
@@ -146,7 +146,7 @@ async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
 
 #[tokio::test]
 async fn what_is_covered_is_remembered_as_long_as_the_log_and_not_longer() {
-    let peers = Peers::on_redis().await;
+    let peers = LayerNodes::on_redis().await;
     let (redis, node) = (peers.redis.as_ref().expect("a Redis"), &peers.nodes[0]);
     let ids = log(node, "abc").await;
     assert!(!redis.exists(SET).await, "nothing is there while nothing is redacted");
@@ -172,7 +172,7 @@ async fn what_is_covered_is_remembered_as_long_as_the_log_and_not_longer() {
 
 #[tokio::test]
 async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered() {
-    let peers = Peers::on_redis().await;
+    let peers = LayerNodes::on_redis().await;
     let redis = peers.redis.as_ref().expect("a Redis");
     for node in &peers.nodes {
         node.enter(&lobby(), "ann").await;
@@ -180,7 +180,7 @@ async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered()
     let ids = log(&peers.nodes[0], "ab").await;
     assert!(redact(&peers.nodes[0], ids[0]).await);
     for node in &peers.nodes {
-        node.wait_for_covered(&lobby(), &ids[..1]).await;
+        node.wait_for_redactions(&lobby(), &ids[..1]).await;
     }
     // As if the replica that is the master now had not got that far.
     redis.query::<i64>(&["DEL", SET]).await;
@@ -193,16 +193,16 @@ async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered()
 }
 
 /// Opens a socket that resumes at the example.
-async fn watch(redis: &Redis, query: &str) -> (crate::support::node::Node, Client) {
+async fn watch(redis: &Redis, query: &str) -> (crate::support::node::Node, TutorialClient) {
     let node = test_app(&["--redis-url", &redis.url()]).await;
-    let client = Client::open(&node, &format!("/watch/lobby{query}")).await;
+    let client = TutorialClient::open(&node, &format!("/watch/lobby{query}")).await;
     (node, client)
 }
 
 #[tokio::test]
 async fn who_comes_back_is_told_what_of_the_past_is_covered() {
     let redis = Redis::start().await;
-    let peer = Peer::at(&redis.url()).await;
+    let peer = LayerNode::connect(&redis.url()).await;
     let ids = log(&peer, "abcd").await;
     for id in [ids[0], ids[3]] {
         assert!(redact(&peer, id).await);
@@ -210,18 +210,18 @@ async fn who_comes_back_is_told_what_of_the_past_is_covered() {
     let (node, mut back) = watch(&redis, &format!("?since={}", ids[2])).await;
     let (welcome, place) = (format!("welcome {}", ids[3]), format!("nothing at {}", ids[3]));
     for expected in [&welcome, &place, &format!("redacted {}", ids[0])] {
-        assert_eq!(back.hear().await, *expected);
+        assert_eq!(back.receive().await, *expected);
     }
-    let mut new = Client::open(&node, "/watch/lobby?history=9").await;
+    let mut new = TutorialClient::open(&node, "/watch/lobby?history=9").await;
     for expected in [&welcome, &format!("nothing at {}", ids[0]), "b", "c", &place] {
-        assert_eq!(new.hear().await, *expected);
+        assert_eq!(new.receive().await, *expected);
     }
     // Whoever is there is told, once.
     assert!(redact(&peer, ids[1]).await);
     log(&peer, "e").await;
     for client in [&mut back, &mut new] {
-        assert_eq!(client.hear().await, format!("redacted {}", ids[1]));
-        assert_eq!(client.hear().await, "e");
+        assert_eq!(client.receive().await, format!("redacted {}", ids[1]));
+        assert_eq!(client.receive().await, "e");
     }
 }
 
@@ -229,25 +229,25 @@ async fn who_comes_back_is_told_what_of_the_past_is_covered() {
 async fn who_is_still_reading_the_past_is_told_what_was_covered_behind_its_back() {
     const COUNT: usize = 600;
     let redis = Redis::start().await;
-    let peer = Peer::at(&redis.url()).await;
+    let peer = LayerNode::connect(&redis.url()).await;
     let first = peer.append_new(&lobby(), "first").await;
     let mut ids = Vec::new();
     for _ in 0..COUNT {
         ids.push(peer.append_new(&lobby(), &"x".repeat(30_000)).await);
     }
     let (node, mut slow) = watch(&redis, &format!("?since={first}")).await;
-    assert!(slow.hear().await.starts_with("welcome"));
-    assert_eq!(slow.hear().await.len(), 30_000, "it has the first of them");
+    assert!(slow.receive().await.starts_with("welcome"));
+    assert_eq!(slow.receive().await.len(), 30_000, "it has the first of them");
     // It reads no more, and the rest fits into no buffer.
-    let mut quick = Client::open(&node, "/watch/lobby").await;
-    assert!(quick.hear().await.starts_with("welcome"));
+    let mut quick = TutorialClient::open(&node, "/watch/lobby").await;
+    assert!(quick.receive().await.starts_with("welcome"));
     assert!(redact(&peer, ids[0]).await);
     let told = format!("redacted {}", ids[0]);
-    assert_eq!(quick.hear().await, told);
+    assert_eq!(quick.receive().await, told);
     for _ in 1..COUNT {
-        assert_eq!(slow.hear().await.len(), 30_000);
+        assert_eq!(slow.receive().await.len(), 30_000);
     }
-    assert_eq!(slow.hear().await, told);
+    assert_eq!(slow.receive().await, told);
     peer.append_new(&lobby(), "last").await;
-    assert_eq!(slow.hear().await, "last");
+    assert_eq!(slow.receive().await, "last");
 }

@@ -5,27 +5,27 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::support::event_stream::post;
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::member::{Member, fresh_id, id_of, text_of, texts_of};
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
-use crate::support::sse::post;
+use crate::support::v1_client::{V1Client, fresh_id, id_of, text_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Says it, and is told within about a second that it was not taken.
-async fn is_unavailable(member: &mut Member, id: &str, text: &str) {
+async fn is_unavailable(member: &mut V1Client, id: &str, text: &str) {
     let said = Instant::now();
-    let error = member.try_say(id, text).await;
+    let error = member.try_publish(id, text).await;
     assert_eq!((&error["code"], &error["retry"]), (&json!("unavailable"), &json!(true)), "{error}");
     assert!(said.elapsed() < Duration::from_millis(1800), "told after {:?}", said.elapsed());
 }
 
 /// Sends the same again until it is acked, as the rules say.
-async fn insists(member: &mut Member, id: &str, text: &str) -> Value {
+async fn insists(member: &mut V1Client, id: &str, text: &str) -> Value {
     until(PATIENCE, &format!("an ack of {text:?}"), async || {
-        let answer = member.try_say(id, text).await;
+        let answer = member.try_publish(id, text).await;
         if answer["type"] == "ack" { Ok(answer) } else { Err(answer.to_string()) }
     })
     .await
@@ -35,8 +35,8 @@ async fn insists(member: &mut Member, id: &str, text: &str) -> Value {
 async fn a_speaker_is_told_within_a_second_and_what_is_sent_again_comes_once() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut bob = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut bob = V1Client::join(&node, "lobby").await;
     redis.kill();
     let ids = [fresh_id(), fresh_id(), fresh_id()];
     for round in 0..3 {
@@ -45,21 +45,21 @@ async fn a_speaker_is_told_within_a_second_and_what_is_sent_again_comes_once() {
         }
         assert!(round < 3, "the socket stays open");
     }
-    redis.start_again().await;
+    redis.restart().await;
     for (n, id) in ids.iter().enumerate() {
         insists(&mut ann, id, &format!("message {n}")).await;
     }
-    ann.say("end").await;
-    assert_eq!(texts_of(&bob.hear_until("end").await), ["message 0", "message 1", "message 2", "end"]);
+    ann.publish("end").await;
+    assert_eq!(texts_of(&bob.receive_until("end").await), ["message 0", "message 1", "message 2", "end"]);
 }
 
 #[tokio::test]
 async fn what_a_frozen_redis_did_not_take_in_time_is_never_delivered_by_itself() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut bob = Member::join(&node, "lobby").await;
-    ann.say("before").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut bob = V1Client::join(&node, "lobby").await;
+    ann.publish("before").await;
     redis.signal(Signal::STOP);
     let frozen = Instant::now();
     let mut refused = Vec::new();
@@ -72,16 +72,16 @@ async fn what_a_frozen_redis_did_not_take_in_time_is_never_delivered_by_itself()
     // Whatever Redis still had in its buffers is done when it has answered this.
     redis.query::<String>(&["PING"]).await;
     insists(&mut ann, &fresh_id(), "thawed").await;
-    let heard = texts_of(&bob.hear_until("thawed").await);
+    let heard = texts_of(&bob.receive_until("thawed").await);
     assert_eq!(heard, ["before", "thawed"], "of {} refused messages", refused.len());
     sleep(seconds(1)).await;
     for id in &refused {
         insists(&mut ann, id, &format!("frozen {id}")).await;
     }
-    ann.say("end").await;
+    ann.publish("end").await;
     let wanted: Vec<String> =
         refused.iter().map(|id| format!("frozen {id}")).chain(["end".to_owned()]).collect();
-    assert_eq!(texts_of(&bob.hear_until("end").await), wanted, "each once, when it was sent again");
+    assert_eq!(texts_of(&bob.receive_until("end").await), wanted, "each once, when it was sent again");
 }
 
 #[tokio::test]
@@ -89,20 +89,20 @@ async fn a_frozen_redis_is_no_reason_to_double_what_it_took() {
     // Whatever of these two is true, the message comes once: it was taken and the answer was late, or it was not.
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut bob = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut bob = V1Client::join(&node, "lobby").await;
     for round in 0..5 {
         let (id, text) = (fresh_id(), format!("round {round}"));
         ann.send_json(&json!({ "message": text, "id": id })).await;
         redis.signal(Signal::STOP);
         sleep(Duration::from_millis(1500)).await;
         redis.signal(Signal::CONT);
-        ann.answer().await;
+        ann.reply().await;
         insists(&mut ann, &id, &text).await;
     }
-    ann.say("end").await;
+    ann.publish("end").await;
     let wanted = ["round 0", "round 1", "round 2", "round 3", "round 4", "end"];
-    assert_eq!(texts_of(&bob.hear_until("end").await), wanted);
+    assert_eq!(texts_of(&bob.receive_until("end").await), wanted);
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_post_is_told_so_as_well() {
     assert!(said.elapsed() < Duration::from_millis(1800), "told after {:?}", said.elapsed());
     assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")), "{answer:?}");
     assert_eq!(answer.json()["retry"], true);
-    redis.start_again().await;
+    redis.restart().await;
     until(PATIENCE, "the POST to be taken", async || {
         let answer = post(&node, "lobby", &body).await;
         holds(answer.status == 200, || format!("{answer:?}"))
@@ -128,12 +128,12 @@ async fn a_post_is_told_so_as_well() {
 async fn reading_back_and_typing_are_told_or_let_be_while_redis_is_away() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Member::join(&node, "lobby").await;
-    let id = id_of(&ann.say("before").await);
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let id = id_of(&ann.publish("before").await);
     redis.kill();
     ann.send_json(&json!({ "type": "typing" })).await;
     ann.send_json(&json!({ "type": "history" })).await;
-    let answer = ann.next_of(&["history", "error"], PATIENCE).await;
+    let answer = ann.receive_any(&["history", "error"], PATIENCE).await;
     // The node may still have the room's newest messages.
     if answer["type"] == "history" {
         assert_eq!(text_of(&answer["messages"][0]), "before");
@@ -145,15 +145,15 @@ async fn reading_back_and_typing_are_told_or_let_be_while_redis_is_away() {
         holds(answer.status == 503, || format!("{answer:?}"))
     })
     .await;
-    let refused = Ticket::to("lobby").since(&id).request().send(&node).await;
+    let refused = Handshake::to_room("lobby").since(&id).request().send(&node).await;
     assert_eq!(refused.status, 503, "nobody comes in who could not be told the past");
-    redis.start_again().await;
+    redis.restart().await;
     until(PATIENCE, "/readyz to be 200", async || {
         let answer = Request::get("/readyz").send(&node).await;
         holds(answer.status == 200, || format!("{answer:?}"))
     })
     .await;
     insists(&mut ann, &fresh_id(), "after").await;
-    let heard = ann.next_of(&["message", "gap"], PATIENCE).await;
+    let heard = ann.receive_any(&["message", "gap"], PATIENCE).await;
     assert_eq!(text_of(&heard), "before");
 }

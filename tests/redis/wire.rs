@@ -2,21 +2,22 @@
 
 use rmpv::Value;
 
-use crate::support::client::Client;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::payload::{HI, bytes, event, packed, unpacked};
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 
 const CHAT: &str = "asgi__group__chat_lobby";
 #[tokio::test]
 async fn what_channels_sends_is_shown() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut members = [Client::chat(&nodes[0], "lobby").await, Client::chat(&nodes[1], "lobby").await];
+    let mut members =
+        [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
     assert_eq!(redis.publish(CHAT, HI).await, 2, "both nodes listen");
     for member in &mut members {
-        assert_eq!(member.hear().await, "[收到消息] hi 你好");
+        assert_eq!(member.receive().await, "[收到消息] hi 你好");
     }
 }
 
@@ -24,33 +25,33 @@ async fn what_channels_sends_is_shown() {
 async fn a_dot_in_a_type_counts_as_an_underscore() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     redis.publish(CHAT, &event("chat.message", "dotted")).await;
-    assert_eq!(member.hear_chat().await, "dotted");
-    let mut page = Client::push(&node, "lobby").await;
+    assert_eq!(member.receive_chat().await, "dotted");
+    let mut page = TutorialClient::push(&node, "lobby").await;
     redis.publish("asgi__group__lobby", &event("push.message", "any line")).await;
-    assert_eq!(page.hear().await, "any line");
+    assert_eq!(page.receive().await, "any line");
 }
 
 #[tokio::test]
 async fn a_group_of_any_script_is_a_channel_in_utf8() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "聊天").await;
+    let mut member = TutorialClient::chat(&node, "聊天").await;
     assert_eq!(redis.publish("asgi__group__chat_聊天", HI).await, 1);
-    assert_eq!(member.hear_chat().await, "hi 你好");
+    assert_eq!(member.receive_chat().await, "hi 你好");
 }
 
 #[tokio::test]
 async fn integer_keys_as_a_django_process_may_send_them_do_not_matter() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     let inner = Value::Map(vec![(1.into(), 2.into())]);
     for extra in [(Value::from(1), Value::from(2)), ("x".into(), inner)] {
         let members = vec![("type".into(), "chat_message".into()), extra, ("message".into(), "hi".into())];
         redis.publish(CHAT, &bytes(&Value::Map(members))).await;
-        assert_eq!(member.hear_chat().await, "hi");
+        assert_eq!(member.receive_chat().await, "hi");
     }
 }
 
@@ -58,7 +59,7 @@ async fn integer_keys_as_a_django_process_may_send_them_do_not_matter() {
 async fn members_of_a_map_that_nobody_asked_for_do_not_matter() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     let extra = [
         ("id", Value::from(5)),
         ("negative", Value::from(-5)),
@@ -71,20 +72,20 @@ async fn members_of_a_map_that_nobody_asked_for_do_not_matter() {
     let members =
         [&[("message", Value::from("one"))], &extra[..], &[("type", "chat_message".into())]].concat();
     redis.publish(CHAT, &packed(&members)).await;
-    assert_eq!(member.hear_chat().await, "one");
+    assert_eq!(member.receive_chat().await, "one");
 }
 
 #[tokio::test]
 async fn what_is_published_is_strict_messagepack_of_any_length() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut channel = redis.listen(CHAT).await;
-    let mut member = Client::chat(&node, "lobby").await;
+    let mut channel = redis.subscribe(CHAT).await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
     // The boundaries of fixstr, str8, str16 and what comes next; control characters; what JSON escapes.
     let texts = [0, 31, 32, 255, 256, 60_000].map(|length| "x".repeat(length));
     for text in texts.into_iter().chain(["\u{0}\u{1f}\u{7f}".to_owned(), "😀\"\\<>&聊".to_owned()]) {
-        member.say(&text).await;
-        let event = unpacked(&channel.payload().await);
+        member.publish(&text).await;
+        let event = unpacked(&channel.next_payload().await);
         for (key, value) in [("type", "chat_message"), ("message", text.as_str())] {
             assert_eq!(
                 event.iter().filter(|(name, seen)| name == key && seen == value).count(),
@@ -92,7 +93,7 @@ async fn what_is_published_is_strict_messagepack_of_any_length() {
                 "{event:?}"
             );
         }
-        assert_eq!(member.hear_chat().await, text);
+        assert_eq!(member.receive_chat().await, text);
     }
 }
 
@@ -100,12 +101,12 @@ async fn what_is_published_is_strict_messagepack_of_any_length() {
 async fn a_push_line_is_published_whole() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut channel = redis.listen("asgi__group__lobby").await;
-    let mut page = Client::push(&node, "lobby").await;
+    let mut channel = redis.subscribe("asgi__group__lobby").await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
     assert_eq!(Request::post("/push?room=lobby").send(&node).await.status, 200);
-    let event = unpacked(&channel.payload().await);
+    let event = unpacked(&channel.next_payload().await);
     assert_eq!(event[0], ("type".to_owned(), "push_message".to_owned()));
-    assert_eq!(event[1], ("message".to_owned(), page.hear().await));
+    assert_eq!(event[1], ("message".to_owned(), page.receive().await));
     assert_eq!(event.len(), 2);
 }
 
@@ -116,7 +117,7 @@ async fn a_node_subscribes_once_to_a_group_however_many_sockets_it_has() {
     let mut members = Vec::new();
     for node in &nodes {
         for _ in 0..5 {
-            members.push(Client::chat(node, "lobby").await);
+            members.push(TutorialClient::chat(node, "lobby").await);
         }
     }
     assert_eq!(redis.subscribers(CHAT).await, 2);
@@ -125,12 +126,12 @@ async fn a_node_subscribes_once_to_a_group_however_many_sockets_it_has() {
     // The first node's members leave, all but one; then the last one.
     let mut second = members.split_off(5);
     for member in members.drain(1..) {
-        member.leave().await;
+        member.close().await;
     }
-    second[0].say("one is left there").await;
-    assert_eq!(members[0].hear_chat().await, "one is left there");
+    second[0].publish("one is left there").await;
+    assert_eq!(members[0].receive_chat().await, "one is left there");
     assert_eq!(redis.subscribers(CHAT).await, 2);
-    members.pop().unwrap().leave().await;
+    members.pop().unwrap().close().await;
     redis.wait_for_subscribers(CHAT, 1).await;
     for member in second {
         drop(member);
@@ -146,8 +147,8 @@ async fn all_rooms_of_a_node_share_one_subscribing_connection() {
     let node = Node::on(&redis).await;
     let mut members = Vec::new();
     for n in 0..50 {
-        members.push(Client::chat(&node, &format!("room-{n}")).await);
-        members.push(Client::push(&node, &format!("room-{n}")).await);
+        members.push(TutorialClient::chat(&node, &format!("room-{n}")).await);
+        members.push(TutorialClient::push(&node, &format!("room-{n}")).await);
     }
     let channels: Vec<String> = redis.query(&["PUBSUB", "CHANNELS", "asgi__group__*"]).await;
     assert_eq!(channels.len(), 100);

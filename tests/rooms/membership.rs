@@ -1,8 +1,8 @@
 //! Members in Redis: sets with a lease per node, so that whoever is gone is out of every set soon.
 
-use crate::support::client::Client;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const GROUP: &str = "parlor:group:chat_lobby";
@@ -72,18 +72,18 @@ async fn a_node_has_a_place_and_a_lease_that_it_renews() {
 async fn members_are_in_the_sets_while_they_are_there() {
     let redis = Redis::start().await;
     let (first, first_id, second, second_id) = two_nodes(&redis).await;
-    let ann = Client::chat(&first, "lobby").await;
-    let bob = Client::chat(&first, "lobby").await;
-    let cleo = Client::chat(&second, "lobby").await;
+    let ann = TutorialClient::chat(&first, "lobby").await;
+    let bob = TutorialClient::chat(&first, "lobby").await;
+    let cleo = TutorialClient::chat(&second, "lobby").await;
     wait_for_members(&redis, &first_id, 2).await;
     wait_for_members(&redis, &second_id, 1).await;
     assert_eq!(redis.members(&format!("parlor:node:{first_id}:groups")).await, ["chat_lobby"]);
-    ann.leave().await;
+    ann.close().await;
     wait_for_members(&redis, &first_id, 1).await;
     drop(bob);
     wait_for_members(&redis, &first_id, 0).await;
     assert_eq!(redis.members(GROUP).await, [second_id.as_str()]);
-    cleo.leave().await;
+    cleo.close().await;
     wait_for_members(&redis, &second_id, 0).await;
     until(PATIENCE, "empty sets to be gone", async || {
         let keys = redis.keys("parlor:group:*").await;
@@ -97,8 +97,8 @@ async fn chat_and_push_are_groups_of_their_own() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
-    let _chat = Client::chat(&node, "聊天").await;
-    let _push = Client::push(&node, "聊天").await;
+    let _chat = TutorialClient::chat(&node, "聊天").await;
+    let _push = TutorialClient::push(&node, "聊天").await;
     let groups = redis.wait_for_members(&format!("parlor:node:{id}:groups"), 2).await;
     assert_eq!(groups, ["chat_聊天", "聊天"]);
     assert_eq!(redis.members("parlor:group:chat_聊天").await, [id.as_str()]);
@@ -111,10 +111,10 @@ async fn a_killed_node_is_out_of_every_set_within_fifteen_seconds() {
     let (mut first, first_id, second, second_id) = two_nodes(&redis).await;
     let mut at_first = Vec::new();
     for room in ["lobby", "kitchen", "聊天"] {
-        at_first.push(Client::chat(&first, room).await);
-        at_first.push(Client::push(&first, room).await);
+        at_first.push(TutorialClient::chat(&first, room).await);
+        at_first.push(TutorialClient::push(&first, room).await);
     }
-    let mut bob = Client::chat(&second, "lobby").await;
+    let mut bob = TutorialClient::chat(&second, "lobby").await;
     redis.wait_for_members(&format!("parlor:node:{first_id}:groups"), 6).await;
     wait_for_members(&redis, &second_id, 1).await;
     first.kill();
@@ -126,8 +126,8 @@ async fn a_killed_node_is_out_of_every_set_within_fifteen_seconds() {
     // The other node and its member are where they were.
     assert_eq!(redis.members("parlor:nodes").await, [second_id.as_str()]);
     assert_eq!(redis.members(GROUP).await, [second_id.as_str()]);
-    bob.say("still here").await;
-    assert_eq!(bob.hear_chat().await, "still here");
+    bob.publish("still here").await;
+    assert_eq!(bob.receive_chat().await, "still here");
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_node_that_is_started_after_the_death_of_all_cleans_up() {
     let redis = Redis::start().await;
     let mut dead = Node::on(&redis).await;
     let dead_id = only_node(&redis).await;
-    let _member = Client::chat(&dead, "lobby").await;
+    let _member = TutorialClient::chat(&dead, "lobby").await;
     wait_for_members(&redis, &dead_id, 1).await;
     dead.kill();
     let _next = Node::on(&redis).await;
@@ -150,8 +150,8 @@ async fn a_node_that_is_started_after_the_death_of_all_cleans_up() {
 async fn a_node_that_is_stopped_leaves_every_set_at_once() {
     let redis = Redis::start().await;
     let (mut first, first_id, _second, second_id) = two_nodes(&redis).await;
-    let _ann = Client::chat(&first, "lobby").await;
-    let _page = Client::push(&first, "lobby").await;
+    let _ann = TutorialClient::chat(&first, "lobby").await;
+    let _page = TutorialClient::push(&first, "lobby").await;
     redis.wait_for_members(&format!("parlor:node:{first_id}:groups"), 2).await;
     first.terminate();
     assert_eq!(first.exit(PATIENCE).await.code(), Some(0));
@@ -168,13 +168,13 @@ async fn a_node_puts_itself_back_when_redis_lost_its_data() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let _bob = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let _bob = TutorialClient::chat(&node, "lobby").await;
     wait_for_members(&redis, &id, 2).await;
     redis.query::<String>(&["FLUSHALL"]).await;
     is_back(&redis, &id).await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
 }
 
 #[tokio::test]
@@ -182,10 +182,10 @@ async fn a_node_puts_itself_back_when_redis_was_started_again_without_data() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
-    let _ann = Client::chat(&node, "lobby").await;
-    let _bob = Client::chat(&node, "lobby").await;
+    let _ann = TutorialClient::chat(&node, "lobby").await;
+    let _bob = TutorialClient::chat(&node, "lobby").await;
     redis.kill();
-    redis.start_again().await;
+    redis.restart().await;
     is_back(&redis, &id).await;
 }
 
@@ -210,12 +210,13 @@ async fn members_come_and_go_fast_and_the_sets_are_right_at_the_end() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
-    let stays = Client::chat(&node, "lobby").await;
+    let stays = TutorialClient::chat(&node, "lobby").await;
     for _ in 0..5 {
-        let crowd = futures_util::future::join_all((0..20).map(|_| Client::chat(&node, "lobby"))).await;
+        let crowd =
+            futures_util::future::join_all((0..20).map(|_| TutorialClient::chat(&node, "lobby"))).await;
         drop(crowd);
     }
     wait_for_members(&redis, &id, 1).await;
-    stays.leave().await;
+    stays.close().await;
     wait_for_members(&redis, &id, 0).await;
 }

@@ -1,9 +1,9 @@
 //! Room names: one rule for pages, sockets and push; a bad name is 400 with the rule in the text.
 
-use crate::support::client::{Client, encoded};
-use crate::support::http::{Answer, Request};
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::wait::PATIENCE;
 
 /// Names as they stand in a path, percent-encoded where a browser would do so.
@@ -37,7 +37,7 @@ const BAD: [&str; 27] = [
     "a%zz",
 ];
 
-fn is_refused_with_the_rule(answer: &Answer, limit: &str, what: &str) {
+fn is_refused_with_the_rule(answer: &Response, limit: &str, what: &str) {
     assert_eq!(answer.status, 400, "{what}: {answer:?}");
     assert_eq!(answer.content_type(), "text/plain", "{what}");
     for word in ["letters", "digits", limit] {
@@ -135,10 +135,10 @@ async fn names_of_any_script_are_rooms() {
     for name in names {
         let page = Request::get(&format!("/chat/{}/", encoded(name))).send(&first).await;
         assert_eq!(page.status, 200, "the page of {name:?}: {page:?}");
-        let mut ann = Client::chat(&first, name).await;
-        let mut bob = Client::chat(&second, name).await;
-        ann.say(name).await;
-        assert_eq!(bob.hear_chat().await, name);
+        let mut ann = TutorialClient::chat(&first, name).await;
+        let mut bob = TutorialClient::chat(&second, name).await;
+        ann.publish(name).await;
+        assert_eq!(bob.receive_chat().await, name);
         let push = Request::post(&format!("/push?room={}", encoded(name))).send(&second).await;
         assert_eq!(push.status, 200, "push in {name:?}: {push:?}");
     }
@@ -147,9 +147,9 @@ async fn names_of_any_script_are_rooms() {
 #[tokio::test]
 async fn the_line_of_a_stream_shows_the_composed_name() {
     let node = Node::alone().await;
-    let mut page = Client::push(&node, "cafe\u{301}").await;
+    let mut page = TutorialClient::push(&node, "cafe\u{301}").await;
     assert_eq!(Request::post("/push?room=cafe%CC%81").send(&node).await.status, 200);
-    let line = page.hear_within(PATIENCE).await;
+    let line = page.receive_within(PATIENCE).await;
     assert!(line.ends_with("房间: caf\u{e9}"), "{line:?}");
 }
 
@@ -159,22 +159,22 @@ async fn the_limit_of_names_can_be_set() {
     for request in ways("sixsix") {
         is_refused_with_the_rule(&request.send(&node).await, "5", &format!("{request:?}"));
     }
-    let mut ann = Client::chat(&node, "fives").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    let mut ann = TutorialClient::chat(&node, "fives").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
 }
 
 #[tokio::test]
 async fn no_name_reaches_redis_as_a_pattern() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut lobby = Client::chat(&node, "lobby").await;
+    let mut lobby = TutorialClient::chat(&node, "lobby").await;
     for name in ["lobb[y]", "*", "l%3Fbby", "lobb%5By%5D"] {
         let answer = Request::upgrade(&format!("/ws/chat/{name}/")).send(&node).await;
         assert_eq!(answer.status, 400, "{name}: {answer:?}");
     }
     let patterns: i64 = redis.query(&["PUBSUB", "NUMPAT"]).await;
     assert_eq!(patterns, 0, "subscriptions by pattern");
-    lobby.say("hi").await;
-    assert_eq!(lobby.hear_chat().await, "hi");
+    lobby.publish("hi").await;
+    assert_eq!(lobby.receive_chat().await, "hi");
 }

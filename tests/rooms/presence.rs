@@ -6,20 +6,20 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::support::deployment::{Layer, World, on_both_layers};
-use crate::support::join::Ticket;
-use crate::support::member::Member;
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::handshake::Handshake;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// How long somebody may be away without having left.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The next change of who else is there.
-async fn change_frame(member: &mut Member, limit: Duration) -> Value {
+async fn change_frame(member: &mut V1Client, limit: Duration) -> Value {
     loop {
-        let frame = member.next_of(&["presence"], limit).await;
+        let frame = member.receive_any(&["presence"], limit).await;
         if frame["user"] != member.user() {
             return frame;
         }
@@ -28,7 +28,7 @@ async fn change_frame(member: &mut Member, limit: Duration) -> Value {
 }
 
 /// The next change of who else is there: `join` or `leave`, and of whom.
-async fn change(member: &mut Member, limit: Duration) -> (String, String) {
+async fn change(member: &mut V1Client, limit: Duration) -> (String, String) {
     let frame = change_frame(member, limit).await;
     let text =
         |name: &str| frame[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {frame}")).to_owned();
@@ -36,13 +36,13 @@ async fn change(member: &mut Member, limit: Duration) -> (String, String) {
 }
 
 /// Fails if anybody else comes or goes within this time.
-async fn nobody_moves_for(member: &mut Member, time: Duration) {
+async fn nobody_moves_for(member: &mut V1Client, time: Duration) {
     if let Ok(frame) = timeout(time, change_frame(member, Duration::MAX)).await {
         panic!("somebody moved: {frame}");
     }
 }
 
-fn came(member: &Member) -> (String, String) {
+fn came(member: &V1Client) -> (String, String) {
     ("join".to_owned(), member.user().to_owned())
 }
 
@@ -50,22 +50,22 @@ fn left(user: &str) -> (String, String) {
     ("leave".to_owned(), user.to_owned())
 }
 
-async fn two_tabs_are_one_person_who_comes_once_and_leaves_once(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let guest = Ticket::to("lobby").guest(1);
-    let first = guest.enter(world.near()).await;
+async fn two_tabs_are_one_person_who_comes_once_and_leaves_once(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let guest = Handshake::to_room("lobby").with_guest(1);
+    let first = guest.connect(world.first()).await;
     let joined = change_frame(&mut ann, PATIENCE).await;
     assert_eq!(
         (&joined["change"], &joined["user"], &joined["count"]),
         (&json!("join"), &json!(first.user()), &json!(2))
     );
-    let second = guest.enter(world.far()).await;
+    let second = guest.connect(world.last()).await;
     assert_eq!(second.welcome["count"], 2);
     let user = first.user().to_owned();
-    first.leave().await;
+    first.close().await;
     nobody_moves_for(&mut ann, GRACE + seconds(2)).await;
-    second.leave().await;
+    second.close().await;
     let gone = Instant::now();
     let frame = change_frame(&mut ann, GRACE + PATIENCE).await;
     assert_eq!(
@@ -77,45 +77,45 @@ async fn two_tabs_are_one_person_who_comes_once_and_leaves_once(layer: Layer) {
     nobody_moves_for(&mut ann, seconds(2)).await;
 }
 
-async fn a_reload_is_no_departure(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let guest = Ticket::to("lobby").guest(1);
-    let mut bob = guest.enter(world.near()).await;
+async fn a_reload_is_no_departure(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let guest = Handshake::to_room("lobby").with_guest(1);
+    let mut bob = guest.connect(world.first()).await;
     assert_eq!(change(&mut ann, PATIENCE).await, came(&bob));
     for round in 0..4 {
         drop(bob);
         sleep(Duration::from_millis(300)).await;
         // At the other node every second time.
-        bob = guest.enter(if round % 2 == 0 { world.far() } else { world.near() }).await;
+        bob = guest.connect(if round % 2 == 0 { world.last() } else { world.first() }).await;
         assert_eq!(bob.welcome["count"], 2, "{}", bob.welcome);
     }
     nobody_moves_for(&mut ann, GRACE + seconds(3)).await;
 }
 
-async fn somebody_within_the_grace_still_counts_and_then_no_more(layer: Layer) {
-    let world = World::on(layer).await;
-    let bob = Member::join(world.near(), "lobby").await;
+async fn somebody_within_the_grace_still_counts_and_then_no_more(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let bob = V1Client::join(world.first(), "lobby").await;
     let user = bob.user().to_owned();
-    bob.leave().await;
-    let mut ann = Member::join(world.far(), "lobby").await;
+    bob.close().await;
+    let mut ann = V1Client::join(world.last(), "lobby").await;
     assert_eq!(ann.welcome["count"], 2, "{}", ann.welcome);
     assert!(ann.welcome["members"].as_array().unwrap().contains(&json!(user)), "{}", ann.welcome);
     assert_eq!(change(&mut ann, PATIENCE).await, left(&user));
-    let cleo = Member::join(world.near(), "lobby").await;
+    let cleo = V1Client::join(world.first(), "lobby").await;
     assert_eq!(cleo.welcome["count"], 2, "{}", cleo.welcome);
 }
 
-async fn everybody_sees_the_same_comings_and_goings_in_one_order(layer: Layer) {
-    let world = World::on(layer).await;
+async fn everybody_sees_the_same_comings_and_goings_in_one_order(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
     let mut watchers = Vec::new();
     for n in 0..3 {
-        watchers.push(Member::join(&world.nodes[n % world.nodes.len()], "lobby").await);
+        watchers.push(V1Client::join(&world.nodes[n % world.nodes.len()], "lobby").await);
     }
     let own: Vec<String> = watchers.iter().map(|watcher| watcher.user().to_owned()).collect();
-    let guests: Vec<Member> = join_all((0..20).map(|n: u64| {
-        let node = if n.is_multiple_of(2) { world.near() } else { world.far() };
-        async move { Ticket::to("lobby").guest(n).enter(node).await }
+    let guests: Vec<V1Client> = join_all((0..20).map(|n: u64| {
+        let node = if n.is_multiple_of(2) { world.first() } else { world.last() };
+        async move { Handshake::to_room("lobby").with_guest(n).connect(node).await }
     }))
     .await;
     // Who is gone before it was told that they came was never there.
@@ -137,7 +137,7 @@ async fn everybody_sees_the_same_comings_and_goings_in_one_order(layer: Layer) {
 }
 
 /// Waits until so many comings and goings of others than these were told.
-async fn moves(watcher: &mut Member, own: &[String], order: &mut Vec<(String, String)>, count: usize) {
+async fn moves(watcher: &mut V1Client, own: &[String], order: &mut Vec<(String, String)>, count: usize) {
     while order.len() < count {
         let (change, user) = change(watcher, GRACE + PATIENCE).await;
         if !own.contains(&user) {
@@ -146,25 +146,25 @@ async fn moves(watcher: &mut Member, own: &[String], order: &mut Vec<(String, St
     }
 }
 
-async fn rooms_are_apart(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let guest = Ticket::to("kitchen").guest(1).enter(world.far()).await;
+async fn rooms_are_apart(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let guest = Handshake::to_room("kitchen").with_guest(1).connect(world.last()).await;
     assert_eq!(guest.welcome["count"], 1);
     nobody_moves_for(&mut ann, seconds(1)).await;
 }
 
-async fn above_two_hundred_members_only_the_count_is_told(layer: Layer) {
-    let world = World::on(layer).await;
+async fn above_two_hundred_members_only_the_count_is_told(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
     let mut members = join_all((0..200).map(|n| {
         let node = &world.nodes[n % world.nodes.len()];
-        async move { Member::join(node, "lobby").await }
+        async move { V1Client::join(node, "lobby").await }
     }))
     .await;
     if let Some(redis) = &world.redis {
         redis.wait_for_members("parlor:present:chat_lobby", 200).await;
     }
-    let ann = Member::join(world.near(), "lobby").await;
+    let ann = V1Client::join(world.first(), "lobby").await;
     assert!(
         ann.welcome["members"].is_null() && ann.welcome["count"] == 201,
         "{:.200}",
@@ -172,13 +172,13 @@ async fn above_two_hundred_members_only_the_count_is_told(layer: Layer) {
     );
     // What was told on the way to 201 is over when a second has passed.
     sleep(seconds(2)).await;
-    members[0].nothing_of(&["nothing"], Duration::from_millis(100)).await;
-    members[0].kept();
-    let more = join_all((0..50).map(|_| Member::join(world.far(), "lobby"))).await;
+    members[0].receives_none_of(&["nothing"], Duration::from_millis(100)).await;
+    members[0].take_unread();
+    let more = join_all((0..50).map(|_| V1Client::join(world.last(), "lobby"))).await;
     let counts = async {
         let mut frames = Vec::new();
         loop {
-            let frame = members[0].frame_of("presence").await;
+            let frame = members[0].receive_frame("presence").await;
             assert_eq!(
                 (&frame["change"], &frame["user"], &frame["members"]),
                 (&json!("state"), &Value::Null, &Value::Null)
@@ -194,38 +194,38 @@ async fn above_two_hundred_members_only_the_count_is_told(layer: Layer) {
     drop(more);
     drop(members.split_off(100));
     until(seconds(15), "a list again, when there are fewer", async || {
-        let frame = members[0].frame_of("presence").await;
+        let frame = members[0].receive_frame("presence").await;
         let listed = frame["members"].as_array().map(Vec::len);
         holds(frame["count"] == 101 && (listed == Some(101) || frame["change"] == "leave"), || {
             frame.to_string()
         })
     })
     .await;
-    let bob = Member::join(world.far(), "lobby").await;
+    let bob = V1Client::join(world.last(), "lobby").await;
     assert_eq!(bob.welcome["members"].as_array().map(Vec::len), Some(102));
 }
 
-async fn who_types_is_shown_to_all_and_not_too_often(layer: Layer) {
-    let world = World::on(layer).await;
-    let mut ann = Member::join(world.near(), "lobby").await;
-    let mut bob = Member::join(world.far(), "lobby").await;
+async fn who_types_is_shown_to_all_and_not_too_often(layer: LayerKind) {
+    let world = Deployment::start(layer).await;
+    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let mut bob = V1Client::join(world.last(), "lobby").await;
     let typing = json!({ "type": "typing" });
     for _ in 0..10 {
         ann.send_json(&typing).await;
     }
     for member in [&mut ann, &mut bob] {
-        let frame = member.frame_of("typing").await;
+        let frame = member.receive_frame("typing").await;
         assert!((2000..=30_000).contains(&frame["for_ms"].as_u64().expect("milliseconds")), "{frame}");
-        member.nothing_of(&["typing"], Duration::from_millis(500)).await;
+        member.receives_none_of(&["typing"], Duration::from_millis(500)).await;
     }
     let (user, name) = (ann.user().to_owned(), ann.welcome["name"].clone());
     sleep(seconds(2)).await;
     ann.send_json(&typing).await;
-    let frame = bob.frame_of("typing").await;
+    let frame = bob.receive_frame("typing").await;
     let wanted = json!({ "type": "typing", "user": user, "name": name, "for_ms": frame["for_ms"] });
     assert_eq!(frame, wanted);
-    let mut late = Ticket::to("lobby").history(50).enter(world.far()).await;
-    late.nothing_of(&["typing", "message"], Duration::from_millis(300)).await;
+    let mut late = Handshake::to_room("lobby").history(50).connect(world.last()).await;
+    late.receives_none_of(&["typing", "message"], Duration::from_millis(300)).await;
 }
 
 on_both_layers! {
@@ -242,19 +242,19 @@ on_both_layers! {
 async fn people_of_a_killed_node_leave_once_and_for_good() {
     let redis = Redis::start().await;
     let [mut dying, first, second] = Node::several(&redis).await;
-    let mut watchers = [Member::join(&first, "lobby").await, Member::join(&second, "lobby").await];
-    let both = Ticket::to("lobby").guest(1);
-    let stays = both.enter(&first).await;
-    let also_at_dying = both.enter(&dying).await;
+    let mut watchers = [V1Client::join(&first, "lobby").await, V1Client::join(&second, "lobby").await];
+    let both = Handshake::to_room("lobby").with_guest(1);
+    let stays = both.connect(&first).await;
+    let also_at_dying = both.connect(&dying).await;
     let mut lost = Vec::new();
     for n in 2..12 {
-        lost.push(Ticket::to("lobby").guest(n).enter(&dying).await);
+        lost.push(Handshake::to_room("lobby").with_guest(n).connect(&dying).await);
     }
     let mut users: Vec<String> = lost.iter().map(|member| member.user().to_owned()).collect();
     users.sort();
     for watcher in &mut watchers {
-        watcher.nothing_of(&["nothing"], Duration::from_millis(300)).await;
-        watcher.kept();
+        watcher.receives_none_of(&["nothing"], Duration::from_millis(300)).await;
+        watcher.take_unread();
     }
     dying.kill();
     let killed = Instant::now();
@@ -275,7 +275,7 @@ async fn people_of_a_killed_node_leave_once_and_for_good() {
     seen.sort();
     assert_eq!(seen, users, "each once, and not the one who has another tab");
     join_all(watchers.iter_mut().map(|watcher| nobody_moves_for(watcher, seconds(8)))).await;
-    let late = Member::join(&second, "lobby").await;
+    let late = V1Client::join(&second, "lobby").await;
     assert_eq!(late.welcome["count"], 4, "{}", late.welcome);
     drop((stays, also_at_dying));
 }
@@ -284,12 +284,12 @@ async fn people_of_a_killed_node_leave_once_and_for_good() {
 async fn who_comes_back_at_another_node_after_a_death_never_left() {
     let redis = Redis::start().await;
     let [mut dying, other] = Node::several(&redis).await;
-    let mut watcher = Member::join(&other, "lobby").await;
-    let guest = Ticket::to("lobby").guest(1);
-    let lost = guest.enter(&dying).await;
+    let mut watcher = V1Client::join(&other, "lobby").await;
+    let guest = Handshake::to_room("lobby").with_guest(1);
+    let lost = guest.connect(&dying).await;
     assert_eq!(change(&mut watcher, PATIENCE).await, came(&lost));
     dying.kill();
-    let back = guest.enter(&other).await;
+    let back = guest.connect(&other).await;
     assert_eq!(back.welcome["count"], 2);
     nobody_moves_for(&mut watcher, seconds(22)).await;
 }

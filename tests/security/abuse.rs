@@ -3,28 +3,28 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::{CONTINUATION, Frame, PING, TEXT};
 use crate::support::http::Request;
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 
 /// Sends the same bytes again and again until the connection ends or the time is over.
-async fn flood(wire: &mut Wire, bytes: &[u8], time: Duration) {
+async fn flood(wire: &mut Connection, bytes: &[u8], time: Duration) {
     let _ = tokio::time::timeout(time, async { while wire.try_send(bytes).await.is_ok() {} }).await;
 }
 
 #[tokio::test]
 async fn endless_empty_fragments_do_not_keep_the_node_from_others() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     let empty = Frame::new(CONTINUATION, "").unfinished().bytes().repeat(4000);
     // More of them than the node has workers.
-    let mut floods: Vec<Wire> = Vec::new();
+    let mut floods: Vec<Connection> = Vec::new();
     for _ in 0..8 {
-        let mut wire = Wire::socket(&node, "/ws/chat/kitchen/").await;
+        let mut wire = Connection::websocket(&node, "/ws/chat/kitchen/").await;
         wire.send_frame(&Frame::new(TEXT, "{").unfinished()).await;
         floods.push(wire);
     }
@@ -34,8 +34,8 @@ async fn endless_empty_fragments_do_not_keep_the_node_from_others() {
     let life = async {
         for n in 0..10 {
             let said = Instant::now();
-            ann.say(&n.to_string()).await;
-            assert_eq!(ann.hear_chat().await, n.to_string());
+            ann.publish(&n.to_string()).await;
+            assert_eq!(ann.receive_chat().await, n.to_string());
             assert!(said.elapsed() < seconds(2), "text {n} took {:?}", said.elapsed());
         }
     };
@@ -45,7 +45,7 @@ async fn endless_empty_fragments_do_not_keep_the_node_from_others() {
 #[tokio::test]
 async fn pings_that_nobody_reads_the_answers_of_end_the_socket() {
     let node = Node::plan().flag("--max-outbox-bytes", "100000").start().await;
-    let mut flooding = Wire::narrow(&node, 4096).upgraded("/ws/chat/lobby/").await;
+    let mut flooding = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
     let pings = Frame::new(PING, "").bytes().repeat(10_000);
     within(seconds(60), "the end of the flooding socket", async {
         while flooding.try_send(&pings).await.is_ok() {}
@@ -57,7 +57,7 @@ async fn pings_that_nobody_reads_the_answers_of_end_the_socket() {
 #[tokio::test]
 async fn a_client_that_does_not_read_its_answers_gives_its_place_back() {
     let node = Node::plan().flag("--max-connections", "1").start().await;
-    let mut greedy = Wire::narrow(&node, 4096);
+    let mut greedy = Connection::narrow(&node, 4096);
     let requests = Request::get("/static/parlor.css").bytes(node.address()).repeat(100);
     // Until the node reads no further requests, for it cannot write its answers.
     flood(&mut greedy, &requests, seconds(3)).await;
@@ -87,12 +87,12 @@ async fn a_reader_of_stdout_who_goes_away_is_no_panic() {
 #[tokio::test]
 async fn a_push_socket_in_a_chat_group_makes_no_message_count_as_dropped() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     // Its group is `chat_lobby`, like that of the chat room `lobby`.
-    let mut push = Client::push(&node, "chat_lobby").await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
-    push.hears_nothing_for(PATIENCE / 20).await;
+    let mut push = TutorialClient::push(&node, "chat_lobby").await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
+    push.receives_nothing_for(PATIENCE / 20).await;
     assert_eq!(metric(&node, "parlor_delivered_total").await, 1);
     assert_eq!(metric(&node, "parlor_events_dropped_total{reason=\"unknown_type\"}").await, 0);
 }

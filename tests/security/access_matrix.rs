@@ -5,25 +5,25 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::api_access_matrix::{API, AUDIT, STAFF};
-use crate::support::access_fixture::{Cast, EVERYBODY, EVERYWHERE, Where, Who};
-use crate::support::client::encoded;
+use crate::support::access_fixture::{AccessFixture, ROLES, Role, TARGETS, Target};
+use crate::support::handshake::V1;
 use crate::support::http::Request;
-use crate::support::join::V1;
-use crate::support::member::Member;
 use crate::support::node::Node;
 use crate::support::routes::{Way, table};
+use crate::support::tutorial_client::encoded;
+use crate::support::v1_client::V1Client;
 
 /// Who sees which room: public, private, private chat with the owner, closed, private chat with nobody.
-const SIGHT: [(Who, [bool; 5]); 9] = [
-    (Who::Stranger, [true, false, false, false, false]),
-    (Who::Guest, [true, false, false, false, false]),
-    (Who::Outsider, [true, false, true, false, false]),
-    (Who::Member, [true, true, true, false, false]),
-    (Who::Owner, [true, true, false, false, false]), // nobody talks to oneself
-    (Who::Operator, [true, false, true, false, false]),
-    (Who::Program, [true, false, false, false, false]),
-    (Who::Doorman, [false; 5]), // its key neither reads nor publishes
-    (Who::Banned, [false; 5]),
+const SIGHT: [(Role, [bool; 5]); 9] = [
+    (Role::Anonymous, [true, false, false, false, false]),
+    (Role::Guest, [true, false, false, false, false]),
+    (Role::Outsider, [true, false, true, false, false]),
+    (Role::Member, [true, true, true, false, false]),
+    (Role::Owner, [true, true, false, false, false]), // nobody talks to oneself
+    (Role::Operator, [true, false, true, false, false]),
+    (Role::FullKey, [true, false, false, false, false]),
+    (Role::DisconnectKey, [false; 5]), // its key neither reads nor publishes
+    (Role::Banned, [false; 5]),
 ];
 
 /// What is served in a room: the way in the table, and what somebody gets who sees the room.
@@ -41,18 +41,18 @@ const ROOM: [(&str, &str, u16); 11] = [
     ("GET", "/dm/{user}", 308),
 ];
 
-fn sees(who: Who, place: Where) -> bool {
+fn sees(who: Role, place: Target) -> bool {
     let row = SIGHT.iter().find(|(other, _)| *other == who).expect("a row for everybody").1;
-    row[EVERYWHERE.iter().position(|other| *other == place).expect("a column for every room")]
+    row[TARGETS.iter().position(|other| *other == place).expect("a column for every room")]
 }
 
 /// What somebody gets who does not see the room: as if it was not there.
-fn blind(who: Who) -> u16 {
-    if who == Who::Banned { 403 } else { 404 }
+fn blind(who: Role) -> u16 {
+    if who == Role::Banned { 403 } else { 404 }
 }
 
 /// The request of a way of a room.
-fn request(method: &str, path: &str, place: Where, v1: bool) -> Request {
+fn request(method: &str, path: &str, place: Target, v1: bool) -> Request {
     let room = encoded(place.room());
     let target =
         path.replace("{room}", &room).replace("{user}", &encoded(place.room().trim_start_matches('@')));
@@ -69,32 +69,32 @@ fn request(method: &str, path: &str, place: Where, v1: bool) -> Request {
 
 /// The status, of which a feed has no end to wait for.
 pub async fn status(node: &Node, request: &Request) -> u16 {
-    let mut wire = crate::support::connection::Wire::connect(node).await;
+    let mut wire = crate::support::connection::Connection::connect(node).await;
     wire.send(&request.bytes(node.address())).await;
     wire.status().await
 }
 
 #[tokio::test]
 async fn everybody_gets_by_every_route_what_they_may_see_and_nothing_else() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path, seen) in ROOM {
-        for place in EVERYWHERE {
-            if path.starts_with("/dm/") && !matches!(place, Where::Talk | Where::Nowhere) {
+        for place in TARGETS {
+            if path.starts_with("/dm/") && !matches!(place, Target::DirectMessage | Target::Missing) {
                 continue;
             }
-            for (turn, who) in EVERYBODY.into_iter().enumerate() {
+            for (turn, who) in ROLES.into_iter().enumerate() {
                 let node = &cast.nodes[turn % 2];
                 for v1 in [false, true] {
                     if v1 && method != "socket" {
                         continue;
                     }
                     let wanted = match (path, place) {
-                        ("/chat/{room}/", Where::Talk) if sees(who, place) => 308,
+                        ("/chat/{room}/", Target::DirectMessage) if sees(who, place) => 308,
                         _ if sees(who, place) => seen,
                         _ => blind(who),
                     };
-                    let request = cast.asks(who, node, request(method, path, place, v1));
+                    let request = cast.request_as(who, node, request(method, path, place, v1));
                     let got = status(node, &request).await;
                     if got != wanted {
                         wrong.push(format!(
@@ -110,11 +110,11 @@ async fn everybody_gets_by_every_route_what_they_may_see_and_nothing_else() {
 
 #[tokio::test]
 async fn a_room_that_one_does_not_see_answers_as_one_that_does_not_exist() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let node = &cast.nodes[0];
-    let bodies = async |who: Who, place: Where, method: &str, path: &str| {
-        let answer = cast.asks(who, node, request(method, path, place, false)).send(node).await;
-        let token = cast.person(who).cookie("csrftoken").unwrap_or("no token").to_owned();
+    let bodies = async |who: Role, place: Target, method: &str, path: &str| {
+        let answer = cast.request_as(who, node, request(method, path, place, false)).send(node).await;
+        let token = cast.user(who).cookie("csrftoken").unwrap_or("no token").to_owned();
         (
             answer.status,
             answer.body.replace(&token, "").replace(place.room(), "ROOM"),
@@ -124,9 +124,9 @@ async fn a_room_that_one_does_not_see_answers_as_one_that_does_not_exist() {
     for (method, path, _) in
         ROOM.into_iter().filter(|(_, path, _)| *path != "/chat/{room}" && !path.starts_with("/dm/"))
     {
-        for who in [Who::Stranger, Who::Guest, Who::Outsider, Who::Operator, Who::Program] {
-            let nothing = bodies(who, Where::Nowhere, method, path).await;
-            for place in [Where::Private, Where::Closed] {
+        for who in [Role::Anonymous, Role::Guest, Role::Outsider, Role::Operator, Role::FullKey] {
+            let nothing = bodies(who, Target::Missing, method, path).await;
+            for place in [Target::Private, Target::Closed] {
                 assert_eq!(
                     bodies(who, place, method, path).await,
                     nothing,
@@ -139,17 +139,17 @@ async fn a_room_that_one_does_not_see_answers_as_one_that_does_not_exist() {
 
 #[tokio::test]
 async fn the_past_of_a_room_is_for_those_who_see_it() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let node = &cast.nodes[0];
-    for place in EVERYWHERE {
-        for who in EVERYBODY.into_iter().filter(|who| !is_program(*who)) {
-            let ticket = cast.person(who).ticket(place.room()).history(50);
-            let socket = ticket.try_enter_at(node.address()).await;
+    for place in TARGETS {
+        for who in ROLES.into_iter().filter(|who| !is_program(*who)) {
+            let ticket = cast.user(who).handshake(place.room()).history(50);
+            let socket = ticket.try_connect(node.address()).await;
             assert_eq!(socket.is_ok(), sees(who, place), "{who:?} at {place:?}");
             let Ok(socket) = socket else { continue };
-            let mut member = Member::at(&ticket.target(), socket).await;
+            let mut member = V1Client::welcomed(socket).await;
             member.send_json(&json!({ "type": "history" })).await;
-            member.frame_of("history").await;
+            member.receive_frame("history").await;
         }
     }
 }
@@ -199,14 +199,14 @@ async fn no_route_is_missing_in_the_matrix() {
 
 #[tokio::test]
 async fn only_those_with_an_account_have_something_of_their_own() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path) in OWN {
-        for (turn, who) in EVERYBODY.into_iter().enumerate() {
+        for (turn, who) in ROLES.into_iter().enumerate() {
             let node = &cast.nodes[turn % 2];
-            let account = matches!(who, Who::Outsider | Who::Member | Who::Owner | Who::Operator);
+            let account = matches!(who, Role::Outsider | Role::Member | Role::Owner | Role::Operator);
             let wanted: &[u16] = match (path, account, who) {
-                (_, _, Who::Banned) => &[403],
+                (_, _, Role::Banned) => &[403],
                 ("/dm/", true, _) => &[200],
                 ("/ws/inbox", true, _) => &[101],
                 ("/api/tickets", true, _) => &[201],
@@ -222,7 +222,7 @@ async fn only_those_with_an_account_have_something_of_their_own() {
                 "POST" => Request::post(path).body(""),
                 _ => Request::get(path).header("Accept", "text/html"),
             };
-            let got = status(node, &cast.asks(who, node, request)).await;
+            let got = status(node, &cast.request_as(who, node, request)).await;
             if !wanted.contains(&got) {
                 wrong.push(format!("{who:?} by {method} {path}: {got} instead of {wanted:?}"));
             }
@@ -233,26 +233,26 @@ async fn only_those_with_an_account_have_something_of_their_own() {
 
 #[tokio::test]
 async fn only_the_owner_of_a_private_room_rules_it() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let node = &cast.nodes[1];
     let mut wrong = Vec::new();
-    for who in EVERYBODY {
+    for who in ROLES {
         let wanted = match who {
-            Who::Banned => 403,
-            Who::Stranger | Who::Guest => 303, // to the login
+            Role::Banned => 403,
+            Role::Anonymous | Role::Guest => 303, // to the login
             _ if is_program(who) => 303,
             _ => 200,
         };
         let invited = Request::get(&cast.invitation).header("Accept", "text/html");
-        let got = status(node, &cast.asks(who, node, invited)).await;
+        let got = status(node, &cast.request_as(who, node, invited)).await;
         if got != wanted {
             wrong.push(format!("{who:?} with an invitation: {got} instead of {wanted}"));
         }
     }
-    for who in EVERYBODY {
-        for place in EVERYWHERE {
+    for who in ROLES {
+        for place in TARGETS {
             let members = format!("/chat/{}/members/", encoded(place.room()));
-            let owns = who == Who::Owner && place == Where::Private;
+            let owns = who == Role::Owner && place == Target::Private;
             let asked: [(&str, Request, u16); 5] = [
                 ("GET", Request::get(&members).header("Accept", "text/html"), 200),
                 ("invite", form(&members, "action=invite&name=outsider"), 303),
@@ -264,12 +264,12 @@ async fn only_the_owner_of_a_private_room_rules_it() {
                 // A program has no form of ours, and a form without its token is refused before all else.
                 let refused = if what != "GET" && is_program(who) { 403 } else { blind(who) };
                 let refused = match (who, place, what) {
-                    (Who::Member, Where::Private, "GET") => 200,
-                    (Who::Member, Where::Private, "nonsense") => 400,
-                    (Who::Member, Where::Private, _) => 403, // a member knows that there is a room
+                    (Role::Member, Target::Private, "GET") => 200,
+                    (Role::Member, Target::Private, "nonsense") => 400,
+                    (Role::Member, Target::Private, _) => 403, // a member knows that there is a room
                     _ => refused,
                 };
-                let got = status(node, &cast.asks(who, node, request)).await;
+                let got = status(node, &cast.request_as(who, node, request)).await;
                 let right = if owns { got == seen || (what == "link" && got == 200) } else { got == refused };
                 if !right {
                     wrong.push(format!("{who:?}: {what} at {place:?}: {got}"));
@@ -280,8 +280,8 @@ async fn only_the_owner_of_a_private_room_rules_it() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-pub fn is_program(who: Who) -> bool {
-    matches!(who, Who::Program | Who::Doorman)
+pub fn is_program(who: Role) -> bool {
+    matches!(who, Role::FullKey | Role::DisconnectKey)
 }
 
 fn form(target: &str, body: &str) -> Request {

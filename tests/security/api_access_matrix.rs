@@ -1,10 +1,10 @@
 //! The matrix beyond the rooms' own routes: the API and its scopes, and the pages of operators.
 
 use super::access_matrix::{is_program, status};
-use crate::support::access_fixture::{Cast, EVERYBODY, EVERYWHERE, Where, Who};
-use crate::support::client::encoded;
+use crate::support::access_fixture::{AccessFixture, ROLES, Role, TARGETS, Target};
+use crate::support::handshake::V1;
 use crate::support::http::Request;
-use crate::support::join::V1;
+use crate::support::tutorial_client::encoded;
 
 /// For keys with a scope, and for operators: the way, the scope, a body, and what those get who may.
 pub const API: [(&str, &str, Scope, &str, u16); 9] = [
@@ -48,34 +48,34 @@ pub enum Scope {
 }
 
 /// What is answered before any room is looked for; `None` to those who may.
-fn refusal(who: Who, scope: Scope) -> Option<u16> {
+fn refusal(who: Role, scope: Scope) -> Option<u16> {
     match who {
-        Who::Stranger | Who::Guest => Some(401),
-        Who::Outsider | Who::Member | Who::Owner | Who::Banned => Some(403),
-        Who::Doorman if scope != Scope::Disconnect => Some(403),
-        Who::Doorman | Who::Program | Who::Operator => None,
+        Role::Anonymous | Role::Guest => Some(401),
+        Role::Outsider | Role::Member | Role::Owner | Role::Banned => Some(403),
+        Role::DisconnectKey if scope != Scope::Disconnect => Some(403),
+        Role::DisconnectKey | Role::FullKey | Role::Operator => None,
     }
 }
 
 #[tokio::test]
 async fn the_api_is_for_keys_with_the_scope_and_for_operators_and_nobodys_private_chat_is_in_it() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path, scope, body, seen) in API {
-        let places: &[Where] =
-            if path.contains("{room}") || path.contains("{group}") { &EVERYWHERE } else { &[Where::Public] };
+        let places: &[Target] =
+            if path.contains("{room}") || path.contains("{group}") { &TARGETS } else { &[Target::Public] };
         for place in places {
-            for (turn, who) in EVERYBODY.into_iter().enumerate() {
+            for (turn, who) in ROLES.into_iter().enumerate() {
                 let node = &cast.nodes[turn % 2];
                 // Those who speak for the site see private rooms; nobody sees closed ones, or two others' chat.
-                let there = matches!(place, Where::Public | Where::Private);
+                let there = matches!(place, Target::Public | Target::Private);
                 let wanted = refusal(who, scope).unwrap_or(if there { seen } else { 404 });
                 let room = encoded(place.room());
                 let target =
                     path.replace("{room}", &room).replace("{group}", &room).replace("{user}", "outsider");
                 let request =
                     Request::new(method, &target).header("Content-Type", "application/json").body(body);
-                let got = status(node, &cast.asks(who, node, request)).await;
+                let got = status(node, &cast.request_as(who, node, request)).await;
                 if got != wanted {
                     wrong.push(format!("{who:?} at {place:?} by {method} {path}: {got} instead of {wanted}"));
                 }
@@ -87,12 +87,12 @@ async fn the_api_is_for_keys_with_the_scope_and_for_operators_and_nobodys_privat
 
 #[tokio::test]
 async fn the_group_of_a_private_chat_is_named_by_nobody() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let node = &cast.nodes[0];
-    let id = |member: &crate::support::member::Member| member.user().to_owned();
+    let id = |member: &crate::support::v1_client::V1Client| member.user().to_owned();
     let (owner, member) = (
-        id(&cast.person(Who::Owner).enters(node, "@member").await),
-        id(&cast.person(Who::Member).enters(node, "@owner").await),
+        id(&cast.user(Role::Owner).join(node, "@member").await),
+        id(&cast.user(Role::Member).join(node, "@owner").await),
     );
     for (one, other) in [(&owner, &member), (&member, &owner)] {
         for group in [format!("chat_dm:{one}:{other}"), format!("dm:{one}:{other}"), format!("inbox:{one}")] {
@@ -102,10 +102,10 @@ async fn the_group_of_a_private_chat_is_named_by_nobody() {
                     continue;
                 }
                 let target = path.replace("{room}", &group).replace("{group}", &group);
-                for who in [Who::Program, Who::Operator] {
+                for who in [Role::FullKey, Role::Operator] {
                     let request =
                         Request::new(method, &target).header("Content-Type", "application/json").body(body);
-                    let got = status(node, &cast.asks(who, node, request)).await;
+                    let got = status(node, &cast.request_as(who, node, request)).await;
                     assert!(matches!(got, 400 | 404), "{who:?} by {method} {target}: {got}");
                 }
             }
@@ -115,10 +115,10 @@ async fn the_group_of_a_private_chat_is_named_by_nobody() {
 
 #[tokio::test]
 async fn there_is_nothing_at_the_pages_of_operators_for_anybody_else() {
-    let cast = Cast::assemble().await;
+    let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path) in STAFF.into_iter().chain([AUDIT]) {
-        for (turn, who) in EVERYBODY.into_iter().enumerate() {
+        for (turn, who) in ROLES.into_iter().enumerate() {
             let node = &cast.nodes[turn % 2];
             let target = path.replace("{room}", "lobby");
             let request = match method {
@@ -126,21 +126,21 @@ async fn there_is_nothing_at_the_pages_of_operators_for_anybody_else() {
                 "GET" => Request::get(&target).header("Accept", "text/html"),
                 _ => Request::new(method, &target).body(""),
             };
-            let got = status(node, &cast.asks(who, node, request)).await;
-            if (got == 404) == (who == Who::Operator) {
+            let got = status(node, &cast.request_as(who, node, request)).await;
+            if (got == 404) == (who == Role::Operator) {
                 wrong.push(format!("{who:?} by {method} {path}: {got}"));
             }
         }
     }
     // The same words as for what does not exist.
     let node = &cast.nodes[0];
-    for who in EVERYBODY.into_iter().filter(|who| *who != Who::Operator) {
+    for who in ROLES.into_iter().filter(|who| *who != Role::Operator) {
         let ask = async |target: &str| {
-            let answer = cast.asks(who, node, Request::get(target)).send(node).await;
+            let answer = cast.request_as(who, node, Request::get(target)).send(node).await;
             (answer.status, answer.content_type().to_owned(), answer.body)
         };
         assert_eq!(ask("/admin/users/").await, ask("/nothing").await, "{who:?}");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(is_program(Who::Doorman), "a key opens no page");
+    assert!(is_program(Role::DisconnectKey), "a key opens no page");
 }

@@ -1,11 +1,11 @@
 //! Sockets that a foreign page opens with a visitor's cookies (cross-site WebSocket hijacking): none is.
 
+use crate::support::event_stream::stream_of;
+use crate::support::handshake::V1;
 use crate::support::http::Request;
-use crate::support::join::V1;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::sse::stream_of;
-use crate::support::user::Person;
+use crate::support::user::User;
 
 /// Every path of sockets, for somebody who has talked to `bob`.
 const SOCKETS: [&str; 6] =
@@ -37,8 +37,8 @@ fn foreign(node: &Node) -> Vec<String> {
 async fn no_foreign_page_opens_a_socket_with_the_cookies_of_a_login() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    Person::named(&node, "bob").await;
-    let ann = Person::named(&node, "ann").await;
+    User::registered(&node, "bob").await;
+    let ann = User::registered(&node, "ann").await;
     for path in SOCKETS {
         // The inbox is for those who speak the protocol.
         let plain = [None].into_iter().filter(|_| path != "/ws/inbox/");
@@ -65,7 +65,7 @@ async fn no_foreign_page_opens_a_socket_with_the_cookies_of_a_login() {
 #[tokio::test]
 async fn no_answer_gives_itself_to_pages_of_other_hosts() {
     let node = Node::alone().await;
-    let mut ann = Person::named(&node, "ann").await;
+    let mut ann = User::registered(&node, "ann").await;
     let token = ann.token(&node).await;
     for target in [
         "/chat/lobby/",
@@ -98,7 +98,7 @@ async fn no_answer_gives_itself_to_pages_of_other_hosts() {
 #[tokio::test]
 async fn no_foreign_page_reads_a_feed_with_the_cookies_of_a_login() {
     let node = Node::alone().await;
-    let ann = Person::named(&node, "ann").await;
+    let ann = User::registered(&node, "ann").await;
     for (name, value) in [
         ("Sec-Fetch-Site", "cross-site"),
         ("Sec-Fetch-Site", "same-site"),

@@ -8,11 +8,11 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::redis_snapshot::{changes, vault};
 use crate::support::routes::{Way, with_method};
-use crate::support::user::{CSRF, FIELD, Person, form, password};
+use crate::support::user::{CSRF, FIELD, User, form, password};
 
 /// Something that a person may do, and a page of somebody else may not.
 struct Deed {
-    who: Who,
+    who: Role,
     /// The way of the route table.
     way: Way,
     target: String,
@@ -26,7 +26,7 @@ enum Body {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
+enum Role {
     Ann,
     Guest,
     Operator,
@@ -38,20 +38,20 @@ struct Token<'a> {
     sent: Option<&'a str>,
 }
 
-fn form_of(who: Who, path: &str, target: &str, fields: &[(&'static str, &str)]) -> Deed {
+fn form_of(who: Role, path: &str, target: &str, fields: &[(&'static str, &str)]) -> Deed {
     let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     let way = Way { method: "POST", path: path.to_owned() };
     Deed { who, way, target: target.to_owned(), body: Body::Form(fields) }
 }
 
-fn script_of(who: Who, method: &'static str, path: &str, target: &str, json: &'static str) -> Deed {
+fn script_of(who: Role, method: &'static str, path: &str, target: &str, json: &'static str) -> Deed {
     let way = Way { method, path: path.to_owned() };
     Deed { who, way, target: target.to_owned(), body: Body::Script(json) }
 }
 
 impl Deed {
     /// The request of a person with these cookies, without a word of where it comes from.
-    fn request(&self, person: &Person, token: &Token<'_>) -> Request {
+    fn request(&self, person: &User, token: &Token<'_>) -> Request {
         let mut person = person.clone();
         person.set_cookie(CSRF, token.cookie.unwrap_or_default());
         person.with_cookies(match &self.body {
@@ -72,7 +72,7 @@ impl Deed {
 
 /// Everything that can be done, with an invitation to a room and the id of a user.
 fn deeds(invitation: &str, user: &str) -> Vec<Deed> {
-    use Who::{Ann, Guest, Operator};
+    use Role::{Ann, Guest, Operator};
     const SAID: &str = r#"{"message": "forged"}"#;
     let secret = password("ann");
     vec![
@@ -148,21 +148,21 @@ async fn every_route_that_changes_something_refuses_a_forged_request_and_nothing
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let own = format!("http://{}", node.address());
-    let mut bob = Person::named(&node, "bob").await;
+    let mut bob = User::registered(&node, "bob").await;
     let strangers = bob.token(&node).await;
-    let user = bob.enters(&node, "hall").await.user().to_owned();
-    let mut ann = Person::named(&node, "ann").await;
+    let user = bob.join(&node, "hall").await.user().to_owned();
+    let mut ann = User::registered(&node, "ann").await;
     assert_eq!(ann.post(&node, "/rooms/", &[("room", "cellar")]).await.status, 303);
-    let mut host = Person::named(&node, "host").await;
+    let mut host = User::registered(&node, "host").await;
     assert_eq!(host.post(&node, "/rooms/", &[("room", "wine")]).await.status, 303);
     let invitation = invite(&node, &mut host, "wine").await;
     let mut op = operator(&node, &redis, "op").await;
     for deed in deeds(&invitation, &user) {
-        let mut guest = Person::guest(&node).await;
+        let mut guest = User::guest(&node).await;
         let person = match deed.who {
-            Who::Ann => &mut ann,
-            Who::Guest => &mut guest,
-            Who::Operator => &mut op,
+            Role::Ann => &mut ann,
+            Role::Guest => &mut guest,
+            Role::Operator => &mut op,
         };
         let what = format!("{} {}", deed.way.method, deed.target);
         let token = person.token(&node).await;
@@ -210,7 +210,7 @@ async fn no_route_that_changes_something_is_missing_here() {
 #[tokio::test]
 async fn a_stranger_without_cookies_cannot_be_logged_in_by_a_foreign_page() {
     let node = Node::alone().await;
-    Person::named(&node, "mallory").await;
+    User::registered(&node, "mallory").await;
     let fields = [("name", "mallory"), ("password", &*password("mallory"))];
     for (name, value) in [
         ("Origin", "http://evil.example"),
@@ -227,7 +227,7 @@ async fn a_stranger_without_cookies_cannot_be_logged_in_by_a_foreign_page() {
 #[tokio::test]
 async fn a_token_in_the_address_is_no_token() {
     let node = Node::alone().await;
-    let mut ann = Person::stranger();
+    let mut ann = User::anonymous();
     let token = ann.token(&node).await;
     let target = format!("/accounts/signup/?{FIELD}={token}&csrftoken={token}");
     let request = form(&target, &[("name", "ann"), ("password", "the long secret")]);

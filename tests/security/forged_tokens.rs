@@ -7,16 +7,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::jwt_keys::{Pair, claims, part, time, token, unsigned, with};
+use crate::support::jwt_keys::{KeyPair, claims, part, time, token, unsigned, with};
 use crate::support::node::{Node, Plan};
 
 /// What a bearer of this token is answered, by HTTP and by a socket.
 pub async fn statuses(node: &Node, token: &str) -> (u16, u16) {
     let request = Request::get("/chat/lobby/").header("Authorization", &format!("Bearer {token}"));
     let page = request.send(node).await.status;
-    let socket = Ticket::to("lobby").token(token).request().send(node).await;
+    let socket = Handshake::to_room("lobby").token(token).request().send(node).await;
     let chosen = socket.header("sec-websocket-protocol").unwrap_or_default();
     assert!(!chosen.contains("parlor.token"), "a token is never echoed: {socket:?}");
     (page, socket.status)
@@ -30,7 +30,7 @@ pub async fn believed(node: &Node, what: &str, token: &str) {
     assert_eq!(statuses(node, token).await, (200, 101), "{what}: {token:.200}");
 }
 
-pub fn plan(pair: &Pair) -> Plan {
+pub fn plan(pair: &KeyPair) -> Plan {
     let algorithm = format!("{:?}", pair.algorithm);
     Node::plan()
         .flag("--token-key-file", pair.file().to_str().expect("a path in UTF-8"))
@@ -44,7 +44,7 @@ fn hmac(head: &Value, claims: &Value, secret: &[u8]) -> String {
 #[tokio::test]
 async fn a_token_that_nobody_signed_is_refused() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
-        let pair = Pair::of(algorithm);
+        let pair = KeyPair::for_algorithm(algorithm);
         let node = plan(&pair).start().await;
         let (ann, name) = (claims("ann"), format!("{algorithm:?}"));
         believed(&node, &name, &pair.token(&ann)).await;
@@ -78,7 +78,7 @@ async fn a_token_that_nobody_signed_is_refused() {
 #[tokio::test]
 async fn a_public_key_is_no_secret_and_a_token_brings_no_key() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
-        let pair = Pair::of(algorithm);
+        let pair = KeyPair::for_algorithm(algorithm);
         let node = plan(&pair).start().await;
         let (ann, name) = (claims("ann"), format!("{algorithm:?}"));
         let pem = pair.public();
@@ -88,7 +88,11 @@ async fn a_public_key_is_no_secret_and_a_token_brings_no_key() {
                 refused(&node, said, &hmac(&json!({ "alg": said, "typ": "JWT" }), &ann, &secret)).await;
             }
         }
-        let other = if algorithm == Algorithm::RS256 { Pair::unknown() } else { Pair::of(Algorithm::RS256) };
+        let other = if algorithm == Algorithm::RS256 {
+            KeyPair::unknown_to_nodes()
+        } else {
+            KeyPair::for_algorithm(Algorithm::RS256)
+        };
         let head = |more: Value| with(&json!({ "alg": name, "typ": "JWT" }), &more);
         for (what, more) in [
             ("another's key", json!({})),
@@ -104,14 +108,14 @@ async fn a_public_key_is_no_secret_and_a_token_brings_no_key() {
             .into_iter()
             .filter(|other| *other != algorithm)
         {
-            refused(&node, "another algorithm", &Pair::of(other).token(&ann)).await;
+            refused(&node, "another algorithm", &KeyPair::for_algorithm(other).token(&ann)).await;
         }
     }
 }
 
 #[tokio::test]
 async fn a_token_of_another_time_audience_or_issuer_is_refused() {
-    let pair = Pair::of(Algorithm::EdDSA);
+    let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let strict =
         plan(&pair).flag("--token-audience", "parlor").flag("--token-issuer", "https://issuer.example");
     let strict = strict.start().await;
@@ -153,7 +157,8 @@ async fn a_token_of_another_time_audience_or_issuer_is_refused() {
 /// Two public keys as a JWKS (RFC 7517): `one` for EdDSA, `two` for ES256.
 fn key_set() -> Value {
     let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let (ed, ec) = (Pair::of(Algorithm::EdDSA).der(), Pair::of(Algorithm::ES256).der());
+    let (ed, ec) =
+        (KeyPair::for_algorithm(Algorithm::EdDSA).der(), KeyPair::for_algorithm(Algorithm::ES256).der());
     let (ed, (x, y)) = (&ed[ed.len() - 32..], ec[ec.len() - 64..].split_at(32));
     json!({ "keys": [
         { "kty": "OKP", "kid": "one", "alg": "EdDSA", "use": "sig", "crv": "Ed25519", "x": base64(ed) },
@@ -170,7 +175,7 @@ async fn a_key_id_is_compared_and_never_opened() {
     fs::write(folder.path().join("empty"), "").expect("a file");
     let node = Node::plan().flag("--token-jwks-file", file.to_str().expect("a path in UTF-8")).start().await;
     let ann = claims("ann");
-    let (ed, ec) = (Pair::of(Algorithm::EdDSA), Pair::of(Algorithm::ES256));
+    let (ed, ec) = (KeyPair::for_algorithm(Algorithm::EdDSA), KeyPair::for_algorithm(Algorithm::ES256));
     let head = |algorithm: &str, kid: &Value| json!({ "alg": algorithm, "typ": "JWT", "kid": kid });
     believed(&node, "one", &ed.signed(&head("EdDSA", &json!("one")), &ann)).await;
     believed(&node, "two", &ec.signed(&head("ES256", &json!("two")), &ann)).await;
@@ -211,7 +216,7 @@ async fn a_key_id_is_compared_and_never_opened() {
 
 #[tokio::test]
 async fn two_tokens_are_none_and_so_is_another_scheme() {
-    let pair = Pair::of(Algorithm::EdDSA);
+    let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let node = plan(&pair).start().await;
     let good = format!("Bearer {}", pair.token(&claims("ann")));
     let page = || Request::get("/chat/lobby/").header("Authorization", &good);

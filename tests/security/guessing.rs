@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::http::{Answer, Request};
+use crate::support::http::{Request, Response};
 use crate::support::node::{Node, Plan};
-use crate::support::user::{Person, password};
+use crate::support::user::{User, password};
 
 /// A node that takes so many logins a minute, behind a proxy that says where they come from.
 fn plan(logins: &str) -> Plan {
@@ -14,18 +14,18 @@ fn plan(logins: &str) -> Plan {
 }
 
 /// A try from this address.
-async fn guess(node: &Node, address: &str, name: &str, secret: &str) -> Answer {
-    let mut person = Person::stranger().with_header("X-Forwarded-For", address);
+async fn guess(node: &Node, address: &str, name: &str, secret: &str) -> Response {
+    let mut person = User::anonymous().with_header("X-Forwarded-For", address);
     person.post(node, "/accounts/login/", &[("name", name), ("password", secret)]).await
 }
 
 /// Makes an account, from an address that guesses nothing.
 async fn account(node: &Node, name: &str) {
-    let mut person = Person::stranger().with_header("X-Forwarded-For", "198.51.100.1");
-    assert_eq!(person.signs_up(node, name).await.status, 303);
+    let mut person = User::anonymous().with_header("X-Forwarded-For", "198.51.100.1");
+    assert_eq!(person.sign_up(node, name).await.status, 303);
 }
 
-fn is_slowed_down(answer: &Answer, what: &str) {
+fn is_slowed_down(answer: &Response, what: &str) {
     assert_eq!(answer.status, 429, "{what}: {answer:?}");
     let wait: u64 = answer.header("retry-after").expect("Retry-After").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{what}: {wait} s");
@@ -89,13 +89,13 @@ async fn names_are_taken_no_faster_than_they_are_guessed() {
     let node = plan("5").start().await;
     let mut signed_up = Vec::new();
     for n in 0..8 {
-        let mut person = Person::stranger().with_header("X-Forwarded-For", "203.0.113.7");
-        signed_up.push(person.signs_up(&node, &format!("name-{n}")).await.status);
+        let mut person = User::anonymous().with_header("X-Forwarded-For", "203.0.113.7");
+        signed_up.push(person.sign_up(&node, &format!("name-{n}")).await.status);
     }
     assert_eq!((&signed_up[..5], &signed_up[5..]), (&[303; 5][..], &[429; 3][..]));
     let mut called = Vec::new();
     for n in 0..8 {
-        let mut guest = Person::stranger().with_header("X-Forwarded-For", "203.0.113.8");
+        let mut guest = User::anonymous().with_header("X-Forwarded-For", "203.0.113.8");
         let nickname = format!("nick-{n}");
         called.push(guest.post(&node, "/accounts/guest/", &[("nickname", &nickname)]).await.status);
     }
@@ -118,9 +118,9 @@ async fn addresses_of_one_network_of_ipv6_are_one() {
 #[tokio::test]
 async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
     let node = Node::alone().await;
-    Person::named(&node, "ann").await;
+    User::registered(&node, "ann").await;
     let mut answers = Vec::new();
-    let mut person = Person::guest(&node).await;
+    let mut person = User::guest(&node).await;
     for name in ["ann", "nobody", "a b", "", "~ann", "*"] {
         let fields = [("name", name), ("password", "wrong wrong")];
         let answer = person.post(&node, "/accounts/login/", &fields).await;
@@ -138,7 +138,7 @@ async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
 }
 
 /// How long it takes to refuse this name.
-async fn refusal_of(name: &str, node: &Node, person: &mut Person) -> Duration {
+async fn refusal_of(name: &str, node: &Node, person: &mut User) -> Duration {
     let begun = Instant::now();
     let fields = [("name", name), ("password", "wrong wrong")];
     assert_eq!(person.post(node, "/accounts/login/", &fields).await.status, 403);
@@ -154,8 +154,8 @@ fn middle_and_least(mut times: Vec<Duration>) -> (Duration, Duration) {
 #[tokio::test]
 async fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
     let node = Node::alone().await;
-    Person::named(&node, "ann").await;
-    let mut person = Person::stranger();
+    User::registered(&node, "ann").await;
+    let mut person = User::anonymous();
     person.token(&node).await;
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     // In turns, so that whatever else the machine does is done to both.
@@ -177,8 +177,8 @@ async fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
 #[tokio::test]
 async fn a_crowd_that_guesses_keeps_nobody_waiting() {
     let node = Node::alone().await;
-    let mut ann = Person::named(&node, "ann").await.enters(&node, "lobby").await;
-    let mut person = Person::stranger();
+    let mut ann = User::registered(&node, "ann").await.join(&node, "lobby").await;
+    let mut person = User::anonymous();
     person.token(&node).await;
     let guesses = (0..40).map(|n| {
         let (node, mut person) = (&node, person.clone());
@@ -191,7 +191,7 @@ async fn a_crowd_that_guesses_keeps_nobody_waiting() {
     let life = async {
         for n in 0..10 {
             let begun = Instant::now();
-            ann.say(&n.to_string()).await;
+            ann.publish(&n.to_string()).await;
             assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
             assert!(begun.elapsed() < Duration::from_secs(2), "{:?} beside the crowd", begun.elapsed());
         }
@@ -205,8 +205,8 @@ async fn a_crowd_that_guesses_keeps_nobody_waiting() {
 #[tokio::test]
 async fn a_password_that_is_far_too_long_costs_nothing() {
     let node = Node::alone().await;
-    Person::named(&node, "ann").await;
-    let mut person = Person::stranger();
+    User::registered(&node, "ann").await;
+    let mut person = User::anonymous();
     let long = "x".repeat(100_000);
     for target in ["/accounts/login/", "/accounts/signup/"] {
         let begun = Instant::now();

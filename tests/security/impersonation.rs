@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::join::{Ticket, guest_cookie, signed};
-use crate::support::member::Member;
+use crate::support::event_stream::messages;
+use crate::support::handshake::{Handshake, guest_cookie, signed};
 use crate::support::node::Node;
-use crate::support::sse::messages;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::V1Client;
 
 /// Everything by which a frame could say who speaks.
 fn pretending(user: &str) -> Value {
@@ -19,23 +19,23 @@ fn pretending(user: &str) -> Value {
 #[tokio::test]
 async fn a_frame_that_names_somebody_is_still_its_speakers() {
     let node = Node::alone().await;
-    let mut listener = Member::join(&node, "lobby").await;
-    let bob = Ticket::to("lobby").guest(1).enter(&node).await;
-    let mut ann = Ticket::to("lobby").guest(2).enter(&node).await;
+    let mut listener = V1Client::join(&node, "lobby").await;
+    let bob = Handshake::to_room("lobby").with_guest(1).connect(&node).await;
+    let mut ann = Handshake::to_room("lobby").with_guest(2).connect(&node).await;
     let (her, his) = (ann.user().to_owned(), bob.user().to_owned());
     ann.send_json(&pretending(&his)).await;
-    ann.answer().await;
-    let heard = listener.hear().await;
+    ann.reply().await;
+    let heard = listener.receive().await;
     assert_eq!((&heard["user"], &heard["name"]), (&json!(her), &ann.welcome["name"]), "{heard}");
     assert_ne!(heard["prev"], "1-0", "{heard}");
     let mut typing = pretending(&his);
     typing["type"] = json!("typing");
     ann.send_json(&typing).await;
-    let seen = listener.frame_of("typing").await;
+    let seen = listener.receive_frame("typing").await;
     assert_eq!((&seen["user"], &seen["name"]), (&json!(her), &ann.welcome["name"]), "{seen}");
 
     // The plain wire and the POST take it as well, from somebody else each time.
-    let mut plain = Client::chat(&node, "lobby").await;
+    let mut plain = TutorialClient::chat(&node, "lobby").await;
     plain.send(pretending(&his).to_string()).await;
     let posted = messages("lobby").body(pretending(&his).to_string());
     assert_eq!(
@@ -48,7 +48,7 @@ async fn a_frame_that_names_somebody_is_still_its_speakers() {
         200
     );
     for _ in 0..2 {
-        let heard = listener.hear().await;
+        let heard = listener.receive().await;
         assert!(heard["user"] != json!(his) && heard["name"] != "bob", "{heard}");
     }
 }
@@ -56,7 +56,7 @@ async fn a_frame_that_names_somebody_is_still_its_speakers() {
 #[tokio::test]
 async fn a_guests_cookie_without_the_right_signature_is_nobodys() {
     let node = Node::alone().await;
-    let victim = Ticket::to("lobby").guest(7).enter(&node).await;
+    let victim = Handshake::to_room("lobby").with_guest(7).connect(&node).await;
     let (name, good) = ("parlor_guest", guest_cookie(7));
     let value = good.split_once('=').expect("a cookie").1;
     let (signature, id) = value.split_at(44);
@@ -71,7 +71,8 @@ async fn a_guests_cookie_without_the_right_signature_is_nobodys() {
         format!("{signature} {id}"),
         format!("{signature}{}", id.to_uppercase() + "x"),
     ] {
-        let member = Ticket::to("lobby").with_cookies(&format!("{name}={forged}")).enter(&node).await;
+        let member =
+            Handshake::to_room("lobby").with_cookies(&format!("{name}={forged}")).connect(&node).await;
         assert_ne!(member.user(), victim.user(), "{forged}");
         assert_eq!(member.welcome["name"], format!("~{}", &member.user()[..8]), "{forged}");
     }
@@ -86,31 +87,31 @@ async fn a_guests_cookie_without_the_right_signature_is_nobodys() {
         "0000000000000007/bob.",
     ] {
         let cookies = format!("{name}={}", signed(name, value));
-        let member = Ticket::to("lobby").with_cookies(&cookies).enter(&node).await;
+        let member = Handshake::to_room("lobby").with_cookies(&cookies).connect(&node).await;
         assert_ne!(member.user(), victim.user(), "{value}");
     }
-    let again = Ticket::to("lobby").guest(7).enter(&node).await;
+    let again = Handshake::to_room("lobby").with_guest(7).connect(&node).await;
     assert_eq!(again.user(), victim.user());
 }
 
 #[tokio::test]
 async fn no_header_and_no_parameter_says_who_one_is() {
     let node = Node::alone().await;
-    let victim = Ticket::to("lobby").guest(7).enter(&node).await;
+    let victim = Handshake::to_room("lobby").with_guest(7).connect(&node).await;
     let id = victim.user().to_owned();
     for parameter in
         ["user", "name", "user_id", "as", "guest", "parlor_guest", "parlor_session", "member", "identity"]
     {
-        let member = Ticket::to("lobby").asking(&format!("{parameter}={id}")).enter(&node).await;
+        let member = Handshake::to_room("lobby").query(&format!("{parameter}={id}")).connect(&node).await;
         assert_ne!(member.user(), id, "{parameter}");
     }
     let body = json!({ "message": "hi" }).to_string();
-    let mut listener = Member::join(&node, "lobby").await;
+    let mut listener = V1Client::join(&node, "lobby").await;
     for header in
         ["X-User", "X-User-ID", "X-Remote-User", "Remote-User", "X-Forwarded-User", "X-Parlor-User", "From"]
     {
         let said = messages("lobby").header(header, &id).body(&body).send(&node).await;
         assert_eq!(said.status, 200, "{header}: {said:?}");
-        assert_ne!(listener.hear().await["user"], json!(id), "{header}");
+        assert_ne!(listener.receive().await["user"], json!(id), "{header}");
     }
 }

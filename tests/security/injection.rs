@@ -3,15 +3,15 @@
 use regex::bytes::Regex;
 use serde_json::json;
 
-use crate::support::client::{Client, encoded};
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
+use crate::support::event_stream::{messages, post, stream_of};
+use crate::support::handshake::{Handshake, V1};
 use crate::support::http::Request;
-use crate::support::join::{Ticket, V1};
-use crate::support::member::{Member, texts_of};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::redis_monitor::Watch;
-use crate::support::sse::{messages, post, stream_of};
+use crate::support::redis_monitor::RedisMonitor;
+use crate::support::tutorial_client::{TutorialClient, encoded};
+use crate::support::v1_client::{V1Client, texts_of};
 use crate::support::wait::PATIENCE;
 
 /// Stands in everything that must not reach Redis.
@@ -66,7 +66,7 @@ fn ways(name: &str) -> Vec<Request> {
     ]
 }
 
-async fn nothing_of_the_mark(redis: &Redis, watch: &mut Watch) {
+async fn nothing_of_the_mark(redis: &Redis, watch: &mut RedisMonitor) {
     let marked: Vec<_> =
         watch.commands().await.into_iter().filter(|command| command.contains(MARK)).collect();
     assert!(marked.is_empty(), "commands that a stranger has a part in: {marked:#?}");
@@ -80,8 +80,8 @@ async fn nothing_of_the_mark(redis: &Redis, watch: &mut Watch) {
 async fn no_name_with_a_sign_of_redis_reaches_redis() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut lobby = Member::join(&node, "lobby").await;
-    let mut watch = redis.watch().await;
+    let mut lobby = V1Client::join(&node, "lobby").await;
+    let mut watch = redis.monitor().await;
     for name in hostile() {
         for request in ways(&name) {
             let answer = request.send(&node).await;
@@ -89,8 +89,8 @@ async fn no_name_with_a_sign_of_redis_reaches_redis() {
         }
     }
     nothing_of_the_mark(&redis, &mut watch).await;
-    lobby.say("hi").await;
-    assert_eq!(lobby.hear().await["text"], "hi");
+    lobby.publish("hi").await;
+    assert_eq!(lobby.receive().await["text"], "hi");
 }
 
 #[tokio::test]
@@ -98,14 +98,14 @@ async fn no_id_and_no_cookie_with_a_sign_of_redis_reaches_redis() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let own = format!("http://{}", node.address());
-    let mut ann = Member::join(&node, "lobby").await;
-    let mut watch = redis.watch().await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let mut watch = redis.monitor().await;
     for value in hostile() {
-        drop(Ticket::to("lobby").since(&value).enter(&node).await);
+        drop(Handshake::to_room("lobby").since(&value).connect(&node).await);
         ann.send_json(&json!({ "message": "hi", "id": value })).await;
-        ann.error("bad_id").await;
+        ann.expect_error("bad_id").await;
         ann.send_json(&json!({ "type": "history", "before": value })).await;
-        ann.error("malformed").await;
+        ann.expect_error("malformed").await;
         assert_eq!(post(&node, "lobby", &json!({ "message": "hi", "id": value })).await.status, 400);
         if value.chars().any(|sign| sign.is_ascii_control() || sign == ';') {
             continue; // such a value ends the header or the cookie
@@ -117,7 +117,7 @@ async fn no_id_and_no_cookie_with_a_sign_of_redis_reaches_redis() {
             let socket = Request::upgrade("/ws/chat/lobby/").header("Origin", &own).header("Cookie", &cookie);
             assert_eq!(socket.send(&node).await.status, 101, "{cookie}");
         }
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         let feed = Request::get(&stream_of("lobby")).header("Last-Event-ID", &value).bytes(node.address());
         wire.send(&feed).await;
     }
@@ -128,9 +128,9 @@ async fn no_id_and_no_cookie_with_a_sign_of_redis_reaches_redis() {
 async fn commands_within_a_message_are_a_message() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Ticket::to("lobby").enter(&node).await;
-    let mut plain = Client::chat(&node, "lobby").await;
-    let mut watch = redis.watch().await;
+    let mut ann = Handshake::to_room("lobby").connect(&node).await;
+    let mut plain = TutorialClient::chat(&node, "lobby").await;
+    let mut watch = redis.monitor().await;
     let texts = [
         "\r\n*1\r\n$8\r\nFLUSHALL\r\n",
         "x\r\nFLUSHALL\r\n",
@@ -140,23 +140,23 @@ async fn commands_within_a_message_are_a_message() {
         "{asgi__group__chat_lobby}",
     ];
     for text in texts {
-        ann.say(text).await;
-        plain.say(text).await;
+        ann.publish(text).await;
+        plain.publish(text).await;
         assert_eq!(
             messages("lobby").body(json!({ "message": text }).to_string()).send(&node).await.status,
             200
         );
         for _ in 0..3 {
-            assert_eq!(ann.hear().await["text"], text);
-            assert_eq!(plain.hear_chat().await, text);
+            assert_eq!(ann.receive().await["text"], text);
+            assert_eq!(plain.receive_chat().await, text);
         }
     }
     let flushed = Regex::new(r#"^\S+ \[[^\]]*\] "(?i:FLUSHALL)""#).unwrap();
     for command in watch.commands().await {
         assert!(!flushed.is_match(command.as_bytes()), "{command}");
     }
-    let mut late = Ticket::to("lobby").history(100).enter(&node).await;
-    assert_eq!(texts_of(&late.past().await).len(), 3 * texts.len());
+    let mut late = Handshake::to_room("lobby").history(100).connect(&node).await;
+    assert_eq!(texts_of(&late.receive_history().await).len(), 3 * texts.len());
 }
 
 #[tokio::test]
@@ -177,15 +177,15 @@ async fn rooms_whose_names_are_alike_are_rooms_of_their_own() {
     ];
     let mut members = Vec::new();
     for name in names {
-        members.push(Member::join(&node, name).await);
+        members.push(V1Client::join(&node, name).await);
     }
     for (member, name) in members.iter_mut().zip(names) {
         assert_eq!((&member.welcome["room"], &member.welcome["count"]), (&json!(name), &json!(1)));
-        member.say(name).await;
+        member.publish(name).await;
     }
     for (member, name) in members.iter_mut().zip(names) {
-        assert_eq!(member.hear().await["text"], name);
-        member.nothing_of(&["message", "gap"], PATIENCE / 200).await;
+        assert_eq!(member.receive().await["text"], name);
+        member.receives_none_of(&["message", "gap"], PATIENCE / 200).await;
     }
 }
 
@@ -217,10 +217,10 @@ async fn no_name_becomes_a_line_of_an_answers_head() {
             format!("/chat?{name}"),
         ] {
             for accept in ["text/html", "*/*"] {
-                let mut wire = Wire::connect(&node).await;
+                let mut wire = Connection::connect(&node).await;
                 let request = Request::get(&target).header("Accept", accept).header("Connection", "close");
                 wire.send(&request.bytes(node.address())).await;
-                let answer = wire.rest(PATIENCE).await;
+                let answer = wire.read_to_end(PATIENCE).await;
                 let seen = String::from_utf8_lossy(&answer);
                 assert!(
                     answer.starts_with(b"HTTP/1.1 ") && !seen.starts_with("HTTP/1.1 5"),

@@ -1,21 +1,21 @@
 //! Log lines that somebody else would like to write: whatever comes from outside stays within the line about it.
 
+use crate::support::websocket::Message;
 use regex::Regex;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::client::encoded;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::Frame;
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
-use crate::support::join::Ticket;
-use crate::support::member::Member;
 use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
 use crate::support::payload::event;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
-use crate::support::user::Person;
+use crate::support::tutorial_client::encoded;
+use crate::support::user::User;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::PATIENCE;
 
 /// Ends of lines, and what a terminal or a reader of logs takes for one.
@@ -30,7 +30,7 @@ async fn log_of(format: &str) -> Vec<String> {
     let plan =
         Node::plan().redis(&redis).flag("--log-format", format).flag("--log-level", "debug,parlor=trace");
     let mut node = plan.start().await;
-    let mut ann = Member::join(&node, "lobby").await;
+    let mut ann = V1Client::join(&node, "lobby").await;
     let dropped = "parlor_events_dropped_total{reason=\"unknown_type\"}";
     for (count, end) in (1..).zip(ENDS) {
         let line = format!("x{end}{FORGED}{end}");
@@ -43,10 +43,12 @@ async fn log_of(format: &str) -> Vec<String> {
         ] {
             assert!(Request::get(&target).send(&node).await.status >= 400, "{target}");
         }
-        for ticket in [Ticket::to(&line), Ticket::to("lobby").asking(&format!("history={path}"))] {
+        for ticket in
+            [Handshake::to_room(&line), Handshake::to_room("lobby").query(&format!("history={path}"))]
+        {
             assert_eq!(ticket.request().send(&node).await.status, 400, "{}", ticket.target());
         }
-        drop(Ticket::to("lobby").since(&line).enter(&node).await);
+        drop(Handshake::to_room("lobby").since(&line).connect(&node).await);
         // As much of it as a header's value may hold.
         let value: String = line.chars().filter(|sign| !sign.is_ascii_control()).collect();
         for name in
@@ -62,22 +64,22 @@ async fn log_of(format: &str) -> Vec<String> {
         }
         Request::new("GET", "/healthz").header("X", &line).send(&node).await;
         ann.send(Message::text(line.clone())).await;
-        ann.error("malformed").await;
+        ann.expect_error("malformed").await;
         for frame in [json!({ "type": line }), json!({ "message": "hi", "id": line })] {
             ann.send_json(&frame).await;
-            ann.answer().await;
+            ann.reply().await;
         }
-        let mut person = Person::stranger();
+        let mut person = User::anonymous();
         for target in ["/accounts/login/", "/accounts/signup/", "/accounts/guest/"] {
             let fields = [("name", &*line), ("password", &*line), ("nickname", &*line), ("next", &*line)];
             assert!(person.post(&node, target, &fields).await.status >= 400, "{target}");
         }
-        let mut wire = Wire::socket(&node, "/ws/chat/lobby/").await;
+        let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
         wire.send_frame(&Frame::close(4000, line.as_bytes())).await;
-        wire.ended(PATIENCE).await;
-        let mut wire = Wire::socket(&node, "/ws/chat/lobby/").await;
+        wire.wait_for_end(PATIENCE).await;
+        let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
         wire.send_frame(&Frame::text(&line)).await;
-        wire.ended(PATIENCE).await;
+        wire.wait_for_end(PATIENCE).await;
         redis.publish("asgi__group__chat_lobby", &event(&line, &line)).await;
         redis.publish("asgi__group__chat_lobby", line.as_bytes()).await;
         wait_for_metric(&node, dropped, count).await;

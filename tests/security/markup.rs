@@ -4,12 +4,12 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, Window};
-use crate::support::client::{Client, encoded};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::payload::packed;
 use crate::support::redis::Redis;
-use crate::support::user::Person;
+use crate::support::tutorial_client::{TutorialClient, encoded};
+use crate::support::user::User;
 use crate::ui::rooms::{ENGLISH, enters, has_no_errors, reads, says};
 
 /// What would run a script, leave its attribute or change the page, were it not text. Each would set `window.pwned`.
@@ -67,9 +67,9 @@ async fn markup_in_messages_names_and_lines_is_shown_as_it_was_written() {
     let (node, browser) = tokio::join!(Node::on(&redis), Browser::start());
     let ann = browser.window(ENGLISH).await;
     enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
-    let mut plain = Client::chat(&node, "lobby").await;
+    let mut plain = TutorialClient::chat(&node, "lobby").await;
     for text in MARKUP.iter().chain(&ADDRESSES) {
-        plain.say(text).await;
+        plain.publish(text).await;
         reads(&ann, text).await;
     }
     says(&ann, MARKUP[2]).await;
@@ -139,8 +139,8 @@ async fn nothing_of_a_request_comes_back_as_markup() {
 #[tokio::test]
 async fn what_a_form_was_sent_comes_back_as_text() {
     let node = Node::alone().await;
-    let mut ann = Person::named(&node, "ann").await;
-    let mut guest = Person::guest(&node).await;
+    let mut ann = User::registered(&node, "ann").await;
+    let mut guest = User::guest(&node).await;
     for markup in MARKUP {
         let name = [("name", markup), ("password", "wrong wrong"), ("next", markup)];
         let room = [("room", markup), ("nickname", markup), ("name", markup), ("action", markup)];

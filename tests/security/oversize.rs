@@ -1,13 +1,13 @@
 //! Too much of anything a client sends: cookies, addresses, fragments; each is refused and costs the others nothing.
 
-use crate::support::bystander::Scene;
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::bystander::BystanderRoom;
+use crate::support::connection::Connection;
 use crate::support::frame::{BINARY, CONTINUATION, Frame, TEXT};
+use crate::support::handshake::V1;
 use crate::support::http::Request;
-use crate::support::join::V1;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
 /// A request of an own page with this `Cookie` header.
@@ -93,41 +93,41 @@ async fn an_address_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn fragments_without_end_close_the_sender_at_the_limit_of_a_message() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     for (opcode, size) in [(TEXT, 1), (TEXT, 1000), (BINARY, 1000)] {
         let fragment = Frame::new(CONTINUATION, "x".repeat(size)).unfinished().bytes();
         let endless = [Frame::new(opcode, "x").unfinished().bytes(), fragment.repeat(70_000 / size)].concat();
-        scene.closes(1009, &format!("fragments of {size} bytes without end"), &endless).await;
-        scene.closes_at("/ws/push/lobby", 1009, "the same to a push socket", &endless).await;
+        scene.expect_close(1009, &format!("fragments of {size} bytes without end"), &endless).await;
+        scene.expect_close_at("/ws/push/lobby", 1009, "the same to a push socket", &endless).await;
     }
 }
 
 #[tokio::test]
 async fn fragments_without_end_close_a_sender_on_v1_too() {
-    let mut scene = Scene::set().await;
+    let mut scene = BystanderRoom::start().await;
     let fragment = Frame::new(CONTINUATION, "x".repeat(1000)).unfinished().bytes();
-    let mut wire = Wire::connect(&scene.node).await;
+    let mut wire = Connection::connect(&scene.node).await;
     let request = Request::upgrade("/ws/chat/lobby/").header("Sec-WebSocket-Protocol", V1);
     assert_eq!(request.send_on(&mut wire).await.status, 101);
     wire.send(&[Frame::text("{").unfinished().bytes(), fragment.repeat(300)].concat()).await;
     assert_eq!(wire.close_code().await.0, 1009);
-    wire.ended(PATIENCE).await;
-    scene.goes_on("fragments without end").await;
+    wire.wait_for_end(PATIENCE).await;
+    scene.expect_delivery("fragments without end").await;
 }
 
 #[tokio::test]
 async fn a_hundred_unfinished_messages_cost_no_more_than_their_limit() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     let unfinished = Frame::new(TEXT, "x".repeat(65_000)).unfinished().bytes();
     let mut wires = Vec::new();
     for _ in 0..100 {
-        let mut wire = Wire::socket(&node, "/ws/chat/kitchen/").await;
+        let mut wire = Connection::websocket(&node, "/ws/chat/kitchen/").await;
         wire.send(&unfinished).await;
         wires.push(wire);
     }
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, "hi");
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
     assert_eq!(metric(&node, "parlor_sockets").await, 101, "an unfinished message alone is no breach");
     let peak = node.kilobytes("VmHWM");
     assert!(peak < 150 * 1024, "{peak} KB");

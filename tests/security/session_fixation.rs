@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::user::{CSRF, Person, SESSION};
+use crate::support::user::{CSRF, SESSION, User};
 
 /// Whether the cookie is a login: only then there is a ticket for whoever has it.
 async fn is_login(node: &Node, session: &str) -> bool {
-    let mut person = Person::stranger();
+    let mut person = User::anonymous();
     person.set_cookie(SESSION, session);
     let token = person.token(node).await;
     let own = format!("http://{}", node.address());
@@ -20,7 +20,7 @@ async fn is_login(node: &Node, session: &str) -> bool {
     answer.status == 201
 }
 
-fn session_of(person: &Person) -> String {
+fn session_of(person: &User) -> String {
     person.cookie(SESSION).expect("a login").to_owned()
 }
 
@@ -28,10 +28,10 @@ fn session_of(person: &Person) -> String {
 async fn a_login_has_a_secret_that_nobody_had_before() {
     let node = Node::alone().await;
     let chosen = "A".repeat(43);
-    let mut ann = Person::stranger();
+    let mut ann = User::anonymous();
     ann.set_cookie(SESSION, &chosen);
     let before = ann.token(&node).await;
-    assert_eq!(ann.signs_up(&node, "ann").await.status, 303);
+    assert_eq!(ann.sign_up(&node, "ann").await.status, 303);
     let first = session_of(&ann);
     assert_ne!(first, chosen);
     assert_ne!(ann.cookie(CSRF), Some(before.as_str()), "the token of the form changes, too");
@@ -40,7 +40,7 @@ async fn a_login_has_a_secret_that_nobody_had_before() {
 
     // Again, in the same browser: the login before it is over.
     let before = ann.token(&node).await;
-    assert_eq!(ann.logs_in(&node, "ann").await.status, 303);
+    assert_eq!(ann.log_in(&node, "ann").await.status, 303);
     let second = session_of(&ann);
     assert_ne!(second, first);
     assert_ne!(ann.cookie(CSRF), Some(before.as_str()));
@@ -48,21 +48,21 @@ async fn a_login_has_a_secret_that_nobody_had_before() {
     assert!(!is_login(&node, &first).await, "the login that was renewed");
 
     // In another browser: both are good.
-    let bob = Person::again(&node, "ann").await;
+    let bob = User::logged_in(&node, "ann").await;
     assert!(is_login(&node, &session_of(&bob)).await && is_login(&node, &second).await);
 }
 
 #[tokio::test]
 async fn a_victim_who_logs_in_with_a_strangers_cookies_shares_nothing_with_the_stranger() {
     let node = Node::alone().await;
-    let mallory = Person::named(&node, "mallory").await;
-    Person::named(&node, "ann").await;
+    let mallory = User::registered(&node, "mallory").await;
+    User::registered(&node, "ann").await;
     // The victim's browser has every cookie of the attacker's, as a neighbouring host could set them.
     let mut victim = mallory.clone();
-    assert_eq!(victim.logs_in(&node, "ann").await.status, 303);
+    assert_eq!(victim.log_in(&node, "ann").await.status, 303);
     assert_ne!(session_of(&victim), session_of(&mallory));
-    let ann = victim.enters(&node, "lobby").await;
-    let now = mallory.enters(&node, "lobby").await;
+    let ann = victim.join(&node, "lobby").await;
+    let now = mallory.join(&node, "lobby").await;
     assert_ne!(ann.user(), now.user());
     assert_ne!(ann.welcome["names"][ann.user()], now.welcome["names"][now.user()]);
 }
@@ -71,10 +71,10 @@ async fn a_victim_who_logs_in_with_a_strangers_cookies_shares_nothing_with_the_s
 async fn a_login_that_is_over_is_over_for_whoever_kept_its_cookie() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
+    let mut ann = User::registered(&nodes[0], "ann").await;
     let kept = session_of(&ann);
     assert!(is_login(&nodes[1], &kept).await);
-    assert_eq!(ann.logs_out(&nodes[0]).await.status, 303);
+    assert_eq!(ann.log_out(&nodes[0]).await.status, 303);
     assert_eq!(ann.cookie(SESSION), None, "the browser is told to forget it");
     for node in &nodes {
         assert!(!is_login(node, &kept).await);
@@ -85,7 +85,7 @@ async fn a_login_that_is_over_is_over_for_whoever_kept_its_cookie() {
 async fn a_cookie_that_is_no_login_is_nobody() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let ann = Person::named(&node, "ann").await;
+    let ann = User::registered(&node, "ann").await;
     let real = session_of(&ann);
     let logins = redis.keys("parlor:record:login:*").await;
     let hash = logins[0].rsplit(':').next().expect("a hash").to_owned();
@@ -113,8 +113,8 @@ async fn a_cookie_that_is_no_login_is_nobody() {
 async fn the_cookie_of_a_login_is_for_no_script_and_no_other_site() {
     let node = Node::plan().flag("--trusted-proxies", "127.0.0.1/32").start().await;
     for (scheme, secure) in [("http", false), ("https", true)] {
-        let mut ann = Person::stranger().with_header("X-Forwarded-Proto", scheme);
-        let answer = ann.signs_up(&node, &format!("ann-{scheme}")).await;
+        let mut ann = User::anonymous().with_header("X-Forwarded-Proto", scheme);
+        let answer = ann.sign_up(&node, &format!("ann-{scheme}")).await;
         assert_eq!(answer.status, 303, "{answer:?}");
         for name in [SESSION, CSRF] {
             let attributes = answer.cookie(name).to_ascii_lowercase();
@@ -130,15 +130,15 @@ async fn the_cookie_of_a_login_is_for_no_script_and_no_other_site() {
 async fn redis_and_the_log_hold_no_secret_and_no_password() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--log-level", "trace").start().await;
-    let mut ann = Person::named(&node, "ann").await;
+    let mut ann = User::registered(&node, "ann").await;
     let own = format!("http://{}", node.address());
     let token = ann.token(&node).await;
     let request = Request::post("/api/tickets").header("Origin", &own).header("X-CSRFToken", &token);
     let answer = ann.send(&node, request.body("")).await;
     let ticket = answer.json()["ticket"].as_str().expect("a ticket").to_owned();
-    ann.enters(&node, "lobby").await.say("hi").await;
+    ann.join(&node, "lobby").await.publish("hi").await;
     Request::upgrade(&format!("/ws/chat/lobby/?ticket={ticket}x")).send(&node).await;
-    Person::stranger()
+    User::anonymous()
         .post(&node, "/accounts/login/", &[("name", "ann"), ("password", "hunter2hunter2")])
         .await;
     let secrets: BTreeMap<&str, String> = BTreeMap::from([

@@ -4,19 +4,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::Frame;
 use crate::support::http::Request;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, seconds};
 
 /// Sends a byte a second until the node has answered: the status, and how long it took.
-async fn trickled(wire: &mut Wire, bytes: &[u8]) -> (u16, Duration) {
+async fn trickled(wire: &mut Connection, bytes: &[u8]) -> (u16, Duration) {
     let begun = Instant::now();
     for byte in bytes.iter().cycle() {
         wire.send(&[*byte]).await;
-        if let Ok(answer) = tokio::time::timeout(seconds(1), wire.answer_within(seconds(30), false)).await {
+        if let Ok(answer) = tokio::time::timeout(seconds(1), wire.response_within(seconds(30), false)).await {
             return (answer.status, begun.elapsed());
         }
         assert!(begun.elapsed() < seconds(20), "a request may trickle for {:?}", begun.elapsed());
@@ -28,14 +28,14 @@ async fn trickled(wire: &mut Wire, bytes: &[u8]) -> (u16, Duration) {
 async fn a_body_that_trickles_is_refused_after_ten_seconds() {
     let node = Node::alone().await;
     let posts = ["/push?room=lobby", "/chat/lobby/messages"].map(async |target| {
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         let request =
             Request::post(target).header("Content-Length", "1000").raw_body("{").bytes(node.address());
         wire.send(&request).await;
         let (status, time) = trickled(&mut wire, b" ").await;
         assert_eq!(status, 408, "{target}");
         assert!((8..15).contains(&time.as_secs()), "{target}: {time:?}");
-        wire.ended(PATIENCE).await;
+        wire.wait_for_end(PATIENCE).await;
     });
     join_all(posts).await;
 }
@@ -43,7 +43,7 @@ async fn a_body_that_trickles_is_refused_after_ten_seconds() {
 #[tokio::test]
 async fn a_handshake_that_trickles_is_refused_after_ten_seconds() {
     let node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let head = Request::upgrade("/ws/chat/lobby/").bytes(node.address());
     let (status, time) = trickled(&mut wire, &head).await;
     assert_eq!(status, 408);
@@ -60,15 +60,15 @@ async fn a_crowd_that_trickles_keeps_nobody_out_and_is_gone_in_time() {
     let posted = Request::post("/push?room=lobby").header("Content-Length", "1000").bytes(node.address());
     let mut crowd = Vec::new();
     for bytes in heads.chain((0..150).map(|_| posted.clone())) {
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         wire.send(&bytes).await;
         crowd.push(wire);
     }
-    let mut ann = Client::chat(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
     for n in 0..10 {
         let begun = Instant::now();
-        ann.say(&n.to_string()).await;
-        assert_eq!(ann.hear_chat().await, n.to_string());
+        ann.publish(&n.to_string()).await;
+        assert_eq!(ann.receive_chat().await, n.to_string());
         assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
         assert!(begun.elapsed() < seconds(2), "{:?} beside the crowd", begun.elapsed());
         for wire in &mut crowd {
@@ -77,20 +77,20 @@ async fn a_crowd_that_trickles_keeps_nobody_out_and_is_gone_in_time() {
         tokio::time::sleep(seconds(1)).await;
     }
     for wire in &mut crowd {
-        wire.rest(seconds(15)).await;
+        wire.read_to_end(seconds(15)).await;
     }
 }
 
 #[tokio::test]
 async fn a_frame_that_trickles_holds_its_own_socket_only() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let mut slow = Wire::socket(&node, "/ws/chat/lobby/").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let mut slow = Connection::websocket(&node, "/ws/chat/lobby/").await;
     for byte in Frame::text(r#"{"message": "at last"}"#).bytes() {
-        ann.say("quick").await;
-        assert_eq!(ann.hear_chat().await, "quick");
+        ann.publish("quick").await;
+        assert_eq!(ann.receive_chat().await, "quick");
         slow.send(&[byte]).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(ann.hear_chat().await, "at last");
+    assert_eq!(ann.receive_chat().await, "at last");
 }

@@ -3,7 +3,7 @@
 
 use regex::bytes::Regex;
 
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::frame::{CLOSE, Frame};
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -14,11 +14,11 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// The statuses that the bytes are answered, up to the end of the connection, which the node is asked for behind them.
 async fn statuses(node: &Node, bytes: &[u8]) -> Vec<u16> {
-    let mut wire = Wire::connect(node).await;
+    let mut wire = Connection::connect(node).await;
     wire.send(bytes).await;
     let last = Request::get("/healthz").header("Connection", "close").bytes(node.address());
     wire.send(&last).await;
-    let rest = wire.rest(PATIENCE * 2).await;
+    let rest = wire.read_to_end(PATIENCE * 2).await;
     let status = Regex::new(r"HTTP/1\.[01] (\d{3}) ").unwrap();
     let found = status.captures_iter(&rest);
     found.map(|found| std::str::from_utf8(&found[1]).unwrap().parse().unwrap()).collect()
@@ -184,11 +184,11 @@ async fn a_request_behind_an_accepted_upgrade_is_a_bad_frame_and_no_request() {
     let node = Node::alone().await;
     for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
         for hidden in [HIDDEN, "POST /push?room=lobby HTTP/1.1\r\nHost: x\r\n\r\n"] {
-            let mut wire = Wire::connect(&node).await;
+            let mut wire = Connection::connect(&node).await;
             let bytes = [Request::upgrade(path).bytes(node.address()), hidden.as_bytes().to_vec()].concat();
             wire.send(&bytes).await;
-            assert_eq!(wire.answer().await.status, 101, "{path}");
-            let mut rest = wire.rest(PATIENCE).await;
+            assert_eq!(wire.response().await.status, 101, "{path}");
+            let mut rest = wire.read_to_end(PATIENCE).await;
             let close = Frame::take(&mut rest).expect("a frame");
             assert_eq!((close.opcode, close.close_code().0), (CLOSE, 1002), "{path}");
             assert!(rest.is_empty(), "{path}: {:?}", String::from_utf8_lossy(&rest));

@@ -2,16 +2,16 @@
 
 use futures_util::future::join_all;
 
-use crate::support::http::{Answer, Request};
-use crate::support::join::{Ticket, V1};
+use crate::support::event_stream::stream_of;
+use crate::support::handshake::{Handshake, V1};
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::sse::stream_of;
-use crate::support::user::{Person, SESSION};
+use crate::support::user::{SESSION, User};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// A ticket of somebody who is logged in.
-async fn ticket_of(person: &mut Person, node: &Node) -> String {
+async fn ticket_of(person: &mut User, node: &Node) -> String {
     let token = person.token(node).await;
     let own = format!("http://{}", node.address());
     let request = Request::post("/api/tickets").header("Origin", &own).header("X-CSRFToken", &token).body("");
@@ -21,7 +21,7 @@ async fn ticket_of(person: &mut Person, node: &Node) -> String {
     answer.json()["ticket"].as_str().expect("a ticket").to_owned()
 }
 
-async fn knock(node: &Node, ticket: &str) -> Answer {
+async fn knock(node: &Node, ticket: &str) -> Response {
     Request::upgrade(&format!("/ws/chat/lobby/?ticket={ticket}"))
         .header("Sec-WebSocket-Protocol", V1)
         .send(node)
@@ -32,10 +32,10 @@ async fn knock(node: &Node, ticket: &str) -> Answer {
 async fn a_ticket_lets_one_socket_in_as_whom_it_was_given_to() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
-    let id = ann.enters(&nodes[0], "lobby").await.user().to_owned();
+    let mut ann = User::registered(&nodes[0], "ann").await;
+    let id = ann.join(&nodes[0], "lobby").await.user().to_owned();
     let ticket = ticket_of(&mut ann, &nodes[0]).await;
-    let member = Ticket::to("lobby").asking(&format!("ticket={ticket}")).enter(&nodes[1]).await;
+    let member = Handshake::to_room("lobby").query(&format!("ticket={ticket}")).connect(&nodes[1]).await;
     assert_eq!(member.user(), id);
     for node in &nodes {
         let answer = knock(node, &ticket).await;
@@ -48,7 +48,7 @@ async fn a_ticket_lets_one_socket_in_as_whom_it_was_given_to() {
 async fn a_ticket_that_many_use_at_once_lets_one_of_them_in() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
+    let mut ann = User::registered(&nodes[0], "ann").await;
     for _ in 0..5 {
         let ticket = ticket_of(&mut ann, &nodes[0]).await;
         let answers = join_all((0..20).map(|n| knock(&nodes[n % 2], &ticket))).await;
@@ -62,7 +62,7 @@ async fn a_ticket_that_many_use_at_once_lets_one_of_them_in() {
 async fn a_ticket_ends_after_half_a_minute() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut ann = Person::named(&node, "ann").await;
+    let mut ann = User::registered(&node, "ann").await;
     let ticket = ticket_of(&mut ann, &node).await;
     let keys = redis.keys("parlor:record:ticket:*").await;
     assert_eq!(keys.len(), 1, "{keys:?}");
@@ -80,12 +80,12 @@ async fn a_ticket_ends_after_half_a_minute() {
 #[tokio::test]
 async fn a_ticket_is_for_sockets_and_feeds_and_nothing_else() {
     let node = Node::alone().await;
-    let mut ann = Person::named(&node, "ann").await;
+    let mut ann = User::registered(&node, "ann").await;
     let ticket = ticket_of(&mut ann, &node).await;
     let by_header =
         Request::post("/api/tickets").header("Authorization", &format!("Bearer {ticket}")).body("");
     assert_eq!(by_header.send(&node).await.status, 401);
-    let mut thief = Person::stranger();
+    let mut thief = User::anonymous();
     thief.set_cookie(SESSION, &ticket);
     let page = thief.get(&node, &format!("/dm/?ticket={ticket}")).await;
     assert!(matches!(page.status, 303 | 401 | 403 | 404), "a page of ann's: {page:?}");
@@ -94,10 +94,10 @@ async fn a_ticket_is_for_sockets_and_feeds_and_nothing_else() {
     let said = Request::post(&format!("/chat/lobby/messages?ticket={ticket}")).body(r#"{"message": "hi"}"#);
     assert_ne!(said.send(&node).await.status, 500);
     // None of this has used it up, and a feed may.
-    let mut listener = crate::support::member::Member::join(&node, "lobby").await;
+    let mut listener = crate::support::v1_client::V1Client::join(&node, "lobby").await;
     let feed = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby")));
-    let _feed = crate::support::sse::EventStream::open(&node, feed).await;
-    while listener.next_of(&["presence"], PATIENCE).await["change"] != "join" {}
+    let _feed = crate::support::event_stream::EventStream::open(&node, feed).await;
+    while listener.receive_any(&["presence"], PATIENCE).await["change"] != "join" {}
     assert_eq!(knock(&node, &ticket).await.status, 403, "it was used");
 }
 
@@ -105,11 +105,11 @@ async fn a_ticket_is_for_sockets_and_feeds_and_nothing_else() {
 async fn a_ticket_ends_with_the_login_that_it_came_from() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut ann = Person::named(&nodes[0], "ann").await;
+    let mut ann = User::registered(&nodes[0], "ann").await;
     let unused = ticket_of(&mut ann, &nodes[0]).await;
     let used = ticket_of(&mut ann, &nodes[0]).await;
-    let mut member = Ticket::to("lobby").asking(&format!("ticket={used}")).enter(&nodes[1]).await;
-    assert_eq!(ann.logs_out(&nodes[0]).await.status, 303);
+    let mut member = Handshake::to_room("lobby").query(&format!("ticket={used}")).connect(&nodes[1]).await;
+    assert_eq!(ann.log_out(&nodes[0]).await.status, 303);
     assert_eq!(member.closed(seconds(1)).await.0, 4401);
     for node in &nodes {
         assert_eq!(knock(node, &unused).await.status, 403);
@@ -120,8 +120,8 @@ async fn a_ticket_ends_with_the_login_that_it_came_from() {
 async fn what_is_no_ticket_is_refused_and_falls_through_to_nobody() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let ann = Person::named(&node, "ann").await;
-    let mut watch = redis.watch().await;
+    let ann = User::registered(&node, "ann").await;
+    let mut watch = redis.monitor().await;
     for ticket in ["", "xq7", "xq7%2A", "xq7%3A%0A%00", &"xq7".repeat(1000), "%FF"] {
         let target = format!("/ws/chat/lobby/?ticket={ticket}");
         let answer = knock(&node, ticket).await;

@@ -6,13 +6,13 @@ use super::cli::{key, operator};
 use super::http::Request;
 use super::node::Node;
 use super::redis::Redis;
-use super::user::{CSRF, Person};
+use super::user::{CSRF, User};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum Role {
     /// Without any cookie.
-    Stranger,
+    Anonymous,
     /// Known by a guest's cookie.
     Guest,
     /// With an account that has nothing to do with the room.
@@ -23,105 +23,105 @@ pub enum Who {
     Owner,
     Operator,
     /// With a key for everything.
-    Program,
+    FullKey,
     /// With a key that may only send users away.
-    Doorman,
+    DisconnectKey,
     /// With an account that was banned.
     Banned,
 }
 
-pub const EVERYBODY: [Who; 9] = [
-    Who::Stranger,
-    Who::Guest,
-    Who::Outsider,
-    Who::Member,
-    Who::Owner,
-    Who::Operator,
-    Who::Program,
-    Who::Doorman,
-    Who::Banned,
+pub const ROLES: [Role; 9] = [
+    Role::Anonymous,
+    Role::Guest,
+    Role::Outsider,
+    Role::Member,
+    Role::Owner,
+    Role::Operator,
+    Role::FullKey,
+    Role::DisconnectKey,
+    Role::Banned,
 ];
 
 /// Where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Where {
+pub enum Target {
     Public,
     Private,
     /// The private chat with the owner.
-    Talk,
+    DirectMessage,
     /// Closed by an operator.
     Closed,
     /// The private chat with somebody who does not exist.
-    Nowhere,
+    Missing,
 }
 
-pub const EVERYWHERE: [Where; 5] =
-    [Where::Public, Where::Private, Where::Talk, Where::Closed, Where::Nowhere];
+pub const TARGETS: [Target; 5] =
+    [Target::Public, Target::Private, Target::DirectMessage, Target::Closed, Target::Missing];
 
-impl Where {
+impl Target {
     pub fn room(self) -> &'static str {
         match self {
             Self::Public => "lobby",
             Self::Private => "cellar",
-            Self::Talk => "@owner",
+            Self::DirectMessage => "@owner",
             Self::Closed => "attic",
-            Self::Nowhere => "@nobody",
+            Self::Missing => "@nobody",
         }
     }
 }
 
-pub struct Cast {
+pub struct AccessFixture {
     _redis: Redis,
     pub nodes: [Node; 2],
-    people: Vec<(Who, Person)>,
+    people: Vec<(Role, User)>,
     /// The path of an invitation to the private room.
     pub invitation: String,
 }
 
-impl Cast {
-    pub async fn assemble() -> Self {
+impl AccessFixture {
+    pub async fn start() -> Self {
         let redis = Redis::start().await;
         let nodes = Node::several::<2>(&redis).await;
         let node = &nodes[0];
-        let mut owner = Person::named(node, "owner").await;
+        let mut owner = User::registered(node, "owner").await;
         let made = owner.post(node, "/rooms/", &[("room", "cellar")]).await;
         assert_eq!(made.status, 303, "a private room: {made:?}");
-        let mut member = Person::named(node, "member").await;
+        let mut member = User::registered(node, "member").await;
         let invitation = invite(node, &mut owner, "cellar").await;
         let taken = member.post(node, &invitation, &[]).await;
         assert_eq!(taken.status, 303, "an invitation is taken: {taken:?}");
-        let banned = Person::named(node, "banned").await;
+        let banned = User::registered(node, "banned").await;
         change(&redis, "parlor:record:user:banned", "banned", true.into()).await;
         redis.query::<String>(&["SET", "parlor:record:room:attic", r#"{"closed": true}"#]).await;
         let bearer = async |name: &str, scopes: &str| {
-            Person::stranger()
+            User::anonymous()
                 .with_header("Authorization", &format!("Bearer {}", key(&redis, name, scopes).await))
         };
         // The token of a form alone says nothing of who somebody is.
-        let mut stranger = Person::stranger();
+        let mut stranger = User::anonymous();
         stranger.set_cookie(CSRF, &"0123456789abcdef".repeat(2));
         let people = vec![
-            (Who::Stranger, stranger),
-            (Who::Guest, Person::guest(node).await),
-            (Who::Outsider, Person::named(node, "outsider").await),
-            (Who::Member, member),
-            (Who::Owner, owner),
-            (Who::Operator, operator(node, &redis, "operator").await),
-            (Who::Program, bearer("program", "publish,read,disconnect").await),
-            (Who::Doorman, bearer("doorman", "disconnect").await),
-            (Who::Banned, banned),
+            (Role::Anonymous, stranger),
+            (Role::Guest, User::guest(node).await),
+            (Role::Outsider, User::registered(node, "outsider").await),
+            (Role::Member, member),
+            (Role::Owner, owner),
+            (Role::Operator, operator(node, &redis, "operator").await),
+            (Role::FullKey, bearer("program", "publish,read,disconnect").await),
+            (Role::DisconnectKey, bearer("doorman", "disconnect").await),
+            (Role::Banned, banned),
         ];
         Self { _redis: redis, nodes, people, invitation }
     }
 
     /// The person, with the cookies as they were at first.
-    pub fn person(&self, who: Who) -> Person {
+    pub fn user(&self, who: Role) -> User {
         self.people.iter().find(|(other, _)| *other == who).expect("somebody of the cast").1.clone()
     }
 
     /// The request as this person's browser or program sends it, from a page of the site.
-    pub fn asks(&self, who: Who, node: &Node, request: Request) -> Request {
-        let person = self.person(who);
+    pub fn request_as(&self, who: Role, node: &Node, request: Request) -> Request {
+        let person = self.user(who);
         let token = person.cookie(CSRF).map(str::to_owned);
         let request = token.iter().fold(request, |request, token| request.header("X-CSRFToken", token));
         if person.cookies().is_empty() {
@@ -132,7 +132,7 @@ impl Cast {
 }
 
 /// The path of a new invitation to this private room.
-pub async fn invite(node: &Node, owner: &mut Person, room: &str) -> String {
+pub async fn invite(node: &Node, owner: &mut User, room: &str) -> String {
     let page = owner.post(node, &format!("/chat/{room}/members/"), &[("action", "link")]).await;
     assert_eq!(page.status, 200, "a link: {page:?}");
     let text = page.body.replace("&#x2f;", "/");

@@ -3,25 +3,25 @@
 use serde_json::Value;
 
 use super::cli::key;
-use super::deployment::{Layer, World};
+use super::deployment::{Deployment, LayerKind};
 use super::http::Request;
 use super::node::Node;
 use super::redis::Redis;
-use super::user::{CSRF, Person, password};
+use super::user::{CSRF, User, password};
 
 const OPERATOR: &str = "operator";
 
 #[derive(Clone, Debug)]
-pub struct Backend {
+pub struct ApiClient {
     /// What comes with each request.
     headers: Vec<(String, String)>,
     /// What it is called: `#billing`.
     pub name: String,
 }
 
-impl Backend {
+impl ApiClient {
     /// Shows this as its key, whatever it is.
-    pub fn showing(key: &str) -> Self {
+    pub fn with_bearer(key: &str) -> Self {
         let headers = vec![("Authorization".to_owned(), format!("Bearer {key}"))];
         Self { headers, name: String::new() }
     }
@@ -29,11 +29,11 @@ impl Backend {
     /// With a new key that has these scopes, as `publish,read`.
     pub async fn with_key(redis: &Redis, name: &str, scopes: &str) -> Self {
         let key = key(redis, name, scopes).await;
-        Self { name: format!("#{name}"), ..Self::showing(&key) }
+        Self { name: format!("#{name}"), ..Self::with_bearer(&key) }
     }
 
     /// A page of the site in the browser of somebody who is logged in.
-    pub fn page_of(person: &Person) -> Self {
+    pub fn from_session(person: &User) -> Self {
         let token = person.cookie(CSRF).expect("a token with the login").to_owned();
         let headers = vec![("Cookie".to_owned(), person.cookies()), ("X-CSRFToken".to_owned(), token)];
         Self { headers, name: person.name.clone() }
@@ -61,16 +61,16 @@ impl Backend {
 }
 
 /// A site with a program that may do everything there.
-pub async fn site(layer: Layer) -> (World, Backend) {
-    if layer == Layer::Redis {
-        let world = World::on(layer).await;
+pub async fn site(layer: LayerKind) -> (Deployment, ApiClient) {
+    if layer == LayerKind::Redis {
+        let world = Deployment::start(layer).await;
         let redis = world.redis.as_ref().expect("a Redis");
-        let backend = Backend::with_key(redis, "billing", "publish,read,disconnect").await;
+        let backend = ApiClient::with_key(redis, "billing", "publish,read,disconnect").await;
         return (world, backend);
     }
     let plan =
         Node::plan().env("PARLOR_OPERATOR", OPERATOR).env("PARLOR_OPERATOR_PASSWORD", &password(OPERATOR));
-    let world = World { nodes: vec![plan.start().await], redis: None };
-    let backend = Backend::page_of(&Person::again(world.near(), OPERATOR).await);
+    let world = Deployment { nodes: vec![plan.start().await], redis: None };
+    let backend = ApiClient::from_session(&User::logged_in(world.first(), OPERATOR).await);
     (world, backend)
 }

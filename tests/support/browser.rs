@@ -13,9 +13,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::connection::Wire;
+use super::connection::Connection;
 use super::http::Request;
-use super::process_tree::Family;
+use super::process_tree::ProcessTree;
 use super::wait::{PATIENCE, seconds, until, within};
 
 /// No sandbox, for tests also run as root; and nothing that asks the network for anything.
@@ -33,7 +33,7 @@ const FLAGS: [&str; 9] = [
 
 /// Killed with every window of it when the test is over: chromedriver itself would leave them running.
 pub struct Browser {
-    driver: Family,
+    driver: ProcessTree,
     address: SocketAddr,
     folder: TempDir,
     windows: AtomicUsize,
@@ -52,7 +52,7 @@ impl Browser {
         let mut command = Command::new("chromedriver");
         // What Chromium leaves behind, wherever it thinks fit, goes with the folder.
         command.arg("--port=0").env("TMPDIR", folder.path()).env("HOME", folder.path());
-        let driver = Family::spawn("chromedriver", &mut command);
+        let driver = ProcessTree::spawn("chromedriver", &mut command);
         let started = "started successfully on port ";
         let line = driver.stdout.wait_for(started, PATIENCE, |line| line.contains(started)).await;
         let port: u16 = line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().expect("a port");
@@ -196,7 +196,7 @@ impl Window {
     async fn ask(&self, path: &str, body: &Value) -> Value {
         let request = Request::post(&format!("{}{path}", self.session)).body(body.to_string());
         let request = request.header("Content-Type", "application/json");
-        let answer = request.send_on(&mut Wire::to(self.address).await).await;
+        let answer = request.send_on(&mut Connection::connect_to(self.address).await).await;
         assert_eq!(answer.status, 200, "{path} of chromedriver: {answer:?}");
         answer.json()["value"].clone()
     }

@@ -1,49 +1,49 @@
 //! A room in which one person misbehaves and another one must not notice.
 
-use super::client::Client;
-use super::connection::Wire;
+use super::connection::Connection;
 use super::frame::CLOSE;
 use super::node::Node;
+use super::tutorial_client::TutorialClient;
 use super::wait::PATIENCE;
 
 /// A room with somebody who must not notice anything.
-pub struct Scene {
+pub struct BystanderRoom {
     pub node: Node,
-    onlooker: Client,
+    onlooker: TutorialClient,
     count: usize,
 }
 
-impl Scene {
-    pub async fn set() -> Self {
-        Self::at(Node::alone().await).await
+impl BystanderRoom {
+    pub async fn start() -> Self {
+        Self::with_node(Node::alone().await).await
     }
 
-    pub async fn at(node: Node) -> Self {
-        let onlooker = Client::chat(&node, "lobby").await;
+    pub async fn with_node(node: Node) -> Self {
+        let onlooker = TutorialClient::chat(&node, "lobby").await;
         Self { node, onlooker, count: 0 }
     }
 
     /// Sends the bytes on a new socket of the room: it is closed with this code and a reason, and then ended.
-    pub async fn closes(&mut self, code: u16, what: &str, bytes: &[u8]) {
-        self.closes_at("/ws/chat/lobby/", code, what, bytes).await;
+    pub async fn expect_close(&mut self, code: u16, what: &str, bytes: &[u8]) {
+        self.expect_close_at("/ws/chat/lobby/", code, what, bytes).await;
     }
 
-    pub async fn closes_at(&mut self, path: &str, code: u16, what: &str, bytes: &[u8]) {
-        let mut sender = Wire::socket(&self.node, path).await;
+    pub async fn expect_close_at(&mut self, path: &str, code: u16, what: &str, bytes: &[u8]) {
+        let mut sender = Connection::websocket(&self.node, path).await;
         sender.send(bytes).await;
         let (seen, reason) = sender.close_code().await;
         assert_eq!(seen, code, "the code for {what} (reason {reason:?})");
         assert!(!reason.is_empty() || is_close(bytes), "the reason for {what}");
-        sender.ended(PATIENCE).await;
-        self.goes_on(what).await;
+        sender.wait_for_end(PATIENCE).await;
+        self.expect_delivery(what).await;
     }
 
     /// The others hear what is said and nothing else.
-    pub async fn goes_on(&mut self, after: &str) {
+    pub async fn expect_delivery(&mut self, after: &str) {
         self.count += 1;
         let text = format!("all well {}", self.count);
-        self.onlooker.say(&text).await;
-        assert_eq!(self.onlooker.hear_chat().await, text, "after {after}");
+        self.onlooker.publish(&text).await;
+        assert_eq!(self.onlooker.receive_chat().await, text, "after {after}");
     }
 }
 

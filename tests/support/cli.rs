@@ -5,7 +5,7 @@ use std::process::Command;
 use super::node::Node;
 use super::process::Process;
 use super::redis::Redis;
-use super::user::{Person, password};
+use super::user::{User, password};
 use super::wait::PATIENCE;
 
 /// Runs `parlor` with these words beside the site, with [`password`] of the last word in its environment; its stdout.
@@ -20,9 +20,9 @@ pub async fn command(redis: &Redis, words: &[&str]) -> String {
 }
 
 /// An operator, logged in at this node.
-pub async fn operator(node: &Node, redis: &Redis, name: &str) -> Person {
+pub async fn operator(node: &Node, redis: &Redis, name: &str) -> User {
     command(redis, &["user", "add", "--staff", name]).await;
-    Person::again(node, name).await
+    User::logged_in(node, name).await
 }
 
 /// A key with these scopes, as `publish,read`.

@@ -3,10 +3,10 @@
 use super::nginx::Nginx;
 use super::node::Node;
 use super::redis::Redis;
-use super::reserved_port::Port;
+use super::reserved_port::ReservedPort;
 use super::wait::{PATIENCE, until};
 
-pub struct Site {
+pub struct Cluster {
     pub nginx: Nginx,
     pub redis: Redis,
     places: [Place; 3],
@@ -14,18 +14,18 @@ pub struct Site {
 
 /// A port that nginx knows, and the node that listens there, if it is up.
 struct Place {
-    port: Port,
+    port: ReservedPort,
     node: Option<Node>,
     /// The name of the node in Redis.
     id: String,
 }
 
-impl Site {
+impl Cluster {
     /// A site with so many of its nodes up; nobody listens at the other ports.
     pub async fn with_nodes(count: usize) -> Self {
         let redis = Redis::start().await;
-        let places = [(); 3].map(|()| Place { port: Port::keep(), node: None, id: String::new() });
-        let nginx = Nginx::before(places.each_ref().map(|place| place.port.number())).await;
+        let places = [(); 3].map(|()| Place { port: ReservedPort::reserve(), node: None, id: String::new() });
+        let nginx = Nginx::start(places.each_ref().map(|place| place.port.number())).await;
         let mut site = Self { nginx, redis, places };
         for index in 0..count {
             site.start(index).await;
@@ -38,7 +38,7 @@ impl Site {
         let before = self.redis.members("parlor:nodes").await;
         let place = &mut self.places[index];
         let listen = place.port.address().to_string();
-        place.node = Some(Node::bare().flag("--listen", &listen).redis(&self.redis).start().await);
+        place.node = Some(Node::bare_plan().flag("--listen", &listen).redis(&self.redis).start().await);
         place.id = until(PATIENCE, "the new node's name in Redis", async || {
             let nodes = self.redis.members("parlor:nodes").await;
             nodes.iter().find(|id| !before.contains(id)).cloned().ok_or_else(|| format!("{nodes:?}"))

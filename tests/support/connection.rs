@@ -1,4 +1,4 @@
-//! A raw connection to a node: hand-written bytes out, HTTP answers and WebSocket frames in.
+//! A raw connection to a node: bytes out, HTTP responses and WebSocket frames in.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,54 +8,57 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::frame::{CLOSE, Frame};
-use super::http::{Answer, Request};
+use super::http::{Request, Response};
 use super::node::Node;
 use super::wait::{PATIENCE, within};
 
-pub struct Wire {
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// The peer closed or reset the connection.
-    over: bool,
+    /// The peer has closed or reset the connection.
+    ended: bool,
 }
 
-impl Wire {
+impl Connection {
     pub async fn connect(node: &Node) -> Self {
-        Self::to(node.address()).await
+        Self::connect_to(node.address()).await
     }
 
-    pub async fn to(address: SocketAddr) -> Self {
-        let stream = within(PATIENCE, "a TCP connection", TcpStream::connect(address))
-            .await
-            .expect("a TCP connection");
-        stream.set_nodelay(true).expect("TCP_NODELAY");
-        Self::of(stream)
+    /// Connects to this address; an error fails the test.
+    pub async fn connect_to(address: SocketAddr) -> Self {
+        let connection = within(PATIENCE, "a TCP connection", Self::try_connect(address)).await;
+        connection.unwrap_or_else(|error| panic!("connecting to {address}: {error}"))
     }
 
-    pub fn of(stream: TcpStream) -> Self {
-        Self { stream, buffer: Vec::new(), over: false }
+    /// Connects to this address.
+    pub async fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::from_stream(stream))
     }
 
-    /// A connection with a receive buffer of so many bytes (the kernel doubles it), so that a reader can be slow.
+    fn from_stream(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new(), ended: false }
+    }
+
+    /// A connection with a receive buffer of this many bytes (the kernel doubles it), for slow readers.
     pub fn narrow(node: &Node, bytes: usize) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(bytes).expect("SO_RCVBUF");
         socket.connect(&node.address().into()).expect("a TCP connection");
         socket.set_nonblocking(true).expect("a non-blocking socket");
-        Self::of(TcpStream::from_std(socket.into()).expect("a tokio socket"))
+        Self::from_stream(TcpStream::from_std(socket.into()).expect("a tokio socket"))
     }
 
-    /// A WebSocket that is open: the handshake is done.
-    pub async fn socket(node: &Node, path: &str) -> Self {
-        Self::connect(node).await.upgraded(path).await
+    /// A connection after a WebSocket handshake at this path.
+    pub async fn websocket(node: &Node, path: &str) -> Self {
+        Self::connect(node).await.upgrade(path).await
     }
 
-    /// Does the handshake on this connection.
-    pub async fn upgraded(mut self, path: &str) -> Self {
-        let request = Request::upgrade(path).bytes(self.peer());
-        self.send(&request).await;
-        let answer = self.answer().await;
-        assert_eq!(answer.status, 101, "handshake at {path}: {answer:?}");
+    /// Performs a WebSocket handshake on this connection.
+    pub async fn upgrade(mut self, path: &str) -> Self {
+        let response = Request::upgrade(path).send_on(&mut self).await;
+        assert_eq!(response.status, 101, "handshake at {path}: {response:?}");
         self
     }
 
@@ -63,12 +66,12 @@ impl Wire {
         self.stream.peer_addr().expect("the peer's address")
     }
 
-    /// Sends bytes; a peer that closed the connection meanwhile shows at the next read.
+    /// Sends bytes. A peer that has closed the connection shows at the next read.
     pub async fn send(&mut self, bytes: &[u8]) {
         within(PATIENCE, "the node to take bytes", self.stream.write_all(bytes)).await.ok();
     }
 
-    /// Sends bytes for as long as it takes; an error when the peer has ended the connection.
+    /// Sends bytes without a deadline; an error when the peer has ended the connection.
     pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes).await
     }
@@ -77,35 +80,40 @@ impl Wire {
         self.send(&frame.bytes()).await;
     }
 
-    /// Reads once more; false when the connection is over.
-    async fn fill(&mut self) -> bool {
-        if !self.over {
+    /// Reads once into the buffer; `false` when the connection has ended.
+    pub async fn read_more(&mut self) -> bool {
+        if !self.ended {
             match self.stream.read_buf(&mut self.buffer).await {
-                Ok(0) | Err(_) => self.over = true,
+                Ok(0) | Err(_) => self.ended = true,
                 Ok(_) => {}
             }
         }
-        !self.over
+        !self.ended
     }
 
-    /// The next HTTP answer (to anything but HEAD).
-    pub async fn answer(&mut self) -> Answer {
-        self.answer_within(PATIENCE, false).await
+    /// The bytes that were read and not taken yet.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
     }
 
-    /// The next HTTP answer within this time; an answer to HEAD has no body.
-    pub async fn answer_within(&mut self, limit: Duration, to_head: bool) -> Answer {
-        within(limit, "an HTTP answer", async {
+    /// The next HTTP response (to any method but HEAD).
+    pub async fn response(&mut self) -> Response {
+        self.response_within(PATIENCE, false).await
+    }
+
+    /// The next HTTP response; one to HEAD has no body.
+    pub async fn response_within(&mut self, limit: Duration, to_head: bool) -> Response {
+        within(limit, "an HTTP response", async {
             loop {
-                if let Some(answer) = Answer::take(&mut self.buffer, to_head, self.over) {
-                    return answer;
+                if let Some(response) = Response::take(&mut self.buffer, to_head, self.ended) {
+                    return response;
                 }
-                let more = self.fill().await;
+                let more = self.read_more().await;
                 let seen = || String::from_utf8_lossy(&self.buffer).into_owned();
-                assert!(more || !self.buffer.is_empty(), "the connection ended without an HTTP answer");
+                assert!(more || !self.buffer.is_empty(), "the connection ended without an HTTP response");
                 assert!(
-                    more || Answer::may_end_here(&self.buffer),
-                    "the connection ended within an answer: {}",
+                    more || Response::may_end_here(&self.buffer),
+                    "the connection ended within a response: {}",
                     seen()
                 );
             }
@@ -113,29 +121,36 @@ impl Wire {
         .await
     }
 
-    /// The status of the next HTTP answer, as soon as its head is there: it may be one that goes on.
-    pub async fn status(&mut self) -> u16 {
-        within(PATIENCE, "the head of an answer", async {
+    /// Status line and headers of the next HTTP response, whose body stays in the buffer.
+    pub async fn response_head(&mut self) -> String {
+        within(PATIENCE, "the head of a response", async {
             loop {
                 if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                     let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-                    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-                    return status.unwrap_or_else(|| panic!("no status in {head}"));
+                    self.buffer.drain(..end + 4);
+                    return head;
                 }
-                assert!(self.fill().await, "the connection ended without an HTTP answer");
+                assert!(self.read_more().await, "the connection ended without an HTTP response");
             }
         })
         .await
     }
 
-    /// The next frame, or `None` when the connection is over.
-    pub async fn frame(&mut self, limit: Duration) -> Option<Frame> {
+    /// The status of the next HTTP response, which may be a stream.
+    pub async fn status(&mut self) -> u16 {
+        let head = self.response_head().await;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.unwrap_or_else(|| panic!("no status in {head}"))
+    }
+
+    /// The next frame, or `None` when the connection has ended.
+    pub async fn next_frame(&mut self, limit: Duration) -> Option<Frame> {
         within(limit, "a frame", async {
             loop {
                 if let Some(frame) = Frame::take(&mut self.buffer) {
                     return Some(frame);
                 }
-                if !self.fill().await {
+                if !self.read_more().await {
                     return None;
                 }
             }
@@ -143,11 +158,11 @@ impl Wire {
         .await
     }
 
-    /// The next frame with this opcode; others are passed over.
-    pub async fn frame_of(&mut self, opcode: u8, limit: Duration) -> Frame {
+    /// The next frame with this opcode; skips others.
+    pub async fn frame_with_opcode(&mut self, opcode: u8, limit: Duration) -> Frame {
         let mut seen = Vec::new();
         loop {
-            match self.frame(limit).await {
+            match self.next_frame(limit).await {
                 Some(frame) if frame.opcode == opcode => return frame,
                 Some(frame) => seen.push(frame.opcode),
                 None => {
@@ -157,13 +172,13 @@ impl Wire {
         }
     }
 
-    /// Code and reason of the Close frame that the node sends.
+    /// Code and reason of the node's Close frame.
     pub async fn close_code(&mut self) -> (u16, String) {
-        self.frame_of(CLOSE, PATIENCE).await.close_code()
+        self.frame_with_opcode(CLOSE, PATIENCE).await.close_code()
     }
 
-    /// Waits for the end of the connection; what came before it is thrown away. Returns the Close code if there was one.
-    pub async fn ended(&mut self, limit: Duration) -> Option<u16> {
+    /// Waits for the end of the connection and discards what comes before. Returns the Close code, if there was one.
+    pub async fn wait_for_end(&mut self, limit: Duration) -> Option<u16> {
         within(limit, "the node to end the connection", async {
             let mut code = None;
             loop {
@@ -172,7 +187,7 @@ impl Wire {
                         code = Some(frame.close_code().0);
                     }
                 }
-                if !self.fill().await {
+                if !self.read_more().await {
                     return code;
                 }
             }
@@ -180,9 +195,9 @@ impl Wire {
         .await
     }
 
-    /// Waits for the end of a connection that speaks HTTP: whatever the node still said.
-    pub async fn rest(&mut self, limit: Duration) -> Vec<u8> {
-        within(limit, "the node to end the connection", async { while self.fill().await {} }).await;
+    /// Reads up to the end of the connection.
+    pub async fn read_to_end(&mut self, limit: Duration) -> Vec<u8> {
+        within(limit, "the node to end the connection", async { while self.read_more().await {} }).await;
         std::mem::take(&mut self.buffer)
     }
 }

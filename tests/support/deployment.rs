@@ -4,30 +4,30 @@ use super::node::Node;
 use super::redis::Redis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layer {
+pub enum LayerKind {
     /// One node that stands alone.
     Memory,
     /// Two nodes on one Redis.
     Redis,
 }
 
-pub struct World {
+pub struct Deployment {
     pub nodes: Vec<Node>,
     /// The Redis of the nodes, if they have one.
     pub redis: Option<Redis>,
 }
 
-impl World {
-    pub async fn on(layer: Layer) -> Self {
+impl Deployment {
+    pub async fn start(layer: LayerKind) -> Self {
         Self::with(layer, &[]).await
     }
 
     /// With these flags for each node.
-    pub async fn with(layer: Layer, flags: &[(&str, &str)]) -> Self {
+    pub async fn with(layer: LayerKind, flags: &[(&str, &str)]) -> Self {
         let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
         match layer {
-            Layer::Memory => Self { nodes: vec![plan.start().await], redis: None },
-            Layer::Redis => {
+            LayerKind::Memory => Self { nodes: vec![plan.start().await], redis: None },
+            LayerKind::Redis => {
                 let redis = Redis::start().await;
                 let plan = plan.redis(&redis);
                 Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
@@ -35,12 +35,12 @@ impl World {
         }
     }
 
-    pub fn near(&self) -> &Node {
+    pub fn first(&self) -> &Node {
         &self.nodes[0]
     }
 
     /// The other node, if there is one.
-    pub fn far(&self) -> &Node {
+    pub fn last(&self) -> &Node {
         &self.nodes[self.nodes.len() - 1]
     }
 }
@@ -50,12 +50,12 @@ macro_rules! on_both_layers {
     ($($clause:ident)*) => {
         mod memory {
             $(#[tokio::test] async fn $clause() {
-                super::$clause(crate::support::deployment::Layer::Memory).await;
+                super::$clause(crate::support::deployment::LayerKind::Memory).await;
             })*
         }
         mod redis {
             $(#[tokio::test] async fn $clause() {
-                super::$clause(crate::support::deployment::Layer::Redis).await;
+                super::$clause(crate::support::deployment::LayerKind::Redis).await;
             })*
         }
     };

@@ -6,7 +6,7 @@ use parlor::layer::Page;
 use parlor::wire::event::REDACTED;
 use parlor::{Event, Group, Id};
 
-use super::layer_nodes::{Peer, assert_chain};
+use super::layer_nodes::{LayerNode, assert_chain};
 
 pub fn lobby() -> Group {
     Group::new("lobby")
@@ -27,16 +27,16 @@ pub fn shown(events: &[Arc<Event>]) -> String {
     shown.collect()
 }
 
-pub async fn whole(node: &Peer) -> Page {
+pub async fn whole(node: &LayerNode) -> Page {
     node.layer.before(&lobby(), None, 200).await.expect("a page")
 }
 
-pub async fn redact(node: &Peer, id: Id) -> bool {
+pub async fn redact(node: &LayerNode, id: Id) -> bool {
     node.layer.redact(&lobby(), id).await.expect("an answer")
 }
 
 /// Logs a letter for each event: their ids.
-pub async fn log(node: &Peer, letters: &str) -> Vec<Id> {
+pub async fn log(node: &LayerNode, letters: &str) -> Vec<Id> {
     let mut ids = Vec::new();
     for letter in letters.chars() {
         ids.push(node.append_new(&lobby(), &letter.to_string()).await);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::connection::Wire;
+use super::connection::Connection;
 use super::node::Node;
 
 #[derive(Clone, Debug)]
@@ -91,26 +91,26 @@ impl Request {
     }
 
     /// Sends the request on a connection of its own.
-    pub async fn send(&self, node: &Node) -> Answer {
-        self.send_on(&mut Wire::connect(node).await).await
+    pub async fn send(&self, node: &Node) -> Response {
+        self.send_on(&mut Connection::connect(node).await).await
     }
 
     /// Sends the request on this connection.
-    pub async fn send_on(&self, wire: &mut Wire) -> Answer {
+    pub async fn send_on(&self, wire: &mut Connection) -> Response {
         let bytes = self.bytes(wire.peer());
         wire.send(&bytes).await;
-        wire.answer_within(super::wait::PATIENCE, self.method == "HEAD").await
+        wire.response_within(super::wait::PATIENCE, self.method == "HEAD").await
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     /// The header's value, if it is there once; twice is a failure of the test.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));

@@ -11,15 +11,15 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 /// A pair of keys, of those in `tests/fixtures/keys`.
-pub struct Pair {
+pub struct KeyPair {
     name: &'static str,
     pub algorithm: Algorithm,
     signs: EncodingKey,
 }
 
-impl Pair {
+impl KeyPair {
     /// The pair for this algorithm whose public half a node may be told.
-    pub fn of(algorithm: Algorithm) -> Self {
+    pub fn for_algorithm(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::RS256 => Self::named("rsa", algorithm),
             Algorithm::ES256 => Self::named("ec", algorithm),
@@ -28,7 +28,7 @@ impl Pair {
     }
 
     /// An RSA pair that no node knows.
-    pub fn unknown() -> Self {
+    pub fn unknown_to_nodes() -> Self {
         Self::named("other_rsa", Algorithm::RS256)
     }
 

@@ -11,12 +11,12 @@ use parlor::{Event, Group, Id};
 use super::redis::Redis;
 use super::wait::{PATIENCE, holds, seconds, until};
 
-pub struct Peers {
-    pub nodes: Vec<Peer>,
+pub struct LayerNodes {
+    pub nodes: Vec<LayerNode>,
     pub redis: Option<Redis>,
 }
 
-pub struct Peer {
+pub struct LayerNode {
     pub layer: Layer,
     heard: Arc<Heard>,
 }
@@ -53,17 +53,17 @@ impl LayerListener for Heard {
     }
 }
 
-impl Peers {
+impl LayerNodes {
     pub fn on_memory() -> Self {
         let heard = Arc::new(Heard::default());
-        Self { nodes: vec![Peer { layer: Layer::memory(keep(), heard.clone()), heard }], redis: None }
+        Self { nodes: vec![LayerNode { layer: Layer::memory(keep(), heard.clone()), heard }], redis: None }
     }
 
     pub async fn on_redis() -> Self {
         let redis = Redis::start().await;
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            nodes.push(Peer::at(&redis.url()).await);
+            nodes.push(LayerNode::connect(&redis.url()).await);
         }
         Self { nodes, redis: Some(redis) }
     }
@@ -73,9 +73,9 @@ fn keep() -> Retention {
     Retention { messages: 1000, age: seconds(60), replicas: 0 }
 }
 
-impl Peer {
+impl LayerNode {
     /// One more, on the Redis at this URL.
-    pub async fn at(url: &str) -> Self {
+    pub async fn connect(url: &str) -> Self {
         let heard = Arc::new(Heard::default());
         let layer = Layer::redis(url, false, keep(), heard.clone()).await.expect("a layer");
         let peer = Self { layer, heard };
@@ -121,7 +121,7 @@ impl Peer {
 
     /// Which events the node was told are redacted, in that order; those that came in their place in the log do not
     /// count.
-    pub fn told_covered(&self, group: &Group) -> Vec<Id> {
+    pub fn redactions(&self, group: &Group) -> Vec<Id> {
         let events = self.heard.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         let told = events.filter(|event| event.kind() == REDACTED && event.stamp().is_none());
@@ -136,9 +136,9 @@ impl Peer {
     }
 
     /// Waits until it was told that these are redacted, and no others.
-    pub async fn wait_for_covered(&self, group: &Group, ids: &[Id]) {
+    pub async fn wait_for_redactions(&self, group: &Group, ids: &[Id]) {
         until(PATIENCE, &format!("{} to be told that {ids:?} are redacted", self.layer.node()), async || {
-            let told = self.told_covered(group);
+            let told = self.redactions(group);
             holds(told == ids, || format!("{told:?}"))
         })
         .await;
@@ -166,7 +166,7 @@ impl Peer {
     }
 
     /// Waits until the node was given so many orders.
-    pub async fn wait_for_orders(&self, count: usize) -> Vec<Disconnect> {
+    pub async fn wait_for_disconnects(&self, count: usize) -> Vec<Disconnect> {
         until(seconds(1), &format!("{count} orders"), async || {
             let orders = self.heard.orders.lock().unwrap().clone();
             holds(orders.len() == count, || format!("{orders:?}")).map(|()| orders)
@@ -208,7 +208,7 @@ pub fn assert_chain(events: &[Arc<Event>]) {
 }
 
 /// Ends what a test waits for without a deadline of its own: an event that all listeners of a group get last.
-pub async fn last(peers: &Peers, group: &Group, before: usize) -> Vec<Vec<String>> {
+pub async fn last(peers: &LayerNodes, group: &Group, before: usize) -> Vec<Vec<String>> {
     peers.nodes[0].publish(group, "last").await;
     let mut all = Vec::new();
     for node in &peers.nodes {
@@ -224,12 +224,12 @@ macro_rules! clauses {
     ($($clause:ident)*) => {
         mod memory {
             $(#[tokio::test] async fn $clause() {
-                super::$clause(crate::support::layer_nodes::Peers::on_memory()).await;
+                super::$clause(crate::support::layer_nodes::LayerNodes::on_memory()).await;
             })*
         }
         mod redis {
             $(#[tokio::test] async fn $clause() {
-                super::$clause(crate::support::layer_nodes::Peers::on_redis().await).await;
+                super::$clause(crate::support::layer_nodes::LayerNodes::on_redis().await).await;
             })*
         }
     };

@@ -8,8 +8,8 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use super::process_tree::Family;
-use super::reserved_port::Port;
+use super::process_tree::ProcessTree;
+use super::reserved_port::ReservedPort;
 use super::wait::{PATIENCE, holds, until};
 
 /// The lines by which `make cluster` makes a configuration of the site, run as they stand in its script: the
@@ -20,20 +20,20 @@ const COMPOSE: &str = r#"
 "#;
 
 pub struct Nginx {
-    process: Family,
-    port: Port,
+    process: ProcessTree,
+    port: ReservedPort,
     folder: TempDir,
 }
 
 impl Nginx {
     /// The site as it is.
-    pub async fn before(nodes: [u16; 3]) -> Self {
+    pub async fn start(nodes: [u16; 3]) -> Self {
         Self::with(nodes, "").await
     }
 
     /// The site with more directives in its `server`, as an operator may add.
     pub async fn with(nodes: [u16; 3], directives: &str) -> Self {
-        let port = Port::keep();
+        let port = ReservedPort::reserve();
         let folder = tempfile::tempdir().expect("a temporary folder");
         compose(folder.path(), port.number(), nodes);
         add(&folder.path().join("site.conf"), directives);
@@ -42,7 +42,7 @@ impl Nginx {
         command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         command.args(["-e", "stderr", "-p"]).arg(folder.path());
         command.arg("-c").arg(folder.path().join("nginx.conf"));
-        let mut process = Family::spawn("nginx", &mut command);
+        let mut process = ProcessTree::spawn("nginx", &mut command);
         // nginx writes it when it has its port.
         let file = folder.path().join("nginx.pid");
         until(PATIENCE, "nginx to write its process id", async || {

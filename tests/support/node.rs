@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::output::Lines;
+use super::output::Output;
 use super::process::{Process, Signal};
 use super::redis::Redis;
 use super::wait::{PATIENCE, until};
@@ -42,14 +42,14 @@ pub struct Plan {
 impl Node {
     /// A node with these flags only: no `--listen`, no environment but a short end, open doors, and what is set on the
     /// plan.
-    pub fn bare() -> Plan {
+    pub fn bare_plan() -> Plan {
         let plan = Plan::default().env("PARLOR_DRAIN_SECONDS", "1").env("PARLOR_SECRET", SECRET);
         OPEN_DOORS.into_iter().fold(plan, |plan, (name, value)| plan.env(name, value))
     }
 
     /// A node to be started on a free port, with the memory layer unless the plan gets a Redis.
     pub fn plan() -> Plan {
-        Self::bare().flag("--listen", "127.0.0.1:0")
+        Self::bare_plan().flag("--listen", "127.0.0.1:0")
     }
 
     /// A node alone, with the memory layer.
@@ -70,7 +70,7 @@ impl Node {
     }
 
     /// The node of a process that was spawned by hand, as soon as it says where it listens, on `count` addresses.
-    pub async fn listening(mut process: Process, count: usize) -> Self {
+    pub async fn from_process(mut process: Process, count: usize) -> Self {
         let addresses = until(PATIENCE, "the node to say `listening on http://…`", async || {
             let ended = process.ended();
             let lines = process.stdout.all();
@@ -110,12 +110,12 @@ impl Node {
     }
 
     /// What the node wrote to stderr: its log.
-    pub fn log(&self) -> &Lines {
+    pub fn log(&self) -> &Output {
         &self.process.stderr
     }
 
     /// What the node wrote to stdout.
-    pub fn stdout(&self) -> &Lines {
+    pub fn stdout(&self) -> &Output {
         &self.process.stdout
     }
 
@@ -185,7 +185,7 @@ impl Plan {
 
     /// Starts the binary and waits until it says where it listens.
     pub async fn start(&self) -> Node {
-        Node::listening(self.spawn(), 1).await
+        Node::from_process(self.spawn(), 1).await
     }
 
     /// Starts the binary, which must refuse: its stderr, after an exit with code 2 within `PATIENCE`.

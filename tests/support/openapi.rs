@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use boon::{Compiler, Schemas};
 use serde_json::Value;
 
-use super::http::Answer;
+use super::http::Response;
 
 const PLACE: &str = "http://parlor.example/openapi.json";
 
@@ -36,7 +36,7 @@ impl Document {
     }
 
     /// The answer is one that is listed: its status, its headers, and its body by the schema.
-    pub fn lists(&self, operation: &str, answer: &Answer) {
+    pub fn assert_lists(&self, operation: &str, answer: &Response) {
         let response = self.followed(&format!("{}/responses/{}", pointer(operation), answer.status));
         let what = || format!("{operation} answered {answer:?}");
         let listed = self
@@ -57,7 +57,7 @@ impl Document {
     }
 
     /// Whether this may be the body of a request.
-    pub fn takes(&self, operation: &str, body: &Value) -> Result<(), String> {
+    pub fn accepts(&self, operation: &str, body: &Value) -> Result<(), String> {
         self.check(&format!("{}/requestBody/content/application~1json/schema", pointer(operation)), body)
     }
 

@@ -3,17 +3,17 @@
 use super::cli::operator;
 use super::node::Node;
 use super::redis::Redis;
-use super::user::Person;
+use super::user::User;
 
-pub struct Operation {
+pub struct OperatorSite {
     pub redis: Redis,
     pub nodes: [Node; 2],
-    pub ann: Person,
+    pub ann: User,
 }
 
-impl Operation {
+impl OperatorSite {
     /// An operator, ann, at the first node; everybody else is at the second.
-    pub async fn begin() -> Self {
+    pub async fn start() -> Self {
         let redis = Redis::start().await;
         let nodes = Node::several::<2>(&redis).await;
         let ann = operator(&nodes[0], &redis, "ann").await;
@@ -21,12 +21,12 @@ impl Operation {
     }
 
     /// The form at this path, sent by ann.
-    pub async fn does(&mut self, path: &str, fields: &[(&str, &str)]) -> u16 {
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> u16 {
         self.ann.post(&self.nodes[0], path, fields).await.status
     }
 
     /// Ann's last entries in the audit log, the newest first: what, and about whom or what.
-    pub async fn audited(&self, count: usize) -> Vec<(String, String)> {
+    pub async fn audit_entries(&self, count: usize) -> Vec<(String, String)> {
         let lines: Vec<String> =
             self.redis.query(&["ZREVRANGE", "parlor:index:audit", "0", &(count - 1).to_string()]).await;
         let entries = lines.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());

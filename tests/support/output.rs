@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::wait::{holds, until};
 
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Shelf>>);
+pub struct Output(Arc<Mutex<Shelf>>);
 
 #[derive(Default)]
 struct Shelf {
@@ -17,7 +17,7 @@ struct Shelf {
     closed: bool,
 }
 
-impl Lines {
+impl Output {
     /// Starts the thread that reads the pipe to its end.
     pub fn collect(pipe: impl Read + Send + 'static) -> Self {
         let lines = Self::default();

@@ -7,14 +7,14 @@ use std::time::Duration;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-use super::output::Lines;
+use super::output::Output;
 use super::wait::until;
 
 pub struct Process {
     name: String,
     child: Child,
-    pub stdout: Lines,
-    pub stderr: Lines,
+    pub stdout: Output,
+    pub stderr: Output,
 }
 
 impl Process {
@@ -25,8 +25,8 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        let stdout = Lines::collect(child.stdout.take().expect("stdout is piped"));
-        let stderr = Lines::collect(child.stderr.take().expect("stderr is piped"));
+        let stdout = Output::collect(child.stdout.take().expect("stdout is piped"));
+        let stderr = Output::collect(child.stderr.take().expect("stderr is piped"));
         Self { name: name.to_owned(), child, stdout, stderr }
     }
 

@@ -11,9 +11,9 @@ use rustix::process::{Pid, kill_process};
 use super::process::{Process, Signal};
 
 /// Killed as a whole when the test is over, also when it fails: who loses a parent would live on.
-pub struct Family(Process);
+pub struct ProcessTree(Process);
 
-impl Family {
+impl ProcessTree {
     pub fn spawn(name: &str, command: &mut Command) -> Self {
         Self(Process::spawn(name, command))
     }
@@ -31,7 +31,7 @@ impl Family {
     }
 }
 
-impl Deref for Family {
+impl Deref for ProcessTree {
     type Target = Process;
 
     fn deref(&self) -> &Process {
@@ -39,13 +39,13 @@ impl Deref for Family {
     }
 }
 
-impl DerefMut for Family {
+impl DerefMut for ProcessTree {
     fn deref_mut(&mut self) -> &mut Process {
         &mut self.0
     }
 }
 
-impl Drop for Family {
+impl Drop for ProcessTree {
     fn drop(&mut self) {
         if self.ended().is_some() {
             return;

@@ -10,7 +10,7 @@ use redis::{AsyncConnectionConfig, FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 
 use super::process::{Process, Signal};
-use super::redis_monitor::Watch;
+use super::redis_monitor::RedisMonitor;
 use super::wait::{PATIENCE, holds, until, within};
 
 pub struct Redis {
@@ -63,7 +63,7 @@ impl Redis {
     }
 
     /// Starts the server (again) at its port, empty: without persistence no data outlives the process.
-    pub async fn start_again(&mut self) {
+    pub async fn restart(&mut self) {
         within(PATIENCE, "Redis to start again at its port", async { while !self.try_start().await {} })
             .await;
     }
@@ -165,7 +165,7 @@ impl Redis {
     }
 
     /// The id of a node that Redis knows, which it does a moment after the node listens.
-    pub async fn node(&self) -> String {
+    pub async fn wait_for_node(&self) -> String {
         until(PATIENCE, "a node to be known to Redis", async || {
             self.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
         })
@@ -204,25 +204,25 @@ impl Redis {
     }
 
     /// Watches what Redis is asked for from now on.
-    pub async fn watch(&self) -> Watch {
-        Watch::over(&self.url()).await
+    pub async fn monitor(&self) -> RedisMonitor {
+        RedisMonitor::start(&self.url()).await
     }
 
     /// Listens to a channel as a Django process would.
-    pub async fn listen(&self, channel: &str) -> Listener {
+    pub async fn subscribe(&self, channel: &str) -> Subscription {
         let client = redis::Client::open(self.url()).expect("a Redis address");
         let mut listener = client.get_async_pubsub().await.expect("a subscribing connection");
         listener.subscribe(channel).await.expect("SUBSCRIBE");
-        Listener(listener)
+        Subscription(listener)
     }
 }
 
 /// A subscribing connection of the test.
-pub struct Listener(PubSub);
+pub struct Subscription(PubSub);
 
-impl Listener {
+impl Subscription {
     /// The next payload on the channel.
-    pub async fn payload(&mut self) -> Vec<u8> {
+    pub async fn next_payload(&mut self) -> Vec<u8> {
         let message = within(PATIENCE, "a payload on the channel", self.0.on_message().next()).await;
         message.expect("the subscription to go on").get_payload_bytes().to_vec()
     }

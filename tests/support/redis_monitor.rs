@@ -6,14 +6,14 @@ use futures_util::StreamExt;
 
 use super::wait::{PATIENCE, within};
 
-pub struct Watch {
+pub struct RedisMonitor {
     monitor: Monitor,
     /// For the command that ends a watch.
     connection: MultiplexedConnection,
 }
 
-impl Watch {
-    pub async fn over(url: &str) -> Self {
+impl RedisMonitor {
+    pub async fn start(url: &str) -> Self {
         let client = redis::Client::open(url).expect("a Redis address");
         let monitor = client.get_async_monitor().await.expect("a watching connection");
         let connection = client.get_multiplexed_async_connection().await.expect("a connection");

@@ -14,7 +14,7 @@ use super::redis::Redis;
 /// How late a late answer is; less than what a node waits for one.
 const LATE: Duration = Duration::from_millis(400);
 
-pub struct Tunnel {
+pub struct RedisProxy {
     address: SocketAddr,
     fate: watch::Sender<Fate>,
 }
@@ -31,8 +31,8 @@ enum Fate {
     Cut,
 }
 
-impl Tunnel {
-    pub async fn to(redis: &Redis) -> Self {
+impl RedisProxy {
+    pub async fn start(redis: &Redis) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (fate, watched) = watch::channel(Fate::Open);
@@ -50,12 +50,12 @@ impl Tunnel {
     }
 
     /// From now on subscribers hear nothing, on old connections and on new ones.
-    pub fn deafen(&self) {
+    pub fn mute_subscribers(&self) {
         self.fate.send_replace(Fate::Deaf);
     }
 
     /// From now on answers to commands are late, though what is heard is not.
-    pub fn delay(&self) {
+    pub fn delay_replies(&self) {
         self.fate.send_replace(Fate::Late);
     }
 

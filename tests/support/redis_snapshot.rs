@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::redis::Redis;
 
 /// What stands under a key, as Redis would move it.
-pub type Vault = BTreeMap<String, Vec<u8>>;
+pub type RedisSnapshot = BTreeMap<String, Vec<u8>>;
 
 /// Records, indexes, logs and streams.
-pub async fn vault(redis: &Redis) -> Vault {
-    let mut vault = Vault::new();
+pub async fn vault(redis: &Redis) -> RedisSnapshot {
+    let mut vault = RedisSnapshot::new();
     for pattern in ["parlor:record:*", "parlor:index:*", "parlor:log:*", "parlor:ticker*", "parlor:covered:*"]
     {
         for key in redis.keys(pattern).await {
@@ -21,7 +21,7 @@ pub async fn vault(redis: &Redis) -> Vault {
 }
 
 /// The keys that one has and the other has not, or has otherwise.
-pub fn changes(before: &Vault, after: &Vault) -> Vec<String> {
+pub fn changes(before: &RedisSnapshot, after: &RedisSnapshot) -> Vec<String> {
     let keys = before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key));
     let mut keys: Vec<_> = keys.cloned().collect();
     keys.sort();

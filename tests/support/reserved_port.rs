@@ -7,10 +7,10 @@ use socket2::{Domain, Socket, Type};
 /// Bound and never listening: connections are refused, and the kernel gives the port to nobody who asks for
 /// any. Only a program that names it can listen there, as often as it is started, because both sides set
 /// `SO_REUSEADDR`, which every server does.
-pub struct Port(Socket);
+pub struct ReservedPort(Socket);
 
-impl Port {
-    pub fn keep() -> Self {
+impl ReservedPort {
+    pub fn reserve() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_reuse_address(true).expect("SO_REUSEADDR");
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");

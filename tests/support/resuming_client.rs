@@ -8,11 +8,11 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::join::Ticket;
-use super::member::{Member, id_of};
+use super::handshake::Handshake;
+use super::v1_client::{V1Client, id_of};
 use super::wait::{holds, until};
 
-pub struct Regular {
+pub struct ResumingClient {
     notes: Arc<Mutex<Notes>>,
     task: JoinHandle<()>,
 }
@@ -30,23 +30,23 @@ pub struct Notes {
     pub waits: Vec<Duration>,
 }
 
-impl Regular {
+impl ResumingClient {
     /// Comes to the room and stays until the test ends.
-    pub fn of(address: SocketAddr, room: &str) -> Self {
+    pub fn connect(address: SocketAddr, room: &str) -> Self {
         let notes = Arc::<Mutex<Notes>>::default();
         let task = tokio::spawn(come_again(address, room.to_owned(), Arc::clone(&notes)));
         Self { notes, task }
     }
 
-    pub fn notes(&self) -> Notes {
+    pub fn observations(&self) -> Notes {
         assert!(!self.task.is_finished(), "a regular gave up");
         self.notes.lock().unwrap().clone()
     }
 
     /// Waits until this text was heard.
-    pub async fn hears(&self, text: &str, limit: Duration) {
+    pub async fn wait_for_text(&self, text: &str, limit: Duration) {
         until(limit, &format!("a regular to hear {text:?}"), async || {
-            let notes = self.notes();
+            let notes = self.observations();
             let last = notes.messages.last().cloned().unwrap_or_default();
             holds(notes.messages.iter().any(|message| message["text"] == text), || {
                 format!("{} messages up to {last}", notes.messages.len())
@@ -56,13 +56,15 @@ impl Regular {
     }
 
     /// Waits until the first socket is open.
-    pub async fn is_there(&self, limit: Duration) {
-        until(limit, "a regular to come", async || holds(!self.notes().arrivals.is_empty(), String::new))
-            .await;
+    pub async fn wait_until_connected(&self, limit: Duration) {
+        until(limit, "a regular to come", async || {
+            holds(!self.observations().arrivals.is_empty(), String::new)
+        })
+        .await;
     }
 }
 
-impl Drop for Regular {
+impl Drop for ResumingClient {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -72,14 +74,14 @@ async fn come_again(address: SocketAddr, room: String, notes: Arc<Mutex<Notes>>)
     let mut since: Option<String> = None;
     let mut lost = None;
     loop {
-        let ticket = Ticket::to(&room);
+        let ticket = Handshake::to_room(&room);
         let ticket = since.as_ref().map_or(ticket.clone(), |id| ticket.since(id));
-        let Ok(Ok(socket)) = timeout(Duration::from_secs(5), ticket.try_enter_at(address)).await else {
+        let Ok(Ok(socket)) = timeout(Duration::from_secs(5), ticket.try_connect(address)).await else {
             // What backing off is in a test: somebody is always there to take the next try.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let welcomed = timeout(Duration::from_secs(5), Member::try_at(&ticket.target(), socket)).await;
+        let welcomed = timeout(Duration::from_secs(5), V1Client::try_welcomed(socket)).await;
         let Ok(Some(mut member)) = welcomed else { continue };
         notes.lock().unwrap().come(&member.welcome, lost.take(), since.is_some());
         // A newcomer has heard everything up to `last` in the sense of the rules.
@@ -89,9 +91,9 @@ async fn come_again(address: SocketAddr, room: String, notes: Arc<Mutex<Notes>>)
 }
 
 /// Reads until the socket is no longer there, and gives the time at which it was to be missed at the earliest.
-async fn stay(member: &mut Member, since: &mut Option<String>, notes: &Mutex<Notes>) -> Instant {
+async fn stay(member: &mut V1Client, since: &mut Option<String>, notes: &Mutex<Notes>) -> Instant {
     let mut bye = None;
-    while let Some(frame) = member.frame_or_end().await {
+    while let Some(frame) = member.next_frame().await {
         match frame["type"].as_str().unwrap_or_default() {
             "message" => {
                 *since = Some(id_of(&frame));

@@ -7,13 +7,13 @@ use tempfile::TempDir;
 
 use super::process::Process;
 use super::redis::Redis;
-use super::reserved_port::Port;
+use super::reserved_port::ReservedPort;
 use super::wait::{PATIENCE, holds, seconds, until};
 
 /// How many Sentinels must agree that the master is gone.
 const QUORUM: usize = 2;
 
-pub struct Guarded {
+pub struct SentinelCluster {
     /// The master at the start, and its replica.
     pub first: Redis,
     pub second: Redis,
@@ -21,12 +21,12 @@ pub struct Guarded {
 }
 
 struct Sentinel {
-    port: Port,
+    port: ReservedPort,
     _process: Process,
     _folder: TempDir,
 }
 
-impl Guarded {
+impl SentinelCluster {
     pub async fn start() -> Self {
         let first = Redis::start().await;
         let second = first.replica_of().await;
@@ -75,7 +75,7 @@ impl Guarded {
 
 impl Sentinel {
     fn of(master: &Redis) -> Self {
-        let port = Port::keep();
+        let port = ReservedPort::reserve();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("sentinel.conf");
         let settings = format!(

@@ -18,5 +18,5 @@ pub async fn example(name: &str, flags: &[&str]) -> Node {
     assert!(binary.exists(), "{} is missing: run `cargo build --examples`", binary.display());
     let mut command = Command::new(binary);
     command.env_clear().envs(OPEN_DOORS).args(["--listen", "127.0.0.1:0"]).args(flags);
-    Node::listening(Process::spawn(name, &mut command), 1).await
+    Node::from_process(Process::spawn(name, &mut command), 1).await
 }

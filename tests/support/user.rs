@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::connection::Wire;
-use super::http::{Answer, Request};
-use super::join::Ticket;
-use super::member::Member;
+use super::connection::Connection;
+use super::handshake::Handshake;
+use super::http::{Request, Response};
 use super::node::Node;
+use super::v1_client::V1Client;
 
 /// The cookie of a login.
 pub const SESSION: &str = "parlor_session";
@@ -16,22 +16,22 @@ pub const CSRF: &str = "csrftoken";
 pub const FIELD: &str = "csrfmiddlewaretoken";
 
 #[derive(Clone, Debug, Default)]
-pub struct Person {
+pub struct User {
     cookies: BTreeMap<String, String>,
     /// What comes with every request beside them, as from a proxy.
     headers: Vec<(String, String)>,
     pub name: String,
 }
 
-impl Person {
+impl User {
     /// Somebody with a new browser.
-    pub fn stranger() -> Self {
+    pub fn anonymous() -> Self {
         Self::default()
     }
 
     /// Somebody who was here once and has a guest's cookie.
     pub async fn guest(node: &Node) -> Self {
-        let mut person = Self::stranger();
+        let mut person = Self::anonymous();
         let answer = person.get(node, "/chat/lobby/").await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert!(person.cookie("parlor_guest").is_some(), "{answer:?}");
@@ -39,18 +39,18 @@ impl Person {
     }
 
     /// Somebody who has just made an account with this name, and is logged in.
-    pub async fn named(node: &Node, name: &str) -> Self {
-        let mut person = Self::stranger();
-        let answer = person.signs_up(node, name).await;
+    pub async fn registered(node: &Node, name: &str) -> Self {
+        let mut person = Self::anonymous();
+        let answer = person.sign_up(node, name).await;
         assert_eq!(answer.status, 303, "{name} signs up: {answer:?}");
         assert!(person.cookie(SESSION).is_some(), "a login after signing up: {answer:?}");
         person
     }
 
     /// The same person in another browser.
-    pub async fn again(node: &Node, name: &str) -> Self {
-        let mut person = Self::stranger();
-        let answer = person.logs_in(node, name).await;
+    pub async fn logged_in(node: &Node, name: &str) -> Self {
+        let mut person = Self::anonymous();
+        let answer = person.log_in(node, name).await;
         assert_eq!(answer.status, 303, "{name} logs in: {answer:?}");
         person
     }
@@ -75,17 +75,17 @@ impl Person {
     }
 
     /// Makes an account with [`password`], by the form.
-    pub async fn signs_up(&mut self, node: &Node, name: &str) -> Answer {
+    pub async fn sign_up(&mut self, node: &Node, name: &str) -> Response {
         name.clone_into(&mut self.name);
         self.post(node, "/accounts/signup/", &[("name", name), ("password", &password(name))]).await
     }
 
-    pub async fn logs_in(&mut self, node: &Node, name: &str) -> Answer {
+    pub async fn log_in(&mut self, node: &Node, name: &str) -> Response {
         name.clone_into(&mut self.name);
         self.post(node, "/accounts/login/", &[("name", name), ("password", &password(name))]).await
     }
 
-    pub async fn logs_out(&mut self, node: &Node) -> Answer {
+    pub async fn log_out(&mut self, node: &Node) -> Response {
         self.post(node, "/accounts/logout/", &[]).await
     }
 
@@ -96,19 +96,19 @@ impl Person {
     }
 
     /// Sends any request with the cookies and keeps those of the answer.
-    pub async fn send(&mut self, node: &Node, request: Request) -> Answer {
+    pub async fn send(&mut self, node: &Node, request: Request) -> Response {
         let answer = self.with_cookies(request).send(node).await;
         self.keep(&answer);
         answer
     }
 
     /// Opens a page.
-    pub async fn get(&mut self, node: &Node, target: &str) -> Answer {
+    pub async fn get(&mut self, node: &Node, target: &str) -> Response {
         self.send(node, Request::get(target).header("Accept", "text/html")).await
     }
 
     /// Sends a form as a browser does: with its own page's origin, and the token.
-    pub async fn post(&mut self, node: &Node, target: &str, fields: &[(&str, &str)]) -> Answer {
+    pub async fn post(&mut self, node: &Node, target: &str, fields: &[(&str, &str)]) -> Response {
         let token = self.token(node).await;
         let fields: Vec<_> = fields.iter().copied().chain([(FIELD, token.as_str())]).collect();
         let request = form(target, &fields).header("Origin", &format!("http://{}", node.address()));
@@ -125,23 +125,23 @@ impl Person {
     }
 
     /// How this person comes to a room.
-    pub fn ticket(&self, room: &str) -> Ticket {
-        Ticket::to(room).with_cookies(&self.cookies())
+    pub fn handshake(&self, room: &str) -> Handshake {
+        Handshake::to_room(room).with_cookies(&self.cookies())
     }
 
     /// How this person comes to any socket.
-    pub fn ticket_at(&self, path: &str) -> Ticket {
-        Ticket::at(path).with_cookies(&self.cookies())
+    pub fn handshake_at(&self, path: &str) -> Handshake {
+        Handshake::at(path).with_cookies(&self.cookies())
     }
 
     /// Joins a room on `parlor.v1`.
-    pub async fn enters(&self, node: &Node, room: &str) -> Member {
-        self.ticket(room).enter(node).await
+    pub async fn join(&self, node: &Node, room: &str) -> V1Client {
+        self.handshake(room).connect(node).await
     }
 
     /// The handshake at this path on the plain wire, and its answer.
-    pub async fn knocks(&self, node: &Node, path: &str) -> (Answer, Wire) {
-        let mut wire = Wire::connect(node).await;
+    pub async fn open_socket(&self, node: &Node, path: &str) -> (Response, Connection) {
+        let mut wire = Connection::connect(node).await;
         let origin = format!("http://{}", node.address());
         let request = self.with_cookies(Request::upgrade(path).header("Origin", &origin));
         let answer = request.send_on(&mut wire).await;
@@ -149,7 +149,7 @@ impl Person {
     }
 
     /// As a browser keeps cookies: one that is empty or has no time left is forgotten.
-    fn keep(&mut self, answer: &Answer) {
+    fn keep(&mut self, answer: &Response) {
         let set = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
         for (_, line) in set {
             let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::layout::fits_everywhere;
 use super::rooms::{CHINESE, ENGLISH, enters, has_no_errors, reads, says};
 use crate::support::browser::{Browser, Window};
-use crate::support::client::Client;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::user::{Person, password};
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::user::{User, password};
 
 const ENTER: &str = "\u{e007}";
 
@@ -122,7 +122,7 @@ async fn logging_out_in_one_tab_ends_the_other_and_its_page_says_so() {
 #[tokio::test]
 async fn who_is_removed_from_a_private_room_reads_why() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
-    let (ann, mut bob) = (browser.window(ENGLISH).await, Person::named(&node, "bob").await);
+    let (ann, mut bob) = (browser.window(ENGLISH).await, User::registered(&node, "bob").await);
     bob.post(&node, "/rooms/", &[("room", "cellar")]).await;
     signs_up(&ann, &node, "ann", "/chat/").await;
     bob.post(&node, "/chat/cellar/members/", &[("action", "invite"), ("name", "ann")]).await;
@@ -169,7 +169,7 @@ async fn addresses_in_messages_are_links_that_carry_nothing_along() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let ann = browser.window(ENGLISH).await;
     enters(&ann, &url(&node, "/chat/lobby/")).await;
-    let mut plain = Client::chat(&node, "lobby").await;
+    let mut plain = TutorialClient::chat(&node, "lobby").await;
     let links = "const items = [...document.querySelectorAll('#messages .text')];
         const item = items.find(one => one.textContent === arguments[0]);
         return [...item.querySelectorAll('*')].map(one => [one.tagName, one.getAttribute('href'), one.textContent, one.rel, one.target])";
@@ -184,7 +184,7 @@ async fn addresses_in_messages_are_links_that_carry_nothing_along() {
         ("https://bank.example@evil.example/ http:// https://", &[]),
         ("https://example.com/\u{202e}moc.live", &["https://example.com/"]),
     ] {
-        plain.say(text).await;
+        plain.publish(text).await;
         reads(&ann, text).await;
         let found = ann.run(links, &[json!(text)]).await;
         let found = found.as_array().expect("a list").clone();

@@ -6,9 +6,9 @@ use super::layout::fits_everywhere;
 use super::rooms::{CHINESE, ENGLISH, enters, has_no_errors, reads, says};
 use crate::support::browser::{Browser, Window};
 use crate::support::cli::command;
-use crate::support::client::Client;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::user::password;
 
 const ENTER: &str = "\u{e007}"; // as WebDriver writes the key
@@ -17,13 +17,13 @@ const MEMBER: &str =
     "[...document.querySelectorAll('#member-list li')].find(one => one.textContent.includes(arguments[0]))";
 
 /// Two nodes on one Redis, and an operator with a window, who is logged in at the first.
-struct Site {
+struct Cluster {
     redis: Redis,
     nodes: [Node; 2],
     browser: Browser,
 }
 
-impl Site {
+impl Cluster {
     async fn start() -> Self {
         let (redis, browser) = tokio::join!(Redis::start(), Browser::start());
         let nodes = Node::several::<2>(&redis).await;
@@ -53,7 +53,7 @@ async fn shows(window: &Window, selector: &str, text: &str) {
 
 #[tokio::test]
 async fn who_is_sent_away_or_banned_reads_why_on_the_page() {
-    let site = Site::start().await;
+    let site = Cluster::start().await;
     let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
     enters(&bob, &site.url(1, "/chat/lobby/")).await;
     says(&bob, "hello").await;
@@ -84,7 +84,7 @@ async fn who_is_sent_away_or_banned_reads_why_on_the_page() {
 
 #[tokio::test]
 async fn a_message_is_removed_on_every_page_and_a_room_closed() {
-    let site = Site::start().await;
+    let site = Cluster::start().await;
     let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
     enters(&bob, &site.url(1, "/chat/lobby/")).await;
     says(&bob, "something bad").await;
@@ -116,27 +116,27 @@ async fn a_message_is_removed_on_every_page_and_a_room_closed() {
 
 #[tokio::test]
 async fn figures_change_by_themselves() {
-    let site = Site::start().await;
+    let site = Cluster::start().await;
     let ann = site.operator(ENGLISH, "ann").await;
     let rows = "document.querySelectorAll('tbody tr').length === arguments[0]";
     ann.wait_until("two nodes", rows, &[json!(2)]).await;
     let sockets = "[...document.querySelectorAll('[data-figure=sockets]')].reduce((sum, one) => sum + Number(one.textContent), 0)";
     ann.wait_until("the socket of ann's own page", &format!("{sockets} === 1"), &[]).await;
-    let mut bob = Client::chat(&site.nodes[1], "聊天").await;
+    let mut bob = TutorialClient::chat(&site.nodes[1], "聊天").await;
     ann.wait_until("one more socket", &format!("{sockets} === 2"), &[]).await;
-    bob.say("hi").await;
+    bob.publish("hi").await;
     let told = "document.querySelector('[data-figure=uptime]').textContent.match(/^0:0\\d:\\d\\d$/)
         && [...document.querySelectorAll('[data-figure=published]')].some(one => parseFloat(one.textContent) > 0)";
     ann.wait_until("how long a node runs, and how fast it publishes", told, &[]).await;
 
     ann.open(&site.url(0, "/admin/rooms/")).await;
-    let mut eve = Client::chat(&site.nodes[0], "kitchen").await;
+    let mut eve = TutorialClient::chat(&site.nodes[0], "kitchen").await;
     let room = "[...document.querySelectorAll('tbody tr')].find(one => one.dataset.key === arguments[0])";
     ann.wait_until("a room that somebody came to", room, &[json!("kitchen")]).await;
-    eve.say("hi").await;
+    eve.publish("hi").await;
     let spoken = format!("{room}.querySelector('[data-figure=per_minute]').textContent === '1'");
     ann.wait_until("a message there", &spoken, &[json!("kitchen")]).await;
-    bob.leave().await;
+    bob.close().await;
     ann.wait_until("a room that everybody left to go", &format!("!{room}"), &[json!("聊天")]).await;
     ann.click("tbody a").await;
     ann.wait_until("its page", "location.pathname === '/admin/rooms/kitchen/'", &[]).await;
@@ -145,7 +145,7 @@ async fn figures_change_by_themselves() {
 
 #[tokio::test]
 async fn the_pages_of_operators_fit_on_a_phone_and_on_a_wide_screen() {
-    let site = Site::start().await;
+    let site = Cluster::start().await;
     for name in ["bob", "Donaudampfschifffahrtskapitaenin", "李小龙"] {
         command(&site.redis, &["user", "add", name]).await;
     }
@@ -153,8 +153,8 @@ async fn the_pages_of_operators_fit_on_a_phone_and_on_a_wide_screen() {
     let [en, zh] = [site.operator(ENGLISH, "ann").await, site.operator(CHINESE, "操作员").await];
     let mut people = Vec::new();
     for room in ["lobby", "聊天", &"W".repeat(64)] {
-        let mut person = Client::chat(&site.nodes[1], room).await;
-        person.say("大家早上好！今天的会议几点开始？ https://example.org/").await;
+        let mut person = TutorialClient::chat(&site.nodes[1], room).await;
+        person.publish("大家早上好！今天的会议几点开始？ https://example.org/").await;
         people.push(person);
     }
     for (window, language, dark) in [(&en, "en", false), (&zh, "zh", true)] {

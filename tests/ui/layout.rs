@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::rooms::{CHINESE, ENGLISH, enters, gets_a_push_line, has_no_errors, reads, says};
 use crate::support::browser::{Browser, Window};
-use crate::support::client::Client;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 
 /// The elements that stick out of the screen at a side, or that one would have to scroll sideways to see whole. A text
 /// that ends in an ellipsis is meant to; what only a screen reader is to find is clipped away, and may be anywhere.
@@ -64,10 +64,10 @@ async fn every_page_fits_on_a_phone_and_on_a_wide_screen() {
         window.dark(false).await;
     }
 
-    let mut guest = Client::chat(&node, "lobby").await;
+    let mut guest = TutorialClient::chat(&node, "lobby").await;
     let words = ["Donaudampfschifffahrtselektrizitätenhauptbetriebswerk".repeat(5), "/?&%20".repeat(50)];
     for word in &words {
-        guest.say(word).await;
+        guest.publish(word).await;
         reads(&ann, word).await;
     }
     fits_everywhere(&ann, "long-words").await;

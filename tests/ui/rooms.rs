@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::browser::{Browser, Window};
-use crate::support::cluster::Site;
+use crate::support::cluster::Cluster;
 use crate::support::node::Node;
 
 pub const CHINESE: &str = "zh-CN,zh";
@@ -55,7 +55,7 @@ pub async fn has_no_errors(window: &Window) {
 #[tokio::test]
 async fn two_people_on_two_nodes_read_each_other_also_after_the_node_of_one_was_killed() {
     // Ann comes while one node is up. Then a second one starts: it has fewer sockets, so nginx gives it Bob's.
-    let (mut site, browser) = tokio::join!(Site::with_nodes(1), Browser::start());
+    let (mut site, browser) = tokio::join!(Cluster::with_nodes(1), Browser::start());
     let url = site.nginx.url("/chat/%E8%81%8A%E5%A4%A9/");
     let ann = browser.window(CHINESE).await;
     enters(&ann, &url).await;

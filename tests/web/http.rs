@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::http::Request;
 use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -91,7 +91,7 @@ async fn a_head_has_the_headers_of_a_get_and_no_body() {
     let node = Node::alone().await;
     let style = linked(&Request::get("/chat/").send(&node).await.body)[0].clone();
     for target in ["/chat/", "/chat/lobby/", "/healthz", "/readyz", &style, "/nothing"] {
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         let get = Request::get(target).send_on(&mut wire).await;
         let head = Request::new("HEAD", target).send_on(&mut wire).await;
         assert_eq!(head.status, get.status, "{target}");
@@ -183,7 +183,7 @@ async fn http_1_0_needs_no_host() {
 #[tokio::test]
 async fn a_connection_serves_request_after_request() {
     let node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     for (target, status) in
         [("/healthz", 200), ("/chat/", 200), ("/nothing", 404), ("/push?room=a", 200), ("/chat/a/", 200)]
     {
@@ -231,18 +231,18 @@ async fn health_readiness_and_figures_are_shown() {
 #[tokio::test]
 async fn figures_count_sockets_groups_and_messages() {
     let node = Node::alone().await;
-    let mut ann = Client::chat(&node, "lobby").await;
-    let mut bob = Client::chat(&node, "lobby").await;
-    let page = Client::push(&node, "lobby").await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let mut bob = TutorialClient::chat(&node, "lobby").await;
+    let page = TutorialClient::push(&node, "lobby").await;
     wait_for_metric(&node, "parlor_sockets", 3).await;
     wait_for_metric(&node, "parlor_groups", 2).await;
-    ann.say("hi").await;
-    assert_eq!(ann.hear_chat().await, bob.hear_chat().await);
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, bob.receive_chat().await);
     wait_for_metric(&node, "parlor_published_total", 1).await;
     wait_for_metric(&node, "parlor_delivered_total", 2).await;
-    page.leave().await;
+    page.close().await;
     wait_for_metric(&node, "parlor_groups", 1).await;
-    ann.leave().await;
+    ann.close().await;
     drop(bob);
     wait_for_metric(&node, "parlor_sockets", 0).await;
     wait_for_metric(&node, "parlor_groups", 0).await;

@@ -7,10 +7,10 @@ use regex::Regex;
 
 use super::http::linked;
 use crate::support::assets::Assets;
-use crate::support::http::{Answer, Request};
+use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 
-async fn page(node: &Node, target: &str) -> Answer {
+async fn page(node: &Node, target: &str) -> Response {
     let answer = Request::get(target).send(node).await;
     assert_eq!((answer.status, answer.content_type()), (200, "text/html"), "{target}: {answer:?}");
     assert!(answer.header("content-type").unwrap().to_ascii_lowercase().contains("utf-8"));
@@ -200,7 +200,7 @@ async fn files_have_an_entity_tag_and_answer_304_to_it() {
             format!("W/{}", tag.trim_start_matches("W/")),
             "*".to_owned(),
         ] {
-            let mut wire = crate::support::connection::Wire::connect(&node).await;
+            let mut wire = crate::support::connection::Connection::connect(&node).await;
             let answer = Request::get(&file).header("If-None-Match", &wanted).send_on(&mut wire).await;
             assert_eq!(answer.status, 304, "{file} with {wanted}: {answer:?}");
             assert_eq!(answer.header("etag"), Some(tag.as_str()));

@@ -1,9 +1,9 @@
 //! Ways on after a form: they lead to a page of this host, whatever the address or the form says.
 
-use crate::support::client::encoded;
-use crate::support::http::Answer;
+use crate::support::http::Response;
 use crate::support::node::Node;
-use crate::support::user::Person;
+use crate::support::tutorial_client::encoded;
+use crate::support::user::User;
 
 /// What browsers take for another host, for a script or for a further header.
 const ELSEWHERE: [&str; 30] = [
@@ -40,7 +40,7 @@ const ELSEWHERE: [&str; 30] = [
 ];
 
 /// The answer leads to a page of this host.
-fn stays_here(answer: &Answer, next: &str) {
+fn stays_here(answer: &Response, next: &str) {
     assert_eq!(answer.status, 303, "{next:?}: {answer:?}");
     let location = answer.header("location").expect("a way on");
     let mut signs = location.chars();
@@ -54,20 +54,20 @@ fn stays_here(answer: &Answer, next: &str) {
 #[tokio::test]
 async fn nobody_is_led_to_another_host_by_a_form() {
     let node = Node::alone().await;
-    let mut ann = Person::named(&node, "ann").await;
+    let mut ann = User::registered(&node, "ann").await;
     let secret = crate::support::user::password("ann");
     for next in ELSEWHERE {
         let answer = ann
             .post(&node, "/accounts/login/", &[("name", "ann"), ("password", &secret), ("next", next)])
             .await;
         stays_here(&answer, next);
-        let mut guest = Person::guest(&node).await;
+        let mut guest = User::guest(&node).await;
         let answer = guest.post(&node, "/accounts/guest/", &[("nickname", ""), ("next", next)]).await;
         stays_here(&answer, next);
     }
     for (n, next) in ELSEWHERE.into_iter().enumerate().step_by(4) {
         let name = format!("somebody-{n}");
-        let mut person = Person::stranger();
+        let mut person = User::anonymous();
         let fields = [("name", &*name), ("password", &*secret), ("next", next)];
         stays_here(&person.post(&node, "/accounts/signup/", &fields).await, next);
     }
@@ -82,7 +82,7 @@ async fn the_way_on_in_an_address_comes_into_the_form_only_if_it_is_one() {
     for next in ELSEWHERE.into_iter().filter(|next| next.contains("evil") || next.contains("alert")) {
         for path in ["/accounts/login/", "/accounts/signup/", "/accounts/guest/"] {
             let target = format!("{path}?next={}", encoded(next));
-            let page = Person::stranger().get(&node, &target).await;
+            let page = User::anonymous().get(&node, &target).await;
             assert_eq!(page.status, 200, "{target}: {page:?}");
             for part in ["evil.example", "alert(1)", "javascript:", "data:"] {
                 assert!(!page.body.contains(part), "{part} in {target}: {}", page.body);

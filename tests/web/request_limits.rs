@@ -3,11 +3,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::client::Client;
-use crate::support::connection::Wire;
+use crate::support::connection::Connection;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Process;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 #[tokio::test]
@@ -31,14 +31,14 @@ async fn two_lengths_of_a_body_are_refused() {
 #[tokio::test]
 async fn a_refused_body_is_not_taken_for_the_next_request() {
     let node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let request = Request::post("/push?room=lobby")
         .header("Content-Length", "4")
         .header("Transfer-Encoding", "chunked");
     let bytes = request.raw_body(smuggled).bytes(wire.peer());
     wire.send(&bytes).await;
-    let rest = String::from_utf8(wire.rest(PATIENCE).await).unwrap();
+    let rest = String::from_utf8(wire.read_to_end(PATIENCE).await).unwrap();
     assert!(rest.starts_with("HTTP/1.1 400 "), "{rest}");
     assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "one answer, then the end: {rest}");
 }
@@ -77,10 +77,10 @@ async fn a_large_body_is_refused() {
 #[tokio::test]
 async fn a_head_that_is_not_complete_after_ten_seconds_is_refused() {
     let node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
     wire.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
-    let rest = String::from_utf8(wire.rest(seconds(20)).await).unwrap();
+    let rest = String::from_utf8(wire.read_to_end(seconds(20)).await).unwrap();
     assert!(rest.starts_with("HTTP/1.1 408 "), "{rest:?}");
     assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
@@ -88,13 +88,13 @@ async fn a_head_that_is_not_complete_after_ten_seconds_is_refused() {
 #[tokio::test]
 async fn a_head_that_trickles_is_refused_too() {
     let node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
     wire.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     // One byte each half second: the limit is for the whole head, not for a pause.
     let status = loop {
         wire.send(b"x").await;
-        let next = tokio::time::timeout(Duration::from_millis(500), wire.answer_within(seconds(20), false));
+        let next = tokio::time::timeout(Duration::from_millis(500), wire.response_within(seconds(20), false));
         if let Ok(answer) = next.await {
             break answer.status;
         }
@@ -106,12 +106,12 @@ async fn a_head_that_trickles_is_refused_too() {
 #[tokio::test]
 async fn a_body_that_is_not_complete_after_ten_seconds_is_refused() {
     let node = Node::alone().await;
-    let mut wire = Wire::connect(&node).await;
+    let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
     let request = Request::post("/push?room=lobby").header("Content-Length", "10").raw_body("half");
     let bytes = request.bytes(wire.peer());
     wire.send(&bytes).await;
-    let answer = wire.answer_within(seconds(20), false).await;
+    let answer = wire.response_within(seconds(20), false).await;
     assert_eq!(answer.status, 408, "{answer:?}");
     assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
@@ -125,9 +125,9 @@ async fn what_is_no_http_is_refused() {
         b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ] {
-        let mut wire = Wire::connect(&node).await;
+        let mut wire = Connection::connect(&node).await;
         wire.send(bytes).await;
-        let rest = String::from_utf8_lossy(&wire.rest(PATIENCE).await).into_owned();
+        let rest = String::from_utf8_lossy(&wire.read_to_end(PATIENCE).await).into_owned();
         assert!(rest.starts_with("HTTP/1.1 400 "), "{bytes:?}: {rest:?}");
     }
     assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
@@ -138,18 +138,18 @@ async fn a_connection_over_the_limit_is_answered_503() {
     let node = Node::plan().flag("--max-connections", "3").start().await;
     let mut members = Vec::new();
     for _ in 0..3 {
-        members.push(Client::chat(&node, "lobby").await);
+        members.push(TutorialClient::chat(&node, "lobby").await);
     }
     for request in [Request::upgrade("/ws/chat/lobby/"), Request::get("/chat/")] {
         let answer = request.send(&node).await;
         assert_eq!(answer.status, 503, "{answer:?}");
     }
     // Those who are in are not disturbed, and a place that is free again is given away.
-    members[0].say("full house").await;
+    members[0].publish("full house").await;
     for member in &mut members {
-        assert_eq!(member.hear_chat().await, "full house");
+        assert_eq!(member.receive_chat().await, "full house");
     }
-    members.pop().unwrap().leave().await;
+    members.pop().unwrap().close().await;
     until(PATIENCE, "a free place", async || {
         let answer = Request::get("/healthz").send(&node).await;
         holds(answer.status == 200, || format!("{answer:?}"))
@@ -162,14 +162,14 @@ async fn without_a_limit_there_are_as_many_connections_as_file_descriptors_allow
     // 320 of them are for other things than served connections.
     let mut limited = Command::new("/bin/sh");
     limited.args(["-c", "ulimit -n 323; exec \"$0\" --listen 127.0.0.1:0"]).arg(env!("CARGO_BIN_EXE_parlor"));
-    let node = Node::listening(Process::spawn("a node with few files", limited.env_clear()), 1).await;
+    let node = Node::from_process(Process::spawn("a node with few files", limited.env_clear()), 1).await;
     let mut members = Vec::new();
     for _ in 0..3 {
-        members.push(Client::chat(&node, "lobby").await);
+        members.push(TutorialClient::chat(&node, "lobby").await);
     }
     assert_eq!(Request::get("/healthz").send(&node).await.status, 503);
-    members[0].say("full house").await;
+    members[0].publish("full house").await;
     for member in &mut members {
-        assert_eq!(member.hear_chat().await, "full house");
+        assert_eq!(member.receive_chat().await, "full house");
     }
 }

@@ -1,16 +1,14 @@
-//! A reader of Server-Sent Events, by hand (WHATWG HTML, section 9.2), and the POST that goes with it.
+//! A client of Server-Sent Events (WHATWG HTML, section 9.2), and the POST that publishes beside it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-use super::client::encoded;
-use super::http::{Answer, Request};
+use super::connection::Connection;
+use super::http::{Request, Response};
 use super::node::Node;
+use super::tutorial_client::encoded;
 use super::wait::{PATIENCE, within};
+use serde_json::Value;
 
 /// The path of a room's stream.
 pub fn stream_of(room: &str) -> String {
@@ -18,16 +16,17 @@ pub fn stream_of(room: &str) -> String {
 }
 
 pub struct EventStream {
-    stream: TcpStream,
+    connection: Connection,
     /// Status line and headers, in lower case.
     pub head: String,
-    raw: Vec<u8>,
+    /// Decoded text up to the first block that is not complete.
     text: String,
-    over: bool,
-    kept: VecDeque<Part>,
+    /// The last chunk has arrived.
+    complete: bool,
+    unread: VecDeque<Part>,
 }
 
-/// What stands between two empty lines.
+/// One block between two empty lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {
     pub comment: Option<String>,
@@ -39,27 +38,14 @@ pub struct Part {
 }
 
 impl EventStream {
-    /// Opens the stream; anything but a 200 is a failure of the test.
+    /// Opens the stream; any status but 200 fails the test.
     pub async fn open(node: &Node, request: Request) -> Self {
-        let mut stream = TcpStream::connect(node.address()).await.expect("a TCP connection");
-        let request = request.header("Accept", "text/event-stream").bytes(node.address());
-        stream.write_all(&request).await.expect("the node to take a request");
-        let mut raw = Vec::new();
-        let end = within(PATIENCE, "the head of a stream", async {
-            loop {
-                if let Some(end) = raw.windows(4).position(|window| window == b"\r\n\r\n") {
-                    return end + 4;
-                }
-                let count = stream.read_buf(&mut raw).await.expect("a head");
-                assert!(count > 0, "the end within a head: {:?}", String::from_utf8_lossy(&raw));
-            }
-        })
-        .await;
-        let head = String::from_utf8_lossy(&raw[..end]).to_ascii_lowercase();
-        raw.drain(..end);
+        let mut connection = Connection::connect(node).await;
+        connection.send(&request.header("Accept", "text/event-stream").bytes(node.address())).await;
+        let head = connection.response_head().await.to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         assert!(head.contains("transfer-encoding: chunked"), "{head}");
-        Self { stream, head, raw, text: String::new(), over: false, kept: VecDeque::new() }
+        Self { connection, head, text: String::new(), complete: false, unread: VecDeque::new() }
     }
 
     /// The stream of this room, after the message with this id.
@@ -68,7 +54,7 @@ impl EventStream {
     }
 
     /// The next part of any kind, or `None` at the end.
-    pub async fn part(&mut self, limit: Duration) -> Option<Part> {
+    pub async fn next_part(&mut self, limit: Duration) -> Option<Part> {
         within(limit, "a part of an event stream", async {
             loop {
                 if let Some(end) = self.text.find("\n\n") {
@@ -79,7 +65,7 @@ impl EventStream {
                 if self.unchunk() {
                     continue;
                 }
-                if self.over || self.stream.read_buf(&mut self.raw).await.unwrap_or(0) == 0 {
+                if self.complete || !self.connection.read_more().await {
                     return None;
                 }
             }
@@ -87,42 +73,42 @@ impl EventStream {
         .await
     }
 
-    /// The next event whose frame is of this type; others are kept for whoever asks for them. A gap before a
-    /// message is a failure.
-    pub async fn event_of(&mut self, kind: &str) -> Part {
-        if let Some(place) = self.kept.iter().position(|part| part.frame["type"] == kind) {
-            return self.kept.remove(place).expect("an event at its place");
+    /// The next event whose frame is of this type; others stay unread. A gap before a message fails the test.
+    pub async fn receive_event(&mut self, kind: &str) -> Part {
+        if let Some(place) = self.unread.iter().position(|part| part.frame["type"] == kind) {
+            return self.unread.remove(place).expect("an event at its place");
         }
         loop {
-            let part = self.part(PATIENCE).await;
+            let part = self.next_part(PATIENCE).await;
             let part =
-                part.unwrap_or_else(|| panic!("the end of the stream before `{kind}`: {:?}", self.kept));
+                part.unwrap_or_else(|| panic!("the end of the stream before `{kind}`: {:?}", self.unread));
             if part.frame["type"] == kind {
                 return part;
             }
             assert!(kind != "message" || part.frame["type"] != "gap", "instead of a message: {part:?}");
-            self.kept.push_back(part);
+            self.unread.push_back(part);
         }
     }
 
     /// Waits for the end of the stream.
-    pub async fn ended(&mut self, limit: Duration) {
-        while self.part(limit).await.is_some() {}
+    pub async fn wait_for_end(&mut self, limit: Duration) {
+        while self.next_part(limit).await.is_some() {}
     }
 
-    /// Moves one chunk from the raw bytes to the text, if a whole one is there.
+    /// Moves one complete chunk from the connection's buffer to the text; `false` without one.
     fn unchunk(&mut self) -> bool {
-        let Some(line) = self.raw.windows(2).position(|window| window == b"\r\n") else { return false };
-        let size = std::str::from_utf8(&self.raw[..line]).expect("the size of a chunk");
+        let raw = self.connection.buffer();
+        let Some(line) = raw.windows(2).position(|window| window == b"\r\n") else { return false };
+        let size = std::str::from_utf8(&raw[..line]).expect("the size of a chunk");
         let size = usize::from_str_radix(size.trim(), 16).expect("the size of a chunk");
         let end = line + 2 + size;
-        if self.raw.len() < end + 2 {
+        if raw.len() < end + 2 {
             return false;
         }
-        self.over = size == 0;
-        self.text += std::str::from_utf8(&self.raw[line + 2..end]).expect("a chunk in whole characters");
-        self.raw.drain(..end + 2);
-        !self.over
+        self.complete = size == 0;
+        self.text += std::str::from_utf8(&raw[line + 2..end]).expect("a chunk in whole characters");
+        raw.drain(..end + 2);
+        !self.complete
     }
 }
 
@@ -150,12 +136,12 @@ impl Part {
     }
 }
 
-/// Says something without a socket.
-pub async fn post(node: &Node, room: &str, body: &Value) -> Answer {
+/// Publishes over HTTP.
+pub async fn post(node: &Node, room: &str, body: &Value) -> Response {
     messages(room).body(body.to_string()).send(node).await
 }
 
-/// The request that says something, still without a body.
+/// The request that publishes, without its body.
 pub fn messages(room: &str) -> Request {
     let request = Request::post(&format!("/chat/{}/messages", encoded(room)));
     request.header("Content-Type", "application/json")
