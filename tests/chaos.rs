@@ -26,7 +26,7 @@ mod strike;
 mod table;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_in_a_short_storm() {
+async fn a_short_run_loses_nothing() {
     let (faults, pace) = (Fault::SHORT.to_vec(), Pace::SHORT);
     let script = Script {
         name: "short",
@@ -42,7 +42,7 @@ async fn nothing_is_lost_in_a_short_storm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `make chaos`"]
-async fn nothing_is_lost_whatever_happens() {
+async fn a_full_run_loses_nothing() {
     let (faults, pace) = (Fault::ALONE.to_vec(), Pace::FULL);
     let script = Script {
         name: "full",
@@ -58,19 +58,19 @@ async fn nothing_is_lost_whatever_happens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes half a minute: `make chaos`"]
-async fn what_is_lost_with_a_dead_master_is_told() {
+async fn losses_with_a_dead_master_are_announced() {
     fail_over("dead-master", Fault::FailoverKilled, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes half a minute: `make chaos`"]
-async fn what_is_lost_with_a_frozen_master_is_told() {
+async fn losses_with_a_frozen_master_are_announced() {
     fail_over("frozen-master", Fault::FailoverFrozen, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes half a minute: `make chaos`"]
-async fn nothing_is_lost_with_a_frozen_master_when_acks_wait_for_the_replica() {
+async fn replicated_acks_lose_nothing_with_a_frozen_master() {
     fail_over("frozen-master-replicated", Fault::FailoverReplicated, 1).await;
 }
 

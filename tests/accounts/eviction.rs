@@ -20,7 +20,7 @@ async fn is_sent_away(member: &mut V1Client, code: u16, since: Instant) {
 }
 
 #[tokio::test]
-async fn logging_out_closes_every_socket_of_the_login_on_every_node_within_a_second() {
+async fn logging_out_closes_the_sessions_sockets_on_every_node() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;
@@ -55,7 +55,7 @@ async fn logging_out_closes_every_socket_of_the_login_on_every_node_within_a_sec
 }
 
 #[tokio::test]
-async fn a_login_that_is_gone_from_the_store_comes_in_nowhere() {
+async fn a_session_deleted_from_the_store_opens_nothing() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let ann = User::registered(&nodes[0], "ann").await;
@@ -75,7 +75,7 @@ async fn a_login_that_is_gone_from_the_store_comes_in_nowhere() {
 }
 
 #[tokio::test]
-async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
+async fn a_ban_closes_every_socket_and_blocks_every_route() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut op = operator(&nodes[0], &redis, "op").await;
@@ -124,7 +124,7 @@ async fn a_ban_closes_every_socket_on_every_node_and_no_door_opens_any_more() {
 }
 
 #[tokio::test]
-async fn becoming_an_operator_or_none_any_more_renews_the_sockets() {
+async fn a_change_of_the_staff_role_closes_live_sockets() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;
@@ -142,7 +142,7 @@ async fn becoming_an_operator_or_none_any_more_renews_the_sockets() {
 }
 
 #[tokio::test]
-async fn who_logs_in_again_in_the_same_browser_leaves_nothing_open_under_the_old_login() {
+async fn a_second_login_in_one_browser_closes_the_first_sessions_sockets() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;

@@ -17,7 +17,7 @@ fn notice(answer: &Response) -> &str {
     rest.and_then(|rest| rest.split('<').next()).unwrap_or_else(|| panic!("no notice: {}", answer.body))
 }
 
-async fn an_account_is_known_by_its_name_on_every_node_until_it_logs_out(layer: LayerKind) {
+async fn a_session_is_valid_on_every_node_until_log_out(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = User::registered(world.first(), "安娜").await;
     let before = ann.join(world.first(), "lobby").await;
@@ -49,7 +49,7 @@ async fn an_account_is_known_by_its_name_on_every_node_until_it_logs_out(layer: 
     assert_eq!(thief.get(world.first(), "/dm/").await.status, 303, "a login that has ended lets nobody in");
 }
 
-async fn a_wrong_password_and_an_unknown_name_are_told_alike(layer: LayerKind) {
+async fn a_wrong_password_and_an_unknown_name_have_one_error(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     User::registered(world.first(), "ann").await;
     let mut person = User::anonymous();
@@ -69,7 +69,7 @@ async fn a_wrong_password_and_an_unknown_name_are_told_alike(layer: LayerKind) {
     assert_eq!(told.len(), 1, "{told:?}");
 }
 
-async fn signing_up_tells_what_is_wrong(layer: LayerKind) {
+async fn a_rejected_sign_up_names_the_mistake(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     User::registered(world.first(), "alice").await;
     let good = password("x");
@@ -100,7 +100,7 @@ async fn signing_up_tells_what_is_wrong(layer: LayerKind) {
     }
 }
 
-async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: LayerKind) {
+async fn a_guest_has_a_unique_nickname(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     User::registered(world.first(), "alice").await;
     let (mut bob, mut eve) = (User::guest(world.first()).await, User::guest(world.last()).await);
@@ -138,7 +138,7 @@ async fn a_guest_has_a_nickname_that_is_nobody_elses(layer: LayerKind) {
     assert_eq!(ann.get(world.first(), "/accounts/guest/").await.status, 404, "an account has its name");
 }
 
-async fn a_ticket_opens_one_socket_as_the_account_that_asked_for_it(layer: LayerKind) {
+async fn a_ticket_opens_one_socket_as_its_account(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = User::registered(world.first(), "ann").await;
     let token = ann.token(world.first()).await;
@@ -160,15 +160,15 @@ async fn a_ticket_opens_one_socket_as_the_account_that_asked_for_it(layer: Layer
 }
 
 on_both_layers! {
-    an_account_is_known_by_its_name_on_every_node_until_it_logs_out
-    a_wrong_password_and_an_unknown_name_are_told_alike
-    signing_up_tells_what_is_wrong
-    a_guest_has_a_nickname_that_is_nobody_elses
-    a_ticket_opens_one_socket_as_the_account_that_asked_for_it
+    a_session_is_valid_on_every_node_until_log_out
+    a_wrong_password_and_an_unknown_name_have_one_error
+    a_rejected_sign_up_names_the_mistake
+    a_guest_has_a_unique_nickname
+    a_ticket_opens_one_socket_as_its_account
 }
 
 #[tokio::test]
-async fn where_nobody_can_sign_up_there_is_no_such_page() {
+async fn without_sign_up_its_page_does_not_exist() {
     let node = Node::plan().switch("--no-signup").start().await;
     let mut person = User::anonymous();
     assert_eq!(person.get(&node, "/accounts/signup/").await.status, 404);
@@ -178,7 +178,7 @@ async fn where_nobody_can_sign_up_there_is_no_such_page() {
 }
 
 #[tokio::test]
-async fn where_there_are_no_guests_only_accounts_get_a_room() {
+async fn without_guests_rooms_require_an_account() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).switch("--no-guests").start().await;
     for mut person in [User::anonymous(), {
@@ -210,7 +210,7 @@ async fn where_there_are_no_guests_only_accounts_get_a_room() {
 }
 
 #[tokio::test]
-async fn whoever_tries_too_often_has_to_wait() {
+async fn too_many_log_in_attempts_are_rejected_for_a_while() {
     let node =
         Node::plan().without_env("PARLOR_LOGINS_PER_MINUTE").flag("--logins-per-minute", "5").start().await;
     let mut person = User::registered(&node, "ann").await;

@@ -8,7 +8,7 @@ use crate::support::user::User;
 use crate::support::wait::seconds;
 
 #[tokio::test]
-async fn nobody_gets_a_name_that_looks_like_somebody_elses() {
+async fn a_name_that_looks_like_a_taken_one_is_rejected() {
     let node = Node::alone().await;
     User::registered(&node, "alice").await;
     for name in [
@@ -38,7 +38,7 @@ async fn nobody_gets_a_name_that_looks_like_somebody_elses() {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_text_around_or_cannot_be_seen_is_refused() {
+async fn bidirectional_controls_and_invisible_names_are_rejected() {
     let node = Node::alone().await;
     for name in [
         "",
@@ -83,7 +83,7 @@ async fn a_name_that_turns_text_around_or_cannot_be_seen_is_refused() {
 }
 
 #[tokio::test]
-async fn a_nickname_that_changes_is_the_same_guest_and_an_old_cookie_brings_it_not_back() {
+async fn a_nickname_change_keeps_the_guest_and_frees_the_old_name() {
     let node = Node::alone().await;
     let mut ann = User::guest(&node).await;
     let mut member = ann.join(&node, "lobby").await;

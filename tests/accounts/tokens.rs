@@ -12,7 +12,7 @@ use crate::support::redis_snapshot::vault;
 use crate::support::user::User;
 
 #[tokio::test]
-async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
+async fn a_token_authenticates_a_valid_name_without_a_password() {
     let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let node = plan(&pair).start().await;
     User::registered(&node, "ann").await;
@@ -49,7 +49,7 @@ async fn a_token_speaks_for_a_name_that_obeys_the_rule_and_has_no_password() {
 }
 
 #[tokio::test]
-async fn no_token_is_written_to_the_log_or_kept() {
+async fn tokens_are_neither_logged_nor_stored() {
     let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let redis = Redis::start().await;
     let node = plan(&pair).redis(&redis).flag("--log-level", "trace").start().await;
@@ -73,7 +73,7 @@ async fn no_token_is_written_to_the_log_or_kept() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_falls_through_to_no_cookie_and_to_nobody() {
+async fn a_rejected_token_does_not_fall_back_to_a_cookie_or_a_guest() {
     let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let node = plan(&pair).start().await;
     let ann = User::registered(&node, "ann").await;

@@ -7,7 +7,7 @@ use crate::support::user::User;
 use crate::support::wait::seconds;
 
 #[tokio::test]
-async fn logins_end_and_roles_change_at_once() {
+async fn ended_sessions_and_changed_roles_take_effect_at_once() {
     let mut scene = OperatorSite::start().await;
     let mut bob = User::registered(&scene.nodes[1], "bob").await;
     let mut socket = bob.join(&scene.nodes[1], "lobby").await;
@@ -30,7 +30,7 @@ async fn logins_end_and_roles_change_at_once() {
 }
 
 #[tokio::test]
-async fn an_operator_who_is_one_no_more_sees_no_more() {
+async fn a_former_operator_loses_the_operator_pages() {
     let mut scene = OperatorSite::start().await;
     let eve = operator(&scene.nodes[1], &scene.redis, "eve").await;
     let mut tail = eve.handshake_at("/ws/admin/lobby/").connect(&scene.nodes[1]).await;
@@ -41,7 +41,7 @@ async fn an_operator_who_is_one_no_more_sees_no_more() {
 }
 
 #[tokio::test]
-async fn nobody_acts_on_oneself_or_on_nobody_and_nothing_is_written_of_it() {
+async fn operators_cannot_act_on_themselves_or_unknown_users() {
     let mut scene = OperatorSite::start().await;
     let own = scene.ann.join(&scene.nodes[0], "lobby").await.user().to_owned();
     for (path, action, user) in [
@@ -67,7 +67,7 @@ async fn nobody_acts_on_oneself_or_on_nobody_and_nothing_is_written_of_it() {
 }
 
 #[tokio::test]
-async fn a_key_is_made_shown_once_and_revoked() {
+async fn a_key_is_shown_once_and_can_be_revoked() {
     let mut scene = OperatorSite::start().await;
     for (fields, status) in [
         (&[("action", "make"), ("name", "billing")][..], 400),
@@ -94,7 +94,7 @@ async fn a_key_is_made_shown_once_and_revoked() {
 }
 
 #[tokio::test]
-async fn the_page_of_the_audit_log_shows_who_did_what_about_whom_and_when() {
+async fn the_audit_page_shows_operator_action_subject_and_time() {
     let mut scene = OperatorSite::start().await;
     for n in 0..201 {
         let action = if n % 2 == 0 { "close" } else { "reopen" };

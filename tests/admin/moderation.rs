@@ -13,7 +13,7 @@ async fn is_sent_away(socket: &mut V1Client, code: u16, reason: &str) {
 }
 
 #[tokio::test]
-async fn who_is_kicked_leaves_the_room_on_every_node_and_may_come_again() {
+async fn a_kicked_user_leaves_on_every_node_and_may_rejoin() {
     let mut scene = OperatorSite::start().await;
     let bob = User::registered(&scene.nodes[1], "bob").await;
     let mut here = [bob.join(&scene.nodes[0], "lobby").await, bob.join(&scene.nodes[1], "lobby").await];
@@ -32,7 +32,7 @@ async fn who_is_kicked_leaves_the_room_on_every_node_and_may_come_again() {
 }
 
 #[tokio::test]
-async fn who_is_banned_is_out_everywhere_until_let_in_again() {
+async fn a_banned_user_is_rejected_everywhere_until_unbanned() {
     let mut scene = OperatorSite::start().await;
     let mut bob = User::registered(&scene.nodes[1], "bob").await;
     let mut sockets = [bob.join(&scene.nodes[0], "lobby").await, bob.join(&scene.nodes[1], "kitchen").await];
@@ -53,7 +53,7 @@ async fn who_is_banned_is_out_everywhere_until_let_in_again() {
 }
 
 #[tokio::test]
-async fn a_guest_is_banned_by_its_cookie_and_found_by_its_nickname() {
+async fn a_guest_is_found_by_nickname_and_banned_by_cookie() {
     let mut scene = OperatorSite::start().await;
     let mut guest = User::guest(&scene.nodes[1]).await;
     assert_eq!(guest.post(&scene.nodes[1], "/accounts/guest/", &[("nickname", "zoe")]).await.status, 303);
@@ -75,7 +75,7 @@ async fn a_guest_is_banned_by_its_cookie_and_found_by_its_nickname() {
 }
 
 #[tokio::test]
-async fn a_closed_room_is_nowhere_but_for_operators_until_it_is_opened_again() {
+async fn a_closed_room_exists_only_for_operators_until_reopened() {
     let mut scene = OperatorSite::start().await;
     let [bob, eve] = [User::registered(&scene.nodes[1], "bob").await, User::anonymous()];
     let mut sockets = [
@@ -109,7 +109,7 @@ async fn a_closed_room_is_nowhere_but_for_operators_until_it_is_opened_again() {
 }
 
 #[tokio::test]
-async fn a_private_room_stays_private_through_closing_and_opening() {
+async fn a_private_room_stays_private_when_closed_and_reopened() {
     let mut scene = OperatorSite::start().await;
     let mut bob = User::registered(&scene.nodes[1], "bob").await;
     assert_eq!(bob.post(&scene.nodes[1], "/rooms/", &[("room", "cellar")]).await.status, 303);
@@ -127,7 +127,7 @@ async fn a_private_room_stays_private_through_closing_and_opening() {
 }
 
 #[tokio::test]
-async fn a_removed_message_is_gone_from_the_past_on_every_node() {
+async fn a_removed_message_disappears_from_history_on_every_node() {
     let mut scene = OperatorSite::start().await;
     let mut eve = User::anonymous().join(&scene.nodes[1], "lobby").await;
     let mut bob = User::anonymous().join(&scene.nodes[0], "lobby").await;
@@ -155,7 +155,7 @@ async fn a_removed_message_is_gone_from_the_past_on_every_node() {
 }
 
 #[tokio::test]
-async fn a_push_stream_runs_and_stops_for_everybody() {
+async fn operators_start_and_stop_push_streams() {
     let mut scene = OperatorSite::start().await;
     let mut listener = TutorialClient::push(&scene.nodes[1], "lobby").await;
     let token = scene.ann.token(&scene.nodes[0]).await;
@@ -178,7 +178,7 @@ async fn a_push_stream_runs_and_stops_for_everybody() {
 }
 
 #[tokio::test]
-async fn on_a_node_without_redis_operators_do_the_same() {
+async fn moderation_works_without_redis() {
     let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
     let node = plan.start().await;
     let mut ann = User::logged_in(&node, "ann").await;

@@ -29,7 +29,7 @@ async fn asked(node: &Node, who: &mut User, method: &str, path: &str) -> Respons
 }
 
 #[tokio::test]
-async fn for_everybody_but_operators_there_is_nothing() {
+async fn operator_pages_are_404_for_all_other_users() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut people = [User::anonymous(), User::guest(&node).await, User::registered(&node, "bob").await];
@@ -52,7 +52,7 @@ async fn for_everybody_but_operators_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn operators_find_every_page_in_both_languages() {
+async fn operators_see_every_page_in_both_languages() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = operator(&node, &redis, "ann").await;
@@ -81,7 +81,7 @@ async fn operators_find_every_page_in_both_languages() {
 }
 
 #[tokio::test]
-async fn a_form_without_its_token_does_nothing() {
+async fn a_form_without_its_csrf_token_is_rejected() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = operator(&node, &redis, "ann").await;
@@ -106,7 +106,7 @@ async fn figures(node: &Node, who: &mut User, of: &str) -> Value {
 }
 
 #[tokio::test]
-async fn figures_tell_of_every_node() {
+async fn statistics_cover_every_node() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = operator(&nodes[0], &redis, "ann").await;
@@ -125,7 +125,7 @@ async fn figures_tell_of_every_node() {
 }
 
 #[tokio::test]
-async fn figures_tell_of_rooms_and_nothing_of_private_chats_but_their_number() {
+async fn statistics_list_rooms_and_only_count_direct_messages() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = operator(&nodes[0], &redis, "ann").await;

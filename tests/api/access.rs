@@ -39,7 +39,7 @@ fn calls(backend: &ApiClient) -> Vec<(Request, &'static str, u16)> {
     ]
 }
 
-async fn nobody_comes_in_without_a_key_that_is_valid(layer: LayerKind) {
+async fn the_api_rejects_missing_and_invalid_keys(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     for (request, _, good) in calls(&backend) {
         assert_eq!(request.send(world.first()).await.status, good, "{request:?}");
@@ -60,7 +60,7 @@ async fn nobody_comes_in_without_a_key_that_is_valid(layer: LayerKind) {
 }
 
 #[tokio::test]
-async fn a_key_does_what_its_scopes_say_and_nothing_else() {
+async fn a_key_is_limited_to_its_scopes() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     for scope in ["publish", "read", "disconnect"] {
@@ -78,7 +78,7 @@ async fn a_key_does_what_its_scopes_say_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_is_none_at_once_on_every_node() {
+async fn a_revoked_key_is_rejected_on_every_node_at_once() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
@@ -92,7 +92,7 @@ async fn a_key_that_is_revoked_is_none_at_once_on_every_node() {
 }
 
 #[tokio::test]
-async fn an_operator_comes_in_by_a_page_of_the_site_only() {
+async fn an_operators_session_works_only_with_the_sites_own_pages() {
     let (world, operator) = site(LayerKind::Memory).await;
     let node = world.first();
     for (request, scope, good) in calls(&operator.clone().without("X-CSRFToken")) {
@@ -114,7 +114,7 @@ async fn an_operator_comes_in_by_a_page_of_the_site_only() {
     }
 }
 
-async fn what_is_refused_before_a_handler_is_told_as_a_problem_too(layer: LayerKind) {
+async fn rejections_before_a_handler_are_problem_documents_too(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let node = world.first();
     let lobby = "/api/rooms/lobby/messages";
@@ -141,7 +141,7 @@ async fn what_is_refused_before_a_handler_is_told_as_a_problem_too(layer: LayerK
     assert_eq!(backend.get("/nothing").send(node).await.content_type(), "text/plain");
 }
 
-async fn a_body_means_what_it_says_or_is_refused(layer: LayerKind) {
+async fn a_body_of_another_type_or_shape_is_rejected(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let node = world.first();
     let lobby = || backend.request("POST", "/api/rooms/lobby/messages");
@@ -172,7 +172,7 @@ async fn a_body_means_what_it_says_or_is_refused(layer: LayerKind) {
 }
 
 #[tokio::test]
-async fn without_its_redis_a_node_says_so_and_when_to_come_back() {
+async fn without_redis_the_api_answers_503_with_retry_after() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
@@ -185,7 +185,7 @@ async fn without_its_redis_a_node_says_so_and_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_closed_room_and_a_private_chat_do_not_exist_and_a_private_room_does() {
+async fn closed_rooms_and_direct_messages_are_404_private_rooms_are_not() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
@@ -238,7 +238,7 @@ async fn audited(redis: &Redis, who: &str, what: &str, about: &str) {
 }
 
 #[tokio::test]
-async fn whoever_is_sent_away_stands_in_the_audit_log() {
+async fn a_disconnect_is_written_to_the_audit_log() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let backend = ApiClient::with_key(&redis, "billing", "disconnect").await;
@@ -248,7 +248,7 @@ async fn whoever_is_sent_away_stands_in_the_audit_log() {
 }
 
 on_both_layers! {
-    nobody_comes_in_without_a_key_that_is_valid
-    what_is_refused_before_a_handler_is_told_as_a_problem_too
-    a_body_means_what_it_says_or_is_refused
+    the_api_rejects_missing_and_invalid_keys
+    rejections_before_a_handler_are_problem_documents_too
+    a_body_of_another_type_or_shape_is_rejected
 }

@@ -12,7 +12,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::V1Client;
 use crate::support::wait::PATIENCE;
 
-async fn an_event_reaches_a_group_now_and_is_in_no_log(layer: LayerKind) {
+async fn an_event_is_delivered_live_and_not_logged(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let mut ann = V1Client::join(world.last(), "lobby").await;
     let event = json!({ "type": "chat.message", "message": "hi" });
@@ -30,7 +30,7 @@ async fn an_event_reaches_a_group_now_and_is_in_no_log(layer: LayerKind) {
 }
 
 #[tokio::test]
-async fn django_gets_an_event_as_it_was_sent_with_the_name_of_who_sent_it() {
+async fn django_receives_an_event_with_its_senders_name() {
     let (world, backend) = site(LayerKind::Redis).await;
     let mut django = world.redis.as_ref().expect("a Redis").subscribe("asgi__group__prices").await;
     let event = json!({ "type": "price.changed", "item": "tea", "price": "4.20" });
@@ -42,7 +42,7 @@ async fn django_gets_an_event_as_it_was_sent_with_the_name_of_who_sent_it() {
     assert_eq!(members, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
 }
 
-async fn nobody_pretends_by_an_event_to_be_a_server_or_somebody_else(layer: LayerKind) {
+async fn an_event_cannot_forge_its_sender_or_a_server_event(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let send = async |group: &str, event: &Value| {
         backend.post(&format!("/api/groups/{group}/events"), event).send(world.first()).await
@@ -67,7 +67,7 @@ async fn nobody_pretends_by_an_event_to_be_a_server_or_somebody_else(layer: Laye
     }
 }
 
-async fn a_user_is_sent_away_from_everywhere(layer: LayerKind) {
+async fn a_user_is_disconnected_from_every_room(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let mut bob = V1Client::join(world.last(), "lobby").await;
@@ -78,7 +78,7 @@ async fn a_user_is_sent_away_from_everywhere(layer: LayerKind) {
     ann.publish("still there").await;
 }
 
-async fn a_user_is_sent_away_from_one_room(layer: LayerKind) {
+async fn a_user_is_disconnected_from_one_room(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let operator = "/api/users/id:{user}/disconnect";
     let guest = |room: &str| crate::support::handshake::Handshake::to_room(room).with_guest(7);
@@ -91,7 +91,7 @@ async fn a_user_is_sent_away_from_one_room(layer: LayerKind) {
     garden.publish("still there").await;
 }
 
-async fn who_is_nobody_cannot_be_sent_away(layer: LayerKind) {
+async fn disconnecting_an_unknown_user_is_rejected(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let long = "x".repeat(124);
     for (user, body, status) in [
@@ -110,7 +110,7 @@ async fn who_is_nobody_cannot_be_sent_away(layer: LayerKind) {
     }
 }
 
-async fn a_push_stream_is_started_and_stopped(layer: LayerKind) {
+async fn the_api_starts_and_stops_a_push_stream(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let mut page = TutorialClient::push(world.last(), "lobby").await;
     let answer = backend.request("POST", "/api/push/lobby").send(world.first()).await;
@@ -122,10 +122,10 @@ async fn a_push_stream_is_started_and_stopped(layer: LayerKind) {
 }
 
 on_both_layers! {
-    an_event_reaches_a_group_now_and_is_in_no_log
-    nobody_pretends_by_an_event_to_be_a_server_or_somebody_else
-    a_user_is_sent_away_from_everywhere
-    a_user_is_sent_away_from_one_room
-    who_is_nobody_cannot_be_sent_away
-    a_push_stream_is_started_and_stopped
+    an_event_is_delivered_live_and_not_logged
+    an_event_cannot_forge_its_sender_or_a_server_event
+    a_user_is_disconnected_from_every_room
+    a_user_is_disconnected_from_one_room
+    disconnecting_an_unknown_user_is_rejected
+    the_api_starts_and_stops_a_push_stream
 }

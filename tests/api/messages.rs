@@ -22,7 +22,7 @@ async fn read(backend: &ApiClient, node: &Node, query: &str) -> Value {
     answer.json()
 }
 
-async fn everybody_in_the_room_hears_who_said_what(layer: LayerKind) {
+async fn all_members_receive_the_message_and_its_sender(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let mut ann = V1Client::join(world.last(), "两 个").await;
     let target = "/api/rooms/%E4%B8%A4%20%E4%B8%AA/messages";
@@ -33,7 +33,7 @@ async fn everybody_in_the_room_hears_who_said_what(layer: LayerKind) {
     assert_eq!(answer.json(), json!({ "room": "两 个", "id": heard["id"], "duplicate": false }));
 }
 
-async fn under_one_key_a_message_is_said_once_wherever_it_is_asked_for(layer: LayerKind) {
+async fn one_idempotency_key_publishes_once_on_any_node(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let first = say(&backend, world.first(), "paid", "order-1").await;
@@ -53,7 +53,7 @@ async fn under_one_key_a_message_is_said_once_wherever_it_is_asked_for(layer: La
     assert_eq!(request.header("Idempotency-Key", "order-1").send(world.first()).await.status, 201);
 }
 
-async fn a_key_that_is_none_is_refused(layer: LayerKind) {
+async fn a_malformed_idempotency_key_is_rejected(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let long = "x".repeat(65);
     for key in ["", "a b", "ä", "a:b", "\"a\"", &long] {
@@ -65,7 +65,7 @@ async fn a_key_that_is_none_is_refused(layer: LayerKind) {
     assert_eq!(read(&backend, world.first(), "").await["messages"], json!([]));
 }
 
-async fn what_was_said_is_read_back_in_both_directions(layer: LayerKind) {
+async fn history_is_read_in_both_directions(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let empty = json!({ "room": "lobby", "messages": [], "more": false, "last": null });
     assert_eq!(read(&backend, world.first(), "").await, empty);
@@ -103,7 +103,7 @@ async fn what_was_said_is_read_back_in_both_directions(layer: LayerKind) {
     }
 }
 
-async fn what_is_no_place_in_the_past_is_refused(layer: LayerKind) {
+async fn a_malformed_position_in_history_is_rejected(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     for (query, detail) in [
         ("before=x", "`before`: expected a message's id"),
@@ -121,7 +121,7 @@ async fn what_is_no_place_in_the_past_is_refused(layer: LayerKind) {
     }
 }
 
-async fn an_answer_holds_so_much_text_and_says_that_there_is_more(layer: LayerKind) {
+async fn a_page_of_history_is_bounded_and_says_whether_more_follows(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let text = "x".repeat(60_000);
     for n in 0..20 {
@@ -137,10 +137,10 @@ async fn an_answer_holds_so_much_text_and_says_that_there_is_more(layer: LayerKi
 }
 
 on_both_layers! {
-    everybody_in_the_room_hears_who_said_what
-    under_one_key_a_message_is_said_once_wherever_it_is_asked_for
-    a_key_that_is_none_is_refused
-    what_was_said_is_read_back_in_both_directions
-    what_is_no_place_in_the_past_is_refused
-    an_answer_holds_so_much_text_and_says_that_there_is_more
+    all_members_receive_the_message_and_its_sender
+    one_idempotency_key_publishes_once_on_any_node
+    a_malformed_idempotency_key_is_rejected
+    history_is_read_in_both_directions
+    a_malformed_position_in_history_is_rejected
+    a_page_of_history_is_bounded_and_says_whether_more_follows
 }

@@ -123,7 +123,7 @@ fn wrong() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn every_answer_is_as_the_document_lists_it_and_every_listed_one_can_be_had() {
+async fn every_response_matches_the_document_and_every_listed_one_occurs() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let _ann = V1Client::join(&node, "lobby").await;
@@ -204,7 +204,7 @@ fn routes() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_route_is_in_the_document_and_the_other_way_round() {
+fn the_document_and_the_routes_have_the_same_operations() {
     let document = Document(serde_json::from_str(TEXT).expect("JSON"));
     assert_eq!(document.operations(), routes());
     let page =

@@ -12,7 +12,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, until};
 
-async fn rooms_are_listed_while_somebody_is_in_them(layer: LayerKind) {
+async fn rooms_are_listed_while_they_have_members(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let list = async || backend.get("/api/rooms").send(world.last()).await.json();
     assert_eq!(list().await, json!({ "rooms": [] }));
@@ -47,7 +47,7 @@ async fn members_are_listed_by_id_and_name(layer: LayerKind) {
     .await;
 }
 
-async fn a_crowd_is_counted_and_not_listed(layer: LayerKind) {
+async fn large_rooms_are_counted_and_not_listed(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let _crowd = Crowd::connect(201, world.first().address(), "lobby").await;
     until(PATIENCE, "a crowd", async || {
@@ -57,7 +57,7 @@ async fn a_crowd_is_counted_and_not_listed(layer: LayerKind) {
     .await;
 }
 
-async fn the_same_is_said_in_many_rooms_and_each_has_its_answer(layer: LayerKind) {
+async fn a_broadcast_reports_a_result_for_each_room(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let mut ann = V1Client::join(world.first(), "a").await;
     let mut bob = V1Client::join(world.last(), "b").await;
@@ -80,7 +80,7 @@ async fn the_same_is_said_in_many_rooms_and_each_has_its_answer(layer: LayerKind
     assert_eq!(results[0]["status"], 409, "{results}");
 }
 
-async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: LayerKind) {
+async fn a_broadcast_reaches_at_most_a_hundred_rooms(layer: LayerKind) {
     let (world, backend) = site(layer).await;
     let rooms: Vec<String> = (0..101).map(|n| format!("room-{n}")).collect();
     let send = async |rooms: Value| {
@@ -104,7 +104,7 @@ async fn a_broadcast_is_for_a_hundred_rooms_at_most(layer: LayerKind) {
 }
 
 #[tokio::test]
-async fn a_key_that_is_too_fast_is_told_when_to_come_back_and_in_which_rooms_it_was_not_heard() {
+async fn a_rate_limited_broadcast_names_the_rooms_it_did_not_reach() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "2").start().await;
     let backend = ApiClient::with_key(&redis, "billing", "publish").await;
@@ -121,9 +121,9 @@ async fn a_key_that_is_too_fast_is_told_when_to_come_back_and_in_which_rooms_it_
 }
 
 on_both_layers! {
-    rooms_are_listed_while_somebody_is_in_them
+    rooms_are_listed_while_they_have_members
     members_are_listed_by_id_and_name
-    a_crowd_is_counted_and_not_listed
-    the_same_is_said_in_many_rooms_and_each_has_its_answer
-    a_broadcast_is_for_a_hundred_rooms_at_most
+    large_rooms_are_counted_and_not_listed
+    a_broadcast_reports_a_result_for_each_room
+    a_broadcast_reaches_at_most_a_hundred_rooms
 }

@@ -42,33 +42,33 @@ fn assert_all(findings: &[Finding], verdict: Verdict) {
 }
 
 #[tokio::test]
-async fn a_run_without_mischief_is_well() {
+async fn a_run_without_faults_has_no_findings() {
     assert_eq!(findings_with(None).await, []);
 }
 
 #[tokio::test]
-async fn a_message_that_is_dropped_on_its_way_is_found() {
+async fn a_dropped_frame_is_found() {
     let findings = findings_with(Some(Mischief::Drop)).await;
     assert_all(&findings, Verdict::Lost);
     assert_eq!(findings.len(), 1, "{findings:#?}");
 }
 
 #[tokio::test]
-async fn a_message_that_is_doubled_on_its_way_is_found() {
+async fn a_duplicated_frame_is_found() {
     let findings = findings_with(Some(Mischief::Double)).await;
     assert_all(&findings, Verdict::Repeated);
     assert_eq!(findings.len(), 1, "{findings:#?}");
 }
 
 #[tokio::test]
-async fn two_messages_that_are_swapped_on_their_way_are_found() {
+async fn two_swapped_frames_are_found() {
     let findings = findings_with(Some(Mischief::Swap)).await;
     assert_all(&findings, Verdict::Reordered);
     assert_eq!(findings.len(), 1, "{findings:#?}");
 }
 
 #[tokio::test]
-async fn a_message_that_is_forged_on_its_way_is_found() {
+async fn a_forged_frame_is_found() {
     let findings = findings_with(Some(Mischief::Forge)).await;
     assert_all(&findings, Verdict::Invented);
     assert_all(&findings, Verdict::TwoTexts);

@@ -10,7 +10,7 @@ use crate::support::metrics::metric;
 use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::seconds;
 
-async fn an_ack_has_the_id_of_the_message_that_everybody_gets(layer: LayerKind) {
+async fn an_ack_carries_the_id_of_the_delivered_message(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let mut bob = V1Client::join(world.last(), "lobby").await;
@@ -39,7 +39,7 @@ fn now() -> i64 {
     time.as_millis().try_into().expect("a time of our age")
 }
 
-async fn a_message_that_is_sent_again_is_acked_again_and_delivered_once(layer: LayerKind) {
+async fn a_resent_message_is_acked_again_and_delivered_once(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut listener = V1Client::join(world.last(), "lobby").await;
     for ticket in [Handshake::to_room("lobby"), Handshake::to_room("lobby").with_guest(7)] {
@@ -67,7 +67,7 @@ async fn a_message_that_is_sent_again_is_acked_again_and_delivered_once(layer: L
     assert_eq!(refused, 6);
 }
 
-async fn a_message_that_is_sent_twice_in_one_breath_is_delivered_once(layer: LayerKind) {
+async fn two_immediate_copies_of_a_message_are_delivered_once(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut listener = V1Client::join(world.last(), "lobby").await;
     let guest = Handshake::to_room("lobby").with_guest(7);
@@ -83,7 +83,7 @@ async fn a_message_that_is_sent_twice_in_one_breath_is_delivered_once(layer: Lay
     listener.receives_none_of(&["message", "gap"], seconds(0)).await;
 }
 
-async fn ids_of_two_people_and_of_two_rooms_have_nothing_to_do_with_each_other(layer: LayerKind) {
+async fn client_ids_are_scoped_by_user_and_room(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = Handshake::to_room("lobby").with_guest(1).connect(world.first()).await;
     let mut bob = Handshake::to_room("lobby").with_guest(2).connect(world.last()).await;
@@ -123,7 +123,7 @@ async fn a_message_without_id_is_acked_without_one(layer: LayerKind) {
     }
 }
 
-async fn frames_of_one_socket_are_taken_one_after_another(layer: LayerKind) {
+async fn frames_of_one_socket_are_processed_in_order(layer: LayerKind) {
     const MANY: usize = 300;
     let world = Deployment::start(layer).await;
     let mut listener = V1Client::join(world.last(), "lobby").await;
@@ -142,7 +142,7 @@ async fn frames_of_one_socket_are_taken_one_after_another(layer: LayerKind) {
     assert_chain(&heard);
 }
 
-async fn what_was_said_and_acked_is_counted(layer: LayerKind) {
+async fn published_and_acked_messages_are_counted(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..5 {
@@ -155,12 +155,12 @@ async fn what_was_said_and_acked_is_counted(layer: LayerKind) {
 }
 
 on_both_layers! {
-    an_ack_has_the_id_of_the_message_that_everybody_gets
-    a_message_that_is_sent_again_is_acked_again_and_delivered_once
-    a_message_that_is_sent_twice_in_one_breath_is_delivered_once
-    ids_of_two_people_and_of_two_rooms_have_nothing_to_do_with_each_other
+    an_ack_carries_the_id_of_the_delivered_message
+    a_resent_message_is_acked_again_and_delivered_once
+    two_immediate_copies_of_a_message_are_delivered_once
+    client_ids_are_scoped_by_user_and_room
     the_same_id_for_another_text_is_a_conflict
     a_message_without_id_is_acked_without_one
-    frames_of_one_socket_are_taken_one_after_another
-    what_was_said_and_acked_is_counted
+    frames_of_one_socket_are_processed_in_order
+    published_and_acked_messages_are_counted
 }

@@ -51,7 +51,7 @@ async fn a_message_stays_in_its_room() {
 }
 
 #[tokio::test]
-async fn room_names_are_told_apart_by_case() {
+async fn room_names_are_case_sensitive() {
     let node = Node::alone().await;
     let mut upper = TutorialClient::chat(&node, "Lobby").await;
     let mut lower = TutorialClient::chat(&node, "lobby").await;
@@ -93,7 +93,7 @@ async fn members_other_than_message_are_ignored() {
 }
 
 #[tokio::test]
-async fn escapes_in_json_are_understood() {
+async fn json_escapes_are_decoded() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.send(r#"{"message": "\u4f60\u597d \ud83d\ude00 \"\\\/"}"#).await;
@@ -126,7 +126,7 @@ async fn composed_and_decomposed_names_are_one_room() {
 }
 
 #[tokio::test]
-async fn the_one_who_left_is_not_missed_by_the_others() {
+async fn a_departure_does_not_affect_the_other_members() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let bob = TutorialClient::chat(&node, "lobby").await;
@@ -136,7 +136,7 @@ async fn the_one_who_left_is_not_missed_by_the_others() {
 }
 
 #[tokio::test]
-async fn frames_right_behind_the_handshake_are_not_lost() {
+async fn frames_sent_right_after_the_handshake_are_not_lost() {
     let redis = Redis::start().await;
     let [node, other] = Node::several(&redis).await;
     let mut listener = TutorialClient::chat(&other, "lobby").await;
@@ -172,7 +172,7 @@ async fn a_message_published_right_after_a_join_is_received() {
 }
 
 #[tokio::test]
-async fn a_room_that_is_left_and_joined_again_at_once_goes_on() {
+async fn a_room_left_and_rejoined_at_once_keeps_delivering() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut speaker = TutorialClient::chat(&first, "lobby").await;
@@ -188,7 +188,7 @@ async fn a_room_that_is_left_and_joined_again_at_once_goes_on() {
 }
 
 #[tokio::test]
-async fn all_members_hear_several_speakers_in_one_order() {
+async fn all_members_receive_concurrent_messages_in_one_order() {
     const SPEAKERS: usize = 6;
     const TEXTS: usize = 40;
     let redis = Redis::start().await;
@@ -221,7 +221,7 @@ async fn all_members_hear_several_speakers_in_one_order() {
 }
 
 #[tokio::test]
-async fn two_hundred_rooms_on_three_nodes_lose_double_and_reorder_nothing() {
+async fn two_hundred_rooms_on_three_nodes_deliver_all_once_in_order() {
     const ROOMS: usize = 200;
     const MEMBERS: usize = 5;
     const TEXTS: usize = 2;

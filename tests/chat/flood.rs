@@ -57,7 +57,7 @@ async fn calls(redis: &Redis) -> u64 {
 }
 
 #[tokio::test]
-async fn a_room_that_never_pauses_keeps_its_log() {
+async fn a_room_under_constant_load_keeps_its_log() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--log-seconds", "2").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -78,7 +78,7 @@ async fn a_room_that_never_pauses_keeps_its_log() {
 }
 
 #[tokio::test]
-async fn a_user_of_redis_who_may_not_change_the_database_can_serve() {
+async fn a_redis_user_without_select_can_serve() {
     let user = ["--user", "app", "on", ">secret", "~*", "&*", "+@all", "-select"];
     let redis = Redis::with(&user).await;
     let url = format!("redis://app:secret@{}", redis.address());
@@ -89,7 +89,7 @@ async fn a_user_of_redis_who_may_not_change_the_database_can_serve() {
 }
 
 #[tokio::test]
-async fn scripts_that_redis_forgets_lose_and_double_nothing() {
+async fn flushed_scripts_lose_and_duplicate_nothing() {
     const SPEAKERS: usize = 8;
     const TEXTS: usize = 50;
     let redis = Redis::start().await;
@@ -118,7 +118,7 @@ async fn scripts_that_redis_forgets_lose_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn many_who_speak_at_once_at_two_nodes_cost_at_most_one_script_for_each_message() {
+async fn each_message_costs_at_most_one_script_under_load() {
     const SPEAKERS: usize = 30;
     const TEXTS: usize = 30;
     // What nodes do besides, once a second or so.
@@ -135,7 +135,7 @@ async fn many_who_speak_at_once_at_two_nodes_cost_at_most_one_script_for_each_me
 }
 
 #[tokio::test]
-async fn lines_that_are_cut_while_many_speak_lose_and_double_nothing() {
+async fn connections_cut_under_load_lose_and_duplicate_nothing() {
     const SPEAKERS: usize = 10;
     const TEXTS: usize = 50;
     let redis = Redis::start().await;
@@ -158,7 +158,7 @@ async fn lines_that_are_cut_while_many_speak_lose_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires() {
+async fn concurrent_long_messages_arrive_whole_and_in_order() {
     const SPEAKERS: usize = 4;
     const TEXTS: usize = 12;
     let redis = Redis::start().await;
@@ -211,7 +211,7 @@ async fn long_messages_that_come_together_are_whole_and_in_order_on_both_wires()
 }
 
 #[tokio::test]
-async fn a_room_of_thousands_does_not_keep_a_small_one_waiting() {
+async fn a_large_room_does_not_delay_a_small_one() {
     const MANY: usize = 2000;
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
@@ -263,7 +263,7 @@ async fn a_room_of_thousands_does_not_keep_a_small_one_waiting() {
 }
 
 #[tokio::test]
-async fn what_is_said_while_a_node_drops_a_flood_is_heard_all_the_same() {
+async fn logged_messages_survive_a_flood_that_the_node_drops() {
     let redis = Redis::with(&["--client-output-buffer-limit", "pubsub", "0", "0", "0"]).await;
     let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "1000000000").start().await;
     let mut stalled = Vec::new();

@@ -22,7 +22,7 @@ async fn said(member: &mut V1Client, count: usize) -> Vec<Value> {
     member.receive_until(&(count - 1).to_string()).await
 }
 
-async fn a_room_is_read_back_page_by_page(layer: LayerKind) {
+async fn history_is_read_page_by_page(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let all = said(&mut ann, 450).await;
@@ -43,7 +43,7 @@ async fn a_room_is_read_back_page_by_page(layer: LayerKind) {
     assert_eq!(pages.concat(), all, "the frames are the same as those that came live");
 }
 
-async fn history_is_fifty_of_the_newest_unless_it_is_asked_for_otherwise(layer: LayerKind) {
+async fn history_defaults_to_the_newest_fifty(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     assert_eq!(ask(&mut ann, json!({})).await, (vec![], false), "of a room in which nothing was said");
@@ -61,7 +61,7 @@ async fn history_is_fifty_of_the_newest_unless_it_is_asked_for_otherwise(layer: 
     assert_eq!(ask(&mut bob, json!({ "before": all[0]["id"] })).await, (vec![], false));
 }
 
-async fn history_reaches_as_far_as_the_log(layer: LayerKind) {
+async fn history_ends_with_the_log(layer: LayerKind) {
     let world = Deployment::with(layer, &[("--log-messages", "100")]).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let all = said(&mut ann, 400).await;
@@ -75,7 +75,7 @@ async fn history_reaches_as_far_as_the_log(layer: LayerKind) {
     assert_eq!(ask(&mut ann, json!({ "before": all[0]["id"] })).await, (vec![], false), "all of it is gone");
 }
 
-async fn every_member_sees_one_chain_however_many_speak(layer: LayerKind) {
+async fn every_member_sees_one_chain_of_messages(layer: LayerKind) {
     const EACH: usize = 200;
     let world = Deployment::start(layer).await;
     let mut members = Vec::new();
@@ -99,8 +99,8 @@ async fn every_member_sees_one_chain_however_many_speak(layer: LayerKind) {
 }
 
 on_both_layers! {
-    a_room_is_read_back_page_by_page
-    history_is_fifty_of_the_newest_unless_it_is_asked_for_otherwise
-    history_reaches_as_far_as_the_log
-    every_member_sees_one_chain_however_many_speak
+    history_is_read_page_by_page
+    history_defaults_to_the_newest_fifty
+    history_ends_with_the_log
+    every_member_sees_one_chain_of_messages
 }

@@ -28,7 +28,7 @@ async fn say_all(member: &mut V1Client, ids: &[String]) {
 }
 
 #[tokio::test]
-async fn a_flood_on_the_plain_wire_ends_its_socket_and_no_other() {
+async fn a_flood_closes_only_the_senders_tutorial_socket() {
     let node = slow().start().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let mut flooding = TutorialClient::chat(&node, "kitchen").await;
@@ -45,7 +45,7 @@ async fn a_flood_on_the_plain_wire_ends_its_socket_and_no_other() {
 }
 
 #[tokio::test]
-async fn too_many_messages_are_told_so_each_and_can_be_sent_again() {
+async fn each_message_over_the_rate_is_rejected_and_can_be_resent() {
     let node = slow().start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
     let mut bob = V1Client::join(&node, "lobby").await;
@@ -77,7 +77,7 @@ async fn too_many_messages_are_told_so_each_and_can_be_sent_again() {
 }
 
 #[tokio::test]
-async fn who_posts_messages_is_no_faster_than_who_has_a_socket() {
+async fn posted_messages_have_the_rate_limit_of_sockets() {
     let node = slow().start().await;
     let mut statuses = Vec::new();
     for n in 0..60 {
@@ -100,7 +100,7 @@ async fn who_posts_messages_is_no_faster_than_who_has_a_socket() {
 }
 
 #[tokio::test]
-async fn streams_are_started_and_tickets_made_no_faster_than_something_is_said() {
+async fn push_starts_and_tickets_are_rate_limited_like_messages() {
     let node = slow().start().await;
     let mut statuses = Vec::new();
     for n in 0..60 {
@@ -122,7 +122,7 @@ async fn streams_are_started_and_tickets_made_no_faster_than_something_is_said()
 }
 
 #[tokio::test]
-async fn all_nodes_are_told_of_logouts_no_faster_than_something_is_said() {
+async fn log_outs_are_rate_limited_like_messages() {
     let node = slow().start().await;
     let mut statuses = Vec::new();
     for n in 0..30 {
@@ -138,7 +138,7 @@ async fn all_nodes_are_told_of_logouts_no_faster_than_something_is_said() {
 }
 
 #[tokio::test]
-async fn who_goes_on_after_being_told_is_closed() {
+async fn a_client_that_ignores_rate_errors_is_closed() {
     let node = slow().start().await;
     for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
         let mut ann = crate::support::handshake::Handshake::at(path).connect(&node).await;
@@ -151,7 +151,7 @@ async fn who_goes_on_after_being_told_is_closed() {
 }
 
 #[tokio::test]
-async fn bytes_count_as_well_as_messages() {
+async fn bytes_are_rate_limited_as_well_as_messages() {
     // A thousand in a second. What may be said at all may be said twice at once: a frame has at most four times the text.
     let node =
         Node::plan().flag("--bytes-per-second", "1000").flag("--max-message-bytes", "1000").start().await;
@@ -169,7 +169,7 @@ async fn bytes_count_as_well_as_messages() {
 }
 
 #[tokio::test]
-async fn pings_and_fragments_without_end_are_a_flood() {
+async fn pings_and_fragments_count_as_a_flood() {
     let node = slow().flag("--bytes-per-second", "10000").start().await;
     let [ping, answer] = [PING, PONG].map(|kind| Frame::new(kind, "x").bytes());
     let fragment = Frame::new(CONTINUATION, "").unfinished().bytes();
@@ -191,7 +191,7 @@ async fn pings_and_fragments_without_end_are_a_flood() {
 }
 
 #[tokio::test]
-async fn who_keeps_the_pace_is_never_refused() {
+async fn a_client_within_the_rate_is_never_rejected() {
     let node = slow().start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
     let begun = Instant::now();

@@ -41,7 +41,7 @@ async fn cannot_resume(nodes: &[Node], since: &str, reason: &str, newest: &[Stri
     }
 }
 
-async fn who_comes_back_gets_everything_since_then_at_any_node(layer: LayerKind) {
+async fn a_resume_on_any_node_returns_everything_since(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..300).await;
@@ -69,7 +69,7 @@ async fn history_adds_nothing_to_a_resume(layer: LayerKind) {
     assert_eq!(bob.receive_history().await, said[10..]);
 }
 
-async fn who_comes_back_again_and_again_in_a_flood_misses_nothing(layer: LayerKind) {
+async fn repeated_resumes_under_load_miss_nothing(layer: LayerKind) {
     const LAST: usize = 1000;
     let world = Deployment::start(layer).await;
     let mut flood = V1Client::join(world.first(), "lobby").await;
@@ -102,7 +102,7 @@ async fn who_comes_back_again_and_again_in_a_flood_misses_nothing(layer: LayerKi
     assert_eq!(texts_of(&heard), numbers(0..LAST + 1));
 }
 
-async fn more_than_the_log_keeps_is_told_as_trimmed(layer: LayerKind) {
+async fn a_resume_from_before_the_log_is_reported_as_trimmed(layer: LayerKind) {
     let world = Deployment::with(layer, &[("--log-messages", "100")]).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..500).await;
@@ -127,7 +127,7 @@ async fn more_than_the_log_keeps_is_told_as_trimmed(layer: LayerKind) {
     assert!(metric(world.last(), "parlor_resumes_total{outcome=\"trimmed\"}").await >= 3);
 }
 
-async fn an_id_that_no_message_of_the_room_has_is_told_as_unknown(layer: LayerKind) {
+async fn a_resume_from_an_unknown_id_is_reported_as_unknown(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let newest = texts_of(&says(&mut ann, 0..60).await);
@@ -140,7 +140,7 @@ async fn an_id_that_no_message_of_the_room_has_is_told_as_unknown(layer: LayerKi
     assert!(metric(world.first(), "parlor_resumes_total{outcome=\"unknown\"}").await >= 3);
 }
 
-async fn what_is_no_id_is_told_as_malformed(layer: LayerKind) {
+async fn a_resume_from_a_malformed_id_is_reported_as_malformed(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let newest = texts_of(&says(&mut ann, 0..60).await);
@@ -156,7 +156,7 @@ async fn what_is_no_id_is_told_as_malformed(layer: LayerKind) {
     assert!(metric(world.first(), "parlor_resumes_total{outcome=\"malformed\"}").await > 0);
 }
 
-async fn a_resume_of_a_room_in_which_nothing_was_ever_said_is_not_called_recovered(layer: LayerKind) {
+async fn a_resume_of_an_empty_room_is_not_recovered(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let id = id_of(&says(&mut ann, 0..1).await[0]);
@@ -165,7 +165,7 @@ async fn a_resume_of_a_room_in_which_nothing_was_ever_said_is_not_called_recover
     assert!(bob.welcome["reason"].is_string(), "{}", bob.welcome);
 }
 
-async fn a_thousand_who_come_back_at_once_cost_a_few_reads_of_the_log(layer: LayerKind) {
+async fn a_thousand_simultaneous_resumes_share_few_log_reads(layer: LayerKind) {
     const MANY: usize = 1000;
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
@@ -198,12 +198,12 @@ async fn a_thousand_who_come_back_at_once_cost_a_few_reads_of_the_log(layer: Lay
 }
 
 on_both_layers! {
-    who_comes_back_gets_everything_since_then_at_any_node
+    a_resume_on_any_node_returns_everything_since
     history_adds_nothing_to_a_resume
-    who_comes_back_again_and_again_in_a_flood_misses_nothing
-    more_than_the_log_keeps_is_told_as_trimmed
-    an_id_that_no_message_of_the_room_has_is_told_as_unknown
-    what_is_no_id_is_told_as_malformed
-    a_resume_of_a_room_in_which_nothing_was_ever_said_is_not_called_recovered
-    a_thousand_who_come_back_at_once_cost_a_few_reads_of_the_log
+    repeated_resumes_under_load_miss_nothing
+    a_resume_from_before_the_log_is_reported_as_trimmed
+    a_resume_from_an_unknown_id_is_reported_as_unknown
+    a_resume_from_a_malformed_id_is_reported_as_malformed
+    a_resume_of_an_empty_room_is_not_recovered
+    a_thousand_simultaneous_resumes_share_few_log_reads
 }

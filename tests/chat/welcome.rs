@@ -17,7 +17,7 @@ fn names(frame: &Value) -> Vec<&str> {
     names
 }
 
-async fn the_first_frame_says_where_one_is_and_who_else_is_there(layer: LayerKind) {
+async fn the_welcome_names_the_room_and_its_members(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let ann = V1Client::join(world.first(), "聊天").await;
     let wanted =
@@ -44,7 +44,7 @@ async fn the_first_frame_says_where_one_is_and_who_else_is_there(layer: LayerKin
     assert_eq!(ann.welcome["node"] == bob.welcome["node"], layer == LayerKind::Memory);
 }
 
-async fn a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time(layer: LayerKind) {
+async fn a_cookie_identifies_one_user_and_no_cookie_a_new_one(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let guest = Handshake::to_room("lobby").with_guest(1);
     let first = guest.connect(world.first()).await;
@@ -63,7 +63,7 @@ async fn a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time
     assert_eq!(users.len(), 5, "{users:?}");
 }
 
-async fn a_newcomer_gets_as_much_of_the_past_as_asked_for(layer: LayerKind) {
+async fn a_join_returns_the_requested_amount_of_history(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..60 {
@@ -89,7 +89,7 @@ async fn a_newcomer_gets_as_much_of_the_past_as_asked_for(layer: LayerKind) {
     }
 }
 
-async fn a_first_load_meets_the_live_messages_without_hole_or_double(layer: LayerKind) {
+async fn history_and_live_messages_join_without_gap_or_duplicate(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut flood = V1Client::join(world.last(), "lobby").await;
     for n in 0..100 {
@@ -125,7 +125,7 @@ async fn a_first_load_meets_the_live_messages_without_hole_or_double(layer: Laye
     }
 }
 
-async fn a_history_that_is_no_number_is_refused(layer: LayerKind) {
+async fn a_history_parameter_that_is_no_number_is_rejected(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     for history in ["abc", "-1", "1.5", "1x", "%20", "0x10"] {
         let ticket = Handshake::to_room("lobby").query(&format!("history={history}"));
@@ -135,7 +135,7 @@ async fn a_history_that_is_no_number_is_refused(layer: LayerKind) {
     }
 }
 
-async fn the_subprotocol_is_chosen_from_those_that_are_offered(layer: LayerKind) {
+async fn the_subprotocol_is_one_of_those_offered(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     for (offer, wanted) in [
         (V1, Some(V1)),
@@ -154,16 +154,16 @@ async fn the_subprotocol_is_chosen_from_those_that_are_offered(layer: LayerKind)
 }
 
 on_both_layers! {
-    the_first_frame_says_where_one_is_and_who_else_is_there
-    a_browser_is_one_person_and_a_client_without_cookie_a_new_one_each_time
-    a_newcomer_gets_as_much_of_the_past_as_asked_for
-    a_first_load_meets_the_live_messages_without_hole_or_double
-    a_history_that_is_no_number_is_refused
-    the_subprotocol_is_chosen_from_those_that_are_offered
+    the_welcome_names_the_room_and_its_members
+    a_cookie_identifies_one_user_and_no_cookie_a_new_one
+    a_join_returns_the_requested_amount_of_history
+    history_and_live_messages_join_without_gap_or_duplicate
+    a_history_parameter_that_is_no_number_is_rejected
+    the_subprotocol_is_one_of_those_offered
 }
 
 #[tokio::test]
-async fn a_room_that_is_full_of_people_who_come_at_once_hears_what_is_said_meanwhile() {
+async fn messages_during_a_rush_of_joins_reach_every_member() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut speaker = V1Client::join(&nodes[0], "lobby").await;
@@ -186,7 +186,7 @@ async fn a_room_that_is_full_of_people_who_come_at_once_hears_what_is_said_meanw
 }
 
 #[tokio::test]
-async fn the_room_page_gives_each_visitor_a_name_that_no_script_can_read() {
+async fn the_guest_cookie_is_http_only() {
     let node = Node::alone().await;
     let mut guests = Vec::new();
     for _ in 0..2 {

@@ -7,7 +7,7 @@ use crate::support::event_stream::messages;
 use crate::support::http::Request;
 use crate::support::user::User;
 
-async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: LayerKind) {
+async fn two_users_on_two_nodes_exchange_direct_messages(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let (near, far) = (world.first(), world.last());
     let (mut ann, mut bob) = (User::registered(near, "ann").await, User::registered(far, "bob").await);
@@ -57,7 +57,7 @@ async fn two_people_talk_on_two_nodes_and_nobody_else_hears(layer: LayerKind) {
     assert_eq!(ann.get(far, "/dm/?user=bob").await.header("location"), Some("/dm/bob/"));
 }
 
-async fn nobody_talks_to_oneself_to_a_guest_or_to_nobody(layer: LayerKind) {
+async fn a_direct_message_needs_two_different_accounts(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let node = world.first();
     let mut ann = User::registered(node, "ann").await;
@@ -83,6 +83,6 @@ async fn nobody_talks_to_oneself_to_a_guest_or_to_nobody(layer: LayerKind) {
 }
 
 on_both_layers! {
-    two_people_talk_on_two_nodes_and_nobody_else_hears
-    nobody_talks_to_oneself_to_a_guest_or_to_nobody
+    two_users_on_two_nodes_exchange_direct_messages
+    a_direct_message_needs_two_different_accounts
 }

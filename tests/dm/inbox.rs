@@ -22,7 +22,7 @@ async fn unread(inbox: &mut V1Client) -> (Value, Value) {
     (frame["name"].clone(), frame["count"].clone())
 }
 
-async fn what_waits_is_told_everywhere_and_gone_when_it_is_read(layer: LayerKind) {
+async fn unread_counts_reach_every_socket_and_clear_when_read(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let (near, far) = (world.first(), world.last());
     let (ann, bob) = (User::registered(near, "ann").await, User::registered(far, "bob").await);
@@ -66,7 +66,7 @@ async fn what_waits_is_told_everywhere_and_gone_when_it_is_read(layer: LayerKind
     late.receives_none_of(&["unread"], Duration::from_millis(300)).await;
 }
 
-async fn an_inbox_is_for_accounts_and_only_listens(layer: LayerKind) {
+async fn an_inbox_requires_an_account_and_is_read_only(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let node = world.first();
     let mut ann = User::registered(node, "ann").await;
@@ -89,6 +89,6 @@ async fn an_inbox_is_for_accounts_and_only_listens(layer: LayerKind) {
 }
 
 on_both_layers! {
-    what_waits_is_told_everywhere_and_gone_when_it_is_read
-    an_inbox_is_for_accounts_and_only_listens
+    unread_counts_reach_every_socket_and_clear_when_read
+    an_inbox_requires_an_account_and_is_read_only
 }

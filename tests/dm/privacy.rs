@@ -119,7 +119,7 @@ async fn sees(person: &User, node: &Node, name: &str) -> (Vec<String>, Vec<V1Cli
 }
 
 #[tokio::test]
-async fn nobody_else_reads_a_private_chat_or_speaks_in_it() {
+async fn other_users_cannot_read_or_write_a_conversation() {
     let mut scene = BystanderRoom::set().await;
     let (near, far) = (&scene.nodes[0], &scene.nodes[1]);
     let eve = User::registered(near, "eve").await;
@@ -176,7 +176,7 @@ async fn past(mut member: V1Client) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_place_of_a_message_in_one_room_is_nothing_in_another() {
+async fn a_message_id_of_one_room_means_nothing_in_another() {
     let scene = BystanderRoom::set().await;
     let node = &scene.nodes[0];
     let eve = User::registered(node, "eve").await;
@@ -207,7 +207,7 @@ async fn the_place_of_a_message_in_one_room_is_nothing_in_another() {
 }
 
 #[tokio::test]
-async fn a_private_chat_has_two_people_with_accounts() {
+async fn direct_messages_need_two_accounts() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let own = format!("http://{}", node.address());
@@ -250,7 +250,7 @@ async fn a_private_chat_has_two_people_with_accounts() {
 }
 
 #[tokio::test]
-async fn a_typing_sign_a_presence_and_a_count_stay_between_the_two() {
+async fn typing_presence_and_counts_stay_within_the_conversation() {
     let mut scene = BystanderRoom::set().await;
     let person = User::registered(&scene.nodes[0], "eve").await;
     let mut eve = person.join(&scene.nodes[1], "@bob").await;

@@ -10,7 +10,7 @@ use crate::support::layer_nodes::{LayerNodes, clauses, event, last};
 
 const PERIOD: Duration = Duration::from_millis(400);
 
-async fn an_event_published_after_a_group_is_heard_reaches_every_node_with_members_once(peers: LayerNodes) {
+async fn an_event_reaches_every_subscribed_node_once(peers: LayerNodes) {
     for round in 0..50 {
         let group = Group::new(&format!("group {round}"));
         for node in &peers.nodes {
@@ -24,7 +24,7 @@ async fn an_event_published_after_a_group_is_heard_reaches_every_node_with_membe
     }
 }
 
-async fn events_come_in_one_order_to_all_and_in_a_publishers_own(peers: LayerNodes) {
+async fn events_arrive_in_one_order_and_in_the_publishers(peers: LayerNodes) {
     let group = Group::new("聊天");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
@@ -48,7 +48,7 @@ async fn events_come_in_one_order_to_all_and_in_a_publishers_own(peers: LayerNod
     }
 }
 
-async fn a_node_hears_nothing_of_a_group_that_its_last_member_left(peers: LayerNodes) {
+async fn a_group_without_local_members_is_unsubscribed(peers: LayerNodes) {
     let (left, kept) = (Group::new("left"), Group::new("kept"));
     for node in &peers.nodes {
         for round in 0..20 {
@@ -66,7 +66,7 @@ async fn a_node_hears_nothing_of_a_group_that_its_last_member_left(peers: LayerN
     assert!(peers.nodes.iter().all(|node| node.texts(&left).is_empty()));
 }
 
-async fn members_of_all_nodes_are_counted(peers: LayerNodes) {
+async fn members_are_counted_across_nodes(peers: LayerNodes) {
     let group = Group::new("counted");
     for (n, node) in peers.nodes.iter().enumerate() {
         for user in 0..3 {
@@ -84,7 +84,7 @@ async fn members_of_all_nodes_are_counted(peers: LayerNodes) {
     }
 }
 
-async fn one_node_publishes_each_tick_and_none_before_its_time(peers: LayerNodes) {
+async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     let group = Group::new("ticking");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
@@ -115,9 +115,9 @@ async fn one_node_publishes_each_tick_and_none_before_its_time(peers: LayerNodes
 }
 
 clauses! {
-    an_event_published_after_a_group_is_heard_reaches_every_node_with_members_once
-    events_come_in_one_order_to_all_and_in_a_publishers_own
-    a_node_hears_nothing_of_a_group_that_its_last_member_left
-    members_of_all_nodes_are_counted
-    one_node_publishes_each_tick_and_none_before_its_time
+    an_event_reaches_every_subscribed_node_once
+    events_arrive_in_one_order_and_in_the_publishers
+    a_group_without_local_members_is_unsubscribed
+    members_are_counted_across_nodes
+    one_node_publishes_each_tick_and_never_early
 }

@@ -6,7 +6,7 @@ use parlor::layer::Appended;
 
 use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, texts};
 
-async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered(peers: LayerNodes) {
+async fn an_appended_event_is_delivered_with_the_position_returned(peers: LayerNodes) {
     let group = Group::new("聊天");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
@@ -27,7 +27,7 @@ async fn an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered
     }
 }
 
-async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: LayerNodes) {
+async fn an_idempotency_key_is_shared_and_bound_to_one_event(peers: LayerNodes) {
     let group = Group::new("lobby");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
@@ -47,7 +47,7 @@ async fn a_key_is_known_to_every_node_and_belongs_to_one_event(peers: LayerNodes
     }
 }
 
-async fn a_key_that_is_used_by_many_at_once_is_new_to_one(peers: LayerNodes) {
+async fn concurrent_appends_with_one_key_append_once(peers: LayerNodes) {
     let group = Group::new("lobby");
     peers.nodes[0].enter(&group, "ann").await;
     for round in 0..20 {
@@ -63,7 +63,7 @@ async fn a_key_that_is_used_by_many_at_once_is_new_to_one(peers: LayerNodes) {
     assert_eq!(peers.nodes[0].wait_for(&group, 20).await.len(), 20);
 }
 
-async fn a_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
+async fn the_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
     let group = Group::new("lobby");
     let node = &peers.nodes[0];
     let empty = node.layer.before(&group, None, 10).await.expect("a page");
@@ -88,7 +88,7 @@ async fn a_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
     assert!(nothing.events.is_empty() && !nothing.more);
 }
 
-async fn appended_events_are_heard_once_and_in_order_whatever_happens_to_subscriptions(peers: LayerNodes) {
+async fn appended_events_survive_lost_subscriptions_once_and_in_order(peers: LayerNodes) {
     const LAST: usize = 500;
     let group = Group::new("lobby");
     for node in &peers.nodes {
@@ -108,9 +108,9 @@ async fn appended_events_are_heard_once_and_in_order_whatever_happens_to_subscri
 }
 
 clauses! {
-    an_appended_event_is_heard_by_every_node_at_the_place_that_was_answered
-    a_key_is_known_to_every_node_and_belongs_to_one_event
-    a_key_that_is_used_by_many_at_once_is_new_to_one
-    a_log_is_read_in_pages_in_both_directions
-    appended_events_are_heard_once_and_in_order_whatever_happens_to_subscriptions
+    an_appended_event_is_delivered_with_the_position_returned
+    an_idempotency_key_is_shared_and_bound_to_one_event
+    concurrent_appends_with_one_key_append_once
+    the_log_is_read_in_pages_in_both_directions
+    appended_events_survive_lost_subscriptions_once_and_in_order
 }

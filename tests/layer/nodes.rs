@@ -9,7 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-async fn every_node_knows_every_live_node(peers: LayerNodes) {
+async fn every_node_lists_every_live_node(peers: LayerNodes) {
     let mut names: Vec<&str> = peers.nodes.iter().map(|node| node.layer.node()).collect();
     names.sort_unstable();
     for node in &peers.nodes {
@@ -34,7 +34,7 @@ async fn wait_for_groups(peers: &LayerNodes, wanted: &[(String, usize)]) {
     }
 }
 
-async fn groups_are_told_by_how_many_users_they_have_on_all_nodes(peers: LayerNodes) {
+async fn groups_are_listed_by_their_users_on_all_nodes(peers: LayerNodes) {
     wait_for_groups(&peers, &[]).await;
     for (n, node) in peers.nodes.iter().enumerate() {
         for user in 0..3 {
@@ -52,7 +52,7 @@ async fn groups_are_told_by_how_many_users_they_have_on_all_nodes(peers: LayerNo
     wait_for_groups(&peers, &expected).await;
 }
 
-async fn no_more_than_a_thousand_groups_are_told_those_with_the_most_users(peers: LayerNodes) {
+async fn at_most_a_thousand_groups_are_listed_the_largest_first(peers: LayerNodes) {
     for n in 0..1100 {
         let group = Group::new(&format!("group {n:04}"));
         let node = &peers.nodes[n % peers.nodes.len()];
@@ -66,7 +66,7 @@ async fn no_more_than_a_thousand_groups_are_told_those_with_the_most_users(peers
     wait_for_groups(&peers, &expected).await;
 }
 
-async fn a_log_tells_how_many_events_it_holds(peers: LayerNodes) {
+async fn a_log_reports_its_number_of_events(peers: LayerNodes) {
     let group = Group::new("lobby");
     for count in 0..5 {
         for node in &peers.nodes {
@@ -78,10 +78,10 @@ async fn a_log_tells_how_many_events_it_holds(peers: LayerNodes) {
 }
 
 clauses! {
-    every_node_knows_every_live_node
-    groups_are_told_by_how_many_users_they_have_on_all_nodes
-    no_more_than_a_thousand_groups_are_told_those_with_the_most_users
-    a_log_tells_how_many_events_it_holds
+    every_node_lists_every_live_node
+    groups_are_listed_by_their_users_on_all_nodes
+    at_most_a_thousand_groups_are_listed_the_largest_first
+    a_log_reports_its_number_of_events
 }
 
 /// What the node tells of itself in its lease.
@@ -91,7 +91,7 @@ async fn facts(redis: &Redis, node: &str) -> Option<NodeInfo> {
 }
 
 #[tokio::test]
-async fn a_lease_says_what_its_node_does_at_the_moment() {
+async fn a_heartbeat_carries_the_nodes_current_figures() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let name = redis.wait_for_node().await;
@@ -110,7 +110,7 @@ async fn a_lease_says_what_its_node_does_at_the_moment() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_gone_is_told_no_more_and_neither_are_its_groups() {
+async fn a_dead_node_and_its_groups_are_no_longer_listed() {
     let mut peers = LayerNodes::on_redis().await;
     for node in &peers.nodes {
         node.enter(&Group::new("both"), "ann").await;

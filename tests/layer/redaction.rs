@@ -10,7 +10,7 @@ use crate::support::group_log::{lobby, log, redact, shown, whole};
 use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses};
 use crate::support::wait::{seconds, within};
 
-async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: LayerNodes) {
+async fn a_redacted_text_is_gone_and_its_position_remains(peers: LayerNodes) {
     let (first, last) = (&peers.nodes[0], peers.nodes.last().expect("a node"));
     let ids = log(first, "abcde").await;
     assert!(redact(first, ids[1]).await);
@@ -29,7 +29,7 @@ async fn a_covered_text_is_gone_from_every_reading_and_its_place_stays(peers: La
     assert_eq!(shown(&whole(first).await.events), "a-cd-f");
 }
 
-async fn what_the_log_does_not_have_cannot_be_covered(peers: LayerNodes) {
+async fn an_id_that_is_not_in_the_log_cannot_be_redacted(peers: LayerNodes) {
     let node = &peers.nodes[0];
     assert!(!redact(node, Id::START).await);
     let ids = log(node, "ab").await;
@@ -39,7 +39,7 @@ async fn what_the_log_does_not_have_cannot_be_covered(peers: LayerNodes) {
     assert_eq!(shown(&whole(node).await.events), "ab");
 }
 
-async fn every_node_is_told_once_and_after_it_had_the_text(peers: LayerNodes) {
+async fn every_node_receives_a_redaction_once_after_the_text(peers: LayerNodes) {
     for node in &peers.nodes {
         node.enter(&lobby(), "ann").await;
         // It keeps the newest part of the log from here on.
@@ -82,7 +82,7 @@ fn assert_hidden(page: &Page, told: &BTreeSet<Id>) {
     }
 }
 
-async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log(peers: LayerNodes) {
+async fn no_text_is_delivered_after_its_redaction_under_load(peers: LayerNodes) {
     let (node, group) = (peers.nodes.last().expect("a node"), lobby());
     node.enter(&lobby(), "ann").await;
     let ids = log(&peers.nodes[0], &"x".repeat(150)).await;
@@ -119,8 +119,8 @@ async fn no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log
 }
 
 clauses! {
-    a_covered_text_is_gone_from_every_reading_and_its_place_stays
-    what_the_log_does_not_have_cannot_be_covered
-    every_node_is_told_once_and_after_it_had_the_text
-    no_text_is_read_behind_the_word_that_it_is_covered_however_busy_the_log
+    a_redacted_text_is_gone_and_its_position_remains
+    an_id_that_is_not_in_the_log_cannot_be_redacted
+    every_node_receives_a_redaction_once_after_the_text
+    no_text_is_delivered_after_its_redaction_under_load
 }

@@ -16,7 +16,7 @@ fn ends(peers: &LayerNodes) -> (&Store, &Store) {
     (first, last)
 }
 
-async fn a_record_is_the_same_at_every_node_until_it_ends(peers: LayerNodes) {
+async fn a_record_is_the_same_on_every_node_until_it_expires(peers: LayerNodes) {
     let (here, there) = ends(&peers);
     assert_eq!(here.get("a b").await.unwrap(), None);
     here.put("a b", "1", None).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_record_is_the_same_at_every_node_until_it_ends(peers: LayerNodes) {
     assert!(here.create("short", "y", None).await.unwrap(), "what has ended is not there");
 }
 
-async fn of_many_callers_one_creates_replaces_and_takes(peers: LayerNodes) {
+async fn concurrent_create_replace_and_take_each_succeed_once(peers: LayerNodes) {
     let (here, there) = ends(&peers);
     let create = |value: &'static str| async move { here.create("k", value, None).await.unwrap() };
     let made = futures_util::future::join_all((0..10).map(|_| create("one"))).await;
@@ -48,7 +48,7 @@ async fn of_many_callers_one_creates_replaces_and_takes(peers: LayerNodes) {
     assert!(!here.delete("k").await.unwrap());
 }
 
-async fn a_record_that_many_change_at_once_keeps_every_change(peers: LayerNodes) {
+async fn concurrent_updates_of_a_record_are_all_kept(peers: LayerNodes) {
     let (here, there) = ends(&peers);
     here.write("list", &Vec::<u32>::new(), Some(seconds(60))).await.unwrap();
     let changes = (0..40_u32).map(|number| async move {
@@ -62,7 +62,7 @@ async fn a_record_that_many_change_at_once_keeps_every_change(peers: LayerNodes)
     assert_eq!(here.change("none", |list: &mut Vec<u32>| list.clear()).await.unwrap(), None);
 }
 
-async fn an_index_has_its_names_in_the_order_of_their_ranks(peers: LayerNodes) {
+async fn an_index_is_ordered_by_rank(peers: LayerNodes) {
     let (here, there) = ends(&peers);
     for (name, rank) in [("ann", 1_800_000_000_000), ("bob", 3), ("eve", 2), ("b", 3)] {
         assert!(here.add("i", name, rank).await.unwrap());
@@ -87,8 +87,8 @@ async fn an_index_has_its_names_in_the_order_of_their_ranks(peers: LayerNodes) {
 }
 
 clauses! {
-    a_record_is_the_same_at_every_node_until_it_ends
-    of_many_callers_one_creates_replaces_and_takes
-    a_record_that_many_change_at_once_keeps_every_change
-    an_index_has_its_names_in_the_order_of_their_ranks
+    a_record_is_the_same_on_every_node_until_it_expires
+    concurrent_create_replace_and_take_each_succeed_once
+    concurrent_updates_of_a_record_are_all_kept
+    an_index_is_ordered_by_rank
 }

@@ -28,7 +28,7 @@ async fn refused(environment: &[(&str, &str)], words: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_secret_is_strong_and_another_one_each_time() {
+async fn generated_secrets_are_strong_and_distinct() {
     let mut seen = BTreeSet::new();
     for _ in 0..8 {
         let mut secret = Command::new(env!("CARGO_BIN_EXE_parlor"));
@@ -43,7 +43,7 @@ async fn a_secret_is_strong_and_another_one_each_time() {
 }
 
 #[tokio::test]
-async fn who_was_added_can_log_in_and_only_staff_operates() {
+async fn added_accounts_can_log_in_and_only_staff_are_operators() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     command(&redis, &["user", "add", "bob"]).await;
@@ -58,7 +58,7 @@ async fn who_was_added_can_log_in_and_only_staff_operates() {
 }
 
 #[tokio::test]
-async fn a_password_may_come_by_stdin() {
+async fn a_password_may_come_from_stdin() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let line = format!("printf '%s\\n' '{}' | \"$0\" user add bob", password("bob"));
@@ -70,7 +70,7 @@ async fn a_password_may_come_by_stdin() {
 }
 
 #[tokio::test]
-async fn weak_input_is_refused_in_one_line_and_a_password_is_not_repeated() {
+async fn weak_input_is_rejected_in_one_line_without_the_password() {
     let redis = Redis::start().await;
     command(&redis, &["user", "add", "bob"]).await;
     let url = redis.url();
@@ -110,7 +110,7 @@ async fn weak_input_is_refused_in_one_line_and_a_password_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn without_a_redis_there_is_nobody_to_tell() {
+async fn commands_without_redis_fail() {
     for words in [&["user", "list"][..], &["user", "add", "bob"], &["key", "list"]] {
         let text = refused(&[("PARLOR_PASSWORD", "the long secret")], words).await;
         assert!(text.contains("REDIS_URL") && text.contains("--operator"), "{text:?}");
@@ -164,7 +164,7 @@ async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn what_a_command_changes_stands_in_the_audit_log() {
+async fn commands_write_to_the_audit_log() {
     let redis = Redis::start().await;
     command(&redis, &["user", "add", "bob"]).await;
     command(&redis, &["user", "staff", "bob", "on"]).await;
@@ -192,7 +192,7 @@ async fn what_a_command_changes_stands_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn a_node_makes_the_operator_that_its_settings_name() {
+async fn a_node_creates_the_operator_named_in_its_settings() {
     let redis = Redis::start().await;
     let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
     let alone = plan.start().await;
@@ -207,7 +207,7 @@ async fn a_node_makes_the_operator_that_its_settings_name() {
 }
 
 #[tokio::test]
-async fn the_operator_is_made_as_soon_as_redis_is_there() {
+async fn the_operator_is_created_once_redis_is_reachable() {
     let mut redis = Redis::reserve();
     let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));
     let node = plan.redis(&redis).switch("--wait-for-redis").start().await;
@@ -220,7 +220,7 @@ async fn the_operator_is_made_as_soon_as_redis_is_there() {
 }
 
 #[tokio::test]
-async fn whoever_was_faster_to_take_the_operators_name_is_no_operator() {
+async fn a_taken_operator_name_does_not_become_an_operator() {
     let redis = Redis::start().await;
     let first = Node::on(&redis).await;
     let mut mallory = User::registered(&first, "ann").await;
@@ -232,7 +232,7 @@ async fn whoever_was_faster_to_take_the_operators_name_is_no_operator() {
 }
 
 #[tokio::test]
-async fn an_operator_whose_name_no_account_can_have_ends_the_start() {
+async fn an_invalid_operator_name_ends_the_start() {
     let plan = Node::plan().flag("--operator", "a b").env("PARLOR_OPERATOR_PASSWORD", "the long secret");
     let text = plan.refused().await;
     assert!(text.contains("--operator (PARLOR_OPERATOR): expected a name"), "{text:?}");

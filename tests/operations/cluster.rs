@@ -17,7 +17,7 @@ async fn sockets(site: &mut Cluster, node: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_killed_node_is_left_out_and_its_people_are_back_at_once() {
+async fn clients_of_a_killed_node_reconnect_to_others_at_once() {
     let mut site = Cluster::with_nodes(3).await;
     let crowd = Crowd::connect(MANY, site.nginx.address(), "lobby").await;
     assert_eq!(site.nodes_of("chat_lobby").await, [0, 1, 2], "people on every node");
@@ -34,7 +34,7 @@ async fn a_killed_node_is_left_out_and_its_people_are_back_at_once() {
 }
 
 #[tokio::test]
-async fn nodes_are_restarted_one_after_another_and_nobody_is_left_behind() {
+async fn a_rolling_restart_behind_nginx_keeps_every_client() {
     let mut site = Cluster::with_nodes(3).await;
     let crowd = Crowd::connect(MANY, site.nginx.address(), "lobby").await;
     let mut moved = 0;

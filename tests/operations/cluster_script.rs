@@ -57,7 +57,7 @@ async fn chat_works(site: &ReservedPort) {
 }
 
 #[tokio::test]
-async fn the_cluster_serves_starts_a_dead_node_again_and_ends_without_a_trace() {
+async fn the_script_restarts_a_dead_node_and_cleans_up() {
     let (site, redis, nodes) =
         (ReservedPort::reserve(), ReservedPort::reserve(), [(); 3].map(|()| ReservedPort::reserve()));
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -94,7 +94,7 @@ fn names(text: &str, flag: &str, variable: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn bad_flags_are_refused_with_one_line() {
+async fn invalid_flags_are_rejected_in_one_line() {
     for (flag, values) in BAD {
         let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
         for value in values {
@@ -106,7 +106,7 @@ async fn bad_flags_are_refused_with_one_line() {
 }
 
 #[tokio::test]
-async fn bad_variables_are_refused_with_one_line() {
+async fn invalid_variables_are_rejected_in_one_line() {
     for (flag, values) in BAD {
         let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
         let plan = if flag == "--listen" { Node::bare_plan() } else { Node::plan() };
@@ -118,7 +118,7 @@ async fn bad_variables_are_refused_with_one_line() {
 }
 
 #[tokio::test]
-async fn a_flag_that_does_not_exist_is_refused_with_one_line() {
+async fn an_unknown_flag_is_rejected_in_one_line() {
     for flag in ["--lisen", "-x"] {
         let text = Node::bare_plan().switch(flag).refused().await;
         assert_eq!(text.lines().count(), 1, "{text:?}");
@@ -129,7 +129,7 @@ async fn a_flag_that_does_not_exist_is_refused_with_one_line() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_refused_with_one_line() {
+async fn a_taken_port_ends_the_start_in_one_line() {
     let node = Node::alone().await;
     let address = node.address().to_string();
     for plan in [Node::bare_plan().flag("--listen", &address), Node::plan().flag("--listen", &address)] {
@@ -156,7 +156,7 @@ async fn a_node_listens_on_every_address() {
 }
 
 #[tokio::test]
-async fn a_flag_wins_over_its_variable() {
+async fn a_flag_overrides_its_variable() {
     let node = Node::plan().flag("--max-name-chars", "3").env("PARLOR_MAX_NAME_CHARS", "10").start().await;
     assert_eq!(Request::get("/chat/four/").send(&node).await.status, 400);
     let node = Node::plan().env("PARLOR_MAX_NAME_CHARS", "10").start().await;
@@ -164,7 +164,7 @@ async fn a_flag_wins_over_its_variable() {
 }
 
 #[tokio::test]
-async fn the_address_of_redis_may_come_from_the_environment() {
+async fn the_redis_url_may_come_from_the_environment() {
     let redis = Redis::start().await;
     let _node = Node::plan().env("REDIS_URL", &redis.url()).start().await;
     redis.wait_for_members("parlor:nodes", 1).await;
@@ -184,7 +184,7 @@ async fn help_shows_every_setting_with_its_default_and_variable() {
 }
 
 #[tokio::test]
-async fn help_does_not_show_a_password_of_the_environment() {
+async fn help_does_not_show_passwords_from_the_environment() {
     let mut process =
         Node::bare_plan().switch("--help").env("REDIS_URL", "redis://:hunter2@127.0.0.1:6379").spawn();
     assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
@@ -192,7 +192,7 @@ async fn help_does_not_show_a_password_of_the_environment() {
 }
 
 #[tokio::test]
-async fn a_password_of_redis_is_never_written() {
+async fn the_redis_password_is_never_printed() {
     let redis = Redis::reserve();
     let url = format!("redis://ann:hunter2@{}", redis.address());
     let text = Node::plan().flag("--redis-url", &url).flag("--log-level", "debug").refused().await;
@@ -200,7 +200,7 @@ async fn a_password_of_redis_is_never_written() {
 }
 
 #[tokio::test]
-async fn stdout_holds_the_addresses_and_nothing_else() {
+async fn stdout_has_only_the_listening_addresses() {
     let redis = Redis::start().await;
     let mut node = Node::plan().redis(&redis).flag("--log-level", "debug").start().await;
     let wanted = vec![format!("listening on http://{}", node.address())];
@@ -217,7 +217,7 @@ async fn stdout_holds_the_addresses_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn logs_in_json_are_one_object_a_line() {
+async fn json_logs_have_one_object_per_line() {
     let mut node = Node::plan().flag("--log-format", "json").flag("--log-level", "debug").start().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.send("bad").await;
@@ -233,7 +233,7 @@ async fn logs_in_json_are_one_object_a_line() {
 }
 
 #[tokio::test]
-async fn text_logs_have_no_colours_in_a_pipe() {
+async fn text_logs_in_a_pipe_have_no_colours() {
     let mut node = Node::plan().flag("--log-level", "debug").start().await;
     node.signal(Signal::TERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
@@ -241,7 +241,7 @@ async fn text_logs_have_no_colours_in_a_pipe() {
 }
 
 #[tokio::test]
-async fn the_level_error_keeps_the_log_quiet() {
+async fn the_log_level_error_is_quiet() {
     let mut node = Node::plan().flag("--log-level", "error").start().await;
     TutorialClient::chat(&node, "lobby").await.close().await;
     node.signal(Signal::TERM);

@@ -84,7 +84,7 @@ async fn what_is_unread(node: &Node) -> Value {
 }
 
 #[tokio::test]
-async fn each_frame_has_the_members_of_the_table_and_there_are_no_others() {
+async fn server_frames_have_exactly_the_members_of_the_table() {
     let mut documented = Shapes::new();
     for row in table("protocol.md", &["type", "members", "when"]) {
         let members = names(&row[1]).into_iter().chain(["type".to_owned()]).collect();
@@ -94,7 +94,7 @@ async fn each_frame_has_the_members_of_the_table_and_there_are_no_others() {
 }
 
 #[tokio::test]
-async fn each_error_can_be_provoked_and_is_as_the_table_says() {
+async fn each_error_occurs_as_the_table_says() {
     let mut redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--max-message-bytes", "100").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -157,7 +157,7 @@ fn numbers(pattern: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_close_codes_of_the_program_are_those_of_the_table() {
+fn the_close_codes_are_those_of_the_table() {
     let rows = table("protocol.md", &["code", "what it means", "come back?"]);
     let documented: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
     let used = numbers(r"Close::new\(\s*(\d{4})\b");
@@ -171,7 +171,7 @@ fn the_close_codes_of_the_program_are_those_of_the_table() {
 }
 
 #[test]
-fn the_page_script_knows_no_frame_that_the_table_does_not_have() {
+fn the_page_script_uses_only_frames_of_the_table() {
     let known: BTreeSet<String> = table("protocol.md", &["type", "members", "when"])
         .iter()
         .chain(&table("protocol.md", &["type", "members", "what"]))
@@ -191,7 +191,7 @@ fn the_page_script_knows_no_frame_that_the_table_does_not_have() {
 }
 
 #[tokio::test]
-async fn each_series_at_metrics_is_in_the_table_and_the_other_way_round() {
+async fn the_metrics_and_their_table_have_the_same_series() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -218,7 +218,7 @@ async fn each_series_at_metrics_is_in_the_table_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn each_frame_of_the_clients_table_is_understood() {
+async fn each_client_frame_of_the_table_is_accepted() {
     let node = Node::alone().await;
     let mut ann = V1Client::join(&node, "lobby").await;
     for row in table("protocol.md", &["type", "members", "what"]) {

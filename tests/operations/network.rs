@@ -11,7 +11,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 #[tokio::test]
-async fn a_node_is_called_by_its_hosts_only() {
+async fn a_node_serves_only_its_allowed_hosts() {
     let node = Node::plan().flag("--allowed-hosts", "chat.example.com,.example.org").start().await;
     for (host, status) in [
         ("chat.example.com", 200),
@@ -39,7 +39,7 @@ async fn a_node_is_called_by_its_hosts_only() {
 }
 
 #[tokio::test]
-async fn without_a_list_a_node_is_called_by_addresses_and_as_localhost() {
+async fn by_default_a_node_serves_addresses_and_localhost() {
     // A page of a foreign site may make its own name resolve to the node, and is of the node's host then.
     let mut rebound = Request::upgrade("/ws/chat/lobby/");
     rebound = rebound.with("Host", "evil.example").header("Origin", "http://evil.example");
@@ -54,7 +54,7 @@ async fn without_a_list_a_node_is_called_by_addresses_and_as_localhost() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_trusted_is_told_of_once() {
+async fn an_untrusted_proxy_is_logged_once() {
     let node = Node::plan().start().await;
     let told = || node.log().all().iter().filter(|line| line.contains("--trusted-proxies")).count();
     for _ in 0..3 {
@@ -82,7 +82,7 @@ fn assert_too_many(answer: &Response) {
 }
 
 #[tokio::test]
-async fn five_thousand_sockets_from_one_address_get_no_more_than_their_share() {
+async fn sockets_are_limited_per_address() {
     let node = Node::plan().flag("--sockets-per-address", "100").start().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let crowd = futures_util::stream::iter(0..5000)
@@ -107,7 +107,7 @@ async fn five_thousand_sockets_from_one_address_get_no_more_than_their_share() {
 }
 
 #[tokio::test]
-async fn feeds_count_as_sockets() {
+async fn event_streams_count_as_sockets() {
     let node = Node::plan().flag("--sockets-per-address", "2").start().await;
     let _ann = come(&node, "/ws/chat/lobby/", &[]).await.unwrap();
     let mut feed = Connection::connect(&node).await;
@@ -119,7 +119,7 @@ async fn feeds_count_as_sockets() {
 }
 
 #[tokio::test]
-async fn a_user_may_have_so_many_sockets_wherever_from() {
+async fn sockets_are_limited_per_user() {
     let node =
         Node::plan().flag("--sockets-per-user", "2").flag("--trusted-proxies", "127.0.0.0/8").start().await;
     let ann = Handshake::to_room("lobby").with_guest(1);
@@ -136,7 +136,7 @@ async fn a_user_may_have_so_many_sockets_wherever_from() {
 }
 
 #[tokio::test]
-async fn handshakes_in_a_hurry_are_refused_and_those_later_are_not() {
+async fn handshakes_over_the_rate_are_rejected_until_later() {
     let node = Node::plan().flag("--handshakes-per-second", "1").start().await;
     let mut refused = 0;
     for _ in 0..15 {
@@ -158,7 +158,7 @@ async fn handshakes_in_a_hurry_are_refused_and_those_later_are_not() {
 }
 
 #[tokio::test]
-async fn a_clients_address_is_what_a_trusted_proxy_says_and_nobody_else() {
+async fn only_a_trusted_proxy_sets_the_client_address() {
     let plan = Node::plan().flag("--sockets-per-address", "1");
     let path = "/ws/chat/lobby/";
     let from = |text: &'static str| [("X-Forwarded-For", text)];

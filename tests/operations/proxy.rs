@@ -48,7 +48,7 @@ async fn handed_on(request: &Request, directives: &str) -> (String, Vec<String>)
 }
 
 #[tokio::test]
-async fn a_node_is_told_the_host_the_scheme_and_the_address_that_nginx_saw() {
+async fn nginx_forwards_host_scheme_and_client_address() {
     let lie =
         Request::get("/chat/").header("X-Forwarded-For", "198.51.100.7").header("X-Forwarded-Proto", "https");
     let wanted = ["Host: SITE", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: http"];
@@ -63,14 +63,14 @@ async fn a_node_is_told_the_host_the_scheme_and_the_address_that_nginx_saw() {
 }
 
 #[tokio::test]
-async fn a_node_is_sent_the_bytes_of_the_path_that_was_asked_for() {
+async fn nginx_forwards_the_path_unchanged() {
     for path in ["/chat/a%2Fb/?room=%2e%2e", "/ws/chat/%2e%2e/", "/chat//", "/ws/chat/%E8%81%8A%e5%a4%a9/"] {
         assert_eq!(handed_on(&Request::get(path), "").await.0, format!("GET {path} HTTP/1.1"));
     }
 }
 
 #[tokio::test]
-async fn sockets_go_through_and_so_does_the_refusal_of_a_name() {
+async fn nginx_forwards_sockets_and_rejected_names() {
     let node = Node::alone().await;
     let nginx = before(&node, "").await;
     let mut ann = Connection::connect_to(nginx.address()).await.upgrade("/ws/chat/lobby/").await;
@@ -90,7 +90,7 @@ async fn sockets_go_through_and_so_does_the_refusal_of_a_name() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_at_the_same_size_as_by_a_node() {
+async fn nginx_and_a_node_have_the_same_body_limit() {
     let node = Node::alone().await;
     let nginx = before(&node, "").await;
     let push = Request::post("/push?room=lobby");
@@ -103,7 +103,7 @@ async fn what_is_too_large_is_refused_at_the_same_size_as_by_a_node() {
 }
 
 #[tokio::test]
-async fn metrics_are_shown_to_this_machine_only() {
+async fn metrics_are_visible_only_locally() {
     let node = Node::alone().await;
     let nginx = before(&node, ANYWHERE).await;
     let near = ask(&nginx, &Request::get("/metrics")).await;

@@ -26,7 +26,7 @@ fn plans(folder: &Path, secret: &str) -> [Plan; 2] {
 }
 
 #[tokio::test]
-async fn a_weak_secret_ends_the_start_and_is_not_repeated() {
+async fn a_weak_secret_ends_the_start_and_is_not_printed() {
     let folder = tempfile::tempdir().unwrap();
     for secret in WEAK {
         for plan in plans(folder.path(), secret) {
@@ -40,7 +40,7 @@ async fn a_weak_secret_ends_the_start_and_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_secret_is_never_written() {
+async fn secrets_are_never_printed() {
     let folder = tempfile::tempdir().unwrap();
     for plan in plans(folder.path(), GOOD) {
         let mut help = plan.clone().switch("--help").spawn();
@@ -55,7 +55,7 @@ async fn a_secret_is_never_written() {
 }
 
 #[tokio::test]
-async fn without_a_secret_the_nodes_share_one_so_that_a_guest_is_known_at_all_of_them() {
+async fn without_a_setting_nodes_share_a_generated_secret() {
     let redis = Redis::start().await;
     let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
     let (first, second) = (plan.start().await, plan.start().await);
@@ -71,7 +71,7 @@ async fn without_a_secret_the_nodes_share_one_so_that_a_guest_is_known_at_all_of
 }
 
 #[tokio::test]
-async fn a_node_that_waited_for_redis_gives_guests_their_cookies_when_it_is_there() {
+async fn guest_cookies_are_issued_once_redis_is_reachable() {
     let mut redis = Redis::start().await;
     redis.kill();
     let node =
@@ -86,7 +86,7 @@ async fn a_node_that_waited_for_redis_gives_guests_their_cookies_when_it_is_ther
 }
 
 #[tokio::test]
-async fn an_operator_needs_a_password_of_the_right_length() {
+async fn an_operator_password_of_the_wrong_length_ends_the_start() {
     let plan = Node::plan().flag("--operator", "ann");
     for plan in [plan.clone(), plan.env("PARLOR_OPERATOR_PASSWORD", "hunter2")] {
         let text = plan.refused().await;
@@ -96,7 +96,7 @@ async fn an_operator_needs_a_password_of_the_right_length() {
 }
 
 #[tokio::test]
-async fn a_weak_key_of_tokens_ends_the_start() {
+async fn a_weak_token_key_ends_the_start() {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
     let key = |name: &str| keys.join(name).to_str().unwrap().to_owned();
     let short = Node::plan().env("PARLOR_TOKEN_KEY", "hunter2").flag("--token-algorithm", "HS256");

@@ -27,7 +27,7 @@ fn shown(kind: &str) -> Vec<Block> {
 }
 
 #[test]
-fn the_code_of_the_page_is_the_example_line_by_line() {
+fn the_code_in_the_page_is_the_example() {
     let mut pages = BTreeMap::<String, String>::new();
     for block in blocks(PAGE) {
         if let Some((_, path)) = block.info.split_once(' ') {
@@ -47,7 +47,7 @@ fn the_code_of_the_page_is_the_example_line_by_line() {
 }
 
 #[tokio::test]
-async fn the_example_answers_the_commands_of_the_page() {
+async fn the_example_answers_the_commands_in_the_page() {
     let node = example("echo", &[]).await;
     for block in shown("console") {
         for command in block.text.split("$ ").filter(|command| !command.is_empty()) {
@@ -64,7 +64,7 @@ async fn the_example_answers_the_commands_of_the_page() {
 }
 
 #[tokio::test]
-async fn the_example_holds_the_conversation_of_the_page() {
+async fn the_example_plays_the_conversation_in_the_page() {
     let node = example("echo", &[]).await;
     for block in shown("text") {
         let mut clients = BTreeMap::new();

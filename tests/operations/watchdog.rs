@@ -15,7 +15,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 #[tokio::test]
-async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
+async fn a_stalled_event_loop_ends_the_node_with_a_reason() {
     let mut node = test_app(&[]).await;
     // One worker for each core; each takes one of these and is gone for a minute.
     let cores = available_parallelism().map_or(64, usize::from);
@@ -35,7 +35,7 @@ async fn a_node_whose_loop_stalls_ends_itself_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_frozen_goes_on_and_takes_its_places_again() {
+async fn a_frozen_node_resumes_and_registers_again() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
     let id = redis.wait_for_node().await;

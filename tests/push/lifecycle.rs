@@ -42,7 +42,7 @@ async fn a_delete_of_no_stream_succeeds() {
 }
 
 #[tokio::test]
-async fn a_stream_lives_while_it_has_members_and_runs_out_after_they_left() {
+async fn a_stream_ends_after_its_last_member_left() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let key = "parlor:ticker:lobby";
@@ -79,7 +79,7 @@ async fn a_stream_lives_while_it_has_members_and_runs_out_after_they_left() {
 }
 
 #[tokio::test]
-async fn the_stream_goes_on_when_the_node_that_started_it_is_killed() {
+async fn a_stream_survives_the_death_of_its_starter() {
     let redis = Redis::start().await;
     let [mut first, second] = Node::several(&redis).await;
     let mut doomed = TutorialClient::push(&first, "lobby").await;
@@ -89,7 +89,7 @@ async fn the_stream_goes_on_when_the_node_that_started_it_is_killed() {
 }
 
 #[tokio::test]
-async fn the_stream_goes_on_when_a_node_that_did_not_start_it_is_killed() {
+async fn a_stream_survives_the_death_of_another_node() {
     let redis = Redis::start().await;
     let [first, mut second] = Node::several(&redis).await;
     let mut page = TutorialClient::push(&first, "lobby").await;

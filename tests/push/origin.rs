@@ -5,7 +5,7 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 
 #[tokio::test]
-async fn only_callers_of_the_same_origin_may_start_and_stop() {
+async fn only_the_same_origin_may_start_and_stop() {
     let node = Node::alone().await;
     let host = node.address();
     let own = format!("http://{host}");
@@ -39,7 +39,7 @@ async fn only_callers_of_the_same_origin_may_start_and_stop() {
 }
 
 #[tokio::test]
-async fn a_refused_caller_starts_nothing() {
+async fn a_rejected_request_starts_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let answer = Request::post("/push?room=lobby").header("Origin", "http://evil.example").send(&node).await;
@@ -48,7 +48,7 @@ async fn a_refused_caller_starts_nothing() {
 }
 
 #[tokio::test]
-async fn the_page_may_start_and_stop_with_its_token() {
+async fn a_page_may_start_and_stop_with_its_token() {
     let node = Node::alone().await;
     let page = Request::get("/chat/lobby/").send(&node).await;
     let cookie = page.cookie("csrftoken").split(';').next().expect("a cookie").to_owned();

@@ -31,14 +31,14 @@ pub fn time_in(line: &str, room: &str) -> DateTime {
 }
 
 #[tokio::test]
-async fn a_stream_brings_its_first_line_after_two_seconds_and_one_every_two_seconds() {
+async fn a_stream_sends_one_line_every_two_seconds() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     keeps_time(&node).await;
 }
 
 #[tokio::test]
-async fn a_node_without_redis_streams_too() {
+async fn a_node_without_redis_streams() {
     keeps_time(&Node::alone().await).await;
 }
 
@@ -97,7 +97,7 @@ async fn a_get_starts_the_stream_as_in_the_tutorial() {
 }
 
 #[tokio::test]
-async fn a_second_start_does_not_double_the_stream() {
+async fn a_second_start_does_not_duplicate_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut here = TutorialClient::push(&first, "lobby").await;
@@ -130,7 +130,7 @@ async fn a_stream_reaches_only_its_room() {
 }
 
 #[tokio::test]
-async fn a_socket_that_joins_later_at_another_node_gets_the_stream() {
+async fn a_socket_that_joins_another_node_later_gets_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut early = TutorialClient::push(&first, "lobby").await;
@@ -142,7 +142,7 @@ async fn a_socket_that_joins_later_at_another_node_gets_the_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_may_be_started_at_a_node_without_members() {
+async fn a_stream_may_be_started_on_a_node_without_members() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut page = TutorialClient::push(&second, "lobby").await;
@@ -151,7 +151,7 @@ async fn a_stream_may_be_started_at_a_node_without_members() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_started_before_the_first_member_reaches_it() {
+async fn a_stream_started_before_the_first_member_reaches_it() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     ask(&first, "POST", "lobby").await;
@@ -160,7 +160,7 @@ async fn a_stream_that_was_started_before_the_first_member_reaches_it() {
 }
 
 #[tokio::test]
-async fn a_page_that_comes_back_at_another_node_goes_on_with_the_stream() {
+async fn a_reconnect_on_another_node_continues_the_stream() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut page = TutorialClient::push(&first, "lobby").await;
@@ -186,7 +186,7 @@ async fn lines_carry_the_local_time_of_the_node() {
 }
 
 #[tokio::test]
-async fn a_push_room_named_like_a_chat_group_disturbs_no_chat() {
+async fn a_push_room_named_like_a_chat_group_is_separate() {
     let redis = Redis::start().await;
     for node in [Node::on(&redis).await, Node::alone().await] {
         let mut chat = TutorialClient::chat(&node, "lobby").await;
@@ -207,7 +207,7 @@ async fn a_push_room_named_like_a_chat_group_disturbs_no_chat() {
 }
 
 #[tokio::test]
-async fn what_a_push_client_says_is_ignored() {
+async fn text_frames_of_a_push_client_are_ignored() {
     let node = Node::alone().await;
     let mut page = TutorialClient::push(&node, "lobby").await;
     let mut chat = TutorialClient::chat(&node, "lobby").await;

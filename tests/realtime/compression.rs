@@ -55,7 +55,7 @@ async fn offering(node: &Node, path: &str, offer: &str, protocol: Option<&str>) 
 }
 
 #[tokio::test]
-async fn no_offer_of_compression_is_taken_up() {
+async fn offers_of_compression_are_declined() {
     let node = Node::alone().await;
     for offer in offers() {
         for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
@@ -73,7 +73,7 @@ async fn no_offer_of_compression_is_taken_up() {
 }
 
 #[tokio::test]
-async fn a_compressed_frame_closes_the_sender_with_1002_also_behind_an_offer() {
+async fn a_compressed_frame_closes_the_sender_with_1002() {
     let mut scene = BystanderRoom::start().await;
     let frames = [
         Frame::new(TEXT, bomb()).reserved(4).bytes(),
@@ -97,7 +97,7 @@ async fn a_compressed_frame_closes_the_sender_with_1002_also_behind_an_offer() {
 }
 
 #[tokio::test]
-async fn no_answer_and_no_request_is_compressed() {
+async fn no_response_is_compressed() {
     let node = Node::alone().await;
     for target in ["/chat/", "/chat/lobby/", "/static/room.js", "/metrics"] {
         let answer = Request::get(target).header("Accept-Encoding", "gzip, br, deflate").send(&node).await;

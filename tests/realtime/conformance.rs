@@ -20,7 +20,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_socket_code_passes_autobahns_cases() {
+async fn the_socket_passes_the_autobahn_cases() {
     let node = test_app(&["--max-message-bytes", "67108864", "--max-outbox-bytes", "134217728"]).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(program("kosoku"));
@@ -42,7 +42,7 @@ async fn the_socket_code_passes_autobahns_cases() {
 }
 
 #[tokio::test]
-async fn the_tutorials_wire_serves_a_library_of_others() {
+async fn the_tutorial_protocol_serves_a_python_client() {
     let node = Node::alone().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/realtime/websockets_client.py");
     let mut command = Command::new(program("python"));

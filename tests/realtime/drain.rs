@@ -51,7 +51,7 @@ async fn until_the_end(member: &mut V1Client) -> End {
     End { delay, closed: told.elapsed().as_millis(), heard }
 }
 
-async fn each_socket_is_told_its_own_delay_and_served_until_then(layer: LayerKind) {
+async fn each_socket_is_served_until_its_own_bye_delay(layer: LayerKind) {
     const GRACE: u128 = 4000;
     let mut world = Deployment::with(layer, &[("--drain-seconds", "4")]).await;
     let mut members = Vec::new();
@@ -76,7 +76,7 @@ async fn each_socket_is_told_its_own_delay_and_served_until_then(layer: LayerKin
     }
 }
 
-async fn a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_then(layer: LayerKind) {
+async fn a_tutorial_socket_receives_until_its_1012_within_the_drain(layer: LayerKind) {
     let mut world = Deployment::with(layer, &[("--drain-seconds", "3")]).await;
     let mut members = join_all((0..12).map(|_| TutorialClient::chat(world.first(), "lobby"))).await;
     let mut page = TutorialClient::push(world.first(), "lobby").await;
@@ -94,7 +94,7 @@ async fn a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_
     assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
 }
 
-async fn a_node_that_ends_is_not_ready_and_takes_nobody_in(layer: LayerKind) {
+async fn a_draining_node_is_not_ready_and_rejects_clients(layer: LayerKind) {
     let mut world = Deployment::with(layer, &[("--drain-seconds", "8")]).await;
     // Of so many one has a delay that is long enough to look around.
     let mut members = join_all((0..30).map(|_| V1Client::join(world.first(), "lobby"))).await;
@@ -127,7 +127,7 @@ async fn a_node_that_ends_is_not_ready_and_takes_nobody_in(layer: LayerKind) {
     assert_eq!(world.nodes[0].exit(seconds(3)).await.code(), Some(0));
 }
 
-async fn a_second_signal_ends_it_at_once(layer: LayerKind) {
+async fn a_second_signal_ends_the_drain_at_once(layer: LayerKind) {
     for second in [Signal::TERM, Signal::INT] {
         let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
         let mut members = join_all((0..10).map(|_| V1Client::join(world.first(), "lobby"))).await;
@@ -144,7 +144,7 @@ async fn a_second_signal_ends_it_at_once(layer: LayerKind) {
     }
 }
 
-async fn an_interrupt_ends_it_at_once(layer: LayerKind) {
+async fn an_interrupt_ends_the_drain_at_once(layer: LayerKind) {
     let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let mut plain = TutorialClient::chat(world.first(), "lobby").await;
@@ -153,7 +153,7 @@ async fn an_interrupt_ends_it_at_once(layer: LayerKind) {
     assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
-async fn a_node_with_nobody_ends_at_once(layer: LayerKind) {
+async fn a_node_without_sockets_stops_at_once(layer: LayerKind) {
     let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
     V1Client::join(world.first(), "lobby").await.close().await;
     world.nodes[0].terminate();
@@ -161,16 +161,16 @@ async fn a_node_with_nobody_ends_at_once(layer: LayerKind) {
 }
 
 on_both_layers! {
-    each_socket_is_told_its_own_delay_and_served_until_then
-    a_plain_socket_is_closed_with_1012_within_the_grace_and_hears_on_until_then
-    a_node_that_ends_is_not_ready_and_takes_nobody_in
-    a_second_signal_ends_it_at_once
-    an_interrupt_ends_it_at_once
-    a_node_with_nobody_ends_at_once
+    each_socket_is_served_until_its_own_bye_delay
+    a_tutorial_socket_receives_until_its_1012_within_the_drain
+    a_draining_node_is_not_ready_and_rejects_clients
+    a_second_signal_ends_the_drain_at_once
+    an_interrupt_ends_the_drain_at_once
+    a_node_without_sockets_stops_at_once
 }
 
 #[tokio::test]
-async fn a_node_that_ends_while_redis_is_away_keeps_to_its_delays() {
+async fn draining_without_redis_keeps_the_announced_delays() {
     let mut redis = Redis::start().await;
     let mut node = Node::plan().redis(&redis).flag("--drain-seconds", "2").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -183,7 +183,7 @@ async fn a_node_that_ends_while_redis_is_away_keeps_to_its_delays() {
 }
 
 #[tokio::test]
-async fn nodes_are_restarted_one_after_another_and_nobody_misses_a_message() {
+async fn a_rolling_restart_loses_no_message() {
     const MANY: usize = 60;
     let mut site = Cluster::with_nodes(3).await;
     let people: Vec<_> = (0..MANY).map(|_| ResumingClient::connect(site.nginx.address(), "lobby")).collect();

@@ -25,7 +25,7 @@ async fn refused(member: &mut V1Client, frame: Message, code: &str) {
     assert_eq!(member.receive().await["text"], "still here", "{what} was not delivered");
 }
 
-async fn a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on(layer: LayerKind) {
+async fn a_malformed_frame_is_an_error_and_the_socket_stays_open(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let texts = [
@@ -60,7 +60,7 @@ async fn a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on(layer: Laye
     refused(&mut ann, Message::text("[".repeat(60_000)), "malformed").await;
 }
 
-async fn a_type_that_does_not_exist_is_told(layer: LayerKind) {
+async fn an_unknown_type_is_an_error(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     for kind in
@@ -75,7 +75,7 @@ async fn a_type_that_does_not_exist_is_told(layer: LayerKind) {
     }
 }
 
-async fn an_id_of_another_form_is_told(layer: LayerKind) {
+async fn a_malformed_client_id_is_an_error(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     for id in ["", " ", "a b", "ä", "a\n", "a.b", "a:b", "{x}", "聊", &"x".repeat(65)] {
@@ -90,7 +90,7 @@ async fn an_id_of_another_form_is_told(layer: LayerKind) {
     }
 }
 
-async fn an_error_names_the_message_that_it_is_about(layer: LayerKind) {
+async fn an_error_carries_the_client_id_of_its_message(layer: LayerKind) {
     let world = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     ann.send_json(&json!({ "message": 5, "id": "mine" })).await;
@@ -101,7 +101,7 @@ async fn an_error_names_the_message_that_it_is_about(layer: LayerKind) {
     assert!(ann.expect_error("malformed").await["client_id"].is_null());
 }
 
-async fn a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009(layer: LayerKind) {
+async fn a_long_text_is_an_error_and_a_huge_one_closes_with_1009(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut listener = V1Client::join(world.last(), "lobby").await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
@@ -122,15 +122,15 @@ async fn a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009(layer
 }
 
 on_both_layers! {
-    a_frame_that_makes_no_sense_is_told_and_the_socket_lives_on
-    a_type_that_does_not_exist_is_told
-    an_id_of_another_form_is_told
-    an_error_names_the_message_that_it_is_about
-    a_text_that_is_too_long_is_told_and_far_too_long_closes_with_1009
+    a_malformed_frame_is_an_error_and_the_socket_stays_open
+    an_unknown_type_is_an_error
+    a_malformed_client_id_is_an_error
+    an_error_carries_the_client_id_of_its_message
+    a_long_text_is_an_error_and_a_huge_one_closes_with_1009
 }
 
 #[tokio::test]
-async fn a_push_socket_takes_nothing_and_lives_on() {
+async fn a_push_socket_rejects_frames_and_stays_open() {
     let node = Node::alone().await;
     let mut page = Handshake::at("/ws/push/lobby").connect(&node).await;
     page.send(Message::text("bad")).await;

@@ -10,7 +10,7 @@ use crate::support::node::Node;
 use crate::support::wait::PATIENCE;
 
 #[tokio::test]
-async fn a_head_that_announces_too_much_is_refused_before_the_payload() {
+async fn a_frame_header_over_the_limit_is_rejected_before_its_payload() {
     let mut scene = BystanderRoom::start().await;
     for length in [70 * 1024, 1 << 32, (1 << 63) - 1] {
         let bytes = [head(true, 0, TEXT, true, length), vec![1, 2, 3, 4], b"some".to_vec()].concat();
@@ -19,7 +19,7 @@ async fn a_head_that_announces_too_much_is_refused_before_the_payload() {
 }
 
 #[tokio::test]
-async fn breaches_of_the_protocol_close_the_sender_with_1002() {
+async fn protocol_errors_close_the_sender_with_1002() {
     let mut scene = BystanderRoom::start().await;
     let hi = r#"{"message": "hi"}"#;
     let cases: [(&str, Vec<u8>); 16] = [
@@ -46,7 +46,7 @@ async fn breaches_of_the_protocol_close_the_sender_with_1002() {
 }
 
 #[tokio::test]
-async fn bad_utf8_closes_the_sender_with_1007() {
+async fn invalid_utf8_closes_the_sender_with_1007() {
     let mut scene = BystanderRoom::start().await;
     scene.expect_close(1007, "bad UTF-8", &Frame::new(TEXT, b"{\"message\": \"\xff\"}").bytes()).await;
     scene
@@ -121,7 +121,7 @@ async fn a_close_frame_is_answered_and_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_off_is_not_noticed_by_the_others() {
+async fn a_reset_connection_does_not_affect_the_others() {
     let mut scene = BystanderRoom::start().await;
     let hi = Frame::text(r#"{"message": "hi"}"#).bytes();
     for length in [0, 1, 5, hi.len() - 1] {

@@ -19,7 +19,7 @@ async fn refused(node: &Node, status: u16, what: &str, change: impl Fn(Request) 
 }
 
 #[tokio::test]
-async fn a_right_handshake_is_answered_as_in_the_rfc() {
+async fn a_valid_handshake_is_accepted_as_in_the_rfc() {
     let node = Node::alone().await;
     for path in SOCKETS {
         let answer = Request::upgrade(path).send(&node).await;
@@ -31,7 +31,7 @@ async fn a_right_handshake_is_answered_as_in_the_rfc() {
 }
 
 #[tokio::test]
-async fn header_values_are_read_as_lists_without_regard_to_case() {
+async fn header_values_are_case_insensitive_lists() {
     let node = Node::alone().await;
     for (name, value) in [
         ("Upgrade", "WebSocket"),
@@ -46,7 +46,7 @@ async fn header_values_are_read_as_lists_without_regard_to_case() {
 }
 
 #[tokio::test]
-async fn extensions_and_subprotocols_that_are_not_spoken_are_not_accepted() {
+async fn unknown_extensions_and_subprotocols_are_not_accepted() {
     let node = Node::alone().await;
     let offer = Request::upgrade("/ws/chat/lobby/")
         .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
@@ -57,7 +57,7 @@ async fn extensions_and_subprotocols_that_are_not_spoken_are_not_accepted() {
 }
 
 #[tokio::test]
-async fn a_plain_get_is_told_to_upgrade() {
+async fn a_get_without_upgrade_is_426() {
     let node = Node::alone().await;
     for path in SOCKETS {
         for request in
@@ -72,7 +72,7 @@ async fn a_plain_get_is_told_to_upgrade() {
 }
 
 #[tokio::test]
-async fn another_version_is_told_the_right_one() {
+async fn another_version_is_answered_with_the_supported_one() {
     let node = Node::alone().await;
     for version in ["12", "8", "14", "", "13, 8", "thirteen", "013"] {
         let what = format!("with version {version:?}");
@@ -86,14 +86,14 @@ async fn another_version_is_told_the_right_one() {
 }
 
 #[tokio::test]
-async fn a_handshake_by_post_is_refused() {
+async fn a_handshake_with_post_is_rejected() {
     let node = Node::alone().await;
     refused(&node, 400, "by POST", |request| request.method("POST")).await;
     refused(&node, 400, "by POST with a body", |request| request.method("POST").body("hello")).await;
 }
 
 #[tokio::test]
-async fn a_post_without_upgrade_is_a_wrong_method() {
+async fn a_post_without_upgrade_is_405() {
     let node = Node::alone().await;
     for path in SOCKETS {
         let answer = Request::post(path).body("").send(&node).await;
@@ -103,13 +103,13 @@ async fn a_post_without_upgrade_is_a_wrong_method() {
 }
 
 #[tokio::test]
-async fn a_handshake_of_http_1_0_is_refused() {
+async fn a_handshake_over_http_1_0_is_rejected() {
     let node = Node::alone().await;
     refused(&node, 400, "of HTTP/1.0", |request| request.version("HTTP/1.0")).await;
 }
 
 #[tokio::test]
-async fn a_handshake_without_or_with_two_hosts_is_refused() {
+async fn a_handshake_needs_exactly_one_host() {
     let node = Node::alone().await;
     refused(&node, 400, "without Host", |request| request.without("Host")).await;
     refused(&node, 400, "with two hosts", |request| request.header("Host", "other.example")).await;
@@ -118,7 +118,7 @@ async fn a_handshake_without_or_with_two_hosts_is_refused() {
 }
 
 #[tokio::test]
-async fn a_bad_key_is_refused() {
+async fn a_malformed_sec_websocket_key_is_rejected() {
     let node = Node::alone().await;
     let bad = [
         ("of one letter", "x"),
@@ -138,7 +138,7 @@ async fn a_bad_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_handshake_without_connection_upgrade_is_refused() {
+async fn a_handshake_without_connection_upgrade_is_rejected() {
     let node = Node::alone().await;
     refused(&node, 400, "without Connection", |request| request.without("Connection")).await;
     refused(&node, 400, "that keeps alive", |request| request.with("Connection", "keep-alive")).await;
@@ -146,7 +146,7 @@ async fn a_handshake_without_connection_upgrade_is_refused() {
 }
 
 #[tokio::test]
-async fn a_handshake_with_a_body_is_refused() {
+async fn a_handshake_with_a_body_is_rejected() {
     let node = Node::alone().await;
     refused(&node, 400, "with a body", |request| request.body("hello")).await;
     refused(&node, 400, "with a chunked body", |request| {
@@ -165,14 +165,14 @@ async fn an_unknown_socket_route_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_page_stays_a_page_when_an_upgrade_is_offered() {
+async fn a_page_ignores_an_upgrade() {
     let node = Node::alone().await;
     let answer = Request::upgrade("/chat/lobby/").send(&node).await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test]
-async fn refused_handshakes_leave_nothing_behind() {
+async fn rejected_handshakes_leave_nothing_behind() {
     let node = Node::alone().await;
     for _ in 0..20 {
         refused(&node, 400, "with a bad key", |request| request.with("Sec-WebSocket-Key", "x")).await;

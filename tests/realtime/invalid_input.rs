@@ -13,7 +13,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, until};
 
 #[tokio::test]
-async fn bad_json_closes_the_sender_with_1007() {
+async fn invalid_json_closes_the_sender_with_1007() {
     let mut scene = BystanderRoom::start().await;
     let texts = [
         "not json",
@@ -62,7 +62,7 @@ async fn a_binary_frame_closes_the_sender_with_1003() {
 }
 
 #[tokio::test]
-async fn deeply_nested_json_closes_the_sender_only() {
+async fn deeply_nested_json_closes_only_the_sender() {
     let mut scene = BystanderRoom::start().await;
     for text in ["[".repeat(60_000), "{\"message\":".repeat(5000), format!("{{\"a\":{}", "[".repeat(60_000))]
     {
@@ -101,7 +101,7 @@ async fn a_message_of_exactly_the_limit_is_delivered() {
 }
 
 #[tokio::test]
-async fn the_limit_of_messages_can_be_set() {
+async fn the_message_limit_is_a_setting() {
     let mut scene =
         BystanderRoom::with_node(Node::plan().flag("--max-message-bytes", "100").start().await).await;
     let text =
@@ -119,7 +119,7 @@ async fn a_binary_frame_closes_a_push_socket_with_1003() {
 }
 
 #[tokio::test]
-async fn what_follows_a_bad_frame_is_not_delivered() {
+async fn frames_after_an_invalid_one_are_not_delivered() {
     let mut scene = BystanderRoom::start().await;
     let bytes = [Frame::text("bad").bytes(), Frame::text(r#"{"message": "too late"}"#).bytes()].concat();
     scene.expect_close(1007, "bad JSON with more behind it", &bytes).await;
@@ -131,7 +131,7 @@ async fn what_follows_a_bad_frame_is_not_delivered() {
 }
 
 #[tokio::test]
-async fn bad_input_at_one_node_is_not_noticed_at_another() {
+async fn invalid_input_on_one_node_does_not_affect_another() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut far = TutorialClient::chat(&second, "lobby").await;
@@ -145,7 +145,7 @@ async fn bad_input_at_one_node_is_not_noticed_at_another() {
 }
 
 #[tokio::test]
-async fn bad_input_is_one_line_of_the_log_at_debug_and_none_at_info() {
+async fn invalid_input_is_logged_once_at_debug_and_never_at_info() {
     let secret = "xyzzy-never-to-be-logged";
     let cases = [
         (1007, Frame::text(&format!("{{\"message\": \"{secret}"))),

@@ -16,7 +16,7 @@ use crate::support::wait::{PATIENCE, seconds};
 const TOO_SLOW: &str = "parlor_closed_total{code=\"4408\"}";
 
 #[tokio::test]
-async fn a_silent_peer_is_pinged_after_25_seconds_and_closed_after_60() {
+async fn a_silent_peer_is_pinged_after_25_s_and_closed_after_60_s() {
     let node = Node::alone().await;
     let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
     let mut polite = TutorialClient::chat(&node, "lobby").await;
@@ -50,7 +50,7 @@ async fn a_silent_peer_is_pinged_after_25_seconds_and_closed_after_60() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_closed_and_delays_nobody() {
+async fn a_slow_reader_is_closed_without_delaying_others() {
     const TEXTS: usize = 600;
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "200000").start().await;
@@ -77,7 +77,7 @@ async fn a_slow_reader_is_closed_and_delays_nobody() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_slow_for_a_moment_loses_nothing() {
+async fn a_briefly_slow_reader_loses_nothing() {
     let node = Node::plan().flag("--max-outbox-bytes", "8000000").start().await;
     let mut slow = Connection::narrow(&node, 32_768).upgrade("/ws/chat/lobby/").await;
     let mut speaker = TutorialClient::chat(&node, "lobby").await;
@@ -100,7 +100,7 @@ async fn a_reader_that_is_slow_for_a_moment_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_speaker_that_does_not_read_is_closed_and_its_memory_is_bounded() {
+async fn a_sender_that_does_not_read_is_closed_in_bounded_memory() {
     let node = Node::plan().flag("--max-outbox-bytes", "200000").start().await;
     let mut flood = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
     let mut other = TutorialClient::chat(&node, "kitchen").await;

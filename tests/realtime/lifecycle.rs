@@ -11,7 +11,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 #[tokio::test]
-async fn a_signal_closes_sockets_with_1012_and_ends_the_node_with_0() {
+async fn sigterm_closes_sockets_with_1012_and_exits_with_0() {
     let redis = Redis::start().await;
     for signal in [Signal::TERM, Signal::INT] {
         for mut node in [Node::on(&redis).await, Node::alone().await] {
@@ -27,7 +27,7 @@ async fn a_signal_closes_sockets_with_1012_and_ends_the_node_with_0() {
 }
 
 #[tokio::test]
-async fn peers_that_do_nothing_cannot_hold_a_node_back() {
+async fn idle_peers_do_not_delay_the_stop() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
     // A socket that never answers the Close frame, a head and a body that never end, and a connection that is idle.
@@ -48,7 +48,7 @@ async fn peers_that_do_nothing_cannot_hold_a_node_back() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_being_served_is_finished() {
+async fn a_stopping_node_finishes_open_requests() {
     let mut node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     let request =
@@ -66,7 +66,7 @@ async fn a_request_that_is_being_served_is_finished() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_stopping_takes_no_connections() {
+async fn a_stopping_node_accepts_no_connections() {
     let mut node = Node::alone().await;
     let address = node.address();
     // A request that is being served keeps the node until it is finished.
@@ -88,7 +88,7 @@ async fn a_node_that_is_stopping_takes_no_connections() {
 }
 
 #[tokio::test]
-async fn a_second_signal_does_no_harm() {
+async fn a_second_signal_is_harmless() {
     let mut node = Node::alone().await;
     let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
     node.terminate();
@@ -101,7 +101,7 @@ async fn a_second_signal_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_node_ends_in_time_while_redis_is_away() {
+async fn a_node_stops_in_time_without_redis() {
     let mut redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
@@ -112,7 +112,7 @@ async fn a_node_ends_in_time_while_redis_is_away() {
 }
 
 #[tokio::test]
-async fn a_port_can_be_used_again_at_once() {
+async fn a_port_can_be_reused_at_once() {
     let mut node = Node::alone().await;
     let address = node.address().to_string();
     let mut ann = TutorialClient::chat(&node, "lobby").await;
@@ -124,7 +124,7 @@ async fn a_port_can_be_used_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_says_that_it_listens_is_ready() {
+async fn a_node_that_announces_its_address_is_ready() {
     let redis = Redis::start().await;
     // Started at the same time, so that each has reason to be late.
     let nodes = Node::several::<12>(&redis).await;

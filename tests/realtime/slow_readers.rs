@@ -32,7 +32,7 @@ async fn rest(wire: &mut Connection) -> (Vec<Value>, Option<u16>) {
     (messages, code)
 }
 
-async fn a_reader_that_was_closed_catches_up_in_order(layer: LayerKind) {
+async fn a_closed_slow_reader_catches_up_in_order(layer: LayerKind) {
     let world = Deployment::with(layer, &[("--max-outbox-bytes", "200000")]).await;
     let mut speaker = V1Client::join(world.last(), "lobby").await;
     let first = speaker.publish("first").await["id"].clone();
@@ -72,7 +72,7 @@ async fn a_reader_that_was_closed_catches_up_in_order(layer: LayerKind) {
     assert_eq!(numbers, (0..said).map(|n| n.to_string()).chain(["end".to_owned()]).collect::<Vec<_>>());
 }
 
-async fn too_many_messages_are_too_much_as_well(layer: LayerKind) {
+async fn too_many_queued_messages_close_a_reader(layer: LayerKind) {
     let flags = [("--max-outbox-bytes", "100000000"), ("--max-outbox-messages", "20")];
     let world = Deployment::with(layer, &flags).await;
     let mut slow = Handshake::to_room("lobby").connect_narrow(world.first(), 4096).await;
@@ -89,7 +89,7 @@ async fn too_many_messages_are_too_much_as_well(layer: LayerKind) {
     rest(&mut slow).await;
 }
 
-async fn a_long_past_is_read_in_pages_however_small_the_outbox(layer: LayerKind) {
+async fn a_long_history_is_paged_through_a_small_outbox(layer: LayerKind) {
     const MANY: usize = 900;
     let flags = [("--max-outbox-bytes", "100000"), ("--max-outbox-messages", "50")];
     let world = Deployment::with(layer, &flags).await;
@@ -115,13 +115,13 @@ async fn a_long_past_is_read_in_pages_however_small_the_outbox(layer: LayerKind)
 }
 
 on_both_layers! {
-    a_reader_that_was_closed_catches_up_in_order
-    too_many_messages_are_too_much_as_well
-    a_long_past_is_read_in_pages_however_small_the_outbox
+    a_closed_slow_reader_catches_up_in_order
+    too_many_queued_messages_close_a_reader
+    a_long_history_is_paged_through_a_small_outbox
 }
 
 #[tokio::test]
-async fn a_thousand_stalled_readers_cost_bounded_memory_and_delay_nobody() {
+async fn stalled_readers_cost_bounded_memory_and_delay_no_others() {
     const MANY: usize = 1000;
     let node = Node::plan().start().await;
     let mut stalled = Vec::new();

@@ -27,7 +27,7 @@ async fn hear_until(stream: &mut EventStream, last: &str) -> Vec<Value> {
     }
 }
 
-async fn a_stream_has_the_frames_of_the_room(layer: LayerKind) {
+async fn a_stream_carries_the_frames_of_the_room(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut stream = EventStream::open(world.first(), Request::get(&stream_of("聊天"))).await;
     assert!(stream.head.contains("content-type: text/event-stream"), "{}", stream.head);
@@ -45,7 +45,7 @@ async fn a_stream_has_the_frames_of_the_room(layer: LayerKind) {
     assert_eq!(stream.receive_event("presence").await.id, None);
 }
 
-async fn a_stream_goes_on_after_the_last_event_at_any_node(layer: LayerKind) {
+async fn a_stream_resumes_after_the_last_event_id_on_any_node(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..100 {
@@ -73,7 +73,7 @@ async fn a_stream_goes_on_after_the_last_event_at_any_node(layer: LayerKind) {
     }
 }
 
-async fn a_reader_who_comes_back_in_a_flood_misses_nothing(layer: LayerKind) {
+async fn a_reader_that_resumes_under_load_misses_nothing(layer: LayerKind) {
     const LAST: usize = 600;
     let world = Deployment::start(layer).await;
     let mut flood = V1Client::join(world.first(), "lobby").await;
@@ -120,7 +120,7 @@ async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: LayerKind) {
     assert!((Duration::from_secs(23)..Duration::from_secs(28)).contains(&after), "{after:?}");
 }
 
-async fn a_node_that_ends_tells_a_reader_when_to_come_back(layer: LayerKind) {
+async fn a_draining_node_sends_readers_a_retry_time(layer: LayerKind) {
     let mut world = Deployment::with(layer, &[("--drain-seconds", "2")]).await;
     let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
     world.nodes[0].terminate();
@@ -132,7 +132,7 @@ async fn a_node_that_ends_tells_a_reader_when_to_come_back(layer: LayerKind) {
     assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
-async fn a_reader_who_leaves_is_no_longer_counted(layer: LayerKind) {
+async fn a_reader_that_leaves_is_no_longer_counted(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.last(), "lobby").await;
     let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
@@ -147,7 +147,7 @@ async fn a_reader_who_leaves_is_no_longer_counted(layer: LayerKind) {
     wait_for_metric(world.last(), "parlor_sockets", 1).await;
 }
 
-async fn a_post_is_answered_as_a_message_on_a_socket(layer: LayerKind) {
+async fn a_post_is_answered_like_a_message_on_a_socket(layer: LayerKind) {
     let world = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
     let mut ann = V1Client::join(world.last(), "lobby").await;
     let mut plain = TutorialClient::chat(world.first(), "lobby").await;
@@ -185,7 +185,7 @@ async fn a_post_is_answered_as_a_message_on_a_socket(layer: LayerKind) {
     ann.receives_none_of(&["message"], Duration::from_millis(300)).await;
 }
 
-async fn a_post_of_a_browser_is_its_persons_and_no_stranger_may_send_one(layer: LayerKind) {
+async fn a_post_belongs_to_the_browsers_user_and_origin(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.last(), "lobby").await;
     let host = world.first().address();
@@ -207,7 +207,7 @@ async fn a_post_of_a_browser_is_its_persons_and_no_stranger_may_send_one(layer: 
     ann.receives_none_of(&["message"], Duration::from_millis(300)).await;
 }
 
-async fn what_is_no_room_and_no_parameter_is_refused(layer: LayerKind) {
+async fn invalid_rooms_and_parameters_are_rejected(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     for path in ["/sse/chat/a%2Fb/", "/sse/chat/%2e%2e/", "/sse/chat/lobby/?history=abc"] {
         let answer = Request::get(path).send(world.first()).await;
@@ -225,13 +225,13 @@ async fn what_is_no_room_and_no_parameter_is_refused(layer: LayerKind) {
 }
 
 on_both_layers! {
-    a_stream_has_the_frames_of_the_room
-    a_stream_goes_on_after_the_last_event_at_any_node
-    a_reader_who_comes_back_in_a_flood_misses_nothing
+    a_stream_carries_the_frames_of_the_room
+    a_stream_resumes_after_the_last_event_id_on_any_node
+    a_reader_that_resumes_under_load_misses_nothing
     a_quiet_stream_has_a_comment_every_25_seconds
-    a_node_that_ends_tells_a_reader_when_to_come_back
-    a_reader_who_leaves_is_no_longer_counted
-    a_post_is_answered_as_a_message_on_a_socket
-    a_post_of_a_browser_is_its_persons_and_no_stranger_may_send_one
-    what_is_no_room_and_no_parameter_is_refused
+    a_draining_node_sends_readers_a_retry_time
+    a_reader_that_leaves_is_no_longer_counted
+    a_post_is_answered_like_a_message_on_a_socket
+    a_post_belongs_to_the_browsers_user_and_origin
+    invalid_rooms_and_parameters_are_rejected
 }

@@ -17,7 +17,7 @@ use crate::support::wait::seconds;
 
 const CHAT: &str = "asgi__group__chat_lobby";
 
-async fn plain_sockets_and_v1_are_in_one_room(layer: LayerKind) {
+async fn tutorial_and_v1_sockets_share_a_room(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut plain = TutorialClient::chat(world.first(), "lobby").await;
     let mut v1 = V1Client::join(world.last(), "lobby").await;
@@ -40,7 +40,7 @@ async fn plain_sockets_and_v1_are_in_one_room(layer: LayerKind) {
     plain.receives_nothing_for(seconds(6)).await;
 }
 
-async fn a_plain_socket_has_no_past_whatever_it_asks(layer: LayerKind) {
+async fn a_tutorial_socket_has_no_history(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     for n in 0..5 {
@@ -67,13 +67,13 @@ async fn a_push_line_is_a_frame_of_its_own(layer: LayerKind) {
 }
 
 on_both_layers! {
-    plain_sockets_and_v1_are_in_one_room
-    a_plain_socket_has_no_past_whatever_it_asks
+    tutorial_and_v1_sockets_share_a_room
+    a_tutorial_socket_has_no_history
     a_push_line_is_a_frame_of_its_own
 }
 
 #[tokio::test]
-async fn what_a_django_process_says_is_delivered_live_and_has_no_id() {
+async fn events_from_django_are_delivered_without_an_id() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut members = [V1Client::join(&nodes[0], "lobby").await, V1Client::join(&nodes[1], "lobby").await];
@@ -97,7 +97,7 @@ async fn what_a_django_process_says_is_delivered_live_and_has_no_id() {
 }
 
 #[tokio::test]
-async fn an_event_with_a_strange_id_does_no_harm() {
+async fn an_event_with_a_malformed_id_is_harmless() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -138,7 +138,7 @@ async fn an_event_with_a_strange_id_does_no_harm() {
 }
 
 #[tokio::test]
-async fn a_message_is_published_as_channels_can_read_it_with_its_id() {
+async fn a_published_message_is_readable_by_channels() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut channel = redis.subscribe(CHAT).await;

@@ -46,7 +46,7 @@ async fn wait_for_readiness(node: &Node, wanted: u16) -> String {
 }
 
 #[tokio::test]
-async fn what_is_said_while_subscriptions_are_cut_is_heard_by_everybody_in_order() {
+async fn messages_during_cut_subscriptions_arrive_in_order() {
     const LAST: usize = 800;
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
@@ -78,7 +78,7 @@ async fn what_is_said_while_subscriptions_are_cut_is_heard_by_everybody_in_order
 }
 
 #[tokio::test]
-async fn what_was_said_last_before_a_silence_is_heard_after_a_cut() {
+async fn the_last_message_before_a_cut_is_delivered_after_it() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
     let mut speaker = V1Client::join(&near, "lobby").await;
     let mut listener = V1Client::join(&far, "lobby").await;
@@ -101,7 +101,7 @@ async fn what_was_said_last_before_a_silence_is_heard_after_a_cut() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_logged_and_never_published_is_delivered_before_the_next() {
+async fn a_logged_unpublished_message_is_delivered_before_the_next() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -132,7 +132,7 @@ async fn goes_on_after_a_gap(member: &mut V1Client, reason: &str, after: &str) {
 }
 
 #[tokio::test]
-async fn a_log_that_is_lost_while_people_are_there_is_a_gap_and_the_room_goes_on() {
+async fn a_log_lost_under_members_is_a_gap() {
     for command in [vec!["FLUSHALL"], vec!["DEL", LOG]] {
         let redis = Redis::start().await;
         let nodes = Node::several::<2>(&redis).await;
@@ -161,7 +161,7 @@ async fn a_log_that_is_lost_while_people_are_there_is_a_gap_and_the_room_goes_on
 }
 
 #[tokio::test]
-async fn a_redis_that_comes_back_without_its_data_is_a_gap_and_the_room_goes_on() {
+async fn a_redis_that_lost_its_data_is_a_gap() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -175,7 +175,7 @@ async fn a_redis_that_comes_back_without_its_data_is_a_gap_and_the_room_goes_on(
 }
 
 #[tokio::test]
-async fn what_the_log_no_longer_holds_after_an_outage_is_a_gap_and_then_comes_the_rest() {
+async fn messages_trimmed_during_an_outage_are_a_gap() {
     let (redis, tunnel, near, far) = through_a_tunnel(&[]).await;
     let mut speaker = V1Client::join(&near, "lobby").await;
     let mut listener = V1Client::join(&far, "lobby").await;
@@ -196,7 +196,7 @@ async fn what_the_log_no_longer_holds_after_an_outage_is_a_gap_and_then_comes_th
 }
 
 #[tokio::test]
-async fn a_node_that_hears_nothing_says_so_and_is_not_ready_and_listens_anew() {
+async fn a_disconnected_node_is_not_ready_and_resubscribes() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
     let mut speaker = V1Client::join(&near, "lobby").await;
     let mut listener = V1Client::join(&far, "lobby").await;
@@ -221,7 +221,7 @@ async fn a_node_that_hears_nothing_says_so_and_is_not_ready_and_listens_anew() {
 }
 
 #[tokio::test]
-async fn one_connection_that_has_gone_deaf_is_replaced_without_a_word_from_anybody() {
+async fn a_silent_subscribing_connection_is_replaced() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
     let mut speaker = V1Client::join(&near, "lobby").await;
     let mut listener = V1Client::join(&far, "lobby").await;

@@ -54,7 +54,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn malformed_payloads_are_counted_and_dropped_and_disturb_nobody() {
+async fn malformed_payloads_are_counted_and_dropped() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut member = TutorialClient::chat(&node, "lobby").await;
@@ -98,7 +98,7 @@ async fn a_chat_message_without_a_text_is_counted_and_dropped() {
 }
 
 #[tokio::test]
-async fn a_text_in_bad_utf8_is_malformed() {
+async fn a_text_in_invalid_utf8_is_malformed() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut member = TutorialClient::chat(&node, "lobby").await;
@@ -154,7 +154,7 @@ async fn events_of_other_types_are_counted_and_dropped() {
 }
 
 #[tokio::test]
-async fn events_for_rooms_without_members_disturb_nobody() {
+async fn events_for_rooms_without_members_are_harmless() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut member = TutorialClient::chat(&node, "lobby").await;

@@ -22,7 +22,7 @@ fn about_group(group: &str, code: u16) -> Disconnect {
     Disconnect { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Disconnect::default() }
 }
 
-async fn every_node_gets_every_order_within_a_second_in_its_order(peers: LayerNodes) {
+async fn every_node_receives_every_disconnect_in_order(peers: LayerNodes) {
     let whole = Disconnect {
         user: Some("a1b2c3d4e5f60718".to_owned()),
         login: Some("聊天".to_owned()),
@@ -41,11 +41,11 @@ async fn every_node_gets_every_order_within_a_second_in_its_order(peers: LayerNo
 }
 
 clauses! {
-    every_node_gets_every_order_within_a_second_in_its_order
+    every_node_receives_every_disconnect_in_order
 }
 
 #[tokio::test]
-async fn a_node_that_heard_nothing_for_a_while_is_told_that_it_may_have_missed_orders() {
+async fn a_reconnected_node_learns_it_may_have_missed_commands() {
     let peers = LayerNodes::on_redis().await;
     let redis = peers.redis.as_ref().expect("a Redis");
     let before: Vec<usize> = peers.nodes.iter().map(LayerNode::recoveries).collect();
@@ -63,7 +63,7 @@ async fn a_node_that_heard_nothing_for_a_while_is_told_that_it_may_have_missed_o
 }
 
 #[tokio::test]
-async fn an_order_about_a_group_closes_its_sockets_and_feeds_on_every_node_and_no_others() {
+async fn a_disconnect_of_a_group_closes_only_its_subscribers() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let (mut inside, mut outside, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
@@ -98,7 +98,7 @@ async fn an_order_about_a_group_closes_its_sockets_and_feeds_on_every_node_and_n
 }
 
 #[tokio::test]
-async fn what_is_no_order_is_dropped_and_counted_and_closes_nothing() {
+async fn malformed_disconnects_are_counted_and_dropped() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
@@ -123,7 +123,7 @@ async fn what_is_no_order_is_dropped_and_counted_and_closes_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_revoked_while_a_node_heard_nothing_keeps_no_socket() {
+async fn a_key_revoked_during_a_disconnect_keeps_no_socket() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let key = key(&redis, "billing", "publish,read").await;

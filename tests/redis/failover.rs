@@ -73,17 +73,17 @@ async fn survives(go_away: impl FnOnce(&mut SentinelCluster)) {
 }
 
 #[tokio::test]
-async fn a_master_that_dies_is_followed_by_the_one_that_the_sentinels_choose() {
+async fn nodes_follow_the_new_master_after_a_death() {
     survives(|guarded| guarded.first.kill()).await;
 }
 
 #[tokio::test]
-async fn a_master_that_is_frozen_is_followed_by_the_one_that_the_sentinels_choose() {
+async fn nodes_follow_the_new_master_after_a_freeze() {
     survives(|guarded| guarded.first.signal(Signal::STOP)).await;
 }
 
 #[tokio::test]
-async fn an_ack_waits_for_a_replica_and_is_refused_without_one() {
+async fn an_ack_waits_for_a_replica_and_fails_without_one() {
     let master = Redis::start().await;
     let replica = master.replica_of().await;
     let node = Node::plan().redis(&master).flag("--wait-replicas", "1").start().await;

@@ -36,7 +36,7 @@ async fn comes_back(redis: &mut Redis, node: &Node, listener: &mut TutorialClien
 }
 
 #[tokio::test]
-async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_seconds() {
+async fn sockets_survive_an_outage_and_receive_within_two_seconds() {
     let mut redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut members = join_all(
@@ -74,7 +74,7 @@ async fn a_hundred_sockets_outlive_redis_and_all_receive_again_within_two_second
 }
 
 #[tokio::test]
-async fn a_publisher_during_an_outage_is_closed_with_1013_and_the_others_stay() {
+async fn publishing_during_an_outage_closes_only_the_sender_with_1013() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut speaker = TutorialClient::chat(&node, "lobby").await;
@@ -91,7 +91,7 @@ async fn a_publisher_during_an_outage_is_closed_with_1013_and_the_others_stay() 
 }
 
 #[tokio::test]
-async fn during_an_outage_the_node_lives_and_is_not_ready_and_takes_no_sockets() {
+async fn during_an_outage_a_node_is_live_but_not_ready() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut listener = TutorialClient::chat(&node, "lobby").await;
@@ -110,7 +110,7 @@ async fn during_an_outage_the_node_lives_and_is_not_ready_and_takes_no_sockets()
 }
 
 #[tokio::test]
-async fn a_member_who_left_during_an_outage_is_in_no_set_afterwards() {
+async fn a_member_that_left_during_an_outage_is_removed_afterwards() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let stays = TutorialClient::chat(&node, "lobby").await;
@@ -133,7 +133,7 @@ async fn a_member_who_left_during_an_outage_is_in_no_set_afterwards() {
 }
 
 #[tokio::test]
-async fn a_subscribing_connection_that_is_cut_comes_back_and_nobody_is_closed() {
+async fn a_cut_subscribing_connection_is_replaced_and_closes_no_socket() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
@@ -151,7 +151,7 @@ async fn a_subscribing_connection_that_is_cut_comes_back_and_nobody_is_closed() 
 }
 
 #[tokio::test]
-async fn command_connections_that_are_cut_are_replaced() {
+async fn cut_command_connections_are_replaced() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
@@ -166,7 +166,7 @@ async fn command_connections_that_are_cut_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_start_without_redis_is_refused_with_one_sentence() {
+async fn a_start_without_redis_fails_with_one_sentence() {
     let redis = Redis::reserve();
     let text = Node::plan().redis(&redis).refused().await;
     let wanted = format!("could not connect to Redis at {}: ", redis.address());
@@ -176,7 +176,7 @@ async fn a_start_without_redis_is_refused_with_one_sentence() {
 }
 
 #[tokio::test]
-async fn a_start_that_waits_for_redis_goes_on_when_it_comes() {
+async fn a_start_waiting_for_redis_continues_when_it_is_up() {
     let mut redis = Redis::reserve();
     let mut process = Node::plan().redis(&redis).switch("--wait-for-redis").spawn();
     process.stderr.wait_for("a line about Redis", PATIENCE, |line| line.contains(&redis.address())).await;
@@ -190,7 +190,7 @@ async fn a_start_that_waits_for_redis_goes_on_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_start_that_waits_for_redis_can_be_stopped() {
+async fn a_start_waiting_for_redis_can_be_stopped() {
     let redis = Redis::reserve();
     let plan = Node::plan().redis(&redis).env("PARLOR_WAIT_FOR_REDIS", "true");
     let mut process = plan.spawn();
@@ -200,7 +200,7 @@ async fn a_start_that_waits_for_redis_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn the_stream_of_a_room_goes_on_after_a_short_cut() {
+async fn a_push_stream_continues_after_a_short_cut() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut page = TutorialClient::push(&node, "lobby").await;

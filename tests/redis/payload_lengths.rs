@@ -27,7 +27,7 @@ fn announced() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_length_of_a_hundred_megabytes_takes_no_memory() {
+async fn an_announced_length_of_100_mb_allocates_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
@@ -49,7 +49,7 @@ async fn a_length_of_a_hundred_megabytes_takes_no_memory() {
 }
 
 #[tokio::test]
-async fn rubbish_in_a_log_hides_nothing_of_the_rest() {
+async fn a_corrupt_log_entry_does_not_hide_the_others() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -83,7 +83,7 @@ async fn rubbish_in_a_log_hides_nothing_of_the_rest() {
 }
 
 #[tokio::test]
-async fn an_entry_that_does_not_say_what_it_follows_is_told_as_a_gap_and_the_room_goes_on() {
+async fn a_log_entry_without_prev_is_a_gap() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = V1Client::join(&nodes[0], "lobby").await;

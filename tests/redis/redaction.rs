@@ -28,7 +28,7 @@ async fn through_a_tunnel() -> (Redis, RedisProxy, LayerNode, LayerNode) {
 }
 
 #[tokio::test]
-async fn a_node_that_was_cut_off_forgets_the_text_and_is_told_when_it_is_back() {
+async fn a_reconnected_node_receives_missed_redactions() {
     let (_redis, tunnel, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
@@ -55,7 +55,7 @@ async fn a_node_that_was_cut_off_forgets_the_text_and_is_told_when_it_is_back() 
 }
 
 #[tokio::test]
-async fn a_node_that_has_gone_deaf_without_knowing_is_right_again_when_it_has_found_out() {
+async fn a_silently_disconnected_node_catches_up_on_redactions() {
     let (_redis, tunnel, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
@@ -98,7 +98,7 @@ async fn wait_until_asked(redis: &Redis, command: &str, wanted: usize) {
 }
 
 #[tokio::test]
-async fn what_was_read_before_it_was_covered_and_comes_behind_the_word_of_it_has_no_text() {
+async fn an_event_read_before_its_redaction_has_no_text_after_it() {
     let (redis, tunnel, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
@@ -123,7 +123,7 @@ async fn what_was_read_before_it_was_covered_and_comes_behind_the_word_of_it_has
 }
 
 #[tokio::test]
-async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
+async fn backfill_after_a_redaction_has_no_text() {
     let (redis, tunnel, near, far) = through_a_tunnel().await;
     let ids = log(&near, "a").await;
     far.wait_for(&lobby(), 1).await;
@@ -145,7 +145,7 @@ async fn what_a_repair_brings_behind_the_word_that_it_is_covered_has_no_text() {
 }
 
 #[tokio::test]
-async fn what_is_covered_is_remembered_as_long_as_the_log_and_not_longer() {
+async fn redactions_are_kept_as_long_as_the_log() {
     let peers = LayerNodes::on_redis().await;
     let (redis, node) = (peers.redis.as_ref().expect("a Redis"), &peers.nodes[0]);
     let ids = log(node, "abc").await;
@@ -171,7 +171,7 @@ async fn what_is_covered_is_remembered_as_long_as_the_log_and_not_longer() {
 }
 
 #[tokio::test]
-async fn a_failover_does_not_bring_a_text_back_that_a_node_knows_to_be_covered() {
+async fn a_failover_does_not_restore_a_redacted_text() {
     let peers = LayerNodes::on_redis().await;
     let redis = peers.redis.as_ref().expect("a Redis");
     for node in &peers.nodes {
@@ -200,7 +200,7 @@ async fn watch(redis: &Redis, query: &str) -> (crate::support::node::Node, Tutor
 }
 
 #[tokio::test]
-async fn who_comes_back_is_told_what_of_the_past_is_covered() {
+async fn a_resuming_client_receives_missed_redactions() {
     let redis = Redis::start().await;
     let peer = LayerNode::connect(&redis.url()).await;
     let ids = log(&peer, "abcd").await;
@@ -226,7 +226,7 @@ async fn who_comes_back_is_told_what_of_the_past_is_covered() {
 }
 
 #[tokio::test]
-async fn who_is_still_reading_the_past_is_told_what_was_covered_behind_its_back() {
+async fn a_client_reading_history_receives_new_redactions() {
     const COUNT: usize = 600;
     let redis = Redis::start().await;
     let peer = LayerNode::connect(&redis.url()).await;

@@ -32,7 +32,7 @@ async fn insists(member: &mut V1Client, id: &str, text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_speaker_is_told_within_a_second_and_what_is_sent_again_comes_once() {
+async fn a_sender_gets_an_error_within_a_second_and_can_resend() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -54,7 +54,7 @@ async fn a_speaker_is_told_within_a_second_and_what_is_sent_again_comes_once() {
 }
 
 #[tokio::test]
-async fn what_a_frozen_redis_did_not_take_in_time_is_never_delivered_by_itself() {
+async fn a_message_that_timed_out_is_never_delivered_later() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -85,7 +85,7 @@ async fn what_a_frozen_redis_did_not_take_in_time_is_never_delivered_by_itself()
 }
 
 #[tokio::test]
-async fn a_frozen_redis_is_no_reason_to_double_what_it_took() {
+async fn a_message_taken_by_a_frozen_redis_is_not_duplicated() {
     // Whatever of these two is true, the message comes once: it was taken and the answer was late, or it was not.
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
@@ -106,7 +106,7 @@ async fn a_frozen_redis_is_no_reason_to_double_what_it_took() {
 }
 
 #[tokio::test]
-async fn a_post_is_told_so_as_well() {
+async fn a_post_during_an_outage_is_503() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let body = json!({ "message": "hi", "id": "post-1" });
@@ -125,7 +125,7 @@ async fn a_post_is_told_so_as_well() {
 }
 
 #[tokio::test]
-async fn reading_back_and_typing_are_told_or_let_be_while_redis_is_away() {
+async fn history_fails_and_typing_is_dropped_during_an_outage() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;

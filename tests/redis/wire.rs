@@ -10,7 +10,7 @@ use crate::support::tutorial_client::TutorialClient;
 
 const CHAT: &str = "asgi__group__chat_lobby";
 #[tokio::test]
-async fn what_channels_sends_is_shown() {
+async fn events_from_channels_are_delivered() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut members =
@@ -34,7 +34,7 @@ async fn a_dot_in_a_type_counts_as_an_underscore() {
 }
 
 #[tokio::test]
-async fn a_group_of_any_script_is_a_channel_in_utf8() {
+async fn a_group_name_of_any_script_is_a_utf8_channel() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut member = TutorialClient::chat(&node, "聊天").await;
@@ -43,7 +43,7 @@ async fn a_group_of_any_script_is_a_channel_in_utf8() {
 }
 
 #[tokio::test]
-async fn integer_keys_as_a_django_process_may_send_them_do_not_matter() {
+async fn integer_keys_from_django_are_ignored() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut member = TutorialClient::chat(&node, "lobby").await;
@@ -56,7 +56,7 @@ async fn integer_keys_as_a_django_process_may_send_them_do_not_matter() {
 }
 
 #[tokio::test]
-async fn members_of_a_map_that_nobody_asked_for_do_not_matter() {
+async fn unknown_members_of_an_event_are_ignored() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut member = TutorialClient::chat(&node, "lobby").await;
@@ -76,7 +76,7 @@ async fn members_of_a_map_that_nobody_asked_for_do_not_matter() {
 }
 
 #[tokio::test]
-async fn what_is_published_is_strict_messagepack_of_any_length() {
+async fn published_events_are_strict_messagepack_of_any_length() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut channel = redis.subscribe(CHAT).await;

@@ -49,7 +49,7 @@ async fn wait_for_members(redis: &Redis, node: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn a_node_has_a_place_and_a_lease_that_it_renews() {
+async fn a_node_registers_and_renews_its_heartbeat() {
     let redis = Redis::start().await;
     let _node = Node::on(&redis).await;
     let lease = format!("parlor:node:{}", only_node(&redis).await);
@@ -69,7 +69,7 @@ async fn a_node_has_a_place_and_a_lease_that_it_renews() {
 }
 
 #[tokio::test]
-async fn members_are_in_the_sets_while_they_are_there() {
+async fn members_are_in_the_sets_while_connected() {
     let redis = Redis::start().await;
     let (first, first_id, second, second_id) = two_nodes(&redis).await;
     let ann = TutorialClient::chat(&first, "lobby").await;
@@ -93,7 +93,7 @@ async fn members_are_in_the_sets_while_they_are_there() {
 }
 
 #[tokio::test]
-async fn chat_and_push_are_groups_of_their_own() {
+async fn chat_and_push_are_separate_groups() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
@@ -106,7 +106,7 @@ async fn chat_and_push_are_groups_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_killed_node_is_out_of_every_set_within_fifteen_seconds() {
+async fn a_killed_node_is_removed_from_every_set_within_15_seconds() {
     let redis = Redis::start().await;
     let (mut first, first_id, second, second_id) = two_nodes(&redis).await;
     let mut at_first = Vec::new();
@@ -131,7 +131,7 @@ async fn a_killed_node_is_out_of_every_set_within_fifteen_seconds() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_started_after_the_death_of_all_cleans_up() {
+async fn a_node_started_after_all_died_cleans_up() {
     let redis = Redis::start().await;
     let mut dead = Node::on(&redis).await;
     let dead_id = only_node(&redis).await;
@@ -147,7 +147,7 @@ async fn a_node_that_is_started_after_the_death_of_all_cleans_up() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_stopped_leaves_every_set_at_once() {
+async fn a_stopped_node_leaves_every_set_at_once() {
     let redis = Redis::start().await;
     let (mut first, first_id, _second, second_id) = two_nodes(&redis).await;
     let _ann = TutorialClient::chat(&first, "lobby").await;
@@ -164,7 +164,7 @@ async fn a_node_that_is_stopped_leaves_every_set_at_once() {
 }
 
 #[tokio::test]
-async fn a_node_puts_itself_back_when_redis_lost_its_data() {
+async fn a_node_registers_again_when_redis_lost_its_data() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
@@ -178,7 +178,7 @@ async fn a_node_puts_itself_back_when_redis_lost_its_data() {
 }
 
 #[tokio::test]
-async fn a_node_puts_itself_back_when_redis_was_started_again_without_data() {
+async fn a_node_registers_again_when_redis_restarted_empty() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;
@@ -206,7 +206,7 @@ async fn is_back(redis: &Redis, id: &str) {
 }
 
 #[tokio::test]
-async fn members_come_and_go_fast_and_the_sets_are_right_at_the_end() {
+async fn the_sets_are_right_after_fast_joins_and_leaves() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let id = only_node(&redis).await;

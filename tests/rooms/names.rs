@@ -62,7 +62,7 @@ fn ways(name: &str) -> [Request; 6] {
 }
 
 #[tokio::test]
-async fn a_bad_name_is_refused_everywhere_with_the_rule() {
+async fn an_invalid_name_is_rejected_everywhere_with_the_rule() {
     let node = Node::alone().await;
     let long = "x".repeat(65);
     let wide = "%E8%81%8A".repeat(65);
@@ -75,7 +75,7 @@ async fn a_bad_name_is_refused_everywhere_with_the_rule() {
 }
 
 #[tokio::test]
-async fn all_refusals_tell_the_same_rule() {
+async fn all_rejections_state_the_same_rule() {
     let node = Node::alone().await;
     let rule = ways("a*b")[0].send(&node).await.body;
     for request in ways("a%2Fb") {
@@ -84,7 +84,7 @@ async fn all_refusals_tell_the_same_rule() {
 }
 
 #[tokio::test]
-async fn an_empty_name_is_refused() {
+async fn an_empty_name_is_rejected() {
     let node = Node::alone().await;
     let pages = ["/chat//", "/push?room=", "/push?room", "/push"].map(Request::get);
     let sockets = ["/ws/chat//", "/ws/chat/", "/ws/push//", "/ws/push/"].map(Request::upgrade);
@@ -95,7 +95,7 @@ async fn an_empty_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_push_without_or_with_a_bad_room_is_refused_with_any_method() {
+async fn a_push_request_needs_a_valid_room_for_any_method() {
     let node = Node::alone().await;
     for method in ["GET", "POST", "DELETE"] {
         for target in
@@ -145,7 +145,7 @@ async fn names_of_any_script_are_rooms() {
 }
 
 #[tokio::test]
-async fn the_line_of_a_stream_shows_the_composed_name() {
+async fn a_push_line_shows_the_composed_name() {
     let node = Node::alone().await;
     let mut page = TutorialClient::push(&node, "cafe\u{301}").await;
     assert_eq!(Request::post("/push?room=cafe%CC%81").send(&node).await.status, 200);
@@ -154,7 +154,7 @@ async fn the_line_of_a_stream_shows_the_composed_name() {
 }
 
 #[tokio::test]
-async fn the_limit_of_names_can_be_set() {
+async fn the_name_limit_is_a_setting() {
     let node = Node::plan().flag("--max-name-chars", "5").start().await;
     for request in ways("sixsix") {
         is_refused_with_the_rule(&request.send(&node).await, "5", &format!("{request:?}"));

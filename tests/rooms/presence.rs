@@ -50,7 +50,7 @@ fn left(user: &str) -> (String, String) {
     ("leave".to_owned(), user.to_owned())
 }
 
-async fn two_tabs_are_one_person_who_comes_once_and_leaves_once(layer: LayerKind) {
+async fn two_tabs_are_one_user_that_joins_and_leaves_once(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let guest = Handshake::to_room("lobby").with_guest(1);
@@ -77,7 +77,7 @@ async fn two_tabs_are_one_person_who_comes_once_and_leaves_once(layer: LayerKind
     nobody_moves_for(&mut ann, seconds(2)).await;
 }
 
-async fn a_reload_is_no_departure(layer: LayerKind) {
+async fn a_reload_is_not_a_departure(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let guest = Handshake::to_room("lobby").with_guest(1);
@@ -93,7 +93,7 @@ async fn a_reload_is_no_departure(layer: LayerKind) {
     nobody_moves_for(&mut ann, GRACE + seconds(3)).await;
 }
 
-async fn somebody_within_the_grace_still_counts_and_then_no_more(layer: LayerKind) {
+async fn a_member_counts_until_the_leave_grace_ends(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let bob = V1Client::join(world.first(), "lobby").await;
     let user = bob.user().to_owned();
@@ -106,7 +106,7 @@ async fn somebody_within_the_grace_still_counts_and_then_no_more(layer: LayerKin
     assert_eq!(cleo.welcome["count"], 2, "{}", cleo.welcome);
 }
 
-async fn everybody_sees_the_same_comings_and_goings_in_one_order(layer: LayerKind) {
+async fn all_members_see_joins_and_leaves_in_one_order(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut watchers = Vec::new();
     for n in 0..3 {
@@ -146,7 +146,7 @@ async fn moves(watcher: &mut V1Client, own: &[String], order: &mut Vec<(String, 
     }
 }
 
-async fn rooms_are_apart(layer: LayerKind) {
+async fn presence_is_per_room(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let guest = Handshake::to_room("kitchen").with_guest(1).connect(world.last()).await;
@@ -154,7 +154,7 @@ async fn rooms_are_apart(layer: LayerKind) {
     nobody_moves_for(&mut ann, seconds(1)).await;
 }
 
-async fn above_two_hundred_members_only_the_count_is_told(layer: LayerKind) {
+async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut members = join_all((0..200).map(|n| {
         let node = &world.nodes[n % world.nodes.len()];
@@ -205,7 +205,7 @@ async fn above_two_hundred_members_only_the_count_is_told(layer: LayerKind) {
     assert_eq!(bob.welcome["members"].as_array().map(Vec::len), Some(102));
 }
 
-async fn who_types_is_shown_to_all_and_not_too_often(layer: LayerKind) {
+async fn typing_is_broadcast_at_a_limited_rate(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let mut bob = V1Client::join(world.last(), "lobby").await;
@@ -229,17 +229,17 @@ async fn who_types_is_shown_to_all_and_not_too_often(layer: LayerKind) {
 }
 
 on_both_layers! {
-    two_tabs_are_one_person_who_comes_once_and_leaves_once
-    a_reload_is_no_departure
-    somebody_within_the_grace_still_counts_and_then_no_more
-    everybody_sees_the_same_comings_and_goings_in_one_order
-    rooms_are_apart
-    above_two_hundred_members_only_the_count_is_told
-    who_types_is_shown_to_all_and_not_too_often
+    two_tabs_are_one_user_that_joins_and_leaves_once
+    a_reload_is_not_a_departure
+    a_member_counts_until_the_leave_grace_ends
+    all_members_see_joins_and_leaves_in_one_order
+    presence_is_per_room
+    above_200_members_only_the_count_is_sent
+    typing_is_broadcast_at_a_limited_rate
 }
 
 #[tokio::test]
-async fn people_of_a_killed_node_leave_once_and_for_good() {
+async fn users_of_a_killed_node_leave_once() {
     let redis = Redis::start().await;
     let [mut dying, first, second] = Node::several(&redis).await;
     let mut watchers = [V1Client::join(&first, "lobby").await, V1Client::join(&second, "lobby").await];
@@ -281,7 +281,7 @@ async fn people_of_a_killed_node_leave_once_and_for_good() {
 }
 
 #[tokio::test]
-async fn who_comes_back_at_another_node_after_a_death_never_left() {
+async fn a_user_that_moves_after_a_nodes_death_never_left() {
     let redis = Redis::start().await;
     let [mut dying, other] = Node::several(&redis).await;
     let mut watcher = V1Client::join(&other, "lobby").await;

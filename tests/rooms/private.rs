@@ -33,7 +33,7 @@ async fn link(owner: &mut User, node: &Node) -> String {
     format!("/invite/{}/", rest.split('/').next().expect("a secret"))
 }
 
-async fn a_private_room_is_there_for_its_members_only(layer: LayerKind) {
+async fn a_private_room_exists_only_for_its_members(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = owner(world.first()).await;
     let mut bob = User::registered(world.last(), "bob").await;
@@ -70,7 +70,7 @@ async fn a_private_room_is_there_for_its_members_only(layer: LayerKind) {
     }
 }
 
-async fn who_is_removed_is_sent_away_on_every_node(layer: LayerKind) {
+async fn a_removed_member_is_disconnected_on_every_node(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = owner(world.first()).await;
     let mut bob = User::registered(world.last(), "bob").await;
@@ -99,7 +99,7 @@ async fn who_is_removed_is_sent_away_on_every_node(layer: LayerKind) {
     assert_eq!(bob.get(world.last(), MEMBERS).await.status, 404);
 }
 
-async fn a_link_lets_in_whoever_has_an_account_until_it_is_revoked(layer: LayerKind) {
+async fn an_invite_link_admits_accounts_until_it_is_revoked(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let mut ann = owner(world.first()).await;
     let invitation = link(&mut ann, world.first()).await;
@@ -157,7 +157,7 @@ async fn only_an_unused_name_becomes_a_private_room(layer: LayerKind) {
     }
 }
 
-async fn who_wants_a_name_that_is_used_keeps_nobody_out(layer: LayerKind) {
+async fn claiming_a_used_name_disconnects_no_user(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let ann = User::registered(world.first(), "ann").await;
     let _here = V1Client::join(world.last(), "busy").await;
@@ -177,7 +177,7 @@ async fn who_wants_a_name_that_is_used_keeps_nobody_out(layer: LayerKind) {
 }
 
 #[tokio::test]
-async fn rooms_into_which_others_put_somebody_do_not_keep_it_from_making_its_own() {
+async fn memberships_do_not_count_as_owned_rooms() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut bob = User::registered(&node, "bob").await;
@@ -192,15 +192,15 @@ async fn rooms_into_which_others_put_somebody_do_not_keep_it_from_making_its_own
 }
 
 on_both_layers! {
-    a_private_room_is_there_for_its_members_only
-    who_is_removed_is_sent_away_on_every_node
-    a_link_lets_in_whoever_has_an_account_until_it_is_revoked
+    a_private_room_exists_only_for_its_members
+    a_removed_member_is_disconnected_on_every_node
+    an_invite_link_admits_accounts_until_it_is_revoked
     only_an_unused_name_becomes_a_private_room
-    who_wants_a_name_that_is_used_keeps_nobody_out
+    claiming_a_used_name_disconnects_no_user
 }
 
 #[tokio::test]
-async fn a_link_is_not_in_redis_and_ends_after_a_week() {
+async fn an_invite_link_is_stored_hashed_and_expires_after_a_week() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = owner(&node).await;

@@ -17,7 +17,7 @@ async fn flood(wire: &mut Connection, bytes: &[u8], time: Duration) {
 }
 
 #[tokio::test]
-async fn endless_empty_fragments_do_not_keep_the_node_from_others() {
+async fn endless_empty_fragments_do_not_delay_others() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let empty = Frame::new(CONTINUATION, "").unfinished().bytes().repeat(4000);
@@ -43,7 +43,7 @@ async fn endless_empty_fragments_do_not_keep_the_node_from_others() {
 }
 
 #[tokio::test]
-async fn pings_that_nobody_reads_the_answers_of_end_the_socket() {
+async fn unread_pongs_close_the_socket() {
     let node = Node::plan().flag("--max-outbox-bytes", "100000").start().await;
     let mut flooding = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
     let pings = Frame::new(PING, "").bytes().repeat(10_000);
@@ -55,7 +55,7 @@ async fn pings_that_nobody_reads_the_answers_of_end_the_socket() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answers_gives_its_place_back() {
+async fn a_client_that_reads_no_responses_frees_its_connection() {
     let node = Node::plan().flag("--max-connections", "1").start().await;
     let mut greedy = Connection::narrow(&node, 4096);
     let requests = Request::get("/static/parlor.css").bytes(node.address()).repeat(100);
@@ -70,7 +70,7 @@ async fn a_client_that_does_not_read_its_answers_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn a_reader_of_stdout_who_goes_away_is_no_panic() {
+async fn a_closed_stdout_does_not_panic() {
     let mut help = Command::new(env!("CARGO_BIN_EXE_parlor"))
         .arg("--help")
         .env_clear()
@@ -85,7 +85,7 @@ async fn a_reader_of_stdout_who_goes_away_is_no_panic() {
 }
 
 #[tokio::test]
-async fn a_push_socket_in_a_chat_group_makes_no_message_count_as_dropped() {
+async fn a_push_socket_in_a_chat_group_counts_no_drops() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     // Its group is `chat_lobby`, like that of the chat room `lobby`.

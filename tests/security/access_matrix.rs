@@ -75,7 +75,7 @@ pub async fn status(node: &Node, request: &Request) -> u16 {
 }
 
 #[tokio::test]
-async fn everybody_gets_by_every_route_what_they_may_see_and_nothing_else() {
+async fn each_role_gets_exactly_its_access_on_every_route() {
     let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path, seen) in ROOM {
@@ -109,7 +109,7 @@ async fn everybody_gets_by_every_route_what_they_may_see_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_room_that_one_does_not_see_answers_as_one_that_does_not_exist() {
+async fn an_inaccessible_room_answers_like_a_missing_one() {
     let cast = AccessFixture::start().await;
     let node = &cast.nodes[0];
     let bodies = async |who: Role, place: Target, method: &str, path: &str| {
@@ -138,7 +138,7 @@ async fn a_room_that_one_does_not_see_answers_as_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn the_past_of_a_room_is_for_those_who_see_it() {
+async fn history_requires_access_to_the_room() {
     let cast = AccessFixture::start().await;
     let node = &cast.nodes[0];
     for place in TARGETS {
@@ -187,7 +187,7 @@ const OWNER: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn no_route_is_missing_in_the_matrix() {
+async fn the_matrix_covers_every_route() {
     let room = ROOM.iter().map(|(method, path, _)| (*method, *path));
     let api = API.iter().map(|(method, path, ..)| (*method, *path));
     let all: BTreeSet<(&str, &str)> =
@@ -198,7 +198,7 @@ async fn no_route_is_missing_in_the_matrix() {
 }
 
 #[tokio::test]
-async fn only_those_with_an_account_have_something_of_their_own() {
+async fn only_accounts_have_inboxes_and_tickets() {
     let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path) in OWN {
@@ -232,7 +232,7 @@ async fn only_those_with_an_account_have_something_of_their_own() {
 }
 
 #[tokio::test]
-async fn only_the_owner_of_a_private_room_rules_it() {
+async fn only_the_owner_manages_a_private_room() {
     let cast = AccessFixture::start().await;
     let node = &cast.nodes[1];
     let mut wrong = Vec::new();

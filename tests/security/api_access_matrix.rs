@@ -58,7 +58,7 @@ fn refusal(who: Role, scope: Scope) -> Option<u16> {
 }
 
 #[tokio::test]
-async fn the_api_is_for_keys_with_the_scope_and_for_operators_and_nobodys_private_chat_is_in_it() {
+async fn the_api_requires_a_scope_or_an_operator_and_has_no_dm() {
     let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path, scope, body, seen) in API {
@@ -86,7 +86,7 @@ async fn the_api_is_for_keys_with_the_scope_and_for_operators_and_nobodys_privat
 }
 
 #[tokio::test]
-async fn the_group_of_a_private_chat_is_named_by_nobody() {
+async fn the_group_of_a_direct_message_cannot_be_addressed() {
     let cast = AccessFixture::start().await;
     let node = &cast.nodes[0];
     let id = |member: &crate::support::v1_client::V1Client| member.user().to_owned();
@@ -114,7 +114,7 @@ async fn the_group_of_a_private_chat_is_named_by_nobody() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_at_the_pages_of_operators_for_anybody_else() {
+async fn operator_pages_are_404_for_every_other_role() {
     let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path) in STAFF.into_iter().chain([AUDIT]) {

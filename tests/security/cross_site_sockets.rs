@@ -34,7 +34,7 @@ fn foreign(node: &Node) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_foreign_page_opens_a_socket_with_the_cookies_of_a_login() {
+async fn a_foreign_page_cannot_open_a_socket_with_a_session() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     User::registered(&node, "bob").await;
@@ -63,7 +63,7 @@ async fn no_foreign_page_opens_a_socket_with_the_cookies_of_a_login() {
 }
 
 #[tokio::test]
-async fn no_answer_gives_itself_to_pages_of_other_hosts() {
+async fn no_response_is_readable_across_origins() {
     let node = Node::alone().await;
     let mut ann = User::registered(&node, "ann").await;
     let token = ann.token(&node).await;
@@ -96,7 +96,7 @@ async fn no_answer_gives_itself_to_pages_of_other_hosts() {
 }
 
 #[tokio::test]
-async fn no_foreign_page_reads_a_feed_with_the_cookies_of_a_login() {
+async fn a_foreign_page_cannot_read_a_stream_with_a_session() {
     let node = Node::alone().await;
     let ann = User::registered(&node, "ann").await;
     for (name, value) in [

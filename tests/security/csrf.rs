@@ -144,7 +144,7 @@ fn deeds(invitation: &str, user: &str) -> Vec<Deed> {
 }
 
 #[tokio::test]
-async fn every_route_that_changes_something_refuses_a_forged_request_and_nothing_changes() {
+async fn every_changing_route_rejects_forged_requests() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let own = format!("http://{}", node.address());
@@ -200,7 +200,7 @@ async fn every_route_that_changes_something_refuses_a_forged_request_and_nothing
 }
 
 #[tokio::test]
-async fn no_route_that_changes_something_is_missing_here() {
+async fn the_csrf_tests_cover_every_changing_route() {
     let deeds: Vec<Way> = deeds("", "").into_iter().map(|deed| deed.way).collect();
     let ways = with_method(&["POST", "PUT", "PATCH", "DELETE"]);
     let missing: Vec<_> = ways.into_iter().filter(|way| !deeds.contains(way)).collect();
@@ -208,7 +208,7 @@ async fn no_route_that_changes_something_is_missing_here() {
 }
 
 #[tokio::test]
-async fn a_stranger_without_cookies_cannot_be_logged_in_by_a_foreign_page() {
+async fn a_foreign_page_cannot_log_a_visitor_in() {
     let node = Node::alone().await;
     User::registered(&node, "mallory").await;
     let fields = [("name", "mallory"), ("password", &*password("mallory"))];
@@ -225,7 +225,7 @@ async fn a_stranger_without_cookies_cannot_be_logged_in_by_a_foreign_page() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_address_is_no_token() {
+async fn a_csrf_token_in_the_query_is_ignored() {
     let node = Node::alone().await;
     let mut ann = User::anonymous();
     let token = ann.token(&node).await;

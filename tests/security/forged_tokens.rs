@@ -42,7 +42,7 @@ fn hmac(head: &Value, claims: &Value, secret: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_signed_is_refused() {
+async fn an_unsigned_token_is_rejected() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         let pair = KeyPair::for_algorithm(algorithm);
         let node = plan(&pair).start().await;
@@ -76,7 +76,7 @@ async fn a_token_that_nobody_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_secret_and_a_token_brings_no_key() {
+async fn a_token_cannot_choose_its_key_or_algorithm() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         let pair = KeyPair::for_algorithm(algorithm);
         let node = plan(&pair).start().await;
@@ -114,7 +114,7 @@ async fn a_public_key_is_no_secret_and_a_token_brings_no_key() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_time_audience_or_issuer_is_refused() {
+async fn a_token_of_another_time_audience_or_issuer_is_rejected() {
     let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let strict =
         plan(&pair).flag("--token-audience", "parlor").flag("--token-issuer", "https://issuer.example");
@@ -167,7 +167,7 @@ fn key_set() -> Value {
 }
 
 #[tokio::test]
-async fn a_key_id_is_compared_and_never_opened() {
+async fn a_key_id_is_compared_and_never_fetched() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("keys.json");
     fs::write(&file, key_set().to_string()).expect("a file of keys");
@@ -215,7 +215,7 @@ async fn a_key_id_is_compared_and_never_opened() {
 }
 
 #[tokio::test]
-async fn two_tokens_are_none_and_so_is_another_scheme() {
+async fn two_tokens_or_another_scheme_are_rejected() {
     let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let node = plan(&pair).start().await;
     let good = format!("Bearer {}", pair.token(&claims("ann")));

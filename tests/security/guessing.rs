@@ -32,7 +32,7 @@ fn is_slowed_down(answer: &Response, what: &str) {
 }
 
 #[tokio::test]
-async fn an_address_that_guesses_is_slowed_down_whatever_names_it_tries() {
+async fn guesses_are_limited_per_address() {
     let node = plan("5").start().await;
     account(&node, "ann").await;
     for n in 0..5 {
@@ -48,7 +48,7 @@ async fn an_address_that_guesses_is_slowed_down_whatever_names_it_tries() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_guessed_at_is_slowed_down_wherever_the_tries_come_from() {
+async fn guesses_are_limited_per_name() {
     let node = plan("5").start().await;
     account(&node, "ann").await;
     account(&node, "bob").await;
@@ -74,7 +74,7 @@ async fn a_name_that_is_guessed_at_is_slowed_down_wherever_the_tries_come_from()
 }
 
 #[tokio::test]
-async fn one_who_is_not_behind_the_proxy_cannot_choose_an_address() {
+async fn a_direct_client_cannot_choose_its_address() {
     let node = Node::plan().env("PARLOR_LOGINS_PER_MINUTE", "5").start().await;
     let mut statuses = Vec::new();
     for n in 0..8 {
@@ -85,7 +85,7 @@ async fn one_who_is_not_behind_the_proxy_cannot_choose_an_address() {
 }
 
 #[tokio::test]
-async fn names_are_taken_no_faster_than_they_are_guessed() {
+async fn sign_ups_are_limited_like_guesses() {
     let node = plan("5").start().await;
     let mut signed_up = Vec::new();
     for n in 0..8 {
@@ -103,7 +103,7 @@ async fn names_are_taken_no_faster_than_they_are_guessed() {
 }
 
 #[tokio::test]
-async fn addresses_of_one_network_of_ipv6_are_one() {
+async fn guesses_are_limited_per_ipv6_network() {
     let node = plan("5").start().await;
     let mut statuses = Vec::new();
     for n in 0..8 {
@@ -116,7 +116,7 @@ async fn addresses_of_one_network_of_ipv6_are_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
+async fn a_wrong_name_and_a_wrong_password_get_one_answer() {
     let node = Node::alone().await;
     User::registered(&node, "ann").await;
     let mut answers = Vec::new();
@@ -152,7 +152,7 @@ fn middle_and_least(mut times: Vec<Duration>) -> (Duration, Duration) {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
+async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     let node = Node::alone().await;
     User::registered(&node, "ann").await;
     let mut person = User::anonymous();
@@ -175,7 +175,7 @@ async fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_guesses_keeps_nobody_waiting() {
+async fn mass_guessing_does_not_delay_others() {
     let node = Node::alone().await;
     let mut ann = User::registered(&node, "ann").await.join(&node, "lobby").await;
     let mut person = User::anonymous();
@@ -203,7 +203,7 @@ async fn a_crowd_that_guesses_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_far_too_long_costs_nothing() {
+async fn an_overlong_password_is_not_hashed() {
     let node = Node::alone().await;
     User::registered(&node, "ann").await;
     let mut person = User::anonymous();

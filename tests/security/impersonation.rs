@@ -17,7 +17,7 @@ fn pretending(user: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_frame_that_names_somebody_is_still_its_speakers() {
+async fn a_frame_cannot_name_another_sender() {
     let node = Node::alone().await;
     let mut listener = V1Client::join(&node, "lobby").await;
     let bob = Handshake::to_room("lobby").with_guest(1).connect(&node).await;
@@ -54,7 +54,7 @@ async fn a_frame_that_names_somebody_is_still_its_speakers() {
 }
 
 #[tokio::test]
-async fn a_guests_cookie_without_the_right_signature_is_nobodys() {
+async fn a_guest_cookie_needs_a_valid_signature() {
     let node = Node::alone().await;
     let victim = Handshake::to_room("lobby").with_guest(7).connect(&node).await;
     let (name, good) = ("parlor_guest", guest_cookie(7));
@@ -95,7 +95,7 @@ async fn a_guests_cookie_without_the_right_signature_is_nobodys() {
 }
 
 #[tokio::test]
-async fn no_header_and_no_parameter_says_who_one_is() {
+async fn no_header_or_parameter_sets_the_user() {
     let node = Node::alone().await;
     let victim = Handshake::to_room("lobby").with_guest(7).connect(&node).await;
     let id = victim.user().to_owned();

@@ -77,7 +77,7 @@ async fn nothing_of_the_mark(redis: &Redis, watch: &mut RedisMonitor) {
 }
 
 #[tokio::test]
-async fn no_name_with_a_sign_of_redis_reaches_redis() {
+async fn names_never_reach_redis_as_patterns() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut lobby = V1Client::join(&node, "lobby").await;
@@ -94,7 +94,7 @@ async fn no_name_with_a_sign_of_redis_reaches_redis() {
 }
 
 #[tokio::test]
-async fn no_id_and_no_cookie_with_a_sign_of_redis_reaches_redis() {
+async fn ids_and_cookies_never_reach_redis_as_patterns() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let own = format!("http://{}", node.address());
@@ -125,7 +125,7 @@ async fn no_id_and_no_cookie_with_a_sign_of_redis_reaches_redis() {
 }
 
 #[tokio::test]
-async fn commands_within_a_message_are_a_message() {
+async fn redis_commands_in_a_message_are_text() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = Handshake::to_room("lobby").connect(&node).await;
@@ -160,7 +160,7 @@ async fn commands_within_a_message_are_a_message() {
 }
 
 #[tokio::test]
-async fn rooms_whose_names_are_alike_are_rooms_of_their_own() {
+async fn similar_room_names_are_separate_rooms() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let names = [
@@ -190,7 +190,7 @@ async fn rooms_whose_names_are_alike_are_rooms_of_their_own() {
 }
 
 #[tokio::test]
-async fn no_name_becomes_a_line_of_an_answers_head() {
+async fn names_cannot_inject_response_headers() {
     let node = Node::alone().await;
     let line = Regex::new(r"(?i)[\r\n]\s*(x-injected|set-cookie: injected|location: http)").unwrap();
     let breaks = [

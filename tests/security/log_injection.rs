@@ -92,7 +92,7 @@ async fn log_of(format: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn nothing_from_outside_begins_a_line_of_a_text_log() {
+async fn input_cannot_begin_a_line_of_a_text_log() {
     let own =
         Regex::new(r"^20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z +(ERROR|WARN|INFO|DEBUG|TRACE) ").unwrap();
     for line in log_of("text").await {
@@ -105,7 +105,7 @@ async fn nothing_from_outside_begins_a_line_of_a_text_log() {
 }
 
 #[tokio::test]
-async fn a_log_in_json_stays_one_object_a_line() {
+async fn json_logs_stay_one_object_per_line() {
     for line in log_of("json").await {
         let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         assert!(entry.is_object() && entry["level"] != "ERROR", "{line}");

@@ -62,7 +62,7 @@ async fn stays_text(window: &Window) {
 }
 
 #[tokio::test]
-async fn markup_in_messages_names_and_lines_is_shown_as_it_was_written() {
+async fn markup_in_messages_names_and_lines_is_shown_as_text() {
     let redis = Redis::start().await;
     let (node, browser) = tokio::join!(Node::on(&redis), Browser::start());
     let ann = browser.window(ENGLISH).await;
@@ -104,7 +104,7 @@ async fn markup_in_messages_names_and_lines_is_shown_as_it_was_written() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_request_comes_back_as_markup() {
+async fn a_response_never_reflects_markup() {
     let node = Node::alone().await;
     // The way back after a login may say where one was, with every sign encoded.
     let way_on = Regex::new(r#"="/accounts/[a-z]+/\?next=[A-Za-z0-9%._~-]*""#).unwrap();
@@ -137,7 +137,7 @@ async fn nothing_of_a_request_comes_back_as_markup() {
 }
 
 #[tokio::test]
-async fn what_a_form_was_sent_comes_back_as_text() {
+async fn form_values_come_back_as_text() {
     let node = Node::alone().await;
     let mut ann = User::registered(&node, "ann").await;
     let mut guest = User::guest(&node).await;
@@ -162,7 +162,7 @@ async fn what_a_form_was_sent_comes_back_as_text() {
 }
 
 #[tokio::test]
-async fn every_name_that_a_room_may_have_stands_whole_in_its_page() {
+async fn every_room_name_appears_unchanged_in_its_page() {
     let node = Node::alone().await;
     let script = Regex::new(r#"<script id="room-name" type="application/json">([^<]*)</script>"#).unwrap();
     let title = Regex::new(r"<title>([^<]*)</title>").unwrap();

@@ -18,7 +18,7 @@ async fn answers(node: &Node, wanted: u16, headers: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn a_page_of_the_same_host_is_let_in() {
+async fn a_page_of_the_same_host_is_accepted() {
     let node = Node::alone().await;
     let own = format!("http://{}", node.address());
     answers(&node, 101, &[("Origin", &own)]).await;
@@ -31,7 +31,7 @@ async fn a_page_of_the_same_host_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_foreign_page_is_refused() {
+async fn a_foreign_page_is_rejected() {
     let node = Node::alone().await;
     let host = node.address();
     let foreign = [
@@ -53,7 +53,7 @@ async fn a_foreign_page_is_refused() {
 }
 
 #[tokio::test]
-async fn two_origins_are_refused() {
+async fn two_origins_are_rejected() {
     let node = Node::alone().await;
     let own = format!("http://{}", node.address());
     for path in SOCKETS {
@@ -64,14 +64,14 @@ async fn two_origins_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_without_origin_is_let_in_only_without_cookies() {
+async fn a_client_without_origin_is_accepted_only_without_cookies() {
     let node = Node::alone().await;
     answers(&node, 101, &[]).await;
     answers(&node, 403, &[("Cookie", "csrftoken=abc")]).await;
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_plain_text() {
+async fn a_rejection_is_plain_text() {
     let node = Node::alone().await;
     let answer =
         Request::upgrade("/ws/chat/lobby/").header("Origin", "http://evil.example").send(&node).await;
@@ -104,7 +104,7 @@ async fn a_pattern_with_a_dot_allows_the_domain_and_its_subdomains() {
 }
 
 #[tokio::test]
-async fn a_host_allows_that_host_only() {
+async fn a_host_allows_only_that_host() {
     let node = Node::plan().flag("--allowed-origins", "example.com,other.example").start().await;
     for origin in ["http://example.com", "https://example.com", "https://other.example"] {
         answers(&node, 101, &[("Origin", origin)]).await;
@@ -115,7 +115,7 @@ async fn a_host_allows_that_host_only() {
 }
 
 #[tokio::test]
-async fn a_full_origin_allows_that_scheme_host_and_port_only() {
+async fn a_full_origin_allows_only_its_scheme_host_and_port() {
     let node = Node::plan()
         .env("PARLOR_ALLOWED_ORIGINS", "https://app.example.com,http://dev.example.com:3000")
         .start()

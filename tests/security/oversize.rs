@@ -16,7 +16,7 @@ fn with_cookies(request: Request, node: &Node, cookies: &str) -> Request {
 }
 
 #[tokio::test]
-async fn more_cookies_than_a_head_may_hold_are_refused() {
+async fn cookies_over_the_header_limit_are_rejected() {
     let node = Node::alone().await;
     let large = ["csrftoken=", "parlor_guest=", "parlor_session=", "x="]
         .map(|name| name.to_owned() + &"x".repeat(20_000));
@@ -38,7 +38,7 @@ async fn more_cookies_than_a_head_may_hold_are_refused() {
 }
 
 #[tokio::test]
-async fn cookies_that_are_not_ours_are_as_if_they_were_not_there() {
+async fn foreign_cookies_are_ignored() {
     let node = Node::alone().await;
     let twice = "parlor_guest=0; ".repeat(300) + "parlor_session=; parlor_session==;;; =; csrftoken";
     let values = [
@@ -71,7 +71,7 @@ async fn cookies_that_are_not_ours_are_as_if_they_were_not_there() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_too_long_is_refused() {
+async fn an_overlong_target_is_rejected() {
     let node = Node::alone().await;
     let long = "x".repeat(70_000);
     for target in [
@@ -92,7 +92,7 @@ async fn an_address_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn fragments_without_end_close_the_sender_at_the_limit_of_a_message() {
+async fn endless_fragments_close_the_sender_at_the_message_limit() {
     let mut scene = BystanderRoom::start().await;
     for (opcode, size) in [(TEXT, 1), (TEXT, 1000), (BINARY, 1000)] {
         let fragment = Frame::new(CONTINUATION, "x".repeat(size)).unfinished().bytes();
@@ -103,7 +103,7 @@ async fn fragments_without_end_close_the_sender_at_the_limit_of_a_message() {
 }
 
 #[tokio::test]
-async fn fragments_without_end_close_a_sender_on_v1_too() {
+async fn endless_fragments_close_a_v1_sender_too() {
     let mut scene = BystanderRoom::start().await;
     let fragment = Frame::new(CONTINUATION, "x".repeat(1000)).unfinished().bytes();
     let mut wire = Connection::connect(&scene.node).await;
@@ -116,7 +116,7 @@ async fn fragments_without_end_close_a_sender_on_v1_too() {
 }
 
 #[tokio::test]
-async fn a_hundred_unfinished_messages_cost_no_more_than_their_limit() {
+async fn unfinished_messages_cost_no_more_than_their_limit() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let unfinished = Frame::new(TEXT, "x".repeat(65_000)).unfinished().bytes();

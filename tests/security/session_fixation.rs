@@ -25,7 +25,7 @@ fn session_of(person: &User) -> String {
 }
 
 #[tokio::test]
-async fn a_login_has_a_secret_that_nobody_had_before() {
+async fn each_login_gets_a_new_session_secret() {
     let node = Node::alone().await;
     let chosen = "A".repeat(43);
     let mut ann = User::anonymous();
@@ -53,7 +53,7 @@ async fn a_login_has_a_secret_that_nobody_had_before() {
 }
 
 #[tokio::test]
-async fn a_victim_who_logs_in_with_a_strangers_cookies_shares_nothing_with_the_stranger() {
+async fn a_planted_cookie_gains_nothing_from_a_login() {
     let node = Node::alone().await;
     let mallory = User::registered(&node, "mallory").await;
     User::registered(&node, "ann").await;
@@ -68,7 +68,7 @@ async fn a_victim_who_logs_in_with_a_strangers_cookies_shares_nothing_with_the_s
 }
 
 #[tokio::test]
-async fn a_login_that_is_over_is_over_for_whoever_kept_its_cookie() {
+async fn an_ended_sessions_cookie_stays_invalid() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;
@@ -82,7 +82,7 @@ async fn a_login_that_is_over_is_over_for_whoever_kept_its_cookie() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_no_login_is_nobody() {
+async fn an_invalid_session_cookie_is_anonymous() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let ann = User::registered(&node, "ann").await;
@@ -110,7 +110,7 @@ async fn a_cookie_that_is_no_login_is_nobody() {
 }
 
 #[tokio::test]
-async fn the_cookie_of_a_login_is_for_no_script_and_no_other_site() {
+async fn the_session_cookie_is_http_only_and_same_site() {
     let node = Node::plan().flag("--trusted-proxies", "127.0.0.1/32").start().await;
     for (scheme, secure) in [("http", false), ("https", true)] {
         let mut ann = User::anonymous().with_header("X-Forwarded-Proto", scheme);
@@ -127,7 +127,7 @@ async fn the_cookie_of_a_login_is_for_no_script_and_no_other_site() {
 }
 
 #[tokio::test]
-async fn redis_and_the_log_hold_no_secret_and_no_password() {
+async fn redis_and_the_log_contain_no_session_secret_or_password() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--log-level", "trace").start().await;
     let mut ann = User::registered(&node, "ann").await;

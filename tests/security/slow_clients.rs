@@ -25,7 +25,7 @@ async fn trickled(wire: &mut Connection, bytes: &[u8]) -> (u16, Duration) {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_is_refused_after_ten_seconds() {
+async fn a_slow_body_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
     let posts = ["/push?room=lobby", "/chat/lobby/messages"].map(async |target| {
         let mut wire = Connection::connect(&node).await;
@@ -41,7 +41,7 @@ async fn a_body_that_trickles_is_refused_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_trickles_is_refused_after_ten_seconds() {
+async fn a_slow_handshake_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     let head = Request::upgrade("/ws/chat/lobby/").bytes(node.address());
@@ -51,7 +51,7 @@ async fn a_handshake_that_trickles_is_refused_after_ten_seconds() {
 }
 
 #[tokio::test]
-async fn a_crowd_that_trickles_keeps_nobody_out_and_is_gone_in_time() {
+async fn many_slow_clients_do_not_block_others() {
     let node = Node::plan().flag("--max-connections", "310").start().await;
     let heads = (0..150).map(|n| {
         let begun = ["", "G", "GET /chat/ HTTP/1.1\r\n", "GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: "][n % 4];
@@ -82,7 +82,7 @@ async fn a_crowd_that_trickles_keeps_nobody_out_and_is_gone_in_time() {
 }
 
 #[tokio::test]
-async fn a_frame_that_trickles_holds_its_own_socket_only() {
+async fn a_slow_frame_delays_only_its_own_socket() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let mut slow = Connection::websocket(&node, "/ws/chat/lobby/").await;

@@ -29,7 +29,7 @@ async fn knock(node: &Node, ticket: &str) -> Response {
 }
 
 #[tokio::test]
-async fn a_ticket_lets_one_socket_in_as_whom_it_was_given_to() {
+async fn a_ticket_opens_one_socket_as_its_user() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;
@@ -45,7 +45,7 @@ async fn a_ticket_lets_one_socket_in_as_whom_it_was_given_to() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_many_use_at_once_lets_one_of_them_in() {
+async fn a_ticket_used_concurrently_opens_one_socket() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;
@@ -59,7 +59,7 @@ async fn a_ticket_that_many_use_at_once_lets_one_of_them_in() {
 }
 
 #[tokio::test]
-async fn a_ticket_ends_after_half_a_minute() {
+async fn a_ticket_expires_after_half_a_minute() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = User::registered(&node, "ann").await;
@@ -78,7 +78,7 @@ async fn a_ticket_ends_after_half_a_minute() {
 }
 
 #[tokio::test]
-async fn a_ticket_is_for_sockets_and_feeds_and_nothing_else() {
+async fn a_ticket_is_valid_only_for_sockets_and_event_streams() {
     let node = Node::alone().await;
     let mut ann = User::registered(&node, "ann").await;
     let ticket = ticket_of(&mut ann, &node).await;
@@ -102,7 +102,7 @@ async fn a_ticket_is_for_sockets_and_feeds_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_ticket_ends_with_the_login_that_it_came_from() {
+async fn a_ticket_ends_with_its_session() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut ann = User::registered(&nodes[0], "ann").await;
@@ -117,7 +117,7 @@ async fn a_ticket_ends_with_the_login_that_it_came_from() {
 }
 
 #[tokio::test]
-async fn what_is_no_ticket_is_refused_and_falls_through_to_nobody() {
+async fn an_invalid_ticket_does_not_fall_back_to_a_guest() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let ann = User::registered(&node, "ann").await;

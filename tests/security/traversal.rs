@@ -55,7 +55,7 @@ fn ways_out() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_path_leaves_the_folder_of_static_files() {
+async fn no_path_leaves_the_static_folder() {
     let assets = Assets::copy();
     for name in ["secret.txt", "Cargo.toml"] {
         fs::write(assets.file(name), SECRET).unwrap();
@@ -75,7 +75,7 @@ async fn no_path_leaves_the_folder_of_static_files() {
 }
 
 #[tokio::test]
-async fn no_header_names_a_file() {
+async fn no_header_selects_a_file() {
     let assets = Assets::copy();
     fs::write(assets.file("secret.json"), format!("{{\"home\": {{\"title\": \"{SECRET}\"}}}}")).unwrap();
     let node = Node::plan().flag("--assets", assets.path()).start().await;

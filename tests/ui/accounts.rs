@@ -42,7 +42,7 @@ async fn badge_says(window: &Window, count: &str) {
 }
 
 #[tokio::test]
-async fn two_people_sign_up_and_talk_in_private_on_two_nodes() {
+async fn two_users_sign_up_and_exchange_direct_messages() {
     let redis = Redis::start().await;
     let (nodes, browser) = tokio::join!(Node::several::<2>(&redis), Browser::start());
     let (ann, bob) = tokio::join!(browser.window(ENGLISH), browser.window(CHINESE));
@@ -94,7 +94,7 @@ async fn two_people_sign_up_and_talk_in_private_on_two_nodes() {
 }
 
 #[tokio::test]
-async fn logging_out_in_one_tab_ends_the_other_and_its_page_says_so() {
+async fn logging_out_in_one_tab_is_shown_in_the_other() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let ann = browser.window(ENGLISH).await;
     signs_up(&ann, &node, "ann", "/chat/lobby/").await;
@@ -120,7 +120,7 @@ async fn logging_out_in_one_tab_ends_the_other_and_its_page_says_so() {
 }
 
 #[tokio::test]
-async fn who_is_removed_from_a_private_room_reads_why() {
+async fn a_removed_member_sees_the_reason() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let (ann, mut bob) = (browser.window(ENGLISH).await, User::registered(&node, "bob").await);
     bob.post(&node, "/rooms/", &[("room", "cellar")]).await;
@@ -165,7 +165,7 @@ async fn who_is_removed_from_a_private_room_reads_why() {
 }
 
 #[tokio::test]
-async fn addresses_in_messages_are_links_that_carry_nothing_along() {
+async fn links_in_messages_send_no_referrer_or_opener() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let ann = browser.window(ENGLISH).await;
     enters(&ann, &url(&node, "/chat/lobby/")).await;
@@ -202,7 +202,7 @@ async fn addresses_in_messages_are_links_that_carry_nothing_along() {
 }
 
 #[tokio::test]
-async fn a_guest_is_called_by_a_nickname_and_finds_the_way_to_an_account() {
+async fn a_guest_has_a_nickname_and_a_link_to_sign_up() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let (ann, li) = tokio::join!(browser.window(ENGLISH), browser.window(CHINESE));
     enters(&ann, &url(&node, "/chat/lobby/")).await;

@@ -52,7 +52,7 @@ async fn shows(window: &Window, selector: &str, text: &str) {
 }
 
 #[tokio::test]
-async fn who_is_sent_away_or_banned_reads_why_on_the_page() {
+async fn a_kicked_or_banned_user_sees_the_reason() {
     let site = Cluster::start().await;
     let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
     enters(&bob, &site.url(1, "/chat/lobby/")).await;
@@ -83,7 +83,7 @@ async fn who_is_sent_away_or_banned_reads_why_on_the_page() {
 }
 
 #[tokio::test]
-async fn a_message_is_removed_on_every_page_and_a_room_closed() {
+async fn a_removed_message_and_a_closed_room_show_on_every_page() {
     let site = Cluster::start().await;
     let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
     enters(&bob, &site.url(1, "/chat/lobby/")).await;
@@ -115,7 +115,7 @@ async fn a_message_is_removed_on_every_page_and_a_room_closed() {
 }
 
 #[tokio::test]
-async fn figures_change_by_themselves() {
+async fn statistics_update_by_themselves() {
     let site = Cluster::start().await;
     let ann = site.operator(ENGLISH, "ann").await;
     let rows = "document.querySelectorAll('tbody tr').length === arguments[0]";
@@ -144,7 +144,7 @@ async fn figures_change_by_themselves() {
 }
 
 #[tokio::test]
-async fn the_pages_of_operators_fit_on_a_phone_and_on_a_wide_screen() {
+async fn operator_pages_fit_a_phone_and_a_wide_screen() {
     let site = Cluster::start().await;
     for name in ["bob", "Donaudampfschifffahrtskapitaenin", "李小龙"] {
         command(&site.redis, &["user", "add", name]).await;

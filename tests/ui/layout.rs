@@ -39,7 +39,7 @@ pub async fn fits_everywhere(window: &Window, page: &str) {
 }
 
 #[tokio::test]
-async fn every_page_fits_on_a_phone_and_on_a_wide_screen() {
+async fn every_page_fits_a_phone_and_a_wide_screen() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let url = |path: &str| format!("http://{}{path}", node.address());
     let (li, ann) = tokio::join!(browser.window(CHINESE), browser.window(ENGLISH));

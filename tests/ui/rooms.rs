@@ -53,7 +53,7 @@ pub async fn has_no_errors(window: &Window) {
 }
 
 #[tokio::test]
-async fn two_people_on_two_nodes_read_each_other_also_after_the_node_of_one_was_killed() {
+async fn users_on_two_nodes_keep_chatting_after_one_node_dies() {
     // Ann comes while one node is up. Then a second one starts: it has fewer sockets, so nginx gives it Bob's.
     let (mut site, browser) = tokio::join!(Cluster::with_nodes(1), Browser::start());
     let url = site.nginx.url("/chat/%E8%81%8A%E5%A4%A9/");
@@ -94,7 +94,7 @@ async fn two_people_on_two_nodes_read_each_other_also_after_the_node_of_one_was_
 }
 
 #[tokio::test]
-async fn an_enter_that_belongs_to_an_input_method_does_not_send() {
+async fn enter_within_an_input_method_does_not_send() {
     let node = Node::alone().await;
     let browser = Browser::start().await;
     let ann = browser.window(CHINESE).await;
@@ -134,7 +134,7 @@ async fn an_enter_that_belongs_to_an_input_method_does_not_send() {
 }
 
 #[tokio::test]
-async fn a_room_is_chosen_by_its_name_and_enter() {
+async fn entering_a_name_opens_the_room() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let url = |path: &str| format!("http://{}/chat/{path}", node.address());
     let ann = browser.window(ENGLISH).await;

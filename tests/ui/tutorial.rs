@@ -18,7 +18,7 @@ async fn is_open(window: &Window) {
 }
 
 #[tokio::test]
-async fn the_tutorials_own_pages_work_as_they_are() {
+async fn the_tutorials_pages_work_unchanged() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
     let pages = format!("location /tutorial/ {{ alias {folder}/; default_type text/html; }}");

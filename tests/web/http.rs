@@ -12,7 +12,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 #[tokio::test]
-async fn short_addresses_lead_to_the_pages() {
+async fn short_paths_redirect_to_the_pages() {
     let node = Node::alone().await;
     for (target, status, location) in [
         ("/", 302, "/chat/"),
@@ -55,7 +55,7 @@ async fn an_unknown_path_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_is_405_with_allow() {
     let node = Node::alone().await;
     let style = linked(&Request::get("/chat/").send(&node).await.body)[0].clone();
     let cases = [
@@ -87,7 +87,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_head_has_the_headers_of_a_get_and_no_body() {
+async fn head_has_the_headers_of_get_and_no_body() {
     let node = Node::alone().await;
     let style = linked(&Request::get("/chat/").send(&node).await.body)[0].clone();
     for target in ["/chat/", "/chat/lobby/", "/healthz", "/readyz", &style, "/nothing"] {
@@ -104,7 +104,7 @@ async fn a_head_has_the_headers_of_a_get_and_no_body() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_security_headers() {
+async fn every_response_carries_the_security_headers() {
     let node = Node::alone().await;
     let style = linked(&Request::get("/chat/").send(&node).await.body)[0].clone();
     let cases = [
@@ -144,7 +144,7 @@ async fn every_answer_carries_the_security_headers() {
 }
 
 #[tokio::test]
-async fn no_answer_tells_which_software_it_is() {
+async fn no_response_names_the_software() {
     let node = Node::alone().await;
     for target in ["/chat/", "/nothing"] {
         assert_eq!(Request::get(target).send(&node).await.header("server"), None);
@@ -152,14 +152,14 @@ async fn no_answer_tells_which_software_it_is() {
 }
 
 #[tokio::test]
-async fn answers_carry_a_date() {
+async fn responses_carry_a_date() {
     let node = Node::alone().await;
     let answer = Request::get("/healthz").send(&node).await;
     assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")), "{answer:?}");
 }
 
 #[tokio::test]
-async fn a_request_without_or_with_two_hosts_is_refused() {
+async fn a_request_needs_exactly_one_host() {
     let node = Node::alone().await;
     let own = node.address().to_string();
     for target in ["/", "/chat/", "/healthz", "/nothing", "/push?room=lobby"] {
@@ -181,7 +181,7 @@ async fn http_1_0_needs_no_host() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_request_after_request() {
+async fn a_connection_serves_several_requests() {
     let node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     for (target, status) in
@@ -203,7 +203,7 @@ async fn push_answers_success_as_json() {
 }
 
 #[tokio::test]
-async fn health_readiness_and_figures_are_shown() {
+async fn health_readiness_and_metrics_are_served() {
     let node = Node::alone().await;
     assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
     let ready = Request::get("/readyz").send(&node).await;
@@ -229,7 +229,7 @@ async fn health_readiness_and_figures_are_shown() {
 }
 
 #[tokio::test]
-async fn figures_count_sockets_groups_and_messages() {
+async fn metrics_count_sockets_groups_and_messages() {
     let node = Node::alone().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let mut bob = TutorialClient::chat(&node, "lobby").await;

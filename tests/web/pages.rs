@@ -29,7 +29,7 @@ async fn the_room_page_has_the_parts_of_the_tutorial() {
 }
 
 #[tokio::test]
-async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
+async fn pages_load_no_inline_or_external_resources() {
     let node = Node::alone().await;
     let tag = Regex::new(r"(?s)<script\b([^>]*)>(.*?)</script>").unwrap();
     let handler = Regex::new(r"<[^>]*\s(on[a-z]+|style)\s*=").unwrap();
@@ -58,7 +58,7 @@ async fn pages_have_no_inline_script_or_style_and_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn the_room_name_stands_in_the_page_as_django_would_write_it() {
+async fn the_room_name_is_embedded_as_django_writes_it() {
     let node = Node::alone().await;
     for (path, json) in [
         ("lobby", r#""lobby""#),
@@ -77,7 +77,7 @@ async fn the_room_name_stands_in_the_page_as_django_would_write_it() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_bad_name_comes_back_as_markup() {
+async fn an_invalid_name_is_not_reflected_as_markup() {
     let node = Node::alone().await;
     let answer = Request::get("/chat/%3Cscript%3Ealert(1)%3C%2Fscript%3E/")
         .header("Accept", "text/html")
@@ -88,7 +88,7 @@ async fn nothing_of_a_bad_name_comes_back_as_markup() {
 }
 
 #[tokio::test]
-async fn an_error_on_a_page_is_a_page_for_a_browser_and_text_for_others() {
+async fn an_error_is_a_page_for_browsers_and_text_for_others() {
     let node = Node::alone().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     let answer = Request::get("/chat/a*b/").header("Accept", browser).send(&node).await;
@@ -107,7 +107,7 @@ async fn an_error_on_a_page_is_a_page_for_a_browser_and_text_for_others() {
 }
 
 #[tokio::test]
-async fn sockets_and_push_are_no_pages_and_answer_errors_as_text() {
+async fn sockets_and_push_answer_errors_as_text() {
     let node = Node::alone().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for request in [Request::upgrade("/ws/chat/a*b/"), Request::post("/push?room=a*b")] {
@@ -118,7 +118,7 @@ async fn sockets_and_push_are_no_pages_and_answer_errors_as_text() {
 }
 
 #[tokio::test]
-async fn texts_follow_the_language_of_the_client_and_are_chinese_without_one() {
+async fn texts_follow_the_clients_language_and_default_to_chinese() {
     let node = Node::alone().await;
     let root = Regex::new(r#"<html[^>]*\blang="([a-zA-Z]+)"#).unwrap();
     let cases = [
@@ -152,7 +152,7 @@ async fn texts_follow_the_language_of_the_client_and_are_chinese_without_one() {
 }
 
 #[tokio::test]
-async fn the_room_page_sets_a_token_that_differs_for_each_visitor() {
+async fn the_room_page_sets_a_distinct_token_for_each_visitor() {
     let node = Node::alone().await;
     let mut tokens = Vec::new();
     for _ in 0..2 {
@@ -179,7 +179,7 @@ async fn the_room_page_sets_a_token_that_differs_for_each_visitor() {
 }
 
 #[tokio::test]
-async fn files_have_an_entity_tag_and_answer_304_to_it() {
+async fn files_have_an_etag_and_answer_304() {
     let node = Node::alone().await;
     let mut files = linked(&page(&node, "/chat/").await.body);
     files.extend(linked(&page(&node, "/chat/lobby/").await.body));
@@ -212,7 +212,7 @@ async fn files_have_an_entity_tag_and_answer_304_to_it() {
 }
 
 #[tokio::test]
-async fn files_outside_the_folder_are_not_reached() {
+async fn files_outside_the_folder_are_not_served() {
     let assets = Assets::copy();
     for node in [Node::alone().await, Node::plan().flag("--assets", assets.path()).start().await] {
         for path in [
@@ -233,7 +233,7 @@ async fn files_outside_the_folder_are_not_reached() {
 }
 
 #[tokio::test]
-async fn files_and_templates_are_read_anew_from_the_assets_folder() {
+async fn files_and_templates_are_reread_from_the_assets_folder() {
     let assets = Assets::copy();
     let node = Node::plan().flag("--assets", assets.path()).start().await;
     assert!(!page(&node, "/chat/lobby/").await.body.contains("<!-- edited -->"));

@@ -52,7 +52,7 @@ fn stays_here(answer: &Response, next: &str) {
 }
 
 #[tokio::test]
-async fn nobody_is_led_to_another_host_by_a_form() {
+async fn a_form_never_redirects_to_another_host() {
     let node = Node::alone().await;
     let mut ann = User::registered(&node, "ann").await;
     let secret = crate::support::user::password("ann");
@@ -77,7 +77,7 @@ async fn nobody_is_led_to_another_host_by_a_form() {
 }
 
 #[tokio::test]
-async fn the_way_on_in_an_address_comes_into_the_form_only_if_it_is_one() {
+async fn only_a_safe_redirect_is_copied_into_the_form() {
     let node = Node::alone().await;
     for next in ELSEWHERE.into_iter().filter(|next| next.contains("evil") || next.contains("alert")) {
         for path in ["/accounts/login/", "/accounts/signup/", "/accounts/guest/"] {

@@ -11,7 +11,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 #[tokio::test]
-async fn two_lengths_of_a_body_are_refused() {
+async fn two_content_lengths_are_rejected() {
     let node = Node::alone().await;
     let chunks = "5\r\nhello\r\n0\r\n\r\n";
     for (first, second) in [("Content-Length", "Transfer-Encoding"), ("Transfer-Encoding", "Content-Length")]
@@ -29,7 +29,7 @@ async fn two_lengths_of_a_body_are_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_body_is_not_taken_for_the_next_request() {
+async fn a_rejected_body_is_not_parsed_as_the_next_request() {
     let node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -44,7 +44,7 @@ async fn a_refused_body_is_not_taken_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_large_head_is_refused() {
+async fn a_large_head_is_rejected() {
     let node = Node::alone().await;
     for request in [
         Request::get("/chat/").header("X-Large", &"x".repeat(20 * 1024)),
@@ -59,7 +59,7 @@ async fn a_large_head_is_refused() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_refused() {
+async fn a_large_body_is_rejected() {
     let node = Node::alone().await;
     let large = "x".repeat(140 * 1024);
     let announced = Request::post("/push?room=lobby").body(&large);
@@ -75,7 +75,7 @@ async fn a_large_body_is_refused() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_not_complete_after_ten_seconds_is_refused() {
+async fn an_incomplete_head_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
@@ -86,7 +86,7 @@ async fn a_head_that_is_not_complete_after_ten_seconds_is_refused() {
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_is_refused_too() {
+async fn a_slow_head_is_rejected_too() {
     let node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
@@ -104,7 +104,7 @@ async fn a_head_that_trickles_is_refused_too() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_complete_after_ten_seconds_is_refused() {
+async fn an_incomplete_body_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
     let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
@@ -117,7 +117,7 @@ async fn a_body_that_is_not_complete_after_ten_seconds_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn a_request_that_is_not_http_is_rejected() {
     let node = Node::alone().await;
     for bytes in [
         &b"hello\r\n\r\n"[..],
@@ -134,7 +134,7 @@ async fn what_is_no_http_is_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_limit_is_answered_503() {
+async fn a_connection_over_the_limit_is_503() {
     let node = Node::plan().flag("--max-connections", "3").start().await;
     let mut members = Vec::new();
     for _ in 0..3 {
@@ -158,7 +158,7 @@ async fn a_connection_over_the_limit_is_answered_503() {
 }
 
 #[tokio::test]
-async fn without_a_limit_there_are_as_many_connections_as_file_descriptors_allow() {
+async fn the_default_connection_limit_follows_the_file_descriptors() {
     // 320 of them are for other things than served connections.
     let mut limited = Command::new("/bin/sh");
     limited.args(["-c", "ulimit -n 323; exec \"$0\" --listen 127.0.0.1:0"]).arg(env!("CARGO_BIN_EXE_parlor"));

@@ -9,25 +9,25 @@ fn both_said() -> Tale {
 }
 
 #[test]
-fn two_messages_that_somebody_heard_the_other_way_round_are_reordered() {
+fn two_messages_received_in_both_orders_are_reordered() {
     let tale = both_said().heard_by(&[0, 1], 0, "a", "1").heard_by(&[0, 1, 2], 1, "b", "2");
     let tale = tale.heard_by(&[2], 0, "a", "1").passes("last", "3");
     tale.is(Verdict::Reordered, &["room 0", "client 0", "client 2", "1 before 2"]);
 }
 
 #[test]
-fn the_order_of_sending_is_nobodys_promise() {
+fn the_order_of_sending_is_not_guaranteed() {
     both_said().heard_by(&[0, 1, 2], 1, "b", "2").heard_by(&[0, 1, 2], 0, "a", "1").is_well();
 }
 
 #[test]
-fn a_repeat_is_no_other_order() {
+fn a_repeat_does_not_change_the_order() {
     let tale = both_said().heard_by(&[0, 1, 2], 0, "a", "1").heard_by(&[0, 1, 2], 1, "b", "2");
     tale.heard_by(&[1], 0, "a", "1").heard_by(&[1], 1, "b", "2").is_well();
 }
 
 #[test]
-fn a_message_that_is_late_by_many_is_reordered() {
+fn a_message_that_arrives_many_places_late_is_reordered() {
     let mut tale = Tale::in_a_phase(Kind::Harmless).puts(0, "late", "9").heard_by(&[0, 1], 0, "late", "9");
     for (text, id) in [("a", "1"), ("b", "2"), ("c", "3")] {
         tale = tale.passes(text, id);
@@ -37,7 +37,7 @@ fn a_message_that_is_late_by_many_is_reordered() {
 }
 
 #[test]
-fn rooms_have_orders_of_their_own() {
+fn each_room_has_its_own_order() {
     let tale = Tale::in_a_phase(Kind::Harmless).passes("a", "1").passes("b", "2");
     let tale = tale.puts(3, "d", "2").puts(3, "c", "1");
     tale.heard_by(&[3], 3, "d", "2").heard_by(&[3], 3, "c", "1").is_well();

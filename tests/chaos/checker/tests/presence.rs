@@ -5,25 +5,25 @@ use crate::chaos::checker::Verdict;
 use crate::chaos::record::{Kind, What};
 
 #[test]
-fn a_newcomer_is_told_of_those_who_are_there() {
+fn a_new_client_receives_the_list_of_members() {
     let tale = Tale::in_a_phase(Kind::Harmless).counted(0, &[0, 1, 2]).counted(3, &[3]);
     tale.then(1, What::Left).counted(0, &[0, 2]).is_well();
 }
 
 #[test]
-fn who_left_and_is_still_named_is_a_ghost() {
+fn a_listed_user_who_left_is_a_ghost() {
     let tale = Tale::in_a_phase(Kind::Harmless).then(1, What::Left).counted(0, &[0, 1, 2]);
     tale.is(Verdict::Presence, &["ghosts [\"user1\"]"]);
 }
 
 #[test]
-fn who_is_there_and_not_named_is_missing() {
+fn a_member_absent_from_the_list_is_missing() {
     let tale = Tale::in_a_phase(Kind::Harmless).counted(0, &[0, 1]);
     tale.is(Verdict::Presence, &["missing [\"user2\"]"]);
 }
 
 #[test]
-fn who_never_came_in_is_not_there() {
+fn a_client_that_never_connected_is_not_expected() {
     Tale::of_nobody(Kind::Harmless)
         .comes(0)
         .then(1, What::Knocked { since: None })

@@ -18,23 +18,23 @@ fn tale() -> Tale {
 }
 
 #[test]
-fn the_longest_time_between_two_messages_of_one_client_is_told() {
+fn the_longest_silence_of_one_client_is_reported() {
     assert_eq!(longest_silence(&tale().record, &(ms(0)..ms(60))), ms(40));
 }
 
 #[test]
-fn only_the_part_within_the_phase_is_counted() {
+fn only_silence_within_the_phase_counts() {
     assert_eq!(longest_silence(&tale().record, &(ms(25)..ms(45))), ms(20), "of client 2");
     assert_eq!(longest_silence(&tale().record, &(ms(0)..ms(28))), ms(18), "of client 1, so far");
 }
 
 #[test]
-fn who_hears_nothing_any_more_is_counted_to_the_end() {
+fn a_client_that_receives_nothing_counts_to_the_end() {
     assert_eq!(longest_silence(&tale().record, &(ms(0)..ms(100))), ms(70), "of client 1");
 }
 
 #[test]
-fn who_does_not_read_or_has_left_is_not_counted() {
+fn clients_that_stall_or_left_are_not_counted() {
     for what in [What::Deaf, What::Left] {
         let tale = tale().then(1, what.clone()).then(2, what);
         assert_eq!(longest_silence(&tale.record, &(ms(0)..ms(900))), ms(40));

@@ -5,19 +5,19 @@ use crate::chaos::checker::Verdict;
 use crate::chaos::record::{Kind, What};
 
 #[test]
-fn one_text_under_two_ids_is_a_double() {
+fn one_text_under_two_ids_is_a_duplicate() {
     let tale = Tale::in_a_phase(Kind::Harmless).passes("a", "1").heard_by(&[0, 1, 2], 0, "a", "2");
     tale.is(Verdict::Duplicated, &["\"a\"", "{\"1\", \"2\"}"]);
 }
 
 #[test]
-fn an_ack_with_another_id_than_the_message_is_a_double() {
+fn an_ack_with_another_id_is_a_duplicate() {
     let tale = Tale::in_a_phase(Kind::Harmless).puts(0, "a", "1").heard_by(&[0, 1, 2], 0, "a", "2");
     tale.is(Verdict::Duplicated, &["\"a\""]);
 }
 
 #[test]
-fn a_double_is_forgiven_where_redis_forgot_and_the_client_had_to_send_again() {
+fn a_duplicate_is_forgiven_when_redis_lost_the_first_copy() {
     let double = |kind| Tale::in_a_phase(kind).says(0, "a").heard_by(&[0, 1, 2], 0, "a", "1");
     let again = |kind| double(kind).puts(0, "a", "2").heard_by(&[0, 1, 2], 0, "a", "2").verdicts();
     assert_eq!(again(Kind::Losing), ["Duplicated*"]);
@@ -28,25 +28,25 @@ fn a_double_is_forgiven_where_redis_forgot_and_the_client_had_to_send_again() {
 }
 
 #[test]
-fn a_message_that_was_sent_again_and_taken_once_is_well() {
+fn a_resent_message_that_is_delivered_once_is_no_finding() {
     let tale = Tale::in_a_phase(Kind::Harmless).says(0, "a").heard_by(&[0, 1, 2], 0, "a", "1");
     tale.puts(0, "a", "1").is_well();
 }
 
 #[test]
-fn a_repeat_is_dropped_after_a_fault_and_wrong_without_one() {
+fn a_repeat_is_a_finding_only_without_a_fault() {
     let again = |kind| Tale::in_a_phase(kind).passes("a", "1").heard_by(&[1], 0, "a", "1");
     again(Kind::Harmless).is_well();
     again(Kind::Calm).is(Verdict::Repeated, &["client 1", "\"a\""]);
 }
 
 #[test]
-fn a_message_that_nobody_said_is_invented() {
+fn a_message_that_no_client_sent_is_invented() {
     Tale::in_a_phase(Kind::Harmless).heard_by(&[1], 0, "a", "1").is(Verdict::Invented, &["nobody said"]);
 }
 
 #[test]
-fn a_message_that_is_heard_before_it_is_said_is_invented() {
+fn a_message_received_before_it_was_sent_is_invented() {
     let tale = Tale::in_a_phase(Kind::Harmless).heard_by(&[0, 1, 2], 0, "a", "1").puts(0, "a", "1");
     assert_eq!(tale.verdicts(), ["Invented", "Invented", "Invented"]);
 }
@@ -58,7 +58,7 @@ fn a_message_of_another_room_is_invented() {
 }
 
 #[test]
-fn a_message_in_the_name_of_somebody_else_is_invented() {
+fn a_message_with_another_sender_is_invented() {
     let tale = Tale::in_a_phase(Kind::Harmless).puts(0, "a", "1").heard_by(&[0, 1], 0, "a", "1");
     tale.heard_by(&[2], 1, "a", "1").is(Verdict::Invented, &["user user1", "client 0 said"]);
 }
@@ -71,7 +71,7 @@ fn a_message_without_an_id_is_invented() {
 }
 
 #[test]
-fn one_id_with_two_texts_is_found_among_receipts_and_acks() {
+fn one_id_with_two_texts_is_a_finding() {
     let tale = Tale::in_a_phase(Kind::Harmless).passes("a", "1").puts(0, "b", "1");
     assert_eq!(tale.verdicts(), ["Lost", "Lost", "Lost", "TwoTexts"]);
     let tale = Tale::in_a_phase(Kind::Harmless).puts(0, "a", "1").heard_by(&[0, 1], 0, "a", "1");
@@ -86,20 +86,20 @@ fn two_rooms_may_use_the_same_id() {
 }
 
 #[test]
-fn a_message_that_was_refused_for_good_must_not_be_heard() {
+fn a_message_rejected_without_retry_must_not_be_delivered() {
     let tale = Tale::in_a_phase(Kind::Harmless).says(0, "a").refused(0, "a", false);
     tale.is_well();
     tale.heard_by(&[1], 0, "a", "1").is(Verdict::RefusedAndHeard, &["some_code"]);
 }
 
 #[test]
-fn a_message_that_may_be_tried_again_may_be_heard() {
+fn a_message_rejected_with_retry_may_be_delivered() {
     let tale = Tale::in_a_phase(Kind::Harmless).says(0, "a").refused(0, "a", true).passes("a", "1");
     tale.is_well();
 }
 
 #[test]
-fn a_message_without_any_answer_is_told_of() {
+fn a_message_without_a_reply_is_a_finding() {
     let tale = Tale::in_a_phase(Kind::Harmless).says(0, "a").refused(0, "a", true);
     tale.is(Verdict::Unanswered, &["\"a\"", "sent 1 times"]);
     tale.then(0, What::Left).is_well();
