@@ -7,7 +7,7 @@
 #
 #   CLUSTER_PORT=8080                      where nginx listens, on 127.0.0.1 as everything here
 #   CLUSTER_NODE_PORTS="8001 8002 8003"    the three nodes
-#   CLUSTER_REDIS_PORT=6399                not 6379, which may be somebody's Redis
+#   CLUSTER_REDIS_PORT=6399                not 6379, which another Redis may use
 #   PARLOR_BIN=target/release/parlor       the node; settings as PARLOR_LOG_LEVEL reach all three
 set -euo pipefail
 
