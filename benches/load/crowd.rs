@@ -1,4 +1,4 @@
-//! A crowd: many sockets on one thread, which sleeps until one of them has something to say.
+//! Many client sockets on one thread, driven by epoll.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::mark::Mark;
 use crate::socket::{Heard, Socket};
 use crate::world::World;
 
-/// How many clients connect at a time, where the handshake is not what is measured.
+/// Handshakes in flight at a time, in scenes that do not measure the handshake.
 const AT_A_TIME: usize = 128;
-/// How long anything may take that has to happen.
+/// Deadline of every step that a run depends on.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Most events of one turn.
+/// Maximum number of epoll events handled in one turn.
 const EVENTS: usize = 1024;
 
 pub(crate) struct Crowd {
@@ -27,11 +27,11 @@ pub(crate) struct Crowd {
     room: Vec<u8>,
 }
 
-/// Who is where: clients in rooms, in the order of their numbers.
+/// Assigns clients to rooms, in the order of their numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seating {
     pub(crate) rooms: usize,
-    /// Of each room.
+    /// Members of each room.
     pub(crate) members: usize,
 }
 
@@ -40,7 +40,7 @@ impl Seating {
         self.rooms * self.members
     }
 
-    /// The room of a client.
+    /// Returns the room of a client.
     pub(crate) fn room(self, client: usize) -> usize {
         client / self.members
     }
@@ -60,7 +60,7 @@ impl Crowd {
         })
     }
 
-    /// Connects everybody, some at a time, and returns when all are welcome.
+    /// Connects all clients, a bounded number at a time, and returns when each has received `welcome`.
     pub(crate) fn gather(world: &World, seating: Seating) -> Result<Self> {
         let mut crowd = Self::new()?;
         let (mut welcome, end) = (0, Instant::now() + PATIENCE);
@@ -90,7 +90,7 @@ impl Crowd {
         self.sockets.len()
     }
 
-    /// One more client, at the node that its number leads to.
+    /// Connects one more client to the node that its number selects.
     pub(crate) fn connect(&mut self, world: &World, path: &str) -> Result<()> {
         let client = self.sockets.len();
         let socket = Socket::connect(world.address(client), path, client)?;
@@ -104,7 +104,8 @@ impl Crowd {
         self.sockets[client].send(&mark.frame());
     }
 
-    /// Waits until somebody hears something or this moment comes; tells everything that was heard, by whom, when.
+    /// Waits until a client receives something or `until` passes, and calls `hear` for every frame
+    /// with the client and the time.
     pub(crate) fn turn(
         &mut self,
         until: Instant,
@@ -126,7 +127,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Listens until this moment to whatever comes; the connections that ended meanwhile.
+    /// Reads until `until` and returns the number of connections that ended.
     pub(crate) fn rest(&mut self, until: Instant) -> Result<usize> {
         let mut ended = 0;
         while Instant::now() < until {
@@ -136,7 +137,7 @@ impl Crowd {
     }
 }
 
-/// Whether this frame says that its client is in.
+/// Returns whether the frame is `welcome`.
 pub(crate) fn is_welcome(frame: &[u8]) -> bool {
     memchr::memmem::find(frame, br#""type":"welcome""#).is_some()
 }

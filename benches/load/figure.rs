@@ -1,4 +1,4 @@
-//! A figure: numbers of one run, which become the medians of all runs, and then words of the table.
+//! A figure: the numbers of one run, reduced to medians over all runs and printed as table cells.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// Numbers, and how they are told.
+    /// Numbers, and the function that formats them.
     pub(crate) fn new(numbers: impl IntoIterator<Item = f64>, words: fn(&[f64]) -> String) -> Self {
         Self { numbers: numbers.into_iter().collect(), words }
     }
 
-    /// What this scene does not tell.
+    /// Not measured by this scene.
     pub(crate) fn none() -> Self {
         Self::new([], |_| "–".to_owned())
     }
 
-    /// How late things were that took so many microseconds: their median, the 99th of a hundred, and the worst.
+    /// Latency from samples in microseconds: median, 99th percentile and maximum.
     pub(crate) fn delays(mut micros: Vec<u32>) -> Self {
         micros.sort_unstable();
         let at = |share: usize| micros.get((micros.len() * share / 100).min(micros.len().saturating_sub(1)));
@@ -27,7 +27,7 @@ impl Figure {
         Self::new(millis, |n| format!("{} / {} / {} ms", short(n[0]), short(n[1]), short(n[2])))
     }
 
-    /// The median of each number.
+    /// Returns the median of each number.
     pub(crate) fn median(runs: &[&Self]) -> Self {
         let median = |place: usize| {
             let mut numbers: Vec<f64> = runs.iter().map(|run| run.numbers[place]).collect();
@@ -51,7 +51,7 @@ impl Figure {
     }
 }
 
-/// Three digits, as much as such a measurement is good for; whole numbers with commas.
+/// Formats three significant digits, the precision of such a measurement; whole numbers with commas.
 pub(crate) fn short(number: f64) -> String {
     match number.abs() {
         size if size >= 99.95 => whole(number),

@@ -1,11 +1,11 @@
-//! Guests as the nodes of a run know them: by a cookie that is signed with these nodes' secret.
+//! Guests of a run: each has a cookie signed with the secret of the nodes.
 
 use cookie::{Cookie, CookieJar, Key};
 
-/// The secret of all nodes that are started here.
+/// The secret shared by all nodes of a run.
 pub(crate) const SECRET: &str = "of every node that this program starts, and of no other";
 
-/// The cookie of the guest with this number.
+/// Returns the cookie of the guest with this number.
 pub(crate) fn cookie(number: usize) -> String {
     const NAME: &str = "parlor_guest";
     let mut jar = CookieJar::new();

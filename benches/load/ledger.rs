@@ -1,4 +1,4 @@
-//! The ledger: every message of every speaker, followed on every socket. What it says is counted, not sampled.
+//! Accounts for every message of every publisher on every socket. All figures are counted, not sampled.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -8,44 +8,44 @@ use crate::mark::Mark;
 
 pub(crate) struct Ledger {
     seating: Seating,
-    /// Speakers of each room.
+    /// Publishers of each room.
     speakers: usize,
-    /// How much each speaker said, room by room.
+    /// Messages sent by each publisher, room by room.
     said: Vec<u32>,
     ears: Vec<Ear>,
-    /// Messages that are still to be heard, counted for each client that should.
+    /// Deliveries still expected, counted per client.
     open: u64,
     wrongs: Wrongs,
 }
 
-/// What one client has heard.
+/// What one client has received.
 struct Ear {
-    /// By speaker.
+    /// One stream per publisher.
     streams: Vec<Stream>,
-    /// Stands for the order in which it heard everything.
+    /// Hash of the order in which the client received everything.
     order: u64,
 }
 
 #[derive(Clone, Default)]
 struct Stream {
-    /// The number that comes next.
+    /// The next expected number.
     next: u32,
-    /// Numbers before it that were not heard.
+    /// Earlier numbers that have not been received.
     missing: Vec<u32>,
 }
 
-/// What must not be.
+/// Violations of the delivery guarantee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wrongs {
-    /// Said and not heard, counted for each client that should have.
+    /// Sent and not received, counted per client.
     pub(crate) lost: u64,
-    /// Heard once more.
+    /// Received more than once.
     pub(crate) doubled: u64,
-    /// Heard after a later one of the same speaker, or in another order than the rest of the room.
+    /// Received after a later message of the same publisher, or in another order than the rest of the room.
     pub(crate) disordered: u64,
-    /// Heard in another room, or never said.
+    /// Received in another room, or never sent.
     pub(crate) strayed: u64,
-    /// Connections that ended by themselves.
+    /// Connections that ended unexpectedly.
     pub(crate) ended: u64,
 }
 
@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    /// What this speaker of this room says next.
+    /// Returns the next message of this publisher and expects it at every member of the room.
     pub(crate) fn says(&mut self, room: usize, speaker: usize) -> Mark {
         let said = &mut self.said[room * self.speakers + speaker];
         *said += 1;
@@ -71,13 +71,13 @@ impl Ledger {
         Mark { room: number(room), speaker: number(speaker), number: *said - 1 }
     }
 
-    /// This client is to hear only what follows this many messages of each speaker, who have said so many.
+    /// Expects a client to receive only what follows the first `after` messages of each publisher.
     pub(crate) fn begins(&mut self, client: usize, after: u32) {
         self.open -= u64::from(after) * self.speakers as u64;
         self.ears[client].streams.fill(Stream { next: after, missing: Vec::new() });
     }
 
-    /// A client heard this.
+    /// Records a message that a client received.
     pub(crate) fn hears(&mut self, client: usize, mark: Mark) {
         let (room, speaker) = (mark.room as usize, mark.speaker as usize);
         let here = room == self.seating.room(client) && speaker < self.speakers;
@@ -102,21 +102,21 @@ impl Ledger {
         }
     }
 
-    /// A connection ended that should not have.
+    /// Records a connection that ended unexpectedly.
     pub(crate) fn ends(&mut self) {
         self.wrongs.ended += 1;
     }
 
-    /// Whether everybody has heard everything.
+    /// Returns whether every expected delivery has arrived.
     pub(crate) fn is_even(&self) -> bool {
         self.open == 0
     }
 
-    /// The account, when nothing more is to come.
+    /// Returns the violations, once nothing more is expected.
     pub(crate) fn close(self) -> Wrongs {
         let mut wrongs = Wrongs { lost: self.open, ..self.wrongs };
         if wrongs == Wrongs::default() {
-            // Each speaker's messages are in order; so must be those of different speakers, for everybody alike.
+            // Order per publisher holds at this point; order across publishers must be the same for all members.
             let rooms = self.ears.chunks(self.seating.members);
             let others = |room: &[Ear]| room.iter().filter(|ear| ear.order != room[0].order).count() as u64;
             wrongs.disordered = rooms.map(others).sum();

@@ -1,4 +1,4 @@
-//! The machine: where and when it was measured, for figures mean nothing without it.
+//! Describes the machine and the date of a measurement, without which figures mean nothing.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use jiff::Zoned;
 use crate::Result;
 use crate::options::Options;
 
-/// Everything that the figures depend on beside the program, as one paragraph.
+/// Returns one paragraph with everything besides the program that the figures depend on.
 pub(crate) fn describe(options: &Options) -> Result<String> {
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("`{path}`: {error}"));
     let field = |text: &str, name: &str| {

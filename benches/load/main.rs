@@ -1,8 +1,8 @@
 //! The load benchmark: the real binary, a real Redis, real sockets, everything counted. `--help` lists its options.
 //!
-//! A scene starts its nodes, brings its clients in, measures, and ends everything; its clients are one thread of
-//! this program, which reads every byte and follows every message. CPU is what the kernel accounts to the processes
-//! while it is measured, and a delay is counted from the moment at which a message was due.
+//! A scene starts its nodes, connects its clients, measures, and stops everything; its clients are one thread of
+//! this program, which reads every byte and tracks every message. CPU is what the kernel accounts to the processes
+//! while measuring, and latency is counted from the time at which a message was due.
 
 mod crowd;
 mod figure;
@@ -90,7 +90,7 @@ fn measure(scene: Scene, part: Part, options: &Options) -> Result<Outcome> {
     Ok(Outcome::median(&runs))
 }
 
-/// Puts the outcome on the curve of its setting.
+/// Adds the outcome to the curve of its setting.
 fn plot(curves: &mut Vec<Curve>, part: Part, members: usize, outcome: &Outcome) -> Result<()> {
     let nodes =
         if part.setting.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", part.setting.nodes) };

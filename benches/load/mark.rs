@@ -1,31 +1,31 @@
-//! A mark: what a message carries so that it is known wherever it arrives.
+//! The mark inside a message's text, which identifies the message wherever it arrives.
 
 use memchr::memchr;
 
-/// Whose message it is, and which of hers.
+/// Identifies a message by room, publisher and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) room: u32,
-    /// Which of the room's speakers.
+    /// Index of the publisher in its room.
     pub(crate) speaker: u32,
-    /// Counted from 0 for each speaker.
+    /// Counted from 0 for each publisher.
     pub(crate) number: u32,
 }
 
-/// Bytes of a message's text.
+/// Length of a message's text, in bytes.
 const LENGTH: usize = 128;
-/// Stands in no other frame: user ids are hexadecimal, and rooms have our names.
+/// Occurs in no other frame: user ids are hexadecimal, and this program names the rooms.
 const SIGN: u8 = b'@';
 
 impl Mark {
-    /// The frame that says it, with an id that nobody used before.
+    /// Returns the client frame that sends it, with a unique message id.
     pub(crate) fn frame(self) -> String {
         let Self { room, speaker, number } = self;
         let text = format!("{}{room}.{speaker}.{number}.", char::from(SIGN));
         format!(r#"{{"message": "{text:x<LENGTH$}", "id": "{room}-{speaker}-{number}"}}"#)
     }
 
-    /// The mark in a frame; `None` if it has none.
+    /// Finds the mark in a frame.
     pub(crate) fn find(frame: &[u8]) -> Option<Self> {
         let mut rest = &frame[memchr(SIGN, frame)? + 1..];
         let mut number = || {

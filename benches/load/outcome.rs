@@ -1,31 +1,31 @@
-//! An outcome: what one run of a scene tells, one figure for each column of the table.
+//! The outcome of one run of a scene: one figure per column of the table.
 
 use crate::figure::Figure;
 use crate::ledger::Wrongs;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// How much was done.
+    /// Throughput.
     pub(crate) done: Figure,
-    /// What it cost the nodes.
+    /// CPU of the nodes.
     pub(crate) cpu: Figure,
-    /// How late it was.
+    /// Latency.
     pub(crate) delay: Figure,
-    /// What it cost Redis.
+    /// CPU of Redis.
     pub(crate) redis: Figure,
-    /// What the nodes hold.
+    /// Memory of the nodes.
     pub(crate) memory: Figure,
     pub(crate) wrongs: Wrongs,
-    /// The clients were as busy as they can be: the program could do more.
+    /// The clients were saturated: the server could do more.
     pub(crate) breathless: bool,
 }
 
 impl Outcome {
-    /// Heads of the columns.
+    /// Column headings.
     pub(crate) const HEADS: [&str; 5] =
         ["done", "CPU of the nodes", "delay: median / 99 % / longest", "Redis", "memory of the nodes"];
 
-    /// A run in which nothing went wrong, and of which nothing is told yet.
+    /// Creates an outcome without violations and without figures.
     pub(crate) fn new() -> Self {
         Self {
             done: Figure::none(),
@@ -42,7 +42,7 @@ impl Outcome {
         [&self.done, &self.cpu, &self.delay, &self.redis, &self.memory]
     }
 
-    /// The medians of some runs, and whatever went wrong in any of them.
+    /// Combines runs: the medians of their figures and the sum of their violations.
     pub(crate) fn median(runs: &[Self]) -> Self {
         let figure = |column: usize| {
             let figures: Vec<_> = runs.iter().map(|run| run.figures()[column]).collect();
@@ -63,7 +63,7 @@ impl Outcome {
         }
     }
 
-    /// The cells of its row.
+    /// Returns the cells of the row.
     pub(crate) fn cells(&self) -> Vec<String> {
         self.figures().iter().map(|figure| figure.text()).chain([self.wrongs.to_string()]).collect()
     }

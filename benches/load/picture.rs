@@ -1,4 +1,4 @@
-//! The picture: what a delivery costs against how many members the room has, as docs/members.svg.
+//! Draws docs/members.svg: the cost of a delivery against the number of members.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,15 +7,15 @@ use crate::Result;
 use crate::figure::{short, whole};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/members.svg");
-/// Of the field in which the curves run, in pixels.
+/// The plot area, in pixels.
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 696.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 300.0;
-/// The ends of the axis of members, and what is written at it.
+/// The ends of the members axis, and its labels.
 const TICKS: [f64; 4] = [10.0, 100.0, 1000.0, 10_000.0];
 
-/// A reader may prefer dark pages: the colours follow.
+/// Colours follow the reader's colour scheme.
 const STYLE: &str = "
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-weight: 600 }
@@ -33,14 +33,14 @@ const STYLE: &str = "
   }
 ";
 
-/// One setting.
+/// The curve of one setting.
 pub(crate) struct Curve {
     pub(crate) name: String,
-    /// Members, and microseconds a delivery.
+    /// Members, and microseconds per delivery.
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// Draws the curves above the floor, which is so many microseconds.
+/// Draws the curves above the floor, in microseconds.
 pub(crate) fn write(curves: &[Curve], floor: f64, machine: &str) -> Result<()> {
     fs::write(FILE, draw(curves, floor, machine))?;
     Ok(())

@@ -1,16 +1,16 @@
-//! A pin: from here on, this program and whatever it starts stay on one CPU.
+//! Pins this program and the processes that it starts to one CPU.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Result;
 
-/// Undone when it goes; processes that were started meanwhile keep it.
+/// Restores the affinity of this program on drop; processes started meanwhile keep theirs.
 pub(crate) struct Pin {
     before: CpuSet,
 }
 
 impl Pin {
-    /// Stays on the first CPU that this program may use.
+    /// Pins to the first CPU that this program may use.
     pub(crate) fn new() -> Result<Self> {
         let before = sched_getaffinity(None)?;
         let first = (0..CpuSet::MAX_CPU).find(|cpu| before.is_set(*cpu)).ok_or("no CPU to stay on")?;

@@ -1,4 +1,4 @@
-//! A process of ours: started with a clean environment, watched, and killed at the end however that comes.
+//! A child process: started with a clean environment, measured, and killed on drop.
 
 use std::env;
 use std::fs;
@@ -20,7 +20,7 @@ impl Process {
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", program])
             .args(arguments)
-            .env_clear() // somebody's PARLOR_* would be measured with
+            .env_clear() // a PARLOR_* variable would change what is measured
             .env("PATH", env::var_os("PATH").unwrap_or_default())
             .env("PARLOR_SECRET", SECRET)
             .stdin(Stdio::null())
@@ -36,7 +36,7 @@ impl Process {
         self.0.id()
     }
 
-    /// The first line that it prints.
+    /// Reads the first line that the process prints.
     pub(crate) fn first_line(&mut self) -> Result<String> {
         let output = self.0.stdout.as_mut().ok_or("no output to read")?;
         let mut line = String::new();
@@ -48,12 +48,12 @@ impl Process {
         Ok(self.0.try_wait()?.is_some())
     }
 
-    /// CPU that it has used so far, in all of its threads.
+    /// Returns the CPU time that the process has used, over all threads.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu(self.id())
     }
 
-    /// Bytes of memory that it holds (resident set), all pages counted now: `status` is late by some.
+    /// Returns the resident set in bytes, with all pages counted now; `/proc/ID/status` lags behind.
     pub(crate) fn memory(&self) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id()))?;
         let line =
@@ -70,8 +70,8 @@ impl Drop for Process {
     }
 }
 
-/// CPU that a process has used so far, by its clock: `/proc/ID/stat` counts in hundredths of a second, which is more
-/// than Redis needs for a short scene.
+/// Returns the CPU time of a process by its clock: `/proc/ID/stat` counts in hundredths of a second, which is more
+/// than Redis uses in a short scene.
 pub(crate) fn cpu(id: u32) -> Result<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(id.try_into()?))?;
     Ok(Duration::from(clock_gettime(clock)?))

@@ -1,4 +1,4 @@
-//! A private Redis on a port of its own, without persistence.
+//! A private Redis on its own port, without persistence.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -15,12 +15,12 @@ pub(crate) struct RedisServer {
     pub(crate) process: Process,
     port: u16,
     connection: Connection,
-    /// It goes with this.
+    /// Removed on drop.
     _folder: TempDir,
 }
 
 impl RedisServer {
-    /// Starts a Redis; another program that takes the free port first costs one more try.
+    /// Starts a Redis. Retries when another program takes the free port first.
     pub(crate) fn start() -> Result<Self> {
         for _ in 0..5 {
             if let Some(server) = Self::try_start()? {
@@ -55,7 +55,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// How often each command was called so far, by clients and scripts.
+    /// Returns the number of calls of each command, by clients and scripts.
     pub(crate) fn commands(&mut self) -> Result<BTreeMap<String, u64>> {
         let text: String = redis::cmd("INFO").arg("commandstats").query(&mut self.connection)?;
         let calls = text.lines().filter_map(|line| {

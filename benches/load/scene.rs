@@ -1,4 +1,4 @@
-//! The scenes: what is measured, and where.
+//! The scenes: what is measured, and in which settings.
 
 use std::fmt;
 
@@ -22,30 +22,30 @@ use self::open::Load;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Scene {
-    /// What the kernel takes for one send to each of 1,000 connections: no server can do it for less
+    /// The kernel's cost of one send to each of 1,000 connections, the lower bound of any server
     Floor,
-    /// One room of 1,000, in which 5 say 100 messages a second (`--rate`)
+    /// One room of 1,000 members, 5 of which publish 100 messages per second (`--rate`)
     FanOut,
-    /// 200 rooms of 5, in each of which 5 messages a second are said
+    /// 200 rooms of 5 members with 5 messages per second each
     Rooms,
-    /// One room of 500, in which 20 say as much as they hear: 4 messages each are on their way
+    /// One room of 500 members, 20 of which keep 4 messages outstanding each
     Saturated,
-    /// Many sockets that are silent, then leave
+    /// Many idle sockets, which then disconnect
     Idle,
-    /// Many clients that connect in the same moment
+    /// Many clients that connect at once
     Reconnect,
-    /// 1,000 clients that come back to a room and missed 100 messages
+    /// 1,000 clients that reconnect to a room after missing 100 messages
     Resume,
-    /// What a delivery costs in rooms of 10 to 10,000; draws docs/members.svg
+    /// Cost of a delivery in rooms of 10 to 10,000 members; draws docs/members.svg
     Picture,
 }
 
 impl Scene {
-    /// What is measured when nothing is asked for.
+    /// The scenes measured by default.
     pub(crate) const USUAL: [Self; 7] =
         [Self::Floor, Self::FanOut, Self::Rooms, Self::Saturated, Self::Idle, Self::Reconnect, Self::Resume];
 
-    /// Its rows of the table.
+    /// Returns the rows of the scene.
     pub(crate) fn parts(self) -> Vec<Part> {
         let all = [Setting::MEMORY, Setting::REDIS, Setting::CLUSTER];
         let part = |setting| Part { setting, members: None };
@@ -64,7 +64,7 @@ impl Scene {
         }
     }
 
-    /// Plays a part of it once.
+    /// Runs one row once.
     pub(crate) fn play(self, part: Part, options: &Options) -> Result<Outcome> {
         let world = World::start(part.setting)?;
         let (measured, sockets) = (options.measured(), options.sockets as usize);
@@ -80,7 +80,7 @@ impl Scene {
             Self::Resume => resume::play(world),
             Self::Picture => {
                 let members = part.members.unwrap_or(SIZES[0]);
-                // As many deliveries in each, as far as the log's rate allows: a CPU that is half idle.
+                // The same number of deliveries in each, as far as the log's rate allows, at half a CPU.
                 let rate = u32::try_from(DELIVERIES / members)?.clamp(1, 400);
                 open::play(&world, load(1, members, 5, rate), measured)
             }
@@ -88,16 +88,16 @@ impl Scene {
     }
 }
 
-/// Members of the room, in the picture.
+/// Room sizes of the picture.
 const SIZES: [usize; 5] = [10, 100, 1000, 5000, 10_000];
-/// A second, in the picture.
+/// Deliveries per second of the picture.
 const DELIVERIES: usize = 50_000;
 
 /// A row of the table: one scene in one setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     pub(crate) setting: Setting,
-    /// Of the picture: how big the room is.
+    /// Members of the room, in the picture.
     pub(crate) members: Option<usize>,
 }
 

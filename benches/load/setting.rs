@@ -1,9 +1,9 @@
-//! A setting: on which layer, on how many nodes, on which CPUs a scene plays.
+//! A setting: the layer, the number of nodes and the CPUs of a scene.
 
-/// What the nodes share.
+/// The layer of the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
-    /// Nothing: one node stands alone.
+    /// Memory: one node.
     Memory,
     /// A Redis.
     Redis,
@@ -13,7 +13,7 @@ pub(crate) enum Layer {
 pub(crate) struct Setting {
     pub(crate) layer: Layer,
     pub(crate) nodes: usize,
-    /// Nodes, Redis and clients share one CPU. What a delivery costs is then the same from run to run: bytes that
+    /// Nodes, Redis and clients share one CPU. The cost of a delivery is then the same from run to run: bytes that
     /// cross from one CPU to another cost two or three times as much, and the scheduler would choose.
     pub(crate) pinned: bool,
 }
@@ -29,7 +29,7 @@ impl Setting {
         Self { pinned: true, ..self }
     }
 
-    /// What this scene runs on, for the table and for whoever waits for it.
+    /// Returns a description of the setting, for the table and for progress messages.
     pub(crate) fn layer(self) -> &'static str {
         match self.layer {
             _ if self.nodes == 0 => "–",

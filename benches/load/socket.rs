@@ -1,7 +1,7 @@
-//! A socket: one client's connection, from the handshake to the last frame, at the least cost that reads every byte.
+//! One client's connection, from the handshake to the last frame, at the least cost that reads every byte.
 //!
 //! A WebSocket library would copy each frame and allocate for it, and the clients share the machine with what they
-//! measure. So only the head of a frame is read, by the library's own function, and the payload is looked at in place.
+//! measure. So the library parses only the head of a frame, and the payload is searched in place.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,14 +16,14 @@ use crate::Result;
 use crate::guest;
 use crate::mark::Mark;
 
-/// The key of RFC 6455, section 1.3, and its answer.
+/// The key of RFC 6455, section 1.3, and its accept value.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// What a client hears.
+/// What a client receives.
 #[derive(Debug)]
 pub(crate) enum Heard<'a> {
-    /// A message of ours.
+    /// A message with a mark.
     Message(Mark, &'a [u8]),
     /// Any other frame.
     Other(&'a [u8]),
@@ -33,18 +33,18 @@ pub(crate) enum Heard<'a> {
 
 pub(crate) struct Socket {
     stream: TcpStream,
-    /// The server's answer to the handshake was read.
+    /// The handshake is complete.
     open: bool,
-    /// The end was told, which may show itself more than once.
+    /// The end was reported; later signs of it are ignored.
     ended: bool,
-    /// The beginning of what has not come whole.
+    /// The received part of an incomplete frame.
     rest: Vec<u8>,
-    /// What the connection has not taken yet.
+    /// Bytes not yet written.
     outgoing: Vec<u8>,
 }
 
 impl Socket {
-    /// Begins to connect; the same number is the same user, as the same browser is.
+    /// Starts connecting. The same number is the same user, as for one browser.
     pub(crate) fn connect(address: SocketAddr, path: &str, user: usize) -> Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
         socket.set_tcp_nodelay(true)?;
@@ -69,7 +69,7 @@ impl Socket {
         })
     }
 
-    /// Sends a text.
+    /// Sends a text frame.
     pub(crate) fn send(&mut self, text: &str) {
         self.send_frame(Frame::message(text.to_owned(), OpCode::Data(Data::Text), true));
     }
@@ -80,7 +80,7 @@ impl Socket {
         self.flush().ok(); // a broken connection shows when it is read
     }
 
-    /// The connection can be written, or there is something to read: does both, with this much room for what comes.
+    /// Writes and reads as far as the connection allows, using `room` as the read buffer.
     pub(crate) fn turn(&mut self, room: &mut [u8], mut hear: impl FnMut(Heard<'_>)) {
         if self.ended {
             return;
@@ -94,7 +94,7 @@ impl Socket {
     fn try_turn(&mut self, room: &mut [u8], hear: &mut impl FnMut(Heard<'_>)) -> Result<()> {
         self.flush()?;
         if !self.open && !self.outgoing.is_empty() {
-            return Ok(()); // it is not connected
+            return Ok(()); // not connected yet
         }
         loop {
             let count = match self.stream.read(room) {
@@ -112,14 +112,14 @@ impl Socket {
                 let used = self.take(&bytes, hear)?;
                 self.rest.extend_from_slice(&bytes[used..]);
             }
-            // What comes after a short read is told by the next event.
+            // A short read drained the socket: more data raises another event.
             if count < room.len() {
                 return Ok(());
             }
         }
     }
 
-    /// Takes all that came whole; how many bytes that was.
+    /// Handles all complete frames and returns the number of bytes consumed.
     fn take(&mut self, bytes: &[u8], hear: &mut impl FnMut(Heard<'_>)) -> Result<usize> {
         let mut used = 0;
         if !self.open {
@@ -168,7 +168,7 @@ impl Socket {
             }
         }
         if !self.open {
-            self.outgoing = Vec::new(); // ten thousand requests are some memory
+            self.outgoing = Vec::new(); // frees the request's memory, of ten thousand sockets
         }
         Ok(())
     }

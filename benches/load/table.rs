@@ -9,15 +9,15 @@ use crate::ledger::Wrongs;
 use crate::outcome::Outcome;
 use crate::scene::{Part, Scene};
 
-/// What the table stands between, in its page.
+/// The markers around the table in its page.
 const MARKS: [&str; 2] = ["<!-- make bench writes from here -->", "<!-- to here -->"];
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
-/// The page, where there is none yet.
+/// The page when there is none yet.
 const NEW: &str =
     "# Performance\n\nWhat Parlor does in a second, and what that costs; `make bench` measures it again.\n";
 
 pub(crate) struct Table {
-    /// About the machine.
+    /// The description of the machine.
     head: String,
     rows: Vec<Vec<String>>,
     wrongs: Wrongs,
@@ -29,7 +29,7 @@ impl Table {
         Self { head, rows: Vec::new(), wrongs: Wrongs::default(), breathless: false }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub(crate) fn push(&mut self, scene: Scene, part: Part, outcome: &Outcome) {
         let mut name = match part.members {
             Some(members) => format!("{members} members"),
@@ -45,12 +45,12 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// What went wrong in all of it.
+    /// Returns the violations of all rows.
     pub(crate) fn wrongs(&self) -> Wrongs {
         self.wrongs
     }
 
-    /// Puts it into its page, over the one that is there.
+    /// Replaces the table in its page.
     pub(crate) fn write(&self) -> Result<()> {
         let [first, last] = MARKS;
         let page = if Path::new(PAGE).exists() { fs::read_to_string(PAGE)? } else { NEW.to_owned() };

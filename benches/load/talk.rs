@@ -1,4 +1,4 @@
-//! A talk: speakers in rooms say things, everybody there hears them, and the ledger is kept.
+//! A workload: publishers in rooms send messages, all members receive them, and the ledger accounts for each.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use crate::ledger::{Ledger, Wrongs};
 use crate::socket::Heard;
 use crate::world::World;
 
-/// How long after the last word somebody may still hear one.
+/// Deadline of the last delivery, counted from the last message.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long after everything was heard something may be heard twice.
+/// Time after the last delivery in which duplicates are still looked for.
 const AFTERMATH: Duration = Duration::from_millis(200);
 
 pub(crate) struct Talk {
@@ -18,24 +18,24 @@ pub(crate) struct Talk {
     ledger: Ledger,
     seating: Seating,
     speakers: usize,
-    /// When each message was due, by room and speaker: a generator that is late must not hide it.
+    /// When each message was due, by room and publisher, so that a late generator does not hide latency.
     due: Vec<Vec<Instant>>,
     heard: Hearing,
-    /// Speakers who heard themselves in the last turn, as room and speaker.
+    /// Publishers that received their own message in the last turn, as room and publisher.
     pub(crate) echoes: Vec<(usize, usize)>,
 }
 
-/// What was heard in some time.
+/// Deliveries of a period.
 #[derive(Default)]
 pub(crate) struct Hearing {
-    /// Messages, counted for each client that heard them.
+    /// Messages, counted per receiving client.
     pub(crate) deliveries: u32,
-    /// How many microseconds after it was due each of them was heard.
+    /// Latency of each delivery, in microseconds after the message was due.
     pub(crate) delays: Vec<u32>,
 }
 
 impl Talk {
-    /// Brings everybody in. The first members of each room are its speakers.
+    /// Connects all clients. The first members of each room are its publishers.
     pub(crate) fn gather(world: &World, seating: Seating, speakers: usize) -> Result<Self> {
         Ok(Self {
             crowd: Crowd::gather(world, seating)?,
@@ -48,14 +48,14 @@ impl Talk {
         })
     }
 
-    /// A speaker says something that was to be said at this moment.
+    /// Sends the next message of a publisher, which was due at `due`.
     pub(crate) fn say(&mut self, room: usize, speaker: usize, due: Instant) {
         let mark = self.ledger.says(room, speaker);
         self.due[room * self.speakers + speaker].push(due);
         self.crowd.say(room * self.seating.members + speaker, mark);
     }
 
-    /// Listens until something was heard, or until this moment.
+    /// Reads until something arrives, or until `until`.
     pub(crate) fn turn(&mut self, until: Instant) -> Result<()> {
         let Self { crowd, ledger, seating, speakers, due, heard, echoes } = self;
         echoes.clear();
@@ -77,12 +77,12 @@ impl Talk {
         })
     }
 
-    /// What was heard since this was asked last.
+    /// Takes the deliveries since the last call.
     pub(crate) fn heard(&mut self) -> Hearing {
         std::mem::take(&mut self.heard)
     }
 
-    /// Listens until everybody has heard everything, or nobody can be expected to any more.
+    /// Reads until every delivery has arrived, or the deadline passes.
     pub(crate) fn fade(&mut self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         while !self.ledger.is_even() && Instant::now() < end {
@@ -91,7 +91,7 @@ impl Talk {
         Ok(())
     }
 
-    /// The account; nobody speaks any more.
+    /// Waits for outstanding deliveries and returns the violations.
     pub(crate) fn close(mut self) -> Result<Wrongs> {
         self.fade()?;
         let end = Instant::now() + AFTERMATH;

@@ -1,4 +1,4 @@
-//! A world: the nodes of one run and their Redis, all of them this run's own.
+//! The nodes of one run and their private Redis.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,18 +14,18 @@ pub(crate) struct World {
     addresses: Vec<SocketAddr>,
     pub(crate) redis: Option<RedisServer>,
     born: Instant,
-    /// Dropped last, so that the next world chooses its CPUs anew.
+    /// Dropped last, so that the next run chooses its CPUs afresh.
     pin: Option<Pin>,
 }
 
-/// What everybody had used at one moment, and after a subtraction, what they used since.
+/// Resources used up to a point in time or, after a subtraction, in a period.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent {
-    /// Of the clock on the wall.
+    /// Wall-clock time.
     time: Duration,
     pub(crate) nodes: Duration,
     pub(crate) redis: Duration,
-    /// This program itself.
+    /// CPU of this program.
     own: Duration,
 }
 
@@ -45,19 +45,19 @@ impl World {
         Ok(Self { nodes, addresses, redis, born: Instant::now(), pin })
     }
 
-    /// The node of the client with this number: they are spread evenly.
+    /// Returns the node of a client; clients are spread evenly.
     pub(crate) fn address(&self, client: usize) -> SocketAddr {
         self.addresses[client % self.addresses.len()]
     }
 
-    /// What everybody has used up to now.
+    /// Returns the resources used up to now.
     pub(crate) fn spent(&self) -> Result<Spent> {
         let nodes = self.nodes.iter().map(Process::cpu).sum::<Result<_>>()?;
         let redis = self.redis.as_ref().map_or(Ok(Duration::ZERO), |redis| redis.process.cpu())?;
         Ok(Spent { time: self.born.elapsed(), nodes, redis, own: process::cpu(std::process::id())? })
     }
 
-    /// What everybody used since this moment.
+    /// Returns the resources used since `start`.
     pub(crate) fn spent_since(&self, start: &Spent) -> Result<Spent> {
         let now = self.spent()?;
         Ok(Spent {
@@ -68,24 +68,24 @@ impl World {
         })
     }
 
-    /// Whether everybody shares one CPU.
+    /// Returns whether all processes share one CPU.
     pub(crate) fn is_pinned(&self) -> bool {
         self.pin.is_some()
     }
 
-    /// Bytes of memory that the nodes hold.
+    /// Returns the memory of the nodes, in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         self.nodes.iter().map(Process::memory).sum()
     }
 }
 
 impl Spent {
-    /// Of one CPU, what this program took.
+    /// Returns the share of one CPU that this program used.
     pub(crate) fn own_share(&self) -> f64 {
         self.own.as_secs_f64() / self.time.as_secs_f64()
     }
 
-    /// Of one CPU, what everybody took together.
+    /// Returns the share of one CPU that all processes used together.
     pub(crate) fn share(&self) -> f64 {
         (self.nodes + self.redis + self.own).as_secs_f64() / self.time.as_secs_f64()
     }
@@ -94,7 +94,7 @@ impl Spent {
 fn start_node(redis: Option<&str>) -> Result<Process> {
     let mut arguments =
         vec!["--listen", "127.0.0.1:0", "--log-level", "error", "--max-connections", "100000"];
-    // All clients are one address here, and in a hurry.
+    // All clients share one address and connect as fast as possible.
     arguments.extend(["--sockets-per-address", "0", "--handshakes-per-second", "0"]);
     arguments.extend(["--sockets-per-user", "0", "--messages-per-second", "0", "--bytes-per-second", "0"]);
     if let Some(url) = redis {

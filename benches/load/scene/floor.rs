@@ -1,5 +1,5 @@
-//! The floor: one send to each of many connections, by nobody in particular. What it costs differs between machines and
-//! from hour to hour on a shared one, so other figures are to be read against this one.
+//! The floor: one send to each of many connections, without a server. Its cost differs between machines and
+//! from hour to hour on a shared one; read other figures against it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::process;
 
 const CONNECTIONS: u32 = 1000;
 const ROUNDS: u32 = 30;
-/// About what a message of 128 bytes takes as a frame.
+/// Approximate frame size of a message of 128 bytes.
 const BYTES: usize = 480;
 
 pub(crate) fn play() -> Result<Outcome> {

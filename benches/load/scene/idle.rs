@@ -1,4 +1,4 @@
-//! Idle: what sockets cost that say nothing, and what of it stays when they have left.
+//! Idle: the cost of silent sockets, and what of it remains after they disconnect.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use crate::figure::{Figure, micros_each, short, whole};
 use crate::outcome::Outcome;
 use crate::world::World;
 
-/// Of each room.
+/// Members of each room.
 const MEMBERS: usize = 10;
-/// After the last one joined, until nobody is told of it any more.
+/// Time after the last join until its presence events have been delivered.
 const CALM: Duration = Duration::from_secs(1);
-/// The nodes ping every socket once in it.
+/// Covers one ping of every socket.
 const SILENCE: Duration = Duration::from_secs(26);
-/// After the last one left: users are taken for away after 5 s, and the allocator gives pages back a little later.
+/// Time after the last disconnect: presence ends after 5 s, and the allocator returns pages a little later.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
 pub(crate) fn play(world: &World, sockets: usize) -> Result<Outcome> {

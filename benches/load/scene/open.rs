@@ -1,4 +1,4 @@
-//! Open loop: messages are said when they are due, whether or not the program keeps up.
+//! Open loop: messages are sent when they are due, whether or not the server keeps up.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use crate::outcome::Outcome;
 use crate::talk::Talk;
 use crate::world::World;
 
-/// How long is spoken before it is measured: buffers grow, and the last ones to join are told to the others.
+/// Warm-up: buffers grow, and the last joins are delivered.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Of a CPU; above it there is a queue for it, and delays are its length.
+/// Share of a CPU above which latency measures only the run queue.
 const BREATHLESS: f64 = 0.95;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) seating: Seating,
-    /// Of each room.
+    /// Members of each room.
     pub(crate) speakers: usize,
-    /// Messages a second, of all rooms together.
+    /// Messages per second, over all rooms.
     pub(crate) rate: u32,
 }
 
@@ -52,7 +52,7 @@ fn messages_in(time: Duration, load: Load) -> u32 {
     u32::try_from(time.as_millis() * u128::from(load.rate) / 1000).unwrap_or(u32::MAX)
 }
 
-/// Says so many messages from the one with this number on, each when it is due, and returns when all were heard.
+/// Sends `count` messages starting with number `first`, each when it is due, and returns when all have arrived.
 fn speak(talk: &mut Talk, load: Load, first: u32, count: u32) -> Result<()> {
     let start = Instant::now();
     for place in 0..count {
@@ -60,7 +60,7 @@ fn speak(talk: &mut Talk, load: Load, first: u32, count: u32) -> Result<()> {
         while Instant::now() < due {
             talk.turn(due)?;
         }
-        // Room after room, and in each of them speaker after speaker.
+        // Room by room, and in each room publisher by publisher.
         let number = (first + place) as usize;
         let (round, room) = (number / load.seating.rooms, number % load.seating.rooms);
         talk.say(room, round % load.speakers, due);

@@ -1,4 +1,4 @@
-//! Reconnect: everybody connects in the same moment, as after a restart of the load balancer.
+//! Reconnect: all clients connect at once, as after a restart of the load balancer.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 use crate::socket::Heard;
 use crate::world::World;
 
-/// Of each room.
+/// Members of each room.
 const MEMBERS: usize = 10;
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -1,4 +1,4 @@
-//! Resume: everybody comes back to a room, says what they heard last, and missed the same messages.
+//! Resume: all clients reconnect to a room with the id of their last message, having missed the same messages.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::world::World;
 const SEATING: Seating = Seating { rooms: 1, members: 1000 };
 const MISSED: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long after everything was heard something may be heard twice.
+/// Time after the last delivery in which duplicates are still looked for.
 const AFTERMATH: Duration = Duration::from_millis(200);
 
 pub(crate) fn play(mut world: World) -> Result<Outcome> {
@@ -63,7 +63,7 @@ pub(crate) fn play(mut world: World) -> Result<Outcome> {
     let seconds = start.elapsed().as_secs_f64();
     let spent = world.spent_since(&spent)?;
     let after = calls(&mut world)?;
-    // They are live when they hear what is said now, once.
+    // A client is live when it receives the next message, once.
     say(&mut speaker, &mut ledger)?;
     let mut end = start + PATIENCE;
     while Instant::now() < end {
@@ -99,7 +99,7 @@ pub(crate) fn play(mut world: World) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Says the next message of the one speaker; its id, when he heard it himself.
+/// Sends the publisher's next message and returns its id when the publisher receives it.
 fn say(speaker: &mut Crowd, ledger: &mut Ledger) -> Result<String> {
     let mark = ledger.says(0, 0);
     speaker.say(0, mark);
@@ -114,5 +114,5 @@ fn say(speaker: &mut Crowd, ledger: &mut Ledger) -> Result<String> {
             }
         })?;
     }
-    id.ok_or_else(|| "the speaker does not hear himself".into())
+    id.ok_or_else(|| "the publisher did not receive its own message".into())
 }

@@ -1,4 +1,4 @@
-//! Saturated: speakers who say the next thing when they have heard themselves, so that the program is never idle.
+//! Saturated: publishers send the next message when they receive their own, so the server is never idle.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use crate::world::World;
 
 const SEATING: Seating = Seating { rooms: 1, members: 500 };
 const SPEAKERS: usize = 20;
-/// Messages that each of them has on their way.
+/// Outstanding messages of each publisher.
 const AHEAD: usize = 4;
 const WARM_UP: Duration = Duration::from_secs(1);
-/// Of a CPU, for the clients, which have one thread.
+/// Share of a CPU above which the clients, which have one thread, are saturated.
 const BREATHLESS: f64 = 0.95;
 
 pub(crate) fn play(world: &World, measured: Duration) -> Result<Outcome> {
