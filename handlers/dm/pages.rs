@@ -28,7 +28,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
             Some(account) => {
                 return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::talk(&account.name)));
             }
-            None => error = Some("nobody"),
+            None => error = Some("unknown_user"),
         }
     }
     let lines = talk::lines(context, identity.id()).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
         .into_iter()
         .map(|line| context! { id => line.user, name => line.name, unread => line.unread, at => line.at })
         .collect();
-    let page = request.render("talks.html", context! { talks, name, error })?;
+    let page = request.render("dm.html", context! { talks, name, error })?;
     Ok(if error.is_some() { page.with_status(StatusCode::NOT_FOUND) } else { page })
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
         (action @ ("invite" | "remove"), true) => {
             let name = form.get("name").trim();
             let error = match context.accounts().named(name).await? {
-                None => Some("nobody"),
+                None => Some("unknown_user"),
                 Some(account) if account.id == identity.id() => Some("yourself"),
                 Some(account) if action == "remove" => {
                     private::leave(context, room.name(), &account.id).await?;

@@ -112,7 +112,7 @@ async fn logging_out_in_one_tab_is_shown_in_the_other() {
     ann.click("#ended a").await;
     ann.wait_until("the way back in", "document.getElementById('login-form')", &[]).await;
     gives(&ann, "ann", "wrong password").await;
-    assert_eq!(ann.text("#error").await, "There is no account with this name and this password.");
+    assert_eq!(ann.text("#error").await, "There is no account with this name and password.");
     fits_everywhere(&ann, "login-wrong").await;
     gives(&ann, "", &password("ann")).await;
     assert_eq!(ann.address().await, url(&node, "/chat/lobby/"));
@@ -139,7 +139,7 @@ async fn a_removed_member_sees_the_reason() {
     bob.post(&node, "/chat/cellar/members/", &[("action", "remove"), ("name", "ann")]).await;
     ann.wait_until("the page to say so", "!document.getElementById('ended').hidden", &[]).await;
     let words = ann.text("#ended").await;
-    assert!(words.contains("no member of this room any more"), "{words}");
+    assert!(words.contains("no longer a member of this room"), "{words}");
     has_no_errors(&ann).await;
 
     // Its owner makes one, and a link.

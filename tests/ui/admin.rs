@@ -61,7 +61,7 @@ async fn a_kicked_or_banned_user_sees_the_reason() {
     reads(&ann, "hello").await;
     let name = bob.run("return document.querySelector('#who .self').textContent", &[]).await;
     for (action, words) in
-        [("kick", "an operator does not want you in this room"), ("ban", "an operator has banned you")]
+        [("kick", "an operator removed you from this room"), ("ban", "an operator has banned you")]
     {
         let button = format!("{MEMBER}?.querySelector('[data-action={action}]')");
         ann.wait_until("a button beside the name", &button, std::slice::from_ref(&name)).await;
