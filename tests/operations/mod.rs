@@ -8,5 +8,6 @@ mod docs;
 mod network;
 mod proxy;
 mod secrets;
+mod source_names;
 mod walkthrough;
 mod watchdog;

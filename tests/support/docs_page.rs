@@ -13,6 +13,18 @@ pub fn table(page: &str, head: &[&str]) -> Vec<Vec<String>> {
     rows
 }
 
+/// The cells of each row of all tables with this head.
+pub fn tables(page: &str, head: &[&str]) -> Vec<Vec<String>> {
+    let (text, head) = (read(page), owned(head));
+    let mut rows = Vec::new();
+    let mut lines = text.lines().map(cells);
+    while lines.by_ref().any(|row| row.as_ref() == Some(&head)) {
+        rows.extend(lines.by_ref().skip(1).map_while(|row| row));
+    }
+    assert!(!rows.is_empty(), "no table with the head {head:?} in docs/{page}");
+    rows
+}
+
 /// The first cells of all rows of all tables.
 pub fn first_cells(page: &str) -> Vec<String> {
     read(page).lines().filter_map(cells).filter_map(|row| row.into_iter().next()).collect()
