@@ -62,21 +62,16 @@ export class FigureTable {
   }
 
   #text(figure, values, at) {
-    switch (figure) {
-      case "name":
-        return values.name;
-      case "uptime":
-        return duration(at - values.since_ms);
-      case "lag_ms":
-        return values.lag_ms === null ? "–" : `${this.#number.format(values.lag_ms)} ms`;
-      case "published":
-      case "delivered":
-        return this.#rate(`${values.name} ${figure}`, values[figure], at);
-      case "state":
-        return this.#table.dataset[values.closed ? "closed" : values.private ? "private" : "public"];
-      default:
-        return this.#number.format(values[figure]);
-    }
+    const rate = () => this.#rate(`${values.name} ${figure}`, values[figure], at);
+    const columns = {
+      name: () => values.name,
+      uptime: () => duration(at - values.since_ms),
+      lag_ms: () => (values.lag_ms === null ? "–" : `${this.#number.format(values.lag_ms)} ms`),
+      published: rate,
+      delivered: rate,
+      state: () => this.#table.dataset[values.closed ? "closed" : values.private ? "private" : "public"],
+    };
+    return columns[figure]?.() ?? this.#number.format(values[figure]);
   }
 
   // Returns the increase a second; "–" after one sample.
