@@ -22,6 +22,17 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// A name that a person may have, in Unicode's normal form C.
+///
+/// # Examples
+/// ```
+/// use parlor::auth::usernames::Username;
+///
+/// assert_eq!(Username::parse(" alice ").unwrap().as_str(), "alice");
+/// assert_eq!(Username::parse("李雷").unwrap().as_str(), "李雷");
+/// for text in ["", "two words", "~guest", "#program", "a\u{202e}b"] {
+///     assert_eq!(Username::parse(text), None, "{text:?}");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username(String);
 

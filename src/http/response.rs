@@ -141,6 +141,15 @@ pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
 }
 
 /// A request that is not served: the status, and one sentence that says why and what was expected.
+///
+/// # Examples
+/// ```
+/// use parlor::http::{Refusal, StatusCode};
+///
+/// let refusal = Refusal::bad_request("`room`: expected a name");
+/// assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
+/// assert_eq!(refusal.detail(), "`room`: expected a name");
+/// ```
 #[derive(Debug)]
 pub struct Refusal {
     pub(crate) status: StatusCode,

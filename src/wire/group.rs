@@ -7,6 +7,16 @@ use std::sync::Arc;
 ///
 /// Handlers make it from text that they have checked; the layer puts it into Redis keys and channel
 /// names as it is, never into patterns or scripts.
+///
+/// # Examples
+/// ```
+/// use parlor::Group;
+///
+/// let lobby = Group::new("chat_lobby");
+/// assert_eq!(lobby.name(), "chat_lobby");
+/// assert_eq!(format!("asgi__group__{lobby}"), "asgi__group__chat_lobby");
+/// assert_eq!(lobby, lobby.clone());
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group(Arc<str>);
 

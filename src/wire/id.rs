@@ -7,6 +7,18 @@ use serde::{Serialize, Serializer};
 
 /// The id of an entry in a Redis stream (`<ms>-<sequence>`): when it was written, and which of that millisecond's
 /// entries it is. Ids of one log only rise.
+///
+/// # Examples
+/// ```
+/// use parlor::Id;
+///
+/// let first: Id = "1790000000000-9".parse().unwrap();
+/// let second: Id = "1790000000000-10".parse().unwrap();
+/// assert!(Id::START < first && first < second, "ids compare as numbers, not as texts");
+/// assert_eq!(second.millis(), 1_790_000_000_000);
+/// assert_eq!(second.to_string(), "1790000000000-10");
+/// assert!("yesterday".parse::<Id>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     millis: u64,

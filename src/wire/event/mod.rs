@@ -18,6 +18,24 @@ use crate::wire::render_cache::RenderCache;
 ///
 /// A Django process may send members of other kinds (numbers, lists, integer keys). They are read
 /// over: no consumer here lists them, and so nothing can be sent on that Django could not read.
+///
+/// # Examples
+/// ```
+/// use parlor::Event;
+///
+/// let event = Event::new("chat.message").with("message", "hi");
+/// assert_eq!(event.kind(), "chat_message");
+/// assert_eq!(event.text("message"), Some("hi"));
+/// assert_eq!(event.text("user"), None);
+///
+/// // A MessagePack map, as channels_redis reads and writes it.
+/// let bytes = event.encode();
+/// assert_eq!(bytes, b"\x82\xa4type\xacchat.message\xa7message\xa2hi");
+/// assert_eq!(Event::decode(&bytes), Ok(event));
+///
+/// // Types that only the layer sends are rejected.
+/// assert!(Event::decode(&Event::new("parlor_gap").encode()).is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     members: Members,
