@@ -1,12 +1,12 @@
-//! Decides over the record of a run what went wrong in it: a pure function.
+//! Decides what went wrong in a run: a pure function of its record.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::record::{Kind, Record};
+use super::record::{PhaseKind, Record};
 
-mod book;
 mod delivery;
+mod index;
 mod order;
 mod presence;
 mod silence;
@@ -14,12 +14,12 @@ mod truth;
 
 #[cfg(test)]
 mod tests {
-    //! Hand-made records, and what the checker makes of them.
+    //! Records written by hand, and the findings expected of them.
     mod delivery;
     mod order;
     mod presence;
+    mod record_builder;
     mod silence;
-    mod tale;
     mod truth;
 }
 
@@ -27,69 +27,70 @@ pub use silence::longest_silence;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
-    /// An acked message that a client which was entitled to it never heard.
+    /// An entitled client never received an acked message.
     Lost,
-    /// One text under two ids: it was taken twice.
+    /// One text has two ids: it was logged twice.
     Duplicated,
-    /// Two messages that two clients heard in different orders.
+    /// Two clients received two messages in different orders.
     Reordered,
-    /// A message came twice to a client though nothing had to be repaired.
+    /// A client received a message twice while nothing had to be repaired.
     Repeated,
-    /// Heard, and nobody had said it, or not there, or not yet, or not as this user, or without an id.
+    /// A received message was not sent, or was sent elsewhere, later, by another user, or has no
+    /// id.
     Invented,
-    /// One id with two texts.
+    /// One id has two texts.
     TwoTexts,
-    /// The sender was told that it is not done, and it was done.
-    RefusedAndHeard,
-    /// Neither acked nor refused, in all the time there was.
+    /// A message was delivered although its sender received an error that forbids a retry.
+    RejectedAndDelivered,
+    /// A message was neither acked nor rejected by the end of the run.
     Unanswered,
-    /// A newcomer was told of other users than those who were there.
+    /// A new client received a list of members other than those connected.
     Presence,
 }
 
-/// One thing that went wrong.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub verdict: Verdict,
-    /// When it began: mostly when the message was said.
+    /// When it began: mostly when the message was sent.
     pub at: Duration,
-    /// The client was told that something is missing at this very place.
-    pub told: bool,
-    /// In order, because the fault had taken Redis' own data.
+    /// The client received a gap at this very place.
+    pub reported: bool,
+    /// Accepted, because the fault had destroyed data in Redis.
     pub forgiven: bool,
-    pub story: String,
+    pub detail: String,
 }
 
 impl Finding {
-    fn new(verdict: Verdict, at: Duration, story: String) -> Self {
-        Self { verdict, at, told: false, forgiven: false, story }
+    fn new(verdict: Verdict, at: Duration, detail: String) -> Self {
+        Self { verdict, at, reported: false, forgiven: false, detail }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = if self.told { " (told)" } else { "" };
-        write!(formatter, "{:?}{told} at {:.3?}: {}", self.verdict, self.at, self.story)
+        let reported = if self.reported { " (reported)" } else { "" };
+        write!(formatter, "{:?}{reported} at {:.3?}: {}", self.verdict, self.at, self.detail)
     }
 }
 
-/// Everything that went wrong, in the order of time; what is forgiven, too.
+/// Returns all findings in the order of their times, including those that are forgiven.
 pub fn check(record: &Record) -> Vec<Finding> {
-    let book = book::Book::of(record);
-    let mut findings = delivery::lost(&book);
-    findings.extend(truth::duplicated(&book));
-    findings.extend(truth::repeated(&book));
-    findings.extend(truth::invented(&book));
-    findings.extend(truth::two_texts(&book));
-    findings.extend(truth::refused_and_heard(&book));
-    findings.extend(truth::unanswered(&book));
-    findings.extend(order::reordered(&book));
-    findings.extend(presence::wrong(&book));
+    let index = index::RecordIndex::of(record);
+    let mut findings = delivery::lost(&index);
+    findings.extend(truth::duplicated(&index));
+    findings.extend(truth::repeated(&index));
+    findings.extend(truth::invented(&index));
+    findings.extend(truth::two_texts(&index));
+    findings.extend(truth::rejected_and_delivered(&index));
+    findings.extend(truth::unanswered(&index));
+    findings.extend(order::reordered(&index));
+    findings.extend(presence::wrong(&index));
     findings.sort_by_key(|finding| (finding.at, finding.verdict));
     findings
 }
 
-/// The kind of the phase of this time.
-fn kind(record: &Record, at: Duration) -> Option<Kind> {
+/// Returns the kind of the phase at this time.
+fn kind(record: &Record, at: Duration) -> Option<PhaseKind> {
     record.phases.get(record.phase(at)).map(|phase| phase.kind)
 }

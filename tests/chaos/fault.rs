@@ -1,8 +1,8 @@
-//! The faults, by name.
+//! The faults by name.
 
 use std::time::Duration;
 
-use super::record::Kind;
+use super::record::PhaseKind;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -17,11 +17,11 @@ pub enum Fault {
     ReadersStalled,
     ConnectionsReset,
     NetworkBad,
-    /// The master is killed while its replica lags.
+    /// Kills the master while its replica lags.
     FailoverKilled,
-    /// The master freezes, and its subscribers hear nothing without an error.
+    /// Freezes the master: its subscribers receive nothing and see no error.
     FailoverFrozen,
-    /// The same where each ack waits for the replica: what is acked is not lost.
+    /// The same while each ack waits for the replica: no acked message is lost.
     FailoverReplicated,
 }
 
@@ -33,14 +33,14 @@ pub struct Pace {
     pub clients_paused: Duration,
     pub readers_stalled: Duration,
     pub network_bad: Duration,
-    /// How long something that was killed stays away.
-    pub away: Duration,
-    /// The nodes' grace at their end, in seconds.
+    /// How long a killed process stays down.
+    pub down: Duration,
+    /// The nodes' drain time, in seconds.
     pub drain: u64,
 }
 
 impl Fault {
-    /// Those of a Redis that stands alone.
+    /// The faults for a single Redis.
     pub const ALONE: [Self; 11] = [
         Self::NodeKilled,
         Self::NodeFrozen,
@@ -55,7 +55,7 @@ impl Fault {
         Self::NetworkBad,
     ];
 
-    /// Those of `make test`.
+    /// The faults of `make test`.
     pub const SHORT: [Self; 5] = [
         Self::NodeKilled,
         Self::SubscribersKilled,
@@ -83,11 +83,11 @@ impl Fault {
         }
     }
 
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> PhaseKind {
         match self {
-            Self::RedisFlushed | Self::FailoverKilled | Self::FailoverFrozen => Kind::Losing,
-            Self::FailoverReplicated => Kind::Doubling,
-            _ => Kind::Harmless,
+            Self::RedisFlushed | Self::FailoverKilled | Self::FailoverFrozen => PhaseKind::Losing,
+            Self::FailoverReplicated => PhaseKind::Doubling,
+            _ => PhaseKind::Harmless,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Pace {
         clients_paused: Duration::from_secs(3),
         readers_stalled: Duration::from_secs(10),
         network_bad: Duration::from_secs(6),
-        away: Duration::from_secs(2),
+        down: Duration::from_secs(2),
         drain: 4,
     };
 
@@ -109,7 +109,7 @@ impl Pace {
         clients_paused: Duration::from_secs(1),
         readers_stalled: Duration::from_secs(2),
         network_bad: Duration::from_secs(2),
-        away: Duration::from_millis(500),
+        down: Duration::from_millis(500),
         drain: 1,
     };
 }

@@ -1,15 +1,15 @@
-//! Packets that are lost between nginx and the nodes, where the kernel and our rights allow it.
+//! Packet loss between nginx and the nodes, where the kernel and the user's rights allow it.
 
 use std::io::Write;
 use std::process::{Command, Stdio, id};
 
-/// Lasts as long as this lives.
+/// Lasts until it is dropped.
 pub struct Loss {
     table: String,
 }
 
 impl Loss {
-    /// Five of a hundred packets to and from these ports are lost; `None` where nft cannot do that.
+    /// Drops five percent of the packets to and from these ports; `None` where nft cannot.
     pub fn at(ports: &[u16]) -> Option<Self> {
         let loss = Self { table: format!("inet parlor_chaos_{}", id()) };
         let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
@@ -31,7 +31,7 @@ impl Drop for Loss {
     }
 }
 
-/// Runs nft with this on stdin; false where it is missing or refuses.
+/// Runs nft with this on stdin; `false` where it is missing or fails.
 fn nft(arguments: &[&str], input: &str) -> bool {
     let mut command = Command::new("nft");
     command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));

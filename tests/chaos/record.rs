@@ -1,5 +1,5 @@
-//! What happened in a run: every send, answer and receipt of every client, with its time, and which fault was
-//! on.
+//! The record of a run: every frame sent and received by every client, with its time and the fault
+//! active at that time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,45 +9,45 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One thing that one client did or saw.
+/// One action or observation of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Since the run began; one clock for all clients.
+    /// Time since the run began, of one clock for all clients.
     pub at: Duration,
     /// The client, an index of [`Record::rooms`].
     pub who: usize,
-    pub what: What,
+    pub action: Action,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Tries to come in, with this as `since`.
-    Knocked {
+pub enum Action {
+    /// Starts a handshake with this `since`.
+    HandshakeStarted {
         since: Option<String>,
     },
-    /// The first frame of a socket. Only for who came with a `since` does `recovered` promise anything.
+    /// The first frame of a socket. `recovered` has a meaning only after a handshake with `since`.
     Welcomed {
-        /// The node that took it.
+        /// The node that accepted the socket.
         node: String,
         user: String,
         since: Option<String>,
         recovered: bool,
         reason: Option<String>,
     },
-    /// A message as it came, also one that was seen before.
-    Heard {
+    /// A received message, also one that was received before.
+    Received {
         id: Option<String>,
         prev: Option<String>,
         text: String,
         user: String,
     },
-    /// The server says that messages may be missing here.
+    /// The server reports that messages may be missing here.
     Gap {
         reason: String,
         after: Option<String>,
     },
-    /// Sent to the server, for the first time or again; recorded before the first byte leaves.
-    Said {
+    /// A message sent for the first time or again; recorded before its first byte.
+    Sent {
         text: String,
         client_id: String,
     },
@@ -55,8 +55,8 @@ pub enum What {
         text: String,
         id: String,
     },
-    /// Answered by an error; `retry` as the server has it.
-    Refused {
+    /// Answered by an error; `retry` is the server's.
+    Rejected {
         text: String,
         code: String,
         retry: bool,
@@ -64,18 +64,18 @@ pub enum What {
     Bye {
         delay: Duration,
     },
-    /// The socket is over, with this close code if there was one.
+    /// The socket ended, with this close code if there was one.
     Ended {
         code: Option<u16>,
     },
-    /// Reads nothing from now on, because the test wants it so.
-    Deaf,
-    /// Reads again.
-    Listens,
-    /// Does not come back: what is said from now on is not for this client.
+    /// The test stopped the client from reading.
+    Stalled,
+    /// The client reads again.
+    Resumed,
+    /// The client does not reconnect and is not owed later messages.
     Left,
-    /// The users whom a newcomer was told to be in the room, without the newcomer.
-    Counted {
+    /// The users that a new client received as members, without itself.
+    Members {
         members: BTreeSet<String>,
     },
 }
@@ -85,18 +85,19 @@ pub enum What {
 pub struct Phase {
     pub from: Duration,
     pub fault: &'static str,
-    pub kind: Kind,
+    pub kind: PhaseKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Nothing is wrong: not even a repeat is in order.
+pub enum PhaseKind {
+    /// No fault: not even a repeat is allowed.
     Calm,
-    /// Nothing may be lost.
+    /// No message may be lost.
     Harmless,
-    /// Nothing that was acked may be lost; what was not may stand in a log that Redis gives up, and come again.
+    /// No acked message may be lost. An unacked one may be in a log that Redis discards, and come
+    /// again.
     Doubling,
-    /// Redis' own data is lost: what is missing must be told.
+    /// Redis loses data: what is missing must be reported by a gap.
     Losing,
 }
 
@@ -110,46 +111,46 @@ pub struct Record {
 }
 
 impl Record {
-    /// The phase of this time, an index of `phases`.
+    /// Returns the phase at this time, an index of `phases`.
     pub fn phase(&self, at: Duration) -> usize {
         self.phases.partition_point(|phase| phase.from <= at).saturating_sub(1)
     }
 
-    /// Writes everything to a file, a line for each event, for who has to find out what happened.
+    /// Writes all events to a file, one a line.
     pub fn keep(&self, name: &str) -> PathBuf {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let phases = self.phases.iter().map(|phase| format!("{:?} {}\n", phase.from, phase.fault));
         let events = self.events.iter().map(|event| {
-            format!("{:?} room {} client {} {:?}\n", event.at, self.rooms[event.who], event.who, event.what)
+            format!("{:?} room {} client {} {:?}\n", event.at, self.rooms[event.who], event.who, event.action)
         });
         fs::write(&path, phases.chain(events).collect::<String>()).expect("a file for the record");
         path
     }
 }
 
-/// The pen that all clients share.
+/// Writes to the record; all clients share it.
 #[derive(Clone)]
-pub struct Pen {
+pub struct Recorder {
     start: Instant,
     record: Arc<Mutex<Record>>,
 }
 
-impl Pen {
+impl Recorder {
     /// Begins a record of clients in these rooms.
     pub fn new(rooms: Vec<usize>) -> Self {
         let record = Record { rooms, ..Record::default() };
         Self { start: Instant::now(), record: Arc::new(Mutex::new(record)) }
     }
 
-    pub fn write(&self, who: usize, what: What) {
-        // The clock is read under the lock, so that times never go back in the record.
+    pub fn write(&self, who: usize, action: Action) {
+        // Reads the clock under the lock, so that times in the record never decrease.
         let mut record = self.record.lock().unwrap();
         let at = self.start.elapsed();
-        record.events.push(Event { at, who, what });
+        record.events.push(Event { at, who, action });
     }
 
-    /// From now on this fault is on.
-    pub fn begin(&self, fault: &'static str, kind: Kind) {
+    /// Begins a phase with this fault.
+    pub fn begin(&self, fault: &'static str, kind: PhaseKind) {
         let mut record = self.record.lock().unwrap();
         let from = self.start.elapsed();
         record.phases.push(Phase { from, fault, kind });
@@ -159,7 +160,7 @@ impl Pen {
         self.start.elapsed()
     }
 
-    /// What was written so far.
+    /// Returns the record so far.
     pub fn read(&self) -> Record {
         self.record.lock().unwrap().clone()
     }

@@ -1,25 +1,25 @@
-//! One order of a room's messages, whoever listens.
+//! Every client sees the messages of a room in one order.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::book::{Book, Listener};
+use super::index::{Receiver, RecordIndex};
 use super::{Finding, Verdict};
 
-/// Pairs of messages that two clients heard the other way round, each pair once.
-pub fn reordered(book: &Book<'_>) -> Vec<Finding> {
+/// Pairs of messages that two clients received in different orders, each pair once.
+pub fn reordered(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = BTreeMap::new();
-    let places: Vec<_> = book.listeners.iter().map(places_of).collect();
-    for (who, listener) in book.listeners.iter().enumerate() {
-        for (other, _) in book.listeners_in(book.room_of(who)).filter(|(other, _)| *other > who) {
-            for (first, second) in descents(listener, &places[other]) {
-                let pair = (book.room_of(who), first.min(second), first.max(second));
+    let places: Vec<_> = index.receivers.iter().map(places_of).collect();
+    for (who, receiver) in index.receivers.iter().enumerate() {
+        for (other, _) in index.receivers_in(index.room_of(who)).filter(|(other, _)| *other > who) {
+            for (first, second) in descents(receiver, &places[other]) {
+                let pair = (index.room_of(who), first.min(second), first.max(second));
                 findings.entry(pair).or_insert_with(|| {
-                    let at = listener.heard[places[who][second]].at;
-                    let story = format!(
-                        "client {who} of room {} heard {first} before {second}, client {other} the other way",
+                    let at = receiver.received[places[who][second]].at;
+                    let detail = format!(
+                        "client {who} of room {} received {first} before {second}, client {other} the other way",
                         pair.0
                     );
-                    Finding::new(Verdict::Reordered, at, story)
+                    Finding::new(Verdict::Reordered, at, detail)
                 });
             }
         }
@@ -27,15 +27,15 @@ pub fn reordered(book: &Book<'_>) -> Vec<Finding> {
     findings.into_values().collect()
 }
 
-/// Where each id stands in what the client heard.
-fn places_of<'a>(listener: &Listener<'a>) -> HashMap<&'a str, usize> {
-    let logged = listener.heard.iter().enumerate().filter(|(_, receipt)| !receipt.id.is_empty());
+/// The index of each id among the client's messages.
+fn places_of<'a>(receiver: &Receiver<'a>) -> HashMap<&'a str, usize> {
+    let logged = receiver.received.iter().enumerate().filter(|(_, receipt)| !receipt.id.is_empty());
     logged.map(|(place, receipt)| (receipt.id, place)).collect()
 }
 
-/// Of the messages that both heard, those which follow one another here and stand the other way round there.
-fn descents<'a>(here: &Listener<'a>, there: &HashMap<&'a str, usize>) -> Vec<(&'a str, &'a str)> {
-    let both = here.heard.iter().filter_map(|receipt| Some((receipt.id, *there.get(receipt.id)?)));
+/// Of the messages that both clients received, those adjacent here and in the other order there.
+fn descents<'a>(here: &Receiver<'a>, there: &HashMap<&'a str, usize>) -> Vec<(&'a str, &'a str)> {
+    let both = here.received.iter().filter_map(|receipt| Some((receipt.id, *there.get(receipt.id)?)));
     let both: Vec<_> = both.collect();
     let turned = both.windows(2).filter(|pair| pair[0].1 > pair[1].1);
     turned.map(|pair| (pair[0].0, pair[1].0)).collect()

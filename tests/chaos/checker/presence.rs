@@ -1,29 +1,29 @@
-//! At rest a newcomer is told of exactly those who are there.
+//! At rest, a new client receives exactly the connected users as members.
 
 use std::collections::BTreeSet;
 
-use super::book::Book;
+use super::index::RecordIndex;
 use super::{Finding, Verdict};
-use crate::chaos::record::What;
+use crate::chaos::record::Action;
 
-pub fn wrong(book: &Book<'_>) -> Vec<Finding> {
+pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for event in &book.record.events {
-        let What::Counted { members } = &event.what else { continue };
-        let room = book.room_of(event.who);
-        let there: BTreeSet<&str> = book
-            .listeners_in(room)
-            .filter(|(_, one)| one.came.is_some_and(|came| came <= event.at))
+    for event in &index.record.events {
+        let Action::Members { members } = &event.action else { continue };
+        let room = index.room_of(event.who);
+        let there: BTreeSet<&str> = index
+            .receivers_in(room)
+            .filter(|(_, one)| one.joined_at.is_some_and(|joined_at| joined_at <= event.at))
             .filter(|(_, one)| one.left.is_none_or(|left| left > event.at))
             .filter_map(|(_, one)| one.user)
             .collect();
-        let told: BTreeSet<&str> = members.iter().map(String::as_str).collect();
-        if told != there {
-            let missing: Vec<_> = there.difference(&told).collect();
-            let ghosts: Vec<_> = told.difference(&there).collect();
-            let story =
+        let reported: BTreeSet<&str> = members.iter().map(String::as_str).collect();
+        if reported != there {
+            let missing: Vec<_> = there.difference(&reported).collect();
+            let ghosts: Vec<_> = reported.difference(&there).collect();
+            let detail =
                 format!("in room {room} are {} users; missing {missing:?}, ghosts {ghosts:?}", there.len());
-            findings.push(Finding::new(Verdict::Presence, event.at, story));
+            findings.push(Finding::new(Verdict::Presence, event.at, detail));
         }
     }
     findings

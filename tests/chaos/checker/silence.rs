@@ -1,24 +1,24 @@
-//! How long somebody heard no message in a room where messages are said all the time.
+//! The longest silence of a client in a room with constant traffic.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::chaos::record::{Record, What};
+use crate::chaos::record::{Action, Record};
 
-/// The longest time between two messages at any client, counted as far as it lies within this part of the
-/// run. Who does not read, by the test's own will, is not counted.
+/// The longest time between two messages at any client, within this part of the run. Clients that
+/// the test has stopped from reading do not count.
 pub fn longest_silence(record: &Record, part: &Range<Duration>) -> Duration {
     let mut last: Vec<Option<Duration>> = vec![None; record.rooms.len()];
     let mut longest = Duration::ZERO;
     for event in &record.events {
         let before = &mut last[event.who];
-        match event.what {
-            What::Heard { .. } => {
+        match event.action {
+            Action::Received { .. } => {
                 let from = before.replace(event.at).map(|before| before.max(part.start));
                 let silence = from.and_then(|from| event.at.min(part.end).checked_sub(from));
                 longest = longest.max(silence.unwrap_or_default());
             }
-            What::Deaf | What::Left => *before = None,
+            Action::Stalled | Action::Left => *before = None,
             _ => {}
         }
     }

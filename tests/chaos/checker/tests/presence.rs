@@ -1,32 +1,32 @@
-//! Who is there at rest.
+//! The members at rest.
 
-use super::tale::Tale;
+use super::record_builder::RecordBuilder;
 use crate::chaos::checker::Verdict;
-use crate::chaos::record::{Kind, What};
+use crate::chaos::record::{Action, PhaseKind};
 
 #[test]
 fn a_new_client_receives_the_list_of_members() {
-    let tale = Tale::in_a_phase(Kind::Harmless).counted(0, &[0, 1, 2]).counted(3, &[3]);
-    tale.then(1, What::Left).counted(0, &[0, 2]).is_well();
+    let builder = RecordBuilder::in_a_phase(PhaseKind::Harmless).counted(0, &[0, 1, 2]).counted(3, &[3]);
+    builder.then(1, Action::Left).counted(0, &[0, 2]).has_no_findings();
 }
 
 #[test]
 fn a_listed_user_who_left_is_a_ghost() {
-    let tale = Tale::in_a_phase(Kind::Harmless).then(1, What::Left).counted(0, &[0, 1, 2]);
-    tale.is(Verdict::Presence, &["ghosts [\"user1\"]"]);
+    let builder = RecordBuilder::in_a_phase(PhaseKind::Harmless).then(1, Action::Left).counted(0, &[0, 1, 2]);
+    builder.is(Verdict::Presence, &["ghosts [\"user1\"]"]);
 }
 
 #[test]
 fn a_member_absent_from_the_list_is_missing() {
-    let tale = Tale::in_a_phase(Kind::Harmless).counted(0, &[0, 1]);
-    tale.is(Verdict::Presence, &["missing [\"user2\"]"]);
+    let builder = RecordBuilder::in_a_phase(PhaseKind::Harmless).counted(0, &[0, 1]);
+    builder.is(Verdict::Presence, &["missing [\"user2\"]"]);
 }
 
 #[test]
 fn a_client_that_never_connected_is_not_expected() {
-    Tale::of_nobody(Kind::Harmless)
-        .comes(0)
-        .then(1, What::Knocked { since: None })
+    RecordBuilder::without_clients(PhaseKind::Harmless)
+        .joins(0)
+        .then(1, Action::HandshakeStarted { since: None })
         .counted(0, &[0])
-        .is_well();
+        .has_no_findings();
 }

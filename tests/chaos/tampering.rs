@@ -1,5 +1,5 @@
-//! A deliberate fault in delivery: one message of one client is dropped, doubled, swapped or forged on its
-//! way.
+//! A deliberate fault in delivery: one message to one client is dropped, duplicated, swapped or
+//! forged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,32 +9,32 @@ use serde_json::Value;
 use crate::support::frame::{Frame, TEXT};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mischief {
+pub enum Tampering {
     Drop,
     Double,
-    /// The message comes after the next one.
+    /// The message follows the next one.
     Swap,
-    /// The message has another text.
+    /// The message gets another text.
     Forge,
 }
 
-/// Reads what a node sends on one connection, frame by frame.
+/// Reads the frames that a node sends on one connection.
 pub struct Tamper {
-    mischief: Mischief,
-    /// Shared by all connections: whoever comes first does it, once.
+    tampering: Tampering,
+    /// Shared by all connections: the first that can apply it does so, once.
     armed: Arc<AtomicBool>,
-    /// What came and is not yet a whole head or frame.
+    /// Bytes of an incomplete head or frame.
     rest: Vec<u8>,
     upgraded: bool,
     held: Option<Frame>,
 }
 
 impl Tamper {
-    pub fn new(mischief: Mischief, armed: Arc<AtomicBool>) -> Self {
-        Self { mischief, armed, rest: Vec::new(), upgraded: false, held: None }
+    pub fn new(tampering: Tampering, armed: Arc<AtomicBool>) -> Self {
+        Self { tampering, armed, rest: Vec::new(), upgraded: false, held: None }
     }
 
-    /// Takes bytes of the node, and gives those which the client gets.
+    /// Takes bytes from the node and returns those for the client.
     pub fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.rest.extend(bytes);
         let mut out = Vec::new();
@@ -61,15 +61,15 @@ impl Tamper {
         if !self.armed.swap(false, Ordering::SeqCst) {
             return vec![frame];
         }
-        match self.mischief {
-            Mischief::Drop => vec![],
-            Mischief::Double => vec![frame.clone(), frame],
-            Mischief::Swap => {
+        match self.tampering {
+            Tampering::Drop => vec![],
+            Tampering::Double => vec![frame.clone(), frame],
+            Tampering::Swap => {
                 self.held = Some(frame);
                 vec![]
             }
-            Mischief::Forge => {
-                message["text"] = Value::from("what nobody said");
+            Tampering::Forge => {
+                message["text"] = Value::from("what no client sent");
                 frame.payload = message.to_string().into_bytes();
                 vec![frame]
             }
@@ -77,7 +77,7 @@ impl Tamper {
     }
 }
 
-/// The chat message in a frame, if that is what it holds.
+/// Returns the chat message in a frame, if it is one.
 fn message_in(frame: &Frame) -> Option<Value> {
     let whole = frame.fin && frame.opcode == TEXT;
     let value: Value = whole.then(|| serde_json::from_slice(&frame.payload).ok())??;

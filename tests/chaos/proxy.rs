@@ -1,5 +1,4 @@
-//! A TCP proxy through which all clients come: it resets connections, delays bytes, and can tamper with one
-//! frame.
+//! A TCP proxy for all clients: it resets connections, delays bytes, and can tamper with one frame.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -13,44 +12,44 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::mischief::{Mischief, Tamper};
+use super::tampering::{Tamper, Tampering};
 
-/// Bytes that the kernel keeps for each direction, which it doubles.
+/// The kernel's buffer for each direction, which it doubles.
 const SMALL: usize = 65_536;
 
-pub struct Gate {
+pub struct ChaosProxy {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
     armed: Arc<AtomicBool>,
 }
 
-/// What happens to connections.
+/// The state of all connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Weather {
-    /// Raised by each storm; in one, so many of a hundred connections are reset.
+    /// Incremented by each reset storm, and the percentage of connections that it resets.
     storm: u64,
     resets: u64,
-    /// Bytes take a while, and some a long while, as when a packet was lost and is sent again.
+    /// Delays bytes, some by as much as a retransmission takes.
     bad: bool,
 }
 
-impl Gate {
+impl ChaosProxy {
     pub async fn before(target: SocketAddr) -> Self {
         Self::with(target, None).await
     }
 
-    /// With one that tampers, once it is let loose.
-    pub async fn with(target: SocketAddr, mischief: Option<Mischief>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+    /// A proxy that tampers with one frame once it is armed.
+    pub async fn with(target: SocketAddr, tampering: Option<Tampering>) -> Self {
+        let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = receiver.local_addr().expect("an address");
         let (weather, watched) = watch::channel(Weather::default());
         let armed = Arc::<AtomicBool>::default();
         let loose = Arc::clone(&armed);
         tokio::spawn(async move {
             let mut number = 0;
-            while let Ok((near, _)) = listener.accept().await {
+            while let Ok((near, _)) = receiver.accept().await {
                 number += 1;
-                let tamper = mischief.map(|mischief| Tamper::new(mischief, Arc::clone(&loose)));
+                let tamper = tampering.map(|tampering| Tamper::new(tampering, Arc::clone(&loose)));
                 tokio::spawn(carry(near, target, number, watched.clone(), tamper));
             }
         });
@@ -61,28 +60,28 @@ impl Gate {
         self.address
     }
 
-    /// Resets about so many of a hundred connections, chosen by the seed, towards both sides.
+    /// Resets about this percentage of the connections, chosen by the seed, in both directions.
     pub fn reset(&self, percent: u64, seed: u64) {
         self.weather.send_modify(|weather| (weather.storm, weather.resets) = (seed, percent));
     }
 
-    /// Bytes are late from now on, or no more.
+    /// Turns delays on or off.
     pub fn bad(&self, bad: bool) {
         self.weather.send_modify(|weather| weather.bad = bad);
     }
 
-    /// The next message that can be tampered with is.
-    pub fn let_loose(&self) {
+    /// Tampers with the next suitable message.
+    pub fn arm(&self) {
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the mischief is still to be done.
-    pub fn waits(&self) -> bool {
+    /// Whether the frame to tamper with has not come yet.
+    pub fn is_armed(&self) -> bool {
         self.armed.load(Ordering::SeqCst)
     }
 }
 
-/// Carries bytes both ways until one side ends or the storm takes the connection.
+/// Copies bytes both ways until one side ends or a storm resets the connection.
 async fn carry(
     mut near: TcpStream,
     target: SocketAddr,
@@ -94,7 +93,7 @@ async fn carry(
     let Ok(mut far) = TcpStream::connect(target).await else { return };
     for stream in [&near, &far] {
         stream.set_nodelay(true).ok();
-        // Little is kept on the way for who does not read, so that it is the node that notices.
+        // Keeps buffers small, so that the node notices a slow reader.
         SockRef::from(stream).set_send_buffer_size(SMALL).ok();
         SockRef::from(stream).set_recv_buffer_size(SMALL).ok();
     }
@@ -115,7 +114,7 @@ async fn carry(
     }
 }
 
-/// Waits until a storm strikes this connection.
+/// Waits until a storm hits this connection.
 async fn struck(number: u64, mut weather: watch::Receiver<Weather>) {
     let mut survived = weather.borrow_and_update().storm;
     loop {
@@ -155,7 +154,7 @@ async fn pump(
     }
 }
 
-/// A number below 100 that is the same for the same two numbers.
+/// A number below 100 that depends only on the two numbers.
 fn chance(one: u64, two: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     (one, two).hash(&mut hasher);

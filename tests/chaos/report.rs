@@ -1,4 +1,4 @@
-//! The table of a run: what each fault cost.
+//! The table of a run: the cost of each fault.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::checker::{Finding, Verdict, longest_silence};
-use super::record::{Record, What};
+use super::record::{Action, Record};
 
-/// The part of a run in which nobody speaks.
+/// The phase in which no client sends.
 pub const AT_REST: &str = "at rest";
 
-pub struct Table {
+pub struct Report {
     rows: Vec<Row>,
     notes: Vec<String>,
 }
@@ -24,18 +24,19 @@ struct Row {
     lost: usize,
     duplicated: usize,
     reordered: usize,
-    told: usize,
-    /// Whatever else was found.
+    reported: usize,
+    /// All other findings.
     other: usize,
     silence: Duration,
-    /// How often somebody was told that something may be missing, whether it was or not.
+    /// Number of gaps and failed recoveries that clients received, whether messages were missing or
+    /// not.
     notices: usize,
 }
 
-impl Table {
+impl Report {
     pub fn of(record: &Record, findings: &[Finding]) -> Self {
         let mut rows: Vec<Row> = Vec::new();
-        // Which row each phase belongs to: a fault that struck twice has one.
+        // Maps each phase to its row: a fault that was injected twice has one row.
         let mut row_of = Vec::new();
         for (index, phase) in record.phases.iter().enumerate() {
             let row = rows.iter().position(|row| row.fault == phase.fault).unwrap_or_else(|| {
@@ -47,24 +48,24 @@ impl Table {
                 rows[row].silence = rows[row].silence.max(longest_silence(record, &part(record, index)));
             }
         }
-        // A message belongs to the fault that was on when it was first sent.
-        let mut said = BTreeMap::new();
+        // A message counts for the fault that was active when it was first sent.
+        let mut sent = BTreeMap::new();
         for event in &record.events {
             let row = row_of[record.phase(event.at)];
-            match &event.what {
-                What::Said { text, .. } => {
-                    said.entry(text).or_insert_with(|| {
+            match &event.action {
+                Action::Sent { text, .. } => {
+                    sent.entry(text).or_insert_with(|| {
                         rows[row].messages += 1;
                         (row, false)
                     });
                 }
-                What::Acked { text, .. } => {
-                    if let Some((row, acked @ false)) = said.get_mut(text) {
+                Action::Acked { text, .. } => {
+                    if let Some((row, acked @ false)) = sent.get_mut(text) {
                         rows[*row].acked += 1;
                         *acked = true;
                     }
                 }
-                What::Gap { .. } | What::Welcomed { since: Some(_), recovered: false, .. } => {
+                Action::Gap { .. } | Action::Welcomed { since: Some(_), recovered: false, .. } => {
                     rows[row].notices += 1;
                 }
                 _ => {}
@@ -78,7 +79,7 @@ impl Table {
                 Verdict::Reordered => row.reordered += 1,
                 _ => row.other += 1,
             }
-            row.told += usize::from(finding.told);
+            row.reported += usize::from(finding.reported);
         }
         Self { rows, notes: notes(record) }
     }
@@ -90,34 +91,36 @@ fn part(record: &Record, phase: usize) -> Range<Duration> {
     record.phases[phase].from..record.phases.get(phase + 1).map_or(last, |next| next.from)
 }
 
-/// What else is worth a look: closes, errors, the waits after a `bye`, the most returns in a second.
+/// Further figures: closes, errors, waits after a `bye`, the most reconnections in a second.
 fn notes(record: &Record) -> Vec<String> {
     let (mut closes, mut errors) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
     let (mut receipts, mut beyond) = (0_usize, Duration::ZERO);
     let mut byes: Vec<Option<Duration>> = vec![None; record.rooms.len()];
-    let mut knocks = BTreeMap::<_, usize>::new();
+    let mut reconnects = BTreeMap::<_, usize>::new();
     for event in &record.events {
-        match &event.what {
-            What::Ended { code } => *closes.entry(code.unwrap_or_default()).or_default() += 1,
-            What::Refused { code, .. } => *errors.entry(code).or_default() += 1,
-            What::Heard { .. } => receipts += 1,
-            What::Bye { delay } => byes[event.who] = Some(event.at + *delay),
-            What::Welcomed { .. } => {
+        match &event.action {
+            Action::Ended { code } => *closes.entry(code.unwrap_or_default()).or_default() += 1,
+            Action::Rejected { code, .. } => *errors.entry(code).or_default() += 1,
+            Action::Received { .. } => receipts += 1,
+            Action::Bye { delay } => byes[event.who] = Some(event.at + *delay),
+            Action::Welcomed { .. } => {
                 let waited = byes[event.who].take().map(|due| event.at.saturating_sub(due));
                 beyond = beyond.max(waited.unwrap_or_default());
             }
-            What::Knocked { since: Some(_) } => *knocks.entry(event.at.as_secs()).or_default() += 1,
+            Action::HandshakeStarted { since: Some(_) } => {
+                *reconnects.entry(event.at.as_secs()).or_default() += 1;
+            }
             _ => {}
         }
     }
-    let herd = knocks.values().max().copied().unwrap_or_default();
+    let herd = reconnects.values().max().copied().unwrap_or_default();
     vec![
         format!("{receipts} receipts; closes by code (0: none came): {closes:?}; errors: {errors:?}"),
         format!("longest wait beyond a `bye`: {beyond:.1?}; most returns in one second: {herd}"),
     ]
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
@@ -128,7 +131,7 @@ impl fmt::Display for Table {
             "lost",
             "duplicated",
             "reordered",
-            "told",
+            "reported",
             "longest silence",
             "notices",
             "other"
@@ -143,7 +146,7 @@ impl fmt::Display for Table {
                 row.lost,
                 row.duplicated,
                 row.reordered,
-                row.told,
+                row.reported,
                 row.silence.as_secs_f64(),
                 row.notices,
                 row.other

@@ -1,0 +1,244 @@
+//! A client of `parlor.v1` that follows docs/protocol.md and records what it does and sees.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::instructions::{Instructions, Lifecycle, State, Traffic};
+use super::pending::Pending;
+use super::record::{Action, Recorder};
+use crate::support::handshake::Handshake;
+use crate::support::websocket::{Message, WebSocket};
+
+/// From the first byte to the welcome; a frozen node accepts connections and sends nothing.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which the client asks for one message of history. The protocol says 40 s; a room
+/// under constant load allows less.
+const MAX_SILENCE: Duration = Duration::from_secs(4);
+/// Time for the reply to that, after which the socket is dead.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(4);
+
+pub struct Client {
+    index: usize,
+    room: String,
+    address: SocketAddr,
+    recorder: Recorder,
+    rng: StdRng,
+    instructions: watch::Receiver<Instructions>,
+    state: Arc<Mutex<State>>,
+    pending: Pending,
+    known: HashSet<String>,
+    /// The last message before which nothing is missing without a gap.
+    since: Option<String>,
+    next_send_at: Instant,
+    last_frame_at: Instant,
+    probed: bool,
+}
+
+impl Client {
+    pub fn new(
+        (index, room): (usize, String),
+        address: SocketAddr,
+        recorder: Recorder,
+        seed: u64,
+        instructions: watch::Receiver<Instructions>,
+        state: Arc<Mutex<State>>,
+    ) -> Self {
+        let rng = StdRng::seed_from_u64(seed.wrapping_mul(1009).wrapping_add(index as u64));
+        let now = Instant::now();
+        let (pending, known, since) = (Pending::default(), HashSet::new(), None);
+        Self {
+            index,
+            room,
+            address,
+            recorder,
+            rng,
+            instructions,
+            state,
+            pending,
+            known,
+            since,
+            next_send_at: now,
+            last_frame_at: now,
+            probed: false,
+        }
+    }
+
+    /// Runs until the test stops it.
+    pub async fn run(mut self) {
+        let mut failures = 0;
+        while self.instructions.borrow().lifecycle == Lifecycle::Connected {
+            let handshake = timeout(HANDSHAKE_TIMEOUT, self.enter()).await;
+            if let Ok(Some(socket)) = handshake {
+                failures = 0;
+                self.state.lock().unwrap().online = true;
+                let code = self.use_socket(socket).await;
+                self.state.lock().unwrap().online = false;
+                self.write(Action::Ended { code });
+            } else {
+                failures += 1;
+            }
+            // The first attempt follows almost at once; jitter spreads the clients.
+            let most = 100_u64 << failures.min(5);
+            let pause = self.rng.random_range(0..most);
+            sleep(Duration::from_millis(pause)).await;
+        }
+        self.write(Action::Left);
+    }
+
+    fn write(&self, action: Action) {
+        self.recorder.write(self.index, action);
+    }
+
+    /// Connects with `since` and waits for the welcome. Without a known message, asks for all
+    /// history, except the first time.
+    async fn enter(&mut self) -> Option<WebSocket> {
+        let mut handshake = Handshake::to_room(&self.room).with_guest(self.index as u64 + 1);
+        match &self.since {
+            Some(since) => handshake = handshake.since(since),
+            None if self.state.lock().unwrap().last.is_some() => handshake = handshake.history(1000),
+            None => {}
+        }
+        self.write(Action::HandshakeStarted { since: self.since.clone() });
+        let mut socket = handshake.try_connect(self.address).await.ok()?;
+        let welcome = loop {
+            if let Message::Text(text) = socket.next_message().await? {
+                break serde_json::from_str::<Value>(&text).ok()?;
+            }
+        };
+        assert_eq!(welcome["type"], "welcome", "the first frame of a socket");
+        self.write(Action::Welcomed {
+            node: text_in(&welcome, "node").unwrap_or_default(),
+            user: text_in(&welcome, "user").expect("a user in a welcome"),
+            since: self.since.clone(),
+            recovered: welcome["recovered"] == true,
+            reason: text_in(&welcome, "reason"),
+        });
+        self.since = self.since.take().or_else(|| text_in(&welcome, "last"));
+        Some(socket)
+    }
+
+    /// Uses the socket until it ends and returns its close code.
+    async fn use_socket(&mut self, mut socket: WebSocket) -> Option<u16> {
+        self.pending.again();
+        (self.last_frame_at, self.probed) = (Instant::now(), false);
+        let mut stalled = false;
+        loop {
+            let instructions = *self.instructions.borrow_and_update();
+            match instructions.lifecycle {
+                Lifecycle::Connected => {}
+                Lifecycle::Vanishes => return None,
+                Lifecycle::Leaves => {
+                    timeout(REPLY_TIMEOUT, socket.close()).await.ok();
+                    return Some(1000);
+                }
+            }
+            if stalled != instructions.stalled {
+                stalled = instructions.stalled;
+                self.write(if stalled { Action::Stalled } else { Action::Resumed });
+                (self.last_frame_at, self.probed) = (Instant::now(), false);
+            }
+            if !stalled
+                && timeout(REPLY_TIMEOUT, self.act(&mut socket, instructions.traffic)).await != Ok(true)
+            {
+                return None;
+            }
+            self.state.lock().unwrap().unanswered = self.pending.oldest();
+            tokio::select! {
+                frame = socket.next_message(), if !stalled => match frame {
+                    Some(Message::Close(close)) => return close.map(|close| close.code.into()),
+                    Some(Message::Text(text)) => self.take(&text),
+                    Some(_) => self.last_frame_at = Instant::now(),
+                    None => return None,
+                },
+                () = sleep_until(self.next_act(instructions.traffic)), if !stalled => {}
+                changed = self.instructions.changed() => if changed.is_err() { return None },
+            }
+        }
+    }
+
+    /// When the next action is due, whatever is received.
+    fn next_act(&self, traffic: Traffic) -> Instant {
+        let liveness =
+            self.last_frame_at + if self.probed { MAX_SILENCE + REPLY_TIMEOUT } else { MAX_SILENCE };
+        let next_send_at = (traffic != Traffic::None && self.pending.has_room()).then_some(self.next_send_at);
+        [next_send_at, self.pending.due()].into_iter().flatten().fold(liveness, Instant::min)
+    }
+
+    /// Does what is due; `false` when the socket is dead.
+    async fn act(&mut self, socket: &mut WebSocket, traffic: Traffic) -> bool {
+        let now = Instant::now();
+        if traffic != Traffic::None && now >= self.next_send_at && self.pending.has_room() {
+            self.pending.compose(self.index, traffic, &mut self.rng);
+            let pause = self.rng.random_range(500..1500) / if traffic == Traffic::Heavy { 5 } else { 1 };
+            self.next_send_at = now + Duration::from_millis(pause);
+        }
+        let mut frames = Vec::new();
+        for sent in self.pending.take_due() {
+            let (text, client_id) = (sent.text, sent.client_id);
+            frames.push(json!({ "type": "message", "message": text, "id": client_id }));
+            self.write(Action::Sent { text, client_id });
+        }
+        if now >= self.last_frame_at + MAX_SILENCE + REPLY_TIMEOUT {
+            return false;
+        }
+        if now >= self.last_frame_at + MAX_SILENCE && !self.probed {
+            self.probed = true;
+            frames.push(json!({ "type": "history", "limit": 1 }));
+        }
+        for frame in frames {
+            if !socket.try_send(Message::text(frame.to_string())).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Handles a frame of the server; ignores unknown types.
+    fn take(&mut self, text: &str) {
+        (self.last_frame_at, self.probed) = (Instant::now(), false);
+        let frame: Value = serde_json::from_str(text).expect("a frame in JSON");
+        match frame["type"].as_str().expect("a type in each frame") {
+            "message" => self.receive(&frame),
+            "gap" => {
+                let reason = text_in(&frame, "reason").unwrap_or_default();
+                self.write(Action::Gap { reason, after: text_in(&frame, "after") });
+            }
+            "ack" => {
+                let _ = self.pending.acked(&frame).map(|action| self.write(action));
+            }
+            "error" => {
+                let _ = self.pending.rejected(&frame, &mut self.rng).map(|action| self.write(action));
+            }
+            "bye" => {
+                let delay = Duration::from_millis(frame["reconnect_ms"].as_u64().unwrap_or_default());
+                self.write(Action::Bye { delay });
+            }
+            _ => {}
+        }
+    }
+
+    fn receive(&mut self, frame: &Value) {
+        let (id, prev) = (text_in(frame, "id"), text_in(frame, "prev"));
+        let text = text_in(frame, "text").expect("a text in a message");
+        let user = text_in(frame, "user").unwrap_or_default();
+        self.write(Action::Received { id: id.clone(), prev, text, user });
+        if let Some(id) = id
+            && self.known.insert(id.clone())
+        {
+            self.state.lock().unwrap().last = Some(id.clone());
+            self.since = Some(id);
+        }
+    }
+}
+
+fn text_in(frame: &Value, member: &str) -> Option<String> {
+    frame[member].as_str().map(str::to_owned)
+}

@@ -1,0 +1,164 @@
+//! All clients of a run, in their rooms.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::client::Client;
+use super::instructions::{Instructions, Lifecycle, State};
+use super::record::{Action, Record, Recorder};
+use crate::support::handshake::Handshake;
+use crate::support::wait::{PATIENCE, within};
+
+/// The first user id of the test's own clients; no other client has it.
+const TEST_USER: u64 = 1 << 40;
+
+pub struct Clients {
+    pub recorder: Recorder,
+    address: SocketAddr,
+    /// The room of each client.
+    rooms: Vec<usize>,
+    instructions: Vec<watch::Sender<Instructions>>,
+    states: Vec<Arc<Mutex<State>>>,
+    _tasks: JoinSet<()>,
+}
+
+pub fn name_of(room: usize) -> String {
+    format!("room{room}")
+}
+
+impl Clients {
+    /// Starts the clients and waits until all are connected. Each room has one message before that.
+    pub async fn start(clients: usize, rooms: usize, address: SocketAddr, seed: u64) -> Self {
+        for room in 0..rooms {
+            let mut test_client =
+                Handshake::to_room(&name_of(room)).with_guest(TEST_USER).connect_to(address).await;
+            test_client.publish("before any client joined").await;
+        }
+        let rooms: Vec<_> = (0..clients).map(|who| who % rooms).collect();
+        let recorder = Recorder::new(rooms.clone());
+        let (instructions, heads): (Vec<_>, Vec<_>) =
+            rooms.iter().map(|_| watch::channel(Instructions::LISTEN)).unzip();
+        let states: Vec<_> = rooms.iter().map(|_| Arc::<Mutex<State>>::default()).collect();
+        let mut tasks = JoinSet::new();
+        for (who, head) in heads.into_iter().enumerate() {
+            let (place, state) = ((who, name_of(rooms[who])), Arc::clone(&states[who]));
+            tasks.spawn(Client::new(place, address, recorder.clone(), seed, head, state).run());
+        }
+        let clients = Self { recorder, address, rooms, instructions, states, _tasks: tasks };
+        if let Err(missing) = clients.wait_until_settled(PATIENCE).await {
+            panic!("waited for all clients to join: {missing}");
+        }
+        clients
+    }
+
+    /// Changes the instructions of these clients.
+    pub fn instruct(&self, clients: impl IntoIterator<Item = usize>, change: impl Fn(&mut Instructions)) {
+        for who in clients {
+            self.instructions[who].send_modify(&change);
+        }
+    }
+
+    pub fn all(&self) -> std::ops::Range<usize> {
+        0..self.rooms.len()
+    }
+
+    pub fn rooms(&self) -> BTreeSet<usize> {
+        self.rooms.iter().copied().collect()
+    }
+
+    pub fn members_of(&self, room: usize) -> Vec<usize> {
+        self.all().filter(|who| self.rooms[*who] == room).collect()
+    }
+
+    fn is_connected(&self, who: usize) -> bool {
+        self.instructions[who].borrow().lifecycle == Lifecycle::Connected
+    }
+
+    /// Lists the clients that are offline, or that wait for a reply to something sent before this
+    /// time.
+    pub fn unsettled(&self, before: Instant) -> Vec<String> {
+        let clients = self.all().filter(|who| self.is_connected(*who));
+        let unsettled = clients.filter_map(|who| {
+            let state = self.states[who].lock().unwrap();
+            if !state.online {
+                return Some(format!("client {who} is offline"));
+            }
+            let waits = state.unanswered.filter(|since| *since < before)?;
+            Some(format!("client {who} waits for a reply since {:?}", waits.elapsed()))
+        });
+        unsettled.collect()
+    }
+
+    /// Waits until all clients are online and have a reply to everything sent before this call.
+    pub async fn wait_until_settled(&self, limit: Duration) -> Result<(), String> {
+        let now = Instant::now();
+        self.reached(limit, || self.unsettled(now)).await
+    }
+
+    /// Waits until all members of each room have the same last message. Requires that no client
+    /// sends.
+    pub async fn wait_until_in_step(&self, limit: Duration) -> Result<(), String> {
+        let differing = || {
+            let last_ids_of = |room: usize| -> BTreeSet<_> {
+                let members = self.members_of(room).into_iter().filter(|who| self.is_connected(*who));
+                members.map(|who| self.states[who].lock().unwrap().last.clone()).collect()
+            };
+            let rooms = self.rooms().into_iter().map(|room| (room, last_ids_of(room)));
+            rooms.filter(|(_, last_ids)| last_ids.len() > 1).map(|room| format!("{room:?}")).collect()
+        };
+        self.reached(limit, differing).await
+    }
+
+    async fn reached(&self, limit: Duration, missing: impl Fn() -> Vec<String>) -> Result<(), String> {
+        let end = Instant::now() + limit;
+        loop {
+            let missing = missing();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(format!("after {limit:?} {} are missing: {missing:.10?}", missing.len()));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Joins each room again and again until the member list is right, and records the last list
+    /// received.
+    pub async fn record_members(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let record = self.recorder.read();
+        for room in self.rooms() {
+            let lifecycle = self.members_of(room).into_iter().filter(|who| self.is_connected(*who));
+            let there: BTreeSet<_> = lifecycle.filter_map(|who| user_of(&record, who)).collect();
+            let test_client = TEST_USER + 1;
+            let members = loop {
+                let handshake = Handshake::to_room(&name_of(room)).with_guest(test_client);
+                let new_client =
+                    within(PATIENCE * 2, "a new client's welcome", handshake.connect_to(self.address)).await;
+                let listed = new_client.welcome["members"].as_array().cloned().unwrap_or_default();
+                let listed = listed.iter().filter_map(|user| user.as_str());
+                let members: BTreeSet<_> =
+                    listed.filter(|user| *user != new_client.user()).map(str::to_owned).collect();
+                if members == there || Instant::now() > end {
+                    break members;
+                }
+                sleep(Duration::from_millis(200)).await;
+            };
+            self.recorder.write(self.members_of(room)[0], Action::Members { members });
+        }
+    }
+}
+
+fn user_of(record: &Record, who: usize) -> Option<String> {
+    record.events.iter().find_map(|event| match &event.action {
+        Action::Welcomed { user, .. } if event.who == who => Some(user.clone()),
+        _ => None,
+    })
+}

@@ -1,0 +1,157 @@
+//! Injects each fault and ends it.
+
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, IteratorRandom};
+use tokio::time::{Instant, sleep};
+
+use super::clients::Clients;
+use super::cluster::{ChaosCluster, Store};
+use super::fault::{Fault, Pace};
+use super::instructions::Traffic;
+use super::network::Loss;
+use crate::support::process::Signal;
+use crate::support::wait::{PATIENCE, until};
+
+/// Reset storms in sequence.
+const STORMS: usize = 3;
+
+impl Fault {
+    /// Injects the fault, waits for its duration, and ends it. Each sleep is the length of a fault.
+    pub async fn inject(self, cluster: &mut ChaosCluster, clients: &Clients, pace: &Pace, rng: &mut StdRng) {
+        let node = rng.random_range(0..3);
+        match self {
+            Self::NodeKilled => {
+                cluster.victim(node).kill();
+                sleep(pace.down).await;
+                cluster.revive().await;
+            }
+            Self::NodeFrozen => {
+                cluster.victim(node).signal(Signal::STOP);
+                sleep(pace.node_frozen).await;
+                // It ends by itself when it notices.
+                cluster.victim(node).signal(Signal::CONT);
+            }
+            Self::NodesRestarted => {
+                for node in 0..3 {
+                    let node = cluster.victim(node);
+                    node.terminate();
+                    let status = node.exit(PATIENCE + Duration::from_secs(pace.drain)).await;
+                    if status.code() != Some(0) {
+                        cluster.unexpected_exits.push(format!("a node ended with {status} after SIGTERM"));
+                    }
+                    cluster.revive().await;
+                }
+            }
+            Self::SubscribersKilled => {
+                let _: i64 = cluster.redis().query(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+            }
+            Self::ClientsPaused => {
+                let time = pace.clients_paused.as_millis().to_string();
+                let _: String = cluster.redis().query(&["CLIENT", "PAUSE", &time, "ALL"]).await;
+                sleep(pace.clients_paused).await;
+            }
+            Self::RedisKilled => {
+                cluster.redis().kill();
+                sleep(pace.down).await;
+                cluster.redis().restart().await;
+            }
+            Self::RedisFrozen => {
+                cluster.redis().signal(Signal::STOP);
+                sleep(pace.redis_frozen).await;
+                cluster.redis().signal(Signal::CONT);
+            }
+            Self::RedisFlushed => {
+                // Some clients are reconnecting at this moment; they are the ones that miss
+                // messages.
+                cluster.proxy.reset(40, rng.random());
+                sleep(Duration::from_millis(50)).await;
+                let _: String = cluster.redis().query(&["FLUSHALL"]).await;
+            }
+            Self::ReadersStalled => stall_readers(clients, pace, rng).await,
+            Self::ConnectionsReset => {
+                for _ in 0..STORMS {
+                    cluster.proxy.reset(35, rng.random());
+                    sleep(Duration::from_millis(rng.random_range(200..600))).await;
+                }
+            }
+            Self::NetworkBad => {
+                cluster.proxy.bad(true);
+                let loss = Loss::at(&cluster.node_ports());
+                let how =
+                    if loss.is_some() { "by nft, and late bytes" } else { "not by nft: late bytes only" };
+                println!("packet loss: {how}");
+                sleep(pace.network_bad).await;
+                cluster.proxy.bad(false);
+            }
+            Self::FailoverKilled => kill_master(cluster, rng.random()).await,
+            Self::FailoverFrozen | Self::FailoverReplicated => freeze_master(cluster).await,
+        }
+    }
+
+    /// Waits until all clients have recovered.
+    pub async fn recover(
+        cluster: &mut ChaosCluster,
+        clients: &Clients,
+        limit: Duration,
+    ) -> Result<(), String> {
+        let end = Instant::now() + limit;
+        loop {
+            cluster.revive().await;
+            match clients.wait_until_settled(Duration::from_millis(300)).await {
+                Err(missing) if Instant::now() > end => {
+                    return Err(format!("{limit:?} passed, and {missing}"));
+                }
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Stops two readers of one room while its other members send more than their queues hold.
+async fn stall_readers(clients: &Clients, pace: &Pace, rng: &mut StdRng) {
+    if let Some(room) = clients.rooms().into_iter().choose(rng) {
+        let members = clients.members_of(room);
+        clients
+            .instruct(members.choose_multiple(rng, 2).copied(), |instructions| instructions.stalled = true);
+        clients.instruct(members, |instructions| instructions.traffic = Traffic::Heavy);
+    }
+    sleep(pace.readers_stalled).await;
+    clients.instruct(clients.all(), |instructions| {
+        (instructions.traffic, instructions.stalled) = (Traffic::Normal, false);
+    });
+}
+
+/// Messages acked after the replica lost its master are gone, and clients that were away never
+/// received them.
+async fn kill_master(cluster: &mut ChaosCluster, seed: u64) {
+    let Store::SentinelCluster(with_sentinels) = &mut cluster.store else {
+        panic!("a failover needs Sentinels")
+    };
+    with_sentinels.second.signal(Signal::STOP);
+    let _: i64 = with_sentinels.first.query(&["CLIENT", "KILL", "TYPE", "replica"]).await;
+    sleep(Duration::from_millis(500)).await;
+    cluster.proxy.reset(40, seed);
+    sleep(Duration::from_millis(50)).await;
+    with_sentinels.first.kill();
+    with_sentinels.second.signal(Signal::CONT);
+    with_sentinels.wait_for_failover().await;
+}
+
+/// The old master returns after its replacement and learns of it from the Sentinels.
+async fn freeze_master(cluster: &mut ChaosCluster) {
+    let Store::SentinelCluster(with_sentinels) = &mut cluster.store else {
+        panic!("a failover needs Sentinels")
+    };
+    with_sentinels.first.signal(Signal::STOP);
+    with_sentinels.wait_for_failover().await;
+    with_sentinels.first.signal(Signal::CONT);
+    until(PATIENCE * 3, "the old master to be a replica", async || {
+        let info: String = with_sentinels.first.query(&["INFO", "replication"]).await;
+        if info.contains("role:slave") { Ok(()) } else { Err(info) }
+    })
+    .await;
+}
