@@ -23,11 +23,13 @@ impl Context {
     /// [`StartError`] for a name or a password that no account can have.
     pub(crate) async fn make_operator(self: &Arc<Self>) -> Result<(), StartError> {
         match self.try_operator().await {
-            Err(SignUpError::Unavailable(error)) => {
+            Err(SignUpError::Unavailable(error)) if error.is_retryable() => {
                 warn!(error = %Chain(&error), "the operator's account is made when the layer answers");
                 let node = Arc::clone(self);
                 tokio::spawn(async move {
-                    while let Err(SignUpError::Unavailable(_)) = node.try_operator().await {
+                    while let Err(SignUpError::Unavailable(error)) = node.try_operator().await
+                        && error.is_retryable()
+                    {
                         sleep(PAUSE).await;
                     }
                 });

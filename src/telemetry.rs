@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,6 +37,96 @@ const REFUSALS: [&str; 10] = [
 /// How a socket began: with everything since its last message, or why not.
 const RESUMES: [&str; 5] = ["recovered", "new", "trimmed", "unknown", "malformed"];
 
+/// Kinds of errors with which Redis answers a command.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub enum RedisRefusal {
+    /// A script or another command runs too long: `BUSY`.
+    Busy,
+    /// A key belongs to another node of a cluster, or the cluster is down: `MOVED`, `CLUSTERDOWN` and their like.
+    Cluster,
+    /// Redis reads its data from disk: `LOADING`.
+    Loading,
+    /// The replica has lost its master: `MASTERDOWN`.
+    MasterDown,
+    /// Redis cannot write its data to disk: `MISCONF`.
+    Misconfigured,
+    /// Too few replicas are connected: `NOREPLICAS`.
+    NoReplicas,
+    /// The password is wrong, or the user may not do this: `NOAUTH`, `WRONGPASS`, `NOPERM`.
+    NotPermitted,
+    /// `maxmemory` is reached: `OOM`.
+    OutOfMemory,
+    /// The server is a replica: `READONLY`.
+    ReadOnly,
+    /// The key holds a value of another type: `WRONGTYPE`.
+    WrongType,
+    /// Any other error.
+    Other,
+}
+
+impl RedisRefusal {
+    const ALL: [Self; 11] = [
+        Self::Busy,
+        Self::Cluster,
+        Self::Loading,
+        Self::MasterDown,
+        Self::Misconfigured,
+        Self::NoReplicas,
+        Self::NotPermitted,
+        Self::OutOfMemory,
+        Self::ReadOnly,
+        Self::WrongType,
+        Self::Other,
+    ];
+
+    /// Returns the kind of an error of Redis: `READONLY You can't write…`.
+    ///
+    /// Redis 6 wraps an error inside a script: `ERR Error running script …: -READONLY You can't write…`.
+    pub(crate) fn from_message(message: &str) -> Self {
+        let inner = if message.starts_with("ERR ") {
+            message.split_once(": -").map(|(_, inner)| inner)
+        } else {
+            None
+        };
+        match inner.unwrap_or(message).split(' ').next().unwrap_or_default() {
+            "BUSY" => Self::Busy,
+            "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => Self::Cluster,
+            "LOADING" => Self::Loading,
+            "MASTERDOWN" => Self::MasterDown,
+            "MISCONF" => Self::Misconfigured,
+            "NOREPLICAS" => Self::NoReplicas,
+            "NOAUTH" | "NOPERM" | "WRONGPASS" => Self::NotPermitted,
+            "OOM" => Self::OutOfMemory,
+            "READONLY" => Self::ReadOnly,
+            "WRONGTYPE" => Self::WrongType,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the value of the label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Cluster => "cluster",
+            Self::Loading => "loading",
+            Self::MasterDown => "master_down",
+            Self::Misconfigured => "misconfigured",
+            Self::NoReplicas => "no_replicas",
+            Self::NotPermitted => "not_permitted",
+            Self::OutOfMemory => "out_of_memory",
+            Self::ReadOnly => "read_only",
+            Self::WrongType => "wrong_type",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl EncodeLabelValue for RedisRefusal {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
 /// Everything that is counted, each with its meaning in its help text.
 pub struct Metrics {
     registry: Registry,
@@ -57,11 +147,17 @@ pub struct Metrics {
     dropped: Family<Reason, Counter>,
     closed: Family<Code, Counter>,
     refused: Family<Reason, Counter>,
+    redis_refusals: Family<Refusal, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refusal {
+    kind: RedisRefusal,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -97,6 +193,7 @@ impl Metrics {
             resumes: Family::default(),
             closed: Family::default(),
             refused: Family::default(),
+            redis_refusals: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -145,6 +242,11 @@ impl Metrics {
         );
         registry.register("closed", "Sockets closed, by close code", m.closed.clone());
         registry.register("refused", "What a limit refused, by reason", m.refused.clone());
+        registry.register(
+            "redis_refusals",
+            "Commands that Redis answered with an error, by kind",
+            m.redis_refusals.clone(),
+        );
         // Shown from the start, so that a rate can be taken of the first one.
         for reason in DROPS {
             drop(metrics.dropped.get_or_create(&Reason { reason }));
@@ -154,6 +256,9 @@ impl Metrics {
         }
         for reason in REFUSALS {
             drop(metrics.refused.get_or_create(&Reason { reason }));
+        }
+        for kind in RedisRefusal::ALL {
+            drop(metrics.redis_refusals.get_or_create(&Refusal { kind }));
         }
         for outcome in RESUMES {
             drop(metrics.resumes.get_or_create(&Outcome { outcome }));
@@ -174,6 +279,11 @@ impl Metrics {
     /// Counts what a limit refused, by one of [`REFUSALS`].
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a command that Redis answered with an error; returns how many of this kind there were before.
+    pub(crate) fn redis_refused(&self, kind: RedisRefusal) -> u64 {
+        self.redis_refusals.get_or_create(&Refusal { kind }).inc()
     }
 
     /// Counts a socket's beginning, by one of [`RESUMES`].
@@ -244,5 +354,27 @@ impl fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RedisRefusal;
+
+    #[test]
+    fn the_kind_of_a_refusal_is_its_code_also_inside_a_script() {
+        for (message, kind) in [
+            ("READONLY You can't write against a read only replica.", RedisRefusal::ReadOnly),
+            (
+                "ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed",
+                RedisRefusal::OutOfMemory,
+            ),
+            ("NOPERM User x has no permissions: -OOM", RedisRefusal::NotPermitted),
+            ("NOREPLICAS Not enough good replicas to write.", RedisRefusal::NoReplicas),
+            ("ERR unknown command", RedisRefusal::Other),
+            ("", RedisRefusal::Other),
+        ] {
+            assert_eq!(RedisRefusal::from_message(message), kind, "{message}");
+        }
     }
 }

@@ -55,6 +55,9 @@ pub(crate) async fn signup(request: Request) -> Result<Response, Refusal> {
         Err(SignUpError::Password) => (StatusCode::BAD_REQUEST, "bad_password"),
         Err(SignUpError::Taken) => (StatusCode::CONFLICT, "taken"),
         Err(SignUpError::Unavailable(unavailable)) => return Err(unavailable.into()),
+        Err(SignUpError::Busy) => {
+            return Err(Refusal::unavailable("the server is checking other passwords: try again later"));
+        }
     };
     signup_form(&request, &next, name, Some(refused))
 }

@@ -17,7 +17,7 @@ mod closure;
 
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 
 /// Writes into the audit log what the client of this request is about to do.
 async fn note(request: &Request, what: &str, about: &str) -> Result<(), LayerError> {

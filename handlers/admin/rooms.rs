@@ -6,7 +6,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use parlor::http::context::Context;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::wire::time::now;
 use parlor::{Id, Request};
 use serde::Serialize;

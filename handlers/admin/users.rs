@@ -5,7 +5,7 @@ use parlor::Request;
 use parlor::auth::accounts::Account;
 use parlor::http::context::Context;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 
 use super::{about, back, no_action, note, time, user};
 

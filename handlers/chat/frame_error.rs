@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::{Appended, Id};
 
 /// Why something was not done: an error's code, and words for people.
@@ -27,6 +27,17 @@ impl FrameError {
     }
 }
 
+/// A failed call of the layer: `unavailable`, which is to be tried again, or `internal`, which is not.
+impl From<&LayerError> for FrameError {
+    fn from(error: &LayerError) -> Self {
+        if error.is_retryable() {
+            Self::unavailable()
+        } else {
+            Self::new("internal", "the server could not do it, and cannot if it is sent again")
+        }
+    }
+}
+
 /// What the layer's answer means for the client.
 ///
 /// # Errors
@@ -38,6 +49,6 @@ pub(crate) fn answer(appended: &Result<Appended, LayerError>) -> Result<Logged, 
         Ok(Appended::Conflict) => {
             Err(FrameError::new("conflict", "`id`: used for another message less than five minutes ago"))
         }
-        Err(_) => Err(FrameError::unavailable()),
+        Err(error) => Err(FrameError::from(error)),
     }
 }

@@ -14,10 +14,14 @@ use crate::rooms::access::Room;
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     request.same_origin()?;
     request.paced()?;
-    let Ok(room) = Room::look_up(&request, request.name()).await else {
-        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &frames::error(&FrameError::unavailable(), None)));
+    let room = match Room::look_up(&request, request.name()).await {
+        Ok(room) => room?,
+        Err(error) => {
+            let error = FrameError::from(&error);
+            return Ok(answer(status(&error), &frames::error(&error, None)));
+        }
     };
-    let group = room?.chat_group();
+    let group = room.chat_group();
     let (error, id) = match ClientFrame::parse(request.body(), request.context().config().max_message_bytes) {
         Ok(ClientFrame::Message { text, id }) => {
             let event = chat::message(&text);
@@ -35,13 +39,17 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
         Ok(_) => (FrameError::new("unknown_type", "`type`: expected message"), None),
         Err(wrong) => wrong,
     };
-    let status = match error.code {
+    Ok(answer(status(&error), &frames::error(&error, id.as_deref())))
+}
+
+fn status(error: &FrameError) -> StatusCode {
+    match error.code {
         "conflict" => StatusCode::CONFLICT,
+        "internal" => StatusCode::INTERNAL_SERVER_ERROR,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
-    };
-    Ok(answer(status, &frames::error(&error, id.as_deref())))
+    }
 }
 
 fn answer(status: StatusCode, frame: &parlor::Frame<'_>) -> Response {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parlor::config::Config;
 use parlor::http::Refusal;
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::wire::event::{GAP, PRESENCE, REDACTED};
 use parlor::{
     Action, Appended, Consumer, Context, Event, Frame, Group, Id, Identity, Request, StartPosition,
@@ -59,11 +59,11 @@ impl Consumer for Chat {
             }
             Ok(ClientFrame::History { before, limit }) => match session.history(before, limit).await {
                 Ok(page) => frames::history(&page.events, page.more),
-                Err(_) => frames::error(&FrameError::unavailable(), None),
+                Err(error) => frames::error(&FrameError::from(&error), None),
             },
             Ok(ClientFrame::Read { id }) => match read(session, id).await {
                 Ok(()) => return Action::Nothing,
-                Err(_) => frames::error(&FrameError::unavailable(), None),
+                Err(error) => frames::error(&FrameError::from(&error), None),
             },
             Err((error, id)) => frames::error(&error, id.as_deref()),
         };

@@ -5,7 +5,7 @@
 //! | index `talks:<id>` | the ids of those with whom this user has talked, by when the last message came |
 //! | `read:<id>:<other's id>` | the id of the last message that this user has read of the other |
 
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::{Context, Group, Id, Identity, Request};
 
 use crate::chat::v1 as chat;

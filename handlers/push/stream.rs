@@ -106,8 +106,11 @@ pub(crate) fn success() -> Response {
     Response::json("{\"status\": \"success\"}")
 }
 
-fn away(_: parlor::wire::error::LayerError) -> Refusal {
-    Refusal::unavailable("the stream could not be reached: try again later")
+fn away(error: parlor::layer::LayerError) -> Refusal {
+    if error.is_retryable() {
+        return Refusal::unavailable("the stream could not be reached: try again later");
+    }
+    error.into()
 }
 
 /// The next line, in the node's local time.

@@ -10,7 +10,7 @@
 
 use parlor::http::Refusal;
 use parlor::layer::Disconnect;
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::{Context, Group, Identity, Request, Role, Subscription};
 use serde::{Deserialize, Serialize};
 

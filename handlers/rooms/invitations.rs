@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use parlor::auth::secret;
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::wire::time::{millis, now};
 use parlor::{Context, Identity};
 use serde::{Deserialize, Serialize};

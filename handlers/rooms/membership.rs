@@ -6,7 +6,7 @@
 //! | index `rooms_made:<id>` | those that it made |
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::error::LayerError;
+use parlor::layer::LayerError;
 use parlor::wire::time::now;
 use parlor::{Context, Group, Request};
 

@@ -12,13 +12,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::secret;
+use crate::auth::AuthError;
 use crate::auth::passwords as password;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames as person;
 use crate::auth::usernames::Username;
+use crate::layer::LayerError;
 use crate::layer::Store;
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 use crate::wire::time::now;
 
 /// Shortest and longest password, in characters and in bytes.
@@ -59,8 +60,10 @@ pub enum SignUpError {
     Password,
     /// Somebody has this name, or one that looks like it.
     Taken,
-    /// The layer did not answer, or too many passwords are being hashed.
+    /// The layer did not answer.
     Unavailable(LayerError),
+    /// Too many passwords are being hashed.
+    Busy,
 }
 
 impl fmt::Display for SignUpError {
@@ -73,13 +76,14 @@ impl fmt::Display for SignUpError {
             }
             Self::Taken => f.write_str("somebody has this name, or one that looks like it"),
             Self::Unavailable(unavailable) => Chain(unavailable).fmt(f),
+            Self::Busy => f.write_str("too many passwords are being hashed"),
         }
     }
 }
 
 impl From<Busy> for SignUpError {
-    fn from(busy: Busy) -> Self {
-        Self::Unavailable(busy.into())
+    fn from(_: Busy) -> Self {
+        Self::Busy
     }
 }
 
@@ -121,8 +125,8 @@ impl Accounts<'_> {
     /// The account with this name and this password. Takes as long whether there is such a name or not.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer, or too many passwords are being checked.
-    pub async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, LayerError> {
+    /// [`AuthError`] when the layer does not answer, or too many passwords are being checked.
+    pub(crate) async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, AuthError> {
         let account = self.named(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
         let right = password.len() <= *PASSWORD.end() * 4;

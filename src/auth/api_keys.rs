@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq;
 
 use super::secret;
 use crate::auth::usernames::Username;
+use crate::layer::LayerError;
 use crate::layer::{Store, store};
-use crate::wire::error::LayerError;
 use crate::wire::time::now;
 
 /// How every key begins, so that one that lies about is recognised.

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::layer::LayerError;
 use crate::layer::{Store, store};
-use crate::wire::error::LayerError;
 use crate::wire::time::now;
 
 /// How many entries are kept.

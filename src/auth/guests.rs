@@ -13,8 +13,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::secret;
 use crate::auth::usernames::Username;
+use crate::layer::LayerError;
 use crate::layer::Store;
-use crate::wire::error::LayerError;
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_guest";

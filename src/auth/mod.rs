@@ -27,10 +27,11 @@ use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::guests::Guest;
 use crate::auth::jwt::Verifier;
+use crate::auth::passwords::Busy;
 use crate::auth::tickets::Ticket;
 use crate::layer::IdempotencyKey;
+use crate::layer::LayerError;
 use crate::layer::{Layer, Store};
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::headers;
 use crate::wire::time::now;
@@ -52,6 +53,14 @@ pub(crate) enum AuthError {
     Banned,
     /// The layer does not answer.
     Unavailable(LayerError),
+    /// Too many passwords are being checked.
+    Busy,
+}
+
+impl From<Busy> for AuthError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
 }
 
 impl From<LayerError> for AuthError {
@@ -101,7 +110,8 @@ impl Auth {
         }
         let store = self.store();
         store.create("secret", &secret::new(), None).await?;
-        let shared = store.get("secret").await?.ok_or(LayerError::new("the shared secret is gone"))?;
+        let shared =
+            store.get("secret").await?.ok_or_else(|| LayerError::corrupt_record("secret", "missing"))?;
         Ok(self.key.get_or_init(|| CookieKey::derive_from(shared.as_bytes())))
     }
 

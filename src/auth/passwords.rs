@@ -1,6 +1,5 @@
 //! Passwords: hashed by Argon2id, with a bounded number at a time, for each takes 19 MiB and a core for a while.
 
-use crate::wire::error::LayerError;
 use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -22,12 +21,6 @@ const WAITING: usize = 64;
 /// So many passwords wait already that one more must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Busy;
-
-impl From<Busy> for LayerError {
-    fn from(_: Busy) -> Self {
-        Self::new("too many passwords are being checked")
-    }
-}
 
 static PASSWORDS: LazyLock<Passwords> = LazyLock::new(Passwords::default);
 

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::secret;
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::usernames::Username;
+use crate::layer::LayerError;
 use crate::layer::Store;
-use crate::wire::error::LayerError;
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_session";

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::secret;
+use crate::layer::LayerError;
 use crate::layer::Store;
-use crate::wire::error::LayerError;
 
 /// For how long a ticket can be used.
 pub const LASTS: Duration = Duration::from_secs(30);

@@ -16,9 +16,9 @@ use crate::app::Application;
 use crate::auth::audit;
 use crate::auth::secret;
 use crate::config::Config;
+use crate::layer::LayerError;
 use crate::layer::{AdminClient, Store};
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]

@@ -14,12 +14,22 @@ use crate::auth::audit::AuditEntry;
 use crate::config::Config;
 use crate::http::pages::Pages;
 use crate::http::site::Site;
-use crate::layer::{Appended, Disconnect, IdempotencyKey, Layer, Store};
+use crate::layer::{Appended, Disconnect, IdempotencyKey, Layer, LayerError, Store};
 use crate::limits;
 use crate::telemetry::METRICS;
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
+
+/// Why a node takes no sockets.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// The node drains its sockets before it stops.
+    #[error("this node is stopping")]
+    Draining,
+    /// The layer cannot be used.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
 
 /// One running instance.
 pub struct Context {
@@ -140,12 +150,12 @@ impl Context {
     /// Whether the node can serve: which layer it has, or what is wrong.
     ///
     /// # Errors
-    /// [`LayerError`] while the layer is away, and when the node ends.
-    pub fn ready(&self) -> Result<&'static str, LayerError> {
+    /// [`NotReady`] while the layer is unreachable, and when the node drains.
+    pub fn ready(&self) -> Result<&'static str, NotReady> {
         if self.is_ending() {
-            return Err(LayerError::new("this node ends: its sockets are sent away"));
+            return Err(NotReady::Draining);
         }
-        self.layer.ready()
+        Ok(self.layer.ready()?)
     }
 
     /// Whether it takes no more sockets.

@@ -16,7 +16,7 @@ use crate::http::context::Context;
 use crate::http::csrf::Csrf;
 use crate::http::response::{Refusal, Response};
 use crate::layer::Appended;
-use crate::wire::error::LayerError;
+use crate::layer::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::headers;

@@ -12,9 +12,9 @@ use hyper::{Method, StatusCode};
 use tracing::debug;
 
 use crate::auth::AuthError;
+use crate::layer::LayerError;
 use crate::limits::Limited;
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 use crate::wire::origin::ForeignOrigin;
 
 /// What follows the head of an answer: all of it, or a feed that goes on.
@@ -98,11 +98,15 @@ impl Response {
     }
 }
 
-/// What needs the layer is not served without it.
+/// 503 where trying again may help; else 500.
 impl From<LayerError> for Refusal {
-    fn from(unavailable: LayerError) -> Self {
-        debug!(error = %Chain(&unavailable), "could not serve a request");
-        Self::unavailable("the server cannot reach its store: try again later")
+    fn from(error: LayerError) -> Self {
+        debug!(error = %Chain(&error), "layer call failed");
+        if error.is_retryable() {
+            Self::unavailable("the server cannot reach its store: try again later")
+        } else {
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server could not answer")
+        }
     }
 }
 
@@ -124,7 +128,8 @@ impl From<ForeignOrigin> for Refusal {
 impl From<AuthError> for Refusal {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::Unavailable(away) => away.into(),
+            AuthError::Unavailable(error) => error.into(),
+            AuthError::Busy => Self::unavailable("the server is checking other passwords: try again later"),
             AuthError::Banned => Self::forbidden("an operator of this site has banned you").told_by("banned"),
             AuthError::Invalid { socket } => {
                 let refusal = Self::unauthorized("`Authorization`: not valid, or not any more");

@@ -15,7 +15,7 @@ use crate::http::csrf::Csrf;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::layer::Disconnect;
-use crate::wire::error::LayerError;
+use crate::layer::LayerError;
 
 /// The fields of a form, as a browser sent them.
 #[derive(Debug)]

@@ -50,6 +50,7 @@
 
 pub(crate) mod contract;
 mod disconnect;
+mod error;
 mod intervals;
 mod listener;
 mod log;
@@ -61,6 +62,7 @@ pub(crate) mod store;
 mod tail;
 
 pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
+pub use self::error::LayerError;
 pub use self::listener::LayerListener;
 pub use self::log::{Appended, IdempotencyKey, Page, Retention};
 pub use self::presence::Presence;
@@ -73,7 +75,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::wire::error::{LayerError, StartError};
+use crate::wire::error::StartError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
+use crate::layer::error::LayerError;
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::redis::store::RedisStore;
-use crate::wire::error::LayerError;
 
 /// One of the two implementations.
 pub enum Store {
@@ -111,8 +112,7 @@ impl Store {
 
     /// The record under this key, from JSON.
     pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LayerError> {
-        let unread = |error| LayerError::because("a record is not what it should be", error);
-        self.get(key).await?.map(|text| serde_json::from_str(&text).map_err(unread)).transpose()
+        self.get(key).await?.map(|text| parse(key, &text)).transpose()
     }
 
     /// Writes a record as JSON.
@@ -134,8 +134,7 @@ impl Store {
     ) -> Result<Option<T>, LayerError> {
         loop {
             let Some(old) = self.get(key).await? else { return Ok(None) };
-            let unread = |error| LayerError::because("a record is not what it should be", error);
-            let mut value: T = serde_json::from_str(&old).map_err(unread)?;
+            let mut value: T = parse(key, &old)?;
             change(&mut value);
             let new = json(&value);
             if new == old || self.replace(key, &old, &new).await? {
@@ -143,6 +142,18 @@ impl Store {
             }
         }
     }
+}
+
+/// Parses a record. The error names its key and the place of the mistake, and contains nothing of the record.
+fn parse<T: DeserializeOwned>(key: &str, json: &str) -> Result<T, LayerError> {
+    serde_json::from_str(json).map_err(|error| {
+        let what = match error.classify() {
+            Category::Eof => "JSON that is cut short",
+            Category::Data => "JSON of another shape",
+            Category::Io | Category::Syntax => "not JSON",
+        };
+        LayerError::corrupt_record(key, format!("{what}, line {} column {}", error.line(), error.column()))
+    })
 }
 
 /// A value of ours as JSON.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::http::context::Context;
+use crate::layer::LayerError;
 use crate::layer::{MAX_LISTED_MEMBERS, Page};
 use crate::realtime::consumer::Consumer;
 use crate::realtime::registration::Registration;
@@ -18,7 +19,6 @@ use crate::realtime::vtable::{Kind, Rendered};
 use crate::realtime::welcome::StartPosition;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::METRICS;
-use crate::wire::error::LayerError;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::{Id, ParseIdError};

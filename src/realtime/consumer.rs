@@ -12,11 +12,11 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
+use crate::layer::LayerError;
 use crate::realtime::subscription::Subscription;
 pub use crate::realtime::vtable::Interval;
 use crate::realtime::vtable::{ConsumerVTable, Kind};
 use crate::realtime::welcome::Welcome;
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::frame::{Close, Frame, Transport};
 

@@ -14,10 +14,10 @@ use tokio::time::sleep;
 use tracing::{debug, error};
 
 use crate::http::context::Context;
+use crate::layer::LayerError;
 use crate::realtime::consumer::Consumer;
 use crate::realtime::runtime::Realtime;
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 use crate::wire::group::Group;
 
 /// How long to wait before asking a layer again that did not answer.

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use crate::layer::LayerError;
 use crate::limits::Admitted;
 use crate::realtime::hub::SubscriberKey;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
-use crate::wire::error::LayerError;
 use crate::wire::id::Id;
 
 /// Where a socket sits; it ends when this is dropped.

@@ -11,9 +11,9 @@ use crate::auth::api_keys::ApiKeys;
 use crate::auth::{Identity, Role, guests as guest, sessions as login};
 use crate::http::context::Context;
 use crate::layer::Disconnect;
+use crate::layer::LayerError;
 use crate::realtime::socket::Socket;
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 use crate::wire::frame::Close;
 use crate::wire::time::now;
 

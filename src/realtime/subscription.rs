@@ -10,10 +10,10 @@ use tracing::debug;
 use crate::auth::Identity;
 use crate::http::context::Context;
 use crate::http::request::Request;
+use crate::layer::LayerError;
 use crate::layer::{Appended, Page};
 use crate::realtime::welcome::StartPosition;
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -118,7 +118,7 @@ impl Subscription {
     /// # Errors
     /// [`LayerError`] when the layer did not take it, or the socket has no group.
     pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, LayerError> {
-        let group = self.group.as_ref().ok_or(LayerError::new("this socket has no group"))?;
+        let group = self.group.as_ref().ok_or(LayerError::NoGroup)?;
         let (event, key) = self.identity.attribute(event, name);
         self.node.append(group, &event, key.as_ref()).await
     }
@@ -145,7 +145,7 @@ impl Subscription {
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
     pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, LayerError> {
-        let group = self.group.as_ref().ok_or(LayerError::new("this socket has no group"))?;
+        let group = self.group.as_ref().ok_or(LayerError::NoGroup)?;
         self.node.layer().before(group, before, limit).await
     }
 }

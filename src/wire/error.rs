@@ -1,4 +1,4 @@
-//! What can go wrong for the whole node: it cannot start, or the layer is away.
+//! Why a node did not start.
 
 use std::error::Error;
 use std::fmt;
@@ -31,35 +31,6 @@ impl fmt::Display for StartError {
 }
 
 impl Error for StartError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as _)
-    }
-}
-
-/// The layer did not take or answer something.
-#[derive(Debug)]
-pub struct LayerError {
-    what: &'static str,
-    cause: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl LayerError {
-    pub(crate) fn new(what: &'static str) -> Self {
-        Self { what, cause: None }
-    }
-
-    pub(crate) fn because(what: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { what, cause: Some(cause.into()) }
-    }
-}
-
-impl fmt::Display for LayerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.what)
-    }
-}
-
-impl Error for LayerError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
     }

@@ -7,5 +7,6 @@ mod failover;
 mod outage;
 mod payload_lengths;
 mod redaction;
+mod refusals;
 mod unavailable;
 mod wire;

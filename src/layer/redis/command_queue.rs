@@ -6,13 +6,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use crate::layer::error::LayerError;
 use crate::layer::redis::publish_batch::Append;
-use crate::wire::error::LayerError;
 
 /// How long an event may take to be written, from the moment when it is given to the layer.
 pub(super) const PATIENCE: Duration = Duration::from_millis(800);
-
-pub(super) const TOO_LONG: &str = "Redis took too long";
 
 #[derive(Default)]
 pub(super) struct CommandQueue {
@@ -66,7 +64,7 @@ impl CommandQueue {
     async fn channels(&self, command: &'static str, names: Vec<String>) -> Result<(), LayerError> {
         let (done, wait) = oneshot::channel();
         let _ = self.ask(Request::Channels(Channels { command, names, done })); // it then drops `done`
-        wait.await.unwrap_or(Err(LayerError::new("Redis is away")))
+        wait.await.unwrap_or(Err(LayerError::Unreachable("the connection is closed".into())))
     }
 
     fn ask(&self, request: Request) -> Result<(), Request> {
@@ -95,7 +93,7 @@ impl CommandQueue {
         let late: Vec<Request> = self.asked.lock().requests.extract_if(.., is_late).collect();
         for request in late {
             if let Request::Append(append) = request {
-                append.fail(TOO_LONG);
+                append.time_out();
             }
         }
     }

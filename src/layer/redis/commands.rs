@@ -12,8 +12,8 @@ use redis::{
 };
 
 use super::address::RedisAddress;
+use crate::layer::error::LayerError;
 use crate::telemetry::METRICS;
-use crate::wire::error::LayerError;
 use crate::wire::time::millis;
 
 /// How long a command may take: publishers are told within about a second.
@@ -148,7 +148,7 @@ impl Commands {
                 .and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)),
         )?;
         if reached < replicas {
-            return Err(LayerError::new("too few replicas have the message"));
+            return Err(LayerError::TimedOut("replicate a write"));
         }
         Ok(answer)
     }
@@ -169,12 +169,11 @@ impl Commands {
 
     /// A connection from the pool, and to whom it leads.
     async fn fresh(&self) -> Result<(String, Connection), LayerError> {
-        let unreachable = |error| LayerError::because("Redis cannot be reached", error);
-        let (name, pool) = self.pool().await.map_err(unreachable)?;
-        let connection = pool.get().await.map_err(unreachable)?;
+        let (name, pool) = self.pool().await?;
+        let connection = pool.get().await?;
         // It may have taken until there was another master.
         if self.address.has_moved(&name).await {
-            return Err(LayerError::new("Redis has another master now"));
+            return Err(LayerError::Unreachable("another server is the master now".into()));
         }
         Ok((name, connection))
     }
@@ -191,8 +190,19 @@ impl Commands {
                     state.pool = None; // its idle connections lead to the same server
                 }
             }
-            LayerError::because("Redis did not take a command", error)
+            LayerError::from(error)
         })
+    }
+}
+
+/// A pool that has no connection has no server, or one that is not ready.
+impl From<PoolError> for LayerError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) => Self::TimedOut("accept a connection"),
+            other => Self::unreachable(&other),
+        }
     }
 }
 

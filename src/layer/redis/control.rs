@@ -6,9 +6,10 @@ use super::address::RedisAddress;
 
 use super::commands::{Commands, reason};
 use super::keys::ORDERS;
+use crate::layer::error::LayerError;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::{Disconnect, Store};
-use crate::wire::error::{LayerError, StartError};
+use crate::wire::error::StartError;
 
 /// Records, indexes and orders of the nodes on one Redis.
 pub(crate) struct AdminClient {

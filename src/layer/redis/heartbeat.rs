@@ -25,9 +25,9 @@ use super::commands::Commands;
 use super::keys::NODES;
 use crate::layer::NodeInfo;
 use crate::layer::contract::{LEAVE_GRACE, MAX_LISTED_MEMBERS};
+use crate::layer::error::LayerError;
 use crate::layer::redis::membership::{Change, Changes, LocalMembership};
 use crate::telemetry::Chain;
-use crate::wire::error::LayerError;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
 

@@ -6,8 +6,8 @@ use redis::Cmd;
 
 use super::RedisLayer;
 use super::keys::{TICKERS, channel};
+use crate::layer::error::LayerError;
 use crate::layer::intervals::LINGER;
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::time::millis;

@@ -11,8 +11,8 @@ use redis::{Cmd, Pipeline, Value, from_redis_value};
 
 use super::commands::Commands;
 use super::keys::channel;
+use crate::layer::error::LayerError;
 use crate::telemetry::METRICS;
-use crate::wire::error::LayerError;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -47,7 +47,7 @@ pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<En
     let mut answers = commands.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
     let mut ends = Vec::with_capacity(groups.len());
     while let (Some(newest), Some(redacted)) = (answers.next(), answers.next()) {
-        let read = |error| LayerError::because("Redis answered something else", error);
+        let read = |_| LayerError::UnexpectedReply("XREVRANGE");
         let newest: Vec<Entry> = from_redis_value(newest).map_err(read)?;
         let redacted: Vec<String> = from_redis_value(redacted).map_err(read)?;
         ends.push((newest.first().and_then(id).unwrap_or(Id::START), ids(&redacted)));

@@ -42,6 +42,7 @@ use self::subscriber::Subscriber;
 use super::store::Store;
 use super::{Appended, Disconnect, IdempotencyKey, LayerListener, NodeInfo, Page, Presence, Retention};
 use crate::layer::contract::MAX_LISTED_MEMBERS;
+use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::heartbeat::{Heartbeat, Lag};
 use crate::layer::redis::membership::LocalMembership;
@@ -49,7 +50,7 @@ use crate::layer::redis::publish_batch::Appender;
 use crate::layer::redis::publisher::Publisher;
 use crate::layer::redis::store::RedisStore;
 use crate::telemetry::Chain;
-use crate::wire::error::{LayerError, StartError};
+use crate::wire::error::StartError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -174,7 +175,7 @@ impl RedisLayer {
         let Some(heard) = self.roster.wait_for(group) else { return Ok(()) };
         match timeout(HEARD, heard).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(LayerError::new("Redis did not confirm a subscription in time")),
+            _ => Err(LayerError::TimedOut("confirm a subscription")),
         }
     }
 
@@ -244,10 +245,10 @@ impl RedisLayer {
 
     pub(super) fn ready(&self) -> Result<(), LayerError> {
         if !*self.hears.borrow() {
-            return Err(LayerError::new("Redis is away: this node hears nothing"));
+            return Err(LayerError::Unreachable("this node is not subscribed".into()));
         }
         if !*self.lives.borrow() {
-            return Err(LayerError::new("Redis takes no writes: this node has lost its lease"));
+            return Err(LayerError::Unreachable("the lease of this node has expired".into()));
         }
         Ok(())
     }

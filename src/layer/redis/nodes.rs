@@ -6,9 +6,9 @@ use redis::{Cmd, Pipeline};
 
 use super::RedisLayer;
 use super::keys::NODES;
+use crate::layer::error::LayerError;
 use crate::layer::redis::heartbeat::key;
 use crate::layer::{NodeInfo, presence};
-use crate::wire::error::LayerError;
 use crate::wire::group::Group;
 
 /// Groups that are counted by one script, which Redis does nothing else meanwhile for.

@@ -20,10 +20,10 @@ use tokio_util::io::poll_read_buf;
 
 use super::address::{Io, dial};
 use super::resp::{self, Value};
-use crate::layer::redis::command_queue::{Channels, CommandQueue, PATIENCE, Request, TOO_LONG};
+use crate::layer::error::LayerError;
+use crate::layer::redis::command_queue::{Channels, CommandQueue, PATIENCE, Request};
 use crate::layer::redis::publish_batch::{Appender, Batch};
-use crate::telemetry::METRICS;
-use crate::wire::error::LayerError;
+use crate::telemetry::{METRICS, RedisRefusal};
 
 /// How often it is looked for events that took too long.
 const LOOK: Duration = Duration::from_millis(100);
@@ -251,15 +251,16 @@ impl<'a> Pipeline<'a> {
                 self.write(Some(batch));
             }
             (Waiting::Batch(batch), Some(why)) => {
-                batch.refuse(&why);
+                let error = LayerError::refused(why);
+                batch.refuse(&error);
                 // A master that was demoted is not one any more: ask who is.
-                if why.starts_with("READONLY") {
-                    return Err(why.into_owned());
+                if let LayerError::Refused { kind: RedisRefusal::ReadOnly, message } = error {
+                    return Err(message);
                 }
             }
             (Waiting::Channels(_, done), why) => {
-                let why = why.unwrap_or_default().into_owned();
-                let _ = done.send(Err(LayerError::because("Redis did not confirm a subscription", why)));
+                let error = why.map_or(LayerError::UnexpectedReply("SUBSCRIBE"), LayerError::refused);
+                let _ = done.send(Err(error));
             }
         }
         Ok(())
@@ -274,11 +275,11 @@ impl<'a> Pipeline<'a> {
             if let Waiting::Batch(batch) = waiting
                 && batch.age() >= PATIENCE
             {
-                batch.forget(TOO_LONG);
+                batch.time_out();
                 late = true;
             }
         }
-        if late { Err(TOO_LONG.to_owned()) } else { Ok(()) }
+        if late { Err("Redis took too long to append an event".to_owned()) } else { Ok(()) }
     }
 }
 

@@ -10,7 +10,7 @@ use super::log;
 use super::resp::{self, Value};
 use crate::layer::Retention;
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
-use crate::wire::error::LayerError;
+use crate::layer::error::LayerError;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
 
@@ -89,9 +89,9 @@ impl Appender {
 }
 
 impl Append {
-    /// Tells the sender that it is not known what becomes of its event.
-    pub(super) fn fail(self, why: &'static str) {
-        let _ = self.answer.send(Err(LayerError::new(why))); // it may have gone
+    /// Answers that Redis took too long. The event may be in the log all the same.
+    pub(super) fn time_out(self) {
+        let _ = self.answer.send(Err(LayerError::TimedOut("append an event"))); // it may have gone
     }
 }
 
@@ -125,17 +125,17 @@ impl Batch {
         }
     }
 
-    /// Tells each sender why Redis did not take its event.
-    pub(super) fn refuse(self, why: &str) {
+    /// Answers each append with this error.
+    pub(super) fn refuse(self, error: &LayerError) {
         for append in self.appends {
-            let _ = append.answer.send(Err(LayerError::because("Redis did not take a message", why)));
+            let _ = append.answer.send(Err(error.clone()));
         }
     }
 
-    /// Tells each sender that it is not known what becomes of its event.
-    pub(super) fn forget(&mut self, why: &'static str) {
+    /// Answers each append that Redis took too long.
+    pub(super) fn time_out(&mut self) {
         for append in self.appends.drain(..) {
-            append.fail(why);
+            append.time_out();
         }
     }
 }

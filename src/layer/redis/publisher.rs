@@ -12,10 +12,10 @@ use super::commands::Commands;
 use super::keys::channel;
 use super::log;
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
+use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::{CommandQueue, PATIENCE};
 use crate::layer::redis::publish_batch::{Append, Verdict};
 use crate::layer::{Appended, IdempotencyKey, Retention};
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::time::{millis, now};
@@ -58,7 +58,7 @@ impl Publisher {
                     let theirs: i64 = text.parse().unwrap_or_default();
                     self.ahead.store(theirs.saturating_sub_unsigned(now()), Ordering::Relaxed);
                     if begun.elapsed() > PATIENCE / 2 {
-                        return Err(LayerError::new("Redis was too late"));
+                        return Err(LayerError::TimedOut("append an event"));
                     }
                 }
             }
@@ -82,7 +82,7 @@ impl Publisher {
                 Ok(answer) => return answer,
                 // It may have been written before the line was cut: whoever has no key must not ask again.
                 Err(_) if asked && key.is_none() => {
-                    return Err(LayerError::new("Redis closed the connection"));
+                    return Err(LayerError::Unreachable("the connection was closed".into()));
                 }
                 Err(_) => {}
             }
@@ -96,7 +96,7 @@ impl Publisher {
             .arg(millis(self.keep.age))
             .arg(millis(IDEMPOTENCY_WINDOW));
         script.arg(event.encode_open()).arg(given_up).arg(digest);
-        let late = |_| LayerError::new("Redis took too long");
+        let late = |_| LayerError::TimedOut("append an event");
         let (what, text) = match self.keep.replicas {
             0 => timeout(PATIENCE, self.commands.script(&script)).await,
             replicas => timeout(PATIENCE, self.commands.replicated(&script, replicas)).await,

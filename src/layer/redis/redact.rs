@@ -6,7 +6,7 @@ use redis::Script;
 
 use super::keys::live;
 use super::{RedisLayer, log};
-use crate::wire::error::LayerError;
+use crate::layer::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;

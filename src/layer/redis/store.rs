@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, Script};
+use redis::{Arg, Cmd, FromRedisValue, Script};
 
 use super::commands::Commands;
-use crate::wire::error::LayerError;
+use crate::layer::error::LayerError;
+use crate::telemetry::RedisRefusal;
 use crate::wire::time::millis;
 
 /// Records and indexes in Redis.
@@ -121,8 +122,22 @@ impl RedisStore {
     }
 
     async fn ask<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
-        self.commands.command(&command).await
+        self.commands.command(&command).await.map_err(|error| mistyped(error, &command))
     }
+}
+
+/// Returns a corrupt record for a key of ours that holds a value of another type, and for text that is not UTF-8.
+fn mistyped(error: LayerError, command: &Cmd) -> LayerError {
+    let problem = match &error {
+        LayerError::Refused { kind: RedisRefusal::WrongType, .. } => "a value of another type",
+        LayerError::UnexpectedReply(_) => "not UTF-8, or a value of another shape",
+        _ => return error,
+    };
+    let key = match command.args_iter().nth(1) {
+        Some(Arg::Simple(key)) => String::from_utf8_lossy(key).into_owned(),
+        _ => return error,
+    };
+    LayerError::corrupt_record(key, problem)
 }
 
 fn record(key: &str) -> String {

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::follower::LogFollower;
 use super::keys::{GROUP_PREFIX, LIVE_PREFIX, ORDERS, TICKERS};
+use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::heartbeat::Lag;
 use crate::layer::redis::membership::LocalMembership;
@@ -18,7 +19,6 @@ use crate::layer::redis::pipeline::{Pipeline, Pushed};
 use crate::layer::redis::publish_batch::Appender;
 use crate::layer::{Disconnect, LayerListener};
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::error::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
@@ -221,7 +221,7 @@ impl Subscriber {
 }
 
 fn late(_: Elapsed) -> LayerError {
-    LayerError::new("Redis did not confirm a subscription in time")
+    LayerError::TimedOut("confirm a subscription")
 }
 
 /// The two channels of each group: the one of channels_redis, and the one of our own nodes.

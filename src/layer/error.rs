@@ -1,0 +1,128 @@
+//! Why the layer did not do what it was asked to do.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use redis::{ErrorKind, RedisError};
+use thiserror::Error;
+use tracing::{error, warn};
+
+use crate::telemetry::{Chain, METRICS, RedisRefusal};
+
+/// Why the layer did not do what it was asked to do.
+///
+/// A failed write may have been carried out if its answer was lost; see the contract of [`layer`](crate::layer).
+#[derive(Clone, Debug, Error)]
+pub enum LayerError {
+    /// Redis cannot be reached, the connection was lost, or this node receives nothing from Redis.
+    #[error("Redis is unreachable: {0}")]
+    Unreachable(Cow<'static, str>),
+    /// Redis did not do this in time: `Redis did not … in time`.
+    #[error("Redis did not {0} in time")]
+    TimedOut(&'static str),
+    /// Redis answered with an error.
+    #[error("Redis refused a command: {message}")]
+    Refused {
+        /// The kind of refusal.
+        kind: RedisRefusal,
+        /// The error in Redis' own words.
+        message: String,
+    },
+    /// What is stored under this key is not what was written there. Trying again does not help.
+    #[error("corrupt record under `{key}`: {problem}")]
+    CorruptRecord {
+        /// The key in Redis, or of the record in memory.
+        key: String,
+        /// What is wrong with the value. Never contains any of it.
+        problem: String,
+    },
+    /// Redis answered with a value of another shape than the command's.
+    #[error("Redis sent an unexpected reply to {0}")]
+    UnexpectedReply(&'static str),
+    /// The socket belongs to no group.
+    #[error("the socket belongs to no group")]
+    NoGroup,
+}
+
+impl LayerError {
+    /// Returns whether the same call may succeed later without anyone mending what is stored.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut(_) => true,
+            Self::Refused { kind, .. } => *kind != RedisRefusal::WrongType,
+            Self::CorruptRecord { .. } | Self::UnexpectedReply(_) | Self::NoGroup => false,
+        }
+    }
+
+    /// Returns an error for a server that could not be reached.
+    pub(super) fn unreachable(cause: &dyn Error) -> Self {
+        Self::Unreachable(Chain(cause).to_string().into())
+    }
+
+    /// Returns an error for a command that Redis answered with an error. Counts it, and warns of the first of its kind.
+    pub(super) fn refused(message: impl Into<String>) -> Self {
+        let message = message.into();
+        let kind = RedisRefusal::from_message(&message);
+        if METRICS.redis_refused(kind) == 0 {
+            warn!(
+                kind = kind.as_str(),
+                message, "redis refused a command (logged once for each kind, counted always)"
+            );
+        }
+        Self::Refused { kind, message }
+    }
+
+    /// Returns an error for a value that is not what was written under this key, and logs it.
+    ///
+    /// `problem` must not contain any of the value.
+    pub(crate) fn corrupt_record(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        let (key, problem) = (key.into(), problem.into());
+        error!(key, problem, "corrupt record");
+        Self::CorruptRecord { key, problem }
+    }
+}
+
+/// Why a command failed, by what the client library says of it.
+impl From<RedisError> for LayerError {
+    fn from(error: RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::TimedOut("answer a command");
+        }
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::refused(server_message(&error)),
+            // The library's text of it contains the value.
+            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::UnexpectedReply("a command"),
+            _ => Self::unreachable(&error),
+        }
+    }
+}
+
+/// Returns what Redis said, as it came over the wire: its code and its words.
+fn server_message(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_retryable() {
+        for (error, retryable) in [
+            (LayerError::Unreachable("gone".into()), true),
+            (LayerError::TimedOut("answer"), true),
+            (LayerError::refused("OOM command not allowed when used memory > 'maxmemory'."), true),
+            (LayerError::refused("READONLY You can't write against a read only replica."), true),
+            (LayerError::refused("WRONGTYPE Operation against a key holding the wrong kind of value"), false),
+            (LayerError::corrupt_record("parlor:record:x", "not JSON"), false),
+            (LayerError::UnexpectedReply("XRANGE"), false),
+        ] {
+            assert_eq!(error.is_retryable(), retryable, "{error}");
+        }
+    }
+}
