@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 
-const TYPING_INTERVAL = 2500; // ms between two typing signals: the server ignores more than one in 2 s
+const TYPING_INTERVAL = 2500; // ms between signals: the server ignores more than one in 2 s
 
 export class Composer {
   #form = byId("chat-form");
@@ -17,8 +17,8 @@ export class Composer {
   #typingTimer = 0; // 0: not set; runs between two signals
   #hasTyped = false; // since the last signal
 
-  // `send(text)` returns "" when the message was accepted, else why not; `signalTyping()` is called at intervals while
-  // the user types.
+  // `send(text)` returns "" when the message was accepted, else why not; `signalTyping()` is called
+  // at intervals while the user types.
   constructor(room, maxBytes, catalogue, send, signalTyping) {
     this.#catalogue = catalogue;
     this.#draftKey = `parlor.draft:${room}`;
@@ -30,7 +30,8 @@ export class Composer {
       this.#submit();
     });
     this.#field.addEventListener("keydown", (event) => {
-      // An Enter that ends the composition of an input method does not send. Safari marks it by 229 alone.
+      // An Enter that ends the composition of an input method does not send. Safari marks it by 229
+      // alone.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
       event.preventDefault();
       if (!event.repeat) this.#form.requestSubmit();
@@ -55,7 +56,8 @@ export class Composer {
   }
 
   #submit() {
-    const text = this.#field.value.toWellFormed?.() ?? this.#field.value; // half an emoji is not UTF-8
+    // Half an emoji is not UTF-8.
+    const text = this.#field.value.toWellFormed?.() ?? this.#field.value;
     this.#field.focus();
     if (text.trim() === "") return;
     const size = new TextEncoder().encode(JSON.stringify(text)).length;

@@ -3,7 +3,7 @@
 import { byId } from "./dom.js";
 
 const REFRESH_INTERVAL = 2000; // ms
-const RATE_WINDOW = 10000; // ms over which rates are averaged: the figures of a node are up to 2 s old
+const RATE_WINDOW = 10000; // ms to average over: figures of a node are up to 2 s old
 
 export class FigureTable {
   #table;
@@ -58,7 +58,8 @@ export class FigureTable {
       cell.href = `${this.#table.dataset.rooms}${encodeURIComponent(values.name)}/`;
       cell = cell.firstElementChild;
     }
-    if (cell.textContent !== text) cell.textContent = text; // unchanged cells are not announced again
+    // Screen readers would announce an unchanged cell again.
+    if (cell.textContent !== text) cell.textContent = text;
   }
 
   #text(figure, values, at) {

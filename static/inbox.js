@@ -1,4 +1,5 @@
-// The number of unread private messages: in the account menu of every page, and beside each chat in the list of chats.
+// The number of unread private messages: in the account menu of every page, and beside each chat in
+// the list of chats.
 
 import { CloseCode } from "./closeCodes.js";
 import { byId, createElement } from "./dom.js";
@@ -29,7 +30,7 @@ export class Inbox {
   #received({ type, user, name, count }) {
     if (type === "welcome") this.#chats.clear(); // the current counts follow
     else if (type === "unread") this.#chats.set(user, { name, count });
-    this.#renderTimer ||= setTimeout(() => this.#render()); // once for all frames that arrive together
+    this.#renderTimer ||= setTimeout(() => this.#render()); // once for several frames
   }
 
   #loggedOut() {

@@ -1,11 +1,13 @@
 // Finds addresses of http and https in text.
 
-// Ends at white space, markup brackets, quotation marks, bidirectional controls and Chinese punctuation.
+// Ends at white space, markup brackets, quotation marks, bidirectional controls and Chinese
+// punctuation.
 const ADDRESS = /https?:\/\/[^\s<>"`\u200e\u200f\u202a-\u202e\u2066-\u2069\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]+/gi;
 const TRAILING = new Set(".,;:!?'*_~…’”»"); // ends a sentence rather than an address
 const OPENING = new Map([[")", "("], ["]", "["], ["}", "{"]]); // by closing bracket
 
-// Splits the text into parts `{ text, href }` in order; `href` is null where the text is not a link.
+// Splits the text into parts `{ text, href }` in order; `href` is null where the text is not a
+// link.
 export function findLinks(text) {
   const parts = [];
   let end = 0;
@@ -21,8 +23,8 @@ export function findLinks(text) {
   return parts;
 }
 
-// Drops trailing punctuation, and closing brackets without an opening one in the address. One pass: a message may
-// consist of brackets.
+// Drops trailing punctuation, and closing brackets without an opening one in the address. One pass:
+// a message may consist of brackets.
 function trimTrailing(address) {
   const unopened = new Map();
   for (const [closing, opening] of OPENING) unopened.set(closing, count(address, closing) - count(address, opening));
@@ -40,8 +42,8 @@ function count(text, letter) {
   return text.split(letter).length - 1;
 }
 
-// The address as the browser would open it; null if it is invalid or contains credentials, which can hide the host:
-// `https://bank.example@evil.example`.
+// The address as the browser would open it; null if it is invalid or contains credentials, which
+// can hide the host: `https://bank.example@evil.example`.
 function resolve(address) {
   const url = URL.parse ? URL.parse(address) : parse(address);
   const isPlain = url && /^https?:$/.test(url.protocol) && url.hostname && !url.username && !url.password;

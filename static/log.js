@@ -1,7 +1,9 @@
-// The lines of a room's log in their order: batches, days, duplicates by id, and the bound of what the page keeps.
+// The lines of a room's log in their order: batches, days, duplicates by id, and the bound of what
+// the page keeps.
 //
-// A line is `{ element, id, day, isNews }`: a message (see messageView.js), a note, or a day separator, which also
-// has `isSeparator`. The log knows no document: it orders lines, and its view (see logView.js) shows them.
+// A line is `{ element, id, day, isNews }`: a message (see messageView.js), a note, or a day
+// separator, which also has `isSeparator`. The log knows no document: it orders lines, and its view
+// (see logView.js) shows them.
 
 const CHUNK_LINES = 100; // the browser lays out only the chunks in view, and checks each of them
 const MAX_CHUNKS = 100; // full ones; more only slow the page down
@@ -98,8 +100,8 @@ export class Log {
     this.#lines.set(id, line);
   }
 
-  // The chunk that was the oldest now follows lines of this day: its first day may have a separator too many, or lack
-  // one.
+  // The chunk that was the oldest now follows lines of this day: its first day may have a separator
+  // too many, or lack one.
   #joinDays(chunk, day) {
     const [next] = chunk.lines;
     if (!next) return;
@@ -140,7 +142,8 @@ export class Log {
     }
   }
 
-  // The bound is twice as far while the user reads older messages: the page must not be cut in view.
+  // The bound is twice as far while the user reads older messages: the page must not be cut in
+  // view.
   #trim() {
     const max = this.#view.isFollowing ? MAX_CHUNKS : 2 * MAX_CHUNKS;
     if (this.#chunks.length <= max + CHUNK_SLACK) return;

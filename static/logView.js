@@ -1,4 +1,5 @@
-// The log in the document: chunks of lines, the scroll position, and the button to the newest messages.
+// The log in the document: chunks of lines, the scroll position, and the button to the newest
+// messages.
 
 import { byId, createElement } from "./dom.js";
 
@@ -26,7 +27,8 @@ export class LogView {
       this.follow();
       this.#scroller.focus({ preventScroll: true }); // the focused button disappears
     });
-    // Keeps the end in view when the view or a message changes its height (keyboard, longer draft, lazy layout).
+    // Keeps the end in view when the view or a message changes its height (keyboard, longer draft,
+    // lazy layout).
     const observer = new ResizeObserver(() => this.#isFollowing && this.#scrollToEnd());
     observer.observe(this.#scroller);
     observer.observe(this.#list);
@@ -141,7 +143,8 @@ export class LogView {
     this.#lastTop = this.#scroller.scrollTop;
   }
 
-  // Only scrolling up ends the following: the distance to the end also grows when messages arrive or are laid out.
+  // Only scrolling up ends the following: the distance to the end also grows when messages arrive
+  // or are laid out.
   #scrolled() {
     const { scrollHeight, clientHeight, scrollTop } = this.#scroller;
     const isAtEnd = scrollHeight - clientHeight - scrollTop < END_TOLERANCE;

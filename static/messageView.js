@@ -9,8 +9,8 @@ export class MessageView {
   #kind;
   #id = null;
 
-  // `kind` is own, other or push. `user` is the speaker's id and `name` the speaker's name, if known; `at` is in
-  // milliseconds since 1970.
+  // `kind` is own, other or push. `user` is the speaker's id and `name` the speaker's name, if
+  // known; `at` is in milliseconds since 1970.
   constructor(catalogue, kind, text, { user = null, name = null, at = Date.now() } = {}) {
     this.#catalogue = catalogue;
     this.#kind = kind;
@@ -23,7 +23,7 @@ export class MessageView {
     meta.append(createElement("bdi", "speaker"), " ", createElement("time"));
     this.element.append(body, meta);
     if (user) this.element.dataset.user = user;
-    if (kind !== "other") this.element.ariaLive = "off"; // screen readers skip own messages and push lines
+    if (kind !== "other") this.silence();
     this.#setSpeaker({ own: texts.you, push: texts.push }[kind] ?? name ?? texts.other, user);
     this.setTime(at);
   }
@@ -87,7 +87,7 @@ export class MessageView {
     }
   }
 
-  // Keeps screen readers from announcing it.
+  // Keeps screen readers from announcing it: own messages, push lines and the past.
   silence() {
     this.element.ariaLive = "off";
   }

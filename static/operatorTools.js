@@ -1,4 +1,5 @@
-// The operator's buttons in a room: remove beside every message, disconnect and ban beside every member.
+// The operator's buttons in a room: remove beside every message, disconnect and ban beside every
+// member.
 
 import { confirmSubmits } from "./confirmation.js";
 import { byId, createElement, readJson } from "./dom.js";
@@ -37,7 +38,8 @@ export class OperatorTools {
     return button;
   }
 
-  // Submits the form in the background: unlike the page's own buttons, these leave the log where it is.
+  // Submits the form in the background: unlike the page's own buttons, these leave the log where it
+  // is.
   async #perform(action, values) {
     const question = this.#texts.sure[action];
     if (question && !confirm(question)) return;
@@ -46,7 +48,8 @@ export class OperatorTools {
     try {
       // The answer redirects to this page, which is not fetched.
       const options = { method: "POST", body, redirect: "manual", signal: AbortSignal.timeout(ANSWER_TIMEOUT) };
-      const response = await fetch(this.#form.getAttribute("action"), options); // a button is named `action`
+      // `form.action` is a button.
+      const response = await fetch(this.#form.getAttribute("action"), options);
       this.#notice.textContent = response.type === "opaqueredirect" ? "" : this.#texts.refused;
     } catch {
       this.#notice.textContent = this.#texts.unreachable;

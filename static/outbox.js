@@ -1,9 +1,11 @@
-// The user's messages until the server has acknowledged them: stored, sent one after another, each under one id.
+// The user's messages until the server has acknowledged them: stored, sent one after another, each
+// under one id.
 
 const MAX_ENTRIES = 50; // of a room
-const MAX_AGE = 4 * 60000; // ms: the server remembers ids for 5 minutes; older messages need the user's consent
+// The server remembers ids for 5 minutes; older messages are sent again only by the user.
+const MAX_AGE = 4 * 60000; // ms
 const ACK_TIMEOUT = 10000; // ms without an answer until the connection counts as dead
-const FIRST_MAX_BACKOFF = 1000; // ms until a rejected message is sent again; doubles with each failure
+const FIRST_MAX_BACKOFF = 1000; // ms before the first retry; doubles with each failure
 const LAST_MAX_BACKOFF = 8000; // ms
 const AGE_CHECK_INTERVAL = 5000; // ms
 
@@ -13,9 +15,9 @@ export const Failure = Object.freeze({
   ENDED: "ended", // the server closed the connection for good
 });
 
-// An entry is `{ id, text, at, failed }`; `failed` is "" or the reason. `send(frame)` returns false when there is no
-// connection. `events.delayed(entry, code)`, `events.failed(entry)` and `events.removed(entry)` report changes;
-// `events.dead()` asks for a new connection.
+// An entry is `{ id, text, at, failed }`; `failed` is "" or the reason. `send(frame)` returns false
+// when there is no connection. `events.delayed(entry, code)`, `events.failed(entry)` and
+// `events.removed(entry)` report changes; `events.dead()` asks for a new connection.
 export class Outbox {
   #store;
   #send;
@@ -53,7 +55,8 @@ export class Outbox {
     return entry;
   }
 
-  // Sends the oldest entry unless one is in flight: a message that must be repeated is not overtaken.
+  // Sends the oldest entry unless one is in flight: a message that must be repeated is not
+  // overtaken.
   pump() {
     if (this.#inFlight || this.#retryTimer) return;
     this.#expire();
@@ -63,7 +66,8 @@ export class Outbox {
     this.#ackTimer = setTimeout(() => this.#events.dead(), ACK_TIMEOUT);
   }
 
-  // Continues on a new connection. The entry in flight is sent again: it may or may not have arrived.
+  // Continues on a new connection. The entry in flight is sent again: it may or may not have
+  // arrived.
   resume() {
     this.#clearFlight();
     this.#failures = 0;
@@ -94,7 +98,8 @@ export class Outbox {
     this.pump();
   }
 
-  // Fails all entries: the server has closed the connection for good, perhaps because of the one in flight.
+  // Fails all entries: the server has closed the connection for good, perhaps because of the one in
+  // flight.
   end() {
     this.#clearFlight();
     for (const entry of this.entries) if (!entry.failed) this.#fail(entry, Failure.ENDED);

@@ -1,4 +1,5 @@
-// What every page has: menus in the bar and, for users with an account, the count of unread private messages.
+// What every page has: menus in the bar and, for users with an account, the count of unread private
+// messages.
 
 import { closeMenus } from "./menus.js";
 

@@ -2,7 +2,8 @@
 
 import { Failure } from "./outbox.js";
 
-const DELIVERY_TIMEOUT = 10000; // ms after the acknowledgement until the message is shown without its `message` frame
+// After it an acknowledged message is shown without its `message` frame.
+const DELIVERY_TIMEOUT = 10000; // ms
 
 export class PendingMessages {
   #log;
@@ -13,7 +14,8 @@ export class PendingMessages {
   #views = new Map(); // by entry
   #acknowledged = new Map(); // entry by message id, until its `message` frame arrives
 
-  // `createView(text, at)` returns the view of an own message; `status()` returns the text for messages in progress.
+  // `createView(text, at)` returns the view of an own message; `status()` returns the text for
+  // messages in progress.
   constructor(log, catalogue, createView, status) {
     this.#log = log;
     this.#catalogue = catalogue;
@@ -46,8 +48,10 @@ export class PendingMessages {
   failed(entry) {
     const view = this.#views.get(entry);
     if (!view) {
-      if (entry.failed === Failure.EXPIRED) return this.#outbox.discard(entry); // delivered; only its ack was lost
-      return this.show(entry); // an equal text from another tab had been taken for it
+      // Delivered; only the acknowledgement was lost.
+      if (entry.failed === Failure.EXPIRED) return this.#outbox.discard(entry);
+      // An equal text from another tab was taken for it.
+      return this.show(entry);
     }
     const { texts } = this.#catalogue;
     const words = this.#catalogue.fill(texts.failed[entry.failed] ?? texts.failed.refused, { code: entry.failed });
@@ -57,7 +61,8 @@ export class PendingMessages {
     ]);
   }
 
-  // The message is in the room's log under this id; its place is where its `message` frame arrives, before or after.
+  // The message is in the room's log under this id; its place is where its `message` frame arrives,
+  // before or after.
   acknowledged(entry, id) {
     const view = this.#views.get(entry);
     const delivered = this.#log.find(id);
@@ -79,8 +84,9 @@ export class PendingMessages {
     this.#views.delete(entry);
   }
 
-  // Returns the view that waits for this message and no longer keeps it; null if there is none. Before the
-  // acknowledgement the message is recognised by its text: an equal text from another tab may be taken for it.
+  // Returns the view that waits for this message and no longer keeps it; null if there is none.
+  // Before the acknowledgement the message is recognised by its text: an equal text from another
+  // tab may be taken for it.
   take(frame, isOwnAndLive = false) {
     const inFlight = isOwnAndLive && this.#outbox.inFlight?.text === frame.text ? this.#outbox.inFlight : null;
     const entry = this.#acknowledged.get(frame.id) ?? inFlight;

@@ -16,7 +16,8 @@ export class Presence {
   #members = null; // names by user; null: too many to be listed
   #typing = new Map(); // `{ name, timer }` by user
 
-  // `isOwn(user)` tells the user's own ids. `dmPath` is where private chats are, for users who may have them.
+  // `isOwn(user)` tells the user's own ids. `dmPath` is where private chats are, for users who may
+  // have them.
   constructor(catalogue, isOwn, dmPath) {
     this.#catalogue = catalogue;
     this.#isOwn = isOwn;

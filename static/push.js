@@ -33,7 +33,8 @@ export class PushStream {
       frame: (frame) => {
         if (frame.type !== "push") return;
         onLine(frame.message);
-        // A line that was in transit when the user pressed stop does not mean that the stream runs again.
+        // A line that was in transit when the user pressed stop does not mean that the stream runs
+        // again.
         const isLate = performance.now() - this.#stoppedAt <= LINE_INTERVAL;
         if (!isLate) this.#showRunning(this.#catalogue.texts.push_running);
       },
@@ -82,7 +83,8 @@ export class PushStream {
   #showStopped() {
     clearTimeout(this.#stoppedTimer);
     this.#isRunning = false;
-    if (document.activeElement === this.#stopButton) this.#startButton.focus(); // the focused button disappears
+    // A button that disappears must not take the focus with it.
+    if (document.activeElement === this.#stopButton) this.#startButton.focus();
     this.#stopButton.hidden = true;
     this.#stateLine.textContent = "";
   }

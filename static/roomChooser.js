@@ -24,8 +24,9 @@ export class RoomChooser {
     else location.assign(new URL(`${encodeURIComponent(name)}/`, this.#form.action));
   }
 
-  // Returns "" or an error. Checks only what the server cannot: the browser resolves `/chat/../` to another page, and a
-  // lone surrogate has no percent-encoding; empty and long names are checked for a quick answer.
+  // Returns "" or an error. Checks only what the server cannot: the browser resolves `/chat/../` to
+  // another page, and a lone surrogate has no percent-encoding; empty and long names are checked
+  // for a quick answer.
   #validate(name) {
     const { empty, refused, maxChars } = this.#form.dataset;
     if (name === "") return empty;

@@ -1,4 +1,5 @@
-// The page of one room: passes each frame to the part that shows it, and sends what the user writes.
+// The page of one room: passes each frame to the part that shows it, and sends what the user
+// writes.
 
 import { Catalogue } from "./catalogue.js";
 import { CloseCode, slugOf } from "./closeCodes.js";
@@ -44,7 +45,8 @@ export class RoomPage {
     const { chatSocket, chatSse, chatMessages, dmPath, isUser, maxMessageBytes, user } = this.#dataset;
     const csrfToken = document.querySelector("[name=csrfmiddlewaretoken]").value;
     const room = readJson("room-name");
-    const owner = isUser === "true" ? `${room}@${user}` : room; // the next user who logs in here sends none of it
+    // Another user who logs in here sees and sends none of the drafts and unsent messages.
+    const owner = isUser === "true" ? `${room}@${user}` : room;
     const catalogue = this.#catalogue;
     const createView = (kind, text, details) => new MessageView(catalogue, kind, text, details);
     const lifecycle = new PageLifecycle();

@@ -4,21 +4,22 @@ import { isFinal } from "./closeCodes.js";
 
 const WELCOME_TIMEOUT = 5000; // ms: a frozen node accepts connections and never sends `welcome`
 const MIN_BACKOFF = 50; // ms
-const FIRST_MAX_BACKOFF = 500; // ms before the first attempt, with full jitter; doubles with each failure
+const FIRST_MAX_BACKOFF = 500; // ms, with full jitter; doubles with each failure
 const LAST_MAX_BACKOFF = 15000; // ms
-const STABLE_AFTER = 5000; // ms open until the backoff is reset: a node that welcomes and dies still fails
+const STABLE_AFTER = 5000; // ms open: a node that welcomes and dies still fails
 const SILENCE_BEFORE_PROBE = 30000; // ms
 const SILENCE_BEFORE_PROBE_ON_WAKE = 5000; // ms
 const PROBE_TIMEOUT = 10000; // ms
+const BYE_FRACTION = 0.9; // of the time until the node closes; the rest is for the handshake
 const CHECK_INTERVAL = 2000; // ms
 const FAILURES_BEFORE_SSE = 2; // WebSockets in a row without a welcome
 const FIRST_UPGRADE_DELAY = 5000; // ms on SSE until a WebSocket is tried again
 const UPGRADE_DELAY = 60000; // ms after that
 
-// `transports.websocket` and the optional `transports.sse` open connections (see transport.js). `handlers.query(via)`
-// returns the parameters of the next connection, `handlers.frame(frame)` gets each frame, and
-// `handlers.state(state, via, end)` gets connecting, open, reconnecting or offline; `end` is
-// `{ code, reason, isFinal }` if a connection was closed.
+// `transports.websocket` and the optional `transports.sse` open connections (see transport.js).
+// `handlers.query(via)` returns the parameters of the next connection, `handlers.frame(frame)` gets
+// each frame, and `handlers.state(state, via, end)` gets connecting, open, reconnecting or offline;
+// `end` is `{ code, reason, isFinal }` if a connection was closed.
 export class Socket {
   #transports;
   #handlers;
@@ -48,7 +49,8 @@ export class Socket {
     return this.#current?.connection.send(frame) ?? false;
   }
 
-  // Returns the answer to `history`; null when the connection cannot answer, or ends before it does.
+  // Returns the answer to `history`; null when the connection cannot answer, or ends before it
+  // does.
   async history(before, limit) {
     return this.#request(this.#current, { type: "history", before, limit });
   }
@@ -78,7 +80,7 @@ export class Socket {
     if (attempt !== this.#current) return;
     if (frame.type === "history") attempt.requests.shift()?.(frame);
     else if (frame.type === "error" && frame.client_id == null) attempt.requests.shift()?.(null);
-    else if (frame.type === "bye") this.#connectAfter(attempt.via, frame.reconnect_ms * 0.9); // the rest is for the handshake
+    else if (frame.type === "bye") this.#connectAfter(attempt.via, frame.reconnect_ms * BYE_FRACTION);
     else this.#handlers.frame(frame);
     if (frame.type === "welcome") this.#report();
   }
@@ -163,7 +165,8 @@ export class Socket {
   // The cause of the failures may be over, so the rest of the backoff is skipped.
   #wake() {
     if (this.#end?.isFinal) return;
-    if (this.#current?.connection.isClosed) this.#closed(this.#current, 0); // closed while the page was frozen
+    // It may have been closed while the page was frozen.
+    if (this.#current?.connection.isClosed) this.#closed(this.#current, 0);
     if (this.#current) this.#checkSilence(SILENCE_BEFORE_PROBE_ON_WAKE);
     else if (!this.#next) this.#connect(this.#preferredTransport());
   }

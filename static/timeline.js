@@ -1,9 +1,10 @@
-// The messages of a room in their order: which ones the page has, where the next connection continues, and where
-// messages may be missing.
+// The messages of a room in their order: which ones the page has, where the next connection
+// continues, and where messages may be missing.
 
 const PAGE_SIZE = 50; // messages of the past on the first load, and in each page before them
 const SSE_HISTORY = 200; // messages of the past over SSE, which cannot request pages
-const MAX_HISTORY = 1000; // the server's maximum: for a page that was connected and has no message to continue from
+// The server's maximum: for a page that was connected and has no message to continue from.
+const MAX_HISTORY = 1000;
 
 export class Timeline {
   #log;
@@ -23,9 +24,9 @@ export class Timeline {
   #isLoading = false;
   #beginning = null; // the id of the first message in the room
 
-  // `createView(kind, text, details)` returns a message view. `requestHistory(before, limit)` is `Socket.history`.
-  // `onMessage(frame, isNew)` is called for each message added to the log; `isNew` if another user sent it while the
-  // page was open.
+  // `createView(kind, text, details)` returns a message view. `requestHistory(before, limit)` is
+  // `Socket.history`. `onMessage(frame, isNew)` is called for each message added to the log;
+  // `isNew` if another user sent it while the page was open.
   constructor(log, pending, catalogue, createView, requestHistory, onMessage) {
     this.#log = log;
     this.#pending = pending;
@@ -99,7 +100,8 @@ export class Timeline {
   // Loads and shows the messages before the oldest one shown.
   async loadOlder() {
     const { oldest } = this.#log;
-    if (this.#isLoading || oldest === undefined || this.#pastEnd !== null) return; // the past may still fill the view
+    if (this.#isLoading || oldest === undefined) return;
+    if (this.#pastEnd !== null) return; // the past may still fill the view
     const { texts } = this.#catalogue;
     if (oldest === this.#beginning) return this.#log.setHeader(texts.beginning);
     this.#isLoading = true;
@@ -114,7 +116,8 @@ export class Timeline {
     this.#log.requestOlder();
   }
 
-  // The end of the past is a position to continue from, also when its message was on the page already.
+  // The end of the past is a position to continue from, also when its message was on the page
+  // already.
   #passed(id) {
     if (id === null || id !== this.#pastEnd) return;
     this.#pastEnd = null;

@@ -1,9 +1,10 @@
 // One WebSocket that speaks parlor.v1.
 //
-// A transport has `open(query, listener)`, which starts one connection and returns it. The listener gets
-// `frame(frame)` for each frame, `alive()` for any other sign of life, and `closed(code, reason)` at most once, never
-// before `open` has returned. A connection has `canRequest` (whether it answers `history`), `isClosed`,
-// `send(frame)` (false when it is not open) and `close()`, after which the listener gets nothing.
+// A transport has `open(query, listener)`, which starts one connection and returns it. The listener
+// gets `frame(frame)` for each frame, `alive()` for any other sign of life, and `closed(code,
+// reason)` at most once, never before `open` has returned. A connection has `canRequest` (whether
+// it answers `history`), `isClosed`, `send(frame)` (false when it is not open) and `close()`, after
+// which the listener gets nothing.
 
 const SUBPROTOCOL = "parlor.v1";
 

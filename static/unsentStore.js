@@ -1,5 +1,5 @@
-// Unsent messages in local storage, one key for each, so that tabs of one room cannot overwrite one another's. Where
-// storage is full or forbidden, messages last as long as the page.
+// Unsent messages in local storage, one key for each, so that tabs of one room cannot overwrite one
+// another's. Where storage is full or forbidden, messages last as long as the page.
 
 export class UnsentStore {
   #window;
