@@ -7,5 +7,6 @@ export const ErrorCode = Object.freeze({
   BAD_ID: "bad_id",
   CONFLICT: "conflict",
   UNAVAILABLE: "unavailable",
+  INTERNAL: "internal",
   RATE: "rate",
 });
