@@ -1,4 +1,4 @@
-//! People who are not who they were: the sockets of an ended login close on every node within a second, and no others.
+//! The end of a session or a ban closes its sockets on every node within a second, and no others.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::support::user::{SESSION, User};
 use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, seconds};
 
-/// The member is sent away with this code, before a second is over since then.
+/// The node closes the client with this code within a second of `since`.
 async fn is_sent_away(member: &mut V1Client, code: u16, since: Instant) {
     assert_eq!(member.closed(PATIENCE).await.0, code);
     assert!(since.elapsed() < seconds(1), "after {:?}", since.elapsed());
@@ -101,7 +101,7 @@ async fn a_ban_closes_every_socket_and_blocks_every_route() {
         feed.wait_for_end(seconds(2)).await;
         for node in &nodes {
             if person.cookie(SESSION).is_some() {
-                // Every login of an account has ended: its browser is a stranger's.
+                // All sessions of the account have ended: its browser is anonymous.
                 let member = person.join(node, "lobby").await;
                 assert_ne!((member.user(), &member.welcome["name"]), (&*id, &json!("ann")));
                 continue;

@@ -1,4 +1,4 @@
-//! The pages by which people become somebody: signing up, logging in and out, nicknames, tickets.
+//! The forms for accounts: signing up, logging in and out, nicknames, tickets.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::support::redis::Redis;
 use crate::support::user::{SESSION, User, password};
 use crate::support::wait::seconds;
 
-/// The words beside the field or the button.
+/// The texts beside the field or the button.
 fn notice(answer: &Response) -> &str {
     let rest =
         answer.body.split("role=\"alert\">").find(|rest| !rest.starts_with('<') && !rest.starts_with('\n'));
@@ -36,7 +36,7 @@ async fn a_session_is_valid_on_every_node_until_log_out(layer: LayerKind) {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/")));
     assert_eq!(elsewhere.cookie(SESSION), None, "the browser forgets it");
     assert_eq!(there.closed(seconds(2)).await.0, 4401);
-    // The other browser is another login.
+    // The other browser has another session.
     let still = ann.get(world.last(), "/dm/").await;
     assert_eq!(still.status, 200, "{still:?}");
     let mut before = before;
@@ -220,6 +220,6 @@ async fn too_many_log_in_attempts_are_rejected_for_a_while() {
         assert!(answer.status != 429 || answer.header("retry-after").is_some(), "{answer:?}");
         seen.push(answer.status);
     }
-    // Signing up was the first of five.
+    // The sign-up was the first of five attempts.
     assert_eq!(seen, [403, 403, 403, 403, 429, 429, 429]);
 }

@@ -1,4 +1,5 @@
-//! Names that could be taken for somebody else's, or that nobody can read: accounts and guests are refused them.
+//! Names that look like another account's, or that are unreadable, are rejected for accounts and
+//! guests.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Bearers of tokens: for whom a token can speak, and that a bad one is not made good by a cookie.
+//! Bearer tokens: the names that a token may have, and that no cookie replaces a rejected token.
 
 use jsonwebtoken::Algorithm;
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn a_token_authenticates_a_valid_name_without_a_password() {
         refused(&node, "no name", &pair.token(&with(&claims("x"), &json!({ "sub": sub })))).await;
     }
     believed(&node, "bob", &pair.token(&claims("bob"))).await;
-    // Nobody is an operator because a token says so.
+    // A token's claims make no operator.
     let staff =
         pair.token(&with(&claims("eve"), &json!({ "staff": true, "is_staff": true, "scope": "admin" })));
     believed(&node, "eve", &staff).await;
@@ -91,7 +91,7 @@ async fn a_rejected_token_does_not_fall_back_to_a_cookie_or_a_guest() {
         ] {
             let request = request.header("Authorization", &bearer).header("Origin", &own);
             let answer = ann.with_cookies(request).send(&node).await;
-            // A feed is refused as a socket is.
+            // An event stream is rejected like a socket.
             assert!(matches!(answer.status, 401 | 403), "{bad:.40}: {answer:?}");
         }
         for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {

@@ -1,4 +1,4 @@
-//! What operators do about accounts and keys, what nobody can do to oneself, and the page that tells of all of it.
+//! What operators do to accounts and keys, what they cannot do to themselves, and the audit page.
 
 use crate::support::cli::operator;
 use crate::support::http::Request;

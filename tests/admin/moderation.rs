@@ -1,4 +1,4 @@
-//! What operators do to people, rooms and messages, on every node.
+//! What operators do to users, rooms and messages, on every node.
 
 use crate::support::http::Request;
 use crate::support::node::Node;

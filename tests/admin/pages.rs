@@ -1,4 +1,4 @@
-//! The pages of operators: who finds them, and what they show.
+//! The operator pages: who has access, and what they show.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::support::routes::{Way, table};
 use crate::support::user::{FIELD, User, form};
 use crate::support::wait::{PATIENCE, holds, until};
 
-/// Every way below these paths.
+/// The routes below these paths.
 fn ways() -> Vec<Way> {
     let is_ours = |path: &str| path.starts_with("/admin") || path.starts_with("/ws/admin");
     let ways: Vec<Way> = table().into_iter().filter(|way| is_ours(&way.path)).collect();

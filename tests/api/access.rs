@@ -1,4 +1,4 @@
-//! The API's door: who may do what, and how every refusal is told.
+//! Access to the API: keys, scopes and operators, and the problem documents of rejections.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::wait::{PATIENCE, holds, until};
 
-/// The answer is a problem document of this status (RFC 9457); its detail.
+/// Asserts that the response is a problem document (RFC 9457) of this status; returns its detail.
 pub fn problem(answer: &Response, status: u16) -> String {
     assert_eq!((answer.status, answer.content_type()), (status, "application/problem+json"), "{answer:?}");
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
@@ -23,7 +23,7 @@ pub fn problem(answer: &Response, status: u16) -> String {
     problem["detail"].as_str().expect("a text").to_owned()
 }
 
-/// Everything there is, and the scope that it takes.
+/// One request of each operation with its scope and its status.
 fn calls(backend: &ApiClient) -> Vec<(Request, &'static str, u16)> {
     let hi = json!({ "message": "hi" });
     vec![
@@ -226,7 +226,7 @@ async fn closed_rooms_and_direct_messages_are_404_private_rooms_are_not() {
     assert_eq!(redis.keys("parlor:log:*attic*").await, Vec::<String>::new());
 }
 
-/// Waits until the audit log says this.
+/// Waits until the audit log contains this entry.
 async fn audited(redis: &Redis, who: &str, what: &str, about: &str) {
     until(PATIENCE, "an entry of the audit log", async || {
         let lines: Vec<String> = redis.query(&["ZRANGE", "parlor:index:audit", "0", "-1"]).await;

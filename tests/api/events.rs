@@ -1,4 +1,4 @@
-//! The API: events of groups, users who are sent away, and push streams.
+//! The API: events of groups, disconnecting users, and push streams.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The API: saying something in a room, once, and reading back what was said.
+//! The API: publishing a message once, and reading history.
 
 use serde_json::{Value, json};
 

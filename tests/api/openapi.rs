@@ -1,4 +1,4 @@
-//! The document at `/api/openapi.json` is held against the program: its paths, its statuses, its schemas.
+//! Compares the document at `/api/openapi.json` with the program: paths, statuses, schemas.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::support::v1_client::V1Client;
 const TEXT: &str = include_str!("../../docs/openapi.json");
 const TABLE: &str = include_str!("../../handlers/main.rs");
 
-/// What one asks to get something in particular.
+/// The request and how to obtain a particular response.
 struct Case {
     operation: &'static str,
     target: &'static str,
@@ -64,7 +64,7 @@ const STOP: &str = "DELETE /api/push/{room}";
 const LOBBY: &str = "/api/rooms/lobby/messages";
 const NOBODY: &str = "/api/users/id:0123456789abcdef/disconnect";
 
-/// What every operation does when all is right.
+/// A valid request of every operation.
 fn right() -> Vec<Case> {
     let rooms = json!({ "rooms": ["lobby", "garden", "a/b"], "message": "hi" });
     vec![
@@ -84,7 +84,7 @@ fn right() -> Vec<Case> {
     ]
 }
 
-/// What is wrong with a request that comes from somebody who may.
+/// Invalid requests of an authorised client.
 fn wrong() -> Vec<Case> {
     let hi = || json!({ "message": "hi" });
     let long = || json!({ "message": "x".repeat(65_537), "rooms": ["a"], "type": "a" });

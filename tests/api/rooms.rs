@@ -1,4 +1,4 @@
-//! The API: which rooms there are, who is in them, and the same words for many of them.
+//! The API: the list of rooms, their members, and broadcasts.
 
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ async fn a_broadcast_reports_a_result_for_each_room(layer: LayerKind) {
     let told = |n: usize| (results[n]["room"].clone(), results[n]["status"].clone());
     assert_eq!((told(1), told(2)), ((json!("a/b"), json!(400)), (json!("@ann"), json!(404))));
     assert!(results[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("`room`: ")), "{answer:?}");
-    // Whoever asks again says it only where it was not said.
+    // A retry publishes only where the message is missing.
     let results = send(&json!(["b", "a"]), "we close").await.json()["results"].clone();
     assert_eq!(bob.receive().await["id"], results[0]["id"]);
     assert_eq!(results[1], json!({ "room": "a", "status": 200, "id": id, "duplicate": true }));

@@ -1,4 +1,4 @@
-//! Acknowledgements: what is acked is in the log, and the same id again cannot double it.
+//! Acknowledgements: an acked message is in the log, and its id cannot publish it twice.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -33,7 +33,7 @@ async fn an_ack_carries_the_id_of_the_delivered_message(layer: LayerKind) {
     assert_eq!(bob.receive_history().await, [next], "what is acked is in the log, and the same frame");
 }
 
-/// Milliseconds since 1970.
+/// Unix time in milliseconds.
 fn now() -> i64 {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set");
     time.as_millis().try_into().expect("a time of our age")
@@ -48,7 +48,7 @@ async fn a_resent_message_is_acked_again_and_delivered_once(layer: LayerKind) {
         let first = ann.publish_as(&id, "once").await;
         assert_eq!(first["duplicate"], false);
         let mut others = vec![ann.publish_as(&id, "once").await];
-        // From the other node, and after the socket was lost.
+        // From the other node, after the socket was lost.
         others.push(ticket.connect(world.last()).await.publish_as(&id, "once").await);
         drop(ann);
         let mut ann = ticket.connect(world.first()).await;

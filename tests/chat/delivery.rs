@@ -1,4 +1,4 @@
-//! Chat: what one person says is heard by everyone in the room, on every node, once and in one order.
+//! Every member of a room receives each message once, on every node, in one order.
 
 use std::collections::BTreeSet;
 
@@ -160,7 +160,7 @@ async fn frames_sent_right_after_the_handshake_are_not_lost() {
 async fn a_message_published_right_after_a_join_is_received() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    // A new room each time: the node must have subscribed before it answers the handshake.
+    // A new room each time: the node must subscribe before it answers the handshake.
     for round in 0..100 {
         let room = format!("room-{round}");
         let mut speaker = TutorialClient::chat(&first, &room).await;
@@ -176,7 +176,8 @@ async fn a_room_left_and_rejoined_at_once_keeps_delivering() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut speaker = TutorialClient::chat(&first, "lobby").await;
-    // The node's last member leaves while the next one joins: unsubscribing must not overtake subscribing.
+    // The node's last member leaves while the next one joins: unsubscribing must not overtake
+    // subscribing.
     for round in 0..100 {
         let mut joined = TutorialClient::chat(&second, "lobby").await;
         let text = format!("round {round}");
@@ -258,7 +259,7 @@ async fn two_hundred_rooms_on_three_nodes_deliver_all_once_in_order() {
     }
 }
 
-/// The next texts, as many as asked for.
+/// Receives this many texts.
 async fn hear_many(member: &mut TutorialClient, count: usize) -> Vec<String> {
     let mut texts = Vec::with_capacity(count);
     for _ in 0..count {
@@ -267,7 +268,7 @@ async fn hear_many(member: &mut TutorialClient, count: usize) -> Vec<String> {
     texts
 }
 
-/// Shows that nothing was delivered twice at the end: the next thing that anybody hears is a new text.
+/// Asserts that no message was delivered twice at the end: the next one is new.
 async fn expect_silence(members: &mut [TutorialClient]) {
     members[0].publish("the end").await;
     for member in members {

@@ -1,4 +1,4 @@
-//! A rush: many who speak at once and without a pause, and what must not suffer from it.
+//! Many clients send without a pause; the other clients must not be affected.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -16,16 +16,16 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, texts_of};
 use crate::support::wait::seconds;
 
-/// Events that were too many.
+/// Logged once when events are dropped.
 const DROPPED: &str = "parlor_events_dropped_total{reason=\"overflow\"}";
 
-/// So many members of a room, in turn at each node.
+/// Joins a room with this many clients, alternating between the nodes.
 async fn members(nodes: &[Node], room: &str, count: usize) -> Vec<V1Client> {
     join_all((0..count).map(|n| V1Client::join(&nodes[n % nodes.len()], room))).await
 }
 
-/// Everybody says so many texts, `speaker:number`, each after the ack of the one before.
-async fn all_speak(speakers: &mut [V1Client], texts: usize) {
+/// Every client publishes this many texts, `sender:number`, each after the previous ack.
+async fn all_publish(speakers: &mut [V1Client], texts: usize) {
     join_all(speakers.iter_mut().enumerate().map(async |(speaker, member)| {
         for n in 0..texts {
             member.publish(&format!("{speaker}:{n}")).await;
@@ -34,7 +34,8 @@ async fn all_speak(speakers: &mut [V1Client], texts: usize) {
     .await;
 }
 
-/// Everybody heard the same chain of what [`all_speak`] said, and nothing besides.
+/// Asserts that every client received the same chain of what [`all_publish`] sent, and nothing
+/// else.
 async fn all_heard(members: &mut [V1Client], speakers: usize, texts: usize) {
     members[0].publish("end").await;
     let heard = join_all(members.iter_mut().map(async |member| member.receive_until("end").await)).await;
@@ -49,7 +50,7 @@ async fn all_heard(members: &mut [V1Client], speakers: usize, texts: usize) {
     }
 }
 
-/// How often scripts were called by their digests.
+/// Counts the calls of scripts by their digests.
 async fn calls(redis: &Redis) -> u64 {
     let stats: String = redis.query(&["INFO", "commandstats"]).await;
     let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
@@ -63,7 +64,7 @@ async fn a_room_under_constant_load_keeps_its_log() {
     let mut ann = V1Client::join(&node, "lobby").await;
     let begun = Instant::now();
     let mut said = 0;
-    // Longer than the log's age, and never a second without a word.
+    // Longer than the log's age, without a second of silence.
     while begun.elapsed() < seconds(6) {
         ann.publish(&said.to_string()).await;
         said += 1;
@@ -95,7 +96,7 @@ async fn flushed_scripts_lose_and_duplicate_nothing() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
-    // What a plain socket says has no id: nobody could tell a second try from the first.
+    // A message on a tutorial socket has no id, so a retry cannot be recognised.
     let mut plain =
         [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
     let plain_speak = join_all(plain.iter_mut().enumerate().map(async |(speaker, client)| {
@@ -112,7 +113,7 @@ async fn flushed_scripts_lose_and_duplicate_nothing() {
     };
     tokio::select! {
         () = forgets => {}
-        _ = futures_util::future::join(plain_speak, all_speak(&mut members, TEXTS)) => {}
+        _ = futures_util::future::join(plain_speak, all_publish(&mut members, TEXTS)) => {}
     }
     all_heard(&mut members, SPEAKERS + 2, TEXTS).await;
 }
@@ -121,13 +122,13 @@ async fn flushed_scripts_lose_and_duplicate_nothing() {
 async fn each_message_costs_at_most_one_script_under_load() {
     const SPEAKERS: usize = 30;
     const TEXTS: usize = 30;
-    // What nodes do besides, once a second or so.
+    // What nodes do besides, about once a second.
     const BESIDES: u64 = 60;
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
     let before = calls(&redis).await;
-    all_speak(&mut members, TEXTS).await;
+    all_publish(&mut members, TEXTS).await;
     let most = u64::try_from(SPEAKERS * TEXTS).unwrap() + BESIDES;
     let scripts = calls(&redis).await - before;
     assert!(scripts <= most, "{scripts} calls of scripts for {SPEAKERS} times {TEXTS} messages");
@@ -149,7 +150,7 @@ async fn connections_cut_under_load_lose_and_duplicate_nothing() {
     };
     tokio::select! {
         () = cuts => {}
-        () = all_speak(&mut members, TEXTS) => {}
+        () = all_publish(&mut members, TEXTS) => {}
     }
     all_heard(&mut members, SPEAKERS, TEXTS).await;
     for node in &nodes {
@@ -168,7 +169,7 @@ async fn concurrent_long_messages_arrive_whole_and_in_order() {
     let mut plain =
         [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
-    // What is at the wrong place shows: each number of a text is its own place in it.
+    // Each number in a text is its own position, so misplaced bytes show.
     let long = |speaker: usize, n: usize| {
         let mut text = format!("{speaker}:{n}:");
         while text.len() < 64 * 1024 {
@@ -217,12 +218,12 @@ async fn a_large_room_does_not_delay_a_small_one() {
     let node = Node::on(&redis).await;
     let mut crowd = Vec::new();
     for _ in 0..MANY {
-        // Nobody of them has to read: what is said is little.
+        // These clients need not read: the messages are few.
         crowd.push(Connection::websocket(&node, "/ws/chat/hall/").await);
     }
     let mut loud = members(std::slice::from_ref(&node), "hall", 3).await;
     let mut small = V1Client::join(&node, "kitchen").await;
-    // The last to come is written to last.
+    // Deliveries go to the last to join last.
     let mut last = TutorialClient::chat(&node, "hall").await;
     let (timed, others) = loud.split_first_mut().expect("three of them");
     let mut whole = Vec::new();

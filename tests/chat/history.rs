@@ -1,4 +1,4 @@
-//! Reading back: the `history` frame, and the chain of `prev` through all that was said.
+//! The `history` frame, and the chain of `prev` through all messages.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of};
 
-/// Asks for history with these members, and gives the messages and whether there are more.
+/// Requests history with these members; returns the messages and whether more follow.
 async fn ask(member: &mut V1Client, mut request: Value) -> (Vec<Value>, bool) {
     request["type"] = json!("history");
     member.send_json(&request).await;

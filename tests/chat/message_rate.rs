@@ -1,4 +1,5 @@
-//! How fast one socket may speak: more is told `rate` on `parlor.v1`, and ends the socket with 4429.
+//! The message rate of a socket: over it, `parlor.v1` answers `rate`, then the socket is closed
+//! with 4429.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::support::user::{CSRF, SESSION, User};
 use crate::support::v1_client::{V1Client, fresh_id};
 use crate::support::wait::{PATIENCE, seconds};
 
-/// Five messages in a second, and twenty at once.
+/// Five messages a second, and twenty at once.
 fn slow() -> Plan {
     Node::plan().flag("--messages-per-second", "5")
 }
@@ -81,7 +82,7 @@ async fn posted_messages_have_the_rate_limit_of_sockets() {
     let node = slow().start().await;
     let mut statuses = Vec::new();
     for n in 0..60 {
-        // A new guest each time, by the cookie: it is the address that counts.
+        // A new guest each time: the limit is per address.
         let request = messages("lobby").body(json!({ "message": n.to_string() }).to_string());
         let own = format!("http://{}", node.address());
         let answer = request.header("Origin", &own).header("Cookie", &guest_cookie(n)).send(&node).await;
@@ -126,7 +127,7 @@ async fn log_outs_are_rate_limited_like_messages() {
     let node = slow().start().await;
     let mut statuses = Vec::new();
     for n in 0..30 {
-        // A login that nobody has.
+        // A session that does not exist.
         let mut person = User::anonymous();
         person.set_cookie(SESSION, &format!("{n:0>43}"));
         person.set_cookie(CSRF, &"x".repeat(32));
@@ -152,7 +153,8 @@ async fn a_client_that_ignores_rate_errors_is_closed() {
 
 #[tokio::test]
 async fn bytes_are_rate_limited_as_well_as_messages() {
-    // A thousand in a second. What may be said at all may be said twice at once: a frame has at most four times the text.
+    // A thousand bytes a second. The burst is two messages of the largest size, and a frame may
+    // have four times the size of its text.
     let node =
         Node::plan().flag("--bytes-per-second", "1000").flag("--max-message-bytes", "1000").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
@@ -182,7 +184,7 @@ async fn pings_and_fragments_count_as_a_flood() {
         wire.send(&first).await;
         let again = again.repeat(1000);
         let flooded = async { while wire.try_send(&again).await.is_ok() {} };
-        // Until the node has ended it, which reads no more.
+        // Until the node has closed it, which then reads no more.
         let _ = tokio::time::timeout(seconds(10), flooded).await;
         wait_for_metric(&node, "parlor_sockets", 0).await;
         assert!(metric(&node, "parlor_closed_total{code=\"4429\"}").await >= 1, "{what}");
@@ -196,7 +198,7 @@ async fn a_client_within_the_rate_is_never_rejected() {
     let mut ann = V1Client::join(&node, "lobby").await;
     let begun = Instant::now();
     for n in 0..40 {
-        // The first twenty at once, then a little slower than five in a second.
+        // The first twenty at once, then a little slower than five a second.
         if n >= 20 {
             tokio::time::sleep(Duration::from_millis(205)).await;
         }

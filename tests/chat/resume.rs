@@ -1,4 +1,5 @@
-//! Coming back with `since`: everything that was said meanwhile, each once, or the reason why not.
+//! Resuming with `since` returns everything sent meanwhile, each message once, or the reason why
+//! not.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::support::node::Node;
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of, texts_of};
 use crate::support::wait::seconds;
 
-/// Says the numbers of a range and gives their messages.
+/// Publishes the numbers of a range and returns the messages.
 async fn says(member: &mut V1Client, numbers: std::ops::Range<usize>) -> Vec<Value> {
     for n in numbers.clone() {
         member.publish(&n.to_string()).await;
@@ -22,7 +23,8 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-/// Comes with `since`, which the node cannot honour: it says why, and gives the newest messages instead.
+/// Resumes from an id that the node cannot honour: the welcome says why, and the newest messages
+/// follow.
 async fn cannot_resume(nodes: &[Node], since: &str, reason: &str, newest: &[String]) {
     for node in nodes {
         for (ticket, count) in [
@@ -87,7 +89,7 @@ async fn repeated_resumes_under_load_miss_nothing(layer: LayerKind) {
             let mut member = ticket.connect(&world.nodes[visits % world.nodes.len()]).await;
             assert_eq!(member.welcome["recovered"], true, "{}", member.welcome);
             visits += 1;
-            // Some of the past, or some of what is live, and away again.
+            // Reads some history, or some live messages, and disconnects.
             for _ in 0..=(visits * 7) % 40 {
                 heard.push(member.receive().await);
                 if heard.last().unwrap()["text"] == last {
@@ -107,7 +109,7 @@ async fn a_resume_from_before_the_log_is_reported_as_trimmed(layer: LayerKind) {
     let mut ann = V1Client::join(world.first(), "lobby").await;
     let said = says(&mut ann, 0..500).await;
     let newest = texts_of(&said);
-    // A node that heard it all may still have it; one that was not there asks the log.
+    // A node that was subscribed may have them in its cache; another one reads the log.
     let strangers = &world.nodes[world.nodes.len() - 1..];
     cannot_resume(strangers, &id_of(&said[0]), "trimmed", &newest).await;
     cannot_resume(strangers, &id_of(&said[150]), "trimmed", &newest).await;
@@ -134,7 +136,7 @@ async fn a_resume_from_an_unknown_id_is_reported_as_unknown(layer: LayerKind) {
     let mut other = V1Client::join(world.first(), "kitchen").await;
     let foreign = id_of(&says(&mut other, 0..1).await[0]);
     cannot_resume(&world.nodes, &foreign, "unknown", &newest).await;
-    // Of the same form, and of a time that has not come.
+    // Well formed, and of a time in the future.
     let future = "9999999999999-0";
     cannot_resume(&world.nodes, future, "unknown", &newest).await;
     assert!(metric(world.first(), "parlor_resumes_total{outcome=\"unknown\"}").await >= 3);

@@ -1,4 +1,5 @@
-//! The welcome of `parlor.v1`, and what a first load brings: the newest messages, and then everything, without a hole.
+//! The welcome of `parlor.v1`, and the first load: the newest messages, then live ones without a
+//! gap.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::support::redis::Redis;
 use crate::support::v1_client::{V1Client, assert_chain, text_of};
 use crate::support::wait::seconds;
 
-/// The names of an object's members, sorted.
+/// The sorted names of an object's members.
 fn names(frame: &Value) -> Vec<&str> {
     let mut names: Vec<&str> = frame.as_object().expect("an object").keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -194,7 +195,7 @@ async fn the_guest_cookie_is_http_only() {
         let mut parts = answer.cookie("parlor_guest").split(';').map(|part| part.trim().to_owned());
         let value = parts.next().and_then(|part| part.strip_prefix("parlor_guest=").map(str::to_owned));
         let value = value.expect("a value");
-        // The signature, then the id that everybody may see and no nickname.
+        // The signature, the id, which is public, and an empty nickname.
         let (signature, id) = value.split_at_checked(44).expect("a signature");
         assert!(signature.ends_with('=') && id.len() == 17 && id.ends_with('.'), "{value}");
         let attributes: Vec<_> = parts.map(|part| part.to_ascii_lowercase()).collect();

@@ -1,4 +1,4 @@
-//! Private chats: one room of exactly two, the same from both sides, on every node.
+//! Direct messages: one room of exactly two users, the same from both sides, on every node.
 
 use serde_json::json;
 
@@ -25,14 +25,14 @@ async fn two_users_on_two_nodes_exchange_direct_messages(layer: LayerKind) {
     his.send_json(&json!({ "type": "history" })).await;
     assert_eq!(his.receive_frame("history").await["messages"].as_array().map(Vec::len), Some(2));
 
-    // Somebody else's private chat with either of them is another one.
+    // Another user's conversation with either of them is another room.
     let mut other = eve.handshake("@ann").history(10).connect(far).await;
     assert_eq!(other.welcome["last"], json!(null));
     other.publish("from eve").await;
     hers.publish("after").await;
     assert_eq!(hers.receive().await["text"], "after");
 
-    // By the plain wire and by POST it is the same room.
+    // The tutorial protocol and POST reach the same room.
     let mut token = ann.clone();
     let csrf = token.token(near).await;
     let posted = messages("@bob").body(r#"{"message": "by post"}"#).header("X-CSRFToken", &csrf);

@@ -1,4 +1,4 @@
-//! The inbox: how many messages wait in private chats, told wherever one is.
+//! The inbox: unread counts of conversations, sent to every socket of the user.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn unread_counts_reach_every_socket_and_clear_when_read(layer: LayerKind) 
     for inbox in [&mut home, &mut away] {
         assert_eq!(unread(inbox).await, (json!("eve"), json!(1)));
     }
-    // Who comes later is told how it stands.
+    // A later socket receives the current count.
     let mut late = inbox(&bob, far).await;
     let mut seen = vec![unread(&mut late).await, unread(&mut late).await];
     seen.sort_by_key(|(name, _)| name.to_string());
@@ -56,7 +56,7 @@ async fn unread_counts_reach_every_socket_and_clear_when_read(layer: LayerKind) 
     assert_eq!(unread(&mut home).await, (json!("ann"), json!(1)));
     his.send_json(&json!({ "type": "read", "id": second["id"] })).await;
     assert_eq!(unread(&mut home).await, (json!("ann"), json!(0)));
-    // What was read stays read.
+    // Read messages stay read.
     his.send_json(&json!({ "type": "read", "id": first["id"] })).await;
     his.publish("my own words do not wait for me").await;
     home.receives_none_of(&["unread"], Duration::from_millis(300)).await;
@@ -80,7 +80,7 @@ async fn an_inbox_requires_an_account_and_is_read_only(layer: LayerKind) {
     let mut hers = inbox(&ann, world.last()).await;
     hers.send_json(&json!({ "message": "hi" })).await;
     hers.expect_error("unknown_type").await;
-    // A name that looks like an inbox is a room like any other.
+    // A room whose name looks like an inbox is an ordinary room.
     let id = hers.user().to_owned();
     V1Client::join(node, &format!("inbox_{id}")).await.publish("hi").await;
     hers.receives_none_of(&["unread", "message"], Duration::from_millis(200)).await;

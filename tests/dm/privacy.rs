@@ -1,4 +1,4 @@
-//! Listening to a private chat of two others, or speaking in it: nobody can, by no name and by no way.
+//! Other users cannot read or write a conversation, by any name or route.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::support::user::User;
 use crate::support::v1_client::{V1Client, id_of, texts_of};
 use crate::support::wait::{PATIENCE, within};
 
-/// What Ann tells Bob, and nobody else.
+/// What Ann sends Bob.
 const TOLD: &str = "xyzzy-for-bob-alone";
 
 struct BystanderRoom {
@@ -23,10 +23,10 @@ struct BystanderRoom {
     nodes: [Node; 2],
     ann: User,
     bob: User,
-    /// Their sockets, at a node each.
+    /// Their sockets, on one node each.
     at_anns: V1Client,
     at_bobs: V1Client,
-    /// The id of what was told.
+    /// The id of the message.
     told: String,
 }
 
@@ -45,7 +45,7 @@ impl BystanderRoom {
         Self { redis, nodes, ann, bob, at_anns, at_bobs, told: id_of(&heard) }
     }
 
-    /// Every name that could lead to the chat: what the people are called, and what stands in Redis.
+    /// Every name that could lead to the conversation: of users, of ids, and of keys in Redis.
     async fn names(&self) -> BTreeSet<String> {
         let (ann, bob) = (self.at_anns.user(), self.at_bobs.user());
         let mut names: BTreeSet<String> = [
@@ -85,7 +85,8 @@ impl BystanderRoom {
     }
 }
 
-/// What this person sees by every way that a room has: each answer's text, and the sockets that were opened.
+/// Requests every route of a room as this user; returns all response bodies and the sockets that
+/// were opened.
 async fn sees(person: &User, node: &Node, name: &str) -> (Vec<String>, Vec<V1Client>) {
     let own = format!("http://{}", node.address());
     let room = encoded(name);
@@ -145,7 +146,7 @@ async fn other_users_cannot_read_or_write_a_conversation() {
             }
         }
     }
-    // And while they go on, everybody who got in anywhere listens, and speaks.
+    // Every socket that was opened receives and sends while the two go on.
     scene.at_bobs.publish("xyzzy-and-more").await;
     for member in [&mut scene.at_anns, &mut scene.at_bobs] {
         assert_eq!(
@@ -201,7 +202,7 @@ async fn a_message_id_of_one_room_means_nothing_in_another() {
         let again = Handshake::to_room("lobby").since(&scene.told).request().send(node).await;
         assert!(!again.body.contains(TOLD), "{again:?}");
     }
-    // For the two themselves it is the place that it is.
+    // For the two themselves the id is valid.
     let bob = scene.bob.handshake("@ann").since(&scene.told).connect(&scene.nodes[1]).await;
     assert_eq!(bob.welcome["recovered"], true, "{}", bob.welcome);
 }
@@ -216,7 +217,7 @@ async fn direct_messages_need_two_accounts() {
     let mut guest = User::guest(&node).await;
     assert_eq!(guest.post(&node, "/accounts/guest/", &[("nickname", "gus")]).await.status, 303);
     let before = redis.keys("parlor:log:*").await;
-    // With oneself, with nobody, with a guest, with a key, by an id.
+    // With oneself, an unknown user, a guest, a key, and by an id.
     for name in ["ann", "nobody", "~gus", "gus", "#key", &id, "*", "a b", "a%2Fb", "..", "%00"] {
         let name = name.replace(['#', '~', '*', ' '], "%7E");
         for target in [format!("/dm/{name}/"), format!("/chat/@{name}/")] {
@@ -230,7 +231,7 @@ async fn direct_messages_need_two_accounts() {
             assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
         }
     }
-    // Those without an account have none at all.
+    // Users without an account have no conversations.
     for person in [&guest, &User::anonymous()] {
         for path in ["/ws/chat/@ann/", "/ws/push/@ann", "/ws/inbox/"] {
             let knock = Request::upgrade(path).header("Sec-WebSocket-Protocol", V1).header("Origin", &own);
@@ -256,7 +257,7 @@ async fn typing_presence_and_counts_stay_within_the_conversation() {
     let mut eve = person.join(&scene.nodes[1], "@bob").await;
     let mut inbox = person.handshake_at("/ws/inbox/").connect(&scene.nodes[0]).await;
     scene.at_anns.publish("and more").await;
-    // What one says one has read stands for one's own chat only.
+    // A read mark is stored only for the user's own conversation.
     eve.send_json(&json!({ "type": "read", "id": scene.told })).await;
     scene.at_anns.send_json(&json!({ "type": "typing" })).await;
     scene.at_bobs.receive_frame("typing").await;

@@ -1,6 +1,6 @@
-//! The layer's contract (see its module's documentation), each clause held against both layers.
+//! The clauses of the layer's contract (see the documentation of `parlor::layer`), on both layers.
 //!
-//! The one suite that looks inside the house: another layer has to pass it before anybody builds on it.
+//! Any other implementation of the layer has to pass this suite.
 
 use std::time::{Duration, Instant};
 

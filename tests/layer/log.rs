@@ -1,4 +1,4 @@
-//! The log in the layer's contract: what is appended is kept, known by its key, and heard without a hole.
+//! The log: appended events are kept, recognised by their keys, and delivered without a gap.
 
 use futures_util::future::join_all;
 use parlor::Group;

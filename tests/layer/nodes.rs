@@ -1,4 +1,4 @@
-//! What the layer tells of nodes, groups and logs, held against both layers.
+//! What the layer reports about nodes, groups and logs.
 
 use parlor::Group;
 use parlor::layer::NodeInfo;
@@ -23,7 +23,7 @@ async fn every_node_lists_every_live_node(peers: LayerNodes) {
     }
 }
 
-/// Waits until the node tells these groups, with so many users each.
+/// Waits until the node lists these groups with these numbers of users.
 async fn wait_for_groups(peers: &LayerNodes, wanted: &[(String, usize)]) {
     for node in &peers.nodes {
         until(PATIENCE, "groups", async || {
@@ -84,7 +84,7 @@ clauses! {
     a_log_reports_its_number_of_events
 }
 
-/// What the node tells of itself in its lease.
+/// The figures of a node's heartbeat.
 async fn facts(redis: &Redis, node: &str) -> Option<NodeInfo> {
     let lease: Option<String> = redis.query(&["GET", &format!("parlor:node:{node}")]).await;
     lease.map(|json| serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error} in {json}")))
@@ -118,7 +118,7 @@ async fn a_dead_node_and_its_groups_are_no_longer_listed() {
     let last = peers.nodes.pop().expect("two nodes");
     last.enter(&Group::new("alone"), "ann").await;
     wait_for_groups(&peers, &[("alone".to_owned(), 1), ("both".to_owned(), 1)]).await;
-    // As if its lease had run out; nobody has taken it out of the sets yet.
+    // As if its heartbeat had expired; no other node has removed it from the sets yet.
     let redis = peers.redis.as_ref().expect("a Redis");
     redis.query::<i64>(&["DEL", &format!("parlor:node:{}", last.layer.node())]).await;
     let left = &peers.nodes[0];

@@ -1,4 +1,4 @@
-//! The store's contract (see `layer::store`), each clause held against both layers.
+//! The clauses of the store's contract (see `layer::store`), on both layers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Commands beside the nodes: secrets, accounts and keys, and what becomes of live sockets.
+//! Commands: secrets, accounts and keys, and their effect on live sockets.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -14,7 +14,8 @@ use crate::support::redis::Redis;
 use crate::support::user::{User, password};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// Runs `parlor` with these words and this environment, which must be refused: its one line on stderr.
+/// Runs `parlor` with these arguments and this environment, which must fail: returns its one line
+/// on stderr.
 async fn refused(environment: &[(&str, &str)], words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
     command.env_clear().envs(environment.iter().copied()).args(words);
@@ -32,7 +33,7 @@ async fn generated_secrets_are_strong_and_distinct() {
     let mut seen = BTreeSet::new();
     for _ in 0..8 {
         let mut secret = Command::new(env!("CARGO_BIN_EXE_parlor"));
-        // It needs no Redis, and a setting that ends a node's start is none of its business.
+        // It needs no Redis and does not check a node's settings.
         let mut process =
             Process::spawn("parlor", secret.env_clear().env("PARLOR_SECRET", "weak").arg("secret"));
         assert!(process.exit(PATIENCE).await.success(), "{}", process.stderr.text());

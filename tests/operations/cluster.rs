@@ -1,4 +1,4 @@
-//! Several nodes behind a real nginx: deaths and restarts that nobody has to know of.
+//! Several nodes behind a real nginx: clients survive the death and the restart of nodes.
 
 use std::time::Instant;
 
@@ -7,10 +7,10 @@ use crate::support::crowd::Crowd;
 use crate::support::metrics::metric;
 use crate::support::wait::{PATIENCE, seconds};
 
-/// People in the room.
+/// The number of clients in the room.
 const MANY: usize = 100;
 
-/// How many sockets a node has: whom its end sends away.
+/// The number of sockets of a node, which its end closes.
 async fn sockets(site: &mut Cluster, node: usize) -> usize {
     let sockets = metric(site.node(node), "parlor_sockets").await;
     usize::try_from(sockets).expect("a number of sockets")

@@ -9,14 +9,14 @@ use crate::support::process_tree::{ProcessTree, runs, send};
 use crate::support::reserved_port::ReservedPort;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// Starts `deploy/cluster.sh` at ports of its own, and waits until it says that the site is up.
+/// Starts `deploy/cluster.sh` at its own ports and waits until it reports that the site is up.
 async fn start(
     site: &ReservedPort,
     nodes: &[ReservedPort; 3],
     redis: &ReservedPort,
     folder: &std::path::Path,
 ) -> ProcessTree {
-    // A test runner in the background may have told its children to ignore Ctrl-C.
+    // A test runner in the background may make its children ignore SIGINT.
     let mut command = Command::new("env");
     command.args(["--default-signal=INT", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cluster.sh")]);
     command.env("PARLOR_BIN", env!("CARGO_BIN_EXE_parlor")).env("TMPDIR", folder);
@@ -32,7 +32,7 @@ async fn start(
     script
 }
 
-/// The id of the part's process in `cluster | PART is process ID, port …`, said after the mark.
+/// The process id in `cluster | PART is process ID, port …`, printed after the mark.
 async fn process_of(script: &ProcessTree, part: &str, mark: usize) -> u32 {
     let begin = format!("cluster | {part} is process ");
     until(PATIENCE, &begin, async || {
@@ -43,7 +43,7 @@ async fn process_of(script: &ProcessTree, part: &str, mark: usize) -> u32 {
     .await
 }
 
-/// Two people in a room, through nginx: one writes, both read.
+/// Two clients of one room through nginx: one sends, both receive.
 async fn chat_works(site: &ReservedPort) {
     let mut ann = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
     let mut bob = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;

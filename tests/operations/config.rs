@@ -1,4 +1,4 @@
-//! Configuration: every setting is checked before anything binds, and a bad one is told in one line.
+//! Settings are checked before the node binds, and an invalid one is reported in one line.
 
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ const SETTINGS: [(&str, &str, &str); 36] = [
     ("--sockets-per-address", "PARLOR_SOCKETS_PER_ADDRESS", "1000"),
 ];
 
-/// Values that make no sense for a setting.
+/// Invalid values of settings.
 const BAD: [(&str, &[&str]); 28] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
@@ -87,7 +87,7 @@ const BAD: [(&str, &[&str]); 28] = [
 fn names(text: &str, flag: &str, variable: &str, value: &str) {
     assert_eq!(text.lines().count(), 1, "one line: {text:?}");
     assert!(text.contains(flag) || text.contains(variable), "{flag} or {variable} in {text:?}");
-    // A list is refused for its bad part.
+    // A list is rejected for its invalid part.
     let part = value.rsplit(',').next().unwrap();
     assert!(text.contains(part), "what came ({value}) in {text:?}");
     assert!(!text.contains("panicked"), "{text:?}");

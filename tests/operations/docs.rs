@@ -1,4 +1,4 @@
-//! What the pages in `docs/` say, held against the program, both ways.
+//! Compares the pages in `docs/` with the program, in both directions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use crate::support::user::User;
 use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, seconds};
 
-/// The names of the members of each frame that was seen, by its type.
+/// The members of each frame that was received, by its type.
 type Shapes = BTreeMap<String, BTreeSet<BTreeSet<String>>>;
 
 fn see(shapes: &mut Shapes, frame: &Value) {
@@ -29,7 +29,7 @@ fn see(shapes: &mut Shapes, frame: &Value) {
     }
 }
 
-/// A session in which each kind of frame comes at least once.
+/// Runs a session in which each kind of frame occurs.
 async fn everything_that_is_sent() -> Shapes {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
@@ -75,7 +75,7 @@ async fn everything_that_is_sent() -> Shapes {
     shapes
 }
 
-/// What an inbox gets.
+/// The frames of an inbox.
 async fn what_is_unread(node: &Node) -> Value {
     let (ann, bob) = (User::registered(node, "ann").await, User::registered(node, "bob").await);
     let mut inbox = bob.handshake_at("/ws/inbox/").connect(node).await;
@@ -148,7 +148,7 @@ fn sources() -> Vec<String> {
     texts
 }
 
-/// The numbers that the pattern's first group finds in the program.
+/// The numbers in the first group of the pattern, over the whole program.
 fn numbers(pattern: &str) -> BTreeSet<String> {
     let pattern = Regex::new(pattern).expect("a pattern");
     let found =
@@ -166,7 +166,7 @@ fn the_close_codes_are_those_of_the_table() {
     assert!(unknown.is_empty(), "close codes {unknown:?} are not in docs/protocol.md");
     let named = numbers(r"\b([14]\d{3})\b");
     let unused: Vec<_> = documented.difference(&named).collect();
-    // 1000 is the client's.
+    // 1000 is sent by clients.
     assert!(unused.iter().all(|code| *code == "1000"), "close codes {unused:?} are nowhere in the program");
 }
 
@@ -223,7 +223,7 @@ async fn each_client_frame_of_the_table_is_accepted() {
     let mut ann = V1Client::join(&node, "lobby").await;
     for row in table("protocol.md", &["type", "members", "what"]) {
         let kind = names(&row[0]).remove(0);
-        // What only says something about the client is not answered, but what follows it is.
+        // A frame that only informs the node has no reply; the one after it has.
         let (id, follows) = (kind == "read").then_some(("7-0", "history")).unzip();
         let mut said = json!({ "type": kind, "message": "hi" });
         if let Some(id) = id {

@@ -1,4 +1,4 @@
-//! The doors: by which hosts a node is called, whose word on a client's address counts, and how many may come.
+//! Allowed hosts, trusted proxies, and limits of sockets and handshakes.
 
 use futures_util::StreamExt;
 
@@ -40,7 +40,8 @@ async fn a_node_serves_only_its_allowed_hosts() {
 
 #[tokio::test]
 async fn by_default_a_node_serves_addresses_and_localhost() {
-    // A page of a foreign site may make its own name resolve to the node, and is of the node's host then.
+    // A foreign site may make its own name resolve to the node; the Origin is of the node's host
+    // then.
     let mut rebound = Request::upgrade("/ws/chat/lobby/");
     rebound = rebound.with("Host", "evil.example").header("Origin", "http://evil.example");
     let node = Node::plan().without_env("PARLOR_ALLOWED_HOSTS").start().await;
@@ -48,7 +49,7 @@ async fn by_default_a_node_serves_addresses_and_localhost() {
     for host in ["127.0.0.1", "127.0.0.1:1", "[::1]:8000", "10.9.8.7", "localhost:8000", "parlor.localhost"] {
         assert_eq!(Request::get("/chat/").with("Host", host).send(&node).await.status, 200, "{host}");
     }
-    // Whose pages may call is another question than how the node is called.
+    // Allowed origins are another setting than allowed hosts.
     let plan = Node::plan().without_env("PARLOR_ALLOWED_HOSTS").flag("--allowed-origins", "evil.example");
     assert_eq!(rebound.send(&plan.start().await).await.status, 400);
 }
@@ -66,7 +67,7 @@ async fn an_untrusted_proxy_is_logged_once() {
     assert!(!trusting.log().text().contains("--trusted-proxies"));
 }
 
-/// Comes in as a socket and stays, or is refused with this status.
+/// Opens a socket and keeps it, or is rejected with this status.
 async fn come(node: &Node, path: &str, headers: &[(&str, &str)]) -> Result<Connection, Response> {
     let mut wire = Connection::connect(node).await;
     let request =
@@ -162,7 +163,7 @@ async fn only_a_trusted_proxy_sets_the_client_address() {
     let plan = Node::plan().flag("--sockets-per-address", "1");
     let path = "/ws/chat/lobby/";
     let from = |text: &'static str| [("X-Forwarded-For", text)];
-    // Who is no proxy could say anything.
+    // A client that is no proxy could claim any address.
     let open = plan.start().await;
     let _first = come(&open, path, &from("198.51.100.1")).await.unwrap();
     assert_too_many(&come(&open, path, &from("198.51.100.2")).await.err().unwrap());
@@ -173,7 +174,7 @@ async fn only_a_trusted_proxy_sets_the_client_address() {
     }
     for again in [
         "198.51.100.1",
-        // What the client itself wrote stands on the left.
+        // The client's own claims are on the left.
         "1.2.3.4, 198.51.100.2",
         "1.2.3.4, 198.51.100.3, 10.9.9.9",
         // One subscriber has a whole network of these.

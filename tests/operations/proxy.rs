@@ -1,4 +1,4 @@
-//! What nginx hands to a node and what it keeps for itself: `deploy/nginx.conf` and `deploy/proxy.conf`.
+//! What nginx forwards and what it answers itself: `deploy/nginx.conf` and `deploy/proxy.conf`.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -10,19 +10,20 @@ use crate::support::nginx::Nginx;
 use crate::support::node::Node;
 use crate::support::wait::{PATIENCE, within};
 
-/// Calls from `127.0.0.1`, but in the name of the address in `X-Test-Client`: nginx takes it for the client's.
+/// nginx takes the address in `X-Test-Client` for the client's when a request comes from
+/// `127.0.0.1`.
 const ANYWHERE: &str = "set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;";
 
 async fn ask(nginx: &Nginx, request: &Request) -> Response {
     request.send_on(&mut Connection::connect_to(nginx.address()).await).await
 }
 
-/// nginx in front of this one node.
+/// Starts nginx before this one node.
 async fn before(node: &Node, directives: &str) -> Nginx {
     Nginx::with([node.address().port(); 3], directives).await
 }
 
-/// The head of a request as it reaches a node: its first line, and its headers, sorted.
+/// The head of a request as it reaches a node: its first line and its headers, sorted.
 async fn handed_on(request: &Request, directives: &str) -> (String, Vec<String>) {
     let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let nginx = Nginx::with([upstream.local_addr().unwrap().port(); 3], directives).await;
@@ -90,7 +91,7 @@ async fn nginx_forwards_sockets_and_rejected_names() {
 }
 
 #[tokio::test]
-async fn nginx_and_a_node_have_the_same_body_limit() {
+async fn nginx_and_a_node_have_the_same_size_limits() {
     let node = Node::alone().await;
     let nginx = before(&node, "").await;
     let push = Request::post("/push?room=lobby");

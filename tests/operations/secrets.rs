@@ -1,4 +1,4 @@
-//! Secrets come from files or the environment; weak ones end the start, and none is ever written anywhere.
+//! Secrets come from files or the environment; weak ones end the start, and none is ever printed.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ const WEAK: [&str; 4] = [
 ];
 const GOOD: &str = "correct-horse-battery-staple-0123456789";
 
-/// The start with this secret in a file, or in the environment.
+/// Starts with this secret in a file or in the environment.
 fn plans(folder: &Path, secret: &str) -> [Plan; 2] {
     let file = folder.join("secret");
     fs::write(&file, format!("{secret}\n")).unwrap();
@@ -100,7 +100,7 @@ async fn a_weak_token_key_ends_the_start() {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
     let key = |name: &str| keys.join(name).to_str().unwrap().to_owned();
     let short = Node::plan().env("PARLOR_TOKEN_KEY", "hunter2").flag("--token-algorithm", "HS256");
-    // HMAC with a key that everybody knows.
+    // HMAC with a publicly known key.
     let public =
         Node::plan().flag("--token-key-file", &key("rsa.pub.pem")).flag("--token-algorithm", "HS256");
     let small =

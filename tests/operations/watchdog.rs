@@ -1,4 +1,4 @@
-//! A node that stalls ends itself; a node that was frozen goes on.
+//! A node whose event loop stalls ends itself; a node that was frozen continues.
 
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 #[tokio::test]
 async fn a_stalled_event_loop_ends_the_node_with_a_reason() {
     let mut node = test_app(&[]).await;
-    // One worker for each core; each takes one of these and is gone for a minute.
+    // Each request blocks one worker for a minute; there are as many workers as cores.
     let cores = available_parallelism().map_or(64, usize::from);
     let mut calls = Vec::new();
     for _ in 0..(4 * cores).max(64) {
@@ -47,7 +47,7 @@ async fn a_frozen_node_resumes_and_registers_again() {
 
     node.signal(Signal::STOP);
     let thaw = tokio::time::Instant::now() + seconds(7);
-    // The lease ends as it would in a longer frost, and the other node takes the frozen one for dead.
+    // The heartbeat expires as in a longer freeze, and the other node takes this one for dead.
     redis.query::<i64>(&["PEXPIRE", &format!("parlor:node:{id}"), "1"]).await;
     let places = ["parlor:nodes", "parlor:group:chat_lobby"];
     let present = async |wanted: bool| {
@@ -70,7 +70,7 @@ async fn a_frozen_node_resumes_and_registers_again() {
     );
     present(true).await;
     assert_eq!(Request::get("/readyz").send(&node).await.status, 200);
-    // Had the watchdog counted the frost, it would have ended the node at its next look.
+    // Had the watchdog counted the freeze, it would have ended the node at its next check.
     let ended = timeout(seconds(2), node.exit(PATIENCE)).await;
     assert!(ended.is_err(), "the node ended with {ended:?}");
 }

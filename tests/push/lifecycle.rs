@@ -1,4 +1,5 @@
-//! The life of a push stream: it ends when it is stopped or nobody is left, and not with a node.
+//! The life of a push stream: it ends when it is stopped or has no member left, and survives the
+//! end of a node.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{seconds, until};
 
-/// Longer than two ticks: who hears nothing for so long gets no stream.
+/// Longer than two ticks: a socket without a line for this long has no stream.
 const TWO_TICKS: Duration = seconds(5);
 
 #[tokio::test]
@@ -49,7 +50,7 @@ async fn a_stream_ends_after_its_last_member_left() {
     let mut page = TutorialClient::push(&node, "lobby").await;
     ask(&node, "POST", "lobby").await;
     page.receive().await;
-    // With a member the state is touched again and again: its time goes up, and never over a minute.
+    // With a member, nodes renew the state's expiry, to a minute at most.
     redis.query::<i64>(&["PEXPIRE", key, "20000"]).await;
     until(seconds(10), "the stream's state to be touched by the node that has a member", async || {
         let left = redis.pttl(key).await;
@@ -57,7 +58,7 @@ async fn a_stream_ends_after_its_last_member_left() {
         if (20_001..=60_000).contains(&left) { Ok(()) } else { Err(left.to_string()) }
     })
     .await;
-    // Without a member nobody touches it any more.
+    // Without a member, no node renews it.
     page.close().await;
     until(seconds(10), "a state that is not touched for five seconds", async || {
         let left = redis.pttl(key).await;
@@ -65,7 +66,7 @@ async fn a_stream_ends_after_its_last_member_left() {
         if left < 55_000 { Ok(()) } else { Err(left.to_string()) }
     })
     .await;
-    // Whoever comes within the minute gets the stream; whoever comes after it does not.
+    // A member that joins within the minute receives the stream, a later one does not.
     let mut back = TutorialClient::push(&node, "lobby").await;
     back.receive_within(seconds(5)).await;
     back.close().await;
@@ -98,7 +99,7 @@ async fn a_stream_survives_the_death_of_another_node() {
     goes_on_without(&mut second, &mut doomed, &mut page).await;
 }
 
-/// Kills a node just after a tick: the others' next tick comes within 4 s.
+/// Kills a node just after a tick: the other nodes' next tick comes within 4 s.
 async fn goes_on_without(node: &mut Node, doomed: &mut TutorialClient, page: &mut TutorialClient) {
     for _ in 0..2 {
         assert_eq!(doomed.receive().await, page.receive().await);

@@ -1,4 +1,4 @@
-//! Who may start and stop a stream: callers of the same origin, and clients that are no browsers.
+//! Who may start and stop a stream: pages of the same origin, and clients that are no browsers.
 
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -54,7 +54,7 @@ async fn a_page_may_start_and_stop_with_its_token() {
     let cookie = page.cookie("csrftoken").split(';').next().expect("a cookie").to_owned();
     let token = cookie.split_once('=').expect("a cookie").1;
     for method in ["POST", "DELETE"] {
-        // An old browser tells nothing of itself but its cookies.
+        // An old browser sends only its cookies.
         let request = Request::new(method, "/push?room=lobby").header("Cookie", &cookie);
         let own = format!("http://{}", node.address());
         assert_eq!(request.clone().header("X-CSRFToken", token).send(&node).await.status, 200);

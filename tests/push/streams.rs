@@ -1,4 +1,5 @@
-//! Push: a room's stream of lines, started and stopped over HTTP, one line per tick for every socket on every node.
+//! A room's push stream: started and stopped over HTTP, one line per tick for every socket on every
+//! node.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::wait::seconds;
 
-/// Starts (POST), or stops (DELETE), the stream of the room.
+/// Starts (POST) or stops (DELETE) the stream of the room.
 pub async fn ask(node: &Node, method: &str, room: &str) {
     let answer = Request::new(method, &format!("/push?room={}", encoded(room))).send(node).await;
     assert_eq!(answer.status, 200, "{method}: {answer:?}");
@@ -21,7 +22,7 @@ pub async fn ask(node: &Node, method: &str, room: &str) {
     assert_eq!(answer.content_type(), "application/json");
 }
 
-/// The local time in `[YYYY-MM-DD HH:MM:SS] 实时推送 - 房间: room`; any other line is a failure.
+/// The local time in `[YYYY-MM-DD HH:MM:SS] 实时推送 - 房间: room`; any other line fails the test.
 pub fn time_in(line: &str, room: &str) -> DateTime {
     let stamp =
         line.strip_prefix('[').and_then(|line| line.strip_suffix(&format!("] 实时推送 - 房间: {room}")));
@@ -112,7 +113,7 @@ async fn a_second_start_does_not_duplicate_the_stream() {
     for _ in 0..4 {
         assert_eq!(here.receive().await, there.receive().await);
     }
-    // Four ticks of two seconds; a doubled stream would need half of it.
+    // Four ticks of two seconds; a duplicated stream would need half of that.
     assert!(started.elapsed() > Duration::from_millis(6500), "four lines within {:?}", started.elapsed());
 }
 
@@ -125,7 +126,7 @@ async fn a_stream_reaches_only_its_room() {
     time_in(&kitchen.receive().await, "kitchen");
     time_in(&kitchen.receive().await, "kitchen");
     ask(&node, "POST", "lobby").await;
-    // The first thing that the lobby hears is its own line.
+    // The first line of the lobby is its own.
     time_in(&lobby.receive().await, "lobby");
 }
 
@@ -173,7 +174,7 @@ async fn a_reconnect_on_another_node_continues_the_stream() {
 
 #[tokio::test]
 async fn lines_carry_the_local_time_of_the_node() {
-    // A zone with a name of its own needs no table of zones on the machine. POSIX counts westwards.
+    // A zone with its own name needs no time zone database. POSIX counts westwards.
     for (name, minutes) in [("PAR-5:30", 330), ("PAR+3", -180)] {
         let node = Node::plan().env("TZ", name).start().await;
         let mut page = TutorialClient::push(&node, "lobby").await;
@@ -194,12 +195,12 @@ async fn a_push_room_named_like_a_chat_group_is_separate() {
         ask(&node, "POST", "chat_lobby").await;
         chat.publish("before").await;
         assert_eq!(chat.receive_chat().await, "before");
-        // The page hears its own lines and no chat.
+        // The push socket receives its own lines and no chat.
         time_in(&page.receive().await, "chat_lobby");
         chat.publish("after").await;
         assert_eq!(chat.receive_chat().await, "after");
         time_in(&page.receive().await, "chat_lobby");
-        // A push client that leaves does not take the chat's subscription with it.
+        // A push client that leaves does not end the chat's subscription.
         page.close().await;
         chat.publish("still here").await;
         assert_eq!(chat.receive_chat().await, "still here");

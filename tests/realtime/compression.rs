@@ -1,4 +1,4 @@
-//! Compressed bombs: no offer of compression is taken up, however it is put, and a compressed frame is a breach.
+//! Compression is never negotiated, and a compressed frame is a protocol error.
 
 use crate::support::bystander::BystanderRoom;
 use crate::support::connection::Connection;
@@ -8,13 +8,13 @@ use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
-/// A message of a million `x` in a thousand bytes, as permessage-deflate has it (RFC 7692, section 7.2.1).
+/// A message of a million `x` in a thousand bytes, by permessage-deflate (RFC 7692, section 7.2.1).
 fn bomb() -> Vec<u8> {
     let head = b"\xec\xc11\x0d\x00 \x0c\x000+d2p\xc3\xb1pq\xed!!xG\x08mO\xac\xac\x1a3\xa3\xb7\xd8";
     [&head[..], &[0; 968], b"\xc0\xb7\xe2>"].concat()
 }
 
-/// Offers (RFC 7692, section 7.1): good ones, absurd ones and broken ones.
+/// Offers (RFC 7692, section 7.1): valid, absurd and malformed ones.
 fn offers() -> Vec<String> {
     let absurd = "; server_max_window_bits=15".repeat(300);
     let mut offers = vec![
@@ -42,7 +42,7 @@ fn offers() -> Vec<String> {
     offers
 }
 
-/// An open socket whose offer was not taken up.
+/// An open socket whose offer was declined.
 async fn offering(node: &Node, path: &str, offer: &str, protocol: Option<&str>) -> Connection {
     let mut wire = Connection::connect(node).await;
     let request = Request::upgrade(path).header("Sec-WebSocket-Extensions", offer);
@@ -103,7 +103,7 @@ async fn no_response_is_compressed() {
         let answer = Request::get(target).header("Accept-Encoding", "gzip, br, deflate").send(&node).await;
         assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{target}");
     }
-    // Bytes that would be a message once they were inflated are none: nobody inflates them.
+    // Bytes that would inflate to a message are invalid as they are.
     let request = Request::post("/chat/lobby/messages").header("Content-Encoding", "deflate").body(bomb());
     assert_eq!(request.send(&node).await.status, 400);
 }

@@ -1,4 +1,5 @@
-//! Clients that we did not write: Autobahn's cases against the socket code, and a Python library on the tutorial's wire.
+//! Third-party clients: Autobahn's cases against the socket, and a Python library on the tutorial
+//! protocol.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +25,7 @@ async fn the_socket_passes_the_autobahn_cases() {
     let node = test_app(&["--max-message-bytes", "67108864", "--max-outbox-bytes", "134217728"]).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(program("kosoku"));
-    // 12 and 13 are compression, which Parlor does not offer.
+    // 12 and 13 are compression, which the node does not offer.
     command.args(["-p", "2", "-x", "12.*", "-x", "13.*", "-o"]).arg(folder.path());
     command.arg(node.address().to_string());
     let mut kosoku = ProcessTree::spawn("kosoku", &mut command);
@@ -35,7 +36,8 @@ async fn the_socket_passes_the_autobahn_cases() {
     let index = fs::read_to_string(folder.path().join("index.json")).expect("a report");
     let index: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(&index).expect("a report");
     let cases = &index[&node.address().to_string()];
-    // Of 301: how a bad byte in the middle of a text is noticed is free (6.4.3, 6.4.4), so are three ways to end (7).
+    // Of 301. How an invalid byte within a text is noticed is free (6.4.3, 6.4.4), and so are three
+    // ways to end (7).
     assert!(cases.len() >= 300, "{} cases: {output}", cases.len());
     let strict = cases.values().filter(|case| case["behavior"] == "OK").count();
     assert!(strict + 5 >= cases.len(), "{strict} of {} cases are OK: {cases:?}", cases.len());

@@ -1,4 +1,4 @@
-//! A node that ends: it says `bye`, serves on for as long as it said, and closes everybody with 1012.
+//! A draining node sends `bye`, serves until each socket's delay is over, and closes with 1012.
 
 use std::time::{Duration, Instant};
 
@@ -19,18 +19,18 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, assert_chain, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// How early or late a close may be beside the delay that `bye` named, in milliseconds.
+/// How early or late a close may be beside the delay in `bye`, in milliseconds.
 const EARLY: u128 = 50;
 const LATE: u128 = 1500;
 
-/// What a socket saw of its node's end.
+/// What a socket received while its node drained.
 struct End {
     delay: u128,
     closed: u128,
     heard: usize,
 }
 
-/// Waits for `bye`, speaks until the socket is closed, and counts what it heard of itself.
+/// Waits for `bye`, then publishes until the socket is closed, and counts its own messages.
 async fn until_the_end(member: &mut V1Client) -> End {
     let bye = member.receive_frame("bye").await;
     let delay = u128::from(bye["reconnect_ms"].as_u64().expect("milliseconds"));
@@ -96,7 +96,7 @@ async fn a_tutorial_socket_receives_until_its_1012_within_the_drain(layer: Layer
 
 async fn a_draining_node_is_not_ready_and_rejects_clients(layer: LayerKind) {
     let mut world = Deployment::with(layer, &[("--drain-seconds", "8")]).await;
-    // Of so many one has a delay that is long enough to look around.
+    // Of this many sockets one has a delay that is long enough.
     let mut members = join_all((0..30).map(|_| V1Client::join(world.first(), "lobby"))).await;
     let address = world.first().address();
     assert_eq!(Request::get("/readyz").send(world.first()).await.status, 200);
@@ -217,7 +217,7 @@ async fn a_rolling_restart_loses_no_message() {
     assert!(arrivals < 5 * MANY, "{arrivals} arrivals");
 }
 
-/// Says numbers until it is told to stop; what is not acked is said again, at whichever node answers.
+/// Publishes numbers until it is stopped; retries what was not acked on whichever node answers.
 async fn speak_on(address: std::net::SocketAddr, stopped: tokio::sync::watch::Receiver<bool>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     while !*stopped.borrow() || said.len() < 50 {
@@ -235,7 +235,7 @@ async fn speak_on(address: std::net::SocketAddr, stopped: tokio::sync::watch::Re
     said
 }
 
-/// One try to say it without a socket.
+/// Publishes over HTTP, once.
 async fn speaks(address: std::net::SocketAddr, id: &str, text: &str) -> bool {
     let request = crate::support::event_stream::messages("lobby");
     let body = json!({ "message": text, "id": id }).to_string();

@@ -1,4 +1,4 @@
-//! What `parlor.v1` does not take: told in an `error`, and the socket lives on.
+//! Frames that `parlor.v1` rejects with an `error`, and the socket stays open.
 
 use crate::support::websocket::Message;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::node::Node;
 use crate::support::v1_client::{V1Client, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
-/// An error of this code comes, and then the next message as if nothing had been.
+/// Asserts an error with this code, after which the socket still works.
 async fn refused(member: &mut V1Client, frame: Message, code: &str) {
     let what = format!("{frame:?}").chars().take(80).collect::<String>();
     member.send(frame).await;
@@ -112,7 +112,7 @@ async fn a_long_text_is_an_error_and_a_huge_one_closes_with_1009(layer: LayerKin
         assert_eq!(error["retry"], false);
     }
     ann.publish("end").await;
-    // Longer than four times the limit is not even read.
+    // A frame longer than four times the limit is not read.
     ann.send_json(&json!({ "message": "z".repeat(4 * 65_536) })).await;
     let (code, reason) = ann.closed(PATIENCE).await;
     assert_eq!(code, 1009, "{reason}");

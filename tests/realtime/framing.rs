@@ -1,4 +1,4 @@
-//! The WebSocket protocol itself: a breach closes the sender with the code of RFC 6455 and nobody else notices.
+//! RFC 6455 framing: a protocol error closes the sender with the RFC's code and no other socket.
 
 use serde_json::json;
 
@@ -78,7 +78,7 @@ async fn a_character_split_over_two_frames_is_one_character() {
     let (first, second) = bytes.split_at(14);
     assert!(std::str::from_utf8(first).is_err(), "the cut is within the character");
     wire.send_frame(&Frame::new(TEXT, first).unfinished()).await;
-    // A control frame may stand between the parts of a message.
+    // A control frame may stand between the fragments of a message.
     wire.send_frame(&Frame::new(PING, "between")).await;
     wire.send_frame(&Frame::new(CONTINUATION, second)).await;
     assert_eq!(wire.frame_with_opcode(PONG, PATIENCE).await.payload, b"between");
@@ -97,7 +97,7 @@ async fn a_ping_is_answered_with_its_payload() {
         assert_eq!(pong.payload, payload);
         assert!(pong.fin && pong.reserved == 0);
     }
-    // An unsolicited pong is allowed and means nothing (RFC 6455 section 5.5.3).
+    // An unsolicited pong is allowed and has no effect (RFC 6455 section 5.5.3).
     wire.send_frame(&Frame::new(PONG, "what?")).await;
     wire.send_frame(&Frame::new(PING, "still here")).await;
     assert_eq!(wire.frame_with_opcode(PONG, PATIENCE).await.payload, b"still here");

@@ -1,4 +1,5 @@
-//! The handshake of a WebSocket (RFC 6455 section 4.2): what is let in, and with which status the rest is refused.
+//! The WebSocket handshake (RFC 6455 section 4.2): what is accepted, and the statuses of
+//! rejections.
 
 use crate::support::http::{Request, Response};
 use crate::support::metrics::metric;

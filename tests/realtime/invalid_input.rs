@@ -1,4 +1,4 @@
-//! Bad input on a socket: the sender is closed with the right code and a reason, and nobody else notices.
+//! Invalid messages close the sender with the right code and a reason, and no other socket.
 
 use regex::Regex;
 use serde_json::json;

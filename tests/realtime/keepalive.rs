@@ -1,4 +1,4 @@
-//! Peers that are silent or slow: pinged, closed with 4408, and no burden to the others.
+//! Silent and slow peers are pinged and closed with 4408, and do not affect others.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, seconds};
 
-/// Sockets that were closed for their silence or slowness.
+/// Counts sockets that were closed for silence or slowness.
 const TOO_SLOW: &str = "parlor_closed_total{code=\"4408\"}";
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_silent_peer_is_pinged_after_25_s_and_closed_after_60_s() {
     let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
     let mut polite = TutorialClient::chat(&node, "lobby").await;
     let begun = Instant::now();
-    // The polite one reads, and so answers pings, all the time.
+    // The polite client reads, and so answers pings, all the time.
     let (mut pings, mut end) = (Vec::new(), None);
     let listens = async {
         while let Some(frame) = silent.next_frame(seconds(70)).await {
@@ -54,7 +54,7 @@ async fn a_slow_reader_is_closed_without_delaying_others() {
     const TEXTS: usize = 600;
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "200000").start().await;
-    // It takes part in the room and never reads; what the kernels hold for it is far less than what is said.
+    // A member that never reads; the kernels buffer far less than what is sent.
     let mut slow = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
     let mut speaker = TutorialClient::chat(&node, "lobby").await;
     let mut listener = TutorialClient::chat(&node, "lobby").await;
@@ -106,13 +106,13 @@ async fn a_sender_that_does_not_read_is_closed_in_bounded_memory() {
     let mut other = TutorialClient::chat(&node, "kitchen").await;
     let frame = Frame::text(&json!({ "message": "x".repeat(50_000) }).to_string()).bytes();
     let mut sent = 0;
-    // Pings ask for answers, texts come back: both wait for a reader that is not there.
+    // Pings cause pongs, and texts come back: both queue for a reader that does not read.
     let ping = Frame::new(PING, "x".repeat(125)).bytes();
     while metric(&node, TOO_SLOW).await == 0 && sent < 600 {
         let burst = [frame.clone(), ping.repeat(20)].concat();
         let write = tokio::time::timeout(Duration::from_millis(500), flood.send(&burst));
         if write.await.is_err() {
-            // The node has stopped reading from this socket; that, too, bounds its memory.
+            // The node has stopped reading this socket, which also bounds its memory.
             break;
         }
         sent += 1;

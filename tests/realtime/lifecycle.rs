@@ -1,4 +1,4 @@
-//! A node's end and a socket's end: stopping in good order, silent peers, slow readers, and the limit of connections.
+//! The end of a node and of its sockets.
 
 use serde_json::json;
 
@@ -30,7 +30,8 @@ async fn sigterm_closes_sockets_with_1012_and_exits_with_0() {
 async fn idle_peers_do_not_delay_the_stop() {
     let redis = Redis::start().await;
     let mut node = Node::on(&redis).await;
-    // A socket that never answers the Close frame, a head and a body that never end, and a connection that is idle.
+    // A socket that never answers the Close frame, an incomplete head, an incomplete body, and an
+    // idle connection.
     let mut silent = Connection::websocket(&node, "/ws/chat/lobby/").await;
     let mut idle = Connection::connect(&node).await;
     assert_eq!(Request::get("/healthz").send_on(&mut idle).await.status, 200);
@@ -69,7 +70,7 @@ async fn a_stopping_node_finishes_open_requests() {
 async fn a_stopping_node_accepts_no_connections() {
     let mut node = Node::alone().await;
     let address = node.address();
-    // A request that is being served keeps the node until it is finished.
+    // An open request keeps the node until it is finished.
     let mut wire = Connection::connect(&node).await;
     let request =
         Request::post("/push?room=lobby").header("Content-Length", "5").header("Expect", "100-continue");
@@ -126,7 +127,7 @@ async fn a_port_can_be_reused_at_once() {
 #[tokio::test]
 async fn a_node_that_announces_its_address_is_ready() {
     let redis = Redis::start().await;
-    // Started at the same time, so that each has reason to be late.
+    // Both started at the same time, so that each may be late.
     let nodes = Node::several::<12>(&redis).await;
     let asked = nodes.iter().map(async |node| Request::get("/readyz").send(node).await);
     for answer in futures_util::future::join_all(asked).await {

@@ -1,4 +1,5 @@
-//! Readers of `parlor.v1` that stall: closed with 4408, nobody is delayed, memory is bounded, and `since` brings the rest.
+//! Stalled readers of `parlor.v1` are closed with 4408, delay no other client, use bounded memory,
+//! and catch up with `since`.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use crate::support::node::Node;
 use crate::support::v1_client::{V1Client, assert_chain, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
-/// Sockets that were closed for their silence or slowness.
+/// Counts sockets that were closed for silence or slowness.
 const TOO_SLOW: &str = "parlor_closed_total{code=\"4408\"}";
 
-/// What a socket still has to read, up to its end: the messages, and the close code if there was one.
+/// Reads the messages up to the end of a socket, and the close code if there was one.
 async fn rest(wire: &mut Connection) -> (Vec<Value>, Option<u16>) {
     let (mut messages, mut code) = (Vec::new(), None);
     while let Some(frame) = wire.next_frame(PATIENCE).await {
@@ -60,7 +61,7 @@ async fn a_closed_slow_reader_catches_up_in_order(layer: LayerKind) {
         said += 1;
     }
     speaker.publish("end").await;
-    // Of what was on its way when it was closed, it has read as much as its kernel had taken.
+    // Of the messages queued at the close it reads those that its kernel had received.
     let since = heard.last().map_or(first, |message| message["id"].clone());
     let since = since.as_str().expect("an id").to_owned();
     let mut again = Handshake::to_room("lobby").since(&since).connect(world.last()).await;
@@ -99,7 +100,7 @@ async fn a_long_history_is_paged_through_a_small_outbox(layer: LayerKind) {
         speaker.publish(&format!("{n} {text}")).await;
         speaker.receive().await;
     }
-    // Nine megabytes for somebody who reads, but not fast.
+    // Nine megabytes for a slow but steady reader.
     let mut reader = Handshake::to_room("lobby").history(1000).connect_narrow(world.last(), 16_384).await;
     let mut heard = Vec::new();
     while heard.len() < MANY {
@@ -152,7 +153,7 @@ async fn stalled_readers_cost_bounded_memory_and_delay_no_others() {
         before / 1024,
         peak / 1024,
     );
-    // The outboxes share the bytes of what they hold: far less than 1,000 times a megabyte.
+    // The outboxes share the bytes: far less than 1,000 times a megabyte.
     assert!(peak - before < 150 * 1024, "{} MB more", (peak - before) / 1024);
     assert!(slowest < seconds(3), "somebody waited {slowest:?}");
     assert!(metric(&node, "parlor_outbox_high_water_bytes").await > 0);

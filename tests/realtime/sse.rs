@@ -1,4 +1,4 @@
-//! Server-Sent Events: the same room for readers without WebSocket, and the POST by which they speak.
+//! Server-Sent Events: the same room for clients without WebSocket, and the POST that publishes.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
-/// The next messages up to the one with this text; each has its own id as the event's.
+/// The messages up to the one with this text; each event's id is its message's.
 async fn hear_until(stream: &mut EventStream, last: &str) -> Vec<Value> {
     let mut heard = Vec::new();
     loop {
@@ -60,7 +60,7 @@ async fn a_stream_resumes_after_the_last_event_id_on_any_node(layer: LayerKind) 
         let query = format!("{}?since={}", stream_of("lobby"), id_of(&said[89]));
         let mut stream = EventStream::open(node, Request::get(&query)).await;
         assert_eq!(hear_until(&mut stream, "99").await, said[90..]);
-        // The browser's own header is newer than the address that it was opened with.
+        // The browser's own header is newer than the URL that it was opened with.
         let request = Request::get(&query).header("Last-Event-ID", &id_of(&said[97]));
         assert_eq!(hear_until(&mut EventStream::open(node, request).await, "99").await, said[98..]);
         let mut stream =

@@ -1,4 +1,4 @@
-//! Two wires, one room: plain sockets and `parlor.v1` side by side, and messages that did not pass the log.
+//! Tutorial and `parlor.v1` sockets in one room, and events that are not in the log.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ async fn tutorial_and_v1_sockets_share_a_room(layer: LayerKind) {
     assert_eq!(message["user"].as_str().map(str::len), Some(16), "{message}");
     v1.publish("from v1").await;
     assert_eq!(plain.receive_chat().await, "from v1");
-    // Presence, typing, acks and errors are no business of the plain wire.
+    // The tutorial protocol has no presence, typing, acks or errors.
     v1.send_json(&json!({ "type": "typing" })).await;
     v1.send_json(&json!({ "type": "nonsense" })).await;
     v1.expect_error("unknown_type").await;

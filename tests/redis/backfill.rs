@@ -1,4 +1,4 @@
-//! A node that has missed something gives it from the log, in its place, or says that it cannot.
+//! A node that has missed messages delivers them from the log in their place, or announces a gap.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::support::redis_proxy::RedisProxy;
 use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// The log of the lobby.
+/// The lobby's log.
 const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
 
-/// Messages as a client keeps them: of those that came twice the first.
+/// Messages as a client keeps them: the first of each id.
 fn each_once(messages: Vec<Value>) -> Vec<Value> {
     let mut once: Vec<Value> = Vec::new();
     for message in messages {
@@ -27,7 +27,7 @@ fn each_once(messages: Vec<Value>) -> Vec<Value> {
     once
 }
 
-/// A node that reaches its Redis through a tunnel, and one that is there without.
+/// A node that reaches Redis through a proxy, and one that does not.
 async fn through_a_tunnel(flags: &[(&str, &str)]) -> (Redis, RedisProxy, Node, Node) {
     let redis = Redis::start().await;
     let tunnel = RedisProxy::start(&redis).await;
@@ -92,7 +92,7 @@ async fn the_last_message_before_a_cut_is_delivered_after_it() {
     }
     there.publish("only this").await;
     tunnel.open();
-    // Nobody says anything more: the node has to look by itself.
+    // No further message is sent: the node has to look by itself.
     let heard = each_once(listener.receive_until("99").await);
     assert_eq!(texts_of(&heard), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_chain(&heard);
@@ -121,7 +121,7 @@ async fn a_logged_unpublished_message_is_delivered_before_the_next() {
     wait_for_metric(&node, "parlor_repairs_total", 1).await;
 }
 
-/// A gap with this reason comes after the message, and the room goes on.
+/// Asserts a gap with this reason after the message, after which the room still works.
 async fn goes_on_after_a_gap(member: &mut V1Client, reason: &str, after: &str) {
     member.publish("on we go").await;
     let frame = member.receive_any(&["gap", "message"], PATIENCE).await;
@@ -225,7 +225,7 @@ async fn a_silent_subscribing_connection_is_replaced() {
     let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
     let mut speaker = V1Client::join(&near, "lobby").await;
     let mut listener = V1Client::join(&far, "lobby").await;
-    // Long enough for a byte to be lost; what has lost one stays deaf, and what is new hears.
+    // Long enough for a byte to be lost: the old connection stays mute, a new one works.
     tunnel.mute_subscribers();
     speaker.publish("lost on the way").await;
     sleep(seconds(1)).await;

@@ -1,4 +1,4 @@
-//! Rubbish on the channels of Redis: counted by its kind, dropped, and noticed by nobody.
+//! Malformed events on Redis' channels are counted by kind and dropped, without further effect.
 
 use rmpv::Value;
 
@@ -13,7 +13,7 @@ const CHAT: &str = "asgi__group__chat_lobby";
 const MALFORMED: &str = "parlor_events_dropped_total{reason=\"malformed\"}";
 const UNKNOWN: &str = "parlor_events_dropped_total{reason=\"unknown_type\"}";
 
-/// Payloads that are no event, and what is wrong with each.
+/// Payloads that are no event, and their kind.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     let hi = ("message", Value::from("hi"));
     let deep = |bytes: &[u8], times: usize| {
@@ -144,7 +144,7 @@ async fn events_of_other_types_are_counted_and_dropped() {
         assert_eq!(member.receive_chat().await, kind);
         wait_for_metric(&node, UNKNOWN, count).await;
     }
-    // A push socket takes push lines only.
+    // A push socket accepts only push lines.
     redis.publish("asgi__group__lobby", HI).await;
     redis.publish("asgi__group__lobby", &event("websocket.receive", "no")).await;
     redis.publish("asgi__group__lobby", &event("push_message", "a line")).await;

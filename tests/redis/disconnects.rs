@@ -1,4 +1,4 @@
-//! Orders: every node closes the sockets that they are about, and no others.
+//! Disconnect commands: every node closes the matching sockets and no others.
 
 use std::time::Instant;
 
@@ -115,7 +115,7 @@ async fn malformed_disconnects_are_counted_and_dropped() {
     for order in wrong {
         redis.publish(ORDERS, order).await;
     }
-    // This one is an order, about nobody.
+    // This one is valid and matches no socket.
     redis.publish(ORDERS, br#"{"code": 4403, "reason": ""}"#).await;
     wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 8).await;
     ann.publish("hi").await;

@@ -1,4 +1,5 @@
-//! A Redis with replicas: a master that dies and Sentinels that choose another one, and acks that wait for a replica.
+//! A Redis with replicas: nodes follow the master that Sentinels choose, and acks wait for a
+//! replica.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use crate::support::sentinel::SentinelCluster;
 use crate::support::v1_client::{V1Client, fresh_id, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// Says it again and again until it is acked.
+/// Publishes again until it is acked.
 async fn insists(member: &mut V1Client, text: &str) -> Value {
     let id = fresh_id();
     until(seconds(30), &format!("an ack of {text:?}"), async || {
@@ -20,7 +21,7 @@ async fn insists(member: &mut V1Client, text: &str) -> Value {
     .await
 }
 
-/// What came up to this text: the ids of the messages, and whether a loss was told.
+/// The ids of the messages up to this text, and whether a gap came.
 async fn heard_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
     let (mut ids, mut told) = (Vec::new(), false);
     loop {
@@ -35,7 +36,7 @@ async fn heard_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
     }
 }
 
-/// The master goes away in this manner while people talk.
+/// The master goes down in this manner while clients send.
 async fn survives(go_away: impl FnOnce(&mut SentinelCluster)) {
     let mut guarded = SentinelCluster::start().await;
     let plan = Node::plan().flag("--redis-url", &guarded.url());

@@ -1,4 +1,5 @@
-//! Redis away: sockets stay, publishers are told, the node says that it is not ready, and all goes on afterwards.
+//! Without Redis: sockets stay open, publishers get errors, the node is not ready, and recovers by
+//! itself.
 
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// `{"type": "chat_message", "message": "probe"}` from somebody outside.
+/// `{"type": "chat_message", "message": "probe"}` from another program.
 const PROBE: &[u8] = b"\x82\xa4type\xacchat_message\xa7message\xa5probe";
 
 async fn status(node: &Node, request: Request) -> u16 {
@@ -26,7 +27,7 @@ async fn wait_for_readiness(node: &Node, wanted: u16) {
     .await;
 }
 
-/// Redis is started again, and the next text that the listener in the lobby hears is a new one.
+/// Restarts Redis; the next text that the client in the lobby receives is a new one.
 async fn comes_back(redis: &mut Redis, node: &Node, listener: &mut TutorialClient) {
     redis.restart().await;
     wait_for_readiness(node, 200).await;
@@ -66,7 +67,7 @@ async fn sockets_survive_an_outage_and_receive_within_two_seconds() {
         wait_for_readiness(node, 200).await;
         assert!(metric(node, "parlor_redis_reconnects_total").await > 0);
     }
-    // And they can speak again, on the very same sockets.
+    // The same sockets can send again.
     members[0].publish("all here?").await;
     for member in members.iter_mut().step_by(4) {
         assert_eq!(member.receive_chat().await, "all here?");
@@ -86,7 +87,7 @@ async fn publishing_during_an_outage_closes_only_the_sender_with_1013() {
     assert_eq!(code, 1013, "{reason}");
     assert!(!reason.is_empty());
     assert!(said.elapsed() < seconds(5), "the publisher was told after {:?}", said.elapsed());
-    // What was not accepted is never delivered: the next text is the first one heard.
+    // What was rejected is never delivered: the next text is the first received.
     comes_back(&mut redis, &node, &mut listener).await;
 }
 
@@ -158,9 +159,9 @@ async fn cut_command_connections_are_replaced() {
     ann.publish("before").await;
     assert_eq!(ann.receive_chat().await, "before");
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
-    // The ends of the connections have reached the node when it has answered something else.
+    // The node has seen the ends of the connections when it has answered another request.
     assert_eq!(status(&node, Request::get("/healthz")).await, 200);
-    // A pooled connection that Redis closed long ago is no reason to refuse a message.
+    // A pooled connection that Redis closed before is no reason to reject a message.
     ann.publish("after").await;
     assert_eq!(ann.receive_chat().await, "after");
 }

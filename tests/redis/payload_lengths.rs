@@ -1,4 +1,5 @@
-//! MessagePack that announces more than it brings, and rubbish in a log: it takes no memory and no place of others.
+//! MessagePack that announces more than it carries, and corrupt log entries: neither takes memory
+//! or hides others.
 
 use crate::support::handshake::Handshake;
 use crate::support::metrics::{metric, wait_for_metric};
@@ -11,7 +12,8 @@ use crate::support::v1_client::{V1Client, id_of, texts_of};
 const CHAT: &str = "asgi__group__chat_lobby";
 const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
 
-/// Heads that announce a hundred megabytes of text, bytes, list, map or extension, at each place of an event.
+/// Headers that announce a hundred megabytes of text, bytes, list, map or extension, at each place
+/// of an event.
 fn announced() -> Vec<Vec<u8>> {
     let length = 100_000_000_u32.to_be_bytes();
     let kinds = [0xdb_u8, 0xc6, 0xdd, 0xdf, 0xc9];
@@ -74,7 +76,7 @@ async fn a_corrupt_log_entry_does_not_hide_the_others() {
     }
     ann.publish("end").await;
     said.push("end".to_owned());
-    // A node that was there, and one that only knows the log.
+    // A node that received it live, and one that reads the log.
     for node in [&node, &Node::on(&redis).await] {
         let mut late = Handshake::to_room("lobby").history(1000).connect(node).await;
         assert_eq!(texts_of(&late.receive_until("end").await), said);

@@ -1,4 +1,5 @@
-//! Covered texts in Redis: whatever is late, cut off or lost, no node gives one out again, and everybody is told.
+//! Redacted texts: no node delivers one again, however late or disconnected, and every node learns
+//! of the redaction.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 const SET: &str = "parlor:covered:{asgi__group__lobby}";
 const LOG: &str = "parlor:log:{asgi__group__lobby}";
 
-/// A node that reaches Redis through a tunnel, and one that is there without; both hear the lobby.
+/// A node that reaches Redis through a proxy, and one that does not; both subscribe to the lobby.
 async fn through_a_tunnel() -> (Redis, RedisProxy, LayerNode, LayerNode) {
     let redis = Redis::start().await;
     let tunnel = RedisProxy::start(&redis).await;
@@ -36,7 +37,7 @@ async fn a_reconnected_node_receives_missed_redactions() {
     tunnel.cut();
     until(PATIENCE, "the node to notice", async || holds(far.layer.ready().is_err(), String::new)).await;
     assert!(redact(&near, ids[0]).await);
-    // These it never had.
+    // It never received these.
     let more = log(&near, "def").await;
     assert!(redact(&near, more[1]).await);
     assert!(far.layer.before(&lobby(), None, 200).await.is_err(), "it has nothing to read from");
@@ -63,14 +64,14 @@ async fn a_silently_disconnected_node_catches_up_on_redactions() {
     tunnel.mute_subscribers();
     assert!(redact(&near, ids[1]).await);
     let deaf = Instant::now();
-    // It is asked again and again, so that it keeps what it has as long as it may.
+    // Reading again and again keeps its cache in use for as long as possible.
     until(seconds(10), "the text to be gone", async || {
         let page = whole(&far).await;
         holds(shown(&page.events) == "a-c", || shown(&page.events))
     })
     .await;
     assert!(deaf.elapsed() < seconds(6), "{:?}", deaf.elapsed());
-    // As long as it is deaf it keeps nothing.
+    // A disconnected node caches nothing.
     assert!(redact(&near, ids[2]).await);
     assert_eq!(shown(&whole(&far).await.events), "a--");
     tunnel.open();
@@ -82,7 +83,7 @@ async fn a_silently_disconnected_node_catches_up_on_redactions() {
     .await;
 }
 
-/// How often Redis was asked to do this.
+/// Counts the calls of this command.
 async fn asked(redis: &Redis, command: &str) -> usize {
     let stats: String = redis.query(&["INFO", "commandstats"]).await;
     let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
@@ -128,7 +129,7 @@ async fn backfill_after_a_redaction_has_no_text() {
     let ids = log(&near, "a").await;
     far.wait_for(&lobby(), 1).await;
     tunnel.delay_replies();
-    // Logged and never published: all have to read it when the next one comes.
+    // Logged and never published: every node reads it when the next one arrives.
     let entries: Vec<(String, Vec<Vec<u8>>)> = redis.query(&["XRANGE", LOG, "-", "+"]).await;
     let (prev, event) = (ids[0].to_string(), &entries[0].1[1]);
     let hidden: [&[u8]; 7] = [b"XADD", LOG.as_bytes(), b"*", b"e", event, b"p", prev.as_bytes()];
@@ -156,7 +157,7 @@ async fn redactions_are_kept_as_long_as_the_log() {
     assert!(redis.pttl(SET).await >= redis.pttl(LOG).await, "the set outlives the log");
     redis.query::<bool>(&["PEXPIRE", SET, "20000"]).await;
     redis.query::<i64>(&["XTRIM", LOG, "MINID", "=", &ids[1].to_string()]).await;
-    // The log is looked after by the first event of a second.
+    // The first event of a second trims the log.
     let second = ids[2].millis() / 1000;
     until(PATIENCE, "another second", async || {
         let id = node.append_new(&lobby(), "d").await;
@@ -182,7 +183,7 @@ async fn a_failover_does_not_restore_a_redacted_text() {
     for node in &peers.nodes {
         node.wait_for_redactions(&lobby(), &ids[..1]).await;
     }
-    // As if the replica that is the master now had not got that far.
+    // As if the new master had not received it.
     redis.query::<i64>(&["DEL", SET]).await;
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     for node in &peers.nodes {
@@ -192,7 +193,7 @@ async fn a_failover_does_not_restore_a_redacted_text() {
     }
 }
 
-/// Opens a socket that resumes at the example.
+/// Opens a socket of the test application that resumes.
 async fn watch(redis: &Redis, query: &str) -> (crate::support::node::Node, TutorialClient) {
     let node = test_app(&["--redis-url", &redis.url()]).await;
     let client = TutorialClient::open(&node, &format!("/watch/lobby{query}")).await;
@@ -216,7 +217,7 @@ async fn a_resuming_client_receives_missed_redactions() {
     for expected in [&welcome, &format!("nothing at {}", ids[0]), "b", "c", &place] {
         assert_eq!(new.receive().await, *expected);
     }
-    // Whoever is there is told, once.
+    // A connected client receives it once.
     assert!(redact(&peer, ids[1]).await);
     log(&peer, "e").await;
     for client in [&mut back, &mut new] {

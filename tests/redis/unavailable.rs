@@ -1,4 +1,5 @@
-//! Redis away or frozen, on `parlor.v1`: who speaks is told at once, nothing is queued, and the same id can be sent again.
+//! A `parlor.v1` sender gets an error while Redis is away or frozen: nothing is queued, and the
+//! same id can be resent.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::support::redis::Redis;
 use crate::support::v1_client::{V1Client, fresh_id, id_of, text_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// Says it, and is told within about a second that it was not taken.
+/// Publishes and gets an error within about a second.
 async fn is_unavailable(member: &mut V1Client, id: &str, text: &str) {
     let said = Instant::now();
     let error = member.try_publish(id, text).await;
@@ -22,7 +23,7 @@ async fn is_unavailable(member: &mut V1Client, id: &str, text: &str) {
     assert!(said.elapsed() < Duration::from_millis(1800), "told after {:?}", said.elapsed());
 }
 
-/// Sends the same again until it is acked, as the rules say.
+/// Resends the same id until it is acked, as the protocol says.
 async fn insists(member: &mut V1Client, id: &str, text: &str) -> Value {
     until(PATIENCE, &format!("an ack of {text:?}"), async || {
         let answer = member.try_publish(id, text).await;
@@ -69,7 +70,7 @@ async fn a_message_that_timed_out_is_never_delivered_later() {
         refused.push(id);
     }
     redis.signal(Signal::CONT);
-    // Whatever Redis still had in its buffers is done when it has answered this.
+    // Redis has processed all of its buffers when it answers this.
     redis.query::<String>(&["PING"]).await;
     insists(&mut ann, &fresh_id(), "thawed").await;
     let heard = texts_of(&bob.receive_until("thawed").await);
@@ -86,7 +87,7 @@ async fn a_message_that_timed_out_is_never_delivered_later() {
 
 #[tokio::test]
 async fn a_message_taken_by_a_frozen_redis_is_not_duplicated() {
-    // Whatever of these two is true, the message comes once: it was taken and the answer was late, or it was not.
+    // Whether Redis took it and replied late or did not take it, the message is delivered once.
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;

@@ -1,4 +1,4 @@
-//! The wire in Redis: what Channels sends is shown, what we send Channels can read, and rubbish disturbs nobody.
+//! The wire format in Redis: nodes deliver what Channels sends, and publish what Channels can read.
 
 use rmpv::Value;
 
@@ -81,7 +81,7 @@ async fn published_events_are_strict_messagepack_of_any_length() {
     let node = Node::on(&redis).await;
     let mut channel = redis.subscribe(CHAT).await;
     let mut member = TutorialClient::chat(&node, "lobby").await;
-    // The boundaries of fixstr, str8, str16 and what comes next; control characters; what JSON escapes.
+    // The boundaries of fixstr, str8 and str16; control characters; characters that JSON escapes.
     let texts = [0, 31, 32, 255, 256, 60_000].map(|length| "x".repeat(length));
     for text in texts.into_iter().chain(["\u{0}\u{1f}\u{7f}".to_owned(), "😀\"\\<>&聊".to_owned()]) {
         member.publish(&text).await;
@@ -123,7 +123,7 @@ async fn a_node_subscribes_once_to_a_group_however_many_sockets_it_has() {
     assert_eq!(redis.subscribers(CHAT).await, 2);
     let listening: String = redis.query(&["CLIENT", "LIST", "TYPE", "pubsub"]).await;
     assert_eq!(listening.lines().count(), 2, "one subscribing connection a node: {listening}");
-    // The first node's members leave, all but one; then the last one.
+    // All members of the first node leave but one; then the last one.
     let mut second = members.split_off(5);
     for member in members.drain(1..) {
         member.close().await;

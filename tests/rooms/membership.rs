@@ -1,4 +1,5 @@
-//! Members in Redis: sets with a lease per node, so that whoever is gone is out of every set soon.
+//! Members in Redis: sets with a heartbeat per node, so that dead nodes and their members are
+//! removed.
 
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -12,7 +13,7 @@ async fn only_node(redis: &Redis) -> String {
     redis.wait_for_members("parlor:nodes", 1).await.remove(0)
 }
 
-/// The ids of two nodes in the order in which they were started.
+/// The ids of two nodes in the order of their start.
 async fn two_nodes(redis: &Redis) -> (Node, String, Node, String) {
     let first = Node::on(redis).await;
     let first_id = only_node(redis).await;
@@ -22,7 +23,7 @@ async fn two_nodes(redis: &Redis) -> (Node, String, Node, String) {
     (first, first_id, second, second_id)
 }
 
-/// Every key that mentions the node, and its place in the sets of nodes.
+/// Every key that names the node, and its entries in the sets of nodes.
 async fn traces(redis: &Redis, node: &str) -> Vec<String> {
     let mut traces: Vec<_> =
         redis.keys("parlor:*").await.into_iter().filter(|key| key.contains(node)).collect();
@@ -36,7 +37,7 @@ async fn traces(redis: &Redis, node: &str) -> Vec<String> {
     traces
 }
 
-/// Waits until the group's sets hold that many members at this node.
+/// Waits until the group's sets have this many members of this node.
 async fn wait_for_members(redis: &Redis, node: &str, count: usize) {
     until(PATIENCE, &format!("{count} members at the node in {GROUP}"), async || {
         let (nodes, members) = (redis.members(GROUP).await, redis.members(&format!("{GROUP}:{node}")).await);
@@ -123,7 +124,7 @@ async fn a_killed_node_is_removed_from_every_set_within_15_seconds() {
         holds(traces.is_empty(), || format!("{traces:?}"))
     })
     .await;
-    // The other node and its member are where they were.
+    // The other node and its member stay.
     assert_eq!(redis.members("parlor:nodes").await, [second_id.as_str()]);
     assert_eq!(redis.members(GROUP).await, [second_id.as_str()]);
     bob.publish("still here").await;
@@ -189,7 +190,7 @@ async fn a_node_registers_again_when_redis_restarted_empty() {
     is_back(&redis, &id).await;
 }
 
-/// Waits until the node and its two members in the lobby are in the sets again.
+/// Waits until the node and its two members of the lobby are in the sets again.
 async fn is_back(redis: &Redis, id: &str) {
     until(PATIENCE, "the node to be in the set of nodes again", async || {
         let nodes = redis.members("parlor:nodes").await;

@@ -1,4 +1,5 @@
-//! Room names: one rule for pages, sockets and push; a bad name is 400 with the rule in the text.
+//! Room names: one rule for pages, sockets and push; an invalid name is 400 with the rule in the
+//! text.
 
 use crate::support::http::{Request, Response};
 use crate::support::node::Node;
@@ -6,7 +7,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::wait::PATIENCE;
 
-/// Names as they stand in a path, percent-encoded where a browser would do so.
+/// Names as they appear in a path, percent-encoded where a browser would do so.
 const BAD: [&str; 27] = [
     ".",
     "..",
@@ -49,7 +50,7 @@ fn is_refused_with_the_rule(answer: &Response, limit: &str, what: &str) {
     }
 }
 
-/// Every way in which a name of the path or query can come.
+/// Every route that takes a name in its path or query.
 fn ways(name: &str) -> [Request; 6] {
     [
         Request::get(&format!("/chat/{name}/")),

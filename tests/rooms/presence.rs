@@ -1,4 +1,5 @@
-//! Who is in the room: people, not sockets, with five seconds to come back, and nobody who died.
+//! Presence: users rather than sockets, with five seconds to reconnect, and without users of dead
+//! nodes.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use crate::support::redis::Redis;
 use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// How long somebody may be away without having left.
+/// How long a user may be away without having left.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The next change of who else is there.
+/// The next presence change.
 async fn change_frame(member: &mut V1Client, limit: Duration) -> Value {
     loop {
         let frame = member.receive_any(&["presence"], limit).await;
@@ -27,7 +28,7 @@ async fn change_frame(member: &mut V1Client, limit: Duration) -> Value {
     }
 }
 
-/// The next change of who else is there: `join` or `leave`, and of whom.
+/// The kind of the next presence change, `join` or `leave`, and its user.
 async fn change(member: &mut V1Client, limit: Duration) -> (String, String) {
     let frame = change_frame(member, limit).await;
     let text =
@@ -35,7 +36,7 @@ async fn change(member: &mut V1Client, limit: Duration) -> (String, String) {
     (text("change"), text("user"))
 }
 
-/// Fails if anybody else comes or goes within this time.
+/// Asserts that no other presence change arrives within this time.
 async fn nobody_moves_for(member: &mut V1Client, time: Duration) {
     if let Ok(frame) = timeout(time, change_frame(member, Duration::MAX)).await {
         panic!("somebody moved: {frame}");
@@ -86,7 +87,7 @@ async fn a_reload_is_not_a_departure(layer: LayerKind) {
     for round in 0..4 {
         drop(bob);
         sleep(Duration::from_millis(300)).await;
-        // At the other node every second time.
+        // Every second time on the other node.
         bob = guest.connect(if round % 2 == 0 { world.last() } else { world.first() }).await;
         assert_eq!(bob.welcome["count"], 2, "{}", bob.welcome);
     }
@@ -118,7 +119,7 @@ async fn all_members_see_joins_and_leaves_in_one_order(layer: LayerKind) {
         async move { Handshake::to_room("lobby").with_guest(n).connect(node).await }
     }))
     .await;
-    // Who is gone before it was told that they came was never there.
+    // A user that leaves before the join was sent was never there.
     let mut orders = vec![Vec::new(); watchers.len()];
     for (watcher, order) in watchers.iter_mut().zip(&mut orders) {
         moves(watcher, &own, order, 20).await;
@@ -136,7 +137,7 @@ async fn all_members_see_joins_and_leaves_in_one_order(layer: LayerKind) {
     assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
 }
 
-/// Waits until so many comings and goings of others than these were told.
+/// Waits until this many presence changes of other users have arrived.
 async fn moves(watcher: &mut V1Client, own: &[String], order: &mut Vec<(String, String)>, count: usize) {
     while order.len() < count {
         let (change, user) = change(watcher, GRACE + PATIENCE).await;
@@ -170,7 +171,7 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
         "{:.200}",
         ann.welcome.to_string()
     );
-    // What was told on the way to 201 is over when a second has passed.
+    // The changes on the way to 201 members have arrived after a second.
     sleep(seconds(2)).await;
     members[0].receives_none_of(&["nothing"], Duration::from_millis(100)).await;
     members[0].take_unread();

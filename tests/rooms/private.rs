@@ -1,4 +1,4 @@
-//! Private rooms: who is invited, by name or by a link, and what becomes of those who are removed.
+//! Private rooms: invitations by name or by link, and the removal of members.
 
 use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
 use crate::support::http::Response;
@@ -11,7 +11,7 @@ use crate::support::wait::seconds;
 
 const MEMBERS: &str = "/chat/cellar/members/";
 
-/// The owner of the private room `cellar`.
+/// A user who owns the private room `cellar`.
 async fn owner(node: &Node) -> User {
     let mut ann = User::registered(node, "ann").await;
     let answer = ann.post(node, "/rooms/", &[("room", "cellar")]).await;
@@ -23,7 +23,7 @@ async fn rules(owner: &mut User, node: &Node, action: &str, name: &str) -> Respo
     owner.post(node, MEMBERS, &[("action", action), ("name", name)]).await
 }
 
-/// Makes a link; its path.
+/// Creates a link and returns its path.
 async fn link(owner: &mut User, node: &Node) -> String {
     let answer = owner.post(node, MEMBERS, &[("action", "link")]).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -157,7 +157,7 @@ async fn only_an_unused_name_becomes_a_private_room(layer: LayerKind) {
     }
 }
 
-async fn claiming_a_used_name_disconnects_no_user(layer: LayerKind) {
+async fn claiming_a_used_name_never_locks_others_out(layer: LayerKind) {
     let world = Deployment::start(layer).await;
     let ann = User::registered(world.first(), "ann").await;
     let _here = V1Client::join(world.last(), "busy").await;
@@ -196,11 +196,11 @@ on_both_layers! {
     a_removed_member_is_disconnected_on_every_node
     an_invite_link_admits_accounts_until_it_is_revoked
     only_an_unused_name_becomes_a_private_room
-    claiming_a_used_name_disconnects_no_user
+    claiming_a_used_name_never_locks_others_out
 }
 
 #[tokio::test]
-async fn an_invite_link_is_stored_hashed_and_expires_after_a_week() {
+async fn an_invite_link_is_not_in_redis_and_expires_after_a_week() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = owner(&node).await;
@@ -212,6 +212,6 @@ async fn an_invite_link_is_stored_hashed_and_expires_after_a_week() {
     let ttl: i64 = redis.query(&["PTTL", &keys[0]]).await;
     let week = 7 * 24 * 3_600_000;
     assert!((week - 60_000..=week).contains(&ttl), "{ttl} ms");
-    redis.query::<i64>(&["PEXPIRE", &keys[0], "0"]).await; // its week is over
+    redis.query::<i64>(&["PEXPIRE", &keys[0], "0"]).await; // the week is over
     assert_eq!(ann.get(&node, &invitation).await.status, 404);
 }

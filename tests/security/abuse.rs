@@ -1,4 +1,4 @@
-//! Clients that mean harm: each hurts itself only, and what it holds is bounded.
+//! Abusive clients affect only themselves, and what they use is bounded.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 
-/// Sends the same bytes again and again until the connection ends or the time is over.
+/// Sends the same bytes until the connection ends or the time is over.
 async fn flood(wire: &mut Connection, bytes: &[u8], time: Duration) {
     let _ = tokio::time::timeout(time, async { while wire.try_send(bytes).await.is_ok() {} }).await;
 }
@@ -59,7 +59,7 @@ async fn a_client_that_reads_no_responses_frees_its_connection() {
     let node = Node::plan().flag("--max-connections", "1").start().await;
     let mut greedy = Connection::narrow(&node, 4096);
     let requests = Request::get("/static/parlor.css").bytes(node.address()).repeat(100);
-    // Until the node reads no further requests, for it cannot write its answers.
+    // Until the node stops reading requests because it cannot write its responses.
     flood(&mut greedy, &requests, seconds(3)).await;
     assert_eq!(Request::get("/healthz").send(&node).await.status, 503, "the only place is taken");
     until(seconds(60), "the place to be free again", async || {

@@ -1,4 +1,5 @@
-//! Who may be where: everybody at every kind of room by every route, with the answer that each must get.
+//! The access matrix: each role on every route of every kind of room, and the response that it must
+//! get.
 
 use std::collections::BTreeSet;
 
@@ -13,20 +14,21 @@ use crate::support::routes::{Way, table};
 use crate::support::tutorial_client::encoded;
 use crate::support::v1_client::V1Client;
 
-/// Who sees which room: public, private, private chat with the owner, closed, private chat with nobody.
+/// Which role sees which room: public, private, direct messages with the owner, closed, and with an
+/// unknown user.
 const SIGHT: [(Role, [bool; 5]); 9] = [
     (Role::Anonymous, [true, false, false, false, false]),
     (Role::Guest, [true, false, false, false, false]),
     (Role::Outsider, [true, false, true, false, false]),
     (Role::Member, [true, true, true, false, false]),
-    (Role::Owner, [true, true, false, false, false]), // nobody talks to oneself
+    (Role::Owner, [true, true, false, false, false]), // no conversation with oneself
     (Role::Operator, [true, false, true, false, false]),
     (Role::FullKey, [true, false, false, false, false]),
     (Role::DisconnectKey, [false; 5]), // its key neither reads nor publishes
     (Role::Banned, [false; 5]),
 ];
 
-/// What is served in a room: the way in the table, and what somebody gets who sees the room.
+/// The routes of a room: method, pattern, and the status for roles that see the room.
 const ROOM: [(&str, &str, u16); 11] = [
     ("GET", "/chat/{room}/", 200),
     ("socket", "/ws/chat/{room}", 101),
@@ -46,12 +48,12 @@ fn sees(who: Role, place: Target) -> bool {
     row[TARGETS.iter().position(|other| *other == place).expect("a column for every room")]
 }
 
-/// What somebody gets who does not see the room: as if it was not there.
+/// The status for roles that do not see the room: as if it did not exist.
 fn blind(who: Role) -> u16 {
     if who == Role::Banned { 403 } else { 404 }
 }
 
-/// The request of a way of a room.
+/// The request of a route of a room.
 fn request(method: &str, path: &str, place: Target, v1: bool) -> Request {
     let room = encoded(place.room());
     let target =
@@ -67,7 +69,7 @@ fn request(method: &str, path: &str, place: Target, v1: bool) -> Request {
     }
 }
 
-/// The status, of which a feed has no end to wait for.
+/// The status alone, because an event stream does not end.
 pub async fn status(node: &Node, request: &Request) -> u16 {
     let mut wire = crate::support::connection::Connection::connect(node).await;
     wire.send(&request.bytes(node.address())).await;
@@ -154,7 +156,7 @@ async fn history_requires_access_to_the_room() {
     }
 }
 
-/// Open to everybody, whatever they are: there is nothing of a room in it.
+/// Public: these routes contain nothing of a room.
 const OPEN: [(&str, &str); 16] = [
     ("GET", "/"),
     ("GET", "/dm"),
@@ -174,11 +176,11 @@ const OPEN: [(&str, &str); 16] = [
     ("POST", "/accounts/guest/"),
 ];
 
-/// For those with an account, about themselves.
+/// About the user's own account.
 const OWN: [(&str, &str); 4] =
     [("GET", "/dm/"), ("socket", "/ws/inbox"), ("POST", "/api/tickets"), ("POST", "/rooms/")];
 
-/// For the owner of a private room, and for those who were invited.
+/// For the owner of a private room, and for invited users.
 const OWNER: [(&str, &str); 4] = [
     ("GET", "/chat/{room}/members/"),
     ("POST", "/chat/{room}/members/"),
@@ -198,7 +200,7 @@ async fn the_matrix_covers_every_route() {
 }
 
 #[tokio::test]
-async fn only_accounts_have_inboxes_and_tickets() {
+async fn own_resources_require_an_account() {
     let cast = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path) in OWN {
@@ -212,7 +214,7 @@ async fn only_accounts_have_inboxes_and_tickets() {
                 ("/api/tickets", true, _) => &[201],
                 // The form lacks a name.
                 ("/rooms/", true, _) => &[400],
-                ("/dm/", false, _) => &[303], // to the login
+                ("/dm/", false, _) => &[303], // to the log-in page
                 ("/api/tickets", false, _) => &[401],
                 ("/ws/inbox", false, _) => &[403, 404],
                 _ => &[401, 403, 404],
@@ -239,7 +241,7 @@ async fn only_the_owner_manages_a_private_room() {
     for who in ROLES {
         let wanted = match who {
             Role::Banned => 403,
-            Role::Anonymous | Role::Guest => 303, // to the login
+            Role::Anonymous | Role::Guest => 303, // to the log-in page
             _ if is_program(who) => 303,
             _ => 200,
         };
@@ -261,12 +263,12 @@ async fn only_the_owner_manages_a_private_room() {
                 ("nonsense", form(&members, "action=nonsense"), 400),
             ];
             for (what, request, seen) in asked {
-                // A program has no form of ours, and a form without its token is refused before all else.
+                // A program has no form's token, and a form without one is rejected first.
                 let refused = if what != "GET" && is_program(who) { 403 } else { blind(who) };
                 let refused = match (who, place, what) {
                     (Role::Member, Target::Private, "GET") => 200,
                     (Role::Member, Target::Private, "nonsense") => 400,
-                    (Role::Member, Target::Private, _) => 403, // a member knows that there is a room
+                    (Role::Member, Target::Private, _) => 403, // a member knows that the room exists
                     _ => refused,
                 };
                 let got = status(node, &cast.request_as(who, node, request)).await;

@@ -1,4 +1,4 @@
-//! The matrix beyond the rooms' own routes: the API and its scopes, and the pages of operators.
+//! The access matrix of the API and its scopes, and of the operator pages.
 
 use super::access_matrix::{is_program, status};
 use crate::support::access_fixture::{AccessFixture, ROLES, Role, TARGETS, Target};
@@ -6,7 +6,8 @@ use crate::support::handshake::V1;
 use crate::support::http::Request;
 use crate::support::tutorial_client::encoded;
 
-/// For keys with a scope, and for operators: the way, the scope, a body, and what those get who may.
+/// For keys with a scope and for operators: method, pattern, scope, body, and the status for
+/// authorised roles.
 pub const API: [(&str, &str, Scope, &str, u16); 9] = [
     ("GET", "/api/rooms", Scope::Read, "", 200),
     ("GET", "/api/rooms/{room}/messages", Scope::Read, "", 200),
@@ -19,7 +20,7 @@ pub const API: [(&str, &str, Scope, &str, u16); 9] = [
     ("POST", "/api/users/{user}/disconnect", Scope::Disconnect, "{}", 202),
 ];
 
-/// For operators alone: for everybody else there is nothing.
+/// For operators alone: 404 for every other role.
 pub const STAFF: [(&str, &str); 14] = [
     ("GET", "/admin"),
     ("GET", "/admin/"),
@@ -37,7 +38,7 @@ pub const STAFF: [(&str, &str); 14] = [
     ("POST", "/admin/keys/"),
 ];
 
-/// And this one, for the list above is long.
+/// This route too, because the list above is long.
 pub const AUDIT: (&str, &str) = ("GET", "/admin/audit/");
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub enum Scope {
     Disconnect,
 }
 
-/// What is answered before any room is looked for; `None` to those who may.
+/// The status that is decided before any room is looked up; `None` for authorised roles.
 fn refusal(who: Role, scope: Scope) -> Option<u16> {
     match who {
         Role::Anonymous | Role::Guest => Some(401),
@@ -67,7 +68,7 @@ async fn the_api_requires_a_scope_or_an_operator_and_has_no_dm() {
         for place in places {
             for (turn, who) in ROLES.into_iter().enumerate() {
                 let node = &cast.nodes[turn % 2];
-                // Those who speak for the site see private rooms; nobody sees closed ones, or two others' chat.
+                // API clients see private rooms, but no closed ones and no direct messages.
                 let there = matches!(place, Target::Public | Target::Private);
                 let wanted = refusal(who, scope).unwrap_or(if there { seen } else { 404 });
                 let room = encoded(place.room());
@@ -132,7 +133,7 @@ async fn operator_pages_are_404_for_every_other_role() {
             }
         }
     }
-    // The same words as for what does not exist.
+    // The same text as for what does not exist.
     let node = &cast.nodes[0];
     for who in ROLES.into_iter().filter(|who| *who != Role::Operator) {
         let ask = async |target: &str| {

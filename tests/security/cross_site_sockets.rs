@@ -1,4 +1,4 @@
-//! Sockets that a foreign page opens with a visitor's cookies (cross-site WebSocket hijacking): none is.
+//! Cross-site WebSocket hijacking: a foreign page cannot open a socket with a visitor's cookies.
 
 use crate::support::event_stream::stream_of;
 use crate::support::handshake::V1;
@@ -7,11 +7,11 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::user::User;
 
-/// Every path of sockets, for somebody who has talked to `bob`.
+/// Every socket path, for a user with a conversation with `bob`.
 const SOCKETS: [&str; 6] =
     ["/ws/chat/lobby/", "/ws/chat/lobby", "/ws/push/lobby", "/ws/chat/@bob/", "/ws/push/@bob", "/ws/inbox/"];
 
-/// Pages that are not of this host, however they call themselves.
+/// Origins that are not of this host, in many spellings.
 fn foreign(node: &Node) -> Vec<String> {
     let host = node.address();
     let other = host.port() ^ 1;
@@ -40,7 +40,7 @@ async fn a_foreign_page_cannot_open_a_socket_with_a_session() {
     User::registered(&node, "bob").await;
     let ann = User::registered(&node, "ann").await;
     for path in SOCKETS {
-        // The inbox is for those who speak the protocol.
+        // The inbox requires the subprotocol.
         let plain = [None].into_iter().filter(|_| path != "/ws/inbox/");
         for protocol in plain.chain([Some(V1)]) {
             let knock = || {

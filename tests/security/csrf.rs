@@ -1,5 +1,5 @@
-//! Requests that a foreign page makes in a visitor's name (CSRF): every route that changes something refuses them, and
-//! nothing is changed.
+//! Cross-site request forgery: every route that changes something rejects forged requests and
+//! changes nothing.
 
 use crate::support::access_fixture::invite;
 use crate::support::cli::operator;
@@ -10,16 +10,16 @@ use crate::support::redis_snapshot::{changes, vault};
 use crate::support::routes::{Way, with_method};
 use crate::support::user::{CSRF, FIELD, User, form, password};
 
-/// Something that a person may do, and a page of somebody else may not.
+/// A request that changes something.
 struct Deed {
     who: Role,
-    /// The way of the route table.
+    /// Its method and pattern in the route table.
     way: Way,
     target: String,
     body: Body,
 }
 
-/// A form has the token in a field; a script has it in a header.
+/// A form has the token in a field, a script in a header.
 enum Body {
     Form(Vec<(&'static str, String)>),
     Script(&'static str),
@@ -32,7 +32,7 @@ enum Role {
     Operator,
 }
 
-/// How the token comes, if it does.
+/// How the token is sent.
 struct Token<'a> {
     cookie: Option<&'a str>,
     sent: Option<&'a str>,
@@ -50,7 +50,7 @@ fn script_of(who: Role, method: &'static str, path: &str, target: &str, json: &'
 }
 
 impl Deed {
-    /// The request of a person with these cookies, without a word of where it comes from.
+    /// The request of a user with these cookies, without a header that says where it comes from.
     fn request(&self, person: &User, token: &Token<'_>) -> Request {
         let mut person = person.clone();
         person.set_cookie(CSRF, token.cookie.unwrap_or_default());
@@ -70,7 +70,7 @@ impl Deed {
     }
 }
 
-/// Everything that can be done, with an invitation to a room and the id of a user.
+/// Every change, with an invitation to a room and the id of a user.
 fn deeds(invitation: &str, user: &str) -> Vec<Deed> {
     use Role::{Ann, Guest, Operator};
     const SAID: &str = r#"{"message": "forged"}"#;

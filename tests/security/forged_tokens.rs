@@ -1,4 +1,4 @@
-//! Tokens that nobody signed, or that somebody else did, or that were meant for somebody else or another time.
+//! Forged tokens: unsigned, signed by another key, or issued for another audience or time.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::support::http::Request;
 use crate::support::jwt_keys::{KeyPair, claims, part, time, token, unsigned, with};
 use crate::support::node::{Node, Plan};
 
-/// What a bearer of this token is answered, by HTTP and by a socket.
+/// The responses to a bearer of this token, over HTTP and on a socket.
 pub async fn statuses(node: &Node, token: &str) -> (u16, u16) {
     let request = Request::get("/chat/lobby/").header("Authorization", &format!("Bearer {token}"));
     let page = request.send(node).await.status;
@@ -148,7 +148,7 @@ async fn a_token_of_another_time_audience_or_issuer_is_rejected() {
     ] {
         refused(&strict, what, &pair.token(&with(&good, &others))).await;
     }
-    // Without an audience in the settings a token for somebody in particular is for somebody else.
+    // Without a configured audience, a token with an audience is for another service.
     let loose = plan(&pair).start().await;
     believed(&loose, "for nobody in particular", &pair.token(&claims("ann"))).await;
     refused(&loose, "for another", &pair.token(&with(&claims("ann"), &json!({ "aud": "other" })))).await;
@@ -171,7 +171,7 @@ async fn a_key_id_is_compared_and_never_fetched() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("keys.json");
     fs::write(&file, key_set().to_string()).expect("a file of keys");
-    // What an attacker could have put beside it, and whose contents everybody knows.
+    // A file beside it whose contents the attacker knows.
     fs::write(folder.path().join("empty"), "").expect("a file");
     let node = Node::plan().flag("--token-jwks-file", file.to_str().expect("a path in UTF-8")).start().await;
     let ann = claims("ann");
@@ -199,7 +199,7 @@ async fn a_key_id_is_compared_and_never_fetched() {
     for kid in [json!(1), json!(["one"]), json!({ "kid": "one" }), json!(true)] {
         refused(&node, "a key id that is no text", &ed.signed(&head("EdDSA", &kid), &ann)).await;
     }
-    // Another key's algorithm for this key, and this key's for another.
+    // Each key with the other key's algorithm.
     refused(&node, "one as ES256", &ec.signed(&head("ES256", &json!("one")), &ann)).await;
     refused(&node, "two as EdDSA", &ed.signed(&head("EdDSA", &json!("two")), &ann)).await;
     refused(&node, "said to be ES256", &ed.signed(&head("ES256", &json!("one")), &ann)).await;

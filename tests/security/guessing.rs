@@ -1,4 +1,5 @@
-//! Guessing passwords and names: it is slowed down by address and by name, and no answer tells which names there are.
+//! Guessing passwords and names is limited by address and by name, and no response reveals which
+//! names exist.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +9,18 @@ use crate::support::http::{Request, Response};
 use crate::support::node::{Node, Plan};
 use crate::support::user::{User, password};
 
-/// A node that takes so many logins a minute, behind a proxy that says where they come from.
+/// A node with this limit of log-ins per minute, behind a proxy that names the client's address.
 fn plan(logins: &str) -> Plan {
     Node::plan().env("PARLOR_LOGINS_PER_MINUTE", logins).flag("--trusted-proxies", "127.0.0.1/32")
 }
 
-/// A try from this address.
+/// An attempt from this address.
 async fn guess(node: &Node, address: &str, name: &str, secret: &str) -> Response {
     let mut person = User::anonymous().with_header("X-Forwarded-For", address);
     person.post(node, "/accounts/login/", &[("name", name), ("password", secret)]).await
 }
 
-/// Makes an account, from an address that guesses nothing.
+/// Creates an account from an address that does not guess.
 async fn account(node: &Node, name: &str) {
     let mut person = User::anonymous().with_header("X-Forwarded-For", "198.51.100.1");
     assert_eq!(person.sign_up(node, name).await.status, 303);
@@ -52,14 +53,14 @@ async fn guesses_are_limited_per_name() {
     let node = plan("5").start().await;
     account(&node, "ann").await;
     account(&node, "bob").await;
-    // One address alone keeps nobody else out.
+    // One address alone locks no other client out.
     let mut one = Vec::new();
     for _ in 0..7 {
         one.push(guess(&node, "203.0.113.97", "ann", "wrong wrong").await.status);
     }
     assert_eq!(one[..6], [403, 403, 403, 403, 403, 429]);
     assert_eq!(guess(&node, "203.0.113.96", "ann", &password("ann")).await.status, 303, "whoever she is");
-    // Names that look alike are one, and many addresses together are slowed down: a name has thirty tries a minute.
+    // Names that look alike are one, and many addresses share its limit: thirty attempts a minute.
     let mut many = Vec::new();
     for (n, name) in ["ann", "Ann", "ANN", "\u{430}nn", "ａｎｎ"].into_iter().cycle().take(40).enumerate()
     {
@@ -126,7 +127,7 @@ async fn a_wrong_name_and_a_wrong_password_get_one_answer() {
         let answer = person.post(&node, "/accounts/login/", &fields).await;
         assert_eq!(answer.status, 403, "{name}: {answer:?}");
         assert!(person.cookie("parlor_session").is_none(), "{name}");
-        // The form has the name that was given, and a token of its own.
+        // The form has the name that was sent and a token of its own.
         let token = person.cookie("csrftoken").expect("a token").to_owned();
         answers
             .push(answer.body.replace(&token, "TOKEN").replace(&format!("value=\"{name}\""), "value=\"\""));
@@ -137,7 +138,7 @@ async fn a_wrong_name_and_a_wrong_password_get_one_answer() {
     assert!(!answers[0].contains("wrong wrong"), "no password comes back");
 }
 
-/// How long it takes to refuse this name.
+/// The time to reject this name.
 async fn refusal_of(name: &str, node: &Node, person: &mut User) -> Duration {
     let begun = Instant::now();
     let fields = [("name", name), ("password", "wrong wrong")];
@@ -145,7 +146,7 @@ async fn refusal_of(name: &str, node: &Node, person: &mut User) -> Duration {
     begun.elapsed()
 }
 
-/// The one in the middle, and the shortest, which other work on the machine has disturbed least.
+/// The median and the minimum, which other load on the machine has disturbed least.
 fn middle_and_least(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort();
     (times[times.len() / 2], times[0])
@@ -158,7 +159,7 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     let mut person = User::anonymous();
     person.token(&node).await;
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    // In turns, so that whatever else the machine does is done to both.
+    // In turns, so that other load affects both alike.
     for _ in 0..15 {
         known.push(refusal_of("ann", &node, &mut person).await);
         unknown.push(refusal_of("nobody", &node, &mut person).await);
@@ -170,7 +171,7 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     println!("{seen}");
     assert!(known > Duration::from_millis(2), "is the password hashed? {seen}");
     assert!(known < unknown * 2 && unknown < known * 2, "{seen}");
-    // Without a hash the middles would be an order of magnitude apart.
+    // Without a hash the medians would differ by an order of magnitude.
     assert!(middle < other_middle * 3 && other_middle < middle * 3, "{seen}");
 }
 

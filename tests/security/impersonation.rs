@@ -1,4 +1,4 @@
-//! Speaking as somebody else: no frame, no cookie and no header makes one another person.
+//! No frame, cookie or header makes a client another user.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::V1Client;
 
-/// Everything by which a frame could say who speaks.
+/// Every member by which a frame could claim a sender.
 fn pretending(user: &str) -> Value {
     json!({
         "message": "hi", "user": user, "name": "bob", "member": format!("{user}/bob"), "sender": user, "from": user,
@@ -34,7 +34,7 @@ async fn a_frame_cannot_name_another_sender() {
     let seen = listener.receive_frame("typing").await;
     assert_eq!((&seen["user"], &seen["name"]), (&json!(her), &ann.welcome["name"]), "{seen}");
 
-    // The plain wire and the POST take it as well, from somebody else each time.
+    // The tutorial protocol and the POST accept it as well, each as another guest.
     let mut plain = TutorialClient::chat(&node, "lobby").await;
     plain.send(pretending(&his).to_string()).await;
     let posted = messages("lobby").body(pretending(&his).to_string());
@@ -76,7 +76,7 @@ async fn a_guest_cookie_needs_a_valid_signature() {
         assert_ne!(member.user(), victim.user(), "{forged}");
         assert_eq!(member.welcome["name"], format!("~{}", &member.user()[..8]), "{forged}");
     }
-    // Signed, but no id of ours.
+    // Signed, but not an id.
     for value in [
         "",
         ".",

@@ -1,4 +1,5 @@
-//! Names and values that are meant for somebody behind the node: Redis' keys, patterns and commands, an answer's head.
+//! Injection: names and values never become keys, patterns or commands of Redis, or lines of a
+//! response's head.
 
 use regex::bytes::Regex;
 use serde_json::json;
@@ -14,17 +15,18 @@ use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::v1_client::{V1Client, texts_of};
 use crate::support::wait::PATIENCE;
 
-/// Stands in everything that must not reach Redis.
+/// Marks everything that must not reach Redis.
 const MARK: &str = "xq7";
 
-/// What means something in keys, patterns, hash tags, scripts and the protocol of Redis, or becomes so in normal form.
+/// Characters with a meaning in keys, patterns, hash tags, scripts and the protocol of Redis, also
+/// after normalisation.
 const SIGNS: [&str; 36] = [
     ":", "*", "?", "[", "]", "{", "}", "^", "\\", "$", "\"", "'", "`", "/", "|", ";", ",", "#", "%", "+",
     "=", "<", ">", "&", "!", "~", "\n", "\r\n", "\0", "\t", "\u{1b}", "\u{37e}", "\u{ff0a}", "\u{202e}",
     "\u{200b}", "\u{feff}",
 ];
 
-/// Names with these signs, each with the mark.
+/// Names with these characters, each with the mark.
 fn hostile() -> Vec<String> {
     let around = SIGNS.iter().flat_map(|sign| {
         [
@@ -48,7 +50,7 @@ fn hostile() -> Vec<String> {
     around.chain(whole.map(str::to_owned)).collect()
 }
 
-/// Every way in which a room's name can come.
+/// Every route that takes a room's name.
 fn ways(name: &str) -> Vec<Request> {
     let name = encoded(name);
     let v1 = Request::upgrade(&format!("/ws/chat/{name}/")).header("Sec-WebSocket-Protocol", V1);
@@ -108,7 +110,7 @@ async fn ids_and_cookies_never_reach_redis_as_patterns() {
         ann.expect_error("malformed").await;
         assert_eq!(post(&node, "lobby", &json!({ "message": "hi", "id": value })).await.status, 400);
         if value.chars().any(|sign| sign.is_ascii_control() || sign == ';') {
-            continue; // such a value ends the header or the cookie
+            continue; // this value ends the header or the cookie
         }
         for name in ["parlor_guest", "parlor_session", "csrftoken"] {
             let cookie = format!("{name}={value}");

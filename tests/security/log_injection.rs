@@ -1,4 +1,4 @@
-//! Log lines that somebody else would like to write: whatever comes from outside stays within the line about it.
+//! Log injection: input stays within its own log entry.
 
 use crate::support::websocket::Message;
 use regex::Regex;
@@ -18,13 +18,13 @@ use crate::support::user::User;
 use crate::support::v1_client::V1Client;
 use crate::support::wait::PATIENCE;
 
-/// Ends of lines, and what a terminal or a reader of logs takes for one.
+/// Line ends, and what a terminal or a log reader takes for one.
 const ENDS: [&str; 7] = ["\n", "\r\n", "\r", "\u{b}", "\u{85}", "\u{2028}", "\u{1b}[2K\u{1b}[1G"];
 
-/// The line that nobody but the node may write.
+/// A line that only the node itself may write.
 const FORGED: &str = "2001-01-01T00:00:00.000000Z ERROR parlor: forged";
 
-/// A node on Redis that logs all it can, to which forged lines were given in every way there is; and its log.
+/// A node on Redis that logs everything and received forged lines on every route; and its log.
 async fn log_of(format: &str) -> Vec<String> {
     let redis = Redis::start().await;
     let plan =
@@ -49,7 +49,7 @@ async fn log_of(format: &str) -> Vec<String> {
             assert_eq!(ticket.request().send(&node).await.status, 400, "{}", ticket.target());
         }
         drop(Handshake::to_room("lobby").since(&line).connect(&node).await);
-        // As much of it as a header's value may hold.
+        // As much of it as a header's value may contain.
         let value: String = line.chars().filter(|sign| !sign.is_ascii_control()).collect();
         for name in
             ["Origin", "Sec-WebSocket-Protocol", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "User-Agent"]

@@ -1,4 +1,4 @@
-//! Markup in what people write: names and messages are text wherever they are shown.
+//! Names and messages of users are text wherever they are shown.
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -12,7 +12,8 @@ use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::user::User;
 use crate::ui::rooms::{ENGLISH, enters, has_no_errors, reads, says};
 
-/// What would run a script, leave its attribute or change the page, were it not text. Each would set `window.pwned`.
+/// Would run a script, leave its attribute or change the page if it were not text. Each would set
+/// `window.pwned`.
 const MARKUP: [&str; 16] = [
     "<script>window.pwned = 1</script>",
     "</script><script>window.pwned = 1</script>",
@@ -32,7 +33,7 @@ const MARKUP: [&str; 16] = [
     "\\u003cscript\\u003ewindow.pwned=1\\u003c/script\\u003e",
 ];
 
-/// Addresses that run something, or that hide where they lead.
+/// Addresses that run code or hide their target.
 const ADDRESSES: [&str; 8] = [
     "javascript:window.pwned=1",
     "JaVaScRiPt://evil.example/%0awindow.pwned=1",
@@ -44,7 +45,7 @@ const ADDRESSES: [&str; 8] = [
     "http://user:secret@evil.example/",
 ];
 
-/// Nothing ran, and the log holds no element but text and the safe links of the page itself.
+/// Asserts that no script ran and that the log contains only text and the page's own safe links.
 async fn stays_text(window: &Window) {
     let found = window
         .run(
@@ -74,7 +75,7 @@ async fn markup_in_messages_names_and_lines_is_shown_as_text() {
     }
     says(&ann, MARKUP[2]).await;
     reads(&ann, MARKUP[2]).await;
-    // A Django process on the same Redis can write what it likes into any member.
+    // A Django process on the same Redis can write anything into any member.
     for (n, text) in MARKUP.iter().enumerate() {
         let marked = format!("{n} {text}");
         let message = packed(&[
@@ -96,7 +97,7 @@ async fn markup_in_messages_names_and_lines_is_shown_as_text() {
     }
     stays_text(&ann).await;
     has_no_errors(&ann).await;
-    // And from the log, after a reload.
+    // Also from the log, after a reload.
     enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
     reads(&ann, MARKUP[0]).await;
     stays_text(&ann).await;
@@ -106,7 +107,7 @@ async fn markup_in_messages_names_and_lines_is_shown_as_text() {
 #[tokio::test]
 async fn a_response_never_reflects_markup() {
     let node = Node::alone().await;
-    // The way back after a login may say where one was, with every sign encoded.
+    // The redirect after a log-in may name a page, percent-encoded.
     let way_on = Regex::new(r#"="/accounts/[a-z]+/\?next=[A-Za-z0-9%._~-]*""#).unwrap();
     for markup in MARKUP {
         let value = encoded(markup);
@@ -166,7 +167,8 @@ async fn every_room_name_appears_unchanged_in_its_page() {
     let node = Node::alone().await;
     let script = Regex::new(r#"<script id="room-name" type="application/json">([^<]*)</script>"#).unwrap();
     let title = Regex::new(r"<title>([^<]*)</title>").unwrap();
-    // Names that a template, a script or a style sheet could stumble over, though no sign of theirs is allowed.
+    // Names that have a meaning in templates, scripts or style sheets, although their characters
+    // are allowed.
     for name in [
         "constructor",
         "__proto__",
@@ -195,7 +197,8 @@ async fn every_room_name_appears_unchanged_in_its_page() {
     }
 }
 
-/// The name as one segment of a path, with what stands for itself in one (RFC 3986, section 2.3).
+/// The name as one path segment, with only unreserved characters left as they are (RFC 3986,
+/// section 2.3).
 fn utf8(name: &str) -> String {
     ["%2D", "%2E", "%5F", "%7E"]
         .iter()

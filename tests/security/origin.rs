@@ -1,11 +1,12 @@
-//! Which pages may open a socket: the same host, the allowed list, and clients without an origin and without cookies.
+//! Which origins may open a socket: the same host, the allowed list, and clients without an origin
+//! and without cookies.
 
 use crate::support::http::Request;
 use crate::support::node::Node;
 
 const SOCKETS: [&str; 2] = ["/ws/chat/lobby/", "/ws/push/lobby"];
 
-/// What a handshake with these headers is answered at both sockets.
+/// The statuses of a handshake with these headers at both sockets.
 async fn answers(node: &Node, wanted: u16, headers: &[(&str, &str)]) {
     for path in SOCKETS {
         let request = headers.iter().fold(Request::upgrade(path), |request, (name, value)| match *name {
@@ -23,7 +24,7 @@ async fn a_page_of_the_same_host_is_accepted() {
     let own = format!("http://{}", node.address());
     answers(&node, 101, &[("Origin", &own)]).await;
     answers(&node, 101, &[("Origin", &own), ("Cookie", "csrftoken=abc")]).await;
-    // Behind a proxy that ends TLS the scheme differs and the host is the page's.
+    // Behind a proxy that ends TLS the scheme differs, and the host is the page's.
     answers(&node, 101, &[("Host", "chat.example.com"), ("Origin", "https://chat.example.com")]).await;
     answers(&node, 101, &[("Host", "chat.example.com:8443"), ("Origin", "https://chat.example.com:8443")])
         .await;

@@ -1,4 +1,4 @@
-//! Too much of anything a client sends: cookies, addresses, fragments; each is refused and costs the others nothing.
+//! Oversized cookies, targets and fragments are rejected and do not affect others.
 
 use crate::support::bystander::BystanderRoom;
 use crate::support::connection::Connection;
@@ -10,7 +10,7 @@ use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
-/// A request of an own page with this `Cookie` header.
+/// A request of the site's own page with this `Cookie` header.
 fn with_cookies(request: Request, node: &Node, cookies: &str) -> Request {
     request.header("Origin", &format!("http://{}", node.address())).header("Cookie", cookies)
 }

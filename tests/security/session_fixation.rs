@@ -1,5 +1,5 @@
-//! Logins that somebody else would like to choose, keep or find: each is made new, ends when it is ended, and stands
-//! nowhere but in the browser.
+//! Sessions: each log-in creates a new one, it ends when it is ended, and its secret is stored only
+//! in the browser.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::user::{CSRF, SESSION, User};
 
-/// Whether the cookie is a login: only then there is a ticket for whoever has it.
+/// Whether the cookie is a session: only then it can get a ticket.
 async fn is_login(node: &Node, session: &str) -> bool {
     let mut person = User::anonymous();
     person.set_cookie(SESSION, session);
@@ -38,7 +38,7 @@ async fn each_login_gets_a_new_session_secret() {
     assert!(!is_login(&node, &chosen).await, "a secret that a stranger chose");
     assert!(is_login(&node, &first).await);
 
-    // Again, in the same browser: the login before it is over.
+    // Again in the same browser: the previous session ends.
     let before = ann.token(&node).await;
     assert_eq!(ann.log_in(&node, "ann").await.status, 303);
     let second = session_of(&ann);
@@ -47,7 +47,7 @@ async fn each_login_gets_a_new_session_secret() {
     assert!(is_login(&node, &second).await);
     assert!(!is_login(&node, &first).await, "the login that was renewed");
 
-    // In another browser: both are good.
+    // In another browser: both are valid.
     let bob = User::logged_in(&node, "ann").await;
     assert!(is_login(&node, &session_of(&bob)).await && is_login(&node, &second).await);
 }
@@ -57,7 +57,8 @@ async fn a_planted_cookie_gains_nothing_from_a_login() {
     let node = Node::alone().await;
     let mallory = User::registered(&node, "mallory").await;
     User::registered(&node, "ann").await;
-    // The victim's browser has every cookie of the attacker's, as a neighbouring host could set them.
+    // The victim's browser has every cookie of the attacker's, as a neighbouring host could set
+    // them.
     let mut victim = mallory.clone();
     assert_eq!(victim.log_in(&node, "ann").await.status, 303);
     assert_ne!(session_of(&victim), session_of(&mallory));

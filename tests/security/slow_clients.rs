@@ -1,4 +1,4 @@
-//! Clients that send a byte a second: they are ended in time, and whoever comes meanwhile is served at once.
+//! Clients that send a byte a second are rejected in time, and other clients are served at once.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, seconds};
 
-/// Sends a byte a second until the node has answered: the status, and how long it took.
+/// Sends a byte a second until the node has answered: the status and the time that it took.
 async fn trickled(wire: &mut Connection, bytes: &[u8]) -> (u16, Duration) {
     let begun = Instant::now();
     for byte in bytes.iter().cycle() {

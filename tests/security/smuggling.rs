@@ -1,5 +1,4 @@
-//! Requests hidden in other requests: whatever a proxy may have made of the bytes, the node answers what it was asked
-//! and nothing that was hidden.
+//! Request smuggling: however a proxy may read the bytes, the node answers only the outer request.
 
 use regex::bytes::Regex;
 
@@ -9,10 +8,10 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::wait::PATIENCE;
 
-/// The hidden request, whose answer is told from every other by its 404.
+/// The hidden request, recognised by its 404.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// The statuses that the bytes are answered, up to the end of the connection, which the node is asked for behind them.
+/// The statuses of all responses up to the end of the connection, which a last request asks for.
 async fn statuses(node: &Node, bytes: &[u8]) -> Vec<u16> {
     let mut wire = Connection::connect(node).await;
     wire.send(bytes).await;
@@ -24,7 +23,7 @@ async fn statuses(node: &Node, bytes: &[u8]) -> Vec<u16> {
     found.map(|found| std::str::from_utf8(&found[1]).unwrap().parse().unwrap()).collect()
 }
 
-/// A request for a body of five bytes with these lines in its head, and more behind it.
+/// A request with these header lines, a body of five bytes, and more bytes after it.
 fn with_lines(lines: &str) -> String {
     format!("POST /push?room=lobby HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n0\r\n\r\n{HIDDEN}")
 }
@@ -130,7 +129,7 @@ async fn an_ambiguous_host_is_rejected() {
 #[tokio::test]
 async fn a_target_host_other_than_the_header_is_rejected() {
     let node = Node::alone().await;
-    // RFC 9112, section 3.2.2: a target in absolute form is to be understood.
+    // A target in absolute form must be accepted (RFC 9112, section 3.2.2).
     let page = Request::get("http://evil.example/nothing").send(&node).await;
     assert!(matches!(page.status, 400 | 404), "{page:?}");
     for origin in ["http://evil.example", "http://evil.example/"] {
@@ -144,7 +143,7 @@ async fn a_target_host_other_than_the_header_is_rejected() {
 }
 
 #[tokio::test]
-async fn bare_line_feeds_smuggle_no_request() {
+async fn malformed_request_lines_are_rejected() {
     let node = Node::alone().await;
     for (what, bytes) in [
         (
@@ -162,7 +161,7 @@ async fn bare_line_feeds_smuggle_no_request() {
     ] {
         refused(&node, what, bytes.as_bytes()).await;
     }
-    // The preface of HTTP/2 (RFC 9113, section 3.4), which is not spoken here.
+    // The preface of HTTP/2 (RFC 9113, section 3.4), which is not supported here.
     assert_eq!(statuses(&node, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await, Vec::<u16>::new());
 }
 
@@ -210,7 +209,7 @@ async fn a_request_after_a_rejected_upgrade_is_answered_separately() {
     ] {
         let behind = [request.bytes(node.address()), HIDDEN.as_bytes().to_vec()].concat();
         assert_eq!(statuses(&node, &behind).await, [wanted, 404, 200], "{request:?}");
-        // What is announced as a body is one, to its last byte.
+        // A body has exactly the announced length.
         let within = request.body(HIDDEN).bytes(node.address());
         let seen = statuses(&node, &within).await;
         assert!(!seen[1..].contains(&404) && seen[0] != 101, "{seen:?}");

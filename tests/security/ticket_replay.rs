@@ -1,4 +1,4 @@
-//! Tickets that are used again, too late, by too many or for something else: each lets one socket in, once.
+//! A ticket opens one socket: not a second one, not later, not elsewhere.
 
 use futures_util::future::join_all;
 
@@ -10,7 +10,7 @@ use crate::support::redis::Redis;
 use crate::support::user::{SESSION, User};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// A ticket of somebody who is logged in.
+/// A ticket of a user with a session.
 async fn ticket_of(person: &mut User, node: &Node) -> String {
     let token = person.token(node).await;
     let own = format!("http://{}", node.address());
@@ -93,7 +93,7 @@ async fn a_ticket_is_valid_only_for_sockets_and_event_streams() {
     assert!(matches!(more.status, 401 | 403), "{more:?}");
     let said = Request::post(&format!("/chat/lobby/messages?ticket={ticket}")).body(r#"{"message": "hi"}"#);
     assert_ne!(said.send(&node).await.status, 500);
-    // None of this has used it up, and a feed may.
+    // None of this has used it up; an event stream may.
     let mut listener = crate::support::v1_client::V1Client::join(&node, "lobby").await;
     let feed = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby")));
     let _feed = crate::support::event_stream::EventStream::open(&node, feed).await;
@@ -126,7 +126,7 @@ async fn an_invalid_ticket_does_not_fall_back_to_a_guest() {
         let target = format!("/ws/chat/lobby/?ticket={ticket}");
         let answer = knock(&node, ticket).await;
         assert_eq!(answer.status, 403, "{target:.60}: {answer:?}");
-        // A cookie that is good does not make up for a ticket that is not.
+        // A valid cookie does not replace an invalid ticket.
         let own = format!("http://{}", node.address());
         let answer = ann.with_cookies(Request::upgrade(&target).header("Origin", &own)).send(&node).await;
         assert_eq!(answer.status, 403, "{target:.60} with a login: {answer:?}");

@@ -1,4 +1,5 @@
-//! Paths that try to leave the folder of static files: they find nothing, from the binary and from a folder alike.
+//! Paths that leave the folder of static files find nothing, from the binary and from a folder
+//! alike.
 
 use std::fs;
 
@@ -6,14 +7,15 @@ use crate::support::assets::Assets;
 use crate::support::http::Request;
 use crate::support::node::Node;
 
-/// What stands in the file that nobody may read.
+/// The contents of a file that must not be served.
 const SECRET: &str = "xyzzy-not-for-everybody";
 
-/// Ways to write `/`, and ways to write `.`: plain, encoded, twice, too long in UTF-8, as Windows does.
+/// Spellings of `/` and of `.`: plain, encoded once and twice, overlong in UTF-8, and as on
+/// Windows.
 const SLASHES: [&str; 8] = ["/", "%2f", "%2F", "%252f", "\\", "%5c", "%255c", "%c0%af"];
 const DOTS: [&str; 6] = [".", "%2e", "%2E", "%252e", "%c0%ae", "%u002e"];
 
-/// Ways from the folder `static` to a file beside it or at the root.
+/// Paths from the folder `static` to a file beside it or at the root.
 fn ways_out() -> Vec<String> {
     let mut ways = Vec::new();
     for slash in SLASHES {

@@ -1,4 +1,4 @@
-//! Everybody whom a room may meet, and rooms of every kind: who may be where is for the tests to say.
+//! One user of each role and one room of each kind, for the access matrices.
 
 use serde_json::Value;
 
@@ -8,25 +8,25 @@ use super::node::Node;
 use super::redis::Redis;
 use super::user::{CSRF, User};
 
-/// Who asks.
+/// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Without any cookie.
+    /// Has no cookie.
     Anonymous,
-    /// Known by a guest's cookie.
+    /// Has a guest's cookie.
     Guest,
-    /// With an account that has nothing to do with the room.
+    /// Has an account without any relation to the room.
     Outsider,
-    /// Member of the private room.
+    /// Is a member of the private room.
     Member,
-    /// Owner of the private room, and the `@owner` of the private chats.
+    /// Owns the private room, and is the `@owner` of the direct messages.
     Owner,
     Operator,
-    /// With a key for everything.
+    /// Has an API key with every scope.
     FullKey,
-    /// With a key that may only send users away.
+    /// Has an API key with the scope `disconnect`.
     DisconnectKey,
-    /// With an account that was banned.
+    /// Has a banned account.
     Banned,
 }
 
@@ -42,16 +42,16 @@ pub const ROLES: [Role; 9] = [
     Role::Banned,
 ];
 
-/// Where to.
+/// The room of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Public,
     Private,
-    /// The private chat with the owner.
+    /// The direct messages with the owner.
     DirectMessage,
-    /// Closed by an operator.
+    /// A room that an operator has closed.
     Closed,
-    /// The private chat with somebody who does not exist.
+    /// The direct messages with an account that does not exist.
     Missing,
 }
 
@@ -97,7 +97,7 @@ impl AccessFixture {
             User::anonymous()
                 .with_header("Authorization", &format!("Bearer {}", key(&redis, name, scopes).await))
         };
-        // The token of a form alone says nothing of who somebody is.
+        // A form's token alone does not identify a user.
         let mut stranger = User::anonymous();
         stranger.set_cookie(CSRF, &"0123456789abcdef".repeat(2));
         let people = vec![
@@ -114,12 +114,12 @@ impl AccessFixture {
         Self { _redis: redis, nodes, people, invitation }
     }
 
-    /// The person, with the cookies as they were at first.
+    /// The user of this role, with the initial cookies.
     pub fn user(&self, who: Role) -> User {
         self.people.iter().find(|(other, _)| *other == who).expect("somebody of the cast").1.clone()
     }
 
-    /// The request as this person's browser or program sends it, from a page of the site.
+    /// The request as this role's browser or program sends it, from a page of the site.
     pub fn request_as(&self, who: Role, node: &Node, request: Request) -> Request {
         let person = self.user(who);
         let token = person.cookie(CSRF).map(str::to_owned);
@@ -131,7 +131,7 @@ impl AccessFixture {
     }
 }
 
-/// The path of a new invitation to this private room.
+/// Creates an invitation to this private room and returns its path.
 pub async fn invite(node: &Node, owner: &mut User, room: &str) -> String {
     let page = owner.post(node, &format!("/chat/{room}/members/"), &[("action", "link")]).await;
     assert_eq!(page.status, 200, "a link: {page:?}");

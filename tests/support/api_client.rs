@@ -1,4 +1,5 @@
-//! Another program that uses the API of a site: with a key, or, on a node that no command reaches, as its operator.
+//! A client of the API: with a key, or, on a node that no command reaches, with an operator's
+//! session.
 
 use serde_json::Value;
 
@@ -13,39 +14,39 @@ const OPERATOR: &str = "operator";
 
 #[derive(Clone, Debug)]
 pub struct ApiClient {
-    /// What comes with each request.
+    /// The headers of every request.
     headers: Vec<(String, String)>,
-    /// What it is called: `#billing`.
+    /// The name under which it acts: `#billing`.
     pub name: String,
 }
 
 impl ApiClient {
-    /// Shows this as its key, whatever it is.
+    /// Sends this as its key.
     pub fn with_bearer(key: &str) -> Self {
         let headers = vec![("Authorization".to_owned(), format!("Bearer {key}"))];
         Self { headers, name: String::new() }
     }
 
-    /// With a new key that has these scopes, as `publish,read`.
+    /// With a new key that has these scopes, as in `publish,read`.
     pub async fn with_key(redis: &Redis, name: &str, scopes: &str) -> Self {
         let key = key(redis, name, scopes).await;
         Self { name: format!("#{name}"), ..Self::with_bearer(&key) }
     }
 
-    /// A page of the site in the browser of somebody who is logged in.
+    /// A page of the site in the browser of a user with a session.
     pub fn from_session(person: &User) -> Self {
         let token = person.cookie(CSRF).expect("a token with the login").to_owned();
         let headers = vec![("Cookie".to_owned(), person.cookies()), ("X-CSRFToken".to_owned(), token)];
         Self { headers, name: person.name.clone() }
     }
 
-    /// Without what this header says.
+    /// Without this header.
     pub fn without(mut self, header: &str) -> Self {
         self.headers.retain(|(name, _)| name != header);
         self
     }
 
-    /// Any request, as this program sends it.
+    /// Any request with the client's headers.
     pub fn request(&self, method: &str, target: &str) -> Request {
         let request = Request::new(method, target);
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
@@ -60,7 +61,7 @@ impl ApiClient {
     }
 }
 
-/// A site with a program that may do everything there.
+/// Starts a deployment and a client with every permission.
 pub async fn site(layer: LayerKind) -> (Deployment, ApiClient) {
     if layer == LayerKind::Redis {
         let world = Deployment::start(layer).await;

@@ -18,7 +18,7 @@ use super::http::Request;
 use super::process_tree::ProcessTree;
 use super::wait::{PATIENCE, seconds, until, within};
 
-/// No sandbox, for tests also run as root; and nothing that asks the network for anything.
+/// No sandbox, because tests also run as root, and no background requests.
 const FLAGS: [&str; 9] = [
     "--headless=new",
     "--no-sandbox",
@@ -28,10 +28,10 @@ const FLAGS: [&str; 9] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--hide-scrollbars", // on a phone they lie over the page, and no screenshot is better with them
+    "--hide-scrollbars", // on a phone they cover the page, and screenshots do not need them
 ];
 
-/// Killed with every window of it when the test is over: chromedriver itself would leave them running.
+/// Killed with all of its windows on drop: chromedriver would leave them running.
 pub struct Browser {
     driver: ProcessTree,
     address: SocketAddr,
@@ -39,7 +39,7 @@ pub struct Browser {
     windows: AtomicUsize,
 }
 
-/// A person's window, with a profile that nobody else has.
+/// One window with a profile of its own.
 pub struct Window {
     client: Client,
     address: SocketAddr,
@@ -50,7 +50,7 @@ impl Browser {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new("chromedriver");
-        // What Chromium leaves behind, wherever it thinks fit, goes with the folder.
+        // Chromium leaves files behind; they are removed with the folder.
         command.arg("--port=0").env("TMPDIR", folder.path()).env("HOME", folder.path());
         let driver = ProcessTree::spawn("chromedriver", &mut command);
         let started = "started successfully on port ";
@@ -59,7 +59,7 @@ impl Browser {
         Self { driver, address: ([127, 0, 0, 1], port).into(), folder, windows: AtomicUsize::new(0) }
     }
 
-    /// Opens a window of somebody who reads these languages, as `zh-CN,zh`.
+    /// Opens a window with these preferred languages, as in `zh-CN,zh`.
     pub async fn window(&self, languages: &str) -> Window {
         let profile = format!("profile-{}", self.windows.fetch_add(1, Ordering::Relaxed));
         let profile = format!("--user-data-dir={}", self.folder.path().join(profile).display());
@@ -79,7 +79,7 @@ impl Browser {
 }
 
 impl Window {
-    /// Opens an address and waits until the page is loaded.
+    /// Opens an address and waits until the page has loaded.
     pub async fn open(&self, url: &str) {
         let what = format!("{url} to be loaded");
         within(seconds(20), &what, self.client.goto(url))
@@ -87,7 +87,7 @@ impl Window {
             .unwrap_or_else(|error| panic!("{what}: {error}"));
     }
 
-    /// Opens another tab and goes there; the way back is what is given.
+    /// Opens another tab, switches to it, and returns the handle of the previous one.
     pub async fn tab(&self) -> WindowHandle {
         let before = self.client.window().await.expect("a tab");
         let tab = self.client.new_window(true).await.expect("another tab").handle;
@@ -95,17 +95,17 @@ impl Window {
         before
     }
 
-    /// Goes to a tab; the one that is left stays open.
+    /// Switches to a tab; the current one stays open.
     pub async fn switch(&self, tab: WindowHandle) {
         self.client.switch_to_window(tab).await.expect("the tab");
     }
 
-    /// The address of the page, as it is sent to the server.
+    /// The page's address, as it is sent to the server.
     pub async fn address(&self) -> String {
         self.client.current_url().await.expect("an address").to_string()
     }
 
-    /// Runs a function body in the page and gives what it returns.
+    /// Runs a function body in the page and returns its result.
     pub async fn run(&self, script: &str, arguments: &[Value]) -> Value {
         self.try_run(script, arguments).await.unwrap_or_else(|error| panic!("{error} in {script}"))
     }
@@ -115,7 +115,7 @@ impl Window {
         within(PATIENCE, "a script in the page", run).await.map_err(|error| error.to_string())
     }
 
-    /// Waits until this expression is true in the page; else the panic tells what the page shows.
+    /// Waits until this expression is true in the page; the panic shows the page's text.
     pub async fn wait_until(&self, what: &str, expression: &str, arguments: &[Value]) {
         let script = format!("return ({expression}) ? null : document.body.innerText");
         until(PATIENCE, what, async || match self.try_run(&script, arguments).await? {
@@ -125,7 +125,7 @@ impl Window {
         .await;
     }
 
-    /// The text of the first element that this selector finds, as it is shown.
+    /// The visible text of the first element that matches this selector.
     pub async fn text(&self, selector: &str) -> String {
         self.element(selector).await.text().await.expect("a text")
     }
@@ -139,7 +139,7 @@ impl Window {
         self.element(selector).await.send_keys(keys).await.expect("typing");
     }
 
-    /// Says yes to the question that the page asks.
+    /// Accepts the dialog that the page shows.
     pub async fn accept(&self) {
         self.client.accept_alert().await.expect("a question");
     }
@@ -151,23 +151,24 @@ impl Window {
             .unwrap_or_else(|error| panic!("no {selector} in the page: {error}"))
     }
 
-    /// Puts text where the cursor is, as a clipboard, an emoji picker or the end of a composition does.
+    /// Inserts text at the cursor, as a clipboard, an emoji picker or a composition does.
     pub async fn insert(&self, text: &str) {
         self.devtools("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// A command of the Chrome DevTools Protocol.
+    /// Sends a command of the Chrome DevTools Protocol.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.ask("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters })).await
     }
 
-    /// A screen of this size, in CSS pixels.
+    /// Sets the screen to this size in CSS pixels.
     pub async fn screen(&self, width: u32, height: u32, phone: bool) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
-    /// The person prefers dark pages, or light ones; and no motion, which a picture would catch halfway.
+    /// Sets the preferred colour scheme, and disables motion, which a screenshot would catch
+    /// halfway.
     pub async fn dark(&self, dark: bool) {
         let scheme = if dark { "dark" } else { "light" };
         let features = [("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")];
@@ -175,7 +176,7 @@ impl Window {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
-    /// Writes what is on the screen to `target/screenshots/NAME.png`.
+    /// Writes a screenshot to `target/screenshots/NAME.png`.
     pub async fn screenshot(&self, name: &str) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
         let picture = within(PATIENCE, "a screenshot", self.client.screenshot()).await.expect("a screenshot");
@@ -183,8 +184,8 @@ impl Window {
         fs::write(folder.join(format!("{name}.png")), picture).expect("a file for the screenshot");
     }
 
-    /// Everything that the console has called an error since it was asked last: exceptions, refused loads, breaches of
-    /// the page's policy, handshakes that failed.
+    /// Returns the console's errors since the last call: exceptions, blocked loads, violations of
+    /// the page's policy, failed handshakes.
     pub async fn errors(&self) -> Vec<String> {
         let entries = self.ask("/se/log", &json!({ "type": "browser" })).await;
         let entries = entries.as_array().expect("a list of entries");
@@ -192,7 +193,7 @@ impl Window {
         errors.map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// A command of chromedriver's own, for which the client has no name.
+    /// Sends a command of chromedriver for which the library has no method.
     async fn ask(&self, path: &str, body: &Value) -> Value {
         let request = Request::post(&format!("{}{path}", self.session)).body(body.to_string());
         let request = request.header("Content-Type", "application/json");

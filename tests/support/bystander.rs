@@ -1,4 +1,4 @@
-//! A room in which one person misbehaves and another one must not notice.
+//! A room in which one client misbehaves and another one must not be affected.
 
 use super::connection::Connection;
 use super::frame::CLOSE;
@@ -6,7 +6,7 @@ use super::node::Node;
 use super::tutorial_client::TutorialClient;
 use super::wait::PATIENCE;
 
-/// A room with somebody who must not notice anything.
+/// A node with a client in the lobby that must not be affected.
 pub struct BystanderRoom {
     pub node: Node,
     onlooker: TutorialClient,
@@ -23,7 +23,8 @@ impl BystanderRoom {
         Self { node, onlooker, count: 0 }
     }
 
-    /// Sends the bytes on a new socket of the room: it is closed with this code and a reason, and then ended.
+    /// Sends the bytes on a new socket of the lobby: the node closes it with this code and a
+    /// reason, and ends the connection.
     pub async fn expect_close(&mut self, code: u16, what: &str, bytes: &[u8]) {
         self.expect_close_at("/ws/chat/lobby/", code, what, bytes).await;
     }
@@ -38,7 +39,7 @@ impl BystanderRoom {
         self.expect_delivery(what).await;
     }
 
-    /// The others hear what is said and nothing else.
+    /// Asserts that the bystander receives the next message and nothing before it.
     pub async fn expect_delivery(&mut self, after: &str) {
         self.count += 1;
         let text = format!("all well {}", self.count);
@@ -47,7 +48,7 @@ impl BystanderRoom {
     }
 }
 
-/// A Close frame is answered, not refused: the answer needs no reason.
+/// The answer to a Close frame needs no reason.
 fn is_close(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first & 0xf == CLOSE)
 }

@@ -1,4 +1,4 @@
-//! What is done on the command line beside a site: operators and keys.
+//! Runs `parlor`'s commands: operators and API keys.
 
 use std::process::Command;
 
@@ -8,7 +8,8 @@ use super::redis::Redis;
 use super::user::{User, password};
 use super::wait::PATIENCE;
 
-/// Runs `parlor` with these words beside the site, with [`password`] of the last word in its environment; its stdout.
+/// Runs `parlor` with these arguments on this Redis, with the [`password`] of the last argument in
+/// its environment. Returns its stdout.
 pub async fn command(redis: &Redis, words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
     let secret = password(words.last().expect("a command"));
@@ -19,13 +20,13 @@ pub async fn command(redis: &Redis, words: &[&str]) -> String {
     process.stdout.text()
 }
 
-/// An operator, logged in at this node.
+/// Creates an operator with a session on this node.
 pub async fn operator(node: &Node, redis: &Redis, name: &str) -> User {
     command(redis, &["user", "add", "--staff", name]).await;
     User::logged_in(node, name).await
 }
 
-/// A key with these scopes, as `publish,read`.
+/// Creates a key with these scopes, as in `publish,read`.
 pub async fn key(redis: &Redis, name: &str, scopes: &str) -> String {
     let shown = command(redis, &["key", "add", name, "--scope", scopes]).await;
     let key = shown.split_whitespace().find(|word| word.starts_with("plk_"));

@@ -1,4 +1,4 @@
-//! A whole site: one Redis, nodes at three ports that stay theirs, and nginx in front of them.
+//! A whole site: one Redis, nodes at three fixed ports, and nginx before them.
 
 use super::nginx::Nginx;
 use super::node::Node;
@@ -12,16 +12,16 @@ pub struct Cluster {
     places: [Place; 3],
 }
 
-/// A port that nginx knows, and the node that listens there, if it is up.
+/// A port that nginx knows, and the node at it, if it runs.
 struct Place {
     port: ReservedPort,
     node: Option<Node>,
-    /// The name of the node in Redis.
+    /// The node's id in Redis.
     id: String,
 }
 
 impl Cluster {
-    /// A site with so many of its nodes up; nobody listens at the other ports.
+    /// Starts a site with this many nodes; the other ports refuse connections.
     pub async fn with_nodes(count: usize) -> Self {
         let redis = Redis::start().await;
         let places = [(); 3].map(|()| Place { port: ReservedPort::reserve(), node: None, id: String::new() });
@@ -33,7 +33,7 @@ impl Cluster {
         site
     }
 
-    /// Starts the node at this place, for the first time or again.
+    /// Starts the node at this index, for the first time or again.
     pub async fn start(&mut self, index: usize) {
         let before = self.redis.members("parlor:nodes").await;
         let place = &mut self.places[index];

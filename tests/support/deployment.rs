@@ -1,11 +1,11 @@
-//! Nodes on one of the two layers, for what both of them promise.
+//! Nodes on one of the two layers, for tests that hold on both.
 
 use super::node::Node;
 use super::redis::Redis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerKind {
-    /// One node that stands alone.
+    /// One node without Redis.
     Memory,
     /// Two nodes on one Redis.
     Redis,
@@ -13,7 +13,7 @@ pub enum LayerKind {
 
 pub struct Deployment {
     pub nodes: Vec<Node>,
-    /// The Redis of the nodes, if they have one.
+    /// The nodes' Redis, if they have one.
     pub redis: Option<Redis>,
 }
 
@@ -22,7 +22,7 @@ impl Deployment {
         Self::with(layer, &[]).await
     }
 
-    /// With these flags for each node.
+    /// Starts nodes with these flags.
     pub async fn with(layer: LayerKind, flags: &[(&str, &str)]) -> Self {
         let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
         match layer {
@@ -39,13 +39,13 @@ impl Deployment {
         &self.nodes[0]
     }
 
-    /// The other node, if there is one.
+    /// The other node, or the only one.
     pub fn last(&self) -> &Node {
         &self.nodes[self.nodes.len() - 1]
     }
 }
 
-/// Makes of each function that takes a [`Layer`] a test for each layer.
+/// Makes a test for each layer of each function that takes a [`LayerKind`].
 macro_rules! on_both_layers {
     ($($clause:ident)*) => {
         mod memory {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// The cells of each row of the table with this head, without backticks at their ends.
+/// The cells of each row of the table with this head, without enclosing backticks.
 pub fn table(page: &str, head: &[&str]) -> Vec<Vec<String>> {
     let text = read(page);
     let mut rows = text.lines().map(cells).skip_while(|row| row.as_deref() != Some(&owned(head)));
@@ -37,12 +37,12 @@ pub fn names(cell: &str) -> Vec<String> {
 
 /// A fenced block of code.
 pub struct Block {
-    /// What follows the opening fence: a language, and perhaps a file.
+    /// The rest of the opening fence: a language, and perhaps a file.
     pub info: String,
     pub text: String,
 }
 
-/// The fenced blocks, in the page's order.
+/// The fenced blocks in the page's order.
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let text = read(page);
@@ -64,7 +64,7 @@ fn read(page: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{error}: {}", path.display()))
 }
 
-/// The cells of a line that is a row of a table.
+/// The cells of a line, if it is a row of a table.
 fn cells(line: &str) -> Option<Vec<String>> {
     let row = line.strip_prefix('|')?.strip_suffix('|')?;
     Some(row.split('|').map(|cell| cell.trim().to_owned()).collect())

@@ -1,4 +1,4 @@
-//! WebSocket frames by hand (RFC 6455 section 5.2), right ones and wrong ones.
+//! WebSocket frames (RFC 6455 section 5.2), valid and invalid.
 
 pub const CONTINUATION: u8 = 0x0;
 pub const TEXT: u8 = 0x1;
@@ -18,7 +18,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A whole, masked frame, as a client must send it.
+    /// A complete masked frame, as a client must send it.
     pub fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
         Self { fin: true, reserved: 0, opcode, masked: true, payload: payload.as_ref().to_vec() }
     }
@@ -32,7 +32,7 @@ impl Frame {
         Self::new(CLOSE, [&code.to_be_bytes(), reason].concat())
     }
 
-    /// The frame says that more will follow.
+    /// Clears FIN: more frames follow.
     pub fn unfinished(mut self) -> Self {
         self.fin = false;
         self
@@ -61,7 +61,7 @@ impl Frame {
         bytes
     }
 
-    /// Takes one whole frame from the front of the bytes, if it is there.
+    /// Takes one complete frame from the front of the bytes.
     pub fn take(bytes: &mut Vec<u8>) -> Option<Self> {
         let (&first, &second) = (bytes.first()?, bytes.get(1)?);
         let (length, start) = match second & 0x7f {
@@ -94,7 +94,7 @@ impl Frame {
     }
 }
 
-/// The head of a frame up to the mask, with any length, true or not.
+/// The header of a frame up to the mask, with any length, true or false.
 pub fn head(fin: bool, reserved: u8, opcode: u8, masked: bool, length: u64) -> Vec<u8> {
     let mask = if masked { 0x80 } else { 0 };
     let mut bytes = vec![(u8::from(fin) << 7) | (reserved << 4) | opcode];

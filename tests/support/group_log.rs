@@ -1,4 +1,4 @@
-//! The log of one group, a letter for each event, as it is read from the layer.
+//! The log of one group with one-letter events, read through the layer.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub fn lobby() -> Group {
     Group::new("lobby")
 }
 
-/// What stands at each place of a log: the text, or `-` where it is redacted.
+/// The texts of a log in order, with `-` for redacted ones.
 pub fn shown(events: &[Arc<Event>]) -> String {
     assert_chain(events);
     let shown = events.iter().map(|event| {
@@ -35,7 +35,7 @@ pub async fn redact(node: &LayerNode, id: Id) -> bool {
     node.layer.redact(&lobby(), id).await.expect("an answer")
 }
 
-/// Logs a letter for each event: their ids.
+/// Appends an event for each letter and returns the ids.
 pub async fn log(node: &LayerNode, letters: &str) -> Vec<Id> {
     let mut ids = Vec::new();
     for letter in letters.chars() {

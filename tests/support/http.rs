@@ -1,4 +1,4 @@
-//! HTTP/1 by hand: requests with any head, well-formed or not, and their answers.
+//! HTTP/1 requests with any head, valid or not, and their responses.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with a `Host` header of its own and nothing else.
+    /// A request with its own `Host` header and nothing else.
     pub fn new(method: &str, target: &str) -> Self {
         let [method, target, version] = [method, target, "HTTP/1.1"].map(str::to_owned);
         Self { method, target, version, headers: Vec::new(), body: Vec::new(), host: true }
@@ -32,7 +32,7 @@ impl Request {
         Self::new("POST", target)
     }
 
-    /// A right WebSocket handshake, with the key of RFC 6455 section 1.3.
+    /// A valid WebSocket handshake with the key of RFC 6455 section 1.3.
     pub fn upgrade(target: &str) -> Self {
         Self::get(target)
             .header("Upgrade", "websocket")
@@ -51,20 +51,20 @@ impl Request {
         self
     }
 
-    /// Adds a header, also a second one of the same name.
+    /// Adds a header; one of the same name stays.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Takes a header away; `Host` is there until it is taken away.
+    /// Removes a header, also `Host`.
     pub fn without(mut self, name: &str) -> Self {
         self.host &= !name.eq_ignore_ascii_case("host");
         self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self
     }
 
-    /// Sets a header in place of those of the same name.
+    /// Replaces all headers of this name.
     pub fn with(self, name: &str, value: &str) -> Self {
         self.without(name).header(name, value)
     }
@@ -76,7 +76,7 @@ impl Request {
         self.with("Content-Length", &length)
     }
 
-    /// A body without any header that announces it.
+    /// A body without a header that announces it.
     pub fn raw_body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
         self
@@ -90,7 +90,7 @@ impl Request {
         [lines.join("\r\n").as_bytes(), b"\r\n\r\n", &self.body].concat()
     }
 
-    /// Sends the request on a connection of its own.
+    /// Sends the request on a new connection.
     pub async fn send(&self, node: &Node) -> Response {
         self.send_on(&mut Connection::connect(node).await).await
     }
@@ -111,7 +111,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The header's value, if it is there once; twice is a failure of the test.
+    /// The header's value; a second header of the name fails the test.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         let first = values.next().map(|(_, value)| value.as_str());
@@ -119,7 +119,8 @@ impl Response {
         first
     }
 
-    /// The `Set-Cookie` header of this cookie, with its attributes; a failure of the test if it is not there.
+    /// The `Set-Cookie` header of this cookie, with its attributes; fails the test when it is
+    /// missing.
     pub fn cookie(&self, name: &str) -> &str {
         let of_name = |value: &str| value.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
         let set = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case("set-cookie"));
@@ -138,7 +139,8 @@ impl Response {
         self.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim()
     }
 
-    /// Takes one whole answer from the front of the bytes, if it is there; `over` says that nothing more will come.
+    /// Takes one complete response from the front of the bytes; `ended` says that no more will
+    /// follow.
     pub fn take(bytes: &mut Vec<u8>, to_head: bool, over: bool) -> Option<Self> {
         let end = find(bytes, b"\r\n\r\n")? + 4;
         let head = std::str::from_utf8(&bytes[..end]).expect("an ASCII head").to_owned();
@@ -171,14 +173,14 @@ impl Response {
         Some((bytes.get(..length)?.to_vec(), length))
     }
 
-    /// An answer whose body ends with the connection.
+    /// Whether the body of this response may end with the connection.
     pub fn may_end_here(bytes: &[u8]) -> bool {
         let head = String::from_utf8_lossy(bytes).to_ascii_lowercase();
         head.contains("\r\n\r\n") && !head.contains("content-length:") && !head.contains("transfer-encoding:")
     }
 }
 
-/// A chunked body (RFC 9112 section 7.1) without trailers, if it is whole.
+/// A complete chunked body (RFC 9112 section 7.1) without trailers.
 fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {

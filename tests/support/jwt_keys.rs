@@ -1,4 +1,4 @@
-//! Keys of whoever signs tokens, and tokens of any shape.
+//! Signing keys, and tokens of any shape.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use jsonwebtoken::crypto::sign;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-/// A pair of keys, of those in `tests/fixtures/keys`.
+/// A key pair from `tests/fixtures/keys`.
 pub struct KeyPair {
     name: &'static str,
     pub algorithm: Algorithm,
@@ -18,7 +18,7 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// The pair for this algorithm whose public half a node may be told.
+    /// The pair for this algorithm whose public half nodes may be given.
     pub fn for_algorithm(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::RS256 => Self::named("rsa", algorithm),
@@ -59,12 +59,12 @@ impl KeyPair {
         STANDARD.decode(base64).expect("base64")
     }
 
-    /// A token with these claims and nothing odd about it.
+    /// A valid token with these claims.
     pub fn token(&self, claims: &Value) -> String {
         self.signed(&json!({ "alg": format!("{:?}", self.algorithm), "typ": "JWT" }), claims)
     }
 
-    /// A token with this head, signed as this pair does.
+    /// A token with this head and this pair's signature.
     pub fn signed(&self, head: &Value, claims: &Value) -> String {
         token(head, claims, &self.signs, self.algorithm)
     }
@@ -74,7 +74,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys")
 }
 
-/// A token with this head, signed with this key in this way, whatever the head says.
+/// A token with this head, signed with this key and algorithm, whatever the head says.
 pub fn token(head: &Value, claims: &Value, key: &EncodingKey, algorithm: Algorithm) -> String {
     let message = format!("{}.{}", part(head), part(claims));
     let signature = sign(message.as_bytes(), key, algorithm).expect("a signature");
@@ -91,18 +91,18 @@ pub fn part(json: &Value) -> String {
     URL_SAFE_NO_PAD.encode(json.to_string())
 }
 
-/// Seconds since 1970, so many from now.
+/// This many seconds from now, as a Unix time.
 pub fn time(from_now: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
     i64::try_from(now).expect("a time") + from_now
 }
 
-/// What is claimed of somebody for the next minutes.
+/// Claims for this subject that are valid for some minutes.
 pub fn claims(sub: &str) -> Value {
     json!({ "sub": sub, "exp": time(300) })
 }
 
-/// The claims with others over them; `null` takes one away.
+/// The claims with others over them; `null` removes one.
 pub fn with(claims: &Value, others: &Value) -> Value {
     let mut claims = claims.clone();
     let all = claims.as_object_mut().expect("claims");

@@ -1,4 +1,4 @@
-//! The layer alone, without sockets: one node of it on memory, two on Redis.
+//! The layer without sockets: one node on memory, or two on Redis.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,13 +21,13 @@ pub struct LayerNode {
     heard: Arc<Heard>,
 }
 
-/// What a node's listener was told: the events of each group, in their order.
+/// What the layer has called a node's listener with: the events of each group in order.
 #[derive(Default)]
 struct Heard {
     events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
     started: Mutex<Vec<String>>,
     orders: Mutex<Vec<Disconnect>>,
-    /// How often it was told that it may have missed something.
+    /// The number of calls that announce missed events.
     recoveries: AtomicUsize,
 }
 
@@ -74,7 +74,7 @@ fn keep() -> Retention {
 }
 
 impl LayerNode {
-    /// One more, on the Redis at this URL.
+    /// Connects another node to the Redis at this URL.
     pub async fn connect(url: &str) -> Self {
         let heard = Arc::new(Heard::default());
         let layer = Layer::redis(url, false, keep(), heard.clone()).await.expect("a layer");
@@ -88,7 +88,7 @@ impl LayerNode {
             .await;
     }
 
-    /// A new member comes and hears.
+    /// Adds a member to the group and waits for the subscription.
     pub async fn enter(&self, group: &Group, user: &str) {
         self.layer.enter(group, &user.into());
         self.layer.heard(group).await.expect("the group to be heard");
@@ -104,14 +104,14 @@ impl LayerNode {
         self.layer.append(group, &event, key.as_ref()).await.expect("the layer to take an event")
     }
 
-    /// The events that a test has sent, without what the layer tells of its own.
+    /// The events that a test has sent, without those that the layer adds.
     pub fn events(&self, group: &Group) -> Vec<Arc<Event>> {
         let events = self.heard.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.text("text").is_some()).cloned().collect()
     }
 
-    /// Appends an event without a key: its id.
+    /// Appends an event without a key and returns its id.
     pub async fn append_new(&self, group: &Group, text: &str) -> Id {
         match self.append(group, text, None).await {
             Appended::New(id) => id,
@@ -119,8 +119,7 @@ impl LayerNode {
         }
     }
 
-    /// Which events the node was told are redacted, in that order; those that came in their place in the log do not
-    /// count.
+    /// The ids of the redactions delivered live, in order; redacted events in the log do not count.
     pub fn redactions(&self, group: &Group) -> Vec<Id> {
         let events = self.heard.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
@@ -128,14 +127,14 @@ impl LayerNode {
         told.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
     }
 
-    /// What the node was given that has a place in the log, with text or without.
+    /// The events delivered with a position in the log, with text or without.
     pub fn logged(&self, group: &Group) -> Vec<Arc<Event>> {
         let events = self.heard.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.stamp().is_some()).cloned().collect()
     }
 
-    /// Waits until it was told that these are redacted, and no others.
+    /// Waits until exactly these redactions were delivered.
     pub async fn wait_for_redactions(&self, group: &Group, ids: &[Id]) {
         until(PATIENCE, &format!("{} to be told that {ids:?} are redacted", self.layer.node()), async || {
             let told = self.redactions(group);
@@ -148,7 +147,7 @@ impl LayerNode {
         texts(&self.events(group))
     }
 
-    /// Waits until it has heard so many.
+    /// Waits until this many events were delivered and returns their texts.
     pub async fn wait_for(&self, group: &Group, count: usize) -> Vec<String> {
         until(PATIENCE, &format!("{count} events of {group}"), async || {
             let texts = self.texts(group);
@@ -165,7 +164,7 @@ impl LayerNode {
         .await;
     }
 
-    /// Waits until the node was given so many orders.
+    /// Waits until this many disconnects were delivered.
     pub async fn wait_for_disconnects(&self, count: usize) -> Vec<Disconnect> {
         until(seconds(1), &format!("{count} orders"), async || {
             let orders = self.heard.orders.lock().unwrap().clone();
@@ -174,12 +173,12 @@ impl LayerNode {
         .await
     }
 
-    /// How often the node was told that it may have missed something.
+    /// The number of times that the node may have missed events.
     pub fn recoveries(&self) -> usize {
         self.heard.recoveries.load(Ordering::SeqCst)
     }
 
-    /// Waits until the node was told that the group's ticker is on.
+    /// Waits until the group's ticker runs on this node.
     pub async fn wait_for_ticker(&self, group: &Group) {
         until(PATIENCE, "the node to hear of the ticker", async || {
             let started = self.heard.started.lock().unwrap().clone();
@@ -198,7 +197,7 @@ pub fn texts(events: &[Arc<Event>]) -> Vec<String> {
     events.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
 }
 
-/// Fails unless each event names the one before it.
+/// Asserts that each event names the one before it.
 pub fn assert_chain(events: &[Arc<Event>]) {
     let stamps: Vec<_> = events.iter().map(|event| event.stamp().expect("a logged event")).collect();
     for pair in stamps.windows(2) {
@@ -207,7 +206,7 @@ pub fn assert_chain(events: &[Arc<Event>]) {
     }
 }
 
-/// Ends what a test waits for without a deadline of its own: an event that all listeners of a group get last.
+/// Publishes a last event and waits until every node has delivered it: what each delivered before.
 pub async fn last(peers: &LayerNodes, group: &Group, before: usize) -> Vec<Vec<String>> {
     peers.nodes[0].publish(group, "last").await;
     let mut all = Vec::new();
@@ -219,7 +218,7 @@ pub async fn last(peers: &LayerNodes, group: &Group, before: usize) -> Vec<Vec<S
     all
 }
 
-/// Makes of each function that takes [`Peers`] a test for each layer.
+/// Makes of each function that takes [`LayerNodes`] a test for each layer.
 macro_rules! clauses {
     ($($clause:ident)*) => {
         mod memory {

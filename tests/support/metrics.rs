@@ -1,10 +1,11 @@
-//! The figures that a node shows at `/metrics`.
+//! The series at a node's `/metrics`.
 
 use super::http::Request;
 use super::node::Node;
 use super::wait::{PATIENCE, holds, until};
 
-/// The value of one series, written as in Prometheus text: `parlor_closed_total{code="1001"}`; 0 if it is not there.
+/// The value of one series, written as in Prometheus' text format:
+/// `parlor_closed_total{code="1001"}`; 0 when it is absent.
 pub async fn metric(node: &Node, series: &str) -> i64 {
     let answer = Request::get("/metrics").send(node).await;
     assert_eq!(answer.status, 200, "{answer:?}");

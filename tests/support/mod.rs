@@ -1,4 +1,4 @@
-//! What the tests stand on, one noun a file.
+//! Servers, clients and fixtures of the tests, one noun a file.
 
 pub mod access_fixture;
 pub mod api_client;

@@ -1,4 +1,4 @@
-//! A real nginx with the site of `deploy/nginx.conf`, in front of whatever listens at three ports.
+//! A real nginx with the site of `deploy/nginx.conf`, before three ports.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ use super::process_tree::ProcessTree;
 use super::reserved_port::ReservedPort;
 use super::wait::{PATIENCE, holds, until};
 
-/// The lines by which `make cluster` makes a configuration of the site, run as they stand in its script: the
-/// addresses and log files are changed, and a main file for a folder of one's own is put around it.
+/// Runs the lines by which `make cluster` makes a site's configuration: they change the addresses
+/// and log files and put a main file around it.
 const COMPOSE: &str = r#"
     read -ra node_ports <<<"$nodes"
     source <(sed -n '/^# --- nginx: /,/^# --- start/p' "$here/cluster.sh")
@@ -26,24 +26,24 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// The site as it is.
+    /// Starts nginx with the site as it is.
     pub async fn start(nodes: [u16; 3]) -> Self {
         Self::with(nodes, "").await
     }
 
-    /// The site with more directives in its `server`, as an operator may add.
+    /// Starts nginx with more directives in the site's `server`, as an operator may add.
     pub async fn with(nodes: [u16; 3], directives: &str) -> Self {
         let port = ReservedPort::reserve();
         let folder = tempfile::tempdir().expect("a temporary folder");
         compose(folder.path(), port.number(), nodes);
         add(&folder.path().join("site.conf"), directives);
         let mut command = Command::new("nginx");
-        // Debian's nginx is not on everybody's path.
+        // Debian's nginx is not on every user's path.
         command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         command.args(["-e", "stderr", "-p"]).arg(folder.path());
         command.arg("-c").arg(folder.path().join("nginx.conf"));
         let mut process = ProcessTree::spawn("nginx", &mut command);
-        // nginx writes it when it has its port.
+        // nginx writes this file once it has its port.
         let file = folder.path().join("nginx.pid");
         until(PATIENCE, "nginx to write its process id", async || {
             assert!(process.ended().is_none(), "nginx ended: {}", process.stderr.text());
@@ -58,7 +58,7 @@ impl Nginx {
         self.port.address()
     }
 
-    /// The address of a page.
+    /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }

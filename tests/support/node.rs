@@ -1,4 +1,4 @@
-//! A running Parlor node: the real binary on a free port of 127.0.0.1.
+//! A running node: the real binary on a free port of 127.0.0.1.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,11 +11,11 @@ use super::process::{Process, Signal};
 use super::redis::Redis;
 use super::wait::{PATIENCE, until};
 
-/// What the nodes sign guests' cookies with.
+/// The secret with which nodes sign cookies.
 pub const SECRET: &str = "a secret that everybody may know 0123456789";
 
-/// All clients of a test come from one address, and many are in a hurry: limits are for the tests about them, which
-/// set their own. Hosts as well.
+/// Disables limits and the host check: all clients of a test come from one address, and many are
+/// fast. Tests of limits set their own.
 pub const OPEN_DOORS: [(&str, &str); 8] = [
     ("PARLOR_ALLOWED_HOSTS", "*"),
     ("PARLOR_SOCKETS_PER_ADDRESS", "0"),
@@ -40,36 +40,35 @@ pub struct Plan {
 }
 
 impl Node {
-    /// A node with these flags only: no `--listen`, no environment but a short end, open doors, and what is set on the
-    /// plan.
+    /// A plan without `--listen`, with a short drain and [`OPEN_DOORS`] as its environment.
     pub fn bare_plan() -> Plan {
         let plan = Plan::default().env("PARLOR_DRAIN_SECONDS", "1").env("PARLOR_SECRET", SECRET);
         OPEN_DOORS.into_iter().fold(plan, |plan, (name, value)| plan.env(name, value))
     }
 
-    /// A node to be started on a free port, with the memory layer unless the plan gets a Redis.
+    /// A plan for a free port, on the memory layer unless the plan gets a Redis.
     pub fn plan() -> Plan {
         Self::bare_plan().flag("--listen", "127.0.0.1:0")
     }
 
-    /// A node alone, with the memory layer.
+    /// Starts a node on the memory layer.
     pub async fn alone() -> Self {
         Self::plan().start().await
     }
 
-    /// A node on this Redis.
+    /// Starts a node on this Redis.
     pub async fn on(redis: &Redis) -> Self {
         Self::plan().redis(redis).start().await
     }
 
-    /// Several nodes on one Redis, started at the same time.
+    /// Starts several nodes on one Redis at the same time.
     pub async fn several<const COUNT: usize>(redis: &Redis) -> [Self; COUNT] {
         let plan = Self::plan().redis(redis);
         let nodes = futures_util::future::join_all((0..COUNT).map(|_| plan.start())).await;
         nodes.try_into().unwrap_or_else(|_| unreachable!("as many nodes as were started"))
     }
 
-    /// The node of a process that was spawned by hand, as soon as it says where it listens, on `count` addresses.
+    /// Waits until a process says that it listens on `count` addresses.
     pub async fn from_process(mut process: Process, count: usize) -> Self {
         let addresses = until(PATIENCE, "the node to say `listening on http://…`", async || {
             let ended = process.ended();
@@ -91,17 +90,17 @@ impl Node {
         self.addresses[0]
     }
 
-    /// Every address that the node listens on, in the order of its lines on stdout.
+    /// All addresses that the node listens on, in the order of its lines on stdout.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The id of the process.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Kilobytes of a line in `/proc/ID/status`: `VmRSS` now, `VmHWM` at most.
+    /// A figure of `/proc/ID/status` in kilobytes: `VmRSS` now, `VmHWM` at most.
     pub fn kilobytes(&self, line: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("a process that runs");
@@ -119,12 +118,12 @@ impl Node {
         &self.process.stdout
     }
 
-    /// SIGKILL, and the kernel has closed its sockets when this returns.
+    /// Sends SIGKILL and waits until the kernel has closed the node's sockets.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&mut self) {
         self.process.signal(Signal::TERM);
     }
@@ -133,7 +132,7 @@ impl Node {
         self.process.signal(signal);
     }
 
-    /// True while the process runs.
+    /// Whether the process runs.
     pub fn runs(&mut self) -> bool {
         self.process.ended().is_none()
     }
@@ -178,7 +177,7 @@ impl Plan {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let name = format!("node {}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
-        // Nothing of the caller's environment may configure the node.
+        // The node must not read the caller's environment.
         command.env_clear().envs(self.environment.iter().cloned()).args(&self.arguments);
         Process::spawn(&name, &mut command)
     }
@@ -188,7 +187,7 @@ impl Plan {
         Node::from_process(self.spawn(), 1).await
     }
 
-    /// Starts the binary, which must refuse: its stderr, after an exit with code 2 within `PATIENCE`.
+    /// Starts the binary, which must exit with code 2 within `PATIENCE`. Returns its stderr.
     pub async fn refused(&self) -> String {
         let mut process = self.spawn();
         let status = process.exit(PATIENCE).await;
@@ -199,7 +198,7 @@ impl Plan {
     }
 }
 
-/// The address in `listening on http://ADDRESS`; any other line on stdout is a failure.
+/// The address in `listening on http://ADDRESS`; any other line fails the test.
 fn listening_address(line: &str) -> SocketAddr {
     line.strip_prefix("listening on http://")
         .and_then(|address| address.parse().ok())

@@ -1,4 +1,4 @@
-//! The document of the API, as a program reads it that wants to know what may be answered.
+//! The OpenAPI document, and checks of requests and responses against it.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ impl Document {
         paths.iter().flat_map(of_path).collect()
     }
 
-    /// Every status that is listed, by operation.
+    /// All statuses listed, by operation.
     pub fn statuses(&self) -> BTreeSet<(Operation, u16)> {
         let of_operation = |operation: Operation| {
             let responses = self.at(&format!("{}/responses", pointer(&operation)));
@@ -35,7 +35,7 @@ impl Document {
         self.operations().into_iter().flat_map(of_operation).collect()
     }
 
-    /// The answer is one that is listed: its status, its headers, and its body by the schema.
+    /// Asserts that the response is listed: its status, its headers, and its body by the schema.
     pub fn assert_lists(&self, operation: &str, answer: &Response) {
         let response = self.followed(&format!("{}/responses/{}", pointer(operation), answer.status));
         let what = || format!("{operation} answered {answer:?}");
@@ -56,7 +56,7 @@ impl Document {
         self.check(&schema, &answer.json()).unwrap_or_else(|error| panic!("{error}: {}", what()));
     }
 
-    /// Whether this may be the body of a request.
+    /// Checks a request body against the schema.
     pub fn accepts(&self, operation: &str, body: &Value) -> Result<(), String> {
         self.check(&format!("{}/requestBody/content/application~1json/schema", pointer(operation)), body)
     }
@@ -69,7 +69,7 @@ impl Document {
         schemas.validate(value, index).map_err(|error| format!("{error:#}"))
     }
 
-    /// The same place, or the one that it refers to.
+    /// The pointer itself, or the one that it refers to.
     fn followed(&self, pointer: &str) -> String {
         let reference = self.0.pointer(pointer).and_then(|value| value["$ref"].as_str());
         reference.map_or(pointer, |reference| reference.trim_start_matches('#')).to_owned()

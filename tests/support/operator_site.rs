@@ -1,4 +1,4 @@
-//! An operator at work: ann at one node of a site, everybody else at the other, and what the audit log says of her.
+//! Two nodes on one Redis with the operator ann, and her entries in the audit log.
 
 use super::cli::operator;
 use super::node::Node;
@@ -12,7 +12,7 @@ pub struct OperatorSite {
 }
 
 impl OperatorSite {
-    /// An operator, ann, at the first node; everybody else is at the second.
+    /// Starts two nodes; ann has a session on the first.
     pub async fn start() -> Self {
         let redis = Redis::start().await;
         let nodes = Node::several::<2>(&redis).await;
@@ -20,12 +20,12 @@ impl OperatorSite {
         Self { redis, nodes, ann }
     }
 
-    /// The form at this path, sent by ann.
+    /// Sends this form as ann and returns the status.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> u16 {
         self.ann.post(&self.nodes[0], path, fields).await.status
     }
 
-    /// Ann's last entries in the audit log, the newest first: what, and about whom or what.
+    /// Ann's last entries in the audit log, the newest first: action and subject.
     pub async fn audit_entries(&self, count: usize) -> Vec<(String, String)> {
         let lines: Vec<String> =
             self.redis.query(&["ZREVRANGE", "parlor:index:audit", "0", &(count - 1).to_string()]).await;
@@ -38,7 +38,7 @@ impl OperatorSite {
     }
 }
 
-/// What [`Operation::audited`] should be.
+/// Makes what [`OperatorSite::audit_entries`] should return.
 pub fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(what, about)| ((*what).to_owned(), (*about).to_owned())).collect()
 }

@@ -1,4 +1,4 @@
-//! The lines that a process wrote so far, collected by a thread so that the process never blocks on a full pipe.
+//! The lines that a process has written, collected by a thread so that a full pipe never blocks it.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex};
@@ -13,12 +13,12 @@ pub struct Output(Arc<Mutex<Shelf>>);
 #[derive(Default)]
 struct Shelf {
     lines: Vec<String>,
-    /// The process closed its end: no line will come any more.
+    /// The process has closed its end: no line will follow.
     closed: bool,
 }
 
 impl Output {
-    /// Starts the thread that reads the pipe to its end.
+    /// Starts a thread that reads the pipe to its end.
     pub fn collect(pipe: impl Read + Send + 'static) -> Self {
         let lines = Self::default();
         let mine = lines.clone();
@@ -43,12 +43,12 @@ impl Output {
         self.all().join("\n")
     }
 
-    /// How many lines there are: a mark for [`Lines::since`].
+    /// The number of lines so far, for [`Output::since`].
     pub fn mark(&self) -> usize {
         self.0.lock().unwrap().lines.len()
     }
 
-    /// The lines that came after the mark.
+    /// The lines after the mark.
     pub fn since(&self, mark: usize) -> Vec<String> {
         self.0.lock().unwrap().lines.get(mark..).unwrap_or_default().to_vec()
     }
@@ -60,7 +60,7 @@ impl Output {
         all[from..].join("\n")
     }
 
-    /// Waits for a line that fulfils the condition and returns the first such line.
+    /// Waits for a line that fulfils the condition and returns the first one.
     pub async fn wait_for(&self, what: &str, limit: Duration, condition: impl Fn(&str) -> bool) -> String {
         until(limit, what, async || {
             let state = self.0.lock().unwrap();
@@ -75,7 +75,7 @@ impl Output {
         .await
     }
 
-    /// Waits until the process closed its end, so that [`Lines::all`] is everything.
+    /// Waits until the process has closed its end, so that [`Output::all`] is complete.
     pub async fn wait_for_end(&self, limit: Duration) {
         until(limit, "the end of the process' output", async || {
             let state = self.0.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Events as they travel through Redis: bare maps in `MessagePack`.
+//! Events as MessagePack maps, as they are published in Redis.
 
 use rmpv::Value;
 
@@ -21,7 +21,8 @@ pub fn event(kind: &str, message: &str) -> Vec<u8> {
     packed(&[("type", kind.into()), ("message", message.into())])
 }
 
-/// Reads a payload as strictly as Channels does: one map, string keys, valid UTF-8, nothing after it.
+/// Decodes a payload as strictly as Channels does: one map, string keys, valid UTF-8, nothing after
+/// it.
 pub fn unpacked(payload: &[u8]) -> Vec<(String, String)> {
     let mut rest = payload;
     let value =

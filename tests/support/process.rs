@@ -1,4 +1,4 @@
-//! A child process with its output collected, killed when the test is over.
+//! A child process with its output collected, killed on drop.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -39,7 +39,7 @@ impl Process {
         self.child.try_wait().expect("asking for a child's status")
     }
 
-    /// Sends a signal; a process that has ended already is a failure of the test.
+    /// Sends a signal; fails the test when the process has ended.
     pub fn signal(&mut self, signal: Signal) {
         assert!(self.ended().is_none(), "{} ended before it could be sent {signal:?}", self.name);
         let id = Pid::from_raw(self.child.id().try_into().expect("a process id")).expect("a process id");
@@ -47,7 +47,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("signal {signal:?} to {}: {error}", self.name));
     }
 
-    /// Waits for the process to end by itself, with all of its output collected.
+    /// Waits for the process to end by itself, and for all of its output.
     pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} to end", self.name);
         let status = until(limit, &what, async || self.ended().ok_or_else(|| "it runs".to_owned())).await;
@@ -56,7 +56,7 @@ impl Process {
         status
     }
 
-    /// Kills the process (SIGKILL) and waits until the kernel has closed its sockets.
+    /// Sends SIGKILL and waits until the kernel has closed the process's sockets.
     pub fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();

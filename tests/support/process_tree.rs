@@ -1,4 +1,4 @@
-//! A process and everybody below it: a server's workers, a browser's helpers, a script's parts.
+//! A process and its descendants: a server's workers, a browser's helpers, a script's parts.
 
 use std::fs;
 use std::ops::{Deref, DerefMut};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, kill_process};
 
 use super::process::{Process, Signal};
 
-/// Killed as a whole when the test is over, also when it fails: who loses a parent would live on.
+/// Killed as a whole on drop: descendants would outlive their parent.
 pub struct ProcessTree(Process);
 
 impl ProcessTree {
@@ -18,7 +18,7 @@ impl ProcessTree {
         Self(Process::spawn(name, command))
     }
 
-    /// The ids of the process and of all below it.
+    /// The ids of the process and its descendants.
     pub fn members(&self) -> Vec<u32> {
         let all = processes();
         let mut members = vec![self.id()];
@@ -50,7 +50,7 @@ impl Drop for ProcessTree {
         if self.ended().is_some() {
             return;
         }
-        send(self.id(), Signal::STOP); // it starts nobody while its family is counted
+        send(self.id(), Signal::STOP); // it forks no more while its descendants are listed
         let members = self.members();
         for member in &members {
             send(*member, Signal::KILL);
@@ -63,19 +63,19 @@ impl Drop for ProcessTree {
     }
 }
 
-/// Whether the process runs. One that has ended and is not waited for by its parent does not.
+/// Whether the process runs. A zombie does not.
 pub fn runs(id: u32) -> bool {
     Entry::read(id).is_some_and(|entry| entry.runs)
 }
 
-/// Sends a signal to a process that may be gone.
+/// Sends a signal to a process that may have ended.
 pub fn send(id: u32, signal: Signal) {
     if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         kill_process(id, signal).ok();
     }
 }
 
-/// What `/proc/ID/stat` says of a process.
+/// The fields of `/proc/ID/stat`.
 struct Entry {
     id: u32,
     parent: u32,
@@ -85,7 +85,7 @@ struct Entry {
 impl Entry {
     fn read(id: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The name, which may hold anything, stands in brackets before the state and the parent.
+        // The name, which may contain anything, stands in brackets before the state and the parent.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?;
         Some(Self { id, parent: fields.next()?.parse().ok()?, runs: !matches!(state, "Z" | "X") })

@@ -1,4 +1,5 @@
-//! A private Redis on a port of its own, without persistence; it can be killed and started again at the same port.
+//! A private Redis on its own port, without persistence, that can be killed and restarted at the
+//! same port.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
@@ -17,17 +18,17 @@ pub struct Redis {
     port: u16,
     process: Option<Process>,
     directory: TempDir,
-    /// Settings beyond those that every Redis of a test has.
+    /// Settings beyond those of every test's Redis.
     settings: Vec<String>,
 }
 
 impl Redis {
-    /// Starts a Redis; another program that takes the free port first costs one more try.
+    /// Starts a Redis; retries when another program takes the free port first.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// A replica of this one that has caught up with it.
+    /// Starts a replica of this one and waits until it is in sync.
     pub async fn replica_of(&self) -> Self {
         let replica = Self::with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
         until(PATIENCE, "a replica to be in step", async || {
@@ -38,7 +39,7 @@ impl Redis {
         replica
     }
 
-    /// With these settings, as `--appendonly yes`.
+    /// Starts a Redis with these settings, as in `--appendonly yes`.
     pub async fn with(settings: &[&str]) -> Self {
         for _ in 0..10 {
             let mut redis = Self::reserve();
@@ -50,7 +51,8 @@ impl Redis {
         panic!("ten free ports were lost, or redis-server does not start");
     }
 
-    /// A port at which nobody listens yet, below the usual range of outgoing connections so that it stays free.
+    /// Reserves a port without a server, below the range of outgoing connections so that it stays
+    /// free.
     pub fn reserve() -> Self {
         let ports =
             (0..).map(|n| 20_000 + u16::try_from(RandomState::new().hash_one(n) % 10_000).unwrap_or(0));
@@ -62,7 +64,7 @@ impl Redis {
         Self { port, process: None, directory, settings: Vec::new() }
     }
 
-    /// Starts the server (again) at its port, empty: without persistence no data outlives the process.
+    /// Starts the server at its port, empty: without persistence no data outlives the process.
     pub async fn restart(&mut self) {
         within(PATIENCE, "Redis to start again at its port", async { while !self.try_start().await {} })
             .await;
@@ -92,7 +94,7 @@ impl Redis {
             }
             let info: String =
                 self.try_query(&["INFO", "server"]).await.map_err(|error| error.to_string())?;
-            // Somebody else's Redis could have won the port.
+            // Another test's Redis could have taken the port.
             Ok(info.contains(&format!("process_id:{pid}\r\n")))
         })
         .await;
@@ -100,12 +102,12 @@ impl Redis {
         up
     }
 
-    /// SIGKILL; the port is free when this returns.
+    /// Sends SIGKILL; the port is free when this returns.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Freezes the process (SIGSTOP) or lets it go on (SIGCONT).
+    /// Freezes the process (SIGSTOP) or resumes it (SIGCONT).
     pub fn signal(&mut self, signal: Signal) {
         self.process.as_mut().expect("a Redis that runs").signal(signal);
     }
@@ -136,14 +138,14 @@ impl Redis {
         request.query_async(&mut connection).await
     }
 
-    /// Sends one command on a connection of its own and gives its answer.
+    /// Sends one command on a new connection and returns its reply.
     pub async fn query<T: FromRedisValue>(&self, command: &[impl ToRedisArgs]) -> T {
         within(PATIENCE, "an answer of Redis", self.try_query(command))
             .await
             .unwrap_or_else(|error| panic!("a command to Redis failed: {error}"))
     }
 
-    /// Publishes as a stranger does: the number of connections that received it.
+    /// Publishes a payload and returns the number of connections that received it.
     pub async fn publish(&self, channel: &str, payload: &[u8]) -> i64 {
         self.query(&[b"PUBLISH", channel.as_bytes(), payload]).await
     }
@@ -155,7 +157,7 @@ impl Redis {
         members
     }
 
-    /// Waits until the set has so many members, and gives them sorted.
+    /// Waits until the set has this many members and returns them sorted.
     pub async fn wait_for_members(&self, key: &str, count: usize) -> Vec<String> {
         until(PATIENCE, &format!("{count} members of {key}"), async || {
             let members = self.members(key).await;
@@ -164,7 +166,7 @@ impl Redis {
         .await
     }
 
-    /// The id of a node that Redis knows, which it does a moment after the node listens.
+    /// Waits until a node has registered and returns its id.
     pub async fn wait_for_node(&self) -> String {
         until(PATIENCE, "a node to be known to Redis", async || {
             self.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
@@ -188,13 +190,13 @@ impl Redis {
         self.query(&["PTTL", key]).await
     }
 
-    /// How many connections subscribe to the channel.
+    /// The number of connections that subscribe to the channel.
     pub async fn subscribers(&self, channel: &str) -> i64 {
         let (_, count): (String, i64) = self.query(&["PUBSUB", "NUMSUB", channel]).await;
         count
     }
 
-    /// Waits until that many connections subscribe to the channel.
+    /// Waits until this many connections subscribe to the channel.
     pub async fn wait_for_subscribers(&self, channel: &str, wanted: i64) {
         until(PATIENCE, &format!("{wanted} subscribers of {channel}"), async || {
             let count = self.subscribers(channel).await;
@@ -203,12 +205,12 @@ impl Redis {
         .await;
     }
 
-    /// Watches what Redis is asked for from now on.
+    /// Records the commands that Redis receives from now on.
     pub async fn monitor(&self) -> RedisMonitor {
         RedisMonitor::start(&self.url()).await
     }
 
-    /// Listens to a channel as a Django process would.
+    /// Subscribes to a channel as a Django process would.
     pub async fn subscribe(&self, channel: &str) -> Subscription {
         let client = redis::Client::open(self.url()).expect("a Redis address");
         let mut listener = client.get_async_pubsub().await.expect("a subscribing connection");

@@ -1,4 +1,4 @@
-//! Everything that a Redis is asked for, as its MONITOR tells it.
+//! The commands that a Redis receives, by MONITOR.
 
 use redis::aio::{Monitor, MultiplexedConnection};
 
@@ -8,7 +8,7 @@ use super::wait::{PATIENCE, within};
 
 pub struct RedisMonitor {
     monitor: Monitor,
-    /// For the command that ends a watch.
+    /// Sends the command that marks the end.
     connection: MultiplexedConnection,
 }
 

@@ -1,4 +1,5 @@
-//! A TCP proxy between a node and its Redis that can be cut, and that can lose what a subscriber should hear.
+//! A TCP proxy between a node and its Redis that cuts connections, delays replies, or drops what
+//! subscribers receive.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use super::redis::Redis;
 
-/// How late a late answer is; less than what a node waits for one.
+/// The delay of a reply; shorter than a node's timeout.
 const LATE: Duration = Duration::from_millis(400);
 
 pub struct RedisProxy {
@@ -19,15 +20,15 @@ pub struct RedisProxy {
     fate: watch::Sender<Fate>,
 }
 
-/// What happens to connections.
+/// The state of all connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Open,
-    /// Whoever subscribes hears nothing, and is not told so; all the rest goes through.
+    /// Subscribers receive nothing and see no error; other connections work.
     Deaf,
-    /// Answers are late for whoever does not subscribe.
+    /// Replies to other connections than subscribers are delayed.
     Late,
-    /// Connections are cut, and new ones are cut at once.
+    /// Connections are cut, new ones too.
     Cut,
 }
 
@@ -49,28 +50,28 @@ impl RedisProxy {
         format!("redis://{}", self.address)
     }
 
-    /// From now on subscribers hear nothing, on old connections and on new ones.
+    /// Subscribers receive nothing from now on, on old and new connections.
     pub fn mute_subscribers(&self) {
         self.fate.send_replace(Fate::Deaf);
     }
 
-    /// From now on answers to commands are late, though what is heard is not.
+    /// Delays replies to commands from now on, but not published messages.
     pub fn delay_replies(&self) {
         self.fate.send_replace(Fate::Late);
     }
 
-    /// Ends every connection, and each new one, until it is opened again.
+    /// Cuts all connections and each new one, until the proxy is opened again.
     pub fn cut(&self) {
         self.fate.send_replace(Fate::Cut);
     }
 
-    /// All goes through again.
+    /// Lets all bytes through again.
     pub fn open(&self) {
         self.fate.send_replace(Fate::Open);
     }
 }
 
-/// Carries bytes both ways until one side ends or the tunnel is cut.
+/// Copies bytes both ways until one side ends or the proxy is cut.
 async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fate>) {
     if *fate.borrow() == Fate::Cut {
         return;
@@ -81,7 +82,7 @@ async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fa
     let subscribes = Arc::new(AtomicBool::new(false));
     let watched = fate.clone();
     let down = async {
-        // What has lost a byte stays deaf: no network takes up a stream again behind a hole.
+        // A connection that has lost a byte stays mute: TCP never skips bytes.
         let (mut bytes, mut lost) = (vec![0; 65_536], false);
         while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
             let (fate, subscribes) = (*watched.borrow(), subscribes.load(Ordering::Relaxed));

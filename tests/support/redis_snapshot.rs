@@ -1,13 +1,13 @@
-//! What a site keeps in its Redis, beside what comes and goes by itself: to see whether anything was changed.
+//! The persistent keys of a site in Redis, to see whether any has changed.
 
 use std::collections::BTreeMap;
 
 use super::redis::Redis;
 
-/// What stands under a key, as Redis would move it.
+/// The dump of each key.
 pub type RedisSnapshot = BTreeMap<String, Vec<u8>>;
 
-/// Records, indexes, logs and streams.
+/// Takes a snapshot of records, indexes, logs and streams.
 pub async fn vault(redis: &Redis) -> RedisSnapshot {
     let mut vault = RedisSnapshot::new();
     for pattern in ["parlor:record:*", "parlor:index:*", "parlor:log:*", "parlor:ticker*", "parlor:covered:*"]
@@ -20,7 +20,7 @@ pub async fn vault(redis: &Redis) -> RedisSnapshot {
     vault
 }
 
-/// The keys that one has and the other has not, or has otherwise.
+/// The keys that differ between two snapshots.
 pub fn changes(before: &RedisSnapshot, after: &RedisSnapshot) -> Vec<String> {
     let keys = before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key));
     let mut keys: Vec<_> = keys.cloned().collect();

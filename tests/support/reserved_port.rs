@@ -1,12 +1,12 @@
-//! A port of 127.0.0.1 that is kept free for a program that wants to be told a number.
+//! A port of 127.0.0.1 that stays free for a program that needs a fixed one.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// Bound and never listening: connections are refused, and the kernel gives the port to nobody who asks for
-/// any. Only a program that names it can listen there, as often as it is started, because both sides set
-/// `SO_REUSEADDR`, which every server does.
+/// Bound and never listening: connections are refused, and the kernel does not assign the port to
+/// other programs. A program that names the port can listen there, as often as it is started,
+/// because both sides set `SO_REUSEADDR`, which every server does.
 pub struct ReservedPort(Socket);
 
 impl ReservedPort {

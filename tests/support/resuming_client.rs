@@ -1,4 +1,5 @@
-//! Somebody who comes back by the rules: with `since`, when `bye` said or at once, and drops what was seen before.
+//! A client that reconnects by the rules of the protocol: with `since`, after the delay of a `bye`
+//! or at once, and drops messages that it knows.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,21 +18,21 @@ pub struct ResumingClient {
     task: JoinHandle<()>,
 }
 
-/// What a regular has seen so far.
+/// What the client has observed so far.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
-    /// Every message, each once, in the order in which they came.
+    /// Every message once, in the order of arrival.
     pub messages: Vec<Value>,
-    /// Gaps, and welcomes that gave less than everything since.
+    /// Gaps, and welcomes that recovered less than everything since.
     pub told: Vec<Value>,
-    /// When a socket was opened and welcomed.
+    /// The times at which a socket was welcomed.
     pub arrivals: Vec<Instant>,
-    /// How long there was no socket, each time, beyond the delay that `bye` had named.
+    /// The times without a socket, beyond the delay of a `bye`.
     pub waits: Vec<Duration>,
 }
 
 impl ResumingClient {
-    /// Comes to the room and stays until the test ends.
+    /// Connects to the room and stays until it is dropped.
     pub fn connect(address: SocketAddr, room: &str) -> Self {
         let notes = Arc::<Mutex<Notes>>::default();
         let task = tokio::spawn(come_again(address, room.to_owned(), Arc::clone(&notes)));
@@ -43,7 +44,7 @@ impl ResumingClient {
         self.notes.lock().unwrap().clone()
     }
 
-    /// Waits until this text was heard.
+    /// Waits until this text has arrived.
     pub async fn wait_for_text(&self, text: &str, limit: Duration) {
         until(limit, &format!("a regular to hear {text:?}"), async || {
             let notes = self.observations();
@@ -77,20 +78,20 @@ async fn come_again(address: SocketAddr, room: String, notes: Arc<Mutex<Notes>>)
         let ticket = Handshake::to_room(&room);
         let ticket = since.as_ref().map_or(ticket.clone(), |id| ticket.since(id));
         let Ok(Ok(socket)) = timeout(Duration::from_secs(5), ticket.try_connect(address)).await else {
-            // What backing off is in a test: somebody is always there to take the next try.
+            // A short backoff, because another node is always ready.
             sleep(Duration::from_millis(100)).await;
             continue;
         };
         let welcomed = timeout(Duration::from_secs(5), V1Client::try_welcomed(socket)).await;
         let Ok(Some(mut member)) = welcomed else { continue };
         notes.lock().unwrap().come(&member.welcome, lost.take(), since.is_some());
-        // A newcomer has heard everything up to `last` in the sense of the rules.
+        // By the protocol a new client has everything up to `last`.
         since = since.or_else(|| member.welcome["last"].as_str().map(str::to_owned));
         lost = Some(stay(&mut member, &mut since, &notes).await);
     }
 }
 
-/// Reads until the socket is no longer there, and gives the time at which it was to be missed at the earliest.
+/// Reads until the socket ends and returns the earliest time at which it was to end.
 async fn stay(member: &mut V1Client, since: &mut Option<String>, notes: &Mutex<Notes>) -> Instant {
     let mut bye = None;
     while let Some(frame) = member.next_frame().await {

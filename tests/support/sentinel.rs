@@ -10,11 +10,11 @@ use super::redis::Redis;
 use super::reserved_port::ReservedPort;
 use super::wait::{PATIENCE, holds, seconds, until};
 
-/// How many Sentinels must agree that the master is gone.
+/// The number of Sentinels that must agree that the master is down.
 const QUORUM: usize = 2;
 
 pub struct SentinelCluster {
-    /// The master at the start, and its replica.
+    /// The initial master and its replica.
     pub first: Redis,
     pub second: Redis,
     sentinels: Vec<Sentinel>,
@@ -49,14 +49,14 @@ impl SentinelCluster {
         guarded
     }
 
-    /// The address as a node is told it.
+    /// The URL in a node's settings.
     pub fn url(&self) -> String {
         let places: Vec<_> =
             self.sentinels.iter().map(|sentinel| sentinel.port.address().to_string()).collect();
         format!("redis+sentinel://{}/parlor", places.join(","))
     }
 
-    /// Waits until the Sentinels have made the second one the master.
+    /// Waits until the Sentinels have promoted the second one.
     pub async fn wait_for_failover(&self) {
         for sentinel in &self.sentinels {
             until(seconds(30), "the Sentinels to choose the replica", async || {

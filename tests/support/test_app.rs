@@ -1,4 +1,4 @@
-//! Programs of the tests beside the server: the application `test_app`, and the example `echo`.
+//! Programs beside the server: the application `test_app`, and the example `echo`.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! A person with a browser: cookies that are kept and sent back, forms with their CSRF token, sockets with an Origin.
+//! A user with a browser: cookies that are kept and sent back, forms with their CSRF token, sockets
+//! with an Origin.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +9,28 @@ use super::http::{Request, Response};
 use super::node::Node;
 use super::v1_client::V1Client;
 
-/// The cookie of a login.
+/// The session cookie.
 pub const SESSION: &str = "parlor_session";
-/// The cookie that a form must repeat.
+/// The CSRF cookie.
 pub const CSRF: &str = "csrftoken";
-/// The field in which it does.
+/// The form field that repeats the CSRF cookie.
 pub const FIELD: &str = "csrfmiddlewaretoken";
 
 #[derive(Clone, Debug, Default)]
 pub struct User {
     cookies: BTreeMap<String, String>,
-    /// What comes with every request beside them, as from a proxy.
+    /// Further headers of every request, as from a proxy.
     headers: Vec<(String, String)>,
     pub name: String,
 }
 
 impl User {
-    /// Somebody with a new browser.
+    /// A user with a new browser.
     pub fn anonymous() -> Self {
         Self::default()
     }
 
-    /// Somebody who was here once and has a guest's cookie.
+    /// A user with a guest's cookie.
     pub async fn guest(node: &Node) -> Self {
         let mut person = Self::anonymous();
         let answer = person.get(node, "/chat/lobby/").await;
@@ -38,7 +39,7 @@ impl User {
         person
     }
 
-    /// Somebody who has just made an account with this name, and is logged in.
+    /// Signs up with this name and has a session.
     pub async fn registered(node: &Node, name: &str) -> Self {
         let mut person = Self::anonymous();
         let answer = person.sign_up(node, name).await;
@@ -47,7 +48,7 @@ impl User {
         person
     }
 
-    /// The same person in another browser.
+    /// Logs in with this name in another browser.
     pub async fn logged_in(node: &Node, name: &str) -> Self {
         let mut person = Self::anonymous();
         let answer = person.log_in(node, name).await;
@@ -55,7 +56,7 @@ impl User {
         person
     }
 
-    /// With this header in every request.
+    /// Adds a header to every request.
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -74,7 +75,7 @@ impl User {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
-    /// Makes an account with [`password`], by the form.
+    /// Signs up with [`password`] through the form.
     pub async fn sign_up(&mut self, node: &Node, name: &str) -> Response {
         name.clone_into(&mut self.name);
         self.post(node, "/accounts/signup/", &[("name", name), ("password", &password(name))]).await
@@ -89,13 +90,13 @@ impl User {
         self.post(node, "/accounts/logout/", &[]).await
     }
 
-    /// The request with this browser's cookies.
+    /// Adds the browser's cookies to the request.
     pub fn with_cookies(&self, request: Request) -> Request {
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         if self.cookies.is_empty() { request } else { request.header("Cookie", &self.cookies()) }
     }
 
-    /// Sends any request with the cookies and keeps those of the answer.
+    /// Sends a request with the cookies and keeps those of the response.
     pub async fn send(&mut self, node: &Node, request: Request) -> Response {
         let answer = self.with_cookies(request).send(node).await;
         self.keep(&answer);
@@ -107,7 +108,7 @@ impl User {
         self.send(node, Request::get(target).header("Accept", "text/html")).await
     }
 
-    /// Sends a form as a browser does: with its own page's origin, and the token.
+    /// Sends a form like a browser: with the page's origin and its token.
     pub async fn post(&mut self, node: &Node, target: &str, fields: &[(&str, &str)]) -> Response {
         let token = self.token(node).await;
         let fields: Vec<_> = fields.iter().copied().chain([(FIELD, token.as_str())]).collect();
@@ -115,7 +116,7 @@ impl User {
         self.send(node, request).await
     }
 
-    /// The CSRF token; a page with a form is opened for it if need be.
+    /// The CSRF token; opens a page with a form when there is none.
     pub async fn token(&mut self, node: &Node) -> String {
         if self.cookie(CSRF).is_none() {
             let page = self.get(node, "/accounts/login/").await;
@@ -124,12 +125,12 @@ impl User {
         self.cookie(CSRF).expect("a token with a page that has a form").to_owned()
     }
 
-    /// How this person comes to a room.
+    /// A handshake to a room with this user's cookies.
     pub fn handshake(&self, room: &str) -> Handshake {
         Handshake::to_room(room).with_cookies(&self.cookies())
     }
 
-    /// How this person comes to any socket.
+    /// A handshake to any path with this user's cookies.
     pub fn handshake_at(&self, path: &str) -> Handshake {
         Handshake::at(path).with_cookies(&self.cookies())
     }
@@ -139,7 +140,7 @@ impl User {
         self.handshake(room).connect(node).await
     }
 
-    /// The handshake at this path on the plain wire, and its answer.
+    /// The tutorial protocol's handshake at this path, and its response.
     pub async fn open_socket(&self, node: &Node, path: &str) -> (Response, Connection) {
         let mut wire = Connection::connect(node).await;
         let origin = format!("http://{}", node.address());
@@ -148,7 +149,7 @@ impl User {
         (answer, wire)
     }
 
-    /// As a browser keeps cookies: one that is empty or has no time left is forgotten.
+    /// Keeps cookies like a browser: an empty or expired one is removed.
     fn keep(&mut self, answer: &Response) {
         let set = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
         for (_, line) in set {
@@ -163,7 +164,7 @@ impl User {
     }
 }
 
-/// The password of everybody with this name.
+/// The password of every account with this name.
 pub fn password(name: &str) -> String {
     format!("the long secret of {name}")
 }

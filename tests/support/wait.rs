@@ -1,25 +1,26 @@
-//! Waiting with a deadline: nothing in the tests sleeps instead of waiting, and a wait that fails says for what.
+//! Waiting with a deadline. A wait that fails says what it waited for.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a test waits for something that should take milliseconds; long, for the machine may be busy.
+/// The deadline for events that normally take milliseconds, long enough for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Seconds, shorter to write.
+/// Shorthand for [`Duration::from_secs`].
 pub const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// The future's answer, or a panic that says what was awaited.
+/// Returns the future's output, or panics with what was awaited.
 pub async fn within<F: Future>(limit: Duration, what: &str, future: F) -> F::Output {
     let output = timeout(limit, future).await;
     output.unwrap_or_else(|_elapsed| panic!("waited {limit:?} for {what}"))
 }
 
-/// Asks again and again until the probe answers `Ok`; after `limit` it panics with the last `Err`, what it saw instead.
+/// Repeats the probe until it returns `Ok`. Panics after `limit` with the last `Err`, which says
+/// what was seen instead.
 pub async fn until<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + limit;
     let mut seen = String::from("no answer at all");
@@ -32,13 +33,13 @@ pub async fn until<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() 
             Ok(answer) => return answer,
             Err(instead) => seen = instead,
         }
-        // A probe that is ready at once is never too late for `timeout`.
+        // `timeout` never fails a probe that is ready at once.
         assert!(Instant::now() < end, "waited {limit:?} for {what}; last saw: {seen}");
         sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// `Ok` when the condition holds, else what was seen: the answer of a probe for [`until`].
+/// `Ok` when the condition holds, else what was seen: the result of a probe for [`until`].
 pub fn holds(condition: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(seen()) }
 }

@@ -1,5 +1,5 @@
-//! People with accounts, in Chromium: signing up, private rooms, private chats on two nodes, and what the page says when
-//! the server has closed its socket.
+//! Accounts in Chromium: signing up, private rooms, direct messages on two nodes, and the page
+//! after its socket was closed.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn url(node: &Node, path: &str) -> String {
     format!("http://{}{path}", node.address())
 }
 
-/// Fills in the form of this page and waits for the page behind it.
+/// Fills in the form of this page and waits for the next page.
 async fn gives(window: &Window, name: &str, password: &str) {
     window.keys("#name", name).await;
     window.keys("#password", password).await;
@@ -34,7 +34,7 @@ async fn signs_up(window: &Window, node: &Node, name: &str, next: &str) {
     assert_eq!(window.address().await, url(node, next));
 }
 
-/// Waits until the badge beside the person's name says so; "" when there is none.
+/// Waits until the badge beside the user's name has this text; "" when there is none.
 async fn badge_says(window: &Window, count: &str) {
     let shown = "(badge => (badge.hidden ? '' : badge.textContent) === arguments[0])
         (document.querySelector('#who summary [data-unread]'))";
@@ -50,7 +50,7 @@ async fn two_users_sign_up_and_exchange_direct_messages() {
     signs_up(&bob, &nodes[1], "bob", "/chat/lobby/").await;
     assert_eq!(ann.text("#who summary bdi").await, "ann");
 
-    // Who is there, by name, with the way to a private chat.
+    // The members by name, with the links to direct messages.
     ann.wait_until("two people", "document.querySelectorAll('#member-list li').length === 2", &[]).await;
     let listed = "return [...document.querySelectorAll('#member-list li')].map(one => [
         one.textContent.replace(/[\\u2068\\u2069]/g, ''), one.querySelector('a')?.getAttribute('href') ?? null])";
@@ -83,7 +83,7 @@ async fn two_users_sign_up_and_exchange_direct_messages() {
     ann.dark(true).await;
     fits_everywhere(&ann, "talk-dark").await;
 
-    // What was read stays read, also after a reload.
+    // Read messages stay read, also after a reload.
     bob.open(&url(&nodes[1], "/chat/")).await;
     says(&ann, "one more").await;
     badge_says(&bob, "1").await;
@@ -142,7 +142,7 @@ async fn a_removed_member_sees_the_reason() {
     assert!(words.contains("no longer a member of this room"), "{words}");
     has_no_errors(&ann).await;
 
-    // Its owner makes one, and a link.
+    // The owner creates the room and a link.
     signs_up(&ann, &node, "carol", "/chat/").await;
     ann.keys("#private-name-input", "attic").await;
     ann.keys("#private-name-input", ENTER).await;
@@ -165,7 +165,7 @@ async fn a_removed_member_sees_the_reason() {
 }
 
 #[tokio::test]
-async fn links_in_messages_send_no_referrer_or_opener() {
+async fn only_http_addresses_in_messages_become_links() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let ann = browser.window(ENGLISH).await;
     enters(&ann, &url(&node, "/chat/lobby/")).await;

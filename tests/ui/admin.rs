@@ -1,4 +1,4 @@
-//! An operator in Chromium: what the pages show by themselves, and what other people's pages say of what was done.
+//! An operator in Chromium: pages that update by themselves, and what the pages of other users say.
 
 use serde_json::json;
 
@@ -12,11 +12,11 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::user::password;
 
 const ENTER: &str = "\u{e007}"; // as WebDriver writes the key
-/// The name of a member in the list that an operator's page shows, with the button beside it.
+/// The name of a member in an operator's list, with the button beside it.
 const MEMBER: &str =
     "[...document.querySelectorAll('#member-list li')].find(one => one.textContent.includes(arguments[0]))";
 
-/// Two nodes on one Redis, and an operator with a window, who is logged in at the first.
+/// Two nodes on one Redis, and an operator's window with a session on the first.
 struct Cluster {
     redis: Redis,
     nodes: [Node; 2],

@@ -1,4 +1,4 @@
-//! What fits on a phone and on a wide screen, with pictures of it in `target/screenshots`.
+//! Pages fit a phone and a wide screen; screenshots are in `target/screenshots`.
 
 use serde_json::json;
 
@@ -7,8 +7,8 @@ use crate::support::browser::{Browser, Window};
 use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 
-/// The elements that stick out of the screen at a side, or that one would have to scroll sideways to see whole. A text
-/// that ends in an ellipsis is meant to; what only a screen reader is to find is clipped away, and may be anywhere.
+/// The elements that exceed the screen or need horizontal scrolling. A text with an ellipsis may;
+/// what is clipped for screen readers may be anywhere.
 const TOO_WIDE: &str = "
     const width = document.documentElement.clientWidth;
     const style = (one) => getComputedStyle(one);
@@ -71,7 +71,7 @@ async fn every_page_fits_a_phone_and_a_wide_screen() {
         reads(&ann, word).await;
     }
     fits_everywhere(&ann, "long-words").await;
-    // The longest name that a room may have.
+    // The longest room name.
     let name = "W".repeat(64);
     enters(&ann, &url(&format!("/chat/{name}/"))).await;
     fits_everywhere(&ann, "long-name").await;

@@ -1,4 +1,4 @@
-//! Real people: Chromium windows in rooms, on several nodes behind nginx.
+//! Chromium windows in rooms, on several nodes behind nginx.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const FIELD: &str = "#chat-message-input";
 const ENTER: &str = "\u{e007}"; // as WebDriver writes the key
 const TRICKY: &str = "\"<&>' <b>bold</b> <img src=x onerror=alert(1)> 你好 👩‍👩‍👧";
 
-/// Somebody opens the room and waits until the page says that it is connected.
+/// Opens the room and waits until the page says that it is connected.
 pub async fn enters(window: &Window, url: &str) {
     window.open(url).await;
     is_connected(window).await;
@@ -25,7 +25,7 @@ async fn is_connected(window: &Window) {
     window.wait_until("the page to be connected", state, &[]).await;
 }
 
-/// Puts the text into the field and presses Enter.
+/// Types the text into the field and presses Enter.
 pub async fn says(window: &Window, text: &str) {
     window.click(FIELD).await;
     window.insert(text).await;
@@ -54,7 +54,8 @@ pub async fn has_no_errors(window: &Window) {
 
 #[tokio::test]
 async fn users_on_two_nodes_keep_chatting_after_one_node_dies() {
-    // Ann comes while one node is up. Then a second one starts: it has fewer sockets, so nginx gives it Bob's.
+    // Ann joins while one node is up. Then a second one starts: it has fewer sockets, so nginx
+    // sends Bob there.
     let (mut site, browser) = tokio::join!(Cluster::with_nodes(1), Browser::start());
     let url = site.nginx.url("/chat/%E8%81%8A%E5%A4%A9/");
     let ann = browser.window(CHINESE).await;
@@ -112,7 +113,7 @@ async fn enter_within_an_input_method_does_not_send() {
         json!({ "type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13 });
     ann.devtools("Input.dispatchKeyEvent", enter.clone()).await;
     ann.insert("你好").await; // the end of the composition
-    // Safari has ended the composition by then, and says so by the code 229 alone.
+    // Safari has already ended the composition, and only the code 229 shows it.
     ann.run(
         "document.activeElement.dispatchEvent(new KeyboardEvent('keydown',
         { key: 'Enter', keyCode: 229, bubbles: true, cancelable: true }))",
@@ -124,7 +125,7 @@ async fn enter_within_an_input_method_does_not_send() {
         json!([[true, false], "你好"])
     );
 
-    enter["text"] = json!("\r"); // a key that the input method leaves alone makes a character
+    enter["text"] = json!("\r"); // a key that the input method ignores makes a character
     ann.devtools("Input.dispatchKeyEvent", enter).await;
     reads(&ann, "你好").await;
     let shown =

@@ -1,4 +1,4 @@
-//! The pages of the tutorial, as they are, on the same origin as Parlor.
+//! The tutorial's own pages, unchanged, on the same origin as the node.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::browser::{Browser, Window};
 use crate::support::nginx::Nginx;
 use crate::support::node::Node;
 
-/// Waits until the page's log holds this text.
+/// Waits until the page's log contains this text.
 async fn shows(window: &Window, text: &str) {
     let shown = "document.getElementById('chat-log').value.includes(arguments[0])";
     window.wait_until(&format!("{text:?} in the log"), shown, &[json!(text)]).await;
@@ -30,7 +30,7 @@ async fn the_tutorials_pages_work_unchanged() {
     window.keys("#chat-message-input", "hello 你好").await;
     window.click("#chat-message-submit").await;
     shows(&window, "[收到消息] hello 你好\n").await;
-    window.keys("#chat-message-input", "\"<&>\u{e007}").await; // the last one is Enter
+    window.keys("#chat-message-input", "\"<&>\u{e007}").await; // the last key is Enter
     shows(&window, "[收到消息] \"<&>\n").await;
     has_no_errors(&window).await;
 

@@ -1,4 +1,4 @@
-//! HTTP: redirects, methods, statuses, limits, and the headers that every answer carries.
+//! HTTP: redirects, methods, statuses, limits, and the headers of every response.
 
 use serde_json::json;
 
@@ -98,7 +98,7 @@ async fn head_has_the_headers_of_get_and_no_body() {
         for name in ["content-type", "content-length", "etag", "cache-control"] {
             assert_eq!(head.header(name), get.header(name), "{name} of {target}");
         }
-        // Had there been a body, this answer would begin within it.
+        // Had there been a body, this response would begin within it.
         assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200, "after HEAD {target}");
     }
 }
@@ -189,7 +189,7 @@ async fn a_connection_serves_several_requests() {
     {
         assert_eq!(Request::get(target).send_on(&mut wire).await.status, status, "{target}");
     }
-    // A body of a request that does not need one is read to its end.
+    // The node reads the body of a request that does not need one.
     assert_eq!(Request::post("/push?room=a").body("hello").send_on(&mut wire).await.status, 200);
     assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200);
 }
@@ -211,7 +211,7 @@ async fn health_readiness_and_metrics_are_served() {
     assert!(ready.body.contains("memory"), "a node without Redis says so: {ready:?}");
     let figures = Request::get("/metrics").send(&node).await;
     assert_eq!(figures.status, 200);
-    // Prometheus' own text, or its standard successor.
+    // Prometheus' text format, or its standard successor.
     assert!(matches!(figures.content_type(), "text/plain" | "application/openmetrics-text"), "{figures:?}");
     for name in [
         "parlor_sockets",

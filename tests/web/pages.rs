@@ -1,4 +1,5 @@
-//! The pages and their files: languages, the cookie, the room's name in JSON, entity tags, and development from disk.
+//! Pages and their files: languages, the cookie, the room's name in JSON, entity tags, and
+//! development from disk.
 
 use std::fs;
 use std::path::Path;
@@ -67,7 +68,7 @@ async fn the_room_name_is_embedded_as_django_writes_it() {
         ("%E8%81%8A%E5%A4%A9", r#""\u804a\u5929""#),
         ("caf%C3%A9", r#""caf\u00e9""#),
         ("cafe%CC%81", r#""caf\u00e9""#),
-        // A letter outside the basic plane is a pair of surrogates.
+        // A letter outside the basic plane is a surrogate pair.
         ("%F0%9D%92%B3", r#""\ud835\udcb3""#),
     ] {
         let body = page(&node, &format!("/chat/{path}/")).await.body;

@@ -1,4 +1,4 @@
-//! Ways on after a form: they lead to a page of this host, whatever the address or the form says.
+//! Redirects after a form lead to a page of this host, whatever the URL or the form says.
 
 use crate::support::http::Response;
 use crate::support::node::Node;
@@ -39,7 +39,7 @@ const ELSEWHERE: [&str; 30] = [
     "?next=//evil.example",
 ];
 
-/// The answer leads to a page of this host.
+/// The response redirects to a page of this host.
 fn stays_here(answer: &Response, next: &str) {
     assert_eq!(answer.status, 303, "{next:?}: {answer:?}");
     let location = answer.header("location").expect("a way on");

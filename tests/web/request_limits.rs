@@ -91,7 +91,7 @@ async fn a_slow_head_is_rejected_too() {
     let mut wire = Connection::connect(&node).await;
     let begun = Instant::now();
     wire.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
-    // One byte each half second: the limit is for the whole head, not for a pause.
+    // One byte each half second: the limit covers the whole head and not a pause.
     let status = loop {
         wire.send(b"x").await;
         let next = tokio::time::timeout(Duration::from_millis(500), wire.response_within(seconds(20), false));
@@ -144,7 +144,7 @@ async fn a_connection_over_the_limit_is_503() {
         let answer = request.send(&node).await;
         assert_eq!(answer.status, 503, "{answer:?}");
     }
-    // Those who are in are not disturbed, and a place that is free again is given away.
+    // Open connections stay, and a free place is used again.
     members[0].publish("full house").await;
     for member in &mut members {
         assert_eq!(member.receive_chat().await, "full house");
@@ -159,7 +159,7 @@ async fn a_connection_over_the_limit_is_503() {
 
 #[tokio::test]
 async fn the_default_connection_limit_follows_the_file_descriptors() {
-    // 320 of them are for other things than served connections.
+    // 320 of them are reserved for other uses than connections.
     let mut limited = Command::new("/bin/sh");
     limited.args(["-c", "ulimit -n 323; exec \"$0\" --listen 127.0.0.1:0"]).arg(env!("CARGO_BIN_EXE_parlor"));
     let node = Node::from_process(Process::spawn("a node with few files", limited.env_clear()), 1).await;
