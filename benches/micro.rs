@@ -63,7 +63,7 @@ mod memory_layer {
     use std::time::Duration;
 
     use divan::{Bencher, black_box};
-    use parlor::layer::{Disconnect, IdempotencyKey, Layer, LayerListener, Retention};
+    use parlor::layer::{Broker, Disconnect, HistoryRange, IdempotencyKey, Layer, LayerListener, Retention};
     use parlor::{Event, Group};
     use tokio::runtime::{Builder, Runtime};
 
@@ -79,9 +79,9 @@ mod memory_layer {
         fn deliver(&self, _: &str, events: &[Arc<Event>]) {
             black_box(events);
         }
-        fn ticker_started(&self, _: &str) {}
-        fn ordered(&self, _: Disconnect) {}
-        fn recovered(&self) {}
+        fn on_interval_started(&self, _: &str) {}
+        fn on_disconnect(&self, _: Disconnect) {}
+        fn on_resubscribed(&self) {}
     }
 
     /// A layer with one group that has a member.
@@ -91,7 +91,7 @@ mod memory_layer {
         let (layer, group) = (Layer::memory(keep, Arc::new(Nobody)), Group::new("chat_bench"));
         {
             let _inside = runtime.enter(); // it tells of members a little later, on a task
-            layer.enter(&group, &"0123456789abcdef".into());
+            drop(layer.subscribe(&group, &"0123456789abcdef".into()));
         }
         (runtime, layer, group)
     }
@@ -129,8 +129,10 @@ mod memory_layer {
         for _ in 0..1000 {
             runtime.block_on(layer.append(&group, &event, None)).expect("memory takes everything");
         }
-        let page = runtime.block_on(layer.before(&group, None, missed + 1)).expect("memory answers");
+        let page = runtime
+            .block_on(layer.history(&group, HistoryRange::Before(None, missed + 1)))
+            .expect("memory answers");
         let id = page.events[0].stamp().expect("it is in the log").id;
-        bencher.bench_local(|| runtime.block_on(layer.after(&group, id)));
+        bencher.bench_local(|| runtime.block_on(layer.history(&group, HistoryRange::After(id))));
     }
 }

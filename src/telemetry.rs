@@ -16,8 +16,9 @@ use tracing_subscriber::EnvFilter;
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
-/// Why an event reached nobody: its bytes are no event; no consumer of its group lists its type; the
-/// consumer failed on it; this node was too slow for what Redis sent; it says that it is logged and is not.
+/// Why an event reached nobody: its bytes are no event; no consumer of its group lists its type;
+/// the consumer failed on it; this node was too slow for what Redis sent; it says that it is logged
+/// and is not.
 const DROPS: [&str; 5] = ["malformed", "unknown_type", "consumer_failed", "overflow", "not_logged"];
 /// Why messages may be missing: the log kept too little; Redis lost what it held.
 const GAPS: [&str; 2] = ["trimmed", "rewritten"];
@@ -42,7 +43,8 @@ const RESUMES: [&str; 5] = ["recovered", "new", "trimmed", "unknown", "malformed
 pub enum RedisRefusal {
     /// A script or another command runs too long: `BUSY`.
     Busy,
-    /// A key belongs to another node of a cluster, or the cluster is down: `MOVED`, `CLUSTERDOWN` and their like.
+    /// A key belongs to another node of a cluster, or the cluster is down: `MOVED`, `CLUSTERDOWN`
+    /// and their like.
     Cluster,
     /// Redis reads its data from disk: `LOADING`.
     Loading,
@@ -81,7 +83,8 @@ impl RedisRefusal {
 
     /// Returns the kind of an error of Redis: `READONLY You can't write…`.
     ///
-    /// Redis 6 wraps an error inside a script: `ERR Error running script …: -READONLY You can't write…`.
+    /// Redis 6 wraps an error inside a script: `ERR Error running script …: -READONLY You can't
+    /// write…`.
     pub(crate) fn from_message(message: &str) -> Self {
         let inner = if message.starts_with("ERR ") {
             message.split_once(": -").map(|(_, inner)| inner)
@@ -266,7 +269,8 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Counts an event that reached nobody, by one of [`DROPS`]; returns how many there were before.
+    /// Counts an event that reached nobody, by one of [`DROPS`]; returns how many there were
+    /// before.
     pub(crate) fn dropped(&self, reason: &'static str) -> u64 {
         self.dropped.get_or_create(&Reason { reason }).inc()
     }
@@ -281,7 +285,8 @@ impl Metrics {
         self.refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// Counts a command that Redis answered with an error; returns how many of this kind there were before.
+    /// Counts a command that Redis answered with an error; returns how many of this kind there were
+    /// before.
     pub(crate) fn redis_refused(&self, kind: RedisRefusal) -> u64 {
         self.redis_refusals.get_or_create(&Refusal { kind }).inc()
     }
@@ -297,8 +302,8 @@ impl Metrics {
         self.outbox_high_water.inner().fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// Counts a closed socket; 1006 stands for a connection that ended without a close frame. Of the
-    /// codes that peers choose, those outside of RFC 6455 are counted together as 0.
+    /// Counts a closed socket; 1006 stands for a connection that ended without a close frame. Of
+    /// the codes that peers choose, those outside of RFC 6455 are counted together as 0.
     pub(crate) fn closed(&self, code: u16, by_peer: bool) {
         let code = if by_peer && !(1000..=1015).contains(&code) { 0 } else { code };
         self.closed.get_or_create(&Code { code: code.into() }).inc();

@@ -5,7 +5,7 @@
 //! | index `closed_rooms` | their names, by when they were closed |
 
 use parlor::http::context::Context;
-use parlor::layer::LayerError;
+use parlor::layer::{Index, LayerError, Store};
 use parlor::wire::time::now;
 
 use crate::rooms::access;

@@ -4,6 +4,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::layer::Control;
 use parlor::wire::time::now;
 
 /// `GET /admin`: the page is at the address with the slash.

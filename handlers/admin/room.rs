@@ -3,6 +3,7 @@
 use minijinja::context;
 use parlor::http::context::Context;
 use parlor::http::{Refusal, Response};
+use parlor::layer::{Broker, Control, Presence};
 use parlor::{Group, Id, Request};
 
 use super::{about, back, no_action, note, user};

@@ -6,7 +6,7 @@ use minijinja::context;
 use minijinja::value::Serde;
 use parlor::http::context::Context;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::LayerError;
+use parlor::layer::{Broker, Control, HistoryRange, LayerError, Presence};
 use parlor::wire::time::now;
 use parlor::{Id, Request};
 use serde::Serialize;
@@ -66,7 +66,7 @@ pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), 
 async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
     let group = access::chat_group(name);
     let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
-    let newest = context.layer().before(&group, None, SAMPLE).await?;
+    let newest = context.layer().history(&group, HistoryRange::Before(None, SAMPLE)).await?;
     let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();
     Ok(Figures {
         name: name.to_owned(),

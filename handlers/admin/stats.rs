@@ -2,6 +2,7 @@
 
 use parlor::Request;
 use parlor::http::{Refusal, Response};
+use parlor::layer::Control;
 use parlor::wire::time::now;
 use serde_json::json;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::layer::{Broker, HistoryRange};
 use parlor::wire::event::REDACTED;
 use parlor::{Event, Id, Request};
 use serde::Serialize;
@@ -68,7 +69,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let (layer, group) = (request.context().layer(), room.chat_group());
     let (page, fit) = match (before, since) {
         (before, Some(since)) => {
-            let mut page = layer.after(&group, since).await?;
+            let mut page = layer.history(&group, HistoryRange::After(since)).await?;
             let is_before =
                 |event: &Event| before.is_none_or(|before| event.stamp().is_some_and(|at| at.id < before));
             let within = page.events.partition_point(|event| is_before(event));
@@ -78,7 +79,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
             (page, 0..fit)
         }
         (before, None) => {
-            let page = layer.before(&group, before, limit).await?;
+            let page = layer.history(&group, HistoryRange::Before(before, limit)).await?;
             let all = page.events.len();
             let fit = fit(page.events.iter().rev());
             (page, all - fit..all)

@@ -2,6 +2,7 @@
 
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
+use parlor::layer::Presence;
 use serde::Serialize;
 
 use crate::rooms::access;

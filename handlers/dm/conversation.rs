@@ -5,7 +5,7 @@
 //! | index `talks:<id>` | the ids of those with whom this user has talked, by when the last message came |
 //! | `read:<id>:<other's id>` | the id of the last message that this user has read of the other |
 
-use parlor::layer::LayerError;
+use parlor::layer::{Broker, HistoryRange, Index, LayerError, Store};
 use parlor::{Context, Group, Id, Identity, Request};
 
 use crate::chat::v1 as chat;
@@ -106,7 +106,7 @@ impl Conversation {
     /// [`LayerError`] when the layer does not answer.
     pub(crate) async fn unread(&self, context: &Context) -> Result<usize, LayerError> {
         let since = self.read_up_to(context).await?;
-        let page = context.layer().after(&self.chat_group(), since).await?;
+        let page = context.layer().history(&self.chat_group(), HistoryRange::After(since)).await?;
         let is_news =
             |event: &parlor::Event| event.kind() == chat::MESSAGE && event.text("user") == Some(&self.peer);
         Ok(page.events.iter().filter(|event| is_news(event)).count())

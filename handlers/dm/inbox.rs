@@ -1,7 +1,7 @@
 //! The inbox: how many messages wait for somebody in private chats, told at once on every page that is open.
 
 use parlor::http::Refusal;
-use parlor::layer::LayerError;
+use parlor::layer::{Broker, LayerError};
 use parlor::{Action, Consumer, Context, Event, Frame, Group, Request, StartPosition, Subscription, Welcome};
 
 use crate::chat::frame_error::FrameError;

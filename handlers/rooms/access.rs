@@ -9,8 +9,8 @@
 //! | index `room_members:<name>` | the ids of a private room's members, its owner among them, by when they came |
 
 use parlor::http::Refusal;
-use parlor::layer::Disconnect;
 use parlor::layer::LayerError;
+use parlor::layer::{Disconnect, Index};
 use parlor::{Context, Group, Identity, Request, Role, Subscription};
 use serde::{Deserialize, Serialize};
 

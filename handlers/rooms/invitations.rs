@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use parlor::auth::secret;
-use parlor::layer::LayerError;
+use parlor::layer::{Index, LayerError, Store};
 use parlor::wire::time::{millis, now};
 use parlor::{Context, Identity};
 use serde::{Deserialize, Serialize};

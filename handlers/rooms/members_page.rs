@@ -6,7 +6,7 @@ use jiff::{Timestamp, Zoned};
 use minijinja::{Value, context};
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::LayerError;
+use parlor::layer::{Index, LayerError};
 
 use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;

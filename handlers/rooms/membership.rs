@@ -6,7 +6,7 @@
 //! | index `rooms_made:<id>` | those that it made |
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::LayerError;
+use parlor::layer::{Control, Index, LayerError, Presence, Store};
 use parlor::wire::time::now;
 use parlor::{Context, Group, Request};
 
@@ -70,8 +70,8 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
 async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
     let layer = context.layer();
     Ok(layer.log_size(&groups[0]).await? > 0
-        || layer.members(&groups[0]).await? > 0
-        || layer.members(&groups[1]).await? > 0)
+        || layer.member_count(&groups[0]).await? > 0
+        || layer.member_count(&groups[1]).await? > 0)
 }
 
 /// Makes a user a member; false if the room or the user has too many of the other.

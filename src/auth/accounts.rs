@@ -17,8 +17,8 @@ use crate::auth::passwords as password;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames as person;
 use crate::auth::usernames::Username;
-use crate::layer::LayerError;
-use crate::layer::Store;
+use crate::layer::SharedStore;
+use crate::layer::{Index, LayerError, Store};
 use crate::telemetry::Chain;
 use crate::wire::time::now;
 
@@ -96,7 +96,7 @@ impl From<LayerError> for SignUpError {
 /// All accounts of this site.
 #[derive(Clone, Copy)]
 pub struct Accounts<'a> {
-    pub(crate) store: &'a Store,
+    pub(crate) store: &'a SharedStore,
 }
 
 impl Accounts<'_> {
@@ -219,7 +219,8 @@ impl Accounts<'_> {
         let skeleton = name.skeleton();
         // The id first: an account without its id could not be found by it, an id without an account is nobody.
         self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
-        let made = self.store.create(&key(&skeleton), &crate::layer::store::json(&account), None).await?;
+        let made =
+            self.store.create(&key(&skeleton), &crate::layer::shared_store::json(&account), None).await?;
         if !made
             || !self.store.create(&visual_skeleton(name), &skeleton, None).await?
                 && !self.looks_new(name).await?

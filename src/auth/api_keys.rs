@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::secret;
 use crate::auth::usernames::Username;
 use crate::layer::LayerError;
-use crate::layer::{Store, store};
+use crate::layer::{Index, SharedStore, Store, shared_store};
 use crate::wire::time::now;
 
 /// How every key begins, so that one that lies about is recognised.
@@ -37,7 +37,7 @@ pub struct ApiKey {
 /// All keys of this site.
 #[derive(Clone, Copy)]
 pub struct ApiKeys<'a> {
-    pub(crate) store: &'a Store,
+    pub(crate) store: &'a SharedStore,
 }
 
 impl ApiKeys<'_> {
@@ -59,7 +59,7 @@ impl ApiKeys<'_> {
             made: now(),
             id,
         };
-        self.store.put(&record(&key.id), &store::json(&key), None).await?;
+        self.store.put(&record(&key.id), &shared_store::json(&key), None).await?;
         self.store.add(KEYS, &key.id, key.made).await?;
         let text = format!("{PREFIX}{}_{secret}", key.id);
         Ok(Some((key, text)))

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerError;
-use crate::layer::{Store, store};
+use crate::layer::{Index, SharedStore, shared_store};
 use crate::wire::time::now;
 
 /// How many entries are kept.
@@ -29,18 +29,18 @@ pub struct AuditEntry {
 
 /// Writes an entry. It is written before the thing is done: of what was tried in vain there is one, too, but of nothing
 /// that was done there is none.
-pub(crate) async fn write(store: &Store, who: &str, what: &str, about: &str) -> Result<(), LayerError> {
+pub(crate) async fn write(store: &SharedStore, who: &str, what: &str, about: &str) -> Result<(), LayerError> {
     let [who, what, about] = [who, what, about].map(str::to_owned);
     let mut entry = AuditEntry { at: now(), who, what, about };
     // An index has each name once: the same thing done twice in a millisecond was done in two.
-    while !store.add(AUDIT, &store::json(&entry), entry.at).await? {
+    while !store.add(AUDIT, &shared_store::json(&entry), entry.at).await? {
         entry.at += 1;
     }
     store.trim(AUDIT, KEPT).await
 }
 
 /// The newest entries, the newest first.
-pub(crate) async fn read(store: &Store, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
+pub(crate) async fn read(store: &SharedStore, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
     let entries = store.top(AUDIT, limit).await?;
     Ok(entries.iter().filter_map(|(entry, _)| serde_json::from_str(entry).ok()).collect())
 }
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_thing_done_at_once_stands_there_each_time_and_the_oldest_go() {
-        let store = Store::Memory(MemoryStore::default());
+        let store = SharedStore::Memory(MemoryStore::default());
         for _ in 0..100 {
             write(&store, "ann", "ban", "bob").await.unwrap();
         }

@@ -13,8 +13,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::secret;
 use crate::auth::usernames::Username;
-use crate::layer::LayerError;
-use crate::layer::Store;
+use crate::layer::SharedStore;
+use crate::layer::{Index, LayerError, Store};
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_guest";
@@ -71,7 +71,7 @@ impl Guest {
     }
 
     /// The same guest, without its nickname if that is somebody else's by now: a cookie from before is signed as well.
-    pub(crate) async fn known(self, store: &Store) -> Result<Self, LayerError> {
+    pub(crate) async fn known(self, store: &SharedStore) -> Result<Self, LayerError> {
         let Some(nickname) = &self.nickname else { return Ok(self) };
         let whose = store.get(&nick_key(&nickname.skeleton())).await?;
         Ok(if whose.as_deref() == Some(&self.id) { self } else { Self { nickname: None, ..self } })
@@ -80,7 +80,7 @@ impl Guest {
     /// Gives the guest a nickname that nobody has; whether it was free.
     pub(crate) async fn call(
         &mut self,
-        store: &Store,
+        store: &SharedStore,
         nickname: Option<Username>,
     ) -> Result<bool, LayerError> {
         if let Some(nickname) = &nickname {
@@ -116,12 +116,12 @@ fn looks_like_an_id(name: &Username) -> bool {
 }
 
 /// Whether this guest may not come in.
-pub(crate) async fn is_banned(store: &Store, id: &str) -> Result<bool, LayerError> {
+pub(crate) async fn is_banned(store: &SharedStore, id: &str) -> Result<bool, LayerError> {
     Ok(store.get(&ban_key(id)).await?.is_some())
 }
 
 /// Keeps a guest out, or lets it in again.
-pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<(), LayerError> {
+pub(crate) async fn set_banned(store: &SharedStore, id: &str, banned: bool) -> Result<(), LayerError> {
     if banned {
         store.put(&ban_key(id), "1", None).await?;
         store.add(BANS, id, now()).await?;
@@ -133,12 +133,12 @@ pub(crate) async fn set_banned(store: &Store, id: &str, banned: bool) -> Result<
 }
 
 /// The guests who may not come in: those banned last first.
-pub(crate) async fn banned(store: &Store, limit: usize) -> Result<Vec<String>, LayerError> {
+pub(crate) async fn banned(store: &SharedStore, limit: usize) -> Result<Vec<String>, LayerError> {
     Ok(store.top(BANS, limit).await?.into_iter().map(|(id, _)| id).collect())
 }
 
 /// The guest with this nickname.
-pub(crate) async fn called(store: &Store, nickname: &str) -> Result<Option<String>, LayerError> {
+pub(crate) async fn called(store: &SharedStore, nickname: &str) -> Result<Option<String>, LayerError> {
     match Username::parse(nickname) {
         Some(nickname) => store.get(&nick_key(&nickname.skeleton())).await,
         None => Ok(None),

@@ -31,7 +31,7 @@ use crate::auth::passwords::Busy;
 use crate::auth::tickets::Ticket;
 use crate::layer::IdempotencyKey;
 use crate::layer::LayerError;
-use crate::layer::{Layer, Store};
+use crate::layer::{Layer, SharedStore, Store};
 use crate::wire::event::Event;
 use crate::wire::headers;
 use crate::wire::time::now;
@@ -87,7 +87,7 @@ impl Auth {
         Self { layer, tokens, key: key.map_or_else(OnceCell::new, OnceCell::with_value), login_lasts }
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &SharedStore {
         self.layer.store()
     }
 

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::secret;
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::usernames::Username;
-use crate::layer::LayerError;
-use crate::layer::Store;
+use crate::layer::SharedStore;
+use crate::layer::{Index, LayerError, Store};
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_session";
@@ -28,7 +28,11 @@ struct Session {
 }
 
 /// Begins a login; its secret.
-pub(crate) async fn begin(store: &Store, account: &Account, ttl: Duration) -> Result<String, LayerError> {
+pub(crate) async fn begin(
+    store: &SharedStore,
+    account: &Account,
+    ttl: Duration,
+) -> Result<String, LayerError> {
     let secret = secret::new();
     let hash = secret::hash(&secret);
     let user = Username::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
@@ -42,21 +46,25 @@ pub(crate) async fn begin(store: &Store, account: &Account, ttl: Duration) -> Re
 }
 
 /// Whose login this is, if it is one; it was used now.
-pub(crate) async fn find(store: &Store, hash: &str, ttl: Duration) -> Result<Option<Account>, LayerError> {
+pub(crate) async fn find(
+    store: &SharedStore,
+    hash: &str,
+    ttl: Duration,
+) -> Result<Option<Account>, LayerError> {
     let Some(login) = store.refresh(&key(hash), ttl).await? else { return Ok(None) };
     let Ok(login) = serde_json::from_str::<Session>(&login) else { return Ok(None) };
     (Accounts { store }).at(&login.user).await
 }
 
 /// Ends a login.
-pub(crate) async fn end(store: &Store, user: &str, hash: &str) -> Result<(), LayerError> {
+pub(crate) async fn end(store: &SharedStore, user: &str, hash: &str) -> Result<(), LayerError> {
     store.delete(&key(hash)).await?;
     store.remove(&index(user), hash).await?;
     Ok(())
 }
 
 /// Ends all logins of a user.
-pub(crate) async fn end_all(store: &Store, user: &str) -> Result<(), LayerError> {
+pub(crate) async fn end_all(store: &SharedStore, user: &str) -> Result<(), LayerError> {
     for (hash, _) in store.top(&index(user), 2 * MOST).await? {
         store.delete(&key(&hash)).await?;
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::layer::LayerError;
-use crate::layer::Store;
+use crate::layer::{SharedStore, Store};
 
 /// For how long a ticket can be used.
 pub const LASTS: Duration = Duration::from_secs(30);
@@ -28,14 +28,14 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// Makes a ticket; its text.
-    pub(crate) async fn make(&self, store: &Store) -> Result<String, LayerError> {
+    pub(crate) async fn make(&self, store: &SharedStore) -> Result<String, LayerError> {
         let text = secret::new();
         store.write(&key(&text), self, Some(LASTS)).await?;
         Ok(text)
     }
 
     /// Uses a ticket up.
-    pub(crate) async fn take(store: &Store, text: &str) -> Result<Option<Self>, LayerError> {
+    pub(crate) async fn take(store: &SharedStore, text: &str) -> Result<Option<Self>, LayerError> {
         if !secret::is_one(text) {
             return Ok(None);
         }

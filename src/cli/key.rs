@@ -54,7 +54,7 @@ impl KeyCommand {
                 };
                 note(desk.store(), "key_revoke", &key.name).await?;
                 keys.revoke(name).await.map_err(away)?;
-                desk.order(&Disconnect::revocation(&key.id)).await.map_err(away)?;
+                desk.disconnect(&Disconnect::revocation(&key.id)).await.map_err(away)?;
                 Ok(format!("revoked {}\n", key.name))
             }
         }

@@ -17,7 +17,7 @@ use crate::auth::audit;
 use crate::auth::secret;
 use crate::config::Config;
 use crate::layer::LayerError;
-use crate::layer::{AdminClient, Store};
+use crate::layer::{AdminClient, SharedStore};
 use crate::telemetry::Chain;
 
 /// What to do instead of serving.
@@ -60,7 +60,7 @@ impl Command {
 }
 
 /// Writes into the audit log what a command does.
-async fn note(store: &Store, what: &str, about: &str) -> Result<(), String> {
+async fn note(store: &SharedStore, what: &str, about: &str) -> Result<(), String> {
     audit::write(store, &caller::name(), what, about).await.map_err(away)
 }
 

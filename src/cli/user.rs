@@ -75,7 +75,7 @@ async fn set_staff(
     }
     note(desk.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
     accounts.change(&account.name, move |account| account.staff = staff).await.map_err(away)?;
-    desk.order(&Disconnect::renewal(&account.id)).await.map_err(away)?;
+    desk.disconnect(&Disconnect::renewal(&account.id)).await.map_err(away)?;
     Ok(format!("{} is {words} from now on\n", account.name))
 }
 

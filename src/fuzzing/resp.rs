@@ -13,19 +13,19 @@ const SHORT: usize = 512;
 /// Bytes of a connection.
 pub fn resp(bytes: &[u8]) {
     let more = [bytes, b"\r\n$3\r\nabc\r\n"].concat();
-    match within(FEW + EACH * bytes.len(), || Value::read(bytes)) {
+    match within(FEW + EACH * bytes.len(), || Value::parse(bytes)) {
         Ok(None) => {}
-        Err(malformed) => assert_eq!(Value::read(&more), Err(malformed), "it stays malformed"),
+        Err(malformed) => assert_eq!(Value::parse(&more), Err(malformed), "it stays malformed"),
         Ok(Some((value, length))) => {
             let whole = &bytes[..length];
-            assert_eq!(Value::read(&more).as_ref(), Ok(&Some((value, length))), "and more");
+            assert_eq!(Value::parse(&more).as_ref(), Ok(&Some((value, length))), "and more");
             for end in 0..length.min(SHORT) {
-                assert_eq!(Value::read(&whole[..end]), Ok(None), "{end} bytes of {length}");
+                assert_eq!(Value::parse(&whole[..end]), Ok(None), "{end} bytes of {length}");
             }
-            let Ok(Some((value, _))) = Value::read(whole) else { panic!("its own bytes are enough") };
+            let Ok(Some((value, _))) = Value::parse(whole) else { panic!("its own bytes are enough") };
             let mut written = Vec::new();
             write(&mut written, &value);
-            assert_eq!(Value::read(&written), Ok(Some((value, written.len()))), "written again");
+            assert_eq!(Value::parse(&written), Ok(Some((value, written.len()))), "written again");
             is_expected(whole);
         }
     }
@@ -35,7 +35,7 @@ pub fn resp(bytes: &[u8]) {
 /// The library reads a value of the same length, or none: it is stricter with numbers.
 fn is_expected(whole: &[u8]) {
     if let Ok(expected) = redis::parse_redis_value(whole) {
-        let Ok(Some((value, _))) = Value::read(whole) else { panic!("it is a value") };
+        let Ok(Some((value, _))) = Value::parse(whole) else { panic!("it is a value") };
         assert!(is_same(&value, &expected), "read {value:?}, expected {expected:?}");
     }
 }
@@ -94,5 +94,5 @@ fn said(bytes: &[u8]) {
     let mut out = Vec::new();
     command(&mut out, &arguments);
     let expected = Value::List(arguments.iter().map(|argument| Value::Text(argument)).collect());
-    assert_eq!(Value::read(&out), Ok(Some((expected, out.len()))), "a command");
+    assert_eq!(Value::parse(&out), Ok(Some((expected, out.len()))), "a command");
 }

@@ -14,7 +14,9 @@ use crate::auth::audit::AuditEntry;
 use crate::config::Config;
 use crate::http::pages::Pages;
 use crate::http::site::Site;
-use crate::layer::{Appended, Disconnect, IdempotencyKey, Layer, LayerError, Store};
+use crate::layer::{
+    Appended, Broker, Control, Disconnect, IdempotencyKey, Layer, LayerError, Presence, SharedStore,
+};
 use crate::limits;
 use crate::telemetry::METRICS;
 use crate::wire::event::Event;
@@ -77,7 +79,7 @@ impl Context {
 
     /// The node's name, which is another one after each start.
     pub fn name(&self) -> &str {
-        self.layer.node()
+        self.layer.node_name()
     }
 
     /// Writes an event to a group's log and publishes it on every node; with a key, once.
@@ -120,7 +122,7 @@ impl Context {
     /// # Errors
     /// [`LayerError`] when the layer did not take it.
     pub async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
-        self.layer.order(order).await
+        self.layer.disconnect(order).await
     }
 
     /// Writes a line into the audit log: who did what, and about whom or what. Call it before it is done.
@@ -144,7 +146,7 @@ impl Context {
     /// # Errors
     /// [`LayerError`] when the layer did not take it.
     pub async fn stop_ticker(&self, group: &Group) -> Result<(), LayerError> {
-        self.layer.stop_ticker(group).await
+        self.layer.stop_interval(group).await
     }
 
     /// Whether the node can serve: which layer it has, or what is wrong.
@@ -198,7 +200,7 @@ impl Context {
     }
 
     /// Records and indexes that all nodes share.
-    pub fn store(&self) -> &Store {
+    pub fn store(&self) -> &SharedStore {
         self.layer.store()
     }
 

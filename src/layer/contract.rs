@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-/// For how long the key of an appended event is known.
+/// Time for which the key of an appended event is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_mins(5);
-/// How long a user may be away without having left: a reload, or a node that is restarted.
+/// Time for which a user may be away without having left: a reload, or a node that restarts.
 pub const LEAVE_GRACE: Duration = Duration::from_secs(5);
-/// Most users that are listed one by one.
+/// Users of a group that are listed by name; of larger groups only the number is known.
 pub const MAX_LISTED_MEMBERS: usize = 200;
-/// Most groups that are told at once.
+/// Groups that [`Presence::groups`](crate::layer::Presence::groups) returns.
 pub const MAX_LISTED_GROUPS: usize = 1000;
-/// Most events of one [`Page`].
+/// Events of one [`Page`](crate::layer::Page) after an id.
 pub(crate) const MAX_PAGE_EVENTS: usize = 200;
+/// Time after which an interval ends that no node asks for.
+pub(super) const INTERVAL_LINGER: Duration = Duration::from_mins(1);

@@ -1,4 +1,5 @@
-//! An order: what one node tells all of them at once, so that each closes the sockets that it is about.
+//! An order: what one node tells all of them at once, so that each closes the sockets that it is
+//! about.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +7,8 @@ use crate::wire::frame::Close;
 
 /// Closes the sockets to which all of its given members belong; without one, none.
 ///
-/// On Redis it is JSON on the channel `parlor:orders`. One with a member that a node does not know would mean fewer
-/// sockets than the node can tell: it is dropped there.
+/// On Redis it is JSON on the channel `parlor:orders`. One with a member that a node does not know
+/// would mean fewer sockets than the node can tell: it is dropped there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disconnect {
@@ -44,8 +45,8 @@ impl Disconnect {
         Self { user: Some(key.to_owned()), code: 4401, reason, ..Self::default() }
     }
 
-    /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to tell themselves, and clients
-    /// take 1014, which came later, for a broken frame.
+    /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to
+    /// tell themselves, and clients take 1014, which came later, for a broken frame.
     fn is_sound(&self) -> bool {
         matches!(self.code, 1000..=1003 | 1007..=1013 | 3000..=4999)
     }

@@ -11,7 +11,8 @@ use crate::telemetry::{Chain, METRICS, RedisRefusal};
 
 /// Why the layer did not do what it was asked to do.
 ///
-/// A failed write may have been carried out if its answer was lost; see the contract of [`layer`](crate::layer).
+/// A failed write may have been carried out if its answer was lost; see the contract of
+/// [`layer`](crate::layer).
 #[derive(Clone, Debug, Error)]
 pub enum LayerError {
     /// Redis cannot be reached, the connection was lost, or this node receives nothing from Redis.
@@ -60,7 +61,8 @@ impl LayerError {
         Self::Unreachable(Chain(cause).to_string().into())
     }
 
-    /// Returns an error for a command that Redis answered with an error. Counts it, and warns of the first of its kind.
+    /// Returns an error for a command that Redis answered with an error. Counts it, and warns of
+    /// the first of its kind.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         let message = message.into();
         let kind = RedisRefusal::from_message(&message);

@@ -1,21 +1,23 @@
-//! The listener: what a layer calls when it has something for this node.
+//! What a layer calls when something reaches this node.
 
 use std::sync::Arc;
 
-use super::Disconnect;
+use crate::layer::disconnect::Disconnect;
 use crate::wire::event::Event;
 
-/// Who hears what the layer delivers: this node. Called on the task that reads from the layer, so it
-/// must not wait.
+/// Receives what the layer has for this node.
+///
+/// The methods are called on the task that reads from Redis and must not block.
 pub trait LayerListener: Send + Sync + 'static {
-    /// Events of one group, in their order.
+    /// Delivers events of one group, in their order.
     fn deliver(&self, group: &str, events: &[Arc<Event>]);
-    /// Whether so much of that waits that more must not come now.
+    /// Returns whether so many delivered events wait that no more must be delivered now.
     fn is_full(&self) -> bool;
-    /// Somebody started the group's ticker.
-    fn ticker_started(&self, group: &str);
-    /// Some node gave an order.
-    fn ordered(&self, order: Disconnect);
-    /// The layer was away and is back: tickers may have been started meanwhile, and orders given.
-    fn recovered(&self);
+    /// A group's interval was started by some node.
+    fn on_interval_started(&self, group: &str);
+    /// Some node gave a disconnect command.
+    fn on_disconnect(&self, command: Disconnect);
+    /// The node is subscribed again after it was not. It may have missed disconnect commands and
+    /// started intervals.
+    fn on_resubscribed(&self);
 }

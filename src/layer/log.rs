@@ -1,4 +1,4 @@
-//! What a group's log is to those who use it, on either layer.
+//! A group's log as callers see it: what it keeps, what an append returns, and pages of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,37 +11,47 @@ use crate::wire::id::Id;
 /// What a log keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// So many events, at least.
+    /// Number of events, at least.
     pub messages: usize,
-    /// For so long.
+    /// Age of the oldest event.
     pub age: Duration,
-    /// How many replicas must have an event before [`Layer::append`] returns; Redis only.
+    /// Replicas that must have an event before [`Broker::append`](crate::layer::Broker::append)
+    /// returns. Ignored in memory.
     pub replicas: usize,
 }
 
-/// What became of an append.
+/// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is in the log.
+    /// The event was appended under this id.
     New(Id),
-    /// It was there already: nothing was added.
+    /// The event is in the log already, under this id. Nothing was appended.
     Duplicate(Id),
-    /// The key belongs to another event.
+    /// The key belongs to another event. Nothing was appended.
     Conflict,
 }
 
-/// Some of a log, the oldest first.
+/// A range of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryRange {
+    /// The oldest events after this id, up to 200.
+    After(Id),
+    /// The newest events before this id, or of the whole log, up to this number.
+    Before(Option<Id>, usize),
+}
+
+/// A part of a log, the oldest event first.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Events that follow one another.
+    /// Consecutive events.
     pub events: Vec<Arc<Event>>,
-    /// There is more in the direction that was asked for.
+    /// Whether the log has more in the direction of the range.
     pub more: bool,
     /// The id of the log's newest event, or [`Id::START`].
     pub last: Id,
 }
 
-/// Under what an event is appended at most once.
+/// The key under which an event is appended at most once.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
     pub(super) name: String,
@@ -50,7 +60,7 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// A name for this event, within its group.
+    /// Returns the key of this event under a name, which belongs to the group.
     pub fn new(name: String, event: &Event) -> Self {
         let digest = Sha256::digest(event.encode());
         let digest = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
@@ -63,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_of_all_versions_know_an_event_by_the_same_digest() {
+    fn nodes_of_all_versions_compute_the_same_digest() {
         // The first bytes of `printf '\x81\xa4type\xa1a' | sha256sum`.
         assert_eq!(IdempotencyKey::new("mine".to_owned(), &Event::new("a")).digest, "1b2350e020ac04ff");
     }

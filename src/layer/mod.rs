@@ -1,392 +1,269 @@
 //! The layer: what all nodes share.
 //!
+//! It is four traits ([`Broker`], [`Presence`], [`Control`], and [`Store`] with [`Index`]) with two
+//! implementations: [`memory`] for a single node, [`redis`] for any number. [`Layer`] is one of the
+//! two, dispatched statically.
+//!
 //! # The contract
 //!
-//! A *member* is one socket of one node; a node's members of a group are known to the layer from
-//! [`enter`](Layer::enter) to [`leave`](Layer::leave).
+//! A *member* is one socket of one node. The layer knows a node's members of a group from
+//! [`subscribe`](Broker::subscribe) to [`unsubscribe`](Broker::unsubscribe). Each clause is held by
+//! a test in `tests/layer/`, which every implementation has to pass.
 //!
 //! Guaranteed:
-//! - **The log.** An event whose [`append`](Layer::append) returned an id is in the group's log, which
-//!   keeps as many events and as long as its settings say. Ids of one log only rise. An append with the same key
-//!   within [`IDEMPOTENCY_WINDOW`] returns the first one's id and adds nothing.
-//! - **Nothing missing.** Logged events reach this node's [`LayerListener`] in the log's order, each once, from
-//!   [`heard`](Layer::heard) on, whatever happens to the connection: what was missed is read from the log. Where
-//!   the log cannot give it, the listener gets a [`GAP`](crate::wire::event::GAP) in its place.
-//! - **Covered texts.** Once [`cover`](Layer::cover) has answered, whatever is read of the log has a
-//!   [`REDACTED`](crate::wire::event::REDACTED) event in the place of that one: no id is missing. Nodes that keep a part of the
-//!   log hear of it in a moment, and keep nothing while they hear nothing; one that does not know yet that it is deaf
-//!   may give the text out for 4 more seconds. Every node of the group is told the id, as a `REDACTED` event without a
-//!   place, behind the text if the text was delivered there; after that nothing delivers it. One that was deaf is told
-//!   when it hears again. A cover is as safe as an append from what Redis may lose.
-//! - **Delivery.** An unlogged event ([`publish`](Layer::publish), [`signal`](Layer::signal)) that was
-//!   published after `heard` returned is handed to the listener once, as long as the layer can be reached.
-//! - **One order.** Events of one group come in the same order on every node, and events published
-//!   one after another by one caller come in that order.
-//! - **An answer.** `append` and `publish` return when the layer has taken the event, or an error within about
-//!   a second. An append that was refused because it was late is not made up later.
-//! - **Foreign bytes.** What is no event is counted and dropped; nobody is disturbed.
-//! - **Members are alive.** [`members`](Layer::members) counts users of live nodes only. A node
-//!   that ends leaves at once; one that is killed is out of every set within 15 seconds. A node that
-//!   was taken for dead, or whose layer forgot everything, puts its members back by itself.
-//! - **Who is there.** Each user who comes or leaves is told to every node of the group once, as a
-//!   [`PRESENCE`](crate::wire::event::PRESENCE) event, in its place among the messages; when a crowd comes, its members are
-//!   told within a second who is there now. Who is back within [`LEAVE_GRACE`] never left. Groups of more than [`MAX_LISTED_MEMBERS`] users are told their count, at most once a second.
-//! - **Orders.** An [`Disconnect`] that was taken reaches every node that hears within a second, the one that gave it
-//!   included. A node that heard nothing for a while is told so ([`recovered`](LayerListener::recovered)): it may have missed some.
-//! - **Nodes tell of themselves.** [`nodes`](Layer::nodes) are those whose lease is alive, each with facts that are
-//!   at most some seconds old; [`groups`](Layer::groups) are counted as [`members`](Layer::members) is.
-//! - **It comes back.** When the layer was away and is back, every group is heard again without a
-//!   socket being closed, within about a second.
-//! - **One tick.** While a group's ticker is on and some node asks, one node per period publishes
-//!   its tick; it ends when nobody has asked for a minute.
+//! - **Log.** An event whose [`append`](Broker::append) returned an id is in the group's log, which
+//!   keeps at least as many events and for as long as [`Retention`] says. Ids of one log only rise.
+//!   An append with a key that was used within [`IDEMPOTENCY_WINDOW`] adds nothing and returns the
+//!   id of the first one.
+//! - **No holes.** The [`LayerListener`] receives logged events in the order of the log, each once,
+//!   from [`subscribe`](Broker::subscribe) on, across reconnections: missed events are read from
+//!   the log. Where the log no longer has them, the listener receives a
+//!   [`GAP`](crate::wire::event::GAP) event in their place.
+//! - **Redaction.** After [`redact`](Broker::redact) returned, every reading of the log has a
+//!   [`REDACTED`](crate::wire::event::REDACTED) event in the place of the original, so that no id
+//!   is missing. Nodes that cache a part of the log are informed within a moment, and cache nothing
+//!   while they are disconnected; a node that has not noticed yet that it is disconnected may
+//!   return the text for 4 more seconds. Every subscribed node then receives a redaction event
+//!   without a position, ordered after the original. A node that was disconnected receives it when
+//!   it resubscribes. The text is not delivered after that. A redaction is as durable as an append.
+//! - **Delivery.** An event that is not logged ([`publish`](Broker::publish),
+//!   [`publish_ephemeral`](Broker::publish_ephemeral)) and is published after `subscribe` returned
+//!   is delivered once, while the node is connected.
+//! - **Order.** Events of one group arrive in the same order on every node. Events that one caller
+//!   publishes one after another arrive in that order.
+//! - **Deadline.** `append` and `publish` return within about a second: with success, or with an
+//!   error. An append that failed because it was late is not carried out later.
+//! - **Foreign bytes.** Payloads that are no events are counted and dropped.
+//! - **Live members.** [`member_count`](Presence::member_count) counts users of live nodes. A node
+//!   that stops leaves every group at once; one that is killed is removed within 15 seconds. A node
+//!   that was removed while it lived, or whose Redis lost its data, adds its members again.
+//! - **Presence.** Every node of a group receives each join and leave of a user once, as a
+//!   [`PRESENCE`](crate::wire::event::PRESENCE) event in order with the messages. When many users
+//!   join at once, the nodes receive the new state within a second instead. A user who returns
+//!   within [`LEAVE_GRACE`] never left. Groups of more than [`MAX_LISTED_MEMBERS`] users report
+//!   their number only, at most once a second.
+//! - **Disconnects.** A [`Disconnect`] command that was accepted reaches every connected node
+//!   within a second, the sender included. A node that was disconnected is informed when it
+//!   resubscribes ([`on_resubscribed`](LayerListener::on_resubscribed)): it may have missed
+//!   commands.
+//! - **Nodes.** [`nodes`](Control::nodes) returns the nodes whose lease is alive, with figures that
+//!   are at most a few seconds old. [`groups`](Presence::groups) counts as
+//!   [`member_count`](Presence::member_count) does.
+//! - **Recovery.** When Redis returns after an outage, the node resubscribes to every group within
+//!   about a second. Sockets stay open.
+//! - **Intervals.** While a group's interval runs and some node asks for its tick, one node
+//!   publishes it each period. An interval ends when no node has asked for a minute.
 //!
 //! Not guaranteed:
-//! - Unlogged events that are published while a node cannot reach the layer never reach that node.
-//! - An error from `append` leaves open whether the event was taken, if the answer was lost: asking again with the
-//!   same key is safe.
-//! - Nothing is ordered between groups.
-//!
-//! [`memory`] holds for one node, [`redis`] for any number.
+//! - Events that are not logged do not reach a node that was disconnected when they were published.
+//! - An error of `append` leaves open whether the event was appended if the answer was lost.
+//!   Repeating it with the same key is safe.
+//! - There is no order between groups.
 
+mod broker;
 pub(crate) mod contract;
+mod control;
 mod disconnect;
 mod error;
-mod intervals;
 mod listener;
 mod log;
 pub mod memory;
 mod node_info;
 mod presence;
 pub mod redis;
-pub(crate) mod store;
+pub(crate) mod shared_store;
+mod store;
 mod tail;
-
-pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
-pub use self::error::LayerError;
-pub use self::listener::LayerListener;
-pub use self::log::{Appended, IdempotencyKey, Page, Retention};
-pub use self::presence::Presence;
-pub use self::store::Store;
-pub use crate::layer::disconnect::Disconnect;
-pub use crate::layer::node_info::NodeInfo;
-pub(crate) use crate::layer::redis::control::AdminClient;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::broker::Broker;
+pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
+pub use self::control::Control;
+pub use self::disconnect::Disconnect;
+pub use self::error::LayerError;
+pub use self::listener::LayerListener;
+pub use self::log::{Appended, HistoryRange, IdempotencyKey, Page, Retention};
+pub use self::node_info::NodeInfo;
+pub use self::presence::{Presence, PresenceSnapshot};
+pub(crate) use self::redis::admin_client::AdminClient;
+pub use self::shared_store::SharedStore;
+pub use self::store::{Index, Store};
 use crate::wire::error::StartError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 
 /// One of the two implementations.
-#[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
 pub enum Layer {
-    /// For one node alone, in its memory.
+    /// For a single node, in its memory.
     Memory(memory::MemoryLayer),
     /// For any number of nodes, in Redis.
     Redis(redis::RedisLayer),
 }
 
 impl Layer {
-    /// A layer in this process's memory.
-    pub fn memory(keep: Retention, listener: Arc<dyn LayerListener>) -> Self {
-        Self::Memory(memory::MemoryLayer::new(keep, listener))
+    /// Returns a layer in the memory of this process.
+    pub fn memory(retention: Retention, listener: Arc<dyn LayerListener>) -> Self {
+        Self::Memory(memory::MemoryLayer::new(retention, listener))
     }
 
-    /// A layer in the Redis at this URL. With `wait`, a Redis that is away now is waited for.
+    /// Returns a layer in the Redis at this URL. With `wait`, an unreachable Redis is waited for in
+    /// the background.
     ///
     /// # Errors
-    /// [`StartError`] when Redis cannot be reached, and nobody asked to wait.
+    /// [`StartError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
         url: &str,
         wait: bool,
-        keep: Retention,
+        retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, StartError> {
-        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, keep, listener).await?))
+        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, retention, listener).await?))
     }
 
-    /// Records and indexes that all nodes share.
-    pub fn store(&self) -> &Store {
+    /// Returns the records and indexes that all nodes share.
+    pub fn store(&self) -> &SharedStore {
         match self {
             Self::Memory(layer) => layer.store(),
             Self::Redis(layer) => layer.store(),
         }
     }
 
-    /// One more member of the group on this node, who is this user. Never waits.
-    pub fn enter(&self, group: &Group, user: &Arc<str>) {
-        match self {
-            Self::Memory(layer) => layer.enter(group, user),
-            Self::Redis(layer) => layer.enter(group, user),
-        }
-    }
-
-    /// Returns when the node hears the group, which it does while it has members there.
-    ///
-    /// # Errors
-    /// [`LayerError`] when that takes longer than five seconds.
-    pub async fn heard(&self, group: &Group) -> Result<(), LayerError> {
-        match self {
-            Self::Memory(_) => Ok(()),
-            Self::Redis(layer) => layer.heard(group).await,
-        }
-    }
-
-    /// One member less of this user. Never waits.
-    pub fn leave(&self, group: &Group, user: &Arc<str>) {
-        match self {
-            Self::Memory(layer) => layer.leave(group, user),
-            Self::Redis(layer) => layer.leave(group, user),
-        }
-    }
-
-    /// Hands an event to the listeners of our own nodes, unlogged: Django's consumers, which end at a
-    /// type that they do not know, never see it.
-    ///
-    /// # Errors
-    /// [`LayerError`] when the layer did not take it.
-    pub async fn signal(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
-        match self {
-            Self::Memory(layer) => {
-                layer.publish(group, event);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.signal(group, event).await,
-        }
-    }
-
-    /// Publishes an event to the group, unlogged.
-    ///
-    /// # Errors
-    /// [`LayerError`] when the layer did not take it.
-    pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
-        match self {
-            Self::Memory(layer) => {
-                layer.publish(group, event);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.publish(group, event).await,
-        }
-    }
-
-    /// Whether this node hears and can publish; the text says what is wrong.
-    ///
-    /// # Errors
-    /// [`LayerError`] while the layer is away.
-    pub fn ready(&self) -> Result<&'static str, LayerError> {
-        match self {
-            Self::Memory(_) => Ok("memory: this node stands alone"),
-            Self::Redis(layer) => layer.ready().map(|()| "redis"),
-        }
-    }
-
-    /// Returns only if the layer can never work again; the node has to end.
-    pub async fn broken(&self) {
+    /// Returns only if the layer can never work again: the node has to stop.
+    pub async fn failed(&self) {
         match self {
             Self::Memory(_) => std::future::pending().await,
-            Self::Redis(layer) => layer.broken().await,
-        }
-    }
-
-    /// Takes this node out of every set. Call it last.
-    pub async fn close(&self) {
-        if let Self::Redis(layer) = self {
-            layer.close().await;
+            Self::Redis(layer) => layer.failed().await,
         }
     }
 }
 
-impl Layer {
-    /// Writes an event to the group's log and publishes it. With a key, once.
-    ///
-    /// # Errors
-    /// [`LayerError`] when the layer did not take it.
-    pub async fn append(
+/// Calls the method of the implementation; with `await`, waits for it.
+macro_rules! dispatch {
+    ($layer:expr, $call:ident($($argument:expr),*).await) => {
+        match $layer {
+            Layer::Memory(layer) => layer.$call($($argument),*).await,
+            Layer::Redis(layer) => layer.$call($($argument),*).await,
+        }
+    };
+    ($layer:expr, $call:ident($($argument:expr),*)) => {
+        match $layer {
+            Layer::Memory(layer) => layer.$call($($argument),*),
+            Layer::Redis(layer) => layer.$call($($argument),*),
+        }
+    };
+}
+
+impl Broker for Layer {
+    fn subscribe(
+        &self,
+        group: &Group,
+        user: &Arc<str>,
+    ) -> impl Future<Output = Result<(), LayerError>> + Send {
+        // Outside of the future: the member is added by the call.
+        let (in_memory, in_redis) = match self {
+            Self::Memory(layer) => (Some(layer.subscribe(group, user)), None),
+            Self::Redis(layer) => (None, Some(layer.subscribe(group, user))),
+        };
+        async move {
+            match (in_memory, in_redis) {
+                (Some(subscribed), _) => subscribed.await,
+                (_, Some(subscribed)) => subscribed.await,
+                (None, None) => Ok(()),
+            }
+        }
+    }
+
+    fn unsubscribe(&self, group: &Group, user: &Arc<str>) {
+        dispatch!(self, unsubscribe(group, user));
+    }
+
+    async fn append(
         &self,
         group: &Group,
         event: &Event,
         key: Option<&IdempotencyKey>,
     ) -> Result<Appended, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.append(group, event, key)),
-            Self::Redis(layer) => layer.append(group, event, key).await,
-        }
+        dispatch!(self, append(group, event, key).await)
     }
 
-    /// The oldest logged events after this id: up to 200 of them.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn after(&self, group: &Group, id: Id) -> Result<Page, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.after(group, id)),
-            Self::Redis(layer) => layer.after(group, id).await,
-        }
+    async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        dispatch!(self, publish(group, event).await)
     }
 
-    /// The newest logged events, or the newest before this id: up to `limit` of them.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Result<Page, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.before(group, id, limit)),
-            Self::Redis(layer) => layer.before(group, id, limit).await,
-        }
+    async fn publish_ephemeral(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        dispatch!(self, publish_ephemeral(group, event).await)
     }
 
-    /// Takes the text of a logged event out of what is read, for good; `false` if the log does not have it. See the
-    /// [contract](super).
-    ///
-    /// # Errors
-    /// [`LayerError`] when the layer did not take it; it may be redacted all the same, and to ask again is safe.
-    pub async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.redact(group, id)),
-            Self::Redis(layer) => layer.redact(group, id).await,
-        }
+    async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
+        dispatch!(self, history(group, range).await)
     }
 
-    /// The redacted events of a group that has members here.
-    pub fn redacted(&self, group: &Group) -> BTreeSet<Id> {
-        match self {
-            Self::Memory(layer) => layer.redacted(group),
-            Self::Redis(layer) => layer.redacted(group),
-        }
+    async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {
+        dispatch!(self, redact(group, id).await)
     }
 
-    /// How many events the group's log holds.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.log_size(group)),
-            Self::Redis(layer) => layer.log_size(group).await,
-        }
+    fn redacted(&self, group: &Group) -> BTreeSet<Id> {
+        dispatch!(self, redacted(group))
     }
 }
 
-impl Layer {
-    /// Gives an order to every node, this one included.
-    ///
-    /// # Errors
-    /// [`LayerError`] when the layer did not take it.
-    pub async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
-        match self {
-            Self::Memory(layer) => {
-                layer.order(order);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.order(order).await,
-        }
+impl Presence for Layer {
+    async fn presence(&self, group: &Group) -> Result<PresenceSnapshot, LayerError> {
+        dispatch!(self, presence(group).await)
+    }
+
+    async fn member_count(&self, group: &Group) -> Result<usize, LayerError> {
+        dispatch!(self, member_count(group).await)
+    }
+
+    async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
+        dispatch!(self, groups().await)
+    }
+
+    fn node_name(&self) -> &str {
+        dispatch!(self, node_name())
     }
 }
 
-impl Layer {
-    /// Who is in the group, as its members are told: with those who may come back.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn presence(&self, group: &Group) -> Result<Presence, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.presence(group)),
-            Self::Redis(layer) => layer.presence(group).await,
-        }
+impl Control for Layer {
+    async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+        dispatch!(self, disconnect(command).await)
     }
 
-    /// How many users the group has, on all live nodes.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn members(&self, group: &Group) -> Result<usize, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.members(group)),
-            Self::Redis(layer) => layer.members(group).await,
-        }
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
+        dispatch!(self, nodes().await)
     }
 
-    /// The groups that have members on live nodes, and how many users each has: those with the most users first,
-    /// [`MAX_LISTED_GROUPS`] of them at most.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.groups()),
-            Self::Redis(layer) => layer.groups().await,
-        }
-    }
-}
-
-impl Layer {
-    /// The live nodes, by name. What they tell of themselves is some seconds old.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(vec![layer.facts()]),
-            Self::Redis(layer) => layer.nodes().await,
-        }
+    async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
+        dispatch!(self, log_size(group).await)
     }
 
-    /// The name by which the other nodes know this one.
-    pub fn node(&self) -> &str {
-        match self {
-            Self::Memory(layer) => layer.node(),
-            Self::Redis(layer) => layer.node(),
-        }
-    }
-}
-
-impl Layer {
-    /// Turns the group's ticker on: its first tick is due one period from now. If it is on already,
-    /// nothing changes.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn start_ticker(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
-        match self {
-            Self::Memory(layer) => {
-                layer.start_ticker(group, period);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.start_ticker(group, period).await,
-        }
+    async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
+        dispatch!(self, start_interval(group, period).await)
     }
 
-    /// Turns the group's ticker off.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn stop_ticker(&self, group: &Group) -> Result<(), LayerError> {
-        match self {
-            Self::Memory(layer) => {
-                layer.stop_ticker(group);
-                Ok(())
-            }
-            Self::Redis(layer) => layer.stop_ticker(group).await,
-        }
+    async fn stop_interval(&self, group: &Group) -> Result<(), LayerError> {
+        dispatch!(self, stop_interval(group).await)
     }
 
-    /// Publishes this event if the group's tick is due and no other node was faster. Returns the
-    /// time until the next tick, or `None` if the ticker is off. Asking keeps the ticker on.
-    ///
-    /// # Errors
-    /// [`LayerError`] when Redis does not answer.
-    pub async fn tick(
+    async fn tick(
         &self,
         group: &Group,
         event: &Event,
         period: Duration,
     ) -> Result<Option<Duration>, LayerError> {
-        match self {
-            Self::Memory(layer) => Ok(layer.tick(group, event, period)),
-            Self::Redis(layer) => layer.tick(group, event, period).await,
-        }
+        dispatch!(self, tick(group, event, period).await)
+    }
+
+    fn ready(&self) -> Result<&'static str, LayerError> {
+        dispatch!(self, ready())
+    }
+
+    async fn close(&self) {
+        dispatch!(self, close().await);
     }
 }

@@ -1,4 +1,4 @@
-//! Facts: what a node tells of itself to all the others.
+//! What a node reports of itself to all the others.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,25 +7,25 @@ use crate::telemetry::METRICS;
 /// One live node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeInfo {
-    /// Its name, which is another one after each start.
+    /// Its name, another one after each start.
     pub name: String,
-    /// When it was started, in milliseconds since 1970.
+    /// Time of its start, in Unix milliseconds.
     pub since_ms: u64,
     /// Open sockets.
     pub sockets: u64,
     /// Groups with sockets there.
     pub groups: u64,
-    /// From its last publish to itself to its own subscription, in milliseconds; `None` if nothing was measured yet,
-    /// or there is nothing on the way.
+    /// Time from its last publish to its own subscription, in milliseconds; `None` before the first
+    /// measurement, and in memory.
     pub lag_ms: Option<f64>,
-    /// Events that it published.
+    /// Published events.
     pub published: u64,
-    /// Frames that it handed to sockets.
+    /// Frames queued for sockets.
     pub delivered: u64,
 }
 
 impl NodeInfo {
-    /// Those of this node.
+    /// Returns the figures of this node.
     pub(super) fn now(name: &str, since_ms: u64, lag_ms: Option<f64>) -> Self {
         let count = |gauge: i64| u64::try_from(gauge).unwrap_or_default();
         Self {
@@ -39,7 +39,7 @@ impl NodeInfo {
         }
     }
 
-    /// A name for a node.
+    /// Returns a new name for a node.
     pub(super) fn new_name() -> String {
         format!("{:016x}", rand::random::<u64>())
     }

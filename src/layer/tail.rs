@@ -1,36 +1,37 @@
-//! The tail: consecutive events of a log, the newest ones, in this process.
+//! The newest events of a log, in this process.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::Page;
+use crate::layer::contract::MAX_PAGE_EVENTS;
+use crate::layer::log::Page;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
-/// Events without a hole between them; the last one is the log's newest that this node knows.
+/// Consecutive events; the last one is the newest that this node knows of the log.
 pub(super) struct Tail {
     events: VecDeque<Arc<Event>>,
-    /// The id before the first of them.
+    /// The id before the first event.
     floor: Id,
-    /// The id of the last of them, or of the log's newest if there are none.
+    /// The id of the last event, or of the log's newest if there are none.
     last: Id,
-    /// Nothing older is in the log.
+    /// Whether the log has nothing older.
     pub(super) whole: bool,
     bytes: usize,
 }
 
 impl Tail {
-    /// No events yet; the log's newest has this id.
+    /// Returns an empty tail of a log whose newest event has this id.
     pub(super) fn new(last: Id) -> Self {
         Self { events: VecDeque::new(), floor: last, last, whole: false, bytes: 0 }
     }
 
-    /// The newest event's id.
+    /// Returns the id of the newest event.
     pub(super) fn last(&self) -> Id {
         self.last
     }
 
-    /// The id before the oldest event that is here.
+    /// Returns the id before the oldest event.
     pub(super) fn floor(&self) -> Id {
         self.floor
     }
@@ -39,12 +40,12 @@ impl Tail {
         self.events.len()
     }
 
-    /// About how many bytes the events take.
+    /// Returns the approximate size of the events in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// A newer event.
+    /// Adds a newer event.
     pub(super) fn push(&mut self, event: Arc<Event>) {
         let Some(stamp) = event.stamp() else { return };
         self.last = stamp.id;
@@ -52,13 +53,13 @@ impl Tail {
         self.events.push_back(event);
     }
 
-    /// Older events, the newest first, as long as they follow one another.
+    /// Adds older events, the newest first, up to the first that is not consecutive.
     pub(super) fn extend_back(&mut self, older: impl Iterator<Item = Arc<Event>>) {
         for event in older {
             match event.stamp() {
                 Some(stamp) if stamp.id == self.floor => self.floor = stamp.prev,
                 _ => {
-                    self.whole = true; // what comes before is of another log
+                    self.whole = true; // what is older is of another log
                     return;
                 }
             }
@@ -74,7 +75,8 @@ impl Tail {
         self.bytes -= oldest.size();
     }
 
-    /// Takes an event's text out; whether it was still there, or `None` if there is no such event.
+    /// Removes the text of an event; returns whether it was still there, or `None` if there is no
+    /// such event.
     pub(super) fn redact(&mut self, id: Id) -> Option<bool> {
         let at = self.events.partition_point(|event| is_until(event, id)).checked_sub(1)?;
         let event = &mut self.events[at];
@@ -88,35 +90,34 @@ impl Tail {
         Some(true)
     }
 
-    /// The ids of events whose text was taken out.
+    /// Returns the ids of the redacted events.
     pub(super) fn redacted(&self) -> BTreeSet<Id> {
         let redacted = self.events.iter().filter(|event| event.is_covered());
         redacted.filter_map(|event| event.stamp()).map(|stamp| stamp.id).collect()
     }
 
-    /// The oldest event's id.
+    /// Returns the id of the oldest event.
     pub(super) fn first(&self) -> Option<Id> {
         self.events.front()?.stamp().map(|stamp| stamp.id)
     }
 
-    /// Up to `limit` events after this id, the oldest first.
+    /// Returns up to `limit` events after this id, the oldest first.
     pub(super) fn after(&self, id: Id, limit: usize) -> Page {
         self.page(self.events.partition_point(|event| is_until(event, id)), usize::MAX, limit)
     }
 
-    /// Events after this id, if none of them is missing here. An id after the last may be one that another node
-    /// has heard of already.
+    /// Returns the events after this id if none is missing here. An id beyond the last is answered
+    /// by Redis: another node may have received it already.
     pub(super) fn after_if_whole(&self, id: Id) -> Option<Page> {
-        (id <= self.last && (self.whole || id >= self.floor))
-            .then(|| self.after(id, crate::layer::contract::MAX_PAGE_EVENTS))
+        (id <= self.last && (self.whole || id >= self.floor)).then(|| self.after(id, MAX_PAGE_EVENTS))
     }
 
-    /// The newest events, if none of them is missing here.
+    /// Returns the newest events if none is missing here.
     pub(super) fn newest_if_whole(&self, limit: usize) -> Option<Page> {
         (self.whole || self.len() >= limit).then(|| self.before(None, limit))
     }
 
-    /// The newest events, or those before this id: up to `limit` of them, the oldest first.
+    /// Returns up to `limit` of the newest events, or of those before this id, the oldest first.
     pub(super) fn before(&self, id: Option<Id>, limit: usize) -> Page {
         let end = match id {
             Some(id) => self.events.partition_point(|event| is_until(event, id) && !is(event, id)),

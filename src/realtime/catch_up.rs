@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::http::context::Context;
 use crate::layer::LayerError;
-use crate::layer::{MAX_LISTED_MEMBERS, Page};
+use crate::layer::{Broker, HistoryRange, MAX_LISTED_MEMBERS, Page, Presence};
 use crate::realtime::consumer::Consumer;
 use crate::realtime::registration::Registration;
 use crate::realtime::subscription::Subscription;
@@ -93,7 +93,7 @@ impl CatchUp {
                 };
                 position
             };
-            let page = self.node.layer().after(&self.group, cursor).await?;
+            let page = self.node.layer().history(&self.group, HistoryRange::After(cursor)).await?;
             let mut frames = BytesMut::new();
             match page.events.first().and_then(|event| event.stamp()) {
                 Some(first) if first.prev == cursor => {}
@@ -160,7 +160,7 @@ impl CatchUp {
             None => "new",
             Some(Err(ParseIdError)) => "malformed",
             Some(Ok(since)) => {
-                let page = layer.after(&self.group, since).await?;
+                let page = layer.history(&self.group, HistoryRange::After(since)).await?;
                 match verdict(since, &page, self.node.config().log_seconds) {
                     None => return Ok((None, page)),
                     Some(reason) => reason,
@@ -168,7 +168,7 @@ impl CatchUp {
             }
         };
         let tail = self.start.history.unwrap_or(if self.start.since.is_some() { TAIL } else { 0 });
-        Ok((Some(reason), layer.before(&self.group, None, tail).await?))
+        Ok((Some(reason), layer.history(&self.group, HistoryRange::Before(None, tail)).await?))
     }
 
     /// Renders a page, or as much of it as goes out at a time: the rest is read again.

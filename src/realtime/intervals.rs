@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tracing::{debug, error};
 
 use crate::http::context::Context;
-use crate::layer::LayerError;
+use crate::layer::{Control, LayerError};
 use crate::realtime::consumer::Consumer;
 use crate::realtime::runtime::Realtime;
 use crate::telemetry::Chain;
@@ -82,7 +82,7 @@ impl Context {
     /// [`LayerError`] when the layer did not take it.
     pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), LayerError> {
         match C::INTERVAL {
-            Some(ticker) => self.layer().start_ticker(group, ticker.period).await,
+            Some(ticker) => self.layer().start_interval(group, ticker.period).await,
             None => Ok(()),
         }
     }

@@ -26,17 +26,17 @@ impl LayerListener for NodeListener {
         self.hub.is_full()
     }
 
-    fn ticker_started(&self, group: &str) {
+    fn on_interval_started(&self, group: &str) {
         if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
             realtime.tickers().look(&realtime, &Group::new(group));
         }
     }
 
-    fn ordered(&self, order: Disconnect) {
+    fn on_disconnect(&self, order: Disconnect) {
         self.hub.obey(order);
     }
 
-    fn recovered(&self) {
+    fn on_resubscribed(&self) {
         if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
             for group in realtime.hub().ticking() {
                 realtime.tickers().look(&realtime, &group);

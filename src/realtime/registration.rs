@@ -2,8 +2,9 @@
 //! given back on drop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::layer::LayerError;
+use crate::layer::{Broker, LayerError};
 use crate::limits::Admitted;
 use crate::realtime::hub::SubscriberKey;
 use crate::realtime::runtime::Realtime;
@@ -19,6 +20,8 @@ pub(crate) struct Registration {
     _admitted: Admitted,
     /// Its consumer has a ticker, which may be on.
     ticks: bool,
+    /// Whether the socket is a member of the group in the layer.
+    is_member: AtomicBool,
 }
 
 impl Registration {
@@ -29,12 +32,10 @@ impl Registration {
         session: Subscription,
         admitted: Admitted,
     ) -> Self {
-        let (node, group) = (session.context(), session.group());
+        let group = session.group();
         let seat = realtime.hub().enter(socket, group, session.start().is_some(), session.opened_at());
-        if let Some(group) = group {
-            node.layer().enter(group, session.identity().member());
-        }
-        Self { realtime, session, seat, _admitted: admitted, ticks: socket.kind().ticker.is_some() }
+        let ticks = socket.kind().ticker.is_some();
+        Self { realtime, session, seat, _admitted: admitted, ticks, is_member: AtomicBool::new(false) }
     }
 
     /// The facts about the socket.
@@ -45,7 +46,8 @@ impl Registration {
     /// Returns when the node hears the socket's group.
     pub(crate) async fn heard(&self) -> Result<(), LayerError> {
         let (node, Some(group)) = (self.session.context(), self.session.group()) else { return Ok(()) };
-        node.layer().heard(group).await?;
+        self.is_member.store(true, Ordering::Relaxed);
+        node.layer().subscribe(group, self.session.identity().member()).await?;
         if self.ticks {
             self.realtime.tickers().look(&self.realtime, group);
         }
@@ -62,8 +64,10 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let node = self.session.context();
         self.realtime.hub().leave(&self.seat);
-        if let Some(group) = self.session.group() {
-            node.layer().leave(group, self.session.identity().member());
+        if *self.is_member.get_mut()
+            && let Some(group) = self.session.group()
+        {
+            node.layer().unsubscribe(group, self.session.identity().member());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::auth::Identity;
 use crate::http::context::Context;
 use crate::http::request::Request;
 use crate::layer::LayerError;
-use crate::layer::{Appended, Page};
+use crate::layer::{Appended, Broker, HistoryRange, Page};
 use crate::realtime::welcome::StartPosition;
 use crate::telemetry::Chain;
 use crate::wire::event::Event;
@@ -134,7 +134,7 @@ impl Subscription {
         self.signal_at.store(now + millis(period), Ordering::Relaxed);
         let node = Arc::clone(&self.node);
         self.node.track(async move {
-            if let Err(error) = node.layer().signal(&group, &event).await {
+            if let Err(error) = node.layer().publish_ephemeral(&group, &event).await {
                 debug!(error = %Chain(&error), "could not pass a signal on");
             }
         });
@@ -146,6 +146,6 @@ impl Subscription {
     /// [`LayerError`] when the layer does not answer.
     pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, LayerError> {
         let group = self.group.as_ref().ok_or(LayerError::NoGroup)?;
-        self.node.layer().before(group, before, limit).await
+        self.node.layer().history(group, HistoryRange::Before(before, limit)).await
     }
 }

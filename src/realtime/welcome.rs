@@ -2,7 +2,7 @@
 
 use crate::http::request::Request;
 use crate::http::response::Refusal;
-use crate::layer::Presence;
+use crate::layer::PresenceSnapshot;
 use crate::wire::id::{Id, ParseIdError};
 
 /// Most messages of the past that a socket may ask for.
@@ -48,5 +48,5 @@ pub struct Welcome {
     /// Why not everything since the client's last message follows; `None` if it does.
     pub reason: Option<&'static str>,
     /// Who is in the group, the client included.
-    pub presence: Presence,
+    pub presence: PresenceSnapshot,
 }

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::http::connection::Connection;
+use crate::layer::Control;
 use crate::realtime::drain;
 use crate::server::dispatch as http;
 use crate::server::state::State;
@@ -102,7 +103,7 @@ impl Listener {
                 error!("the hub has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
             }
-            () = self.running.node.layer().broken() => {
+            () = self.running.node.layer().failed() => {
                 error!("the layer has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
             }

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use parlor::Group;
+use parlor::layer::{Broker, Control};
 
 use crate::support::layer_nodes::{LayerNodes, clauses, event, last};
 
@@ -53,7 +54,7 @@ async fn a_group_without_local_members_is_unsubscribed(peers: LayerNodes) {
     for node in &peers.nodes {
         for round in 0..20 {
             node.enter(&left, &round.to_string()).await;
-            node.layer.leave(&left, &round.to_string().into());
+            node.layer.unsubscribe(&left, &round.to_string().into());
         }
         node.enter(&kept, "ann").await;
         node.wait_for_members(&left, 0).await;
@@ -75,9 +76,9 @@ async fn members_are_counted_across_nodes(peers: LayerNodes) {
             node.enter(&group, &format!("{user} of {n}")).await;
         }
         node.enter(&group, "at all").await;
-        node.layer.leave(&group, &format!("0 of {n}").into());
-        node.layer.leave(&group, &format!("0 of {n}").into());
-        node.layer.leave(&group, &format!("1 of {n}").into());
+        node.layer.unsubscribe(&group, &format!("0 of {n}").into());
+        node.layer.unsubscribe(&group, &format!("0 of {n}").into());
+        node.layer.unsubscribe(&group, &format!("1 of {n}").into());
     }
     for node in &peers.nodes {
         node.wait_for_members(&group, 2 * peers.nodes.len() + 1).await;
@@ -93,7 +94,7 @@ async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     }
     let start = Instant::now();
     for node in &peers.nodes {
-        node.layer.start_ticker(&group, PERIOD).await.expect("a ticker");
+        node.layer.start_interval(&group, PERIOD).await.expect("a ticker");
         node.wait_for_ticker(&group).await;
     }
     while start.elapsed() < PERIOD * 7 / 2 {
@@ -105,7 +106,7 @@ async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     }
     let whole_periods = start.elapsed().as_millis() / PERIOD.as_millis();
     for node in &peers.nodes {
-        node.layer.stop_ticker(&group).await.expect("a stop");
+        node.layer.stop_interval(&group).await.expect("a stop");
         assert_eq!(node.layer.tick(&group, &event("late"), PERIOD).await.expect("an answer"), None);
     }
     let ticks = usize::try_from(whole_periods).unwrap();

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use parlor::Group;
-use parlor::layer::Appended;
+use parlor::layer::{Appended, Broker, HistoryRange};
 
 use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, texts};
 
@@ -66,25 +66,25 @@ async fn concurrent_appends_with_one_key_append_once(peers: LayerNodes) {
 async fn the_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
     let group = Group::new("lobby");
     let node = &peers.nodes[0];
-    let empty = node.layer.before(&group, None, 10).await.expect("a page");
+    let empty = node.layer.history(&group, HistoryRange::Before(None, 10)).await.expect("a page");
     assert!(empty.events.is_empty() && !empty.more);
     for n in 0..60 {
         node.append(&group, &n.to_string(), None).await;
     }
     let node = &peers.nodes[peers.nodes.len() - 1];
-    let newest = node.layer.before(&group, None, 20).await.expect("a page");
+    let newest = node.layer.history(&group, HistoryRange::Before(None, 20)).await.expect("a page");
     assert_eq!(texts(&newest.events), (40..60).map(|n| n.to_string()).collect::<Vec<_>>());
     assert!(newest.more);
     assert_chain(&newest.events);
     let first = newest.events[0].stamp().unwrap().id;
     assert_eq!(newest.last, newest.events[19].stamp().unwrap().id);
-    let before = node.layer.before(&group, Some(first), 200).await.expect("a page");
+    let before = node.layer.history(&group, HistoryRange::Before(Some(first), 200)).await.expect("a page");
     assert_eq!(texts(&before.events), (0..40).map(|n| n.to_string()).collect::<Vec<_>>());
     assert!(!before.more);
-    let after = node.layer.after(&group, first).await.expect("a page");
+    let after = node.layer.history(&group, HistoryRange::After(first)).await.expect("a page");
     assert_eq!((texts(&after.events), after.more), (texts(&newest.events[1..]), false));
     assert_eq!(after.last, newest.last);
-    let nothing = node.layer.after(&group, newest.last).await.expect("a page");
+    let nothing = node.layer.history(&group, HistoryRange::After(newest.last)).await.expect("a page");
     assert!(nothing.events.is_empty() && !nothing.more);
 }
 

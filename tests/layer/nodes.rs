@@ -1,7 +1,7 @@
 //! What the layer reports about nodes, groups and logs.
 
 use parlor::Group;
-use parlor::layer::NodeInfo;
+use parlor::layer::{Broker, Control, NodeInfo, Presence};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::node::Node;
@@ -10,7 +10,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 async fn every_node_lists_every_live_node(peers: LayerNodes) {
-    let mut names: Vec<&str> = peers.nodes.iter().map(|node| node.layer.node()).collect();
+    let mut names: Vec<&str> = peers.nodes.iter().map(|node| node.layer.node_name()).collect();
     names.sort_unstable();
     for node in &peers.nodes {
         let nodes = until(PATIENCE, "all nodes to be known", async || {
@@ -44,7 +44,7 @@ async fn groups_are_listed_by_their_users_on_all_nodes(peers: LayerNodes) {
             node.enter(&Group::new(name), "ann").await;
         }
         node.enter(&Group::new("both"), "ann").await;
-        node.layer.leave(&Group::new("left"), &"ann".into());
+        node.layer.unsubscribe(&Group::new("left"), &"ann".into());
     }
     peers.nodes[0].enter(&Group::new("both"), "bob").await;
     let expected = [("big", 3 * peers.nodes.len()), ("both", 2), ("聊天", 1)]
@@ -56,9 +56,9 @@ async fn at_most_a_thousand_groups_are_listed_the_largest_first(peers: LayerNode
     for n in 0..1100 {
         let group = Group::new(&format!("group {n:04}"));
         let node = &peers.nodes[n % peers.nodes.len()];
-        node.layer.enter(&group, &"ann".into());
+        drop(node.layer.subscribe(&group, &"ann".into()));
         if n >= 1050 {
-            node.layer.enter(&group, &"bob".into());
+            drop(node.layer.subscribe(&group, &"bob".into()));
         }
     }
     let busy = (1050..1100).map(|n| (format!("group {n:04}"), 2));
@@ -120,11 +120,11 @@ async fn a_dead_node_and_its_groups_are_no_longer_listed() {
     wait_for_groups(&peers, &[("alone".to_owned(), 1), ("both".to_owned(), 1)]).await;
     // As if its heartbeat had expired; no other node has removed it from the sets yet.
     let redis = peers.redis.as_ref().expect("a Redis");
-    redis.query::<i64>(&["DEL", &format!("parlor:node:{}", last.layer.node())]).await;
+    redis.query::<i64>(&["DEL", &format!("parlor:node:{}", last.layer.node_name())]).await;
     let left = &peers.nodes[0];
     let groups = left.layer.groups().await.expect("an answer");
     let nodes = left.layer.nodes().await.expect("an answer");
-    let back = redis.exists(&format!("parlor:node:{}", last.layer.node())).await;
+    let back = redis.exists(&format!("parlor:node:{}", last.layer.node_name())).await;
     assert!(back || (groups == [("both".to_owned(), 1)] && nodes.len() == 1), "{groups:?} {nodes:?}");
     last.layer.close().await;
     wait_for_groups(&peers, &[("both".to_owned(), 1)]).await;

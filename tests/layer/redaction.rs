@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use parlor::layer::Page;
+use parlor::layer::{Broker, Control, HistoryRange, Page};
 use parlor::wire::event::REDACTED;
 use parlor::{Group, Id};
 
@@ -18,10 +18,11 @@ async fn a_redacted_text_is_gone_and_its_position_remains(peers: LayerNodes) {
     for node in &peers.nodes {
         let page = whole(node).await;
         assert_eq!((shown(&page.events).as_str(), page.last), ("a-cd-", ids[4]));
-        let after = node.layer.after(&lobby(), ids[0]).await.expect("a page");
+        let after = node.layer.history(&lobby(), HistoryRange::After(ids[0])).await.expect("a page");
         assert_eq!(shown(&after.events), "-cd-");
         assert_eq!(after.events[0].stamp().expect("a place").prev, ids[0]);
-        let before = node.layer.before(&lobby(), Some(ids[3]), 2).await.expect("a page");
+        let before =
+            node.layer.history(&lobby(), HistoryRange::Before(Some(ids[3]), 2)).await.expect("a page");
         assert_eq!(shown(&before.events), "-c");
         assert_eq!(node.layer.log_size(&lobby()).await.expect("an answer"), 5);
     }
@@ -57,7 +58,10 @@ async fn every_node_receives_a_redaction_once_after_the_text(peers: LayerNodes) 
     for node in &peers.nodes {
         node.wait_for_redactions(&lobby(), &ids[1..2]).await;
         assert_eq!(shown(&whole(node).await.events), "a-c");
-        assert_eq!(shown(&node.layer.after(&lobby(), ids[0]).await.expect("a page").events), "-c");
+        assert_eq!(
+            shown(&node.layer.history(&lobby(), HistoryRange::After(ids[0])).await.expect("a page").events),
+            "-c"
+        );
         assert_eq!(
             shown(&node.logged(&lobby())),
             "abc",
@@ -98,9 +102,9 @@ async fn no_text_is_delivered_after_its_redaction_under_load(peers: LayerNodes) 
         while node.redactions(&lobby()).len() < ids.len() {
             let told: BTreeSet<Id> = node.redactions(&lobby()).into_iter().collect();
             let pages = tokio::join!(
-                node.layer.before(&group, None, 200),
-                node.layer.before(&group, Some(ids[100]), 200),
-                node.layer.after(&group, ids[20]),
+                node.layer.history(&group, HistoryRange::Before(None, 200)),
+                node.layer.history(&group, HistoryRange::Before(Some(ids[100]), 200)),
+                node.layer.history(&group, HistoryRange::After(ids[20])),
             );
             for page in [pages.0, pages.1, pages.2] {
                 assert_hidden(&page.expect("a page"), &told);
@@ -113,7 +117,10 @@ async fn no_text_is_delivered_after_its_redaction_under_load(peers: LayerNodes) 
     let ((), readings) = tokio::join!(covering, within(seconds(30), "all to be told", reading));
     assert!(readings > 10, "{readings} readings meanwhile");
     assert_eq!(
-        shown(&node.layer.after(&lobby(), Id::START).await.expect("a page").events[..150]),
+        shown(
+            &node.layer.history(&lobby(), HistoryRange::After(Id::START)).await.expect("a page").events
+                [..150]
+        ),
         "-".repeat(150)
     );
 }

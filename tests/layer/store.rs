@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlor::layer::Store;
+use parlor::layer::{Index, SharedStore, Store};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::wait::{seconds, until};
@@ -10,7 +10,7 @@ use crate::support::wait::{seconds, until};
 const SHORT: Duration = Duration::from_millis(150);
 
 /// The stores of the first and the last node.
-fn ends(peers: &LayerNodes) -> (&Store, &Store) {
+fn ends(peers: &LayerNodes) -> (&SharedStore, &SharedStore) {
     let [first, last] =
         [peers.nodes.first(), peers.nodes.last()].map(|node| node.expect("a node").layer.store());
     (first, last)

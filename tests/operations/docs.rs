@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use parlor::Group;
+use parlor::layer::Broker;
 use regex::Regex;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use parlor::layer::Disconnect;
+use parlor::layer::{Control, Disconnect};
 use serde_json::json;
 
 use crate::support::cli::key;
@@ -33,7 +33,7 @@ async fn every_node_receives_every_disconnect_in_order(peers: LayerNodes) {
     let orders = [whole, about_group("lobby", 4403), Disconnect { code: 1012, ..Disconnect::default() }];
     for order in &orders {
         let from = peers.nodes.last().expect("a node");
-        from.layer.order(order).await.expect("the layer to take an order");
+        from.layer.disconnect(order).await.expect("the layer to take an order");
     }
     for node in &peers.nodes {
         assert_eq!(node.wait_for_disconnects(3).await, orders);
@@ -56,7 +56,7 @@ async fn a_reconnected_node_learns_it_may_have_missed_commands() {
         })
         .await;
     }
-    peers.nodes[0].layer.order(&about_group("lobby", 4403)).await.expect("the layer to take an order");
+    peers.nodes[0].layer.disconnect(&about_group("lobby", 4403)).await.expect("the layer to take an order");
     for node in &peers.nodes {
         node.wait_for_disconnects(1).await;
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use parlor::Id;
+use parlor::layer::{Broker, Control, HistoryRange};
 
 use crate::support::group_log::{lobby, log, redact, shown, whole};
 use crate::support::layer_nodes::{LayerNode, LayerNodes, texts};
@@ -40,7 +41,10 @@ async fn a_reconnected_node_receives_missed_redactions() {
     // It never received these.
     let more = log(&near, "def").await;
     assert!(redact(&near, more[1]).await);
-    assert!(far.layer.before(&lobby(), None, 200).await.is_err(), "it has nothing to read from");
+    assert!(
+        far.layer.history(&lobby(), HistoryRange::Before(None, 200)).await.is_err(),
+        "it has nothing to read from"
+    );
     tunnel.open();
     far.wait_until_ready().await;
     assert_eq!(shown(&whole(&far).await.events), "-bcd-f");
@@ -106,7 +110,11 @@ async fn an_event_read_before_its_redaction_has_no_text_after_it() {
     tunnel.delay_replies();
     let before = asked(&redis, "xrevrange").await;
     let newest = async { shown(&whole(&far).await.events) };
-    let older = async { shown(&far.layer.before(&lobby(), Some(ids[2]), 9).await.expect("a page").events) };
+    let older = async {
+        shown(
+            &far.layer.history(&lobby(), HistoryRange::Before(Some(ids[2]), 9)).await.expect("a page").events,
+        )
+    };
     let covering = async {
         wait_until_asked(&redis, "xrevrange", before + 2).await;
         assert!(redact(&near, ids[0]).await);
@@ -189,7 +197,17 @@ async fn a_failover_does_not_restore_a_redacted_text() {
     for node in &peers.nodes {
         until(PATIENCE, "the node to be back", async || holds(node.recoveries() == 2, String::new)).await;
         assert_eq!(texts(&whole(node).await.events), ["", "b"]);
-        assert_eq!(shown(&node.layer.before(&lobby(), Some(ids[1]), 9).await.expect("a page").events), "-");
+        assert_eq!(
+            shown(
+                &node
+                    .layer
+                    .history(&lobby(), HistoryRange::Before(Some(ids[1]), 9))
+                    .await
+                    .expect("a page")
+                    .events
+            ),
+            "-"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor::layer::Page;
+use parlor::layer::{Broker, HistoryRange, Page};
 use parlor::wire::event::REDACTED;
 use parlor::{Event, Group, Id};
 
@@ -28,7 +28,7 @@ pub fn shown(events: &[Arc<Event>]) -> String {
 }
 
 pub async fn whole(node: &LayerNode) -> Page {
-    node.layer.before(&lobby(), None, 200).await.expect("a page")
+    node.layer.history(&lobby(), HistoryRange::Before(None, 200)).await.expect("a page")
 }
 
 pub async fn redact(node: &LayerNode, id: Id) -> bool {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use parlor::layer::{Appended, Disconnect, IdempotencyKey, Layer, LayerListener, Retention};
+use parlor::layer::{
+    Appended, Broker, Control, Disconnect, IdempotencyKey, Layer, LayerListener, Presence, Retention,
+};
 use parlor::wire::event::REDACTED;
 use parlor::{Event, Group, Id};
 
@@ -36,15 +38,15 @@ impl LayerListener for Heard {
         self.events.lock().unwrap().entry(group.to_owned()).or_default().extend(events.iter().cloned());
     }
 
-    fn ticker_started(&self, group: &str) {
+    fn on_interval_started(&self, group: &str) {
         self.started.lock().unwrap().push(group.to_owned());
     }
 
-    fn ordered(&self, order: Disconnect) {
+    fn on_disconnect(&self, order: Disconnect) {
         self.orders.lock().unwrap().push(order);
     }
 
-    fn recovered(&self) {
+    fn on_resubscribed(&self) {
         self.recoveries.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -90,8 +92,7 @@ impl LayerNode {
 
     /// Adds a member to the group and waits for the subscription.
     pub async fn enter(&self, group: &Group, user: &str) {
-        self.layer.enter(group, &user.into());
-        self.layer.heard(group).await.expect("the group to be heard");
+        self.layer.subscribe(group, &user.into()).await.expect("a subscription to the group");
     }
 
     pub async fn publish(&self, group: &Group, text: &str) {
@@ -136,10 +137,14 @@ impl LayerNode {
 
     /// Waits until exactly these redactions were delivered.
     pub async fn wait_for_redactions(&self, group: &Group, ids: &[Id]) {
-        until(PATIENCE, &format!("{} to be told that {ids:?} are redacted", self.layer.node()), async || {
-            let told = self.redactions(group);
-            holds(told == ids, || format!("{told:?}"))
-        })
+        until(
+            PATIENCE,
+            &format!("{} to be told that {ids:?} are redacted", self.layer.node_name()),
+            async || {
+                let told = self.redactions(group);
+                holds(told == ids, || format!("{told:?}"))
+            },
+        )
         .await;
     }
 
@@ -158,7 +163,7 @@ impl LayerNode {
 
     pub async fn wait_for_members(&self, group: &Group, wanted: usize) {
         until(PATIENCE, &format!("{wanted} members of {group}"), async || {
-            let count = self.layer.members(group).await.expect("a count");
+            let count = self.layer.member_count(group).await.expect("a count");
             holds(count == wanted, || count.to_string())
         })
         .await;

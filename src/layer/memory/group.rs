@@ -1,4 +1,4 @@
-//! A circle: what the memory layer knows of one group, which is its log and its users.
+//! A group in memory: its log and its users.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::layer::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_MEMBERS};
+use crate::layer::log::{Appended, IdempotencyKey, Retention};
+use crate::layer::presence::PresenceSnapshot;
 use crate::layer::tail::Tail;
-use crate::layer::{Appended, IdempotencyKey, Presence, Retention};
 use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
 use crate::wire::time::{millis, now};
@@ -15,21 +16,21 @@ use crate::wire::time::{millis, now};
 /// The log and the users of one group.
 pub(super) struct MemoryGroup {
     log: Tail,
-    /// The keys of events that were appended lately.
-    sent: HashMap<String, Sent>,
+    /// The keys of recently appended events.
+    keys: HashMap<String, RememberedKey>,
     users: HashMap<String, User>,
-    /// The count will be told in a moment.
-    pub(super) counting: bool,
+    /// Whether the number of users is about to be delivered.
+    pub(super) count_pending: bool,
 }
 
 struct User {
-    /// How many members the user is; none while it may still come back.
+    /// Number of members that are this user; 0 during the grace.
     members: usize,
     /// When the last of them left.
-    left: Instant,
+    left_at: Instant,
 }
 
-struct Sent {
+struct RememberedKey {
     id: Id,
     digest: String,
     at: Instant,
@@ -39,87 +40,88 @@ impl Default for MemoryGroup {
     fn default() -> Self {
         let mut log = Tail::new(Id::START);
         log.whole = true;
-        Self { log, sent: HashMap::new(), users: HashMap::new(), counting: false }
+        Self { log, keys: HashMap::new(), users: HashMap::new(), count_pending: false }
     }
 }
 
 impl MemoryGroup {
-    /// One more member; whether the user was not here before.
+    /// Adds a member; returns whether the user was not in the group.
     pub(super) fn enter(&mut self, user: &str) -> bool {
-        let new = !self.users.contains_key(user);
-        let fresh = || User { members: 0, left: Instant::now() };
-        self.users.entry(user.to_owned()).or_insert_with(fresh).members += 1;
-        new
+        let is_new = !self.users.contains_key(user);
+        let absent = || User { members: 0, left_at: Instant::now() };
+        self.users.entry(user.to_owned()).or_insert_with(absent).members += 1;
+        is_new
     }
 
-    /// One member less; whether it was the user's last.
+    /// Removes a member; returns whether it was the user's last.
     pub(super) fn leave(&mut self, name: &str) -> bool {
         let Some(user) = self.users.get_mut(name).filter(|user| user.members > 0) else { return false };
         user.members -= 1;
-        user.left = Instant::now();
+        user.left_at = Instant::now();
         user.members == 0
     }
 
-    /// The user's time to come back may be over; whether it has left now.
-    pub(super) fn gone(&mut self, name: &str) -> bool {
-        let gone =
-            self.users.get(name).is_some_and(|user| user.members == 0 && user.left.elapsed() >= LEAVE_GRACE);
+    /// Removes a user whose grace is over; returns whether it was removed.
+    pub(super) fn remove_if_gone(&mut self, name: &str) -> bool {
+        let user = self.users.get(name);
+        let gone = user.is_some_and(|user| user.members == 0 && user.left_at.elapsed() >= LEAVE_GRACE);
         if gone {
             self.users.remove(name);
         }
         gone
     }
 
-    /// How many users have members here.
-    pub(super) fn users(&self) -> usize {
+    /// Returns the number of users who have members.
+    pub(super) fn user_count(&self) -> usize {
         self.users.values().filter(|user| user.members > 0).count()
     }
 
-    pub(super) fn presence(&self) -> Presence {
+    pub(super) fn presence(&self) -> PresenceSnapshot {
         let members = (self.users.len() <= MAX_LISTED_MEMBERS).then(|| self.users.keys().cloned().collect());
-        Presence { count: self.users.len(), members }
+        PresenceSnapshot { count: self.users.len(), members }
     }
 
-    /// Whether somebody is here, or there are events that were written after this time.
+    /// Returns whether the group has users, or events that were written after this time.
     pub(super) fn is_used(&self, oldest: u64) -> bool {
         !self.users.is_empty() || self.log.last().millis() >= oldest
     }
 
-    /// Takes an event's text out of the log; whether it was still there, or `None` if there is no such event.
-    pub(super) fn redact(&mut self, id: Id, keep: Retention) -> Option<bool> {
-        self.log(keep);
+    /// Removes the text of an event from the log; returns whether it was still there, or `None` if
+    /// there is no such event.
+    pub(super) fn redact(&mut self, id: Id, retention: Retention) -> Option<bool> {
+        self.log(retention);
         self.log.redact(id)
     }
 
-    /// The log as it is now: what is too old has gone.
-    pub(super) fn log(&mut self, keep: Retention) -> &Tail {
-        let oldest = now().saturating_sub(millis(keep.age));
-        while self.log.len() > keep.messages || self.log.first().is_some_and(|id| id.millis() < oldest) {
+    /// Returns the log without what is too old.
+    pub(super) fn log(&mut self, retention: Retention) -> &Tail {
+        let oldest = now().saturating_sub(millis(retention.age));
+        while self.log.len() > retention.messages || self.log.first().is_some_and(|id| id.millis() < oldest) {
             self.log.pop();
         }
         &self.log
     }
 
-    /// What became of the event with this key, if there was one.
-    pub(super) fn known(&self, key: &IdempotencyKey) -> Option<Appended> {
-        let sent = self.sent.get(&key.name).filter(|sent| sent.at.elapsed() < IDEMPOTENCY_WINDOW)?;
-        Some(if sent.digest == key.digest { Appended::Duplicate(sent.id) } else { Appended::Conflict })
+    /// Returns the outcome of a further append under this key, if there was one already.
+    pub(super) fn appended_under(&self, key: &IdempotencyKey) -> Option<Appended> {
+        let known = self.keys.get(&key.name).filter(|known| known.at.elapsed() < IDEMPOTENCY_WINDOW)?;
+        Some(if known.digest == key.digest { Appended::Duplicate(known.id) } else { Appended::Conflict })
     }
 
     pub(super) fn remember(&mut self, key: &IdempotencyKey, id: Id) {
-        if self.sent.len() == self.sent.capacity() {
-            self.sent.retain(|_, sent| sent.at.elapsed() < IDEMPOTENCY_WINDOW);
+        if self.keys.len() == self.keys.capacity() {
+            self.keys.retain(|_, known| known.at.elapsed() < IDEMPOTENCY_WINDOW);
         }
-        let sent = Sent { id, digest: key.digest.clone(), at: Instant::now() };
-        self.sent.insert(key.name.clone(), sent);
+        let known = RememberedKey { id, digest: key.digest.clone(), at: Instant::now() };
+        self.keys.insert(key.name.clone(), known);
     }
 
-    /// Writes an event to the log.
-    pub(super) fn append(&mut self, event: Event, keep: Retention) -> Arc<Event> {
+    /// Appends an event to the log.
+    pub(super) fn append(&mut self, event: Event, retention: Retention) -> Arc<Event> {
         let prev = self.log.last();
         let event = Arc::new(event.stamped(Position { id: prev.next(now()), prev }));
         self.log.push(Arc::clone(&event));
-        self.log(keep);
+        self.log(retention);
         event
     }
 }

@@ -1,4 +1,4 @@
-//! The layer of a node that stands alone: the contract of [`super`], kept in this process.
+//! The layer of a single node: the contract of [`layer`](super), kept in this process.
 
 mod group;
 pub mod store;
@@ -10,242 +10,283 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::store::Store;
-use super::{
-    Appended, Disconnect, IdempotencyKey, LayerListener, NodeInfo, Page, Presence, Retention, presence,
-};
-use crate::layer::contract::{LEAVE_GRACE, MAX_LISTED_MEMBERS, MAX_PAGE_EVENTS};
-use crate::layer::intervals::LINGER;
+use crate::layer::broker::Broker;
+use crate::layer::contract::{INTERVAL_LINGER, LEAVE_GRACE, MAX_LISTED_MEMBERS, MAX_PAGE_EVENTS};
+use crate::layer::control::Control;
+use crate::layer::disconnect::Disconnect;
+use crate::layer::error::LayerError;
+use crate::layer::listener::LayerListener;
+use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page, Retention};
 use crate::layer::memory::group::MemoryGroup;
 use crate::layer::memory::store::MemoryStore;
+use crate::layer::node_info::NodeInfo;
+use crate::layer::presence::{self, Presence, PresenceSnapshot};
+use crate::layer::shared_store::SharedStore;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::time::{millis, now};
 
-/// How often the count of a big group is told.
-const COUNTED: Duration = Duration::from_secs(1);
+/// Least time between two reports of a large group's number of users.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Logs, members and tickers of one process.
+/// Logs, members and intervals of one process.
 pub struct MemoryLayer {
     node: String,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of its creation, in Unix milliseconds.
     since: u64,
     listener: Arc<dyn LayerListener>,
-    keep: Retention,
+    retention: Retention,
     groups: Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>,
-    tickers: Mutex<HashMap<Group, Ticking>>,
-    store: Store,
+    intervals: Mutex<HashMap<Group, RunningInterval>>,
+    store: SharedStore,
 }
 
-/// A ticker that is on.
-struct Ticking {
-    due: Instant,
-    /// When it ends unless somebody asks.
+/// An interval that runs.
+struct RunningInterval {
+    next_tick: Instant,
+    /// When it ends unless its tick is asked for.
     ends: Instant,
 }
 
 impl MemoryLayer {
-    pub(super) fn new(keep: Retention, listener: Arc<dyn LayerListener>) -> Self {
+    pub(super) fn new(retention: Retention, listener: Arc<dyn LayerListener>) -> Self {
         Self {
             node: NodeInfo::new_name(),
             since: now(),
             listener,
-            keep,
+            retention,
             groups: Mutex::default(),
-            tickers: Mutex::default(),
-            store: Store::Memory(MemoryStore::default()),
+            intervals: Mutex::default(),
+            store: SharedStore::Memory(MemoryStore::default()),
         }
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &SharedStore {
         &self.store
     }
 
-    /// The group's circle, made if there is none.
-    fn circle(&self, group: &Group) -> Arc<Mutex<MemoryGroup>> {
+    /// Returns the group, created if there is none.
+    fn group(&self, name: &Group) -> Arc<Mutex<MemoryGroup>> {
         let mut groups = self.groups.lock();
-        // Circles where nothing is left are swept out now and then, so that making one costs the same
-        // however many there were.
+        // Empty groups are removed whenever the map would grow: a creation costs the same however
+        // many there were.
         if groups.len() == groups.capacity() {
-            let oldest = now().saturating_sub(millis(self.keep.age));
-            groups.retain(|_, circle| Arc::strong_count(circle) > 1 || circle.lock().is_used(oldest));
+            let oldest = now().saturating_sub(millis(self.retention.age));
+            groups.retain(|_, group| Arc::strong_count(group) > 1 || group.lock().is_used(oldest));
         }
-        Arc::clone(groups.entry(group.clone()).or_default())
+        Arc::clone(groups.entry(name.clone()).or_default())
     }
 
-    pub(super) fn enter(&self, group: &Group, user: &str) {
-        let circle = self.circle(group);
-        let mut held = circle.lock();
-        if held.enter(user) {
-            self.tell(&circle, &mut held, group, "join", user);
+    fn enter(&self, name: &Group, user: &str) {
+        let group = self.group(name);
+        let mut locked = group.lock();
+        if locked.enter(user) {
+            report_change(&self.listener, &group, &mut locked, name, "join", user);
         }
     }
 
-    pub(super) fn leave(&self, group: &Group, user: &str) {
-        let circle = self.circle(group);
-        if !circle.lock().leave(user) {
+    fn deliver_unlogged(&self, name: &Group, event: &Event) {
+        let group = self.group(name);
+        let group = group.lock();
+        if group.user_count() > 0 {
+            self.listener.deliver(name.name(), &[Arc::new(event.clone())]);
+        }
+    }
+}
+
+impl Broker for MemoryLayer {
+    fn subscribe(
+        &self,
+        group: &Group,
+        user: &Arc<str>,
+    ) -> impl Future<Output = Result<(), LayerError>> + Send {
+        self.enter(group, user);
+        std::future::ready(Ok(()))
+    }
+
+    fn unsubscribe(&self, name: &Group, user: &Arc<str>) {
+        let group = self.group(name);
+        if !group.lock().leave(user) {
             return;
         }
-        let (listener, group, user) = (Arc::clone(&self.listener), group.clone(), user.to_owned());
+        let (listener, name, user) = (Arc::clone(&self.listener), name.clone(), Arc::clone(user));
         tokio::spawn(async move {
             tokio::time::sleep(LEAVE_GRACE).await;
-            let mut held = circle.lock();
-            if held.gone(&user) {
-                tell(&listener, &circle, &mut held, &group, "leave", &user);
+            let mut locked = group.lock();
+            if locked.remove_if_gone(&user) {
+                report_change(&listener, &group, &mut locked, &name, "leave", &user);
             }
         });
     }
 
-    fn tell(
+    /// The group's lock is held until the event is delivered, which makes the one order.
+    async fn append(
         &self,
-        circle: &Arc<Mutex<MemoryGroup>>,
-        held: &mut MemoryGroup,
-        group: &Group,
-        change: &str,
-        user: &str,
-    ) {
-        tell(&self.listener, circle, held, group, change, user);
-    }
-
-    pub(super) fn members(&self, group: &Group) -> usize {
-        self.circle(group).lock().users()
-    }
-
-    pub(super) fn presence(&self, group: &Group) -> Presence {
-        self.circle(group).lock().presence()
-    }
-
-    /// The circle's lock, held until the event is delivered, makes the one order.
-    pub(super) fn append(&self, group: &Group, event: &Event, key: Option<&IdempotencyKey>) -> Appended {
-        let circle = self.circle(group);
-        let mut circle = circle.lock();
-        if let Some(known) = key.and_then(|key| circle.known(key)) {
-            return known;
+        name: &Group,
+        event: &Event,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Appended, LayerError> {
+        let group = self.group(name);
+        let mut group = group.lock();
+        if let Some(earlier) = key.and_then(|key| group.appended_under(key)) {
+            return Ok(earlier);
         }
-        let event = circle.append(event.clone(), self.keep);
+        let event = group.append(event.clone(), self.retention);
         let id = event.stamp().map_or(Id::START, |stamp| stamp.id);
         if let Some(key) = key {
-            circle.remember(key, id);
+            group.remember(key, id);
         }
-        self.listener.deliver(group.name(), std::slice::from_ref(&event));
-        Appended::New(id)
+        self.listener.deliver(name.name(), std::slice::from_ref(&event));
+        Ok(Appended::New(id))
     }
 
-    pub(super) fn after(&self, group: &Group, id: Id) -> Page {
-        self.circle(group).lock().log(self.keep).after(id, MAX_PAGE_EVENTS)
+    async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        self.deliver_unlogged(group, event);
+        Ok(())
     }
 
-    pub(super) fn before(&self, group: &Group, id: Option<Id>, limit: usize) -> Page {
-        self.circle(group).lock().log(self.keep).before(id, limit)
+    async fn publish_ephemeral(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        self.deliver_unlogged(group, event);
+        Ok(())
     }
 
-    pub(super) fn redact(&self, group: &Group, id: Id) -> bool {
-        let circle = self.circle(group);
-        let mut circle = circle.lock();
-        let redacted = circle.redact(id, self.keep);
+    async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
+        let group = self.group(group);
+        let mut group = group.lock();
+        let log = group.log(self.retention);
+        Ok(match range {
+            HistoryRange::After(id) => log.after(id, MAX_PAGE_EVENTS),
+            HistoryRange::Before(id, limit) => log.before(id, limit),
+        })
+    }
+
+    async fn redact(&self, name: &Group, id: Id) -> Result<bool, LayerError> {
+        let group = self.group(name);
+        let mut group = group.lock();
+        let redacted = group.redact(id, self.retention);
         if redacted == Some(true) {
-            self.listener.deliver(group.name(), &[Arc::new(Event::redaction(id))]);
+            self.listener.deliver(name.name(), &[Arc::new(Event::redaction(id))]);
         }
-        redacted.is_some()
+        Ok(redacted.is_some())
     }
 
-    pub(super) fn redacted(&self, group: &Group) -> BTreeSet<Id> {
-        self.circle(group).lock().log(self.keep).redacted()
-    }
-
-    pub(super) fn log_size(&self, group: &Group) -> usize {
-        self.circle(group).lock().log(self.keep).len()
-    }
-
-    pub(super) fn groups(&self) -> Vec<(String, usize)> {
-        let groups: Vec<_> =
-            self.groups.lock().iter().map(|(group, circle)| (group.clone(), Arc::clone(circle))).collect();
-        let counted =
-            groups.into_iter().map(|(group, circle)| (group.name().to_owned(), circle.lock().users()));
-        presence::largest(counted.collect())
-    }
-
-    pub(super) fn node(&self) -> &str {
-        &self.node
-    }
-
-    pub(super) fn facts(&self) -> NodeInfo {
-        NodeInfo::now(&self.node, self.since, None)
-    }
-
-    pub(super) fn order(&self, order: &Disconnect) {
-        self.listener.ordered(order.clone());
-    }
-
-    pub(super) fn publish(&self, group: &Group, event: &Event) {
-        let circle = self.circle(group);
-        let circle = circle.lock();
-        if circle.users() > 0 {
-            self.listener.deliver(group.name(), &[Arc::new(event.clone())]);
-        }
-    }
-
-    pub(super) fn start_ticker(&self, group: &Group, period: Duration) {
-        let now = Instant::now();
-        let mut tickers = self.tickers.lock();
-        // Those that ended are swept out now and then, as circles are.
-        if tickers.len() == tickers.capacity() {
-            tickers.retain(|_, ticking| ticking.ends > now);
-        }
-        let ticking = tickers.entry(group.clone()).or_insert(Ticking { due: now + period, ends: now });
-        ticking.ends = now + LINGER;
-        drop(tickers);
-        self.listener.ticker_started(group.name());
-    }
-
-    pub(super) fn stop_ticker(&self, group: &Group) {
-        self.tickers.lock().remove(group);
-    }
-
-    pub(super) fn tick(&self, group: &Group, event: &Event, period: Duration) -> Option<Duration> {
-        let now = Instant::now();
-        let mut tickers = self.tickers.lock();
-        let ticking = tickers.get_mut(group).filter(|ticking| ticking.ends > now)?;
-        ticking.ends = now + LINGER;
-        let due = ticking.due <= now;
-        if due {
-            // Ticks that nobody was there for are not made up.
-            while ticking.due <= now {
-                ticking.due += period;
-            }
-        }
-        let next = ticking.due - now;
-        drop(tickers);
-        if due {
-            self.publish(group, event);
-        }
-        Some(next)
+    fn redacted(&self, group: &Group) -> BTreeSet<Id> {
+        self.group(group).lock().log(self.retention).redacted()
     }
 }
 
-/// Tells the circle's members that somebody came or left; in a big circle, a little later, how many are there.
-fn tell(
+impl Presence for MemoryLayer {
+    async fn presence(&self, group: &Group) -> Result<PresenceSnapshot, LayerError> {
+        Ok(self.group(group).lock().presence())
+    }
+
+    async fn member_count(&self, group: &Group) -> Result<usize, LayerError> {
+        Ok(self.group(group).lock().user_count())
+    }
+
+    async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
+        let groups: Vec<_> =
+            self.groups.lock().iter().map(|(name, group)| (name.clone(), Arc::clone(group))).collect();
+        let counted =
+            groups.into_iter().map(|(name, group)| (name.name().to_owned(), group.lock().user_count()));
+        Ok(presence::largest(counted.collect()))
+    }
+
+    fn node_name(&self) -> &str {
+        &self.node
+    }
+}
+
+impl Control for MemoryLayer {
+    async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+        self.listener.on_disconnect(command.clone());
+        Ok(())
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
+        Ok(vec![NodeInfo::now(&self.node, self.since, None)])
+    }
+
+    async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
+        Ok(self.group(group).lock().log(self.retention).len())
+    }
+
+    async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
+        let now = Instant::now();
+        let mut intervals = self.intervals.lock();
+        // Those that ended are removed whenever the map would grow.
+        if intervals.len() == intervals.capacity() {
+            intervals.retain(|_, interval| interval.ends > now);
+        }
+        let first = RunningInterval { next_tick: now + period, ends: now };
+        intervals.entry(group.clone()).or_insert(first).ends = now + INTERVAL_LINGER;
+        drop(intervals);
+        self.listener.on_interval_started(group.name());
+        Ok(())
+    }
+
+    async fn stop_interval(&self, group: &Group) -> Result<(), LayerError> {
+        self.intervals.lock().remove(group);
+        Ok(())
+    }
+
+    async fn tick(
+        &self,
+        group: &Group,
+        event: &Event,
+        period: Duration,
+    ) -> Result<Option<Duration>, LayerError> {
+        let now = Instant::now();
+        let (is_due, next) = {
+            let mut intervals = self.intervals.lock();
+            let Some(interval) = intervals.get_mut(group).filter(|interval| interval.ends > now) else {
+                return Ok(None);
+            };
+            interval.ends = now + INTERVAL_LINGER;
+            let is_due = interval.next_tick <= now;
+            // Missed ticks are skipped.
+            while interval.next_tick <= now {
+                interval.next_tick += period;
+            }
+            (is_due, interval.next_tick - now)
+        };
+        if is_due {
+            self.deliver_unlogged(group, event);
+        }
+        Ok(Some(next))
+    }
+
+    fn ready(&self) -> Result<&'static str, LayerError> {
+        Ok("memory: this node stands alone")
+    }
+
+    async fn close(&self) {}
+}
+
+/// Delivers the join or leave of a user to the group; in a large group, a little later, the number
+/// of users.
+fn report_change(
     listener: &Arc<dyn LayerListener>,
-    circle: &Arc<Mutex<MemoryGroup>>,
-    held: &mut MemoryGroup,
-    group: &Group,
+    group: &Arc<Mutex<MemoryGroup>>,
+    locked: &mut MemoryGroup,
+    name: &Group,
     change: &str,
     user: &str,
 ) {
-    let presence = held.presence();
-    if presence.count <= MAX_LISTED_MEMBERS && !held.counting {
-        listener.deliver(group.name(), &[Arc::new(presence.event(change, Some(user)))]);
+    let presence = locked.presence();
+    if presence.count <= MAX_LISTED_MEMBERS && !locked.count_pending {
+        listener.deliver(name.name(), &[Arc::new(presence.event(change, Some(user)))]);
         return;
     }
-    if std::mem::replace(&mut held.counting, true) {
+    if std::mem::replace(&mut locked.count_pending, true) {
         return;
     }
-    let (listener, circle, group) = (Arc::clone(listener), Arc::clone(circle), group.clone());
+    let (listener, group, name) = (Arc::clone(listener), Arc::clone(group), name.clone());
     tokio::spawn(async move {
-        tokio::time::sleep(COUNTED).await;
-        let mut held = circle.lock();
-        held.counting = false;
-        listener.deliver(group.name(), &[Arc::new(held.presence().event("state", None))]);
+        tokio::time::sleep(COUNT_INTERVAL).await;
+        let mut locked = group.lock();
+        locked.count_pending = false;
+        listener.deliver(name.name(), &[Arc::new(locked.presence().event("state", None))]);
     });
 }

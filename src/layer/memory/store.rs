@@ -1,10 +1,13 @@
-//! The store of a node that stands alone: records and indexes in this process.
+//! The store of a single node: records and indexes in this process.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::layer::error::LayerError;
+use crate::layer::store::{Index, Store};
 
 /// Records and indexes of one process.
 #[derive(Default)]
@@ -23,92 +26,99 @@ impl Record {
         Self { value: value.to_owned(), ends: ttl.map(|ttl| Instant::now() + ttl) }
     }
 
-    fn lives(&self) -> bool {
+    fn is_alive(&self) -> bool {
         self.ends.is_none_or(|ends| ends > Instant::now())
     }
 }
 
-impl MemoryStore {
-    pub(in crate::layer) fn get(&self, key: &str) -> Option<String> {
+impl Store for MemoryStore {
+    async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
         let records = self.records.lock();
-        records.get(key).filter(|record| record.lives()).map(|record| record.value.clone())
+        Ok(records.get(key).filter(|record| record.is_alive()).map(|record| record.value.clone()))
     }
 
-    pub(in crate::layer) fn put(&self, key: &str, value: &str, ttl: Option<Duration>) {
-        put(&mut self.records.lock(), key, Record::new(value, ttl));
+    async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
+        insert(&mut self.records.lock(), key, Record::new(value, ttl));
+        Ok(())
     }
 
-    pub(in crate::layer) fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> bool {
+    async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, LayerError> {
         let mut records = self.records.lock();
-        let free = !records.get(key).is_some_and(Record::lives);
-        if free {
-            put(&mut records, key, Record::new(value, ttl));
+        let is_free = !records.get(key).is_some_and(Record::is_alive);
+        if is_free {
+            insert(&mut records, key, Record::new(value, ttl));
         }
-        free
+        Ok(is_free)
     }
 
-    pub(in crate::layer) fn replace(&self, key: &str, old: &str, new: &str) -> bool {
+    async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
         let mut records = self.records.lock();
-        let record = records.get_mut(key).filter(|record| record.lives() && record.value == old);
-        record.map(|record| new.clone_into(&mut record.value)).is_some()
+        let record = records.get_mut(key).filter(|record| record.is_alive() && record.value == old);
+        Ok(record.map(|record| new.clone_into(&mut record.value)).is_some())
     }
 
-    pub(in crate::layer) fn take(&self, key: &str) -> Option<String> {
-        let record = self.records.lock().remove(key)?;
-        record.lives().then_some(record.value)
+    async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
+        let record = self.records.lock().remove(key);
+        Ok(record.filter(Record::is_alive).map(|record| record.value))
     }
 
-    pub(in crate::layer) fn delete(&self, key: &str) -> bool {
-        self.take(key).is_some()
+    async fn delete(&self, key: &str) -> Result<bool, LayerError> {
+        Ok(self.take(key).await?.is_some())
     }
 
-    pub(in crate::layer) fn refresh(&self, key: &str, ttl: Duration) -> Option<String> {
+    async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
         let mut records = self.records.lock();
-        let record = records.get_mut(key).filter(|record| record.lives())?;
+        let Some(record) = records.get_mut(key).filter(|record| record.is_alive()) else { return Ok(None) };
         record.ends = Some(Instant::now() + ttl);
-        Some(record.value.clone())
+        Ok(Some(record.value.clone()))
+    }
+}
+
+impl Index for MemoryStore {
+    async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, LayerError> {
+        let mut indexes = self.indexes.lock();
+        Ok(indexes.entry(index.to_owned()).or_default().insert(name.to_owned(), rank).is_none())
     }
 
-    pub(in crate::layer) fn add(&self, index: &str, name: &str, rank: u64) -> bool {
+    async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
         let mut indexes = self.indexes.lock();
-        indexes.entry(index.to_owned()).or_default().insert(name.to_owned(), rank).is_none()
-    }
-
-    pub(in crate::layer) fn remove(&self, index: &str, name: &str) -> bool {
-        let mut indexes = self.indexes.lock();
-        let Some(names) = indexes.get_mut(index) else { return false };
+        let Some(names) = indexes.get_mut(index) else { return Ok(false) };
         let removed = names.remove(name).is_some();
         if names.is_empty() {
             indexes.remove(index);
         }
-        removed
+        Ok(removed)
     }
 
-    pub(in crate::layer) fn rank(&self, index: &str, name: &str) -> Option<u64> {
-        self.indexes.lock().get(index)?.get(name).copied()
+    async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
+        Ok(self.indexes.lock().get(index).and_then(|names| names.get(name)).copied())
     }
 
-    pub(in crate::layer) fn top(&self, index: &str, limit: usize) -> Vec<(String, u64)> {
+    async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
         let mut names = self.sorted(index);
         names.truncate(limit);
-        names
+        Ok(names)
     }
 
-    pub(in crate::layer) fn count(&self, index: &str) -> usize {
-        self.indexes.lock().get(index).map_or(0, HashMap::len)
+    async fn count(&self, index: &str) -> Result<usize, LayerError> {
+        Ok(self.indexes.lock().get(index).map_or(0, HashMap::len))
     }
 
-    pub(in crate::layer) fn trim(&self, index: &str, keep: usize) {
+    async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
         for (name, _) in self.sorted(index).into_iter().skip(keep) {
-            self.remove(index, &name);
+            self.remove(index, &name).await?;
         }
+        Ok(())
     }
 
-    pub(in crate::layer) fn clear(&self, index: &str) {
+    async fn clear(&self, index: &str) -> Result<(), LayerError> {
         self.indexes.lock().remove(index);
+        Ok(())
     }
+}
 
-    /// As Redis sorts: by rank, and by name among equals, the highest first.
+impl MemoryStore {
+    /// Returns the names of an index in Redis' order: by rank, then by name, the highest first.
     fn sorted(&self, index: &str) -> Vec<(String, u64)> {
         let indexes = self.indexes.lock();
         let names = indexes.get(index).into_iter().flatten().map(|(name, rank)| (name.clone(), *rank));
@@ -118,10 +128,10 @@ impl MemoryStore {
     }
 }
 
-/// Records that have ended are swept out now and then, so that writing one costs the same however many there were.
-fn put(records: &mut HashMap<String, Record>, key: &str, record: Record) {
+/// Inserts a record. Those that have ended are removed whenever the map would grow.
+fn insert(records: &mut HashMap<String, Record>, key: &str, record: Record) {
     if records.len() == records.capacity() {
-        records.retain(|_, record| record.lives());
+        records.retain(|_, record| record.is_alive());
     }
     records.insert(key.to_owned(), record);
 }

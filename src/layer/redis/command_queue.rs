@@ -1,5 +1,4 @@
-//! The line: what the tasks of this node ask of the one connection on which it hears its groups and writes into their
-//! logs.
+//! The queue before the pipelined connection: appends and changes of subscriptions.
 
 use std::time::Duration;
 
@@ -7,99 +6,100 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::layer::error::LayerError;
-use crate::layer::redis::publish_batch::Append;
+use crate::layer::redis::publish_batch::PendingAppend;
 
-/// How long an event may take to be written, from the moment when it is given to the layer.
-pub(super) const PATIENCE: Duration = Duration::from_millis(800);
+/// Time in which an event has to be appended, from the call on.
+pub(super) const APPEND_TIMEOUT: Duration = Duration::from_millis(800);
 
 #[derive(Default)]
 pub(super) struct CommandQueue {
-    asked: Mutex<Asked>,
-    /// Something was asked.
+    state: Mutex<QueueState>,
+    /// Something was queued.
     pub(super) changed: Notify,
 }
 
 #[derive(Default)]
-struct Asked {
-    /// Somebody is there to do it.
-    open: bool,
-    requests: Vec<Request>,
+struct QueueState {
+    /// Whether a connection takes what is queued.
+    is_open: bool,
+    requests: Vec<QueuedRequest>,
 }
 
-pub(super) enum Request {
-    Append(Append),
-    Channels(Channels),
+pub(super) enum QueuedRequest {
+    Append(PendingAppend),
+    Channels(ChannelRequest),
 }
 
-/// A change of what is heard.
-pub(super) struct Channels {
+/// A `SUBSCRIBE` or `UNSUBSCRIBE`.
+pub(super) struct ChannelRequest {
     pub(super) command: &'static str,
     pub(super) names: Vec<String>,
-    pub(super) done: oneshot::Sender<Result<(), LayerError>>,
+    pub(super) reply: oneshot::Sender<Result<(), LayerError>>,
 }
 
 impl CommandQueue {
-    /// Asks for an event to be written, which is answered when Redis has; `false` if nobody is there to do it. An answer
-    /// that will never come is dropped.
-    pub(super) fn append(&self, append: Append) -> bool {
-        self.ask(Request::Append(append)).is_ok()
+    /// Queues an append; returns `false` without a connection. If the reply will never come, its
+    /// sender is dropped.
+    pub(super) fn append(&self, append: PendingAppend) -> bool {
+        self.push(QueuedRequest::Append(append))
     }
 
-    /// Hears these channels from now on.
+    /// Subscribes to these channels.
     ///
     /// # Errors
-    /// When Redis refuses, or is away.
+    /// Fails when Redis refuses, or the connection ends.
     pub(super) async fn subscribe(&self, names: Vec<String>) -> Result<(), LayerError> {
-        self.channels("SUBSCRIBE", names).await
+        self.change_channels("SUBSCRIBE", names).await
     }
 
-    /// Hears them no longer.
+    /// Unsubscribes from these channels.
     ///
     /// # Errors
-    /// When Redis refuses, or is away.
+    /// Fails when Redis refuses, or the connection ends.
     pub(super) async fn unsubscribe(&self, names: Vec<String>) -> Result<(), LayerError> {
-        self.channels("UNSUBSCRIBE", names).await
+        self.change_channels("UNSUBSCRIBE", names).await
     }
 
-    async fn channels(&self, command: &'static str, names: Vec<String>) -> Result<(), LayerError> {
-        let (done, wait) = oneshot::channel();
-        let _ = self.ask(Request::Channels(Channels { command, names, done })); // it then drops `done`
+    async fn change_channels(&self, command: &'static str, names: Vec<String>) -> Result<(), LayerError> {
+        let (reply, wait) = oneshot::channel();
+        // Without a connection this drops the sender.
+        self.push(QueuedRequest::Channels(ChannelRequest { command, names, reply }));
         wait.await.unwrap_or(Err(LayerError::Unreachable("the connection is closed".into())))
     }
 
-    fn ask(&self, request: Request) -> Result<(), Request> {
-        let mut asked = self.asked.lock();
-        if !asked.open {
-            return Err(request);
+    fn push(&self, request: QueuedRequest) -> bool {
+        let mut state = self.state.lock();
+        if !state.is_open {
+            return false;
         }
-        asked.requests.push(request);
+        state.requests.push(request);
         self.changed.notify_one();
-        Ok(())
+        true
     }
 
-    /// From now on somebody does what is asked.
+    /// A connection takes what is queued from now on.
     pub(super) fn open(&self) {
-        self.asked.lock().open = true;
+        self.state.lock().is_open = true;
     }
 
-    /// Takes what is asked.
-    pub(super) fn take(&self) -> Vec<Request> {
-        std::mem::take(&mut self.asked.lock().requests)
+    /// Takes what is queued.
+    pub(super) fn take(&self) -> Vec<QueuedRequest> {
+        std::mem::take(&mut self.state.lock().requests)
     }
 
-    /// Tells the senders of events that nobody wrote in time.
-    pub(super) fn give_up(&self) {
-        let is_late = |request: &mut Request| matches!(request, Request::Append(append) if append.at.elapsed() >= PATIENCE);
-        let late: Vec<Request> = self.asked.lock().requests.extract_if(.., is_late).collect();
+    /// Fails the appends that were queued for too long.
+    pub(super) fn time_out_appends(&self) {
+        let is_late = |request: &mut QueuedRequest| matches!(request, QueuedRequest::Append(append) if append.queued_at.elapsed() >= APPEND_TIMEOUT);
+        let late: Vec<QueuedRequest> = self.state.lock().requests.extract_if(.., is_late).collect();
         for request in late {
-            if let Request::Append(append) = request {
+            if let QueuedRequest::Append(append) = request {
                 append.time_out();
             }
         }
     }
 
-    /// Nobody is there any more.
+    /// The connection has ended: drops what is queued, and takes nothing more.
     pub(super) fn close(&self) {
-        *self.asked.lock() = Asked::default();
+        *self.state.lock() = QueueState::default();
     }
 }

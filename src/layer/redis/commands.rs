@@ -11,30 +11,36 @@ use redis::{
     RedisResult, ScriptInvocation,
 };
 
-use super::address::RedisAddress;
+use crate::config::redis_address::RedisAddress;
+use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::redis::dial::{current_server, has_moved};
+use crate::layer::redis::keys;
 use crate::telemetry::METRICS;
 use crate::wire::time::millis;
 
-/// How long a command may take: publishers are told within about a second.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How long replicas may take to have what was written.
-const REPLICATION: Duration = Duration::from_millis(500);
+/// Time in which Redis has to answer a command: publishers get an answer within about a second.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time in which replicas have to acknowledge a write.
+const REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
+/// Connections of the pool: the shared one, and those that wait for replicas.
+const MAX_POOL_CONNECTIONS: usize = 16;
 
-/// Runs commands; callers share one connection, which sends what many of them ask in one write.
+/// Runs commands; callers share one connection, which sends the commands of many callers in one
+/// write.
 ///
-/// The pool checks a connection with a `PING` each time it hands one out (deadpool-redis 0.23). That
-/// would double every publish, so the connection is kept until it ends, and only then is the next one
-/// taken from the pool. RESP3 is there because with it the library says when a connection has ended.
+/// The pool checks a connection with a `PING` each time it hands one out (deadpool-redis 0.23).
+/// That would double every publish, so the connection is kept until it ends, and only then is the
+/// next one taken from the pool. With RESP3 the library reports when a connection has ended.
 pub(super) struct Commands {
     address: RedisAddress,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ConnectionState>>,
 }
 
 #[derive(Default)]
-struct State {
-    kept: Option<MultiplexedConnection>,
-    /// The pool of the server that is the master now, as far as we know.
+struct ConnectionState {
+    shared: Option<MultiplexedConnection>,
+    /// The pool of the current master, as far as it is known, with the server's name.
     pool: Option<(String, Pool)>,
 }
 
@@ -43,40 +49,42 @@ impl Commands {
         Self { address, state: Arc::default() }
     }
 
-    /// Where commands go.
+    /// Returns where commands go.
     pub(super) fn address(&self) -> &RedisAddress {
         &self.address
     }
 
-    fn manager(info: ConnectionInfo, state: &Arc<Mutex<State>>) -> RedisResult<Manager> {
+    fn manager(info: ConnectionInfo, state: &Arc<Mutex<ConnectionState>>) -> RedisResult<Manager> {
         let state = Arc::downgrade(state);
-        let ended = move |push: PushInfo| {
+        let on_push = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection
                 && let Some(state) = state.upgrade()
             {
-                state.lock().kept = None;
+                state.lock().shared = None;
             }
             Ok::<(), ()>(())
         };
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_push_sender(ended);
+            .set_connection_timeout(Some(COMMAND_TIMEOUT))
+            .set_response_timeout(Some(COMMAND_TIMEOUT))
+            .set_push_sender(on_push);
         Manager::new_with_config(info, config)
     }
 
-    /// Lets go of a server that is not the master any more. One that was frozen wakes up as the master that it was,
-    /// and takes writes until the Sentinels tell it otherwise: all of them would be lost.
+    /// Drops the connections to a server that is not the master any more.
+    ///
+    /// A frozen master that wakes up takes writes until the Sentinels demote it; all of them would
+    /// be lost.
     pub(super) async fn check_master(&self) {
         let Some(name) = self.state.lock().pool.as_ref().map(|(name, _)| name.clone()) else { return };
-        if self.address.has_moved(&name).await {
-            *self.state.lock() = State::default();
+        if has_moved(&self.address, &name).await {
+            *self.state.lock() = ConnectionState::default();
         }
     }
 
-    /// A pool of connections to whoever is the master now.
+    /// Returns a pool of connections to the current master, and the master's name.
     async fn pool(&self) -> Result<(String, Pool), PoolError> {
-        let server = self.address.server().await?;
+        let server = current_server(&self.address).await?;
         let name = server.addr().to_string();
         let mut state = self.state.lock();
         if let Some((known, pool)) = &state.pool
@@ -84,9 +92,10 @@ impl Commands {
         {
             return Ok((name, pool.clone()));
         }
+        let timeout = Some(COMMAND_TIMEOUT);
         let pool = Pool::builder(Self::manager(server, &self.state)?)
-            .max_size(16)
-            .timeouts(Timeouts { wait: Some(PATIENCE), create: Some(PATIENCE), recycle: Some(PATIENCE) })
+            .max_size(MAX_POOL_CONNECTIONS)
+            .timeouts(Timeouts { wait: timeout, create: timeout, recycle: timeout })
             .runtime(Runtime::Tokio1)
             .build()
             .expect("a pool with timeouts has a runtime");
@@ -94,7 +103,7 @@ impl Commands {
         Ok((name, pool))
     }
 
-    /// Whether Redis answers.
+    /// Sends `PING`.
     pub(super) async fn ping(&self) -> Result<(), PoolError> {
         let mut connection = self.pool().await?.1.get().await?;
         Cmd::new().arg("PING").query_async::<()>(&mut connection).await?;
@@ -103,8 +112,8 @@ impl Commands {
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
-        let asked = Instant::now();
-        self.checked(asked, Box::pin(command.query_async(&mut connection)).await)
+        let sent_at = Instant::now();
+        self.checked(sent_at, Box::pin(command.query_async(&mut connection)).await)
     }
 
     pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), LayerError> {
@@ -113,10 +122,16 @@ impl Commands {
         self.command(&publish).await
     }
 
+    /// Publishes a disconnect command to every node.
+    pub(super) async fn publish_disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+        let json = serde_json::to_vec(command).expect("texts and a number become JSON");
+        self.publish(keys::DISCONNECTS, &json).await
+    }
+
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
-        let asked = Instant::now();
-        self.checked(asked, Box::pin(pipeline.query_async(&mut connection)).await)
+        let sent_at = Instant::now();
+        self.checked(sent_at, Box::pin(pipeline.query_async(&mut connection)).await)
     }
 
     pub(super) async fn script<T: FromRedisValue>(
@@ -124,24 +139,24 @@ impl Commands {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
-        let asked = Instant::now();
-        self.checked(asked, Box::pin(script.invoke_async(&mut connection)).await)
+        let sent_at = Instant::now();
+        self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)
     }
 
-    /// Runs a script and returns when so many replicas have what it wrote. `WAIT` holds its connection
-    /// up, so it has one of its own.
+    /// Runs a script and returns when this many replicas have what it wrote. `WAIT` blocks its
+    /// connection, so it has one of its own.
     pub(super) async fn replicated<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
         replicas: usize,
     ) -> Result<T, LayerError> {
-        let (_, mut connection) = Box::pin(self.fresh()).await?;
-        let asked = Instant::now();
-        let answer = self.checked(asked, Box::pin(script.invoke_async(&mut connection)).await)?;
+        let (_, mut connection) = Box::pin(self.pooled()).await?;
+        let sent_at = Instant::now();
+        let answer = self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)?;
         let mut wait = Cmd::new();
-        wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION));
+        wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION_TIMEOUT));
         let reached: usize = self.checked(
-            asked,
+            sent_at,
             connection
                 .req_packed_command(&wait)
                 .await
@@ -153,40 +168,41 @@ impl Commands {
         Ok(answer)
     }
 
+    /// Returns the shared connection.
     async fn connection(&self) -> Result<MultiplexedConnection, LayerError> {
-        if let Some(connection) = &self.state.lock().kept {
+        if let Some(connection) = &self.state.lock().shared {
             return Ok(connection.clone());
         }
-        // Boxed: making a connection is 7 KB of future, too much for everybody who may have to wait for one.
-        let (name, connection) = Box::pin(self.fresh()).await?;
+        // Boxed: opening a connection is 7 KB of future, which every caller would have to hold.
+        let (name, connection) = Box::pin(self.pooled()).await?;
         let mut state = self.state.lock();
         let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
         if is_current {
-            state.kept = Some((*connection).clone());
+            state.shared = Some((*connection).clone());
         }
         Ok((*connection).clone())
     }
 
-    /// A connection from the pool, and to whom it leads.
-    async fn fresh(&self) -> Result<(String, Connection), LayerError> {
+    /// Returns a connection from the pool, and the name of its server.
+    async fn pooled(&self) -> Result<(String, Connection), LayerError> {
         let (name, pool) = self.pool().await?;
         let connection = pool.get().await?;
-        // It may have taken until there was another master.
-        if self.address.has_moved(&name).await {
+        // The master may have changed meanwhile.
+        if has_moved(&self.address, &name).await {
             return Err(LayerError::Unreachable("another server is the master now".into()));
         }
         Ok((name, connection))
     }
 
-    fn checked<T>(&self, asked: Instant, answer: Result<T, RedisError>) -> Result<T, LayerError> {
-        METRICS.redis_round_trip.observe(asked.elapsed().as_secs_f64());
+    fn checked<T>(&self, sent_at: Instant, answer: Result<T, RedisError>) -> Result<T, LayerError> {
+        METRICS.redis_round_trip.observe(sent_at.elapsed().as_secs_f64());
         answer.map_err(|error| {
-            // A master that was demoted is not one any more: ask who is.
-            let demoted = error.code() == Some("READONLY");
-            if demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
+            // A demoted master: the next connection asks the Sentinels.
+            let is_demoted = error.code() == Some("READONLY");
+            if is_demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
                 let mut state = self.state.lock();
-                state.kept = None;
-                if demoted {
+                state.shared = None;
+                if is_demoted {
                     state.pool = None; // its idle connections lead to the same server
                 }
             }
@@ -195,7 +211,7 @@ impl Commands {
     }
 }
 
-/// A pool that has no connection has no server, or one that is not ready.
+/// A pool without a connection has no server, or one that is not ready.
 impl From<PoolError> for LayerError {
     fn from(error: PoolError) -> Self {
         match error {
@@ -206,8 +222,8 @@ impl From<PoolError> for LayerError {
     }
 }
 
-/// The innermost cause in the words of the operating system: `connection refused`.
-pub(super) fn reason(error: &PoolError) -> String {
+/// Returns the innermost cause in the words of the operating system: `connection refused`.
+pub(super) fn root_cause(error: &PoolError) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

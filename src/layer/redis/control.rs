@@ -1,50 +1,75 @@
-//! A desk: what a command does in Redis beside the nodes, without being one of them.
+//! Control in Redis: a channel of all nodes, their leases, and a key for each interval.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use super::address::RedisAddress;
+use redis::Cmd;
+use tracing::warn;
 
-use super::commands::{Commands, reason};
-use super::keys::ORDERS;
+use crate::layer::contract::INTERVAL_LINGER;
+use crate::layer::control::Control;
+use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
-use crate::layer::redis::store::RedisStore;
-use crate::layer::{Disconnect, Store};
-use crate::wire::error::StartError;
+use crate::layer::node_info::NodeInfo;
+use crate::layer::redis::{RedisLayer, keys};
+use crate::telemetry::Chain;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::time::millis;
 
-/// Records, indexes and orders of the nodes on one Redis.
-pub(crate) struct AdminClient {
-    commands: Arc<Commands>,
-    store: Store,
-}
+impl Control for RedisLayer {
+    async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+        self.commands.publish_disconnect(command).await
+    }
 
-impl AdminClient {
-    /// The desk at this URL.
-    ///
-    /// # Errors
-    /// [`StartError`] when Redis cannot be reached.
-    pub(crate) async fn open(url: &str) -> Result<Self, StartError> {
-        let no_url = |error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error);
-        let commands = Arc::new(Commands::new(RedisAddress::parse(url).map_err(no_url)?));
-        if let Err(error) = commands.ping().await {
-            let at = commands.address().text();
-            return Err(StartError::new(format!("could not connect to Redis at {at}: {}", reason(&error))));
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
+        let names = self.nodes_with_lease().await?;
+        if names.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(Self { store: Store::Redis(RedisStore::new(Arc::clone(&commands))), commands })
+        let mut mget = Cmd::new();
+        mget.arg("MGET").arg(names.iter().map(|name| keys::node(name)).collect::<Vec<_>>());
+        let leases: Vec<Option<Vec<u8>>> = self.commands.command(&mget).await?;
+        // A lease of another version may have another shape. That node is left out.
+        let nodes = leases.iter().flatten().filter_map(|lease| serde_json::from_slice(lease).ok());
+        let mut nodes: Vec<NodeInfo> = nodes.collect();
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(nodes)
     }
 
-    /// What the nodes share.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
+    async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
+        self.commands.command(Cmd::new().arg("XLEN").arg(keys::log(group))).await
     }
 
-    /// Gives an order to every node.
-    pub(crate) async fn order(&self, given: &Disconnect) -> Result<(), LayerError> {
-        order(&self.commands, given).await
+    async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
+        let mut script = self.scripts.start_interval.key(keys::interval(group));
+        script.arg(group.name()).arg(millis(period)).arg(millis(INTERVAL_LINGER)).arg(keys::INTERVALS);
+        self.commands.script(&script).await
     }
-}
 
-/// Gives an order to every node.
-pub(super) async fn order(commands: &Commands, order: &Disconnect) -> Result<(), LayerError> {
-    let json = serde_json::to_vec(order).expect("texts and a number become JSON");
-    commands.publish(ORDERS, &json).await
+    async fn stop_interval(&self, group: &Group) -> Result<(), LayerError> {
+        self.commands.command(Cmd::new().arg("DEL").arg(keys::interval(group))).await
+    }
+
+    async fn tick(
+        &self,
+        group: &Group,
+        event: &Event,
+        period: Duration,
+    ) -> Result<Option<Duration>, LayerError> {
+        let mut script = self.scripts.tick.key(keys::interval(group));
+        script.arg(keys::channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(INTERVAL_LINGER));
+        let next: Option<u64> = self.commands.script(&script).await?;
+        Ok(next.map(Duration::from_millis))
+    }
+
+    fn ready(&self) -> Result<&'static str, LayerError> {
+        self.check_connected().map(|()| "redis")
+    }
+
+    async fn close(&self) {
+        self.tasks.lock().await.shutdown().await;
+        if let Err(error) = self.heartbeat.end().await {
+            warn!(error = %Chain(&error), "could not leave the groups; the lease of this node will expire");
+        }
+    }
 }

@@ -1,186 +1,191 @@
-//! One group that this node follows: how far it was heard, and the newest part of its log.
+//! The cursor of a group: up to which event it was delivered, and the cached tail of its log.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::follower::is_presence;
-use crate::layer::Presence;
 use crate::layer::contract::MAX_LISTED_MEMBERS;
+use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::tail_cache::TailCache;
 use crate::telemetry::METRICS;
-use crate::wire::event::{Event, Position};
+use crate::wire::event::{Event, PRESENCE, Position};
 use crate::wire::id::Id;
 use crate::wire::time;
 
-/// How far before our last event a rewritten log may have left the one that we know, in ms.
-const FORK: u64 = 60_000;
-/// How many of the events of that time are told from those that a rewritten log brings anew; a client drops the
+/// Milliseconds before the last delivered event from which a rewritten log may differ from the
+/// known one.
+const MAX_FORK_MILLIS: u64 = 60_000;
+/// Delivered events of that time that are told from new ones of a rewritten log; a client drops
 /// others by their ids.
-const RECENT: usize = 4096;
-/// How far Redis' clock may be ahead of ours, in ms.
-const AHEAD: u64 = 60_000;
+const MAX_RECENT_EVENTS: usize = 4096;
+/// Milliseconds by which Redis' clock may be ahead of this node's.
+const MAX_CLOCK_LEAD_MILLIS: u64 = 60_000;
 
 #[derive(Default)]
 pub(super) struct GroupCursor {
-    pub(super) state: Mutex<State>,
-    /// Who reads from the log; the others wait for what it finds.
+    pub(super) state: Mutex<CursorState>,
+    /// Held by the caller that reads from Redis; the others wait for what it finds.
     pub(super) reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-pub(super) struct State {
-    /// Everything up to this id was handed on; `None` until the log's end was found.
+pub(super) struct CursorState {
+    /// Everything up to this id was delivered; `None` until the end of the log is found.
     position: Option<Id>,
-    /// Where it was when this node came: what is older is news to nobody here.
-    came: Id,
-    /// The newest event that has to wait until the log is read up to it.
+    /// The position when the node subscribed: older events are not new to any member here.
+    start: Id,
+    /// The newest event that waits until the log is read up to it.
     wanted: Option<Position>,
-    /// The log is being read because something is missing.
-    repairing: bool,
-    /// The log was rewritten: it is read from before the place where that may have happened.
-    rewound: bool,
-    /// The last events that were handed on, by their ids: what pub/sub brings after the log, or a rewritten log
+    /// Whether a backfill runs.
+    is_backfilling: bool,
+    /// Whether the log was rewritten, and the position was set back before the possible fork.
+    is_rewound: bool,
+    /// Ids of the last delivered events: what pub/sub brings after the log, or a rewritten log
     /// still has, is not new.
     recent: VecDeque<Id>,
-    pub(super) kept: TailCache,
-    /// Who is in the group, if anybody asked.
-    pub(super) presence: Option<Presence>,
+    pub(super) tail_cache: TailCache,
+    /// The users of the group, once they were asked for.
+    pub(super) presence: Option<PresenceSnapshot>,
 }
 
-/// What to do with an event.
+/// Where an event stands in the sequence of the log.
 #[derive(PartialEq, Eq)]
-pub(super) enum Heard {
-    /// It is the next one.
+pub(super) enum Sequence {
+    /// It is the next event, or not logged: it is delivered.
     Next,
-    /// It comes, or came, from the log.
+    /// It was or will be read from the log.
     Waits,
-    /// Something before it is missing: the log has to be read.
+    /// An event before it is missing: a backfill has to begin.
     Behind,
 }
 
-/// How what was read from the log fits to what was heard.
+/// How a page of a backfill continues what was delivered.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum BackfillOutcome {
+    /// Without a hole.
     Follows,
-    /// More was written while it was read.
+    /// It is empty, but an event was appended while it was read.
     Again,
+    /// Events may be missing, for this reason.
     Gap(&'static str),
 }
 
-impl State {
-    /// How far the group was heard, and what waits beyond.
+impl CursorState {
+    /// Returns the id up to which everything was delivered, and what waits beyond it.
     pub(super) fn position(&self) -> (Id, Option<Position>) {
         (self.position.unwrap_or(Id::START), self.wanted)
     }
 
-    /// The log ends here now, and these of its events are redacted; which of those the group's sockets have not been
-    /// told, and whether something of the log was not heard.
+    /// Compares the cursor with the end of the log and its redactions; returns the redactions that
+    /// were missed, and whether a backfill has to begin.
     pub(super) fn locate(&mut self, last: Id, redacted: BTreeSet<Id>) -> (Vec<Id>, bool) {
-        let mut news = self.kept.heard(redacted);
+        let mut new_redactions = self.tail_cache.on_subscribed(redacted);
         if self.position.is_none() {
-            news.clear(); // nobody here has read of them
+            new_redactions.clear(); // no member here has their texts
         }
         let position = *self.position.get_or_insert_with(|| {
-            self.came = last;
+            self.start = last;
             last
         });
-        let behind = position != last || self.wanted.is_some_and(|wanted| wanted.id > position);
-        let begins = behind && !self.repairing;
-        self.repairing |= behind;
-        (news, begins)
+        let is_behind = position != last || self.wanted.is_some_and(|wanted| wanted.id > position);
+        let begins = is_behind && !self.is_backfilling;
+        self.is_backfilling |= is_behind;
+        (new_redactions, begins)
     }
 
-    /// The group is not heard any more.
-    pub(super) fn deaf(&mut self) {
+    /// The connection with the subscription was lost.
+    pub(super) fn on_disconnected(&mut self) {
         self.presence = None; // the next answer is Redis' own
-        self.kept.deaf();
+        self.tail_cache.on_disconnected();
     }
 
-    pub(super) fn hear(&mut self, event: &Arc<Event>, age: u64) -> Heard {
+    /// Takes an event that Redis pushed. `age` is the retention of the log in milliseconds.
+    pub(super) fn on_event(&mut self, event: &Arc<Event>, age: u64) -> Sequence {
         if is_presence(event) {
-            self.attend(event);
+            self.update_presence(event);
         }
         if let Some(id) = event.covers() {
-            self.kept.redact(id);
+            self.tail_cache.redact(id);
         }
-        let Some(stamp) = event.stamp() else { return Heard::Next };
+        let Some(stamp) = event.stamp() else { return Sequence::Next };
         match self.position {
-            Some(position) if !self.repairing => {
-                // A log that nobody wrote to for its whole age is gone, and with it nothing.
-                let expired =
+            Some(position) if !self.is_backfilling => {
+                // A log without an append for its whole age has expired: nothing is missing.
+                let has_expired =
                     stamp.prev == Id::START && position.millis().saturating_add(age) < stamp.id.millis();
-                // Whoever can publish can claim any place; the log decides about one in the future.
-                let ahead = stamp.id.millis() > time::now().saturating_add(AHEAD);
-                let next = stamp.prev == position && stamp.id > position;
-                if !ahead && (next || expired) {
+                // Any program that publishes can claim any position; the log decides about one in
+                // the future.
+                let is_ahead = stamp.id.millis() > time::now().saturating_add(MAX_CLOCK_LEAD_MILLIS);
+                let is_next = stamp.prev == position && stamp.id > position;
+                if !is_ahead && (is_next || has_expired) {
                     self.advance(event, stamp.id);
-                    Heard::Next
+                    Sequence::Next
                 } else if self.recent.contains(&stamp.id) {
-                    Heard::Waits
+                    Sequence::Waits
                 } else {
-                    self.wait(stamp);
-                    self.repairing = true;
-                    Heard::Behind
+                    self.wait_for(stamp);
+                    self.is_backfilling = true;
+                    Sequence::Behind
                 }
             }
             _ => {
-                self.wait(stamp);
-                Heard::Waits
+                self.wait_for(stamp);
+                Sequence::Waits
             }
         }
     }
 
-    /// This event was too much to take; whether the log has to be read for it.
-    pub(super) fn miss(&mut self, event: &Event) -> bool {
+    /// Takes note of an event that was not delivered because too many wait; returns whether a
+    /// backfill has to begin.
+    pub(super) fn on_skipped(&mut self, event: &Event) -> bool {
         if is_presence(event) {
             self.presence = None; // the next answer is Redis' own
         }
         let Some(stamp) = event.stamp() else { return false };
-        self.wait(stamp);
-        let begins = self.position.is_some() && !self.repairing;
-        self.repairing |= begins;
+        self.wait_for(stamp);
+        let begins = self.position.is_some() && !self.is_backfilling;
+        self.is_backfilling |= begins;
         begins
     }
 
-    /// The log is to be read up to here, at least.
-    fn wait(&mut self, stamp: Position) {
+    /// Makes the backfill read at least up to this event.
+    fn wait_for(&mut self, stamp: Position) {
         if self.wanted.is_none_or(|wanted| wanted.id < stamp.id) {
             self.wanted = Some(stamp);
         }
     }
 
-    /// How what the log holds after `from` fits to what was heard, and what of it is to be handed on. `newest` is its
-    /// last id.
-    pub(super) fn repaired(
+    /// Takes a page of the log after `from`; returns how it continues what was delivered, and its
+    /// new events. `newest` is the id of the log's last event.
+    pub(super) fn on_backfill(
         &mut self,
         from: Id,
         mut events: Vec<Arc<Event>>,
         newest: Id,
         age: u64,
-    ) -> (Outcome, Vec<Arc<Event>>) {
-        self.kept.hide(&mut events);
+    ) -> (BackfillOutcome, Vec<Arc<Event>>) {
+        self.tail_cache.redact_texts(&mut events);
         let first = events.first().and_then(|event| event.stamp());
         let outcome = match first {
-            _ if std::mem::take(&mut self.rewound) => Outcome::Follows,
-            Some(stamp) if stamp.prev == from => Outcome::Follows,
-            None if newest == from => Outcome::Follows,
-            None if newest > from => return (Outcome::Again, events),
-            // What was there has gone by its age or its number.
-            Some(stamp) if stamp.prev > from => Outcome::Gap("trimmed"),
-            _ if from.millis().saturating_add(age) < time::now() => Outcome::Gap("trimmed"),
-            // Another log than ours: of what it has from before its fork, some may be new to us.
+            _ if std::mem::take(&mut self.is_rewound) => BackfillOutcome::Follows,
+            Some(stamp) if stamp.prev == from => BackfillOutcome::Follows,
+            None if newest == from => BackfillOutcome::Follows,
+            None if newest > from => return (BackfillOutcome::Again, events),
+            // The missing events were trimmed by age or number.
+            Some(stamp) if stamp.prev > from => BackfillOutcome::Gap("trimmed"),
+            _ if from.millis().saturating_add(age) < time::now() => BackfillOutcome::Gap("trimmed"),
+            // Another log than the known one: some of its events before the fork may be new.
             _ => {
-                self.kept.let_go();
-                self.rewound = true;
-                let fork = from.min(newest).back(FORK);
-                self.position = Some(if self.came <= newest { fork.max(self.came) } else { fork });
-                return (Outcome::Gap("rewritten"), Vec::new());
+                self.tail_cache.clear();
+                self.is_rewound = true;
+                let fork = from.min(newest).back(MAX_FORK_MILLIS);
+                self.position = Some(if self.start <= newest { fork.max(self.start) } else { fork });
+                return (BackfillOutcome::Gap("rewritten"), Vec::new());
             }
         };
-        if outcome != Outcome::Follows {
-            self.kept.let_go();
+        if outcome != BackfillOutcome::Follows {
+            self.tail_cache.clear();
         }
         for event in &events {
             if let Some(stamp) = event.stamp() {
@@ -190,7 +195,7 @@ impl State {
         let read = events.len();
         events.retain(|event| event.stamp().is_none_or(|stamp| !self.recent.contains(&stamp.id)));
         if events.len() < read {
-            self.kept.let_go(); // it must have no holes
+            self.tail_cache.clear(); // it must have no holes
         }
         for event in &events {
             self.remember(event);
@@ -198,21 +203,21 @@ impl State {
         (outcome, events)
     }
 
-    /// Whether nothing is missing. `exhausted`: the log held no more than was read; `asked` is what waited
-    /// before that.
-    pub(super) fn is_settled(&mut self, exhausted: bool, asked: Option<Position>) -> bool {
+    /// Returns whether nothing is missing, and ends the backfill then. `is_end`: the log has no
+    /// more than was read. `wanted_before` is what waited before the reading.
+    pub(super) fn settle(&mut self, is_end: bool, wanted_before: Option<Position>) -> bool {
         let (position, wanted) = self.position();
         if wanted.is_some_and(|wanted| wanted.id > position) {
-            if !exhausted || wanted != asked {
+            if !is_end || wanted != wanted_before {
                 return false;
             }
-            METRICS.dropped("not_logged"); // it was published, but the log does not know it
+            METRICS.dropped("not_logged"); // it was published with a position, but the log does not have it
         }
-        if exhausted {
+        if is_end {
             self.wanted = None;
-            self.repairing = false;
+            self.is_backfilling = false;
         }
-        exhausted
+        is_end
     }
 
     fn advance(&mut self, event: &Arc<Event>, id: Id) {
@@ -220,31 +225,34 @@ impl State {
         self.remember(event);
     }
 
-    /// The event is handed on.
+    /// Takes note of an event that is delivered.
     fn remember(&mut self, event: &Arc<Event>) {
-        self.kept.push(event);
+        self.tail_cache.push(event);
         let Some(stamp) = event.stamp() else { return };
-        while self.recent.len() == RECENT
-            || self.recent.front().is_some_and(|id| id.millis().saturating_add(FORK) < stamp.id.millis())
+        while self.recent.len() == MAX_RECENT_EVENTS
+            || self
+                .recent
+                .front()
+                .is_some_and(|id| id.millis().saturating_add(MAX_FORK_MILLIS) < stamp.id.millis())
         {
             self.recent.pop_front();
         }
         self.recent.push_back(stamp.id);
     }
 
-    /// See [`TailCache::wants`].
-    pub(super) fn tail_wants(&mut self) -> Option<(Id, usize)> {
-        self.kept.wants(self.position?)
+    /// See [`TailCache::missing`].
+    pub(super) fn missing_tail(&mut self) -> Option<(Id, usize)> {
+        self.tail_cache.missing(self.position?)
     }
 
-    /// Follows who is in the group.
-    fn attend(&mut self, event: &Event) {
+    /// Applies a presence event to the known users.
+    fn update_presence(&mut self, event: &Event) {
         let Some(count) = event.text("count").and_then(|count| count.parse().ok()) else { return };
         let change = event.text("change");
         if change == Some("state") {
             let names =
                 |text: &str| text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            self.presence = Some(Presence { count, members: event.text("members").map(names) });
+            self.presence = Some(PresenceSnapshot { count, members: event.text("members").map(names) });
             return;
         }
         let (Some(presence), Some(user)) = (&mut self.presence, event.text("user")) else { return };
@@ -260,4 +268,9 @@ impl State {
             presence.members = None;
         }
     }
+}
+
+/// Returns whether an event is one of the layer's about the users of a group.
+fn is_presence(event: &Event) -> bool {
+    event.is_own() && event.kind() == PRESENCE
 }

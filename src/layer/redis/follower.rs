@@ -1,8 +1,9 @@
-//! The follower: keeps what this node has heard of each of its groups in line with the group's log.
+//! The follower: keeps what this node received of its groups in line with their logs.
 //!
-//! Pub/sub forgets what it could not deliver. Every logged event names the id before it, so the follower sees when one
-//! is missing: it then reads the log from where it stands, hands that on, and what pub/sub brings meanwhile waits for it
-//! in the log. After each reconnection every group is compared with its log.
+//! Pub/sub does not repeat what it could not deliver. Every logged event names the id before it, so
+//! a missing one is noticed: the log is then read from the group's position on and delivered (a
+//! *backfill*), and what pub/sub brings meanwhile is found in the log. After each reconnection
+//! every group is compared with its log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,76 +13,81 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::commands::Commands;
-use super::log::{self, Part};
 use crate::layer::contract::MAX_PAGE_EVENTS;
 use crate::layer::error::LayerError;
-use crate::layer::redis::cursor::{GroupCursor, Heard, Outcome};
-use crate::layer::{LayerListener, Page, Retention};
+use crate::layer::listener::LayerListener;
+use crate::layer::log::{Page, Retention};
+use crate::layer::redis::commands::Commands;
+use crate::layer::redis::cursor::{BackfillOutcome, GroupCursor, Sequence};
+use crate::layer::redis::log::{self, RangeQuery};
+use crate::layer::tail::Tail;
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::event::{Event, GAP, PRESENCE};
+use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::time::millis;
 
-/// How long to wait before a log is read again that could not be read.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Pause before a backfill tries again: the log could not be read, or too many events wait for
+/// delivery.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct LogFollower {
     pub(super) commands: Arc<Commands>,
     pub(super) listener: Arc<dyn LayerListener>,
-    pub(super) keep: Retention,
-    pub(super) groups: Mutex<HashMap<Group, Arc<GroupCursor>>>,
+    pub(super) retention: Retention,
+    pub(super) cursors: Mutex<HashMap<Group, Arc<GroupCursor>>>,
 }
 
 impl LogFollower {
-    pub(super) fn followed(&self, group: &str) -> Option<Arc<GroupCursor>> {
-        self.groups.lock().get(group).cloned()
+    /// Returns the cursor of a group that the node subscribes to.
+    pub(super) fn cursor(&self, group: &str) -> Option<Arc<GroupCursor>> {
+        self.cursors.lock().get(group).cloned()
     }
 
-    /// These groups are about to be subscribed to.
-    pub(super) fn begin(&self, groups: &[Group]) {
-        let mut followed = self.groups.lock();
+    /// Adds groups that are about to be subscribed to.
+    pub(super) fn add(&self, groups: &[Group]) {
+        let mut cursors = self.cursors.lock();
         for group in groups {
-            followed.entry(group.clone()).or_default();
+            cursors.entry(group.clone()).or_default();
         }
     }
 
-    /// These groups are not heard any more.
-    pub(super) fn end(&self, groups: &[Group]) {
-        let mut followed = self.groups.lock();
+    /// Removes groups that are about to be unsubscribed from.
+    pub(super) fn remove(&self, groups: &[Group]) {
+        let mut cursors = self.cursors.lock();
         for group in groups {
-            followed.remove(group);
+            cursors.remove(group);
         }
     }
 
-    /// These groups are heard now: finds where their logs end. What was missed while they were not heard is read
-    /// and handed on, in tasks of their own; what was redacted meanwhile is told at once.
+    /// Finds the ends of the logs of groups that the node is subscribed to now. Missed redactions
+    /// are delivered at once, missed events by tasks of their own.
     pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
         let ends = match log::ends(&self.commands, groups).await {
             Ok(ends) => ends,
             Err(error) => self.locate_one_by_one(groups, error).await?,
         };
         for (group, (last, redacted)) in groups.iter().zip(ends) {
-            let Some(followed) = self.followed(group.name()) else { continue };
-            let (news, behind) = followed.state.lock().locate(last, redacted);
-            if !news.is_empty() {
-                let news: Vec<_> = news.into_iter().map(|id| Arc::new(Event::redaction(id))).collect();
-                self.listener.deliver(group.name(), &news);
+            let Some(cursor) = self.cursor(group.name()) else { continue };
+            let (new_redactions, is_behind) = cursor.state.lock().locate(last, redacted);
+            if !new_redactions.is_empty() {
+                let events = new_redactions.into_iter().map(|id| Arc::new(Event::redaction(id)));
+                self.listener.deliver(group.name(), &events.collect::<Vec<_>>());
             }
-            if behind {
-                tokio::spawn(Arc::clone(self).repair(group.clone(), followed));
+            if is_behind {
+                tokio::spawn(Arc::clone(self).backfill(group.clone(), cursor));
             }
         }
         Ok(())
     }
 
-    /// A key that is no log must not keep the node from all its groups: the others are found without it.
+    /// A key of another type must not keep the node from all its groups: the others are found
+    /// without it.
     async fn locate_one_by_one(
         &self,
         groups: &[Group],
         error: LayerError,
-    ) -> Result<Vec<log::End>, LayerError> {
+    ) -> Result<Vec<log::LogEnd>, LayerError> {
         if self.commands.ping().await.is_err() {
             return Err(error);
         }
@@ -90,82 +96,83 @@ impl LogFollower {
             match log::ends(&self.commands, std::slice::from_ref(group)).await {
                 Ok(found) => all.extend(found),
                 Err(error) => {
-                    warn!(%group, error = %Chain(&error), "could not read a log");
-                    all.push(log::End::default());
+                    warn!(%group, error = %Chain(&error), "log not readable");
+                    all.push(log::LogEnd::default());
                 }
             }
         }
         Ok(all)
     }
 
-    /// What Redis pushed for a group, in its order.
-    pub(super) fn hear(self: &Arc<Self>, group: &str, events: Vec<Event>) {
-        let Some(followed) = self.followed(group) else { return };
+    /// Delivers what Redis pushed for a group, as far as it is the next of the log.
+    pub(super) fn on_events(self: &Arc<Self>, group: &str, events: Vec<Event>) {
+        let Some(cursor) = self.cursor(group) else { return };
         let mut ready = Vec::with_capacity(events.len());
-        let mut behind = false;
-        let mut state = followed.state.lock();
+        let mut is_behind = false;
+        let mut state = cursor.state.lock();
         for event in events {
             let event = Arc::new(event);
-            match state.hear(&event, millis(self.keep.age)) {
-                Heard::Next => ready.push(event),
-                Heard::Waits => {}
-                Heard::Behind => behind = true,
+            match state.on_event(&event, millis(self.retention.age)) {
+                Sequence::Next => ready.push(event),
+                Sequence::Waits => {}
+                Sequence::Behind => is_behind = true,
             }
         }
         drop(state);
         if !ready.is_empty() {
             self.listener.deliver(group, &ready);
         }
-        if behind {
-            tokio::spawn(Arc::clone(self).repair(Group::new(group), followed));
+        if is_behind {
+            tokio::spawn(Arc::clone(self).backfill(Group::new(group), cursor));
         }
     }
 
-    /// Redis pushed this when too much waited already: what is logged is read from the log later.
-    pub(super) fn miss(self: &Arc<Self>, group: &str, event: &Event) {
-        let Some(followed) = self.followed(group) else { return };
-        let behind = followed.state.lock().miss(event);
-        if behind {
-            tokio::spawn(Arc::clone(self).repair(Group::new(group), followed));
+    /// Redis pushed this event while too many waited: if it is logged, it is read from the log
+    /// later.
+    pub(super) fn on_skipped(self: &Arc<Self>, group: &str, event: &Event) {
+        let Some(cursor) = self.cursor(group) else { return };
+        let is_behind = cursor.state.lock().on_skipped(event);
+        if is_behind {
+            tokio::spawn(Arc::clone(self).backfill(Group::new(group), cursor));
         }
     }
 
-    /// Reads a group's log from where the node stands, until nothing is missing.
-    async fn repair(self: Arc<Self>, group: Group, followed: Arc<GroupCursor>) {
+    /// Reads a group's log from its position on until nothing is missing.
+    async fn backfill(self: Arc<Self>, group: Group, cursor: Arc<GroupCursor>) {
         METRICS.repairs.inc();
-        let mut told = false;
-        while self.followed(group.name()).is_some_and(|now| Arc::ptr_eq(&now, &followed)) {
-            match self.repair_once(&group, &followed).await {
+        let mut is_logged = false;
+        while self.cursor(group.name()).is_some_and(|current| Arc::ptr_eq(&current, &cursor)) {
+            match self.backfill_once(&group, &cursor).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        debug!(%group, error = %Chain(&error), "could not read a log; trying again");
+                    if !std::mem::replace(&mut is_logged, true) {
+                        debug!(%group, error = %Chain(&error), "log not readable; trying again");
                     }
-                    sleep(PAUSE).await;
+                    sleep(RETRY_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Reads on; whether nothing is missing any more.
-    async fn repair_once(&self, group: &Group, followed: &GroupCursor) -> Result<bool, LayerError> {
+    /// Reads and delivers one page; returns whether nothing is missing any more.
+    async fn backfill_once(&self, group: &Group, cursor: &GroupCursor) -> Result<bool, LayerError> {
         while self.listener.is_full() {
-            sleep(PAUSE).await;
+            sleep(RETRY_PAUSE).await;
         }
-        let (from, wanted) = followed.state.lock().position();
-        let events = Part::after(group, from, MAX_PAGE_EVENTS).read(&self.commands).await?;
+        let (from, wanted) = cursor.state.lock().position();
+        let events = RangeQuery::after(group, from, MAX_PAGE_EVENTS).run(&self.commands).await?;
         let newest = match events.last().and_then(|event| event.stamp()) {
             Some(stamp) => stamp.id,
             None => self.newest(group).await?,
         };
-        let exhausted = events.len() < MAX_PAGE_EVENTS;
-        // Held until all is handed on: what is heard to be redacted meanwhile is told behind it.
-        let mut state = followed.state.lock();
-        let (outcome, events) = state.repaired(from, events, newest, millis(self.keep.age));
-        if let Outcome::Gap(reason) = outcome {
+        let is_exhausted = events.len() < MAX_PAGE_EVENTS;
+        // Held until all is delivered: a redaction that arrives meanwhile is delivered after it.
+        let mut state = cursor.state.lock();
+        let (outcome, events) = state.on_backfill(from, events, newest, millis(self.retention.age));
+        if let BackfillOutcome::Gap(reason) = outcome {
             METRICS.gap(reason);
-            warn!(%group, after = %from, reason, "messages of this group may be missing");
+            warn!(%group, after = %from, reason, "messages of a group may be missing");
             let gap = Event::new(GAP).with("reason", reason).with("after", &from.to_string());
             self.listener.deliver(group.name(), &[Arc::new(gap)]);
         }
@@ -173,34 +180,35 @@ impl LogFollower {
             self.listener.deliver(group.name(), &events);
         }
         drop(state);
-        // What came while this was handed on is in the log: the next reading finds it.
-        Ok(followed.state.lock().is_settled(exhausted && outcome == Outcome::Follows, wanted))
+        // What was pushed during the delivery is in the log: the next page has it.
+        let is_end = is_exhausted && outcome == BackfillOutcome::Follows;
+        Ok(cursor.state.lock().settle(is_end, wanted))
     }
 
     async fn newest(&self, group: &Group) -> Result<Id, LayerError> {
-        log::last(&self.commands, group).await
+        log::last_id(&self.commands, group).await
     }
 
-    /// Up to a page of events after this id.
+    /// Returns up to a page of events after this id.
     pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, LayerError> {
-        if let Some(page) = self.tail_answer(group, |tail| tail.after_if_whole(id)).await? {
+        if let Some(page) = self.tail_page(group, |tail| tail.after_if_whole(id)).await? {
             return Ok(page);
         }
         loop {
-            let events = Part::after(group, id, MAX_PAGE_EVENTS).read(&self.commands).await?;
+            let events = RangeQuery::after(group, id, MAX_PAGE_EVENTS).run(&self.commands).await?;
             let more = events.len() == MAX_PAGE_EVENTS;
             let last = match events.last().and_then(|event| event.stamp()) {
                 Some(stamp) if !more => stamp.id,
                 _ => self.newest(group).await?,
             };
-            // Unless it was written between the two questions.
+            // Unless an event was appended between the two queries.
             if !events.is_empty() || last <= id {
-                return Ok(self.shown(group, Page { events, more, last }));
+                return Ok(self.redacted_page(group, Page { events, more, last }));
             }
         }
     }
 
-    /// The newest events, or those before this id.
+    /// Returns the newest events, or those before this id.
     pub(super) async fn before(
         &self,
         group: &Group,
@@ -208,7 +216,7 @@ impl LogFollower {
         limit: usize,
     ) -> Result<Page, LayerError> {
         if id.is_none()
-            && let Some(page) = self.tail_answer(group, |tail| tail.newest_if_whole(limit)).await?
+            && let Some(page) = self.tail_page(group, |tail| tail.newest_if_whole(limit)).await?
         {
             return Ok(page);
         }
@@ -216,8 +224,9 @@ impl LogFollower {
             return Ok(Page { events: Vec::new(), more: false, last: self.newest(group).await? });
         }
         let count = limit + 1;
-        let part = id.map_or_else(|| Part::newest(group, count), |id| Part::before(group, id, count));
-        let mut events = part.read(&self.commands).await?;
+        let query =
+            id.map_or_else(|| RangeQuery::newest(group, count), |id| RangeQuery::before(group, id, count));
+        let mut events = query.run(&self.commands).await?;
         let more = events.len() > limit;
         events.truncate(limit);
         events.reverse();
@@ -226,56 +235,52 @@ impl LogFollower {
             (None, None) => Id::START,
             (Some(_), _) => self.newest(group).await?,
         };
-        Ok(self.shown(group, Page { events, more, last }))
+        Ok(self.redacted_page(group, Page { events, more, last }))
     }
 
-    /// What was read, as it may be shown now: the group's sockets may have been told meanwhile that some is redacted.
-    fn shown(&self, group: &Group, mut page: Page) -> Page {
-        if let Some(followed) = self.followed(group.name()) {
-            followed.state.lock().kept.hide(&mut page.events);
+    /// Removes the texts whose redactions were received while the page was read.
+    fn redacted_page(&self, group: &Group, mut page: Page) -> Page {
+        if let Some(cursor) = self.cursor(group.name()) {
+            cursor.state.lock().tail_cache.redact_texts(&mut page.events);
         }
         page
     }
 
-    /// An answer from the newest part of the log, which is read once for all who ask and then follows along for a
-    /// while; `None` if it has to be read for this one.
-    async fn tail_answer(
+    /// Answers from the cached tail of the log, which is read once for all callers and then kept
+    /// current for a while; `None` if the tail cannot answer.
+    async fn tail_page(
         &self,
         group: &Group,
-        answer: impl Fn(&crate::layer::tail::Tail) -> Option<Page> + Send,
+        answer: impl Fn(&Tail) -> Option<Page> + Send,
     ) -> Result<Option<Page>, LayerError> {
-        let Some(followed) = self.followed(group.name()) else { return Ok(None) };
-        if let Some(page) = followed.state.lock().kept.tail().and_then(&answer) {
+        let Some(cursor) = self.cursor(group.name()) else { return Ok(None) };
+        if let Some(page) = cursor.state.lock().tail_cache.tail().and_then(&answer) {
             return Ok(Some(page));
         }
-        let _turn = followed.reading.lock().await;
+        let _turn = cursor.reading.lock().await;
         loop {
-            if let Some(page) = followed.state.lock().kept.tail().and_then(&answer) {
+            if let Some(page) = cursor.state.lock().tail_cache.tail().and_then(&answer) {
                 return Ok(Some(page));
             }
-            let Some((floor, count)) = followed.state.lock().tail_wants() else { return Ok(None) };
-            let events = Part::until(group, floor, count).read(&self.commands).await?;
-            followed.state.lock().kept.extend(floor, events, count);
+            let Some((floor, count)) = cursor.state.lock().missing_tail() else { return Ok(None) };
+            let events = RangeQuery::until(group, floor, count).run(&self.commands).await?;
+            cursor.state.lock().tail_cache.extend(floor, events, count);
         }
     }
 
-    /// Forgets the parts of logs that nobody asked for lately.
+    /// Drops the cached tails that were not read lately.
     pub(super) fn sweep(&self) {
-        let groups: Vec<Arc<GroupCursor>> = self.groups.lock().values().cloned().collect();
-        for followed in groups {
-            followed.state.lock().kept.sweep();
+        let cursors: Vec<Arc<GroupCursor>> = self.cursors.lock().values().cloned().collect();
+        for cursor in cursors {
+            cursor.state.lock().tail_cache.sweep();
         }
     }
 
-    /// The groups are not heard for a while. Who is in them, and what of their logs is redacted, is only known to Redis.
-    pub(super) fn deaf(&self) {
-        for followed in self.groups.lock().values() {
-            followed.state.lock().deaf();
+    /// The connection with the subscriptions was lost: presence and redactions are known to Redis
+    /// only.
+    pub(super) fn on_disconnected(&self) {
+        for cursor in self.cursors.lock().values() {
+            cursor.state.lock().on_disconnected();
         }
     }
-}
-
-/// Whether an event is one about who is in the group.
-pub(super) fn is_presence(event: &Event) -> bool {
-    event.is_own() && event.kind() == PRESENCE
 }

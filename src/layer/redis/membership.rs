@@ -1,9 +1,8 @@
-//! The roster: which members this node has in which group, and what of it Redis does not know yet.
+//! Which members this node has in which group, and what of it Redis does not know yet.
 //!
-//! Sockets only change the roster, which never waits. Two tasks bring Redis in line with it: the
-//! subscriber (which channels does this node hear) and the lease (which members does it have). So
-//! changes that come while Redis is busy or away are merged, and no two tasks can write in the wrong
-//! order.
+//! Sockets only change the membership, which never waits. Two tasks bring Redis in line with it:
+//! the subscriber (the channels of this node) and the heartbeat (its members). Changes while Redis
+//! is busy or unreachable are merged, and no two tasks can write in the wrong order.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
@@ -14,61 +13,61 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::wire::group::Group;
 
-/// More changes than this are not remembered one by one: everything is written again.
-const MOST_CHANGES: usize = 65_536;
+/// Changes that are remembered one by one; after more of them everything is written again.
+const MAX_REMEMBERED_CHANGES: usize = 65_536;
 
 #[derive(Default)]
 pub(super) struct LocalMembership {
-    state: Mutex<State>,
-    /// A group may have to be subscribed or unsubscribed.
+    state: Mutex<MembershipState>,
+    /// A group may have to be subscribed to or unsubscribed from.
     pub(super) channels_changed: Notify,
-    /// A member came or left.
+    /// A member joined or left.
     pub(super) members_changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    groups: HashMap<Group, Local>,
-    /// Groups whose subscription may differ from what their members want.
+struct MembershipState {
+    groups: HashMap<Group, LocalGroup>,
+    /// Groups whose subscription may differ from what their members need.
     unsettled: HashSet<Group>,
-    /// Changes of users that Redis does not know yet; `true` came, `false` left.
+    /// Changes that Redis does not know yet; `true` is a join.
     changes: Vec<(Group, Arc<str>, bool)>,
-    /// Redis knows nothing, or we cannot tell what it knows.
-    unknown: bool,
+    /// Redis knows nothing of this node, or it is not known what it knows.
+    is_unknown: bool,
 }
 
 #[derive(Default)]
-struct Local {
-    /// How many members each user is.
+struct LocalGroup {
+    /// Number of members that are each user.
     members: HashMap<Arc<str>, usize>,
-    heard: bool,
+    is_subscribed: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// Channels to subscribe to and to leave.
+/// The channels that the subscriber has to change.
 #[derive(Default)]
-pub(super) struct Channels {
-    pub(super) join: Vec<Group>,
-    pub(super) part: Vec<Group>,
-    /// Groups that were left before they were heard.
-    pub(super) gone: Vec<Group>,
+pub(super) struct ChannelChanges {
+    pub(super) subscribe: Vec<Group>,
+    pub(super) unsubscribe: Vec<Group>,
+    /// Groups that were left before they were subscribed to.
+    pub(super) abandoned: Vec<Group>,
 }
 
-/// One group's part of what Redis does not know yet.
+/// What Redis does not know yet of one group.
 #[derive(Default)]
-pub(super) struct Change {
-    pub(super) came: HashSet<Arc<str>>,
+pub(super) struct GroupChange {
+    pub(super) joined: HashSet<Arc<str>>,
     pub(super) left: HashSet<Arc<str>>,
-    /// The node has members in the group now.
-    pub(super) present: bool,
+    /// Whether the node has members in the group now.
+    pub(super) has_members: bool,
 }
 
 /// What Redis does not know yet.
-pub(super) enum Changes {
+pub(super) enum MembershipChanges {
     /// These groups changed.
-    Some(HashMap<Group, Change>),
-    /// Nothing there can be trusted; this is everything.
-    All(HashMap<Group, Change>),
+    Some(HashMap<Group, GroupChange>),
+    /// What Redis has may be wrong: this is the whole state.
+    All(HashMap<Group, GroupChange>),
 }
 
 impl LocalMembership {
@@ -77,12 +76,12 @@ impl LocalMembership {
         let local = state.groups.entry(group.clone()).or_default();
         let members = local.members.entry(Arc::clone(user)).or_default();
         *members += 1;
-        let came = *members == 1;
-        if !local.heard {
+        let has_joined = *members == 1;
+        if !local.is_subscribed {
             state.unsettled.insert(group.clone());
             self.channels_changed.notify_one();
         }
-        if came {
+        if has_joined {
             state.remember(group, user, true);
             self.members_changed.notify_one();
         }
@@ -105,112 +104,113 @@ impl LocalMembership {
         self.members_changed.notify_one();
     }
 
-    /// `None` if the group is heard already, else what to wait for.
-    pub(super) fn wait_for(&self, group: &Group) -> Option<oneshot::Receiver<()>> {
+    /// Returns `None` if the node is subscribed to the group, else what completes when it is.
+    pub(super) fn subscription(&self, group: &Group) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state.lock();
         let local = state.groups.get_mut(group)?;
-        if local.heard {
+        if local.is_subscribed {
             return None;
         }
-        let (heard, wait) = oneshot::channel();
-        local.waiting.push(heard);
+        let (subscribed, wait) = oneshot::channel();
+        local.waiting.push(subscribed);
         Some(wait)
     }
 
-    /// What the subscriber has to do. A channel that it shall leave does not count as heard from
-    /// here on: who enters meanwhile waits for the next subscription.
-    pub(super) fn channels(&self) -> Channels {
+    /// Takes what the subscriber has to do. From here on a channel that it leaves does not count as
+    /// subscribed: a member that joins meanwhile waits for the next subscription.
+    pub(super) fn take_channel_changes(&self) -> ChannelChanges {
         let mut state = self.state.lock();
-        let mut channels = Channels::default();
+        let mut changes = ChannelChanges::default();
         for group in take(&mut state.unsettled) {
             let Some(local) = state.groups.get_mut(&group) else { continue };
-            match (local.members.is_empty(), local.heard) {
-                (false, false) => channels.join.push(group),
+            match (local.members.is_empty(), local.is_subscribed) {
+                (false, false) => changes.subscribe.push(group),
                 (true, true) => {
                     state.groups.remove(&group);
-                    channels.part.push(group);
+                    changes.unsubscribe.push(group);
                 }
                 (true, false) => {
                     state.groups.remove(&group);
-                    channels.gone.push(group);
+                    changes.abandoned.push(group);
                 }
                 (false, true) => {}
             }
         }
-        channels
+        changes
     }
 
     /// Redis confirmed these subscriptions.
-    pub(super) fn heard(&self, groups: &[Group]) {
+    pub(super) fn on_subscribed(&self, groups: &[Group]) {
         let mut state = self.state.lock();
         for group in groups {
-            // Members that left meanwhile have made the group unsettled again; its entry is still there.
+            // Members that left meanwhile have made the group unsettled again; its entry is still
+            // there.
             let Some(local) = state.groups.get_mut(group) else { continue };
-            local.heard = true;
+            local.is_subscribed = true;
             for waiting in take(&mut local.waiting) {
-                let _ = waiting.send(()); // it may have given up
+                let _ = waiting.send(()); // the caller may have given up
             }
         }
     }
 
-    /// The subscribing connection is gone: nothing is heard.
-    pub(super) fn deaf(&self) {
+    /// The connection with the subscriptions was lost.
+    pub(super) fn on_disconnected(&self) {
         let mut state = self.state.lock();
-        let State { groups, unsettled, .. } = &mut *state;
+        let MembershipState { groups, unsettled, .. } = &mut *state;
         for (group, local) in groups {
-            local.heard = false;
+            local.is_subscribed = false;
             unsettled.insert(group.clone());
         }
         self.channels_changed.notify_one();
     }
 
-    /// Redis forgot our members, or we cannot tell.
-    pub(super) fn forgotten(&self) {
-        self.state.lock().unknown = true;
+    /// Makes the heartbeat write the whole state: Redis lost it, or may have.
+    pub(super) fn mark_unknown(&self) {
+        self.state.lock().is_unknown = true;
         self.members_changed.notify_one();
     }
 
     /// Takes what Redis does not know yet.
-    pub(super) fn changes(&self) -> Changes {
+    pub(super) fn take_changes(&self) -> MembershipChanges {
         let mut state = self.state.lock();
-        let mut changed: HashMap<Group, Change> = HashMap::new();
+        let mut changed: HashMap<Group, GroupChange> = HashMap::new();
         let one_by_one = take(&mut state.changes);
-        if take(&mut state.unknown) {
+        if take(&mut state.is_unknown) {
             for (group, local) in state.groups.iter().filter(|(_, local)| !local.members.is_empty()) {
-                let change = Change {
-                    came: local.members.keys().cloned().collect(),
-                    present: true,
-                    ..Change::default()
+                let change = GroupChange {
+                    joined: local.members.keys().cloned().collect(),
+                    has_members: true,
+                    ..GroupChange::default()
                 };
                 changed.insert(group.clone(), change);
             }
-            return Changes::All(changed);
+            return MembershipChanges::All(changed);
         }
-        for (group, user, came) in one_by_one {
-            let present = state.groups.get(&group).is_some_and(|local| !local.members.is_empty());
+        for (group, user, has_joined) in one_by_one {
+            let has_members = state.groups.get(&group).is_some_and(|local| !local.members.is_empty());
             let change = changed.entry(group).or_default();
-            change.present = present;
-            let (to, from) = if came {
-                (&mut change.came, &mut change.left)
+            change.has_members = has_members;
+            let (to, from) = if has_joined {
+                (&mut change.joined, &mut change.left)
             } else {
-                (&mut change.left, &mut change.came)
+                (&mut change.left, &mut change.joined)
             };
             from.remove(&user);
             to.insert(user);
         }
-        Changes::Some(changed)
+        MembershipChanges::Some(changed)
     }
 }
 
-impl State {
-    fn remember(&mut self, group: &Group, user: &Arc<str>, came: bool) {
-        if self.changes.len() == MOST_CHANGES {
-            self.unknown = true;
+impl MembershipState {
+    fn remember(&mut self, group: &Group, user: &Arc<str>, has_joined: bool) {
+        if self.changes.len() == MAX_REMEMBERED_CHANGES {
+            self.is_unknown = true;
         }
-        if self.unknown {
+        if self.is_unknown {
             self.changes = Vec::new();
         } else {
-            self.changes.push((group.clone(), Arc::clone(user), came));
+            self.changes.push((group.clone(), Arc::clone(user), has_joined));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The connection: this node's end of the line.
+//! The pipelined connection: this node's subscriptions and its appends.
 //!
-//! Every message passes it, so it is the fast path to Redis and back: what many sockets ask in one turn leaves in one
-//! write, and what Redis said meanwhile is read at once, pushes and answers alike, without waking anybody in between.
-//! All other commands have a connection of the client library (see `commands`).
+//! Every message passes it twice. What many sockets append in one turn leaves in one write; what
+//! Redis sent meanwhile is read at once, pushes and replies alike, without waking a task in
+//! between. All other commands use a connection of the client library, see `commands`.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,67 +18,68 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
-use super::address::{Io, dial};
-use super::resp::{self, Value};
 use crate::layer::error::LayerError;
-use crate::layer::redis::command_queue::{Channels, CommandQueue, PATIENCE, Request};
-use crate::layer::redis::publish_batch::{Appender, Batch};
+use crate::layer::redis::command_queue::{APPEND_TIMEOUT, ChannelRequest, CommandQueue, QueuedRequest};
+use crate::layer::redis::dial::{Io, dial};
+use crate::layer::redis::publish_batch::{BatchEncoder, PublishBatch};
+use crate::layer::redis::resp::{self, Value};
 use crate::telemetry::{METRICS, RedisRefusal};
 
-/// How often it is looked for events that took too long.
-const LOOK: Duration = Duration::from_millis(100);
-/// Read at a time.
-const READ: usize = 64 * 1024;
-/// With more than that on its way to Redis, nothing is added.
-const MOST_UNSENT: usize = 1024 * 1024;
+/// Time between two searches for appends that took too long.
+const TIMEOUT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 64 * 1024;
+/// With more bytes than this on their way to Redis, nothing is added.
+const MAX_UNSENT_BYTES: usize = 1024 * 1024;
 
 pub(super) struct Pipeline<'a> {
-    line: &'a CommandQueue,
-    appender: &'a Appender,
+    queue: &'a CommandQueue,
+    encoder: &'a BatchEncoder,
     io: Box<dyn Io>,
     received: BytesMut,
     out: Vec<u8>,
-    /// Bytes of it that are written.
+    /// Bytes of `out` that are written.
     written: usize,
-    waiting: VecDeque<Waiting>,
+    pending: VecDeque<PendingReply>,
 }
 
-/// What Redis has yet to answer; it answers in order.
-enum Waiting {
-    Batch(Batch),
+/// What Redis has yet to reply to; it replies in order.
+enum PendingReply {
+    Batch(PublishBatch),
     /// One push for each channel.
     Channels(usize, oneshot::Sender<Result<(), LayerError>>),
-    Script,
+    ScriptLoad,
 }
 
-/// An event as Redis pushes it: its channel and its bytes.
+/// A message as Redis pushes it: its channel and its payload.
 pub(super) type Pushed<'a> = (&'a str, &'a [u8]);
 
 impl<'a> Pipeline<'a> {
-    /// Connects, logs in and brings the script along.
+    /// Connects, authenticates and loads the script.
     ///
     /// # Errors
-    /// When Redis cannot be reached, or refuses.
+    /// Fails when Redis cannot be reached, or refuses.
     pub(super) async fn open(
-        line: &'a CommandQueue,
-        appender: &'a Appender,
+        queue: &'a CommandQueue,
+        encoder: &'a BatchEncoder,
         server: &ConnectionInfo,
     ) -> io::Result<Self> {
         let io = dial(server).await?;
-        let mut connection = Self {
-            line,
-            appender,
+        let mut pipeline = Self {
+            queue,
+            encoder,
             io,
-            received: BytesMut::with_capacity(READ),
+            received: BytesMut::with_capacity(READ_BYTES),
             out: Vec::new(),
             written: 0,
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
         };
-        connection.greet(server).await?;
-        Ok(connection)
+        pipeline.handshake(server).await?;
+        Ok(pipeline)
     }
 
-    async fn greet(&mut self, server: &ConnectionInfo) -> io::Result<()> {
+    /// Sends `HELLO 3`, `SELECT` and `SCRIPT LOAD`.
+    async fn handshake(&mut self, server: &ConnectionInfo) -> io::Result<()> {
         let settings = server.redis_settings();
         let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
         if let Some(password) = settings.password() {
@@ -90,10 +91,10 @@ impl<'a> Pipeline<'a> {
         if database != 0 {
             resp::command(&mut self.out, &[b"SELECT", database.to_string().as_bytes()]);
         }
-        Appender::load(&mut self.out);
+        BatchEncoder::encode_load(&mut self.out);
         for _ in 0..2 + usize::from(database != 0) {
             loop {
-                match Value::read(&self.received).map_err(|_| io::Error::other("this is not Redis"))? {
+                match Value::parse(&self.received).map_err(|_| io::Error::other("this is not Redis"))? {
                     Some((Value::Error(text), _)) => {
                         return Err(io::Error::other(String::from_utf8_lossy(text).into_owned()));
                     }
@@ -108,35 +109,36 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Says what is asked and hands on what is heard, all of one turn at once, until the connection ends; returns why.
-    pub(super) async fn run(&mut self, mut turn: impl FnMut(&[Pushed<'_>])) -> String {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Sends what is queued and passes on what is pushed, all of one turn at once, until the
+    /// connection ends; returns why it ended.
+    pub(super) async fn run(&mut self, mut on_pushed: impl FnMut(&[Pushed<'_>])) -> String {
+        let mut timeout_check = interval(TIMEOUT_CHECK_INTERVAL);
+        timeout_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let line = self.line;
-            let heard = tokio::select! {
-                read = self.exchange() => match read {
-                    Ok(()) => self.hear(&mut turn),
+            let queue = self.queue;
+            let turn = tokio::select! {
+                exchanged = self.exchange() => match exchanged {
+                    Ok(()) => self.receive(&mut on_pushed),
                     Err(error) => Err(error.to_string()),
                 },
-                () = line.changed.notified() => {
-                    self.say();
+                () = queue.changed.notified() => {
+                    self.send_queued();
                     Ok(())
                 }
-                _ = look.tick() => {
-                    self.say();
-                    self.give_up()
+                _ = timeout_check.tick() => {
+                    self.send_queued();
+                    self.time_out_appends()
                 }
             };
-            if let Err(cause) = heard {
+            if let Err(cause) = turn {
                 return cause;
             }
         }
     }
 
-    /// Writes what is to be written, as far as that goes, and reads something.
+    /// Writes as much of `out` as the socket takes, and reads something.
     async fn exchange(&mut self) -> io::Result<()> {
-        self.received.reserve(READ);
+        self.received.reserve(READ_BYTES);
         poll_fn(|context| {
             while self.written < self.out.len() {
                 match Pin::new(&mut self.io).poll_write(context, &self.out[self.written..]) {
@@ -156,136 +158,140 @@ impl<'a> Pipeline<'a> {
         .await
     }
 
-    /// Puts what was asked into commands; the events of one group into one. While Redis takes nothing, it waits.
-    fn say(&mut self) {
-        if self.out.len() > MOST_UNSENT {
+    /// Encodes what is queued as commands; the events of one group as one. While Redis takes
+    /// nothing, the queue waits.
+    fn send_queued(&mut self) {
+        if self.out.len() > MAX_UNSENT_BYTES {
             return;
         }
-        let requests = self.line.take();
+        let requests = self.queue.take();
         let mut appends = Vec::with_capacity(requests.len());
         for request in requests {
             match request {
-                Request::Append(append) => appends.push(append),
-                Request::Channels(Channels { command, names, done }) => {
+                QueuedRequest::Append(append) => appends.push(append),
+                QueuedRequest::Channels(ChannelRequest { command, names, reply }) => {
                     let texts = std::iter::once(command).chain(names.iter().map(String::as_str));
                     resp::command(&mut self.out, &texts.map(str::as_bytes).collect::<Vec<_>>());
-                    self.waiting.push_back(Waiting::Channels(names.len(), done));
+                    self.pending.push_back(PendingReply::Channels(names.len(), reply));
                 }
             }
         }
-        // Stable: each group's events keep their order.
+        // Stable: the events of each group keep their order.
         appends.sort_by(|one, other| one.group.cmp(&other.group));
-        let mut batch: Option<Batch> = None;
+        let mut batch: Option<PublishBatch> = None;
         for append in appends {
-            let apart = match &mut batch {
-                Some(batch) => batch.take(append).err(),
+            let rejected = match &mut batch {
+                Some(batch) => batch.push(append).err(),
                 None => Some(append),
             };
-            if let Some(append) = apart {
-                self.write(batch.replace(Batch::new(append)));
+            if let Some(append) = rejected {
+                self.send_batch(batch.replace(PublishBatch::new(append)));
             }
         }
-        self.write(batch);
+        self.send_batch(batch);
     }
 
-    fn write(&mut self, batch: Option<Batch>) {
+    fn send_batch(&mut self, batch: Option<PublishBatch>) {
         if let Some(batch) = batch {
-            self.appender.write(&batch, &mut self.out);
-            self.waiting.push_back(Waiting::Batch(batch));
+            self.encoder.encode(&batch, &mut self.out);
+            self.pending.push_back(PendingReply::Batch(batch));
         }
     }
 
-    /// Takes everything that Redis has said: answers to those who asked, the rest as one turn.
-    fn hear(&mut self, turn: &mut impl FnMut(&[Pushed<'_>])) -> Result<(), String> {
+    /// Parses everything that was received: replies complete their requests, pushes are passed on
+    /// together.
+    fn receive(&mut self, on_pushed: &mut impl FnMut(&[Pushed<'_>])) -> Result<(), String> {
         let mut received = std::mem::take(&mut self.received);
         let (mut at, mut pushed) = (0, Vec::new());
-        while let Some((value, length)) = Value::read(&received[at..]).map_err(|_| "this is not RESP")? {
+        while let Some((value, length)) = Value::parse(&received[at..]).map_err(|_| "this is not RESP")? {
             at += length;
             match value {
                 Value::Push(parts) => match parts.as_slice() {
                     [Value::Text(b"message"), channel, Value::Text(payload)] => {
                         pushed.extend(channel.text().map(|channel| (channel, *payload)));
                     }
-                    [Value::Text(b"subscribe" | b"unsubscribe"), ..] => self.confirmed(),
+                    [Value::Text(b"subscribe" | b"unsubscribe"), ..] => self.on_channel_changed(),
                     _ => {}
                 },
-                answer => self.answered(&answer)?,
+                reply => self.on_reply(&reply)?,
             }
         }
         if !pushed.is_empty() {
-            turn(&pushed);
+            on_pushed(&pushed);
         }
         drop(pushed);
-        received.advance(at); // the rest is the beginning of what comes next
+        received.advance(at); // the rest is the beginning of the next value
         self.received = received;
         Ok(())
     }
 
-    fn confirmed(&mut self) {
-        let Some(Waiting::Channels(left, _)) = self.waiting.front_mut() else { return };
+    /// Redis confirmed one channel of a `SUBSCRIBE` or `UNSUBSCRIBE`.
+    fn on_channel_changed(&mut self) {
+        let Some(PendingReply::Channels(left, _)) = self.pending.front_mut() else { return };
         *left -= 1;
         if *left == 0
-            && let Some(Waiting::Channels(_, done)) = self.waiting.pop_front()
+            && let Some(PendingReply::Channels(_, reply)) = self.pending.pop_front()
         {
-            let _ = done.send(Ok(())); // whoever asked may have given up
+            let _ = reply.send(Ok(())); // the caller may have given up
         }
     }
 
-    fn answered(&mut self, answer: &Value<'_>) -> Result<(), String> {
-        let refused = match answer {
+    fn on_reply(&mut self, reply: &Value<'_>) -> Result<(), String> {
+        let refusal = match reply {
             Value::Error(text) => Some(String::from_utf8_lossy(text)),
             _ => None,
         };
-        let waiting = self.waiting.pop_front().ok_or("Redis answered what nobody asked")?;
-        match (waiting, refused) {
-            (Waiting::Script, None) => {}
-            (Waiting::Script, Some(why)) => return Err(why.into_owned()),
-            (Waiting::Batch(batch), None) => {
+        let pending = self.pending.pop_front().ok_or("Redis sent a reply without a request")?;
+        match (pending, refusal) {
+            (PendingReply::ScriptLoad, None) => {}
+            (PendingReply::ScriptLoad, Some(refusal)) => return Err(refusal.into_owned()),
+            (PendingReply::Batch(batch), None) => {
                 METRICS.redis_round_trip.observe(batch.age().as_secs_f64());
-                batch.answer(answer);
+                batch.complete(reply);
             }
-            // Somebody made Redis forget its scripts.
-            (Waiting::Batch(batch), Some(why)) if why.starts_with("NOSCRIPT") => {
-                Appender::load(&mut self.out);
-                self.waiting.push_back(Waiting::Script);
-                self.write(Some(batch));
+            // The scripts were flushed.
+            (PendingReply::Batch(batch), Some(refusal)) if refusal.starts_with("NOSCRIPT") => {
+                BatchEncoder::encode_load(&mut self.out);
+                self.pending.push_back(PendingReply::ScriptLoad);
+                self.send_batch(Some(batch));
             }
-            (Waiting::Batch(batch), Some(why)) => {
-                let error = LayerError::refused(why);
-                batch.refuse(&error);
-                // A master that was demoted is not one any more: ask who is.
+            (PendingReply::Batch(batch), Some(refusal)) => {
+                let error = LayerError::refused(refusal);
+                batch.fail(&error);
+                // A demoted master: the next connection asks the Sentinels.
                 if let LayerError::Refused { kind: RedisRefusal::ReadOnly, message } = error {
                     return Err(message);
                 }
             }
-            (Waiting::Channels(_, done), why) => {
-                let error = why.map_or(LayerError::UnexpectedReply("SUBSCRIBE"), LayerError::refused);
-                let _ = done.send(Err(error));
+            (PendingReply::Channels(_, reply), refusal) => {
+                let error = refusal.map_or(LayerError::UnexpectedReply("SUBSCRIBE"), LayerError::refused);
+                let _ = reply.send(Err(error)); // the caller may have given up
             }
         }
         Ok(())
     }
 
-    /// Tells the senders of events that took too long, and ends the connection over it: a Redis that was frozen wakes
-    /// up as the master that it was, and what it then finds here it would take, though another one is the master now.
-    fn give_up(&mut self) -> Result<(), String> {
-        self.line.give_up();
-        let mut late = false;
-        for waiting in &mut self.waiting {
-            if let Waiting::Batch(batch) = waiting
-                && batch.age() >= PATIENCE
+    /// Fails the appends that took too long, and ends the connection if one of them was sent: a
+    /// frozen Redis that wakes up as the master that it was would take what it finds here, though
+    /// another server is the master now.
+    fn time_out_appends(&mut self) -> Result<(), String> {
+        self.queue.time_out_appends();
+        let mut is_late = false;
+        for pending in &mut self.pending {
+            if let PendingReply::Batch(batch) = pending
+                && batch.age() >= APPEND_TIMEOUT
             {
                 batch.time_out();
-                late = true;
+                is_late = true;
             }
         }
-        if late { Err("Redis took too long to append an event".to_owned()) } else { Ok(()) }
+        if is_late { Err("Redis did not append an event in time".to_owned()) } else { Ok(()) }
     }
 }
 
 impl Drop for Pipeline<'_> {
-    /// Nobody waits for what will never be said.
+    /// Callers do not wait for replies that will not come.
     fn drop(&mut self) {
-        self.line.close();
+        self.queue.close();
     }
 }

@@ -1,109 +1,116 @@
-//! Appends: events on their way into a log. Those of one group that come together are written by one call of the script.
+//! Events on their way into a log. Those of one group that wait together are appended by one call
+//! of the script.
 
 use std::time::{Duration, Instant};
 
 use redis::Script;
 use tokio::sync::oneshot;
 
-use super::keys::channel;
-use super::log;
-use super::resp::{self, Value};
-use crate::layer::Retention;
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
 use crate::layer::error::LayerError;
+use crate::layer::log::Retention;
+use crate::layer::redis::keys;
+use crate::layer::redis::resp::{self, Value};
+use crate::layer::redis::scripts;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
 
-/// Most events of one call, and about how many bytes: Redis does nothing else meanwhile.
-const MOST: usize = 128;
-const MOST_BYTES: usize = 256 * 1024;
-/// Arguments of the script that are not one event's.
-const HEAD: usize = 4;
+/// Events of one call: Redis does nothing else meanwhile.
+const MAX_BATCH_EVENTS: usize = 128;
+/// Bytes of the events of one call, approximately.
+const MAX_BATCH_BYTES: usize = 256 * 1024;
+/// Arguments of the script before those of the events.
+const HEAD_ARGUMENTS: usize = 4;
+/// Arguments of the script for each event.
+const EVENT_ARGUMENTS: usize = 3;
 
-/// The script, and what each call of it says of the logs.
-pub(super) struct Appender {
+/// Encodes batches as calls of `append.lua`.
+pub(super) struct BatchEncoder {
     script: Script,
-    keep: Retention,
+    retention: Retention,
 }
 
-/// One event, open, on its way into its group's log.
-pub(super) struct Append {
+/// One event on its way into its group's log.
+pub(super) struct PendingAppend {
     pub(super) group: Group,
+    /// The encoded event, open for its position.
     pub(super) open: Vec<u8>,
-    /// The name that its sender gave it, and the digest of what it named so; empty if it has none.
-    pub(super) name: String,
+    /// The name and the digest of the idempotency key; empty without one.
+    pub(super) key_name: String,
     pub(super) digest: String,
-    /// When its sender gives up, in ms since 1970 by Redis' clock.
-    pub(super) given_up: u64,
-    /// When it came.
-    pub(super) at: Instant,
-    pub(super) answer: oneshot::Sender<Result<Verdict, LayerError>>,
+    /// When the caller gives up, in Unix milliseconds of Redis' clock.
+    pub(super) deadline: u64,
+    pub(super) queued_at: Instant,
+    pub(super) reply: oneshot::Sender<Result<AppendReply, LayerError>>,
 }
 
-/// What the script says of an event, and an id or the time.
-pub(super) struct Verdict {
-    pub(super) what: String,
-    pub(super) text: String,
+/// What the script returns for an event: `new`, `known`, `conflict` or `late`, with an id or the
+/// time.
+pub(super) struct AppendReply {
+    pub(super) status: String,
+    pub(super) value: String,
 }
 
-/// Events of one group, the first one the oldest.
-pub(super) struct Batch {
-    at: Instant,
-    appends: Vec<Append>,
+/// Events of one group, the oldest first.
+pub(super) struct PublishBatch {
+    queued_at: Instant,
+    appends: Vec<PendingAppend>,
     bytes: usize,
 }
 
-impl Appender {
-    pub(super) fn new(keep: Retention) -> Self {
-        Self { script: Script::new(include_str!("scripts/append.lua")), keep }
+impl BatchEncoder {
+    pub(super) fn new(retention: Retention) -> Self {
+        Self { script: Script::new(scripts::APPEND), retention }
     }
 
-    /// The command that makes Redis know the script.
-    pub(super) fn load(out: &mut Vec<u8>) {
-        resp::command(out, &[b"SCRIPT", b"LOAD", include_bytes!("scripts/append.lua")]);
+    /// Writes the command that loads the script.
+    pub(super) fn encode_load(out: &mut Vec<u8>) {
+        resp::command(out, &[b"SCRIPT", b"LOAD", scripts::APPEND.as_bytes()]);
     }
 
-    /// The command that writes a batch.
-    pub(super) fn write(&self, batch: &Batch, out: &mut Vec<u8>) {
+    /// Writes the command that appends a batch.
+    pub(super) fn encode(&self, batch: &PublishBatch, out: &mut Vec<u8>) {
         let group = &batch.appends[0].group;
         let count = batch.appends.len();
-        resp::begin(out, 3 + 2 + count + HEAD + 3 * count);
+        resp::begin(out, 3 + 2 + count + HEAD_ARGUMENTS + EVENT_ARGUMENTS * count);
         resp::argument(out, b"EVALSHA");
         resp::argument(out, self.script.get_hash().as_bytes());
         resp::argument(out, (2 + count).to_string().as_bytes());
-        resp::argument(out, log::key(group).as_bytes());
-        resp::argument(out, log::redacted(group).as_bytes());
+        resp::argument(out, keys::log(group).as_bytes());
+        resp::argument(out, keys::redactions(group).as_bytes());
         for append in &batch.appends {
-            resp::argument(out, log::sent(group, &append.name).as_bytes());
+            resp::argument(out, keys::idempotency_key(group, &append.key_name).as_bytes());
         }
-        resp::argument(out, channel(group).as_bytes());
-        for number in [self.keep.messages as u64, millis(self.keep.age), millis(IDEMPOTENCY_WINDOW)] {
+        resp::argument(out, keys::channel(group).as_bytes());
+        let Retention { messages, age, .. } = self.retention;
+        for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW)] {
             resp::argument(out, number.to_string().as_bytes());
         }
         for append in &batch.appends {
             resp::argument(out, &append.open);
-            resp::argument(out, append.given_up.to_string().as_bytes());
+            resp::argument(out, append.deadline.to_string().as_bytes());
             resp::argument(out, append.digest.as_bytes());
         }
     }
 }
 
-impl Append {
-    /// Answers that Redis took too long. The event may be in the log all the same.
+impl PendingAppend {
+    /// Fails the append because Redis took too long. The event may be in the log all the same.
     pub(super) fn time_out(self) {
-        let _ = self.answer.send(Err(LayerError::TimedOut("append an event"))); // it may have gone
+        let _ = self.reply.send(Err(LayerError::TimedOut("append an event"))); // the caller may have gone
     }
 }
 
-impl Batch {
-    pub(super) fn new(append: Append) -> Self {
-        Self { at: append.at, bytes: append.open.len(), appends: vec![append] }
+impl PublishBatch {
+    pub(super) fn new(append: PendingAppend) -> Self {
+        Self { queued_at: append.queued_at, bytes: append.open.len(), appends: vec![append] }
     }
 
-    /// Takes one more event, or gives it back when it is of another group or too much.
-    pub(super) fn take(&mut self, append: Append) -> Result<(), Append> {
-        let full = self.appends.len() == MOST || self.bytes + append.open.len() > MOST_BYTES;
-        if full || self.appends[0].group != append.group {
+    /// Adds an event, or returns it when it is of another group or the batch is full.
+    pub(super) fn push(&mut self, append: PendingAppend) -> Result<(), PendingAppend> {
+        let is_full =
+            self.appends.len() == MAX_BATCH_EVENTS || self.bytes + append.open.len() > MAX_BATCH_BYTES;
+        if is_full || self.appends[0].group != append.group {
             return Err(append);
         }
         self.bytes += append.open.len();
@@ -111,28 +118,29 @@ impl Batch {
         Ok(())
     }
 
+    /// Returns the age of the oldest event.
     pub(super) fn age(&self) -> Duration {
-        self.at.elapsed()
+        self.queued_at.elapsed()
     }
 
-    /// Tells each sender what became of its event.
-    pub(super) fn answer(self, answer: &Value<'_>) {
-        let answers = if let Value::List(answers) = answer { answers.as_slice() } else { &[] };
-        for (append, answer) in self.appends.into_iter().zip(answers.chunks_exact(2)) {
+    /// Completes each append with what the script returned for it.
+    pub(super) fn complete(self, reply: &Value<'_>) {
+        let replies = if let Value::List(replies) = reply { replies.as_slice() } else { &[] };
+        for (append, reply) in self.appends.into_iter().zip(replies.chunks_exact(2)) {
             let text = |value: &Value<'_>| value.text().unwrap_or_default().to_owned();
-            let verdict = Verdict { what: text(&answer[0]), text: text(&answer[1]) };
-            let _ = append.answer.send(Ok(verdict)); // it may have gone
+            let reply = AppendReply { status: text(&reply[0]), value: text(&reply[1]) };
+            let _ = append.reply.send(Ok(reply)); // the caller may have gone
         }
     }
 
-    /// Answers each append with this error.
-    pub(super) fn refuse(self, error: &LayerError) {
+    /// Fails each append with this error.
+    pub(super) fn fail(self, error: &LayerError) {
         for append in self.appends {
-            let _ = append.answer.send(Err(error.clone()));
+            let _ = append.reply.send(Err(error.clone())); // the caller may have gone
         }
     }
 
-    /// Answers each append that Redis took too long.
+    /// Fails each append because Redis took too long.
     pub(super) fn time_out(&mut self) {
         for append in self.appends.drain(..) {
             append.time_out();

@@ -1,63 +1,67 @@
-//! The writer: puts events into logs, each once, and none after its sender was told that it failed.
+//! The publisher: appends events to logs, each once, and none after its caller got an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
-use redis::Script;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::commands::Commands;
-use super::keys::channel;
-use super::log;
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
 use crate::layer::error::LayerError;
-use crate::layer::redis::command_queue::{CommandQueue, PATIENCE};
-use crate::layer::redis::publish_batch::{Append, Verdict};
-use crate::layer::{Appended, IdempotencyKey, Retention};
+use crate::layer::log::{Appended, IdempotencyKey, Retention};
+use crate::layer::redis::command_queue::{APPEND_TIMEOUT, CommandQueue};
+use crate::layer::redis::commands::Commands;
+use crate::layer::redis::keys;
+use crate::layer::redis::publish_batch::{AppendReply, PendingAppend};
+use crate::layer::redis::scripts::Scripts;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::time::{millis, now};
 
 pub(super) struct Publisher {
-    line: Arc<CommandQueue>,
+    queue: Arc<CommandQueue>,
     commands: Arc<Commands>,
-    keep: Retention,
-    /// For events that do not go over the line.
-    append: Script,
-    /// By how many milliseconds Redis' clock is ahead of ours.
-    ahead: AtomicI64,
+    scripts: Arc<Scripts>,
+    retention: Retention,
+    /// How far Redis' clock is ahead of this node's, in milliseconds.
+    clock_offset: AtomicI64,
 }
 
 impl Publisher {
-    pub(super) fn new(line: Arc<CommandQueue>, commands: Arc<Commands>, keep: Retention) -> Self {
-        let append = Script::new(include_str!("scripts/append.lua"));
-        Self { line, commands, keep, append, ahead: AtomicI64::new(0) }
+    pub(super) fn new(
+        queue: Arc<CommandQueue>,
+        commands: Arc<Commands>,
+        scripts: Arc<Scripts>,
+        retention: Retention,
+    ) -> Self {
+        Self { queue, commands, scripts, retention, clock_offset: AtomicI64::new(0) }
     }
 
-    /// A Redis that was frozen runs what has waited for it. The script knows when the sender gave up, by Redis' own
-    /// clock, and does nothing after that.
+    /// Appends an event.
+    ///
+    /// A Redis that was frozen runs the commands that waited for it. The script knows the caller's
+    /// deadline by Redis' own clock, and does nothing after it.
     pub(super) async fn append(
         &self,
         group: &Group,
         event: &Event,
         key: Option<&IdempotencyKey>,
     ) -> Result<Appended, LayerError> {
-        let begun = Instant::now();
-        let given_up = now() + millis(PATIENCE);
+        let called_at = Instant::now();
+        let deadline = now() + millis(APPEND_TIMEOUT);
         loop {
-            let given_up = given_up.saturating_add_signed(self.ahead.load(Ordering::Relaxed));
-            let Verdict { what, text } = self.write(group, event, key, given_up).await?;
-            match (what.as_str(), text.parse()) {
+            let deadline = deadline.saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
+            let AppendReply { status, value } = self.append_until(group, event, key, deadline).await?;
+            match (status.as_str(), value.parse()) {
                 ("new", Ok(id)) => return Ok(Appended::New(id)),
                 ("known", Ok(id)) => return Ok(Appended::Duplicate(id)),
                 ("conflict", _) => return Ok(Appended::Conflict),
                 _ => {
-                    // Late; or our idea of Redis' clock is wrong, and now right.
-                    let theirs: i64 = text.parse().unwrap_or_default();
-                    self.ahead.store(theirs.saturating_sub_unsigned(now()), Ordering::Relaxed);
-                    if begun.elapsed() > PATIENCE / 2 {
+                    // Late, or the offset of the clocks was wrong and is now right.
+                    let redis_now: i64 = value.parse().unwrap_or_default();
+                    self.clock_offset.store(redis_now.saturating_sub_unsigned(now()), Ordering::Relaxed);
+                    if called_at.elapsed() > APPEND_TIMEOUT / 2 {
                         return Err(LayerError::TimedOut("append an event"));
                     }
                 }
@@ -65,43 +69,51 @@ impl Publisher {
         }
     }
 
-    async fn write(
+    async fn append_until(
         &self,
         group: &Group,
         event: &Event,
         key: Option<&IdempotencyKey>,
-        given_up: u64,
-    ) -> Result<Verdict, LayerError> {
-        // `WAIT` holds its connection up, which the line must not be.
-        if self.keep.replicas == 0 {
-            let (name, digest) = key.map(|key| (key.name.clone(), key.digest.clone())).unwrap_or_default();
-            let (group, open, at) = (group.clone(), event.encode_open(), Instant::now());
-            let (answer, wait) = oneshot::channel();
-            let asked = self.line.append(Append { group, open, name, digest, given_up, at, answer });
+        deadline: u64,
+    ) -> Result<AppendReply, LayerError> {
+        // `WAIT` blocks its connection, which the pipeline must not be.
+        if self.retention.replicas == 0 {
+            let (key_name, digest) =
+                key.map(|key| (key.name.clone(), key.digest.clone())).unwrap_or_default();
+            let (reply, wait) = oneshot::channel();
+            let is_queued = self.queue.append(PendingAppend {
+                group: group.clone(),
+                open: event.encode_open(),
+                key_name,
+                digest,
+                deadline,
+                queued_at: Instant::now(),
+                reply,
+            });
             match wait.await {
-                Ok(answer) => return answer,
-                // It may have been written before the line was cut: whoever has no key must not ask again.
-                Err(_) if asked && key.is_none() => {
+                Ok(reply) => return reply,
+                // It may be in the log: without a key it must not be appended again.
+                Err(_) if is_queued && key.is_none() => {
                     return Err(LayerError::Unreachable("the connection was closed".into()));
                 }
                 Err(_) => {}
             }
         }
-        let (name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
-        let mut script = self.append.key(log::key(group));
-        script.key(log::redacted(group)).key(log::sent(group, name));
+        let (key_name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
+        let mut script = self.scripts.append.key(keys::log(group));
+        script.key(keys::redactions(group)).key(keys::idempotency_key(group, key_name));
         script
-            .arg(channel(group))
-            .arg(self.keep.messages)
-            .arg(millis(self.keep.age))
+            .arg(keys::channel(group))
+            .arg(self.retention.messages)
+            .arg(millis(self.retention.age))
             .arg(millis(IDEMPOTENCY_WINDOW));
-        script.arg(event.encode_open()).arg(given_up).arg(digest);
+        script.arg(event.encode_open()).arg(deadline).arg(digest);
         let late = |_| LayerError::TimedOut("append an event");
-        let (what, text) = match self.keep.replicas {
-            0 => timeout(PATIENCE, self.commands.script(&script)).await,
-            replicas => timeout(PATIENCE, self.commands.replicated(&script, replicas)).await,
+        let (status, value) = match self.retention.replicas {
+            0 => timeout(APPEND_TIMEOUT, self.commands.script(&script)).await,
+            replicas => timeout(APPEND_TIMEOUT, self.commands.replicated(&script, replicas)).await,
         }
         .map_err(late)??;
-        Ok(Verdict { what, text })
+        Ok(AppendReply { status, value })
     }
 }

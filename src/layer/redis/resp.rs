@@ -1,29 +1,30 @@
-//! RESP3 (redis.io/docs/reference/protocol-spec), as far as the line needs it: read in place, without a copy.
+//! RESP3 (redis.io/docs/reference/protocol-spec), as far as the pipeline needs it: parsed in place,
+//! without a copy.
 //!
-//! The client library makes a tree of owned values of everything, hands it through two channels and wakes two tasks;
-//! what that cost a message is in docs/performance.md.
+//! The client library makes a tree of owned values of every reply, passes it through two channels
+//! and wakes two tasks; docs/performance.md has the cost for a message.
 
 use std::io::Write as _;
 
-/// How far values may nest: what Redis answers here has two levels, and its greeting three.
+/// Levels to which values may nest. Replies here have two, that of `HELLO` three.
 const MAX_DEPTH: usize = 8;
-/// Longest text that Redis can hold.
-const MAX_TEXT: usize = 512 * 1024 * 1024;
-/// Most members of a list; a command of ours asks for fewer.
-const MAX_LIST: usize = 1024 * 1024;
+/// Bytes of the longest text that Redis can hold.
+const MAX_TEXT_BYTES: usize = 512 * 1024 * 1024;
+/// Values of a list; commands here ask for fewer.
+const MAX_LIST_VALUES: usize = 1024 * 1024;
 
-/// What Redis sends.
+/// A value that Redis sends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
-    /// `+`, `$` and everything else that is one text on the wire: numbers, truth values.
+    /// `+`, `$` and everything else that is one text on the wire: numbers, booleans.
     Text(&'a [u8]),
     /// `_`, and RESP2's `$-1` and `*-1`.
     Null,
-    /// `-`, with its code.
+    /// `-` and `!`: an error with its code.
     Error(&'a [u8]),
-    /// `*`, `~`, and `%` as names and values in turn.
+    /// `*`, `~`, and `%` as keys and values in turn.
     List(Vec<Value<'a>>),
-    /// `>`: nobody asked for it.
+    /// `>`: a value without a request.
     Push(Vec<Value<'a>>),
 }
 
@@ -32,16 +33,17 @@ pub(crate) enum Value<'a> {
 pub(crate) struct Malformed;
 
 impl<'a> Value<'a> {
-    /// The first value of these bytes and its length; `None` if it is not all there yet.
+    /// Parses the first value of these bytes; returns it with its length, or `None` if it is
+    /// incomplete.
     ///
     /// # Errors
-    /// [`Malformed`] when it can never become one.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Malformed> {
-        let mut reader = Reader { bytes, at: 0 };
-        Ok(reader.value(MAX_DEPTH)?.map(|value| (value, reader.at)))
+    /// [`Malformed`] when more bytes cannot make it a value.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, Malformed> {
+        let mut parser = Parser { bytes, at: 0 };
+        Ok(parser.value(MAX_DEPTH)?.map(|value| (value, parser.at)))
     }
 
-    /// The text, if it is one.
+    /// Returns the text, if it is one in UTF-8.
     pub(super) fn text(&self) -> Option<&'a str> {
         match self {
             Self::Text(text) => std::str::from_utf8(text).ok(),
@@ -50,12 +52,12 @@ impl<'a> Value<'a> {
     }
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Parser<'a> {
     fn value(&mut self, depth: usize) -> Result<Option<Value<'a>>, Malformed> {
         let Some(line) = self.line() else { return Ok(None) };
         let (kind, rest) = line.split_first().ok_or(Malformed)?;
@@ -63,7 +65,7 @@ impl<'a> Reader<'a> {
             b'+' | b':' | b',' | b'#' | b'(' => Value::Text(rest),
             b'-' => Value::Error(rest),
             b'_' => Value::Null,
-            b'$' | b'=' | b'!' => match length(rest, MAX_TEXT)? {
+            b'$' | b'=' | b'!' => match length(rest, MAX_TEXT_BYTES)? {
                 None => Value::Null,
                 Some(length) => {
                     let Some(text) = self.bytes.get(self.at..self.at + length + 2) else { return Ok(None) };
@@ -72,7 +74,7 @@ impl<'a> Reader<'a> {
                     if *kind == b'!' { Value::Error(text) } else { Value::Text(text) }
                 }
             },
-            b'*' | b'~' | b'>' | b'%' => match length(rest, MAX_LIST)? {
+            b'*' | b'~' | b'>' | b'%' => match length(rest, MAX_LIST_VALUES)? {
                 None => Value::Null,
                 Some(count) => {
                     let depth = depth.checked_sub(1).ok_or(Malformed)?;
@@ -89,7 +91,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// Up to the next line break, which is passed.
+    /// Returns what is before the next line break, and skips the break.
     fn line(&mut self) -> Option<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
@@ -98,7 +100,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A length; `None` for the -1 of nothing.
+/// Parses a length of at most `most`; `None` for the -1 of a null.
 fn length(digits: &[u8], most: usize) -> Result<Option<usize>, Malformed> {
     if digits == b"-1" {
         return Ok(None);
@@ -107,19 +109,19 @@ fn length(digits: &[u8], most: usize) -> Result<Option<usize>, Malformed> {
     length.filter(|length| *length <= most).map(Some).ok_or(Malformed)
 }
 
-/// Begins a command of so many arguments.
+/// Writes the beginning of a command with this number of arguments.
 pub(super) fn begin(out: &mut Vec<u8>, arguments: usize) {
     write!(out, "*{arguments}\r\n").expect("writing to a Vec cannot fail");
 }
 
-/// One argument of it.
+/// Writes one argument.
 pub(super) fn argument(out: &mut Vec<u8>, argument: &[u8]) {
     write!(out, "${}\r\n", argument.len()).expect("writing to a Vec cannot fail");
     out.extend_from_slice(argument);
     out.extend_from_slice(b"\r\n");
 }
 
-/// A whole command.
+/// Writes a whole command.
 pub(crate) fn command(out: &mut Vec<u8>, arguments: &[&[u8]]) {
     begin(out, arguments.len());
     for text in arguments {
@@ -132,29 +134,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_redis_sends_is_read_in_place() {
+    fn values_of_redis_are_parsed_in_place() {
         let push = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$3\r\na\r\n\r\n";
         let parts = vec![Value::Text(b"message"), Value::Text(b"c"), Value::Text(b"a\r\n")];
-        assert_eq!(Value::read(push), Ok(Some((Value::Push(parts), push.len()))));
+        assert_eq!(Value::parse(push), Ok(Some((Value::Push(parts), push.len()))));
         let list = b"*2\r\n:7\r\n*-1\r\n+next";
         let parts = vec![Value::Text(b"7"), Value::Null];
-        assert_eq!(Value::read(list), Ok(Some((Value::List(parts), 13))));
-        assert_eq!(Value::read(b"-ERR no\r\n"), Ok(Some((Value::Error(b"ERR no"), 9))));
+        assert_eq!(Value::parse(list), Ok(Some((Value::List(parts), 13))));
+        assert_eq!(Value::parse(b"-ERR no\r\n"), Ok(Some((Value::Error(b"ERR no"), 9))));
         let map = vec![Value::Text(b"proto"), Value::Text(b"3")];
-        assert_eq!(Value::read(b"%1\r\n+proto\r\n:3\r\n"), Ok(Some((Value::List(map), 16))));
+        assert_eq!(Value::parse(b"%1\r\n+proto\r\n:3\r\n"), Ok(Some((Value::List(map), 16))));
     }
 
     #[test]
-    fn a_value_that_is_not_all_there_is_waited_for() {
+    fn an_incomplete_value_is_none() {
         let whole = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n%1\r\n+a\r\n_\r\n";
         for end in 0..whole.len() {
-            assert_eq!(Value::read(&whole[..end]), Ok(None), "{end} bytes");
+            assert_eq!(Value::parse(&whole[..end]), Ok(None), "{end} bytes");
         }
-        assert!(Value::read(whole).unwrap().is_some());
+        assert!(Value::parse(whole).unwrap().is_some());
     }
 
     #[test]
-    fn what_can_never_be_a_value_is_malformed() {
+    fn bytes_that_cannot_become_a_value_are_malformed() {
         let deep = b"*1\r\n".repeat(10_000);
         let wrong = [
             &b"hello\r\n"[..],
@@ -167,7 +169,7 @@ mod tests {
             &deep,
         ];
         for bytes in wrong {
-            assert_eq!(Value::read(bytes), Err(Malformed), "{bytes:?}");
+            assert_eq!(Value::parse(bytes), Err(Malformed), "{bytes:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a node keeps of a group's log: its newest part, for a while after somebody asked for it, and which of its events
-//! are redacted.
+//! What a node caches of a group's log: its tail, for a while after it was read, and its
+//! redactions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,131 +9,133 @@ use crate::layer::tail::Tail;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
-/// For how long the newest part of a log is kept after somebody asked for it.
-const KEPT: Duration = Duration::from_secs(3);
-/// Most of it that is kept; whoever asks for more gets it from Redis.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-const MOST_EVENTS: usize = 4096;
-/// Most ids of redacted events that are known, the newest ones; Redis knows them all.
-const MOST_COVERED: usize = 4096;
-/// How much of a log is read first, and then at a time.
-const FIRST: usize = 128;
-const NEXT: usize = 1000;
+/// Time for which a tail is cached after it was read.
+const CACHE_TTL: Duration = Duration::from_secs(3);
+/// Bytes of a cached tail; more is read from Redis each time.
+const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
+/// Events of a cached tail.
+const MAX_CACHED_EVENTS: usize = 4096;
+/// Redactions that are known, the newest ones; Redis has all of them.
+const MAX_KNOWN_REDACTIONS: usize = 4096;
+/// Events of the first reading of a log.
+const FIRST_READ_EVENTS: usize = 128;
+/// Events of each further reading.
+const NEXT_READ_EVENTS: usize = 1000;
 
 #[derive(Default)]
 pub(super) struct TailCache {
     tail: Option<Tail>,
-    asked: Option<Instant>,
-    /// The events of which this node has heard that they are redacted. What was read before that, and comes after it,
-    /// still has their texts.
-    redacted: BTreeSet<Id>,
-    /// The node hears the group: what it keeps is redacted when it has to be.
-    heard: bool,
+    read_at: Option<Instant>,
+    /// The redactions that this node received. A page that was read before one and arrives after it
+    /// still has the text.
+    redactions: BTreeSet<Id>,
+    /// Whether the node is subscribed to the group, and so receives its redactions.
+    is_subscribed: bool,
 }
 
 impl TailCache {
-    /// The newest part of the log, if it is here.
+    /// Returns the tail, if there is one.
     pub(super) fn tail(&mut self) -> Option<&Tail> {
-        self.asked = Some(Instant::now());
+        self.read_at = Some(Instant::now());
         self.tail.as_ref()
     }
 
-    /// From which id down the log, which the node has heard up to `position`, has to be read, and how much of it; `None`
-    /// if all of it is here, or must not be kept.
-    pub(super) fn wants(&mut self, position: Id) -> Option<(Id, usize)> {
-        if !self.heard {
+    /// Returns from which id down the log, which the node received up to `position`, has to be
+    /// read, and how many events; `None` if all of it is cached, or it must not be cached.
+    pub(super) fn missing(&mut self, position: Id) -> Option<(Id, usize)> {
+        if !self.is_subscribed {
             return None;
         }
         let tail = self.tail.get_or_insert_with(|| Tail::new(position));
-        if tail.whole || tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS {
+        if tail.whole || tail.bytes() > MAX_CACHED_BYTES || tail.len() > MAX_CACHED_EVENTS {
             return None;
         }
-        Some((tail.floor(), if tail.len() == 0 { FIRST } else { NEXT }))
+        Some((tail.floor(), if tail.len() == 0 { FIRST_READ_EVENTS } else { NEXT_READ_EVENTS }))
     }
 
-    /// What was read from this id down, the oldest last.
+    /// Adds what was read from this id down, the oldest last.
     pub(super) fn extend(&mut self, floor: Id, mut events: Vec<Arc<Event>>, wanted: usize) {
-        self.hide(&mut events);
+        self.redact_texts(&mut events);
         let Some(tail) = self.tail.as_mut().filter(|tail| tail.floor() == floor) else { return };
         let whole = events.len() < wanted;
         tail.extend_back(events.into_iter());
         tail.whole |= whole;
     }
 
-    /// A newer event.
+    /// Adds a newer event.
     pub(super) fn push(&mut self, event: &Arc<Event>) {
         if let Some(tail) = &mut self.tail {
             tail.push(Arc::clone(event));
         }
     }
 
-    /// The log is not as it was.
-    pub(super) fn let_go(&mut self) {
+    /// Drops the tail: the log was trimmed or rewritten.
+    pub(super) fn clear(&mut self) {
         self.tail = None;
     }
 
-    /// Lets go of what nobody asked for lately, or is too much.
+    /// Drops a tail that was not read lately, or is too large.
     pub(super) fn sweep(&mut self) {
-        if self.asked.is_some_and(|asked| asked.elapsed() > KEPT) {
-            self.asked = None;
+        if self.read_at.is_some_and(|read_at| read_at.elapsed() > CACHE_TTL) {
+            self.read_at = None;
             self.tail = None;
         }
         if let Some(tail) = &self.tail
-            && (tail.bytes() > MOST_BYTES || tail.len() > MOST_EVENTS)
+            && (tail.bytes() > MAX_CACHED_BYTES || tail.len() > MAX_CACHED_EVENTS)
         {
             self.tail = None;
         }
     }
 
-    /// The node does not hear the group any more: what will be redacted is not known here, so nothing is kept.
-    pub(super) fn deaf(&mut self) {
-        self.heard = false;
+    /// Drops the tail: the node does not receive redactions any more.
+    pub(super) fn on_disconnected(&mut self) {
+        self.is_subscribed = false;
         self.tail = None;
     }
 
-    /// The node hears the group; these are redacted. Those that are news are returned.
-    pub(super) fn heard(&mut self, redacted: BTreeSet<Id>) -> Vec<Id> {
-        self.heard = true;
-        let newest = redacted.into_iter().rev().take(MOST_COVERED);
-        let news: Vec<Id> = newest.filter(|id| !self.redacted.contains(id)).collect();
-        for id in &news {
+    /// The node is subscribed, and Redis has these redactions; returns those that are new.
+    pub(super) fn on_subscribed(&mut self, redacted: BTreeSet<Id>) -> Vec<Id> {
+        self.is_subscribed = true;
+        let newest = redacted.into_iter().rev().take(MAX_KNOWN_REDACTIONS);
+        let new: Vec<Id> = newest.filter(|id| !self.redactions.contains(id)).collect();
+        for id in &new {
             self.redact(*id);
         }
-        news
+        new
     }
 
-    /// The node has heard that this event is redacted.
+    /// Adds a redaction that the node received.
     pub(super) fn redact(&mut self, id: Id) {
-        self.cover_text(id);
-        self.redacted.insert(id);
-        if self.redacted.len() > MOST_COVERED {
-            self.redacted.pop_first();
+        self.redact_text(id);
+        self.redactions.insert(id);
+        if self.redactions.len() > MAX_KNOWN_REDACTIONS {
+            self.redactions.pop_first();
         }
     }
 
-    /// Covers an event in what is here, before the node has heard that it is redacted.
-    pub(super) fn cover_text(&mut self, id: Id) {
+    /// Removes the text of an event from the tail, before its redaction is received.
+    pub(super) fn redact_text(&mut self, id: Id) {
         if let Some(tail) = &mut self.tail {
             tail.redact(id);
         }
     }
 
-    /// Covers what was read before it was heard that it is redacted.
-    pub(super) fn hide(&self, events: &mut [Arc<Event>]) {
-        if self.redacted.is_empty() {
+    /// Removes the texts of redacted events from what was read before the redaction was received.
+    pub(super) fn redact_texts(&self, events: &mut [Arc<Event>]) {
+        if self.redactions.is_empty() {
             return;
         }
         for event in events {
             if let Some(place) = event.stamp()
-                && self.redacted.contains(&place.id)
+                && self.redactions.contains(&place.id)
             {
                 *event = Arc::new(Event::redacted(place));
             }
         }
     }
 
-    /// The redacted events of which the node has heard.
-    pub(super) fn redacted(&self) -> &BTreeSet<Id> {
-        &self.redacted
+    /// Returns the redactions that the node received.
+    pub(super) fn redactions(&self) -> &BTreeSet<Id> {
+        &self.redactions
     }
 }

@@ -1,0 +1,118 @@
+//! The broker: carries events to the nodes of a group, and keeps the group's log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::layer::error::LayerError;
+use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::id::Id;
+
+/// Carries events to the nodes of a group, and keeps the group's log.
+///
+/// A call that fails with a [retryable](LayerError::is_retryable) error may have been carried out.
+pub trait Broker: Send + Sync {
+    /// Adds a member to a group of this node, and waits until the node is subscribed.
+    ///
+    /// The member is added by the call itself, before the future is polled:
+    /// [`unsubscribe`](Self::unsubscribe) must follow, also if the future fails or is dropped. From
+    /// `Ok` on the listener receives the group's events.
+    ///
+    /// # Errors
+    /// Fails at once while Redis is unreachable, and with [`LayerError::TimedOut`] after five
+    /// seconds.
+    ///
+    /// # Cost
+    /// `SUBSCRIBE` for the first member on this node, which many groups share; nothing for further
+    /// ones. What the group's other nodes see of it is written later by the heartbeat, see
+    /// [`Presence`](crate::layer::Presence).
+    fn subscribe(
+        &self,
+        group: &Group,
+        user: &Arc<str>,
+    ) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Removes a member from a group of this node. Never waits.
+    ///
+    /// # Cost
+    /// `UNSUBSCRIBE` after the last member on this node.
+    fn unsubscribe(&self, group: &Group, user: &Arc<str>);
+
+    /// Appends an event to the group's log and delivers it to every subscribed node, once for each
+    /// key.
+    ///
+    /// # Errors
+    /// Fails within about a second. Without a key it is then unknown whether the event is in the
+    /// log; with a key the call can be repeated safely.
+    ///
+    /// # Cost
+    /// One `EVALSHA` of `append.lua` (`XADD`, `PUBLISH`, `SET` of the key) for all events of a
+    /// group that wait at a time. With `replicas`, one call for each event, then `WAIT`.
+    fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&IdempotencyKey>,
+    ) -> impl Future<Output = Result<Appended, LayerError>> + Send;
+
+    /// Publishes an event that is not logged to every subscribed node, and to consumers of
+    /// channels_redis.
+    ///
+    /// At most once: a node that is not connected to Redis does not receive it.
+    ///
+    /// # Errors
+    /// Fails when Redis does not take the event within a second.
+    ///
+    /// # Cost
+    /// `PUBLISH asgi__group__<group>`.
+    fn publish(&self, group: &Group, event: &Event) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Publishes an event that is not logged to Parlor's own nodes only: a consumer of Django ends
+    /// at a type that it does not know.
+    ///
+    /// At most once, as [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// Fails when Redis does not take the event within a second.
+    ///
+    /// # Cost
+    /// `PUBLISH parlor:live:<group>`.
+    fn publish_ephemeral(
+        &self,
+        group: &Group,
+        event: &Event,
+    ) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Returns a range of the group's log, the oldest event first. Redacted events are in it
+    /// without their texts.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// Nothing where the node has the range in its cache of the log's tail; else `XRANGE` or
+    /// `XREVRANGE` and `ZRANGEBYSCORE` in one round trip, sometimes one more `XREVRANGE`.
+    fn history(
+        &self,
+        group: &Group,
+        range: HistoryRange,
+    ) -> impl Future<Output = Result<Page, LayerError>> + Send;
+
+    /// Removes the text of a logged event from everything that is read, for good; returns `false`
+    /// if the log does not have the event. Every subscribed node then receives a redaction event.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second. The call can be repeated safely.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `redact.lua`: `XRANGE`, `ZADD`, `PUBLISH`. With `replicas`, then `WAIT`.
+    fn redact(&self, group: &Group, id: Id) -> impl Future<Output = Result<bool, LayerError>> + Send;
+
+    /// Returns the ids of the redacted events of a group that has members on this node, as far as
+    /// the node was informed; none for other groups.
+    ///
+    /// # Cost
+    /// A copy of a set in memory.
+    fn redacted(&self, group: &Group) -> BTreeSet<Id>;
+}

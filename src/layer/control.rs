@@ -1,0 +1,95 @@
+//! Control: what nodes ask of one another and operators of all of them.
+
+use std::time::Duration;
+
+use crate::layer::disconnect::Disconnect;
+use crate::layer::error::LayerError;
+use crate::layer::node_info::NodeInfo;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+
+/// What nodes ask of one another, and operators of all of them.
+pub trait Control: Send + Sync {
+    /// Makes every node close the sockets that the command matches, this node included.
+    ///
+    /// A node that is not connected to Redis misses it; its listener is informed when it is
+    /// connected again.
+    ///
+    /// # Errors
+    /// Fails when Redis does not take the command within a second.
+    ///
+    /// # Cost
+    /// `PUBLISH parlor:orders`.
+    fn disconnect(&self, command: &Disconnect) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Returns what the live nodes report of themselves, sorted by name. It is a few seconds old.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `SMEMBERS parlor:nodes`, and one `MGET` of all leases.
+    fn nodes(&self) -> impl Future<Output = Result<Vec<NodeInfo>, LayerError>> + Send;
+
+    /// Returns the number of events in a group's log.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `XLEN`.
+    fn log_size(&self, group: &Group) -> impl Future<Output = Result<usize, LayerError>> + Send;
+
+    /// Starts the group's interval: its first tick is due one period from now. Without effect if it
+    /// runs already.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `start_interval.lua`: `SET NX`, `PUBLISH parlor:tickers`.
+    fn start_interval(
+        &self,
+        group: &Group,
+        period: Duration,
+    ) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Stops the group's interval.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `DEL`.
+    fn stop_interval(&self, group: &Group) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Publishes the event if the group's tick is due and no other node has done it; returns the
+    /// time until the next tick, or `None` if the interval does not run.
+    ///
+    /// One node publishes each tick. An interval that no node asks for ends after a minute. Missed
+    /// ticks are skipped.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `tick.lua`: `GET`, then `SET` and `PUBLISH` if the tick is due.
+    fn tick(
+        &self,
+        group: &Group,
+        event: &Event,
+        period: Duration,
+    ) -> impl Future<Output = Result<Option<Duration>, LayerError>> + Send;
+
+    /// Returns the name of the layer if this node is subscribed and can publish.
+    ///
+    /// # Errors
+    /// [`LayerError::Unreachable`] while the node is not subscribed, or its lease has expired.
+    fn ready(&self) -> Result<&'static str, LayerError>;
+
+    /// Removes this node from every group. The layer must not be used after it.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `reap.lua`, linear in this node's members.
+    fn close(&self) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,47 @@
+//! What a command of the command line does in Redis, without being a node.
+
+use std::sync::Arc;
+
+use crate::layer::disconnect::Disconnect;
+use crate::layer::error::LayerError;
+use crate::layer::redis::commands::{Commands, root_cause};
+use crate::layer::redis::parse_url;
+use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::store::RedisStore;
+use crate::layer::shared_store::SharedStore;
+use crate::wire::error::StartError;
+
+/// The store and the control channel of the nodes on one Redis.
+pub(crate) struct AdminClient {
+    commands: Arc<Commands>,
+    store: SharedStore,
+}
+
+impl AdminClient {
+    /// Connects to the Redis at this URL.
+    ///
+    /// # Errors
+    /// [`StartError`] when Redis cannot be reached.
+    pub(crate) async fn open(url: &str) -> Result<Self, StartError> {
+        let commands = Arc::new(Commands::new(parse_url(url)?));
+        if let Err(error) = commands.ping().await {
+            let at = commands.address().text();
+            return Err(StartError::new(format!(
+                "could not connect to Redis at {at}: {}",
+                root_cause(&error)
+            )));
+        }
+        let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), Arc::<Scripts>::default()));
+        Ok(Self { commands, store })
+    }
+
+    /// Returns the store that the nodes share.
+    pub(crate) fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    /// Makes every node close the sockets that the command matches.
+    pub(crate) async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+        self.commands.publish_disconnect(command).await
+    }
+}

@@ -1,0 +1,85 @@
+//! The broker in Redis: pub/sub and streams.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use crate::layer::broker::Broker;
+use crate::layer::error::LayerError;
+use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
+use crate::layer::redis::{RedisLayer, SUBSCRIBE_TIMEOUT, keys};
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::id::Id;
+use crate::wire::time::millis;
+
+impl Broker for RedisLayer {
+    fn subscribe(
+        &self,
+        group: &Group,
+        user: &Arc<str>,
+    ) -> impl Future<Output = Result<(), LayerError>> + Send {
+        self.membership.enter(group, user);
+        let subscription = self.check_connected().map(|()| self.membership.subscription(group));
+        async move {
+            let Some(subscribed) = subscription? else { return Ok(()) };
+            match timeout(SUBSCRIBE_TIMEOUT, subscribed).await {
+                Ok(Ok(())) => Ok(()),
+                _ => Err(LayerError::TimedOut("confirm a subscription")),
+            }
+        }
+    }
+
+    fn unsubscribe(&self, group: &Group, user: &Arc<str>) {
+        self.membership.leave(group, user);
+    }
+
+    async fn append(
+        &self,
+        group: &Group,
+        event: &Event,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Appended, LayerError> {
+        self.publisher.append(group, event, key).await
+    }
+
+    async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        self.commands.publish(&keys::channel(group), &event.encode()).await
+    }
+
+    async fn publish_ephemeral(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
+        self.commands.publish(&keys::ephemeral_channel(group), &event.encode()).await
+    }
+
+    async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
+        match range {
+            HistoryRange::After(id) => self.follower.after(group, id).await,
+            HistoryRange::Before(id, limit) => self.follower.before(group, id, limit).await,
+        }
+    }
+
+    async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {
+        let retention = self.follower.retention;
+        let mut script = self.scripts.redact.key(keys::log(group));
+        script.key(keys::redactions(group));
+        script.arg(id.to_string()).arg(id.millis()).arg(millis(retention.age));
+        script.arg(keys::ephemeral_channel(group)).arg(Event::redaction(id).encode());
+        // As for an append: what a failover can lose is not done.
+        let is_redacted = match retention.replicas {
+            0 => self.commands.script(&script).await?,
+            replicas => self.commands.replicated(&script, replicas).await?,
+        };
+        if is_redacted && let Some(cursor) = self.follower.cursor(group.name()) {
+            // The redaction event is on its way; the caller reads the log without the text at once.
+            cursor.state.lock().tail_cache.redact_text(id);
+        }
+        Ok(is_redacted)
+    }
+
+    /// While the node is subscribed to the group, these are all redactions.
+    fn redacted(&self, group: &Group) -> BTreeSet<Id> {
+        let cursor = self.follower.cursor(group.name());
+        cursor.map(|cursor| cursor.state.lock().tail_cache.redactions().clone()).unwrap_or_default()
+    }
+}

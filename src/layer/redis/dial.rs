@@ -1,0 +1,75 @@
+//! Reaching Redis: the current master by its Sentinels, and a connection to it.
+
+use std::io;
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::config::redis_address::RedisAddress;
+
+/// Time in which a Sentinel has to answer.
+const SENTINEL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Returns the server to connect to: the only one, or the current master.
+///
+/// # Errors
+/// Fails when no Sentinel knows the master.
+pub(super) async fn current_server(address: &RedisAddress) -> RedisResult<ConnectionInfo> {
+    if address.sentinels.is_empty() {
+        return Ok(address.server.clone());
+    }
+    let mut last = RedisError::from((ErrorKind::Io, "no Sentinel was asked"));
+    for sentinel in &address.sentinels {
+        match ask_sentinel(address, sentinel).await {
+            Ok(server) => return Ok(server),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Asks one Sentinel with a deadline, which the client library's own Sentinel client does not have:
+/// a frozen Sentinel would keep the node from the others.
+async fn ask_sentinel(address: &RedisAddress, sentinel: &ConnectionInfo) -> RedisResult<ConnectionInfo> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(SENTINEL_TIMEOUT))
+        .set_response_timeout(Some(SENTINEL_TIMEOUT));
+    let client = Client::open(sentinel.clone())?;
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let mut question = Cmd::new();
+    question.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&address.name);
+    let answer: Option<(String, u16)> = question.query_async(&mut connection).await?;
+    let (host, port) = answer.ok_or((ErrorKind::Io, "the Sentinel knows no master of this name"))?;
+    Ok(address.server.clone().set_addr(ConnectionAddr::Tcp(host, port)))
+}
+
+/// Returns whether another server than the connected one may be the master now. A single server
+/// never moves; Sentinels that do not answer change nothing.
+pub(super) async fn has_moved(address: &RedisAddress, connected: &str) -> bool {
+    !address.sentinels.is_empty()
+        && current_server(address).await.is_ok_and(|server| server.addr().to_string() != connected)
+}
+
+/// A connection of bytes.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Connects to a server.
+///
+/// # Errors
+/// Fails when it cannot be reached.
+pub(super) async fn dial(server: &ConnectionInfo) -> io::Result<Box<dyn Io>> {
+    Ok(match server.addr() {
+        ConnectionAddr::Tcp(host, port) => {
+            let tcp = TcpStream::connect((host.as_str(), *port)).await?;
+            tcp.set_nodelay(true)?;
+            Box::new(tcp)
+        }
+        ConnectionAddr::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        _ => return Err(io::Error::other("TLS to Redis is not built in")),
+    })
+}

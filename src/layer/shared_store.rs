@@ -1,0 +1,153 @@
+//! The store of a node: one of the two implementations, and records as JSON on top of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::layer::error::LayerError;
+use crate::layer::memory::store::MemoryStore;
+use crate::layer::redis::store::RedisStore;
+use crate::layer::store::{Index, Store};
+
+/// One of the two implementations of [`Store`] and [`Index`].
+pub enum SharedStore {
+    /// In this process; it ends with it.
+    Memory(MemoryStore),
+    /// In Redis.
+    Redis(RedisStore),
+}
+
+/// Calls the method of the implementation.
+macro_rules! dispatch {
+    ($store:expr, $call:ident($($argument:expr),*)) => {
+        match $store {
+            SharedStore::Memory(store) => store.$call($($argument),*).await,
+            SharedStore::Redis(store) => store.$call($($argument),*).await,
+        }
+    };
+}
+
+impl Store for SharedStore {
+    async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
+        dispatch!(self, get(key))
+    }
+
+    async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
+        dispatch!(self, put(key, value, ttl))
+    }
+
+    async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, LayerError> {
+        dispatch!(self, create(key, value, ttl))
+    }
+
+    async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
+        dispatch!(self, replace(key, old, new))
+    }
+
+    async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
+        dispatch!(self, take(key))
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool, LayerError> {
+        dispatch!(self, delete(key))
+    }
+
+    async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
+        dispatch!(self, refresh(key, ttl))
+    }
+}
+
+impl Index for SharedStore {
+    async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, LayerError> {
+        dispatch!(self, add(index, name, rank))
+    }
+
+    async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
+        dispatch!(self, remove(index, name))
+    }
+
+    async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
+        dispatch!(self, rank(index, name))
+    }
+
+    async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
+        dispatch!(self, top(index, limit))
+    }
+
+    async fn count(&self, index: &str) -> Result<usize, LayerError> {
+        dispatch!(self, count(index))
+    }
+
+    async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
+        dispatch!(self, trim(index, keep))
+    }
+
+    async fn clear(&self, index: &str) -> Result<(), LayerError> {
+        dispatch!(self, clear(index))
+    }
+}
+
+impl SharedStore {
+    /// Returns the record under this key, parsed from JSON.
+    ///
+    /// # Errors
+    /// As [`Store::get`], and [`LayerError::CorruptRecord`] when the record is not JSON of this
+    /// type.
+    pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LayerError> {
+        self.get(key).await?.map(|text| parse(key, &text)).transpose()
+    }
+
+    /// Writes a record as JSON.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub async fn write<T: Serialize + Sync>(
+        &self,
+        key: &str,
+        value: &T,
+        ttl: Option<Duration>,
+    ) -> Result<(), LayerError> {
+        self.put(key, &json(value), ttl).await
+    }
+
+    /// Changes a record of JSON and returns the new value; `None` if there is no record. Concurrent
+    /// changes are made one after another: `change` may be called several times.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn change<T: Serialize + DeserializeOwned + Send + Sync>(
+        &self,
+        key: &str,
+        change: impl Fn(&mut T) + Send + Sync,
+    ) -> Result<Option<T>, LayerError> {
+        loop {
+            let Some(old) = self.get(key).await? else { return Ok(None) };
+            let mut value: T = parse(key, &old)?;
+            change(&mut value);
+            let new = json(&value);
+            if new == old || self.replace(key, &old, &new).await? {
+                return Ok(Some(value));
+            }
+        }
+    }
+}
+
+/// Parses a record. The error names its key and the place of the mistake, and contains nothing of
+/// the record.
+fn parse<T: DeserializeOwned>(key: &str, json: &str) -> Result<T, LayerError> {
+    serde_json::from_str(json).map_err(|error| {
+        let what = match error.classify() {
+            Category::Eof => "JSON that is cut short",
+            Category::Data => "JSON of another shape",
+            Category::Io | Category::Syntax => "not JSON",
+        };
+        LayerError::corrupt_record(key, format!("{what}, line {} column {}", error.line(), error.column()))
+    })
+}
+
+/// Returns a value as the JSON of its record.
+pub(crate) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("records have text keys")
+}
