@@ -27,3 +27,8 @@ test("close codes and error codes stand in their own modules only", () => {
     assert.doesNotMatch(source(name), /"(malformed|unknown_type|too_large|bad_id|conflict|unavailable|internal|rate)"/, name);
   }
 });
+
+test("styles select no element by its id", () => {
+  const selectors = source("parlor.css").replace(/\/\*.*?\*\//gs, "").replace(/\{[^{}]*\}/g, "{}");
+  assert.doesNotMatch(selectors, /#/);
+});
