@@ -17,13 +17,20 @@ test: ## install what the tests need and this machine lacks, then run them all
 	node --test tests/browser/*.test.js
 	cargo test --tests -- --test-threads 8
 
+# The cfg that cargo-fuzz sets. Nothing is linked, so that a file of any kind stands for libFuzzer,
+# which would take a C++ compiler and a minute.
+FUZZ_CHECK = CUSTOM_LIBFUZZER_PATH=$(CURDIR)/fuzz/Cargo.toml RUSTFLAGS='--cfg fuzzing -D warnings' \
+    cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
+
 check: ## format, lints, documentation, the rules of the house, and the tests that take no time
+	@tests/install.sh nodejs shellcheck
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	@cp Cargo.lock fuzz/Cargo.lock
+	$(FUZZ_CHECK)
 	cargo test --test house
-	tests/house.sh
-	@tests/install.sh nodejs
+	shellcheck .ci/run deploy/*.sh tests/*.sh
 	node --test tests/browser/*.test.js
 	cargo test --lib --bins
 	cargo test --doc

@@ -14,7 +14,7 @@ venv=target/venv
 # Whether the thing that a Debian package brings is there, from wherever it came.
 present() {
     case $1 in
-        redis-server | nginx | chromium) command -v "$1" ;;
+        redis-server | nginx | chromium | shellcheck) command -v "$1" ;;
         chromium-driver) command -v chromedriver ;;
         fonts-noto-cjk) fc-list :lang=zh | grep . ;;
         nodejs) node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ;;

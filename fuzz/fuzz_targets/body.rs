@@ -7,7 +7,7 @@ mod fuzzing;
 
 #[path = "."]
 mod api {
-    //! A part of the API.
+    //! A part of `handlers/api/`.
     #[path = "../../handlers/api/body.rs"]
     pub(crate) mod body;
 }

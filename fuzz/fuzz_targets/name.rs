@@ -1,10 +1,15 @@
-//! Fuzzes what people call a room.
+//! Fuzzes names of rooms.
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 
 #[path = "../../handlers/fuzzing/name.rs"]
 mod fuzzing;
-#[path = "../../handlers/name.rs"]
-mod name;
+
+#[path = "."]
+mod rooms {
+    //! A part of `handlers/rooms/`.
+    #[path = "../../handlers/rooms/name.rs"]
+    pub(crate) mod name;
+}
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::name(bytes));

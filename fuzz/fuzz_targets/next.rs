@@ -1,12 +1,17 @@
-//! Fuzzes where forms and links say that one goes on.
+//! Fuzzes the path that a form or a link redirects to.
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 
 #[path = "../../handlers/fuzzing/next.rs"]
 mod fuzzing;
-#[path = "../../handlers/next.rs"]
-mod next;
-#[path = "../../handlers/urls.rs"]
-mod urls;
+
+#[path = "."]
+mod web {
+    //! A part of `handlers/web/`.
+    #[path = "../../handlers/web/safe_redirect.rs"]
+    pub(crate) mod safe_redirect;
+    #[path = "../../handlers/web/urls.rs"]
+    pub(crate) mod urls;
+}
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::next(bytes));

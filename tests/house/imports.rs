@@ -65,6 +65,20 @@ pub(crate) fn foreign_impls(of: &Crate) -> Vec<String> {
     found
 }
 
+/// Lists the paths into other crates that the crate may not name.
+pub(crate) fn of_crates(of: &Crate, forbidden: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, module) in &of.modules {
+        for named in module.names.imports.iter().map(|import| &import.named).chain(&module.names.paths) {
+            let first = named.segments.first().map_or("", String::as_str);
+            if forbidden.contains(&first) && of.resolve(path, &named.segments).is_none() {
+                found.push(format!("{}:{}: {}", module.file, named.line, named.segments.join("::")));
+            }
+        }
+    }
+    found
+}
+
 /// Calls for each name of another module, with the file, the name and both modules.
 ///
 /// A module that only re-exports a name of a module inside it does not depend on that.

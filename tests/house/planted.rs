@@ -1,9 +1,12 @@
 //! Faults that are planted, each of which its rule finds.
 
-use crate::imports::{circles, foreign_impls, upward};
+use crate::files;
+use crate::imports::{circles, foreign_impls, of_crates, upward};
 use crate::layers::Layers;
 use crate::modules::Crate;
+use crate::prose::Prose;
 use crate::source::Source;
+use crate::words::{StopWords, of_the_application};
 
 const LAYERS: &str = "wire\nrealtime\nserver admin\nlib";
 
@@ -158,4 +161,78 @@ fn an_impl_outside_the_folder_of_its_type_is_found() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0], "src/server.rs:2: impl Frame of src/wire/frame.rs");
     assert_eq!(found[1], "src/server.rs:3: impl crate::wire::id::Id of src/wire/id.rs");
+}
+
+#[test]
+fn a_crate_below_the_runtime_is_found() {
+    let planted = planted(&[
+        ("src/server.rs", "use redis as r;\nfn f(a: ::hyper::Body, b: crate::wire::redis::A) {}"),
+        ("src/wire/mod.rs", "pub mod frame; pub mod id; pub mod redis;"),
+        ("src/wire/redis.rs", "use super::redis; const A: &str = \"hyper::Body\"; // hyper::Body"),
+    ]);
+    let found = of_crates(&planted, &["redis", "hyper"]);
+    assert_eq!(found, ["src/server.rs:1: redis", "src/server.rs:2: hyper::Body"]);
+}
+
+#[test]
+fn stop_words_are_found_in_comments_and_texts() {
+    let words = StopWords::parse("nobody  no client\nread over  ignored");
+    let planted = "//! Nobody.\n\n/// It is read\n/// over.\nfn nobody() {} // nobody's\n/* a\n nobody */\n\
+                   const A: &str = \"nobody\"; fn f() { info!(\"nobody\") }\n\
+                   #[cfg(test)] mod tests { const A: &str = \"nobody\"; }";
+    let source = Source::parse("a.rs", planted);
+    let found = words.find(&Prose::comments(&source));
+    let lines: Vec<&str> = found.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(lines, ["a.rs:1:", "a.rs:3:", "a.rs:7:"], "{found:?}");
+    assert_eq!(words.find(&Prose::texts(&source)).len(), 2);
+}
+
+#[test]
+fn words_of_the_application_are_found() {
+    let find =
+        |text: &str| !of_the_application(&Prose::without_tests(&Source::parse("a.rs", text))).is_empty();
+    for planted in [
+        "// a chat\n",
+        "fn chat_message() {}",
+        "struct ChatRoom;",
+        "struct Rooms;",
+        "const ROOM: u8 = 1;",
+        "fn push_event() {}",
+        "// the push button\n",
+        "const A: &str = \"/push\";",
+        "const A: &str = \"消息\";",
+    ] {
+        assert!(find(planted), "{planted}");
+    }
+    for allowed in [
+        "fn f() { a.push(event) }",
+        "fn broom() {}",
+        "#[cfg(test)] mod tests {\n// a chat\n}",
+        "fn headroom() {}",
+    ] {
+        assert!(!find(allowed), "{allowed}");
+    }
+}
+
+#[test]
+fn wide_comments_and_long_names_are_found() {
+    let wide = "a".repeat(98);
+    let planted = format!(
+        "// {wide}\nconst A: &str = \"{wide}\";\n#[tokio::test] async fn {wide}() {{}}\nfn {wide}() {{}}"
+    );
+    let source = Source::parse("a.rs", &planted);
+    assert_eq!(files::wide_comments(&source).len(), 1);
+    assert_eq!(files::long_test_names(&source).len(), 1);
+}
+
+#[test]
+fn files_without_a_sentence_and_vague_names_are_found() {
+    for (text, faults) in
+        [("//! It is.", 0), ("//! `it` is.", 0), ("//! it is", 1), ("//!", 1), ("use a::b;", 1)]
+    {
+        assert_eq!(files::shape(&Source::parse("a.rs", text)).len(), faults, "{text}");
+    }
+    assert_eq!(files::shape(&Source::parse("a.rs", &format!("//! It is.{}", "\n//!".repeat(600)))).len(), 1);
+    assert!(files::vague("src/utils.rs").is_some() && files::vague("src/core/a.rs").is_some());
+    assert!(files::vague("src/wire/score.rs").is_none());
 }

@@ -1,13 +1,14 @@
 //! Rust files, and their syntax.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use syn::{Attribute, Item, Meta};
 
 /// One file, with its path from the root of the repository.
 pub(crate) struct Source {
     pub(crate) path: String,
+    pub(crate) text: String,
     pub(crate) syntax: syn::File,
 }
 
@@ -15,15 +16,14 @@ impl Source {
     /// Parses a text. Panics when it is no Rust.
     pub(crate) fn parse(path: &str, text: &str) -> Self {
         let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self { path: path.to_owned(), syntax }
+        Self { path: path.to_owned(), text: text.to_owned(), syntax }
     }
 
     /// Reads the Rust files below a folder, sorted by path; none if there is no such folder.
     pub(crate) fn below(folder: &str) -> Vec<Self> {
-        let rust = |path: &String| Path::new(path).extension().is_some_and(|end| end == "rs");
         files_below(folder)
             .iter()
-            .filter(|path| rust(path))
+            .filter(|path| ends(path, "rs"))
             .map(|path| Self::parse(path, &read(path)))
             .collect()
     }
@@ -39,19 +39,27 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Lists the files below a folder, as paths from the root of the repository, sorted.
+/// Lists the files below a folder, as paths from the root of the repository, sorted. A file is itself.
 pub(crate) fn files_below(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(root().join(&folder)) else { continue };
-        for entry in entries.map(|entry| entry.expect("a readable folder")) {
-            let path = format!("{folder}/{}", entry.file_name().into_string().expect("a name in UTF-8"));
-            if entry.file_type().expect("a type").is_dir() { folders.push(path) } else { found.push(path) }
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        match fs::read_dir(root().join(&path)) {
+            Ok(entries) => open.extend(entries.map(|entry| {
+                let name = entry.expect("a readable folder").file_name();
+                format!("{path}/{}", name.into_string().expect("a name in UTF-8"))
+            })),
+            Err(_) if root().join(&path).is_file() => found.push(path),
+            Err(_) => {}
         }
     }
     found.sort();
     found
+}
+
+/// Whether a path has an extension; one without any has itself.
+pub(crate) fn ends(path: &str, extension: &str) -> bool {
+    path.rsplit(['.', '/']).next().is_some_and(|end| end == extension)
 }
 
 /// Whether an item is compiled for tests only: `#[cfg(test)]`, alone or in `all(…)`.
