@@ -66,11 +66,12 @@ impl LayerError {
     pub(super) fn refused(message: impl Into<String>) -> Self {
         let message = message.into();
         let kind = RedisRefusal::from_message(&message);
-        if METRICS.redis_refused(kind) == 0 {
-            warn!(
-                kind = kind.as_str(),
-                message, "redis refused a command (logged once for each kind, counted always)"
-            );
+        let is_first = METRICS.redis_refused(kind) == 0;
+        let text = "redis refused a command (logged once for each kind, counted always)";
+        match kind {
+            RedisRefusal::WrongType if is_first => error!(kind = kind.as_str(), message, "{text}"),
+            _ if is_first => warn!(kind = kind.as_str(), message, "{text}"),
+            _ => {}
         }
         Self::Refused { kind, message }
     }

@@ -107,8 +107,12 @@ async fn each_error_occurs_as_the_table_says() {
         json!({ "message": "x".repeat(101) }),
         json!({ "message": "hi", "id": "a b" }),
         json!({ "message": "other", "id": "used" }),
+        json!({ "message": "hi", "id": "corrupt" }),
         json!({ "message": "hi", "id": "away" }),
     ] {
+        if frame["id"] == "corrupt" {
+            redis.query::<String>(&["SET", "parlor:log:{asgi__group__chat_lobby}", "no stream"]).await;
+        }
         if frame["id"] == "away" {
             redis.kill();
         }

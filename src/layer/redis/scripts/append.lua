@@ -1,13 +1,14 @@
--- Writes events to a log, one after another, and publishes each, once for each key.
--- KEYS: the log (a stream), the ids of its covered events, then for each event its key's memory. ARGV: the channel, the log's length, its age in ms,
--- how long keys are remembered in ms; then for each event: its open bytes, the time after which its sender has given
--- up (ms since 1970), and its digest or nothing if there is no key.
--- Returns for each event what became of it and an id: `new`, `known`, `conflict`; or `late` and the time.
-local function text(value) -- as MessagePack
-  if #value < 32 then
-    return string.char(160 + #value) .. value
+-- Appends events to a group's log and publishes each, once for each idempotency key.
+-- KEYS: the log (stream), its redactions (sorted set), then the idempotency key of each event (string).
+-- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms; then for
+-- each event: its open bytes, its deadline (Unix ms of this clock), its digest or '' without a key.
+-- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, or `late` with
+-- the time.
+local function messagepack(text)
+  if #text < 32 then
+    return string.char(160 + #text) .. text
   end
-  return '\217' .. string.char(#value) .. value
+  return '\217' .. string.char(#text) .. text
 end
 
 local call = redis.call
@@ -16,30 +17,32 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local newest = call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local before = newest and newest[1] or '0-0'
 local prev = before
-local answers = {}
+local replies = {}
 
 for i = 3, #KEYS do
-  local open, given_up, digest = ARGV[3 * i - 4], ARGV[3 * i - 3], ARGV[3 * i - 2]
-  local known = digest ~= '' and call('GET', KEYS[i])
-  local verdict, id
-  if now > tonumber(given_up) then
-    verdict, id = 'late', string.format('%.0f', now)
-  elseif known then
-    local first, theirs = known:match('^(%S+) (%S+)$')
-    verdict, id = digest == theirs and 'known' or 'conflict', first
+  local open, deadline, digest = ARGV[3 * i - 4], ARGV[3 * i - 3], ARGV[3 * i - 2]
+  local remembered = digest ~= '' and call('GET', KEYS[i])
+  local status, value
+  if now > tonumber(deadline) then
+    status, value = 'late', string.format('%.0f', now)
+  elseif remembered then
+    local first_id, first_digest = remembered:match('^(%S+) (%S+)$')
+    status, value = digest == first_digest and 'known' or 'conflict', first_id
   else
-    verdict, id = 'new', call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
+    local id = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
     if digest ~= '' then
       call('SET', KEYS[i], id .. ' ' .. digest, 'PX', ARGV[4])
     end
-    call('PUBLISH', ARGV[1], open .. '\162id' .. text(id) .. '\164prev' .. text(prev))
+    call('PUBLISH', ARGV[1], open .. '\162id' .. messagepack(id) .. '\164prev' .. messagepack(prev))
+    status, value = 'new', id
     prev = id
   end
-  answers[#answers + 1] = verdict
-  answers[#answers + 1] = id
+  replies[#replies + 1] = status
+  replies[#replies + 1] = value
 end
 
--- Once a second is enough for what is too old, and for the log's own end; also where nobody pauses so long.
+-- Old events and the lifetime of the log are seen to once a second, also while no second passes
+-- without an append.
 local function second(id)
   return math.floor(id:match('^%d+') / 1000)
 end
@@ -51,4 +54,4 @@ if prev ~= before and second(prev) ~= second(before) then
     call('ZREMRANGEBYSCORE', KEYS[2], '-inf', oldest and '(' .. oldest[1]:match('^%d+') or '+inf')
   end
 end
-return answers
+return replies

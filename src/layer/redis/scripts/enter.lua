@@ -1,10 +1,14 @@
--- Writes which users came to this node's groups and which left.
--- ARGV: the node, `1` if it tells everything anew and nothing of it is news, the grace in ms, how many users are
--- listed; then for each group: its name, `1` if the node has members there, and two lists (length, users): came, left.
-local node, anew, grace, listed = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+-- Writes which users joined and left the groups of a node, and publishes the joins.
+-- KEYS: none; see `presence.lua`.
+-- ARGV: the node, '1' if this is its whole state and no news, the grace in ms, the number of users that
+-- are listed at most; then for each group: its name, '1' if the node has members there, and two lists
+-- (length, users): joined, left.
+-- Returns nothing.
+local node, is_complete = ARGV[1], ARGV[2] == '1'
+local grace, max_listed = tonumber(ARGV[3]), tonumber(ARGV[4])
 local index = 'parlor:node:' .. node .. ':groups'
 local at = 5
-local CROWD = 32 -- more users who come at once are not told one by one
+local MAX_SINGLE_JOINS = 32 -- more users who join at once are published as one state
 
 local function take()
   at = at + 1
@@ -12,29 +16,29 @@ local function take()
 end
 
 while at <= #ARGV do
-  local group, stays = take(), take() == '1'
+  local group, has_members = take(), take() == '1'
   local nodes = 'parlor:group:' .. group
   local here = nodes .. ':' .. node
-  if stays then
+  if has_members then
     redis.call('SADD', index, group)
     redis.call('SADD', nodes, node)
   end
-  local arrived = {}
+  local joined = {}
   for _ = 1, tonumber(take()) do
     local user = take()
     redis.call('SADD', here, user)
     redis.call('ZREM', LEAVING, user .. ' ' .. group)
     if redis.call('SADD', present(group), user) == 1 then
-      arrived[#arrived + 1] = user
+      joined[#joined + 1] = user
     end
   end
-  if anew then
-    redis.call('SADD', COUNTING, group)
-  elseif #arrived > CROWD and redis.call('SCARD', present(group)) <= listed then
-    tell(group, 'state', nil, listed)
+  if is_complete then
+    redis.call('SADD', PENDING_STATES, group)
+  elseif #joined > MAX_SINGLE_JOINS and redis.call('SCARD', present(group)) <= max_listed then
+    publish_presence(group, 'state', nil, max_listed)
   else
-    for _, user in ipairs(arrived) do
-      tell(group, 'join', user, listed)
+    for _, user in ipairs(joined) do
+      publish_presence(group, 'join', user, max_listed)
     end
   end
   for _ = 1, tonumber(take()) do
@@ -44,7 +48,7 @@ while at <= #ARGV do
       redis.call('ZADD', LEAVING, now() + grace, user .. ' ' .. group)
     end
   end
-  if not stays then
+  if not has_members then
     redis.call('SREM', nodes, node)
     redis.call('SREM', index, group)
   end

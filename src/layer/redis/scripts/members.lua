@@ -1,4 +1,8 @@
--- Counts each group's users on all nodes whose lease is alive. KEYS: the groups' sets of nodes.
+-- Counts the users of groups on all nodes whose lease is alive.
+-- KEYS: for each group, the set of nodes that have members there. The sets of their users and the
+-- leases are derived from it.
+-- ARGV: none.
+-- Returns the number of users for each group.
 local alive = {}
 local function is_alive(node)
   if alive[node] == nil then

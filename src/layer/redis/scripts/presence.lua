@@ -1,17 +1,19 @@
--- What the scripts about users have in common: keys, time, and how a change is told.
-local LEAVING = 'parlor:leaving' -- sorted set of `<user> <group>`, by the ms when the user has left
-local COUNTING = 'parlor:counting' -- set of groups whose state is told at the next sweep
+-- The functions that the scripts about users share; it stands before each of them. The keys follow
+-- from the names of groups and nodes in ARGV: these scripts need a Redis that is no Cluster.
+local LEAVING = 'parlor:leaving' -- sorted set of `<user> <group>`, by the ms when the grace ends
+local PENDING_STATES = 'parlor:counting' -- set of groups whose state the next sweep publishes
 
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Returns the set of users in a group, with those in their grace.
 local function present(group)
   return 'parlor:present:' .. group
 end
 
--- Whether the user has a member in the group, on any node.
+-- Returns whether the user has a member in the group, on any node.
 local function is_in(group, user)
   local nodes = 'parlor:group:' .. group
   for _, node in ipairs(redis.call('SMEMBERS', nodes)) do
@@ -22,14 +24,16 @@ local function is_in(group, user)
   return false
 end
 
-local function tell(group, change, user, listed)
+-- Publishes a presence event: `join` or `leave` of a user, or `state`. In a group of more than
+-- `max_listed` users it leaves the number to the next sweep.
+local function publish_presence(group, change, user, max_listed)
   local count = redis.call('SCARD', present(group))
-  if user and count > listed then
-    redis.call('SADD', COUNTING, group)
+  if user and count > max_listed then
+    redis.call('SADD', PENDING_STATES, group)
     return
   end
   local event = {type = 'parlor_presence', change = change, user = user, count = tostring(count)}
-  if not user and count <= listed then
+  if not user and count <= max_listed then
     event.members = table.concat(redis.call('SMEMBERS', present(group)), ' ')
   end
   redis.call('PUBLISH', 'parlor:live:' .. group, cmsgpack.pack(event))

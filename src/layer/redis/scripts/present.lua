@@ -1,4 +1,7 @@
--- Who is in a group: how many, and their names unless they are too many. ARGV: the group, how many are listed.
+-- Reads the users of a group, with those in their grace.
+-- KEYS: none; see `presence.lua`.
+-- ARGV: the group, the number of users that are listed at most.
+-- Returns the number of users, and their list or false if they are more.
 local count = redis.call('SCARD', present(ARGV[1]))
 if count > tonumber(ARGV[2]) then
   return {count, false}

@@ -1,16 +1,18 @@
--- Takes every node whose lease is gone out of every set; returns their ids. Their users have left, unless they
--- are at another node; those of the caller may come back within the grace.
--- ARGV: the grace in ms, and the caller, if it leaves itself.
+-- Removes every node whose lease has expired from every set. Its users leave unless they are on another
+-- node; those of the caller have the grace.
+-- KEYS: none; see `presence.lua`.
+-- ARGV: the grace in ms, and the caller's name if it removes itself.
+-- Returns the names of the removed nodes.
 local caller = ARGV[2]
 if caller then
   redis.call('DEL', 'parlor:node:' .. caller)
-  redis.call('SADD', 'parlor:nodes', caller) -- it may have been taken out before it wrote its last
+  redis.call('SADD', 'parlor:nodes', caller) -- it may have been removed before its last write
 end
 local dead = {}
 for _, node in ipairs(redis.call('SMEMBERS', 'parlor:nodes')) do
   local lease = 'parlor:node:' .. node
   if redis.call('EXISTS', lease) == 0 then
-    local gone = now() + (node == caller and ARGV[1] or 0)
+    local leaves_at = now() + (node == caller and ARGV[1] or 0)
     local index = lease .. ':groups'
     for _, group in ipairs(redis.call('SMEMBERS', index)) do
       local here = 'parlor:group:' .. group .. ':' .. node
@@ -19,7 +21,7 @@ for _, node in ipairs(redis.call('SMEMBERS', 'parlor:nodes')) do
       redis.call('UNLINK', here)
       for _, user in ipairs(users) do
         if not is_in(group, user) then
-          redis.call('ZADD', LEAVING, gone, user .. ' ' .. group)
+          redis.call('ZADD', LEAVING, leaves_at, user .. ' ' .. group)
         end
       end
     end

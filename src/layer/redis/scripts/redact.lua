@@ -1,8 +1,8 @@
--- Covers an event of a log: whoever reads the log is given its place without its text. The set ends no sooner than the
--- log does, which an append sees to.
--- KEYS: the log, the ids of its covered events (a sorted set, by the id's ms). ARGV: the id, its ms, the log's age in
--- ms, the channel of our own nodes, and the event that tells it.
--- Returns whether the log has the event.
+-- Redacts an event of a log: readers get its position without its text. `append.lua` keeps the
+-- redactions at least as long as the log.
+-- KEYS: the log (stream), its redactions (sorted set of ids by their ms).
+-- ARGV: the id, its ms, the log's age in ms, the channel of Parlor's own nodes, the redaction event.
+-- Returns 1 if the log has the event, else 0.
 if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then
   return 0
 end

@@ -1,5 +1,7 @@
--- Writes a record if it is still what the caller has read; it lasts as long as before.
--- KEYS: the record. ARGV: what was read, what to write.
+-- Writes a record if its value is the expected one. Its lifetime does not change.
+-- KEYS: the record (string).
+-- ARGV: the expected value, the new value.
+-- Returns 1 if the record was written, else 0.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

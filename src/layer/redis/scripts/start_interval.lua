@@ -1,5 +1,7 @@
--- Turns a group's ticker on, unless it is on, and tells every node.
--- KEYS: the ticker. ARGV: the group, the period in ms, the linger in ms, the channel of all nodes.
+-- Starts a group's interval unless it runs, and informs every node.
+-- KEYS: the interval (string: when its next tick is due, Unix ms).
+-- ARGV: the group, the period in ms, the linger in ms, the channel of all nodes.
+-- Returns nothing.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if not redis.call('SET', KEYS[1], now + ARGV[2], 'NX', 'PX', ARGV[3]) then
