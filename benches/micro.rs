@@ -1,13 +1,13 @@
-//! Micro-benchmarks: how long one call takes of what every message passes through.
+//! Micro-benchmarks: the time of single calls on the path of a message.
 //!
-//! Only what the library offers to others is called: its event and its ids, the name of an event that is said once,
-//! and the memory layer, which is what Redis and its script are in a cluster.
+//! They use the public API: events, ids, idempotency keys, and the memory layer, which does what
+//! Redis and its scripts do in a cluster.
 
 use divan::{Bencher, black_box};
 use parlor::layer::IdempotencyKey;
 use parlor::{Event, Id};
 
-/// Bytes of the texts that are said: a short line, what the load benchmark says, a long paragraph.
+/// Bytes of the texts: a short line, the text of the load benchmark, a long paragraph.
 const LENGTHS: [usize; 3] = [16, 128, 4096];
 
 fn main() {
@@ -30,7 +30,7 @@ fn decode(bencher: Bencher, length: usize) {
     bencher.bench(|| Event::decode(black_box(&bytes)));
 }
 
-/// As it comes from Redis: with its place in the log.
+/// As Redis pushes it: with its position in the log.
 #[divan::bench(args = LENGTHS)]
 fn decode_logged(bencher: Bencher, length: usize) {
     let bytes = event(length).with("id", "1764017100000-3").with("prev", "1764017100000-2").encode();
@@ -38,17 +38,17 @@ fn decode_logged(bencher: Bencher, length: usize) {
 }
 
 #[divan::bench]
-fn read_id() -> Option<Id> {
+fn parse_id() -> Option<Id> {
     black_box("1764017100000-3").parse().ok()
 }
 
 #[divan::bench]
-fn write_id(bencher: Bencher) {
+fn format_id(bencher: Bencher) {
     let id: Id = "1764017100000-3".parse().expect("an id");
     bencher.bench(|| black_box(id).to_string());
 }
 
-/// The name under which a message is said once.
+/// The key under which a message is appended once.
 #[divan::bench(args = LENGTHS)]
 fn key(bencher: Bencher, length: usize) {
     let event = event(length);
@@ -69,9 +69,9 @@ mod memory_layer {
 
     use super::{LENGTHS, event};
 
-    struct Nobody;
+    struct NullListener;
 
-    impl LayerListener for Nobody {
+    impl LayerListener for NullListener {
         fn is_full(&self) -> bool {
             false
         }
@@ -84,13 +84,13 @@ mod memory_layer {
         fn on_resubscribed(&self) {}
     }
 
-    /// A layer with one group that has a member.
+    /// Returns a layer with one group that has a member.
     fn layer() -> (Runtime, Layer, Group) {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let keep = Retention { messages: 1000, age: Duration::from_hours(1), replicas: 0 };
-        let (layer, group) = (Layer::memory(keep, Arc::new(Nobody)), Group::new("chat_bench"));
+        let (layer, group) = (Layer::memory(keep, Arc::new(NullListener)), Group::new("chat_bench"));
         {
-            let _inside = runtime.enter(); // it tells of members a little later, on a task
+            let _inside = runtime.enter(); // the grace of a member is a task
             drop(layer.subscribe(&group, &"0123456789abcdef".into()));
         }
         (runtime, layer, group)
@@ -110,7 +110,7 @@ mod memory_layer {
         bencher.bench_local(|| runtime.block_on(layer.append(&group, &event, None)));
     }
 
-    /// Under a new name each time, as clients say things.
+    /// Under a new key each time, as for messages of clients.
     #[divan::bench]
     fn append_once(bencher: Bencher) {
         let (runtime, layer, group) = layer();
@@ -121,17 +121,17 @@ mod memory_layer {
         });
     }
 
-    /// What a client missed, read from the log for it.
+    /// The events that a client missed, read from the log.
     #[divan::bench(args = [10, 100, 200])]
     fn after(bencher: Bencher, missed: usize) {
         let (runtime, layer, group) = layer();
         let event = event(128);
         for _ in 0..1000 {
-            runtime.block_on(layer.append(&group, &event, None)).expect("memory takes everything");
+            runtime.block_on(layer.append(&group, &event, None)).expect("memory never fails");
         }
         let page = runtime
             .block_on(layer.history(&group, HistoryRange::Before(None, missed + 1)))
-            .expect("memory answers");
+            .expect("memory never fails");
         let id = page.events[0].stamp().expect("it is in the log").id;
         bencher.bench_local(|| runtime.block_on(layer.history(&group, HistoryRange::After(id))));
     }

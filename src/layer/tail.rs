@@ -81,7 +81,7 @@ impl Tail {
         let at = self.events.partition_point(|event| is_until(event, id)).checked_sub(1)?;
         let event = &mut self.events[at];
         let place = event.stamp().filter(|stamp| stamp.id == id)?;
-        if event.is_covered() {
+        if event.is_redacted() {
             return Some(false);
         }
         self.bytes -= event.size();
@@ -92,7 +92,7 @@ impl Tail {
 
     /// Returns the ids of the redacted events.
     pub(super) fn redacted(&self) -> BTreeSet<Id> {
-        let redacted = self.events.iter().filter(|event| event.is_covered());
+        let redacted = self.events.iter().filter(|event| event.is_redacted());
         redacted.filter_map(|event| event.stamp()).map(|stamp| stamp.id).collect()
     }
 

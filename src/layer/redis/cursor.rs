@@ -16,7 +16,7 @@ use crate::wire::time;
 /// Milliseconds before the last delivered event from which a rewritten log may differ from the
 /// known one.
 const MAX_FORK_MILLIS: u64 = 60_000;
-/// Delivered events of that time that are told from new ones of a rewritten log; a client drops
+/// Delivered events of that time that are distinguished from new ones of a rewritten log; a client drops
 /// others by their ids.
 const MAX_RECENT_EVENTS: usize = 4096;
 /// Milliseconds by which Redis' clock may be ahead of this node's.
@@ -105,7 +105,7 @@ impl CursorState {
         if is_presence(event) {
             self.update_presence(event);
         }
-        if let Some(id) = event.covers() {
+        if let Some(id) = event.redacts() {
             self.tail_cache.redact(id);
         }
         let Some(stamp) = event.stamp() else { return Sequence::Next };

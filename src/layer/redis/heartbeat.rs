@@ -3,7 +3,7 @@
 //! | key | type | value |
 //! |---|---|---|
 //! | `parlor:nodes` | set | names of nodes |
-//! | `parlor:node:<node>` | string | the lease: what the node reports of itself; expires 10 s after the last renewal |
+//! | `parlor:node:<node>` | string | the lease, for 10 s: what the node reports of itself |
 //! | `parlor:node:<node>:groups` | set | groups in which the node has members |
 //! | `parlor:group:<group>` | set | nodes that have members in the group |
 //! | `parlor:group:<group>:<node>` | set | users who are members on the node |

@@ -209,7 +209,7 @@ impl Subscriber {
                 if ephemeral.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
                 // A redaction is small, and is not repeated: it is delivered nevertheless.
-                Ok(event) if self.listener.is_full() && event.covers().is_none() => {
+                Ok(event) if self.listener.is_full() && event.redacts().is_none() => {
                     if event.stamp().is_none() && METRICS.dropped("overflow") == 0 {
                         warn!(
                             "node too slow for redis: events that are not logged are dropped \

@@ -1,26 +1,26 @@
-//! Covered events: what is left of a logged event whose text nobody shall read any more, and how that is told.
+//! Redaction: the event that reports it, and the one in the place of a redacted event.
 
 use super::{Event, Position, REDACTED};
 use crate::wire::id::Id;
 
 impl Event {
-    /// What is read in the place of a logged event that is redacted.
+    /// Returns the event in the place of a redacted one.
     pub(crate) fn redacted(place: Position) -> Self {
         Self::new(REDACTED).stamped(place)
     }
 
-    /// The event that tells that the logged event with this id is redacted.
+    /// Returns the event that reports the redaction of the logged event with this id.
     pub(crate) fn redaction(id: Id) -> Self {
         Self::new(REDACTED).with("id", &id.to_string())
     }
 
-    /// Whether it stands in the place of a logged event that is redacted.
-    pub(crate) fn is_covered(&self) -> bool {
+    /// Returns whether the event is in the place of a redacted one.
+    pub(crate) fn is_redacted(&self) -> bool {
         self.stamp.is_some() && self.text("type") == Some(REDACTED)
     }
 
-    /// Which logged event is redacted, if this one tells that.
-    pub(crate) fn covers(&self) -> Option<Id> {
+    /// Returns the id of the redacted event if this one reports a redaction.
+    pub(crate) fn redacts(&self) -> Option<Id> {
         if self.stamp.is_some() || self.text("type") != Some(REDACTED) {
             return None;
         }
@@ -33,12 +33,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tells_of_a_covered_event_and_what_stands_for_it_are_told_apart() {
+    fn a_redaction_and_a_redacted_event_are_distinct() {
         let place = Position { id: Id::START.next(7), prev: Id::START };
         let (told, left) = (Event::redaction(place.id), Event::redacted(place));
         assert_eq!(Event::decode_ours(&told.encode()), Ok(told.clone()), "its id is no place in a log");
-        assert_eq!((told.covers(), told.is_covered()), (Some(place.id), false));
-        assert_eq!((left.covers(), left.is_covered(), left.stamp()), (None, true, Some(place)));
+        assert_eq!((told.redacts(), told.is_redacted()), (Some(place.id), false));
+        assert_eq!((left.redacts(), left.is_redacted(), left.stamp()), (None, true, Some(place)));
         assert_eq!(Event::decode(&told.encode()), Err(super::super::Malformed::Reserved));
     }
 }
