@@ -1,11 +1,13 @@
 //! What the node tells about itself: log lines on stderr, and metrics in Prometheus' text format.
 
+mod labels;
+
 use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,122 +15,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+pub use self::labels::RedisRefusal;
+pub(crate) use self::labels::{DropReason, GapReason, LimitReason};
+
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
-/// Why an event reached nobody: its bytes are no event; no consumer of its group lists its type;
-/// the consumer failed on it; this node was too slow for what Redis sent; it says that it is logged
-/// and is not.
-const DROPS: [&str; 5] = ["malformed", "unknown_type", "consumer_failed", "overflow", "not_logged"];
-/// Why messages may be missing: the log kept too little; Redis lost what it held.
-const GAPS: [&str; 2] = ["trimmed", "rewritten"];
-/// Whom a limit has kept out, or what it has kept from being done.
-const REFUSALS: [&str; 10] = [
-    "bytes",
-    "connections",
-    "handshakes",
-    "hosts",
-    "logins",
-    "messages",
-    "passwords",
-    "publishes",
-    "sockets_per_address",
-    "sockets_per_user",
-];
 /// How a socket began: with everything since its last message, or why not.
 const RESUMES: [&str; 5] = ["recovered", "new", "trimmed", "unknown", "malformed"];
-
-/// Kinds of errors with which Redis answers a command.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-pub enum RedisRefusal {
-    /// A script or another command runs too long: `BUSY`.
-    Busy,
-    /// A key belongs to another node of a cluster, or the cluster is down: `MOVED`, `CLUSTERDOWN`
-    /// and their like.
-    Cluster,
-    /// Redis reads its data from disk: `LOADING`.
-    Loading,
-    /// The replica has lost its master: `MASTERDOWN`.
-    MasterDown,
-    /// Redis cannot write its data to disk: `MISCONF`.
-    Misconfigured,
-    /// Too few replicas are connected: `NOREPLICAS`.
-    NoReplicas,
-    /// The password is wrong, or the user may not do this: `NOAUTH`, `WRONGPASS`, `NOPERM`.
-    NotPermitted,
-    /// `maxmemory` is reached: `OOM`.
-    OutOfMemory,
-    /// The server is a replica: `READONLY`.
-    ReadOnly,
-    /// The key holds a value of another type: `WRONGTYPE`.
-    WrongType,
-    /// Any other error.
-    Other,
-}
-
-impl RedisRefusal {
-    const ALL: [Self; 11] = [
-        Self::Busy,
-        Self::Cluster,
-        Self::Loading,
-        Self::MasterDown,
-        Self::Misconfigured,
-        Self::NoReplicas,
-        Self::NotPermitted,
-        Self::OutOfMemory,
-        Self::ReadOnly,
-        Self::WrongType,
-        Self::Other,
-    ];
-
-    /// Returns the kind of an error of Redis: `READONLY You can't write…`.
-    ///
-    /// Redis 6 wraps an error inside a script: `ERR Error running script …: -READONLY You can't
-    /// write…`.
-    pub(crate) fn from_message(message: &str) -> Self {
-        let inner = if message.starts_with("ERR ") {
-            message.split_once(": -").map(|(_, inner)| inner)
-        } else {
-            None
-        };
-        match inner.unwrap_or(message).split(' ').next().unwrap_or_default() {
-            "BUSY" => Self::Busy,
-            "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => Self::Cluster,
-            "LOADING" => Self::Loading,
-            "MASTERDOWN" => Self::MasterDown,
-            "MISCONF" => Self::Misconfigured,
-            "NOREPLICAS" => Self::NoReplicas,
-            "NOAUTH" | "NOPERM" | "WRONGPASS" => Self::NotPermitted,
-            "OOM" => Self::OutOfMemory,
-            "READONLY" => Self::ReadOnly,
-            "WRONGTYPE" => Self::WrongType,
-            _ => Self::Other,
-        }
-    }
-
-    /// Returns the value of the label.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::Cluster => "cluster",
-            Self::Loading => "loading",
-            Self::MasterDown => "master_down",
-            Self::Misconfigured => "misconfigured",
-            Self::NoReplicas => "no_replicas",
-            Self::NotPermitted => "not_permitted",
-            Self::OutOfMemory => "out_of_memory",
-            Self::ReadOnly => "read_only",
-            Self::WrongType => "wrong_type",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl EncodeLabelValue for RedisRefusal {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
-    }
-}
 
 /// Everything that is counted, each with its meaning in its help text.
 pub struct Metrics {
@@ -145,21 +39,31 @@ pub struct Metrics {
     pub(crate) redis_round_trip: Histogram,
     pub(crate) subscription_lag: Histogram,
     outbox_high_water: Gauge,
-    gaps: Family<Reason, Counter>,
+    gaps: Family<GapLabels, Counter>,
     resumes: Family<Outcome, Counter>,
-    dropped: Family<Reason, Counter>,
+    dropped: Family<DropLabels, Counter>,
     closed: Family<Code, Counter>,
-    refused: Family<Reason, Counter>,
-    redis_refusals: Family<Refusal, Counter>,
+    refused: Family<LimitLabels, Counter>,
+    redis_refusals: Family<RefusalLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Reason {
-    reason: &'static str,
+struct DropLabels {
+    reason: DropReason,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Refusal {
+struct GapLabels {
+    reason: GapReason,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    reason: LimitReason,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
     kind: RedisRefusal,
 }
 
@@ -251,17 +155,17 @@ impl Metrics {
             m.redis_refusals.clone(),
         );
         // Shown from the start, so that a rate can be taken of the first one.
-        for reason in DROPS {
-            drop(metrics.dropped.get_or_create(&Reason { reason }));
+        for &reason in DropReason::ALL {
+            drop(metrics.dropped.get_or_create(&DropLabels { reason }));
         }
-        for reason in GAPS {
-            drop(metrics.gaps.get_or_create(&Reason { reason }));
+        for &reason in GapReason::ALL {
+            drop(metrics.gaps.get_or_create(&GapLabels { reason }));
         }
-        for reason in REFUSALS {
-            drop(metrics.refused.get_or_create(&Reason { reason }));
+        for &reason in LimitReason::ALL {
+            drop(metrics.refused.get_or_create(&LimitLabels { reason }));
         }
-        for kind in RedisRefusal::ALL {
-            drop(metrics.redis_refusals.get_or_create(&Refusal { kind }));
+        for &kind in RedisRefusal::ALL {
+            drop(metrics.redis_refusals.get_or_create(&RefusalLabels { kind }));
         }
         for outcome in RESUMES {
             drop(metrics.resumes.get_or_create(&Outcome { outcome }));
@@ -269,26 +173,25 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Counts an event that reached nobody, by one of [`DROPS`]; returns how many there were
-    /// before.
-    pub(crate) fn dropped(&self, reason: &'static str) -> u64 {
-        self.dropped.get_or_create(&Reason { reason }).inc()
+    /// Counts an event that was not delivered; returns how many there were before for this reason.
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get_or_create(&DropLabels { reason }).inc()
     }
 
-    /// Counts a place in a group where messages may be missing, by one of [`GAPS`].
-    pub(crate) fn gap(&self, reason: &'static str) {
-        self.gaps.get_or_create(&Reason { reason }).inc();
+    /// Counts a place in a group where messages may be missing.
+    pub(crate) fn gap(&self, reason: GapReason) {
+        self.gaps.get_or_create(&GapLabels { reason }).inc();
     }
 
-    /// Counts what a limit refused, by one of [`REFUSALS`].
-    pub(crate) fn refused(&self, reason: &'static str) {
-        self.refused.get_or_create(&Reason { reason }).inc();
+    /// Counts what a limit rejected.
+    pub(crate) fn refused(&self, reason: LimitReason) {
+        self.refused.get_or_create(&LimitLabels { reason }).inc();
     }
 
     /// Counts a command that Redis answered with an error; returns how many of this kind there were
     /// before.
     pub(crate) fn redis_refused(&self, kind: RedisRefusal) -> u64 {
-        self.redis_refusals.get_or_create(&Refusal { kind }).inc()
+        self.redis_refusals.get_or_create(&RefusalLabels { kind }).inc()
     }
 
     /// Counts a socket's beginning, by one of [`RESUMES`].
@@ -359,27 +262,5 @@ impl fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::RedisRefusal;
-
-    #[test]
-    fn the_kind_of_a_refusal_is_its_code_also_inside_a_script() {
-        for (message, kind) in [
-            ("READONLY You can't write against a read only replica.", RedisRefusal::ReadOnly),
-            (
-                "ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed",
-                RedisRefusal::OutOfMemory,
-            ),
-            ("NOPERM User x has no permissions: -OOM", RedisRefusal::NotPermitted),
-            ("NOREPLICAS Not enough good replicas to write.", RedisRefusal::NoReplicas),
-            ("ERR unknown command", RedisRefusal::Other),
-            ("", RedisRefusal::Other),
-        ] {
-            assert_eq!(RedisRefusal::from_message(message), kind, "{message}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::telemetry::METRICS;
+use crate::telemetry::{LimitReason, METRICS};
 
 /// OWASP's first choice for Argon2id (Password Storage Cheat Sheet): memory in KiB, passes, lanes.
 const MEMORY: u32 = 19_456;
@@ -69,7 +69,7 @@ impl Passwords {
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            METRICS.refused("passwords");
+            METRICS.refused(LimitReason::Passwords);
             Busy
         })?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;

@@ -91,6 +91,7 @@ pub use self::presence::{Presence, PresenceSnapshot};
 pub(crate) use self::redis::admin_client::AdminClient;
 pub use self::shared_store::SharedStore;
 pub use self::store::{Index, Store};
+pub use crate::telemetry::RedisRefusal;
 use crate::wire::error::StartError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;

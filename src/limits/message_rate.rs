@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use governor::{DefaultDirectRateLimiter, Quota};
 
 use crate::config::limits::LimitsConfig;
-use crate::telemetry::METRICS;
+use crate::telemetry::{LimitReason, METRICS};
 
 /// How much may come at once, as a multiple of what may come in a second.
 const BURST: u32 = 4;
@@ -31,16 +31,16 @@ pub(crate) enum Decision {
 struct Allowance {
     granted: DefaultDirectRateLimiter,
     refused: DefaultDirectRateLimiter,
-    reason: &'static str,
+    reason: LimitReason,
 }
 
 impl MessageRateLimiter {
     /// The pace of a socket whose messages have at most `limit` bytes; `None` without any limit.
     pub(crate) fn new(rates: &LimitsConfig, limit: usize) -> Option<Box<Self>> {
-        let frames = Allowance::new(rates.messages_per_second, 0, "messages");
+        let frames = Allowance::new(rates.messages_per_second, 0, LimitReason::Messages);
         // A message that may be sent at all must pass, with what came in the same read.
         let whole = u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(2);
-        let bytes = Allowance::new(rates.bytes_per_second, whole, "bytes");
+        let bytes = Allowance::new(rates.bytes_per_second, whole, LimitReason::Bytes);
         (frames.is_some() || bytes.is_some()).then(|| Box::new(Self { frames, bytes }))
     }
 
@@ -56,7 +56,7 @@ impl MessageRateLimiter {
 }
 
 impl Allowance {
-    fn new(rate: u32, at_least: u32, reason: &'static str) -> Option<Self> {
+    fn new(rate: u32, at_least: u32, reason: LimitReason) -> Option<Self> {
         let rate = NonZeroU32::new(rate)?;
         let burst =
             rate.saturating_mul(NonZeroU32::new(BURST)?).max(NonZeroU32::new(at_least).unwrap_or(rate));

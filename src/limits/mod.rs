@@ -16,7 +16,7 @@ use crate::config::limits::LimitsConfig;
 use crate::limits::concurrency::ConcurrencyLimiter;
 use crate::limits::keyed_rate::KeyedRateLimiter;
 pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
-use crate::telemetry::METRICS;
+use crate::telemetry::{LimitReason, METRICS};
 
 /// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
 const RETURN: u32 = 10;
@@ -67,7 +67,7 @@ impl Limits {
     /// 429.
     pub(crate) fn handshake(&self, address: IpAddr) -> Result<(), Limited> {
         let passed = self.handshakes.check(&place(address));
-        passed.map_err(|wait| refused("handshakes", wait))
+        passed.map_err(|wait| refused(LimitReason::Handshakes, wait))
     }
 
     /// Somebody at this address wants to have a name.
@@ -75,7 +75,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub(crate) fn naming(&self, address: IpAddr) -> Result<(), Limited> {
-        self.logins.check(&place(address)).map_err(|wait| refused("logins", wait))
+        self.logins.check(&place(address)).map_err(|wait| refused(LimitReason::Logins, wait))
     }
 
     /// Somebody at this address wants to log in under this name, which should be as it is compared.
@@ -84,7 +84,7 @@ impl Limits {
     /// 429.
     pub(crate) fn login(&self, address: IpAddr, name: &str) -> Result<(), Limited> {
         let passed = self.logins.check(&place(address)).and_then(|()| self.names.check(name));
-        passed.map_err(|wait| refused("logins", wait))
+        passed.map_err(|wait| refused(LimitReason::Logins, wait))
     }
 
     /// Somebody at this address wants to say something without a socket; `user` is who it is, if that is no matter of
@@ -97,7 +97,7 @@ impl Limits {
             Some(user) => self.posts.check(user),
             None => self.posts.check(&place(address)),
         };
-        passed.map_err(|wait| refused("messages", wait))
+        passed.map_err(|wait| refused(LimitReason::Messages, wait))
     }
 
     /// The client with this id is to publish something.
@@ -105,7 +105,7 @@ impl Limits {
     /// # Errors
     /// 429.
     pub(crate) fn publish(&self, id: &str) -> Result<(), Limited> {
-        self.publishes.check(id).map_err(|wait| refused("publishes", wait))
+        self.publishes.check(id).map_err(|wait| refused(LimitReason::Publishes, wait))
     }
 
     /// Counts a socket of this address.
@@ -114,7 +114,7 @@ impl Limits {
     /// 429.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Limited> {
         let entered = self.by_address.enter(&place(address));
-        let address = entered.ok_or_else(|| refused("sockets_per_address", LATER))?;
+        let address = entered.ok_or_else(|| refused(LimitReason::SocketsPerAddress, LATER))?;
         Ok(Admitted { limits: Arc::clone(self), address, user: None })
     }
 
@@ -132,7 +132,7 @@ impl Admitted {
     pub(crate) fn of_user(mut self, user: Option<&str>) -> Result<Self, Limited> {
         let Some(user) = user else { return Ok(self) };
         let entered = self.limits.by_user.enter(user);
-        self.user = Some(entered.ok_or_else(|| refused("sockets_per_user", LATER))?);
+        self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, LATER))?);
         Ok(self)
     }
 }
@@ -161,7 +161,7 @@ pub struct Limited {
     pub wait: Duration,
 }
 
-fn refused(reason: &'static str, wait: Duration) -> Limited {
+fn refused(reason: LimitReason, wait: Duration) -> Limited {
     METRICS.refused(reason);
     Limited { wait }
 }

@@ -18,7 +18,7 @@ use crate::realtime::subscription::Subscription;
 use crate::realtime::vtable::{Kind, Rendered};
 use crate::realtime::welcome::StartPosition;
 use crate::realtime::welcome::Welcome;
-use crate::telemetry::METRICS;
+use crate::telemetry::{GapReason, METRICS};
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::{Id, ParseIdError};
@@ -105,9 +105,10 @@ impl CatchUp {
                 first => {
                     // The log was trimmed or rewritten under our feet.
                     let trimmed = first.is_some_and(|first| first.prev > cursor);
-                    let reason = if trimmed { "trimmed" } else { "rewritten" };
+                    let reason = if trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
                     METRICS.gap(reason);
-                    let gap = Event::new(GAP).with("reason", reason).with("after", &cursor.to_string());
+                    let gap =
+                        Event::new(GAP).with("reason", reason.as_str()).with("after", &cursor.to_string());
                     self.render(&gap, &mut frames);
                     // What a rewritten log holds counts, not how far the others once were.
                     self.lost = page.events.is_empty();

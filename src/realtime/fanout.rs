@@ -8,7 +8,7 @@ use tracing::{debug, error};
 
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::realtime::vtable::{Kind, Rendered};
-use crate::telemetry::METRICS;
+use crate::telemetry::{DropReason, METRICS};
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
@@ -36,7 +36,7 @@ impl Fanout {
         let frames = kinds.map(|kind| (kind, Batch::render(kind, events, &mut listed)));
         let frames = frames.filter(|(_, frames)| !frames.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
-            METRICS.dropped("unknown_type");
+            METRICS.dropped(DropReason::UnknownType);
             debug!(kind = event.kind(), "dropped an event that no consumer lists");
         }
         Self { frames, next: 0 }
@@ -75,7 +75,7 @@ impl Batch {
                 Rendered::Unlisted => continue,
                 Rendered::Frame(frame) => each.push((event.stamp().map(|stamp| stamp.id), frame)),
                 Rendered::Failed => {
-                    METRICS.dropped("consumer_failed");
+                    METRICS.dropped(DropReason::ConsumerFailed);
                     error!(kind = event.kind(), "dropped an event that its consumer panicked over");
                 }
             }

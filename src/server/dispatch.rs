@@ -27,7 +27,7 @@ use crate::http::response;
 pub use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
 use crate::server::state::State;
-use crate::telemetry::METRICS;
+use crate::telemetry::{LimitReason, METRICS};
 use crate::wire::host;
 use crate::wire::host::HostPattern;
 
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
-        METRICS.refused("connections");
+        METRICS.refused(LimitReason::Connections);
         Err(Refusal::unavailable("too many connections: try again later"))
     } else if let Some(refusal) = unsound {
         Err(refusal)
@@ -110,7 +110,7 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     // A target in absolute form names a host, too.
     let named = host.iter().flatten().chain(parts.uri.authority());
     if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
-        METRICS.refused("hosts");
+        METRICS.refused(LimitReason::Hosts);
         return Err(Refusal::bad_request(
             "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
         ));

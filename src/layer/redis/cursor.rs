@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::tail_cache::TailCache;
-use crate::telemetry::METRICS;
+use crate::telemetry::{DropReason, GapReason, METRICS};
 use crate::wire::event::{Event, PRESENCE, Position};
 use crate::wire::id::Id;
 use crate::wire::time;
@@ -68,7 +68,7 @@ pub(super) enum BackfillOutcome {
     /// It is empty, but an event was appended while it was read.
     Again,
     /// Events may be missing, for this reason.
-    Gap(&'static str),
+    Gap(GapReason),
 }
 
 impl CursorState {
@@ -173,15 +173,15 @@ impl CursorState {
             None if newest == from => BackfillOutcome::Follows,
             None if newest > from => return (BackfillOutcome::Again, events),
             // The missing events were trimmed by age or number.
-            Some(stamp) if stamp.prev > from => BackfillOutcome::Gap("trimmed"),
-            _ if from.millis().saturating_add(age) < time::now() => BackfillOutcome::Gap("trimmed"),
+            Some(stamp) if stamp.prev > from => BackfillOutcome::Gap(GapReason::Trimmed),
+            _ if from.millis().saturating_add(age) < time::now() => BackfillOutcome::Gap(GapReason::Trimmed),
             // Another log than the known one: some of its events before the fork may be new.
             _ => {
                 self.tail_cache.clear();
                 self.is_rewound = true;
                 let fork = from.min(newest).back(MAX_FORK_MILLIS);
                 self.position = Some(if self.start <= newest { fork.max(self.start) } else { fork });
-                return (BackfillOutcome::Gap("rewritten"), Vec::new());
+                return (BackfillOutcome::Gap(GapReason::Rewritten), Vec::new());
             }
         };
         if outcome != BackfillOutcome::Follows {
@@ -211,7 +211,7 @@ impl CursorState {
             if !is_end || wanted != wanted_before {
                 return false;
             }
-            METRICS.dropped("not_logged"); // it was published with a position, but the log does not have it
+            METRICS.dropped(DropReason::NotLogged); // it was published with a position, but the log does not have it
         }
         if is_end {
             self.wanted = None;

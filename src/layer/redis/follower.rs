@@ -172,6 +172,7 @@ impl LogFollower {
         let (outcome, events) = state.on_backfill(from, events, newest, millis(self.retention.age));
         if let BackfillOutcome::Gap(reason) = outcome {
             METRICS.gap(reason);
+            let reason = reason.as_str();
             warn!(%group, after = %from, reason, "messages of a group may be missing");
             let gap = Event::new(GAP).with("reason", reason).with("after", &from.to_string());
             self.listener.deliver(group.name(), &[Arc::new(gap)]);

@@ -20,7 +20,7 @@ use crate::layer::redis::keys;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::pipeline::{Pipeline, Pushed};
 use crate::layer::redis::publish_batch::BatchEncoder;
-use crate::telemetry::{Chain, METRICS};
+use crate::telemetry::{Chain, DropReason, METRICS};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
@@ -191,7 +191,7 @@ impl Subscriber {
                 if let Some(command) = Disconnect::read(payload) {
                     self.listener.on_disconnect(command);
                 } else {
-                    METRICS.dropped("malformed");
+                    METRICS.dropped(DropReason::Malformed);
                     debug!("malformed disconnect command dropped");
                 }
                 continue;
@@ -210,7 +210,7 @@ impl Subscriber {
             match event {
                 // A redaction is small, and is not repeated: it is delivered nevertheless.
                 Ok(event) if self.listener.is_full() && event.redacts().is_none() => {
-                    if event.stamp().is_none() && METRICS.dropped("overflow") == 0 {
+                    if event.stamp().is_none() && METRICS.dropped(DropReason::Overflow) == 0 {
                         warn!(
                             "node too slow for redis: events that are not logged are dropped \
                              (logged once, counted always)"
@@ -223,7 +223,7 @@ impl Subscriber {
                     None => groups.push((group, vec![event])),
                 },
                 Err(malformed) => {
-                    METRICS.dropped("malformed");
+                    METRICS.dropped(DropReason::Malformed);
                     debug!(group, %malformed, "malformed event dropped");
                 }
             }

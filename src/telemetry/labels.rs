@@ -1,0 +1,165 @@
+//! The values of metric labels: one enum for each label.
+
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+
+/// Defines an enum whose variants are the values of a label.
+macro_rules! label {
+    ($(#[$about:meta])* $vis:vis enum $name:ident { $($(#[$meaning:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+        $vis enum $name {
+            $($(#[$meaning])* $variant,)*
+        }
+
+        impl $name {
+            /// Every value. A series is shown from the start, so that the rate of its first count
+            /// is known.
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Returns the text of the label.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                self.as_str().encode(encoder)
+            }
+        }
+    };
+}
+
+label! {
+    /// Why an event from the layer was not delivered.
+    pub(crate) enum DropReason {
+        /// Its bytes are no event.
+        Malformed = "malformed",
+        /// No consumer of its group lists its type.
+        UnknownType = "unknown_type",
+        /// The consumer failed on it.
+        ConsumerFailed = "consumer_failed",
+        /// This node was too slow for what Redis sent.
+        Overflow = "overflow",
+        /// It claims a position in a log that does not have it.
+        NotLogged = "not_logged",
+    }
+}
+
+label! {
+    /// Why messages of a group may be missing.
+    pub(crate) enum GapReason {
+        /// The log no longer has them.
+        Trimmed = "trimmed",
+        /// Redis lost what it held.
+        Rewritten = "rewritten",
+    }
+}
+
+label! {
+    /// Which limit rejected something.
+    pub(crate) enum LimitReason {
+        /// Bytes of messages of a socket.
+        Bytes = "bytes",
+        /// Connections of the node.
+        Connections = "connections",
+        /// Handshakes of an address.
+        Handshakes = "handshakes",
+        /// Hosts that the node serves.
+        Hosts = "hosts",
+        /// Logins of an address, or for a name.
+        Logins = "logins",
+        /// Messages of a socket, or of posts of a user.
+        Messages = "messages",
+        /// Passwords that are hashed at a time.
+        Passwords = "passwords",
+        /// Publishes of an API key.
+        Publishes = "publishes",
+        /// Sockets of an address.
+        SocketsPerAddress = "sockets_per_address",
+        /// Sockets of a user.
+        SocketsPerUser = "sockets_per_user",
+    }
+}
+
+label! {
+    /// The kind of error with which Redis answered a command.
+    pub enum RedisRefusal {
+        /// A script or another command runs too long: `BUSY`.
+        Busy = "busy",
+        /// A key belongs to another node of a cluster, or the cluster is down: `MOVED`,
+        /// `CLUSTERDOWN` and their like.
+        Cluster = "cluster",
+        /// Redis reads its data from disk: `LOADING`.
+        Loading = "loading",
+        /// The replica has lost its master: `MASTERDOWN`.
+        MasterDown = "master_down",
+        /// Redis cannot write its data to disk: `MISCONF`.
+        Misconfigured = "misconfigured",
+        /// Too few replicas are connected: `NOREPLICAS`.
+        NoReplicas = "no_replicas",
+        /// The password is wrong, or the user may not do this: `NOAUTH`, `WRONGPASS`, `NOPERM`.
+        NotPermitted = "not_permitted",
+        /// `maxmemory` is reached: `OOM`.
+        OutOfMemory = "out_of_memory",
+        /// The server is a replica: `READONLY`.
+        ReadOnly = "read_only",
+        /// The key holds a value of another type: `WRONGTYPE`.
+        WrongType = "wrong_type",
+        /// Any other error.
+        Other = "other",
+    }
+}
+
+impl RedisRefusal {
+    /// Returns the kind of an error of Redis: `READONLY You can't write…`.
+    ///
+    /// Redis 6 wraps an error inside a script: `ERR Error running script …: -READONLY You can't
+    /// write…`.
+    pub(crate) fn from_message(message: &str) -> Self {
+        let inner = if message.starts_with("ERR ") {
+            message.split_once(": -").map(|(_, inner)| inner)
+        } else {
+            None
+        };
+        match inner.unwrap_or(message).split(' ').next().unwrap_or_default() {
+            "BUSY" => Self::Busy,
+            "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "MOVED" | "TRYAGAIN" => Self::Cluster,
+            "LOADING" => Self::Loading,
+            "MASTERDOWN" => Self::MasterDown,
+            "MISCONF" => Self::Misconfigured,
+            "NOREPLICAS" => Self::NoReplicas,
+            "NOAUTH" | "NOPERM" | "WRONGPASS" => Self::NotPermitted,
+            "OOM" => Self::OutOfMemory,
+            "READONLY" => Self::ReadOnly,
+            "WRONGTYPE" => Self::WrongType,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RedisRefusal;
+
+    #[test]
+    fn the_kind_of_a_refusal_is_its_code_also_inside_a_script() {
+        for (message, kind) in [
+            ("READONLY You can't write against a read only replica.", RedisRefusal::ReadOnly),
+            (
+                "ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed",
+                RedisRefusal::OutOfMemory,
+            ),
+            ("NOPERM User x has no permissions: -OOM", RedisRefusal::NotPermitted),
+            ("NOREPLICAS Not enough good replicas to write.", RedisRefusal::NoReplicas),
+            ("ERR unknown command", RedisRefusal::Other),
+            ("", RedisRefusal::Other),
+        ] {
+            assert_eq!(RedisRefusal::from_message(message), kind, "{message}");
+        }
+    }
+}
