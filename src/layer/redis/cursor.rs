@@ -16,8 +16,8 @@ use crate::wire::time;
 /// Milliseconds before the last delivered event from which a rewritten log may differ from the
 /// known one.
 const MAX_FORK_MILLIS: u64 = 60_000;
-/// Delivered events of that time that are distinguished from new ones of a rewritten log; a client drops
-/// others by their ids.
+/// Delivered events of that time that are distinguished from new ones of a rewritten log; a client
+/// drops others by their ids.
 const MAX_RECENT_EVENTS: usize = 4096;
 /// Milliseconds by which Redis' clock may be ahead of this node's.
 const MAX_CLOCK_LEAD_MILLIS: u64 = 60_000;

@@ -1,9 +1,11 @@
 -- Appends events to a group's log and publishes each, once for each idempotency key.
--- KEYS: the log (stream), its redactions (sorted set), then the idempotency key of each event (string).
--- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms; then for
--- each event: its open bytes, its deadline (Unix ms of this clock), its digest or '' without a key.
--- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, or `late` with
--- the time.
+-- KEYS: the log (stream), its redactions (sorted set), then the idempotency key of each event
+-- (string).
+-- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms; then
+-- for each event: its open bytes, its deadline (Unix ms of this clock), its digest or '' without a
+-- key.
+-- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, or `late`
+-- with the time.
 local function messagepack(text)
   if #text < 32 then
     return string.char(160 + #text) .. text

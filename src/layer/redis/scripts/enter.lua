@@ -1,8 +1,8 @@
 -- Writes which users joined and left the groups of a node, and publishes the joins.
 -- KEYS: none; see `presence.lua`.
--- ARGV: the node, '1' if this is its whole state and no news, the grace in ms, the number of users that
--- are listed at most; then for each group: its name, '1' if the node has members there, and two lists
--- (length, users): joined, left.
+-- ARGV: the node, '1' if this is its whole state and no news, the grace in ms, the number of users
+-- that are listed at most; then for each group: its name, '1' if the node has members there, and
+-- two lists (length, users): joined, left.
 -- Returns nothing.
 local node, is_complete = ARGV[1], ARGV[2] == '1'
 local grace, max_listed = tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,5 +1,5 @@
--- Removes every node whose lease has expired from every set. Its users leave unless they are on another
--- node; those of the caller have the grace.
+-- Removes every node whose lease has expired from every set. Its users leave unless they are on
+-- another node; those of the caller have the grace.
 -- KEYS: none; see `presence.lua`.
 -- ARGV: the grace in ms, and the caller's name if it removes itself.
 -- Returns the names of the removed nodes.

@@ -1,7 +1,8 @@
 -- Redacts an event of a log: readers get its position without its text. `append.lua` keeps the
 -- redactions at least as long as the log.
 -- KEYS: the log (stream), its redactions (sorted set of ids by their ms).
--- ARGV: the id, its ms, the log's age in ms, the channel of Parlor's own nodes, the redaction event.
+-- ARGV: the id, its ms, the log's age in ms, the channel of Parlor's own nodes, the redaction
+-- event.
 -- Returns 1 if the log has the event, else 0.
 if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then
   return 0

@@ -1,6 +1,5 @@
--- Publishes a group's tick if it is due.
--- The key is also the lock: the caller that finds its time past moves it on, and others find it in the
--- future.
+-- Publishes a group's tick if it is due. The key is also the lock: the caller that finds its time
+-- past moves it on, and others find it in the future.
 -- KEYS: the interval (string: when its next tick is due, Unix ms).
 -- ARGV: the group's channel, the event, the period in ms, the linger in ms.
 -- Returns the ms until the next tick, or nothing if the interval does not run.
