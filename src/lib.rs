@@ -54,7 +54,8 @@ pub use crate::layer::Appended;
 pub use crate::realtime::consumer::{Action, Consumer, Interval};
 pub use crate::realtime::subscription::Subscription;
 pub use crate::realtime::welcome::{StartPosition, Welcome};
-pub use crate::server::route::Route;
+pub use crate::server::guards::{Csrf, Rate, Who};
+pub use crate::server::route::{Answer, Endpoint, Handler, Route, Slash};
 pub use crate::telemetry::METRICS;
 pub use crate::wire::event::Event;
 pub use crate::wire::frame::{Close, Frame};
@@ -114,7 +115,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
     let running = server::state::State::new(config, application).await?;
-    running.node.make_operator().await?;
+    running.context.make_operator().await?;
     let server = server::listener::Listener::bind(running)?;
     watchdog::start();
     for address in server.addresses() {

@@ -18,6 +18,7 @@ use crate::realtime::hub::Hub;
 use crate::realtime::intervals::Intervals;
 use crate::realtime::listener::NodeListener;
 use crate::realtime::runtime::Realtime;
+use crate::server::routes::Routes;
 use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
@@ -28,6 +29,8 @@ impl State {
     /// # Errors
     /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
     pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
+        let routes = Routes(application.routes);
+        routes.check().map_err(StartError::new)?;
         let tokens = Verifier::new(&config.tokens)?;
         let limits = Arc::new(Limits::new(config.limits));
         let hub = Arc::new(Hub::default());
@@ -51,6 +54,6 @@ impl State {
         if let Err(error) = node.key().await {
             debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
         }
-        Ok(Arc::new(Self { node, realtime, routes: application.routes }))
+        Ok(Arc::new(Self { context: node, realtime, routes }))
     }
 }

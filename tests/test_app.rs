@@ -2,7 +2,6 @@
 //! the event loop.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use parlor::http::{Refusal, Response, StatusCode};
 use parlor::wire::event::REDACTED;
 use parlor::{
     Action, Application, Consumer, Event, Frame, Group, Request, Route, StartPosition, Subscription, Welcome,
+    handler,
 };
 
 struct Echo;
@@ -36,7 +36,7 @@ struct Watch;
 
 impl Consumer for Watch {
     async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let group = Group::new(request.path_after("/watch/"));
+        let group = Group::new(request.param("group").unwrap_or_default());
         Ok(Subscription::in_group(request, group).resuming(StartPosition::of(request)?))
     }
 
@@ -69,27 +69,19 @@ async fn stall(_: Request) -> Result<Response, Refusal> {
     Ok(Response::text(StatusCode::OK, "too late"))
 }
 
-fn routes(path: &[&str]) -> Option<Route> {
-    match path {
-        [""] => Some(Route::socket::<Echo>()),
-        ["watch", _] => Some(Route::socket::<Watch>()),
-        ["stall"] => Some(Route::get(stall)),
-        _ => None,
-    }
-}
-
-fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
-    None
-}
+static ROUTES: &[Route] = &[
+    Route::new("echo", "/").socket::<Echo>(),
+    Route::new("watch", "/watch/{group}").socket::<Watch>(),
+    Route::new("stall", "/stall").get(handler!(stall)),
+];
 
 fn main() -> ExitCode {
     parlor::run(Application {
         about: "An application for tests",
-        routes,
+        routes: ROUTES,
         assets: |_| None,
         languages: &["en"],
-        programs: &[],
+        api_prefixes: &[],
         scopes: &[],
-        url: no_url,
     })
 }

@@ -3,11 +3,12 @@
 //! `docs/handlers.md` explains it line by line.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::process::ExitCode;
 
 use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Action, Application, Close, Consumer, Event, Frame, Group, Request, Route, Subscription};
+use parlor::{
+    Action, Application, Close, Consumer, Event, Frame, Group, Request, Route, Subscription, handler,
+};
 
 /// A socket in a room.
 struct Echo;
@@ -15,7 +16,7 @@ struct Echo;
 impl Consumer for Echo {
     /// Subscribes the socket to the group of the room in its path.
     async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let room = request.name().ok_or_else(|| Refusal::bad_request("`room`: expected UTF-8"))?;
+        let room = request.param("room").ok_or_else(|| Refusal::bad_request("`room`: expected UTF-8"))?;
         Ok(Subscription::in_group(request, Group::new(&format!("echo_{room}"))))
     }
 
@@ -42,26 +43,16 @@ async fn index(_: Request) -> Result<Response, Refusal> {
     Ok(Response::text(StatusCode::OK, "Open a WebSocket at /ws/ROOM and say something.\n"))
 }
 
-fn routes(path: &[&str]) -> Option<Route> {
-    match path {
-        [""] => Some(Route::get(index)),
-        ["ws", room] => Some(Route::socket::<Echo>().at(room)),
-        _ => None,
-    }
-}
-
-fn no_url(_: &str, _: &HashMap<String, String>) -> Option<String> {
-    None
-}
+static ROUTES: &[Route] =
+    &[Route::new("index", "/").get(handler!(index)), Route::new("room", "/ws/{room}").socket::<Echo>()];
 
 fn main() -> ExitCode {
     parlor::run(Application {
         about: "Rooms that repeat what is said in them.",
-        routes,
+        routes: ROUTES,
         assets: |_| None,
         languages: &["en"],
-        programs: &[],
+        api_prefixes: &[],
         scopes: &[],
-        url: no_url,
     })
 }

@@ -1,4 +1,4 @@
 //! Logging in, signing up, nicknames, tickets.
 
-pub(crate) mod sessions;
+pub(crate) mod pages;
 pub(crate) mod tickets;

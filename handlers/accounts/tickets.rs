@@ -7,8 +7,6 @@ use serde_json::json;
 
 /// `POST /api/tickets`: a ticket for one socket, for whoever shows a token, or a login's cookie with the CSRF token.
 pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
-    request.by_script()?;
-    request.paced()?;
     let ticket = request.ticket().await?;
     let answer = json!({ "ticket": ticket, "expires_in": LASTS.as_secs() });
     Ok(Response::json_with(StatusCode::CREATED, answer.to_string()))

@@ -6,7 +6,7 @@ use parlor::auth::usernames::Username;
 use parlor::http::{Refusal, Response, StatusCode};
 
 use super::{back, no_action, note, time};
-use crate::api::SCOPES;
+use crate::scopes::SCOPES;
 
 const PATH: &str = "/admin/keys/";
 
@@ -26,7 +26,7 @@ async fn shown(request: &Request, more: Value) -> Result<Response, Refusal> {
 
 /// `POST /admin/keys/`: form `action`: `make` (`name`, and `scope_publish` and so on for each scope) or `revoke` (`name`).
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
-    let form = request.form()?;
+    let form = request.form();
     let (context, name) = (request.context(), form.get("name"));
     match form.get("action") {
         "make" => {

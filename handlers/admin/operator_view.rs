@@ -25,7 +25,7 @@ impl Consumer for Tail {
     }
 
     async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let (room, _) = Room::operated(request, request.name()).await?;
+        let (room, _) = Room::operated(request, request.param("room")).await?;
         Ok(room.session(request, room.chat_group()).restricted().resuming(StartPosition::of(request)?))
     }
 
@@ -55,7 +55,7 @@ impl Consumer for PushTail {
     const SUBPROTOCOL: Option<&'static str> = Push::SUBPROTOCOL;
 
     async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let (room, _) = Room::operated(request, request.name()).await?;
+        let (room, _) = Room::operated(request, request.param("room")).await?;
         Ok(room.session(request, room.push_group()).restricted().resuming(StartPosition::now()))
     }
 

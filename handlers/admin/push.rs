@@ -10,8 +10,7 @@ use crate::rooms::access::Room;
 
 /// `POST /admin/rooms/{room}/push`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    request.form()?;
-    let (room, _) = Room::operated(&request, request.name()).await?;
+    let (room, _) = Room::operated(&request, request.param("room")).await?;
     note(&request, "push_start", room.name()).await?;
     request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
     Ok(push::success())
@@ -19,8 +18,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
 
 /// `DELETE /admin/rooms/{room}/push`: stops it.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    request.form()?;
-    let (room, _) = Room::operated(&request, request.name()).await?;
+    let (room, _) = Room::operated(&request, request.param("room")).await?;
     note(&request, "push_stop", room.name()).await?;
     request.context().stop_ticker(&room.push_group()).await?;
     Ok(push::success())

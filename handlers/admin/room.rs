@@ -9,14 +9,13 @@ use parlor::{Group, Id, Request};
 use super::{about, back, no_action, note, user};
 use crate::admin::closure as closing;
 use crate::rooms::access::{Room, RoomRecord};
-use crate::web::urls;
 
 /// How somebody is told that an operator does not want it in this room.
 const KICKED: &str = "an operator has sent you away";
 
 /// `GET /admin/rooms/{room}/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let (room, record) = Room::operated(&request, request.name()).await?;
+    let (room, record) = Room::operated(&request, request.param("room")).await?;
     let context = request.context();
     let owner = match &record.owner {
         Some(id) => context.accounts().of_id(id).await?.map(|owner| owner.name),
@@ -36,8 +35,8 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 /// `POST /admin/rooms/{room}/`: form `action`, one of `kick` and `ban` (`user`: an id), `remove` (`id`: of a message),
 /// `close` and `reopen`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
-    let form = request.form()?;
-    let (room, _) = Room::operated(&request, request.name()).await?;
+    let form = request.form();
+    let (room, _) = Room::operated(&request, request.param("room")).await?;
     let (context, name) = (request.context(), room.name());
     match form.get("action") {
         "kick" => {
@@ -71,7 +70,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         }
         _ => return Err(no_action()),
     }
-    Ok(back(&urls::operated(name)))
+    Ok(back(&request.url("admin_room", &[("room", name)])))
 }
 
 /// The user with this id, for the audit log: by its account's name, or by what it is called in this group.

@@ -15,7 +15,6 @@ use crate::admin::closure as closing;
 use crate::rooms::access;
 use crate::rooms::access::RoomRecord;
 use crate::rooms::name::Name;
-use crate::web::urls;
 
 /// Rooms that are shown: those with the most people.
 const SHOWN: usize = 50;
@@ -41,7 +40,10 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let wanted = request.query("room").unwrap_or_default();
     if !wanted.trim().is_empty() {
         let name = Name::parse(&request, Some(wanted.trim()))?;
-        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::operated(name.as_str())));
+        return Ok(Response::redirect(
+            StatusCode::SEE_OTHER,
+            &request.url("admin_room", &[("room", name.as_str())]),
+        ));
     }
     let (rows, talks) = figures(request.context()).await?;
     request.render("admin_rooms.html", context! { rows => Serde(rows), talks })

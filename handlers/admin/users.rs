@@ -62,7 +62,7 @@ async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<Str
 
 /// `POST /admin/users/`: form `user` (an id) and `action`, one of `ban`, `unban`, `end_logins`, `staff_on`, `staff_off`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
-    let form = request.form()?;
+    let form = request.form();
     let context = request.context();
     let id = user(&request, form.get("user"))?;
     let action = form.get("action");

@@ -27,7 +27,6 @@ enum Outcome {
 
 /// `POST /api/broadcast`.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::PUBLISH)?;
     let mut body = Body::of(&request)?;
     let rooms = body.texts("rooms")?;
     let saying = PublishRequest::of(&request, &mut body)?;
@@ -47,7 +46,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
 
 async fn outcome(request: &Request, saying: &PublishRequest, room: String) -> Outcome {
     let said = async {
-        request.count_publish()?;
+        request.charge_item()?;
         saying.said_in(request, &Room::served(request, Some(&room)).await?).await
     };
     match said.await {

@@ -24,8 +24,6 @@ struct Sent<'a> {
 
 /// `POST /api/groups/{group}/events`.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::PUBLISH)?;
-    request.count_publish()?;
     let group = group(&request).await?;
     if request.body().len() > MOST_BYTES {
         let detail = format!("`body`: expected at most {MOST_BYTES} bytes");
@@ -63,7 +61,7 @@ fn event(kind: &str) -> Result<Event, Refusal> {
 
 /// A group is a room's chat, `chat_` and its name, or what bears a room's name alone, as its push stream.
 async fn group(request: &Request) -> Result<Group, Refusal> {
-    let name = request.name().unwrap_or_default();
+    let name = request.param("group").unwrap_or_default();
     match name.strip_prefix(access::CHAT) {
         Some(room) => Ok(Room::served(request, Some(room)).await?.chat_group()),
         None => Ok(Room::served(request, Some(name)).await?.push_group()),

@@ -24,8 +24,7 @@ struct Member<'a> {
 
 /// `GET /api/rooms/{room}/members`.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::READ)?;
-    let room = Room::served(&request, request.name()).await?;
+    let room = Room::served(&request, request.param("room")).await?;
     let presence = request.context().layer().presence(&room.chat_group()).await?;
     let members = presence.members.as_ref().map(|members| {
         let listed = Listed::of(members.iter().map(String::as_str));

@@ -48,10 +48,8 @@ struct Message<'a> {
 }
 
 /// `POST /api/rooms/{room}/messages`.
-pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::PUBLISH)?;
-    request.count_publish()?;
-    let room = Room::served(&request, request.name()).await?;
+pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
+    let room = Room::served(&request, request.param("room")).await?;
     let mut body = Body::of(&request)?;
     let saying = PublishRequest::of(&request, &mut body)?;
     body.end()?;
@@ -63,8 +61,7 @@ pub(crate) async fn say(request: Request) -> Result<Response, Refusal> {
 /// `GET /api/rooms/{room}/messages`: the newest, the newest before an id, or the oldest after one; the oldest of them
 /// first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::READ)?;
-    let room = Room::served(&request, request.name()).await?;
+    let room = Room::served(&request, request.param("room")).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
     let (layer, group) = (request.context().layer(), room.chat_group());
     let (page, fit) = match (before, since) {

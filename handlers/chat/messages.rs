@@ -12,9 +12,7 @@ use crate::rooms::access::Room;
 
 /// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
-    request.same_origin()?;
-    request.paced()?;
-    let room = match Room::look_up(&request, request.name()).await {
+    let room = match Room::look_up(&request, request.param("room")).await {
         Ok(room) => room?,
         Err(error) => {
             let error = FrameError::from(&error);

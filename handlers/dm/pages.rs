@@ -7,18 +7,15 @@ use parlor::http::{Refusal, Response, StatusCode};
 use crate::dm::conversation as talk;
 use crate::rooms::access::Room;
 use crate::rooms::page as room;
-use crate::web::urls;
-
-/// `GET /dm`: the page is at the address with the slash.
-pub(crate) async fn slash(_: Request) -> Result<Response, Refusal> {
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, urls::TALKS))
-}
 
 /// `GET /dm/`: one's private chats; with `?user=`, on to the one with that account.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let identity = request.identity();
     if !identity.is_user() {
-        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
+        return Ok(Response::redirect(
+            StatusCode::SEE_OTHER,
+            &request.url("login", &[("next", request.target())]),
+        ));
     }
     let (context, name) = (request.context(), request.query("user").unwrap_or_default());
     let mut error = None;
@@ -26,7 +23,10 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
         match context.accounts().named(&name).await? {
             Some(account) if account.id == identity.id() => error = Some("yourself"),
             Some(account) => {
-                return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::talk(&account.name)));
+                return Ok(Response::redirect(
+                    StatusCode::SEE_OTHER,
+                    &request.url("talk", &[("user", &account.name)]),
+                ));
             }
             None => error = Some("unknown_user"),
         }
@@ -40,22 +40,16 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     Ok(if error.is_some() { page.with_status(StatusCode::NOT_FOUND) } else { page })
 }
 
-/// `GET /dm/{user}`: the page is at the address with the slash.
-pub(crate) async fn talk_slash(request: Request) -> Result<Response, Refusal> {
-    let room = room(&request).await?;
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &room::path(&room)))
-}
-
 /// `GET /dm/{user}/`: the private chat with this account, at the address with its own name.
 pub(crate) async fn talk(request: Request) -> Result<Response, Refusal> {
     let room = room(&request).await?;
-    if Some(&room.name()[1..]) != request.name() {
-        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &room::path(&room)));
+    if Some(&room.name()[1..]) != request.param("user") {
+        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &room::path(&request, &room)));
     }
     room::show(&request, &room)
 }
 
 async fn room(request: &Request) -> Result<Room, Refusal> {
-    let name = format!("@{}", request.name().unwrap_or_default());
+    let name = format!("@{}", request.param("user").unwrap_or_default());
     Room::named(request, Some(&name)).await
 }

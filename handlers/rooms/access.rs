@@ -14,9 +14,9 @@ use parlor::layer::{Disconnect, Index};
 use parlor::{Context, Group, Identity, Request, Role, Subscription};
 use serde::{Deserialize, Serialize};
 
-use crate::api;
 use crate::dm::conversation::Conversation;
 use crate::rooms::name::Name;
+use crate::scopes;
 
 /// What the names of groups that chat begin with, as in the tutorial.
 pub(crate) const CHAT: &str = "chat_";
@@ -73,7 +73,7 @@ impl Room {
     /// # Errors
     /// As [`named`](Self::named).
     pub(crate) async fn of_path(request: &Request) -> Result<Self, Refusal> {
-        Self::named(request, request.name()).await
+        Self::named(request, request.param("room")).await
     }
 
     /// The room in the query, as `?room=`.
@@ -99,7 +99,7 @@ impl Room {
     /// # Errors
     /// 400 for what is no name.
     pub(crate) fn untold(request: &Request) -> Result<Self, Refusal> {
-        Ok(Self { name: Name::parse(request, request.name())?.into(), kind: Kind::Public })
+        Ok(Self { name: Name::parse(request, request.param("room"))?.into(), kind: Kind::Public })
     }
 
     /// As [`named`](Self::named), for those who tell in their own way that the layer does not answer.
@@ -115,7 +115,8 @@ impl Room {
         }
         // Whoever is in a room hears and speaks.
         let identity = request.identity();
-        if identity.standing() == Role::Key && !(identity.may(api::READ) && identity.may(api::PUBLISH)) {
+        if identity.standing() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH))
+        {
             return Ok(Err(Refusal::not_found()));
         }
         if let Some(peer) = name.and_then(|name| name.strip_prefix('@')) {

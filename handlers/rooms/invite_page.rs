@@ -7,20 +7,21 @@ use parlor::http::{Refusal, Response, StatusCode};
 use crate::rooms::access::RoomRecord;
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership as private;
-use crate::web::urls;
 
 /// `GET /invite/{link}/`: who invites, and where. Whoever has no account is sent to log in first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let invitation = invitation(&request).await?;
     if !request.identity().is_user() {
-        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
+        return Ok(Response::redirect(
+            StatusCode::SEE_OTHER,
+            &request.url("login", &[("next", request.target())]),
+        ));
     }
     request.render("invite.html", context! { room_name => invitation.room, by => invitation.by })
 }
 
 /// `POST /invite/{link}/`: comes in.
 pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
-    request.form()?;
     let invitation = invitation(&request).await?;
     let identity = request.identity();
     if !identity.is_user() {
@@ -36,13 +37,13 @@ pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
         private::leave(context, room, identity.id()).await?;
         return Err(Refusal::not_found());
     }
-    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(room)))
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", room)])))
 }
 
 /// The invitation in the path, while its room is there.
 async fn invitation(request: &Request) -> Result<Invitation, Refusal> {
     let context = request.context();
-    let link = request.name().unwrap_or_default();
+    let link = request.param("link").unwrap_or_default();
     let invitation = Invitation::find(context, link).await?.ok_or_else(Refusal::not_found)?;
     let record: Option<RoomRecord> = context.store().read(&RoomRecord::key(&invitation.room)).await?;
     let is_there = record.is_some_and(|record| record.private && !record.closed);

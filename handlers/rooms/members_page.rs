@@ -12,7 +12,6 @@ use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership as private;
 use crate::rooms::membership::MOST;
-use crate::web::urls;
 
 /// What a page says beside the list: what was refused, or the link that was made.
 #[derive(Default)]
@@ -31,14 +30,14 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 /// `POST /chat/{room}/members/`: form `action`, one of `invite` (`name`), `remove` (`name`), `link`, `revoke` (`link`) for
 /// the owner, and `leave` for the others.
 pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
-    let form = request.form()?;
+    let form = request.form();
     let (room, record) = private_room(&request).await?;
     let (context, identity) = (request.context(), request.identity());
     let is_owner = record.is_owned_by(identity);
     match (form.get("action"), is_owner) {
         ("leave", false) => {
             private::leave(context, room.name(), identity.id()).await?;
-            return Ok(Response::redirect(StatusCode::SEE_OTHER, urls::HOME));
+            return Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("home", &[])));
         }
         ("invite" | "remove" | "link" | "revoke", false) => {
             return Err(Refusal::forbidden("only the owner of a room may do this").told_by("owners_only"));
@@ -67,7 +66,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
         }
         ("link", true) => {
             let secret = Invitation::make(context, room.name(), identity).await?;
-            let link = Some(request.address_of(&urls::invite(&secret)));
+            let link = Some(request.address_of(&request.url("invite", &[("link", &secret)])));
             let page = show(&request, &room, &record, Said { link, ..Said::default() }).await?;
             return Ok(page.unstored());
         }
@@ -76,7 +75,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
             return Err(Refusal::bad_request("`action`: expected invite, remove, link, revoke or leave"));
         }
     }
-    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::members(room.name())))
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("members", &[("room", room.name())])))
 }
 
 async fn private_room(request: &Request) -> Result<(Room, RoomRecord), Refusal> {

@@ -12,34 +12,33 @@ use parlor::{Context, Group, Request};
 
 use crate::rooms::access;
 use crate::rooms::access::{CHAT, RoomRecord};
+use crate::rooms::index_page;
 use crate::rooms::name::Name;
-use crate::web::home;
-use crate::web::urls;
 
 /// Most members of a room, most rooms of a user, and most that it makes: others cannot take these from it.
 pub(crate) const MOST: usize = 200;
 
 /// `POST /rooms/`: form `room`; makes a private room of a name that is unused so far.
 pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
-    let form = request.form()?;
+    let form = request.form();
     let identity = request.identity();
     if !identity.is_user() {
         return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
     }
     let text = form.get("room");
     let Ok(name) = Name::parse(&request, Some(text.trim())) else {
-        return home::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
+        return index_page::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
     let context = request.context();
     if context.store().count(&rooms_made(identity.id())).await? >= MOST {
-        return home::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
+        return index_page::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
     }
     if !claim(context, name.as_str(), identity.id()).await? {
-        return home::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
+        return index_page::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
     }
     context.store().add(&rooms_made(identity.id()), name.as_str(), now()).await?;
     add(context, name.as_str(), identity.id()).await?;
-    Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::room(name.as_str())))
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", name.as_str())])))
 }
 
 /// Makes a room private, unless somebody has it, is in it, or said something in it that is still kept.

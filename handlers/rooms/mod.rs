@@ -1,6 +1,7 @@
 //! Rooms: their names, who may be in them, their pages.
 
 pub(crate) mod access;
+pub(crate) mod index_page;
 pub(crate) mod invitations;
 pub(crate) mod invite_page;
 pub(crate) mod members_page;

@@ -6,25 +6,21 @@ use parlor::http::{Refusal, Response, StatusCode};
 
 use crate::rooms::access;
 use crate::rooms::access::Room;
-use crate::web::urls;
-
-/// `GET /chat/{room}`: the page is at the address with the slash.
-pub(crate) async fn slash(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_path(&request).await?;
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)))
-}
 
 /// `GET /chat/{room}/`. Where there are no guests, they are sent to log in.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     if !access::admits_guests(&request) {
-        return Ok(Response::redirect(StatusCode::SEE_OTHER, &urls::login(request.target())));
+        return Ok(Response::redirect(
+            StatusCode::SEE_OTHER,
+            &request.url("login", &[("next", request.target())]),
+        ));
     }
-    let room = match Room::look_up(&request, request.name()).await {
+    let room = match Room::look_up(&request, request.param("room")).await {
         Ok(room) => room?,
         Err(_) => Room::untold(&request)?,
     };
     if room.talk().is_some() {
-        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&room)));
+        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&request, &room)));
     }
     show(&request, &room)
 }
@@ -38,10 +34,10 @@ pub(crate) fn show(request: &Request, room: &Room) -> Result<Response, Refusal> 
     request.render("room.html", context)
 }
 
-/// Where this room's page is.
-pub(crate) fn path(room: &Room) -> String {
+/// The path of the page of this room.
+pub(crate) fn path(request: &Request, room: &Room) -> String {
     match room.name().strip_prefix('@') {
-        Some(peer) => urls::talk(peer),
-        None => urls::room(room.name()),
+        Some(peer) => request.url("talk", &[("user", peer)]),
+        None => request.url("room", &[("room", room.name())]),
     }
 }

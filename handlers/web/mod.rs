@@ -2,8 +2,6 @@
 
 pub(crate) mod assets;
 pub(crate) mod health;
-pub(crate) mod home;
 pub(crate) mod metrics;
 pub(crate) mod safe_redirect;
 pub(crate) mod static_files;
-pub(crate) mod urls;

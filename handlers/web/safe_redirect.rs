@@ -1,10 +1,11 @@
 //! Where a form leads to: a path of this host and nowhere else, whatever somebody wrote into a link.
 
 use parlor::Request;
-use parlor::http::sessions::Form;
+use parlor::http::form::Form;
 use parlor::http::{Response, StatusCode};
 
-use crate::web::urls;
+/// The page on which a user chooses a room: the route `home`.
+pub(crate) const HOME: &str = "/chat/";
 
 /// A path of this host.
 pub(crate) struct SafeRedirect(String);
@@ -12,7 +13,7 @@ pub(crate) struct SafeRedirect(String);
 impl SafeRedirect {
     /// The page where one chooses a room.
     pub(crate) fn home() -> Self {
-        Self(urls::HOME.to_owned())
+        Self(HOME.to_owned())
     }
 
     /// The path in the query, as `?next=`.

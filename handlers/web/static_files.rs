@@ -5,5 +5,5 @@ use parlor::http::{Refusal, Response};
 
 /// `GET /static/…`.
 pub(crate) async fn file(request: Request) -> Result<Response, Refusal> {
-    request.file(&format!("static/{}", request.path_after("/static/")))
+    request.file(&format!("static/{}", request.param("path").unwrap_or_default()))
 }

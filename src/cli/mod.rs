@@ -4,6 +4,7 @@ pub(crate) mod arguments;
 mod caller;
 mod key;
 mod password;
+mod routes;
 mod usage;
 mod user;
 
@@ -25,6 +26,8 @@ use crate::telemetry::Chain;
 pub(crate) enum Command {
     /// Print a new strong secret, as for PARLOR_SECRET
     Secret,
+    /// Print the routes, each with who may ask, its CSRF rule and its rate class
+    Routes,
     /// Accounts: add and list them, and say who operates the site
     #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = false)]
     User(UserCommand),
@@ -39,8 +42,10 @@ impl Command {
     /// # Errors
     /// One line.
     pub(crate) fn run(&self, config: &Config, application: &Application) -> Result<String, String> {
-        if matches!(self, Self::Secret) {
-            return Ok(format!("{}\n", secret::new()));
+        match self {
+            Self::Secret => return Ok(format!("{}\n", secret::new())),
+            Self::Routes => return Ok(routes::table(application.routes)),
+            Self::User(_) | Self::Key(_) => {}
         }
         let url = config.redis_url().ok_or(
             "`REDIS_URL` (--redis-url): expected the Redis of the nodes; a node without Redis keeps everything to itself, \
@@ -53,7 +58,7 @@ impl Command {
             match self {
                 Self::User(command) => command.run(&desk).await,
                 Self::Key(command) => command.run(&desk, application.scopes).await,
-                Self::Secret => unreachable!("it needs no Redis"),
+                Self::Secret | Self::Routes => unreachable!("they need no Redis"),
             }
         })
     }

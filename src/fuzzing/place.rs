@@ -18,17 +18,17 @@ use crate::cli::arguments::Arguments;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
+use crate::http::params::Params;
 use crate::http::request::Request;
 use crate::server::state::State;
 
 const APPLICATION: Application = Application {
     about: "",
-    routes: |_| None,
+    routes: &[],
     assets: |_| None,
     languages: &["zh", "en"],
-    programs: &[],
+    api_prefixes: &[],
     scopes: &[],
-    url: |_, _| None,
 };
 
 struct Place {
@@ -42,7 +42,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let (node, stream) = runtime.block_on(async {
         let running =
             State::new(Arguments::parse_from([""]).config, APPLICATION).await.expect("memory is there");
-        let node = Arc::clone(&running.node);
+        let node = Arc::clone(&running.context);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
         tcp.set_nodelay(true).expect("it is TCP");
@@ -65,11 +65,11 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
 /// A request to the node, by a anonymous.
 pub(super) fn request(parts: Parts, body: &str) -> Request {
     Request {
-        node: Arc::clone(&PLACE.node),
+        context: Arc::clone(&PLACE.node),
         stream: PLACE.stream.clone(),
         peer: ClientAddress { address: Ipv4Addr::LOCALHOST.into(), secure: false },
         parts,
-        name: None,
+        params: Params::default(),
         body: Bytes::copy_from_slice(body.as_bytes()),
         received_at: Instant::now(),
         identity: Arc::new(Identity::anonymous()),

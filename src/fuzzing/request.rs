@@ -7,11 +7,12 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::{headers, place};
 use crate::auth::{Identity, Role};
+use crate::http::params::Params;
 use crate::http::response::Refusal;
 use crate::http::upgrade::Upgrade;
 use crate::realtime::welcome::StartPosition;
 use crate::server::dispatch::check;
-use crate::server::route::Route;
+use crate::server::routes::Routes;
 
 /// A request's target, then its headers, one a line.
 pub fn request(bytes: &[u8]) {
@@ -32,7 +33,8 @@ pub fn request(bytes: &[u8]) {
     let history = request.query("history").map(|text| text.parse().is_ok_and(|count: usize| count <= 1000));
     assert_eq!(StartPosition::of(&request).is_ok(), history.unwrap_or(true), "`history` of the query");
     assert!(["zh", "en"].contains(&request.language()));
-    let _ = (request.wants_page(), request.same_origin(), request.path_after("/static/"));
+    let _ =
+        (request.wants_page(), request.check_origin(), Routes(&[]).find(request.parts.uri.path()).is_none());
     request.parts.uri.path().split('/').for_each(is_decoded);
 }
 
@@ -78,8 +80,9 @@ fn query(query: &str, name: &str) -> Option<String> {
 
 /// A segment of a path is a name, and the name written as a segment is the name again.
 fn is_decoded(segment: &str) {
-    if let Some(name) = Route::default().at(segment).name {
+    let decode = |segment: &str| Params::decode(&[("name", segment)]).get("name").map(str::to_owned);
+    if let Some(name) = decode(segment) {
         let written = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
-        assert_eq!(Route::default().at(&written).name, Some(name));
+        assert_eq!(decode(&written), Some(name));
     }
 }

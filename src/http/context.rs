@@ -56,7 +56,7 @@ impl Context {
         auth: Auth,
     ) -> Self {
         Self {
-            pages: Pages::new(site, config.assets.clone(), config.max_name_chars),
+            pages: Pages::new(site.clone(), config.assets.clone(), config.max_name_chars),
             config,
             site,
             layer,
@@ -70,6 +70,15 @@ impl Context {
 
     pub(crate) fn auth(&self) -> &Auth {
         &self.auth
+    }
+
+    /// Writes the path of a route. Arguments that are no parameter of the path become the query.
+    ///
+    /// # Panics
+    /// Panics when there is no route of this name, or when the argument of a parameter is missing.
+    pub fn url(&self, route: &str, arguments: &[(&str, &str)]) -> String {
+        let url = self.site.urls.url(route, arguments);
+        url.unwrap_or_else(|| panic!("no route `{route}` with the arguments {arguments:?}"))
     }
 
     /// The settings.
@@ -170,8 +179,8 @@ impl Context {
         self.ending.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn site(&self) -> Site {
-        self.site
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
     }
 
     pub(crate) fn pages(&self) -> &Pages {

@@ -8,8 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hyper::Method;
-use hyper::header::{COOKIE, HeaderMap, ORIGIN, REFERER};
+use hyper::header::HeaderMap;
 use rand::distr::{Alphanumeric, SampleString};
 use subtle::ConstantTimeEq;
 
@@ -20,12 +19,12 @@ const COOKIE_NAME: &str = "csrftoken";
 const LENGTH: usize = 32;
 
 /// The visitor's secret, and whether the page made use of it.
-pub(crate) struct Csrf {
+pub(crate) struct CsrfToken {
     secret: String,
     used: Arc<AtomicBool>,
 }
 
-impl Csrf {
+impl CsrfToken {
     /// The secret in the visitor's cookie, or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let secret = cookie(headers)
@@ -52,11 +51,11 @@ impl Csrf {
         set(&Alphanumeric.sample_string(&mut rand::rng(), LENGTH), secure)
     }
 
-    /// The check of forms: the token that was sent along must be the cookie's.
+    /// Checks that the token sent along is that of the cookie.
     ///
     /// # Errors
-    /// 403.
-    pub(crate) fn check_token(headers: &HeaderMap, sent: &str) -> Result<(), Refusal> {
+    /// Returns 403 when it is not, or when there is no cookie.
+    pub(crate) fn check(headers: &HeaderMap, sent: &str) -> Result<(), Refusal> {
         let same = cookie(headers).is_some_and(|secret| secret.as_bytes().ct_eq(sent.as_bytes()).into());
         if same {
             return Ok(());
@@ -65,21 +64,6 @@ impl Csrf {
             "`csrfmiddlewaretoken` (or `X-CSRFToken`): expected the value of the cookie `csrftoken`",
         );
         Err(refusal.told_by("stale_form"))
-    }
-
-    /// The check for requests that change something.
-    ///
-    /// # Errors
-    /// 403.
-    pub(crate) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-        let told = headers.contains_key("sec-fetch-site")
-            || headers.contains_key(ORIGIN)
-            || headers.contains_key(REFERER);
-        if method.is_safe() || told || !headers.contains_key(COOKIE) {
-            return Ok(());
-        }
-        let sent = headers.get("x-csrftoken").and_then(|token| token.to_str().ok());
-        Self::check_token(headers, sent.unwrap_or_default())
     }
 }
 

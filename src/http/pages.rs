@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, context};
-use percent_encoding::percent_decode_str;
 use rust_embed::EmbeddedFile;
 
-use crate::http::csrf::Csrf;
+use crate::http::csrf::CsrfToken;
 use crate::http::response::Refusal;
 use crate::http::response::failed;
 use crate::http::site::Site;
@@ -28,16 +27,16 @@ pub(crate) struct Pages {
 impl Pages {
     /// The pages of this application, read from `folder` at each use if there is one.
     pub(crate) fn new(application: Site, folder: Option<PathBuf>, max_name_chars: usize) -> Self {
-        let environment = Self::environment(application, folder.clone());
+        let environment = Self::environment(application.clone(), folder.clone());
+        let languages = application.languages;
         let mut pages = Self { application, folder, environment, catalogues: HashMap::new(), max_name_chars };
-        pages.catalogues =
-            application.languages.iter().map(|lang| (*lang, pages.read_catalogue(lang))).collect();
+        pages.catalogues = languages.iter().map(|lang| (*lang, pages.read_catalogue(lang))).collect();
         pages
     }
 
     /// One file by its path, as `static/icon.svg`.
     pub(crate) fn file(&self, path: &str) -> Option<EmbeddedFile> {
-        file(self.application, self.folder.as_ref(), path)
+        file(&self.application, self.folder.as_ref(), path)
     }
 
     /// The language that a client likes best: the first that it lists and the application has. A
@@ -60,7 +59,7 @@ impl Pages {
         template: &str,
         language: &str,
         context: &Value,
-        csrf: &Csrf,
+        csrf: &CsrfToken,
     ) -> Result<String, Refusal> {
         let t = self.catalogue(language);
         let rule = self.sentence(&t, "rule").unwrap_or_default();
@@ -68,8 +67,10 @@ impl Pages {
             lang => language, t => t, rule => rule, max_name_chars => self.max_name_chars,
             csrf_token => csrf.function(), ..context.clone()
         };
-        let fresh =
-            self.folder.as_ref().map(|folder| Self::environment(self.application, Some(folder.clone())));
+        let fresh = self
+            .folder
+            .as_ref()
+            .map(|folder| Self::environment(self.application.clone(), Some(folder.clone())));
         let environment = fresh.as_ref().unwrap_or(&self.environment);
         let page = environment.get_template(template).and_then(|template| template.render(context));
         page.map_err(|error| failed(&error))
@@ -87,7 +88,7 @@ impl Pages {
         );
         let told = refusal.entry.and_then(|entry| self.sentence(&t, entry));
         let detail = told.unwrap_or_else(|| refusal.detail.to_string());
-        let csrf = Csrf::of(&hyper::HeaderMap::new());
+        let csrf = CsrfToken::of(&hyper::HeaderMap::new());
         self.render("error.html", language, &context! { status, title, detail }, &csrf)
     }
 
@@ -117,22 +118,20 @@ impl Pages {
             SyntaxConfig::builder().keep_trailing_newline(true).build().expect("Jinja's own delimiters"),
         );
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        let site = application.clone();
         environment.set_loader(move |name| {
-            let found = file(application, folder.as_ref(), &format!("templates/{name}"));
+            let found = file(&site, folder.as_ref(), &format!("templates/{name}"));
             Ok(found.map(|found| String::from_utf8_lossy(&found.data).into_owned()))
         });
         environment.add_filter("json_script", json_script);
         environment.add_function("static", |path: &str| Value::from_safe_string(format!("/static/{path}")));
         environment.add_function("url", move |name: &str, arguments: Kwargs| {
-            let mut values = HashMap::new();
-            for key in arguments.args() {
-                values.insert(key.to_owned(), arguments.get::<String>(key)?);
-            }
-            (application.url)(name, &values).map(Value::from_safe_string).ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidOperation,
-                    format!("`url`: there is no route {name} with these arguments"),
-                )
+            let values = arguments.args().map(|key| Ok((key, arguments.get::<String>(key)?)));
+            let values = values.collect::<Result<Vec<_>, Error>>()?;
+            let values: Vec<_> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            application.urls.url(name, &values).map(Value::from_safe_string).ok_or_else(|| {
+                let expected = format!("`url`: no route `{name}` with these arguments");
+                Error::new(ErrorKind::InvalidOperation, expected)
             })
         });
         environment
@@ -140,15 +139,14 @@ impl Pages {
 }
 
 /// A file by its path, never outside of where files are.
-fn file(application: Site, folder: Option<&PathBuf>, path: &str) -> Option<EmbeddedFile> {
-    let path = percent_decode_str(path).decode_utf8().ok()?;
+fn file(application: &Site, folder: Option<&PathBuf>, path: &str) -> Option<EmbeddedFile> {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
     if !path.split('/').all(plain) {
         return None;
     }
     match folder {
-        Some(folder) => rust_embed::utils::read_file_from_fs(&folder.join(&*path)).ok(),
-        None => (application.assets)(&path),
+        Some(folder) => rust_embed::utils::read_file_from_fs(&folder.join(path)).ok(),
+        None => (application.assets)(path),
     }
 }
 

@@ -15,9 +15,9 @@ struct Problem<'a> {
     detail: &'a str,
 }
 
-/// Whether this is where the site serves other programs.
-pub(crate) fn is_told(site: Site, uri: &Uri) -> bool {
-    site.programs.iter().any(|prefix| uri.path().starts_with(prefix))
+/// Whether the site serves programs at this path.
+pub(crate) fn is_api(site: &Site, uri: &Uri) -> bool {
+    site.api_prefixes.iter().any(|prefix| uri.path().starts_with(prefix))
 }
 
 /// A refusal as a problem.

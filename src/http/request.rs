@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use hyper::Method;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
@@ -13,7 +14,8 @@ use crate::auth::Identity;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
-use crate::http::csrf::Csrf;
+use crate::http::csrf::CsrfToken;
+use crate::http::params::Params;
 use crate::http::response::{Refusal, Response};
 use crate::layer::Appended;
 use crate::layer::LayerError;
@@ -27,12 +29,12 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request, on its way through one handler.
 pub struct Request {
-    pub(crate) node: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     /// Where it came from, and the answer goes.
     pub(crate) stream: Connection,
     pub(crate) peer: ClientAddress,
     pub(crate) parts: Parts,
-    pub(crate) name: Option<String>,
+    pub(crate) params: Params,
     pub(crate) body: Bytes,
     /// When it received_at: what is known of its client is not older.
     pub(crate) received_at: Instant,
@@ -42,12 +44,27 @@ pub struct Request {
 impl Request {
     /// The node that serves it.
     pub fn context(&self) -> &Context {
-        &self.node
+        &self.context
     }
 
-    /// The segment of the path that the route calls its name, decoded; `None` if it is no UTF-8.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+    /// Returns the parameter `{name}` of the route's path, percent-decoded.
+    ///
+    /// Returns `None` when it is not UTF-8, or when the path has no parameter of this name.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name)
+    }
+
+    /// Writes the path of a route, as [`Context::url`].
+    ///
+    /// # Panics
+    /// Panics when there is no route of this name, or when the argument of a parameter is missing.
+    pub fn url(&self, route: &str, arguments: &[(&str, &str)]) -> String {
+        self.context.url(route, arguments)
+    }
+
+    /// The method.
+    pub(crate) fn method(&self) -> &Method {
+        &self.parts.method
     }
 
     /// The first value of this name in the query string, decoded.
@@ -102,15 +119,6 @@ impl Request {
         &self.identity
     }
 
-    /// Whether the client may say or start something now: as fast as by a socket, and no faster.
-    ///
-    /// # Errors
-    /// 429.
-    pub fn paced(&self) -> Result<(), Refusal> {
-        let user = self.identity.is_user().then(|| self.identity.id());
-        Ok(self.node.limits().post(self.peer(), user)?)
-    }
-
     /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
     /// name of the client's own choosing, once.
     ///
@@ -123,16 +131,7 @@ impl Request {
         name: Option<&str>,
     ) -> Result<Appended, LayerError> {
         let (event, key) = self.identity.attribute(event, name);
-        self.node.append(group, &event, key.as_ref()).await
-    }
-
-    /// Counts something that this client is about to tell all nodes, for clients that are known at each request: other
-    /// programs.
-    ///
-    /// # Errors
-    /// 429 when it was too much of late.
-    pub fn count_publish(&self) -> Result<(), Refusal> {
-        Ok(self.node.limits().publish(self.identity.id())?)
+        self.context.append(group, &event, key.as_ref()).await
     }
 
     /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
@@ -141,7 +140,7 @@ impl Request {
     /// [`LayerError`] when the layer did not take it.
     pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         let (event, _) = self.identity.attribute(event, None);
-        self.node.publish(group, &event).await
+        self.context.publish(group, &event).await
     }
 
     /// The headers.
@@ -149,14 +148,9 @@ impl Request {
         &self.parts.headers
     }
 
-    /// The path after this prefix.
-    pub fn path_after(&self, prefix: &str) -> &str {
-        self.parts.uri.path().strip_prefix(prefix).unwrap_or_default()
-    }
-
     /// The language among the application's that the client likes best.
     pub(crate) fn language(&self) -> &'static str {
-        self.node.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
+        self.context.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
     }
 
     /// A page from a template. Templates also get `lang`, `t` (the catalogue), `who` (`id`, `name`, `is_user`, `is_staff`), `path`
@@ -165,43 +159,39 @@ impl Request {
     /// # Errors
     /// 500 when the template is wrong; the log says how.
     pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
-        let csrf = Csrf::of(&self.parts.headers);
+        let csrf = CsrfToken::of(&self.parts.headers);
         let who = &self.identity;
         let who = context! {
             id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),
         };
         let context = context! { who, path => self.parts.uri.path(), ..context };
-        let page = self.node.pages().render(template, self.language(), &context, &csrf)?;
+        let page = self.context.pages().render(template, self.language(), &context, &csrf)?;
         let response = Response::html(page);
         let cookies = [csrf.cookie(self.is_secure()), self.guest_cookie(), self.login_cookie()];
         Ok(cookies.iter().flatten().fold(response, |response, cookie| response.with_cookie(cookie)))
     }
 
-    /// Whether the request comes from a page of this host, or from no page at all.
+    /// Counts one more item of a body whose route is limited by items ([`Rate::PublishesPerItem`]).
+    ///
+    /// [`Rate::PublishesPerItem`]: crate::Rate::PublishesPerItem
     ///
     /// # Errors
-    /// 403.
-    pub fn same_origin(&self) -> Result<(), Refusal> {
-        self.check_origin()?;
-        Csrf::check(&self.parts.method, &self.parts.headers)
+    /// Returns 429 above the limit of publishing.
+    pub fn charge_item(&self) -> Result<(), Refusal> {
+        Ok(self.context.limits().publish(self.identity.id())?)
     }
 
-    /// Whether somebody who is known by a cookie asks by a script of our own pages: by its origin, and by the token in
-    /// the header `X-CSRFToken`, which must be that of the cookie. Whoever is known by something that no browser sends
-    /// by itself need not show it, nor who only reads.
+    /// Whether a header says from which page the request comes.
+    pub(crate) fn names_its_page(&self) -> bool {
+        ["sec-fetch-site", "origin", "referer"].iter().any(|name| self.parts.headers.contains_key(*name))
+    }
+
+    /// Checks that the request comes from no page, from a page of this host or from an allowed origin.
     ///
     /// # Errors
-    /// 403.
-    pub fn by_script(&self) -> Result<(), Refusal> {
-        if self.parts.method.is_safe() || self.identity.login().is_none() {
-            return Ok(());
-        }
-        self.check_origin()?;
-        Csrf::check_token(&self.parts.headers, self.header("x-csrftoken").unwrap_or_default())
-    }
-
+    /// Returns 403 for a foreign page.
     pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
-        Ok(origin::check_request(&self.parts.headers, &self.node.config().network.allowed_origins)?)
+        Ok(origin::check_request(&self.parts.headers, &self.context.config().network.allowed_origins)?)
     }
 
     /// Whether a person looks at the answer.

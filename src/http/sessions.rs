@@ -1,7 +1,5 @@
 //! How a client becomes somebody: logging in and out, nicknames, tickets; and the forms by which browsers ask for it.
 
-use std::collections::HashMap;
-
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::{ApiKey, ApiKeys};
 use crate::auth::guests as guest;
@@ -11,55 +9,21 @@ use crate::auth::tickets::Ticket;
 use crate::auth::usernames::Username;
 use crate::auth::{Role, login_of};
 use crate::http::context::Context;
-use crate::http::csrf::Csrf;
+use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::layer::Disconnect;
 use crate::layer::LayerError;
 
-/// The fields of a form, as a browser sent them.
-#[derive(Debug)]
-pub struct Form(HashMap<String, String>);
-
-impl Form {
-    /// A field; empty if there is none of this name.
-    pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-}
-
 impl Request {
-    /// The form in the body, if it comes from a page of ours: by its origin, and by its token (`csrfmiddlewaretoken` or
-    /// `X-CSRFToken`), which must be that of the cookie.
+    /// Returns the account with this name and this password. The route limits the rate ([`Rate::Logins`]).
+    ///
+    /// [`Rate::Logins`]: crate::Rate::Logins
     ///
     /// # Errors
-    /// 403.
-    pub fn form(&self) -> Result<Form, Refusal> {
-        self.check_origin()?;
-        let fields = form_urlencoded::parse(&self.body).into_owned();
-        let form = Form(fields.collect());
-        let sent = self.header("x-csrftoken").unwrap_or_else(|| form.get("csrfmiddlewaretoken"));
-        Csrf::check_token(self.headers(), sent)?;
-        Ok(form)
-    }
-
-    /// The account with this name and this password, for somebody who does not try too often: from one address, or one name.
-    ///
-    /// # Errors
-    /// 429, 503.
+    /// Returns 503 when too many passwords are being checked, or when the layer does not answer.
     pub async fn check_password(&self, name: &str, password: &str) -> Result<Option<Account>, Refusal> {
-        let compared = Username::parse(name).map(|name| name.skeleton());
-        self.node.limits().login(self.peer(), compared.as_deref().unwrap_or_default())?;
-        Ok(self.node.accounts().check(name, password).await?)
-    }
-
-    /// Counts one more name that somebody at this address would like to have: an account's is kept for ever, a guest's for
-    /// a year, so there may be no more of them than tries to log in.
-    ///
-    /// # Errors
-    /// 429.
-    pub fn limit_names(&self) -> Result<(), Refusal> {
-        Ok(self.node.limits().naming(self.peer())?)
+        Ok(self.context.accounts().check(name, password).await?)
     }
 
     /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from
@@ -71,34 +35,33 @@ impl Request {
         if let Some(before) = self.identity().login() {
             self.end_login(before).await?;
         }
-        let ttl = self.node.login_lasts();
-        let secret = login::begin(self.node.store(), account, ttl).await?;
+        let ttl = self.context.login_lasts();
+        let secret = login::begin(self.context.store(), account, ttl).await?;
         let cookie = login::cookie(Some(&secret), ttl, self.is_secure());
-        Ok(response.with_cookie(&cookie).with_cookie(&Csrf::fresh(self.is_secure())))
+        Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
 
     /// The same answer, to somebody who is logged out: every socket under this login is closed, on every node.
     ///
     /// # Errors
-    /// 429, for all nodes are told; 503.
+    /// 503.
     pub async fn log_out(&self, response: Response) -> Result<Response, Refusal> {
-        self.paced()?;
         if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
             self.end_login(&hash).await?;
         }
-        let cookie = login::cookie(None, self.node.login_lasts(), self.is_secure());
-        Ok(response.with_cookie(&cookie).with_cookie(&Csrf::fresh(self.is_secure())))
+        let cookie = login::cookie(None, self.context.login_lasts(), self.is_secure());
+        Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
-        login::end(self.node.store(), self.identity().id(), hash).await?;
+        login::end(self.context.store(), self.identity().id(), hash).await?;
         let order = Disconnect {
             login: Some(hash.to_owned()),
             code: 4401,
             reason: "logged out".to_owned(),
             ..Disconnect::default()
         };
-        Ok(self.node.order(&order).await?)
+        Ok(self.context.order(&order).await?)
     }
 
     /// The same answer, to a guest with another nickname, or with none; `None` if somebody has it, or it breaks the rule
@@ -111,17 +74,18 @@ impl Request {
         if identity.standing() > Role::Guest {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
-        let key = self.node.key().await?;
+        let key = self.context.key().await?;
         let known = crate::wire::headers::cookie(self.headers(), guest::COOKIE)
             .and_then(|cookie| Guest::of(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
-        if (wanted.is_none() && !nickname.trim().is_empty()) || !guest.call(self.node.store(), wanted).await?
+        if (wanted.is_none() && !nickname.trim().is_empty())
+            || !guest.call(self.context.store(), wanted).await?
         {
             return Ok(None);
         }
         // Its sockets come back under the new name.
-        self.node.renew(&guest.id).await?;
+        self.context.renew(&guest.id).await?;
         Ok(Some(response.with_cookie(&guest.cookie(key, self.is_secure()))))
     }
 
@@ -135,24 +99,24 @@ impl Request {
             return Err(Refusal::unauthorized("`Authorization`: expected a token, or the cookie of a login"));
         };
         let ticket = Ticket { user: facts.user.clone(), login: facts.login.clone(), ends: identity.ends() };
-        Ok(ticket.make(self.node.store()).await?)
+        Ok(ticket.make(self.context.store()).await?)
     }
 
     /// The cookie by which a anonymous is known when it comes again.
     pub(crate) fn guest_cookie(&self) -> Option<String> {
         let identity = self.identity();
-        if identity.standing() != Role::Anonymous || self.node.config().auth.no_guests {
+        if identity.standing() != Role::Anonymous || self.context.config().auth.no_guests {
             return None;
         }
         let guest = Guest { id: identity.id().to_owned(), nickname: None };
-        Some(guest.cookie(self.node.known_key()?, self.is_secure()))
+        Some(guest.cookie(self.context.known_key()?, self.is_secure()))
     }
 
     /// The cookie of a login, which lasts longer when it is used.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
         let secret = crate::wire::headers::cookie(self.headers(), login::COOKIE)?;
-        Some(login::cookie(Some(secret), self.node.login_lasts(), self.is_secure()))
+        Some(login::cookie(Some(secret), self.context.login_lasts(), self.is_secure()))
     }
 }
 

@@ -17,7 +17,7 @@ impl Request {
     /// # Errors
     /// 404.
     pub fn file(&self, path: &str) -> Result<Response, Refusal> {
-        let file = self.node.pages().file(path).ok_or_else(Refusal::not_found)?;
+        let file = self.context.pages().file(path).ok_or_else(Refusal::not_found)?;
         let mut etag = String::from("\"");
         for byte in &file.metadata.sha256_hash()[..16] {
             let _ = write!(etag, "{byte:02x}"); // a String takes everything

@@ -38,12 +38,12 @@ pub(crate) async fn open<C: Consumer>(
     request: Request,
     handshake: Upgrade,
 ) -> Result<Response, Refusal> {
-    if request.node.is_ending() {
+    if request.context.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
-    let admitted = request.node.limits().admit(request.peer())?;
+    let admitted = request.context.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
-    origin::check_socket(request.headers(), &request.node.config().network.allowed_origins)?;
+    origin::check_socket(request.headers(), &request.context.config().network.allowed_origins)?;
     let admitted = admitted.of_user(session.identity().known_id())?;
     let socket = realtime.socket(&session, Kind::of::<C>(Transport::WebSocket));
     let place = Registration::take(realtime, &socket, session, admitted);
@@ -57,7 +57,7 @@ pub(crate) async fn open<C: Consumer>(
     }
     // Boxed, and gone once it is done: the task lives as long as the socket.
     let upgraded = Box::pin(timeout(PATIENCE, upgraded(handshake.websocket)));
-    request.node.track(async move {
+    request.context.track(async move {
         match upgraded.await {
             Ok(Some(early)) => {
                 socket_task::run::<C>(&socket, &place, stream, early).await;

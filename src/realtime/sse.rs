@@ -43,14 +43,14 @@ pub(crate) async fn open<C: Consumer>(
     realtime: Arc<Realtime>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    if request.node.is_ending() {
+    if request.context.is_ending() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
-    let admitted = request.node.limits().admit(request.peer())?;
+    let admitted = request.context.limits().admit(request.peer())?;
     let session = C::connect(&request).await?;
-    origin::check_request(request.headers(), &request.node.config().network.allowed_origins)?;
+    origin::check_request(request.headers(), &request.context.config().network.allowed_origins)?;
     let admitted = admitted.of_user(session.identity().known_id())?;
-    let node = Arc::clone(&request.node);
+    let node = Arc::clone(&request.context);
     let kind = Kind::of::<C>(Transport::Sse);
     let socket = realtime.socket(&session, kind);
     let resume = CatchUp::of(&session, kind);

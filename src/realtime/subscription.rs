@@ -38,7 +38,7 @@ impl Subscription {
     /// A socket on its own.
     pub fn alone(request: &Request) -> Self {
         Self {
-            node: Arc::clone(&request.node),
+            node: Arc::clone(&request.context),
             identity: Arc::clone(request.identity()),
             restricted: false,
             group: None,

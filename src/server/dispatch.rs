@@ -21,11 +21,16 @@ use crate::auth::Identity;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
+use crate::http::params::Params;
 use crate::http::problem;
 use crate::http::request::Request;
 use crate::http::response;
 pub use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
+use crate::server::guards;
+use crate::server::guards::Who;
+use crate::server::route::{Endpoint, Route};
+use crate::server::routes::Found;
 use crate::server::state::State;
 use crate::telemetry::{LimitReason, METRICS};
 use crate::wire::host;
@@ -52,20 +57,27 @@ const HEADERS: [(&str, &str); 5] = [
 
 /// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
 pub(crate) async fn serve(
-    running: Arc<State>,
+    state: Arc<State>,
     stream: Connection,
     connected: IpAddr,
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
-    let node = Arc::clone(&running.node);
+    let context = Arc::clone(&state.context);
     let (parts, body) = request.into_parts();
-    let peer = ClientAddress::of(connected, &parts.headers, &node.config().network.trusted_proxies);
-    let (received_at, identity) = (Instant::now(), Arc::new(Identity::anonymous()));
-    let (name, no_body, node_of) = (None, Bytes::new(), Arc::clone(&node));
-    let request = Request { node: node_of, stream, peer, parts, name, body: no_body, received_at, identity };
-    let reader = Audience::of(&request);
-    let unsound = check(&request.parts, &node.config().network.allowed_hosts).err();
+    let peer = ClientAddress::of(connected, &parts.headers, &context.config().network.trusted_proxies);
+    let request = Request {
+        context: Arc::clone(&context),
+        stream,
+        peer,
+        parts,
+        params: Params::default(),
+        body: Bytes::new(),
+        received_at: Instant::now(),
+        identity: Arc::new(Identity::anonymous()),
+    };
+    let audience = Audience::of(&request);
+    let unsound = check(&request.parts, &context.config().network.allowed_hosts).err();
     // A proxy in front may have seen other requests in these bytes: none that follow are believed.
     let last = full || unsound.is_some();
     let answer = if full {
@@ -74,9 +86,9 @@ pub(crate) async fn serve(
     } else if let Some(refusal) = unsound {
         Err(refusal)
     } else {
-        answer(&running, request, body).await
+        answer(&state, request, body).await
     };
-    let mut response = answer.unwrap_or_else(|refusal| refused(&node, refusal, &reader)).0;
+    let mut response = answer.unwrap_or_else(|refusal| refused(&context, refusal, &audience)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         for (name, value) in HEADERS {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -123,51 +135,64 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     Ok(())
 }
 
-async fn answer(running: &State, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
-    let path = request.parts.uri.path().to_owned();
-    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or_default().split('/').collect();
-    let route = (running.routes)(&segments).ok_or_else(Refusal::not_found)?;
-    request.name.clone_from(&route.name);
-    let socket = route.feeds || !route.sockets.is_empty();
-    if socket {
-        // Before anything is looked up: a crowd must not become as many questions to the layer.
-        request.node.limits().handshake(request.peer())?;
+/// Answers a request that is sound. The calls below are the guards, in the one order in which they run.
+async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
+    let path = request.parts.uri.path();
+    let Found { route, params, lacks_slash } = state.routes.find(path).ok_or_else(Refusal::not_found)?;
+    request.params = params;
+    if route.is_realtime() {
+        // Before the identity: a reconnecting crowd must not become as many questions to the layer.
+        request.context.limits().handshake(request.peer())?;
     }
-    if !route.open {
-        let identity = Identity::of(request.node.auth(), &request.parts, socket).await.map_err(Refusal::from);
-        if route.staff && !is_staffs(&identity) {
-            return Err(Refusal::not_found());
+    if route.who != Who::Public {
+        let auth = request.context.auth();
+        let identity = Identity::of(auth, &request.parts, route.is_realtime()).await.map_err(Refusal::from);
+        if route.who == Who::Staff {
+            guards::check_staff(&identity)?;
         }
         request.identity = Arc::new(identity?);
     }
-    if !route.sockets.is_empty() {
-        let handshake = Upgrade::check(&mut request.parts)?;
-        let open = route.opener(&handshake).ok_or_else(|| {
-            Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
-        })?;
-        return open(Arc::clone(&running.realtime), request, handshake).await;
+    if route.is_websocket() {
+        let upgrade = Upgrade::check(&mut request.parts)?;
+        let open = route.opener(&upgrade)?;
+        return open(Arc::clone(&state.realtime), request, upgrade).await;
     }
-    // hyper leaves out the body of an answer to HEAD.
-    let method = if request.parts.method == Method::HEAD { &Method::GET } else { &request.parts.method };
-    let Some((_, handler)) = route.handlers.iter().find(|(on, _)| on == method) else {
-        let allowed: Vec<Method> = route.handlers.iter().map(|(on, _)| on.clone()).collect();
-        return Err(Refusal::method(&allowed));
-    };
-    request.body = bounded(body).await?;
-    handler(Arc::clone(&running.realtime), request).await
+    if let Some(open) = route.sse.filter(|_| matches!(request.parts.method, Method::GET | Method::HEAD)) {
+        request.body = read_body(body).await?;
+        return open(Arc::clone(&state.realtime), request).await;
+    }
+    let endpoint = route.endpoint(&request.parts.method)?;
+    request.body = read_body(body).await?;
+    guards::check_scope(endpoint, &request)?;
+    guards::check_csrf(endpoint, &request)?;
+    guards::check_rate(endpoint, &request)?;
+    if lacks_slash {
+        return redirect_to_slash(route, endpoint, request).await;
+    }
+    (endpoint.handler)(request).await
 }
 
-/// Whether an operator asks. Nobody else learns that there is anything, not by a refusal either; whether it is one cannot
-/// be told while the layer is away.
-fn is_staffs(identity: &Result<Identity, Refusal>) -> bool {
-    match identity {
-        Ok(identity) => identity.is_staff(),
-        Err(refusal) => refusal.status == StatusCode::SERVICE_UNAVAILABLE,
+/// Answers 308 to the path with the slash where the handler would serve that path: a redirect says no more than the page.
+async fn redirect_to_slash(
+    route: &Route,
+    endpoint: &Endpoint,
+    request: Request,
+) -> Result<Response, Refusal> {
+    if !request.parts.method.is_safe() {
+        return Err(Refusal::method(&[Method::GET]));
+    }
+    let path = route.pattern.fill(&request.params.arguments());
+    let response = (endpoint.handler)(request).await?;
+    match path {
+        Some(path) if response.0.status().is_success() => {
+            Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path))
+        }
+        _ => Ok(response),
     }
 }
 
 /// Reads a body to its end, within its bounds.
-async fn bounded(body: Incoming) -> Result<Bytes, Refusal> {
+async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     let too_large =
         || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("`body`: expected at most {MAX_BODY} bytes"));
     if body.size_hint().lower() > MAX_BODY as u64 {
@@ -196,7 +221,7 @@ enum Audience {
 
 impl Audience {
     fn of(request: &Request) -> Self {
-        if problem::is_told(request.node.site(), &request.parts.uri) {
+        if problem::is_api(request.context.site(), &request.parts.uri) {
             Self::Program
         } else if request.wants_page() {
             Self::Person(request.language())
@@ -207,12 +232,12 @@ impl Audience {
 }
 
 /// A refusal, told as its reader can take it.
-fn refused(node: &Context, refusal: Refusal, reader: &Audience) -> Response {
+fn refused(context: &Context, refusal: Refusal, audience: &Audience) -> Response {
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
     let line = || Response::text(refusal.status, format!("{}\n", refusal.detail));
-    let mut response = match reader {
+    let mut response = match audience {
         Audience::Person(language) => {
-            node.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
+            context.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
         }
         Audience::Program => problem::response(&refusal),
         Audience::Other => line(),

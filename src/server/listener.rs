@@ -44,7 +44,7 @@ const LEAD: Duration = Duration::from_secs(1);
 
 /// The listening sockets of a node.
 pub(crate) struct Listener {
-    running: Arc<State>,
+    state: Arc<State>,
     listeners: Vec<TcpListener>,
     places: ConnectionSlots,
 }
@@ -62,9 +62,9 @@ impl Listener {
     ///
     /// # Errors
     /// [`StartError`] for an address that cannot be had.
-    pub(crate) fn bind(running: Arc<State>) -> Result<Self, StartError> {
-        let node = &running.node;
-        let listeners = node.config().listen.iter().map(|address| {
+    pub(crate) fn bind(state: Arc<State>) -> Result<Self, StartError> {
+        let context = &state.context;
+        let listeners = context.config().listen.iter().map(|address| {
             listen(*address).map_err(|error| {
                 let what = format!(
                     "could not listen on {address}; free it, or give --listen (PARLOR_LISTEN) another"
@@ -73,8 +73,8 @@ impl Listener {
             })
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
-        let places = ConnectionSlots::new(node.config().max_connections);
-        Ok(Self { running, listeners, places })
+        let places = ConnectionSlots::new(context.config().max_connections);
+        Ok(Self { state, listeners, places })
     }
 
     /// The addresses that were bound.
@@ -83,7 +83,7 @@ impl Listener {
     }
 
     /// Serves until `stop` says within which time to end; then the node takes no sockets, sends those that it has
-    /// away, finishes running requests and leaves every group. `hurry` ends the waiting.
+    /// away, finishes state requests and leaves every group. `hurry` ends the waiting.
     pub(crate) async fn run(
         self,
         stop: impl Future<Output = Duration>,
@@ -91,27 +91,26 @@ impl Listener {
     ) -> ExitCode {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
-            let (running, places, stopped) =
-                (Arc::clone(&self.running), self.places.clone(), stopped.clone());
-            tokio::spawn(accept(running, listener, places, stopped));
+            let (state, places, stopped) = (Arc::clone(&self.state), self.places.clone(), stopped.clone());
+            tokio::spawn(accept(state, listener, places, stopped));
         }
-        let realtime = Arc::clone(&self.running.realtime);
+        let realtime = Arc::clone(&self.state.realtime);
         let mut hub = tokio::spawn(async move { realtime.hub().run().await });
         let (code, grace) = tokio::select! {
-            () = self.running.realtime.keepalive() => (ExitCode::FAILURE, Duration::ZERO),
+            () = self.state.realtime.keepalive() => (ExitCode::FAILURE, Duration::ZERO),
             _ = &mut hub => {
                 error!("the hub has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
             }
-            () = self.running.node.layer().failed() => {
+            () = self.state.context.layer().failed() => {
                 error!("the layer has failed: this node ends");
                 (ExitCode::FAILURE, Duration::ZERO)
             }
             grace = stop => (ExitCode::SUCCESS, grace),
         };
         info!(seconds = grace.as_secs(), "ending: sockets are sent away");
-        self.running.realtime.end();
-        let sockets = self.running.realtime.hub().sockets();
+        self.state.realtime.end();
+        let sockets = self.state.realtime.hub().sockets();
         let away = async {
             tokio::join!(drain::send_away(&sockets, grace), async {
                 // A load balancer that asks sees meanwhile that this node is not ready.
@@ -121,17 +120,17 @@ impl Listener {
         };
         tokio::select! {
             _ = away => {}
-            () = self.running.realtime.keepalive() => {}
+            () = self.state.realtime.keepalive() => {}
             () = hurry => info!("ending at once"),
         }
         stopping.send_replace(true);
-        for socket in self.running.realtime.hub().sockets() {
+        for socket in self.state.realtime.hub().sockets() {
             socket.close(&Close::restart());
         }
-        if timeout(ENDING, self.running.node.finish()).await.is_err() {
+        if timeout(ENDING, self.state.context.finish()).await.is_err() {
             warn!("some connections did not end in time and were cut off");
         }
-        self.running.node.layer().close().await;
+        self.state.context.layer().close().await;
         code
     }
 }
@@ -176,7 +175,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn accept(
-    running: Arc<State>,
+    state: Arc<State>,
     listener: TcpListener,
     places: ConnectionSlots,
     mut stopped: watch::Receiver<bool>,
@@ -192,7 +191,7 @@ async fn accept(
                 accepting = true;
                 if let Some((permit, full)) = places.take() {
                     let stream = Connection::new(tcp, permit);
-                    running.node.track(serve(Arc::clone(&running), stream, peer.ip(), full, stopped.clone()));
+                    state.context.track(serve(Arc::clone(&state), stream, peer.ip(), full, stopped.clone()));
                 }
             }
             // The process is out of file descriptors, or the peer is gone already. Both pass.
@@ -208,7 +207,7 @@ async fn accept(
 
 /// Serves the requests of one connection; a socket goes on in a task of its own.
 async fn serve(
-    running: Arc<State>,
+    state: Arc<State>,
     stream: Connection,
     peer: IpAddr,
     full: bool,
@@ -216,7 +215,7 @@ async fn serve(
 ) {
     let answer = {
         let stream = stream.clone();
-        move |request| http::serve(Arc::clone(&running), stream.clone(), peer, request, full)
+        move |request| http::serve(Arc::clone(&state), stream.clone(), peer, request, full)
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,126 +1,262 @@
-//! A route: which handler serves which method of a path, or which consumer takes its sockets.
+//! The types of the route table: a route, its endpoints and its sockets.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::Method;
-use percent_encoding::percent_decode_str;
 
+use crate::http::path_pattern::PathPattern;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
 use crate::realtime::consumer::Consumer;
-use crate::realtime::handshake;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::sse as feed;
+use crate::realtime::{handshake, sse};
+use crate::server::guards::{Csrf, Rate, Who};
 
-/// What a handler returns, some day.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
+/// The future of a handler.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>>;
 
-type Handler = Box<dyn Fn(Arc<Realtime>, Request) -> Answer + Send + Sync>;
+/// A handler, as [`handler!`](crate::handler) makes it of an async function.
+pub type Handler = fn(Request) -> Answer;
 
-/// Opens a socket.
-pub(crate) type Open = fn(Arc<Realtime>, Request, Upgrade) -> Answer;
+type OpenSocket = fn(Arc<Realtime>, Request, Upgrade) -> Answer;
+type OpenSse = fn(Arc<Realtime>, Request) -> Answer;
 
-/// One line of the route table.
-#[derive(Default)]
+/// One row of the route table: a path, the endpoints of its methods or its sockets, and who may ask.
+///
+/// All of it is data: [`Application::routes`](crate::Application) is a `static`.
+///
+/// ```
+/// use parlor::http::{Refusal, Response, StatusCode};
+/// use parlor::{Csrf, Rate, Request, Route, handler};
+///
+/// async fn show(request: Request) -> Result<Response, Refusal> {
+///     let shelf = request.param("shelf").ok_or_else(Refusal::not_found)?;
+///     Ok(Response::text(StatusCode::OK, format!("shelf {shelf}\n")))
+/// }
+///
+/// async fn add(request: Request) -> Result<Response, Refusal> {
+///     let title = request.form().get("title").to_owned();
+///     Ok(Response::text(StatusCode::CREATED, title))
+/// }
+///
+/// static ROUTES: &[Route] = &[
+///     // A form: the CSRF token is checked and the rate is limited by default.
+///     Route::new("shelf", "/shelves/{shelf}/").get(handler!(show)).post(handler!(add)),
+///     Route::new("hook", "/hook")
+///         .post(handler!(add).csrf(Csrf::Off("the sender signs the body")).rate(Rate::Publishes)),
+/// ];
+/// # assert_eq!(ROUTES.len(), 2);
+/// ```
+#[derive(Clone, Copy)]
 pub struct Route {
-    pub(crate) handlers: Vec<(Method, Handler)>,
-    pub(crate) sockets: Vec<(Option<&'static str>, Open)>,
-    pub(crate) name: Option<String>,
-    /// Whoever asks is served alike, and nobody looks who it is.
-    pub(crate) open: bool,
-    /// For operators; for everybody else it does not exist.
-    pub(crate) staff: bool,
-    /// What it answers goes on, as a socket does.
-    pub(crate) feeds: bool,
+    pub(crate) name: &'static str,
+    pub(crate) pattern: PathPattern,
+    pub(crate) slash: Slash,
+    pub(crate) who: Who,
+    get: Option<Endpoint>,
+    post: Option<Endpoint>,
+    delete: Option<Endpoint>,
+    sockets: [Option<Socket>; 2],
+    pub(crate) sse: Option<OpenSse>,
+}
+
+/// The handler of one method, and its guards.
+#[derive(Clone, Copy)]
+pub struct Endpoint {
+    pub(crate) handler: Handler,
+    pub(crate) csrf: Csrf,
+    pub(crate) rate: Rate,
+    pub(crate) scope: Option<&'static str>,
+}
+
+/// What opens the sockets of one subprotocol.
+#[derive(Clone, Copy)]
+pub(crate) struct Socket {
+    /// `None`: for clients that ask for no subprotocol.
+    pub(crate) subprotocol: Option<&'static str>,
+    pub(crate) open: OpenSocket,
+}
+
+/// What a slash at the end of the path means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slash {
+    /// The path is served as the pattern writes it, and not otherwise.
+    Exact,
+    /// The path is served with a slash and without one.
+    Optional,
+    /// GET without the slash is answered by 308 to the path with it, if the handler would serve that.
+    Redirect,
 }
 
 impl Route {
-    /// GET, and with it HEAD.
-    pub fn get<F: Future<Output = Result<Response, Refusal>> + Send + 'static>(
-        handler: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Self {
-        Self::default().on(Method::GET, handler)
-    }
-
-    /// And POST.
+    /// A route under a name, for [`Request::url`] and templates, at a path of literal segments, `{param}` and `{rest*}`.
+    ///
+    /// Everyone may ask by default ([`Who::Anyone`]), and a slash means what the pattern says ([`Slash::Exact`]).
     #[must_use]
-    pub fn post<F: Future<Output = Result<Response, Refusal>> + Send + 'static>(
-        self,
-        handler: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Self {
-        self.on(Method::POST, handler)
+    pub const fn new(name: &'static str, pattern: &'static str) -> Self {
+        Self {
+            name,
+            pattern: PathPattern::new(pattern),
+            slash: Slash::Exact,
+            who: Who::Anyone,
+            get: None,
+            post: None,
+            delete: None,
+            sockets: [None; 2],
+            sse: None,
+        }
     }
 
-    /// And DELETE.
+    /// Serves GET and HEAD.
     #[must_use]
-    pub fn delete<F: Future<Output = Result<Response, Refusal>> + Send + 'static>(
-        self,
-        handler: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Self {
-        self.on(Method::DELETE, handler)
-    }
-
-    /// POST alone.
-    pub fn only_post<F: Future<Output = Result<Response, Refusal>> + Send + 'static>(
-        handler: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Self {
-        Self::default().on(Method::POST, handler)
-    }
-
-    /// Sockets, taken by this consumer.
-    pub fn socket<C: Consumer>() -> Self {
-        Self::default().or_socket::<C>()
-    }
-
-    /// And sockets that offer the subprotocol of this consumer. The first that fits is taken.
-    #[must_use]
-    pub fn or_socket<C: Consumer>(mut self) -> Self {
-        let open: Open =
-            |realtime, request, handshake| Box::pin(handshake::open::<C>(realtime, request, handshake));
-        self.sockets.push((C::SUBPROTOCOL, open));
+    pub const fn get(mut self, endpoint: Endpoint) -> Self {
+        self.get = Some(endpoint);
         self
     }
 
-    /// A feed of Server-Sent Events for readers without sockets: what this consumer's sockets get.
-    pub fn feed<C: Consumer>() -> Self {
-        let open: Handler = Box::new(|realtime, request| Box::pin(feed::open::<C>(realtime, request)));
-        Self { feeds: true, handlers: vec![(Method::GET, open)], ..Self::default() }
-    }
-
-    /// For everybody alike: who asks is not looked up, so that it is served also while the layer is away.
+    /// Serves POST.
     #[must_use]
-    pub fn open_to_all(self) -> Self {
-        Self { open: true, ..self }
-    }
-
-    /// For operators alone: to everybody else it is answered as what does not exist.
-    #[must_use]
-    pub fn for_staff(self) -> Self {
-        Self { staff: true, ..self }
-    }
-
-    /// Who takes the socket of this handshake: whoever speaks what it offers, or who needs no offer.
-    pub(crate) fn opener(&self, handshake: &Upgrade) -> Option<Open> {
-        let offered = |protocol: Option<&str>| protocol.is_some_and(|protocol| handshake.offers(protocol));
-        let chosen = self.sockets.iter().find(|(protocol, _)| offered(*protocol));
-        chosen.or_else(|| self.sockets.iter().find(|(protocol, _)| protocol.is_none())).map(|(_, open)| *open)
-    }
-
-    /// The segment of the path that [`Request::name`] gives to the handler, percent-decoded.
-    #[must_use]
-    pub fn at(self, segment: &str) -> Self {
-        Self { name: percent_decode_str(segment).decode_utf8().ok().map(Into::into), ..self }
-    }
-
-    fn on<F: Future<Output = Result<Response, Refusal>> + Send + 'static>(
-        mut self,
-        method: Method,
-        handler: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Self {
-        self.handlers.push((method, Box::new(move |_, request| Box::pin(handler(request)))));
+    pub const fn post(mut self, endpoint: Endpoint) -> Self {
+        self.post = Some(endpoint);
         self
     }
+
+    /// Serves DELETE.
+    #[must_use]
+    pub const fn delete(mut self, endpoint: Endpoint) -> Self {
+        self.delete = Some(endpoint);
+        self
+    }
+
+    /// Opens the sockets of clients that offer the subprotocol of this consumer. A second call adds a second subprotocol;
+    /// the first that the client offers is chosen.
+    ///
+    /// # Panics
+    /// Panics at the third subprotocol, which stops the compilation of a `static`.
+    #[must_use]
+    pub const fn socket<C: Consumer>(mut self) -> Self {
+        let socket = Socket {
+            subprotocol: C::SUBPROTOCOL,
+            open: |realtime, request, upgrade| Box::pin(handshake::open::<C>(realtime, request, upgrade)),
+        };
+        self.sockets = match self.sockets {
+            [None, _] => [Some(socket), None],
+            [first, None] => [first, Some(socket)],
+            _ => panic!("a route has at most two subprotocols"),
+        };
+        self
+    }
+
+    /// Streams what the sockets of this consumer receive as Server-Sent Events.
+    #[must_use]
+    pub const fn sse<C: Consumer>(mut self) -> Self {
+        self.sse = Some(|realtime, request| Box::pin(sse::open::<C>(realtime, request)));
+        self
+    }
+
+    /// Restricts who may ask.
+    #[must_use]
+    pub const fn who(mut self, who: Who) -> Self {
+        self.who = who;
+        self
+    }
+
+    /// Says what a slash at the end of the path means.
+    #[must_use]
+    pub const fn slash(mut self, slash: Slash) -> Self {
+        self.slash = slash;
+        self
+    }
+
+    /// The endpoints by their methods.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (Method, &Endpoint)> {
+        let by_method =
+            [(Method::GET, &self.get), (Method::POST, &self.post), (Method::DELETE, &self.delete)];
+        by_method.into_iter().filter_map(|(method, endpoint)| Some((method, endpoint.as_ref()?)))
+    }
+
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().flatten()
+    }
+
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.sockets[0].is_some()
+    }
+
+    /// Whether an answer of this route lasts: a WebSocket or a stream of Server-Sent Events.
+    pub(crate) fn is_realtime(&self) -> bool {
+        self.is_websocket() || self.sse.is_some()
+    }
+
+    /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the body.
+    ///
+    /// # Errors
+    /// Returns 405 with `Allow` when the route does not serve the method.
+    pub(crate) fn endpoint(&self, method: &Method) -> Result<&Endpoint, Refusal> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let found = self.endpoints().find(|(served, _)| served == method);
+        found.map(|(_, endpoint)| endpoint).ok_or_else(|| {
+            let sse = self.sse.map(|_| Method::GET);
+            let allowed: Vec<Method> =
+                sse.into_iter().chain(self.endpoints().map(|(method, _)| method)).collect();
+            Refusal::method(&allowed)
+        })
+    }
+
+    /// Returns what opens the socket of this handshake: the first subprotocol that the client offers, else the one of
+    /// clients that offer none.
+    ///
+    /// # Errors
+    /// Returns 400 when the client offers no subprotocol of this route and the route requires one.
+    pub(crate) fn opener(&self, upgrade: &Upgrade) -> Result<OpenSocket, Refusal> {
+        let is_offered =
+            |socket: &&Socket| socket.subprotocol.is_some_and(|protocol| upgrade.offers(protocol));
+        let chosen = self.sockets().find(is_offered);
+        let chosen = chosen.or_else(|| self.sockets().find(|socket| socket.subprotocol.is_none()));
+        chosen.map(|socket| socket.open).ok_or_else(|| {
+            Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
+        })
+    }
+}
+
+impl Endpoint {
+    /// A handler with the guards of a form: the CSRF token for methods that change something, and the rate of their
+    /// method.
+    #[must_use]
+    pub const fn new(handler: Handler) -> Self {
+        Self { handler, csrf: Csrf::Token, rate: Rate::ByMethod, scope: None }
+    }
+
+    /// Replaces the CSRF rule.
+    #[must_use]
+    pub const fn csrf(mut self, csrf: Csrf) -> Self {
+        self.csrf = csrf;
+        self
+    }
+
+    /// Replaces the rate class.
+    #[must_use]
+    pub const fn rate(mut self, rate: Rate) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// Requires an API key with this scope, or an operator. A key is not sent by a browser on its own, so the CSRF token
+    /// is required of sessions only ([`Csrf::SessionToken`]).
+    #[must_use]
+    pub const fn scope(mut self, scope: &'static str) -> Self {
+        self.scope = Some(scope);
+        self.csrf(Csrf::SessionToken)
+    }
+}
+
+/// Makes an [`Endpoint`] of an async function from [`Request`] to `Result<Response, Refusal>`.
+#[macro_export]
+macro_rules! handler {
+    ($handler:path) => {
+        $crate::Endpoint::new(|request| ::std::boxed::Box::pin($handler(request)))
+    };
 }

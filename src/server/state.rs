@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::http::context::Context;
 use crate::realtime::runtime::Realtime;
-use crate::server::route::Route;
+use crate::server::routes::Routes;
 
 /// A node's services, and its routes.
 pub(crate) struct State {
-    pub(crate) node: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     pub(crate) realtime: Arc<Realtime>,
-    pub(crate) routes: fn(&[&str]) -> Option<Route>,
+    pub(crate) routes: Routes,
 }

@@ -7,7 +7,7 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::redis_snapshot::{changes, vault};
-use crate::support::routes::{Way, with_method};
+use crate::support::routes::{Way, rows, with_method};
 use crate::support::user::{CSRF, FIELD, User, form, password};
 
 /// A request that changes something.
@@ -205,6 +205,10 @@ async fn the_csrf_tests_cover_every_changing_route() {
     let ways = with_method(&["POST", "PUT", "PATCH", "DELETE"]);
     let missing: Vec<_> = ways.into_iter().filter(|way| !deeds.contains(way)).collect();
     assert!(missing.is_empty(), "routes without an attack: {missing:?}");
+    for row in rows().into_iter().filter(|row| row.method != "GET") {
+        let csrf = row.csrf.as_deref();
+        assert!(matches!(csrf, Some("token" | "session-token" | "origin")), "a CSRF rule: {row:?}");
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ pub(crate) async fn login_page(request: Request) -> Result<Response, Refusal> {
 
 /// `POST /accounts/login/`: form `name`, `password`, `next`.
 pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
-    let form = request.form()?;
+    let form = request.form();
     let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
     match request.check_password(name, form.get("password")).await? {
         None => login_form(&request, &next, name, Some("wrong")),
@@ -46,9 +46,8 @@ pub(crate) async fn signup_page(request: Request) -> Result<Response, Refusal> {
 /// `POST /accounts/signup/`: form `name`, `password`, `next`.
 pub(crate) async fn signup(request: Request) -> Result<Response, Refusal> {
     may_sign_up(&request)?;
-    let form = request.form()?;
+    let form = request.form();
     let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
-    request.limit_names()?;
     let refused = match request.context().accounts().sign_up(name, form.get("password")).await {
         Ok(account) => return request.log_in(&account, next.redirect()).await,
         Err(SignUpError::Name) => (StatusCode::BAD_REQUEST, "bad_name"),
@@ -81,7 +80,6 @@ fn may_sign_up(request: &Request) -> Result<(), Refusal> {
 
 /// `POST /accounts/logout/`.
 pub(crate) async fn logout(request: Request) -> Result<Response, Refusal> {
-    request.form()?;
     request.log_out(SafeRedirect::home().redirect()).await
 }
 
@@ -95,9 +93,8 @@ pub(crate) async fn nickname_page(request: Request) -> Result<Response, Refusal>
 /// `POST /accounts/guest/`: form `nickname`, which may be empty, `next`.
 pub(crate) async fn nickname(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
-    let form = request.form()?;
+    let form = request.form();
     let (nickname, next) = (form.get("nickname"), SafeRedirect::of_form(&form));
-    request.limit_names()?;
     if let Some(answer) = request.call(nickname, next.redirect()).await? {
         return Ok(answer);
     }

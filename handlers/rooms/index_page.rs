@@ -1,28 +1,22 @@
-//! The page where one chooses a room.
+//! The page on which a user chooses a room.
 
 use minijinja::context;
 use parlor::Request;
 use parlor::http::{Refusal, Response, StatusCode};
 
-use crate::rooms::membership as private;
-use crate::web::urls;
+use crate::rooms::membership;
 
-/// `GET /`.
-pub(crate) async fn root(_: Request) -> Result<Response, Refusal> {
-    Ok(Response::redirect(StatusCode::FOUND, urls::HOME))
+/// Answers `GET /`: to the page on which a user chooses a room.
+pub(crate) async fn root(request: Request) -> Result<Response, Refusal> {
+    Ok(Response::redirect(StatusCode::FOUND, &request.url("home", &[])))
 }
 
-/// `GET /chat`: the page is at the address with the slash.
-pub(crate) async fn slash(_: Request) -> Result<Response, Refusal> {
-    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, urls::HOME))
-}
-
-/// `GET /chat/`.
+/// Answers `GET /chat/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     show(&request, StatusCode::OK, "", None).await
 }
 
-/// The same page after a private room could not be made.
+/// The same page, with the reason why a private room was not made.
 pub(crate) async fn with_error(
     request: &Request,
     status: StatusCode,
@@ -40,7 +34,7 @@ async fn show(
 ) -> Result<Response, Refusal> {
     let identity = request.identity();
     let rooms = if identity.is_user() {
-        private::of_user(request.context(), identity.id()).await?
+        membership::of_user(request.context(), identity.id()).await?
     } else {
         Vec::new()
     };

@@ -1,0 +1,11 @@
+//! The scopes of API keys.
+
+/// Publishes messages and events, and starts push streams.
+pub(crate) const PUBLISH: &str = "publish";
+/// Reads messages, rooms and their members.
+pub(crate) const READ: &str = "read";
+/// Disconnects users.
+pub(crate) const DISCONNECT: &str = "disconnect";
+
+/// Every scope, in the order in which pages list them.
+pub(crate) const SCOPES: [&str; 3] = [PUBLISH, READ, DISCONNECT];

@@ -1,0 +1,143 @@
+//! The guards of the route table: who may ask, by which CSRF rule and how often.
+//!
+//! [`dispatch`](crate::server::dispatch) runs them; their order is the order of its calls.
+
+use hyper::StatusCode;
+use hyper::header::COOKIE;
+
+use crate::auth::usernames::Username;
+use crate::auth::{Identity, Role};
+use crate::http::csrf::CsrfToken;
+use crate::http::request::Request;
+use crate::http::response::Refusal;
+use crate::server::route::Endpoint;
+
+/// Who may ask a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everyone. The client is not authenticated, so the route works while the layer is unreachable.
+    Public,
+    /// Everyone who is not banned. Invalid credentials are rejected.
+    Anyone,
+    /// Operators. To everyone else the route does not exist (404).
+    Staff,
+}
+
+/// The CSRF rule of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Csrf {
+    /// A request that changes something must come from an allowed origin and carry the token of the cookie, in the
+    /// header `X-CSRFToken` or the form field `csrfmiddlewaretoken`. GET and HEAD are not checked.
+    Token,
+    /// As [`Token`](Self::Token), in the header only, when the client is authenticated by the cookie of a session.
+    /// Browsers do not send other credentials on their own.
+    SessionToken,
+    /// A foreign `Sec-Fetch-Site`, `Origin` or `Referer` is rejected, for GET too. The token is required, in the header,
+    /// of a request that changes something, has cookies and has none of these headers.
+    Origin,
+    /// Not checked, for this reason.
+    Off(&'static str),
+}
+
+/// The rate class of an endpoint: which limiter counts a request, and by what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// [`Messages`](Self::Messages) for methods that change something; GET and HEAD are not limited.
+    ByMethod,
+    /// As many requests as a socket may send messages (`--messages-per-second`), by user, or by address without one.
+    Messages,
+    /// `--publishes-per-second`, by API key or user.
+    Publishes,
+    /// As [`Publishes`](Self::Publishes), once for each item of the body: the handler calls
+    /// [`Request::charge_item`].
+    PublishesPerItem,
+    /// New names: `--logins-per-minute`, by address.
+    Names,
+    /// `--logins-per-minute`, by address, and a multiple of it by the account in the form field `name`.
+    Logins,
+    /// Not limited, for this reason.
+    Unlimited(&'static str),
+}
+
+/// Rejects everyone but operators.
+///
+/// Whether a client is an operator is unknown while the layer is unreachable; that stays a 503.
+///
+/// # Errors
+/// Returns 404, as for a path that does not exist.
+pub(crate) fn check_staff(identity: &Result<Identity, Refusal>) -> Result<(), Refusal> {
+    let may_be_staff = match identity {
+        Ok(identity) => identity.is_staff(),
+        Err(refusal) => refusal.status() == StatusCode::SERVICE_UNAVAILABLE,
+    };
+    if may_be_staff { Ok(()) } else { Err(Refusal::not_found()) }
+}
+
+/// Checks the scope of the client's API key. Operators have every scope.
+///
+/// # Errors
+/// Returns 401 for anonymous clients and guests, 403 for users and for keys without the scope.
+pub(crate) fn check_scope(endpoint: &Endpoint, request: &Request) -> Result<(), Refusal> {
+    let Some(scope) = endpoint.scope else { return Ok(()) };
+    let identity = request.identity();
+    match identity.standing() {
+        Role::Staff => Ok(()),
+        Role::Key if identity.may(scope) => Ok(()),
+        Role::Key => {
+            Err(Refusal::forbidden(format!("`Authorization`: expected a key with the scope `{scope}`")))
+        }
+        Role::User => Err(Refusal::forbidden("expected an API key, or the login of an operator")),
+        Role::Anonymous | Role::Guest => {
+            Err(Refusal::unauthorized("`Authorization`: expected `Bearer` and an API key"))
+        }
+    }
+}
+
+/// Checks the CSRF rule.
+///
+/// # Errors
+/// Returns 403.
+pub(crate) fn check_csrf(endpoint: &Endpoint, request: &Request) -> Result<(), Refusal> {
+    let changes = !request.method().is_safe();
+    let in_header = || request.header("x-csrftoken");
+    match endpoint.csrf {
+        Csrf::Token if changes => {
+            request.check_origin()?;
+            let in_form = || request.form().get("csrfmiddlewaretoken").to_owned();
+            let sent = in_header().map_or_else(in_form, str::to_owned);
+            CsrfToken::check(request.headers(), &sent)
+        }
+        Csrf::SessionToken if changes && request.identity().login().is_some() => {
+            request.check_origin()?;
+            CsrfToken::check(request.headers(), in_header().unwrap_or_default())
+        }
+        Csrf::Origin => {
+            request.check_origin()?;
+            if changes && request.headers().contains_key(COOKIE) && !request.names_its_page() {
+                CsrfToken::check(request.headers(), in_header().unwrap_or_default())?;
+            }
+            Ok(())
+        }
+        Csrf::Token | Csrf::SessionToken | Csrf::Off(_) => Ok(()),
+    }
+}
+
+/// Counts the request in its rate class.
+///
+/// # Errors
+/// Returns 429 above the limit.
+pub(crate) fn check_rate(endpoint: &Endpoint, request: &Request) -> Result<(), Refusal> {
+    let (limits, address, identity) = (request.context().limits(), request.peer(), request.identity());
+    match endpoint.rate {
+        Rate::ByMethod if request.method().is_safe() => {}
+        Rate::ByMethod | Rate::Messages => limits.post(address, identity.is_user().then(|| identity.id()))?,
+        Rate::Publishes => limits.publish(identity.id())?,
+        Rate::Names => limits.naming(address)?,
+        Rate::Logins => {
+            let name = Username::parse(request.form().get("name")).map(|name| name.skeleton());
+            limits.login(address, name.as_deref().unwrap_or_default())?;
+        }
+        Rate::PublishesPerItem | Rate::Unlimited(_) => {}
+    }
+    Ok(())
+}
