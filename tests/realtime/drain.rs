@@ -16,39 +16,46 @@ use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::resuming_client::ResumingClient;
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::v1_client::{V1Client, assert_chain, texts_of};
+use crate::support::v1_client::{V1Client, assert_chain, fresh_id, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// How early or late a close may be beside the delay in `bye`, in milliseconds.
-const EARLY: u128 = 50;
+/// How late a close may be beside the delay in `bye`, in milliseconds.
 const LATE: u128 = 1500;
 
 /// What a socket received while its node drained.
 struct End {
+    /// The delay in `bye`.
     delay: u128,
-    closed: u128,
-    heard: usize,
+    /// From the receipt of `bye` to the close, in milliseconds.
+    since_bye: u128,
+    /// From the signal, which comes before `bye` is sent, to the close.
+    since_signal: u128,
+    received: usize,
 }
 
-/// Waits for `bye`, then publishes until the socket is closed, and counts its own messages.
-async fn until_the_end(member: &mut V1Client) -> End {
+/// Waits for `bye`, then publishes until shortly before the delay is over, and counts the messages
+/// that were acked and delivered before the close.
+async fn until_the_end(member: &mut V1Client, stopped: Instant) -> End {
     let bye = member.receive_frame("bye").await;
     let delay = u128::from(bye["reconnect_ms"].as_u64().expect("milliseconds"));
-    let told = Instant::now();
-    let served = async {
-        let mut heard = 0;
-        while told.elapsed().as_millis() + 200 < delay {
-            let ack = member.publish("still served").await;
-            while member.receive().await["id"] != ack["id"] {}
-            heard += 1;
-            sleep(Duration::from_millis(50)).await;
-        }
-        heard
-    };
-    let heard = served.await;
+    let announced = Instant::now();
+    let message = || json!({ "type": "message", "message": "still served", "id": fresh_id() });
+    while announced.elapsed().as_millis() + 200 < delay && member.try_send_json(&message()).await {
+        sleep(Duration::from_millis(50)).await;
+    }
     let (code, reason) = member.closed(seconds(10)).await;
+    let (since_bye, since_signal) = (announced.elapsed().as_millis(), stopped.elapsed().as_millis());
     assert_eq!(code, 1012, "{reason}");
-    End { delay, closed: told.elapsed().as_millis(), heard }
+    let frames = member.take_unread();
+    let ids = |kind: &str| -> Vec<_> {
+        let frames = frames.iter().filter(|frame| frame["type"] == kind);
+        frames.map(|frame| frame["id"].clone()).collect()
+    };
+    let (acked, received) = (ids("ack"), ids("message"));
+    // The close may come between the last ack and its message.
+    let complete = &acked[..acked.len().saturating_sub(1)];
+    assert!(complete.iter().all(|id| received.contains(id)), "{acked:?} were acked, {received:?} received");
+    End { delay, since_bye, since_signal, received: acked.len() }
 }
 
 async fn each_socket_is_served_until_its_own_bye_delay(layer: LayerKind) {
@@ -58,9 +65,9 @@ async fn each_socket_is_served_until_its_own_bye_delay(layer: LayerKind) {
     for _ in 0..20 {
         members.push(V1Client::join(world.first(), "lobby").await);
     }
-    world.nodes[0].terminate();
     let begun = Instant::now();
-    let ends = join_all(members.iter_mut().map(until_the_end)).await;
+    world.nodes[0].terminate();
+    let ends = join_all(members.iter_mut().map(|member| until_the_end(member, begun))).await;
     assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
     let whole = begun.elapsed().as_millis();
     assert!(whole < GRACE + 2 * LATE, "the node ended after {whole} ms");
@@ -70,9 +77,10 @@ async fn each_socket_is_served_until_its_own_bye_delay(layer: LayerKind) {
     assert!(delays.len() > 10, "different delays: {delays:?}");
     assert!(delays[delays.len() - 1] < GRACE, "within the grace: {delays:?}");
     assert!(delays[0] < GRACE / 2 && delays[delays.len() - 1] > GRACE / 2, "spread: {delays:?}");
-    for End { delay, closed, heard } in ends {
-        assert!((delay.saturating_sub(EARLY)..delay + LATE).contains(&closed), "{closed} ms after {delay}");
-        assert!(heard > 0 || delay < 1000, "somebody with {delay} ms heard nothing");
+    for End { delay, since_bye, since_signal, received } in ends {
+        assert!(since_signal >= delay, "closed {since_signal} ms after the signal, before {delay} ms");
+        assert!(since_bye < delay + LATE, "closed {since_bye} ms after `bye`, later than {delay} ms");
+        assert!(received > 0 || delay < 1000, "a socket with {delay} ms received no message");
     }
 }
 

@@ -1,6 +1,8 @@
 //! A Redis with replicas: nodes follow the master that Sentinels choose, and acks wait for a
 //! replica.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::http::Request;
@@ -11,15 +13,8 @@ use crate::support::sentinel::SentinelCluster;
 use crate::support::v1_client::{V1Client, fresh_id, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-/// Publishes again until it is acked.
-async fn insists(member: &mut V1Client, text: &str) -> Value {
-    let id = fresh_id();
-    until(seconds(30), &format!("an ack of {text:?}"), async || {
-        let answer = member.try_publish(&id, text).await;
-        if answer["type"] == "ack" { Ok(answer) } else { Err(answer.to_string()) }
-    })
-    .await
-}
+/// Time to elect a new master.
+const FAILOVER: Duration = Duration::from_secs(30);
 
 /// The ids of the messages up to this text, and whether a gap came.
 async fn heard_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
@@ -45,24 +40,30 @@ async fn survives(go_away: impl FnOnce(&mut SentinelCluster)) {
     let mut listeners = [V1Client::join(&near, "lobby").await, V1Client::join(&far, "lobby").await];
     let mut acked = Vec::new();
     for n in 0..50 {
-        acked.push(insists(&mut speaker, &format!("before {n}")).await["id"].clone());
+        acked.push(
+            speaker.publish_until_acked(&fresh_id(), &format!("before {n}"), FAILOVER).await["id"].clone(),
+        );
     }
     go_away(&mut guarded);
     for n in 0..20 {
-        acked.push(insists(&mut speaker, &format!("meanwhile {n}")).await["id"].clone());
+        acked.push(
+            speaker.publish_until_acked(&fresh_id(), &format!("meanwhile {n}"), FAILOVER).await["id"].clone(),
+        );
     }
     guarded.wait_for_failover().await;
     for n in 0..20 {
-        acked.push(insists(&mut speaker, &format!("after {n}")).await["id"].clone());
+        acked.push(
+            speaker.publish_until_acked(&fresh_id(), &format!("after {n}"), FAILOVER).await["id"].clone(),
+        );
     }
-    acked.push(insists(&mut speaker, "end").await["id"].clone());
+    acked.push(speaker.publish_until_acked(&fresh_id(), "end", FAILOVER).await["id"].clone());
     for listener in &mut listeners {
         let (ids, told) = heard_until(listener, "end").await;
         let missing: Vec<_> = acked.iter().filter(|id| !ids.contains(id)).collect();
         assert!(missing.is_empty() || told, "{missing:?} were acked and are missing, and nobody said so");
     }
     let mut other = V1Client::join(&far, "kitchen").await;
-    insists(&mut other, "new rooms work").await;
+    other.publish_until_acked(&fresh_id(), "new rooms work", FAILOVER).await;
     assert_eq!(other.receive().await["text"], "new rooms work");
     for node in [&near, &far] {
         until(PATIENCE, "/readyz to be 200", async || {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::support::event_stream::post;
@@ -23,15 +23,6 @@ async fn is_unavailable(member: &mut V1Client, id: &str, text: &str) {
     assert!(said.elapsed() < Duration::from_millis(1800), "told after {:?}", said.elapsed());
 }
 
-/// Resends the same id until it is acked, as the protocol says.
-async fn insists(member: &mut V1Client, id: &str, text: &str) -> Value {
-    until(PATIENCE, &format!("an ack of {text:?}"), async || {
-        let answer = member.try_publish(id, text).await;
-        if answer["type"] == "ack" { Ok(answer) } else { Err(answer.to_string()) }
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_sender_gets_an_error_within_a_second_and_can_resend() {
     let mut redis = Redis::start().await;
@@ -48,7 +39,7 @@ async fn a_sender_gets_an_error_within_a_second_and_can_resend() {
     }
     redis.restart().await;
     for (n, id) in ids.iter().enumerate() {
-        insists(&mut ann, id, &format!("message {n}")).await;
+        ann.publish_until_acked(id, &format!("message {n}"), PATIENCE).await;
     }
     ann.publish("end").await;
     assert_eq!(texts_of(&bob.receive_until("end").await), ["message 0", "message 1", "message 2", "end"]);
@@ -72,12 +63,12 @@ async fn a_message_that_timed_out_is_never_delivered_later() {
     redis.signal(Signal::CONT);
     // Redis has processed all of its buffers when it answers this.
     redis.query::<String>(&["PING"]).await;
-    insists(&mut ann, &fresh_id(), "thawed").await;
+    ann.publish_until_acked(&fresh_id(), "thawed", PATIENCE).await;
     let heard = texts_of(&bob.receive_until("thawed").await);
     assert_eq!(heard, ["before", "thawed"], "of {} refused messages", refused.len());
     sleep(seconds(1)).await;
     for id in &refused {
-        insists(&mut ann, id, &format!("frozen {id}")).await;
+        ann.publish_until_acked(id, &format!("frozen {id}"), PATIENCE).await;
     }
     ann.publish("end").await;
     let wanted: Vec<String> =
@@ -99,7 +90,7 @@ async fn a_message_taken_by_a_frozen_redis_is_not_duplicated() {
         sleep(Duration::from_millis(1500)).await;
         redis.signal(Signal::CONT);
         ann.reply().await;
-        insists(&mut ann, &id, &text).await;
+        ann.publish_until_acked(&id, &text, PATIENCE).await;
     }
     ann.publish("end").await;
     let wanted = ["round 0", "round 1", "round 2", "round 3", "round 4", "end"];
@@ -154,7 +145,7 @@ async fn history_fails_and_typing_is_dropped_during_an_outage() {
         holds(answer.status == 200, || format!("{answer:?}"))
     })
     .await;
-    insists(&mut ann, &fresh_id(), "after").await;
+    ann.publish_until_acked(&fresh_id(), "after", PATIENCE).await;
     let heard = ann.receive_any(&["message", "gap"], PATIENCE).await;
     assert_eq!(text_of(&heard), "before");
 }

@@ -223,7 +223,7 @@ pub async fn last(peers: &LayerNodes, group: &Group, before: usize) -> Vec<Vec<S
     all
 }
 
-/// Makes of each function that takes [`LayerNodes`] a test for each layer.
+/// Makes a test for each layer of each function that takes [`LayerNodes`].
 macro_rules! clauses {
     ($($clause:ident)*) => {
         mod memory {

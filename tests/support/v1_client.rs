@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::handshake::Handshake;
 use super::node::Node;
-use super::wait::{PATIENCE, within};
+use super::wait::{PATIENCE, until, within};
 use super::websocket::{Message, WebSocket};
 
 pub struct V1Client {
@@ -54,6 +54,11 @@ impl V1Client {
         self.send(Message::text(value.to_string())).await;
     }
 
+    /// Sends a frame; returns `false` when the connection has ended.
+    pub async fn try_send_json(&mut self, value: &Value) -> bool {
+        self.socket.try_send(Message::text(value.to_string())).await
+    }
+
     /// Publishes the text under a fresh id and returns the ack.
     pub async fn publish(&mut self, text: &str) -> Value {
         self.publish_as(&fresh_id(), text).await
@@ -72,6 +77,17 @@ impl V1Client {
         let reply = self.reply().await;
         assert_eq!(reply["client_id"], id, "{reply}");
         reply
+    }
+
+    /// Publishes the text under this id until it is acked, as docs/protocol.md says for an error
+    /// with `retry`, and returns the ack.
+    pub async fn publish_until_acked(&mut self, id: &str, text: &str, limit: Duration) -> Value {
+        until(limit, &format!("an ack of {text:.40?}"), async || {
+            let reply = self.try_publish(id, text).await;
+            assert!(reply["type"] == "ack" || reply["retry"] == true, "{reply}");
+            if reply["type"] == "ack" { Ok(reply) } else { Err(reply.to_string()) }
+        })
+        .await
     }
 
     /// The next `ack` or `error`.
