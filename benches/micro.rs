@@ -4,8 +4,7 @@
 //! Redis and its scripts do in a cluster.
 
 use divan::{Bencher, black_box};
-use parlor::layer::IdempotencyKey;
-use parlor::{Event, Id};
+use parlor::{Event, Id, IdempotencyKey};
 
 /// Bytes of the texts: a short line, the text of the load benchmark, a long paragraph.
 const LENGTHS: [usize; 3] = [16, 128, 4096];
@@ -63,8 +62,9 @@ mod memory_layer {
     use std::time::Duration;
 
     use divan::{Bencher, black_box};
-    use parlor::layer::{Broker, Disconnect, HistoryRange, IdempotencyKey, Layer, LayerListener, Retention};
-    use parlor::{Event, Group};
+    use parlor::{
+        Broker, Disconnect, Event, Group, HistoryRange, IdempotencyKey, Layer, LayerListener, Retention,
+    };
     use tokio::runtime::{Builder, Runtime};
 
     use super::{LENGTHS, event};

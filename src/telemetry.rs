@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
-pub use self::labels::RedisRefusal;
+pub(crate) use self::labels::RedisRefusal;
 pub(crate) use self::labels::{DropReason, GapReason, LimitReason};
 
 /// The metrics of this process.

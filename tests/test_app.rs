@@ -5,11 +5,9 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::wire::event::REDACTED;
 use parlor::{
-    Action, Application, Consumer, Event, Frame, Group, Request, Route, StartPosition, Subscription, Welcome,
-    handler,
+    Action, Application, Consumer, Event, Frame, Group, REDACTED, Refusal, Request, Response, Route,
+    StartPosition, StatusCode, Subscription, Welcome, handler,
 };
 
 struct Echo;

@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::process::ExitCode;
 
-use parlor::http::{Refusal, Response, StatusCode};
 use parlor::{
-    Action, Application, Close, Consumer, Event, Frame, Group, Request, Route, Subscription, handler,
+    Action, Application, Close, Consumer, Event, Frame, Group, Refusal, Request, Response, Route, StatusCode,
+    Subscription, handler,
 };
 
 /// A socket in a room.

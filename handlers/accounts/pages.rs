@@ -1,10 +1,7 @@
 //! Accounts: signing up, logging in and out, and nicknames of guests.
 
 use minijinja::context;
-use parlor::Request;
-use parlor::auth::accounts::{PASSWORD, SignUpError};
-use parlor::auth::usernames::Username;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{PASSWORD_CHARS, Refusal, Request, Response, SignUpError, StatusCode, Username};
 
 use crate::web::safe_redirect::SafeRedirect;
 
@@ -68,7 +65,7 @@ fn signup_form(
     refused: Option<(StatusCode, &str)>,
 ) -> Result<Response, Refusal> {
     let (status, error) = refused.map_or((StatusCode::OK, None), |(status, error)| (status, Some(error)));
-    let (shortest, longest) = PASSWORD.into_inner();
+    let (shortest, longest) = PASSWORD_CHARS.into_inner();
     let context = context! { next => next.path(), name, error, shortest, longest };
     Ok(request.render("signup.html", context)?.with_status(status))
 }

@@ -1,9 +1,7 @@
 //! The page of what operators did.
 
 use minijinja::context;
-use parlor::Request;
-use parlor::auth::audit::{AuditEntry, KEPT};
-use parlor::http::{Refusal, Response};
+use parlor::{AuditEntry, MAX_AUDIT_ENTRIES, Refusal, Request, Response};
 
 use super::time;
 
@@ -13,11 +11,11 @@ const SHOWN: usize = 200;
 /// `GET /admin/audit/`, `?all=1` for everything that is kept.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let all = request.query("all").is_some();
-    let entries = request.context().audited(if all { KEPT } else { SHOWN }).await?;
+    let entries = request.context().audited(if all { MAX_AUDIT_ENTRIES } else { SHOWN }).await?;
     let more = !all && entries.len() == SHOWN;
     let entries: Vec<_> = entries
         .into_iter()
         .map(|AuditEntry { at, who, what, about }| context! { at => time(at), who, what, about })
         .collect();
-    request.render("admin_audit.html", context! { entries, more, kept => KEPT })
+    request.render("admin_audit.html", context! { entries, more, kept => MAX_AUDIT_ENTRIES })
 }

@@ -4,9 +4,7 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
-use parlor::http::context::Context;
-use parlor::layer::{Index, LayerError, Store};
-use parlor::wire::time::now;
+use parlor::{Context, Index, LayerError, Store, now};
 
 use crate::rooms::access;
 use crate::rooms::access::RoomRecord;

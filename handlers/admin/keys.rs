@@ -1,9 +1,7 @@
 //! The page of API keys. A key itself is shown once, when it is made.
 
 use minijinja::{Value, context};
-use parlor::Request;
-use parlor::auth::usernames::Username;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode, Username};
 
 use super::{back, no_action, note, time};
 use crate::scopes::SCOPES;

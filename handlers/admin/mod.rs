@@ -15,9 +15,7 @@ pub(crate) mod users;
 
 mod closure;
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::LayerError;
+use parlor::{LayerError, Refusal, Request, Response, StatusCode};
 
 /// Writes into the audit log what the client of this request is about to do.
 async fn note(request: &Request, what: &str, about: &str) -> Result<(), LayerError> {

@@ -2,10 +2,7 @@
 
 use minijinja::context;
 use minijinja::value::Serde;
-use parlor::Request;
-use parlor::http::{Refusal, Response};
-use parlor::layer::Control;
-use parlor::wire::time::now;
+use parlor::{Control, Refusal, Request, Response, now};
 
 /// `GET /admin/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {

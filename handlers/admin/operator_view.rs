@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use parlor::config::Config;
-use parlor::http::Refusal;
-use parlor::{Action, Consumer, Event, Frame, Interval, Request, StartPosition, Subscription, Welcome};
+use parlor::{
+    Action, Config, Consumer, Event, Frame, Interval, Refusal, Request, StartPosition, Subscription, Welcome,
+};
 
 use crate::chat::v1::Chat;
 use crate::push::stream::Push;

@@ -1,7 +1,6 @@
 //! The push stream of any room, for operators.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response};
+use parlor::{Refusal, Request, Response};
 
 use super::note;
 use crate::push::stream as push;

@@ -1,10 +1,7 @@
 //! The page of a room for operators: what is said there, and what can be done about it.
 
 use minijinja::context;
-use parlor::http::context::Context;
-use parlor::http::{Refusal, Response};
-use parlor::layer::{Broker, Control, Presence};
-use parlor::{Group, Id, Request};
+use parlor::{Broker, Context, Control, Group, Id, Presence, Refusal, Request, Response};
 
 use super::{about, back, no_action, note, user};
 use crate::admin::closure as closing;

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use minijinja::context;
 use minijinja::value::Serde;
-use parlor::http::context::Context;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::{Broker, Control, HistoryRange, LayerError, Presence};
-use parlor::wire::time::now;
-use parlor::{Id, Request};
+use parlor::{
+    Broker, Context, Control, HistoryRange, Id, LayerError, Presence, Refusal, Request, Response, StatusCode,
+    now,
+};
 use serde::Serialize;
 
 use crate::admin::closure as closing;

@@ -1,9 +1,6 @@
 //! Figures as JSON, for pages that show them live.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response};
-use parlor::layer::Control;
-use parlor::wire::time::now;
+use parlor::{Control, Refusal, Request, Response, now};
 use serde_json::json;
 
 use super::rooms;

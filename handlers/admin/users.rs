@@ -1,11 +1,7 @@
 //! The page of users: who may come in, and who operates the site.
 
 use minijinja::{Value, context};
-use parlor::Request;
-use parlor::auth::accounts::Account;
-use parlor::http::context::Context;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::LayerError;
+use parlor::{Account, Context, LayerError, Refusal, Request, Response, StatusCode};
 
 use super::{about, back, no_action, note, time, user};
 

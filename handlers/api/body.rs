@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use parlor::Request;
-use parlor::http::{Refusal, StatusCode};
+use parlor::{Refusal, Request, StatusCode};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;

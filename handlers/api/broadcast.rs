@@ -1,8 +1,7 @@
 //! PublishRequest the same in many rooms.
 
 use futures_util::future::join_all;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Id, Request};
+use parlor::{Id, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;

@@ -1,7 +1,6 @@
 //! The description of the API for programs that read such: OpenAPI 3.1.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response};
+use parlor::{Refusal, Request, Response};
 
 /// `GET /api/openapi.json`.
 pub(crate) async fn file(_: Request) -> Result<Response, Refusal> {

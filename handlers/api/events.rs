@@ -1,7 +1,6 @@
 //! An event for a group, unlogged, as Channels' `group_send` does it.
 
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{Event, Group, Request};
+use parlor::{Event, Group, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;

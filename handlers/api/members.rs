@@ -1,8 +1,6 @@
 //! Who is in a room.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::Presence;
+use parlor::{Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use crate::chat::members_json::Listed;

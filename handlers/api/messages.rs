@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::{Broker, HistoryRange};
-use parlor::wire::event::REDACTED;
-use parlor::{Event, Id, Request};
+use parlor::{Broker, Event, HistoryRange, Id, REDACTED, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;

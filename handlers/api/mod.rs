@@ -12,7 +12,7 @@ pub(crate) mod users;
 pub(crate) mod body;
 mod publish_request;
 
-use parlor::http::{Response, StatusCode};
+use parlor::{Response, StatusCode};
 use serde::Serialize;
 
 fn answer(status: StatusCode, body: &impl Serialize) -> Response {

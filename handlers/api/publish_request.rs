@@ -1,7 +1,6 @@
 //! PublishRequest something in a room as another program does: once, under an idempotency key if it has one.
 
-use parlor::http::{Refusal, StatusCode};
-use parlor::{Appended, Id, Request};
+use parlor::{Appended, Id, Refusal, Request, StatusCode};
 
 use super::body::Body;
 use crate::chat::client_frame as said;

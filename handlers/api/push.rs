@@ -1,7 +1,6 @@
 //! A room's push stream, started and stopped by another program.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use crate::push::stream::PlainPush;

@@ -1,8 +1,6 @@
 //! The rooms that somebody is in.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::Presence;
+use parlor::{Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use crate::rooms::access;

@@ -1,7 +1,6 @@
 //! Sending a user away: from one room, or from everywhere.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;

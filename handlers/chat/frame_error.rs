@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use parlor::layer::LayerError;
-use parlor::{Appended, Id};
+use parlor::{Appended, Id, LayerError};
 
 /// Why something was not done: an error's code, and words for people.
 pub(crate) struct FrameError {

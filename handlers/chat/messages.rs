@@ -1,7 +1,6 @@
 //! PublishRequest something without a socket.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::chat::client_frame::ClientFrame;
 use crate::chat::frame_error as error;

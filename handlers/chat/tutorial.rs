@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use parlor::http::Refusal;
-use parlor::{Action, Close, Consumer, Event, Frame, Request, Subscription};
+use parlor::{Action, Close, Consumer, Event, Frame, Refusal, Request, Subscription};
 use serde::Serialize;
 
 use crate::chat::raw_object::{Member, ParseError, RawObject};

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use parlor::config::Config;
-use parlor::http::Refusal;
-use parlor::layer::LayerError;
-use parlor::wire::event::{GAP, PRESENCE, REDACTED};
 use parlor::{
-    Action, Appended, Consumer, Context, Event, Frame, Group, Id, Identity, Request, StartPosition,
-    Subscription, Welcome,
+    Action, Appended, Config, Consumer, Context, Event, Frame, GAP, Group, Id, Identity, LayerError,
+    PRESENCE, REDACTED, Refusal, Request, StartPosition, Subscription, Welcome,
 };
 
 use crate::chat::client_frame::ClientFrame;

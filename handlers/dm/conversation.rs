@@ -5,8 +5,7 @@
 //! | index `talks:<id>` | the ids of those with whom this user has talked, by when the last message came |
 //! | `read:<id>:<other's id>` | the id of the last message that this user has read of the other |
 
-use parlor::layer::{Broker, HistoryRange, Index, LayerError, Store};
-use parlor::{Context, Group, Id, Identity, Request};
+use parlor::{Broker, Context, Group, HistoryRange, Id, Identity, Index, LayerError, Request, Store};
 
 use crate::chat::v1 as chat;
 use crate::dm::inbox;

@@ -1,8 +1,9 @@
 //! The inbox: how many messages wait for somebody in private chats, told at once on every page that is open.
 
-use parlor::http::Refusal;
-use parlor::layer::{Broker, LayerError};
-use parlor::{Action, Consumer, Context, Event, Frame, Group, Request, StartPosition, Subscription, Welcome};
+use parlor::{
+    Action, Broker, Consumer, Context, Event, Frame, Group, LayerError, Refusal, Request, StartPosition,
+    Subscription, Welcome,
+};
 
 use crate::chat::frame_error::FrameError;
 use crate::chat::server_frame as frames;

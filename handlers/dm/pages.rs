@@ -1,8 +1,7 @@
 //! The pages of private chats: all of them, and one.
 
 use minijinja::{Value, context};
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::dm::conversation as talk;
 use crate::rooms::access::Room;

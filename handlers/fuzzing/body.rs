@@ -1,6 +1,6 @@
 //! What other programs send to the API.
 
-use parlor::http::{Refusal, StatusCode};
+use parlor::{Refusal, StatusCode};
 use serde_json::Value;
 
 use crate::api::body::Body;

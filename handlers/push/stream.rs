@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Zoned;
-use parlor::http::{Refusal, Response};
 use parlor::{
-    Action, Close, Consumer, Event, Frame, Group, Interval, Request, StartPosition, Subscription, Welcome,
+    Action, Close, Consumer, Event, Frame, Group, Interval, Refusal, Request, Response, StartPosition,
+    Subscription, Welcome,
 };
 
 use crate::chat::frame_error::FrameError;
@@ -102,7 +102,7 @@ pub(crate) fn success() -> Response {
     Response::json("{\"status\": \"success\"}")
 }
 
-fn away(error: parlor::layer::LayerError) -> Refusal {
+fn away(error: parlor::LayerError) -> Refusal {
     if error.is_retryable() {
         return Refusal::unavailable("the stream could not be reached: try again later");
     }

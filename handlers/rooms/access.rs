@@ -8,10 +8,7 @@
 //! | `room:<name>` | what is special about a room; a public one that nobody closed has none |
 //! | index `room_members:<name>` | the ids of a private room's members, its owner among them, by when they came |
 
-use parlor::http::Refusal;
-use parlor::layer::LayerError;
-use parlor::layer::{Disconnect, Index};
-use parlor::{Context, Group, Identity, Request, Role, Subscription};
+use parlor::{Context, Disconnect, Group, Identity, Index, LayerError, Refusal, Request, Role, Subscription};
 use serde::{Deserialize, Serialize};
 
 use crate::dm::conversation::Conversation;

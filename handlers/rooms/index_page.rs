@@ -1,8 +1,7 @@
 //! The page on which a user chooses a room.
 
 use minijinja::context;
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::rooms::membership;
 

@@ -7,10 +7,7 @@
 
 use std::time::Duration;
 
-use parlor::auth::secret;
-use parlor::layer::{Index, LayerError, Store};
-use parlor::wire::time::{millis, now};
-use parlor::{Context, Identity};
+use parlor::{Context, Identity, Index, LayerError, Store, millis, now, secret};
 use serde::{Deserialize, Serialize};
 
 /// For how long a link can be used.

@@ -1,8 +1,7 @@
 //! The page behind an invitation's link, and its button.
 
 use minijinja::context;
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::rooms::access::RoomRecord;
 use crate::rooms::invitations::Invitation;

@@ -4,9 +4,7 @@ use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use minijinja::{Value, context};
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::{Index, LayerError};
+use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode};
 
 use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;

@@ -5,10 +5,9 @@
 //! | index `rooms_of:<id>` | the private rooms in which this user is a member, by when it came |
 //! | index `rooms_made:<id>` | those that it made |
 
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::layer::{Control, Index, LayerError, Presence, Store};
-use parlor::wire::time::now;
-use parlor::{Context, Group, Request};
+use parlor::{
+    Context, Control, Group, Index, LayerError, Presence, Refusal, Request, Response, StatusCode, Store, now,
+};
 
 use crate::rooms::access;
 use crate::rooms::access::{CHAT, RoomRecord};

@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use parlor::Request;
-use parlor::http::Refusal;
+use parlor::{Refusal, Request};
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 

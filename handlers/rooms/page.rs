@@ -1,8 +1,7 @@
 //! The page of a room, or of a private chat.
 
 use minijinja::context;
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::rooms::access;
 use crate::rooms::access::Room;

@@ -1,7 +1,6 @@
 //! What a supervisor and a load balancer ask.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response, StatusCode};
+use parlor::{Refusal, Request, Response, StatusCode};
 
 /// `GET /healthz`: the process serves.
 pub(crate) async fn live(_: Request) -> Result<Response, Refusal> {

@@ -1,7 +1,6 @@
 //! What the node counts, for Prometheus.
 
-use parlor::http::{Refusal, Response, StatusCode};
-use parlor::{METRICS, Request};
+use parlor::{METRICS, Refusal, Request, Response, StatusCode};
 
 /// `GET /metrics`.
 pub(crate) async fn text(_: Request) -> Result<Response, Refusal> {

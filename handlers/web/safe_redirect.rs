@@ -1,8 +1,6 @@
 //! Where a form leads to: a path of this host and nowhere else, whatever somebody wrote into a link.
 
-use parlor::Request;
-use parlor::http::form::Form;
-use parlor::http::{Response, StatusCode};
+use parlor::{Form, Request, Response, StatusCode};
 
 /// The page on which a user chooses a room: the route `home`.
 pub(crate) const HOME: &str = "/chat/";

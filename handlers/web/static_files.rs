@@ -1,7 +1,6 @@
 //! Scripts, styles and pictures of the pages.
 
-use parlor::Request;
-use parlor::http::{Refusal, Response};
+use parlor::{Refusal, Request, Response};
 
 /// `GET /static/…`.
 pub(crate) async fn file(request: Request) -> Result<Response, Refusal> {

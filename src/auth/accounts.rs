@@ -17,13 +17,12 @@ use crate::auth::passwords as password;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames as person;
 use crate::auth::usernames::Username;
+use crate::config::auth::PASSWORD_CHARS;
 use crate::layer::SharedStore;
 use crate::layer::{Index, LayerError, Store};
 use crate::telemetry::Chain;
 use crate::wire::time::now;
 
-/// Shortest and longest password, in characters and in bytes.
-pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
 /// The index of all accounts.
 const USERS: &str = "users";
 
@@ -68,7 +67,7 @@ pub enum SignUpError {
 
 impl fmt::Display for SignUpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, most) = PASSWORD.into_inner();
+        let (least, most) = PASSWORD_CHARS.into_inner();
         match self {
             Self::Name => write!(f, "{}", person::RULE),
             Self::Password => {
@@ -111,7 +110,8 @@ impl Accounts<'_> {
     /// The same, also of an operator.
     pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, SignUpError> {
         let name = Username::parse(name).ok_or(SignUpError::Name)?;
-        let fits = PASSWORD.contains(&password.chars().count()) && password.len() <= *PASSWORD.end() * 4;
+        let fits =
+            PASSWORD_CHARS.contains(&password.chars().count()) && password.len() <= *PASSWORD_CHARS.end() * 4;
         if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
             return Err(SignUpError::Password);
         }
@@ -129,7 +129,7 @@ impl Accounts<'_> {
     pub(crate) async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, AuthError> {
         let account = self.named(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
-        let right = password.len() <= *PASSWORD.end() * 4;
+        let right = password.len() <= *PASSWORD_CHARS.end() * 4;
         let right = password::verify(if right { password } else { "" }, hash).await? && right;
         Ok(account.filter(|_| right))
     }

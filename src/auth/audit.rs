@@ -2,7 +2,7 @@
 //!
 //! | record | what |
 //! |---|---|
-//! | index `audit` | entries as JSON, by when it was; the newest [`KEPT`] |
+//! | index `audit` | entries as JSON, by when it was; the newest [`MAX_AUDIT_ENTRIES`] |
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::layer::{Index, SharedStore, shared_store};
 use crate::wire::time::now;
 
 /// How many entries are kept.
-pub const KEPT: usize = 10_000;
+pub const MAX_AUDIT_ENTRIES: usize = 10_000;
 const AUDIT: &str = "audit";
 
 /// Something that was done.
@@ -36,7 +36,7 @@ pub(crate) async fn write(store: &SharedStore, who: &str, what: &str, about: &st
     while !store.add(AUDIT, &shared_store::json(&entry), entry.at).await? {
         entry.at += 1;
     }
-    store.trim(AUDIT, KEPT).await
+    store.trim(AUDIT, MAX_AUDIT_ENTRIES).await
 }
 
 /// The newest entries, the newest first.
@@ -56,14 +56,18 @@ mod tests {
         for _ in 0..100 {
             write(&store, "ann", "ban", "bob").await.unwrap();
         }
-        let entries = read(&store, KEPT).await.unwrap();
+        let entries = read(&store, MAX_AUDIT_ENTRIES).await.unwrap();
         assert_eq!(entries.len(), 100);
         assert!(entries.is_sorted_by(|a, b| a.at > b.at), "{entries:?}");
-        for at in 0..2 * u64::try_from(KEPT).unwrap() {
+        for at in 0..2 * u64::try_from(MAX_AUDIT_ENTRIES).unwrap() {
             store.add(AUDIT, &at.to_string(), at).await.unwrap();
         }
         write(&store, "ann", "unban", "bob").await.unwrap();
-        assert_eq!(store.count(AUDIT).await.unwrap(), KEPT);
-        assert_eq!(read(&store, KEPT).await.unwrap().len(), 101, "what is older than they were has gone");
+        assert_eq!(store.count(AUDIT).await.unwrap(), MAX_AUDIT_ENTRIES);
+        assert_eq!(
+            read(&store, MAX_AUDIT_ENTRIES).await.unwrap().len(),
+            101,
+            "what is older than they were has gone"
+        );
     }
 }

@@ -3,17 +3,17 @@
 //! Whoever shows a token, a key or a ticket is known by it or not at all; else a browser's cookies tell: an account that
 //! is logged in, or a guest; else it is a anonymous, somebody new each time.
 
-pub mod audit;
+pub(crate) mod audit;
 
-pub mod accounts;
-pub mod api_keys;
+pub(crate) mod accounts;
+pub(crate) mod api_keys;
 pub(crate) mod guests;
 pub(crate) mod jwt;
 mod passwords;
 pub mod secret;
 pub(crate) mod sessions;
-pub mod tickets;
-pub mod usernames;
+pub(crate) mod tickets;
+pub(crate) mod usernames;
 
 use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;

@@ -13,7 +13,7 @@ use crate::layer::LayerError;
 use crate::layer::{SharedStore, Store};
 
 /// For how long a ticket can be used.
-pub const LASTS: Duration = Duration::from_secs(30);
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 
 /// Whom a ticket lets in.
 #[derive(Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Ticket {
     /// Makes a ticket; its text.
     pub(crate) async fn make(&self, store: &SharedStore) -> Result<String, LayerError> {
         let text = secret::new();
-        store.write(&key(&text), self, Some(LASTS)).await?;
+        store.write(&key(&text), self, Some(TICKET_LIFETIME)).await?;
         Ok(text)
     }
 

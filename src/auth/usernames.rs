@@ -25,7 +25,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 ///
 /// # Examples
 /// ```
-/// use parlor::auth::usernames::Username;
+/// use parlor::Username;
 ///
 /// assert_eq!(Username::parse(" alice ").unwrap().as_str(), "alice");
 /// assert_eq!(Username::parse("李雷").unwrap().as_str(), "李雷");

@@ -9,8 +9,8 @@ use crate::config::secret::{Secret, Source};
 
 const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
 const OPERATOR: Source = Source { flag: "--operator-password-file", variable: "PARLOR_OPERATOR_PASSWORD" };
-/// Fewest and most characters of a password.
-const PASSWORD: std::ops::RangeInclusive<usize> = 8..=128;
+/// The fewest and the most characters of a password.
+pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Who may come in.
 #[derive(Clone, Debug, Args)]
@@ -61,8 +61,8 @@ impl AuthConfig {
         if self.operator.is_some() {
             let password = OPERATOR.read(self.operator_password_file.as_deref())?;
             let length = password.as_ref().and_then(Secret::text).map(|text| text.chars().count());
-            if !length.is_some_and(|length| PASSWORD.contains(&length)) {
-                let (least, most) = PASSWORD.into_inner();
+            if !length.is_some_and(|length| PASSWORD_CHARS.contains(&length)) {
+                let (least, most) = PASSWORD_CHARS.into_inner();
                 return Err(OPERATOR.wrong(&format!("expected a password of {least} to {most} characters")));
             }
             self.operator_password = password;

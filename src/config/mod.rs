@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
-pub mod auth;
-pub mod limits;
-pub mod network;
+pub(crate) mod auth;
+pub(crate) mod limits;
+pub(crate) mod network;
 mod parsers;
 pub(crate) mod redis_address;
-pub mod secret;
-pub mod tokens;
+pub(crate) mod secret;
+pub(crate) mod tokens;
 
 use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;

@@ -2,20 +2,17 @@
 
 pub(crate) mod client_address;
 pub(crate) mod connection;
-pub mod context;
+pub(crate) mod context;
 pub(crate) mod csrf;
-pub mod form;
+pub(crate) mod form;
 pub(crate) mod pages;
 pub(crate) mod params;
 pub(crate) mod path_pattern;
 pub(crate) mod problem;
-pub mod request;
-pub mod response;
-pub mod sessions;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod sessions;
 pub(crate) mod site;
 pub(crate) mod static_files;
 pub(crate) mod upgrade;
 pub(crate) mod urls;
-
-pub use self::response::{Refusal, Response};
-pub use hyper::StatusCode;

@@ -149,7 +149,7 @@ pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
 ///
 /// # Examples
 /// ```
-/// use parlor::http::{Refusal, StatusCode};
+/// use parlor::{Refusal, StatusCode};
 ///
 /// let refusal = Refusal::bad_request("`room`: expected a name");
 /// assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);

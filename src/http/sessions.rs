@@ -89,7 +89,7 @@ impl Request {
         Ok(Some(response.with_cookie(&guest.cookie(key, self.is_secure()))))
     }
 
-    /// A ticket for one socket of this client, within [`LASTS`](crate::auth::tickets::LASTS).
+    /// A ticket for one socket of this client, within [`TICKET_LIFETIME`](crate::TICKET_LIFETIME).
     ///
     /// # Errors
     /// 401 for those who have no account, 503.

@@ -2,7 +2,7 @@
 
 pub(crate) mod backlog;
 pub(crate) mod catch_up;
-pub mod consumer;
+pub(crate) mod consumer;
 pub(crate) mod disconnects;
 pub(crate) mod drain;
 pub(crate) mod fanout;

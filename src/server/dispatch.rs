@@ -15,7 +15,7 @@ use hyper::{Method, Version};
 use tokio::time::timeout;
 use tracing::debug;
 
-pub use hyper::StatusCode;
+pub(crate) use hyper::StatusCode;
 
 use crate::auth::Identity;
 use crate::http::client_address::ClientAddress;
@@ -25,7 +25,7 @@ use crate::http::params::Params;
 use crate::http::problem;
 use crate::http::request::Request;
 use crate::http::response;
-pub use crate::http::response::{Refusal, Response};
+pub(crate) use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
 use crate::server::guards;
 use crate::server::guards::Who;

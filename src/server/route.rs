@@ -29,8 +29,7 @@ type OpenSse = fn(Arc<Realtime>, Request) -> Answer;
 /// All of it is data: [`Application::routes`](crate::Application) is a `static`.
 ///
 /// ```
-/// use parlor::http::{Refusal, Response, StatusCode};
-/// use parlor::{Csrf, Rate, Request, Route, handler};
+/// use parlor::{Csrf, Rate, Refusal, Request, Response, Route, StatusCode, handler};
 ///
 /// async fn show(request: Request) -> Result<Response, Refusal> {
 ///     let shelf = request.param("shelf").ok_or_else(Refusal::not_found)?;

@@ -4,8 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use parlor::Group;
-use parlor::layer::{Broker, Control};
+use parlor::{Broker, Control, Group};
 
 use crate::support::layer_nodes::{LayerNodes, clauses, event, last};
 

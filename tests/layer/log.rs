@@ -1,8 +1,7 @@
 //! The log: appended events are kept, recognised by their keys, and delivered without a gap.
 
 use futures_util::future::join_all;
-use parlor::Group;
-use parlor::layer::{Appended, Broker, HistoryRange};
+use parlor::{Appended, Broker, Group, HistoryRange};
 
 use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, texts};
 

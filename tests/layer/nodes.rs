@@ -1,7 +1,6 @@
 //! What the layer reports about nodes, groups and logs.
 
-use parlor::Group;
-use parlor::layer::{Broker, Control, NodeInfo, Presence};
+use parlor::{Broker, Control, Group, NodeInfo, Presence};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::node::Node;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use parlor::layer::{Broker, Control, HistoryRange, Page};
-use parlor::wire::event::REDACTED;
-use parlor::{Group, Id};
+use parlor::{Broker, Control, Group, HistoryRange, Id, Page, REDACTED};
 
 use crate::support::group_log::{lobby, log, redact, shown, whole};
 use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlor::layer::{Index, SharedStore, Store};
+use parlor::{Index, SharedStore, Store};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::wait::{seconds, until};

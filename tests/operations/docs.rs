@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use parlor::Group;
-use parlor::layer::Broker;
+use parlor::{Broker, Group};
 use regex::Regex;
 use serde_json::{Value, json};
 

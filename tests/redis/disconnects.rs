@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use parlor::layer::{Control, Disconnect};
+use parlor::{Control, Disconnect};
 use serde_json::json;
 
 use crate::support::cli::key;

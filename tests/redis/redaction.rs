@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use parlor::Id;
-use parlor::layer::{Broker, Control, HistoryRange};
+use parlor::{Broker, Control, HistoryRange, Id};
 
 use crate::support::group_log::{lobby, log, redact, shown, whole};
 use crate::support::layer_nodes::{LayerNode, LayerNodes, texts};

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor::layer::{Broker, HistoryRange, Page};
-use parlor::wire::event::REDACTED;
-use parlor::{Event, Group, Id};
+use parlor::{Broker, Event, Group, HistoryRange, Id, Page, REDACTED};
 
 use super::layer_nodes::{LayerNode, assert_chain};
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use parlor::layer::{
-    Appended, Broker, Control, Disconnect, IdempotencyKey, Layer, LayerListener, Presence, Retention,
+use parlor::{
+    Appended, Broker, Control, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerListener, Presence,
+    REDACTED, Retention,
 };
-use parlor::wire::event::REDACTED;
-use parlor::{Event, Group, Id};
 
 use super::redis::Redis;
 use super::wait::{PATIENCE, holds, seconds, until};

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::wire::event::REDACTED;
-use parlor::{Event, Frame, Id, Identity, Welcome};
+use parlor::{Event, Frame, Id, Identity, REDACTED, Welcome};
 use serde::{Serialize, Serializer};
 
 use crate::chat::frame_error::{FrameError, Logged};

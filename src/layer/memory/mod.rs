@@ -1,7 +1,7 @@
 //! The layer of a single node: the contract of [`layer`](super), kept in this process.
 
 mod group;
-pub mod store;
+pub(crate) mod store;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

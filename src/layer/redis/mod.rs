@@ -24,7 +24,7 @@ mod publish_batch;
 mod publisher;
 pub(crate) mod resp;
 mod scripts;
-pub mod store;
+pub(crate) mod store;
 mod subscriber;
 mod tail_cache;
 

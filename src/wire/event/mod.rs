@@ -9,7 +9,7 @@ mod malformed;
 mod members;
 mod redaction;
 
-pub use self::malformed::Malformed;
+pub(crate) use self::malformed::Malformed;
 use self::members::Members;
 use crate::wire::id::Id;
 use crate::wire::render_cache::RenderCache;
