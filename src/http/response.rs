@@ -151,9 +151,9 @@ pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
 /// ```
 /// use parlor::{Refusal, StatusCode};
 ///
-/// let refusal = Refusal::bad_request("`room`: expected a name");
+/// let refusal = Refusal::bad_request("`title`: expected a text");
 /// assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
-/// assert_eq!(refusal.detail(), "`room`: expected a name");
+/// assert_eq!(refusal.detail(), "`title`: expected a text");
 /// ```
 #[derive(Debug)]
 pub struct Refusal {

@@ -12,10 +12,10 @@ use std::sync::Arc;
 /// ```
 /// use parlor::Group;
 ///
-/// let lobby = Group::new("chat_lobby");
-/// assert_eq!(lobby.name(), "chat_lobby");
-/// assert_eq!(format!("asgi__group__{lobby}"), "asgi__group__chat_lobby");
-/// assert_eq!(lobby, lobby.clone());
+/// let hall = Group::new("notes_hall");
+/// assert_eq!(hall.name(), "notes_hall");
+/// assert_eq!(format!("asgi__group__{hall}"), "asgi__group__notes_hall");
+/// assert_eq!(hall, hall.clone());
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group(Arc<str>);

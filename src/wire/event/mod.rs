@@ -23,14 +23,14 @@ use crate::wire::render_cache::RenderCache;
 /// ```
 /// use parlor::Event;
 ///
-/// let event = Event::new("chat.message").with("message", "hi");
-/// assert_eq!(event.kind(), "chat_message");
+/// let event = Event::new("note.written").with("message", "hi");
+/// assert_eq!(event.kind(), "note_written");
 /// assert_eq!(event.text("message"), Some("hi"));
 /// assert_eq!(event.text("user"), None);
 ///
 /// // A MessagePack map, as channels_redis reads and writes it.
 /// let bytes = event.encode();
-/// assert_eq!(bytes, b"\x82\xa4type\xacchat.message\xa7message\xa2hi");
+/// assert_eq!(bytes, b"\x82\xa4type\xacnote.written\xa7message\xa2hi");
 /// assert_eq!(Event::decode(&bytes), Ok(event));
 ///
 /// // Types that only the layer sends are rejected.
