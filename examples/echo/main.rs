@@ -1,6 +1,6 @@
-//! The smallest application on Parlor's runtime: rooms that repeat what is said in them.
+//! The smallest application on Parlor's runtime: rooms that repeat each message to all members.
 //!
-//! `docs/handlers.md` explains it line by line.
+//! `docs/handlers.md` explains it block by block.
 
 use std::borrow::Cow;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use parlor::{
     Subscription, handler,
 };
 
-/// A socket in a room.
+/// The sockets of the rooms.
 struct Echo;
 
 impl Consumer for Echo {
@@ -20,12 +20,12 @@ impl Consumer for Echo {
         Ok(Subscription::in_group(request, Group::new(&format!("echo_{room}"))))
     }
 
-    /// Publishes the client's text to the group: every member on every node receives it.
-    async fn receive(session: &Subscription, frame: Frame<'_>) -> Action {
+    /// Publishes the client's text to the group.
+    async fn receive(subscription: &Subscription, frame: Frame<'_>) -> Action {
         let Frame::Text(text) = frame else {
             return Action::Close(Close::new(1003, "text frames only"));
         };
-        match session.append(&Event::new("echo_message").with("text", &text), None).await {
+        match subscription.append(&Event::new("echo_message").with("text", &text), None).await {
             Ok(_) => Action::Nothing,
             Err(_) => Action::Close(Close::new(1013, "try again later")),
         }
@@ -40,7 +40,7 @@ impl Consumer for Echo {
 
 /// Answers `GET /`.
 async fn index(_: Request) -> Result<Response, Refusal> {
-    Ok(Response::text(StatusCode::OK, "Open a WebSocket at /ws/ROOM and say something.\n"))
+    Ok(Response::text(StatusCode::OK, "Open a WebSocket at /ws/ROOM and send a text.\n"))
 }
 
 static ROUTES: &[Route] =
@@ -48,7 +48,7 @@ static ROUTES: &[Route] =
 
 fn main() -> ExitCode {
     parlor::run(Application {
-        about: "Rooms that repeat what is said in them.",
+        about: "Rooms that repeat each message to all members.",
         routes: ROUTES,
         assets: |_| None,
         languages: &["en"],
