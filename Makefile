@@ -31,6 +31,7 @@ check: ## format, lints, documentation, the rules of the house, and the tests th
 	$(FUZZ_CHECK)
 	cargo test --test house
 	shellcheck .ci/run deploy/*.sh tests/*.sh
+	@! cargo deny --version >/dev/null 2>&1 || cargo deny check
 	node --test tests/browser/*.test.js
 	cargo test --lib --bins
 	cargo test --doc
