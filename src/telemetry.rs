@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::labels::RedisRefusal;
 pub(crate) use self::labels::{DropReason, GapReason, LimitReason};
+use crate::wire::close::{Close, CloseCode};
 
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -167,6 +168,9 @@ impl Metrics {
         for &kind in RedisRefusal::ALL {
             drop(metrics.redis_refusals.get_or_create(&RefusalLabels { kind }));
         }
+        for code in CloseCode::ALL {
+            drop(metrics.closed.get_or_create(&Code { code: code.number().into() }));
+        }
         for outcome in RESUMES {
             drop(metrics.resumes.get_or_create(&Outcome { outcome }));
         }
@@ -208,7 +212,7 @@ impl Metrics {
     /// Counts a closed socket; 1006 stands for a connection that ended without a close frame. Of
     /// the codes that peers choose, those outside of RFC 6455 are counted together as 0.
     pub(crate) fn closed(&self, code: u16, by_peer: bool) {
-        let code = if by_peer && !(1000..=1015).contains(&code) { 0 } else { code };
+        let code = Close::label(code, by_peer);
         self.closed.get_or_create(&Code { code: code.into() }).inc();
     }
 

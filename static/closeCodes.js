@@ -1,6 +1,6 @@
 // The close codes of the protocol, and how a client reconnects after each (docs/protocol.md).
 //
-// `reconnect`: "now" and "backoff" both reconnect with jitter; after "never" a new connection fails alike. Codes
+// `reconnect`: "now" and "backoff" both reconnect with jitter; after "login" and "never" a new connection fails alike. Codes
 // that are not listed, and connections that break without a code, count as "backoff".
 
 const ROWS = [
@@ -12,7 +12,7 @@ const ROWS = [
   { code: 1009, slug: "message_too_big", reconnect: "never" },
   { code: 1012, slug: "service_restart", reconnect: "now" },
   { code: 1013, slug: "try_again_later", reconnect: "backoff" },
-  { code: 4401, slug: "login_ended", reconnect: "never" },
+  { code: 4401, slug: "login_ended", reconnect: "login" },
   { code: 4403, slug: "forbidden", reconnect: "never" },
   { code: 4408, slug: "unresponsive", reconnect: "now" },
   { code: 4429, slug: "rate_limited", reconnect: "backoff" },
@@ -25,7 +25,7 @@ export const CloseCode = Object.freeze(Object.fromEntries(ROWS.map(({ code, slug
 
 // Whether a new connection would be closed alike.
 export function isFinal(code) {
-  return rowByCode.get(code)?.reconnect === "never";
+  return ["login", "never"].includes(rowByCode.get(code)?.reconnect);
 }
 
 // The key of the code's text in the catalogue; "" for a code that is not listed.

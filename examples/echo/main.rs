@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use parlor::{
-    Action, Application, Close, Consumer, Event, Frame, Group, Refusal, Request, Response, Route, StatusCode,
-    Subscription, handler,
+    Action, Application, CloseCode, Consumer, Event, Frame, Group, Refusal, Request, Response, Route,
+    StatusCode, Subscription, handler,
 };
 
 /// The sockets of the rooms.
@@ -23,11 +23,11 @@ impl Consumer for Echo {
     /// Publishes the client's text to the group.
     async fn receive(subscription: &Subscription, frame: Frame<'_>) -> Action {
         let Frame::Text(text) = frame else {
-            return Action::Close(Close::new(1003, "text frames only"));
+            return Action::Close(CloseCode::UnsupportedData.into());
         };
         match subscription.append(&Event::new("echo_message").with("text", &text), None).await {
             Ok(_) => Action::Nothing,
-            Err(_) => Action::Close(Close::new(1013, "try again later")),
+            Err(_) => Action::Close(CloseCode::TryAgainLater.into()),
         }
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
-use parlor::{Context, Index, LayerError, Store, now};
+use parlor::{CloseCode, Context, Index, LayerError, Store, now};
 
 use crate::rooms::access;
 use crate::rooms::access::RoomRecord;
@@ -23,7 +23,8 @@ pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerErro
     }
     store.add(CLOSED, name, now()).await?;
     for group in [access::chat_group(name), access::push_group(name)] {
-        access::send_all_away(context, &group, 4403, "an operator has closed this room").await?;
+        access::send_all_away(context, &group, CloseCode::Forbidden, "an operator has closed this room")
+            .await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The page of a room for operators: what is said there, and what can be done about it.
 
 use minijinja::context;
-use parlor::{Broker, Context, Control, Group, Id, Presence, Refusal, Request, Response};
+use parlor::{Broker, CloseCode, Context, Control, Group, Id, Presence, Refusal, Request, Response};
 
 use super::{about, back, no_action, note, user};
 use crate::admin::closure as closing;
@@ -41,7 +41,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
             note(&request, "kick", &format!("{name}: {}", who(context, &room.chat_group(), id).await?))
                 .await?;
             for group in [room.chat_group(), room.push_group()] {
-                context.send_away(id, Some(&group), 4403, KICKED).await?;
+                context.send_away(id, Some(&group), CloseCode::Forbidden, KICKED).await?;
             }
         }
         "ban" => {

@@ -1,13 +1,11 @@
 //! Sending a user away: from one room, or from everywhere.
 
-use parlor::{Refusal, Request, Response, StatusCode};
+use parlor::{CloseCode, MAX_REASON_BYTES, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
 use crate::rooms::access::Room;
 
-/// Longest reason, in bytes: RFC 6455, section 5.5.1.
-const LONGEST_REASON: usize = 123;
 /// How an id is told from a name, which cannot have a colon.
 const ID: &str = "id:";
 
@@ -16,7 +14,8 @@ struct SentAway<'a> {
     user: &'a str,
 }
 
-/// `POST /api/users/{user}/disconnect`: closes the user's sockets on every node, with 4403.
+/// `POST /api/users/{user}/disconnect`: closes the user's sockets on every node, as
+/// [`CloseCode::Forbidden`].
 pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     let user = user(&request).await?;
     let mut body = Body::of(&request)?;
@@ -24,8 +23,8 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     let room = body.perhaps_text("room")?;
     body.end()?;
     let reason = reason.as_deref().unwrap_or("sent away");
-    if reason.len() > LONGEST_REASON {
-        return Err(Refusal::bad_request(format!("`reason`: expected at most {LONGEST_REASON} bytes")));
+    if reason.len() > MAX_REASON_BYTES {
+        return Err(Refusal::bad_request(format!("`reason`: expected at most {MAX_REASON_BYTES} bytes")));
     }
     let context = request.context();
     let room = match &room {
@@ -37,10 +36,10 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     match room {
         Some(room) => {
             for group in [room.chat_group(), room.push_group()] {
-                context.send_away(&user, Some(&group), 4403, reason).await?;
+                context.send_away(&user, Some(&group), CloseCode::Forbidden, reason).await?;
             }
         }
-        None => context.send_away(&user, None, 4403, reason).await?,
+        None => context.send_away(&user, None, CloseCode::Forbidden, reason).await?,
     }
     Ok(super::answer(StatusCode::ACCEPTED, &SentAway { user: &user }))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use parlor::{Action, Close, Consumer, Event, Frame, Refusal, Request, Subscription};
+use parlor::{Action, Close, CloseCode, Consumer, Event, Frame, Refusal, Request, Subscription};
 use serde::Serialize;
 
 use crate::chat::raw_object::{Member, ParseError, RawObject};
@@ -30,7 +30,9 @@ impl Consumer for PlainChat {
         match chat::say(session, &event, None).await {
             Ok(_) => Action::Nothing,
             // This wire has no other way to tell it, and silence would be a lie.
-            Err(_) => Action::Close(Close::new(1013, "could not be sent: try again later")),
+            Err(_) => {
+                Action::Close(Close::new(CloseCode::TryAgainLater, "could not be sent: try again later"))
+            }
         }
     }
 
@@ -59,16 +61,20 @@ pub(crate) fn frame(message: &(impl Serialize + ?Sized), bytes: usize) -> Frame<
 /// The close frame for what is no `{"message": "…"}`.
 fn text<'a>(frame: &'a Frame<'_>) -> Result<Cow<'a, str>, Close> {
     let Frame::Text(text) = frame else {
-        return Err(Close::new(1003, "expected a text frame"));
+        return Err(Close::from(CloseCode::UnsupportedData));
     };
     let object = RawObject::read(text.as_bytes()).map_err(|unread| match unread {
-        ParseError::NotAnObject => Close::new(1008, "expected a JSON object with `message`"),
-        ParseError::NotJson => Close::new(1007, "expected JSON as {\"message\": \"hi\"}"),
+        ParseError::NotAnObject => {
+            Close::new(CloseCode::PolicyViolation, "expected a JSON object with `message`")
+        }
+        ParseError::NotJson => {
+            Close::new(CloseCode::InvalidPayload, "expected JSON as {\"message\": \"hi\"}")
+        }
     })?;
     match object.message {
         Some(Member::Text(text)) => Ok(text),
-        Some(Member::Other(_)) => Err(Close::new(1008, "`message`: expected a string")),
-        None => Err(Close::new(1008, "`message`: expected, but missing")),
+        Some(Member::Other(_)) => Err(Close::new(CloseCode::PolicyViolation, "`message`: expected a string")),
+        None => Err(Close::new(CloseCode::PolicyViolation, "`message`: expected, but missing")),
     }
 }
 
@@ -97,14 +103,14 @@ mod tests {
     #[test]
     fn what_is_no_message_closes_with_its_code() {
         for (said, code, reason) in [
-            ("{", 1007, "expected JSON as {\"message\": \"hi\"}"),
-            ("[]", 1008, "expected a JSON object with `message`"),
-            ("{\"type\": 1}", 1008, "`message`: expected, but missing"),
-            ("{\"message\": null}", 1008, "`message`: expected a string"),
+            ("{", CloseCode::InvalidPayload, "expected JSON as {\"message\": \"hi\"}"),
+            ("[]", CloseCode::PolicyViolation, "expected a JSON object with `message`"),
+            ("{\"type\": 1}", CloseCode::PolicyViolation, "`message`: expected, but missing"),
+            ("{\"message\": null}", CloseCode::PolicyViolation, "`message`: expected a string"),
         ] {
             assert_eq!(text(&Frame::Text(said.into())), Err(Close::new(code, reason)), "{said}");
         }
-        assert_eq!(text(&Frame::Binary(b"{}".into())), Err(Close::new(1003, "expected a text frame")));
+        assert_eq!(text(&Frame::Binary(b"{}".into())), Err(Close::from(CloseCode::UnsupportedData)));
         assert_eq!(text(&Frame::Text(r#"{"message": "\u4f60", "id": 5}"#.into())).as_deref(), Ok("你"));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Zoned;
 use parlor::{
-    Action, Close, Consumer, Event, Frame, Group, Interval, Refusal, Request, Response, StartPosition,
-    Subscription, Welcome,
+    Action, Close, CloseCode, Consumer, Event, Frame, Group, Interval, Refusal, Request, Response,
+    StartPosition, Subscription, Welcome,
 };
 
 use crate::chat::frame_error::FrameError;
@@ -37,7 +37,9 @@ impl Consumer for PlainPush {
     async fn receive(_: &Subscription, frame: Frame<'_>) -> Action {
         match frame {
             Frame::Text(_) => Action::Nothing,
-            Frame::Binary(_) => Action::Close(Close::new(1003, "expected no binary frame")),
+            Frame::Binary(_) => {
+                Action::Close(Close::new(CloseCode::UnsupportedData, "expected no binary frame"))
+            }
         }
     }
 

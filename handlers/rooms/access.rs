@@ -8,7 +8,9 @@
 //! | `room:<name>` | what is special about a room; a public one that nobody closed has none |
 //! | index `room_members:<name>` | the ids of a private room's members, its owner among them, by when they came |
 
-use parlor::{Context, Disconnect, Group, Identity, Index, LayerError, Refusal, Request, Role, Subscription};
+use parlor::{
+    CloseCode, Context, Disconnect, Group, Identity, Index, LayerError, Refusal, Request, Role, Subscription,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::dm::conversation::Conversation;
@@ -240,11 +242,13 @@ pub(crate) fn push_group(name: &str) -> Group {
 pub(crate) async fn send_all_away(
     context: &Context,
     group: &Group,
-    code: u16,
+    code: CloseCode,
     reason: &str,
 ) -> Result<(), LayerError> {
     let group = Some(group.name().to_owned());
-    context.order(&Disconnect { group, code, reason: reason.to_owned(), ..Disconnect::default() }).await
+    context
+        .order(&Disconnect { group, code: code.number(), reason: reason.to_owned(), ..Disconnect::default() })
+        .await
 }
 
 /// Whether whoever asks may be in any room at all.

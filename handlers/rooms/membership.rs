@@ -6,7 +6,8 @@
 //! | index `rooms_made:<id>` | those that it made |
 
 use parlor::{
-    Context, Control, Group, Index, LayerError, Presence, Refusal, Request, Response, StatusCode, Store, now,
+    CloseCode, Context, Control, Group, Index, LayerError, Presence, Refusal, Request, Response, StatusCode,
+    Store, now,
 };
 
 use crate::rooms::access;
@@ -59,7 +60,13 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
         return Ok(false);
     }
     for group in &groups {
-        access::send_all_away(context, group, 1012, "this room is private now: connect again").await?;
+        access::send_all_away(
+            context,
+            group,
+            CloseCode::ServiceRestart,
+            "this room is private now: connect again",
+        )
+        .await?;
     }
     Ok(true)
 }
@@ -102,7 +109,9 @@ pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(
     store.remove(&RoomRecord::members(room), user).await?;
     store.remove(&rooms_of(user), room).await?;
     for group in [access::chat_group(room), access::push_group(room)] {
-        context.send_away(user, Some(&group), 4403, "no member of this room any more").await?;
+        context
+            .send_away(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
+            .await?;
     }
     Ok(())
 }

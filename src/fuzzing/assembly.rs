@@ -45,7 +45,7 @@ fn read(mut frames: &[u8], limit: usize, mut widths: impl Iterator<Item = usize>
                 }
                 Ok(Some(received)) => all.push(received),
                 Ok(None) => break,
-                Err(close) => return (all, Some(close.code)),
+                Err(close) => return (all, Some(close.code())),
             }
         }
     }

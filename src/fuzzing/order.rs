@@ -28,7 +28,7 @@ pub fn order(bytes: &[u8]) {
     match read {
         Ok(Message::Close(Some(read))) => {
             assert_eq!(u16::from(read.code), order.code);
-            assert!(read.reason.len() <= 123 && close.reason.starts_with(read.reason.as_str()), "{read:?}");
+            assert!(read.reason.len() <= 123 && close.reason().starts_with(read.reason.as_str()), "{read:?}");
         }
         other => panic!("{order:?} closes with {other:?}"),
     }

@@ -14,6 +14,7 @@ use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::layer::Disconnect;
 use crate::layer::LayerError;
+use crate::wire::close::CloseCode;
 
 impl Request {
     /// Returns the account with this name and this password. The route limits the rate ([`Rate::Logins`]).
@@ -57,7 +58,7 @@ impl Request {
         login::end(self.context.store(), self.identity().id(), hash).await?;
         let order = Disconnect {
             login: Some(hash.to_owned()),
-            code: 4401,
+            code: CloseCode::LoginEnded.number(),
             reason: "logged out".to_owned(),
             ..Disconnect::default()
         };
@@ -169,7 +170,7 @@ impl Context {
         }
         if banned {
             login::end_all(self.store(), id).await?;
-            self.send_away(id, None, 4403, "banned").await?;
+            self.send_away(id, None, CloseCode::Forbidden, "banned").await?;
         }
         Ok(())
     }
@@ -196,7 +197,7 @@ impl Context {
     /// [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
         login::end_all(self.store(), id).await?;
-        self.send_away(id, None, 4401, "logged out by an operator").await
+        self.send_away(id, None, CloseCode::LoginEnded, "logged out by an operator").await
     }
 
     /// Closes the sockets of a user, in one group or in all, on every node.
@@ -207,7 +208,7 @@ impl Context {
         &self,
         id: &str,
         group: Option<&crate::wire::group::Group>,
-        code: u16,
+        code: CloseCode,
         reason: &str,
     ) -> Result<(), LayerError> {
         let group = group.map(|group| group.name().to_owned());
@@ -215,7 +216,7 @@ impl Context {
             user: Some(id.to_owned()),
             login: None,
             group,
-            code,
+            code: code.number(),
             reason: reason.to_owned(),
         })
         .await

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::frame::Close;
+use crate::wire::close::{Close, CloseCode};
 
 /// Closes the sockets to which all of its given members belong; without one, none.
 ///
@@ -36,19 +36,23 @@ impl Disconnect {
     /// Who this user is has changed: its sockets come back at once, and lose nothing.
     pub(crate) fn renewal(user: &str) -> Self {
         let reason = "who you are has changed: connect again".to_owned();
-        Self { user: Some(user.to_owned()), code: 1012, reason, ..Self::default() }
+        Self {
+            user: Some(user.to_owned()),
+            code: CloseCode::ServiceRestart.number(),
+            reason,
+            ..Self::default()
+        }
     }
 
     /// This key is revoked: its sockets end.
     pub(crate) fn revocation(key: &str) -> Self {
         let reason = "this key is revoked".to_owned();
-        Self { user: Some(key.to_owned()), code: 4401, reason, ..Self::default() }
+        Self { user: Some(key.to_owned()), code: CloseCode::LoginEnded.number(), reason, ..Self::default() }
     }
 
-    /// Whether a close frame may have its code: RFC 6455, section 7.4, keeps some for programs to
-    /// tell themselves, and clients take 1014, which came later, for a broken frame.
+    /// Whether a close frame may have its code.
     fn is_sound(&self) -> bool {
-        matches!(self.code, 1000..=1003 | 1007..=1013 | 3000..=4999)
+        Close::is_sendable(self.code)
     }
 
     /// Whether it is about a socket of this user, under this login, in this group.
@@ -61,7 +65,7 @@ impl Disconnect {
     /// How the sockets are closed.
     pub(crate) fn close(&self) -> Close {
         // On the wire of a feed a line break would begin something else.
-        Close::new(self.code, self.reason.replace(char::is_control, " "))
+        Close::foreign(self.code, self.reason.replace(char::is_control, " "))
     }
 }
 

@@ -17,8 +17,9 @@ use crate::realtime::subscription::Subscription;
 pub use crate::realtime::vtable::Interval;
 use crate::realtime::vtable::{ConsumerVTable, Kind};
 use crate::realtime::welcome::Welcome;
+use crate::wire::close::Close;
 use crate::wire::event::Event;
-use crate::wire::frame::{Close, Frame, Transport};
+use crate::wire::frame::{Frame, Transport};
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {

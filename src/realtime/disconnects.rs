@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::layer::Disconnect;
-use crate::wire::frame::Close;
+use crate::wire::close::{Close, CloseCode};
 
 /// Most orders that are remembered.
 const MOST: usize = 1024;
@@ -34,7 +34,10 @@ impl RecentDisconnects {
     ) -> Option<Close> {
         // Nobody can tell any more what they were about: the socket shall come again.
         if self.forgotten.is_some_and(|at| at >= received_at) {
-            return Some(Close::new(1012, "too much has changed meanwhile: connect again"));
+            return Some(Close::new(
+                CloseCode::ServiceRestart,
+                "too much has changed meanwhile: connect again",
+            ));
         }
         let since = self.lately.iter().rev().take_while(|(at, _)| *at >= received_at);
         since.map(|(_, order)| order).find(|order| is_about(order)).map(Disconnect::close)
@@ -46,7 +49,11 @@ mod tests {
     use super::*;
 
     fn order(group: &str) -> Disconnect {
-        Disconnect { group: Some(group.to_owned()), code: 4403, ..Disconnect::default() }
+        Disconnect {
+            group: Some(group.to_owned()),
+            code: CloseCode::Forbidden.number(),
+            ..Disconnect::default()
+        }
     }
 
     #[test]
@@ -57,13 +64,13 @@ mod tests {
         orders.note(order("a"));
         orders.note(order("b"));
         let after = Instant::now() + std::time::Duration::from_millis(1);
-        assert_eq!(orders.since(before, about("a")).map(|close| close.code), Some(4403));
+        assert_eq!(orders.since(before, about("a")).map(|close| close.code()), Some(4403));
         assert_eq!(orders.since(before, about("c")), None);
         assert_eq!(orders.since(after, about("a")), None, "who was let in after it was let in knowingly");
         for _ in 0..MOST {
             orders.note(order("b"));
         }
-        assert_eq!(orders.since(before, about("c")).map(|close| close.code), Some(1012));
+        assert_eq!(orders.since(before, about("c")).map(|close| close.code()), Some(1012));
         assert_eq!(orders.since(after, about("c")), None);
     }
 }

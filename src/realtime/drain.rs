@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use tokio::time::{Instant, sleep_until};
 
 use crate::realtime::socket::Socket;
-use crate::wire::frame::Close;
+use crate::wire::close::CloseCode;
 
 /// Tells each socket when it will be closed, serves it until then, and closes it. Their turns are spread evenly over the
 /// grace period, each at a random moment of its share, in random order.
@@ -28,6 +28,6 @@ pub(crate) async fn send_away(sockets: &[Arc<Socket>], grace: Duration) {
     }
     for (delay, socket) in &turns {
         sleep_until(begun + *delay).await;
-        socket.close(&Close::restart());
+        socket.close(&CloseCode::ServiceRestart.into());
     }
 }

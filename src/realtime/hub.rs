@@ -20,8 +20,8 @@ use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::Subscribers;
 use crate::realtime::vtable::{Interval, Kind};
 use crate::telemetry::METRICS;
+use crate::wire::close::CloseCode;
 use crate::wire::event::Event;
-use crate::wire::frame::Close;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 
@@ -71,7 +71,7 @@ impl Hub {
             socket.close(&close);
         }
         if self.closing.load(Ordering::SeqCst) {
-            socket.close(&Close::restart());
+            socket.close(&CloseCode::ServiceRestart.into());
         }
         let from = if waits { Id::NEVER } else { Id::START };
         let group = group.map(|group| {

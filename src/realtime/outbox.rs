@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 
 use crate::http::connection::Connection;
 use crate::realtime::backlog::{Backlog, Limits};
-use crate::wire::frame::{Close, Transport};
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::frame::Transport;
 
 /// The frames on their way to one socket.
 pub(crate) struct Outbox {
@@ -186,13 +187,16 @@ impl State {
 
     fn close(&mut self, wire: Transport, close: &Close) {
         self.backlog.get_or_insert_default().push(wire.close(close));
-        self.closed = Some(close.code);
+        self.closed = Some(close.code());
     }
 
     /// Too slow: what waits would only be late.
     fn overflow(&mut self, wire: Transport) {
         self.backlog.get_or_insert_default().cut();
-        self.close(wire, &Close::new(4408, "too slow: more was waiting than the outbox holds"));
+        self.close(
+            wire,
+            &Close::new(CloseCode::Unresponsive, "too slow: more was waiting than the outbox holds"),
+        );
     }
 
     /// Writes what the stream takes now.

@@ -11,8 +11,9 @@ use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::limits::{Decision, MessageRateLimiter};
 use crate::realtime::socket::Socket;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::{Decoded, FrameDecoder};
-use crate::wire::frame::{Close, wire};
+use crate::wire::frame::wire;
 
 /// Frames, and reads, before others get their turn: a client may send no whole message for ever.
 const TURN: usize = 256;
@@ -100,7 +101,7 @@ impl<'a> Reader<'a> {
         if frame == Decision::Fine && self.worst < Decision::Flood {
             Ok(())
         } else {
-            Err(Stop::Refused(Close::too_fast()))
+            Err(Stop::Refused(CloseCode::RateLimited.into()))
         }
     }
 

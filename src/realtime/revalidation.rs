@@ -14,7 +14,7 @@ use crate::layer::Disconnect;
 use crate::layer::LayerError;
 use crate::realtime::socket::Socket;
 use crate::telemetry::Chain;
-use crate::wire::frame::Close;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::time::now;
 
 /// Looks up every client whose time is over, and closes the sockets of those who may not stay.
@@ -48,7 +48,7 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
 
 /// Why this client has to go; `None` if it may stay.
 async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
-    let (gone, banned) = (Close::new(4401, "the login has ended"), Close::new(4403, "banned"));
+    let (gone, banned) = (Close::from(CloseCode::LoginEnded), Close::new(CloseCode::Forbidden, "banned"));
     let store = node.store();
     let account = match (identity.standing(), identity.login()) {
         (Role::Anonymous, _) => return Ok(None),
@@ -67,7 +67,7 @@ async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, L
     Ok(match account {
         None => Some(gone),
         Some(account) if account.banned => Some(banned),
-        Some(account) if account.staff != identity.is_staff() => Some(Close::restart()),
+        Some(account) if account.staff != identity.is_staff() => Some(CloseCode::ServiceRestart.into()),
         Some(_) => None,
     })
 }

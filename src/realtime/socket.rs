@@ -10,7 +10,8 @@ use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
 use crate::realtime::subscription::Subscription;
 use crate::realtime::vtable::Kind;
-use crate::wire::frame::{Close, Transport as FrameWire};
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::frame::Transport;
 
 /// How often a peer is pinged, and how long it may be silent, in seconds.
 const PING_EVERY: u32 = 25;
@@ -70,7 +71,10 @@ impl Socket {
     /// This node may have missed what was decided about the client.
     pub(crate) fn mark_stale(&self) {
         if self.restricted {
-            self.close(&Close::new(1012, "this node has heard nothing for a while: connect again"));
+            self.close(&Close::new(
+                CloseCode::ServiceRestart,
+                "this node has heard nothing for a while: connect again",
+            ));
         } else if self.identity.standing() != Role::Anonymous {
             self.known_until(0);
         }
@@ -108,9 +112,9 @@ impl Socket {
             self.heard(now);
         }
         // A feed's reader cannot answer; one that does not read is noticed by the writing.
-        let answers = self.kind.wire == FrameWire::WebSocket;
+        let answers = self.kind.wire == Transport::WebSocket;
         if answers && now.saturating_sub(self.heard.load(Ordering::Relaxed)) >= SILENCE {
-            self.close(&Close::new(4408, "silent for too long"));
+            self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
             self.ping_at.store(now + PING_EVERY, Ordering::Relaxed);
             self.send(&self.kind.wire.ping());

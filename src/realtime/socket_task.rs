@@ -9,8 +9,9 @@ use crate::realtime::registration::Registration;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
 use crate::telemetry::{Chain, METRICS};
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::Decoded;
-use crate::wire::frame::{Close, Frame};
+use crate::wire::frame::Frame;
 use std::borrow::Cow;
 use std::pin::pin;
 use std::time::Duration;
@@ -18,6 +19,9 @@ use tracing::{debug, trace};
 
 /// How long a peer may take to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// The reason of the close when the log cannot be read.
+pub(crate) const LOG_UNREADABLE: &str = "the log cannot be read: try again later";
 
 /// How reading ended.
 enum End {
@@ -93,7 +97,7 @@ async fn catch_up<C: Consumer>(
             Ok(None) => return,
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
-                return socket.close(&Close::new(1013, "the log cannot be read: try again later"));
+                return socket.close(&Close::new(CloseCode::TryAgainLater, LOG_UNREADABLE));
             }
         }
     }
@@ -106,13 +110,12 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
             Ok(Decoded::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
             Ok(Decoded::Close(code)) => {
-                // RFC 6455, section 5.5.1: the answer echoes the code.
-                socket.close(&Close::new(code.unwrap_or(Close::NO_STATUS), ""));
+                socket.close(&Close::echo(code));
                 return End::Closed;
             }
             Ok(_) => continue,
             Err(Stop::Refused(close)) => {
-                debug!(code = close.code, reason = %close.reason, "refused what a client sent");
+                debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);
                 return End::SignUpError;
             }
@@ -125,7 +128,7 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
                 socket.outbox().send_along(answer.encode());
                 continue;
             }
-            socket.close(&Close::too_fast());
+            socket.close(&CloseCode::RateLimited.into());
             return End::SignUpError;
         }
         // Boxed: what a message needs, an idle socket does not.
@@ -135,7 +138,7 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             // What was said comes back to its speaker in this turn, too: one write for both.
             Action::Send(frame) => socket.outbox().send_along(frame.encode()),
             Action::Close(close) => {
-                debug!(code = close.code, reason = %close.reason, "refused what a client sent");
+                debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);
                 return End::Closing;
             }

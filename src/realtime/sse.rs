@@ -21,9 +21,11 @@ use crate::realtime::consumer::Consumer;
 use crate::realtime::registration::Registration;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
+use crate::realtime::socket_task::LOG_UNREADABLE;
 use crate::realtime::vtable::Kind;
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::frame::{Close, Transport};
+use crate::wire::close::{Close, CloseCode};
+use crate::wire::frame::Transport;
 use crate::wire::origin;
 
 /// What a reader's answer needs as long as it goes on.
@@ -84,7 +86,7 @@ impl<C: Consumer> SseBody<C> {
                 Err(error) => {
                     debug!(error = %Chain(&error), "could not read what a feed missed");
                     self.resume = None;
-                    self.socket.close(&Close::new(1013, "the log cannot be read: try again later"));
+                    self.socket.close(&Close::new(CloseCode::TryAgainLater, LOG_UNREADABLE));
                 }
             }
         }

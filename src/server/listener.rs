@@ -20,8 +20,8 @@ use crate::realtime::drain;
 use crate::server::dispatch as http;
 use crate::server::state::State;
 use crate::telemetry::Chain;
+use crate::wire::close::CloseCode;
 use crate::wire::error::StartError;
-use crate::wire::frame::Close;
 
 /// For the whole head of a request, and for the next one on an idle connection. A proxy must let go
 /// of idle connections sooner.
@@ -125,7 +125,7 @@ impl Listener {
         }
         stopping.send_replace(true);
         for socket in self.state.realtime.hub().sockets() {
-            socket.close(&Close::restart());
+            socket.close(&CloseCode::ServiceRestart.into());
         }
         if timeout(ENDING, self.state.context.finish()).await.is_err() {
             warn!("some connections did not end in time and were cut off");

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{CloseCode as ReceivedCode, Control, Data, OpCode};
 
-use crate::wire::frame::Close;
+use crate::wire::close::{Close, CloseCode};
 
 /// Longest payload of a control frame.
 const MAX_CONTROL: u64 = 125;
@@ -117,7 +117,10 @@ impl FrameDecoder {
         }
         let already = self.message.as_ref().map_or(0, |message| message.bytes.len());
         if length > (self.limit - already) as u64 {
-            return Err(Close::new(1009, format!("message is longer than {} bytes", self.limit)));
+            return Err(Close::new(
+                CloseCode::MessageTooBig,
+                format!("message is longer than {} bytes", self.limit),
+            ));
         }
         Ok(())
     }
@@ -170,7 +173,7 @@ fn close(payload: &[u8]) -> Result<Decoded, Close> {
         };
     };
     let code = u16::from_be_bytes(*code);
-    if !CloseCode::from(code).is_allowed() {
+    if !ReceivedCode::from(code).is_allowed() {
         return Err(protocol_error("no close code that may be sent"));
     }
     std::str::from_utf8(reason).map_err(|_| not_utf8())?;
@@ -178,11 +181,11 @@ fn close(payload: &[u8]) -> Result<Decoded, Close> {
 }
 
 fn protocol_error(why: impl Into<Cow<'static, str>>) -> Close {
-    Close::new(1002, why)
+    Close::new(CloseCode::ProtocolError, why)
 }
 
 fn not_utf8() -> Close {
-    Close::new(1007, "text is not UTF-8")
+    CloseCode::InvalidPayload.into()
 }
 
 #[cfg(test)]
@@ -203,7 +206,7 @@ mod tests {
             let (mut assembly, mut all) = (FrameDecoder::new(20), Vec::new());
             for part in bytes.chunks(step) {
                 assembly.push(part);
-                while let Some(received) = assembly.next().map_err(|close| close.code)? {
+                while let Some(received) = assembly.next().map_err(|close| close.code())? {
                     all.push(received);
                 }
             }
@@ -237,24 +240,24 @@ mod tests {
         let long = vec![0x81, 0xfe, 0, 21, 1, 2, 3, 4];
         let longer = [frame(0x01, &[b'a'; 15]), frame(0x80, &[b'a'; 6])].concat();
         for (code, bytes) in [
-            (1002, unmasked),
-            (1002, frame(0xc1, b"a")),
-            (1002, frame(0x83, b"a")),
-            (1002, frame(0x8b, b"a")),
-            (1002, frame(0x80, b"a")),
-            (1002, frame(0x09, b"a")),
-            (1002, [frame(0x01, b"a"), frame(0x81, b"b")].concat()),
-            (1002, vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4]),
-            (1002, frame(0x88, b"\x03")),
-            (1002, frame(0x88, b"\x03\xed")),
-            (1007, frame(0x88, b"\x03\xe8\xff")),
-            (1007, frame(0x81, b"\xff")),
-            (1007, frame(0x01, b"a\xff")),
-            (1007, [frame(0x01, b"\xc3"), frame(0x80, b"")].concat()),
-            (1009, long),
-            (1009, longer),
+            (CloseCode::ProtocolError, unmasked),
+            (CloseCode::ProtocolError, frame(0xc1, b"a")),
+            (CloseCode::ProtocolError, frame(0x83, b"a")),
+            (CloseCode::ProtocolError, frame(0x8b, b"a")),
+            (CloseCode::ProtocolError, frame(0x80, b"a")),
+            (CloseCode::ProtocolError, frame(0x09, b"a")),
+            (CloseCode::ProtocolError, [frame(0x01, b"a"), frame(0x81, b"b")].concat()),
+            (CloseCode::ProtocolError, vec![0x89, 0xfe, 0, 126, 1, 2, 3, 4]),
+            (CloseCode::ProtocolError, frame(0x88, b"\x03")),
+            (CloseCode::ProtocolError, frame(0x88, b"\x03\xed")),
+            (CloseCode::InvalidPayload, frame(0x88, b"\x03\xe8\xff")),
+            (CloseCode::InvalidPayload, frame(0x81, b"\xff")),
+            (CloseCode::InvalidPayload, frame(0x01, b"a\xff")),
+            (CloseCode::InvalidPayload, [frame(0x01, b"\xc3"), frame(0x80, b"")].concat()),
+            (CloseCode::MessageTooBig, long),
+            (CloseCode::MessageTooBig, longer),
         ] {
-            assert_eq!(read(&bytes), Err(code), "{bytes:x?}");
+            assert_eq!(read(&bytes), Err(code.number()), "{bytes:x?}");
         }
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use bytes::Bytes;
-use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{Frame as WireFrame, FrameHeader};
 
+use crate::wire::close::Close;
 use crate::wire::id::Id;
 
 /// What a client sends or is sent: one message, text or binary.
@@ -50,7 +50,7 @@ impl Transport {
     pub(crate) fn close(self, close: &Close) -> Bytes {
         match self {
             Self::WebSocket => close.encode(),
-            Self::Sse => format!(": {} {}\n\n", close.code, close.reason).into(),
+            Self::Sse => format!(": {} {}\n\n", close.code(), close.reason()).into(),
         }
     }
 }
@@ -85,48 +85,6 @@ impl Frame<'_> {
         bytes.copy_within(..payload, length);
         header.format(payload as u64, &mut &mut bytes[..length]).expect("the header is as long as it says");
         bytes.into()
-    }
-}
-
-/// Why a socket is closed: a code of RFC 6455, section 7.4, or of 4000 to 4999, and words for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close {
-    /// The close code.
-    pub code: u16,
-    /// The reason, at most 123 bytes.
-    pub reason: Cow<'static, str>,
-}
-
-impl Close {
-    /// The reason for closing with this code.
-    pub fn new(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: reason.into() }
-    }
-
-    /// This node ends; another one serves on.
-    pub(crate) fn restart() -> Self {
-        Self::new(1012, "this node ends: connect again")
-    }
-
-    /// The client says more than it may.
-    pub(crate) fn too_fast() -> Self {
-        Self::new(4429, "too fast: say less")
-    }
-
-    /// The answer to a close frame without a code, which has none either (RFC 6455, section 7.1.5).
-    pub(crate) const NO_STATUS: u16 = 1005;
-
-    /// The connection ended without a close frame; never on the wire.
-    pub(crate) const ABNORMAL: u16 = 1006;
-
-    fn encode(&self) -> Bytes {
-        if self.code == Self::NO_STATUS {
-            return wire(WireFrame::close(None));
-        }
-        // A control frame holds 125 bytes, two of them the code.
-        let end = self.reason.floor_char_boundary(123);
-        let reason = self.reason[..end].into();
-        wire(WireFrame::close(Some(CloseFrame { code: self.code.into(), reason })))
     }
 }
 

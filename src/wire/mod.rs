@@ -1,5 +1,6 @@
 //! What crosses a boundary, without I/O: events, positions, frames, close codes, time stamps.
 
+pub(crate) mod close;
 pub(crate) mod decoder;
 pub(crate) mod error;
 pub(crate) mod event;
