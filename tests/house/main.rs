@@ -5,6 +5,7 @@ mod files;
 mod graph;
 mod imports;
 mod layers;
+mod literals;
 mod modules;
 mod planted;
 mod prose;

@@ -3,6 +3,7 @@
 use crate::files;
 use crate::imports::{circles, foreign_impls, of_crates, upward};
 use crate::layers::Layers;
+use crate::literals::close_codes;
 use crate::modules::Crate;
 use crate::prose::Prose;
 use crate::source::Source;
@@ -235,4 +236,26 @@ fn files_without_a_sentence_and_vague_names_are_found() {
     assert_eq!(files::shape(&Source::parse("a.rs", &format!("//! It is.{}", "\n//!".repeat(600)))).len(), 1);
     assert!(files::vague("src/utils.rs").is_some() && files::vague("src/core/a.rs").is_some());
     assert!(files::vague("src/wire/score.rs").is_none());
+}
+
+#[test]
+fn a_literal_close_code_is_found() {
+    for planted in [
+        "fn f() { Close::new(4403, \"no\") }",
+        "fn f() { Close::new(1000, \"\") }",
+        "const A: u16 = 4_408;",
+        "fn f(code: u16) -> bool { code == 1000 || matches!(code, 1001) }",
+        "fn f() { match code { 1012 => 1 } }",
+    ] {
+        assert!(!close_codes(&Source::parse("a.rs", planted)).is_empty(), "{planted}");
+    }
+    for allowed in [
+        "const BYTES: usize = 4096;",
+        "fn f(a: u64) -> u64 { a / 1000 }",
+        "fn f(a: u64) -> u64 { a.div_ceil(1000) }",
+        "#[cfg(test)] mod tests { const A: u16 = 4403; }",
+        "// 4403\nconst A: &str = \"4403\";",
+    ] {
+        assert_eq!(close_codes(&Source::parse("a.rs", allowed)), Vec::<String>::new(), "{allowed}");
+    }
 }
