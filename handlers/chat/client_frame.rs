@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use parlor::{Frame, Id};
 use serde_json::Value;
 
-use crate::chat::frame_error::FrameError;
+use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::raw_object::{Member, ParseError, RawObject};
 
 /// Most messages of one `history`, and how many without `limit`.
@@ -52,7 +52,7 @@ impl<'a> ClientFrame<'a> {
                 "typing" => Ok(Self::Typing),
                 "history" => Self::history(&object).map_err(malformed),
                 "read" => Self::up_to(&object).map_err(malformed),
-                _ => Err((FrameError::new("unknown_type", KINDS), None)),
+                _ => Err((FrameError::new(FrameErrorCode::UnknownType, KINDS), None)),
             },
             Some(Member::Other(_)) => Err(malformed("`type`: expected a string")),
         }
@@ -65,16 +65,18 @@ impl<'a> ClientFrame<'a> {
             Some(other) => {
                 let detail = "`id`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
                 let id = other.text().map(|id| id.chars().take(ID_LENGTH).collect());
-                return Err((FrameError::new("bad_id", detail), id));
+                return Err((FrameError::new(FrameErrorCode::BadId, detail), id));
             }
         };
         let error = match object.message {
             Some(Member::Text(text)) if text.len() <= max => return Ok(Self::Message { text, id }),
             Some(Member::Text(_)) => {
-                FrameError::new("too_large", format!("`message`: expected at most {max} bytes"))
+                FrameError::new(FrameErrorCode::TooLarge, format!("`message`: expected at most {max} bytes"))
             }
-            Some(Member::Other(_)) => FrameError::new("malformed", "`message`: expected a string"),
-            None => FrameError::new("malformed", "`message`: expected, but missing"),
+            Some(Member::Other(_)) => {
+                FrameError::new(FrameErrorCode::Malformed, "`message`: expected a string")
+            }
+            None => FrameError::new(FrameErrorCode::Malformed, "`message`: expected, but missing"),
         };
         Err((error, id))
     }
@@ -103,7 +105,7 @@ impl<'a> ClientFrame<'a> {
 }
 
 fn malformed(detail: impl Into<Cow<'static, str>>) -> Wrong<'static> {
-    (FrameError::new("malformed", detail), None)
+    (FrameError::new(FrameErrorCode::Malformed, detail), None)
 }
 
 /// Whether a client may give a message this id.
@@ -194,7 +196,7 @@ mod tests {
             let Err((error, id)) = ClientFrame::parse(said.as_bytes(), MAX) else {
                 panic!("{said} is refused")
             };
-            let told = (error.code, &*error.detail, id.as_deref());
+            let told = (error.code.slug(), &*error.detail, id.as_deref());
             assert_eq!(told, (code, detail, echoed), "{said}");
         }
     }

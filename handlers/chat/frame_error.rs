@@ -1,28 +1,93 @@
-//! What became of what a client said: its place in the log, or why it is not there.
+//! The errors of frames: one enum for the wire, the statuses of HTTP and `docs/protocol.md`.
 
 use std::borrow::Cow;
 
-use parlor::{Appended, Id, LayerError};
+use parlor::{Appended, Id, LayerError, StatusCode};
 
-/// Why something was not done: an error's code, and words for people.
+/// The code of an `error` frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameErrorCode {
+    /// The frame is not one that a client sends.
+    Malformed,
+    /// The frame has a `type` that does not exist here.
+    UnknownType,
+    /// The text exceeds `--max-message-bytes`.
+    TooLarge,
+    /// The client's id of the message breaks the rule for ids.
+    BadId,
+    /// The client's id belongs to another message.
+    Conflict,
+    /// The layer does not answer.
+    Unavailable,
+    /// A stored record is corrupt.
+    Internal,
+    /// The client sends more than the limits allow.
+    Rate,
+}
+
+impl FrameErrorCode {
+    /// The code on the wire.
+    pub(crate) const fn slug(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownType => "unknown_type",
+            Self::TooLarge => "too_large",
+            Self::BadId => "bad_id",
+            Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+            Self::Rate => "rate",
+        }
+    }
+
+    /// Whether the same frame may succeed later.
+    pub(crate) const fn is_retryable(self) -> bool {
+        match self {
+            Self::Unavailable | Self::Rate => true,
+            Self::Malformed
+            | Self::UnknownType
+            | Self::TooLarge
+            | Self::BadId
+            | Self::Conflict
+            | Self::Internal => false,
+        }
+    }
+
+    /// The status of a response with this error.
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed | Self::UnknownType | Self::BadId => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Rate => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+}
+
+/// Why a frame of a client had no effect: a code, and a detail for people.
 pub(crate) struct FrameError {
-    pub(crate) code: &'static str,
+    pub(crate) code: FrameErrorCode,
     pub(crate) detail: Cow<'static, str>,
 }
 
-/// A message's place in the log.
+/// The position of a message in the log.
 pub(crate) struct Logged {
     pub(crate) id: Id,
     pub(crate) duplicate: bool,
 }
 
 impl FrameError {
-    pub(crate) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: FrameErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: detail.into() }
     }
 
     pub(crate) fn unavailable() -> Self {
-        Self::new("unavailable", "the server cannot reach its messages: send it again, with the same `id`")
+        Self::new(
+            FrameErrorCode::Unavailable,
+            "the server cannot reach its messages: send it again, with the same `id`",
+        )
     }
 }
 
@@ -32,22 +97,61 @@ impl From<&LayerError> for FrameError {
         if error.is_retryable() {
             Self::unavailable()
         } else {
-            Self::new("internal", "the server could not do it, and cannot if it is sent again")
+            Self::new(FrameErrorCode::Internal, "the server could not do it, and cannot if it is sent again")
         }
     }
 }
 
-/// What the layer's answer means for the client.
+/// Translates the layer's answer to an append.
 ///
 /// # Errors
-/// Why the message is not in the log.
+/// Returns why the message is not in the log.
 pub(crate) fn answer(appended: &Result<Appended, LayerError>) -> Result<Logged, FrameError> {
     match appended {
         Ok(Appended::New(id)) => Ok(Logged { id: *id, duplicate: false }),
         Ok(Appended::Duplicate(id)) => Ok(Logged { id: *id, duplicate: true }),
-        Ok(Appended::Conflict) => {
-            Err(FrameError::new("conflict", "`id`: used for another message less than five minutes ago"))
-        }
+        Ok(Appended::Conflict) => Err(FrameError::new(
+            FrameErrorCode::Conflict,
+            "`id`: used for another message less than five minutes ago",
+        )),
         Err(error) => Err(FrameError::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FrameErrorCode;
+
+    const ALL: [FrameErrorCode; 8] = [
+        FrameErrorCode::Malformed,
+        FrameErrorCode::UnknownType,
+        FrameErrorCode::TooLarge,
+        FrameErrorCode::BadId,
+        FrameErrorCode::Conflict,
+        FrameErrorCode::Unavailable,
+        FrameErrorCode::Internal,
+        FrameErrorCode::Rate,
+    ];
+
+    #[test]
+    fn the_errors_of_the_protocols_document_are_those_of_the_enum() {
+        let document = include_str!("../../docs/protocol.md");
+        let table = document.split("| code | retry | why |").nth(1).expect("a table");
+        let rows: Vec<(&str, &str)> = table
+            .lines()
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| ")?.split_once(" | "))
+            .map(|(code, rest)| (code.trim_matches('`'), rest.split(' ').next().unwrap_or_default()))
+            .collect();
+        let expected = ALL.map(|code| (code.slug(), if code.is_retryable() { "yes" } else { "no" }));
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn the_browsers_error_codes_are_those_of_the_enum() {
+        let script = include_str!("../../static/errorCodes.js");
+        let listed: Vec<&str> = script.lines().filter(|line| line.contains(": \"")).map(str::trim).collect();
+        let expected = ALL.map(|code| format!("{}: \"{}\",", code.slug().to_uppercase(), code.slug()));
+        assert_eq!(listed, expected);
     }
 }

@@ -1,10 +1,10 @@
-//! PublishRequest something without a socket.
+//! Publishing a message without a socket.
 
 use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::chat::client_frame::ClientFrame;
 use crate::chat::frame_error as error;
-use crate::chat::frame_error::FrameError;
+use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::server_frame as frames;
 use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
@@ -15,7 +15,7 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
         Ok(room) => room?,
         Err(error) => {
             let error = FrameError::from(&error);
-            return Ok(answer(status(&error), &frames::error(&error, None)));
+            return Ok(answer(error.code.status(), &frames::error(&error, None)));
         }
     };
     let group = room.chat_group();
@@ -33,20 +33,10 @@ pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
                 Err(error) => (error, id),
             }
         }
-        Ok(_) => (FrameError::new("unknown_type", "`type`: expected message"), None),
+        Ok(_) => (FrameError::new(FrameErrorCode::UnknownType, "`type`: expected message"), None),
         Err(wrong) => wrong,
     };
-    Ok(answer(status(&error), &frames::error(&error, id.as_deref())))
-}
-
-fn status(error: &FrameError) -> StatusCode {
-    match error.code {
-        "conflict" => StatusCode::CONFLICT,
-        "internal" => StatusCode::INTERNAL_SERVER_ERROR,
-        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_REQUEST,
-    }
+    Ok(answer(error.code.status(), &frames::error(&error, id.as_deref())))
 }
 
 fn answer(status: StatusCode, frame: &parlor::Frame<'_>) -> Response {

@@ -9,7 +9,7 @@ use parlor::{
 
 use crate::chat::client_frame::ClientFrame;
 use crate::chat::frame_error as error;
-use crate::chat::frame_error::FrameError;
+use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::server_frame as frames;
 use crate::dm::conversation::Conversation;
 use crate::rooms::access;
@@ -100,7 +100,7 @@ pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
         Ok(ClientFrame::Typing | ClientFrame::History { .. } | ClientFrame::Read { .. }) => None,
     };
     frames::error(
-        &FrameError::new("rate", "too fast: send it again later, with the same `id`"),
+        &FrameError::new(FrameErrorCode::Rate, "too fast: send it again later, with the same `id`"),
         id.as_deref(),
     )
 }

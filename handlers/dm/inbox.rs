@@ -5,7 +5,7 @@ use parlor::{
     Subscription, Welcome,
 };
 
-use crate::chat::frame_error::FrameError;
+use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::server_frame as frames;
 use crate::dm::conversation as talk;
 
@@ -30,7 +30,7 @@ impl Consumer for Inbox {
     }
 
     async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
-        let error = FrameError::new("unknown_type", "this socket only listens");
+        let error = FrameError::new(FrameErrorCode::UnknownType, "this socket only listens");
         Action::Send(frames::error(&error, None))
     }
 

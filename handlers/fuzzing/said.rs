@@ -43,7 +43,7 @@ pub(crate) fn said(bytes: &[u8]) {
             assert_eq!(member("type"), Some(&Value::from("history")));
         }
         Err((error, id)) => {
-            assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code));
+            assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code.slug()));
             assert!(error.detail.len() < 200, "{}", error.detail);
             assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is told in part");
         }

@@ -8,7 +8,7 @@ use parlor::{
     StartPosition, Subscription, Welcome,
 };
 
-use crate::chat::frame_error::FrameError;
+use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::server_frame as frames;
 use crate::chat::tutorial as plain;
 use crate::chat::v1 as chat;
@@ -62,7 +62,7 @@ impl Consumer for Push {
     }
 
     async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
-        let error = FrameError::new("unknown_type", "this socket only listens");
+        let error = FrameError::new(FrameErrorCode::UnknownType, "this socket only listens");
         Action::Send(frames::error(&error, None))
     }
 

@@ -189,8 +189,8 @@ pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
 }
 
 pub(crate) fn error(error: &FrameError, client_id: Option<&str>) -> Frame<'static> {
-    let retry = matches!(error.code, "unavailable" | "rate");
-    Sent::Error { code: error.code, detail: &error.detail, client_id, retry }.frame(0)
+    let retry = error.code.is_retryable();
+    Sent::Error { code: error.code.slug(), detail: &error.detail, client_id, retry }.frame(0)
 }
 
 pub(crate) fn presence(event: &Event) -> Option<Frame<'static>> {
