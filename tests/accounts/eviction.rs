@@ -14,7 +14,7 @@ use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, seconds};
 
 /// The node closes the client with this code within a second of `since`.
-async fn is_sent_away(member: &mut V1Client, code: u16, since: Instant) {
+async fn expect_closed(member: &mut V1Client, code: u16, since: Instant) {
     assert_eq!(member.closed(PATIENCE).await.0, code);
     assert!(since.elapsed() < seconds(1), "after {:?}", since.elapsed());
 }
@@ -34,8 +34,8 @@ async fn logging_out_closes_the_sessions_sockets_on_every_node() {
         sockets.push(ann.handshake_at("/ws/inbox/").connect(node).await);
         sockets.push(ann.join(node, "@bob").await);
     }
-    let feed = ann.with_cookies(Request::get(&stream_of("lobby")));
-    let mut feed = EventStream::open(&nodes[1], feed).await;
+    let stream = ann.with_cookies(Request::get(&stream_of("lobby")));
+    let mut stream = EventStream::open(&nodes[1], stream).await;
     let (_, mut plain) = ann.open_socket(&nodes[1], "/ws/chat/lobby/").await;
     let mut same = elsewhere.join(&nodes[0], "lobby").await;
     let mut other = bob.join(&nodes[0], "lobby").await;
@@ -44,10 +44,10 @@ async fn logging_out_closes_the_sessions_sockets_on_every_node() {
     assert_eq!(ann.log_out(&nodes[0]).await.status, 303);
     let since = Instant::now();
     for socket in &mut sockets {
-        is_sent_away(socket, 4401, since).await;
+        expect_closed(socket, 4401, since).await;
     }
     assert_eq!(plain.close_code().await.0, 4401);
-    feed.wait_for_end(seconds(2)).await;
+    stream.wait_for_end(seconds(2)).await;
     for member in [&mut same, &mut other, &mut guest] {
         member.publish("still here").await;
         member.receive_until("still here").await;
@@ -86,19 +86,19 @@ async fn a_ban_closes_every_socket_and_blocks_every_route() {
             sockets.push(person.join(node, "lobby").await);
             sockets.push(person.handshake_at("/ws/push/lobby").connect(node).await);
         }
-        let feed = person.with_cookies(Request::get(&stream_of("lobby")));
-        let mut feed = EventStream::open(&nodes[1], feed).await;
+        let stream = person.with_cookies(Request::get(&stream_of("lobby")));
+        let mut stream = EventStream::open(&nodes[1], stream).await;
         let id = sockets[0].user().to_owned();
         let act = async |op: &mut User, action: &str| {
-            let answer = op.post(&nodes[0], "/admin/users/", &[("action", action), ("user", &id)]).await;
-            assert_eq!(answer.status, 303, "{action}: {answer:?}");
+            let response = op.post(&nodes[0], "/admin/users/", &[("action", action), ("user", &id)]).await;
+            assert_eq!(response.status, 303, "{action}: {response:?}");
         };
         act(&mut op, "ban").await;
         let since = Instant::now();
         for socket in &mut sockets {
-            is_sent_away(socket, 4403, since).await;
+            expect_closed(socket, 4403, since).await;
         }
-        feed.wait_for_end(seconds(2)).await;
+        stream.wait_for_end(seconds(2)).await;
         for node in &nodes {
             if person.cookie(SESSION).is_some() {
                 // All sessions of the account have ended: its browser is anonymous.
@@ -107,16 +107,16 @@ async fn a_ban_closes_every_socket_and_blocks_every_route() {
                 continue;
             }
             let knocks = Request::upgrade("/ws/chat/lobby/").header("Origin", &own(node));
-            let says = Request::post("/chat/lobby/messages").body(r#"{"message": "hi"}"#);
-            let says = says.header("Origin", &own(node));
-            for request in [knocks, says, Request::get(&stream_of("lobby")), Request::get("/chat/lobby/")] {
-                let answer = person.with_cookies(request).send(node).await;
-                assert_eq!(answer.status, 403, "a banned guest: {answer:?}");
+            let post = Request::post("/chat/lobby/messages").body(r#"{"message": "hi"}"#);
+            let post = post.header("Origin", &own(node));
+            for request in [knocks, post, Request::get(&stream_of("lobby")), Request::get("/chat/lobby/")] {
+                let response = person.with_cookies(request).send(node).await;
+                assert_eq!(response.status, 403, "a banned guest: {response:?}");
             }
         }
         if person.cookie(SESSION).is_some() {
-            let answer = person.log_in(&nodes[1], "ann").await;
-            assert_eq!(answer.status, 403, "a banned account: {answer:?}");
+            let response = person.log_in(&nodes[1], "ann").await;
+            assert_eq!(response.status, 403, "a banned account: {response:?}");
         }
         act(&mut op, "unban").await;
     }
@@ -133,8 +133,8 @@ async fn a_change_of_the_staff_role_closes_live_sockets() {
         let mut far = ann.join(&nodes[1], "lobby").await;
         command(&redis, &["user", "staff", "ann", turn]).await;
         let since = Instant::now();
-        is_sent_away(&mut near, 1012, since).await;
-        is_sent_away(&mut far, 1012, since).await;
+        expect_closed(&mut near, 1012, since).await;
+        expect_closed(&mut far, 1012, since).await;
         for node in &nodes {
             assert_eq!(ann.get(node, "/admin/").await.status, status, "{turn}");
         }
@@ -152,8 +152,8 @@ async fn a_second_login_in_one_browser_closes_the_first_sessions_sockets() {
     let old = ann.cookie(SESSION).expect("a login").to_owned();
     assert_eq!(ann.log_in(&nodes[0], "bob").await.status, 303);
     let since = Instant::now();
-    is_sent_away(&mut near, 4401, since).await;
-    is_sent_away(&mut far, 4401, since).await;
+    expect_closed(&mut near, 4401, since).await;
+    expect_closed(&mut far, 4401, since).await;
     let mut thief = User::anonymous();
     thief.set_cookie(SESSION, &old);
     let member = thief.join(&nodes[1], "lobby").await;

@@ -23,18 +23,18 @@ async fn a_name_that_looks_like_a_taken_one_is_rejected() {
         "alıce",
         "𝒶lice",
     ] {
-        let answer = User::anonymous().sign_up(&node, name).await;
-        assert_eq!(answer.status, 409, "an account called {name:?}: {answer:?}");
+        let response = User::anonymous().sign_up(&node, name).await;
+        assert_eq!(response.status, 409, "an account called {name:?}: {response:?}");
         let mut guest = User::guest(&node).await;
-        let answer = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
-        assert_eq!(answer.status, 409, "a guest called {name:?}: {answer:?}");
+        let response = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
+        assert_eq!(response.status, 409, "a guest called {name:?}: {response:?}");
     }
     let mut bob = User::guest(&node).await;
     assert_eq!(bob.post(&node, "/accounts/guest/", &[("nickname", "bob")]).await.status, 303);
     for name in ["bob", "BOB", "b\u{43e}b", "b0b", "ｂｏｂ"] {
         let mut other = User::guest(&node).await;
-        let answer = other.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
-        assert_eq!(answer.status, 409, "a second {name:?}: {answer:?}");
+        let response = other.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
+        assert_eq!(response.status, 409, "a second {name:?}: {response:?}");
     }
 }
 
@@ -72,14 +72,14 @@ async fn bidirectional_controls_and_invisible_names_are_rejected() {
         "..",
         &"a".repeat(33),
     ] {
-        let answer = User::anonymous().sign_up(&node, name).await;
-        assert_eq!(answer.status, 400, "an account called {name:?}: {answer:?}");
+        let response = User::anonymous().sign_up(&node, name).await;
+        assert_eq!(response.status, 400, "an account called {name:?}: {response:?}");
         if name.trim().is_empty() {
             continue;
         }
         let mut guest = User::guest(&node).await;
-        let answer = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
-        assert_eq!(answer.status, 400, "a guest called {name:?}: {answer:?}");
+        let response = guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await;
+        assert_eq!(response.status, 400, "a guest called {name:?}: {response:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use crate::security::forged_tokens::{believed, plan, refused};
+use crate::security::forged_tokens::{accepted, plan, rejected};
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
 use crate::support::jwt_keys::{KeyPair, claims, with};
@@ -17,7 +17,7 @@ async fn a_token_authenticates_a_valid_name_without_a_password() {
     let node = plan(&pair).start().await;
     User::registered(&node, "ann").await;
     for name in ["ann", "Ann", "\u{430}nn", "ａｎｎ"] {
-        refused(&node, "somebody with a password", &pair.token(&claims(name))).await;
+        rejected(&node, "an account with a password", &pair.token(&claims(name))).await;
     }
     for name in [
         "",
@@ -34,16 +34,16 @@ async fn a_token_authenticates_a_valid_name_without_a_password() {
         "b\u{202e}ob",
         &"b".repeat(33),
     ] {
-        refused(&node, "no name", &pair.token(&claims(name))).await;
+        rejected(&node, "no name", &pair.token(&claims(name))).await;
     }
     for sub in [json!(null), json!(5), json!(["bob"]), json!({ "name": "bob" }), json!(true)] {
-        refused(&node, "no name", &pair.token(&with(&claims("x"), &json!({ "sub": sub })))).await;
+        rejected(&node, "no name", &pair.token(&with(&claims("x"), &json!({ "sub": sub })))).await;
     }
-    believed(&node, "bob", &pair.token(&claims("bob"))).await;
+    accepted(&node, "bob", &pair.token(&claims("bob"))).await;
     // A token's claims make no operator.
     let staff =
         pair.token(&with(&claims("eve"), &json!({ "staff": true, "is_staff": true, "scope": "admin" })));
-    believed(&node, "eve", &staff).await;
+    accepted(&node, "eve", &staff).await;
     let admin = Request::get("/admin/").header("Authorization", &format!("Bearer {staff}"));
     assert_eq!(admin.send(&node).await.status, 404);
 }
@@ -54,9 +54,9 @@ async fn tokens_are_neither_logged_nor_stored() {
     let redis = Redis::start().await;
     let node = plan(&pair).redis(&redis).flag("--log-level", "trace").start().await;
     let good = pair.token(&claims("ann"));
-    believed(&node, "ann", &good).await;
+    accepted(&node, "ann", &good).await;
     let bad = pair.token(&with(&claims("ann"), &json!({ "exp": 1 })));
-    refused(&node, "ann", &bad).await;
+    rejected(&node, "ann", &bad).await;
     drop(Handshake::to_room("lobby").token(&good).connect(&node).await);
     let key = "plk_0123456789abcdef_0123456789012345678901234567890123456789012";
     let asked =
@@ -90,9 +90,9 @@ async fn a_rejected_token_does_not_fall_back_to_a_cookie_or_a_guest() {
             Request::get("/api/rooms"),
         ] {
             let request = request.header("Authorization", &bearer).header("Origin", &own);
-            let answer = ann.with_cookies(request).send(&node).await;
+            let response = ann.with_cookies(request).send(&node).await;
             // An event stream is rejected like a socket.
-            assert!(matches!(answer.status, 401 | 403), "{bad:.40}: {answer:?}");
+            assert!(matches!(response.status, 401 | 403), "{bad:.40}: {response:?}");
         }
         for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
             let request = Request::upgrade(path).header("Authorization", &bearer).header("Origin", &own);

@@ -14,7 +14,7 @@ async fn ended_sessions_and_changed_roles_take_effect_at_once() {
     let id = socket.user().to_owned();
     assert_eq!(scene.post("/admin/users/", &[("action", "end_logins"), ("user", &id)]).await, 303);
     assert_eq!(socket.closed(seconds(1)).await.0, 4401);
-    assert!(!bob.get(&scene.nodes[1], "/chat/").await.body.contains("id=\"logout\""), "nobody is logged in");
+    assert!(!bob.get(&scene.nodes[1], "/chat/").await.body.contains("id=\"logout\""), "no user is logged in");
     let mut bob = User::logged_in(&scene.nodes[1], "bob").await;
     for (action, status) in [("staff_on", 200), ("staff_off", 404)] {
         let mut socket = bob.join(&scene.nodes[1], "lobby").await;

@@ -8,7 +8,7 @@ use crate::support::user::{User, password};
 use crate::support::v1_client::{V1Client, id_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-async fn is_sent_away(socket: &mut V1Client, code: u16, reason: &str) {
+async fn expect_closed(socket: &mut V1Client, code: u16, reason: &str) {
     assert_eq!(socket.closed(seconds(1)).await, (code, reason.to_owned()));
 }
 
@@ -23,7 +23,7 @@ async fn a_kicked_user_leaves_on_every_node_and_may_rejoin() {
     let id = elsewhere.user().to_owned();
     assert_eq!(scene.post("/admin/rooms/lobby/", &[("action", "kick"), ("user", &id)]).await, 303);
     for socket in here.iter_mut().chain([&mut pushed]) {
-        is_sent_away(socket, 4403, "an operator has sent you away").await;
+        expect_closed(socket, 4403, "an operator has sent you away").await;
     }
     elsewhere.publish("still here").await;
     eve.publish("me too").await;
@@ -39,7 +39,7 @@ async fn a_banned_user_is_rejected_everywhere_until_unbanned() {
     let id = sockets[0].user().to_owned();
     assert_eq!(scene.post("/admin/rooms/lobby/", &[("action", "ban"), ("user", &id)]).await, 303);
     for socket in &mut sockets {
-        is_sent_away(socket, 4403, "banned").await;
+        expect_closed(socket, 4403, "banned").await;
     }
     for node in &scene.nodes {
         assert_eq!(bob.log_in(node, "bob").await.status, 403);
@@ -64,7 +64,7 @@ async fn a_guest_is_found_by_nickname_and_banned_by_cookie() {
         assert!(page.status == 200 && page.body.contains(&id), "{wanted}: {page:?}");
     }
     assert_eq!(scene.post("/admin/rooms/lobby/", &[("action", "ban"), ("user", &id)]).await, 303);
-    is_sent_away(&mut socket, 4403, "banned").await;
+    expect_closed(&mut socket, 4403, "banned").await;
     assert_eq!(guest.get(&scene.nodes[0], "/chat/lobby/").await.status, 403);
     assert_eq!(guest.open_socket(&scene.nodes[1], "/ws/chat/lobby/").await.0.status, 403);
     let page = scene.ann.get(&scene.nodes[0], "/admin/users/").await.body;
@@ -87,7 +87,7 @@ async fn a_closed_room_exists_only_for_operators_until_reopened() {
     sockets[0].publish("before").await;
     assert_eq!(scene.post("/admin/rooms/lobby/", &[("action", "close")]).await, 303);
     for socket in &mut sockets {
-        is_sent_away(socket, 4403, "an operator has closed this room").await;
+        expect_closed(socket, 4403, "an operator has closed this room").await;
     }
     elsewhere.publish("still here").await;
     for node in &scene.nodes {
@@ -99,9 +99,9 @@ async fn a_closed_room_exists_only_for_operators_until_reopened() {
     let tail = scene.ann.handshake_at("/ws/admin/lobby/").history(10);
     let mut ann = tail.connect(&scene.nodes[1]).await;
     assert_eq!(texts_of(&[ann.receive().await]), ["before"]);
-    ann.publish("nobody hears this").await;
+    ann.publish("no member receives this").await;
     assert_eq!(scene.post("/admin/rooms/lobby/", &[("action", "close")]).await, 303, "twice is no harm");
-    is_sent_away(&mut ann, 4403, "an operator has closed this room").await;
+    expect_closed(&mut ann, 4403, "an operator has closed this room").await;
     assert_eq!(scene.post("/admin/rooms/lobby/", &[("action", "reopen")]).await, 303);
     bob.join(&scene.nodes[1], "lobby").await.publish("after").await;
     let expected = [("reopen", "lobby"), ("close", "lobby"), ("close", "lobby")];
@@ -120,8 +120,11 @@ async fn a_private_room_stays_private_when_closed_and_reopened() {
     let mut owner = bob.join(&scene.nodes[0], "cellar").await;
     let mut ann = scene.ann.handshake_at("/ws/admin/cellar/").connect(&scene.nodes[1]).await;
     ann.publish("an operator is here").await;
-    let heard = owner.receive().await;
-    assert_eq!((heard["text"].as_str(), heard["name"].as_str()), (Some("an operator is here"), Some("ann")));
+    let received = owner.receive().await;
+    assert_eq!(
+        (received["text"].as_str(), received["name"].as_str()),
+        (Some("an operator is here"), Some("ann"))
+    );
     let page = scene.ann.get(&scene.nodes[0], "/admin/rooms/cellar/").await.body;
     assert!(page.contains("<bdi>bob</bdi>"), "its owner: {page}");
 }
@@ -157,16 +160,16 @@ async fn a_removed_message_disappears_from_history_on_every_node() {
 #[tokio::test]
 async fn operators_start_and_stop_push_streams() {
     let mut scene = OperatorSite::start().await;
-    let mut listener = TutorialClient::push(&scene.nodes[1], "lobby").await;
+    let mut receiver = TutorialClient::push(&scene.nodes[1], "lobby").await;
     let token = scene.ann.token(&scene.nodes[0]).await;
     let origin = format!("http://{}", scene.nodes[0].address());
     let request = |method: &str| {
         let request = Request::new(method, "/admin/rooms/lobby/push").body("");
         request.header("X-CSRFToken", &token).header("Origin", &origin)
     };
-    let answer = scene.ann.send(&scene.nodes[0], request("POST")).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, "{\"status\": \"success\"}"));
-    assert!(listener.receive().await.contains("实时推送 - 房间: lobby"));
+    let response = scene.ann.send(&scene.nodes[0], request("POST")).await;
+    assert_eq!((response.status, response.body.as_str()), (200, "{\"status\": \"success\"}"));
+    assert!(receiver.receive().await.contains("实时推送 - 房间: lobby"));
     let mut tail = scene.ann.handshake_at("/ws/admin/lobby/push").connect(&scene.nodes[0]).await;
     tail.receive_frame("push").await;
     assert_eq!(scene.ann.send(&scene.nodes[0], request("DELETE")).await.status, 200);
@@ -194,7 +197,7 @@ async fn moderation_works_without_redis() {
     ] {
         assert_eq!(ann.post(&node, "/admin/rooms/lobby/", fields).await.status, 303, "{fields:?}");
         match socket {
-            Some(socket) => is_sent_away(&mut sockets[socket], 4403, reason).await,
+            Some(socket) => expect_closed(&mut sockets[socket], 4403, reason).await,
             None => assert_eq!(sockets[1].receive_any(&["removed"], seconds(1)).await["id"], id.as_str()),
         }
     }

@@ -32,16 +32,17 @@ async fn asked(node: &Node, who: &mut User, method: &str, path: &str) -> Respons
 async fn operator_pages_are_404_for_all_other_users() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut people = [User::anonymous(), User::guest(&node).await, User::registered(&node, "bob").await];
+    let mut users = [User::anonymous(), User::guest(&node).await, User::registered(&node, "bob").await];
     for way in ways() {
         let path = way.path.replace("{room}", "lobby");
-        for who in &mut people {
+        for who in &mut users {
             for method in [way.method, "DELETE", "PUT"] {
-                let answer = asked(&node, who, method, &path).await;
+                let response = asked(&node, who, method, &path).await;
                 let nothing = asked(&node, who, method, "/adminx/").await;
-                let told = |answer: &Response| (answer.status, answer.body.clone(), answer.headers.len());
-                assert_eq!(told(&answer), told(&nothing), "{method} {path} of {:?}", who.name);
-                assert_eq!(answer.status, 404, "{method} {path} of {:?}", who.name);
+                let reported =
+                    |response: &Response| (response.status, response.body.clone(), response.headers.len());
+                assert_eq!(reported(&response), reported(&nothing), "{method} {path} of {:?}", who.name);
+                assert_eq!(response.status, 404, "{method} {path} of {:?}", who.name);
             }
         }
         let key = Request::new(if way.method == "socket" { "GET" } else { way.method }, &path);
@@ -67,17 +68,25 @@ async fn operators_see_every_page_in_both_languages() {
         ] {
             let request =
                 Request::get(page).header("Accept", "text/html").header("Accept-Language", language);
-            let answer = ann.send(&node, request).await;
-            assert_eq!((answer.status, answer.content_type()), (200, "text/html"), "{page}: {answer:?}");
-            assert!(page.contains("lobby") || answer.body.contains(words), "{page}: {}", answer.body);
+            let response = ann.send(&node, request).await;
+            assert_eq!(
+                (response.status, response.content_type()),
+                (200, "text/html"),
+                "{page}: {response:?}"
+            );
+            assert!(page.contains("lobby") || response.body.contains(words), "{page}: {}", response.body);
         }
     }
-    let answer = ann.get(&node, "/admin").await;
-    assert_eq!((answer.status, answer.header("location")), (308, Some("/admin/")));
-    let answer = ann.get(&node, "/admin/rooms/?room=%E8%81%8A%20a").await;
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/admin/rooms/%E8%81%8A%20a/")));
+    let response = ann.get(&node, "/admin").await;
+    assert_eq!((response.status, response.header("location")), (308, Some("/admin/")));
+    let response = ann.get(&node, "/admin/rooms/?room=%E8%81%8A%20a").await;
+    assert_eq!((response.status, response.header("location")), (303, Some("/admin/rooms/%E8%81%8A%20a/")));
     assert_eq!(ann.get(&node, "/admin/rooms/?room=a%2Fb").await.status, 400);
-    assert_eq!(ann.get(&node, "/admin/rooms/@bob/").await.status, 400, "nobody operates a private chat");
+    assert_eq!(
+        ann.get(&node, "/admin/rooms/@bob/").await.status,
+        400,
+        "operators have no page of direct messages"
+    );
 }
 
 #[tokio::test]
@@ -91,8 +100,8 @@ async fn a_form_without_its_csrf_token_is_rejected() {
         for action in ["close", "ban", "make"] {
             let fields =
                 [("action", action), ("user", "0123456789abcdef"), ("name", "x"), ("scope_read", "on")];
-            let answer = ann.send(&node, form(&path, &fields).method(way.method)).await;
-            assert_eq!(answer.status, 403, "{way:?}: {answer:?}");
+            let response = ann.send(&node, form(&path, &fields).method(way.method)).await;
+            assert_eq!(response.status, 403, "{way:?}: {response:?}");
         }
     }
     let after: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
@@ -100,9 +109,9 @@ async fn a_form_without_its_csrf_token_is_rejected() {
 }
 
 async fn figures(node: &Node, who: &mut User, of: &str) -> Value {
-    let answer = who.get(node, &format!("/admin/figures?of={of}")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()
+    let response = who.get(node, &format!("/admin/figures?of={of}")).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    response.json()
 }
 
 #[tokio::test]
@@ -131,9 +140,9 @@ async fn statistics_list_rooms_and_only_count_direct_messages() {
     let mut ann = operator(&nodes[0], &redis, "ann").await;
     let [mut bob, eve] = [User::registered(&nodes[0], "bob").await, User::registered(&nodes[1], "eve").await];
     assert_eq!(bob.post(&nodes[0], "/rooms/", &[("room", "cellar")]).await.status, 303);
-    let mut speaker = bob.join(&nodes[0], "聊天").await;
+    let mut sender = bob.join(&nodes[0], "聊天").await;
     for n in 0..3 {
-        speaker.publish(&n.to_string()).await;
+        sender.publish(&n.to_string()).await;
     }
     let _sockets = [
         eve.join(&nodes[1], "聊天").await,
@@ -142,9 +151,9 @@ async fn statistics_list_rooms_and_only_count_direct_messages() {
         eve.join(&nodes[1], "@bob").await,
     ];
     assert_eq!(ann.post(&nodes[0], "/admin/rooms/attic/", &[("action", "close")]).await.status, 303);
-    let row = |name: &str, people: u64, messages: u64, private: bool, closed: bool| {
+    let row = |name: &str, users: u64, messages: u64, private: bool, closed: bool| {
         serde_json::json!({
-            "name": name, "people": people, "per_minute": messages, "kept": messages, "private": private, "closed": closed,
+            "name": name, "people": users, "per_minute": messages, "kept": messages, "private": private, "closed": closed,
         })
     };
     let expected =

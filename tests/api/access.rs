@@ -12,10 +12,14 @@ use crate::support::redis::Redis;
 use crate::support::wait::{PATIENCE, holds, until};
 
 /// Asserts that the response is a problem document (RFC 9457) of this status; returns its detail.
-pub fn problem(answer: &Response, status: u16) -> String {
-    assert_eq!((answer.status, answer.content_type()), (status, "application/problem+json"), "{answer:?}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
-    let problem = answer.json();
+pub fn problem(response: &Response, status: u16) -> String {
+    assert_eq!(
+        (response.status, response.content_type()),
+        (status, "application/problem+json"),
+        "{response:?}"
+    );
+    assert_eq!(response.header("cache-control"), Some("no-store"), "{response:?}");
+    let problem = response.json();
     let members: Vec<&str> = problem.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(members, ["detail", "status", "title", "type"], "{problem}");
     assert_eq!((&problem["type"], &problem["status"]), (&json!("about:blank"), &json!(status)), "{problem}");
@@ -24,38 +28,38 @@ pub fn problem(answer: &Response, status: u16) -> String {
 }
 
 /// One request of each operation with its scope and its status.
-fn calls(backend: &ApiClient) -> Vec<(Request, &'static str, u16)> {
+fn calls(api: &ApiClient) -> Vec<(Request, &'static str, u16)> {
     let hi = json!({ "message": "hi" });
     vec![
-        (backend.post("/api/rooms/lobby/messages", &hi), "publish", 201),
-        (backend.get("/api/rooms/lobby/messages"), "read", 200),
-        (backend.get("/api/rooms/lobby/members"), "read", 200),
-        (backend.get("/api/rooms"), "read", 200),
-        (backend.post("/api/broadcast", &json!({ "rooms": ["a"], "message": "hi" })), "publish", 200),
-        (backend.post("/api/groups/chat_lobby/events", &json!({ "type": "tick" })), "publish", 202),
-        (backend.post("/api/users/id:0123456789abcdef/disconnect", &json!({})), "disconnect", 202),
-        (backend.request("POST", "/api/push/lobby"), "publish", 200),
-        (backend.request("DELETE", "/api/push/lobby"), "publish", 200),
+        (api.post("/api/rooms/lobby/messages", &hi), "publish", 201),
+        (api.get("/api/rooms/lobby/messages"), "read", 200),
+        (api.get("/api/rooms/lobby/members"), "read", 200),
+        (api.get("/api/rooms"), "read", 200),
+        (api.post("/api/broadcast", &json!({ "rooms": ["a"], "message": "hi" })), "publish", 200),
+        (api.post("/api/groups/chat_lobby/events", &json!({ "type": "tick" })), "publish", 202),
+        (api.post("/api/users/id:0123456789abcdef/disconnect", &json!({})), "disconnect", 202),
+        (api.request("POST", "/api/push/lobby"), "publish", 200),
+        (api.request("DELETE", "/api/push/lobby"), "publish", 200),
     ]
 }
 
 async fn the_api_rejects_missing_and_invalid_keys(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    for (request, _, good) in calls(&backend) {
-        assert_eq!(request.send(world.first()).await.status, good, "{request:?}");
+    let (deployment, api) = site(layer).await;
+    for (request, _, good) in calls(&api) {
+        assert_eq!(request.send(deployment.first()).await.status, good, "{request:?}");
     }
-    let stranger = backend.clone().without("Authorization").without("Cookie").without("X-CSRFToken");
+    let stranger = api.clone().without("Authorization").without("Cookie").without("X-CSRFToken");
     let unknown = format!("plk_0123456789abcdef_{}", "x".repeat(43));
     let mut callers = vec![stranger];
     callers.extend(["", "plk_", "plk_x_y", &unknown, "x.y.z"].map(ApiClient::with_bearer));
     for caller in callers {
         for (request, _, _) in calls(&caller) {
-            let answer = request.send(world.first()).await;
-            problem(&answer, 401);
-            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            let response = request.send(deployment.first()).await;
+            problem(&response, 401);
+            assert_eq!(response.header("www-authenticate"), Some("Bearer"));
         }
     }
-    let document = Request::get("/api/openapi.json").send(world.first()).await;
+    let document = Request::get("/api/openapi.json").send(deployment.first()).await;
     assert_eq!((document.status, document.content_type()), (200, "application/json"));
 }
 
@@ -64,13 +68,13 @@ async fn a_key_is_limited_to_its_scopes() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     for scope in ["publish", "read", "disconnect"] {
-        let backend = ApiClient::with_key(&redis, scope, scope).await;
-        for (request, needed, good) in calls(&backend) {
-            let answer = request.send(&node).await;
+        let api = ApiClient::with_key(&redis, scope, scope).await;
+        for (request, needed, good) in calls(&api) {
+            let response = request.send(&node).await;
             if needed == scope {
-                assert_eq!(answer.status, good, "{request:?}");
+                assert_eq!(response.status, good, "{request:?}");
             } else {
-                let detail = problem(&answer, 403);
+                let detail = problem(&response, 403);
                 assert_eq!(detail, format!("`Authorization`: expected a key with the scope `{needed}`"));
             }
         }
@@ -81,28 +85,28 @@ async fn a_key_is_limited_to_its_scopes() {
 async fn a_revoked_key_is_rejected_on_every_node_at_once() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
+    let api = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
     for node in &nodes {
-        assert_eq!(backend.get("/api/rooms").send(node).await.status, 200);
+        assert_eq!(api.get("/api/rooms").send(node).await.status, 200);
     }
     command(&redis, &["key", "revoke", "billing"]).await;
     for node in &nodes {
-        problem(&backend.get("/api/rooms").send(node).await, 401);
+        problem(&api.get("/api/rooms").send(node).await, 401);
     }
 }
 
 #[tokio::test]
 async fn an_operators_session_works_only_with_the_sites_own_pages() {
-    let (world, operator) = site(LayerKind::Memory).await;
-    let node = world.first();
+    let (deployment, operator) = site(LayerKind::Memory).await;
+    let node = deployment.first();
     for (request, scope, good) in calls(&operator.clone().without("X-CSRFToken")) {
         let (own, other) = (format!("http://{}", node.address()), "http://evil.example");
         for origin in [&own, other] {
-            let answer = request.clone().header("Origin", origin).send(node).await;
+            let response = request.clone().header("Origin", origin).send(node).await;
             if scope == "read" {
-                assert_eq!(answer.status, good, "{request:?}");
+                assert_eq!(response.status, good, "{request:?}");
             } else {
-                problem(&answer, 403);
+                problem(&response, 403);
             }
         }
         let forged = request.clone().header("X-CSRFToken", "other").header("Origin", &own).send(node).await;
@@ -115,42 +119,42 @@ async fn an_operators_session_works_only_with_the_sites_own_pages() {
 }
 
 async fn rejections_before_a_handler_are_problem_documents_too(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    let node = world.first();
+    let (deployment, api) = site(layer).await;
+    let node = deployment.first();
     let lobby = "/api/rooms/lobby/messages";
     for (request, status) in [
-        (backend.get("/api/"), 404),
-        (backend.get("/api/rooms/lobby/"), 404),
-        (backend.get("/api/broadcast").header("Accept", "text/html"), 404),
-        (backend.request("PUT", lobby), 405),
-        (backend.get(lobby).header("Host", "other"), 400),
-        (backend.request("POST", lobby).header("Transfer-Encoding", "chunked"), 400),
-        (backend.request("POST", lobby).body(vec![b' '; 200_000]), 413),
+        (api.get("/api/"), 404),
+        (api.get("/api/rooms/lobby/"), 404),
+        (api.get("/api/broadcast").header("Accept", "text/html"), 404),
+        (api.request("PUT", lobby), 405),
+        (api.get(lobby).header("Host", "other"), 400),
+        (api.request("POST", lobby).header("Transfer-Encoding", "chunked"), 400),
+        (api.request("POST", lobby).body(vec![b' '; 200_000]), 413),
     ] {
         let status =
             if request.bytes(node.address()).starts_with(b"GET /api/broadcast") { 405 } else { status };
-        let answer = request.send(node).await;
-        problem(&answer, status);
+        let response = request.send(node).await;
+        problem(&response, status);
         if status == 405 {
-            assert!(answer.header("allow").is_some_and(|allow| allow.contains("POST")), "{answer:?}");
+            assert!(response.header("allow").is_some_and(|allow| allow.contains("POST")), "{response:?}");
         }
     }
-    let mut wire = Connection::connect(node).await;
-    let head = backend.request("HEAD", "/api/nothing").send_on(&mut wire).await;
+    let mut connection = Connection::connect(node).await;
+    let head = api.request("HEAD", "/api/nothing").send_on(&mut connection).await;
     assert_eq!((head.status, head.content_type()), (404, "application/problem+json"));
-    assert_eq!(backend.get("/nothing").send(node).await.content_type(), "text/plain");
+    assert_eq!(api.get("/nothing").send(node).await.content_type(), "text/plain");
 }
 
 async fn a_body_of_another_type_or_shape_is_rejected(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    let node = world.first();
-    let lobby = || backend.request("POST", "/api/rooms/lobby/messages");
+    let (deployment, api) = site(layer).await;
+    let node = deployment.first();
+    let lobby = || api.request("POST", "/api/rooms/lobby/messages");
     let body = r#"{"message": "hi"}"#;
     for kind in
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""]
     {
-        let answer = lobby().header("Content-Type", kind).body(body).send(node).await;
-        assert_eq!(problem(&answer, 415), "`Content-Type`: expected application/json");
+        let response = lobby().header("Content-Type", kind).body(body).send(node).await;
+        assert_eq!(problem(&response, 415), "`Content-Type`: expected application/json");
     }
     problem(&lobby().body(body).send(node).await, 415);
     let json = || lobby().header("Content-Type", "Application/JSON; charset=utf-8");
@@ -175,12 +179,12 @@ async fn a_body_of_another_type_or_shape_is_rejected(layer: LayerKind) {
 async fn without_redis_the_api_answers_503_with_retry_after() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
+    let api = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
     redis.kill();
-    for (request, _, _) in calls(&backend) {
-        let answer = request.send(&node).await;
-        problem(&answer, 503);
-        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    for (request, _, _) in calls(&api) {
+        let response = request.send(&node).await;
+        problem(&response, 503);
+        assert!(response.header("retry-after").is_some(), "{response:?}");
     }
 }
 
@@ -188,7 +192,7 @@ async fn without_redis_the_api_answers_503_with_retry_after() {
 async fn closed_rooms_and_direct_messages_are_404_private_rooms_are_not() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let backend = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
+    let api = ApiClient::with_key(&redis, "billing", "publish,read,disconnect").await;
     for (room, record) in [
         ("attic", json!({ "closed": true })),
         ("cellar", json!({ "private": true, "owner": "0123456789abcdef" })),
@@ -199,28 +203,27 @@ async fn closed_rooms_and_direct_messages_are_404_private_rooms_are_not() {
         let hi = json!({ "message": "hi" });
         let kick = json!({ "room": room });
         for (request, good) in [
-            (backend.post(&format!("/api/rooms/{room}/messages"), &hi), 201),
-            (backend.get(&format!("/api/rooms/{room}/messages")), 200),
-            (backend.get(&format!("/api/rooms/{room}/members")), 200),
-            (backend.post(&format!("/api/groups/{room}/events"), &json!({ "type": "tick" })), 202),
-            (backend.post(&format!("/api/groups/chat_{room}/events"), &json!({ "type": "tick" })), 202),
-            (backend.request("POST", &format!("/api/push/{room}")), 200),
-            (backend.request("DELETE", &format!("/api/push/{room}")), 200),
+            (api.post(&format!("/api/rooms/{room}/messages"), &hi), 201),
+            (api.get(&format!("/api/rooms/{room}/messages")), 200),
+            (api.get(&format!("/api/rooms/{room}/members")), 200),
+            (api.post(&format!("/api/groups/{room}/events"), &json!({ "type": "tick" })), 202),
+            (api.post(&format!("/api/groups/chat_{room}/events"), &json!({ "type": "tick" })), 202),
+            (api.request("POST", &format!("/api/push/{room}")), 200),
+            (api.request("DELETE", &format!("/api/push/{room}")), 200),
             (
-                backend.request("DELETE", &format!("/api/push/chat_{room}")),
+                api.request("DELETE", &format!("/api/push/chat_{room}")),
                 if room == "@ann" { 400 } else { 200 },
             ),
-            (backend.post("/api/users/id:0123456789abcdef/disconnect", &kick), 202),
+            (api.post("/api/users/id:0123456789abcdef/disconnect", &kick), 202),
         ] {
-            let answer = request.send(&node).await;
+            let response = request.send(&node).await;
             match there {
-                true => assert_eq!(answer.status, good, "{room}: {request:?}"),
-                false if good == 400 => drop(problem(&answer, 400)),
-                false => drop(problem(&answer, 404)),
+                true => assert_eq!(response.status, good, "{room}: {request:?}"),
+                false if good == 400 => drop(problem(&response, 400)),
+                false => drop(problem(&response, 404)),
             }
         }
-        let all =
-            backend.post("/api/broadcast", &json!({ "rooms": [room], "message": "hi" })).send(&node).await;
+        let all = api.post("/api/broadcast", &json!({ "rooms": [room], "message": "hi" })).send(&node).await;
         assert_eq!(all.json()["results"][0]["status"], if there { 201 } else { 404 }, "{all:?}");
     }
     assert_eq!(redis.keys("parlor:log:*attic*").await, Vec::<String>::new());
@@ -241,9 +244,9 @@ async fn audited(redis: &Redis, who: &str, what: &str, about: &str) {
 async fn a_disconnect_is_written_to_the_audit_log() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let backend = ApiClient::with_key(&redis, "billing", "disconnect").await;
+    let api = ApiClient::with_key(&redis, "billing", "disconnect").await;
     let path = "/api/users/id:0123456789abcdef/disconnect";
-    assert_eq!(backend.post(path, &json!({ "room": "lobby" })).send(&node).await.status, 202);
+    assert_eq!(api.post(path, &json!({ "room": "lobby" })).send(&node).await.status, 202);
     audited(&redis, "#billing", "disconnect", "0123456789abcdef: lobby").await;
 }
 

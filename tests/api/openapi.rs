@@ -39,11 +39,11 @@ impl Case {
         self
     }
 
-    fn request(&self, backend: &ApiClient) -> Request {
+    fn request(&self, api: &ApiClient) -> Request {
         let method = self.operation.split_once(' ').expect("a method").0;
         let request = match &self.body {
-            Some(body) => backend.post(self.target, body),
-            None => backend.request(method, self.target),
+            Some(body) => api.post(self.target, body),
+            None => api.request(method, self.target),
         };
         self.header.iter().fold(request, |request, (name, value)| request.with(name, value))
     }
@@ -61,7 +61,7 @@ const START: &str = "POST /api/push/{room}";
 const STOP: &str = "DELETE /api/push/{room}";
 
 const LOBBY: &str = "/api/rooms/lobby/messages";
-const NOBODY: &str = "/api/users/id:0123456789abcdef/disconnect";
+const UNKNOWN_USER: &str = "/api/users/id:0123456789abcdef/disconnect";
 
 /// A valid request of every operation.
 fn right() -> Vec<Case> {
@@ -76,8 +76,8 @@ fn right() -> Vec<Case> {
         case(ROOMS, "/api/rooms"),
         case(BROADCAST, "/api/broadcast").sending(rooms).with("Idempotency-Key", "two"),
         case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "tick", "n": "1" })),
-        case(DISCONNECT, NOBODY).sending(json!({})),
-        case(DISCONNECT, NOBODY).sending(json!({ "reason": "bye", "room": "lobby" })),
+        case(DISCONNECT, UNKNOWN_USER).sending(json!({})),
+        case(DISCONNECT, UNKNOWN_USER).sending(json!({ "reason": "bye", "room": "lobby" })),
         case(START, "/api/push/lobby"),
         case(STOP, "/api/push/lobby"),
     ]
@@ -110,10 +110,10 @@ fn wrong() -> Vec<Case> {
         case(EVENT, "/api/groups/chat_@ann/events").sending(json!({ "type": "a" })),
         case(EVENT, "/api/groups/chat_lobby/events").sending(long()),
         typed(case(EVENT, "/api/groups/chat_lobby/events").sending(json!({ "type": "a" }))),
-        case(DISCONNECT, NOBODY).sending(json!({ "reason": 5 })),
-        case(DISCONNECT, NOBODY).sending(json!({ "code": "5" })),
+        case(DISCONNECT, UNKNOWN_USER).sending(json!({ "reason": 5 })),
+        case(DISCONNECT, UNKNOWN_USER).sending(json!({ "code": "5" })),
         case(DISCONNECT, "/api/users/nobody/disconnect").sending(json!({})),
-        typed(case(DISCONNECT, NOBODY).sending(json!({}))),
+        typed(case(DISCONNECT, UNKNOWN_USER).sending(json!({}))),
         case(START, "/api/push/a*b"),
         case(START, "/api/push/@ann"),
         case(STOP, "/api/push/a*b"),
@@ -127,7 +127,7 @@ async fn every_response_matches_the_document_and_every_listed_one_occurs() {
     let node = Node::on(&redis).await;
     let _ann = V1Client::join(&node, "lobby").await;
     let all = ApiClient::with_key(&redis, "all", "publish,read,disconnect").await;
-    let (reader, speaker) = (
+    let (reader, sender) = (
         ApiClient::with_key(&redis, "reader", "read").await,
         ApiClient::with_key(&redis, "speaker", "publish").await,
     );
@@ -136,34 +136,34 @@ async fn every_response_matches_the_document_and_every_listed_one_occurs() {
     assert_eq!(document.0, serde_json::from_str::<Value>(TEXT).expect("JSON"));
     assert_eq!(document.0["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut seen = BTreeSet::new();
-    let mut see = |operation: &str, answer: &Response| {
-        document.assert_lists(operation, answer);
-        seen.insert((operation.to_owned(), answer.status));
+    let mut see = |operation: &str, response: &Response| {
+        document.assert_lists(operation, response);
+        seen.insert((operation.to_owned(), response.status));
     };
     see("GET /api/openapi.json", &described);
     for case in right() {
-        let answer = case.request(&all).send(&node).await;
-        assert!(answer.status < 300, "{}: {answer:?}", case.target);
+        let response = case.request(&all).send(&node).await;
+        assert!(response.status < 300, "{}: {response:?}", case.target);
         if let Some(body) = &case.body {
             document
                 .accepts(case.operation, body)
                 .unwrap_or_else(|error| panic!("{}: {error}", case.operation));
         }
-        see(case.operation, &answer);
+        see(case.operation, &response);
         see(case.operation, &case.request(&ApiClient::with_bearer("plk_")).send(&node).await);
-        let other = if matches!(case.operation, READ | MEMBERS | ROOMS) { &speaker } else { &reader };
+        let other = if matches!(case.operation, READ | MEMBERS | ROOMS) { &sender } else { &reader };
         see(case.operation, &case.request(other).send(&node).await);
     }
     for case in wrong() {
-        let answer = case.request(&all).send(&node).await;
-        assert!(answer.status >= 400, "{}: {answer:?}", case.target);
-        let body = case.body.as_ref().filter(|_| answer.status == 400 && case.header.is_none());
+        let response = case.request(&all).send(&node).await;
+        assert!(response.status >= 400, "{}: {response:?}", case.target);
+        let body = case.body.as_ref().filter(|_| response.status == 400 && case.header.is_none());
         assert!(
             body.is_none_or(|body| document.accepts(case.operation, body).is_err()),
             "{body:?} by {}",
             case.operation
         );
-        see(case.operation, &answer);
+        see(case.operation, &response);
     }
     let slow = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "1").start().await;
     for case in right().iter().filter(|case| ![READ, MEMBERS, ROOMS, BROADCAST].contains(&case.operation)) {

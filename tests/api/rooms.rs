@@ -13,13 +13,13 @@ use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, until};
 
 async fn rooms_are_listed_while_they_have_members(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    let list = async || backend.get("/api/rooms").send(world.last()).await.json();
+    let (deployment, api) = site(layer).await;
+    let list = async || api.get("/api/rooms").send(deployment.last()).await.json();
     assert_eq!(list().await, json!({ "rooms": [] }));
-    let _push = TutorialClient::push(world.first(), "lobby").await;
-    let _ann = V1Client::join(world.first(), "聊天").await;
-    let _bob = V1Client::join(world.last(), "聊天").await;
-    let _cid = V1Client::join(world.first(), "garden").await;
+    let _push = TutorialClient::push(deployment.first(), "lobby").await;
+    let _ann = V1Client::join(deployment.first(), "聊天").await;
+    let _bob = V1Client::join(deployment.last(), "聊天").await;
+    let _cid = V1Client::join(deployment.first(), "garden").await;
     let expected = json!({ "rooms": [{ "room": "聊天", "members": 2 }, { "room": "garden", "members": 1 }] });
     until(PATIENCE, "two rooms", async || {
         let seen = list().await;
@@ -29,11 +29,11 @@ async fn rooms_are_listed_while_they_have_members(layer: LayerKind) {
 }
 
 async fn members_are_listed_by_id_and_name(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    let ask = async || backend.get("/api/rooms/lobby/members").send(world.last()).await.json();
+    let (deployment, api) = site(layer).await;
+    let ask = async || api.get("/api/rooms/lobby/members").send(deployment.last()).await.json();
     assert_eq!(ask().await, json!({ "room": "lobby", "count": 0, "members": [] }));
-    let ann = V1Client::join(world.first(), "lobby").await;
-    let bob = V1Client::join(world.last(), "lobby").await;
+    let ann = V1Client::join(deployment.first(), "lobby").await;
+    let bob = V1Client::join(deployment.last(), "lobby").await;
     let mut members: Vec<Value> = [&ann, &bob]
         .iter()
         .map(|member| json!({ "user": member.welcome["user"], "name": member.welcome["name"] }))
@@ -48,30 +48,33 @@ async fn members_are_listed_by_id_and_name(layer: LayerKind) {
 }
 
 async fn large_rooms_are_counted_and_not_listed(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    let _crowd = Crowd::connect(201, world.first().address(), "lobby").await;
+    let (deployment, api) = site(layer).await;
+    let _crowd = Crowd::connect(201, deployment.first().address(), "lobby").await;
     until(PATIENCE, "a crowd", async || {
-        let seen = backend.get("/api/rooms/lobby/members").send(world.last()).await.json();
+        let seen = api.get("/api/rooms/lobby/members").send(deployment.last()).await.json();
         holds(seen == json!({ "room": "lobby", "count": 201, "members": null }), || seen.to_string())
     })
     .await;
 }
 
 async fn a_broadcast_reports_a_result_for_each_room(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
-    let mut ann = V1Client::join(world.first(), "a").await;
-    let mut bob = V1Client::join(world.last(), "b").await;
+    let (deployment, api) = site(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "a").await;
+    let mut bob = V1Client::join(deployment.last(), "b").await;
     let send = async |rooms: &Value, message: &str| {
-        let request = backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": message }));
-        request.header("Idempotency-Key", "closing").send(world.first()).await
+        let request = api.post("/api/broadcast", &json!({ "rooms": rooms, "message": message }));
+        request.header("Idempotency-Key", "closing").send(deployment.first()).await
     };
-    let answer = send(&json!(["a", "a/b", "@ann"]), "we close").await;
-    let (id, results) = (ann.receive().await["id"].clone(), answer.json()["results"].clone());
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = send(&json!(["a", "a/b", "@ann"]), "we close").await;
+    let (id, results) = (ann.receive().await["id"].clone(), response.json()["results"].clone());
+    assert_eq!(response.status, 200, "{response:?}");
     assert_eq!(results[0], json!({ "room": "a", "status": 201, "id": id, "duplicate": false }));
-    let told = |n: usize| (results[n]["room"].clone(), results[n]["status"].clone());
-    assert_eq!((told(1), told(2)), ((json!("a/b"), json!(400)), (json!("@ann"), json!(404))));
-    assert!(results[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("`room`: ")), "{answer:?}");
+    let reported = |n: usize| (results[n]["room"].clone(), results[n]["status"].clone());
+    assert_eq!((reported(1), reported(2)), ((json!("a/b"), json!(400)), (json!("@ann"), json!(404))));
+    assert!(
+        results[1]["detail"].as_str().is_some_and(|detail| detail.starts_with("`room`: ")),
+        "{response:?}"
+    );
     // A retry publishes only where the message is missing.
     let results = send(&json!(["b", "a"]), "we close").await.json()["results"].clone();
     assert_eq!(bob.receive().await["id"], results[0]["id"]);
@@ -81,13 +84,13 @@ async fn a_broadcast_reports_a_result_for_each_room(layer: LayerKind) {
 }
 
 async fn a_broadcast_reaches_at_most_a_hundred_rooms(layer: LayerKind) {
-    let (world, backend) = site(layer).await;
+    let (deployment, api) = site(layer).await;
     let rooms: Vec<String> = (0..101).map(|n| format!("room-{n}")).collect();
     let send = async |rooms: Value| {
-        backend.post("/api/broadcast", &json!({ "rooms": rooms, "message": "hi" })).send(world.first()).await
+        api.post("/api/broadcast", &json!({ "rooms": rooms, "message": "hi" })).send(deployment.first()).await
     };
-    let answer = send(json!(rooms[..100])).await;
-    let results = answer.json()["results"].as_array().expect("results").clone();
+    let response = send(json!(rooms[..100])).await;
+    let results = response.json()["results"].as_array().expect("results").clone();
     assert_eq!(results.len(), 100);
     for (result, room) in results.iter().zip(&rooms) {
         assert_eq!((&result["room"], &result["status"]), (&json!(room), &json!(201)), "in their order");
@@ -107,16 +110,16 @@ async fn a_broadcast_reaches_at_most_a_hundred_rooms(layer: LayerKind) {
 async fn a_rate_limited_broadcast_names_the_rooms_it_did_not_reach() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).env("PARLOR_PUBLISHES_PER_SECOND", "2").start().await;
-    let backend = ApiClient::with_key(&redis, "billing", "publish").await;
+    let api = ApiClient::with_key(&redis, "billing", "publish").await;
     let other = ApiClient::with_key(&redis, "other", "publish").await;
     let all = json!({ "rooms": ["a", "b", "c"], "message": "hi" });
-    let results = backend.post("/api/broadcast", &all).send(&node).await.json()["results"].clone();
+    let results = api.post("/api/broadcast", &all).send(&node).await.json()["results"].clone();
     let statuses: Vec<&Value> = (0..3).map(|n| &results[n]["status"]).collect();
     assert_eq!(statuses, [201, 201, 429]);
     let hi = json!({ "message": "hi" });
-    let answer = backend.post("/api/rooms/a/messages", &hi).send(&node).await;
-    problem(&answer, 429);
-    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    let response = api.post("/api/rooms/a/messages", &hi).send(&node).await;
+    problem(&response, 429);
+    assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
     assert_eq!(other.post("/api/rooms/a/messages", &hi).send(&node).await.status, 201);
 }
 

@@ -30,9 +30,9 @@ async fn a_message_reaches_every_member_on_every_node() {
         members.push(TutorialClient::chat(node, "lobby").await);
         members.push(TutorialClient::chat(node, "lobby").await);
     }
-    for speaker in 0..members.len() {
-        let text = format!("from {speaker}");
-        members[speaker].publish(&text).await;
+    for sender in 0..members.len() {
+        let text = format!("from {sender}");
+        members[sender].publish(&text).await;
         for member in &mut members {
             assert_eq!(member.receive_chat().await, text);
         }
@@ -139,20 +139,20 @@ async fn a_departure_does_not_affect_the_other_members() {
 async fn frames_sent_right_after_the_handshake_are_not_lost() {
     let redis = Redis::start().await;
     let [node, other] = Node::several(&redis).await;
-    let mut listener = TutorialClient::chat(&other, "lobby").await;
+    let mut receiver = TutorialClient::chat(&other, "lobby").await;
     for round in 0..20 {
-        let mut wire = Connection::connect(&node).await;
+        let mut connection = Connection::connect(&node).await;
         let text = |n: i32| Frame::text(&format!(r#"{{"message": "{round}.{n}"}}"#)).bytes();
-        let handshake = Request::upgrade("/ws/chat/lobby/").bytes(wire.peer());
-        wire.send(&[handshake, text(1), text(2)].concat()).await;
-        assert_eq!(wire.response().await.status, 101);
+        let handshake = Request::upgrade("/ws/chat/lobby/").bytes(connection.peer());
+        connection.send(&[handshake, text(1), text(2)].concat()).await;
+        assert_eq!(connection.response().await.status, 101);
         for n in 1..=2 {
-            assert_eq!(listener.receive_chat().await, format!("{round}.{n}"));
-            let frame = wire.frame_with_opcode(TEXT, PATIENCE).await;
+            assert_eq!(receiver.receive_chat().await, format!("{round}.{n}"));
+            let frame = connection.frame_with_opcode(TEXT, PATIENCE).await;
             let wanted = json!({ "message": format!("{PREFIX}{round}.{n}") });
             assert_eq!(serde_json::from_slice::<Value>(&frame.payload).unwrap(), wanted);
         }
-        drop(wire);
+        drop(connection);
     }
 }
 
@@ -163,11 +163,11 @@ async fn a_message_published_right_after_a_join_is_received() {
     // A new room each time: the node must subscribe before it answers the handshake.
     for round in 0..100 {
         let room = format!("room-{round}");
-        let mut speaker = TutorialClient::chat(&first, &room).await;
+        let mut sender = TutorialClient::chat(&first, &room).await;
         let mut joined = TutorialClient::chat(&second, &room).await;
-        speaker.publish("welcome").await;
+        sender.publish("welcome").await;
         assert_eq!(joined.receive_chat().await, "welcome", "in {room}");
-        assert_eq!(speaker.receive_chat().await, "welcome", "in {room}");
+        assert_eq!(sender.receive_chat().await, "welcome", "in {room}");
     }
 }
 
@@ -175,15 +175,15 @@ async fn a_message_published_right_after_a_join_is_received() {
 async fn a_room_left_and_rejoined_at_once_keeps_delivering() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
-    let mut speaker = TutorialClient::chat(&first, "lobby").await;
+    let mut sender = TutorialClient::chat(&first, "lobby").await;
     // The node's last member leaves while the next one joins: unsubscribing must not overtake
     // subscribing.
     for round in 0..100 {
         let mut joined = TutorialClient::chat(&second, "lobby").await;
         let text = format!("round {round}");
-        speaker.publish(&text).await;
+        sender.publish(&text).await;
         assert_eq!(joined.receive_chat().await, text);
-        assert_eq!(speaker.receive_chat().await, text);
+        assert_eq!(sender.receive_chat().await, text);
         drop(joined);
     }
 }
@@ -198,20 +198,20 @@ async fn all_members_receive_concurrent_messages_in_one_order() {
     for n in 0..SPEAKERS {
         members.push(TutorialClient::chat(&nodes[n % nodes.len()], "lobby").await);
     }
-    let heard = join_all(members.iter_mut().enumerate().map(|(speaker, member)| async move {
+    let received = join_all(members.iter_mut().enumerate().map(|(sender, member)| async move {
         for n in 0..TEXTS {
-            member.publish(&format!("{speaker}:{n}")).await;
+            member.publish(&format!("{sender}:{n}")).await;
             tokio::task::yield_now().await;
         }
-        hear_many(member, SPEAKERS * TEXTS).await
+        receive_many(member, SPEAKERS * TEXTS).await
     }))
     .await;
-    for order in &heard {
-        assert_eq!(order, &heard[0], "every member hears the same order");
+    for disconnect in &received {
+        assert_eq!(disconnect, &received[0], "every member hears the same order");
     }
-    for speaker in 0..SPEAKERS {
-        let own: Vec<_> = heard[0].iter().filter(|text| text.starts_with(&format!("{speaker}:"))).collect();
-        let wanted: Vec<_> = (0..TEXTS).map(|n| format!("{speaker}:{n}")).collect();
+    for sender in 0..SPEAKERS {
+        let own: Vec<_> = received[0].iter().filter(|text| text.starts_with(&format!("{sender}:"))).collect();
+        let wanted: Vec<_> = (0..TEXTS).map(|n| format!("{sender}:{n}")).collect();
         assert_eq!(
             own,
             wanted.iter().collect::<Vec<_>>(),
@@ -237,21 +237,20 @@ async fn two_hundred_rooms_on_three_nodes_deliver_all_once_in_order() {
     }))
     .await;
     let speaking = rooms.iter_mut().enumerate().map(|(room, members)| {
-        join_all(members.iter_mut().enumerate().map(move |(speaker, member)| async move {
+        join_all(members.iter_mut().enumerate().map(move |(sender, member)| async move {
             for n in 0..TEXTS {
-                member.publish(&format!("{room}/{speaker}:{n}")).await;
+                member.publish(&format!("{room}/{sender}:{n}")).await;
                 tokio::task::yield_now().await;
             }
-            hear_many(member, MEMBERS * TEXTS).await
+            receive_many(member, MEMBERS * TEXTS).await
         }))
     });
-    for (room, heard) in join_all(speaking).await.iter().enumerate() {
-        for order in heard {
-            assert_eq!(order, &heard[0], "every member of room {room} hears the same order");
+    for (room, received) in join_all(speaking).await.iter().enumerate() {
+        for disconnect in received {
+            assert_eq!(disconnect, &received[0], "every member of room {room} hears the same order");
         }
-        let once: BTreeSet<_> = heard[0].iter().cloned().collect();
-        let wanted =
-            (0..MEMBERS).flat_map(|speaker| (0..TEXTS).map(move |n| format!("{room}/{speaker}:{n}")));
+        let once: BTreeSet<_> = received[0].iter().cloned().collect();
+        let wanted = (0..MEMBERS).flat_map(|sender| (0..TEXTS).map(move |n| format!("{room}/{sender}:{n}")));
         assert_eq!(once, wanted.collect(), "room {room} hears every text once");
     }
     for members in &mut rooms {
@@ -260,7 +259,7 @@ async fn two_hundred_rooms_on_three_nodes_deliver_all_once_in_order() {
 }
 
 /// Receives this many texts.
-async fn hear_many(member: &mut TutorialClient, count: usize) -> Vec<String> {
+async fn receive_many(member: &mut TutorialClient, count: usize) -> Vec<String> {
     let mut texts = Vec::with_capacity(count);
     for _ in 0..count {
         texts.push(member.receive_chat().await);

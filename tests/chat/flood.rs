@@ -25,10 +25,10 @@ async fn members(nodes: &[Node], room: &str, count: usize) -> Vec<V1Client> {
 }
 
 /// Every client publishes this many texts, `sender:number`, each after the previous ack.
-async fn all_publish(speakers: &mut [V1Client], texts: usize) {
-    join_all(speakers.iter_mut().enumerate().map(async |(speaker, member)| {
+async fn all_publish(senders: &mut [V1Client], texts: usize) {
+    join_all(senders.iter_mut().enumerate().map(async |(sender, member)| {
         for n in 0..texts {
-            member.publish(&format!("{speaker}:{n}")).await;
+            member.publish(&format!("{sender}:{n}")).await;
         }
     }))
     .await;
@@ -36,17 +36,17 @@ async fn all_publish(speakers: &mut [V1Client], texts: usize) {
 
 /// Asserts that every client received the same chain of what [`all_publish`] sent, and nothing
 /// else.
-async fn all_heard(members: &mut [V1Client], speakers: usize, texts: usize) {
+async fn all_heard(members: &mut [V1Client], senders: usize, texts: usize) {
     members[0].publish("end").await;
-    let heard = join_all(members.iter_mut().map(async |member| member.receive_until("end").await)).await;
-    assert_chain(&heard[0]);
-    let mut once = texts_of(&heard[0]);
-    assert_eq!(once.len(), speakers * texts + 1);
+    let received = join_all(members.iter_mut().map(async |member| member.receive_until("end").await)).await;
+    assert_chain(&received[0]);
+    let mut once = texts_of(&received[0]);
+    assert_eq!(once.len(), senders * texts + 1);
     once.sort();
     once.dedup();
-    assert_eq!(once.len(), speakers * texts + 1, "each once");
-    for messages in &heard {
-        assert_eq!(texts_of(messages), texts_of(&heard[0]), "one order for all");
+    assert_eq!(once.len(), senders * texts + 1, "each once");
+    for messages in &received {
+        assert_eq!(texts_of(messages), texts_of(&received[0]), "one order for all");
     }
 }
 
@@ -63,16 +63,16 @@ async fn a_room_under_constant_load_keeps_its_log() {
     let node = Node::plan().redis(&redis).flag("--log-seconds", "2").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
     let begun = Instant::now();
-    let mut said = 0;
+    let mut sent = 0;
     // Longer than the log's age, without a second of silence.
     while begun.elapsed() < seconds(6) {
-        ann.publish(&said.to_string()).await;
-        said += 1;
+        ann.publish(&sent.to_string()).await;
+        sent += 1;
         sleep(Duration::from_millis(50)).await;
     }
-    let heard = ann.receive_until(&(said - 1).to_string()).await;
-    assert_eq!(heard.len(), said);
-    assert_chain(&heard);
+    let received = ann.receive_until(&(sent - 1).to_string()).await;
+    assert_eq!(received.len(), sent);
+    assert_chain(&received);
     let kept: usize = redis.query(&["XLEN", "parlor:log:{asgi__group__chat_lobby}"]).await;
     assert!(kept > 0, "the log is there");
     assert_eq!(metric(&node, "parlor_gaps_total{reason=\"rewritten\"}").await, 0);
@@ -99,9 +99,9 @@ async fn flushed_scripts_lose_and_duplicate_nothing() {
     // A message on a tutorial socket has no id, so a retry cannot be recognised.
     let mut plain =
         [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
-    let plain_speak = join_all(plain.iter_mut().enumerate().map(async |(speaker, client)| {
+    let plain_speak = join_all(plain.iter_mut().enumerate().map(async |(sender, client)| {
         for n in 0..TEXTS {
-            let text = format!("plain {speaker}:{n}");
+            let text = format!("plain {sender}:{n}");
             client.publish(&text).await;
             while client.receive_chat().await != text {}
         }
@@ -170,18 +170,18 @@ async fn concurrent_long_messages_arrive_whole_and_in_order() {
         [TutorialClient::chat(&nodes[0], "lobby").await, TutorialClient::chat(&nodes[1], "lobby").await];
     let mut members = members(&nodes, "lobby", SPEAKERS).await;
     // Each number in a text is its own position, so misplaced bytes show.
-    let long = |speaker: usize, n: usize| {
-        let mut text = format!("{speaker}:{n}:");
+    let long = |sender: usize, n: usize| {
+        let mut text = format!("{sender}:{n}:");
         while text.len() < 64 * 1024 {
             let place = text.len();
-            write!(text, "{speaker}.{n}.{place} ").expect("writing to a String cannot fail");
+            write!(text, "{sender}.{n}.{place} ").expect("writing to a String cannot fail");
         }
         text.truncate(64 * 1024);
         text
     };
-    join_all(members.iter_mut().enumerate().map(async |(speaker, member)| {
+    join_all(members.iter_mut().enumerate().map(async |(sender, member)| {
         for n in 0..TEXTS {
-            let (id, text) = (fresh_id(), long(speaker, n));
+            let (id, text) = (fresh_id(), long(sender, n));
             member.send_json(&json!({ "type": "message", "message": text, "id": id })).await;
         }
         for _ in 0..TEXTS {
@@ -189,26 +189,29 @@ async fn concurrent_long_messages_arrive_whole_and_in_order() {
         }
     }))
     .await;
-    let mut orders = Vec::new();
+    let mut disconnects = Vec::new();
     for member in &mut members {
-        orders.push(member.receive_texts(SPEAKERS * TEXTS).await);
+        disconnects.push(member.receive_texts(SPEAKERS * TEXTS).await);
     }
     for client in &mut plain {
         let mut texts = Vec::new();
         while texts.len() < SPEAKERS * TEXTS {
             texts.push(client.receive_chat().await);
         }
-        orders.push(texts);
+        disconnects.push(texts);
     }
-    for speaker in 0..SPEAKERS {
-        let prefix = format!("{speaker}:");
-        let own: Vec<&String> = orders[0].iter().filter(|text| text.starts_with(&prefix)).collect();
+    for sender in 0..SPEAKERS {
+        let prefix = format!("{sender}:");
+        let own: Vec<&String> = disconnects[0].iter().filter(|text| text.starts_with(&prefix)).collect();
         assert_eq!(own.len(), TEXTS);
         for (n, text) in own.into_iter().enumerate() {
-            assert!(*text == long(speaker, n), "text {n} of {speaker} is whole and in its place");
+            assert!(*text == long(sender, n), "text {n} of {sender} is whole and in its place");
         }
     }
-    assert!(orders.iter().all(|order| *order == orders[0]), "one order on both wires and nodes");
+    assert!(
+        disconnects.iter().all(|disconnect| *disconnect == disconnects[0]),
+        "one order on both wires and nodes"
+    );
 }
 
 #[tokio::test]
@@ -283,13 +286,13 @@ async fn logged_messages_survive_a_flood_that_the_node_drops() {
         }
     };
     let talks = async {
-        let mut said = 0;
-        while metric(&node, DROPPED).await == 0 || said < 30 {
-            let text = said.to_string();
+        let mut sent = 0;
+        while metric(&node, DROPPED).await == 0 || sent < 30 {
+            let text = sent.to_string();
             // Redis and the node are saturated: an append may exceed its timeout.
             member.publish_until_acked(&fresh_id(), &text, PATIENCE).await;
             assert_eq!(member.receive().await["text"], text);
-            said += 1;
+            sent += 1;
         }
     };
     let both = Box::pin(async { tokio::join!(floods, talks) });

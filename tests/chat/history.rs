@@ -10,12 +10,13 @@ use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of};
 async fn ask(member: &mut V1Client, mut request: Value) -> (Vec<Value>, bool) {
     request["type"] = json!("history");
     member.send_json(&request).await;
-    let answer = member.receive_any(&["history", "error"], crate::support::wait::PATIENCE).await;
-    let messages = answer["messages"].as_array().unwrap_or_else(|| panic!("{answer} to {request}")).clone();
-    (messages, answer["more"].as_bool().expect("`more`, true or false"))
+    let response = member.receive_any(&["history", "error"], crate::support::wait::PATIENCE).await;
+    let messages =
+        response["messages"].as_array().unwrap_or_else(|| panic!("{response} to {request}")).clone();
+    (messages, response["more"].as_bool().expect("`more`, true or false"))
 }
 
-async fn said(member: &mut V1Client, count: usize) -> Vec<Value> {
+async fn sent(member: &mut V1Client, count: usize) -> Vec<Value> {
     for n in 0..count {
         member.publish(&n.to_string()).await;
     }
@@ -23,10 +24,10 @@ async fn said(member: &mut V1Client, count: usize) -> Vec<Value> {
 }
 
 async fn history_is_read_page_by_page(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
-    let all = said(&mut ann, 450).await;
-    let mut bob = V1Client::join(world.last(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
+    let all = sent(&mut ann, 450).await;
+    let mut bob = V1Client::join(deployment.last(), "lobby").await;
     let (mut pages, mut before) = (Vec::new(), None);
     loop {
         let request =
@@ -44,11 +45,11 @@ async fn history_is_read_page_by_page(layer: LayerKind) {
 }
 
 async fn history_defaults_to_the_newest_fifty(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     assert_eq!(ask(&mut ann, json!({})).await, (vec![], false), "of a room in which nothing was said");
-    let all = said(&mut ann, 60).await;
-    let mut bob = V1Client::join(world.last(), "lobby").await;
+    let all = sent(&mut ann, 60).await;
+    let mut bob = V1Client::join(deployment.last(), "lobby").await;
     assert_eq!(ask(&mut bob, json!({})).await, (all[10..].to_vec(), true));
     assert_eq!(ask(&mut bob, json!({ "before": null, "limit": null })).await, (all[10..].to_vec(), true));
     assert_eq!(ask(&mut bob, json!({ "limit": 1 })).await, (all[59..].to_vec(), true));
@@ -62,9 +63,9 @@ async fn history_defaults_to_the_newest_fifty(layer: LayerKind) {
 }
 
 async fn history_ends_with_the_log(layer: LayerKind) {
-    let world = Deployment::with(layer, &[("--log-messages", "100")]).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
-    let all = said(&mut ann, 400).await;
+    let deployment = Deployment::with(layer, &[("--log-messages", "100")]).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
+    let all = sent(&mut ann, 400).await;
     let (newest, more) = ask(&mut ann, json!({ "limit": 50 })).await;
     assert_eq!((newest, more), (all[350..].to_vec(), true));
     let (page, more) = ask(&mut ann, json!({ "limit": 200, "before": all[350]["id"] })).await;
@@ -77,10 +78,10 @@ async fn history_ends_with_the_log(layer: LayerKind) {
 
 async fn every_member_sees_one_chain_of_messages(layer: LayerKind) {
     const EACH: usize = 200;
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     let mut members = Vec::new();
     for n in 0..6 {
-        members.push(V1Client::join(&world.nodes[n % world.nodes.len()], "lobby").await);
+        members.push(V1Client::join(&deployment.nodes[n % deployment.nodes.len()], "lobby").await);
     }
     join_all(members.iter_mut().enumerate().take(4).map(|(n, member)| async move {
         for count in 0..EACH {
@@ -91,10 +92,10 @@ async fn every_member_sees_one_chain_of_messages(layer: LayerKind) {
     members[5].publish("end").await;
     let mut first: Option<Vec<Value>> = None;
     for member in &mut members {
-        let heard = member.receive_until("end").await;
-        assert_eq!(heard.len(), 4 * EACH + 1);
-        assert_chain(&heard);
-        assert_eq!(&heard, first.get_or_insert_with(|| heard.clone()));
+        let received = member.receive_until("end").await;
+        assert_eq!(received.len(), 4 * EACH + 1);
+        assert_chain(&received);
+        assert_eq!(&received, first.get_or_insert_with(|| received.clone()));
     }
 }
 

@@ -37,8 +37,8 @@ async fn a_flood_closes_only_the_senders_tutorial_socket() {
         flooding.publish("again").await;
     }
     assert_eq!(flooding.receive_until_closed().await, 4429);
-    let said = metric(&node, "parlor_acked_total").await;
-    assert!((20..28).contains(&said), "{said} of 30 passed, twenty at once are allowed");
+    let sent = metric(&node, "parlor_acked_total").await;
+    assert!((20..28).contains(&sent), "{sent} of 30 passed, twenty at once are allowed");
     ann.publish("unharmed").await;
     assert_eq!(ann.receive_chat().await, "unharmed");
     wait_for_metric(&node, "parlor_closed_total{code=\"4429\"}", 1).await;
@@ -54,10 +54,10 @@ async fn each_message_over_the_rate_is_rejected_and_can_be_resent() {
     say_all(&mut ann, &ids).await;
     let mut late = Vec::new();
     for id in &ids {
-        let answer = ann.reply().await;
-        assert_eq!(answer["client_id"], **id, "answers come in order: {answer}");
-        if answer["type"] == "error" {
-            assert_eq!((&answer["code"], &answer["retry"]), (&json!("rate"), &json!(true)), "{answer}");
+        let response = ann.reply().await;
+        assert_eq!(response["client_id"], **id, "answers come in order: {response}");
+        if response["type"] == "error" {
+            assert_eq!((&response["code"], &response["retry"]), (&json!("rate"), &json!(true)), "{response}");
             late.push(id.clone());
         }
     }
@@ -65,12 +65,12 @@ async fn each_message_over_the_rate_is_rejected_and_can_be_resent() {
     for id in late {
         let begun = Instant::now();
         loop {
-            let answer = ann.try_publish(&id, "again").await;
-            if answer["type"] == "ack" {
-                assert_eq!(answer["duplicate"], false, "what was refused was not logged: {answer}");
+            let response = ann.try_publish(&id, "again").await;
+            if response["type"] == "ack" {
+                assert_eq!(response["duplicate"], false, "what was refused was not logged: {response}");
                 break;
             }
-            assert!(begun.elapsed() < seconds(5), "{answer}");
+            assert!(begun.elapsed() < seconds(5), "{response}");
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
@@ -85,11 +85,11 @@ async fn posted_messages_have_the_rate_limit_of_sockets() {
         // A new guest each time: the limit is per address.
         let request = messages("lobby").body(json!({ "message": n.to_string() }).to_string());
         let own = format!("http://{}", node.address());
-        let answer = request.header("Origin", &own).header("Cookie", &guest_cookie(n)).send(&node).await;
-        if answer.status == 429 {
-            assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+        let response = request.header("Origin", &own).header("Cookie", &guest_cookie(n)).send(&node).await;
+        if response.status == 429 {
+            assert_eq!(response.header("retry-after"), Some("1"), "{response:?}");
         }
-        statuses.push(answer.status);
+        statuses.push(response.status);
     }
     let passed = statuses.iter().filter(|status| **status == 200).count();
     assert!((20..60).contains(&passed), "{passed} of 60 passed, twenty at once are allowed: {statuses:?}");
@@ -128,10 +128,10 @@ async fn log_outs_are_rate_limited_like_messages() {
     let mut statuses = Vec::new();
     for n in 0..30 {
         // A session that does not exist.
-        let mut person = User::anonymous();
-        person.set_cookie(SESSION, &format!("{n:0>43}"));
-        person.set_cookie(CSRF, &"x".repeat(32));
-        statuses.push(person.log_out(&node).await.status);
+        let mut user = User::anonymous();
+        user.set_cookie(SESSION, &format!("{n:0>43}"));
+        user.set_cookie(CSRF, &"x".repeat(32));
+        statuses.push(user.log_out(&node).await.status);
     }
     let passed = statuses.iter().filter(|status| **status == 303).count();
     assert!((20..28).contains(&passed), "{passed} of 30 passed, twenty at once are allowed: {statuses:?}");
@@ -146,8 +146,8 @@ async fn a_client_that_ignores_rate_errors_is_closed() {
         let ids: Vec<String> = (0..60).map(|_| fresh_id()).collect();
         say_all(&mut ann, &ids).await;
         assert_eq!(ann.closed(PATIENCE).await.0, 4429, "{path}");
-        let told = ann.take_unread().iter().filter(|frame| frame["code"] == "rate").count();
-        assert!((20..40).contains(&told), "{path}: told {told} times");
+        let reported = ann.take_unread().iter().filter(|frame| frame["code"] == "rate").count();
+        assert!((20..40).contains(&reported), "{path}: {reported} errors");
     }
 }
 
@@ -158,32 +158,32 @@ async fn bytes_are_rate_limited_as_well_as_messages() {
     let node =
         Node::plan().flag("--bytes-per-second", "1000").flag("--max-message-bytes", "1000").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;
-    let said = |id: String| json!({ "message": "x".repeat(900), "id": id });
-    let mut answers: Vec<Value> = Vec::new();
+    let sent = |id: String| json!({ "message": "x".repeat(900), "id": id });
+    let mut responses: Vec<Value> = Vec::new();
     for _ in 0..12 {
-        ann.send_json(&said(fresh_id())).await;
-        answers.push(ann.reply().await);
+        ann.send_json(&sent(fresh_id())).await;
+        responses.push(ann.reply().await);
     }
-    let passed = answers.iter().filter(|answer| answer["type"] == "ack").count();
-    assert!((7..=10).contains(&passed), "{passed} of 12 passed: {answers:?}");
-    assert!(answers[..7].iter().all(|answer| answer["type"] == "ack"), "{answers:?}");
+    let passed = responses.iter().filter(|response| response["type"] == "ack").count();
+    assert!((7..=10).contains(&passed), "{passed} of 12 passed: {responses:?}");
+    assert!(responses[..7].iter().all(|response| response["type"] == "ack"), "{responses:?}");
     assert!(metric(&node, "parlor_refused_total{reason=\"bytes\"}").await >= 2);
 }
 
 #[tokio::test]
 async fn pings_and_fragments_count_as_a_flood() {
     let node = slow().flag("--bytes-per-second", "10000").start().await;
-    let [ping, answer] = [PING, PONG].map(|kind| Frame::new(kind, "x").bytes());
+    let [ping, response] = [PING, PONG].map(|kind| Frame::new(kind, "x").bytes());
     let fragment = Frame::new(CONTINUATION, "").unfinished().bytes();
     for (what, first, again) in [
         ("pings", ping.clone(), ping),
-        ("pongs", answer.clone(), answer),
+        ("pongs", response.clone(), response),
         ("fragments", Frame::new(TEXT, "{").unfinished().bytes(), fragment),
     ] {
-        let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
-        wire.send(&first).await;
+        let mut connection = Connection::websocket(&node, "/ws/chat/lobby/").await;
+        connection.send(&first).await;
         let again = again.repeat(1000);
-        let flooded = async { while wire.try_send(&again).await.is_ok() {} };
+        let flooded = async { while connection.try_send(&again).await.is_ok() {} };
         // Until the node has closed it, which then reads no more.
         let _ = tokio::time::timeout(seconds(10), flooded).await;
         wait_for_metric(&node, "parlor_sockets", 0).await;

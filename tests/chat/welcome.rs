@@ -19,8 +19,8 @@ fn names(frame: &Value) -> Vec<&str> {
 }
 
 async fn the_welcome_names_the_room_and_its_members(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let ann = V1Client::join(world.first(), "聊天").await;
+    let deployment = Deployment::start(layer).await;
+    let ann = V1Client::join(deployment.first(), "聊天").await;
     let wanted =
         ["count", "last", "members", "name", "names", "node", "reason", "recovered", "room", "type", "user"];
     assert_eq!(names(&ann.welcome), wanted);
@@ -29,13 +29,13 @@ async fn the_welcome_names_the_room_and_its_members(layer: LayerKind) {
     assert_eq!(ann.welcome["names"], json!({ ann.user(): called }));
     assert_eq!(ann.welcome["room"], "聊天");
     assert!(ann.welcome["node"].as_str().is_some_and(|node| !node.is_empty()), "{}", ann.welcome);
-    assert_eq!(ann.welcome["last"], Value::Null, "nobody has said anything");
+    assert_eq!(ann.welcome["last"], Value::Null, "the room has no message");
     assert_eq!((&ann.welcome["recovered"], &ann.welcome["reason"]), (&json!(false), &json!("new")));
     assert_eq!((&ann.welcome["members"], &ann.welcome["count"]), (&json!([ann.user()]), &json!(1)));
     let is_id = |user: &str| user.len() == 16 && user.bytes().all(|byte| byte.is_ascii_hexdigit());
     assert!(is_id(ann.user()), "{}", ann.user());
 
-    let bob = V1Client::join(world.last(), "聊天").await;
+    let bob = V1Client::join(deployment.last(), "聊天").await;
     let mut members = [ann.user(), bob.user()];
     members.sort_unstable();
     let mut seen: Vec<&str> =
@@ -46,18 +46,18 @@ async fn the_welcome_names_the_room_and_its_members(layer: LayerKind) {
 }
 
 async fn a_cookie_identifies_one_user_and_no_cookie_a_new_one(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     let guest = Handshake::to_room("lobby").with_guest(1);
-    let first = guest.connect(world.first()).await;
-    let again = guest.connect(world.last()).await;
-    let elsewhere = Handshake::to_room("kitchen").with_guest(1).connect(world.last()).await;
+    let first = guest.connect(deployment.first()).await;
+    let again = guest.connect(deployment.last()).await;
+    let elsewhere = Handshake::to_room("kitchen").with_guest(1).connect(deployment.last()).await;
     assert_eq!((first.user(), first.user()), (again.user(), elsewhere.user()));
     let mut users = vec![
         first.user().to_owned(),
-        Handshake::to_room("lobby").with_guest(2).connect(world.first()).await.user().to_owned(),
+        Handshake::to_room("lobby").with_guest(2).connect(deployment.first()).await.user().to_owned(),
     ];
     for _ in 0..3 {
-        users.push(V1Client::join(world.first(), "lobby").await.user().to_owned());
+        users.push(V1Client::join(deployment.first(), "lobby").await.user().to_owned());
     }
     users.sort_unstable();
     users.dedup();
@@ -65,12 +65,12 @@ async fn a_cookie_identifies_one_user_and_no_cookie_a_new_one(layer: LayerKind) 
 }
 
 async fn a_join_returns_the_requested_amount_of_history(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     for n in 0..60 {
         ann.publish(&n.to_string()).await;
     }
-    let mut said = ann.receive_until("59").await;
+    let mut sent = ann.receive_until("59").await;
     let all = usize::MAX;
     for (ticket, wanted) in [
         (Handshake::to_room("lobby"), 0),
@@ -79,20 +79,20 @@ async fn a_join_returns_the_requested_amount_of_history(layer: LayerKind) {
         (Handshake::to_room("lobby").history(59), 59),
         (Handshake::to_room("lobby").history(1000), all),
     ] {
-        let mut bob = ticket.connect(world.last()).await;
+        let mut bob = ticket.connect(deployment.last()).await;
         assert_eq!((&bob.welcome["recovered"], &bob.welcome["reason"]), (&json!(false), &json!("new")));
-        assert_eq!(bob.welcome["last"], said[said.len() - 1]["id"]);
+        assert_eq!(bob.welcome["last"], sent[sent.len() - 1]["id"]);
         ann.publish(&ticket.target()).await;
-        said.extend(ann.receive_until(&ticket.target()).await);
-        let heard = bob.receive_until(&ticket.target()).await;
-        let from = said.len().saturating_sub(wanted.saturating_add(1));
-        assert_eq!(heard, said[from..], "{}", ticket.target());
+        sent.extend(ann.receive_until(&ticket.target()).await);
+        let received = bob.receive_until(&ticket.target()).await;
+        let from = sent.len().saturating_sub(wanted.saturating_add(1));
+        assert_eq!(received, sent[from..], "{}", ticket.target());
     }
 }
 
 async fn history_and_live_messages_join_without_gap_or_duplicate(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut flood = V1Client::join(world.last(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut flood = V1Client::join(deployment.last(), "lobby").await;
     for n in 0..100 {
         flood.publish(&n.to_string()).await;
     }
@@ -105,39 +105,43 @@ async fn history_and_live_messages_join_without_gap_or_duplicate(layer: LayerKin
     let come = async {
         let mut crowd = Vec::new();
         for n in 0..30 {
-            let node = if n % 2 == 0 { world.first() } else { world.last() };
+            let node = if n % 2 == 0 { deployment.first() } else { deployment.last() };
             crowd.push((n, Handshake::to_room("lobby").history(n).connect(node).await));
         }
         crowd
     };
     let ((), crowd) = tokio::join!(speak, come);
     for (history, mut member) in crowd {
-        let heard = member.receive_until("end").await;
-        assert_chain(&heard);
+        let received = member.receive_until("end").await;
+        assert_chain(&received);
         let last = &member.welcome["last"];
-        let past = heard.iter().position(|message| message["id"] == *last).map_or(0, |place| place + 1);
+        let past = received.iter().position(|message| message["id"] == *last).map_or(0, |place| place + 1);
         assert_eq!(past, history, "the past of {} and then the rest", member.welcome);
         if history == 0 {
-            assert_eq!(heard[0]["prev"], *last, "live from the very next message on");
+            assert_eq!(received[0]["prev"], *last, "live from the very next message on");
         }
         let numbers: Vec<usize> =
-            heard[..heard.len() - 1].iter().map(|message| text_of(message).parse().unwrap()).collect();
+            received[..received.len() - 1].iter().map(|message| text_of(message).parse().unwrap()).collect();
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
     }
 }
 
 async fn a_history_parameter_that_is_no_number_is_rejected(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     for history in ["abc", "-1", "1.5", "1x", "%20", "0x10"] {
         let ticket = Handshake::to_room("lobby").query(&format!("history={history}"));
-        let answer = ticket.request().send(world.first()).await;
-        assert_eq!((answer.status, answer.content_type()), (400, "text/plain"), "{history}: {answer:?}");
-        assert!(answer.body.contains("history"), "{answer:?}");
+        let response = ticket.request().send(deployment.first()).await;
+        assert_eq!(
+            (response.status, response.content_type()),
+            (400, "text/plain"),
+            "{history}: {response:?}"
+        );
+        assert!(response.body.contains("history"), "{response:?}");
     }
 }
 
 async fn the_subprotocol_is_one_of_those_offered(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     for (offer, wanted) in [
         (V1, Some(V1)),
         ("chat, parlor.v1", Some(V1)),
@@ -147,9 +151,9 @@ async fn the_subprotocol_is_one_of_those_offered(layer: LayerKind) {
     ] {
         for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
             let request = Request::upgrade(path).header("Sec-WebSocket-Protocol", offer);
-            let answer = request.send(world.first()).await;
-            let chosen = answer.header("sec-websocket-protocol");
-            assert_eq!((answer.status, chosen), (101, wanted), "{offer} at {path}");
+            let response = request.send(deployment.first()).await;
+            let chosen = response.header("sec-websocket-protocol");
+            assert_eq!((response.status, chosen), (101, wanted), "{offer} at {path}");
         }
     }
 }
@@ -167,7 +171,7 @@ on_both_layers! {
 async fn messages_during_a_rush_of_joins_reach_every_member() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let mut speaker = V1Client::join(&nodes[0], "lobby").await;
+    let mut sender = V1Client::join(&nodes[0], "lobby").await;
     let joins = (0..200).map(|n| Handshake::to_room("lobby").history(5).with_guest(n));
     let tickets: Vec<Handshake> = joins.collect();
     let come = futures_util::future::join_all(
@@ -175,11 +179,11 @@ async fn messages_during_a_rush_of_joins_reach_every_member() {
     );
     let speak = async {
         for n in 0..100 {
-            speaker.publish(&n.to_string()).await;
+            sender.publish(&n.to_string()).await;
         }
     };
     let (members, ()) = tokio::join!(come, speak);
-    speaker.publish("end").await;
+    sender.publish("end").await;
     for mut member in members {
         assert_chain(&member.receive_until("end").await);
         member.receives_none_of(&["message", "gap"], seconds(0)).await;
@@ -191,8 +195,8 @@ async fn the_guest_cookie_is_http_only() {
     let node = Node::alone().await;
     let mut guests = Vec::new();
     for _ in 0..2 {
-        let answer = Request::get("/chat/lobby/").send(&node).await;
-        let mut parts = answer.cookie("parlor_guest").split(';').map(|part| part.trim().to_owned());
+        let response = Request::get("/chat/lobby/").send(&node).await;
+        let mut parts = response.cookie("parlor_guest").split(';').map(|part| part.trim().to_owned());
         let value = parts.next().and_then(|part| part.strip_prefix("parlor_guest=").map(str::to_owned));
         let value = value.expect("a value");
         // The signature, the id, which is public, and an empty nickname.
@@ -206,6 +210,6 @@ async fn the_guest_cookie_is_http_only() {
     }
     assert_ne!(guests[0], guests[1]);
     let known = Request::get("/chat/lobby/").header("Cookie", &format!("parlor_guest={}", guests[0]));
-    let answer = known.send(&node).await;
-    assert!(!answer.headers.iter().any(|(_, value)| value.starts_with("parlor_guest=")), "{answer:?}");
+    let response = known.send(&node).await;
+    assert!(!response.headers.iter().any(|(_, value)| value.starts_with("parlor_guest=")), "{response:?}");
 }

@@ -8,8 +8,8 @@ use crate::support::http::Request;
 use crate::support::user::User;
 
 async fn two_users_on_two_nodes_exchange_direct_messages(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let (near, far) = (world.first(), world.last());
+    let deployment = Deployment::start(layer).await;
+    let (near, far) = (deployment.first(), deployment.last());
     let (mut ann, mut bob) = (User::registered(near, "ann").await, User::registered(far, "bob").await);
     let eve = User::registered(far, "eve").await;
     let mut hers = ann.join(near, "@bob").await;
@@ -39,8 +39,8 @@ async fn two_users_on_two_nodes_exchange_direct_messages(layer: LayerKind) {
     let origin = format!("http://{}", near.address());
     assert_eq!(ann.send(near, posted.header("Origin", &origin)).await.status, 200);
     assert_eq!(his.receive_texts(2).await, ["after", "by post"]);
-    let (answer, mut plain) = bob.open_socket(near, "/ws/chat/@ann/").await;
-    assert_eq!(answer.status, 101);
+    let (response, mut plain) = bob.open_socket(near, "/ws/chat/@ann/").await;
+    assert_eq!(response.status, 101);
     hers.publish("for all").await;
     let frame = plain.frame_with_opcode(crate::support::frame::TEXT, crate::support::wait::PATIENCE).await;
     assert_eq!(String::from_utf8_lossy(&frame.payload), r#"{"message": "[收到消息] for all"}"#);
@@ -50,16 +50,16 @@ async fn two_users_on_two_nodes_exchange_direct_messages(layer: LayerKind) {
     let page = ann.get(far, "/dm/BOB/").await;
     assert_eq!((page.status, page.header("location")), (308, Some("/dm/bob/")), "{page:?}");
     assert_eq!(ann.get(far, "/dm/bob/").await.status, 200);
-    for (person, name) in [(&mut ann, "bob"), (&mut bob, "ann")] {
-        let list = person.get(near, "/dm/").await;
+    for (user, name) in [(&mut ann, "bob"), (&mut bob, "ann")] {
+        let list = user.get(near, "/dm/").await;
         assert!(list.body.contains(&format!("href=\"/dm/{name}/\"")), "{}", list.body);
     }
     assert_eq!(ann.get(far, "/dm/?user=bob").await.header("location"), Some("/dm/bob/"));
 }
 
 async fn a_direct_message_needs_two_different_accounts(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let node = world.first();
+    let deployment = Deployment::start(layer).await;
+    let node = deployment.first();
     let mut ann = User::registered(node, "ann").await;
     let mut guest = User::guest(node).await;
     guest.post(node, "/accounts/guest/", &[("nickname", "gast")]).await;
@@ -75,8 +75,8 @@ async fn a_direct_message_needs_two_different_accounts(layer: LayerKind) {
     for name in ["bob", "nobody"] {
         assert_eq!(guest.get(node, &format!("/dm/{name}/")).await.status, 404, "guests have none");
         assert_eq!(guest.open_socket(node, &format!("/ws/chat/@{name}/")).await.0.status, 404);
-        let answer = guest.send(node, Request::get(&format!("/sse/chat/@{name}/"))).await;
-        assert_eq!(answer.status, 404, "{answer:?}");
+        let response = guest.send(node, Request::get(&format!("/sse/chat/@{name}/"))).await;
+        assert_eq!(response.status, 404, "{response:?}");
     }
     let list = guest.get(node, "/dm/").await;
     assert_eq!((list.status, list.header("location")), (303, Some("/accounts/login/?next=%2Fdm%2F")));

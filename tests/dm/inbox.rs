@@ -23,8 +23,8 @@ async fn unread(inbox: &mut V1Client) -> (Value, Value) {
 }
 
 async fn unread_counts_reach_every_socket_and_clear_when_read(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let (near, far) = (world.first(), world.last());
+    let deployment = Deployment::start(layer).await;
+    let (near, far) = (deployment.first(), deployment.last());
     let (ann, bob) = (User::registered(near, "ann").await, User::registered(far, "bob").await);
     let eve = User::registered(far, "eve").await;
     let (mut home, mut away) = (inbox(&bob, near).await, inbox(&bob, far).await);
@@ -67,8 +67,8 @@ async fn unread_counts_reach_every_socket_and_clear_when_read(layer: LayerKind) 
 }
 
 async fn an_inbox_requires_an_account_and_is_read_only(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let node = world.first();
+    let deployment = Deployment::start(layer).await;
+    let node = deployment.first();
     let mut ann = User::registered(node, "ann").await;
     for person in [User::anonymous(), User::guest(node).await] {
         let origin = format!("http://{}", node.address());
@@ -77,7 +77,7 @@ async fn an_inbox_requires_an_account_and_is_read_only(layer: LayerKind) {
         assert_eq!(person.with_cookies(request).send(node).await.status, 403);
     }
     assert_eq!(ann.open_socket(node, "/ws/inbox/").await.0.status, 400, "there is no plain wire");
-    let mut hers = inbox(&ann, world.last()).await;
+    let mut hers = inbox(&ann, deployment.last()).await;
     hers.send_json(&json!({ "message": "hi" })).await;
     hers.expect_error("unknown_type").await;
     // A room whose name looks like an inbox is an ordinary room.

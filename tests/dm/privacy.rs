@@ -16,7 +16,7 @@ use crate::support::v1_client::{V1Client, id_of, texts_of};
 use crate::support::wait::{PATIENCE, within};
 
 /// What Ann sends Bob.
-const TOLD: &str = "xyzzy-for-bob-alone";
+const SECRET_TEXT: &str = "xyzzy-for-bob-alone";
 
 struct BystanderRoom {
     redis: Redis,
@@ -27,7 +27,7 @@ struct BystanderRoom {
     at_anns: V1Client,
     at_bobs: V1Client,
     /// The id of the message.
-    told: String,
+    reported: String,
 }
 
 impl BystanderRoom {
@@ -38,11 +38,11 @@ impl BystanderRoom {
         let ann = User::registered(&nodes[0], "ann").await;
         let mut at_anns = ann.join(&nodes[0], "@bob").await;
         let mut at_bobs = bob.join(&nodes[1], "@ann").await;
-        at_anns.publish(TOLD).await;
-        let heard = at_bobs.receive().await;
-        assert_eq!(heard["text"], TOLD);
-        assert_eq!(at_anns.receive().await, heard);
-        Self { redis, nodes, ann, bob, at_anns, at_bobs, told: id_of(&heard) }
+        at_anns.publish(SECRET_TEXT).await;
+        let received = at_bobs.receive().await;
+        assert_eq!(received["text"], SECRET_TEXT);
+        assert_eq!(at_anns.receive().await, received);
+        Self { redis, nodes, ann, bob, at_anns, at_bobs, reported: id_of(&received) }
     }
 
     /// Every name that could lead to the conversation: of users, of ids, and of keys in Redis.
@@ -90,7 +90,7 @@ impl BystanderRoom {
 async fn sees(person: &User, node: &Node, name: &str) -> (Vec<String>, Vec<V1Client>) {
     let own = format!("http://{}", node.address());
     let room = encoded(name);
-    let said = json!({ "message": "from outside" }).to_string();
+    let sent = json!({ "message": "from outside" }).to_string();
     let mut seen = Vec::new();
     for request in [
         Request::get(&format!("/chat/{room}")),
@@ -98,16 +98,16 @@ async fn sees(person: &User, node: &Node, name: &str) -> (Vec<String>, Vec<V1Cli
         Request::get(&format!("/dm/{}/", encoded(name.trim_start_matches('@'))))
             .header("Accept", "text/html"),
         Request::get(&format!("/chat/{room}/members/")),
-        Request::post(&format!("/chat/{room}/messages")).body(said),
+        Request::post(&format!("/chat/{room}/messages")).body(sent),
         Request::post(&format!("/push?room={room}")).body(""),
         Request::new("DELETE", &format!("/push?room={room}")),
         Request::get(&format!("/api/rooms/{room}/messages?limit=100")),
         Request::get(&format!("/api/rooms/{room}/members")),
         Request::get(&format!("/api/rooms/{room}")),
     ] {
-        let answer = person.with_cookies(request.header("Origin", &own)).send(node).await;
-        assert!(answer.status < 500, "{name}: {answer:?}");
-        seen.push(answer.body);
+        let response = person.with_cookies(request.header("Origin", &own)).send(node).await;
+        assert!(response.status < 500, "{name}: {response:?}");
+        seen.push(response.body);
     }
     let mut members = Vec::new();
     for path in [format!("/ws/chat/{room}/"), format!("/ws/push/{room}")] {
@@ -134,7 +134,7 @@ async fn other_users_cannot_read_or_write_a_conversation() {
         for name in &names {
             let (seen, members) = sees(person, if name.len() % 2 == 0 { near } else { far }, name).await;
             for text in seen {
-                assert!(!text.contains(TOLD), "{who} reads it as {name:?}: {text}");
+                assert!(!text.contains(SECRET_TEXT), "{who} reads it as {name:?}: {text}");
             }
             for member in members {
                 let text = member.welcome.to_string();
@@ -169,7 +169,7 @@ async fn other_users_cannot_read_or_write_a_conversation() {
         member.receives_none_of(&["message", "gap"], Duration::from_millis(300)).await;
     }
     let late = scene.ann.handshake("@bob").history(100).connect(far).await;
-    assert_eq!(past(late).await, [TOLD, "xyzzy-and-more"], "nothing came in from outside");
+    assert_eq!(past(late).await, [SECRET_TEXT, "xyzzy-and-more"], "nothing came in from outside");
 }
 
 async fn past(mut member: V1Client) -> Vec<String> {
@@ -188,22 +188,22 @@ async fn a_message_id_of_one_room_means_nothing_in_another() {
         (Handshake::to_room("lobby"), "in the lobby"),
         (eve.handshake("@bob"), "from eve"),
     ] {
-        let mut member = ticket.since(&scene.told).connect(node).await;
+        let mut member = ticket.since(&scene.reported).connect(node).await;
         assert_eq!(
             (&member.welcome["recovered"], &member.welcome["reason"]),
             (&json!(false), &json!("unknown")),
             "{}",
             member.welcome
         );
-        member.send_json(&json!({ "type": "history", "before": scene.told, "limit": 200 })).await;
+        member.send_json(&json!({ "type": "history", "before": scene.reported, "limit": 200 })).await;
         let page = member.receive_frame("history").await;
-        assert!(!page.to_string().contains(TOLD), "{page}");
+        assert!(!page.to_string().contains(SECRET_TEXT), "{page}");
         assert_eq!(past(member).await, [wanted]);
-        let again = Handshake::to_room("lobby").since(&scene.told).request().send(node).await;
-        assert!(!again.body.contains(TOLD), "{again:?}");
+        let again = Handshake::to_room("lobby").since(&scene.reported).request().send(node).await;
+        assert!(!again.body.contains(SECRET_TEXT), "{again:?}");
     }
     // For the two themselves the id is valid.
-    let bob = scene.bob.handshake("@ann").since(&scene.told).connect(&scene.nodes[1]).await;
+    let bob = scene.bob.handshake("@ann").since(&scene.reported).connect(&scene.nodes[1]).await;
     assert_eq!(bob.welcome["recovered"], true, "{}", bob.welcome);
 }
 
@@ -221,26 +221,26 @@ async fn direct_messages_need_two_accounts() {
     for name in ["ann", "nobody", "~gus", "gus", "#key", &id, "*", "a b", "a%2Fb", "..", "%00"] {
         let name = name.replace(['#', '~', '*', ' '], "%7E");
         for target in [format!("/dm/{name}/"), format!("/chat/@{name}/")] {
-            let answer = ann.get(&node, &target).await;
-            assert!(matches!(answer.status, 400 | 404), "{target}: {answer:?}");
+            let response = ann.get(&node, &target).await;
+            assert!(matches!(response.status, 400 | 404), "{target}: {response:?}");
         }
         for path in [format!("/ws/chat/@{name}/"), format!("/ws/push/@{name}"), format!("/sse/chat/@{name}/")]
         {
             let request = Request::upgrade(&path).header("Origin", &own);
-            let answer = ann.with_cookies(request).send(&node).await;
-            assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+            let response = ann.with_cookies(request).send(&node).await;
+            assert!(matches!(response.status, 400 | 404), "{path}: {response:?}");
         }
     }
     // Users without an account have no conversations.
     for person in [&guest, &User::anonymous()] {
         for path in ["/ws/chat/@ann/", "/ws/push/@ann", "/ws/inbox/"] {
             let knock = Request::upgrade(path).header("Sec-WebSocket-Protocol", V1).header("Origin", &own);
-            let answer = person.with_cookies(knock).send(&node).await;
-            assert!(matches!(answer.status, 403 | 404), "{path}: {answer:?}");
+            let response = person.with_cookies(knock).send(&node).await;
+            assert!(matches!(response.status, 403 | 404), "{path}: {response:?}");
         }
-        let said = Request::post("/chat/@ann/messages").body(r#"{"message": "hi"}"#).header("Origin", &own);
-        let answer = person.with_cookies(said).send(&node).await;
-        assert!(matches!(answer.status, 401 | 403 | 404), "{answer:?}");
+        let sent = Request::post("/chat/@ann/messages").body(r#"{"message": "hi"}"#).header("Origin", &own);
+        let response = person.with_cookies(sent).send(&node).await;
+        assert!(matches!(response.status, 401 | 403 | 404), "{response:?}");
         for target in ["/dm/", "/dm/ann/"] {
             let page =
                 person.with_cookies(Request::get(target).header("Accept", "text/html")).send(&node).await;
@@ -258,7 +258,7 @@ async fn typing_presence_and_counts_stay_within_the_conversation() {
     let mut inbox = person.handshake_at("/ws/inbox/").connect(&scene.nodes[0]).await;
     scene.at_anns.publish("and more").await;
     // A read mark is stored only for the user's own conversation.
-    eve.send_json(&json!({ "type": "read", "id": scene.told })).await;
+    eve.send_json(&json!({ "type": "read", "id": scene.reported })).await;
     scene.at_anns.send_json(&json!({ "type": "typing" })).await;
     scene.at_bobs.receive_frame("typing").await;
     scene.at_anns.close().await;

@@ -38,11 +38,14 @@ async fn events_arrive_in_one_order_and_in_the_publishers(peers: LayerNodes) {
         }
     });
     futures_util::future::join_all(publishers).await;
-    let orders = last(&peers, &group, 200).await;
-    assert!(orders.iter().all(|order| order == &orders[0]), "the nodes heard different orders");
+    let disconnects = last(&peers, &group, 200).await;
+    assert!(
+        disconnects.iter().all(|disconnect| disconnect == &disconnects[0]),
+        "the nodes heard different orders"
+    );
     for publisher in 0..4 {
         let own: Vec<_> =
-            orders[0].iter().filter(|text| text.starts_with(&format!("{publisher} "))).collect();
+            disconnects[0].iter().filter(|text| text.starts_with(&format!("{publisher} "))).collect();
         assert_eq!(own.len(), 50);
         assert!(own.is_sorted(), "publisher {publisher} was heard as {own:?}");
     }
@@ -61,7 +64,7 @@ async fn a_group_without_local_members_is_unsubscribed(peers: LayerNodes) {
     if let Some(redis) = &peers.redis {
         redis.wait_for_subscribers("asgi__group__left", 0).await;
     }
-    peers.nodes[0].publish(&left, "to nobody").await;
+    peers.nodes[0].publish(&left, "without members").await;
     last(&peers, &kept, 0).await;
     assert!(peers.nodes.iter().all(|node| node.texts(&left).is_empty()));
 }
@@ -89,7 +92,7 @@ async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
         let tick = node.layer.tick(&group, &event("early"), PERIOD).await.expect("an answer");
-        assert_eq!(tick, None, "a ticker that nobody started");
+        assert_eq!(tick, None, "a ticker that was not started");
     }
     let start = Instant::now();
     for node in &peers.nodes {

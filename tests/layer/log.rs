@@ -55,9 +55,9 @@ async fn concurrent_appends_with_one_key_append_once(peers: LayerNodes) {
             let (node, group, key) = (&peers.nodes[n % peers.nodes.len()], &group, &key);
             async move { node.append(group, key, Some(key)).await }
         });
-        let answers = join_all(tries).await;
-        let new = answers.iter().filter(|answer| matches!(answer, Appended::New(_))).count();
-        assert_eq!(new, 1, "{answers:?}");
+        let responses = join_all(tries).await;
+        let new = responses.iter().filter(|response| matches!(response, Appended::New(_))).count();
+        assert_eq!(new, 1, "{responses:?}");
     }
     assert_eq!(peers.nodes[0].wait_for(&group, 20).await.len(), 20);
 }
@@ -100,8 +100,8 @@ async fn appended_events_survive_lost_subscriptions_once_and_in_order(peers: Lay
         }
     }
     for node in &peers.nodes {
-        let heard = node.wait_for(&group, LAST + 1).await;
-        assert_eq!(heard, (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
+        let received = node.wait_for(&group, LAST + 1).await;
+        assert_eq!(received, (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
         assert_chain(&node.events(&group));
     }
 }

@@ -60,11 +60,7 @@ async fn every_node_receives_a_redaction_once_after_the_text(peers: LayerNodes) 
             shown(&node.layer.history(&lobby(), HistoryRange::After(ids[0])).await.expect("a page").events),
             "-c"
         );
-        assert_eq!(
-            shown(&node.logged(&lobby())),
-            "abc",
-            "it was told behind the texts, and they were told once"
-        );
+        assert_eq!(shown(&node.logged(&lobby())), "abc", "the redaction follows the texts, each once");
         assert_eq!(node.layer.redacted(&lobby()), BTreeSet::from([ids[1]]));
     }
     log(&peers.nodes[0], "d").await;
@@ -75,12 +71,15 @@ async fn every_node_receives_a_redaction_once_after_the_text(peers: LayerNodes) 
     }
 }
 
-/// Fails if the page has a text of which the node was told before it was asked for.
-fn assert_hidden(page: &Page, told: &BTreeSet<Id>) {
+/// Fails if the page has a text whose redaction the node received before the request.
+fn assert_hidden(page: &Page, reported: &BTreeSet<Id>) {
     assert_chain(&page.events);
     for event in &page.events {
         let id = event.stamp().expect("a place").id;
-        assert!(event.kind() == REDACTED || !told.contains(&id), "{id} was redacted and is read: {event:?}");
+        assert!(
+            event.kind() == REDACTED || !reported.contains(&id),
+            "{id} was redacted and is read: {event:?}"
+        );
     }
 }
 
@@ -98,21 +97,21 @@ async fn no_text_is_delivered_after_its_redaction_under_load(peers: LayerNodes) 
     let reading = async {
         let mut readings = 0;
         while node.redactions(&lobby()).len() < ids.len() {
-            let told: BTreeSet<Id> = node.redactions(&lobby()).into_iter().collect();
+            let reported: BTreeSet<Id> = node.redactions(&lobby()).into_iter().collect();
             let pages = tokio::join!(
                 node.layer.history(&group, HistoryRange::Before(None, 200)),
                 node.layer.history(&group, HistoryRange::Before(Some(ids[100]), 200)),
                 node.layer.history(&group, HistoryRange::After(ids[20])),
             );
             for page in [pages.0, pages.1, pages.2] {
-                assert_hidden(&page.expect("a page"), &told);
+                assert_hidden(&page.expect("a page"), &reported);
                 readings += 1;
             }
             tokio::task::yield_now().await;
         }
         readings
     };
-    let ((), readings) = tokio::join!(covering, within(seconds(30), "all to be told", reading));
+    let ((), readings) = tokio::join!(covering, within(seconds(30), "all redactions to arrive", reading));
     assert!(readings > 10, "{readings} readings meanwhile");
     assert_eq!(
         shown(

@@ -16,7 +16,7 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Runs `parlor` with these arguments and this environment, which must fail: returns its one line
 /// on stderr.
-async fn refused(environment: &[(&str, &str)], words: &[&str]) -> String {
+async fn rejected(environment: &[(&str, &str)], words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
     command.env_clear().envs(environment.iter().copied()).args(words);
     let mut process = Process::spawn("parlor", &mut command);
@@ -84,7 +84,7 @@ async fn weak_input_is_rejected_in_one_line_without_the_password() {
         ("the long secret", "a\u{202e}b", "1 to 32 letters"),
         ("the long secret", "B\u{43e}b", "looks like it"),
     ] {
-        let text = refused(&with(password), &["user", "add", name]).await;
+        let text = rejected(&with(password), &["user", "add", name]).await;
         assert!(text.contains(expected), "{name:?}: {text:?}");
         assert!(!text.contains(password), "{text:?}");
     }
@@ -102,7 +102,7 @@ async fn weak_input_is_rejected_in_one_line_without_the_password() {
         (&["key", "add", "a b", "--scope", "read"], "1 to 32 letters"),
         (&["key", "revoke", "billing"], "no key `billing`"),
     ] {
-        let text = refused(&url, words).await;
+        let text = rejected(&url, words).await;
         assert!(text.contains(expected), "{words:?}: {text:?}");
     }
     let accounts: i64 = redis.query(&["ZCARD", "parlor:index:users"]).await;
@@ -113,11 +113,11 @@ async fn weak_input_is_rejected_in_one_line_without_the_password() {
 #[tokio::test]
 async fn commands_without_redis_fail() {
     for words in [&["user", "list"][..], &["user", "add", "bob"], &["key", "list"]] {
-        let text = refused(&[("PARLOR_PASSWORD", "the long secret")], words).await;
+        let text = rejected(&[("PARLOR_PASSWORD", "the long secret")], words).await;
         assert!(text.contains("REDIS_URL") && text.contains("--operator"), "{text:?}");
     }
     let away = Redis::reserve().url();
-    let text = refused(&[("REDIS_URL", &away)], &["user", "list"]).await;
+    let text = rejected(&[("REDIS_URL", &away)], &["user", "list"]).await;
     assert!(text.contains("could not connect to Redis"), "{text:?}");
 }
 
@@ -131,7 +131,7 @@ async fn a_change_of_role_reaches_live_sockets_on_every_node() {
         command(&redis, &["user", "staff", "bob", words]).await;
         for socket in &mut sockets {
             let (code, _) = socket.closed(seconds(1)).await;
-            assert_eq!(code, 1012, "they come back at once, as somebody else");
+            assert_eq!(code, 1012, "the client reconnects at once with its new role");
         }
         assert_eq!(bob.get(&nodes[1], "/admin/").await.status, status);
     }
@@ -214,8 +214,8 @@ async fn the_operator_is_created_once_redis_is_reachable() {
     let node = plan.redis(&redis).switch("--wait-for-redis").start().await;
     redis.restart().await;
     until(PATIENCE, "an operator's account", async || {
-        let answer = User::anonymous().log_in(&node, "ann").await;
-        holds(answer.status == 303, || format!("{answer:?}"))
+        let response = User::anonymous().log_in(&node, "ann").await;
+        holds(response.status == 303, || format!("{response:?}"))
     })
     .await;
 }
@@ -235,6 +235,6 @@ async fn a_taken_operator_name_does_not_become_an_operator() {
 #[tokio::test]
 async fn an_invalid_operator_name_ends_the_start() {
     let plan = Node::plan().flag("--operator", "a b").env("PARLOR_OPERATOR_PASSWORD", "the long secret");
-    let text = plan.refused().await;
+    let text = plan.rejected().await;
     assert!(text.contains("--operator (PARLOR_OPERATOR): expected a name"), "{text:?}");
 }

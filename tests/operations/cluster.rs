@@ -28,7 +28,7 @@ async fn clients_of_a_killed_node_reconnect_to_others_at_once() {
     crowd.wait_for_text("all here?", seconds(5)).await;
     assert!(
         killed.elapsed() < seconds(5),
-        "everybody was back and heard something after {:?}",
+        "every client was back and received a message after {:?}",
         killed.elapsed()
     );
 }

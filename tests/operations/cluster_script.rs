@@ -48,9 +48,9 @@ async fn chat_works(site: &ReservedPort) {
     let mut ann = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
     let mut bob = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
     ann.send_frame(&Frame::text(r#"{"message": "hi"}"#)).await;
-    for person in [&mut ann, &mut bob] {
+    for user in [&mut ann, &mut bob] {
         assert_eq!(
-            person.frame_with_opcode(TEXT, PATIENCE).await.payload,
+            user.frame_with_opcode(TEXT, PATIENCE).await.payload,
             r#"{"message": "[收到消息] hi"}"#.as_bytes()
         );
     }

@@ -99,7 +99,7 @@ async fn invalid_flags_are_rejected_in_one_line() {
         let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
         for value in values {
             // In this form a value may begin with a dash.
-            let text = Node::plan().switch(&format!("{flag}={value}")).refused().await;
+            let text = Node::plan().switch(&format!("{flag}={value}")).rejected().await;
             names(&text, flag, variable, value);
         }
     }
@@ -111,7 +111,7 @@ async fn invalid_variables_are_rejected_in_one_line() {
         let (_, variable, _) = SETTINGS.into_iter().find(|(name, ..)| *name == flag).unwrap();
         let plan = if flag == "--listen" { Node::bare_plan() } else { Node::plan() };
         for value in values {
-            let text = plan.clone().env(variable, value).refused().await;
+            let text = plan.clone().env(variable, value).rejected().await;
             names(&text, flag, variable, value);
         }
     }
@@ -120,11 +120,11 @@ async fn invalid_variables_are_rejected_in_one_line() {
 #[tokio::test]
 async fn an_unknown_flag_is_rejected_in_one_line() {
     for flag in ["--lisen", "-x"] {
-        let text = Node::bare_plan().switch(flag).refused().await;
+        let text = Node::bare_plan().switch(flag).rejected().await;
         assert_eq!(text.lines().count(), 1, "{text:?}");
         assert!(text.contains(flag), "{text:?}");
     }
-    let text = Node::bare_plan().switch("stray").refused().await;
+    let text = Node::bare_plan().switch("stray").rejected().await;
     assert!(text.contains("stray") && text.lines().count() == 1, "{text:?}");
 }
 
@@ -133,7 +133,7 @@ async fn a_taken_port_ends_the_start_in_one_line() {
     let node = Node::alone().await;
     let address = node.address().to_string();
     for plan in [Node::bare_plan().flag("--listen", &address), Node::plan().flag("--listen", &address)] {
-        let text = plan.refused().await;
+        let text = plan.rejected().await;
         names(&text, "--listen", "PARLOR_LISTEN", &address);
     }
 }
@@ -149,8 +149,8 @@ async fn a_node_listens_on_every_address() {
         let node = Node::from_process(plan.spawn(), 2).await;
         assert_ne!(node.addresses()[0], node.addresses()[1]);
         for address in node.addresses() {
-            let mut wire = crate::support::connection::Connection::connect_to(*address).await;
-            assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200, "{address}");
+            let mut connection = crate::support::connection::Connection::connect_to(*address).await;
+            assert_eq!(Request::get("/healthz").send_on(&mut connection).await.status, 200, "{address}");
         }
     }
 }
@@ -195,7 +195,7 @@ async fn help_does_not_show_passwords_from_the_environment() {
 async fn the_redis_password_is_never_printed() {
     let redis = Redis::reserve();
     let url = format!("redis://ann:hunter2@{}", redis.address());
-    let text = Node::plan().flag("--redis-url", &url).flag("--log-level", "debug").refused().await;
+    let text = Node::plan().flag("--redis-url", &url).flag("--log-level", "debug").rejected().await;
     assert!(text.contains("could not connect to Redis") && !text.contains("hunter2"), "{text:?}");
 }
 

@@ -196,11 +196,11 @@ async fn each_client_frame_of_the_table_is_accepted() {
         let kind = names(&row[0]).remove(0);
         // A frame that only informs the node has no reply; the one after it has.
         let (id, follows) = (kind == "read").then_some(("7-0", "history")).unzip();
-        let mut said = json!({ "type": kind, "message": "hi" });
+        let mut sent = json!({ "type": kind, "message": "hi" });
         if let Some(id) = id {
-            said["id"] = json!(id);
+            sent["id"] = json!(id);
         }
-        ann.send_json(&said).await;
+        ann.send_json(&sent).await;
         if let Some(follows) = follows {
             ann.send_json(&json!({ "type": follows })).await;
         }

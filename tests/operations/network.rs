@@ -25,17 +25,18 @@ async fn a_node_serves_only_its_allowed_hosts() {
         ("localhost", 400),
     ] {
         for request in [Request::get("/chat/"), Request::get("/healthz"), Request::get("/nothing")] {
-            let answer = request.with("Host", host).send(&node).await;
-            assert_eq!(answer.status == 400, status == 400, "{host}: {answer:?}");
+            let response = request.with("Host", host).send(&node).await;
+            assert_eq!(response.status == 400, status == 400, "{host}: {response:?}");
             if status == 400 {
-                assert!(answer.body.contains("--allowed-hosts"), "{host}: {answer:?}");
+                assert!(response.body.contains("--allowed-hosts"), "{host}: {response:?}");
             }
         }
-        let answer = Request::upgrade("/ws/chat/lobby/").with("Host", host).send(&node).await;
-        assert_eq!(answer.status, if status == 200 { 101 } else { 400 }, "{host}: {answer:?}");
+        let response = Request::upgrade("/ws/chat/lobby/").with("Host", host).send(&node).await;
+        assert_eq!(response.status, if status == 200 { 101 } else { 400 }, "{host}: {response:?}");
     }
-    let answer = Request::get("http://evil.example/chat/").with("Host", "chat.example.com").send(&node).await;
-    assert_eq!(answer.status, 400, "a target may name a host, too: {answer:?}");
+    let response =
+        Request::get("http://evil.example/chat/").with("Host", "chat.example.com").send(&node).await;
+    assert_eq!(response.status, 400, "a target may name a host, too: {response:?}");
 }
 
 #[tokio::test]
@@ -57,11 +58,11 @@ async fn by_default_a_node_serves_addresses_and_localhost() {
 #[tokio::test]
 async fn an_untrusted_proxy_is_logged_once() {
     let node = Node::plan().start().await;
-    let told = || node.log().all().iter().filter(|line| line.contains("--trusted-proxies")).count();
+    let reported = || node.log().all().iter().filter(|line| line.contains("--trusted-proxies")).count();
     for _ in 0..3 {
         Request::get("/chat/").header("X-Forwarded-For", "198.51.100.7").send(&node).await;
     }
-    until(PATIENCE, "the hint", async || holds(told() == 1, || told().to_string())).await;
+    until(PATIENCE, "the hint", async || holds(reported() == 1, || reported().to_string())).await;
     let trusting = Node::plan().flag("--trusted-proxies", "127.0.0.1").start().await;
     Request::get("/chat/").header("X-Forwarded-For", "198.51.100.7").send(&trusting).await;
     assert!(!trusting.log().text().contains("--trusted-proxies"));
@@ -69,17 +70,17 @@ async fn an_untrusted_proxy_is_logged_once() {
 
 /// Opens a socket and keeps it, or is rejected with this status.
 async fn come(node: &Node, path: &str, headers: &[(&str, &str)]) -> Result<Connection, Response> {
-    let mut wire = Connection::connect(node).await;
+    let mut connection = Connection::connect(node).await;
     let request =
         headers.iter().fold(Request::upgrade(path), |request, (name, value)| request.header(name, value));
-    let answer = request.send_on(&mut wire).await;
-    if answer.status == 101 { Ok(wire) } else { Err(answer) }
+    let response = request.send_on(&mut connection).await;
+    if response.status == 101 { Ok(connection) } else { Err(response) }
 }
 
-fn assert_too_many(answer: &Response) {
-    assert_eq!(answer.status, 429, "{answer:?}");
-    let after = answer.header("Retry-After").and_then(|after| after.parse::<u32>().ok());
-    assert!(after.is_some_and(|after| (1..=60).contains(&after)), "{answer:?}");
+fn assert_too_many(response: &Response) {
+    assert_eq!(response.status, 429, "{response:?}");
+    let after = response.header("Retry-After").and_then(|after| after.parse::<u32>().ok());
+    assert!(after.is_some_and(|after| (1..=60).contains(&after)), "{response:?}");
 }
 
 #[tokio::test]
@@ -91,10 +92,10 @@ async fn sockets_are_limited_per_address() {
         .buffer_unordered(50)
         .collect::<Vec<_>>()
         .await;
-    let (inside, refused): (Vec<_>, Vec<_>) = crowd.into_iter().partition(Result::is_ok);
-    assert_eq!((inside.len(), refused.len()), (99, 4901), "and ann is the hundredth");
-    for answer in &refused {
-        assert_too_many(answer.as_ref().err().unwrap());
+    let (inside, rejected): (Vec<_>, Vec<_>) = crowd.into_iter().partition(Result::is_ok);
+    assert_eq!((inside.len(), rejected.len()), (99, 4901), "and ann is the hundredth");
+    for response in &rejected {
+        assert_too_many(response.as_ref().err().unwrap());
     }
     assert_eq!(metric(&node, "parlor_refused_total{reason=\"sockets_per_address\"}").await, 4901);
     ann.publish("still here").await;
@@ -139,17 +140,17 @@ async fn sockets_are_limited_per_user() {
 #[tokio::test]
 async fn handshakes_over_the_rate_are_rejected_until_later() {
     let node = Node::plan().flag("--handshakes-per-second", "1").start().await;
-    let mut refused = 0;
+    let mut rejected = 0;
     for _ in 0..15 {
         match come(&node, "/ws/chat/lobby/", &[]).await {
             Ok(_) => {}
-            Err(answer) => {
-                assert_too_many(&answer);
-                refused += 1;
+            Err(response) => {
+                assert_too_many(&response);
+                rejected += 1;
             }
         }
     }
-    assert!((3..=5).contains(&refused), "{refused} of 15 were refused, ten at once are allowed");
+    assert!((3..=5).contains(&rejected), "{rejected} of 15 were refused, ten at once are allowed");
     assert_too_many(&Request::get("/sse/chat/lobby/").send(&node).await);
     until(PATIENCE, "the next one", async || {
         let came = come(&node, "/ws/chat/lobby/", &[]).await;

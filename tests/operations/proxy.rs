@@ -36,10 +36,10 @@ async fn handed_on(request: &Request, directives: &str) -> (String, Vec<String>)
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("an answer");
         String::from_utf8(head).expect("a head in ASCII")
     };
-    let (head, answer) =
+    let (head, response) =
         within(PATIENCE, "nginx to hand on a request", async { tokio::join!(serve, ask(&nginx, request)) })
             .await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(response.status, 200, "{response:?}");
     let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
     let first = lines.next().unwrap();
     let mut headers: Vec<String> =
@@ -84,8 +84,8 @@ async fn nginx_forwards_sockets_and_rejected_names() {
         for request in
             [Request::get(&format!("/chat/{name}/")), Request::upgrade(&format!("/ws/chat/{name}/"))]
         {
-            let answer = ask(&nginx, &request).await;
-            assert!(answer.status == 400 && answer.body.contains("64"), "{name:?}: {answer:?}");
+            let response = ask(&nginx, &request).await;
+            assert!(response.status == 400 && response.body.contains("64"), "{name:?}: {response:?}");
         }
     }
 }
@@ -110,7 +110,7 @@ async fn metrics_are_visible_only_locally() {
     let near = ask(&nginx, &Request::get("/metrics")).await;
     assert!(near.status == 200 && near.body.contains("parlor_sockets"), "{near:?}");
     let far = |path| Request::get(path).header("X-Test-Client", "203.0.113.9");
-    assert_eq!(ask(&nginx, &far("/healthz")).await.status, 200, "the rest is for everybody");
+    assert_eq!(ask(&nginx, &far("/healthz")).await.status, 200, "the rest is public");
     for path in [
         "/metrics",
         "/metrics/",

@@ -30,7 +30,7 @@ async fn a_weak_secret_ends_the_start_and_is_not_printed() {
     let folder = tempfile::tempdir().unwrap();
     for secret in WEAK {
         for plan in plans(folder.path(), secret) {
-            let text = plan.flag("--log-level", "trace").refused().await;
+            let text = plan.flag("--log-level", "trace").rejected().await;
             assert_eq!(text.lines().count(), 1, "one line: {text:?}");
             assert!(text.contains("--secret-file (PARLOR_SECRET): got "), "{text:?}");
             assert!(text.contains("expected at least"), "{text:?}");
@@ -59,8 +59,8 @@ async fn without_a_setting_nodes_share_a_generated_secret() {
     let redis = Redis::start().await;
     let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
     let (first, second) = (plan.start().await, plan.start().await);
-    let answer = Request::get("/chat/").send(&first).await;
-    let cookie = answer.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
+    let response = Request::get("/chat/").send(&first).await;
+    let cookie = response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
     for node in [&first, &second] {
         let again = Request::get("/chat/").header("Cookie", &cookie).send(node).await;
         let set = again.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
@@ -78,9 +78,9 @@ async fn guest_cookies_are_issued_once_redis_is_reachable() {
         Node::plan().without_env("PARLOR_SECRET").redis(&redis).switch("--wait-for-redis").start().await;
     redis.restart().await;
     until(seconds(20), "a guest's cookie", async || {
-        let answer = Request::get("/chat/").send(&node).await;
-        let set = answer.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
-        if set { Ok(()) } else { Err(format!("{answer:?}")) }
+        let response = Request::get("/chat/").send(&node).await;
+        let set = response.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
+        if set { Ok(()) } else { Err(format!("{response:?}")) }
     })
     .await;
 }
@@ -89,7 +89,7 @@ async fn guest_cookies_are_issued_once_redis_is_reachable() {
 async fn an_operator_password_of_the_wrong_length_ends_the_start() {
     let plan = Node::plan().flag("--operator", "ann");
     for plan in [plan.clone(), plan.env("PARLOR_OPERATOR_PASSWORD", "hunter2")] {
-        let text = plan.refused().await;
+        let text = plan.rejected().await;
         assert!(text.contains("PARLOR_OPERATOR_PASSWORD") && text.contains("8 to 128"), "{text:?}");
         assert!(!text.contains("hunter2"), "{text:?}");
     }
@@ -106,7 +106,7 @@ async fn a_weak_token_key_ends_the_start() {
     let small =
         Node::plan().flag("--token-key-file", &key("weak_rsa.pub.pem")).flag("--token-algorithm", "RS256");
     for plan in [short, public, small] {
-        let text = plan.refused().await;
+        let text = plan.rejected().await;
         assert_eq!(text.lines().count(), 1, "one line: {text:?}");
         assert!(
             text.contains("--token-key-file (PARLOR_TOKEN_KEY): ") && text.contains("expected"),

@@ -21,10 +21,10 @@ async fn a_stalled_event_loop_ends_the_node_with_a_reason() {
     let cores = available_parallelism().map_or(64, usize::from);
     let mut calls = Vec::new();
     for _ in 0..(4 * cores).max(64) {
-        let mut wire = Connection::connect(&node).await;
-        let request = Request::get("/stall").bytes(wire.peer());
-        wire.send(&request).await;
-        calls.push(wire);
+        let mut connection = Connection::connect(&node).await;
+        let request = Request::get("/stall").bytes(connection.peer());
+        connection.send(&request).await;
+        calls.push(connection);
     }
     let stalled = Instant::now();
     let status = node.exit(seconds(8)).await;

@@ -32,8 +32,8 @@ async fn only_the_same_origin_may_start_and_stop() {
         for method in ["GET", "POST", "DELETE"] {
             let request = Request::new(method, "/push?room=lobby");
             let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-            let answer = request.send(&node).await;
-            assert_eq!(answer.status, wanted, "{method} with {headers:?}: {answer:?}");
+            let response = request.send(&node).await;
+            assert_eq!(response.status, wanted, "{method} with {headers:?}: {response:?}");
         }
     }
 }
@@ -42,8 +42,9 @@ async fn only_the_same_origin_may_start_and_stop() {
 async fn a_rejected_request_starts_nothing() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let answer = Request::post("/push?room=lobby").header("Origin", "http://evil.example").send(&node).await;
-    assert_eq!(answer.status, 403);
+    let response =
+        Request::post("/push?room=lobby").header("Origin", "http://evil.example").send(&node).await;
+    assert_eq!(response.status, 403);
     assert_eq!(redis.keys("parlor:ticker:*").await, Vec::<String>::new());
 }
 
@@ -60,7 +61,7 @@ async fn a_page_may_start_and_stop_with_its_token() {
         assert_eq!(request.clone().header("X-CSRFToken", token).send(&node).await.status, 200);
         assert_eq!(request.clone().header("X-CSRFToken", "other").send(&node).await.status, 403);
         assert_eq!(request.clone().send(&node).await.status, 403);
-        let told = request.header("Origin", &own).header("Sec-Fetch-Site", "same-origin");
-        assert_eq!(told.header("X-CSRFToken", token).send(&node).await.status, 200);
+        let reported = request.header("Origin", &own).header("Sec-Fetch-Site", "same-origin");
+        assert_eq!(reported.header("X-CSRFToken", token).send(&node).await.status, 200);
     }
 }

@@ -16,10 +16,10 @@ use crate::support::wait::seconds;
 
 /// Starts (POST) or stops (DELETE) the stream of the room.
 pub async fn ask(node: &Node, method: &str, room: &str) {
-    let answer = Request::new(method, &format!("/push?room={}", encoded(room))).send(node).await;
-    assert_eq!(answer.status, 200, "{method}: {answer:?}");
-    assert_eq!(answer.json(), json!({ "status": "success" }));
-    assert_eq!(answer.content_type(), "application/json");
+    let response = Request::new(method, &format!("/push?room={}", encoded(room))).send(node).await;
+    assert_eq!(response.status, 200, "{method}: {response:?}");
+    assert_eq!(response.json(), json!({ "status": "success" }));
+    assert_eq!(response.content_type(), "application/json");
 }
 
 /// The local time in `[YYYY-MM-DD HH:MM:SS] 实时推送 - 房间: room`; any other line fails the test.
@@ -234,7 +234,7 @@ async fn the_trailing_slash_of_a_push_socket_is_optional() {
 async fn a_plus_in_the_query_is_a_space() {
     let node = Node::alone().await;
     let mut page = TutorialClient::push(&node, "a b").await;
-    let answer = Request::post("/push?x=1&room=a+b").send(&node).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = Request::post("/push?x=1&room=a+b").send(&node).await;
+    assert_eq!(response.status, 200, "{response:?}");
     time_in(&page.receive().await, "a b");
 }

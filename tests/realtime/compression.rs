@@ -44,14 +44,14 @@ fn offers() -> Vec<String> {
 
 /// An open socket whose offer was declined.
 async fn offering(node: &Node, path: &str, offer: &str, protocol: Option<&str>) -> Connection {
-    let mut wire = Connection::connect(node).await;
+    let mut connection = Connection::connect(node).await;
     let request = Request::upgrade(path).header("Sec-WebSocket-Extensions", offer);
     let request =
         protocol.iter().fold(request, |request, name| request.header("Sec-WebSocket-Protocol", name));
-    let answer = request.send_on(&mut wire).await;
-    assert_eq!(answer.status, 101, "{offer:.80}: {answer:?}");
-    assert_eq!(answer.header("sec-websocket-extensions"), None, "{offer:.80}");
-    wire
+    let response = request.send_on(&mut connection).await;
+    assert_eq!(response.status, 101, "{offer:.80}: {response:?}");
+    assert_eq!(response.header("sec-websocket-extensions"), None, "{offer:.80}");
+    connection
 }
 
 #[tokio::test]
@@ -65,8 +65,8 @@ async fn offers_of_compression_are_declined() {
     let twice = Request::upgrade("/ws/chat/lobby/")
         .header("Sec-WebSocket-Extensions", "permessage-deflate")
         .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits");
-    let answer = twice.send(&node).await;
-    assert_eq!((answer.status, answer.header("sec-websocket-extensions")), (101, None), "{answer:?}");
+    let response = twice.send(&node).await;
+    assert_eq!((response.status, response.header("sec-websocket-extensions")), (101, None), "{response:?}");
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.publish("hi").await;
     assert_eq!(ann.receive_chat().await, "hi");
@@ -100,8 +100,8 @@ async fn a_compressed_frame_closes_the_sender_with_1002() {
 async fn no_response_is_compressed() {
     let node = Node::alone().await;
     for target in ["/chat/", "/chat/lobby/", "/static/room.js", "/metrics"] {
-        let answer = Request::get(target).header("Accept-Encoding", "gzip, br, deflate").send(&node).await;
-        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{target}");
+        let response = Request::get(target).header("Accept-Encoding", "gzip, br, deflate").send(&node).await;
+        assert_eq!((response.status, response.header("content-encoding")), (200, None), "{target}");
     }
     // Bytes that would inflate to a message are invalid as they are.
     let request = Request::post("/chat/lobby/messages").header("Content-Encoding", "deflate").body(bomb());

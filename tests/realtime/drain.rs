@@ -60,15 +60,15 @@ async fn until_the_end(member: &mut V1Client, stopped: Instant) -> End {
 
 async fn each_socket_is_served_until_its_own_bye_delay(layer: LayerKind) {
     const GRACE: u128 = 4000;
-    let mut world = Deployment::with(layer, &[("--drain-seconds", "4")]).await;
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "4")]).await;
     let mut members = Vec::new();
     for _ in 0..20 {
-        members.push(V1Client::join(world.first(), "lobby").await);
+        members.push(V1Client::join(deployment.first(), "lobby").await);
     }
     let begun = Instant::now();
-    world.nodes[0].terminate();
+    deployment.nodes[0].terminate();
     let ends = join_all(members.iter_mut().map(|member| until_the_end(member, begun))).await;
-    assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
+    assert_eq!(deployment.nodes[0].exit(seconds(8)).await.code(), Some(0));
     let whole = begun.elapsed().as_millis();
     assert!(whole < GRACE + 2 * LATE, "the node ended after {whole} ms");
     let mut delays: Vec<u128> = ends.iter().map(|end| end.delay).collect();
@@ -85,10 +85,10 @@ async fn each_socket_is_served_until_its_own_bye_delay(layer: LayerKind) {
 }
 
 async fn a_tutorial_socket_receives_until_its_1012_within_the_drain(layer: LayerKind) {
-    let mut world = Deployment::with(layer, &[("--drain-seconds", "3")]).await;
-    let mut members = join_all((0..12).map(|_| TutorialClient::chat(world.first(), "lobby"))).await;
-    let mut page = TutorialClient::push(world.first(), "lobby").await;
-    world.nodes[0].terminate();
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "3")]).await;
+    let mut members = join_all((0..12).map(|_| TutorialClient::chat(deployment.first(), "lobby"))).await;
+    let mut page = TutorialClient::push(deployment.first(), "lobby").await;
+    deployment.nodes[0].terminate();
     let begun = Instant::now();
     let closed = join_all(members.iter_mut().map(async |member| {
         let (code, reason) = member.closed().await;
@@ -99,73 +99,73 @@ async fn a_tutorial_socket_receives_until_its_1012_within_the_drain(layer: Layer
     let (first, last) = (closed.iter().min().unwrap(), closed.iter().max().unwrap());
     assert!(*last < Duration::from_millis(4500) && *last > *first + Duration::from_millis(500), "{closed:?}");
     assert_eq!(page.closed().await.0, 1012);
-    assert_eq!(world.nodes[0].exit(seconds(8)).await.code(), Some(0));
+    assert_eq!(deployment.nodes[0].exit(seconds(8)).await.code(), Some(0));
 }
 
 async fn a_draining_node_is_not_ready_and_rejects_clients(layer: LayerKind) {
-    let mut world = Deployment::with(layer, &[("--drain-seconds", "8")]).await;
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "8")]).await;
     // Of this many sockets one has a delay that is long enough.
-    let mut members = join_all((0..30).map(|_| V1Client::join(world.first(), "lobby"))).await;
-    let address = world.first().address();
-    assert_eq!(Request::get("/readyz").send(world.first()).await.status, 200);
-    world.nodes[0].terminate();
+    let mut members = join_all((0..30).map(|_| V1Client::join(deployment.first(), "lobby"))).await;
+    let address = deployment.first().address();
+    assert_eq!(Request::get("/readyz").send(deployment.first()).await.status, 200);
+    deployment.nodes[0].terminate();
     members[0].receive_frame("bye").await;
     let mut looked = 0;
-    let refused = async |request: Request| {
-        let Ok(mut wire) = Connection::try_connect(address).await else { return true };
+    let rejected = async |request: Request| {
+        let Ok(mut connection) = Connection::try_connect(address).await else { return true };
         let bytes = request.bytes(address);
-        wire.send(&bytes).await;
-        let said = String::from_utf8_lossy(&wire.read_to_end(PATIENCE).await).into_owned();
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 503 "), "{said}");
-        said.is_empty()
+        connection.send(&bytes).await;
+        let sent = String::from_utf8_lossy(&connection.read_to_end(PATIENCE).await).into_owned();
+        assert!(sent.is_empty() || sent.starts_with("HTTP/1.1 503 "), "{sent}");
+        sent.is_empty()
     };
     until(PATIENCE, "connections to be refused", async || {
         let upgrade = Handshake::to_room("lobby").request();
         let mut all = true;
         for request in [Request::get("/readyz").header("Connection", "close"), upgrade] {
-            all &= refused(request).await;
+            all &= rejected(request).await;
             looked += 1;
         }
         holds(all, || "a 503".to_owned())
     })
     .await;
     assert!(looked > 2, "the node is asked before its listener is closed");
-    assert!(world.nodes[0].runs(), "people are still there");
-    world.nodes[0].terminate();
-    assert_eq!(world.nodes[0].exit(seconds(3)).await.code(), Some(0));
+    assert!(deployment.nodes[0].runs(), "people are still there");
+    deployment.nodes[0].terminate();
+    assert_eq!(deployment.nodes[0].exit(seconds(3)).await.code(), Some(0));
 }
 
 async fn a_second_signal_ends_the_drain_at_once(layer: LayerKind) {
     for second in [Signal::TERM, Signal::INT] {
-        let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
-        let mut members = join_all((0..10).map(|_| V1Client::join(world.first(), "lobby"))).await;
-        world.nodes[0].terminate();
+        let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+        let mut members = join_all((0..10).map(|_| V1Client::join(deployment.first(), "lobby"))).await;
+        deployment.nodes[0].terminate();
         join_all(members.iter_mut().map(|member| member.receive_frame("bye"))).await;
-        world.nodes[0].signal(second);
+        deployment.nodes[0].signal(second);
         let begun = Instant::now();
         join_all(members.iter_mut().map(async |member| {
             assert_eq!(member.closed(seconds(3)).await.0, 1012);
         }))
         .await;
-        assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+        assert_eq!(deployment.nodes[0].exit(seconds(5)).await.code(), Some(0));
         assert!(begun.elapsed() < seconds(3), "{:?}", begun.elapsed());
     }
 }
 
 async fn an_interrupt_ends_the_drain_at_once(layer: LayerKind) {
-    let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
-    let mut plain = TutorialClient::chat(world.first(), "lobby").await;
-    world.nodes[0].signal(Signal::INT);
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
+    let mut plain = TutorialClient::chat(deployment.first(), "lobby").await;
+    deployment.nodes[0].signal(Signal::INT);
     assert_eq!((ann.closed(seconds(3)).await.0, plain.closed().await.0), (1012, 1012));
-    assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+    assert_eq!(deployment.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
 async fn a_node_without_sockets_stops_at_once(layer: LayerKind) {
-    let mut world = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
-    V1Client::join(world.first(), "lobby").await.close().await;
-    world.nodes[0].terminate();
-    assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+    V1Client::join(deployment.first(), "lobby").await.close().await;
+    deployment.nodes[0].terminate();
+    assert_eq!(deployment.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
 on_both_layers! {
@@ -194,59 +194,62 @@ async fn draining_without_redis_keeps_the_announced_delays() {
 async fn a_rolling_restart_loses_no_message() {
     const MANY: usize = 60;
     let mut site = Cluster::with_nodes(3).await;
-    let people: Vec<_> = (0..MANY).map(|_| ResumingClient::connect(site.nginx.address(), "lobby")).collect();
-    for person in &people {
-        person.wait_until_connected(PATIENCE).await;
+    let users: Vec<_> = (0..MANY).map(|_| ResumingClient::connect(site.nginx.address(), "lobby")).collect();
+    for user in &users {
+        user.wait_until_connected(PATIENCE).await;
     }
     let address = site.nginx.address();
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let speaker = tokio::spawn(speak_on(address, stopped));
+    let sender = tokio::spawn(publish_until_stopped(address, stopped));
     for node in 0..3 {
         site.node(node).terminate();
         assert_eq!(site.node(node).exit(PATIENCE).await.code(), Some(0));
         site.start(node).await;
     }
     stop.send(true).unwrap();
-    let said = speaker.await.expect("a speaker who is acked in the end");
+    let sent = sender.await.expect("a speaker who is acked in the end");
     let mut longest = Duration::ZERO;
-    for person in &people {
-        person.wait_for_text(&said[said.len() - 1], PATIENCE).await;
-        let notes = person.observations();
-        assert_eq!(notes.told, Vec::<Value>::new(), "nobody was told of a loss");
+    for user in &users {
+        user.wait_for_text(&sent[sent.len() - 1], PATIENCE).await;
+        let notes = user.observations();
+        assert_eq!(notes.reported, Vec::<Value>::new(), "no loss was reported");
         assert_chain(&notes.messages);
         let texts = texts_of(&notes.messages);
-        let first = said.iter().position(|text| *text == texts[0]).expect("a text that was said");
-        assert_eq!(texts, said[first..], "everything from the first one on, each once");
+        let first = sent.iter().position(|text| *text == texts[0]).expect("a text that was said");
+        assert_eq!(texts, sent[first..], "everything from the first one on, each once");
         longest = longest.max(notes.waits.into_iter().max().unwrap_or_default());
     }
-    let arrivals: usize = people.iter().map(|person| person.observations().arrivals.len()).sum();
-    println!("{} messages, {arrivals} arrivals of {MANY} people, longest wait {longest:?}", said.len());
-    assert!(longest < seconds(2), "somebody waited {longest:?} beyond the delay");
+    let arrivals: usize = users.iter().map(|user| user.observations().arrivals.len()).sum();
+    println!("{} messages, {arrivals} arrivals of {MANY} people, longest wait {longest:?}", sent.len());
+    assert!(longest < seconds(2), "a client waited {longest:?} beyond the delay");
     assert!(arrivals < 5 * MANY, "{arrivals} arrivals");
 }
 
 /// Publishes numbers until it is stopped; retries what was not acked on whichever node answers.
-async fn speak_on(address: std::net::SocketAddr, stopped: tokio::sync::watch::Receiver<bool>) -> Vec<String> {
-    let mut said: Vec<String> = Vec::new();
-    while !*stopped.borrow() || said.len() < 50 {
-        let text = said.len().to_string();
+async fn publish_until_stopped(
+    address: std::net::SocketAddr,
+    stopped: tokio::sync::watch::Receiver<bool>,
+) -> Vec<String> {
+    let mut sent: Vec<String> = Vec::new();
+    while !*stopped.borrow() || sent.len() < 50 {
+        let text = sent.len().to_string();
         let id = crate::support::v1_client::fresh_id();
         let acked = async {
-            while !speaks(address, &id, &text).await {
+            while !post_once(address, &id, &text).await {
                 sleep(Duration::from_millis(20)).await;
             }
         };
         crate::support::wait::within(PATIENCE, "an ack at any node", acked).await;
-        said.push(text);
+        sent.push(text);
         sleep(Duration::from_millis(5)).await;
     }
-    said
+    sent
 }
 
 /// Publishes over HTTP, once.
-async fn speaks(address: std::net::SocketAddr, id: &str, text: &str) -> bool {
+async fn post_once(address: std::net::SocketAddr, id: &str, text: &str) -> bool {
     let request = crate::support::event_stream::messages("lobby");
     let body = json!({ "message": text, "id": id }).to_string();
-    let mut wire = Connection::connect_to(address).await;
-    request.body(body).send_on(&mut wire).await.status == 200
+    let mut connection = Connection::connect_to(address).await;
+    request.body(body).send_on(&mut connection).await.status == 200
 }

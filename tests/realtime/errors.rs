@@ -10,7 +10,7 @@ use crate::support::v1_client::{V1Client, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
 
 /// Asserts an error with this code, after which the socket still works.
-async fn refused(member: &mut V1Client, frame: Message, code: &str) {
+async fn rejected(member: &mut V1Client, frame: Message, code: &str) {
     let what = format!("{frame:?}").chars().take(80).collect::<String>();
     member.send(frame).await;
     let error = member.reply().await;
@@ -26,8 +26,8 @@ async fn refused(member: &mut V1Client, frame: Message, code: &str) {
 }
 
 async fn a_malformed_frame_is_an_error_and_the_socket_stays_open(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     let texts = [
         "",
         " ",
@@ -53,20 +53,20 @@ async fn a_malformed_frame_is_an_error_and_the_socket_stays_open(layer: LayerKin
         "{\"type\": \"history\", \"limit\": -1}",
     ];
     for text in texts {
-        refused(&mut ann, Message::text(text), "malformed").await;
+        rejected(&mut ann, Message::text(text), "malformed").await;
     }
-    refused(&mut ann, Message::binary("{\"message\": \"hi\"}"), "malformed").await;
-    refused(&mut ann, Message::binary(""), "malformed").await;
-    refused(&mut ann, Message::text("[".repeat(60_000)), "malformed").await;
+    rejected(&mut ann, Message::binary("{\"message\": \"hi\"}"), "malformed").await;
+    rejected(&mut ann, Message::binary(""), "malformed").await;
+    rejected(&mut ann, Message::text("[".repeat(60_000)), "malformed").await;
 }
 
 async fn an_unknown_type_is_an_error(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     for kind in
         ["", "Message", "chat.message", "chat_message", "welcome", "ack", "presence", "gap", "bye", "push"]
     {
-        refused(
+        rejected(
             &mut ann,
             Message::text(json!({ "type": kind, "message": "hi" }).to_string()),
             "unknown_type",
@@ -76,13 +76,13 @@ async fn an_unknown_type_is_an_error(layer: LayerKind) {
 }
 
 async fn a_malformed_client_id_is_an_error(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     for id in ["", " ", "a b", "ä", "a\n", "a.b", "a:b", "{x}", "聊", &"x".repeat(65)] {
-        refused(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
+        rejected(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
     }
     for id in [json!(5), json!({}), json!(["a"])] {
-        refused(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
+        rejected(&mut ann, Message::text(json!({ "message": "hi", "id": id }).to_string()), "bad_id").await;
     }
     for id in ["a", "-", "_", "A-z_0", &"x".repeat(64), "11f0c6d2-ba5a-4c6e-9d0a-7b8a0f6a0c11"] {
         ann.publish_as(id, "fine").await;
@@ -91,8 +91,8 @@ async fn a_malformed_client_id_is_an_error(layer: LayerKind) {
 }
 
 async fn an_error_carries_the_client_id_of_its_message(layer: LayerKind) {
-    let world = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     ann.send_json(&json!({ "message": 5, "id": "mine" })).await;
     assert_eq!(ann.expect_error("malformed").await["client_id"], "mine");
     ann.send_json(&json!({ "message": "x".repeat(101), "id": "big" })).await;
@@ -102,9 +102,9 @@ async fn an_error_carries_the_client_id_of_its_message(layer: LayerKind) {
 }
 
 async fn a_long_text_is_an_error_and_a_huge_one_closes_with_1009(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut listener = V1Client::join(world.last(), "lobby").await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut reader = V1Client::join(deployment.last(), "lobby").await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     ann.publish(&"x".repeat(65_536)).await;
     for length in [65_537, 100_000, 200_000] {
         ann.send_json(&json!({ "message": "y".repeat(length) })).await;
@@ -116,9 +116,9 @@ async fn a_long_text_is_an_error_and_a_huge_one_closes_with_1009(layer: LayerKin
     ann.send_json(&json!({ "message": "z".repeat(4 * 65_536) })).await;
     let (code, reason) = ann.closed(PATIENCE).await;
     assert_eq!(code, 1009, "{reason}");
-    let heard = texts_of(&listener.receive_until("end").await);
-    assert_eq!((heard[0].len(), heard.len()), (65_536, 2));
-    listener.receives_none_of(&["message", "gap"], seconds(0)).await;
+    let received = texts_of(&reader.receive_until("end").await);
+    assert_eq!((received[0].len(), received.len()), (65_536, 2));
+    reader.receives_none_of(&["message", "gap"], seconds(0)).await;
 }
 
 on_both_layers! {

@@ -73,51 +73,51 @@ async fn invalid_utf8_closes_the_sender_with_1007() {
 #[tokio::test]
 async fn a_character_split_over_two_frames_is_one_character() {
     let node = Node::alone().await;
-    let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
+    let mut connection = Connection::websocket(&node, "/ws/chat/lobby/").await;
     let bytes = "{\"message\": \"聊\"}".as_bytes();
     let (first, second) = bytes.split_at(14);
     assert!(std::str::from_utf8(first).is_err(), "the cut is within the character");
-    wire.send_frame(&Frame::new(TEXT, first).unfinished()).await;
+    connection.send_frame(&Frame::new(TEXT, first).unfinished()).await;
     // A control frame may stand between the fragments of a message.
-    wire.send_frame(&Frame::new(PING, "between")).await;
-    wire.send_frame(&Frame::new(CONTINUATION, second)).await;
-    assert_eq!(wire.frame_with_opcode(PONG, PATIENCE).await.payload, b"between");
-    let heard: serde_json::Value =
-        serde_json::from_slice(&wire.frame_with_opcode(TEXT, PATIENCE).await.payload).unwrap();
-    assert_eq!(heard, json!({ "message": "[收到消息] 聊" }));
+    connection.send_frame(&Frame::new(PING, "between")).await;
+    connection.send_frame(&Frame::new(CONTINUATION, second)).await;
+    assert_eq!(connection.frame_with_opcode(PONG, PATIENCE).await.payload, b"between");
+    let received: serde_json::Value =
+        serde_json::from_slice(&connection.frame_with_opcode(TEXT, PATIENCE).await.payload).unwrap();
+    assert_eq!(received, json!({ "message": "[收到消息] 聊" }));
 }
 
 #[tokio::test]
 async fn a_ping_is_answered_with_its_payload() {
     let node = Node::alone().await;
-    let mut wire = Connection::websocket(&node, "/ws/push/lobby").await;
+    let mut connection = Connection::websocket(&node, "/ws/push/lobby").await;
     for payload in [&b""[..], b"hi", &[0xff; 125]] {
-        wire.send_frame(&Frame::new(PING, payload)).await;
-        let pong = wire.frame_with_opcode(PONG, PATIENCE).await;
+        connection.send_frame(&Frame::new(PING, payload)).await;
+        let pong = connection.frame_with_opcode(PONG, PATIENCE).await;
         assert_eq!(pong.payload, payload);
         assert!(pong.fin && pong.reserved == 0);
     }
     // An unsolicited pong is allowed and has no effect (RFC 6455 section 5.5.3).
-    wire.send_frame(&Frame::new(PONG, "what?")).await;
-    wire.send_frame(&Frame::new(PING, "still here")).await;
-    assert_eq!(wire.frame_with_opcode(PONG, PATIENCE).await.payload, b"still here");
+    connection.send_frame(&Frame::new(PONG, "what?")).await;
+    connection.send_frame(&Frame::new(PING, "still here")).await;
+    assert_eq!(connection.frame_with_opcode(PONG, PATIENCE).await.payload, b"still here");
 }
 
 #[tokio::test]
 async fn a_close_frame_is_answered_and_ends_the_connection() {
     let mut scene = BystanderRoom::start().await;
     for (code, reason) in [(1000, "bye"), (1001, ""), (3000, "x"), (4999, "聊")] {
-        let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
-        wire.send_frame(&Frame::close(code, reason.as_bytes())).await;
-        assert_eq!(wire.close_code().await.0, code);
-        wire.wait_for_end(PATIENCE).await;
+        let mut connection = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
+        connection.send_frame(&Frame::close(code, reason.as_bytes())).await;
+        assert_eq!(connection.close_code().await.0, code);
+        connection.wait_for_end(PATIENCE).await;
         scene.expect_delivery("an orderly close").await;
     }
-    let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
-    wire.send_frame(&Frame::new(CLOSE, "")).await;
-    let (code, _) = wire.close_code().await;
+    let mut connection = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
+    connection.send_frame(&Frame::new(CLOSE, "")).await;
+    let (code, _) = connection.close_code().await;
     assert!(matches!(code, 1000 | 1005), "{code} in answer to a Close frame without a code");
-    wire.wait_for_end(PATIENCE).await;
+    connection.wait_for_end(PATIENCE).await;
 }
 
 #[tokio::test]
@@ -125,9 +125,9 @@ async fn a_reset_connection_does_not_affect_the_others() {
     let mut scene = BystanderRoom::start().await;
     let hi = Frame::text(r#"{"message": "hi"}"#).bytes();
     for length in [0, 1, 5, hi.len() - 1] {
-        let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
-        wire.send(&hi[..length]).await;
-        drop(wire);
+        let mut connection = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
+        connection.send(&hi[..length]).await;
+        drop(connection);
         scene.expect_delivery(&format!("a connection that broke off after {length} bytes")).await;
     }
     wait_for_metric(&scene.node, "parlor_sockets", 1).await;

@@ -8,13 +8,13 @@ use crate::support::tutorial_client::TutorialClient;
 
 const SOCKETS: [&str; 4] = ["/ws/chat/lobby/", "/ws/chat/lobby", "/ws/push/lobby", "/ws/push/lobby/"];
 
-async fn refused(node: &Node, status: u16, what: &str, change: impl Fn(Request) -> Request) -> Response {
+async fn rejected(node: &Node, status: u16, what: &str, change: impl Fn(Request) -> Request) -> Response {
     let mut last = None;
     for path in SOCKETS {
         let request = change(Request::upgrade(path));
-        let answer = request.send(node).await;
-        assert_eq!(answer.status, status, "a handshake at {path} {what}: {answer:?}");
-        last = Some(answer);
+        let response = request.send(node).await;
+        assert_eq!(response.status, status, "a handshake at {path} {what}: {response:?}");
+        last = Some(response);
     }
     last.unwrap()
 }
@@ -23,11 +23,11 @@ async fn refused(node: &Node, status: u16, what: &str, change: impl Fn(Request) 
 async fn a_valid_handshake_is_accepted_as_in_the_rfc() {
     let node = Node::alone().await;
     for path in SOCKETS {
-        let answer = Request::upgrade(path).send(&node).await;
-        assert_eq!(answer.status, 101, "{answer:?}");
-        assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        assert!(answer.header("upgrade").unwrap().eq_ignore_ascii_case("websocket"));
-        assert!(answer.header("connection").unwrap().eq_ignore_ascii_case("upgrade"));
+        let response = Request::upgrade(path).send(&node).await;
+        assert_eq!(response.status, 101, "{response:?}");
+        assert_eq!(response.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert!(response.header("upgrade").unwrap().eq_ignore_ascii_case("websocket"));
+        assert!(response.header("connection").unwrap().eq_ignore_ascii_case("upgrade"));
     }
 }
 
@@ -41,8 +41,8 @@ async fn header_values_are_case_insensitive_lists() {
         ("Connection", "upgrade"),
         ("Connection", "Upgrade,keep-alive"),
     ] {
-        let answer = Request::upgrade("/ws/chat/lobby/").with(name, value).send(&node).await;
-        assert_eq!(answer.status, 101, "{name}: {value}: {answer:?}");
+        let response = Request::upgrade("/ws/chat/lobby/").with(name, value).send(&node).await;
+        assert_eq!(response.status, 101, "{name}: {value}: {response:?}");
     }
 }
 
@@ -52,9 +52,9 @@ async fn unknown_extensions_and_subprotocols_are_not_accepted() {
     let offer = Request::upgrade("/ws/chat/lobby/")
         .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
         .header("Sec-WebSocket-Protocol", "graphql-ws");
-    let answer = offer.send(&node).await;
-    assert_eq!(answer.header("sec-websocket-extensions"), None);
-    assert_eq!(answer.header("sec-websocket-protocol"), None);
+    let response = offer.send(&node).await;
+    assert_eq!(response.header("sec-websocket-extensions"), None);
+    assert_eq!(response.header("sec-websocket-protocol"), None);
 }
 
 #[tokio::test]
@@ -64,10 +64,10 @@ async fn a_get_without_upgrade_is_426() {
         for request in
             [Request::get(path), Request::get(path).header("Upgrade", "h2c").header("Connection", "Upgrade")]
         {
-            let answer = request.send(&node).await;
-            assert_eq!(answer.status, 426, "{answer:?}");
-            assert_eq!(answer.header("upgrade"), Some("websocket"));
-            assert_eq!(answer.content_type(), "text/plain");
+            let response = request.send(&node).await;
+            assert_eq!(response.status, 426, "{response:?}");
+            assert_eq!(response.header("upgrade"), Some("websocket"));
+            assert_eq!(response.content_type(), "text/plain");
         }
     }
 }
@@ -77,45 +77,45 @@ async fn another_version_is_answered_with_the_supported_one() {
     let node = Node::alone().await;
     for version in ["12", "8", "14", "", "13, 8", "thirteen", "013"] {
         let what = format!("with version {version:?}");
-        let answer =
-            refused(&node, 426, &what, |request| request.with("Sec-WebSocket-Version", version)).await;
-        assert_eq!(answer.header("sec-websocket-version"), Some("13"), "{what}");
+        let response =
+            rejected(&node, 426, &what, |request| request.with("Sec-WebSocket-Version", version)).await;
+        assert_eq!(response.header("sec-websocket-version"), Some("13"), "{what}");
     }
-    let answer =
-        refused(&node, 426, "without version", |request| request.without("Sec-WebSocket-Version")).await;
-    assert_eq!(answer.header("sec-websocket-version"), Some("13"));
+    let response =
+        rejected(&node, 426, "without version", |request| request.without("Sec-WebSocket-Version")).await;
+    assert_eq!(response.header("sec-websocket-version"), Some("13"));
 }
 
 #[tokio::test]
 async fn a_handshake_with_post_is_rejected() {
     let node = Node::alone().await;
-    refused(&node, 400, "by POST", |request| request.method("POST")).await;
-    refused(&node, 400, "by POST with a body", |request| request.method("POST").body("hello")).await;
+    rejected(&node, 400, "by POST", |request| request.method("POST")).await;
+    rejected(&node, 400, "by POST with a body", |request| request.method("POST").body("hello")).await;
 }
 
 #[tokio::test]
 async fn a_post_without_upgrade_is_405() {
     let node = Node::alone().await;
     for path in SOCKETS {
-        let answer = Request::post(path).body("").send(&node).await;
-        assert_eq!(answer.status, 405, "{answer:?}");
-        assert!(answer.header("allow").unwrap_or_default().contains("GET"), "{answer:?}");
+        let response = Request::post(path).body("").send(&node).await;
+        assert_eq!(response.status, 405, "{response:?}");
+        assert!(response.header("allow").unwrap_or_default().contains("GET"), "{response:?}");
     }
 }
 
 #[tokio::test]
 async fn a_handshake_over_http_1_0_is_rejected() {
     let node = Node::alone().await;
-    refused(&node, 400, "of HTTP/1.0", |request| request.version("HTTP/1.0")).await;
+    rejected(&node, 400, "of HTTP/1.0", |request| request.version("HTTP/1.0")).await;
 }
 
 #[tokio::test]
 async fn a_handshake_needs_exactly_one_host() {
     let node = Node::alone().await;
-    refused(&node, 400, "without Host", |request| request.without("Host")).await;
-    refused(&node, 400, "with two hosts", |request| request.header("Host", "other.example")).await;
+    rejected(&node, 400, "without Host", |request| request.without("Host")).await;
+    rejected(&node, 400, "with two hosts", |request| request.header("Host", "other.example")).await;
     let same = node.address().to_string();
-    refused(&node, 400, "with the same Host twice", |request| request.header("Host", &same)).await;
+    rejected(&node, 400, "with the same Host twice", |request| request.header("Host", &same)).await;
 }
 
 #[tokio::test]
@@ -130,27 +130,27 @@ async fn a_malformed_sec_websocket_key_is_rejected() {
         ("of 32 bytes", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ];
     for (what, key) in bad {
-        refused(&node, 400, &format!("with a key {what}"), |request| request.with("Sec-WebSocket-Key", key))
+        rejected(&node, 400, &format!("with a key {what}"), |request| request.with("Sec-WebSocket-Key", key))
             .await;
     }
-    refused(&node, 400, "without key", |request| request.without("Sec-WebSocket-Key")).await;
+    rejected(&node, 400, "without key", |request| request.without("Sec-WebSocket-Key")).await;
     let second = "AQIDBAUGBwgJCgsMDQ4PEC==";
-    refused(&node, 400, "with two keys", |request| request.header("Sec-WebSocket-Key", second)).await;
+    rejected(&node, 400, "with two keys", |request| request.header("Sec-WebSocket-Key", second)).await;
 }
 
 #[tokio::test]
 async fn a_handshake_without_connection_upgrade_is_rejected() {
     let node = Node::alone().await;
-    refused(&node, 400, "without Connection", |request| request.without("Connection")).await;
-    refused(&node, 400, "that keeps alive", |request| request.with("Connection", "keep-alive")).await;
-    refused(&node, 400, "with a similar word", |request| request.with("Connection", "upgraded")).await;
+    rejected(&node, 400, "without Connection", |request| request.without("Connection")).await;
+    rejected(&node, 400, "that keeps alive", |request| request.with("Connection", "keep-alive")).await;
+    rejected(&node, 400, "with a similar word", |request| request.with("Connection", "upgraded")).await;
 }
 
 #[tokio::test]
 async fn a_handshake_with_a_body_is_rejected() {
     let node = Node::alone().await;
-    refused(&node, 400, "with a body", |request| request.body("hello")).await;
-    refused(&node, 400, "with a chunked body", |request| {
+    rejected(&node, 400, "with a body", |request| request.body("hello")).await;
+    rejected(&node, 400, "with a chunked body", |request| {
         request.header("Transfer-Encoding", "chunked").raw_body("5\r\nhello\r\n0\r\n\r\n")
     })
     .await;
@@ -160,23 +160,23 @@ async fn a_handshake_with_a_body_is_rejected() {
 async fn an_unknown_socket_route_is_not_found() {
     let node = Node::alone().await;
     for path in ["/ws/", "/ws", "/ws/other/lobby/", "/ws/chat/a/b/", "/ws/push/a/b"] {
-        let answer = Request::upgrade(path).send(&node).await;
-        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        let response = Request::upgrade(path).send(&node).await;
+        assert_eq!(response.status, 404, "{path}: {response:?}");
     }
 }
 
 #[tokio::test]
 async fn a_page_ignores_an_upgrade() {
     let node = Node::alone().await;
-    let answer = Request::upgrade("/chat/lobby/").send(&node).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = Request::upgrade("/chat/lobby/").send(&node).await;
+    assert_eq!(response.status, 200, "{response:?}");
 }
 
 #[tokio::test]
 async fn rejected_handshakes_leave_nothing_behind() {
     let node = Node::alone().await;
     for _ in 0..20 {
-        refused(&node, 400, "with a bad key", |request| request.with("Sec-WebSocket-Key", "x")).await;
+        rejected(&node, 400, "with a bad key", |request| request.with("Sec-WebSocket-Key", "x")).await;
     }
     assert!(metric(&node, "parlor_sockets").await == 0);
     assert!(metric(&node, "parlor_groups").await == 0);

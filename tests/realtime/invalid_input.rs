@@ -124,9 +124,9 @@ async fn frames_after_an_invalid_one_are_not_delivered() {
     let bytes = [Frame::text("bad").bytes(), Frame::text(r#"{"message": "too late"}"#).bytes()].concat();
     scene.expect_close(1007, "bad JSON with more behind it", &bytes).await;
     let bytes = [Frame::close(1000, b"").bytes(), Frame::text(r#"{"message": "too late"}"#).bytes()].concat();
-    let mut wire = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
-    wire.send(&bytes).await;
-    assert_eq!(wire.close_code().await.0, 1000);
+    let mut connection = Connection::websocket(&scene.node, "/ws/chat/lobby/").await;
+    connection.send(&bytes).await;
+    assert_eq!(connection.close_code().await.0, 1000);
     scene.expect_delivery("a text behind a Close frame").await;
 }
 

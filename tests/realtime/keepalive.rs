@@ -56,15 +56,15 @@ async fn a_slow_reader_is_closed_without_delaying_others() {
     let node = Node::plan().redis(&redis).flag("--max-outbox-bytes", "200000").start().await;
     // A member that never reads; the kernels buffer far less than what is sent.
     let mut slow = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;
-    let mut speaker = TutorialClient::chat(&node, "lobby").await;
-    let mut listener = TutorialClient::chat(&node, "lobby").await;
+    let mut sender = TutorialClient::chat(&node, "lobby").await;
+    let mut receiver = TutorialClient::chat(&node, "lobby").await;
     let text = "x".repeat(50_000);
     for n in 0..TEXTS {
         let text = format!("{n} {text}");
         let said = Instant::now();
-        speaker.publish(&text).await;
-        assert_eq!(speaker.receive_chat().await, text);
-        assert_eq!(listener.receive_chat().await, text);
+        sender.publish(&text).await;
+        assert_eq!(sender.receive_chat().await, text);
+        assert_eq!(receiver.receive_chat().await, text);
         assert!(said.elapsed() < seconds(5), "text {n} took {:?}", said.elapsed());
         if n % 20 == 19 && metric(&node, TOO_SLOW).await > 0 {
             break;
@@ -80,11 +80,11 @@ async fn a_slow_reader_is_closed_without_delaying_others() {
 async fn a_briefly_slow_reader_loses_nothing() {
     let node = Node::plan().flag("--max-outbox-bytes", "8000000").start().await;
     let mut slow = Connection::narrow(&node, 32_768).upgrade("/ws/chat/lobby/").await;
-    let mut speaker = TutorialClient::chat(&node, "lobby").await;
+    let mut sender = TutorialClient::chat(&node, "lobby").await;
     let text = "x".repeat(50_000);
     for n in 0..100 {
-        speaker.publish(&format!("{n} {text}")).await;
-        speaker.receive().await;
+        sender.publish(&format!("{n} {text}")).await;
+        sender.receive().await;
     }
     for n in 0..100 {
         let frame = slow

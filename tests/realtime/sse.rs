@@ -15,27 +15,27 @@ use crate::support::wait::{PATIENCE, seconds};
 
 /// The messages up to the one with this text; each event's id is its message's.
 async fn hear_until(stream: &mut EventStream, last: &str) -> Vec<Value> {
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     loop {
         let part = stream.receive_event("message").await;
         assert_eq!(part.id.as_deref(), part.frame["id"].as_str(), "{part:?}");
         assert!(part.event.is_none_or(|event| event == "message"));
-        heard.push(part.frame);
-        if heard.last().is_some_and(|message| message["text"] == last) {
-            return heard;
+        received.push(part.frame);
+        if received.last().is_some_and(|message| message["text"] == last) {
+            return received;
         }
     }
 }
 
 async fn a_stream_carries_the_frames_of_the_room(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("聊天"))).await;
+    let deployment = Deployment::start(layer).await;
+    let mut stream = EventStream::open(deployment.first(), Request::get(&stream_of("聊天"))).await;
     assert!(stream.head.contains("content-type: text/event-stream"), "{}", stream.head);
     assert!(stream.head.contains("cache-control: no-"), "{}", stream.head);
     let first = stream.next_part(PATIENCE).await.expect("a part");
     assert_eq!((&first.frame["type"], &first.frame["room"]), (&json!("welcome"), &json!("聊天")));
     assert_eq!(first.id, None, "a welcome has no place in the log");
-    let mut ann = V1Client::join(world.last(), "聊天").await;
+    let mut ann = V1Client::join(deployment.last(), "聊天").await;
     assert_eq!(ann.welcome["count"], 2, "a reader is in the room");
     ann.publish("hi\nthere \r 你好").await;
     let message = ann.receive().await;
@@ -46,39 +46,39 @@ async fn a_stream_carries_the_frames_of_the_room(layer: LayerKind) {
 }
 
 async fn a_stream_resumes_after_the_last_event_id_on_any_node(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     for n in 0..100 {
         ann.publish(&n.to_string()).await;
     }
-    let said = ann.receive_until("99").await;
-    for node in &world.nodes {
-        let mut stream = EventStream::after(node, "lobby", &id_of(&said[39])).await;
+    let sent = ann.receive_until("99").await;
+    for node in &deployment.nodes {
+        let mut stream = EventStream::after(node, "lobby", &id_of(&sent[39])).await;
         let welcome = stream.receive_event("welcome").await.frame;
-        assert_eq!((&welcome["recovered"], &welcome["last"]), (&json!(true), &said[99]["id"]));
-        assert_eq!(hear_until(&mut stream, "99").await, said[40..]);
-        let query = format!("{}?since={}", stream_of("lobby"), id_of(&said[89]));
+        assert_eq!((&welcome["recovered"], &welcome["last"]), (&json!(true), &sent[99]["id"]));
+        assert_eq!(hear_until(&mut stream, "99").await, sent[40..]);
+        let query = format!("{}?since={}", stream_of("lobby"), id_of(&sent[89]));
         let mut stream = EventStream::open(node, Request::get(&query)).await;
-        assert_eq!(hear_until(&mut stream, "99").await, said[90..]);
+        assert_eq!(hear_until(&mut stream, "99").await, sent[90..]);
         // The browser's own header is newer than the URL that it was opened with.
-        let request = Request::get(&query).header("Last-Event-ID", &id_of(&said[97]));
-        assert_eq!(hear_until(&mut EventStream::open(node, request).await, "99").await, said[98..]);
+        let request = Request::get(&query).header("Last-Event-ID", &id_of(&sent[97]));
+        assert_eq!(hear_until(&mut EventStream::open(node, request).await, "99").await, sent[98..]);
         let mut stream =
             EventStream::open(node, Request::get(&format!("{}?history=5", stream_of("lobby")))).await;
-        assert_eq!(hear_until(&mut stream, "99").await, said[95..]);
+        assert_eq!(hear_until(&mut stream, "99").await, sent[95..]);
         let mut stream = EventStream::after(node, "lobby", "nonsense").await;
         let welcome = stream.receive_event("welcome").await.frame;
         assert_eq!((&welcome["recovered"], &welcome["reason"]), (&json!(false), &json!("malformed")));
-        assert_eq!(hear_until(&mut stream, "99").await, said[50..]);
+        assert_eq!(hear_until(&mut stream, "99").await, sent[50..]);
     }
 }
 
 async fn a_reader_that_resumes_under_load_misses_nothing(layer: LayerKind) {
     const LAST: usize = 600;
-    let world = Deployment::start(layer).await;
-    let mut flood = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut flood = V1Client::join(deployment.first(), "lobby").await;
     flood.publish("0").await;
-    let mut heard = vec![flood.receive().await];
+    let mut received = vec![flood.receive().await];
     let speak = async {
         for n in 1..=LAST {
             flood.publish(&n.to_string()).await;
@@ -87,27 +87,27 @@ async fn a_reader_that_resumes_under_load_misses_nothing(layer: LayerKind) {
     let last = LAST.to_string();
     let listen = async {
         let mut visits = 0;
-        while heard.last().unwrap()["text"] != last {
-            let node = &world.nodes[visits % world.nodes.len()];
-            let mut stream = EventStream::after(node, "lobby", &id_of(heard.last().unwrap())).await;
+        while received.last().unwrap()["text"] != last {
+            let node = &deployment.nodes[visits % deployment.nodes.len()];
+            let mut stream = EventStream::after(node, "lobby", &id_of(received.last().unwrap())).await;
             assert_eq!(stream.receive_event("welcome").await.frame["recovered"], true);
             visits += 1;
             for _ in 0..=(visits * 7) % 40 {
-                heard.push(stream.receive_event("message").await.frame);
-                if heard.last().unwrap()["text"] == last {
+                received.push(stream.receive_event("message").await.frame);
+                if received.last().unwrap()["text"] == last {
                     break;
                 }
             }
         }
     };
     tokio::join!(speak, listen);
-    assert_chain(&heard);
-    assert_eq!(texts_of(&heard), (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_chain(&received);
+    assert_eq!(texts_of(&received), (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
 async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
+    let deployment = Deployment::start(layer).await;
+    let mut stream = EventStream::open(deployment.first(), Request::get(&stream_of("lobby"))).await;
     let begun = Instant::now();
     loop {
         let part = stream.next_part(seconds(30)).await.expect("the stream to go on");
@@ -121,21 +121,21 @@ async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: LayerKind) {
 }
 
 async fn a_draining_node_sends_readers_a_retry_time(layer: LayerKind) {
-    let mut world = Deployment::with(layer, &[("--drain-seconds", "2")]).await;
-    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
-    world.nodes[0].terminate();
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "2")]).await;
+    let mut stream = EventStream::open(deployment.first(), Request::get(&stream_of("lobby"))).await;
+    deployment.nodes[0].terminate();
     let bye = stream.receive_event("bye").await;
     assert!(bye.retry.is_some(), "{bye:?}");
     let delay = bye.frame["reconnect_ms"].as_u64().expect("milliseconds");
     assert!(delay < 2000, "{bye:?}");
     stream.wait_for_end(seconds(5)).await;
-    assert_eq!(world.nodes[0].exit(seconds(5)).await.code(), Some(0));
+    assert_eq!(deployment.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }
 
 async fn a_reader_that_leaves_is_no_longer_counted(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.last(), "lobby").await;
-    let mut stream = EventStream::open(world.first(), Request::get(&stream_of("lobby"))).await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.last(), "lobby").await;
+    let mut stream = EventStream::open(deployment.first(), Request::get(&stream_of("lobby"))).await;
     let user = stream.receive_event("welcome").await.frame["user"].clone();
     drop(stream);
     let mut changes = Vec::new();
@@ -144,22 +144,22 @@ async fn a_reader_that_leaves_is_no_longer_counted(layer: LayerKind) {
         changes.extend((frame["user"] == user).then(|| frame["change"].clone()));
     }
     assert_eq!(changes, ["join", "leave"]);
-    wait_for_metric(world.last(), "parlor_sockets", 1).await;
+    wait_for_metric(deployment.last(), "parlor_sockets", 1).await;
 }
 
 async fn a_post_is_answered_like_a_message_on_a_socket(layer: LayerKind) {
-    let world = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
-    let mut ann = V1Client::join(world.last(), "lobby").await;
-    let mut plain = TutorialClient::chat(world.first(), "lobby").await;
+    let deployment = Deployment::with(layer, &[("--max-message-bytes", "100")]).await;
+    let mut ann = V1Client::join(deployment.last(), "lobby").await;
+    let mut plain = TutorialClient::chat(deployment.first(), "lobby").await;
     let hi = json!({ "type": "message", "message": "hi", "id": "p-1" });
-    let answer = post(world.first(), "lobby", &hi).await;
-    assert_eq!((answer.status, answer.content_type()), (200, "application/json"));
+    let response = post(deployment.first(), "lobby", &hi).await;
+    assert_eq!((response.status, response.content_type()), (200, "application/json"));
     let message = ann.receive().await;
     let ack = |duplicate: bool| json!({ "type": "ack", "client_id": "p-1", "id": message["id"], "duplicate": duplicate });
-    assert_eq!((answer.json(), plain.receive_chat().await), (ack(false), "hi".to_owned()));
-    assert_eq!(post(world.last(), "lobby", &hi).await.json(), ack(true));
-    let answer = post(world.first(), "lobby", &json!({ "message": "without id" })).await;
-    assert_eq!((answer.status, &answer.json()["client_id"]), (200, &Value::Null));
+    assert_eq!((response.json(), plain.receive_chat().await), (ack(false), "hi".to_owned()));
+    assert_eq!(post(deployment.last(), "lobby", &hi).await.json(), ack(true));
+    let response = post(deployment.first(), "lobby", &json!({ "message": "without id" })).await;
+    assert_eq!((response.status, &response.json()["client_id"]), (200, &Value::Null));
     let cases = [
         (400, "malformed", "not json".to_owned()),
         (400, "malformed", String::new()),
@@ -170,57 +170,59 @@ async fn a_post_is_answered_like_a_message_on_a_socket(layer: LayerKind) {
         (413, "too_large", json!({ "message": "x".repeat(101), "id": "p-2" }).to_string()),
     ];
     for (status, code, body) in cases {
-        let answer = messages("lobby").body(&body).send(world.first()).await;
-        assert_eq!(answer.status, status, "{body} {answer:?}");
-        let error = answer.json();
+        let response = messages("lobby").body(&body).send(deployment.first()).await;
+        assert_eq!(response.status, status, "{body} {response:?}");
+        let error = response.json();
         assert_eq!(
             (&error["type"], &error["code"], &error["retry"]),
             (&json!("error"), &json!(code), &json!(false)),
             "{body}"
         );
     }
-    let answer = messages("lobby").body("x".repeat(200_000)).send(world.first()).await;
-    assert_eq!(answer.status, 413, "{answer:?}");
+    let response = messages("lobby").body("x".repeat(200_000)).send(deployment.first()).await;
+    assert_eq!(response.status, 413, "{response:?}");
     assert_eq!(texts_of(&[ann.receive().await]), ["without id"]);
     ann.receives_none_of(&["message"], Duration::from_millis(300)).await;
 }
 
 async fn a_post_belongs_to_the_browsers_user_and_origin(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.last(), "lobby").await;
-    let host = world.first().address();
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.last(), "lobby").await;
+    let host = deployment.first().address();
     let own = format!("http://{host}");
     let body = json!({ "message": "hi" }).to_string();
     let request = messages("lobby").header("Cookie", &guest_cookie(5));
-    let answer = request.clone().header("Origin", &own).body(&body).send(world.first()).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let bob =
-        crate::support::handshake::Handshake::to_room("lobby").with_guest(5).connect(world.first()).await;
+    let response = request.clone().header("Origin", &own).body(&body).send(deployment.first()).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let bob = crate::support::handshake::Handshake::to_room("lobby")
+        .with_guest(5)
+        .connect(deployment.first())
+        .await;
     assert_eq!(ann.receive().await["user"], bob.user());
     for origin in ["http://evil.example", "null"] {
-        let answer = request.clone().header("Origin", origin).body(&body).send(world.first()).await;
-        assert_eq!(answer.status, 403, "{answer:?}");
+        let response = request.clone().header("Origin", origin).body(&body).send(deployment.first()).await;
+        assert_eq!(response.status, 403, "{response:?}");
         let stream =
             Request::get(&stream_of("lobby")).header("Cookie", &guest_cookie(5)).header("Origin", origin);
-        assert_eq!(stream.send(world.first()).await.status, 403, "{origin}");
+        assert_eq!(stream.send(deployment.first()).await.status, 403, "{origin}");
     }
     ann.receives_none_of(&["message"], Duration::from_millis(300)).await;
 }
 
 async fn invalid_rooms_and_parameters_are_rejected(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     for path in ["/sse/chat/a%2Fb/", "/sse/chat/%2e%2e/", "/sse/chat/lobby/?history=abc"] {
-        let answer = Request::get(path).send(world.first()).await;
-        assert_eq!(answer.status, 400, "{path}: {answer:?}");
+        let response = Request::get(path).send(deployment.first()).await;
+        assert_eq!(response.status, 400, "{path}: {response:?}");
     }
-    let answer =
-        Request::post("/chat/a%2Fb/messages").body("{\"message\": \"hi\"}").send(world.first()).await;
-    assert_eq!(answer.status, 400, "{answer:?}");
+    let response =
+        Request::post("/chat/a%2Fb/messages").body("{\"message\": \"hi\"}").send(deployment.first()).await;
+    assert_eq!(response.status, 400, "{response:?}");
     for (method, path) in
         [("GET", "/chat/lobby/messages"), ("DELETE", "/chat/lobby/messages"), ("POST", "/sse/chat/lobby/")]
     {
-        let answer = Request::new(method, path).send(world.first()).await;
-        assert!(matches!(answer.status, 404 | 405), "{method} {path}: {answer:?}");
+        let response = Request::new(method, path).send(deployment.first()).await;
+        assert!(matches!(response.status, 404 | 405), "{method} {path}: {response:?}");
     }
 }
 

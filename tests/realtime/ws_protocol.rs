@@ -18,9 +18,9 @@ use crate::support::wait::seconds;
 const CHAT: &str = "asgi__group__chat_lobby";
 
 async fn tutorial_and_v1_sockets_share_a_room(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut plain = TutorialClient::chat(world.first(), "lobby").await;
-    let mut v1 = V1Client::join(world.last(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut plain = TutorialClient::chat(deployment.first(), "lobby").await;
+    let mut v1 = V1Client::join(deployment.last(), "lobby").await;
     plain.publish("from plain").await;
     assert_eq!(plain.receive_chat().await, "from plain");
     let message = v1.receive().await;
@@ -36,20 +36,20 @@ async fn tutorial_and_v1_sockets_share_a_room(layer: LayerKind) {
     v1.send_json(&json!({ "type": "typing" })).await;
     v1.send_json(&json!({ "type": "nonsense" })).await;
     v1.expect_error("unknown_type").await;
-    V1Client::join(world.first(), "lobby").await.close().await;
+    V1Client::join(deployment.first(), "lobby").await.close().await;
     plain.receives_nothing_for(seconds(6)).await;
 }
 
 async fn a_tutorial_socket_has_no_history(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     for n in 0..5 {
         ann.publish(&n.to_string()).await;
     }
     let id = id_of(&ann.receive_until("2").await[2]);
     let mut plain = Vec::new();
     for query in ["", "?history=2", &format!("?since={id}"), "?history=abc"] {
-        plain.push(TutorialClient::open(world.last(), &format!("/ws/chat/lobby/{query}")).await);
+        plain.push(TutorialClient::open(deployment.last(), &format!("/ws/chat/lobby/{query}")).await);
     }
     ann.publish("end").await;
     for member in &mut plain {
@@ -58,10 +58,10 @@ async fn a_tutorial_socket_has_no_history(layer: LayerKind) {
 }
 
 async fn a_push_line_is_a_frame_of_its_own(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut page = Handshake::at("/ws/push/lobby").connect(world.last()).await;
-    let mut plain = TutorialClient::push(world.first(), "lobby").await;
-    assert_eq!(Request::post("/push?room=lobby").send(world.first()).await.status, 200);
+    let deployment = Deployment::start(layer).await;
+    let mut page = Handshake::at("/ws/push/lobby").connect(deployment.last()).await;
+    let mut plain = TutorialClient::push(deployment.first(), "lobby").await;
+    assert_eq!(Request::post("/push?room=lobby").send(deployment.first()).await.status, 200);
     let line = page.receive_frame("push").await;
     assert_eq!(line, json!({ "type": "push", "message": plain.receive().await }));
 }
@@ -81,16 +81,16 @@ async fn events_from_django_are_delivered_without_an_id() {
     redis.publish(CHAT, HI).await;
     members[1].publish("after").await;
     for member in &mut members {
-        let heard = member.receive_until("after").await;
-        assert_eq!(texts_of(&heard), ["before", "hi 你好", "after"]);
+        let received = member.receive_until("after").await;
+        assert_eq!(texts_of(&received), ["before", "hi 你好", "after"]);
         assert_eq!(
-            heard[1],
+            received[1],
             json!({
                 "type": "message", "message": "[收到消息] hi 你好", "text": "hi 你好",
                 "user": null, "name": null, "id": null, "prev": null, "at": null,
             })
         );
-        assert_eq!((&heard[0]["id"], &heard[2]["prev"]), (&before["id"], &before["id"]));
+        assert_eq!((&received[0]["id"], &received[2]["prev"]), (&before["id"], &before["id"]));
     }
     let mut later = Handshake::to_room("lobby").history(10).connect(&nodes[0]).await;
     assert_eq!(texts_of(&later.receive_history().await), ["before", "after"], "it is in no log");

@@ -30,17 +30,17 @@ fn each_once(messages: Vec<Value>) -> Vec<Value> {
 /// A node that reaches Redis through a proxy, and one that does not.
 async fn through_a_tunnel(flags: &[(&str, &str)]) -> (Redis, RedisProxy, Node, Node) {
     let redis = Redis::start().await;
-    let tunnel = RedisProxy::start(&redis).await;
+    let proxy = RedisProxy::start(&redis).await;
     let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
-    let far = plan.clone().flag("--redis-url", &tunnel.url()).start().await;
+    let far = plan.clone().flag("--redis-url", &proxy.url()).start().await;
     let near = plan.redis(&redis).start().await;
-    (redis, tunnel, near, far)
+    (redis, proxy, near, far)
 }
 
 async fn wait_for_readiness(node: &Node, wanted: u16) -> String {
     until(seconds(30), &format!("/readyz to be {wanted}"), async || {
-        let answer = crate::support::http::Request::get("/readyz").send(node).await;
-        holds(answer.status == wanted, || format!("{answer:?}")).map(|()| answer.body)
+        let response = crate::support::http::Request::get("/readyz").send(node).await;
+        holds(response.status == wanted, || format!("{response:?}")).map(|()| response.body)
     })
     .await
 }
@@ -54,18 +54,18 @@ async fn messages_during_cut_subscriptions_arrive_in_order() {
     for n in 0..6 {
         members.push(V1Client::join(&nodes[n % 2], "lobby").await);
     }
-    let mut speaker = V1Client::join(&nodes[0], "lobby").await;
+    let mut sender = V1Client::join(&nodes[0], "lobby").await;
     let speak = async {
         for n in 0..=LAST {
-            speaker.publish(&n.to_string()).await;
+            sender.publish(&n.to_string()).await;
             if n % 100 == 50 {
                 redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
             }
         }
     };
     let listen = futures_util::future::join_all(members.iter_mut().map(|member| member.receive_until("800")));
-    let ((), heard) = tokio::join!(speak, listen);
-    for messages in heard {
+    let ((), received) = tokio::join!(speak, listen);
+    for messages in received {
         let messages = each_once(messages);
         assert_chain(&messages);
         assert_eq!(texts_of(&messages), (0..=LAST).map(|n| n.to_string()).collect::<Vec<_>>());
@@ -79,23 +79,23 @@ async fn messages_during_cut_subscriptions_arrive_in_order() {
 
 #[tokio::test]
 async fn the_last_message_before_a_cut_is_delivered_after_it() {
-    let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = V1Client::join(&near, "lobby").await;
-    let mut listener = V1Client::join(&far, "lobby").await;
+    let (_redis, proxy, near, far) = through_a_tunnel(&[]).await;
+    let mut sender = V1Client::join(&near, "lobby").await;
+    let mut reader = V1Client::join(&far, "lobby").await;
     let mut quiet = V1Client::join(&far, "kitchen").await;
     let mut there = V1Client::join(&near, "kitchen").await;
-    speaker.publish("before").await;
-    assert_eq!(listener.receive().await["text"], "before");
-    tunnel.cut();
+    sender.publish("before").await;
+    assert_eq!(reader.receive().await["text"], "before");
+    proxy.cut();
     for n in 0..100 {
-        speaker.publish(&n.to_string()).await;
+        sender.publish(&n.to_string()).await;
     }
     there.publish("only this").await;
-    tunnel.open();
+    proxy.open();
     // No further message is sent: the node has to look by itself.
-    let heard = each_once(listener.receive_until("99").await);
-    assert_eq!(texts_of(&heard), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
-    assert_chain(&heard);
+    let received = each_once(reader.receive_until("99").await);
+    assert_eq!(texts_of(&received), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_chain(&received);
     assert_eq!(quiet.receive().await["text"], "only this", "also in a room in which nothing had been said");
     assert!(metric(&far, "parlor_repairs_total").await > 0);
 }
@@ -114,10 +114,10 @@ async fn a_logged_unpublished_message_is_delivered_before_the_next() {
     let command: [&[u8]; 7] = [b"XADD", LOG.as_bytes(), b"*", b"e", &hidden, b"p", first.as_bytes()];
     let id: String = redis.query(&command).await;
     ann.publish("last").await;
-    let heard = each_once(ann.receive_until("last").await);
-    assert_eq!(texts_of(&heard), ["spoken", "hidden", "last"]);
-    assert_eq!(heard[1]["id"], json!(id));
-    assert_chain(&heard);
+    let received = each_once(ann.receive_until("last").await);
+    assert_eq!(texts_of(&received), ["spoken", "hidden", "last"]);
+    assert_eq!(received[1]["id"], json!(id));
+    assert_chain(&received);
     wait_for_metric(&node, "parlor_repairs_total", 1).await;
 }
 
@@ -176,63 +176,63 @@ async fn a_redis_that_lost_its_data_is_a_gap() {
 
 #[tokio::test]
 async fn messages_trimmed_during_an_outage_are_a_gap() {
-    let (redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = V1Client::join(&near, "lobby").await;
-    let mut listener = V1Client::join(&far, "lobby").await;
-    let last = id_of(&speaker.publish("before").await);
-    assert_eq!(listener.receive().await["text"], "before");
-    tunnel.cut();
+    let (redis, proxy, near, far) = through_a_tunnel(&[]).await;
+    let mut sender = V1Client::join(&near, "lobby").await;
+    let mut reader = V1Client::join(&far, "lobby").await;
+    let last = id_of(&sender.publish("before").await);
+    assert_eq!(reader.receive().await["text"], "before");
+    proxy.cut();
     for n in 0..300 {
-        speaker.publish(&n.to_string()).await;
+        sender.publish(&n.to_string()).await;
     }
     redis.query::<i64>(&["XTRIM", LOG, "MAXLEN", "=", "100"]).await;
-    tunnel.open();
-    let gap = listener.receive_any(&["gap", "message"], PATIENCE).await;
+    proxy.open();
+    let gap = reader.receive_any(&["gap", "message"], PATIENCE).await;
     assert_eq!(gap, json!({ "type": "gap", "reason": "trimmed", "after": last }));
-    let heard = each_once(listener.receive_until("299").await);
-    assert_eq!(texts_of(&heard), (200..300).map(|n| n.to_string()).collect::<Vec<_>>());
-    assert_chain(&heard);
+    let received = each_once(reader.receive_until("299").await);
+    assert_eq!(texts_of(&received), (200..300).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_chain(&received);
     wait_for_metric(&far, "parlor_gaps_total{reason=\"trimmed\"}", 1).await;
 }
 
 #[tokio::test]
 async fn a_disconnected_node_is_not_ready_and_resubscribes() {
-    let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = V1Client::join(&near, "lobby").await;
-    let mut listener = V1Client::join(&far, "lobby").await;
-    speaker.publish("before").await;
-    assert_eq!(listener.receive().await["text"], "before");
-    tunnel.mute_subscribers();
+    let (_redis, proxy, near, far) = through_a_tunnel(&[]).await;
+    let mut sender = V1Client::join(&near, "lobby").await;
+    let mut reader = V1Client::join(&far, "lobby").await;
+    sender.publish("before").await;
+    assert_eq!(reader.receive().await["text"], "before");
+    proxy.mute_subscribers();
     for n in 0..50 {
-        speaker.publish(&n.to_string()).await;
+        sender.publish(&n.to_string()).await;
     }
-    let told = wait_for_readiness(&far, 503).await;
-    assert!(!told.is_empty(), "/readyz says why");
+    let reported = wait_for_readiness(&far, 503).await;
+    assert!(!reported.is_empty(), "/readyz says why");
     far.log()
         .wait_for("a line about it", PATIENCE, |line| line.contains("WARN") || line.contains("ERROR"))
         .await;
     wait_for_readiness(&near, 200).await;
-    tunnel.open();
+    proxy.open();
     wait_for_readiness(&far, 200).await;
-    let heard = each_once(listener.receive_until("49").await);
-    assert_eq!(texts_of(&heard), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
-    speaker.publish("after").await;
-    assert_eq!(listener.receive().await["text"], "after");
+    let received = each_once(reader.receive_until("49").await);
+    assert_eq!(texts_of(&received), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+    sender.publish("after").await;
+    assert_eq!(reader.receive().await["text"], "after");
 }
 
 #[tokio::test]
 async fn a_silent_subscribing_connection_is_replaced() {
-    let (_redis, tunnel, near, far) = through_a_tunnel(&[]).await;
-    let mut speaker = V1Client::join(&near, "lobby").await;
-    let mut listener = V1Client::join(&far, "lobby").await;
+    let (_redis, proxy, near, far) = through_a_tunnel(&[]).await;
+    let mut sender = V1Client::join(&near, "lobby").await;
+    let mut reader = V1Client::join(&far, "lobby").await;
     // Long enough for a byte to be lost: the old connection stays mute, a new one works.
-    tunnel.mute_subscribers();
-    speaker.publish("lost on the way").await;
+    proxy.mute_subscribers();
+    sender.publish("lost on the way").await;
     sleep(seconds(1)).await;
-    tunnel.open();
-    let message = listener.receive_any(&["message", "gap"], seconds(30)).await;
+    proxy.open();
+    let message = reader.receive_any(&["message", "gap"], seconds(30)).await;
     assert_eq!(message["text"], "lost on the way", "{message}");
-    speaker.publish("after").await;
-    assert_eq!(each_once(listener.receive_until("after").await).len(), 1);
+    sender.publish("after").await;
+    assert_eq!(each_once(reader.receive_until("after").await).len(), 1);
     wait_for_readiness(&far, 200).await;
 }

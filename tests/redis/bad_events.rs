@@ -165,7 +165,7 @@ async fn events_for_rooms_without_members_are_harmless() {
         "chat_lobby",
         "asgispecific.0123",
     ] {
-        assert_eq!(redis.publish(channel, HI).await, 0, "nobody listens to {channel}");
+        assert_eq!(redis.publish(channel, HI).await, 0, "{channel} has no subscriber");
     }
     member.publish("hi").await;
     assert_eq!(member.receive_chat().await, "hi");

@@ -16,7 +16,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-const ORDERS: &str = "parlor:orders";
+const CONTROL_CHANNEL: &str = "parlor:orders";
 
 fn about_group(group: &str, code: u16) -> Disconnect {
     Disconnect { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Disconnect::default() }
@@ -30,13 +30,13 @@ async fn every_node_receives_every_disconnect_in_order(peers: LayerNodes) {
         code: 4401,
         reason: "\"signed out\"".to_owned(),
     };
-    let orders = [whole, about_group("lobby", 4403), Disconnect { code: 1012, ..Disconnect::default() }];
-    for order in &orders {
+    let disconnects = [whole, about_group("lobby", 4403), Disconnect { code: 1012, ..Disconnect::default() }];
+    for order in &disconnects {
         let from = peers.nodes.last().expect("a node");
         from.layer.disconnect(order).await.expect("the layer to take an order");
     }
     for node in &peers.nodes {
-        assert_eq!(node.wait_for_disconnects(3).await, orders);
+        assert_eq!(node.wait_for_disconnects(3).await, disconnects);
     }
 }
 
@@ -51,7 +51,7 @@ async fn a_reconnected_node_learns_it_may_have_missed_commands() {
     let before: Vec<usize> = peers.nodes.iter().map(LayerNode::recoveries).collect();
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     for (node, before) in peers.nodes.iter().zip(before) {
-        until(PATIENCE, "a node to be told so", async || {
+        until(PATIENCE, "a node to learn it", async || {
             holds(node.recoveries() == before + 1, || node.recoveries().to_string())
         })
         .await;
@@ -66,28 +66,28 @@ async fn a_reconnected_node_learns_it_may_have_missed_commands() {
 async fn a_disconnect_of_a_group_closes_only_its_subscribers() {
     let redis = Redis::start().await;
     let nodes = Node::several::<2>(&redis).await;
-    let (mut inside, mut outside, mut feeds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut inside, mut outside, mut streams) = (Vec::new(), Vec::new(), Vec::new());
     for node in &nodes {
         for _ in 0..100 {
             inside.push(TutorialClient::chat(node, "lobby").await);
         }
         outside.push(TutorialClient::chat(node, "kitchen").await);
         outside.push(TutorialClient::push(node, "lobby").await);
-        feeds.push(EventStream::open(node, Request::get(&stream_of("lobby"))).await);
+        streams.push(EventStream::open(node, Request::get(&stream_of("lobby"))).await);
     }
     let order = json!({ "group": "chat_lobby", "code": 4403, "reason": "closed\nby us" }).to_string();
     let given = Instant::now();
-    assert_eq!(redis.publish(ORDERS, order.as_bytes()).await, 2);
+    assert_eq!(redis.publish(CONTROL_CHANNEL, order.as_bytes()).await, 2);
     for socket in &mut inside {
         assert_eq!(socket.closed().await, (4403, "closed by us".to_owned()));
     }
-    for feed in &mut feeds {
-        feed.wait_for_end(PATIENCE).await;
+    for stream in &mut streams {
+        stream.wait_for_end(PATIENCE).await;
     }
     assert!(given.elapsed() < seconds(1), "{:?}", given.elapsed());
     outside[0].publish("still here").await;
-    for listener in [0, 2] {
-        assert_eq!(outside[listener].receive_chat().await, "still here");
+    for receiver in [0, 2] {
+        assert_eq!(outside[receiver].receive_chat().await, "still here");
     }
     for node in &nodes {
         wait_for_metric(node, "parlor_sockets", 2).await;
@@ -113,10 +113,10 @@ async fn malformed_disconnects_are_counted_and_dropped() {
         br#"{"group": 7, "code": 4403, "reason": ""}"#,
     ];
     for order in wrong {
-        redis.publish(ORDERS, order).await;
+        redis.publish(CONTROL_CHANNEL, order).await;
     }
     // This one is valid and matches no socket.
-    redis.publish(ORDERS, br#"{"code": 4403, "reason": ""}"#).await;
+    redis.publish(CONTROL_CHANNEL, br#"{"code": 4403, "reason": ""}"#).await;
     wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 8).await;
     ann.publish("hi").await;
     assert_eq!(ann.receive_chat().await, "hi");

@@ -17,15 +17,15 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 const FAILOVER: Duration = Duration::from_secs(30);
 
 /// The ids of the messages up to this text, and whether a gap came.
-async fn heard_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
-    let (mut ids, mut told) = (Vec::new(), false);
+async fn received_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
+    let (mut ids, mut reported) = (Vec::new(), false);
     loop {
         let frame = member.receive_any(&["message", "gap"], seconds(30)).await;
-        told |= frame["type"] == "gap";
+        reported |= frame["type"] == "gap";
         if frame["type"] == "message" {
             ids.push(frame["id"].clone());
             if frame["text"] == last {
-                return (ids, told);
+                return (ids, reported);
             }
         }
     }
@@ -33,42 +33,42 @@ async fn heard_until(member: &mut V1Client, last: &str) -> (Vec<Value>, bool) {
 
 /// The master goes down in this manner while clients send.
 async fn survives(go_away: impl FnOnce(&mut SentinelCluster)) {
-    let mut guarded = SentinelCluster::start().await;
-    let plan = Node::plan().flag("--redis-url", &guarded.url());
+    let mut sentinels = SentinelCluster::start().await;
+    let plan = Node::plan().flag("--redis-url", &sentinels.url());
     let (near, far) = (plan.start().await, plan.start().await);
-    let mut speaker = V1Client::join(&near, "lobby").await;
-    let mut listeners = [V1Client::join(&near, "lobby").await, V1Client::join(&far, "lobby").await];
+    let mut sender = V1Client::join(&near, "lobby").await;
+    let mut receivers = [V1Client::join(&near, "lobby").await, V1Client::join(&far, "lobby").await];
     let mut acked = Vec::new();
     for n in 0..50 {
         acked.push(
-            speaker.publish_until_acked(&fresh_id(), &format!("before {n}"), FAILOVER).await["id"].clone(),
+            sender.publish_until_acked(&fresh_id(), &format!("before {n}"), FAILOVER).await["id"].clone(),
         );
     }
-    go_away(&mut guarded);
+    go_away(&mut sentinels);
     for n in 0..20 {
         acked.push(
-            speaker.publish_until_acked(&fresh_id(), &format!("meanwhile {n}"), FAILOVER).await["id"].clone(),
+            sender.publish_until_acked(&fresh_id(), &format!("meanwhile {n}"), FAILOVER).await["id"].clone(),
         );
     }
-    guarded.wait_for_failover().await;
+    sentinels.wait_for_failover().await;
     for n in 0..20 {
         acked.push(
-            speaker.publish_until_acked(&fresh_id(), &format!("after {n}"), FAILOVER).await["id"].clone(),
+            sender.publish_until_acked(&fresh_id(), &format!("after {n}"), FAILOVER).await["id"].clone(),
         );
     }
-    acked.push(speaker.publish_until_acked(&fresh_id(), "end", FAILOVER).await["id"].clone());
-    for listener in &mut listeners {
-        let (ids, told) = heard_until(listener, "end").await;
+    acked.push(sender.publish_until_acked(&fresh_id(), "end", FAILOVER).await["id"].clone());
+    for receiver in &mut receivers {
+        let (ids, reported) = received_until(receiver, "end").await;
         let missing: Vec<_> = acked.iter().filter(|id| !ids.contains(id)).collect();
-        assert!(missing.is_empty() || told, "{missing:?} were acked and are missing, and nobody said so");
+        assert!(missing.is_empty() || reported, "{missing:?} were acked and are missing without a gap");
     }
     let mut other = V1Client::join(&far, "kitchen").await;
     other.publish_until_acked(&fresh_id(), "new rooms work", FAILOVER).await;
     assert_eq!(other.receive().await["text"], "new rooms work");
     for node in [&near, &far] {
         until(PATIENCE, "/readyz to be 200", async || {
-            let answer = Request::get("/readyz").send(node).await;
-            holds(answer.status == 200, || format!("{answer:?}"))
+            let response = Request::get("/readyz").send(node).await;
+            holds(response.status == 200, || format!("{response:?}"))
         })
         .await;
     }
@@ -76,12 +76,12 @@ async fn survives(go_away: impl FnOnce(&mut SentinelCluster)) {
 
 #[tokio::test]
 async fn nodes_follow_the_new_master_after_a_death() {
-    survives(|guarded| guarded.first.kill()).await;
+    survives(|sentinels| sentinels.first.kill()).await;
 }
 
 #[tokio::test]
 async fn nodes_follow_the_new_master_after_a_freeze() {
-    survives(|guarded| guarded.first.signal(Signal::STOP)).await;
+    survives(|sentinels| sentinels.first.signal(Signal::STOP)).await;
 }
 
 #[tokio::test]
@@ -102,8 +102,8 @@ async fn an_ack_waits_for_a_replica_and_fails_without_one() {
     }
     let _replica = master.replica_of().await;
     let ack = until(PATIENCE, "an ack with the new replica", async || {
-        let answer = ann.try_publish(&id, "without").await;
-        if answer["type"] == "ack" { Ok(answer) } else { Err(answer.to_string()) }
+        let response = ann.try_publish(&id, "without").await;
+        if response["type"] == "ack" { Ok(response) } else { Err(response.to_string()) }
     })
     .await;
     assert!(ack["id"].is_string(), "{ack}");

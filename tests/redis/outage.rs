@@ -21,19 +21,19 @@ async fn status(node: &Node, request: Request) -> u16 {
 
 async fn wait_for_readiness(node: &Node, wanted: u16) {
     until(PATIENCE, &format!("/readyz to be {wanted}"), async || {
-        let answer = Request::get("/readyz").send(node).await;
-        holds(answer.status == wanted, || format!("{answer:?}"))
+        let response = Request::get("/readyz").send(node).await;
+        holds(response.status == wanted, || format!("{response:?}"))
     })
     .await;
 }
 
 /// Restarts Redis; the next text that the client in the lobby receives is a new one.
-async fn comes_back(redis: &mut Redis, node: &Node, listener: &mut TutorialClient) {
+async fn comes_back(redis: &mut Redis, node: &Node, receiver: &mut TutorialClient) {
     redis.restart().await;
     wait_for_readiness(node, 200).await;
-    let mut speaker = TutorialClient::chat(node, "lobby").await;
-    speaker.publish("back").await;
-    assert_eq!(listener.receive_chat().await, "back");
+    let mut sender = TutorialClient::chat(node, "lobby").await;
+    sender.publish("back").await;
+    assert_eq!(receiver.receive_chat().await, "back");
 }
 
 #[tokio::test]
@@ -53,8 +53,8 @@ async fn sockets_survive_an_outage_and_receive_within_two_seconds() {
     for room in ["lobby", "kitchen", "聊天", "attic"] {
         // Each room's members are on one node.
         until(seconds(2), &format!("the node to listen to {room} again"), async || {
-            let listeners = redis.publish(&format!("asgi__group__chat_{room}"), PROBE).await;
-            holds(listeners == 1, || format!("{listeners} listeners"))
+            let receivers = redis.publish(&format!("asgi__group__chat_{room}"), PROBE).await;
+            holds(receivers == 1, || format!("{receivers} listeners"))
         })
         .await;
     }
@@ -78,24 +78,24 @@ async fn sockets_survive_an_outage_and_receive_within_two_seconds() {
 async fn publishing_during_an_outage_closes_only_the_sender_with_1013() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut speaker = TutorialClient::chat(&node, "lobby").await;
-    let mut listener = TutorialClient::chat(&node, "lobby").await;
+    let mut sender = TutorialClient::chat(&node, "lobby").await;
+    let mut receiver = TutorialClient::chat(&node, "lobby").await;
     redis.kill();
-    let said = Instant::now();
-    speaker.publish("anybody?").await;
-    let (code, reason) = speaker.closed().await;
+    let sent = Instant::now();
+    sender.publish("is this accepted?").await;
+    let (code, reason) = sender.closed().await;
     assert_eq!(code, 1013, "{reason}");
     assert!(!reason.is_empty());
-    assert!(said.elapsed() < seconds(5), "the publisher was told after {:?}", said.elapsed());
+    assert!(sent.elapsed() < seconds(5), "the sender got the error after {:?}", sent.elapsed());
     // What was rejected is never delivered: the next text is the first received.
-    comes_back(&mut redis, &node, &mut listener).await;
+    comes_back(&mut redis, &node, &mut receiver).await;
 }
 
 #[tokio::test]
 async fn during_an_outage_a_node_is_live_but_not_ready() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let mut listener = TutorialClient::chat(&node, "lobby").await;
+    let mut receiver = TutorialClient::chat(&node, "lobby").await;
     assert_eq!(status(&node, Request::get("/readyz")).await, 200);
     redis.kill();
     wait_for_readiness(&node, 503).await;
@@ -107,7 +107,7 @@ async fn during_an_outage_a_node_is_live_but_not_ready() {
     }
     assert_eq!(status(&node, Request::get("/healthz")).await, 200);
     assert_eq!(status(&node, Request::get("/chat/lobby/")).await, 200, "pages need no Redis");
-    comes_back(&mut redis, &node, &mut listener).await;
+    comes_back(&mut redis, &node, &mut receiver).await;
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn cut_command_connections_are_replaced() {
 #[tokio::test]
 async fn a_start_without_redis_fails_with_one_sentence() {
     let redis = Redis::reserve();
-    let text = Node::plan().redis(&redis).refused().await;
+    let text = Node::plan().redis(&redis).rejected().await;
     let wanted = format!("could not connect to Redis at {}: ", redis.address());
     assert!(text.contains(&wanted), "{wanted:?} in {text:?}");
     assert_eq!(text.lines().count(), 1, "{text:?}");

@@ -59,27 +59,27 @@ async fn a_corrupt_log_entry_does_not_hide_the_others() {
     let injected = event("websocket.disconnect", "injected");
     let mut rubbish = announced();
     rubbish.extend([vec![], b"\xc1".to_vec(), b"hello".to_vec(), deep, injected, vec![0x91; 1_000_000]]);
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     let mut last = "0-0".to_owned();
     for (n, entry) in rubbish.iter().enumerate() {
         redis
             .query::<String>(&[&b"XADD"[..], LOG.as_bytes(), b"*", b"e", entry, b"p", last.as_bytes()])
             .await;
-        said.push(n.to_string());
-        last = id_of(&ann.publish(&said[n]).await);
+        sent.push(n.to_string());
+        last = id_of(&ann.publish(&sent[n]).await);
         assert_eq!(
             ann.receive().await["text"],
-            said[n].as_str(),
+            sent[n].as_str(),
             "after {:02x?}",
             &entry[..entry.len().min(8)]
         );
     }
     ann.publish("end").await;
-    said.push("end".to_owned());
+    sent.push("end".to_owned());
     // A node that received it live, and one that reads the log.
     for node in [&node, &Node::on(&redis).await] {
         let mut late = Handshake::to_room("lobby").history(1000).connect(node).await;
-        assert_eq!(texts_of(&late.receive_until("end").await), said);
+        assert_eq!(texts_of(&late.receive_until("end").await), sent);
         assert_eq!(metric(node, "parlor_closed_total{code=\"1011\"}").await, 0);
     }
 }

@@ -20,21 +20,21 @@ const LOG: &str = "parlor:log:{asgi__group__lobby}";
 /// A node that reaches Redis through a proxy, and one that does not; both subscribe to the lobby.
 async fn through_a_tunnel() -> (Redis, RedisProxy, LayerNode, LayerNode) {
     let redis = Redis::start().await;
-    let tunnel = RedisProxy::start(&redis).await;
-    let (near, far) = (LayerNode::connect(&redis.url()).await, LayerNode::connect(&tunnel.url()).await);
+    let proxy = RedisProxy::start(&redis).await;
+    let (near, far) = (LayerNode::connect(&redis.url()).await, LayerNode::connect(&proxy.url()).await);
     for node in [&near, &far] {
         node.enter(&lobby(), "ann").await;
     }
-    (redis, tunnel, near, far)
+    (redis, proxy, near, far)
 }
 
 #[tokio::test]
 async fn a_reconnected_node_receives_missed_redactions() {
-    let (_redis, tunnel, near, far) = through_a_tunnel().await;
+    let (_redis, proxy, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
     assert_eq!(shown(&whole(&far).await.events), "abc");
-    tunnel.cut();
+    proxy.cut();
     until(PATIENCE, "the node to notice", async || holds(far.layer.ready().is_err(), String::new)).await;
     assert!(redact(&near, ids[0]).await);
     // It never received these.
@@ -44,7 +44,7 @@ async fn a_reconnected_node_receives_missed_redactions() {
         far.layer.history(&lobby(), HistoryRange::Before(None, 200)).await.is_err(),
         "it has nothing to read from"
     );
-    tunnel.open();
+    proxy.open();
     far.wait_until_ready().await;
     assert_eq!(shown(&whole(&far).await.events), "-bcd-f");
     until(PATIENCE, "what was missed", async || {
@@ -60,28 +60,28 @@ async fn a_reconnected_node_receives_missed_redactions() {
 
 #[tokio::test]
 async fn a_silently_disconnected_node_catches_up_on_redactions() {
-    let (_redis, tunnel, near, far) = through_a_tunnel().await;
+    let (_redis, proxy, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
     assert_eq!(shown(&whole(&far).await.events), "abc");
-    tunnel.mute_subscribers();
+    proxy.mute_subscribers();
     assert!(redact(&near, ids[1]).await);
-    let deaf = Instant::now();
+    let disconnected_at = Instant::now();
     // Reading again and again keeps its cache in use for as long as possible.
     until(seconds(10), "the text to be gone", async || {
         let page = whole(&far).await;
         holds(shown(&page.events) == "a-c", || shown(&page.events))
     })
     .await;
-    assert!(deaf.elapsed() < seconds(6), "{:?}", deaf.elapsed());
+    assert!(disconnected_at.elapsed() < seconds(6), "{:?}", disconnected_at.elapsed());
     // A disconnected node caches nothing.
     assert!(redact(&near, ids[2]).await);
     assert_eq!(shown(&whole(&far).await.events), "a--");
-    tunnel.open();
+    proxy.open();
     far.wait_until_ready().await;
-    until(PATIENCE, "the node to be told", async || {
-        let told: BTreeSet<Id> = far.redactions(&lobby()).into_iter().collect();
-        holds(told == BTreeSet::from([ids[1], ids[2]]), || format!("{told:?}"))
+    until(PATIENCE, "the node to receive the redactions", async || {
+        let reported: BTreeSet<Id> = far.redactions(&lobby()).into_iter().collect();
+        holds(reported == BTreeSet::from([ids[1], ids[2]]), || format!("{reported:?}"))
     })
     .await;
 }
@@ -103,10 +103,10 @@ async fn wait_until_asked(redis: &Redis, command: &str, wanted: usize) {
 
 #[tokio::test]
 async fn an_event_read_before_its_redaction_has_no_text_after_it() {
-    let (redis, tunnel, near, far) = through_a_tunnel().await;
+    let (redis, proxy, near, far) = through_a_tunnel().await;
     let ids = log(&near, "abc").await;
     far.wait_for(&lobby(), 3).await;
-    tunnel.delay_replies();
+    proxy.delay_replies();
     let before = asked(&redis, "xrevrange").await;
     let newest = async { shown(&whole(&far).await.events) };
     let older = async {
@@ -124,18 +124,18 @@ async fn an_event_read_before_its_redaction_has_no_text_after_it() {
         let pages = tokio::join!(newest, older);
         (pages, Instant::now())
     };
-    let (told, (pages, read)) = tokio::join!(covering, read_at);
-    assert!(told < read, "the answers were late");
+    let (reported, (pages, read)) = tokio::join!(covering, read_at);
+    assert!(reported < read, "the answers were late");
     assert_eq!((pages.0.as_str(), pages.1.as_str()), ("-bc", "-b"));
     assert_eq!(shown(&whole(&far).await.events), "-bc");
 }
 
 #[tokio::test]
 async fn backfill_after_a_redaction_has_no_text() {
-    let (redis, tunnel, near, far) = through_a_tunnel().await;
+    let (redis, proxy, near, far) = through_a_tunnel().await;
     let ids = log(&near, "a").await;
     far.wait_for(&lobby(), 1).await;
-    tunnel.delay_replies();
+    proxy.delay_replies();
     // Logged and never published: every node reads it when the next one arrives.
     let entries: Vec<(String, Vec<Vec<u8>>)> = redis.query(&["XRANGE", LOG, "-", "+"]).await;
     let (prev, event) = (ids[0].to_string(), &entries[0].1[1]);
@@ -260,12 +260,12 @@ async fn a_client_reading_history_receives_new_redactions() {
     let mut quick = TutorialClient::open(&node, "/watch/lobby").await;
     assert!(quick.receive().await.starts_with("welcome"));
     assert!(redact(&peer, ids[0]).await);
-    let told = format!("redacted {}", ids[0]);
-    assert_eq!(quick.receive().await, told);
+    let reported = format!("redacted {}", ids[0]);
+    assert_eq!(quick.receive().await, reported);
     for _ in 1..COUNT {
         assert_eq!(slow.receive().await.len(), 30_000);
     }
-    assert_eq!(slow.receive().await, told);
+    assert_eq!(slow.receive().await, reported);
     peer.append_new(&lobby(), "last").await;
     assert_eq!(slow.receive().await, "last");
 }

@@ -29,8 +29,8 @@ async fn a_corrupt_record_is_a_500_and_one_error_that_names_its_key() {
         for command in commands {
             redis.query::<redis::Value>(command).await;
         }
-        let answer = Request::get("/push?room=lobby").send(&node).await;
-        assert_eq!(answer.status, 500, "{answer:?}");
+        let response = Request::get("/push?room=lobby").send(&node).await;
+        assert_eq!(response.status, 500, "{response:?}");
         until(PATIENCE, "the error to be logged", async || {
             let errors = lines(&node, &["ERROR", "corrupt record", "room:lobby"]);
             holds(errors.len() == count, || format!("{errors:?}"))
@@ -47,9 +47,9 @@ async fn a_message_to_a_corrupt_room_is_not_to_be_sent_again() {
     let body = json!({ "message": "hi", "id": "post-1" });
     assert_eq!(post(&node, "lobby", &body).await.status, 200);
     redis.query::<String>(&["SET", RECORD, "[1"]).await;
-    let answer = post(&node, "lobby", &body).await;
-    let json = answer.json();
-    assert_eq!((answer.status, &json["code"], &json["retry"]), (500, &json!("internal"), &json!(false)));
+    let response = post(&node, "lobby", &body).await;
+    let json = response.json();
+    assert_eq!((response.status, &json["code"], &json["retry"]), (500, &json!("internal"), &json!(false)));
     redis.query::<i64>(&["DEL", RECORD]).await;
     assert_eq!(post(&node, "lobby", &body).await.status, 200, "the node is well once the record is");
 }
@@ -79,8 +79,8 @@ async fn what_redis_refuses_is_warned_of_once_and_counted_by_kind() {
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         redis.query::<String>(end).await;
         until(PATIENCE, "an ack", async || {
-            let answer = ann.try_publish(&id, "refused").await;
-            if answer["type"] == "ack" { Ok(()) } else { Err(answer.to_string()) }
+            let response = ann.try_publish(&id, "refused").await;
+            if response["type"] == "ack" { Ok(()) } else { Err(response.to_string()) }
         })
         .await;
     }

@@ -17,10 +17,10 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Publishes and gets an error within about a second.
 async fn is_unavailable(member: &mut V1Client, id: &str, text: &str) {
-    let said = Instant::now();
+    let sent = Instant::now();
     let error = member.try_publish(id, text).await;
     assert_eq!((&error["code"], &error["retry"]), (&json!("unavailable"), &json!(true)), "{error}");
-    assert!(said.elapsed() < Duration::from_millis(1800), "told after {:?}", said.elapsed());
+    assert!(sent.elapsed() < Duration::from_millis(1800), "the error came after {:?}", sent.elapsed());
 }
 
 #[tokio::test]
@@ -54,25 +54,25 @@ async fn a_message_that_timed_out_is_never_delivered_later() {
     ann.publish("before").await;
     redis.signal(Signal::STOP);
     let frozen = Instant::now();
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     while frozen.elapsed() < seconds(3) {
         let id = fresh_id();
         is_unavailable(&mut ann, &id, &format!("frozen {id}")).await;
-        refused.push(id);
+        rejected.push(id);
     }
     redis.signal(Signal::CONT);
     // Redis has processed all of its buffers when it answers this.
     redis.query::<String>(&["PING"]).await;
     ann.publish_until_acked(&fresh_id(), "thawed", PATIENCE).await;
-    let heard = texts_of(&bob.receive_until("thawed").await);
-    assert_eq!(heard, ["before", "thawed"], "of {} refused messages", refused.len());
+    let received = texts_of(&bob.receive_until("thawed").await);
+    assert_eq!(received, ["before", "thawed"], "of {} refused messages", rejected.len());
     sleep(seconds(1)).await;
-    for id in &refused {
+    for id in &rejected {
         ann.publish_until_acked(id, &format!("frozen {id}"), PATIENCE).await;
     }
     ann.publish("end").await;
     let wanted: Vec<String> =
-        refused.iter().map(|id| format!("frozen {id}")).chain(["end".to_owned()]).collect();
+        rejected.iter().map(|id| format!("frozen {id}")).chain(["end".to_owned()]).collect();
     assert_eq!(texts_of(&bob.receive_until("end").await), wanted, "each once, when it was sent again");
 }
 
@@ -103,15 +103,15 @@ async fn a_post_during_an_outage_is_503() {
     let node = Node::on(&redis).await;
     let body = json!({ "message": "hi", "id": "post-1" });
     redis.kill();
-    let said = Instant::now();
-    let answer = post(&node, "lobby", &body).await;
-    assert!(said.elapsed() < Duration::from_millis(1800), "told after {:?}", said.elapsed());
-    assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")), "{answer:?}");
-    assert_eq!(answer.json()["retry"], true);
+    let sent = Instant::now();
+    let response = post(&node, "lobby", &body).await;
+    assert!(sent.elapsed() < Duration::from_millis(1800), "the error came after {:?}", sent.elapsed());
+    assert_eq!((response.status, &response.json()["code"]), (503, &json!("unavailable")), "{response:?}");
+    assert_eq!(response.json()["retry"], true);
     redis.restart().await;
     until(PATIENCE, "the POST to be taken", async || {
-        let answer = post(&node, "lobby", &body).await;
-        holds(answer.status == 200, || format!("{answer:?}"))
+        let response = post(&node, "lobby", &body).await;
+        holds(response.status == 200, || format!("{response:?}"))
     })
     .await;
 }
@@ -125,27 +125,31 @@ async fn history_fails_and_typing_is_dropped_during_an_outage() {
     redis.kill();
     ann.send_json(&json!({ "type": "typing" })).await;
     ann.send_json(&json!({ "type": "history" })).await;
-    let answer = ann.receive_any(&["history", "error"], PATIENCE).await;
+    let response = ann.receive_any(&["history", "error"], PATIENCE).await;
     // The node may still have the room's newest messages.
-    if answer["type"] == "history" {
-        assert_eq!(text_of(&answer["messages"][0]), "before");
+    if response["type"] == "history" {
+        assert_eq!(text_of(&response["messages"][0]), "before");
     } else {
-        assert_eq!((&answer["code"], &answer["retry"]), (&json!("unavailable"), &json!(true)), "{answer}");
+        assert_eq!(
+            (&response["code"], &response["retry"]),
+            (&json!("unavailable"), &json!(true)),
+            "{response}"
+        );
     }
     until(PATIENCE, "/readyz to be 503", async || {
-        let answer = Request::get("/readyz").send(&node).await;
-        holds(answer.status == 503, || format!("{answer:?}"))
+        let response = Request::get("/readyz").send(&node).await;
+        holds(response.status == 503, || format!("{response:?}"))
     })
     .await;
-    let refused = Handshake::to_room("lobby").since(&id).request().send(&node).await;
-    assert_eq!(refused.status, 503, "nobody comes in who could not be told the past");
+    let rejected = Handshake::to_room("lobby").since(&id).request().send(&node).await;
+    assert_eq!(rejected.status, 503, "a socket whose history is unavailable is rejected");
     redis.restart().await;
     until(PATIENCE, "/readyz to be 200", async || {
-        let answer = Request::get("/readyz").send(&node).await;
-        holds(answer.status == 200, || format!("{answer:?}"))
+        let response = Request::get("/readyz").send(&node).await;
+        holds(response.status == 200, || format!("{response:?}"))
     })
     .await;
     ann.publish_until_acked(&fresh_id(), "after", PATIENCE).await;
-    let heard = ann.receive_any(&["message", "gap"], PATIENCE).await;
-    assert_eq!(text_of(&heard), "before");
+    let received = ann.receive_any(&["message", "gap"], PATIENCE).await;
+    assert_eq!(text_of(&received), "before");
 }

@@ -38,14 +38,14 @@ const BAD: [&str; 27] = [
     "a%zz",
 ];
 
-fn is_refused_with_the_rule(answer: &Response, limit: &str, what: &str) {
-    assert_eq!(answer.status, 400, "{what}: {answer:?}");
-    assert_eq!(answer.content_type(), "text/plain", "{what}");
+fn is_refused_with_the_rule(response: &Response, limit: &str, what: &str) {
+    assert_eq!(response.status, 400, "{what}: {response:?}");
+    assert_eq!(response.content_type(), "text/plain", "{what}");
     for word in ["letters", "digits", limit] {
         assert!(
-            answer.body.contains(word),
+            response.body.contains(word),
             "{word:?} of the rule in the answer to {what}: {:?}",
-            answer.body
+            response.body
         );
     }
 }
@@ -69,8 +69,8 @@ async fn an_invalid_name_is_rejected_everywhere_with_the_rule() {
     let wide = "%E8%81%8A".repeat(65);
     for name in BAD.into_iter().chain([long.as_str(), &wide]) {
         for request in ways(name) {
-            let answer = request.send(&node).await;
-            is_refused_with_the_rule(&answer, "64", &format!("{request:?}"));
+            let response = request.send(&node).await;
+            is_refused_with_the_rule(&response, "64", &format!("{request:?}"));
         }
     }
 }
@@ -90,8 +90,8 @@ async fn an_empty_name_is_rejected() {
     let pages = ["/chat//", "/push?room=", "/push?room", "/push"].map(Request::get);
     let sockets = ["/ws/chat//", "/ws/chat/", "/ws/push//", "/ws/push/"].map(Request::upgrade);
     for request in pages.into_iter().chain(sockets) {
-        let answer = request.send(&node).await;
-        is_refused_with_the_rule(&answer, "64", &format!("{request:?}"));
+        let response = request.send(&node).await;
+        is_refused_with_the_rule(&response, "64", &format!("{request:?}"));
     }
 }
 
@@ -102,8 +102,8 @@ async fn a_push_request_needs_a_valid_room_for_any_method() {
         for target in
             ["/push", "/push?", "/push?room=", "/push?rooms=lobby", "/push?room=a*b", "/push?room=%ff"]
         {
-            let answer = Request::new(method, target).send(&node).await;
-            is_refused_with_the_rule(&answer, "64", &format!("{method} {target}"));
+            let response = Request::new(method, target).send(&node).await;
+            is_refused_with_the_rule(&response, "64", &format!("{method} {target}"));
         }
     }
 }
@@ -171,8 +171,8 @@ async fn no_name_reaches_redis_as_a_pattern() {
     let node = Node::on(&redis).await;
     let mut lobby = TutorialClient::chat(&node, "lobby").await;
     for name in ["lobb[y]", "*", "l%3Fbby", "lobb%5By%5D"] {
-        let answer = Request::upgrade(&format!("/ws/chat/{name}/")).send(&node).await;
-        assert_eq!(answer.status, 400, "{name}: {answer:?}");
+        let response = Request::upgrade(&format!("/ws/chat/{name}/")).send(&node).await;
+        assert_eq!(response.status, 400, "{name}: {response:?}");
     }
     let patterns: i64 = redis.query(&["PUBSUB", "NUMPAT"]).await;
     assert_eq!(patterns, 0, "subscriptions by pattern");

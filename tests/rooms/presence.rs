@@ -39,7 +39,7 @@ async fn change(member: &mut V1Client, limit: Duration) -> (String, String) {
 /// Asserts that no other presence change arrives within this time.
 async fn nobody_moves_for(member: &mut V1Client, time: Duration) {
     if let Ok(frame) = timeout(time, change_frame(member, Duration::MAX)).await {
-        panic!("somebody moved: {frame}");
+        panic!("a presence change: {frame}");
     }
 }
 
@@ -52,16 +52,16 @@ fn left(user: &str) -> (String, String) {
 }
 
 async fn two_tabs_are_one_user_that_joins_and_leaves_once(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     let guest = Handshake::to_room("lobby").with_guest(1);
-    let first = guest.connect(world.first()).await;
+    let first = guest.connect(deployment.first()).await;
     let joined = change_frame(&mut ann, PATIENCE).await;
     assert_eq!(
         (&joined["change"], &joined["user"], &joined["count"]),
         (&json!("join"), &json!(first.user()), &json!(2))
     );
-    let second = guest.connect(world.last()).await;
+    let second = guest.connect(deployment.last()).await;
     assert_eq!(second.welcome["count"], 2);
     let user = first.user().to_owned();
     first.close().await;
@@ -79,93 +79,96 @@ async fn two_tabs_are_one_user_that_joins_and_leaves_once(layer: LayerKind) {
 }
 
 async fn a_reload_is_not_a_departure(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
     let guest = Handshake::to_room("lobby").with_guest(1);
-    let mut bob = guest.connect(world.first()).await;
+    let mut bob = guest.connect(deployment.first()).await;
     assert_eq!(change(&mut ann, PATIENCE).await, came(&bob));
     for round in 0..4 {
         drop(bob);
         sleep(Duration::from_millis(300)).await;
         // Every second time on the other node.
-        bob = guest.connect(if round % 2 == 0 { world.last() } else { world.first() }).await;
+        bob = guest.connect(if round % 2 == 0 { deployment.last() } else { deployment.first() }).await;
         assert_eq!(bob.welcome["count"], 2, "{}", bob.welcome);
     }
     nobody_moves_for(&mut ann, GRACE + seconds(3)).await;
 }
 
 async fn a_member_counts_until_the_leave_grace_ends(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let bob = V1Client::join(world.first(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let bob = V1Client::join(deployment.first(), "lobby").await;
     let user = bob.user().to_owned();
     bob.close().await;
-    let mut ann = V1Client::join(world.last(), "lobby").await;
+    let mut ann = V1Client::join(deployment.last(), "lobby").await;
     assert_eq!(ann.welcome["count"], 2, "{}", ann.welcome);
     assert!(ann.welcome["members"].as_array().unwrap().contains(&json!(user)), "{}", ann.welcome);
     assert_eq!(change(&mut ann, PATIENCE).await, left(&user));
-    let cleo = V1Client::join(world.first(), "lobby").await;
+    let cleo = V1Client::join(deployment.first(), "lobby").await;
     assert_eq!(cleo.welcome["count"], 2, "{}", cleo.welcome);
 }
 
 async fn all_members_see_joins_and_leaves_in_one_order(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     let mut watchers = Vec::new();
     for n in 0..3 {
-        watchers.push(V1Client::join(&world.nodes[n % world.nodes.len()], "lobby").await);
+        watchers.push(V1Client::join(&deployment.nodes[n % deployment.nodes.len()], "lobby").await);
     }
     let own: Vec<String> = watchers.iter().map(|watcher| watcher.user().to_owned()).collect();
     let guests: Vec<V1Client> = join_all((0..20).map(|n: u64| {
-        let node = if n.is_multiple_of(2) { world.first() } else { world.last() };
+        let node = if n.is_multiple_of(2) { deployment.first() } else { deployment.last() };
         async move { Handshake::to_room("lobby").with_guest(n).connect(node).await }
     }))
     .await;
     // A user that leaves before the join was sent was never there.
-    let mut orders = vec![Vec::new(); watchers.len()];
-    for (watcher, order) in watchers.iter_mut().zip(&mut orders) {
-        moves(watcher, &own, order, 20).await;
+    let mut disconnects = vec![Vec::new(); watchers.len()];
+    for (watcher, disconnect) in watchers.iter_mut().zip(&mut disconnects) {
+        moves(watcher, &own, disconnect, 20).await;
     }
     drop(guests);
-    for (watcher, order) in watchers.iter_mut().zip(&mut orders) {
-        moves(watcher, &own, order, 40).await;
-        for (_, user) in order.iter() {
-            let changes: Vec<&str> =
-                order.iter().filter(|(_, other)| other == user).map(|(change, _)| change.as_str()).collect();
+    for (watcher, disconnect) in watchers.iter_mut().zip(&mut disconnects) {
+        moves(watcher, &own, disconnect, 40).await;
+        for (_, user) in disconnect.iter() {
+            let changes: Vec<&str> = disconnect
+                .iter()
+                .filter(|(_, other)| other == user)
+                .map(|(change, _)| change.as_str())
+                .collect();
             assert_eq!(changes, ["join", "leave"]);
         }
         nobody_moves_for(watcher, Duration::from_millis(200)).await;
     }
-    assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
+    assert!(disconnects.iter().all(|disconnect| *disconnect == disconnects[0]), "{disconnects:?}");
 }
 
 /// Waits until this many presence changes of other users have arrived.
-async fn moves(watcher: &mut V1Client, own: &[String], order: &mut Vec<(String, String)>, count: usize) {
-    while order.len() < count {
+async fn moves(watcher: &mut V1Client, own: &[String], disconnect: &mut Vec<(String, String)>, count: usize) {
+    while disconnect.len() < count {
         let (change, user) = change(watcher, GRACE + PATIENCE).await;
         if !own.contains(&user) {
-            order.push((change, user));
+            disconnect.push((change, user));
         }
     }
 }
 
 async fn presence_is_per_room(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
-    let guest = Handshake::to_room("kitchen").with_guest(1).connect(world.last()).await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
+    let guest = Handshake::to_room("kitchen").with_guest(1).connect(deployment.last()).await;
     assert_eq!(guest.welcome["count"], 1);
     nobody_moves_for(&mut ann, seconds(1)).await;
 }
 
 async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
+    let deployment = Deployment::start(layer).await;
     let mut members = join_all((0..200).map(|n| {
-        let node = &world.nodes[n % world.nodes.len()];
+        let node = &deployment.nodes[n % deployment.nodes.len()];
         async move { V1Client::join(node, "lobby").await }
     }))
     .await;
-    if let Some(redis) = &world.redis {
+    if let Some(redis) = &deployment.redis {
         redis.wait_for_members("parlor:present:chat_lobby", 200).await;
     }
-    let ann = V1Client::join(world.first(), "lobby").await;
+    let ann = V1Client::join(deployment.first(), "lobby").await;
     assert!(
         ann.welcome["members"].is_null() && ann.welcome["count"] == 201,
         "{:.200}",
@@ -175,7 +178,7 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
     sleep(seconds(2)).await;
     members[0].receives_none_of(&["nothing"], Duration::from_millis(100)).await;
     members[0].take_unread();
-    let more = join_all((0..50).map(|_| V1Client::join(world.last(), "lobby"))).await;
+    let more = join_all((0..50).map(|_| V1Client::join(deployment.last(), "lobby"))).await;
     let counts = async {
         let mut frames = Vec::new();
         loop {
@@ -202,14 +205,14 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
         })
     })
     .await;
-    let bob = V1Client::join(world.last(), "lobby").await;
+    let bob = V1Client::join(deployment.last(), "lobby").await;
     assert_eq!(bob.welcome["members"].as_array().map(Vec::len), Some(102));
 }
 
 async fn typing_is_broadcast_at_a_limited_rate(layer: LayerKind) {
-    let world = Deployment::start(layer).await;
-    let mut ann = V1Client::join(world.first(), "lobby").await;
-    let mut bob = V1Client::join(world.last(), "lobby").await;
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
+    let mut bob = V1Client::join(deployment.last(), "lobby").await;
     let typing = json!({ "type": "typing" });
     for _ in 0..10 {
         ann.send_json(&typing).await;
@@ -225,7 +228,7 @@ async fn typing_is_broadcast_at_a_limited_rate(layer: LayerKind) {
     let frame = bob.receive_frame("typing").await;
     let wanted = json!({ "type": "typing", "user": user, "name": name, "for_ms": frame["for_ms"] });
     assert_eq!(frame, wanted);
-    let mut late = Handshake::to_room("lobby").history(50).connect(world.last()).await;
+    let mut late = Handshake::to_room("lobby").history(50).connect(deployment.last()).await;
     late.receives_none_of(&["typing", "message"], Duration::from_millis(300)).await;
 }
 

@@ -12,8 +12,8 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 
 /// Sends the same bytes until the connection ends or the time is over.
-async fn flood(wire: &mut Connection, bytes: &[u8], time: Duration) {
-    let _ = tokio::time::timeout(time, async { while wire.try_send(bytes).await.is_ok() {} }).await;
+async fn flood(connection: &mut Connection, bytes: &[u8], time: Duration) {
+    let _ = tokio::time::timeout(time, async { while connection.try_send(bytes).await.is_ok() {} }).await;
 }
 
 #[tokio::test]
@@ -24,19 +24,19 @@ async fn endless_empty_fragments_do_not_delay_others() {
     // More of them than the node has workers.
     let mut floods: Vec<Connection> = Vec::new();
     for _ in 0..8 {
-        let mut wire = Connection::websocket(&node, "/ws/chat/kitchen/").await;
-        wire.send_frame(&Frame::new(TEXT, "{").unfinished()).await;
-        floods.push(wire);
+        let mut connection = Connection::websocket(&node, "/ws/chat/kitchen/").await;
+        connection.send_frame(&Frame::new(TEXT, "{").unfinished()).await;
+        floods.push(connection);
     }
     let attack = futures_util::future::join_all(
-        floods.iter_mut().map(|wire| async { flood(wire, &empty, seconds(4)).await }),
+        floods.iter_mut().map(|connection| async { flood(connection, &empty, seconds(4)).await }),
     );
     let life = async {
         for n in 0..10 {
-            let said = Instant::now();
+            let sent = Instant::now();
             ann.publish(&n.to_string()).await;
             assert_eq!(ann.receive_chat().await, n.to_string());
-            assert!(said.elapsed() < seconds(2), "text {n} took {:?}", said.elapsed());
+            assert!(sent.elapsed() < seconds(2), "text {n} took {:?}", sent.elapsed());
         }
     };
     tokio::join!(attack, life);

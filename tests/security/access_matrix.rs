@@ -16,7 +16,7 @@ use crate::support::v1_client::V1Client;
 
 /// Which role sees which room: public, private, direct messages with the owner, closed, and with an
 /// unknown user.
-const SIGHT: [(Role, [bool; 5]); 9] = [
+const VISIBILITY: [(Role, [bool; 5]); 9] = [
     (Role::Anonymous, [true, false, false, false, false]),
     (Role::Guest, [true, false, false, false, false]),
     (Role::Outsider, [true, false, true, false, false]),
@@ -44,7 +44,7 @@ const ROOM: [(&str, &str, u16); 11] = [
 ];
 
 fn sees(who: Role, place: Target) -> bool {
-    let row = SIGHT.iter().find(|(other, _)| *other == who).expect("a row for everybody").1;
+    let row = VISIBILITY.iter().find(|(other, _)| *other == who).expect("a row for each role").1;
     row[TARGETS.iter().position(|other| *other == place).expect("a column for every room")]
 }
 
@@ -58,27 +58,27 @@ fn request(method: &str, path: &str, place: Target, v1: bool) -> Request {
     let room = encoded(place.room());
     let target =
         path.replace("{room}", &room).replace("{user}", &encoded(place.room().trim_start_matches('@')));
-    let said = json!({ "message": "hi" }).to_string();
+    let sent = json!({ "message": "hi" }).to_string();
     match (method, path) {
         ("socket", _) if v1 => Request::upgrade(&target).header("Sec-WebSocket-Protocol", V1),
         ("socket", _) => Request::upgrade(&target),
         ("feed", _) => Request::get(&target).header("Accept", "text/event-stream"),
         (_, "/push") => Request::new(method, &format!("/push?room={room}")).body(""),
-        ("POST", "/chat/{room}/messages") => Request::post(&target).body(said),
+        ("POST", "/chat/{room}/messages") => Request::post(&target).body(sent),
         _ => Request::new(method, &target).header("Accept", "text/html"),
     }
 }
 
 /// The status alone, because an event stream does not end.
 pub async fn status(node: &Node, request: &Request) -> u16 {
-    let mut wire = crate::support::connection::Connection::connect(node).await;
-    wire.send(&request.bytes(node.address())).await;
-    wire.status().await
+    let mut connection = crate::support::connection::Connection::connect(node).await;
+    connection.send(&request.bytes(node.address())).await;
+    connection.status().await
 }
 
 #[tokio::test]
 async fn each_role_gets_exactly_its_access_on_every_route() {
-    let cast = AccessFixture::start().await;
+    let fixture = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path, seen) in ROOM {
         for place in TARGETS {
@@ -86,7 +86,7 @@ async fn each_role_gets_exactly_its_access_on_every_route() {
                 continue;
             }
             for (turn, who) in ROLES.into_iter().enumerate() {
-                let node = &cast.nodes[turn % 2];
+                let node = &fixture.nodes[turn % 2];
                 for v1 in [false, true] {
                     if v1 && method != "socket" {
                         continue;
@@ -96,7 +96,7 @@ async fn each_role_gets_exactly_its_access_on_every_route() {
                         _ if sees(who, place) => seen,
                         _ => blind(who),
                     };
-                    let request = cast.request_as(who, node, request(method, path, place, v1));
+                    let request = fixture.request_as(who, node, request(method, path, place, v1));
                     let got = status(node, &request).await;
                     if got != wanted {
                         wrong.push(format!(
@@ -112,15 +112,15 @@ async fn each_role_gets_exactly_its_access_on_every_route() {
 
 #[tokio::test]
 async fn an_inaccessible_room_answers_like_a_missing_one() {
-    let cast = AccessFixture::start().await;
-    let node = &cast.nodes[0];
+    let fixture = AccessFixture::start().await;
+    let node = &fixture.nodes[0];
     let bodies = async |who: Role, place: Target, method: &str, path: &str| {
-        let answer = cast.request_as(who, node, request(method, path, place, false)).send(node).await;
-        let token = cast.user(who).cookie("csrftoken").unwrap_or("no token").to_owned();
+        let response = fixture.request_as(who, node, request(method, path, place, false)).send(node).await;
+        let token = fixture.user(who).cookie("csrftoken").unwrap_or("no token").to_owned();
         (
-            answer.status,
-            answer.body.replace(&token, "").replace(place.room(), "ROOM"),
-            answer.content_type().to_owned(),
+            response.status,
+            response.body.replace(&token, "").replace(place.room(), "ROOM"),
+            response.content_type().to_owned(),
         )
     };
     for (method, path, _) in
@@ -141,11 +141,11 @@ async fn an_inaccessible_room_answers_like_a_missing_one() {
 
 #[tokio::test]
 async fn history_requires_access_to_the_room() {
-    let cast = AccessFixture::start().await;
-    let node = &cast.nodes[0];
+    let fixture = AccessFixture::start().await;
+    let node = &fixture.nodes[0];
     for place in TARGETS {
         for who in ROLES.into_iter().filter(|who| !is_program(*who)) {
-            let ticket = cast.user(who).handshake(place.room()).history(50);
+            let ticket = fixture.user(who).handshake(place.room()).history(50);
             let socket = ticket.try_connect(node.address()).await;
             assert_eq!(socket.is_ok(), sees(who, place), "{who:?} at {place:?}");
             let Ok(socket) = socket else { continue };
@@ -177,7 +177,7 @@ const OPEN: [(&str, &str); 16] = [
 ];
 
 /// About the user's own account.
-const OWN: [(&str, &str); 4] =
+const OWN_RESOURCES: [(&str, &str); 4] =
     [("GET", "/dm/"), ("socket", "/ws/inbox"), ("POST", "/api/tickets"), ("POST", "/rooms/")];
 
 /// For the owner of a private room, and for invited users.
@@ -193,7 +193,7 @@ async fn the_matrix_covers_every_route() {
     let room = ROOM.iter().map(|(method, path, _)| (*method, *path));
     let api = API.iter().map(|(method, path, ..)| (*method, *path));
     let all: BTreeSet<(&str, &str)> =
-        room.chain(OPEN).chain(OWN).chain(OWNER).chain(api).chain(STAFF).chain([AUDIT]).collect();
+        room.chain(OPEN).chain(OWN_RESOURCES).chain(OWNER).chain(api).chain(STAFF).chain([AUDIT]).collect();
     let missing: Vec<Way> =
         table().into_iter().filter(|way| !all.contains(&(way.method, way.path.as_str()))).collect();
     assert!(missing.is_empty(), "who may use these routes? {missing:#?}");
@@ -208,11 +208,11 @@ async fn the_matrix_covers_every_route() {
 
 #[tokio::test]
 async fn own_resources_require_an_account() {
-    let cast = AccessFixture::start().await;
+    let fixture = AccessFixture::start().await;
     let mut wrong = Vec::new();
-    for (method, path) in OWN {
+    for (method, path) in OWN_RESOURCES {
         for (turn, who) in ROLES.into_iter().enumerate() {
-            let node = &cast.nodes[turn % 2];
+            let node = &fixture.nodes[turn % 2];
             let account = matches!(who, Role::Outsider | Role::Member | Role::Owner | Role::Operator);
             let wanted: &[u16] = match (path, account, who) {
                 (_, _, Role::Banned) => &[403],
@@ -231,7 +231,7 @@ async fn own_resources_require_an_account() {
                 "POST" => Request::post(path).body(""),
                 _ => Request::get(path).header("Accept", "text/html"),
             };
-            let got = status(node, &cast.request_as(who, node, request)).await;
+            let got = status(node, &fixture.request_as(who, node, request)).await;
             if !wanted.contains(&got) {
                 wrong.push(format!("{who:?} by {method} {path}: {got} instead of {wanted:?}"));
             }
@@ -242,8 +242,8 @@ async fn own_resources_require_an_account() {
 
 #[tokio::test]
 async fn only_the_owner_manages_a_private_room() {
-    let cast = AccessFixture::start().await;
-    let node = &cast.nodes[1];
+    let fixture = AccessFixture::start().await;
+    let node = &fixture.nodes[1];
     let mut wrong = Vec::new();
     for who in ROLES {
         let wanted = match who {
@@ -252,8 +252,8 @@ async fn only_the_owner_manages_a_private_room() {
             _ if is_program(who) => 303,
             _ => 200,
         };
-        let invited = Request::get(&cast.invitation).header("Accept", "text/html");
-        let got = status(node, &cast.request_as(who, node, invited)).await;
+        let invited = Request::get(&fixture.invitation).header("Accept", "text/html");
+        let got = status(node, &fixture.request_as(who, node, invited)).await;
         if got != wanted {
             wrong.push(format!("{who:?} with an invitation: {got} instead of {wanted}"));
         }
@@ -271,15 +271,16 @@ async fn only_the_owner_manages_a_private_room() {
             ];
             for (what, request, seen) in asked {
                 // A program has no form's token, and a form without one is rejected first.
-                let refused = if what != "GET" && is_program(who) { 403 } else { blind(who) };
-                let refused = match (who, place, what) {
+                let rejected = if what != "GET" && is_program(who) { 403 } else { blind(who) };
+                let rejected = match (who, place, what) {
                     (Role::Member, Target::Private, "GET") => 200,
                     (Role::Member, Target::Private, "nonsense") => 400,
                     (Role::Member, Target::Private, _) => 403, // a member knows that the room exists
-                    _ => refused,
+                    _ => rejected,
                 };
-                let got = status(node, &cast.request_as(who, node, request)).await;
-                let right = if owns { got == seen || (what == "link" && got == 200) } else { got == refused };
+                let got = status(node, &fixture.request_as(who, node, request)).await;
+                let right =
+                    if owns { got == seen || (what == "link" && got == 200) } else { got == rejected };
                 if !right {
                     wrong.push(format!("{who:?}: {what} at {place:?}: {got}"));
                 }

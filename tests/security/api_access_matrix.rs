@@ -60,14 +60,14 @@ fn refusal(who: Role, scope: Scope) -> Option<u16> {
 
 #[tokio::test]
 async fn the_api_requires_a_scope_or_an_operator_and_has_no_dm() {
-    let cast = AccessFixture::start().await;
+    let fixture = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path, scope, body, seen) in API {
         let places: &[Target] =
             if path.contains("{room}") || path.contains("{group}") { &TARGETS } else { &[Target::Public] };
         for place in places {
             for (turn, who) in ROLES.into_iter().enumerate() {
-                let node = &cast.nodes[turn % 2];
+                let node = &fixture.nodes[turn % 2];
                 // API clients see private rooms, but no closed ones and no direct messages.
                 let there = matches!(place, Target::Public | Target::Private);
                 let wanted = refusal(who, scope).unwrap_or(if there { seen } else { 404 });
@@ -76,7 +76,7 @@ async fn the_api_requires_a_scope_or_an_operator_and_has_no_dm() {
                     path.replace("{room}", &room).replace("{group}", &room).replace("{user}", "outsider");
                 let request =
                     Request::new(method, &target).header("Content-Type", "application/json").body(body);
-                let got = status(node, &cast.request_as(who, node, request)).await;
+                let got = status(node, &fixture.request_as(who, node, request)).await;
                 if got != wanted {
                     wrong.push(format!("{who:?} at {place:?} by {method} {path}: {got} instead of {wanted}"));
                 }
@@ -88,12 +88,12 @@ async fn the_api_requires_a_scope_or_an_operator_and_has_no_dm() {
 
 #[tokio::test]
 async fn the_group_of_a_direct_message_cannot_be_addressed() {
-    let cast = AccessFixture::start().await;
-    let node = &cast.nodes[0];
+    let fixture = AccessFixture::start().await;
+    let node = &fixture.nodes[0];
     let id = |member: &crate::support::v1_client::V1Client| member.user().to_owned();
     let (owner, member) = (
-        id(&cast.user(Role::Owner).join(node, "@member").await),
-        id(&cast.user(Role::Member).join(node, "@owner").await),
+        id(&fixture.user(Role::Owner).join(node, "@member").await),
+        id(&fixture.user(Role::Member).join(node, "@owner").await),
     );
     for (one, other) in [(&owner, &member), (&member, &owner)] {
         for group in [format!("chat_dm:{one}:{other}"), format!("dm:{one}:{other}"), format!("inbox:{one}")] {
@@ -106,7 +106,7 @@ async fn the_group_of_a_direct_message_cannot_be_addressed() {
                 for who in [Role::FullKey, Role::Operator] {
                     let request =
                         Request::new(method, &target).header("Content-Type", "application/json").body(body);
-                    let got = status(node, &cast.request_as(who, node, request)).await;
+                    let got = status(node, &fixture.request_as(who, node, request)).await;
                     assert!(matches!(got, 400 | 404), "{who:?} by {method} {target}: {got}");
                 }
             }
@@ -116,29 +116,29 @@ async fn the_group_of_a_direct_message_cannot_be_addressed() {
 
 #[tokio::test]
 async fn operator_pages_are_404_for_every_other_role() {
-    let cast = AccessFixture::start().await;
+    let fixture = AccessFixture::start().await;
     let mut wrong = Vec::new();
     for (method, path) in STAFF.into_iter().chain([AUDIT]) {
         for (turn, who) in ROLES.into_iter().enumerate() {
-            let node = &cast.nodes[turn % 2];
+            let node = &fixture.nodes[turn % 2];
             let target = path.replace("{room}", "lobby");
             let request = match method {
                 "socket" => Request::upgrade(&target).header("Sec-WebSocket-Protocol", V1),
                 "GET" => Request::get(&target).header("Accept", "text/html"),
                 _ => Request::new(method, &target).body(""),
             };
-            let got = status(node, &cast.request_as(who, node, request)).await;
+            let got = status(node, &fixture.request_as(who, node, request)).await;
             if (got == 404) == (who == Role::Operator) {
                 wrong.push(format!("{who:?} by {method} {path}: {got}"));
             }
         }
     }
     // The same text as for what does not exist.
-    let node = &cast.nodes[0];
+    let node = &fixture.nodes[0];
     for who in ROLES.into_iter().filter(|who| *who != Role::Operator) {
         let ask = async |target: &str| {
-            let answer = cast.request_as(who, node, Request::get(target)).send(node).await;
-            (answer.status, answer.content_type().to_owned(), answer.body)
+            let response = fixture.request_as(who, node, Request::get(target)).send(node).await;
+            (response.status, response.content_type().to_owned(), response.body)
         };
         assert_eq!(ask("/admin/users/").await, ask("/nothing").await, "{who:?}");
     }

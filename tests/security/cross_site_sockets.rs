@@ -48,8 +48,8 @@ async fn a_foreign_page_cannot_open_a_socket_with_a_session() {
                 protocol.iter().fold(request, |request, name| request.header("Sec-WebSocket-Protocol", name))
             };
             for origin in foreign(&node) {
-                let answer = knock().header("Origin", &origin).send(&node).await;
-                assert_eq!(answer.status, 403, "{path} {protocol:?} for {origin:?}: {answer:?}");
+                let response = knock().header("Origin", &origin).send(&node).await;
+                assert_eq!(response.status, 403, "{path} {protocol:?} for {origin:?}: {response:?}");
             }
             assert_eq!(knock().send(&node).await.status, 403, "{path} {protocol:?} without an origin");
             let own = format!("http://{}", node.address());
@@ -84,13 +84,13 @@ async fn no_response_is_readable_across_origins() {
                 .header("Access-Control-Request-Method", "POST")
                 .header("Access-Control-Request-Headers", "x-csrftoken, authorization")
                 .header("X-CSRFToken", &token);
-            let answer = ann.with_cookies(request).body("").send(&node).await;
-            let shared = answer
+            let response = ann.with_cookies(request).body("").send(&node).await;
+            let shared = response
                 .headers
                 .iter()
                 .find(|(name, _)| name.to_ascii_lowercase().starts_with("access-control"));
             assert_eq!(shared, None, "{method} {target}");
-            assert!(method != "OPTIONS" || answer.status >= 400, "OPTIONS {target}: {answer:?}");
+            assert!(method != "OPTIONS" || response.status >= 400, "OPTIONS {target}: {response:?}");
         }
     }
 }
@@ -105,9 +105,9 @@ async fn a_foreign_page_cannot_read_a_stream_with_a_session() {
         ("Origin", "http://evil.example"),
         ("Origin", "null"),
     ] {
-        let feed =
+        let stream =
             Request::get(&stream_of("lobby")).header("Accept", "text/event-stream").header(name, value);
-        let answer = ann.with_cookies(feed).send(&node).await;
-        assert_eq!(answer.status, 403, "{name}: {value}: {answer:?}");
+        let response = ann.with_cookies(stream).send(&node).await;
+        assert_eq!(response.status, 403, "{name}: {value}: {response:?}");
     }
 }

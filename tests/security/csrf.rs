@@ -189,13 +189,13 @@ async fn every_changing_route_rejects_forged_requests() {
             forged.push(("with its own origin only", with(Some(&*token), None).header("Origin", &own)));
         }
         for (how, request) in forged {
-            let answer = request.send(&node).await;
-            assert_eq!(answer.status, 403, "{what} {how}: {answer:?}");
+            let response = request.send(&node).await;
+            assert_eq!(response.status, 403, "{what} {how}: {response:?}");
         }
         let changed = changes(&before, &vault(&redis).await);
         assert!(changed.is_empty(), "{what}: forged requests changed {changed:?}");
-        let answer = with(Some(&*token), Some(&*token)).header("Origin", &own).send(&node).await;
-        assert!(answer.status < 400, "{what}, as it should be: {answer:?}");
+        let response = with(Some(&*token), Some(&*token)).header("Origin", &own).send(&node).await;
+        assert!(response.status < 400, "{what}, as it should be: {response:?}");
     }
 }
 
@@ -222,9 +222,12 @@ async fn a_foreign_page_cannot_log_a_visitor_in() {
         ("Sec-Fetch-Site", "cross-site"),
         ("X", "y"),
     ] {
-        let answer = form("/accounts/login/", &fields).header(name, value).send(&node).await;
-        assert_eq!(answer.status, 403, "{name}: {value}: {answer:?}");
-        assert!(!answer.headers.iter().any(|(_, value)| value.starts_with("parlor_session=")), "{answer:?}");
+        let response = form("/accounts/login/", &fields).header(name, value).send(&node).await;
+        assert_eq!(response.status, 403, "{name}: {value}: {response:?}");
+        assert!(
+            !response.headers.iter().any(|(_, value)| value.starts_with("parlor_session=")),
+            "{response:?}"
+        );
     }
 }
 
@@ -236,6 +239,6 @@ async fn a_csrf_token_in_the_query_is_ignored() {
     let target = format!("/accounts/signup/?{FIELD}={token}&csrftoken={token}");
     let request = form(&target, &[("name", "ann"), ("password", "the long secret")]);
     let own = format!("http://{}", node.address());
-    let answer = ann.with_cookies(request).header("Origin", &own).send(&node).await;
-    assert_eq!(answer.status, 403, "{answer:?}");
+    let response = ann.with_cookies(request).header("Origin", &own).send(&node).await;
+    assert_eq!(response.status, 403, "{response:?}");
 }

@@ -22,11 +22,11 @@ pub async fn statuses(node: &Node, token: &str) -> (u16, u16) {
     (page, socket.status)
 }
 
-pub async fn refused(node: &Node, what: &str, token: &str) {
+pub async fn rejected(node: &Node, what: &str, token: &str) {
     assert_eq!(statuses(node, token).await, (401, 403), "{what}: {token:.200}");
 }
 
-pub async fn believed(node: &Node, what: &str, token: &str) {
+pub async fn accepted(node: &Node, what: &str, token: &str) {
     assert_eq!(statuses(node, token).await, (200, 101), "{what}: {token:.200}");
 }
 
@@ -47,14 +47,14 @@ async fn an_unsigned_token_is_rejected() {
         let pair = KeyPair::for_algorithm(algorithm);
         let node = plan(&pair).start().await;
         let (ann, name) = (claims("ann"), format!("{algorithm:?}"));
-        believed(&node, &name, &pair.token(&ann)).await;
+        accepted(&node, &name, &pair.token(&ann)).await;
         for none in ["none", "None", "NONE", "nOnE", "", "null"] {
-            refused(&node, none, &unsigned(&json!({ "alg": none, "typ": "JWT" }), &ann)).await;
+            rejected(&node, none, &unsigned(&json!({ "alg": none, "typ": "JWT" }), &ann)).await;
         }
         for head in
             [json!({}), json!({ "alg": null }), json!({ "alg": [] }), json!({ "typ": "JWT" }), json!([])]
         {
-            refused(&node, "no algorithm", &unsigned(&head, &ann)).await;
+            rejected(&node, "no algorithm", &unsigned(&head, &ann)).await;
         }
         let good = pair.token(&ann);
         let (message, signature) = good.rsplit_once('.').expect("a token");
@@ -70,7 +70,7 @@ async fn an_unsigned_token_is_rejected() {
             ("no base64", "a*b.c*d.e*f".to_owned()),
             ("a hundred parts", "e30.".repeat(100)),
         ] {
-            refused(&node, what, &forged).await;
+            rejected(&node, what, &forged).await;
         }
     }
 }
@@ -84,8 +84,8 @@ async fn a_token_cannot_choose_its_key_or_algorithm() {
         let pem = pair.public();
         let trimmed = String::from_utf8_lossy(&pem).trim().as_bytes().to_vec();
         for secret in [pem, trimmed, pair.der(), Vec::new(), b"secret".to_vec()] {
-            for said in ["HS256", "HS384", "hs256", &name] {
-                refused(&node, said, &hmac(&json!({ "alg": said, "typ": "JWT" }), &ann, &secret)).await;
+            for sent in ["HS256", "HS384", "hs256", &name] {
+                rejected(&node, sent, &hmac(&json!({ "alg": sent, "typ": "JWT" }), &ann, &secret)).await;
             }
         }
         let other = if algorithm == Algorithm::RS256 {
@@ -102,13 +102,13 @@ async fn a_token_cannot_choose_its_key_or_algorithm() {
             ("a certificate", json!({ "x5c": ["MIIB"] })),
             ("the name of a file", json!({ "kid": "../../../../dev/null" })),
         ] {
-            refused(&node, what, &other.signed(&head(more), &ann)).await;
+            rejected(&node, what, &other.signed(&head(more), &ann)).await;
         }
         for other in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
             .into_iter()
             .filter(|other| *other != algorithm)
         {
-            refused(&node, "another algorithm", &KeyPair::for_algorithm(other).token(&ann)).await;
+            rejected(&node, "another algorithm", &KeyPair::for_algorithm(other).token(&ann)).await;
         }
     }
 }
@@ -120,14 +120,14 @@ async fn a_token_of_another_time_audience_or_issuer_is_rejected() {
         plan(&pair).flag("--token-audience", "parlor").flag("--token-issuer", "https://issuer.example");
     let strict = strict.start().await;
     let good = with(&claims("ann"), &json!({ "aud": "parlor", "iss": "https://issuer.example" }));
-    believed(&strict, "good", &pair.token(&good)).await;
-    believed(
+    accepted(&strict, "good", &pair.token(&good)).await;
+    accepted(
         &strict,
         "one audience of two",
         &pair.token(&with(&good, &json!({ "aud": ["other", "parlor"] }))),
     )
     .await;
-    believed(&strict, "within the leeway", &pair.token(&with(&good, &json!({ "exp": time(-1) })))).await;
+    accepted(&strict, "within the leeway", &pair.token(&with(&good, &json!({ "exp": time(-1) })))).await;
     for (what, others) in [
         ("expired", json!({ "exp": time(-30) })),
         ("expired long ago", json!({ "exp": 0 })),
@@ -146,12 +146,12 @@ async fn a_token_of_another_time_audience_or_issuer_is_rejected() {
         ("no issuer", json!({ "iss": null })),
         ("a list of issuers", json!({ "iss": ["https://other.example"] })),
     ] {
-        refused(&strict, what, &pair.token(&with(&good, &others))).await;
+        rejected(&strict, what, &pair.token(&with(&good, &others))).await;
     }
     // Without a configured audience, a token with an audience is for another service.
     let loose = plan(&pair).start().await;
-    believed(&loose, "for nobody in particular", &pair.token(&claims("ann"))).await;
-    refused(&loose, "for another", &pair.token(&with(&claims("ann"), &json!({ "aud": "other" })))).await;
+    accepted(&loose, "without an audience", &pair.token(&claims("ann"))).await;
+    rejected(&loose, "for another", &pair.token(&with(&claims("ann"), &json!({ "aud": "other" })))).await;
 }
 
 /// Two public keys as a JWKS (RFC 7517): `one` for EdDSA, `two` for ES256.
@@ -177,8 +177,8 @@ async fn a_key_id_is_compared_and_never_fetched() {
     let ann = claims("ann");
     let (ed, ec) = (KeyPair::for_algorithm(Algorithm::EdDSA), KeyPair::for_algorithm(Algorithm::ES256));
     let head = |algorithm: &str, kid: &Value| json!({ "alg": algorithm, "typ": "JWT", "kid": kid });
-    believed(&node, "one", &ed.signed(&head("EdDSA", &json!("one")), &ann)).await;
-    believed(&node, "two", &ec.signed(&head("ES256", &json!("two")), &ann)).await;
+    accepted(&node, "one", &ed.signed(&head("EdDSA", &json!("one")), &ann)).await;
+    accepted(&node, "two", &ec.signed(&head("ES256", &json!("two")), &ann)).await;
     for kid in [
         "two",
         "ONE",
@@ -194,24 +194,24 @@ async fn a_key_id_is_compared_and_never_fetched() {
         "${jndi:x}",
         "../one",
     ] {
-        refused(&node, kid, &ed.signed(&head("EdDSA", &json!(kid)), &ann)).await;
+        rejected(&node, kid, &ed.signed(&head("EdDSA", &json!(kid)), &ann)).await;
     }
     for kid in [json!(1), json!(["one"]), json!({ "kid": "one" }), json!(true)] {
-        refused(&node, "a key id that is no text", &ed.signed(&head("EdDSA", &kid), &ann)).await;
+        rejected(&node, "a key id that is no text", &ed.signed(&head("EdDSA", &kid), &ann)).await;
     }
     // Each key with the other key's algorithm.
-    refused(&node, "one as ES256", &ec.signed(&head("ES256", &json!("one")), &ann)).await;
-    refused(&node, "two as EdDSA", &ed.signed(&head("EdDSA", &json!("two")), &ann)).await;
-    refused(&node, "said to be ES256", &ed.signed(&head("ES256", &json!("one")), &ann)).await;
+    rejected(&node, "one as ES256", &ec.signed(&head("ES256", &json!("one")), &ann)).await;
+    rejected(&node, "two as EdDSA", &ed.signed(&head("EdDSA", &json!("two")), &ann)).await;
+    rejected(&node, "said to be ES256", &ed.signed(&head("ES256", &json!("one")), &ann)).await;
     for kid in
         ["/dev/null", "../../../../../../dev/null", "./empty", "file:///dev/null", "one", "two", "..%2fempty"]
     {
         for known in [&b""[..], b"\0", &ed.public(), &ed.der()[12..], &ec.der()] {
-            refused(&node, kid, &hmac(&head("HS256", &json!(kid)), &ann, known)).await;
+            rejected(&node, kid, &hmac(&head("HS256", &json!(kid)), &ann, known)).await;
         }
     }
     let critical = json!({ "alg": "EdDSA", "typ": "JWT", "kid": "one", "crit": ["exp"] });
-    refused(&node, "critical", &ed.signed(&critical, &ann)).await;
+    rejected(&node, "critical", &ed.signed(&critical, &ann)).await;
 }
 
 #[tokio::test]

@@ -16,19 +16,19 @@ fn plan(logins: &str) -> Plan {
 
 /// An attempt from this address.
 async fn guess(node: &Node, address: &str, name: &str, secret: &str) -> Response {
-    let mut person = User::anonymous().with_header("X-Forwarded-For", address);
-    person.post(node, "/accounts/login/", &[("name", name), ("password", secret)]).await
+    let mut user = User::anonymous().with_header("X-Forwarded-For", address);
+    user.post(node, "/accounts/login/", &[("name", name), ("password", secret)]).await
 }
 
 /// Creates an account from an address that does not guess.
 async fn account(node: &Node, name: &str) {
-    let mut person = User::anonymous().with_header("X-Forwarded-For", "198.51.100.1");
-    assert_eq!(person.sign_up(node, name).await.status, 303);
+    let mut user = User::anonymous().with_header("X-Forwarded-For", "198.51.100.1");
+    assert_eq!(user.sign_up(node, name).await.status, 303);
 }
 
-fn is_slowed_down(answer: &Response, what: &str) {
-    assert_eq!(answer.status, 429, "{what}: {answer:?}");
-    let wait: u64 = answer.header("retry-after").expect("Retry-After").parse().expect("seconds");
+fn is_slowed_down(response: &Response, what: &str) {
+    assert_eq!(response.status, 429, "{what}: {response:?}");
+    let wait: u64 = response.header("retry-after").expect("Retry-After").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{what}: {wait} s");
 }
 
@@ -44,7 +44,7 @@ async fn guesses_are_limited_per_address() {
     assert_eq!(
         guess(&node, "203.0.113.8", "ann", &password("ann")).await.status,
         303,
-        "somebody else comes in"
+        "another client logs in"
     );
 }
 
@@ -59,16 +59,20 @@ async fn guesses_are_limited_per_name() {
         one.push(guess(&node, "203.0.113.97", "ann", "wrong wrong").await.status);
     }
     assert_eq!(one[..6], [403, 403, 403, 403, 403, 429]);
-    assert_eq!(guess(&node, "203.0.113.96", "ann", &password("ann")).await.status, 303, "whoever she is");
+    assert_eq!(
+        guess(&node, "203.0.113.96", "ann", &password("ann")).await.status,
+        303,
+        "with the right password"
+    );
     // Names that look alike are one, and many addresses share its limit: thirty attempts a minute.
     let mut many = Vec::new();
     for (n, name) in ["ann", "Ann", "ANN", "\u{430}nn", "ａｎｎ"].into_iter().cycle().take(40).enumerate()
     {
-        let answer = guess(&node, &format!("203.0.113.{n}"), name, "wrong wrong").await;
-        if answer.status == 429 {
-            is_slowed_down(&answer, name);
+        let response = guess(&node, &format!("203.0.113.{n}"), name, "wrong wrong").await;
+        if response.status == 429 {
+            is_slowed_down(&response, name);
         }
-        many.push(answer.status);
+        many.push(response.status);
     }
     assert_eq!((many[0], many.contains(&429)), (403, true), "{many:?}");
     assert_eq!(guess(&node, "203.0.113.98", "bob", &password("bob")).await.status, 303, "another name");
@@ -79,8 +83,8 @@ async fn a_direct_client_cannot_choose_its_address() {
     let node = Node::plan().env("PARLOR_LOGINS_PER_MINUTE", "5").start().await;
     let mut statuses = Vec::new();
     for n in 0..8 {
-        let answer = guess(&node, &format!("203.0.113.{n}"), &format!("name-{n}"), "wrong wrong").await;
-        statuses.push(answer.status);
+        let response = guess(&node, &format!("203.0.113.{n}"), &format!("name-{n}"), "wrong wrong").await;
+        statuses.push(response.status);
     }
     assert_eq!(statuses[5..], [429; 3], "{statuses:?}");
 }
@@ -90,8 +94,8 @@ async fn sign_ups_are_limited_like_guesses() {
     let node = plan("5").start().await;
     let mut signed_up = Vec::new();
     for n in 0..8 {
-        let mut person = User::anonymous().with_header("X-Forwarded-For", "203.0.113.7");
-        signed_up.push(person.sign_up(&node, &format!("name-{n}")).await.status);
+        let mut user = User::anonymous().with_header("X-Forwarded-For", "203.0.113.7");
+        signed_up.push(user.sign_up(&node, &format!("name-{n}")).await.status);
     }
     assert_eq!((&signed_up[..5], &signed_up[5..]), (&[303; 5][..], &[429; 3][..]));
     let mut called = Vec::new();
@@ -108,8 +112,9 @@ async fn guesses_are_limited_per_ipv6_network() {
     let node = plan("5").start().await;
     let mut statuses = Vec::new();
     for n in 0..8 {
-        let answer = guess(&node, &format!("2001:db8:1:2::{n:x}"), &format!("name-{n}"), "wrong wrong").await;
-        statuses.push(answer.status);
+        let response =
+            guess(&node, &format!("2001:db8:1:2::{n:x}"), &format!("name-{n}"), "wrong wrong").await;
+        statuses.push(response.status);
     }
     assert_eq!(statuses[5..], [429; 3], "{statuses:?}");
     let elsewhere = guess(&node, "2001:db8:1:3::1", "name-9", "wrong wrong").await;
@@ -120,29 +125,29 @@ async fn guesses_are_limited_per_ipv6_network() {
 async fn a_wrong_name_and_a_wrong_password_get_one_answer() {
     let node = Node::alone().await;
     User::registered(&node, "ann").await;
-    let mut answers = Vec::new();
-    let mut person = User::guest(&node).await;
+    let mut responses = Vec::new();
+    let mut user = User::guest(&node).await;
     for name in ["ann", "nobody", "a b", "", "~ann", "*"] {
         let fields = [("name", name), ("password", "wrong wrong")];
-        let answer = person.post(&node, "/accounts/login/", &fields).await;
-        assert_eq!(answer.status, 403, "{name}: {answer:?}");
-        assert!(person.cookie("parlor_session").is_none(), "{name}");
+        let response = user.post(&node, "/accounts/login/", &fields).await;
+        assert_eq!(response.status, 403, "{name}: {response:?}");
+        assert!(user.cookie("parlor_session").is_none(), "{name}");
         // The form has the name that was sent and a token of its own.
-        let token = person.cookie("csrftoken").expect("a token").to_owned();
-        answers
-            .push(answer.body.replace(&token, "TOKEN").replace(&format!("value=\"{name}\""), "value=\"\""));
+        let token = user.cookie("csrftoken").expect("a token").to_owned();
+        responses
+            .push(response.body.replace(&token, "TOKEN").replace(&format!("value=\"{name}\""), "value=\"\""));
     }
-    for answer in &answers {
-        assert_eq!(answer, &answers[0]);
+    for response in &responses {
+        assert_eq!(response, &responses[0]);
     }
-    assert!(!answers[0].contains("wrong wrong"), "no password comes back");
+    assert!(!responses[0].contains("wrong wrong"), "no password comes back");
 }
 
 /// The time to reject this name.
-async fn refusal_of(name: &str, node: &Node, person: &mut User) -> Duration {
+async fn refusal_of(name: &str, node: &Node, user: &mut User) -> Duration {
     let begun = Instant::now();
     let fields = [("name", name), ("password", "wrong wrong")];
-    assert_eq!(person.post(node, "/accounts/login/", &fields).await.status, 403);
+    assert_eq!(user.post(node, "/accounts/login/", &fields).await.status, 403);
     begun.elapsed()
 }
 
@@ -156,13 +161,13 @@ fn middle_and_least(mut times: Vec<Duration>) -> (Duration, Duration) {
 async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     let node = Node::alone().await;
     User::registered(&node, "ann").await;
-    let mut person = User::anonymous();
-    person.token(&node).await;
+    let mut user = User::anonymous();
+    user.token(&node).await;
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     // In turns, so that other load affects both alike.
     for _ in 0..15 {
-        known.push(refusal_of("ann", &node, &mut person).await);
-        unknown.push(refusal_of("nobody", &node, &mut person).await);
+        known.push(refusal_of("ann", &node, &mut user).await);
+        unknown.push(refusal_of("nobody", &node, &mut user).await);
     }
     let ((middle, known), (other_middle, unknown)) = (middle_and_least(known), middle_and_least(unknown));
     let seen = format!(
@@ -179,14 +184,14 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
 async fn mass_guessing_does_not_delay_others() {
     let node = Node::alone().await;
     let mut ann = User::registered(&node, "ann").await.join(&node, "lobby").await;
-    let mut person = User::anonymous();
-    person.token(&node).await;
+    let mut user = User::anonymous();
+    user.token(&node).await;
     let guesses = (0..40).map(|n| {
-        let (node, mut person) = (&node, person.clone());
+        let (node, mut user) = (&node, user.clone());
         async move {
             let name = format!("name-{}", n % 3);
             let fields = [("name", &*name), ("password", "wrong wrong")];
-            person.post(node, "/accounts/login/", &fields).await
+            user.post(node, "/accounts/login/", &fields).await
         }
     });
     let life = async {
@@ -197,9 +202,9 @@ async fn mass_guessing_does_not_delay_others() {
             assert!(begun.elapsed() < Duration::from_secs(2), "{:?} beside the crowd", begun.elapsed());
         }
     };
-    let (answers, ()) = tokio::join!(join_all(guesses), life);
-    for answer in answers {
-        assert!(matches!(answer.status, 403 | 503), "{answer:?}");
+    let (responses, ()) = tokio::join!(join_all(guesses), life);
+    for response in responses {
+        assert!(matches!(response.status, 403 | 503), "{response:?}");
     }
 }
 
@@ -207,12 +212,12 @@ async fn mass_guessing_does_not_delay_others() {
 async fn an_overlong_password_is_not_hashed() {
     let node = Node::alone().await;
     User::registered(&node, "ann").await;
-    let mut person = User::anonymous();
+    let mut user = User::anonymous();
     let long = "x".repeat(100_000);
     for target in ["/accounts/login/", "/accounts/signup/"] {
         let begun = Instant::now();
-        let answer = person.post(&node, target, &[("name", "ann"), ("password", &long)]).await;
-        assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
+        let response = user.post(&node, target, &[("name", "ann"), ("password", &long)]).await;
+        assert!((400..500).contains(&response.status), "{target}: {response:?}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{target}: {:?}", begun.elapsed());
     }
 }

@@ -19,19 +19,19 @@ fn pretending(user: &str) -> Value {
 #[tokio::test]
 async fn a_frame_cannot_name_another_sender() {
     let node = Node::alone().await;
-    let mut listener = V1Client::join(&node, "lobby").await;
+    let mut reader = V1Client::join(&node, "lobby").await;
     let bob = Handshake::to_room("lobby").with_guest(1).connect(&node).await;
     let mut ann = Handshake::to_room("lobby").with_guest(2).connect(&node).await;
     let (her, his) = (ann.user().to_owned(), bob.user().to_owned());
     ann.send_json(&pretending(&his)).await;
     ann.reply().await;
-    let heard = listener.receive().await;
-    assert_eq!((&heard["user"], &heard["name"]), (&json!(her), &ann.welcome["name"]), "{heard}");
-    assert_ne!(heard["prev"], "1-0", "{heard}");
+    let received = reader.receive().await;
+    assert_eq!((&received["user"], &received["name"]), (&json!(her), &ann.welcome["name"]), "{received}");
+    assert_ne!(received["prev"], "1-0", "{received}");
     let mut typing = pretending(&his);
     typing["type"] = json!("typing");
     ann.send_json(&typing).await;
-    let seen = listener.receive_frame("typing").await;
+    let seen = reader.receive_frame("typing").await;
     assert_eq!((&seen["user"], &seen["name"]), (&json!(her), &ann.welcome["name"]), "{seen}");
 
     // The tutorial protocol and the POST accept it as well, each as another guest.
@@ -48,8 +48,8 @@ async fn a_frame_cannot_name_another_sender() {
         200
     );
     for _ in 0..2 {
-        let heard = listener.receive().await;
-        assert!(heard["user"] != json!(his) && heard["name"] != "bob", "{heard}");
+        let received = reader.receive().await;
+        assert!(received["user"] != json!(his) && received["name"] != "bob", "{received}");
     }
 }
 
@@ -106,12 +106,12 @@ async fn no_header_or_parameter_sets_the_user() {
         assert_ne!(member.user(), id, "{parameter}");
     }
     let body = json!({ "message": "hi" }).to_string();
-    let mut listener = V1Client::join(&node, "lobby").await;
+    let mut reader = V1Client::join(&node, "lobby").await;
     for header in
         ["X-User", "X-User-ID", "X-Remote-User", "Remote-User", "X-Forwarded-User", "X-Parlor-User", "From"]
     {
-        let said = messages("lobby").header(header, &id).body(&body).send(&node).await;
-        assert_eq!(said.status, 200, "{header}: {said:?}");
-        assert_ne!(listener.receive().await["user"], json!(id), "{header}");
+        let sent = messages("lobby").header(header, &id).body(&body).send(&node).await;
+        assert_eq!(sent.status, 200, "{header}: {sent:?}");
+        assert_ne!(reader.receive().await["user"], json!(id), "{header}");
     }
 }

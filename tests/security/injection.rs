@@ -86,8 +86,8 @@ async fn names_never_reach_redis_as_patterns() {
     let mut watch = redis.monitor().await;
     for name in hostile() {
         for request in ways(&name) {
-            let answer = request.send(&node).await;
-            assert_eq!(answer.status, 400, "{name:?}: {request:?}: {answer:?}");
+            let response = request.send(&node).await;
+            assert_eq!(response.status, 400, "{name:?}: {request:?}: {response:?}");
         }
     }
     nothing_of_the_mark(&redis, &mut watch).await;
@@ -119,9 +119,9 @@ async fn ids_and_cookies_never_reach_redis_as_patterns() {
             let socket = Request::upgrade("/ws/chat/lobby/").header("Origin", &own).header("Cookie", &cookie);
             assert_eq!(socket.send(&node).await.status, 101, "{cookie}");
         }
-        let mut wire = Connection::connect(&node).await;
-        let feed = Request::get(&stream_of("lobby")).header("Last-Event-ID", &value).bytes(node.address());
-        wire.send(&feed).await;
+        let mut connection = Connection::connect(&node).await;
+        let stream = Request::get(&stream_of("lobby")).header("Last-Event-ID", &value).bytes(node.address());
+        connection.send(&stream).await;
     }
     nothing_of_the_mark(&redis, &mut watch).await;
 }
@@ -219,16 +219,16 @@ async fn names_cannot_inject_response_headers() {
             format!("/chat?{name}"),
         ] {
             for accept in ["text/html", "*/*"] {
-                let mut wire = Connection::connect(&node).await;
+                let mut connection = Connection::connect(&node).await;
                 let request = Request::get(&target).header("Accept", accept).header("Connection", "close");
-                wire.send(&request.bytes(node.address())).await;
-                let answer = wire.read_to_end(PATIENCE).await;
-                let seen = String::from_utf8_lossy(&answer);
+                connection.send(&request.bytes(node.address())).await;
+                let response = connection.read_to_end(PATIENCE).await;
+                let seen = String::from_utf8_lossy(&response);
                 assert!(
-                    answer.starts_with(b"HTTP/1.1 ") && !seen.starts_with("HTTP/1.1 5"),
+                    response.starts_with(b"HTTP/1.1 ") && !seen.starts_with("HTTP/1.1 5"),
                     "{target}: {seen}"
                 );
-                assert!(!line.is_match(&answer), "{target}: {seen}");
+                assert!(!line.is_match(&response), "{target}: {seen}");
             }
         }
     }

@@ -69,17 +69,17 @@ async fn log_of(format: &str) -> Vec<String> {
             ann.send_json(&frame).await;
             ann.reply().await;
         }
-        let mut person = User::anonymous();
+        let mut user = User::anonymous();
         for target in ["/accounts/login/", "/accounts/signup/", "/accounts/guest/"] {
             let fields = [("name", &*line), ("password", &*line), ("nickname", &*line), ("next", &*line)];
-            assert!(person.post(&node, target, &fields).await.status >= 400, "{target}");
+            assert!(user.post(&node, target, &fields).await.status >= 400, "{target}");
         }
-        let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
-        wire.send_frame(&Frame::close(4000, line.as_bytes())).await;
-        wire.wait_for_end(PATIENCE).await;
-        let mut wire = Connection::websocket(&node, "/ws/chat/lobby/").await;
-        wire.send_frame(&Frame::text(&line)).await;
-        wire.wait_for_end(PATIENCE).await;
+        let mut connection = Connection::websocket(&node, "/ws/chat/lobby/").await;
+        connection.send_frame(&Frame::close(4000, line.as_bytes())).await;
+        connection.wait_for_end(PATIENCE).await;
+        let mut connection = Connection::websocket(&node, "/ws/chat/lobby/").await;
+        connection.send_frame(&Frame::text(&line)).await;
+        connection.wait_for_end(PATIENCE).await;
         redis.publish("asgi__group__chat_lobby", &event(&line, &line)).await;
         redis.publish("asgi__group__chat_lobby", line.as_bytes()).await;
         wait_for_metric(&node, dropped, count).await;

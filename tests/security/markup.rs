@@ -10,7 +10,7 @@ use crate::support::payload::packed;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::user::User;
-use crate::ui::rooms::{ENGLISH, enters, has_no_errors, reads, says};
+use crate::ui::rooms::{ENGLISH, has_no_errors, open_room, publish_in_page, wait_for_message};
 
 /// Would run a script, leave its attribute or change the page if it were not text. Each would set
 /// `window.pwned`.
@@ -67,14 +67,14 @@ async fn markup_in_messages_names_and_lines_is_shown_as_text() {
     let redis = Redis::start().await;
     let (node, browser) = tokio::join!(Node::on(&redis), Browser::start());
     let ann = browser.window(ENGLISH).await;
-    enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
+    open_room(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
     let mut plain = TutorialClient::chat(&node, "lobby").await;
     for text in MARKUP.iter().chain(&ADDRESSES) {
         plain.publish(text).await;
-        reads(&ann, text).await;
+        wait_for_message(&ann, text).await;
     }
-    says(&ann, MARKUP[2]).await;
-    reads(&ann, MARKUP[2]).await;
+    publish_in_page(&ann, MARKUP[2]).await;
+    wait_for_message(&ann, MARKUP[2]).await;
     // A Django process on the same Redis can write anything into any member.
     for (n, text) in MARKUP.iter().enumerate() {
         let marked = format!("{n} {text}");
@@ -86,11 +86,11 @@ async fn markup_in_messages_names_and_lines_is_shown_as_text() {
             ("id", (*text).into()),
         ]);
         redis.publish("asgi__group__chat_lobby", &message).await;
-        reads(&ann, &marked).await;
+        wait_for_message(&ann, &marked).await;
         let line = format!("line {n} {text}");
         let line_event = packed(&[("type", "push_message".into()), ("message", line.as_str().into())]);
         redis.publish("asgi__group__lobby", &line_event).await;
-        reads(&ann, &line).await;
+        wait_for_message(&ann, &line).await;
         let typing =
             packed(&[("type", "chat_typing".into()), ("user", (*text).into()), ("name", (*text).into())]);
         redis.publish("asgi__group__chat_lobby", &typing).await;
@@ -98,8 +98,8 @@ async fn markup_in_messages_names_and_lines_is_shown_as_text() {
     stays_text(&ann).await;
     has_no_errors(&ann).await;
     // Also from the log, after a reload.
-    enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
-    reads(&ann, MARKUP[0]).await;
+    open_room(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
+    wait_for_message(&ann, MARKUP[0]).await;
     stays_text(&ann).await;
     has_no_errors(&ann).await;
 }
@@ -127,9 +127,9 @@ async fn a_response_never_reflects_markup() {
                 .header("Accept", "text/html")
                 .header("Cookie", &format!("csrftoken={ascii}"));
             let request = headers.iter().fold(request, |request, name| request.header(name, &ascii));
-            let answer = request.send(&node).await;
-            assert!(answer.status < 500, "{target}: {answer:?}");
-            let body = way_on.replace_all(&answer.body.replace("&#x2f;", "/"), "").into_owned();
+            let response = request.send(&node).await;
+            assert!(response.status < 500, "{target}: {response:?}");
+            let body = way_on.replace_all(&response.body.replace("&#x2f;", "/"), "").into_owned();
             for found in [markup, &ascii, "pwned", &value] {
                 assert!(!body.contains(found), "{found:?} in the answer to {target}: {body}");
             }
@@ -145,18 +145,18 @@ async fn form_values_come_back_as_text() {
     for markup in MARKUP {
         let name = [("name", markup), ("password", "wrong wrong"), ("next", markup)];
         let room = [("room", markup), ("nickname", markup), ("name", markup), ("action", markup)];
-        for answer in [
+        for response in [
             guest.post(&node, "/accounts/login/", &name).await,
             guest.post(&node, "/accounts/signup/", &name).await,
             guest.post(&node, "/accounts/guest/", &room).await,
             ann.post(&node, "/rooms/", &room).await,
             ann.get(&node, &format!("/dm/?user={}", encoded(markup))).await,
         ] {
-            assert!((400..500).contains(&answer.status), "{markup}: {answer:?}");
+            assert!((400..500).contains(&response.status), "{markup}: {response:?}");
             let is_markup = markup.contains(['<', '"', '\'']);
-            assert!(!is_markup || !answer.body.contains(markup), "{markup}: {answer:?}");
+            assert!(!is_markup || !response.body.contains(markup), "{markup}: {response:?}");
             for sign in ["onerror=\"", "onmouseover=\"", "<svg", "<base", "<iframe"] {
-                assert!(!answer.body.contains(sign), "{sign} of {markup}: {answer:?}");
+                assert!(!response.body.contains(sign), "{sign} of {markup}: {response:?}");
             }
         }
     }

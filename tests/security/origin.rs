@@ -7,14 +7,14 @@ use crate::support::node::Node;
 const SOCKETS: [&str; 2] = ["/ws/chat/lobby/", "/ws/push/lobby"];
 
 /// The statuses of a handshake with these headers at both sockets.
-async fn answers(node: &Node, wanted: u16, headers: &[(&str, &str)]) {
+async fn responses(node: &Node, wanted: u16, headers: &[(&str, &str)]) {
     for path in SOCKETS {
         let request = headers.iter().fold(Request::upgrade(path), |request, (name, value)| match *name {
             "Host" => request.with(name, value),
             _ => request.header(name, value),
         });
-        let answer = request.send(node).await;
-        assert_eq!(answer.status, wanted, "{path} with {headers:?}: {answer:?}");
+        let response = request.send(node).await;
+        assert_eq!(response.status, wanted, "{path} with {headers:?}: {response:?}");
     }
 }
 
@@ -22,13 +22,13 @@ async fn answers(node: &Node, wanted: u16, headers: &[(&str, &str)]) {
 async fn a_page_of_the_same_host_is_accepted() {
     let node = Node::alone().await;
     let own = format!("http://{}", node.address());
-    answers(&node, 101, &[("Origin", &own)]).await;
-    answers(&node, 101, &[("Origin", &own), ("Cookie", "csrftoken=abc")]).await;
+    responses(&node, 101, &[("Origin", &own)]).await;
+    responses(&node, 101, &[("Origin", &own), ("Cookie", "csrftoken=abc")]).await;
     // Behind a proxy that ends TLS the scheme differs, and the host is the page's.
-    answers(&node, 101, &[("Host", "chat.example.com"), ("Origin", "https://chat.example.com")]).await;
-    answers(&node, 101, &[("Host", "chat.example.com:8443"), ("Origin", "https://chat.example.com:8443")])
+    responses(&node, 101, &[("Host", "chat.example.com"), ("Origin", "https://chat.example.com")]).await;
+    responses(&node, 101, &[("Host", "chat.example.com:8443"), ("Origin", "https://chat.example.com:8443")])
         .await;
-    answers(&node, 101, &[("Host", "Chat.Example.com"), ("Origin", "https://chat.example.COM")]).await;
+    responses(&node, 101, &[("Host", "Chat.Example.com"), ("Origin", "https://chat.example.COM")]).await;
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_foreign_page_is_rejected() {
         "file://".to_owned(),
     ];
     for origin in foreign {
-        answers(&node, 403, &[("Origin", &origin)]).await;
+        responses(&node, 403, &[("Origin", &origin)]).await;
     }
 }
 
@@ -59,25 +59,25 @@ async fn two_origins_are_rejected() {
     let own = format!("http://{}", node.address());
     for path in SOCKETS {
         let request = Request::upgrade(path).header("Origin", &own).header("Origin", "http://evil.example");
-        let answer = request.send(&node).await;
-        assert!(matches!(answer.status, 400 | 403), "{answer:?}");
+        let response = request.send(&node).await;
+        assert!(matches!(response.status, 400 | 403), "{response:?}");
     }
 }
 
 #[tokio::test]
 async fn a_client_without_origin_is_accepted_only_without_cookies() {
     let node = Node::alone().await;
-    answers(&node, 101, &[]).await;
-    answers(&node, 403, &[("Cookie", "csrftoken=abc")]).await;
+    responses(&node, 101, &[]).await;
+    responses(&node, 403, &[("Cookie", "csrftoken=abc")]).await;
 }
 
 #[tokio::test]
 async fn a_rejection_is_plain_text() {
     let node = Node::alone().await;
-    let answer =
+    let response =
         Request::upgrade("/ws/chat/lobby/").header("Origin", "http://evil.example").send(&node).await;
-    assert_eq!((answer.status, answer.content_type()), (403, "text/plain"));
-    assert!(!answer.body.is_empty(), "a refusal has a text");
+    assert_eq!((response.status, response.content_type()), (403, "text/plain"));
+    assert!(!response.body.is_empty(), "a refusal has a text");
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn a_pattern_with_a_dot_allows_the_domain_and_its_subdomains() {
         "https://a.b.example.com:8443",
         "https://A.EXAMPLE.com",
     ] {
-        answers(&node, 101, &[("Origin", origin)]).await;
+        responses(&node, 101, &[("Origin", origin)]).await;
     }
     for origin in [
         "http://evilexample.com",
@@ -100,7 +100,7 @@ async fn a_pattern_with_a_dot_allows_the_domain_and_its_subdomains() {
         "http://.com",
         "https://a.example.comx",
     ] {
-        answers(&node, 403, &[("Origin", origin)]).await;
+        responses(&node, 403, &[("Origin", origin)]).await;
     }
 }
 
@@ -108,10 +108,10 @@ async fn a_pattern_with_a_dot_allows_the_domain_and_its_subdomains() {
 async fn a_host_allows_only_that_host() {
     let node = Node::plan().flag("--allowed-origins", "example.com,other.example").start().await;
     for origin in ["http://example.com", "https://example.com", "https://other.example"] {
-        answers(&node, 101, &[("Origin", origin)]).await;
+        responses(&node, 101, &[("Origin", origin)]).await;
     }
     for origin in ["http://a.example.com", "http://xample.com", "http://evil.example"] {
-        answers(&node, 403, &[("Origin", origin)]).await;
+        responses(&node, 403, &[("Origin", origin)]).await;
     }
 }
 
@@ -122,8 +122,8 @@ async fn a_full_origin_allows_only_its_scheme_host_and_port() {
         .start()
         .await;
     for origin in ["https://app.example.com", "http://dev.example.com:3000"] {
-        answers(&node, 101, &[("Origin", origin)]).await;
-        answers(&node, 101, &[("Origin", origin), ("Cookie", "csrftoken=abc")]).await;
+        responses(&node, 101, &[("Origin", origin)]).await;
+        responses(&node, 101, &[("Origin", origin), ("Cookie", "csrftoken=abc")]).await;
     }
     for origin in [
         "http://app.example.com",
@@ -131,7 +131,7 @@ async fn a_full_origin_allows_only_its_scheme_host_and_port() {
         "http://dev.example.com",
         "https://x.app.example.com",
     ] {
-        answers(&node, 403, &[("Origin", origin)]).await;
+        responses(&node, 403, &[("Origin", origin)]).await;
     }
 }
 
@@ -139,6 +139,6 @@ async fn a_full_origin_allows_only_its_scheme_host_and_port() {
 async fn a_star_allows_every_page() {
     let node = Node::plan().flag("--allowed-origins", "*").start().await;
     for origin in ["http://evil.example", "https://app.example.com:8443"] {
-        answers(&node, 101, &[("Origin", origin)]).await;
+        responses(&node, 101, &[("Origin", origin)]).await;
     }
 }

@@ -27,14 +27,14 @@ async fn cookies_over_the_header_limit_are_rejected() {
             Request::upgrade("/ws/chat/lobby/"),
             Request::post("/push?room=lobby"),
         ] {
-            let answer = with_cookies(request, &node, cookies).send(&node).await;
-            assert_eq!(answer.status, 431, "{cookies:.20}…: {answer:?}");
+            let response = with_cookies(request, &node, cookies).send(&node).await;
+            assert_eq!(response.status, 431, "{cookies:.20}…: {response:?}");
         }
     }
     let lines = (0..200)
         .fold(Request::get("/chat/lobby/"), |request, n| request.header("Cookie", &format!("c{n}=1")));
-    let answer = lines.send(&node).await;
-    assert!(matches!(answer.status, 200 | 431), "{answer:?}");
+    let response = lines.send(&node).await;
+    assert!(matches!(response.status, 200 | 431), "{response:?}");
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn an_overlong_target_is_rejected() {
         format!("/static/{long}.js"),
         format!("/chat/{}", "a/".repeat(35_000)),
     ] {
-        let answer = Request::get(&target).send(&node).await;
-        assert!(matches!(answer.status, 400 | 414 | 431), "{target:.30}…: {answer:?}");
+        let response = Request::get(&target).send(&node).await;
+        assert!(matches!(response.status, 400 | 414 | 431), "{target:.30}…: {response:?}");
     }
     for target in [format!("/chat/{}/", "%41".repeat(4000)), format!("/push?{}room=a*b", "x=1&".repeat(3000))]
     {
@@ -106,12 +106,12 @@ async fn endless_fragments_close_the_sender_at_the_message_limit() {
 async fn endless_fragments_close_a_v1_sender_too() {
     let mut scene = BystanderRoom::start().await;
     let fragment = Frame::new(CONTINUATION, "x".repeat(1000)).unfinished().bytes();
-    let mut wire = Connection::connect(&scene.node).await;
+    let mut connection = Connection::connect(&scene.node).await;
     let request = Request::upgrade("/ws/chat/lobby/").header("Sec-WebSocket-Protocol", V1);
-    assert_eq!(request.send_on(&mut wire).await.status, 101);
-    wire.send(&[Frame::text("{").unfinished().bytes(), fragment.repeat(300)].concat()).await;
-    assert_eq!(wire.close_code().await.0, 1009);
-    wire.wait_for_end(PATIENCE).await;
+    assert_eq!(request.send_on(&mut connection).await.status, 101);
+    connection.send(&[Frame::text("{").unfinished().bytes(), fragment.repeat(300)].concat()).await;
+    assert_eq!(connection.close_code().await.0, 1009);
+    connection.wait_for_end(PATIENCE).await;
     scene.expect_delivery("fragments without end").await;
 }
 
@@ -122,9 +122,9 @@ async fn unfinished_messages_cost_no_more_than_their_limit() {
     let unfinished = Frame::new(TEXT, "x".repeat(65_000)).unfinished().bytes();
     let mut wires = Vec::new();
     for _ in 0..100 {
-        let mut wire = Connection::websocket(&node, "/ws/chat/kitchen/").await;
-        wire.send(&unfinished).await;
-        wires.push(wire);
+        let mut connection = Connection::websocket(&node, "/ws/chat/kitchen/").await;
+        connection.send(&unfinished).await;
+        wires.push(connection);
     }
     ann.publish("hi").await;
     assert_eq!(ann.receive_chat().await, "hi");

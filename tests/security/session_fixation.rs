@@ -15,9 +15,9 @@ async fn is_login(node: &Node, session: &str) -> bool {
     let token = person.token(node).await;
     let own = format!("http://{}", node.address());
     let request = Request::post("/api/tickets").header("Origin", &own).header("X-CSRFToken", &token);
-    let answer = person.send(node, request.body("")).await;
-    assert!(matches!(answer.status, 201 | 401 | 403), "{answer:?}");
-    answer.status == 201
+    let response = person.send(node, request.body("")).await;
+    assert!(matches!(response.status, 201 | 401 | 403), "{response:?}");
+    response.status == 201
 }
 
 fn session_of(person: &User) -> String {
@@ -76,7 +76,7 @@ async fn an_ended_sessions_cookie_stays_invalid() {
     let kept = session_of(&ann);
     assert!(is_login(&nodes[1], &kept).await);
     assert_eq!(ann.log_out(&nodes[0]).await.status, 303);
-    assert_eq!(ann.cookie(SESSION), None, "the browser is told to forget it");
+    assert_eq!(ann.cookie(SESSION), None, "the cookie is removed");
     for node in &nodes {
         assert!(!is_login(node, &kept).await);
     }
@@ -115,10 +115,10 @@ async fn the_session_cookie_is_http_only_and_same_site() {
     let node = Node::plan().flag("--trusted-proxies", "127.0.0.1/32").start().await;
     for (scheme, secure) in [("http", false), ("https", true)] {
         let mut ann = User::anonymous().with_header("X-Forwarded-Proto", scheme);
-        let answer = ann.sign_up(&node, &format!("ann-{scheme}")).await;
-        assert_eq!(answer.status, 303, "{answer:?}");
+        let response = ann.sign_up(&node, &format!("ann-{scheme}")).await;
+        assert_eq!(response.status, 303, "{response:?}");
         for name in [SESSION, CSRF] {
-            let attributes = answer.cookie(name).to_ascii_lowercase();
+            let attributes = response.cookie(name).to_ascii_lowercase();
             assert!(attributes.contains("; samesite=lax") && attributes.contains("; path=/"), "{attributes}");
             assert_eq!(attributes.contains("; httponly"), name == SESSION, "{attributes}");
             assert_eq!(attributes.contains("; secure"), secure, "{scheme}: {attributes}");
@@ -135,8 +135,8 @@ async fn redis_and_the_log_contain_no_session_secret_or_password() {
     let own = format!("http://{}", node.address());
     let token = ann.token(&node).await;
     let request = Request::post("/api/tickets").header("Origin", &own).header("X-CSRFToken", &token);
-    let answer = ann.send(&node, request.body("")).await;
-    let ticket = answer.json()["ticket"].as_str().expect("a ticket").to_owned();
+    let response = ann.send(&node, request.body("")).await;
+    let ticket = response.json()["ticket"].as_str().expect("a ticket").to_owned();
     ann.join(&node, "lobby").await.publish("hi").await;
     Request::upgrade(&format!("/ws/chat/lobby/?ticket={ticket}x")).send(&node).await;
     User::anonymous()

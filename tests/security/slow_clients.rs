@@ -12,12 +12,14 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, seconds};
 
 /// Sends a byte a second until the node has answered: the status and the time that it took.
-async fn trickled(wire: &mut Connection, bytes: &[u8]) -> (u16, Duration) {
+async fn trickled(connection: &mut Connection, bytes: &[u8]) -> (u16, Duration) {
     let begun = Instant::now();
     for byte in bytes.iter().cycle() {
-        wire.send(&[*byte]).await;
-        if let Ok(answer) = tokio::time::timeout(seconds(1), wire.response_within(seconds(30), false)).await {
-            return (answer.status, begun.elapsed());
+        connection.send(&[*byte]).await;
+        if let Ok(response) =
+            tokio::time::timeout(seconds(1), connection.response_within(seconds(30), false)).await
+        {
+            return (response.status, begun.elapsed());
         }
         assert!(begun.elapsed() < seconds(20), "a request may trickle for {:?}", begun.elapsed());
     }
@@ -28,14 +30,14 @@ async fn trickled(wire: &mut Connection, bytes: &[u8]) -> (u16, Duration) {
 async fn a_slow_body_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
     let posts = ["/push?room=lobby", "/chat/lobby/messages"].map(async |target| {
-        let mut wire = Connection::connect(&node).await;
+        let mut connection = Connection::connect(&node).await;
         let request =
             Request::post(target).header("Content-Length", "1000").raw_body("{").bytes(node.address());
-        wire.send(&request).await;
-        let (status, time) = trickled(&mut wire, b" ").await;
+        connection.send(&request).await;
+        let (status, time) = trickled(&mut connection, b" ").await;
         assert_eq!(status, 408, "{target}");
         assert!((8..15).contains(&time.as_secs()), "{target}: {time:?}");
-        wire.wait_for_end(PATIENCE).await;
+        connection.wait_for_end(PATIENCE).await;
     });
     join_all(posts).await;
 }
@@ -43,9 +45,9 @@ async fn a_slow_body_is_rejected_after_ten_seconds() {
 #[tokio::test]
 async fn a_slow_handshake_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
-    let mut wire = Connection::connect(&node).await;
+    let mut connection = Connection::connect(&node).await;
     let head = Request::upgrade("/ws/chat/lobby/").bytes(node.address());
-    let (status, time) = trickled(&mut wire, &head).await;
+    let (status, time) = trickled(&mut connection, &head).await;
     assert_eq!(status, 408);
     assert!((8..15).contains(&time.as_secs()), "{time:?}");
 }
@@ -60,9 +62,9 @@ async fn many_slow_clients_do_not_block_others() {
     let posted = Request::post("/push?room=lobby").header("Content-Length", "1000").bytes(node.address());
     let mut crowd = Vec::new();
     for bytes in heads.chain((0..150).map(|_| posted.clone())) {
-        let mut wire = Connection::connect(&node).await;
-        wire.send(&bytes).await;
-        crowd.push(wire);
+        let mut connection = Connection::connect(&node).await;
+        connection.send(&bytes).await;
+        crowd.push(connection);
     }
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     for n in 0..10 {
@@ -71,13 +73,13 @@ async fn many_slow_clients_do_not_block_others() {
         assert_eq!(ann.receive_chat().await, n.to_string());
         assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
         assert!(begun.elapsed() < seconds(2), "{:?} beside the crowd", begun.elapsed());
-        for wire in &mut crowd {
-            wire.send(b"x").await;
+        for connection in &mut crowd {
+            connection.send(b"x").await;
         }
         tokio::time::sleep(seconds(1)).await;
     }
-    for wire in &mut crowd {
-        wire.read_to_end(seconds(15)).await;
+    for connection in &mut crowd {
+        connection.read_to_end(seconds(15)).await;
     }
 }
 

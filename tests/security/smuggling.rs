@@ -13,11 +13,11 @@ const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /// The statuses of all responses up to the end of the connection, which a last request asks for.
 async fn statuses(node: &Node, bytes: &[u8]) -> Vec<u16> {
-    let mut wire = Connection::connect(node).await;
-    wire.send(bytes).await;
+    let mut connection = Connection::connect(node).await;
+    connection.send(bytes).await;
     let last = Request::get("/healthz").header("Connection", "close").bytes(node.address());
-    wire.send(&last).await;
-    let rest = wire.read_to_end(PATIENCE * 2).await;
+    connection.send(&last).await;
+    let rest = connection.read_to_end(PATIENCE * 2).await;
     let status = Regex::new(r"HTTP/1\.[01] (\d{3}) ").unwrap();
     let found = status.captures_iter(&rest);
     found.map(|found| std::str::from_utf8(&found[1]).unwrap().parse().unwrap()).collect()
@@ -28,7 +28,7 @@ fn with_lines(lines: &str) -> String {
     format!("POST /push?room=lobby HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n0\r\n\r\n{HIDDEN}")
 }
 
-async fn refused(node: &Node, what: &str, bytes: &[u8]) {
+async fn rejected(node: &Node, what: &str, bytes: &[u8]) {
     let seen = statuses(node, bytes).await;
     assert_eq!(seen.first(), Some(&400), "{what}: {seen:?}");
     assert!(!seen.contains(&404), "{what}: the hidden request was answered: {seen:?}");
@@ -53,7 +53,7 @@ async fn an_ambiguous_length_is_rejected() {
         "\u{b}5",
         "٥",
     ] {
-        refused(
+        rejected(
             &node,
             &format!("length {length:?}"),
             with_lines(&format!("Content-Length: {length}")).as_bytes(),
@@ -67,7 +67,7 @@ async fn an_ambiguous_length_is_rejected() {
         "Content-Length:\r\n 5",
         " Content-Length: 5",
     ] {
-        refused(&node, lines, with_lines(lines).as_bytes()).await;
+        rejected(&node, lines, with_lines(lines).as_bytes()).await;
     }
 }
 
@@ -97,7 +97,7 @@ async fn every_form_of_transfer_encoding_is_rejected() {
         "X: y\rTransfer-Encoding: chunked",
         "Transfer\0-Encoding: chunked",
     ] {
-        refused(&node, lines, with_lines(lines).as_bytes()).await;
+        rejected(&node, lines, with_lines(lines).as_bytes()).await;
     }
 }
 
@@ -122,7 +122,7 @@ async fn an_ambiguous_host_is_rejected() {
         "Host:".to_owned(),
     ] {
         let request = format!("GET /healthz HTTP/1.1\r\n{lines}\r\n\r\n");
-        refused(&node, &lines, request.as_bytes()).await;
+        rejected(&node, &lines, request.as_bytes()).await;
     }
 }
 
@@ -159,7 +159,7 @@ async fn malformed_request_lines_are_rejected() {
         ("no name before the colon", "GET /healthz HTTP/1.1\r\nHost: x\r\n: y\r\n\r\n"),
         ("a name with a bracket", "GET /healthz HTTP/1.1\r\nHost: x\r\nX[: y\r\n\r\n"),
     ] {
-        refused(&node, what, bytes.as_bytes()).await;
+        rejected(&node, what, bytes.as_bytes()).await;
     }
     // The preface of HTTP/2 (RFC 9113, section 3.4), which is not supported here.
     assert_eq!(statuses(&node, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await, Vec::<u16>::new());
@@ -174,7 +174,7 @@ async fn connect_opens_no_tunnel() {
     }
     for protocol in ["h2c", "TLS/1.0", "HTTP/2.0", "tcp"] {
         let asked = Request::get("/healthz").header("Upgrade", protocol).header("Connection", "Upgrade");
-        assert_eq!(asked.send(&node).await.status, 200, "{protocol} is read over");
+        assert_eq!(asked.send(&node).await.status, 200, "{protocol} is ignored");
     }
 }
 
@@ -183,11 +183,11 @@ async fn a_request_after_an_accepted_upgrade_is_a_bad_frame() {
     let node = Node::alone().await;
     for path in ["/ws/chat/lobby/", "/ws/push/lobby"] {
         for hidden in [HIDDEN, "POST /push?room=lobby HTTP/1.1\r\nHost: x\r\n\r\n"] {
-            let mut wire = Connection::connect(&node).await;
+            let mut connection = Connection::connect(&node).await;
             let bytes = [Request::upgrade(path).bytes(node.address()), hidden.as_bytes().to_vec()].concat();
-            wire.send(&bytes).await;
-            assert_eq!(wire.response().await.status, 101, "{path}");
-            let mut rest = wire.read_to_end(PATIENCE).await;
+            connection.send(&bytes).await;
+            assert_eq!(connection.response().await.status, 101, "{path}");
+            let mut rest = connection.read_to_end(PATIENCE).await;
             let close = Frame::take(&mut rest).expect("a frame");
             assert_eq!((close.opcode, close.close_code().0), (CLOSE, 1002), "{path}");
             assert!(rest.is_empty(), "{path}: {:?}", String::from_utf8_lossy(&rest));

@@ -15,10 +15,10 @@ async fn ticket_of(person: &mut User, node: &Node) -> String {
     let token = person.token(node).await;
     let own = format!("http://{}", node.address());
     let request = Request::post("/api/tickets").header("Origin", &own).header("X-CSRFToken", &token).body("");
-    let answer = person.send(node, request).await;
-    assert_eq!((answer.status, &answer.json()["expires_in"]), (201, &30.into()), "{answer:?}");
-    assert_eq!(answer.header("cache-control"), Some("no-store"), "nobody keeps a ticket");
-    answer.json()["ticket"].as_str().expect("a ticket").to_owned()
+    let response = person.send(node, request).await;
+    assert_eq!((response.status, &response.json()["expires_in"]), (201, &30.into()), "{response:?}");
+    assert_eq!(response.header("cache-control"), Some("no-store"), "tickets are never cached");
+    response.json()["ticket"].as_str().expect("a ticket").to_owned()
 }
 
 async fn knock(node: &Node, ticket: &str) -> Response {
@@ -38,8 +38,8 @@ async fn a_ticket_opens_one_socket_as_its_user() {
     let member = Handshake::to_room("lobby").query(&format!("ticket={ticket}")).connect(&nodes[1]).await;
     assert_eq!(member.user(), id);
     for node in &nodes {
-        let answer = knock(node, &ticket).await;
-        assert_eq!(answer.status, 403, "the second time: {answer:?}");
+        let response = knock(node, &ticket).await;
+        assert_eq!(response.status, 403, "the second time: {response:?}");
     }
     assert_ne!(ticket_of(&mut ann, &nodes[0]).await, ticket_of(&mut ann, &nodes[0]).await);
 }
@@ -51,8 +51,8 @@ async fn a_ticket_used_concurrently_opens_one_socket() {
     let mut ann = User::registered(&nodes[0], "ann").await;
     for _ in 0..5 {
         let ticket = ticket_of(&mut ann, &nodes[0]).await;
-        let answers = join_all((0..20).map(|n| knock(&nodes[n % 2], &ticket))).await;
-        let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        let responses = join_all((0..20).map(|n| knock(&nodes[n % 2], &ticket))).await;
+        let mut statuses: Vec<u16> = responses.iter().map(|response| response.status).collect();
         statuses.sort_unstable();
         assert_eq!((statuses[0], &statuses[1..]), (101, &[403; 19][..]));
     }
@@ -91,13 +91,13 @@ async fn a_ticket_is_valid_only_for_sockets_and_event_streams() {
     assert!(matches!(page.status, 303 | 401 | 403 | 404), "a page of ann's: {page:?}");
     let more = Request::post(&format!("/api/tickets?ticket={ticket}")).body("").send(&node).await;
     assert!(matches!(more.status, 401 | 403), "{more:?}");
-    let said = Request::post(&format!("/chat/lobby/messages?ticket={ticket}")).body(r#"{"message": "hi"}"#);
-    assert_ne!(said.send(&node).await.status, 500);
+    let sent = Request::post(&format!("/chat/lobby/messages?ticket={ticket}")).body(r#"{"message": "hi"}"#);
+    assert_ne!(sent.send(&node).await.status, 500);
     // None of this has used it up; an event stream may.
-    let mut listener = crate::support::v1_client::V1Client::join(&node, "lobby").await;
-    let feed = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby")));
-    let _feed = crate::support::event_stream::EventStream::open(&node, feed).await;
-    while listener.receive_any(&["presence"], PATIENCE).await["change"] != "join" {}
+    let mut receiver = crate::support::v1_client::V1Client::join(&node, "lobby").await;
+    let stream = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby")));
+    let _feed = crate::support::event_stream::EventStream::open(&node, stream).await;
+    while receiver.receive_any(&["presence"], PATIENCE).await["change"] != "join" {}
     assert_eq!(knock(&node, &ticket).await.status, 403, "it was used");
 }
 
@@ -124,14 +124,14 @@ async fn an_invalid_ticket_does_not_fall_back_to_a_guest() {
     let mut watch = redis.monitor().await;
     for ticket in ["", "xq7", "xq7%2A", "xq7%3A%0A%00", &"xq7".repeat(1000), "%FF"] {
         let target = format!("/ws/chat/lobby/?ticket={ticket}");
-        let answer = knock(&node, ticket).await;
-        assert_eq!(answer.status, 403, "{target:.60}: {answer:?}");
+        let response = knock(&node, ticket).await;
+        assert_eq!(response.status, 403, "{target:.60}: {response:?}");
         // A valid cookie does not replace an invalid ticket.
         let own = format!("http://{}", node.address());
-        let answer = ann.with_cookies(Request::upgrade(&target).header("Origin", &own)).send(&node).await;
-        assert_eq!(answer.status, 403, "{target:.60} with a login: {answer:?}");
-        let answer = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby"))).send(&node).await;
-        assert!(matches!(answer.status, 401 | 403), "{target:.60}: {answer:?}");
+        let response = ann.with_cookies(Request::upgrade(&target).header("Origin", &own)).send(&node).await;
+        assert_eq!(response.status, 403, "{target:.60} with a login: {response:?}");
+        let response = Request::get(&format!("{}?ticket={ticket}", stream_of("lobby"))).send(&node).await;
+        assert!(matches!(response.status, 401 | 403), "{target:.60}: {response:?}");
     }
     let marked: Vec<_> =
         watch.commands().await.into_iter().filter(|command| command.contains("xq7")).collect();

@@ -8,7 +8,7 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 
 /// The contents of a file that must not be served.
-const SECRET: &str = "xyzzy-not-for-everybody";
+const SECRET: &str = "xyzzy-not-public";
 
 /// Spellings of `/` and of `.`: plain, encoded once and twice, overlong in UTF-8, and as on
 /// Windows.
@@ -65,10 +65,10 @@ async fn no_path_leaves_the_static_folder() {
     for node in [Node::alone().await, Node::plan().flag("--assets", assets.path()).start().await] {
         for way in ways_out() {
             for target in [format!("/static/{way}"), format!("/static/../static/{way}")] {
-                let answer = Request::get(&target).send(&node).await;
-                assert!(matches!(answer.status, 400 | 404), "{target}: {answer:?}");
+                let response = Request::get(&target).send(&node).await;
+                assert!(matches!(response.status, 400 | 404), "{target}: {response:?}");
                 for secret in [SECRET, "root:", "[package]", "{%"] {
-                    assert!(!answer.body.contains(secret), "{target}: {answer:?}");
+                    assert!(!response.body.contains(secret), "{target}: {response:?}");
                 }
             }
         }
@@ -84,12 +84,12 @@ async fn no_header_selects_a_file() {
     for language in
         ["../secret", "..%2fsecret", "/etc/passwd", "../../etc/passwd", "en/../../secret", "secret"]
     {
-        let answer = Request::get("/chat/").header("Accept-Language", language).send(&node).await;
-        assert_eq!(answer.status, 200, "{language}: {answer:?}");
-        assert!(!answer.body.contains(SECRET), "{language}: {answer:?}");
+        let response = Request::get("/chat/").header("Accept-Language", language).send(&node).await;
+        assert_eq!(response.status, 200, "{language}: {response:?}");
+        assert!(!response.body.contains(SECRET), "{language}: {response:?}");
     }
     for name in ["X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Prefix", "X-Accel-Redirect", "X-Sendfile"] {
-        let answer = Request::get("/healthz").header(name, "/static/../secret.json").send(&node).await;
-        assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"), "{name}");
+        let response = Request::get("/healthz").header(name, "/static/../secret.json").send(&node).await;
+        assert_eq!((response.status, response.body.as_str()), (200, "ok\n"), "{name}");
     }
 }

@@ -73,7 +73,7 @@ impl Target {
 pub struct AccessFixture {
     _redis: Redis,
     pub nodes: [Node; 2],
-    people: Vec<(Role, User)>,
+    users: Vec<(Role, User)>,
     /// The path of an invitation to the private room.
     pub invitation: String,
 }
@@ -100,7 +100,7 @@ impl AccessFixture {
         // A form's token alone does not identify a user.
         let mut stranger = User::anonymous();
         stranger.set_cookie(CSRF, &"0123456789abcdef".repeat(2));
-        let people = vec![
+        let users = vec![
             (Role::Anonymous, stranger),
             (Role::Guest, User::guest(node).await),
             (Role::Outsider, User::registered(node, "outsider").await),
@@ -111,12 +111,12 @@ impl AccessFixture {
             (Role::DisconnectKey, bearer("doorman", "disconnect").await),
             (Role::Banned, banned),
         ];
-        Self { _redis: redis, nodes, people, invitation }
+        Self { _redis: redis, nodes, users, invitation }
     }
 
     /// The user of this role, with the initial cookies.
     pub fn user(&self, who: Role) -> User {
-        self.people.iter().find(|(other, _)| *other == who).expect("somebody of the cast").1.clone()
+        self.users.iter().find(|(other, _)| *other == who).expect("a user of each role").1.clone()
     }
 
     /// The request as this role's browser or program sends it, from a page of the site.

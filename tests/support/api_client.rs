@@ -34,10 +34,10 @@ impl ApiClient {
     }
 
     /// A page of the site in the browser of a user with a session.
-    pub fn from_session(person: &User) -> Self {
-        let token = person.cookie(CSRF).expect("a token with the login").to_owned();
-        let headers = vec![("Cookie".to_owned(), person.cookies()), ("X-CSRFToken".to_owned(), token)];
-        Self { headers, name: person.name.clone() }
+    pub fn from_session(user: &User) -> Self {
+        let token = user.cookie(CSRF).expect("a token with the login").to_owned();
+        let headers = vec![("Cookie".to_owned(), user.cookies()), ("X-CSRFToken".to_owned(), token)];
+        Self { headers, name: user.name.clone() }
     }
 
     /// Without this header.
@@ -64,14 +64,14 @@ impl ApiClient {
 /// Starts a deployment and a client with every permission.
 pub async fn site(layer: LayerKind) -> (Deployment, ApiClient) {
     if layer == LayerKind::Redis {
-        let world = Deployment::start(layer).await;
-        let redis = world.redis.as_ref().expect("a Redis");
-        let backend = ApiClient::with_key(redis, "billing", "publish,read,disconnect").await;
-        return (world, backend);
+        let deployment = Deployment::start(layer).await;
+        let redis = deployment.redis.as_ref().expect("a Redis");
+        let api = ApiClient::with_key(redis, "billing", "publish,read,disconnect").await;
+        return (deployment, api);
     }
     let plan =
         Node::plan().env("PARLOR_OPERATOR", OPERATOR).env("PARLOR_OPERATOR_PASSWORD", &password(OPERATOR));
-    let world = Deployment { nodes: vec![plan.start().await], redis: None };
-    let backend = ApiClient::from_session(&User::logged_in(world.first(), OPERATOR).await);
-    (world, backend)
+    let deployment = Deployment { nodes: vec![plan.start().await], redis: None };
+    let api = ApiClient::from_session(&User::logged_in(deployment.first(), OPERATOR).await);
+    (deployment, api)
 }

@@ -197,8 +197,8 @@ impl Window {
     async fn ask(&self, path: &str, body: &Value) -> Value {
         let request = Request::post(&format!("{}{path}", self.session)).body(body.to_string());
         let request = request.header("Content-Type", "application/json");
-        let answer = request.send_on(&mut Connection::connect_to(self.address).await).await;
-        assert_eq!(answer.status, 200, "{path} of chromedriver: {answer:?}");
-        answer.json()["value"].clone()
+        let response = request.send_on(&mut Connection::connect_to(self.address).await).await;
+        assert_eq!(response.status, 200, "{path} of chromedriver: {response:?}");
+        response.json()["value"].clone()
     }
 }

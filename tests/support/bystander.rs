@@ -9,7 +9,7 @@ use super::wait::PATIENCE;
 /// A node with a client in the lobby that must not be affected.
 pub struct BystanderRoom {
     pub node: Node,
-    onlooker: TutorialClient,
+    bystander: TutorialClient,
     count: usize,
 }
 
@@ -19,8 +19,8 @@ impl BystanderRoom {
     }
 
     pub async fn with_node(node: Node) -> Self {
-        let onlooker = TutorialClient::chat(&node, "lobby").await;
-        Self { node, onlooker, count: 0 }
+        let bystander = TutorialClient::chat(&node, "lobby").await;
+        Self { node, bystander, count: 0 }
     }
 
     /// Sends the bytes on a new socket of the lobby: the node closes it with this code and a
@@ -43,8 +43,8 @@ impl BystanderRoom {
     pub async fn expect_delivery(&mut self, after: &str) {
         self.count += 1;
         let text = format!("all well {}", self.count);
-        self.onlooker.publish(&text).await;
-        assert_eq!(self.onlooker.receive_chat().await, text, "after {after}");
+        self.bystander.publish(&text).await;
+        assert_eq!(self.bystander.receive_chat().await, text, "after {after}");
     }
 }
 

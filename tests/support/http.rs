@@ -96,10 +96,10 @@ impl Request {
     }
 
     /// Sends the request on this connection.
-    pub async fn send_on(&self, wire: &mut Connection) -> Response {
-        let bytes = self.bytes(wire.peer());
-        wire.send(&bytes).await;
-        wire.response_within(super::wait::PATIENCE, self.method == "HEAD").await
+    pub async fn send_on(&self, connection: &mut Connection) -> Response {
+        let bytes = self.bytes(connection.peer());
+        connection.send(&bytes).await;
+        connection.response_within(super::wait::PATIENCE, self.method == "HEAD").await
     }
 }
 
@@ -150,11 +150,11 @@ impl Response {
             .map(|line| line.split_once(':').unwrap_or_else(|| panic!("a header without colon: {line:?}")))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        let mut answer = Self { status, headers, body: String::new() };
-        let (body, length) = answer.body_of(&bytes[end..], to_head, over)?;
-        answer.body = String::from_utf8(body).expect("a body in UTF-8");
+        let mut response = Self { status, headers, body: String::new() };
+        let (body, length) = response.body_of(&bytes[end..], to_head, over)?;
+        response.body = String::from_utf8(body).expect("a body in UTF-8");
         bytes.drain(..end + length);
-        Some(answer)
+        Some(response)
     }
 
     /// The body and the number of bytes that it takes on the wire.

@@ -19,7 +19,7 @@ pub struct LayerNodes {
 
 pub struct LayerNode {
     pub layer: Layer,
-    heard: Arc<Heard>,
+    received: Arc<Heard>,
 }
 
 /// What the layer has called a node's listener with: the events of each group in order.
@@ -27,7 +27,7 @@ pub struct LayerNode {
 struct Heard {
     events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
     started: Mutex<Vec<String>>,
-    orders: Mutex<Vec<Disconnect>>,
+    disconnects: Mutex<Vec<Disconnect>>,
     /// The number of calls that announce missed events.
     recoveries: AtomicUsize,
 }
@@ -41,8 +41,8 @@ impl LayerListener for Heard {
         self.started.lock().unwrap().push(group.to_owned());
     }
 
-    fn on_disconnect(&self, order: Disconnect) {
-        self.orders.lock().unwrap().push(order);
+    fn on_disconnect(&self, disconnect: Disconnect) {
+        self.disconnects.lock().unwrap().push(disconnect);
     }
 
     fn on_resubscribed(&self) {
@@ -56,8 +56,11 @@ impl LayerListener for Heard {
 
 impl LayerNodes {
     pub fn on_memory() -> Self {
-        let heard = Arc::new(Heard::default());
-        Self { nodes: vec![LayerNode { layer: Layer::memory(keep(), heard.clone()), heard }], redis: None }
+        let received = Arc::new(Heard::default());
+        Self {
+            nodes: vec![LayerNode { layer: Layer::memory(keep(), received.clone()), received }],
+            redis: None,
+        }
     }
 
     pub async fn on_redis() -> Self {
@@ -77,9 +80,9 @@ fn keep() -> Retention {
 impl LayerNode {
     /// Connects another node to the Redis at this URL.
     pub async fn connect(url: &str) -> Self {
-        let heard = Arc::new(Heard::default());
-        let layer = Layer::redis(url, false, keep(), heard.clone()).await.expect("a layer");
-        let peer = Self { layer, heard };
+        let received = Arc::new(Heard::default());
+        let layer = Layer::redis(url, false, keep(), received.clone()).await.expect("a layer");
+        let peer = Self { layer, received };
         peer.wait_until_ready().await;
         peer
     }
@@ -106,7 +109,7 @@ impl LayerNode {
 
     /// The events that a test has sent, without those that the layer adds.
     pub fn events(&self, group: &Group) -> Vec<Arc<Event>> {
-        let events = self.heard.events.lock().unwrap();
+        let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.text("text").is_some()).cloned().collect()
     }
@@ -121,15 +124,15 @@ impl LayerNode {
 
     /// The ids of the redactions delivered live, in order; redacted events in the log do not count.
     pub fn redactions(&self, group: &Group) -> Vec<Id> {
-        let events = self.heard.events.lock().unwrap();
+        let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
-        let told = events.filter(|event| event.kind() == REDACTED && event.stamp().is_none());
-        told.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
+        let reported = events.filter(|event| event.kind() == REDACTED && event.stamp().is_none());
+        reported.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
     }
 
     /// The events delivered with a position in the log, with text or without.
     pub fn logged(&self, group: &Group) -> Vec<Arc<Event>> {
-        let events = self.heard.events.lock().unwrap();
+        let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.stamp().is_some()).cloned().collect()
     }
@@ -138,10 +141,10 @@ impl LayerNode {
     pub async fn wait_for_redactions(&self, group: &Group, ids: &[Id]) {
         until(
             PATIENCE,
-            &format!("{} to be told that {ids:?} are redacted", self.layer.node_name()),
+            &format!("{} to receive the redactions {ids:?}", self.layer.node_name()),
             async || {
-                let told = self.redactions(group);
-                holds(told == ids, || format!("{told:?}"))
+                let reported = self.redactions(group);
+                holds(reported == ids, || format!("{reported:?}"))
             },
         )
         .await;
@@ -171,21 +174,21 @@ impl LayerNode {
     /// Waits until this many disconnects were delivered.
     pub async fn wait_for_disconnects(&self, count: usize) -> Vec<Disconnect> {
         until(seconds(1), &format!("{count} orders"), async || {
-            let orders = self.heard.orders.lock().unwrap().clone();
-            holds(orders.len() == count, || format!("{orders:?}")).map(|()| orders)
+            let disconnects = self.received.disconnects.lock().unwrap().clone();
+            holds(disconnects.len() == count, || format!("{disconnects:?}")).map(|()| disconnects)
         })
         .await
     }
 
     /// The number of times that the node may have missed events.
     pub fn recoveries(&self) -> usize {
-        self.heard.recoveries.load(Ordering::SeqCst)
+        self.received.recoveries.load(Ordering::SeqCst)
     }
 
     /// Waits until the group's ticker runs on this node.
     pub async fn wait_for_ticker(&self, group: &Group) {
         until(PATIENCE, "the node to hear of the ticker", async || {
-            let started = self.heard.started.lock().unwrap().clone();
+            let started = self.received.started.lock().unwrap().clone();
             holds(started.contains(&group.name().to_owned()), || format!("{started:?}"))
         })
         .await;

@@ -7,9 +7,9 @@ use super::wait::{PATIENCE, holds, until};
 /// The value of one series, written as in Prometheus' text format:
 /// `parlor_closed_total{code="1001"}`; 0 when it is absent.
 pub async fn metric(node: &Node, series: &str) -> i64 {
-    let answer = Request::get("/metrics").send(node).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let line = answer.body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let response = Request::get("/metrics").send(node).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let line = response.body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map_or(0, |value| value.trim_end_matches(".0").parse().expect("a whole number"))
 }
 

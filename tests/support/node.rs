@@ -12,7 +12,7 @@ use super::redis::Redis;
 use super::wait::{PATIENCE, until};
 
 /// The secret with which nodes sign cookies.
-pub const SECRET: &str = "a secret that everybody may know 0123456789";
+pub const SECRET: &str = "a publicly known secret of tests 0123456789";
 
 /// Disables limits and the host check: all clients of a test come from one address, and many are
 /// fast. Tests of limits set their own.
@@ -188,7 +188,7 @@ impl Plan {
     }
 
     /// Starts the binary, which must exit with code 2 within `PATIENCE`. Returns its stderr.
-    pub async fn refused(&self) -> String {
+    pub async fn rejected(&self) -> String {
         let mut process = self.spawn();
         let status = process.exit(PATIENCE).await;
         let text = process.stderr.text();

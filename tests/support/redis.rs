@@ -213,9 +213,9 @@ impl Redis {
     /// Subscribes to a channel as a Django process would.
     pub async fn subscribe(&self, channel: &str) -> Subscription {
         let client = redis::Client::open(self.url()).expect("a Redis address");
-        let mut listener = client.get_async_pubsub().await.expect("a subscribing connection");
-        listener.subscribe(channel).await.expect("SUBSCRIBE");
-        Subscription(listener)
+        let mut receiver = client.get_async_pubsub().await.expect("a subscribing connection");
+        receiver.subscribe(channel).await.expect("SUBSCRIBE");
+        Subscription(receiver)
     }
 }
 

@@ -34,12 +34,12 @@ enum Fate {
 
 impl RedisProxy {
     pub async fn start(redis: &Redis) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = receiver.local_addr().expect("an address");
         let (fate, watched) = watch::channel(Fate::Open);
         let target = redis.address();
         tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
+            while let Ok((near, _)) = receiver.accept().await {
                 tokio::spawn(carry(near, target.clone(), watched.clone()));
             }
         });

@@ -24,7 +24,7 @@ pub struct Notes {
     /// Every message once, in the order of arrival.
     pub messages: Vec<Value>,
     /// Gaps, and welcomes that recovered less than everything since.
-    pub told: Vec<Value>,
+    pub reported: Vec<Value>,
     /// The times at which a socket was welcomed.
     pub arrivals: Vec<Instant>,
     /// The times without a socket, beyond the delay of a `bye`.
@@ -100,7 +100,7 @@ async fn stay(member: &mut V1Client, since: &mut Option<String>, notes: &Mutex<N
                 *since = Some(id_of(&frame));
                 notes.lock().unwrap().hear(frame);
             }
-            "gap" => notes.lock().unwrap().told.push(frame),
+            "gap" => notes.lock().unwrap().reported.push(frame),
             "bye" => {
                 let delay = frame["reconnect_ms"].as_u64().expect("`reconnect_ms` in a bye");
                 bye = Some(Instant::now() + Duration::from_millis(delay));
@@ -116,7 +116,7 @@ impl Notes {
         self.arrivals.push(Instant::now());
         self.waits.extend(lost.map(|lost| Instant::now().saturating_duration_since(lost)));
         if came_back && welcome["recovered"] != true {
-            self.told.push(welcome.clone());
+            self.reported.push(welcome.clone());
         }
     }
 

@@ -32,28 +32,28 @@ impl User {
 
     /// A user with a guest's cookie.
     pub async fn guest(node: &Node) -> Self {
-        let mut person = Self::anonymous();
-        let answer = person.get(node, "/chat/lobby/").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(person.cookie("parlor_guest").is_some(), "{answer:?}");
-        person
+        let mut user = Self::anonymous();
+        let response = user.get(node, "/chat/lobby/").await;
+        assert_eq!(response.status, 200, "{response:?}");
+        assert!(user.cookie("parlor_guest").is_some(), "{response:?}");
+        user
     }
 
     /// Signs up with this name and has a session.
     pub async fn registered(node: &Node, name: &str) -> Self {
-        let mut person = Self::anonymous();
-        let answer = person.sign_up(node, name).await;
-        assert_eq!(answer.status, 303, "{name} signs up: {answer:?}");
-        assert!(person.cookie(SESSION).is_some(), "a login after signing up: {answer:?}");
-        person
+        let mut user = Self::anonymous();
+        let response = user.sign_up(node, name).await;
+        assert_eq!(response.status, 303, "{name} signs up: {response:?}");
+        assert!(user.cookie(SESSION).is_some(), "a login after signing up: {response:?}");
+        user
     }
 
     /// Logs in with this name in another browser.
     pub async fn logged_in(node: &Node, name: &str) -> Self {
-        let mut person = Self::anonymous();
-        let answer = person.log_in(node, name).await;
-        assert_eq!(answer.status, 303, "{name} logs in: {answer:?}");
-        person
+        let mut user = Self::anonymous();
+        let response = user.log_in(node, name).await;
+        assert_eq!(response.status, 303, "{name} logs in: {response:?}");
+        user
     }
 
     /// Adds a header to every request.
@@ -98,9 +98,9 @@ impl User {
 
     /// Sends a request with the cookies and keeps those of the response.
     pub async fn send(&mut self, node: &Node, request: Request) -> Response {
-        let answer = self.with_cookies(request).send(node).await;
-        self.keep(&answer);
-        answer
+        let response = self.with_cookies(request).send(node).await;
+        self.keep(&response);
+        response
     }
 
     /// Opens a page.
@@ -142,16 +142,16 @@ impl User {
 
     /// The tutorial protocol's handshake at this path, and its response.
     pub async fn open_socket(&self, node: &Node, path: &str) -> (Response, Connection) {
-        let mut wire = Connection::connect(node).await;
+        let mut connection = Connection::connect(node).await;
         let origin = format!("http://{}", node.address());
         let request = self.with_cookies(Request::upgrade(path).header("Origin", &origin));
-        let answer = request.send_on(&mut wire).await;
-        (answer, wire)
+        let response = request.send_on(&mut connection).await;
+        (response, connection)
     }
 
     /// Keeps cookies like a browser: an empty or expired one is removed.
-    fn keep(&mut self, answer: &Response) {
-        let set = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    fn keep(&mut self, response: &Response) {
+        let set = response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
         for (_, line) in set {
             let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
             let (name, value) = pair.split_once('=').unwrap_or_else(|| panic!("a cookie without =: {line}"));

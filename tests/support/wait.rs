@@ -26,11 +26,11 @@ pub async fn until<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() 
     let mut seen = String::from("no answer at all");
     loop {
         let time_left = end.saturating_duration_since(Instant::now());
-        let Ok(answer) = timeout(time_left, probe()).await else {
+        let Ok(response) = timeout(time_left, probe()).await else {
             panic!("waited {limit:?} for {what}; last saw: {seen}");
         };
-        match answer {
-            Ok(answer) => return answer,
+        match response {
+            Ok(response) => return response,
             Err(instead) => seen = instead,
         }
         // `timeout` never fails a probe that is ready at once.

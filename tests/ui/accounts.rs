@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::layout::fits_everywhere;
-use super::rooms::{CHINESE, ENGLISH, enters, has_no_errors, reads, says};
+use super::rooms::{CHINESE, ENGLISH, has_no_errors, open_room, publish_in_page, wait_for_message};
 use crate::support::browser::{Browser, Window};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -56,26 +56,26 @@ async fn two_users_sign_up_and_exchange_direct_messages() {
         one.textContent.replace(/[\\u2068\\u2069]/g, ''), one.querySelector('a')?.getAttribute('href') ?? null])";
     assert_eq!(ann.run(listed, &[]).await, json!([["ann (you)", null], ["bob", "/dm/bob/"]]));
     ann.open(&url(&nodes[0], "/dm/bob/")).await;
-    says(&ann, "hello bob").await;
+    publish_in_page(&ann, "hello bob").await;
     badge_says(&bob, "1").await;
-    says(&ann, "are you there?").await;
+    publish_in_page(&ann, "are you there?").await;
     badge_says(&bob, "2").await;
 
     bob.open(&url(&nodes[1], "/dm/")).await;
     assert_eq!(bob.text("#dm-list a").await.replace('\n', ""), "ann2");
-    says(&ann, "hurry").await;
+    publish_in_page(&ann, "hurry").await;
     let count = "document.querySelector('#dm-list .badge').textContent === '3'";
     bob.wait_until("the list to count on", count, &[]).await;
     fits_everywhere(&bob, "talks").await;
     bob.click("#dm-list a").await;
-    reads(&bob, "hurry").await;
+    wait_for_message(&bob, "hurry").await;
     badge_says(&bob, "").await;
     assert_eq!(bob.text("h1").await, "ann");
-    let speakers =
+    let senders =
         "return [...new Set([...document.querySelectorAll('.other .speaker')].map(one => one.textContent))]";
-    assert_eq!(bob.run(speakers, &[]).await, json!(["ann"]));
-    says(&bob, "here I am").await;
-    reads(&ann, "here I am").await;
+    assert_eq!(bob.run(senders, &[]).await, json!(["ann"]));
+    publish_in_page(&bob, "here I am").await;
+    wait_for_message(&ann, "here I am").await;
     bob.keys("#chat-message-input", "x").await;
     let typing = "document.getElementById('typing').textContent.includes('bob')";
     ann.wait_until("the name of who types", typing, &[]).await;
@@ -85,7 +85,7 @@ async fn two_users_sign_up_and_exchange_direct_messages() {
 
     // Read messages stay read, also after a reload.
     bob.open(&url(&nodes[1], "/chat/")).await;
-    says(&ann, "one more").await;
+    publish_in_page(&ann, "one more").await;
     badge_says(&bob, "1").await;
     bob.open(&url(&nodes[0], "/chat/")).await;
     badge_says(&bob, "1").await;
@@ -98,7 +98,7 @@ async fn logging_out_in_one_tab_is_shown_in_the_other() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let ann = browser.window(ENGLISH).await;
     signs_up(&ann, &node, "ann", "/chat/lobby/").await;
-    enters(&ann, &url(&node, "/chat/lobby/")).await;
+    open_room(&ann, &url(&node, "/chat/lobby/")).await;
     let room = ann.tab().await;
     ann.open(&url(&node, "/chat/")).await;
     ann.click("#who summary").await;
@@ -135,7 +135,7 @@ async fn a_removed_member_sees_the_reason() {
     ann.click(".lock").await;
     ann.wait_until("the members", "document.getElementById('room-members')", &[]).await;
     fits_everywhere(&ann, "members").await;
-    enters(&ann, &url(&node, "/chat/cellar/")).await;
+    open_room(&ann, &url(&node, "/chat/cellar/")).await;
     bob.post(&node, "/chat/cellar/members/", &[("action", "remove"), ("name", "ann")]).await;
     ann.wait_until("the page to say so", "!document.getElementById('ended').hidden", &[]).await;
     let words = ann.text("#ended").await;
@@ -168,7 +168,7 @@ async fn a_removed_member_sees_the_reason() {
 async fn only_http_addresses_in_messages_become_links() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let ann = browser.window(ENGLISH).await;
-    enters(&ann, &url(&node, "/chat/lobby/")).await;
+    open_room(&ann, &url(&node, "/chat/lobby/")).await;
     let mut plain = TutorialClient::chat(&node, "lobby").await;
     let links = "const items = [...document.querySelectorAll('#messages .text')];
         const item = items.find(one => one.textContent === arguments[0]);
@@ -185,7 +185,7 @@ async fn only_http_addresses_in_messages_become_links() {
         ("https://example.com/\u{202e}moc.live", &["https://example.com/"]),
     ] {
         plain.publish(text).await;
-        reads(&ann, text).await;
+        wait_for_message(&ann, text).await;
         let found = ann.run(links, &[json!(text)]).await;
         let found = found.as_array().expect("a list").clone();
         let shown: Vec<_> = found.iter().map(|link| link[2].clone()).collect();
@@ -205,7 +205,7 @@ async fn only_http_addresses_in_messages_become_links() {
 async fn a_guest_has_a_nickname_and_a_link_to_sign_up() {
     let (node, browser) = tokio::join!(Node::alone(), Browser::start());
     let (ann, li) = tokio::join!(browser.window(ENGLISH), browser.window(CHINESE));
-    enters(&ann, &url(&node, "/chat/lobby/")).await;
+    open_room(&ann, &url(&node, "/chat/lobby/")).await;
     ann.click("#who summary").await;
     ann.screenshot("menu-guest").await;
     let ways = ann.run("return [...document.querySelectorAll('#who a')].map(one => one.pathname)", &[]).await;
@@ -218,9 +218,9 @@ async fn a_guest_has_a_nickname_and_a_link_to_sign_up() {
     ann.wait_until("the room", "document.getElementById('connection-state')?.dataset.state === 'open'", &[])
         .await;
     assert_eq!(ann.text("#who summary bdi").await, "~安安");
-    enters(&li, &url(&node, "/chat/lobby/")).await;
-    says(&ann, "你好").await;
-    reads(&li, "你好").await;
+    open_room(&li, &url(&node, "/chat/lobby/")).await;
+    publish_in_page(&ann, "你好").await;
+    wait_for_message(&li, "你好").await;
     assert_eq!(li.text(".other .speaker").await, "~安安");
     let links = li.run("return document.querySelectorAll('#member-list a').length", &[]).await;
     assert_eq!(links, Value::from(0), "guests have no private chats");

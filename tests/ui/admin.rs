@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::layout::fits_everywhere;
-use super::rooms::{CHINESE, ENGLISH, enters, has_no_errors, reads, says};
+use super::rooms::{CHINESE, ENGLISH, has_no_errors, open_room, publish_in_page, wait_for_message};
 use crate::support::browser::{Browser, Window};
 use crate::support::cli::command;
 use crate::support::node::Node;
@@ -55,10 +55,10 @@ async fn shows(window: &Window, selector: &str, text: &str) {
 async fn a_kicked_or_banned_user_sees_the_reason() {
     let site = Cluster::start().await;
     let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
-    enters(&bob, &site.url(1, "/chat/lobby/")).await;
-    says(&bob, "hello").await;
-    enters(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
-    reads(&ann, "hello").await;
+    open_room(&bob, &site.url(1, "/chat/lobby/")).await;
+    publish_in_page(&bob, "hello").await;
+    open_room(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
+    wait_for_message(&ann, "hello").await;
     let name = bob.run("return document.querySelector('#who .self').textContent", &[]).await;
     for (action, words) in
         [("kick", "an operator removed you from this room"), ("ban", "an operator has banned you")]
@@ -74,7 +74,7 @@ async fn a_kicked_or_banned_user_sees_the_reason() {
         let state = bob.text("#connection-state").await;
         assert_eq!(state, "Closed by the server");
         if action == "kick" {
-            enters(&bob, &site.url(1, "/chat/lobby/")).await;
+            open_room(&bob, &site.url(1, "/chat/lobby/")).await;
         }
     }
     bob.open(&site.url(1, "/chat/lobby/")).await;
@@ -86,12 +86,12 @@ async fn a_kicked_or_banned_user_sees_the_reason() {
 async fn a_removed_message_and_a_closed_room_show_on_every_page() {
     let site = Cluster::start().await;
     let [ann, bob] = [site.operator(ENGLISH, "ann").await, site.browser.window(ENGLISH).await];
-    enters(&bob, &site.url(1, "/chat/lobby/")).await;
-    says(&bob, "something bad").await;
-    enters(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
-    reads(&ann, "something bad").await;
-    says(&ann, "mind your words").await;
-    reads(&bob, "mind your words").await;
+    open_room(&bob, &site.url(1, "/chat/lobby/")).await;
+    publish_in_page(&bob, "something bad").await;
+    open_room(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
+    wait_for_message(&ann, "something bad").await;
+    publish_in_page(&ann, "mind your words").await;
+    wait_for_message(&bob, "mind your words").await;
     let remove = "[...document.querySelectorAll('#messages li')].find(one => one.textContent.includes('something bad'))
         ?.querySelector('[data-action=remove]')";
     ann.wait_until("a button beside the message", remove, &[]).await;
@@ -107,10 +107,10 @@ async fn a_removed_message_and_a_closed_room_show_on_every_page() {
     shows(&bob, "#ended", "an operator has closed this room").await;
     ann.wait_until("a way to open it again", "document.querySelector('[name=action][value=reopen]')", &[])
         .await;
-    reads(&ann, "mind your words").await;
+    wait_for_message(&ann, "mind your words").await;
     ann.click("[name=action][value=reopen]").await;
     ann.wait_until("it to be open", "document.querySelector('[name=action][value=close]')", &[]).await;
-    enters(&bob, &site.url(1, "/chat/lobby/")).await;
+    open_room(&bob, &site.url(1, "/chat/lobby/")).await;
     has_no_errors(&ann).await;
 }
 
@@ -125,19 +125,19 @@ async fn statistics_update_by_themselves() {
     let mut bob = TutorialClient::chat(&site.nodes[1], "聊天").await;
     ann.wait_until("one more socket", &format!("{sockets} === 2"), &[]).await;
     bob.publish("hi").await;
-    let told = "document.querySelector('[data-figure=uptime]').textContent.match(/^0:0\\d:\\d\\d$/)
+    let reported = "document.querySelector('[data-figure=uptime]').textContent.match(/^0:0\\d:\\d\\d$/)
         && [...document.querySelectorAll('[data-figure=published]')].some(one => parseFloat(one.textContent) > 0)";
-    ann.wait_until("how long a node runs, and how fast it publishes", told, &[]).await;
+    ann.wait_until("how long a node runs, and how fast it publishes", reported, &[]).await;
 
     ann.open(&site.url(0, "/admin/rooms/")).await;
     let mut eve = TutorialClient::chat(&site.nodes[0], "kitchen").await;
     let room = "[...document.querySelectorAll('tbody tr')].find(one => one.dataset.key === arguments[0])";
-    ann.wait_until("a room that somebody came to", room, &[json!("kitchen")]).await;
+    ann.wait_until("a room that gets a member", room, &[json!("kitchen")]).await;
     eve.publish("hi").await;
     let spoken = format!("{room}.querySelector('[data-figure=per_minute]').textContent === '1'");
     ann.wait_until("a message there", &spoken, &[json!("kitchen")]).await;
     bob.close().await;
-    ann.wait_until("a room that everybody left to go", &format!("!{room}"), &[json!("聊天")]).await;
+    ann.wait_until("a room without members to go", &format!("!{room}"), &[json!("聊天")]).await;
     ann.click("tbody a").await;
     ann.wait_until("its page", "location.pathname === '/admin/rooms/kitchen/'", &[]).await;
     has_no_errors(&ann).await;
@@ -151,11 +151,11 @@ async fn operator_pages_fit_a_phone_and_a_wide_screen() {
     }
     command(&site.redis, &["key", "add", "billing", "--scope", "read,publish,disconnect"]).await;
     let [en, zh] = [site.operator(ENGLISH, "ann").await, site.operator(CHINESE, "操作员").await];
-    let mut people = Vec::new();
+    let mut users = Vec::new();
     for room in ["lobby", "聊天", &"W".repeat(64)] {
-        let mut person = TutorialClient::chat(&site.nodes[1], room).await;
-        person.publish("大家早上好！今天的会议几点开始？ https://example.org/").await;
-        people.push(person);
+        let mut user = TutorialClient::chat(&site.nodes[1], room).await;
+        user.publish("大家早上好！今天的会议几点开始？ https://example.org/").await;
+        users.push(user);
     }
     for (window, language, dark) in [(&en, "en", false), (&zh, "zh", true)] {
         window.dark(dark).await;
@@ -169,8 +169,8 @@ async fn operator_pages_fit_a_phone_and_a_wide_screen() {
             }
             fits_everywhere(window, &format!("admin-{}{language}", page.replace('/', "-"))).await;
         }
-        enters(window, &site.url(0, "/admin/rooms/lobby/")).await;
-        reads(window, "大家早上好！今天的会议几点开始？ https://example.org/").await;
+        open_room(window, &site.url(0, "/admin/rooms/lobby/")).await;
+        wait_for_message(window, "大家早上好！今天的会议几点开始？ https://example.org/").await;
         fits_everywhere(window, &format!("admin-room-{language}")).await;
         window.click("#member-count").await;
         fits_everywhere(window, &format!("admin-members-{language}")).await;

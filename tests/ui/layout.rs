@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::rooms::{CHINESE, ENGLISH, enters, gets_a_push_line, has_no_errors, reads, says};
+use super::rooms::{
+    CHINESE, ENGLISH, gets_a_push_line, has_no_errors, open_room, publish_in_page, wait_for_message,
+};
 use crate::support::browser::{Browser, Window};
 use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
@@ -46,15 +48,15 @@ async fn every_page_fits_a_phone_and_a_wide_screen() {
     for (window, page) in [(&li, "home-zh"), (&ann, "home-en")] {
         window.open(&url("/chat/")).await;
         fits_everywhere(window, page).await;
-        enters(window, &url("/chat/lobby/")).await;
+        open_room(window, &url("/chat/lobby/")).await;
     }
 
-    says(&li, "大家早上好！今天的会议几点开始？").await;
-    reads(&ann, "大家早上好！今天的会议几点开始？").await;
-    says(&ann, "Good morning! At ten, in the big room.").await;
-    reads(&li, "Good morning! At ten, in the big room.").await;
-    says(&li, "好的，谢谢。").await;
-    reads(&ann, "好的，谢谢。").await;
+    publish_in_page(&li, "大家早上好！今天的会议几点开始？").await;
+    wait_for_message(&ann, "大家早上好！今天的会议几点开始？").await;
+    publish_in_page(&ann, "Good morning! At ten, in the big room.").await;
+    wait_for_message(&li, "Good morning! At ten, in the big room.").await;
+    publish_in_page(&li, "好的，谢谢。").await;
+    wait_for_message(&ann, "好的，谢谢。").await;
     ann.click("#push-start").await;
     tokio::join!(gets_a_push_line(&li, "lobby"), gets_a_push_line(&ann, "lobby"));
     for (window, page) in [(&li, "room-zh"), (&ann, "room-en")] {
@@ -68,12 +70,12 @@ async fn every_page_fits_a_phone_and_a_wide_screen() {
     let words = ["Donaudampfschifffahrtselektrizitätenhauptbetriebswerk".repeat(5), "/?&%20".repeat(50)];
     for word in &words {
         guest.publish(word).await;
-        reads(&ann, word).await;
+        wait_for_message(&ann, word).await;
     }
     fits_everywhere(&ann, "long-words").await;
     // The longest room name.
     let name = "W".repeat(64);
-    enters(&ann, &url(&format!("/chat/{name}/"))).await;
+    open_room(&ann, &url(&format!("/chat/{name}/"))).await;
     fits_everywhere(&ann, "long-name").await;
     tokio::join!(has_no_errors(&li), has_no_errors(&ann));
 }

@@ -15,7 +15,7 @@ const ENTER: &str = "\u{e007}"; // as WebDriver writes the key
 const TRICKY: &str = "\"<&>' <b>bold</b> <img src=x onerror=alert(1)> 你好 👩‍👩‍👧";
 
 /// Opens the room and waits until the page says that it is connected.
-pub async fn enters(window: &Window, url: &str) {
+pub async fn open_room(window: &Window, url: &str) {
     window.open(url).await;
     is_connected(window).await;
 }
@@ -26,14 +26,14 @@ async fn is_connected(window: &Window) {
 }
 
 /// Types the text into the field and presses Enter.
-pub async fn says(window: &Window, text: &str) {
+pub async fn publish_in_page(window: &Window, text: &str) {
     window.click(FIELD).await;
     window.insert(text).await;
     window.keys(FIELD, ENTER).await;
 }
 
 /// Waits until a message shows exactly this text.
-pub async fn reads(window: &Window, text: &str) {
+pub async fn wait_for_message(window: &Window, text: &str) {
     let shown =
         "[...document.querySelectorAll('#messages .text')].some(one => one.textContent === arguments[0])";
     window.wait_until(&format!("the message {text:?} to be shown"), shown, &[json!(text)]).await;
@@ -59,10 +59,10 @@ async fn users_on_two_nodes_keep_chatting_after_one_node_dies() {
     let (mut site, browser) = tokio::join!(Cluster::with_nodes(1), Browser::start());
     let url = site.nginx.url("/chat/%E8%81%8A%E5%A4%A9/");
     let ann = browser.window(CHINESE).await;
-    enters(&ann, &url).await;
+    open_room(&ann, &url).await;
     site.start(1).await;
     let bob = browser.window(ENGLISH).await;
-    enters(&bob, &url).await;
+    open_room(&bob, &url).await;
     assert_eq!(site.nodes_of("chat_聊天").await, [0, 1], "each on a node of their own");
 
     assert_eq!(ann.text("h1").await, "聊天");
@@ -72,10 +72,10 @@ async fn users_on_two_nodes_keep_chatting_after_one_node_dies() {
         "each in their own language"
     );
 
-    says(&ann, TRICKY).await;
-    reads(&bob, TRICKY).await;
-    says(&bob, "got it").await;
-    reads(&ann, "got it").await;
+    publish_in_page(&ann, TRICKY).await;
+    wait_for_message(&bob, TRICKY).await;
+    publish_in_page(&bob, "got it").await;
+    wait_for_message(&ann, "got it").await;
     let marked_up = ann.run("return document.querySelectorAll('.text *').length", &[]).await;
     assert_eq!(marked_up, 0, "messages are text: there is no element in them");
 
@@ -84,12 +84,12 @@ async fn users_on_two_nodes_keep_chatting_after_one_node_dies() {
 
     site.node(0).kill();
     let killed = Instant::now();
-    says(&bob, "still there?").await;
-    reads(&ann, "still there?").await;
+    publish_in_page(&bob, "still there?").await;
+    wait_for_message(&ann, "still there?").await;
     let gap = killed.elapsed();
     assert!(gap < Duration::from_secs(3), "Ann's page went on {gap:?} after her node was killed");
-    says(&ann, "yes").await;
-    reads(&bob, "yes").await;
+    publish_in_page(&ann, "yes").await;
+    wait_for_message(&bob, "yes").await;
     tokio::join!(gets_a_push_line(&ann, "聊天"), gets_a_push_line(&bob, "聊天"));
     tokio::join!(has_no_errors(&ann), has_no_errors(&bob));
 }
@@ -99,7 +99,7 @@ async fn enter_within_an_input_method_does_not_send() {
     let node = Node::alone().await;
     let browser = Browser::start().await;
     let ann = browser.window(CHINESE).await;
-    enters(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
+    open_room(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
     ann.click(FIELD).await;
     ann.run(
         "window.enters = []; addEventListener('keydown', key => enters.push(key.isComposing), true)",
@@ -127,7 +127,7 @@ async fn enter_within_an_input_method_does_not_send() {
 
     enter["text"] = json!("\r"); // a key that the input method ignores makes a character
     ann.devtools("Input.dispatchKeyEvent", enter).await;
-    reads(&ann, "你好").await;
+    wait_for_message(&ann, "你好").await;
     let shown =
         ann.run("return [document.querySelectorAll('.message').length, document.activeElement.value]", &[]);
     assert_eq!(shown.await, json!([1, ""]), "sent once, by the Enter that was a person's");

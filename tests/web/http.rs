@@ -22,9 +22,9 @@ async fn short_paths_redirect_to_the_pages() {
         ("/chat/a%20b", 308, "/chat/a%20b/"),
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = Request::new(method, target).send(&node).await;
+            let response = Request::new(method, target).send(&node).await;
             assert_eq!(
-                (answer.status, answer.header("location")),
+                (response.status, response.header("location")),
                 (status, Some(location)),
                 "{method} {target}"
             );
@@ -47,10 +47,10 @@ async fn an_unknown_path_is_not_found() {
         "//evil.example",
         "/CHAT/",
     ] {
-        let answer = Request::get(target).send(&node).await;
-        assert_eq!(answer.status, 404, "{target}: {answer:?}");
-        assert_eq!(answer.content_type(), "text/plain", "{target}");
-        assert!(!answer.body.is_empty(), "{target}");
+        let response = Request::get(target).send(&node).await;
+        assert_eq!(response.status, 404, "{target}: {response:?}");
+        assert_eq!(response.content_type(), "text/plain", "{target}");
+        assert!(!response.body.is_empty(), "{target}");
     }
 }
 
@@ -74,10 +74,10 @@ async fn a_wrong_method_is_405_with_allow() {
         (&style, "POST", &["GET", "HEAD"]),
     ];
     for (target, method, wanted) in cases {
-        let answer = Request::new(method, target).header("Content-Length", "0").send(&node).await;
-        assert_eq!(answer.status, 405, "{method} {target}: {answer:?}");
+        let response = Request::new(method, target).header("Content-Length", "0").send(&node).await;
+        assert_eq!(response.status, 405, "{method} {target}: {response:?}");
         let allow =
-            answer.header("allow").unwrap_or_else(|| panic!("no Allow in the answer to {method} {target}"));
+            response.header("allow").unwrap_or_else(|| panic!("no Allow in the answer to {method} {target}"));
         let allowed: Vec<_> = allow.split(',').map(str::trim).collect();
         for right in wanted {
             assert!(allowed.contains(right), "{method} {target}: Allow: {allow}");
@@ -91,15 +91,19 @@ async fn head_has_the_headers_of_get_and_no_body() {
     let node = Node::alone().await;
     let style = linked(&Request::get("/chat/").send(&node).await.body)[0].clone();
     for target in ["/chat/", "/chat/lobby/", "/healthz", "/readyz", &style, "/nothing"] {
-        let mut wire = Connection::connect(&node).await;
-        let get = Request::get(target).send_on(&mut wire).await;
-        let head = Request::new("HEAD", target).send_on(&mut wire).await;
+        let mut connection = Connection::connect(&node).await;
+        let get = Request::get(target).send_on(&mut connection).await;
+        let head = Request::new("HEAD", target).send_on(&mut connection).await;
         assert_eq!(head.status, get.status, "{target}");
         for name in ["content-type", "content-length", "etag", "cache-control"] {
             assert_eq!(head.header(name), get.header(name), "{name} of {target}");
         }
         // Had there been a body, this response would begin within it.
-        assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200, "after HEAD {target}");
+        assert_eq!(
+            Request::get("/healthz").send_on(&mut connection).await.status,
+            200,
+            "after HEAD {target}"
+        );
     }
 }
 
@@ -128,8 +132,8 @@ async fn every_response_carries_the_security_headers() {
         (426, Request::get("/ws/chat/lobby/")),
     ];
     for (status, request) in cases {
-        let answer = request.send(&node).await;
-        assert_eq!(answer.status, status, "{request:?}: {answer:?}");
+        let response = request.send(&node).await;
+        assert_eq!(response.status, status, "{request:?}: {response:?}");
         for (name, value) in [
             ("x-frame-options", "DENY"),
             ("x-content-type-options", "nosniff"),
@@ -137,9 +141,9 @@ async fn every_response_carries_the_security_headers() {
             ("cross-origin-opener-policy", "same-origin"),
             ("content-security-policy", POLICY),
         ] {
-            assert_eq!(answer.header(name), Some(value), "{name} of {request:?}");
+            assert_eq!(response.header(name), Some(value), "{name} of {request:?}");
         }
-        assert!(answer.header("cache-control").is_some(), "a cache would choose for itself: {answer:?}");
+        assert!(response.header("cache-control").is_some(), "a cache would choose for itself: {response:?}");
     }
 }
 
@@ -154,8 +158,8 @@ async fn no_response_names_the_software() {
 #[tokio::test]
 async fn responses_carry_a_date() {
     let node = Node::alone().await;
-    let answer = Request::get("/healthz").send(&node).await;
-    assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")), "{answer:?}");
+    let response = Request::get("/healthz").send(&node).await;
+    assert!(response.header("date").is_some_and(|date| date.ends_with(" GMT")), "{response:?}");
 }
 
 #[tokio::test]
@@ -167,8 +171,8 @@ async fn a_request_needs_exactly_one_host() {
         let double = Request::get(target).header("Host", "other.example");
         let twice = Request::get(target).header("Host", &own);
         for request in [without, double, twice] {
-            let answer = request.send(&node).await;
-            assert_eq!(answer.status, 400, "{request:?}: {answer:?}");
+            let response = request.send(&node).await;
+            assert_eq!(response.status, 400, "{request:?}: {response:?}");
         }
     }
 }
@@ -176,30 +180,30 @@ async fn a_request_needs_exactly_one_host() {
 #[tokio::test]
 async fn http_1_0_needs_no_host() {
     let node = Node::alone().await;
-    let answer = Request::get("/chat/").without("Host").version("HTTP/1.0").send(&node).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    let response = Request::get("/chat/").without("Host").version("HTTP/1.0").send(&node).await;
+    assert_eq!(response.status, 200, "{response:?}");
 }
 
 #[tokio::test]
 async fn a_connection_serves_several_requests() {
     let node = Node::alone().await;
-    let mut wire = Connection::connect(&node).await;
+    let mut connection = Connection::connect(&node).await;
     for (target, status) in
         [("/healthz", 200), ("/chat/", 200), ("/nothing", 404), ("/push?room=a", 200), ("/chat/a/", 200)]
     {
-        assert_eq!(Request::get(target).send_on(&mut wire).await.status, status, "{target}");
+        assert_eq!(Request::get(target).send_on(&mut connection).await.status, status, "{target}");
     }
     // The node reads the body of a request that does not need one.
-    assert_eq!(Request::post("/push?room=a").body("hello").send_on(&mut wire).await.status, 200);
-    assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200);
+    assert_eq!(Request::post("/push?room=a").body("hello").send_on(&mut connection).await.status, 200);
+    assert_eq!(Request::get("/healthz").send_on(&mut connection).await.status, 200);
 }
 
 #[tokio::test]
 async fn push_answers_success_as_json() {
     let node = Node::alone().await;
-    let answer = Request::get("/push?room=lobby").send(&node).await;
-    assert_eq!((answer.status, answer.content_type()), (200, "application/json"));
-    assert_eq!(answer.json(), json!({ "status": "success" }));
+    let response = Request::get("/push?room=lobby").send(&node).await;
+    assert_eq!((response.status, response.content_type()), (200, "application/json"));
+    assert_eq!(response.json(), json!({ "status": "success" }));
 }
 
 #[tokio::test]

@@ -12,10 +12,10 @@ use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 
 async fn page(node: &Node, target: &str) -> Response {
-    let answer = Request::get(target).send(node).await;
-    assert_eq!((answer.status, answer.content_type()), (200, "text/html"), "{target}: {answer:?}");
-    assert!(answer.header("content-type").unwrap().to_ascii_lowercase().contains("utf-8"));
-    answer
+    let response = Request::get(target).send(node).await;
+    assert_eq!((response.status, response.content_type()), (200, "text/html"), "{target}: {response:?}");
+    assert!(response.header("content-type").unwrap().to_ascii_lowercase().contains("utf-8"));
+    response
 }
 
 #[tokio::test]
@@ -80,29 +80,29 @@ async fn the_room_name_is_embedded_as_django_writes_it() {
 #[tokio::test]
 async fn an_invalid_name_is_not_reflected_as_markup() {
     let node = Node::alone().await;
-    let answer = Request::get("/chat/%3Cscript%3Ealert(1)%3C%2Fscript%3E/")
+    let response = Request::get("/chat/%3Cscript%3Ealert(1)%3C%2Fscript%3E/")
         .header("Accept", "text/html")
         .send(&node)
         .await;
-    assert_eq!((answer.status, answer.content_type()), (400, "text/html"), "{answer:?}");
-    assert!(!answer.body.contains("<script>alert"), "{}", answer.body);
+    assert_eq!((response.status, response.content_type()), (400, "text/html"), "{response:?}");
+    assert!(!response.body.contains("<script>alert"), "{}", response.body);
 }
 
 #[tokio::test]
 async fn an_error_is_a_page_for_browsers_and_text_for_others() {
     let node = Node::alone().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-    let answer = Request::get("/chat/a*b/").header("Accept", browser).send(&node).await;
-    assert_eq!((answer.status, answer.content_type()), (400, "text/html"), "{answer:?}");
-    assert!(answer.body.contains("64"), "the rule stands in the page: {}", answer.body);
+    let response = Request::get("/chat/a*b/").header("Accept", browser).send(&node).await;
+    assert_eq!((response.status, response.content_type()), (400, "text/html"), "{response:?}");
+    assert!(response.body.contains("64"), "the rule stands in the page: {}", response.body);
     for accept in [None, Some("*/*"), Some("application/json"), Some("text/plain")] {
         let request = Request::get("/chat/a*b/");
         let request = accept.map_or(request.clone(), |accept| request.header("Accept", accept));
-        let answer = request.send(&node).await;
+        let response = request.send(&node).await;
         assert_eq!(
-            (answer.status, answer.content_type()),
+            (response.status, response.content_type()),
             (400, "text/plain"),
-            "Accept {accept:?}: {answer:?}"
+            "Accept {accept:?}: {response:?}"
         );
     }
 }
@@ -112,9 +112,9 @@ async fn sockets_and_push_answer_errors_as_text() {
     let node = Node::alone().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for request in [Request::upgrade("/ws/chat/a*b/"), Request::post("/push?room=a*b")] {
-        let answer = request.header("Accept", browser).send(&node).await;
-        assert_eq!((answer.status, answer.content_type()), (400, "text/plain"), "{answer:?}");
-        assert!(answer.body.contains("64"), "the rule: {answer:?}");
+        let response = request.header("Accept", browser).send(&node).await;
+        assert_eq!((response.status, response.content_type()), (400, "text/plain"), "{response:?}");
+        assert!(response.body.contains("64"), "the rule: {response:?}");
     }
 }
 
@@ -136,16 +136,17 @@ async fn texts_follow_the_clients_language_and_default_to_chinese() {
         for target in ["/chat/", "/chat/lobby/"] {
             let request = Request::get(target);
             let request = accept.map_or(request.clone(), |accept| request.header("Accept-Language", accept));
-            let answer = request.send(&node).await;
-            let root =
-                root.captures(&answer.body).unwrap_or_else(|| panic!("no <html lang=…>: {}", answer.body));
+            let response = request.send(&node).await;
+            let root = root
+                .captures(&response.body)
+                .unwrap_or_else(|| panic!("no <html lang=…>: {}", response.body));
             assert_eq!(&root[1], language, "{target} for {accept:?}");
             if target == "/chat/lobby/" {
                 assert_eq!(
-                    answer.body.contains("发送消息"),
+                    response.body.contains("发送消息"),
                     language == "zh",
                     "{target} for {accept:?}: {}",
-                    answer.body
+                    response.body
                 );
             }
         }
@@ -157,8 +158,8 @@ async fn the_room_page_sets_a_distinct_token_for_each_visitor() {
     let node = Node::alone().await;
     let mut tokens = Vec::new();
     for _ in 0..2 {
-        let answer = page(&node, "/chat/lobby/").await;
-        let cookie = answer.cookie("csrftoken").to_owned();
+        let response = page(&node, "/chat/lobby/").await;
+        let cookie = response.cookie("csrftoken").to_owned();
         let token = cookie
             .strip_prefix("csrftoken=")
             .unwrap_or_else(|| panic!("{cookie}"))
@@ -201,14 +202,19 @@ async fn files_have_an_etag_and_answer_304() {
             format!("W/{}", tag.trim_start_matches("W/")),
             "*".to_owned(),
         ] {
-            let mut wire = crate::support::connection::Connection::connect(&node).await;
-            let answer = Request::get(&file).header("If-None-Match", &wanted).send_on(&mut wire).await;
-            assert_eq!(answer.status, 304, "{file} with {wanted}: {answer:?}");
-            assert_eq!(answer.header("etag"), Some(tag.as_str()));
-            assert_eq!(Request::get("/healthz").send_on(&mut wire).await.status, 200, "a 304 has no body");
+            let mut connection = crate::support::connection::Connection::connect(&node).await;
+            let response =
+                Request::get(&file).header("If-None-Match", &wanted).send_on(&mut connection).await;
+            assert_eq!(response.status, 304, "{file} with {wanted}: {response:?}");
+            assert_eq!(response.header("etag"), Some(tag.as_str()));
+            assert_eq!(
+                Request::get("/healthz").send_on(&mut connection).await.status,
+                200,
+                "a 304 has no body"
+            );
         }
-        let answer = Request::get(&file).header("If-None-Match", "\"other\"").send(&node).await;
-        assert_eq!((answer.status, &answer.body), (200, &whole.body), "{file}");
+        let response = Request::get(&file).header("If-None-Match", "\"other\"").send(&node).await;
+        assert_eq!((response.status, &response.body), (200, &whole.body), "{file}");
     }
 }
 
@@ -227,8 +233,8 @@ async fn files_outside_the_folder_are_not_served() {
             "..\\Cargo.toml",
             ".",
         ] {
-            let answer = Request::get(&format!("/static/{path}")).send(&node).await;
-            assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+            let response = Request::get(&format!("/static/{path}")).send(&node).await;
+            assert!(matches!(response.status, 400 | 404), "{path}: {response:?}");
         }
     }
 }

@@ -40,15 +40,15 @@ const ELSEWHERE: [&str; 30] = [
 ];
 
 /// The response redirects to a page of this host.
-fn stays_here(answer: &Response, next: &str) {
-    assert_eq!(answer.status, 303, "{next:?}: {answer:?}");
-    let location = answer.header("location").expect("a way on");
+fn stays_here(response: &Response, next: &str) {
+    assert_eq!(response.status, 303, "{next:?}: {response:?}");
+    let location = response.header("location").expect("a way on");
     let mut signs = location.chars();
     assert_eq!(signs.next(), Some('/'), "{next:?} leads to {location:?}");
     assert!(!matches!(signs.next(), Some('/' | '\\')), "{next:?} leads to {location:?}");
     let odd = |sign: char| sign.is_ascii_control() || sign == '\\' || sign == ' ' || !sign.is_ascii();
     assert!(!location.contains(odd), "{next:?} leads to {location:?}");
-    assert!(!answer.headers.iter().any(|(_, value)| value.contains("injected")), "{answer:?}");
+    assert!(!response.headers.iter().any(|(_, value)| value.contains("injected")), "{response:?}");
 }
 
 #[tokio::test]
@@ -57,23 +57,23 @@ async fn a_form_never_redirects_to_another_host() {
     let mut ann = User::registered(&node, "ann").await;
     let secret = crate::support::user::password("ann");
     for next in ELSEWHERE {
-        let answer = ann
+        let response = ann
             .post(&node, "/accounts/login/", &[("name", "ann"), ("password", &secret), ("next", next)])
             .await;
-        stays_here(&answer, next);
+        stays_here(&response, next);
         let mut guest = User::guest(&node).await;
-        let answer = guest.post(&node, "/accounts/guest/", &[("nickname", ""), ("next", next)]).await;
-        stays_here(&answer, next);
+        let response = guest.post(&node, "/accounts/guest/", &[("nickname", ""), ("next", next)]).await;
+        stays_here(&response, next);
     }
     for (n, next) in ELSEWHERE.into_iter().enumerate().step_by(4) {
         let name = format!("somebody-{n}");
-        let mut person = User::anonymous();
+        let mut user = User::anonymous();
         let fields = [("name", &*name), ("password", &*secret), ("next", next)];
-        stays_here(&person.post(&node, "/accounts/signup/", &fields).await, next);
+        stays_here(&user.post(&node, "/accounts/signup/", &fields).await, next);
     }
     let good = [("name", "ann"), ("password", &*secret), ("next", "/chat/lobby/")];
-    let answer = ann.post(&node, "/accounts/login/", &good).await;
-    assert_eq!(answer.header("location"), Some("/chat/lobby/"));
+    let response = ann.post(&node, "/accounts/login/", &good).await;
+    assert_eq!(response.header("location"), Some("/chat/lobby/"));
 }
 
 #[tokio::test]

@@ -19,26 +19,26 @@ async fn two_content_lengths_are_rejected() {
         let value = |name: &str| if name == "Content-Length" { "5" } else { "chunked" };
         let request =
             Request::post("/push?room=lobby").header(first, value(first)).header(second, value(second));
-        let answer = request.raw_body(chunks).send(&node).await;
-        assert_eq!(answer.status, 400, "{first} before {second}: {answer:?}");
+        let response = request.raw_body(chunks).send(&node).await;
+        assert_eq!(response.status, 400, "{first} before {second}: {response:?}");
     }
     let different =
         Request::post("/push?room=lobby").header("Content-Length", "5").header("Content-Length", "6");
-    let answer = different.raw_body("hello").send(&node).await;
-    assert_eq!(answer.status, 400, "{answer:?}");
+    let response = different.raw_body("hello").send(&node).await;
+    assert_eq!(response.status, 400, "{response:?}");
 }
 
 #[tokio::test]
 async fn a_rejected_body_is_not_parsed_as_the_next_request() {
     let node = Node::alone().await;
-    let mut wire = Connection::connect(&node).await;
+    let mut connection = Connection::connect(&node).await;
     let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let request = Request::post("/push?room=lobby")
         .header("Content-Length", "4")
         .header("Transfer-Encoding", "chunked");
-    let bytes = request.raw_body(smuggled).bytes(wire.peer());
-    wire.send(&bytes).await;
-    let rest = String::from_utf8(wire.read_to_end(PATIENCE).await).unwrap();
+    let bytes = request.raw_body(smuggled).bytes(connection.peer());
+    connection.send(&bytes).await;
+    let rest = String::from_utf8(connection.read_to_end(PATIENCE).await).unwrap();
     assert!(rest.starts_with("HTTP/1.1 400 "), "{rest}");
     assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "one answer, then the end: {rest}");
 }
@@ -51,11 +51,11 @@ async fn a_large_head_is_rejected() {
         Request::upgrade("/ws/chat/lobby/").header("X-Large", &"x".repeat(17 * 1024)),
         (0..2000).fold(Request::get("/chat/"), |request, n| request.header(&format!("X-{n}"), "0123456789")),
     ] {
-        let answer = request.send(&node).await;
-        assert_eq!(answer.status, 431, "{answer:?}");
+        let response = request.send(&node).await;
+        assert_eq!(response.status, 431, "{response:?}");
     }
-    let answer = Request::get("/chat/").header("X-Large", &"x".repeat(12 * 1024)).send(&node).await;
-    assert_eq!(answer.status, 200, "12 KiB are allowed: {answer:?}");
+    let response = Request::get("/chat/").header("X-Large", &"x".repeat(12 * 1024)).send(&node).await;
+    assert_eq!(response.status, 200, "12 KiB are allowed: {response:?}");
 }
 
 #[tokio::test]
@@ -63,24 +63,24 @@ async fn a_large_body_is_rejected() {
     let node = Node::alone().await;
     let large = "x".repeat(140 * 1024);
     let announced = Request::post("/push?room=lobby").body(&large);
-    let answer = announced.send(&node).await;
-    assert_eq!(answer.status, 413, "{answer:?}");
+    let response = announced.send(&node).await;
+    assert_eq!(response.status, 413, "{response:?}");
     // Chunks could hide a second length, and no client needs them.
     let chunked = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     let chunked = Request::post("/push?room=lobby").header("Transfer-Encoding", "chunked").raw_body(chunked);
-    let answer = chunked.send(&node).await;
-    assert_eq!(answer.status, 400, "{answer:?}");
-    let answer = Request::post("/push?room=lobby").body("x".repeat(120 * 1024)).send(&node).await;
-    assert_eq!(answer.status, 200, "120 KiB are allowed: {answer:?}");
+    let response = chunked.send(&node).await;
+    assert_eq!(response.status, 400, "{response:?}");
+    let response = Request::post("/push?room=lobby").body("x".repeat(120 * 1024)).send(&node).await;
+    assert_eq!(response.status, 200, "120 KiB are allowed: {response:?}");
 }
 
 #[tokio::test]
 async fn an_incomplete_head_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
-    let mut wire = Connection::connect(&node).await;
+    let mut connection = Connection::connect(&node).await;
     let begun = Instant::now();
-    wire.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
-    let rest = String::from_utf8(wire.read_to_end(seconds(20)).await).unwrap();
+    connection.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+    let rest = String::from_utf8(connection.read_to_end(seconds(20)).await).unwrap();
     assert!(rest.starts_with("HTTP/1.1 408 "), "{rest:?}");
     assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
@@ -88,15 +88,16 @@ async fn an_incomplete_head_is_rejected_after_ten_seconds() {
 #[tokio::test]
 async fn a_slow_head_is_rejected_too() {
     let node = Node::alone().await;
-    let mut wire = Connection::connect(&node).await;
+    let mut connection = Connection::connect(&node).await;
     let begun = Instant::now();
-    wire.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+    connection.send(b"GET /chat/ HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     // One byte each half second: the limit covers the whole head and not a pause.
     let status = loop {
-        wire.send(b"x").await;
-        let next = tokio::time::timeout(Duration::from_millis(500), wire.response_within(seconds(20), false));
-        if let Ok(answer) = next.await {
-            break answer.status;
+        connection.send(b"x").await;
+        let next =
+            tokio::time::timeout(Duration::from_millis(500), connection.response_within(seconds(20), false));
+        if let Ok(response) = next.await {
+            break response.status;
         }
         assert!(begun.elapsed() < seconds(20), "the head may trickle for {:?}", begun.elapsed());
     };
@@ -106,13 +107,13 @@ async fn a_slow_head_is_rejected_too() {
 #[tokio::test]
 async fn an_incomplete_body_is_rejected_after_ten_seconds() {
     let node = Node::alone().await;
-    let mut wire = Connection::connect(&node).await;
+    let mut connection = Connection::connect(&node).await;
     let begun = Instant::now();
     let request = Request::post("/push?room=lobby").header("Content-Length", "10").raw_body("half");
-    let bytes = request.bytes(wire.peer());
-    wire.send(&bytes).await;
-    let answer = wire.response_within(seconds(20), false).await;
-    assert_eq!(answer.status, 408, "{answer:?}");
+    let bytes = request.bytes(connection.peer());
+    connection.send(&bytes).await;
+    let response = connection.response_within(seconds(20), false).await;
+    assert_eq!(response.status, 408, "{response:?}");
     assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }
 
@@ -125,9 +126,9 @@ async fn a_request_that_is_not_http_is_rejected() {
         b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ] {
-        let mut wire = Connection::connect(&node).await;
-        wire.send(bytes).await;
-        let rest = String::from_utf8_lossy(&wire.read_to_end(PATIENCE).await).into_owned();
+        let mut connection = Connection::connect(&node).await;
+        connection.send(bytes).await;
+        let rest = String::from_utf8_lossy(&connection.read_to_end(PATIENCE).await).into_owned();
         assert!(rest.starts_with("HTTP/1.1 400 "), "{bytes:?}: {rest:?}");
     }
     assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
@@ -141,8 +142,8 @@ async fn a_connection_over_the_limit_is_503() {
         members.push(TutorialClient::chat(&node, "lobby").await);
     }
     for request in [Request::upgrade("/ws/chat/lobby/"), Request::get("/chat/")] {
-        let answer = request.send(&node).await;
-        assert_eq!(answer.status, 503, "{answer:?}");
+        let response = request.send(&node).await;
+        assert_eq!(response.status, 503, "{response:?}");
     }
     // Open connections stay, and a free place is used again.
     members[0].publish("full house").await;
@@ -151,8 +152,8 @@ async fn a_connection_over_the_limit_is_503() {
     }
     members.pop().unwrap().close().await;
     until(PATIENCE, "a free place", async || {
-        let answer = Request::get("/healthz").send(&node).await;
-        holds(answer.status == 200, || format!("{answer:?}"))
+        let response = Request::get("/healthz").send(&node).await;
+        holds(response.status == 200, || format!("{response:?}"))
     })
     .await;
 }
