@@ -58,7 +58,7 @@ mod tests {
     use super::normal;
 
     #[test]
-    fn the_rule_takes_letters_of_any_script_and_nothing_that_means_something_elsewhere() {
+    fn a_room_name_takes_letters_of_any_script_and_no_syntax() {
         for name in ["lobby", "聊天", "a-b", "a_b.c", "两 个", "हिन्दी", "٣", "..."] {
             assert_eq!(normal(name, 64).as_deref(), Some(name));
         }

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guests_cookie_is_read_again_by_whoever_has_the_key_and_by_nobody_else() {
+    fn a_guests_cookie_is_valid_only_under_the_key_that_signed_it() {
         let key = Key::derive_from(b"a secret of more than thirty-two bytes");
         let mut guest = Guest::new();
         for nickname in [None, Username::parse("聊.天-x")] {
