@@ -10,8 +10,6 @@ mod web {
     //! A part of `handlers/web/`.
     #[path = "../../handlers/web/safe_redirect.rs"]
     pub(crate) mod safe_redirect;
-    #[path = "../../handlers/web/urls.rs"]
-    pub(crate) mod urls;
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::next(bytes));

@@ -1,4 +1,4 @@
-//! Logging in, signing up, nicknames, tickets.
+//! Pages for login, sign-up and nicknames, and tickets.
 
 pub(crate) mod pages;
 pub(crate) mod tickets;

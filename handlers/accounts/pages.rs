@@ -1,4 +1,4 @@
-//! Accounts: signing up, logging in and out, and nicknames of guests.
+//! Login, logout, sign-up, and nicknames of guests.
 
 use minijinja::context;
 use parlor::{PASSWORD_CHARS, Refusal, Request, Response, SignUpError, StatusCode, Username};
@@ -21,7 +21,7 @@ pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
     }
 }
 
-/// One answer for a name that nobody has and for a password that is not right.
+/// Answers a wrong password and an unknown name alike.
 fn login_form(
     request: &Request,
     next: &SafeRedirect,
@@ -70,7 +70,7 @@ fn signup_form(
     Ok(request.render("signup.html", context)?.with_status(status))
 }
 
-/// Where nobody can sign up there is no such page.
+/// Returns 404 where sign-up is off.
 fn may_sign_up(request: &Request) -> Result<(), Refusal> {
     if request.context().config().auth.no_signup { Err(Refusal::not_found()) } else { Ok(()) }
 }
@@ -112,7 +112,7 @@ fn nickname_form(
     Ok(request.render("guest.html", context)?.with_status(status))
 }
 
-/// Guests have nicknames; accounts have their names, and where there are no guests there is no such page.
+/// Returns 404 for accounts, and where there are no guests.
 fn may_be_guest(request: &Request) -> Result<(), Refusal> {
     let is_guest = request.identity().standing() <= parlor::Role::Guest;
     if is_guest && !request.context().config().auth.no_guests { Ok(()) } else { Err(Refusal::not_found()) }

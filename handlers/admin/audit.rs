@@ -1,18 +1,19 @@
-//! The page of what operators did.
+//! The page of the audit log.
 
 use minijinja::context;
 use parlor::{AuditEntry, MAX_AUDIT_ENTRIES, Refusal, Request, Response};
 
 use super::time;
 
-/// Entries that are shown, unless more are asked for.
-const SHOWN: usize = 200;
+/// The entries without `?all=1`.
+const DEFAULT_SHOWN_ENTRIES: usize = 200;
 
 /// `GET /admin/audit/`, `?all=1` for everything that is kept.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let all = request.query("all").is_some();
-    let entries = request.context().audited(if all { MAX_AUDIT_ENTRIES } else { SHOWN }).await?;
-    let more = !all && entries.len() == SHOWN;
+    let entries =
+        request.context().audited(if all { MAX_AUDIT_ENTRIES } else { DEFAULT_SHOWN_ENTRIES }).await?;
+    let more = !all && entries.len() == DEFAULT_SHOWN_ENTRIES;
     let entries: Vec<_> = entries
         .into_iter()
         .map(|AuditEntry { at, who, what, about }| context! { at => time(at), who, what, about })

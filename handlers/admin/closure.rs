@@ -1,4 +1,4 @@
-//! Closed rooms: nobody may be in them, but operators who look.
+//! Closed rooms, which only operators may enter.
 //!
 //! | record | what |
 //! |---|---|
@@ -9,19 +9,19 @@ use parlor::{CloseCode, Context, Index, LayerError, Store, now};
 use crate::rooms::access;
 use crate::rooms::access::RoomRecord;
 
-const CLOSED: &str = "closed_rooms";
+const CLOSED_ROOMS_INDEX: &str = "closed_rooms";
 
-/// Closes the room of this name: everybody in it is sent away, on every node.
+/// Closes the room of this name and disconnects its members on every node.
 pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerError> {
     let (store, key) = (context.store(), RoomRecord::key(name));
     let new = RoomRecord { closed: true, ..RoomRecord::default() }.text();
-    // Somebody may make or remove one between the two.
+    // The record may be created or deleted between the two calls.
     while !store.create(&key, &new, None).await? {
         if store.change(&key, |record: &mut RoomRecord| record.closed = true).await?.is_some() {
             break;
         }
     }
-    store.add(CLOSED, name, now()).await?;
+    store.add(CLOSED_ROOMS_INDEX, name, now()).await?;
     for group in [access::chat_group(name), access::push_group(name)] {
         access::send_all_away(context, &group, CloseCode::Forbidden, "an operator has closed this room")
             .await?;
@@ -29,14 +29,14 @@ pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerErro
     Ok(())
 }
 
-/// Opens it again.
+/// Opens the room again.
 pub(super) async fn reopen(context: &Context, name: &str) -> Result<(), LayerError> {
     context.store().change(&RoomRecord::key(name), |record: &mut RoomRecord| record.closed = false).await?;
-    context.store().remove(CLOSED, name).await?;
+    context.store().remove(CLOSED_ROOMS_INDEX, name).await?;
     Ok(())
 }
 
-/// Those that were closed last.
+/// Returns the rooms that were closed last, the newest first.
 pub(super) async fn newest(context: &Context, limit: usize) -> Result<Vec<String>, LayerError> {
-    Ok(context.store().top(CLOSED, limit).await?.into_iter().map(|(name, _)| name).collect())
+    Ok(context.store().top(CLOSED_ROOMS_INDEX, limit).await?.into_iter().map(|(name, _)| name).collect())
 }

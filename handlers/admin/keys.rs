@@ -39,7 +39,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
                 let page = shown(&request, context! { error => "taken", name }).await?;
                 return Ok(page.with_status(StatusCode::CONFLICT));
             };
-            // Nobody has the key yet: without this line nobody gets it.
+            // Before the key is shown: without this entry no one receives it.
             note(&request, "key_add", &format!("{}: {}", key.name, scopes.join(", "))).await?;
             let page = shown(&request, context! { made => text, made_name => key.name }).await?;
             Ok(page.unstored())

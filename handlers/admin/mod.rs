@@ -1,7 +1,7 @@
-//! What operators see and do at `/admin/`. The runtime serves these routes to operators alone ([`for_staff`]), and each
-//! action is written into the audit log before it is done.
+//! The pages of operators. Their routes do not exist for other clients ([`Who::Staff`]), and each
+//! action is in the audit log before it is done.
 //!
-//! [`for_staff`]: parlor::Route::for_staff
+//! [`Who::Staff`]: parlor::Who::Staff
 
 pub(crate) mod audit;
 pub(crate) mod keys;
@@ -17,39 +17,39 @@ mod closure;
 
 use parlor::{LayerError, Refusal, Request, Response, StatusCode};
 
-/// Writes into the audit log what the client of this request is about to do.
+/// Writes an action of the client into the audit log, before it is done.
 async fn note(request: &Request, what: &str, about: &str) -> Result<(), LayerError> {
     request.context().audit(request.identity().name(), what, about).await
 }
 
-/// Back to the page on which it was done.
+/// Redirects to the page of the form.
 fn back(path: &str) -> Response {
     Response::redirect(StatusCode::SEE_OTHER, path)
 }
 
-/// No action of this page.
+/// Refuses an unknown action.
 fn no_action() -> Refusal {
     Refusal::bad_request("`action`: expected one that this page has")
 }
 
-/// Another user than the operator, by its id.
+/// Checks that an id is that of another user than the operator.
 fn user<'a>(request: &Request, id: &'a str) -> Result<&'a str, Refusal> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if id.len() != 16 || !id.bytes().all(is_digit) {
         return Err(Refusal::bad_request("`user`: expected 16 hexadecimal digits"));
     }
     if id == request.identity().id() {
-        return Err(Refusal::bad_request("`user`: expected somebody else").told_by("not_yourself"));
+        return Err(Refusal::bad_request("`user`: expected somebody else").message_key("not_yourself"));
     }
     Ok(id)
 }
 
-/// A user for the audit log.
+/// Formats a user for the audit log.
 fn about(name: &str, id: &str) -> String {
     if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
 }
 
-/// A time in milliseconds since 1970, as RFC 3339 writes it; pages show it in the reader's own zone.
+/// Formats Unix milliseconds as in RFC 3339; pages show them in the zone of the browser.
 fn time(millis: u64) -> String {
     let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
     time.unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -3,8 +3,7 @@
 use parlor::{Refusal, Request, Response};
 
 use super::note;
-use crate::push::stream as push;
-use crate::push::stream::PlainPush;
+use crate::push::stream::{PlainPush, success};
 use crate::rooms::access::Room;
 
 /// `POST /admin/rooms/{room}/push`: starts the room's stream.
@@ -12,7 +11,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     let (room, _) = Room::operated(&request, request.param("room")).await?;
     note(&request, "push_start", room.name()).await?;
     request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
-    Ok(push::success())
+    Ok(success())
 }
 
 /// `DELETE /admin/rooms/{room}/push`: stops it.
@@ -20,5 +19,5 @@ pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
     let (room, _) = Room::operated(&request, request.param("room")).await?;
     note(&request, "push_stop", room.name()).await?;
     request.context().stop_ticker(&room.push_group()).await?;
-    Ok(push::success())
+    Ok(success())
 }

@@ -1,14 +1,14 @@
-//! The page of a room for operators: what is said there, and what can be done about it.
+//! The page of a room for operators: its messages, and the actions on it.
 
 use minijinja::context;
 use parlor::{Broker, CloseCode, Context, Control, Group, Id, Presence, Refusal, Request, Response};
 
 use super::{about, back, no_action, note, user};
-use crate::admin::closure as closing;
+use crate::admin::closure;
 use crate::rooms::access::{Room, RoomRecord};
 
-/// How somebody is told that an operator does not want it in this room.
-const KICKED: &str = "an operator has sent you away";
+/// The close reason of a member that an operator removes.
+const KICK_REASON: &str = "an operator has sent you away";
 
 /// `GET /admin/rooms/{room}/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
@@ -41,7 +41,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
             note(&request, "kick", &format!("{name}: {}", who(context, &room.chat_group(), id).await?))
                 .await?;
             for group in [room.chat_group(), room.push_group()] {
-                context.send_away(id, Some(&group), CloseCode::Forbidden, KICKED).await?;
+                context.send_away(id, Some(&group), CloseCode::Forbidden, KICK_REASON).await?;
             }
         }
         "ban" => {
@@ -59,18 +59,18 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         }
         "close" => {
             note(&request, "close", name).await?;
-            closing::close(context, name).await?;
+            closure::close(context, name).await?;
         }
         "reopen" => {
             note(&request, "reopen", name).await?;
-            closing::reopen(context, name).await?;
+            closure::reopen(context, name).await?;
         }
         _ => return Err(no_action()),
     }
     Ok(back(&request.url("admin_room", &[("room", name)])))
 }
 
-/// The user with this id, for the audit log: by its account's name, or by what it is called in this group.
+/// Formats a user for the audit log, by the name of its account or by its name in this group.
 async fn who(context: &Context, group: &Group, id: &str) -> Result<String, Refusal> {
     if let Some(account) = context.accounts().of_id(id).await? {
         return Ok(about(&account.name, id));

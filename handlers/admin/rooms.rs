@@ -1,4 +1,4 @@
-//! The page of the rooms in which somebody is.
+//! The page of the rooms that have members.
 
 use std::collections::BTreeSet;
 
@@ -10,18 +10,18 @@ use parlor::{
 };
 use serde::Serialize;
 
-use crate::admin::closure as closing;
+use crate::admin::closure;
 use crate::rooms::access;
 use crate::rooms::access::RoomRecord;
 use crate::rooms::name::Name;
 
-/// Rooms that are shown: those with the most people.
-const SHOWN: usize = 50;
-/// Messages by which it is told how fast they come.
-const SAMPLE: usize = 60;
-const MINUTE: u64 = 60_000;
+/// The most rooms on the page.
+const MAX_SHOWN_ROOMS: usize = 50;
+/// The newest messages by which the rate is estimated.
+const RATE_SAMPLE_MESSAGES: usize = 60;
+const MINUTE_MILLIS: u64 = 60_000;
 
-/// What is told of a room.
+/// A row of the page.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Figures {
     name: String,
@@ -48,17 +48,16 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     request.render("admin_rooms.html", context! { rows => Serde(rows), talks })
 }
 
-/// The rooms with the most people, then those that are closed; and how many private chats there are, of which nothing else
-/// is told.
+/// Returns the rooms with the most members, then the closed ones, and the number of direct chats.
 pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), LayerError> {
     let groups = context.layer().groups().await?;
     let rooms: Vec<_> =
         groups.iter().filter_map(|(group, people)| Some((access::room_of(group)?, *people))).collect();
     let talks = groups.iter().filter(|(group, _)| access::is_talk(group)).count();
-    let closed = closing::newest(context, SHOWN).await?;
+    let closed = closure::newest(context, MAX_SHOWN_ROOMS).await?;
     let open: BTreeSet<&str> = rooms.iter().map(|(name, _)| *name).collect();
     let closed = closed.iter().map(|name| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
-    let shown = rooms.iter().copied().take(SHOWN).chain(closed);
+    let shown = rooms.iter().copied().take(MAX_SHOWN_ROOMS).chain(closed);
     let figures =
         futures_util::future::try_join_all(shown.map(|(name, people)| room(context, name, people))).await?;
     Ok((figures, talks))
@@ -67,7 +66,7 @@ pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), 
 async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
     let group = access::chat_group(name);
     let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
-    let newest = context.layer().history(&group, HistoryRange::Before(None, SAMPLE)).await?;
+    let newest = context.layer().history(&group, HistoryRange::Before(None, RATE_SAMPLE_MESSAGES)).await?;
     let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();
     Ok(Figures {
         name: name.to_owned(),
@@ -82,10 +81,12 @@ async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, L
 /// How many messages come in a minute, by the newest ones, the oldest first.
 fn per_minute(ids: &[Id], now: u64) -> u64 {
     let age = |id: &Id| now.saturating_sub(id.millis());
-    let recent = ids.iter().filter(|id| age(id) < MINUTE).count() as u64;
+    let recent = ids.iter().filter(|id| age(id) < MINUTE_MILLIS).count() as u64;
     match ids.first() {
         // There may have been more before them.
-        Some(first) if ids.len() >= SAMPLE && age(first) < MINUTE => recent * MINUTE / age(first).max(1),
+        Some(first) if ids.len() >= RATE_SAMPLE_MESSAGES && age(first) < MINUTE_MILLIS => {
+            recent * MINUTE_MILLIS / age(first).max(1)
+        }
         _ => recent,
     }
 }

@@ -1,4 +1,4 @@
-//! Figures as JSON, for pages that show them live.
+//! Statistics as JSON, for pages that refresh them.
 
 use parlor::{Control, Refusal, Request, Response, now};
 use serde_json::json;

@@ -1,38 +1,38 @@
-//! The page of users: who may come in, and who operates the site.
+//! The page of users: bans, and who is an operator.
 
 use minijinja::{Value, context};
 use parlor::{Account, Context, LayerError, Refusal, Request, Response, StatusCode};
 
 use super::{about, back, no_action, note, time, user};
 
-/// Users that are shown.
-const SHOWN: usize = 100;
+/// The most users on the page.
+const MAX_SHOWN_USERS: usize = 100;
 const PATH: &str = "/admin/users/";
-/// Digits of its id by which a guest without a nickname is called.
-const DIGITS: usize = 8;
+/// The digits of its id that name a guest without a nickname.
+const GUEST_NAME_DIGITS: usize = 8;
 
 /// `GET /admin/users/`, `?name=` to look for one: an account's name, a guest's with its `~`, or an id.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let context = request.context();
     let wanted = request.query("name").map(|name| name.trim().to_owned()).unwrap_or_default();
-    let banned = context.banned_guests(SHOWN).await?;
+    let banned = context.banned_guests(MAX_SHOWN_USERS).await?;
     let count = context.accounts().count().await?;
     let (accounts, guests) = if wanted.is_empty() {
-        (context.accounts().newest(SHOWN).await?, banned.clone())
+        (context.accounts().newest(MAX_SHOWN_USERS).await?, banned.clone())
     } else {
         found(context, &wanted).await?
     };
     let users: Vec<Value> = accounts.iter().map(row).collect();
     let guests: Vec<Value> = guests
         .iter()
-        .map(|id| context! { id, name => format!("~{}", &id[..DIGITS]), banned => banned.contains(id) })
+        .map(|id| context! { id, name => format!("~{}", &id[..GUEST_NAME_DIGITS]), banned => banned.contains(id) })
         .collect();
     let status = if !wanted.is_empty() && users.is_empty() && guests.is_empty() {
         StatusCode::NOT_FOUND
     } else {
         StatusCode::OK
     };
-    let context = context! { users, guests, count, wanted, shown => SHOWN };
+    let context = context! { users, guests, count, wanted, shown => MAX_SHOWN_USERS };
     Ok(request.render("admin_users.html", context)?.with_status(status))
 }
 
@@ -41,7 +41,7 @@ fn row(account: &Account) -> Value {
     context! { id, name, staff, banned, by_token => account.by_token(), made => time(*made) }
 }
 
-/// Who is meant by this: accounts, and guests by their ids.
+/// Finds accounts, and guests by their ids.
 async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<String>), LayerError> {
     if let Some(nickname) = wanted.strip_prefix('~') {
         return Ok((Vec::new(), context.guest_called(nickname).await?.into_iter().collect()));

@@ -1,4 +1,4 @@
-//! A body of the API: a JSON object of which every member means something.
+//! A body of the API: a JSON object without unknown members.
 
 use std::fmt;
 
@@ -7,14 +7,18 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// Most characters of a name that are told when it is refused.
-const TOLD: usize = 64;
+/// The most characters of a member's name that a refusal quotes.
+const MAX_QUOTED_NAME_CHARS: usize = 64;
 
-/// The members that were not asked for yet, in their order.
+/// The members that were not taken yet, in their order.
 pub(crate) struct Body(Vec<(String, Value)>);
 
 impl Body {
-    /// Reads the body of a request that says it is JSON: what a form of a foreign page sends says something else.
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// Returns 415 unless the content type is JSON, which a form of a foreign page cannot send, and 400 for
+    /// a body that is no object or has a member twice.
     pub(crate) fn of(request: &Request) -> Result<Self, Refusal> {
         let kind = request.only_header("Content-Type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -36,22 +40,24 @@ impl Body {
         })?;
         let names: Vec<&str> = body.0.iter().map(|(name, _)| name.as_str()).collect();
         match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-            Some((_, name)) => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: expected once"))),
+            Some((_, name)) => {
+                Err(Refusal::bad_request(format!("`{name:.MAX_QUOTED_NAME_CHARS$}`: expected once")))
+            }
             None => Ok(body),
         }
     }
 
-    /// A text that has to be there.
+    /// Takes a required text.
     pub(crate) fn text(&mut self, name: &str) -> Result<String, Refusal> {
         self.perhaps_text(name)?.ok_or_else(|| missing(name))
     }
 
-    /// A text that may be there.
+    /// Takes an optional text.
     pub(crate) fn perhaps_text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         self.take(name).map(|value| text(name, value)).transpose()
     }
 
-    /// A list of texts that has to be there.
+    /// Takes a required list of texts.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
         match self.take(name) {
             Some(Value::Array(values)) => values.into_iter().map(|value| text(name, value)).collect(),
@@ -60,15 +66,17 @@ impl Body {
         }
     }
 
-    /// All that is left, which must be texts.
+    /// Takes all remaining members, which must be texts.
     pub(crate) fn rest(self) -> Result<Vec<(String, String)>, Refusal> {
         self.0.into_iter().map(|(name, value)| text(&name, value).map(|text| (name, text))).collect()
     }
 
-    /// There must be nothing left.
+    /// Checks that no member remains.
     pub(crate) fn end(self) -> Result<(), Refusal> {
         match self.0.first() {
-            Some((name, _)) => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: unknown here"))),
+            Some((name, _)) => {
+                Err(Refusal::bad_request(format!("`{name:.MAX_QUOTED_NAME_CHARS$}`: unknown here")))
+            }
             None => Ok(()),
         }
     }
@@ -82,7 +90,7 @@ impl Body {
 fn text(name: &str, value: Value) -> Result<String, Refusal> {
     match value {
         Value::String(text) => Ok(text),
-        _ => Err(Refusal::bad_request(format!("`{name:.TOLD$}`: expected a string"))),
+        _ => Err(Refusal::bad_request(format!("`{name:.MAX_QUOTED_NAME_CHARS$}`: expected a string"))),
     }
 }
 

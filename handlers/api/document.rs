@@ -1,4 +1,4 @@
-//! The description of the API for programs that read such: OpenAPI 3.1.
+//! The description of the API, in OpenAPI 3.1.
 
 use parlor::{Refusal, Request, Response};
 

@@ -7,14 +7,14 @@ use super::body::Body;
 use crate::rooms::access;
 use crate::rooms::access::Room;
 
-/// Most bytes of an event.
-const MOST_BYTES: usize = 64 * 1024;
-/// Longest type, in bytes.
-const LONGEST_TYPE: usize = 64;
-/// What only servers tell consumers: one that believed it would end.
-const SERVERS: [&str; 4] = ["websocket_", "http_", "lifespan_", "channel_"];
-/// What the server says of each event itself: its place in the log, and whose it is.
-const OURS: [&str; 4] = ["id", "prev", "user", "name"];
+/// The most bytes of an event.
+const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// The longest type.
+const MAX_TYPE_BYTES: usize = 64;
+/// The prefixes of types that Channels' servers send to consumers, which end some of them.
+const RESERVED_TYPE_PREFIXES: [&str; 4] = ["websocket_", "http_", "lifespan_", "channel_"];
+/// The members that the server writes: the position in the log and the sender.
+const RESERVED_MEMBERS: [&str; 4] = ["id", "prev", "user", "name"];
 
 #[derive(Serialize)]
 struct Sent<'a> {
@@ -24,14 +24,14 @@ struct Sent<'a> {
 /// `POST /api/groups/{group}/events`.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     let group = group(&request).await?;
-    if request.body().len() > MOST_BYTES {
-        let detail = format!("`body`: expected at most {MOST_BYTES} bytes");
+    if request.body().len() > MAX_EVENT_BYTES {
+        let detail = format!("`body`: expected at most {MAX_EVENT_BYTES} bytes");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let mut body = Body::of(&request)?;
     let mut event = event(&body.text("type")?)?;
     for (name, text) in body.rest()? {
-        if OURS.contains(&name.as_str()) {
+        if RESERVED_MEMBERS.contains(&name.as_str()) {
             return Err(Refusal::bad_request(format!("`{name}`: the server's own to say")));
         }
         event = event.with(&name, &text);
@@ -40,25 +40,25 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     Ok(super::answer(StatusCode::ACCEPTED, &Sent { group: group.name() }))
 }
 
-/// An event of a type that anybody may send.
+/// Makes an event of a type that clients may send.
 fn event(kind: &str) -> Result<Event, Refusal> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
-    let is_type = (1..=LONGEST_TYPE).contains(&kind.len())
+    let is_type = (1..=MAX_TYPE_BYTES).contains(&kind.len())
         && kind.starts_with(|first: char| first.is_ascii_alphabetic())
         && kind.bytes().all(allowed);
     if !is_type {
         let rule = "a letter, then letters, digits, `_` or `.` of ASCII";
-        let detail = format!("`type`: expected 1 to {LONGEST_TYPE} characters: {rule}");
+        let detail = format!("`type`: expected 1 to {MAX_TYPE_BYTES} characters: {rule}");
         return Err(Refusal::bad_request(detail));
     }
     let event = Event::new(kind);
-    if event.is_own() || SERVERS.iter().any(|prefix| event.kind().starts_with(prefix)) {
+    if event.is_own() || RESERVED_TYPE_PREFIXES.iter().any(|prefix| event.kind().starts_with(prefix)) {
         return Err(Refusal::bad_request("`type`: begins as those that only servers send"));
     }
     Ok(event)
 }
 
-/// A group is a room's chat, `chat_` and its name, or what bears a room's name alone, as its push stream.
+/// Returns the group in the path: `chat_` and a room's name for its chat, or the name alone for its push stream.
 async fn group(request: &Request) -> Result<Group, Refusal> {
     let name = request.param("group").unwrap_or_default();
     match name.strip_prefix(access::CHAT) {

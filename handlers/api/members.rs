@@ -1,4 +1,4 @@
-//! Who is in a room.
+//! The members of a room.
 
 use parlor::{Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::rooms::access::Room;
 struct Present<'a> {
     room: &'a str,
     count: usize,
-    /// `null` if they are too many to be listed.
+    /// `null` when there are too many to list.
     members: Option<Vec<Member<'a>>>,
 }
 

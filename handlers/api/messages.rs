@@ -1,4 +1,4 @@
-//! The messages of a room: saying one, and reading them back.
+//! The messages of a room: publishes one, and reads the log.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::body::Body;
 use crate::api::publish_request::PublishRequest;
-use crate::chat::v1 as chat;
+use crate::chat::v1;
 use crate::rooms::access::Room;
 
-/// Most messages of one answer, and how many without `limit`.
-const MOST: usize = 200;
-const SOME: usize = 50;
-/// Most bytes of text in one answer, beside its first message.
-const MOST_BYTES: usize = 1024 * 1024;
+/// The most messages of one page, and those without `limit`.
+const MAX_PAGE_MESSAGES: usize = 200;
+const DEFAULT_PAGE_MESSAGES: usize = 50;
+/// The most bytes of text in one page, without its first message.
+const MAX_PAGE_TEXT_BYTES: usize = 1024 * 1024;
 
 #[derive(Serialize)]
 struct Receipt<'a> {
@@ -31,7 +31,7 @@ struct Past<'a> {
     last: Option<Id>,
 }
 
-/// A message as `parlor.v1` has it, without what that wire needs beside.
+/// A message with the members that it has on `parlor.v1`.
 #[derive(Serialize)]
 struct Message<'a> {
     id: Id,
@@ -40,7 +40,7 @@ struct Message<'a> {
     user: Option<&'a str>,
     name: Option<&'a str>,
     text: &'a str,
-    /// An operator has taken its text away.
+    /// Whether an operator redacted its text.
     removed: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
     let mut body = Body::of(&request)?;
     let saying = PublishRequest::of(&request, &mut body)?;
     body.end()?;
-    let done = saying.said_in(&request, &room).await?;
+    let done = saying.publish_in(&request, &room).await?;
     let receipt = Receipt { room: room.name(), id: done.id, duplicate: done.duplicate };
     Ok(super::answer(done.status(), &receipt))
 }
@@ -88,7 +88,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 fn message(event: &Event) -> Option<Message<'_>> {
     let stamp = event.stamp()?;
     let (text, removed) = match event.kind() {
-        chat::MESSAGE => (event.text("message")?, false),
+        v1::MESSAGE => (event.text("message")?, false),
         REDACTED => ("", true),
         _ => return None,
     };
@@ -101,7 +101,7 @@ fn fit<'a>(events: impl Iterator<Item = &'a Arc<Event>>) -> usize {
     let mut bytes = 0;
     let mut fits = |event: &Event| {
         bytes += event.text("message").map_or(0, str::len);
-        bytes <= MOST_BYTES
+        bytes <= MAX_PAGE_TEXT_BYTES
     };
     events.enumerate().take_while(|(at, event)| fits(event) || *at == 0).count()
 }
@@ -117,7 +117,9 @@ fn id(request: &Request, name: &str) -> Result<Option<Id>, Refusal> {
 }
 
 fn limit(request: &Request) -> Result<usize, Refusal> {
-    let Some(text) = request.query("limit") else { return Ok(SOME) };
-    let limit = text.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-    limit.ok_or_else(|| Refusal::bad_request(format!("`limit`: expected a number from 1 to {MOST}")))
+    let Some(text) = request.query("limit") else { return Ok(DEFAULT_PAGE_MESSAGES) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE_MESSAGES).contains(limit));
+    limit.ok_or_else(|| {
+        Refusal::bad_request(format!("`limit`: expected a number from 1 to {MAX_PAGE_MESSAGES}"))
+    })
 }

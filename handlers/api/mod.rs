@@ -1,4 +1,4 @@
-//! The API: what other programs do in rooms, with a key, and operators from pages of this site.
+//! The API, for programs with a key and for operators.
 
 pub(crate) mod broadcast;
 pub(crate) mod document;

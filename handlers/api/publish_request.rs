@@ -1,30 +1,29 @@
-//! PublishRequest something in a room as another program does: once, under an idempotency key if it has one.
+//! A message that a program publishes, at most once under its idempotency key.
 
 use parlor::{Appended, Id, Refusal, Request, StatusCode};
 
 use super::body::Body;
-use crate::chat::client_frame as said;
-use crate::chat::v1 as chat;
+use crate::chat::{client_frame, v1};
 use crate::rooms::access::Room;
 
-/// What is to be said, in one room or in many.
+/// A message to publish in one room or in many.
 pub(super) struct PublishRequest {
     text: String,
     key: Option<String>,
 }
 
-/// It was said.
+/// A published message.
 pub(super) struct Done {
     pub(super) id: Id,
-    /// Before, under the same key.
+    /// Whether it was published before, under the same key.
     pub(super) duplicate: bool,
 }
 
 impl PublishRequest {
-    /// Takes the member `message` of the body, and the header `Idempotency-Key`.
+    /// Reads the member `message` of the body and the header `Idempotency-Key`.
     pub(super) fn of(request: &Request, body: &mut Body) -> Result<Self, Refusal> {
         let key = request.only_header("Idempotency-Key")?;
-        if key.is_some_and(|key| !said::is_id(key)) {
+        if key.is_some_and(|key| !client_frame::is_id(key)) {
             let detail = "`Idempotency-Key`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
             return Err(Refusal::bad_request(detail));
         }
@@ -36,9 +35,9 @@ impl PublishRequest {
         Ok(Self { text, key: key.map(str::to_owned) })
     }
 
-    /// Says it in this room.
-    pub(super) async fn said_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
-        let event = chat::message(&self.text);
+    /// Publishes the message in this room.
+    pub(super) async fn publish_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
+        let event = v1::message(&self.text);
         match request.append(&room.chat_group(), &event, self.key.as_deref()).await? {
             Appended::New(id) => Ok(Done { id, duplicate: false }),
             Appended::Duplicate(id) => Ok(Done { id, duplicate: true }),
@@ -51,7 +50,7 @@ impl PublishRequest {
 }
 
 impl Done {
-    /// 201; 200 if it was there already.
+    /// 201, or 200 for a duplicate.
     pub(super) fn status(&self) -> StatusCode {
         if self.duplicate { StatusCode::OK } else { StatusCode::CREATED }
     }

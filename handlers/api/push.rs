@@ -1,4 +1,4 @@
-//! A room's push stream, started and stopped by another program.
+//! Starts and stops the push stream of a room.
 
 use parlor::{Refusal, Request, Response, StatusCode};
 use serde::Serialize;

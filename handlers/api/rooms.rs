@@ -1,4 +1,4 @@
-//! The rooms that somebody is in.
+//! The rooms that have members.
 
 use parlor::{Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
@@ -16,7 +16,7 @@ struct Room<'a> {
     members: usize,
 }
 
-/// `GET /api/rooms`: those with the most members first.
+/// Answers `GET /api/rooms`: the rooms by their members, most first.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let groups = request.context().layer().groups().await?;
     let rooms = groups

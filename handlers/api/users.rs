@@ -1,4 +1,4 @@
-//! Sending a user away: from one room, or from everywhere.
+//! Disconnects a user, from one room or from all.
 
 use parlor::{CloseCode, MAX_REASON_BYTES, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::body::Body;
 use crate::rooms::access::Room;
 
-/// How an id is told from a name, which cannot have a colon.
-const ID: &str = "id:";
+/// The prefix of an id; a name cannot have a colon.
+const ID_PREFIX: &str = "id:";
 
 #[derive(Serialize)]
-struct SentAway<'a> {
+struct Disconnected<'a> {
     user: &'a str,
 }
 
@@ -41,13 +41,13 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
         }
         None => context.send_away(&user, None, CloseCode::Forbidden, reason).await?,
     }
-    Ok(super::answer(StatusCode::ACCEPTED, &SentAway { user: &user }))
+    Ok(super::answer(StatusCode::ACCEPTED, &Disconnected { user: &user }))
 }
 
-/// The id of the user in the path: an account by its name, or anybody by `id:` and the id, as members are listed.
+/// Returns the id of the user in the path: an account's name, or `id:` and the id of any user.
 async fn user(request: &Request) -> Result<String, Refusal> {
     let text = request.param("user").unwrap_or_default();
-    if let Some(id) = text.strip_prefix(ID) {
+    if let Some(id) = text.strip_prefix(ID_PREFIX) {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         let is_id = id.len() == 16 && id.bytes().all(is_digit);
         let wrong = || Refusal::bad_request("`user`: expected 16 hexadecimal digits after `id:`");

@@ -261,7 +261,7 @@ fn no_guests(request: &Request) -> Refusal {
     // What a browser's socket is refused with is all the same to its page.
     let socket = request.header("sec-websocket-key").is_some();
     let refusal = if socket { Refusal::forbidden(DETAIL) } else { Refusal::unauthorized(DETAIL) };
-    refusal.told_by("no_guests")
+    refusal.message_key("no_guests")
 }
 
 /// What the room of this name is to the client; `None` if it may not see it.

@@ -11,9 +11,9 @@ use parlor::{Context, Identity, Index, LayerError, Store, millis, now, secret};
 use serde::{Deserialize, Serialize};
 
 /// For how long a link can be used.
-const LASTS: Duration = Duration::from_hours(7 * 24);
+const INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
 /// Most links of a room; the oldest give way.
-const MOST: usize = 20;
+const MAX_ROOM_INVITATIONS: usize = 20;
 
 /// What stands behind a link.
 #[derive(Serialize, Deserialize)]
@@ -30,9 +30,9 @@ impl Invitation {
         let invitation = Self { room: room.to_owned(), by: by.name().to_owned() };
         let (secret, store) = (secret::new(), context.store());
         let hash = secret::hash(&secret);
-        store.write(&key(&hash), &invitation, Some(LASTS)).await?;
-        store.add(&index(room), &hash, now() + millis(LASTS)).await?;
-        for (oldest, _) in Self::of_room(context, room).await?.into_iter().skip(MOST) {
+        store.write(&key(&hash), &invitation, Some(INVITATION_LIFETIME)).await?;
+        store.add(&index(room), &hash, now() + millis(INVITATION_LIFETIME)).await?;
+        for (oldest, _) in Self::of_room(context, room).await?.into_iter().skip(MAX_ROOM_INVITATIONS) {
             Self::revoke(context, room, &oldest).await?;
         }
         Ok(secret)
@@ -48,7 +48,7 @@ impl Invitation {
 
     /// A room's invitations by their hashes, and when they end: those that last longest first.
     pub(crate) async fn of_room(context: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
-        let mut links = context.store().top(&index(room), 2 * MOST).await?;
+        let mut links = context.store().top(&index(room), 2 * MAX_ROOM_INVITATIONS).await?;
         while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
             context.store().remove(&index(room), &hash).await?;
         }

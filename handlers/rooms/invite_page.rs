@@ -1,13 +1,13 @@
-//! The page behind an invitation's link, and its button.
+//! The page of an invitation.
 
 use minijinja::context;
 use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::rooms::access::RoomRecord;
 use crate::rooms::invitations::Invitation;
-use crate::rooms::membership as private;
+use crate::rooms::membership;
 
-/// `GET /invite/{link}/`: who invites, and where. Whoever has no account is sent to log in first.
+/// Answers `GET /invite/{link}/`: the room and the inviter. Clients without an account log in first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let invitation = invitation(&request).await?;
     if !request.identity().is_user() {
@@ -19,21 +19,23 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     request.render("invite.html", context! { room_name => invitation.room, by => invitation.by })
 }
 
-/// `POST /invite/{link}/`: comes in.
+/// Answers `POST /invite/{link}/`: makes the client a member.
 pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
     let invitation = invitation(&request).await?;
     let identity = request.identity();
     if !identity.is_user() {
-        return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
+        return Err(Refusal::forbidden("only accounts have private rooms").message_key("accounts_only"));
     }
     let (context, room) = (request.context(), &invitation.room);
-    let was_member = private::has(context, room, identity.id()).await?;
-    if !private::join(context, room, identity.id()).await? {
-        return Err(Refusal::new(StatusCode::CONFLICT, "this room has too many members").told_by("full_room"));
+    let was_member = membership::has(context, room, identity.id()).await?;
+    if !membership::join(context, room, identity.id()).await? {
+        return Err(
+            Refusal::new(StatusCode::CONFLICT, "this room has too many members").message_key("full_room")
+        );
     }
-    // Whoever was taken out meanwhile does not come back by a link that ended with it.
+    // A member removed meanwhile does not return by a link that was revoked with it.
     if !was_member && self::invitation(&request).await.is_err() {
-        private::leave(context, room, identity.id()).await?;
+        membership::leave(context, room, identity.id()).await?;
         return Err(Refusal::not_found());
     }
     Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", room)])))

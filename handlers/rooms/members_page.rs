@@ -8,8 +8,8 @@ use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode};
 
 use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;
-use crate::rooms::membership as private;
-use crate::rooms::membership::MOST;
+use crate::rooms::membership;
+use crate::rooms::membership::MAX_MEMBERS;
 
 /// What a page says beside the list: what was refused, or the link that was made.
 #[derive(Default)]
@@ -34,11 +34,11 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
     let is_owner = record.is_owned_by(identity);
     match (form.get("action"), is_owner) {
         ("leave", false) => {
-            private::leave(context, room.name(), identity.id()).await?;
+            membership::leave(context, room.name(), identity.id()).await?;
             return Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("home", &[])));
         }
         ("invite" | "remove" | "link" | "revoke", false) => {
-            return Err(Refusal::forbidden("only the owner of a room may do this").told_by("owners_only"));
+            return Err(Refusal::forbidden("only the owner of a room may do this").message_key("owners_only"));
         }
         (action @ ("invite" | "remove"), true) => {
             let name = form.get("name").trim();
@@ -46,13 +46,13 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
                 None => Some("unknown_user"),
                 Some(account) if account.id == identity.id() => Some("yourself"),
                 Some(account) if action == "remove" => {
-                    private::leave(context, room.name(), &account.id).await?;
+                    membership::leave(context, room.name(), &account.id).await?;
                     // Who was removed may have a link.
                     Invitation::revoke_all(context, room.name()).await?;
                     None
                 }
                 Some(account) => {
-                    let joined = private::join(context, room.name(), &account.id).await?;
+                    let joined = membership::join(context, room.name(), &account.id).await?;
                     (!joined).then_some("full")
                 }
             };
@@ -94,7 +94,7 @@ async fn show(request: &Request, room: &Room, record: &RoomRecord, said: Said) -
 /// The members, the owner first, the others as they came.
 async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<Vec<Value>, LayerError> {
     let context = request.context();
-    let ids = context.store().top(&RoomRecord::members(room), MOST).await?;
+    let ids = context.store().top(&RoomRecord::members(room), MAX_MEMBERS).await?;
     let accounts = ids.iter().rev().map(|(id, _)| async { context.accounts().of_id(id).await });
     let mut accounts: Vec<_> = try_join_all(accounts).await?.into_iter().flatten().collect();
     accounts.sort_by_key(|account| record.owner.as_ref() != Some(&account.id));

@@ -1,4 +1,4 @@
-//! Private rooms: how one is made, and who its members are.
+//! The members of private rooms.
 //!
 //! | record | what |
 //! |---|---|
@@ -16,21 +16,21 @@ use crate::rooms::index_page;
 use crate::rooms::name::Name;
 
 /// Most members of a room, most rooms of a user, and most that it makes: others cannot take these from it.
-pub(crate) const MOST: usize = 200;
+pub(crate) const MAX_MEMBERS: usize = 200;
 
 /// `POST /rooms/`: form `room`; makes a private room of a name that is unused so far.
 pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let identity = request.identity();
     if !identity.is_user() {
-        return Err(Refusal::forbidden("only accounts have private rooms").told_by("accounts_only"));
+        return Err(Refusal::forbidden("only accounts have private rooms").message_key("accounts_only"));
     }
     let text = form.get("room");
     let Ok(name) = Name::parse(&request, Some(text.trim())) else {
         return index_page::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
     let context = request.context();
-    if context.store().count(&rooms_made(identity.id())).await? >= MOST {
+    if context.store().count(&rooms_made(identity.id())).await? >= MAX_MEMBERS {
         return index_page::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
     }
     if !claim(context, name.as_str(), identity.id()).await? {
@@ -41,20 +41,20 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
     Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", name.as_str())])))
 }
 
-/// Makes a room private, unless somebody has it, is in it, or said something in it that is still kept.
+/// Makes a room private, unless it has an owner, members or messages.
 async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
-    // Its push stream would be heard in the room after the prefix.
+    // Its push group would be the chat group of the room after the prefix.
     if name.starts_with(CHAT) {
         return Ok(false);
     }
     let record = RoomRecord { owner: Some(owner.to_owned()), private: true, closed: false };
     let (store, key) = (context.store(), RoomRecord::key(name));
     let groups = [access::chat_group(name), access::push_group(name)];
-    // Asked before, too: whoever wants a name that is used must not keep others out while it is looked up.
+    // Checked before the claim too: a claim on a used name must not lock its members out meanwhile.
     if is_used(context, &groups).await? || !store.create(&key, &record.text(), None).await? {
         return Ok(false);
     }
-    // From now on nobody comes in; who was on the way is sent back to the door.
+    // From here on only the owner may enter. Members that entered meanwhile make the room a used one.
     if is_used(context, &groups).await? {
         store.delete(&key).await?;
         return Ok(false);
@@ -71,7 +71,7 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
     Ok(true)
 }
 
-/// Whether somebody is in one of these groups, or said something in the first that is still kept.
+/// Whether one of these groups has members, or the first has messages.
 async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
     let layer = context.layer();
     Ok(layer.log_size(&groups[0]).await? > 0
@@ -85,7 +85,9 @@ pub(crate) async fn join(context: &Context, room: &str, user: &str) -> Result<bo
     if has(context, room, user).await? {
         return Ok(true);
     }
-    if store.count(&RoomRecord::members(room)).await? >= MOST || store.count(&rooms_of(user)).await? >= MOST {
+    if store.count(&RoomRecord::members(room)).await? >= MAX_MEMBERS
+        || store.count(&rooms_of(user)).await? >= MAX_MEMBERS
+    {
         return Ok(false);
     }
     add(context, room, user).await?;
@@ -118,7 +120,7 @@ pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(
 
 /// The private rooms of a user, the newest first.
 pub(crate) async fn of_user(context: &Context, user: &str) -> Result<Vec<String>, LayerError> {
-    let rooms = context.store().top(&rooms_of(user), MOST).await?;
+    let rooms = context.store().top(&rooms_of(user), MAX_MEMBERS).await?;
     Ok(rooms.into_iter().map(|(room, _)| room).collect())
 }
 

@@ -31,7 +31,7 @@ impl Name {
                 "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \
                  between them, and neither `.` nor `..`"
             ))
-            .told_by("rule")
+            .message_key("rule")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Where a form leads to: a path of this host and nowhere else, whatever somebody wrote into a link.
+//! The target of a redirect after a form: a path of this host.
 
 use parlor::{Form, Request, Response, StatusCode};
 
@@ -34,7 +34,7 @@ impl SafeRedirect {
     }
 
     pub(crate) fn read(text: &str) -> Self {
-        // Browsers take `\` for `/`, read over tabs and line breaks, and take `//` for the beginning of a host.
+        // Browsers read `\` as `/`, ignore tabs and line breaks, and read `//` as the start of a host.
         let safe = text.starts_with('/')
             && !text.starts_with("//")
             && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

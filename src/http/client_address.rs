@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_and_nobody_else() {
+    fn a_trusted_proxy_is_believed_and_no_other_client() {
         const FOR: &str = "x-forwarded-for";
         for (connected, lines, expected) in [
             ("192.0.2.1", &[][..], "192.0.2.1"),

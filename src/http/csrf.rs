@@ -46,7 +46,7 @@ impl CsrfToken {
         self.used.load(Ordering::Relaxed).then(|| set(&self.secret, secure))
     }
 
-    /// A cookie with a new secret, for somebody who has become somebody else.
+    /// Makes a cookie with a new secret, for a client whose identity changes.
     pub(crate) fn fresh(secure: bool) -> String {
         set(&Alphanumeric.sample_string(&mut rand::rng(), LENGTH), secure)
     }
@@ -63,7 +63,7 @@ impl CsrfToken {
         let refusal = Refusal::forbidden(
             "`csrfmiddlewaretoken` (or `X-CSRFToken`): expected the value of the cookie `csrftoken`",
         );
-        Err(refusal.told_by("stale_form"))
+        Err(refusal.message_key("stale_form"))
     }
 }
 

@@ -86,8 +86,8 @@ impl Pages {
             || refusal.status.canonical_reason().unwrap_or_default().to_owned(),
             |title| title.to_string(),
         );
-        let told = refusal.entry.and_then(|entry| self.sentence(&t, entry));
-        let detail = told.unwrap_or_else(|| refusal.detail.to_string());
+        let sentence = refusal.entry.and_then(|entry| self.sentence(&t, entry));
+        let detail = sentence.unwrap_or_else(|| refusal.detail.to_string());
         let csrf = CsrfToken::of(&hyper::HeaderMap::new());
         self.render("error.html", language, &context! { status, title, detail }, &csrf)
     }

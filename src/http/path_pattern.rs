@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// The characters of a path segment or a query that are written as they are (RFC 3986, section 2.3: unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A path of literal segments and parameters: `/chat/{room}/members/`, `/static/{path*}`.
+/// A path of literal segments and parameters: `/shelves/{shelf}/books/`, `/static/{path*}`.
 ///
 /// `{name}` stands for one segment, which may be empty; `{name*}` stands for the rest of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A problem: how a refusal is told to other programs, as RFC 9457 has it.
+//! A refusal as a problem document (RFC 9457).
 
 use hyper::Uri;
 use serde::Serialize;

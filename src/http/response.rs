@@ -68,7 +68,7 @@ impl Response {
         Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
     }
 
-    /// The same answer, which nobody on the way keeps: it is for the moment, and for who asked.
+    /// Forbids caches to store the response.
     #[must_use]
     pub fn unstored(self) -> Self {
         self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
@@ -130,7 +130,9 @@ impl From<AuthError> for Refusal {
         match error {
             AuthError::Unavailable(error) => error.into(),
             AuthError::Busy => Self::unavailable("the server is checking other passwords: try again later"),
-            AuthError::Banned => Self::forbidden("an operator of this site has banned you").told_by("banned"),
+            AuthError::Banned => {
+                Self::forbidden("an operator of this site has banned you").message_key("banned")
+            }
             AuthError::Invalid { socket } => {
                 let refusal = Self::unauthorized("`Authorization`: not valid, or not any more");
                 if socket { Self::forbidden(refusal.detail) } else { refusal }
@@ -233,9 +235,9 @@ impl Refusal {
         self
     }
 
-    /// The same refusal, told to people by this entry of the catalogue.
+    /// Sets the entry of the catalogue that people read instead of the detail.
     #[must_use]
-    pub fn told_by(mut self, entry: &'static str) -> Self {
+    pub fn message_key(mut self, entry: &'static str) -> Self {
         self.entry = Some(entry);
         self
     }

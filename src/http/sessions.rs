@@ -1,13 +1,12 @@
-//! How a client becomes somebody: logging in and out, nicknames, tickets; and the forms by which browsers ask for it.
+//! Login, logout, nicknames and tickets.
 
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::{ApiKey, ApiKeys};
-use crate::auth::guests as guest;
 use crate::auth::guests::Guest;
-use crate::auth::sessions as login;
 use crate::auth::tickets::Ticket;
 use crate::auth::usernames::Username;
 use crate::auth::{Role, login_of};
+use crate::auth::{guests, sessions};
 use crate::http::context::Context;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
@@ -37,12 +36,12 @@ impl Request {
             self.end_login(before).await?;
         }
         let ttl = self.context.login_lasts();
-        let secret = login::begin(self.context.store(), account, ttl).await?;
-        let cookie = login::cookie(Some(&secret), ttl, self.is_secure());
+        let secret = sessions::begin(self.context.store(), account, ttl).await?;
+        let cookie = sessions::cookie(Some(&secret), ttl, self.is_secure());
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
 
-    /// The same answer, to somebody who is logged out: every socket under this login is closed, on every node.
+    /// Logs the client out, and closes the sockets of the session on every node.
     ///
     /// # Errors
     /// 503.
@@ -50,12 +49,12 @@ impl Request {
         if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
             self.end_login(&hash).await?;
         }
-        let cookie = login::cookie(None, self.context.login_lasts(), self.is_secure());
+        let cookie = sessions::cookie(None, self.context.login_lasts(), self.is_secure());
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
-        login::end(self.context.store(), self.identity().id(), hash).await?;
+        sessions::end(self.context.store(), self.identity().id(), hash).await?;
         let order = Disconnect {
             login: Some(hash.to_owned()),
             code: CloseCode::LoginEnded.number(),
@@ -69,14 +68,14 @@ impl Request {
     /// for people's names.
     ///
     /// # Errors
-    /// 403 for those who are no guests, 503.
+    /// Returns 403 unless the client is a guest, 503 when the layer does not answer.
     pub async fn call(&self, nickname: &str, response: Response) -> Result<Option<Response>, Refusal> {
         let identity = self.identity();
         if identity.standing() > Role::Guest {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
-        let known = crate::wire::headers::cookie(self.headers(), guest::COOKIE)
+        let known = crate::wire::headers::cookie(self.headers(), guests::COOKIE)
             .and_then(|cookie| Guest::of(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
@@ -93,7 +92,7 @@ impl Request {
     /// A ticket for one socket of this client, within [`TICKET_LIFETIME`](crate::TICKET_LIFETIME).
     ///
     /// # Errors
-    /// 401 for those who have no account, 503.
+    /// Returns 401 for clients without an account, 503 when the layer does not answer.
     pub async fn ticket(&self) -> Result<String, Refusal> {
         let identity = self.identity();
         let Some(facts) = identity.facts.as_ref().filter(|_| identity.is_user()) else {
@@ -116,8 +115,8 @@ impl Request {
     /// The cookie of a login, which lasts longer when it is used.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
-        let secret = crate::wire::headers::cookie(self.headers(), login::COOKIE)?;
-        Some(login::cookie(Some(secret), self.context.login_lasts(), self.is_secure()))
+        let secret = crate::wire::headers::cookie(self.headers(), sessions::COOKIE)?;
+        Some(sessions::cookie(Some(secret), self.context.login_lasts(), self.is_secure()))
     }
 }
 
@@ -144,7 +143,7 @@ impl Context {
         Ok(key)
     }
 
-    /// Makes somebody an operator, or none any more; `None` if there is no such account.
+    /// Makes an account an operator, or takes that away. Returns `None` when there is no such account.
     ///
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
@@ -166,10 +165,10 @@ impl Context {
             Some(account) => {
                 self.accounts().change(&account.name, move |account| account.banned = banned).await?;
             }
-            None => guest::set_banned(self.store(), id, banned).await?,
+            None => guests::set_banned(self.store(), id, banned).await?,
         }
         if banned {
-            login::end_all(self.store(), id).await?;
+            sessions::end_all(self.store(), id).await?;
             self.send_away(id, None, CloseCode::Forbidden, "banned").await?;
         }
         Ok(())
@@ -180,7 +179,7 @@ impl Context {
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
     pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, LayerError> {
-        guest::banned(self.store(), limit).await
+        guests::banned(self.store(), limit).await
     }
 
     /// The id of the guest with this nickname.
@@ -188,7 +187,7 @@ impl Context {
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
     pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, LayerError> {
-        guest::called(self.store(), nickname).await
+        guests::called(self.store(), nickname).await
     }
 
     /// Ends every login of a user, and closes its sockets.
@@ -196,7 +195,7 @@ impl Context {
     /// # Errors
     /// [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
-        login::end_all(self.store(), id).await?;
+        sessions::end_all(self.store(), id).await?;
         self.send_away(id, None, CloseCode::LoginEnded, "logged out by an operator").await
     }
 

@@ -1,4 +1,4 @@
-//! HTTP: checks a request, finds its route, calls the handler, and dresses the answer.
+//! Dispatch: checks a request, finds its route, runs its guards and its handler.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -36,14 +36,14 @@ use crate::telemetry::{LimitReason, METRICS};
 use crate::wire::host;
 use crate::wire::host::HostPattern;
 
-/// Longest body that is read.
-const MAX_BODY: usize = 128 * 1024;
-/// How long a body may take.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest body that is read.
+const MAX_REQUEST_BODY_BYTES: usize = 128 * 1024;
+/// The time in which a body must be complete.
+const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every answer carries: no framing, no guessing of types, no referrer for strangers (Django's
 /// `SecurityMiddleware`), and no script, style or connection but our own.
-const HEADERS: [(&str, &str); 5] = [
+const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-frame-options", "DENY"),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "same-origin"),
@@ -90,10 +90,10 @@ pub(crate) async fn serve(
     };
     let mut response = answer.unwrap_or_else(|refusal| refused(&context, refusal, &audience)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        for (name, value) in HEADERS {
+        for (name, value) in SECURITY_HEADERS {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        // A cache may keep a 404 or a 308 by itself, and give it to somebody else.
+        // Caches may store a 404 or a 308 by default, and serve it to other clients.
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
     if last
@@ -105,8 +105,8 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// What RFC 9112 demands and hyper leaves to us: one good `Host`, one way to tell the body's length; and the host must be
-/// one of the node's.
+/// Checks what RFC 9112 (sections 3.2 and 6.3) requires and hyper does not check: one valid `Host`, and one way to
+/// state the body's length. The host must be one of the node's.
 pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
@@ -128,7 +128,7 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
         ));
     }
     // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
-    // could not be told from one. No client of ours needs it, and nginx does not send it.
+    // would look like one. No supported client needs it, and nginx does not send it.
     if headers.contains_key(TRANSFER_ENCODING) {
         return Err(Refusal::bad_request("`Transfer-Encoding`: expected `Content-Length`"));
     }
@@ -191,14 +191,21 @@ async fn redirect_to_slash(
     }
 }
 
-/// Reads a body to its end, within its bounds.
+/// Reads a body to its end.
+///
+/// # Errors
+/// Returns 413 above the limit of bytes, 408 above the limit of time, 400 when the body ends early.
 async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
-    let too_large =
-        || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("`body`: expected at most {MAX_BODY} bytes"));
-    if body.size_hint().lower() > MAX_BODY as u64 {
+    let too_large = || {
+        Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("`body`: expected at most {MAX_REQUEST_BODY_BYTES} bytes"),
+        )
+    };
+    if body.size_hint().lower() > MAX_REQUEST_BODY_BYTES as u64 {
         return Err(too_large());
     }
-    match timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
+    match timeout(REQUEST_BODY_TIMEOUT, Limited::new(body, MAX_REQUEST_BODY_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
@@ -209,13 +216,13 @@ async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-/// Who reads why a request was refused.
+/// The reader of a refusal.
 enum Audience {
-    /// A person, in this language: a page.
+    /// A person: a page in this language.
     Person(&'static str),
-    /// Another program where such are served: a problem.
+    /// A program at a path of the API: a problem document.
     Program,
-    /// Whatever it is: a line of text.
+    /// Any other client: a line of text.
     Other,
 }
 
@@ -231,7 +238,7 @@ impl Audience {
     }
 }
 
-/// A refusal, told as its reader can take it.
+/// Writes a refusal in the form that its reader expects.
 fn refused(context: &Context, refusal: Refusal, audience: &Audience) -> Response {
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
     let line = || Response::text(refusal.status, format!("{}\n", refusal.detail));

@@ -1,4 +1,4 @@
-//! The server: binds, accepts, serves each connection in a task of its own, and ends well.
+//! The listener: binds, accepts, serves each connection in a task of its own, and shuts down.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,30 +17,30 @@ use tracing::{debug, error, info, warn};
 use crate::http::connection::Connection;
 use crate::layer::Control;
 use crate::realtime::drain;
-use crate::server::dispatch as http;
+use crate::server::dispatch;
 use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::close::CloseCode;
 use crate::wire::error::StartError;
 
-/// For the whole head of a request, and for the next one on an idle connection. A proxy must let go
-/// of idle connections sooner.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-const MAX_HEAD: usize = 16 * 1024;
-/// For a client to read a bit of its answer.
-const WRITE_PATIENCE: Duration = Duration::from_secs(20);
-/// Connections beyond the limit that are told so at once; the next are closed without a word.
-const REFUSALS: usize = 256;
-/// File descriptors for all that is no connection of a client.
-const SPARE_FILES: usize = 64;
-/// File descriptors that every process may have, about everywhere.
-const LEAST_FILES: u64 = 1024;
-/// Connections that the kernel holds while all workers are busy: a reconnecting crowd.
-const BACKLOG: u32 = 8192;
-/// All sockets and requests end within this, or are cut off.
-const ENDING: Duration = Duration::from_secs(8);
-/// For how long a node that ends still accepts connections, to say that it is not ready.
-const LEAD: Duration = Duration::from_secs(1);
+/// The time in which the head of a request must be complete, also on an idle connection. A proxy must close
+/// idle connections sooner.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
+/// The time in which a client must take some of its response.
+const RESPONSE_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections above the limit that are answered 503; further ones are closed without an answer.
+const MAX_REFUSED_CONNECTIONS: usize = 256;
+/// File descriptors for everything but connections of clients.
+const RESERVED_FILE_DESCRIPTORS: usize = 64;
+/// The limit of file descriptors where it cannot be read.
+const ASSUMED_FILE_DESCRIPTORS: u64 = 1024;
+/// Connections that the kernel queues while all workers are busy, as when a crowd reconnects.
+const LISTEN_BACKLOG_CONNECTIONS: u32 = 8192;
+/// The time in which sockets and requests must end before they are cut off.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a node that shuts down still accepts connections, to answer that it is not ready.
+const NOT_READY_PERIOD: Duration = Duration::from_secs(1);
 
 /// The listening sockets of a node.
 pub(crate) struct Listener {
@@ -49,11 +49,11 @@ pub(crate) struct Listener {
     places: ConnectionSlots,
 }
 
-/// How many connections may be open.
+/// The connections that may be open at once.
 #[derive(Clone)]
 struct ConnectionSlots {
     served: Arc<Semaphore>,
-    /// Those beyond, which are told that the node is full.
+    /// Connections above the limit, which are answered 503.
     refused: Arc<Semaphore>,
 }
 
@@ -114,7 +114,7 @@ impl Listener {
         let away = async {
             tokio::join!(drain::send_away(&sockets, grace), async {
                 // A load balancer that asks sees meanwhile that this node is not ready.
-                sleep(LEAD.min(grace)).await;
+                sleep(NOT_READY_PERIOD.min(grace)).await;
                 stopping.send_replace(true);
             })
         };
@@ -127,7 +127,7 @@ impl Listener {
         for socket in self.state.realtime.hub().sockets() {
             socket.close(&CloseCode::ServiceRestart.into());
         }
-        if timeout(ENDING, self.state.context.finish()).await.is_err() {
+        if timeout(SHUTDOWN_TIMEOUT, self.state.context.finish()).await.is_err() {
             warn!("some connections did not end in time and were cut off");
         }
         self.state.context.layer().close().await;
@@ -136,13 +136,15 @@ impl Listener {
 }
 
 impl ConnectionSlots {
-    /// As many as are wanted, or as there are file descriptors for.
+    /// As many as `wanted`, or as the file descriptors allow.
     fn new(wanted: Option<usize>) -> Self {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
             warn!(%error, "could not raise the limit of file descriptors");
-            LEAST_FILES
+            ASSUMED_FILE_DESCRIPTORS
         });
-        let allowed = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(REFUSALS + SPARE_FILES);
+        let allowed = usize::try_from(files)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(MAX_REFUSED_CONNECTIONS + RESERVED_FILE_DESCRIPTORS);
         let served = wanted.unwrap_or(allowed.max(1));
         if served > allowed {
             warn!(
@@ -154,11 +156,11 @@ impl ConnectionSlots {
         info!(connections = served, "so many may be open at once");
         Self {
             served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
-            refused: Arc::new(Semaphore::new(REFUSALS)),
+            refused: Arc::new(Semaphore::new(MAX_REFUSED_CONNECTIONS)),
         }
     }
 
-    /// A place, and whether it is only one to be refused in; `None` if there is not even that.
+    /// Takes a slot, and returns whether it is only good for a refusal; `None` when there is none at all.
     fn take(&self) -> Option<(OwnedSemaphorePermit, bool)> {
         let served = Arc::clone(&self.served).try_acquire_owned().map(|permit| (permit, false));
         served.or_else(|_| Arc::clone(&self.refused).try_acquire_owned().map(|permit| (permit, true))).ok()
@@ -171,7 +173,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // Frames are written whole, so Nagle's algorithm could only delay them. Connections have it from their listener.
     socket.set_nodelay(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(LISTEN_BACKLOG_CONNECTIONS)
 }
 
 async fn accept(
@@ -215,13 +217,13 @@ async fn serve(
 ) {
     let answer = {
         let stream = stream.clone();
-        move |request| http::serve(Arc::clone(&state), stream.clone(), peer, request, full)
+        move |request| dispatch::serve(Arc::clone(&state), stream.clone(), peer, request, full)
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_header_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream.timed(WRITE_PATIENCE)), service_fn(answer))
+        .header_read_timeout(REQUEST_HEAD_TIMEOUT)
+        .max_header_size(MAX_REQUEST_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream.timed(RESPONSE_WRITE_TIMEOUT)), service_fn(answer))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };
