@@ -10,6 +10,7 @@ const ROWS = [
   { code: 1007, slug: "invalid_payload", reconnect: "never" },
   { code: 1008, slug: "policy_violation", reconnect: "never" },
   { code: 1009, slug: "message_too_big", reconnect: "never" },
+  { code: 1011, slug: "internal_error", reconnect: "never" },
   { code: 1012, slug: "service_restart", reconnect: "now" },
   { code: 1013, slug: "try_again_later", reconnect: "backoff" },
   { code: 4401, slug: "login_ended", reconnect: "login" },

@@ -30,6 +30,9 @@ impl Consumer for PlainChat {
         match chat::say(session, &event, None).await {
             Ok(_) => Action::Nothing,
             // This wire has no other way to tell it, and silence would be a lie.
+            Err(error) if !error.is_retryable() => {
+                Action::Close(Close::new(CloseCode::InternalError, "could not be sent"))
+            }
             Err(_) => {
                 Action::Close(Close::new(CloseCode::TryAgainLater, "could not be sent: try again later"))
             }

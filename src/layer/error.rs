@@ -101,12 +101,13 @@ impl From<RedisError> for LayerError {
     }
 }
 
-/// Returns what Redis said, as it came over the wire: its code and its words.
+/// Returns the error of Redis as it came over the wire, its code first; of a pipeline the first one.
 fn server_message(error: &RedisError) -> String {
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => error.to_string(),
+    let errors = error.clone().into_server_errors();
+    let Some((_, error)) = errors.as_deref().and_then(<[_]>::first) else { return error.to_string() };
+    match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
     }
 }
 

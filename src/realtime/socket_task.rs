@@ -1,6 +1,7 @@
 //! The life of one socket: read, act, and end well, in one task.
 
 use crate::http::connection::Connection;
+use crate::layer::LayerError;
 use crate::limits::Decision;
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::consumer::{Action, Consumer};
@@ -20,8 +21,14 @@ use tracing::{debug, trace};
 /// How long a peer may take to answer a close frame.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The reason of the close when the log cannot be read.
-pub(crate) const LOG_UNREADABLE: &str = "the log cannot be read: try again later";
+/// Returns how a socket is closed whose group's log cannot be read.
+pub(crate) fn log_unreadable(error: &LayerError) -> Close {
+    if error.is_retryable() {
+        Close::new(CloseCode::TryAgainLater, "the log cannot be read: try again later")
+    } else {
+        Close::new(CloseCode::InternalError, "the log is corrupt")
+    }
+}
 
 /// How reading ended.
 enum End {
@@ -97,7 +104,7 @@ async fn catch_up<C: Consumer>(
             Ok(None) => return,
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
-                return socket.close(&Close::new(CloseCode::TryAgainLater, LOG_UNREADABLE));
+                return socket.close(&log_unreadable(&error));
             }
         }
     }

@@ -21,10 +21,10 @@ use crate::realtime::consumer::Consumer;
 use crate::realtime::registration::Registration;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
-use crate::realtime::socket_task::LOG_UNREADABLE;
+use crate::realtime::socket_task::log_unreadable;
 use crate::realtime::vtable::Kind;
 use crate::telemetry::{Chain, METRICS};
-use crate::wire::close::{Close, CloseCode};
+use crate::wire::close::Close;
 use crate::wire::frame::Transport;
 use crate::wire::origin;
 
@@ -86,7 +86,7 @@ impl<C: Consumer> SseBody<C> {
                 Err(error) => {
                     debug!(error = %Chain(&error), "could not read what a feed missed");
                     self.resume = None;
-                    self.socket.close(&Close::new(CloseCode::TryAgainLater, LOG_UNREADABLE));
+                    self.socket.close(&log_unreadable(&error));
                 }
             }
         }

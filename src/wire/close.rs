@@ -27,6 +27,8 @@ pub enum CloseCode {
     PolicyViolation = 1008,
     /// A message exceeds the limit.
     MessageTooBig = 1009,
+    /// What the server has stored is corrupt.
+    InternalError = 1011,
     /// The node ends, or the client's identity has changed.
     ServiceRestart = 1012,
     /// The layer does not answer.
@@ -69,13 +71,14 @@ pub struct CloseRow {
 
 impl CloseCode {
     /// Every code, in ascending order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Normal,
         Self::ProtocolError,
         Self::UnsupportedData,
         Self::InvalidPayload,
         Self::PolicyViolation,
         Self::MessageTooBig,
+        Self::InternalError,
         Self::ServiceRestart,
         Self::TryAgainLater,
         Self::LoginEnded,
@@ -107,6 +110,7 @@ impl CloseCode {
             Self::InvalidPayload => row("invalid_payload", "text is not UTF-8", Never, None),
             Self::PolicyViolation => row("policy_violation", "unexpected message", Never, None),
             Self::MessageTooBig => row("message_too_big", "message is too long", Never, None),
+            Self::InternalError => row("internal_error", "the server cannot serve this", Never, None),
             Self::ServiceRestart => row("service_restart", "this node ends: connect again", Now, None),
             Self::TryAgainLater => row("try_again_later", "try again later", Backoff, None),
             Self::LoginEnded => row("login_ended", "the login has ended", Login, Some("closed.login_ended")),

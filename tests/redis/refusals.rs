@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::event_stream::post;
+use crate::support::handshake::Handshake;
 use crate::support::http::Request;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
@@ -52,6 +53,17 @@ async fn a_message_to_a_corrupt_room_is_not_to_be_sent_again() {
     assert_eq!((response.status, &json["code"], &json["retry"]), (500, &json!("internal"), &json!(false)));
     redis.query::<i64>(&["DEL", RECORD]).await;
     assert_eq!(post(&node, "lobby", &body).await.status, 200, "the node is well once the record is");
+}
+
+#[tokio::test]
+async fn a_socket_to_a_room_with_a_corrupt_log_is_closed_with_1011() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    redis.query::<String>(&["SET", "parlor:log:{asgi__group__chat_lobby}", "no stream"]).await;
+    let handshake = Handshake::to_room("lobby").history(5);
+    let mut socket = handshake.try_connect(node.address()).await.expect("a socket");
+    let (code, reason) = socket.closed(PATIENCE, |_| ()).await;
+    assert_eq!((code, reason.as_str()), (1011, "the log is corrupt"));
 }
 
 #[tokio::test]
