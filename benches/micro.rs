@@ -63,7 +63,7 @@ mod memory_layer {
 
     use divan::{Bencher, black_box};
     use parlor::{
-        Broker, Disconnect, Event, Group, HistoryRange, IdempotencyKey, Layer, LayerListener, Retention,
+        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Layer, LayerListener, Retention,
     };
     use tokio::runtime::{Builder, Runtime};
 
@@ -76,7 +76,7 @@ mod memory_layer {
             false
         }
 
-        fn deliver(&self, _: &str, events: &[Arc<Event>]) {
+        fn deliver(&self, _: &str, events: &[Arc<Delivery>]) {
             black_box(events);
         }
         fn on_interval_started(&self, _: &str) {}

@@ -73,6 +73,7 @@ pub use crate::server::guards::{Csrf, Rate, Who};
 pub use crate::server::route::{Answer, Endpoint, Handler, Route, Slash};
 pub use crate::telemetry::METRICS;
 pub use crate::wire::close::{Close, CloseCode, CloseRow, MAX_REASON_BYTES, Reconnect};
+pub use crate::wire::delivery::Delivery;
 pub use crate::wire::event::{Event, GAP, PRESENCE, REDACTED};
 pub use crate::wire::frame::Frame;
 pub use crate::wire::group::Group;

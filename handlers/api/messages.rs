@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor::{Broker, Event, HistoryRange, Id, REDACTED, Refusal, Request, Response, StatusCode};
+use parlor::{Broker, Delivery, Event, HistoryRange, Id, REDACTED, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
@@ -97,7 +97,7 @@ fn message(event: &Event) -> Option<Message<'_>> {
 }
 
 /// How many of these events one answer may hold.
-fn fit<'a>(events: impl Iterator<Item = &'a Arc<Event>>) -> usize {
+fn fit<'a>(events: impl Iterator<Item = &'a Arc<Delivery>>) -> usize {
     let mut bytes = 0;
     let mut fits = |event: &Event| {
         bytes += event.text("message").map_or(0, str::len);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::layer::disconnect::Disconnect;
-use crate::wire::event::Event;
+use crate::wire::delivery::Delivery;
 
 /// Receives what the layer has for this node.
 ///
 /// The methods are called on the task that reads from Redis and must not block.
 pub trait LayerListener: Send + Sync + 'static {
     /// Delivers events of one group, in their order.
-    fn deliver(&self, group: &str, events: &[Arc<Event>]);
+    fn deliver(&self, group: &str, events: &[Arc<Delivery>]);
     /// Returns whether so many delivered events wait that no more must be delivered now.
     fn is_full(&self) -> bool;
     /// A group's interval was started by some node.

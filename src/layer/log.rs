@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
@@ -44,7 +45,7 @@ pub enum HistoryRange {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Consecutive events.
-    pub events: Vec<Arc<Event>>,
+    pub events: Vec<Arc<Delivery>>,
     /// Whether the log has more in the direction of the range.
     pub more: bool,
     /// The id of the log's newest event, or [`Id::START`].

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::layer::contract::MAX_PAGE_EVENTS;
 use crate::layer::log::Page;
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
 /// Consecutive events; the last one is the newest that this node knows of the log.
 pub(super) struct Tail {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<Delivery>>,
     /// The id before the first event.
     floor: Id,
     /// The id of the last event, or of the log's newest if there are none.
@@ -46,7 +47,7 @@ impl Tail {
     }
 
     /// Adds a newer event.
-    pub(super) fn push(&mut self, event: Arc<Event>) {
+    pub(super) fn push(&mut self, event: Arc<Delivery>) {
         let Some(stamp) = event.stamp() else { return };
         self.last = stamp.id;
         self.bytes += event.size();
@@ -54,7 +55,7 @@ impl Tail {
     }
 
     /// Adds older events, the newest first, up to the first that is not consecutive.
-    pub(super) fn extend_back(&mut self, older: impl Iterator<Item = Arc<Event>>) {
+    pub(super) fn extend_back(&mut self, older: impl Iterator<Item = Arc<Delivery>>) {
         for event in older {
             match event.stamp() {
                 Some(stamp) if stamp.id == self.floor => self.floor = stamp.prev,
@@ -85,7 +86,7 @@ impl Tail {
             return Some(false);
         }
         self.bytes -= event.size();
-        *event = Arc::new(Event::redacted(place));
+        *event = Arc::new(Event::redacted(place).into());
         self.bytes += event.size();
         Some(true)
     }

@@ -19,6 +19,7 @@ use crate::realtime::vtable::{Kind, Rendered};
 use crate::realtime::welcome::StartPosition;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{GapReason, METRICS};
+use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::{Id, ParseIdError};
@@ -109,7 +110,7 @@ impl CatchUp {
                     METRICS.gap(reason);
                     let gap =
                         Event::new(GAP).with("reason", reason.as_str()).with("after", &cursor.to_string());
-                    self.render(&gap, &mut frames);
+                    self.render(&gap.into(), &mut frames);
                     // What a rewritten log holds counts, not how far the others once were.
                     self.lost = page.events.is_empty();
                     self.cursor = Some(if self.lost { page.last } else { position });
@@ -189,12 +190,12 @@ impl CatchUp {
         while frames.len() <= AT_ONCE
             && let Some(id) = self.untold.pop()
         {
-            self.render(&Event::redaction(id), &mut frames);
+            self.render(&Event::redaction(id).into(), &mut frames);
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
 
-    fn render(&self, event: &Event, frames: &mut BytesMut) {
+    fn render(&self, event: &Delivery, frames: &mut BytesMut) {
         if let Rendered::Frame(frame) = self.kind.render(event) {
             frames.extend_from_slice(&frame);
         }

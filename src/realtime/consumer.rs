@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_consumer_that_panics_over_an_event_loses_this_event_only() {
         let kind = Kind::of::<Fragile>(Transport::WebSocket);
-        assert!(matches!(kind.render(&Event::new("poison")), Rendered::Failed));
-        assert!(matches!(kind.render(&Event::new("other")), Rendered::Unlisted));
+        assert!(matches!(kind.render(&Event::new("poison").into()), Rendered::Failed));
+        assert!(matches!(kind.render(&Event::new("other").into()), Rendered::Unlisted));
     }
 }

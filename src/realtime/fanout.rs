@@ -9,7 +9,7 @@ use tracing::{debug, error};
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::realtime::vtable::{Kind, Rendered};
 use crate::telemetry::{DropReason, METRICS};
-use crate::wire::event::Event;
+use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
 
 pub(crate) struct Fanout {
@@ -31,7 +31,7 @@ struct Batch {
 
 impl Fanout {
     /// Renders events for these kinds of consumers.
-    pub(crate) fn new(kinds: impl Iterator<Item = Kind>, events: &[Arc<Event>]) -> Self {
+    pub(crate) fn new(kinds: impl Iterator<Item = Kind>, events: &[Arc<Delivery>]) -> Self {
         let mut listed = vec![false; events.len()];
         let frames = kinds.map(|kind| (kind, Batch::render(kind, events, &mut listed)));
         let frames = frames.filter(|(_, frames)| !frames.each.is_empty()).collect();
@@ -68,7 +68,7 @@ impl Fanout {
 
 impl Batch {
     /// Renders what this kind of consumer lists, and marks it as listed.
-    fn render(kind: Kind, events: &[Arc<Event>], listed: &mut [bool]) -> Self {
+    fn render(kind: Kind, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
         for (event, listed) in events.iter().zip(listed) {
             match kind.render(event) {

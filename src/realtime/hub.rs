@@ -21,7 +21,7 @@ use crate::realtime::subscribers::Subscribers;
 use crate::realtime::vtable::{Interval, Kind};
 use crate::telemetry::METRICS;
 use crate::wire::close::CloseCode;
-use crate::wire::event::Event;
+use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 
@@ -111,7 +111,7 @@ impl Hub {
     }
 
     /// Takes events for every socket of the group, in their order.
-    pub(crate) fn deliver(&self, group: &str, events: &[Arc<Event>]) {
+    pub(crate) fn deliver(&self, group: &str, events: &[Arc<Delivery>]) {
         let Some(seats) = self.seats(group) else { return };
         let mut held = seats.lock();
         self.waiting.fetch_add(events.iter().map(|event| event.size()).sum(), Ordering::Relaxed);

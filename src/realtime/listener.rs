@@ -7,7 +7,7 @@ use once_cell::sync::OnceCell;
 use crate::layer::{Disconnect, LayerListener};
 use crate::realtime::hub::Hub;
 use crate::realtime::runtime::Realtime;
-use crate::wire::event::Event;
+use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
 
 /// What the layer tells this node.
@@ -18,7 +18,7 @@ pub(crate) struct NodeListener {
 }
 
 impl LayerListener for NodeListener {
-    fn deliver(&self, group: &str, events: &[Arc<Event>]) {
+    fn deliver(&self, group: &str, events: &[Arc<Delivery>]) {
         self.hub.deliver(group, events);
     }
 

@@ -9,6 +9,7 @@ use crate::realtime::fanout::Fanout;
 use crate::realtime::socket::Socket;
 use crate::realtime::vtable::{Interval, Kind};
 use crate::telemetry::METRICS;
+use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::id::Id;
 
@@ -21,7 +22,7 @@ pub(crate) struct Subscribers {
     /// One row for each kind of consumer; most groups have one.
     rows: Vec<SubscriberRow>,
     /// Events that no socket got yet.
-    waiting: VecDeque<Arc<Event>>,
+    waiting: VecDeque<Arc<Delivery>>,
     /// Those that some got.
     fan: Option<Fanout>,
     /// The last logged event that was handed to the rows, if there was one.
@@ -103,7 +104,7 @@ impl Subscribers {
     }
 
     /// Puts events behind those that wait; whether there were none.
-    pub(crate) fn put(&mut self, events: &[Arc<Event>]) -> bool {
+    pub(crate) fn put(&mut self, events: &[Arc<Delivery>]) -> bool {
         let idle = !self.is_busy();
         self.waiting.extend(events.iter().cloned());
         idle
@@ -134,7 +135,7 @@ impl Subscribers {
         let (mut events, mut bytes) = (Vec::new(), 0);
         // A gap goes alone: what is before it has other ids than what is behind it.
         let fits =
-            |event: &Arc<Event>, bytes| bytes == 0 || (bytes + event.size() <= TOGETHER && !is_gap(event));
+            |event: &Arc<Delivery>, bytes| bytes == 0 || (bytes + event.size() <= TOGETHER && !is_gap(event));
         while self.waiting.front().is_some_and(|event| fits(event, bytes))
             && let Some(event) = self.waiting.pop_front()
         {
@@ -231,9 +232,9 @@ mod tests {
         let mut event = || {
             let id = prev.next(7);
             let stamp = Position { id, prev: std::mem::replace(&mut prev, id) };
-            Arc::new(Event::new("chat").with("text", "hello").stamped(stamp))
+            Arc::new(Event::new("chat").with("text", "hello").stamped(stamp).into())
         };
-        let events: Vec<Arc<Event>> = (0..events).map(|_| event()).collect();
+        let events: Vec<Arc<Delivery>> = (0..events).map(|_| event()).collect();
         let taken = allocation_counter::measure(|| {
             seats.put(&events);
             seats.flush(&mut usize::MAX.clone());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::frame::{Frame, Transport};
 use crate::wire::group::Group;
@@ -47,8 +48,8 @@ pub(crate) enum Rendered {
 impl Kind {
     /// Renders an event. A consumer that panics over one must not take the node along, for every node
     /// of the group gets the same event.
-    pub(crate) fn render(self, event: &Event) -> Rendered {
-        if let Some(frame) = event.rendered.get(self.reader()) {
+    pub(crate) fn render(self, event: &Delivery) -> Rendered {
+        if let Some(frame) = event.frames.get(self.reader()) {
             return Rendered::Frame(frame);
         }
         match catch_unwind(AssertUnwindSafe(|| (self.event)(event))) {
@@ -57,7 +58,7 @@ impl Kind {
                 let frame = self.wire.message(frame, id);
                 // What is not logged is never sent again.
                 if id.is_some() {
-                    event.rendered.put(self.reader(), &frame);
+                    event.frames.put(self.reader(), &frame);
                 }
                 Rendered::Frame(frame)
             }

@@ -2,6 +2,7 @@
 
 pub(crate) mod close;
 pub(crate) mod decoder;
+pub(crate) mod delivery;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod frame;

@@ -1,5 +1,4 @@
-//! RenderCache: the frames that were made of an event, so that it is rendered once for each kind of consumer, whether it is
-//! sent now or to those who come back later.
+//! The frames rendered of an event: one for each consumer and transport, whether it is sent now or later.
 
 use std::any::TypeId;
 
@@ -12,8 +11,7 @@ use crate::wire::frame::Transport;
 /// For whom an event is rendered: a consumer, and how its frames travel.
 pub(crate) type RenderKey = (TypeId, Transport);
 
-/// One frame for each kind of reader; few groups have more than one. They are no part of what the event is: a copy
-/// begins without them.
+/// One frame for each key; few groups have more than one.
 #[derive(Default)]
 pub(crate) struct RenderCache(Mutex<SmallVec<[(RenderKey, Bytes); 1]>>);
 
@@ -28,22 +26,8 @@ impl RenderCache {
     }
 }
 
-impl Clone for RenderCache {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
 impl std::fmt::Debug for RenderCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RenderCache")
     }
 }
-
-impl PartialEq for RenderCache {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for RenderCache {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor::{Broker, Event, Group, HistoryRange, Id, Page, REDACTED};
+use parlor::{Broker, Delivery, Group, HistoryRange, Id, Page, REDACTED};
 
 use super::layer_nodes::{LayerNode, assert_chain};
 
@@ -11,7 +11,7 @@ pub fn lobby() -> Group {
 }
 
 /// The texts of a log in order, with `-` for redacted ones.
-pub fn shown(events: &[Arc<Event>]) -> String {
+pub fn shown(events: &[Arc<Delivery>]) -> String {
     assert_chain(events);
     let shown = events.iter().map(|event| {
         if event.kind() != REDACTED {

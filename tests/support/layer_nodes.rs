@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use parlor::{
-    Appended, Broker, Control, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerListener, Presence,
-    REDACTED, Retention,
+    Appended, Broker, Control, Delivery, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerListener,
+    Presence, REDACTED, Retention,
 };
 
 use super::redis::Redis;
@@ -25,7 +25,7 @@ pub struct LayerNode {
 /// What the layer has called a node's listener with: the events of each group in order.
 #[derive(Default)]
 struct Heard {
-    events: Mutex<BTreeMap<String, Vec<Arc<Event>>>>,
+    events: Mutex<BTreeMap<String, Vec<Arc<Delivery>>>>,
     started: Mutex<Vec<String>>,
     disconnects: Mutex<Vec<Disconnect>>,
     /// The number of calls that announce missed events.
@@ -33,7 +33,7 @@ struct Heard {
 }
 
 impl LayerListener for Heard {
-    fn deliver(&self, group: &str, events: &[Arc<Event>]) {
+    fn deliver(&self, group: &str, events: &[Arc<Delivery>]) {
         self.events.lock().unwrap().entry(group.to_owned()).or_default().extend(events.iter().cloned());
     }
 
@@ -108,7 +108,7 @@ impl LayerNode {
     }
 
     /// The events that a test has sent, without those that the layer adds.
-    pub fn events(&self, group: &Group) -> Vec<Arc<Event>> {
+    pub fn events(&self, group: &Group) -> Vec<Arc<Delivery>> {
         let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.text("text").is_some()).cloned().collect()
@@ -131,7 +131,7 @@ impl LayerNode {
     }
 
     /// The events delivered with a position in the log, with text or without.
-    pub fn logged(&self, group: &Group) -> Vec<Arc<Event>> {
+    pub fn logged(&self, group: &Group) -> Vec<Arc<Delivery>> {
         let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
         events.filter(|event| event.stamp().is_some()).cloned().collect()
@@ -200,12 +200,12 @@ pub fn event(text: &str) -> Event {
 }
 
 /// The texts of events.
-pub fn texts(events: &[Arc<Event>]) -> Vec<String> {
+pub fn texts(events: &[Arc<Delivery>]) -> Vec<String> {
     events.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
 }
 
 /// Asserts that each event names the one before it.
-pub fn assert_chain(events: &[Arc<Event>]) {
+pub fn assert_chain(events: &[Arc<Delivery>]) {
     let stamps: Vec<_> = events.iter().map(|event| event.stamp().expect("a logged event")).collect();
     for pair in stamps.windows(2) {
         assert_eq!(pair[1].prev, pair[0].id);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::{Event, Frame, Id, Identity, REDACTED, Welcome};
+use parlor::{Delivery, Event, Frame, Id, Identity, REDACTED, Welcome};
 use serde::{Serialize, Serializer};
 
 use crate::chat::frame_error::{FrameError, Logged};
@@ -215,10 +215,10 @@ pub(crate) fn typing(member: &str) -> Frame<'static> {
     Sent::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
 }
 
-pub(crate) fn history(events: &[Arc<Event>], more: bool) -> Frame<'static> {
+pub(crate) fn history(events: &[Arc<Delivery>], more: bool) -> Frame<'static> {
     // The newest of them, as many as one frame may hold: it has to wait in memory for a slow reader.
     let mut bytes = 0;
-    let fits = |event: &&Arc<Event>| {
+    let fits = |event: &&Arc<Delivery>| {
         bytes += length(event);
         bytes <= MOST_BYTES
     };

@@ -51,7 +51,7 @@ fn members_without_a_value_are_null() {
 
 #[test]
 fn history_holds_messages_as_they_were_sent() {
-    let events = ["a", "你"].map(|text| Arc::new(logged(text)));
+    let events = ["a", "你"].map(|text| Arc::new(Delivery::from(logged(text))));
     let messages: Vec<Value> = events.iter().map(|event| value(message(event))).collect();
     let expected = json!({"type": "history", "messages": messages, "more": true});
     assert_eq!(value(Some(history(&events, true))), expected);

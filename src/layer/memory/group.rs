@@ -9,6 +9,7 @@ use crate::layer::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_MEMBERS
 use crate::layer::log::{Appended, IdempotencyKey, Retention};
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::tail::Tail;
+use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
 use crate::wire::time::{millis, now};
@@ -117,9 +118,9 @@ impl MemoryGroup {
     }
 
     /// Appends an event to the log.
-    pub(super) fn append(&mut self, event: Event, retention: Retention) -> Arc<Event> {
+    pub(super) fn append(&mut self, event: Event, retention: Retention) -> Arc<Delivery> {
         let prev = self.log.last();
-        let event = Arc::new(event.stamped(Position { id: prev.next(now()), prev }));
+        let event = Arc::new(Delivery::from(event.stamped(Position { id: prev.next(now()), prev })));
         self.log.push(Arc::clone(&event));
         self.log(retention);
         event

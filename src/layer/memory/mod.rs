@@ -90,7 +90,7 @@ impl MemoryLayer {
         let group = self.group(name);
         let group = group.lock();
         if group.user_count() > 0 {
-            self.listener.deliver(name.name(), &[Arc::new(event.clone())]);
+            self.listener.deliver(name.name(), &[Arc::new(event.clone().into())]);
         }
     }
 }
@@ -166,7 +166,7 @@ impl Broker for MemoryLayer {
         let mut group = group.lock();
         let redacted = group.redact(id, self.retention);
         if redacted == Some(true) {
-            self.listener.deliver(name.name(), &[Arc::new(Event::redaction(id))]);
+            self.listener.deliver(name.name(), &[Arc::new(Event::redaction(id).into())]);
         }
         Ok(redacted.is_some())
     }
@@ -276,7 +276,7 @@ fn report_change(
 ) {
     let presence = locked.presence();
     if presence.count <= MAX_LISTED_MEMBERS && !locked.count_pending {
-        listener.deliver(name.name(), &[Arc::new(presence.event(change, Some(user)))]);
+        listener.deliver(name.name(), &[Arc::new(presence.event(change, Some(user)).into())]);
         return;
     }
     if std::mem::replace(&mut locked.count_pending, true) {
@@ -287,6 +287,6 @@ fn report_change(
         tokio::time::sleep(COUNT_INTERVAL).await;
         let mut locked = group.lock();
         locked.count_pending = false;
-        listener.deliver(name.name(), &[Arc::new(locked.presence().event("state", None))]);
+        listener.deliver(name.name(), &[Arc::new(locked.presence().event("state", None).into())]);
     });
 }

@@ -9,6 +9,7 @@ use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::tail_cache::TailCache;
 use crate::telemetry::{DropReason, GapReason, METRICS};
+use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, PRESENCE, Position};
 use crate::wire::id::Id;
 use crate::wire::time;
@@ -101,7 +102,7 @@ impl CursorState {
     }
 
     /// Takes an event that Redis pushed. `age` is the retention of the log in milliseconds.
-    pub(super) fn on_event(&mut self, event: &Arc<Event>, age: u64) -> Sequence {
+    pub(super) fn on_event(&mut self, event: &Arc<Delivery>, age: u64) -> Sequence {
         if is_presence(event) {
             self.update_presence(event);
         }
@@ -161,10 +162,10 @@ impl CursorState {
     pub(super) fn on_backfill(
         &mut self,
         from: Id,
-        mut events: Vec<Arc<Event>>,
+        mut events: Vec<Arc<Delivery>>,
         newest: Id,
         age: u64,
-    ) -> (BackfillOutcome, Vec<Arc<Event>>) {
+    ) -> (BackfillOutcome, Vec<Arc<Delivery>>) {
         self.tail_cache.redact_texts(&mut events);
         let first = events.first().and_then(|event| event.stamp());
         let outcome = match first {
@@ -220,13 +221,13 @@ impl CursorState {
         is_end
     }
 
-    fn advance(&mut self, event: &Arc<Event>, id: Id) {
+    fn advance(&mut self, event: &Arc<Delivery>, id: Id) {
         self.position = Some(id);
         self.remember(event);
     }
 
     /// Takes note of an event that is delivered.
-    fn remember(&mut self, event: &Arc<Event>) {
+    fn remember(&mut self, event: &Arc<Delivery>) {
         self.tail_cache.push(event);
         let Some(stamp) = event.stamp() else { return };
         while self.recent.len() == MAX_RECENT_EVENTS

@@ -22,6 +22,7 @@ use crate::layer::redis::cursor::{BackfillOutcome, GroupCursor, Sequence};
 use crate::layer::redis::log::{self, RangeQuery};
 use crate::layer::tail::Tail;
 use crate::telemetry::{Chain, METRICS};
+use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -71,7 +72,7 @@ impl LogFollower {
             let Some(cursor) = self.cursor(group.name()) else { continue };
             let (new_redactions, is_behind) = cursor.state.lock().locate(last, redacted);
             if !new_redactions.is_empty() {
-                let events = new_redactions.into_iter().map(|id| Arc::new(Event::redaction(id)));
+                let events = new_redactions.into_iter().map(|id| Arc::new(Event::redaction(id).into()));
                 self.listener.deliver(group.name(), &events.collect::<Vec<_>>());
             }
             if is_behind {
@@ -111,7 +112,7 @@ impl LogFollower {
         let mut is_behind = false;
         let mut state = cursor.state.lock();
         for event in events {
-            let event = Arc::new(event);
+            let event = Arc::new(Delivery::from(event));
             match state.on_event(&event, millis(self.retention.age)) {
                 Sequence::Next => ready.push(event),
                 Sequence::Waits => {}
@@ -175,7 +176,7 @@ impl LogFollower {
             let reason = reason.as_str();
             warn!(%group, after = %from, reason, "messages of a group may be missing");
             let gap = Event::new(GAP).with("reason", reason).with("after", &from.to_string());
-            self.listener.deliver(group.name(), &[Arc::new(gap)]);
+            self.listener.deliver(group.name(), &[Arc::new(gap.into())]);
         }
         if !events.is_empty() {
             self.listener.deliver(group.name(), &events);

@@ -14,6 +14,7 @@ use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::keys;
 use crate::telemetry::METRICS;
+use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -93,7 +94,7 @@ impl RangeQuery {
 
     /// Runs the query. The redactions are read last: an event that is redacted when this is called
     /// never comes with its text.
-    pub(super) async fn run(self, commands: &Commands) -> Result<Vec<Arc<Event>>, LayerError> {
+    pub(super) async fn run(self, commands: &Commands) -> Result<Vec<Arc<Delivery>>, LayerError> {
         METRICS.log_reads.inc();
         let mut pipeline = Pipeline::new();
         for command in self.0 {
@@ -101,7 +102,11 @@ impl RangeQuery {
         }
         let (entries, redacted): (Vec<StreamEntry>, Vec<String>) = commands.pipeline(&pipeline).await?;
         let redacted = ids(&redacted);
-        Ok(entries.iter().filter_map(|entry| event(entry, &redacted)).map(Arc::new).collect())
+        Ok(entries
+            .iter()
+            .filter_map(|entry| event(entry, &redacted))
+            .map(|event| Arc::new(event.into()))
+            .collect())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::layer::tail::Tail;
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
@@ -54,7 +55,7 @@ impl TailCache {
     }
 
     /// Adds what was read from this id down, the oldest last.
-    pub(super) fn extend(&mut self, floor: Id, mut events: Vec<Arc<Event>>, wanted: usize) {
+    pub(super) fn extend(&mut self, floor: Id, mut events: Vec<Arc<Delivery>>, wanted: usize) {
         self.redact_texts(&mut events);
         let Some(tail) = self.tail.as_mut().filter(|tail| tail.floor() == floor) else { return };
         let whole = events.len() < wanted;
@@ -63,7 +64,7 @@ impl TailCache {
     }
 
     /// Adds a newer event.
-    pub(super) fn push(&mut self, event: &Arc<Event>) {
+    pub(super) fn push(&mut self, event: &Arc<Delivery>) {
         if let Some(tail) = &mut self.tail {
             tail.push(Arc::clone(event));
         }
@@ -121,7 +122,7 @@ impl TailCache {
     }
 
     /// Removes the texts of redacted events from what was read before the redaction was received.
-    pub(super) fn redact_texts(&self, events: &mut [Arc<Event>]) {
+    pub(super) fn redact_texts(&self, events: &mut [Arc<Delivery>]) {
         if self.redactions.is_empty() {
             return;
         }
@@ -129,7 +130,7 @@ impl TailCache {
             if let Some(place) = event.stamp()
                 && self.redactions.contains(&place.id)
             {
-                *event = Arc::new(Event::redacted(place));
+                *event = Arc::new(Event::redacted(place).into());
             }
         }
     }

@@ -12,7 +12,6 @@ mod redaction;
 pub(crate) use self::malformed::Malformed;
 use self::members::Members;
 use crate::wire::id::Id;
-use crate::wire::render_cache::RenderCache;
 
 /// A map with a string `type` and other text members.
 ///
@@ -42,7 +41,6 @@ pub struct Event {
     /// The type with `_` for each `.`, if it has any.
     undotted: Option<Box<str>>,
     stamp: Option<Position>,
-    pub(crate) rendered: RenderCache,
 }
 
 /// An event's place in its group's log: the members `id` and `prev` on the wire.
@@ -79,7 +77,7 @@ impl Event {
     fn of(members: Members, stamp: Option<Position>) -> Self {
         let dotted = members.get("type").filter(|kind| kind.contains('.'));
         let undotted = dotted.map(|kind| kind.replace('.', "_").into());
-        Self { members, undotted, stamp, rendered: RenderCache::default() }
+        Self { members, undotted, stamp }
     }
 
     /// The same event with one more text member.
