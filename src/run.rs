@@ -2,14 +2,17 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
 
 use crate::app::Application;
 use crate::cli::arguments::{Arguments, Stop};
 use crate::config::Config;
+use crate::http::context::Context;
 use crate::server::listener::Listener;
 use crate::server::state::State;
 use crate::telemetry;
@@ -25,7 +28,7 @@ pub fn run(application: Application) -> ExitCode {
     let arguments = match Arguments::read(application.about) {
         Ok(arguments) => arguments,
         Err(Stop::Text(text)) => {
-            let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
+            let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
             return ExitCode::SUCCESS;
         }
         Err(Stop::Error(line)) => return failed(&line),
@@ -34,7 +37,7 @@ pub fn run(application: Application) -> ExitCode {
     if let Some(command) = &arguments.command {
         return match command.run(&config, &application) {
             Ok(text) => {
-                let _ = write!(std::io::stdout(), "{text}"); // whoever reads it may have seen enough
+                let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
                 ExitCode::SUCCESS
             }
             Err(line) => failed(&line),
@@ -67,10 +70,12 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let grace = Duration::from_secs(config.drain_seconds.into());
     let running = State::new(config, application).await?;
     running.context.make_operator().await?;
+    let context = Arc::clone(&running.context);
     let server = Listener::bind(running)?;
     watchdog::start();
+    announce(&context, server.max_connections());
     for address in server.addresses() {
-        let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // nobody may be reading
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // the pipe may be closed
     }
     // The first signal says how much time there is, the second that there is none.
     let signals = tokio::sync::Mutex::new((terminate, interrupt));
@@ -88,7 +93,33 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     Ok(server.run(signal(grace), hurry).await)
 }
 
+/// Logs what this node runs with, and the variables that are no settings.
+fn announce(context: &Context, max_connections: usize) {
+    let config = context.config();
+    let layer = config
+        .redis_address()
+        .map_or_else(|| "memory: this node stands alone".to_owned(), |address| format!("redis: {address}"));
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        layer,
+        threads = config.threads,
+        max_connections,
+        hosts = listed(&config.network.allowed_hosts, "addresses and localhost"),
+        proxies = listed(&config.network.trusted_proxies, "none"),
+        "starting"
+    );
+    for name in Arguments::unknown_variables() {
+        warn!(name, "unknown environment variable: it is not a setting");
+    }
+}
+
+/// Joins the values of a setting; `otherwise` if it has none.
+fn listed(values: &[impl ToString], otherwise: &str) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    if values.is_empty() { otherwise.to_owned() } else { values.join(",") }
+}
+
 fn failed(line: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "parlor: {line}"); // nobody may be reading
+    let _ = writeln!(std::io::stderr(), "parlor: {line}"); // the pipe may be closed
     ExitCode::from(START_FAILED)
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use clap::Command;
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ContextValue};
 
 /// clap's error on one line.
 pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
@@ -20,7 +20,10 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
         let said = text.lines().map(str::trim).take_while(|line| !line.is_empty());
         let line = said.collect::<Vec<_>>().join(" ");
         let line = line.trim_start_matches("error: ");
-        return format!("{line}; see --help");
+        return match suggestion(error) {
+            Some(similar) => format!("{line}; did you mean `{similar}`? see --help"),
+            None => format!("{line}; see --help"),
+        };
     };
     // The part of a URL before `@` is a password.
     let value = value.rsplit('@').next().unwrap_or_default();
@@ -30,5 +33,18 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
         (None, Some(valid)) => format!("expected one of {valid}"),
         (None, None) => "expected a value".to_owned(),
     };
-    format!("{flag} ({variable}): got `{value}`, {expected}")
+    match suggestion(error) {
+        Some(similar) => format!("{flag} ({variable}): got `{value}`, {expected}; did you mean `{similar}`?"),
+        None => format!("{flag} ({variable}): got `{value}`, {expected}"),
+    }
+}
+
+/// Returns the argument, value or command that clap suggests.
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(similar) => Some(similar.clone()),
+        ContextValue::Strings(similar) => similar.first().cloned(),
+        _ => None,
+    })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::parsers::{days, file};
+use crate::config::parsers::{boolean, days, file};
 use crate::config::secret::{Secret, Source};
 
 const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
@@ -14,19 +14,19 @@ pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Who may come in.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "AuthConfig")]
+#[command(next_help_heading = "Identity")]
 pub struct AuthConfig {
     /// File with the secret that signs guests' cookies, at least 32 characters, the same on every node; or the
     /// secret itself in PARLOR_SECRET. Without it the nodes make one and share it
     #[arg(long, env = "PARLOR_SECRET_FILE", value_name = "FILE", value_parser = file)]
     secret_file: Option<PathBuf>,
 
-    /// Let nobody in who has no account
-    #[arg(long, env = "PARLOR_NO_GUESTS")]
+    /// Require an account
+    #[arg(long, env = "PARLOR_NO_GUESTS", value_parser = boolean)]
     pub no_guests: bool,
 
-    /// Let nobody make an account; operators make them by `parlor user add`
-    #[arg(long, env = "PARLOR_NO_SIGNUP")]
+    /// Disable sign-up; operators add accounts with `parlor user add`
+    #[arg(long, env = "PARLOR_NO_SIGNUP", value_parser = boolean)]
     pub no_signup: bool,
 
     /// Days after which a login ends that is not used

@@ -6,7 +6,7 @@ use crate::config::parsers::limit;
 
 /// How fast, and how many.
 #[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "LimitsConfig (0: none)")]
+#[command(next_help_heading = "Limits (0: none)")]
 pub struct LimitsConfig {
     /// Messages that a socket may send in a second, and four times as many at once; or a client by POST
     #[arg(long, env = "PARLOR_MESSAGES_PER_SECOND", value_name = "COUNT", default_value = "50", value_parser = limit)]

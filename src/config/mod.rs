@@ -17,7 +17,8 @@ pub(crate) mod tokens;
 use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
-use crate::config::parsers::{RedisUrl, address, folder, log_level, positive, redis_url};
+use crate::config::parsers::{RedisUrl, address, boolean, folder, log_level, positive, redis_url};
+use crate::config::redis_address::RedisAddress;
 use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
 
@@ -35,7 +36,7 @@ pub struct Config {
     redis_url: Option<RedisUrl>,
 
     /// Keep trying when Redis cannot be reached at the start
-    #[arg(long, env = "PARLOR_WAIT_FOR_REDIS")]
+    #[arg(long, env = "PARLOR_WAIT_FOR_REDIS", value_parser = boolean)]
     pub wait_for_redis: bool,
 
     /// Threads that serve; one is the cheapest, and a node for each core the best (see docs/performance.md)
@@ -128,6 +129,11 @@ impl Config {
     /// The URL of the Redis that all nodes share, if there is one.
     pub fn redis_url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
+    }
+
+    /// Returns the addresses of Redis, or of its Sentinels, without user and password.
+    pub(crate) fn redis_address(&self) -> Option<String> {
+        RedisAddress::parse(self.redis_url()?).ok().map(|address| address.text())
     }
 
     /// What to log.

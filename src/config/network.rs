@@ -9,7 +9,7 @@ use crate::wire::origin::OriginPattern;
 
 /// Which hosts, pages and proxies are believed.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "NetworkConfig")]
+#[command(next_help_heading = "Network")]
 pub struct NetworkConfig {
     /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and all its
     /// subdomains, or * for all; without it, IP addresses and localhost

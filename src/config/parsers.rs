@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::redis_address::RedisAddress;
 
@@ -31,10 +32,41 @@ pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
     Ok(RedisUrl(text.to_owned()))
 }
 
+/// Parses a level, or a filter of directives separated by commas. `warning` means `warn`. A word
+/// alone must be a level: to the filter it would be a module of that name, and log nothing.
 pub(crate) fn log_level(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
-        "expected error, warn, info, debug, trace, or a filter as info,parlor::layer=debug".to_owned()
-    })
+    let directives: Vec<String> = text.split(',').map(|directive| with_warn(directive.trim())).collect();
+    let filter = directives.join(",");
+    let is_valid =
+        directives.iter().all(|directive| directive.contains(['=', '[', ':']) || is_level(directive));
+    if is_valid && EnvFilter::try_new(&filter).is_ok() {
+        Ok(filter)
+    } else {
+        Err("expected error, warn, info, debug, trace, off, or a filter as info,parlor::layer=debug"
+            .to_owned())
+    }
+}
+
+/// Replaces the level `warning` of a directive by `warn`.
+fn with_warn(directive: &str) -> String {
+    match directive.rsplit_once('=') {
+        Some((target, level)) if level.eq_ignore_ascii_case("warning") => format!("{target}=warn"),
+        None if directive.eq_ignore_ascii_case("warning") => "warn".to_owned(),
+        _ => directive.to_owned(),
+    }
+}
+
+fn is_level(word: &str) -> bool {
+    word.parse::<LevelFilter>().is_ok()
+}
+
+/// Parses a switch.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("expected 1 or 0, true or false, yes or no, on or off".to_owned()),
+    }
 }
 
 pub(crate) fn positive(text: &str) -> Result<usize, String> {

@@ -52,6 +52,7 @@ pub(crate) struct Listener {
 /// The connections that may be open at once.
 #[derive(Clone)]
 struct ConnectionSlots {
+    max: usize,
     served: Arc<Semaphore>,
     /// Connections above the limit, which are answered 503.
     refused: Arc<Semaphore>,
@@ -75,6 +76,11 @@ impl Listener {
         let listeners = listeners.collect::<Result<_, _>>()?;
         let places = ConnectionSlots::new(context.config().max_connections);
         Ok(Self { state, listeners, places })
+    }
+
+    /// Returns how many connections may be open at once.
+    pub(crate) fn max_connections(&self) -> usize {
+        self.places.max
     }
 
     /// The addresses that were bound.
@@ -153,8 +159,8 @@ impl ConnectionSlots {
                 "file descriptors may run out before --max-connections is reached: raise `ulimit -n`"
             );
         }
-        info!(connections = served, "so many may be open at once");
         Self {
+            max: served,
             served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
             refused: Arc::new(Semaphore::new(MAX_REFUSED_CONNECTIONS)),
         }

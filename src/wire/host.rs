@@ -4,6 +4,7 @@
 //! host for a browser. As in Django's `ALLOWED_HOSTS`, only names that the operator knows are served. Addresses cannot
 //! be rebound, and `localhost` is nobody else's.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -37,6 +38,16 @@ impl FromStr for HostPattern {
             }
             _ if domain => Ok(Self::Domain(host.to_owned())),
             _ => Ok(Self::Host(host.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Host(host) => f.write_str(host),
+            Self::Domain(domain) => write!(f, ".{domain}"),
         }
     }
 }

@@ -248,3 +248,77 @@ async fn the_log_level_error_is_quiet() {
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     assert_eq!(node.log().all(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn the_log_begins_with_what_the_node_runs_with() {
+    let node = Node::plan().start().await;
+    let line = node.log().wait_for("starting", PATIENCE, |line| line.contains("starting")).await;
+    for word in [concat!("version=\"", env!("CARGO_PKG_VERSION")), "this node stands alone", "threads=1"] {
+        assert!(line.contains(word), "{word} in {line}");
+    }
+    for word in ["max_connections=", "hosts=", "proxies=\"none\""] {
+        assert!(line.contains(word), "{word} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn the_start_names_redis_without_its_password() {
+    let redis = Redis::start().await;
+    let url = redis.url().replace("redis://", "redis://default:@");
+    let node = Node::plan().env("REDIS_URL", &url).start().await;
+    let line = node.log().wait_for("starting", PATIENCE, |line| line.contains("starting")).await;
+    assert!(line.contains(&redis.address()) && !line.contains('@'), "{line}");
+}
+
+#[tokio::test]
+async fn an_unknown_variable_is_named_in_a_warning() {
+    let node = Node::plan().env("PARLOR_LISTN", "127.0.0.1:1").env("PARLOR_PASSWORD", "x").start().await;
+    let line = node
+        .log()
+        .wait_for("unknown environment variable", PATIENCE, |line| {
+            line.contains("unknown environment variable")
+        })
+        .await;
+    assert!(line.contains("WARN") && line.contains("PARLOR_LISTN"), "{line}");
+    assert!(!node.log().text().contains("PARLOR_PASSWORD"), "{}", node.log().text());
+}
+
+#[tokio::test]
+async fn the_level_warning_means_warn_and_another_word_ends_the_start() {
+    let node = Node::plan().env("PARLOR_LOG_LEVEL", "Warning").start().await;
+    assert!(!node.log().text().contains("INFO"), "{}", node.log().text());
+    for word in ["loud", "info,loud"] {
+        let text = Node::plan().env("PARLOR_LOG_LEVEL", word).rejected().await;
+        names(&text, "--log-level", "PARLOR_LOG_LEVEL", word);
+        assert!(text.contains("expected error, warn"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_similar_name_is_suggested() {
+    let text = Node::bare_plan().switch("--lisen").rejected().await;
+    assert!(text.contains("did you mean `--listen`?") && text.lines().count() == 1, "{text:?}");
+    let text = Node::bare_plan().switch("usr").rejected().await;
+    assert!(text.contains("did you mean `user`?") && text.lines().count() == 1, "{text:?}");
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_not_set() {
+    let mut plan = Node::plan();
+    for (_, variable, _) in SETTINGS {
+        plan = plan.env(variable, "");
+    }
+    let plan = plan.env("PARLOR_ALLOWED_HOSTS", "*").env("PARLOR_DRAIN_SECONDS", "1");
+    let node = plan.start().await;
+    assert_eq!(Request::get("/chat/lobby/").send(&node).await.status, 200);
+}
+
+#[tokio::test]
+async fn switches_take_the_usual_words_in_any_case() {
+    for (word, status) in [("1", 404), ("TRUE", 404), ("Yes", 404), ("on", 404), ("0", 200), ("No", 200)] {
+        let node = Node::plan().env("PARLOR_NO_SIGNUP", word).start().await;
+        assert_eq!(Request::get("/accounts/signup/").send(&node).await.status, status, "{word}");
+    }
+    let text = Node::plan().env("PARLOR_NO_SIGNUP", "maybe").rejected().await;
+    names(&text, "--no-signup", "PARLOR_NO_SIGNUP", "maybe");
+}
