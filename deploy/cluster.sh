@@ -16,7 +16,7 @@ binary=${PARLOR_BIN:-$here/../target/release/parlor}
 site_port=${CLUSTER_PORT:-8080}
 redis_port=${CLUSTER_REDIS_PORT:-6399}
 read -ra node_ports <<<"${CLUSTER_NODE_PORTS:-8001 8002 8003}"
-PATH=$PATH:/usr/sbin # Debian's nginx, which is not on everybody's path
+PATH=$PATH:/usr/sbin # Debian's nginx, which is not on every user's path
 
 say() { printf 'cluster | %s\n' "$*"; }
 die() {
@@ -32,7 +32,7 @@ for port in "${node_ports[@]}"; do
     port_of[node-$port]=$port
 done
 
-# --- before the start: everything that can be known to fail is said in one line ---
+# --- before the start: each known cause of failure is one line ---
 
 [[ ${#nodes[@]} == 3 ]] || die "CLUSTER_NODE_PORTS must name three ports, not '${node_ports[*]}'"
 [[ -x $binary ]] || die "no node at $binary: \`make cluster\` builds it, PARLOR_BIN names another one"
