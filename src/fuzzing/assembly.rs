@@ -99,7 +99,8 @@ fn is_expected((read, protocol_error): &Outcome, (expected, error): &(Vec<Messag
     }
     match (protocol_error, expected.next(), error) {
         // It answers a code that may not be sent, where the assembly refuses it.
-        (Some(1002), Some(Message::Close(Some(close))), _) if close.code == CloseCode::Protocol => {}
+        (Some(code), Some(Message::Close(Some(close))), _)
+            if close.code == CloseCode::Protocol && close.code == CloseCode::from(*code) => {}
         (Some(_), None, _) | (None, None, None) => {}
         (protocol_error, message, error) => {
             panic!("protocol_error {protocol_error:?}, expected {message:?} and {error:?}")

@@ -65,7 +65,7 @@ pub struct CloseRow {
     pub reason: &'static str,
     /// Whether and how a client reconnects.
     pub reconnect: Reconnect,
-    /// The key of the text that a room's page shows, if it shows one.
+    /// The key of the text that the browser shows, if it shows one.
     pub catalogue_key: Option<&'static str>,
 }
 

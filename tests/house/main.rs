@@ -34,6 +34,8 @@ const BELOW: [&str; 8] = [
     "tungstenite",
     "tokio_tungstenite",
 ];
+/// The table of close codes.
+const CLOSE_CODES: &str = "src/wire/close.rs";
 /// Other files and folders that are prose, or have comments.
 const PROSE: [&str; 13] = [
     ".ci",
@@ -120,4 +122,12 @@ fn documents() -> Vec<Prose> {
     files.extend(files_below("src").into_iter().filter(|path| ends(path, "lua")));
     files.retain(|path| WRITTEN.iter().any(|end| ends(path, end)));
     files.iter().map(|path| Prose::of_file(path)).collect()
+}
+
+#[test]
+fn close_codes_stand_in_their_table() {
+    let sources = TEXTS.iter().flat_map(|folder| Source::below(folder));
+    let others = sources.filter(|source| source.path != CLOSE_CODES);
+    let found: Vec<_> = others.flat_map(|source| literals::close_codes(&source)).collect();
+    hold("a close code is a `CloseCode`, whose number stands in its table only", &found);
 }
