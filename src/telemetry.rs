@@ -15,15 +15,12 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
-pub(crate) use self::labels::RedisRefusal;
-pub(crate) use self::labels::{DropReason, GapReason, LimitReason};
+pub use self::labels::Recovery;
+pub(crate) use self::labels::{DropReason, GapReason, LimitReason, RedisRefusal};
 use crate::wire::close::{Close, CloseCode};
 
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
-
-/// How a socket began: with everything since its last message, or why not.
-const RESUMES: [&str; 5] = ["recovered", "new", "trimmed", "unknown", "malformed"];
 
 /// Everything that is counted, each with its meaning in its help text.
 pub struct Metrics {
@@ -41,7 +38,7 @@ pub struct Metrics {
     pub(crate) subscription_lag: Histogram,
     outbox_high_water: Gauge,
     gaps: Family<GapLabels, Counter>,
-    resumes: Family<Outcome, Counter>,
+    resumes: Family<RecoveryLabels, Counter>,
     dropped: Family<DropLabels, Counter>,
     closed: Family<Code, Counter>,
     refused: Family<LimitLabels, Counter>,
@@ -69,8 +66,8 @@ struct RefusalLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
+struct RecoveryLabels {
+    outcome: Recovery,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -171,8 +168,8 @@ impl Metrics {
         for code in CloseCode::ALL {
             drop(metrics.closed.get_or_create(&Code { code: code.number().into() }));
         }
-        for outcome in RESUMES {
-            drop(metrics.resumes.get_or_create(&Outcome { outcome }));
+        for &outcome in Recovery::ALL {
+            drop(metrics.resumes.get_or_create(&RecoveryLabels { outcome }));
         }
         Self { registry, ..metrics }
     }
@@ -198,9 +195,9 @@ impl Metrics {
         self.redis_refusals.get_or_create(&RefusalLabels { kind }).inc()
     }
 
-    /// Counts a socket's beginning, by one of [`RESUMES`].
-    pub(crate) fn resumed(&self, outcome: &'static str) {
-        self.resumes.get_or_create(&Outcome { outcome }).inc();
+    /// Counts a subscription that began.
+    pub(crate) fn resumed(&self, outcome: Recovery) {
+        self.resumes.get_or_create(&RecoveryLabels { outcome }).inc();
     }
 
     /// So many bytes wait for one socket.

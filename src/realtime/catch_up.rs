@@ -18,7 +18,7 @@ use crate::realtime::subscription::Subscription;
 use crate::realtime::vtable::{Kind, Rendered};
 use crate::realtime::welcome::StartPosition;
 use crate::realtime::welcome::Welcome;
-use crate::telemetry::{GapReason, METRICS};
+use crate::telemetry::{GapReason, METRICS, Recovery};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
@@ -128,8 +128,8 @@ impl CatchUp {
         if let Some(Ok(since)) = self.start.since {
             self.untold = self.redacted.range(..=since).copied().collect();
         }
-        let (reason, page) = self.first_page().await?;
-        METRICS.resumed(reason.unwrap_or("recovered"));
+        let (recovery, page) = self.first_page().await?;
+        METRICS.resumed(recovery);
         let mut presence = self.node.layer().presence(&self.group).await?;
         if let Some(members) = &mut presence.members
             && !members.iter().any(|member| **member == **session.identity().member())
@@ -138,7 +138,7 @@ impl CatchUp {
             presence.count += 1;
         }
         presence.members = presence.members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
-        let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, reason, presence };
+        let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, recovery, presence };
         let mut frames = BytesMut::new();
         if let Some(frame) = C::welcome(session, &welcome) {
             frames.extend_from_slice(&self.kind.wire.message(frame, None));
@@ -147,30 +147,30 @@ impl CatchUp {
             frames.extend_from_slice(&self.kind.wire.message(frame, None));
         }
         self.end = page.last;
-        self.cursor = Some(match (reason, self.start.since) {
-            (None, Some(Ok(since))) => since,
+        self.cursor = Some(match (recovery, self.start.since) {
+            (Recovery::Recovered, Some(Ok(since))) => since,
             _ => page.last,
         });
         self.render_all(&page, &mut frames);
         Ok(frames.freeze())
     }
 
-    /// What the client gets first, and why it is not all that it wanted.
-    async fn first_page(&self) -> Result<(Option<&'static str>, Page), LayerError> {
+    /// Reads the first page: what follows the client's position or, without that, the newest messages.
+    async fn first_page(&self) -> Result<(Recovery, Page), LayerError> {
         let layer = self.node.layer();
-        let reason = match self.start.since {
-            None => "new",
-            Some(Err(ParseIdError)) => "malformed",
+        let recovery = match self.start.since {
+            None => Recovery::New,
+            Some(Err(ParseIdError)) => Recovery::Malformed,
             Some(Ok(since)) => {
                 let page = layer.history(&self.group, HistoryRange::After(since)).await?;
-                match verdict(since, &page, self.node.config().log_seconds) {
-                    None => return Ok((None, page)),
-                    Some(reason) => reason,
+                match recovery(since, &page, self.node.config().log_seconds) {
+                    Recovery::Recovered => return Ok((Recovery::Recovered, page)),
+                    other => other,
                 }
             }
         };
         let tail = self.start.history.unwrap_or(if self.start.since.is_some() { TAIL } else { 0 });
-        Ok((Some(reason), layer.history(&self.group, HistoryRange::Before(None, tail)).await?))
+        Ok((recovery, layer.history(&self.group, HistoryRange::Before(None, tail)).await?))
     }
 
     /// Renders a page, or as much of it as goes out at a time: the rest is read again.
@@ -202,14 +202,14 @@ impl CatchUp {
     }
 }
 
-/// Why the page is not all that was said since; `None` if it is.
-fn verdict(since: Id, page: &Page, seconds: usize) -> Option<&'static str> {
+/// Returns whether the page has everything that follows `since`, or why not.
+fn recovery(since: Id, page: &Page, seconds: usize) -> Recovery {
     match page.events.first().and_then(|event| event.stamp()) {
-        Some(first) if first.prev == since => None,
-        Some(first) if first.prev > since => Some("trimmed"),
-        None if page.last == since => None,
-        None if page.last == Id::START && is_older(since, seconds) => Some("trimmed"),
-        _ => Some("unknown"),
+        Some(first) if first.prev == since => Recovery::Recovered,
+        Some(first) if first.prev > since => Recovery::Trimmed,
+        None if page.last == since => Recovery::Recovered,
+        None if page.last == Id::START && is_older(since, seconds) => Recovery::Trimmed,
+        _ => Recovery::Unknown,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::http::request::Request;
 use crate::http::response::Refusal;
 use crate::layer::PresenceSnapshot;
+use crate::telemetry::Recovery;
 use crate::wire::id::{Id, ParseIdError};
 
 /// Most messages of the past that a socket may ask for.
@@ -45,8 +46,8 @@ pub struct Welcome {
     pub node: String,
     /// The id of the newest message.
     pub last: Id,
-    /// Why not everything since the client's last message follows; `None` if it does.
-    pub reason: Option<&'static str>,
+    /// Whether everything since the client's position follows, or why not.
+    pub recovery: Recovery,
     /// Who is in the group, the client included.
     pub presence: PresenceSnapshot,
 }

@@ -19,7 +19,7 @@ macro_rules! label {
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// Returns the text of the label.
-            pub(crate) const fn as_str(self) -> &'static str {
+            $vis const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
                 }
@@ -57,6 +57,22 @@ label! {
         Trimmed = "trimmed",
         /// Redis lost what it held.
         Rewritten = "rewritten",
+    }
+}
+
+label! {
+    /// How a subscription began, against the position that its client asked for.
+    pub enum Recovery {
+        /// Everything since that position follows.
+        Recovered = "recovered",
+        /// The client asked for no position.
+        New = "new",
+        /// The log no longer reaches back to it.
+        Trimmed = "trimmed",
+        /// The log never had it, or was rewritten since.
+        Unknown = "unknown",
+        /// It is not an id.
+        Malformed = "malformed",
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::{Delivery, Event, Frame, Id, Identity, REDACTED, Welcome};
+use parlor::{Delivery, Event, Frame, Id, Identity, REDACTED, Recovery, Welcome};
 use serde::{Serialize, Serializer};
 
 use crate::chat::frame_error::{FrameError, Logged};
@@ -128,6 +128,7 @@ impl Serialize for Line<'_> {
 
 pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Frame<'static> {
     let members = welcome.presence.members.as_deref();
+    let recovered = welcome.recovery == Recovery::Recovered;
     let listed = members.map(|members| Listed::of(members.iter().map(String::as_str)));
     Sent::Welcome {
         node: &welcome.node,
@@ -135,8 +136,8 @@ pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Fra
         user: identity.id(),
         name: identity.name(),
         last: known(welcome.last),
-        recovered: welcome.reason.is_none(),
-        reason: welcome.reason,
+        recovered,
+        reason: (!recovered).then(|| welcome.recovery.as_str()),
         members: listed.as_ref().map(|listed| listed.ids.clone()),
         names: listed.map(|listed| listed.names),
         count: welcome.presence.count,
