@@ -11,8 +11,8 @@ use crate::telemetry::{Chain, METRICS, RedisRefusal};
 
 /// Why the layer did not do what it was asked to do.
 ///
-/// A failed write may have been carried out if its answer was lost; see the contract of
-/// [`layer`](crate::layer).
+/// A failed write may have been carried out if its answer was lost; see the contract in
+/// `src/layer/mod.rs`.
 #[derive(Clone, Debug, Error)]
 pub enum LayerError {
     /// Redis cannot be reached, the connection was lost, or this node receives nothing from Redis.

@@ -9,7 +9,7 @@ mod malformed;
 mod members;
 mod redaction;
 
-pub(crate) use self::malformed::Malformed;
+pub use self::malformed::Malformed;
 use self::members::Members;
 use crate::wire::id::Id;
 
