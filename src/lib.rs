@@ -66,6 +66,7 @@ pub use crate::layer::{
     Presence, PresenceSnapshot, Retention, SharedStore, Store,
 };
 pub use crate::realtime::consumer::{Action, Consumer, Interval};
+pub use crate::realtime::intervals::start_interval;
 pub use crate::realtime::subscription::Subscription;
 pub use crate::realtime::welcome::{StartPosition, Welcome};
 pub use crate::run::run;

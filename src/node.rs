@@ -23,37 +23,35 @@ use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 
-impl State {
-    /// A node that is connected to its layer.
-    ///
-    /// # Errors
-    /// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
-    pub(crate) async fn new(config: Config, application: Application) -> Result<Arc<Self>, StartError> {
-        let routes = Routes(application.routes);
-        routes.check().map_err(StartError::new)?;
-        let tokens = Verifier::new(&config.tokens)?;
-        let limits = Arc::new(Limits::new(config.limits));
-        let hub = Arc::new(Hub::default());
-        let ears = Arc::new(NodeListener { hub: Arc::clone(&hub), realtime: OnceCell::new() });
-        let listener = Arc::clone(&ears) as Arc<dyn LayerListener>;
-        let keep = Retention {
-            messages: config.log_messages,
-            age: Duration::from_secs(config.log_seconds as u64),
-            replicas: config.wait_replicas,
-        };
-        let layer = Arc::new(match config.redis_url() {
-            None => Layer::memory(keep, listener),
-            Some(url) => Layer::redis(url, config.wait_for_redis, keep, listener).await?,
-        });
-        let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
-        let lasts = Duration::from_hours(24) * config.auth.session_days;
-        let auth = Auth::new(Arc::clone(&layer), tokens, key, lasts);
-        let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
-        let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
-        let _ = ears.realtime.set(Arc::downgrade(&realtime)); // nobody else sets it
-        if let Err(error) = node.key().await {
-            debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
-        }
-        Ok(Arc::new(Self { context: node, realtime, routes }))
+/// Builds the services of a node, which is connected to its layer.
+///
+/// # Errors
+/// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
+pub(crate) async fn build(config: Config, application: Application) -> Result<Arc<State>, StartError> {
+    let routes = Routes(application.routes);
+    routes.check().map_err(StartError::new)?;
+    let tokens = Verifier::new(&config.tokens)?;
+    let limits = Arc::new(Limits::new(config.limits));
+    let hub = Arc::new(Hub::default());
+    let ears = Arc::new(NodeListener { hub: Arc::clone(&hub), realtime: OnceCell::new() });
+    let listener = Arc::clone(&ears) as Arc<dyn LayerListener>;
+    let keep = Retention {
+        messages: config.log_messages,
+        age: Duration::from_secs(config.log_seconds as u64),
+        replicas: config.wait_replicas,
+    };
+    let layer = Arc::new(match config.redis_url() {
+        None => Layer::memory(keep, listener),
+        Some(url) => Layer::redis(url, config.wait_for_redis, keep, listener).await?,
+    });
+    let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
+    let lasts = Duration::from_hours(24) * config.auth.session_days;
+    let auth = Auth::new(Arc::clone(&layer), tokens, key, lasts);
+    let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
+    let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
+    let _ = ears.realtime.set(Arc::downgrade(&realtime)); // nobody else sets it
+    if let Err(error) = node.key().await {
+        debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
     }
+    Ok(Arc::new(State { context: node, realtime, routes }))
 }

@@ -16,45 +16,43 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Who did it, for the audit log.
 const WHO: &str = "--operator";
 
-impl Context {
-    /// Makes the account that the settings name, unless it is there. A layer that is away is not waited for.
-    ///
-    /// # Errors
-    /// [`StartError`] for a name or a password that no account can have.
-    pub(crate) async fn make_operator(self: &Arc<Self>) -> Result<(), StartError> {
-        match self.try_operator().await {
-            Err(SignUpError::Unavailable(error)) if error.is_retryable() => {
-                warn!(error = %Chain(&error), "the operator's account is made when the layer answers");
-                let node = Arc::clone(self);
-                tokio::spawn(async move {
-                    while let Err(SignUpError::Unavailable(error)) = node.try_operator().await
-                        && error.is_retryable()
-                    {
-                        sleep(PAUSE).await;
-                    }
-                });
-                Ok(())
-            }
-            Err(refused) => Err(StartError::new(format!("--operator (PARLOR_OPERATOR): {refused}"))),
-            Ok(()) => Ok(()),
-        }
-    }
-
-    async fn try_operator(&self) -> Result<(), SignUpError> {
-        let Some((name, password)) = self.config().auth.operator() else { return Ok(()) };
-        match self.accounts().add(name, password, true).await {
-            Ok(account) => {
-                info!(name = account.name, "made the operator's account");
-                Ok(self.audit(WHO, "user_add_staff", &account.name).await?)
-            }
-            Err(SignUpError::Taken) => {
-                // Whoever was faster to sign up under the name is no operator by that.
-                if !self.accounts().named(name).await?.is_some_and(|account| account.staff) {
-                    warn!(name, "somebody who is no operator has the name of --operator");
+/// Makes the account that the settings name, unless it is there. A layer that is away is not waited for.
+///
+/// # Errors
+/// [`StartError`] for a name or a password that no account can have.
+pub(crate) async fn make_operator(context: &Arc<Context>) -> Result<(), StartError> {
+    match try_operator(context).await {
+        Err(SignUpError::Unavailable(error)) if error.is_retryable() => {
+            warn!(error = %Chain(&error), "the operator's account is made when the layer answers");
+            let node = Arc::clone(context);
+            tokio::spawn(async move {
+                while let Err(SignUpError::Unavailable(error)) = try_operator(&node).await
+                    && error.is_retryable()
+                {
+                    sleep(PAUSE).await;
                 }
-                Ok(())
-            }
-            Err(refused) => Err(refused),
+            });
+            Ok(())
         }
+        Err(refused) => Err(StartError::new(format!("--operator (PARLOR_OPERATOR): {refused}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn try_operator(context: &Context) -> Result<(), SignUpError> {
+    let Some((name, password)) = context.config().auth.operator() else { return Ok(()) };
+    match context.accounts().add(name, password, true).await {
+        Ok(account) => {
+            info!(name = account.name, "made the operator's account");
+            Ok(context.audit(WHO, "user_add_staff", &account.name).await?)
+        }
+        Err(SignUpError::Taken) => {
+            // Whoever was faster to sign up under the name is no operator by that.
+            if !context.accounts().named(name).await?.is_some_and(|account| account.staff) {
+                warn!(name, "somebody who is no operator has the name of --operator");
+            }
+            Ok(())
+        }
+        Err(refused) => Err(refused),
     }
 }

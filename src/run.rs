@@ -14,11 +14,11 @@ use crate::cli::arguments::{Arguments, Stop};
 use crate::config::Config;
 use crate::http::context::Context;
 use crate::server::listener::Listener;
-use crate::server::state::State;
 use crate::telemetry;
 use crate::telemetry::Chain;
 use crate::watchdog;
 use crate::wire::error::StartError;
+use crate::{node, operator};
 
 /// Exit code of a start that failed, as for any command that was called wrongly.
 const START_FAILED: u8 = 2;
@@ -68,8 +68,8 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
-    let running = State::new(config, application).await?;
-    running.context.make_operator().await?;
+    let running = node::build(config, application).await?;
+    operator::make_operator(&running.context).await?;
     let context = Arc::clone(&running.context);
     let server = Listener::bind(running)?;
     watchdog::start();

@@ -10,7 +10,7 @@ use crate::rooms::access::Room;
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     let (room, _) = Room::operated(&request, request.param("room")).await?;
     note(&request, "push_start", room.name()).await?;
-    request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
+    parlor::start_interval::<PlainPush>(request.context(), &room.push_group()).await?;
     Ok(success())
 }
 

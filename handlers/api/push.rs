@@ -15,7 +15,7 @@ struct Stream<'a> {
 /// `POST /api/push/{room}`.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     let room = Room::served(&request, request.param("room")).await?;
-    request.context().start_ticker::<PlainPush>(&room.push_group()).await?;
+    parlor::start_interval::<PlainPush>(request.context(), &room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
 }
 

@@ -89,7 +89,7 @@ impl Consumer for Push {
 /// `GET` and `POST /push?room=`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
     let group = Room::of_query(&request).await?.push_group();
-    request.context().start_ticker::<PlainPush>(&group).await.map_err(away)?;
+    parlor::start_interval::<PlainPush>(request.context(), &group).await.map_err(away)?;
     Ok(success())
 }
 

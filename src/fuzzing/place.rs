@@ -20,7 +20,7 @@ use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::http::params::Params;
 use crate::http::request::Request;
-use crate::server::state::State;
+use crate::node;
 
 const APPLICATION: Application = Application {
     about: "",
@@ -41,7 +41,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (node, stream) = runtime.block_on(async {
         let running =
-            State::new(Arguments::parse_from([""]).config, APPLICATION).await.expect("memory is there");
+            node::build(Arguments::parse_from([""]).config, APPLICATION).await.expect("memory is there");
         let node = Arc::clone(&running.context);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");

@@ -74,16 +74,14 @@ impl Intervals {
     }
 }
 
-impl Context {
-    /// Turns the ticker of this consumer on for a group. It ends a minute after the group's last
-    /// socket left.
-    ///
-    /// # Errors
-    /// [`LayerError`] when the layer did not take it.
-    pub async fn start_ticker<C: Consumer>(&self, group: &Group) -> Result<(), LayerError> {
-        match C::INTERVAL {
-            Some(ticker) => self.layer().start_interval(group, ticker.period).await,
-            None => Ok(()),
-        }
+/// Turns the interval of this consumer on for a group. It ends a minute after the group's last
+/// socket left.
+///
+/// # Errors
+/// [`LayerError`] when the layer did not take it.
+pub async fn start_interval<C: Consumer>(context: &Context, group: &Group) -> Result<(), LayerError> {
+    match C::INTERVAL {
+        Some(ticker) => context.layer().start_interval(group, ticker.period).await,
+        None => Ok(()),
     }
 }

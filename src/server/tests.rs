@@ -13,10 +13,10 @@ use crate::cli::arguments::Arguments;
 use crate::handler;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
+use crate::node;
 use crate::server::guards::{Csrf, Rate};
 use crate::server::listener::Listener;
 use crate::server::route::Route;
-use crate::server::state::State;
 
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyzABCDEF";
 
@@ -41,7 +41,7 @@ async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
         scopes: &[],
     };
     let arguments = ["parlor", "--listen", "127.0.0.1:0", "--messages-per-second", "1"];
-    let state = State::new(Arguments::parse_from(arguments).config, application).await.unwrap();
+    let state = node::build(Arguments::parse_from(arguments).config, application).await.unwrap();
     let listener = Listener::bind(Arc::clone(&state)).unwrap();
     let port = listener.addresses().next().unwrap().port();
     let server = tokio::spawn(listener.run(std::future::pending(), std::future::pending()));

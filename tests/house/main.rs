@@ -131,3 +131,11 @@ fn close_codes_stand_in_their_table() {
     let found: Vec<_> = others.flat_map(|source| literals::close_codes(&source)).collect();
     hold("a close code is a `CloseCode`, whose number stands in its table only", &found);
 }
+
+#[test]
+fn inherent_impls_stand_beside_their_type() {
+    let library = Crate::load("src", "lib.rs");
+    let application = Crate::load("handlers", "main.rs");
+    hold("an inherent impl stands in the folder of its type", &imports::foreign_impls(&library));
+    hold("an inherent impl stands in the folder of its type", &imports::foreign_impls(&application));
+}
