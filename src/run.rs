@@ -7,21 +7,30 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tokio::time::{sleep, timeout};
+use tracing::{error, info, warn};
 
 use crate::app::Application;
 use crate::cli::arguments::{Arguments, Stop};
 use crate::config::Config;
 use crate::http::context::Context;
+use crate::layer::Control;
+use crate::realtime::drain;
 use crate::server::listener::Listener;
+use crate::server::state::State;
 use crate::telemetry;
 use crate::telemetry::Chain;
 use crate::watchdog;
+use crate::wire::close::CloseCode;
 use crate::wire::error::StartError;
 use crate::{node, operator};
 
 /// Exit code of a start that failed, as for any command that was called wrongly.
 const START_FAILED: u8 = 2;
+/// The time in which sockets and requests must end before they are cut off.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a node that shuts down still accepts connections, to answer that it is not ready.
+const NOT_READY_PERIOD: Duration = Duration::from_secs(1);
 
 /// Runs a node of this application until SIGTERM or SIGINT: the whole of `main`.
 pub fn run(application: Application) -> ExitCode {
@@ -68,12 +77,11 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
-    let running = node::build(config, application).await?;
-    operator::make_operator(&running.context).await?;
-    let context = Arc::clone(&running.context);
-    let server = Listener::bind(running)?;
+    let state = node::build(config, application).await?;
+    operator::make_operator(&state.context).await?;
+    let server = Listener::bind(Arc::clone(&state))?;
     watchdog::start();
-    announce(&context, server.max_connections());
+    announce(&state.context, server.max_connections());
     for address in server.addresses() {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // the pipe may be closed
     }
@@ -90,7 +98,57 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     let hurry = async {
         signal(grace).await;
     };
-    Ok(server.run(signal(grace), hurry).await)
+    Ok(serve_until(&state, server, signal(grace), hurry).await)
+}
+
+/// Serves until `stop` yields the grace period, or a part of the node fails; then shuts down in
+/// phases: no new sockets, the end of those that are open, the requests, the layer. `hurry` ends the
+/// grace period at once.
+async fn serve_until(
+    state: &State,
+    listener: Listener,
+    stop: impl Future<Output = Duration>,
+    hurry: impl Future<Output = ()>,
+) -> ExitCode {
+    let stopping = listener.serve();
+    let realtime = Arc::clone(&state.realtime);
+    let mut hub = tokio::spawn(async move { realtime.hub().run().await });
+    let (code, grace) = tokio::select! {
+        () = state.realtime.keepalive() => (ExitCode::FAILURE, Duration::ZERO),
+        _ = &mut hub => {
+            error!("the hub has failed: this node ends");
+            (ExitCode::FAILURE, Duration::ZERO)
+        }
+        () = state.context.layer().failed() => {
+            error!("the layer has failed: this node ends");
+            (ExitCode::FAILURE, Duration::ZERO)
+        }
+        grace = stop => (ExitCode::SUCCESS, grace),
+    };
+    info!(seconds = grace.as_secs(), "ending: sockets are sent away");
+    state.realtime.end();
+    let sockets = state.realtime.hub().sockets();
+    let away = async {
+        tokio::join!(drain::send_away(&sockets, grace), async {
+            // A load balancer that asks sees meanwhile that this node is not ready.
+            sleep(NOT_READY_PERIOD.min(grace)).await;
+            stopping.send_replace(true);
+        })
+    };
+    tokio::select! {
+        _ = away => {}
+        () = state.realtime.keepalive() => {}
+        () = hurry => info!("ending at once"),
+    }
+    stopping.send_replace(true);
+    for socket in state.realtime.hub().sockets() {
+        socket.close(&CloseCode::ServiceRestart.into());
+    }
+    if timeout(SHUTDOWN_TIMEOUT, state.context.finish()).await.is_err() {
+        warn!("some connections did not end in time and were cut off");
+    }
+    state.context.layer().close().await;
+    code
 }
 
 /// Logs what this node runs with, and the variables that are no settings.

@@ -1,8 +1,7 @@
-//! The listener: binds, accepts, serves each connection in a task of its own, and shuts down.
+//! The listener: binds, accepts, serves each connection in a task of its own.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +10,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tokio::time::sleep;
+use tracing::{debug, warn};
 
 use crate::http::connection::Connection;
-use crate::layer::Control;
-use crate::realtime::drain;
 use crate::server::dispatch;
 use crate::server::state::State;
 use crate::telemetry::Chain;
-use crate::wire::close::CloseCode;
 use crate::wire::error::StartError;
 
 /// The time in which the head of a request must be complete, also on an idle connection. A proxy must close
@@ -37,10 +33,6 @@ const RESERVED_FILE_DESCRIPTORS: usize = 64;
 const ASSUMED_FILE_DESCRIPTORS: u64 = 1024;
 /// Connections that the kernel queues while all workers are busy, as when a crowd reconnects.
 const LISTEN_BACKLOG_CONNECTIONS: u32 = 8192;
-/// The time in which sockets and requests must end before they are cut off.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a node that shuts down still accepts connections, to answer that it is not ready.
-const NOT_READY_PERIOD: Duration = Duration::from_secs(1);
 
 /// The listening sockets of a node.
 pub(crate) struct Listener {
@@ -88,56 +80,15 @@ impl Listener {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `stop` says within which time to end; then the node takes no sockets, sends those that it has
-    /// away, finishes state requests and leaves every group. `hurry` ends the waiting.
-    pub(crate) async fn run(
-        self,
-        stop: impl Future<Output = Duration>,
-        hurry: impl Future<Output = ()>,
-    ) -> ExitCode {
+    /// Accepts connections until the returned sender has sent `true` or is dropped; connections that
+    /// are open then finish their request.
+    pub(crate) fn serve(self) -> watch::Sender<bool> {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
             let (state, places, stopped) = (Arc::clone(&self.state), self.places.clone(), stopped.clone());
             tokio::spawn(accept(state, listener, places, stopped));
         }
-        let realtime = Arc::clone(&self.state.realtime);
-        let mut hub = tokio::spawn(async move { realtime.hub().run().await });
-        let (code, grace) = tokio::select! {
-            () = self.state.realtime.keepalive() => (ExitCode::FAILURE, Duration::ZERO),
-            _ = &mut hub => {
-                error!("the hub has failed: this node ends");
-                (ExitCode::FAILURE, Duration::ZERO)
-            }
-            () = self.state.context.layer().failed() => {
-                error!("the layer has failed: this node ends");
-                (ExitCode::FAILURE, Duration::ZERO)
-            }
-            grace = stop => (ExitCode::SUCCESS, grace),
-        };
-        info!(seconds = grace.as_secs(), "ending: sockets are sent away");
-        self.state.realtime.end();
-        let sockets = self.state.realtime.hub().sockets();
-        let away = async {
-            tokio::join!(drain::send_away(&sockets, grace), async {
-                // A load balancer that asks sees meanwhile that this node is not ready.
-                sleep(NOT_READY_PERIOD.min(grace)).await;
-                stopping.send_replace(true);
-            })
-        };
-        tokio::select! {
-            _ = away => {}
-            () = self.state.realtime.keepalive() => {}
-            () = hurry => info!("ending at once"),
-        }
-        stopping.send_replace(true);
-        for socket in self.state.realtime.hub().sockets() {
-            socket.close(&CloseCode::ServiceRestart.into());
-        }
-        if timeout(SHUTDOWN_TIMEOUT, self.state.context.finish()).await.is_err() {
-            warn!("some connections did not end in time and were cut off");
-        }
-        self.state.context.layer().close().await;
-        code
+        stopping
     }
 }
 

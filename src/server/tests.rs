@@ -44,7 +44,7 @@ async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
     let state = node::build(Arguments::parse_from(arguments).config, application).await.unwrap();
     let listener = Listener::bind(Arc::clone(&state)).unwrap();
     let port = listener.addresses().next().unwrap().port();
-    let server = tokio::spawn(listener.run(std::future::pending(), std::future::pending()));
+    let stopping = listener.serve();
     let mut statuses = Vec::new();
     for (method, path, headers, body) in requests {
         let mut tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
@@ -57,7 +57,7 @@ async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
         tcp.read_to_string(&mut answer).await.unwrap();
         statuses.push(answer[9..12].parse().unwrap());
     }
-    server.abort();
+    stopping.send_replace(true);
     statuses
 }
 
