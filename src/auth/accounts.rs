@@ -1,11 +1,11 @@
-//! Accounts: people with a name of their own, known by a password or by tokens of somebody who vouches for them.
+//! Accounts: users with a name, authenticated by a password or by tokens of another site.
 //!
 //! | record | what |
 //! |---|---|
-//! | `user:<skeleton>` | the account; names that look alike have the same skeleton, so there is one of them |
+//! | `user:<skeleton>` | the account; confusable names share one skeleton |
 //! | `user_id:<id>` | the skeleton of the user with this id |
-//! | `look:<look>` | the skeleton of the one account whose name looks so as it is written |
-//! | index `users` | skeletons, by when the account was made |
+//! | `look:<look>` | the skeleton of the account with this visual skeleton |
+//! | index `users` | skeletons, by time of creation |
 
 use std::fmt;
 
@@ -26,38 +26,38 @@ use crate::wire::time::now;
 /// The index of all accounts.
 const USERS: &str = "users";
 
-/// Somebody with a name.
+/// A user's account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Account {
-    /// 16 hexadecimal digits, for everybody to see; stays when the name changes.
+    /// The public id: 16 hexadecimal digits. It stays when the name changes.
     pub id: String,
-    /// As it was given, unique among all that look alike.
+    /// The name as the user entered it, unique among all confusable names.
     pub name: String,
-    /// The hash of the password, as a PHC string; `None` for those who come with tokens.
+    /// The password hash as a PHC string; `None` for accounts of tokens.
     password: Option<String>,
-    /// May operate this site.
+    /// Whether the user operates this site.
     pub staff: bool,
-    /// May not come in.
+    /// Whether the user is banned.
     pub banned: bool,
-    /// When it was made, in milliseconds since 1970.
+    /// The time of creation, in milliseconds since 1970.
     pub made: u64,
 }
 
 impl Account {
-    /// Whether somebody else vouches for it, by tokens; it has no password then.
+    /// Returns whether the account belongs to tokens of another site; it has no password then.
     pub fn by_token(&self) -> bool {
         self.password.is_none()
     }
 }
 
-/// Why there is no new account.
+/// Why an account was not created.
 #[derive(Debug)]
 pub enum SignUpError {
-    /// The name breaks the rule.
+    /// The name breaks the rule for names.
     Name,
-    /// The password is too short, too long, or the name.
+    /// The password is too short, too long, or equals the name.
     Password,
-    /// Somebody has this name, or one that looks like it.
+    /// The name, or a confusable one, is taken.
     Taken,
     /// The layer did not answer.
     Unavailable(LayerError),
@@ -73,7 +73,7 @@ impl fmt::Display for SignUpError {
             Self::Password => {
                 write!(f, "the password: expected {least} to {most} characters, and not the name")
             }
-            Self::Taken => f.write_str("somebody has this name, or one that looks like it"),
+            Self::Taken => f.write_str("this name, or one that looks like it, is taken"),
             Self::Unavailable(unavailable) => Chain(unavailable).fmt(f),
             Self::Busy => f.write_str("too many passwords are being hashed"),
         }
@@ -99,15 +99,15 @@ pub struct Accounts<'a> {
 }
 
 impl Accounts<'_> {
-    /// Makes an account with a password.
+    /// Creates an account with a password.
     ///
     /// # Errors
-    /// [`SignUpError`].
+    /// Returns [`SignUpError`].
     pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, SignUpError> {
         self.add(name, password, false).await
     }
 
-    /// The same, also of an operator.
+    /// Creates an account with a password, optionally of an operator.
     pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, SignUpError> {
         let name = Username::parse(name).ok_or(SignUpError::Name)?;
         let fits =
@@ -122,10 +122,12 @@ impl Accounts<'_> {
         self.make(&name, Some(hash), staff).await?.ok_or(SignUpError::Taken)
     }
 
-    /// The account with this name and this password. Takes as long whether there is such a name or not.
+    /// Returns the account with this name and password. Takes the same time whether or not the name
+    /// exists.
     ///
     /// # Errors
-    /// [`AuthError`] when the layer does not answer, or too many passwords are being checked.
+    /// Returns [`AuthError`] when the layer does not answer, or too many passwords are being
+    /// checked.
     pub(crate) async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, AuthError> {
         let account = self.named(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
@@ -134,24 +136,24 @@ impl Accounts<'_> {
         Ok(account.filter(|_| right))
     }
 
-    /// The account of somebody for whom a token speaks, made when it is seen first; `None` if the name breaks the rule
-    /// or belongs to somebody with a password.
+    /// Returns the account of a valid token's user, created on first use; `None` if the name breaks
+    /// the rule or belongs to an account with a password.
     pub(crate) async fn provisioned_from_token(&self, name: &str) -> Result<Option<Account>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         let found = match self.named(name.as_str()).await? {
             Some(account) => Some(account),
             None => match self.make(&name, None, false).await? {
                 Some(account) => Some(account),
-                None => self.named(name.as_str()).await?, // somebody else made it meanwhile
+                None => self.named(name.as_str()).await?, // created concurrently
             },
         };
         Ok(found.filter(|account| account.password.is_none() && account.name == name.as_str()))
     }
 
-    /// The account of this name, or of one that looks like it.
+    /// Returns the account with this name, or with a confusable one.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn named(&self, name: &str) -> Result<Option<Account>, LayerError> {
         match Username::parse(name) {
             Some(name) => self.at(&name.skeleton()).await,
@@ -159,10 +161,10 @@ impl Accounts<'_> {
         }
     }
 
-    /// The account with this id.
+    /// Returns the account with this id.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn of_id(&self, id: &str) -> Result<Option<Account>, LayerError> {
         match self.store.get(&format!("user_id:{id}")).await? {
             Some(skeleton) => self.at(&skeleton).await,
@@ -170,10 +172,10 @@ impl Accounts<'_> {
         }
     }
 
-    /// The newest accounts.
+    /// Returns the newest accounts.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn newest(&self, limit: usize) -> Result<Vec<Account>, LayerError> {
         let mut accounts = Vec::new();
         for (skeleton, _) in self.store.top(USERS, limit).await? {
@@ -182,15 +184,15 @@ impl Accounts<'_> {
         Ok(accounts)
     }
 
-    /// How many accounts there are.
+    /// Returns the number of accounts.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn count(&self) -> Result<usize, LayerError> {
         self.store.count(USERS).await
     }
 
-    /// Changes an account; the new one, or `None` if nobody has this name.
+    /// Changes an account and returns the new one, or `None` if no account has this name.
     pub(crate) async fn change(
         &self,
         name: &str,
@@ -217,7 +219,8 @@ impl Accounts<'_> {
             made: now(),
         };
         let skeleton = name.skeleton();
-        // The id first: an account without its id could not be found by it, an id without an account is nobody.
+        // Writes the id index first: a dangling index entry is harmless, an unindexed account is
+        // not.
         self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
         let made =
             self.store.create(&key(&skeleton), &crate::layer::shared_store::json(&account), None).await?;
@@ -235,7 +238,7 @@ impl Accounts<'_> {
         Ok(Some(account))
     }
 
-    /// Whether no other account's name looks like this one.
+    /// Returns whether no other account's name has the same visual skeleton.
     async fn looks_new(&self, name: &Username) -> Result<bool, LayerError> {
         let whose = self.store.get(&visual_skeleton(name)).await?;
         Ok(whose.is_none_or(|skeleton| skeleton == name.skeleton()))

@@ -1,9 +1,9 @@
-//! API keys: how other programs are known, each with a name and what it may do.
+//! API keys: credentials of other programs, each with a name and scopes.
 //!
 //! | record | what |
 //! |---|---|
 //! | `key:<id>` | the key, without its secret |
-//! | index `keys` | ids, by when the key was made |
+//! | index `keys` | ids, by time of creation |
 
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -14,38 +14,37 @@ use crate::layer::LayerError;
 use crate::layer::{Index, SharedStore, Store, shared_store};
 use crate::wire::time::now;
 
-/// How every key begins, so that one that lies about is recognised.
+/// The prefix of every key, by which secret scanners recognise a leaked one.
 const PREFIX: &str = "plk_";
 const KEYS: &str = "keys";
-/// Most keys that are listed.
-const MOST: usize = 1000;
+const MAX_LISTED_KEYS: usize = 1000;
 
-/// What is known of a key.
+/// An API key without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// 16 hexadecimal digits, for everybody to see: also as whom it speaks.
+    /// The public id: 16 hexadecimal digits. It is also the user id of what the key publishes.
     pub id: String,
-    /// What it is called, unique among keys that are not revoked.
+    /// The name, unique among keys that are not revoked.
     pub name: String,
     hash: String,
-    /// What it may do.
+    /// The scopes that the key grants.
     pub scopes: Vec<String>,
-    /// When it was made, in milliseconds since 1970.
+    /// The time of creation, in milliseconds since 1970.
     pub made: u64,
 }
 
-/// All keys of this site.
+/// All API keys of this site.
 #[derive(Clone, Copy)]
 pub struct ApiKeys<'a> {
     pub(crate) store: &'a SharedStore,
 }
 
 impl ApiKeys<'_> {
-    /// Makes a key; what is known of it, and its text, which nobody can read again. `None` if the name breaks the rule for
-    /// people's names or is taken.
+    /// Creates a key; returns it and its text, which is not stored. Returns `None` if the name
+    /// breaks the rule for usernames or is taken.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn make(&self, name: &str, scopes: &[String]) -> Result<Option<(ApiKey, String)>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         let (id, secret) = (secret::user_id(), secret::new());
@@ -65,10 +64,10 @@ impl ApiKeys<'_> {
         Ok(Some((key, text)))
     }
 
-    /// The key of this name.
+    /// Returns the key with this name.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         match self.store.get(&name_key(&name)).await? {
@@ -77,10 +76,10 @@ impl ApiKeys<'_> {
         }
     }
 
-    /// Revokes a key by its name; it, if there was one.
+    /// Revokes the key with this name and returns it, if there is one.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn revoke(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         let Some(id) = self.store.get(&name_key(&name)).await? else { return Ok(None) };
@@ -91,24 +90,24 @@ impl ApiKeys<'_> {
         Ok(key)
     }
 
-    /// All keys, the newest first.
+    /// Returns all keys, the newest first.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn all(&self) -> Result<Vec<ApiKey>, LayerError> {
         let mut keys = Vec::new();
-        for (id, _) in self.store.top(KEYS, MOST).await? {
+        for (id, _) in self.store.top(KEYS, MAX_LISTED_KEYS).await? {
             keys.extend(self.store.read::<ApiKey>(&record(&id)).await?);
         }
         Ok(keys)
     }
 
-    /// The key with this id.
+    /// Returns the key with this id.
     pub(crate) async fn of_id(&self, id: &str) -> Result<Option<ApiKey>, LayerError> {
         self.store.read(&record(id)).await
     }
 
-    /// The key with this text, if there is one.
+    /// Returns the key with this text, if there is one.
     pub(crate) async fn find(&self, text: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some((id, secret)) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')) else {
             return Ok(None);
@@ -122,7 +121,7 @@ impl ApiKeys<'_> {
     }
 }
 
-/// Whether this looks like a key, and not like a token.
+/// Returns whether the text has the form of an API key rather than of a token.
 pub(crate) fn is_key(text: &str) -> bool {
     text.starts_with(PREFIX)
 }

@@ -1,8 +1,8 @@
-//! The audit log: what operators did, each with who, what, about whom or what, and when.
+//! The audit log: actions of operators, each with actor, action, subject and time.
 //!
 //! | record | what |
 //! |---|---|
-//! | index `audit` | entries as JSON, by when it was; the newest [`MAX_AUDIT_ENTRIES`] |
+//! | index `audit` | entries as JSON, by time; the newest [`MAX_AUDIT_ENTRIES`] |
 
 use serde::{Deserialize, Serialize};
 
@@ -10,36 +10,36 @@ use crate::layer::LayerError;
 use crate::layer::{Index, SharedStore, shared_store};
 use crate::wire::time::now;
 
-/// How many entries are kept.
+/// The number of entries that the log retains.
 pub const MAX_AUDIT_ENTRIES: usize = 10_000;
 const AUDIT: &str = "audit";
 
-/// Something that was done.
+/// An action of an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub at: u64,
-    /// The name of whoever did it.
+    /// The name of the actor.
     pub who: String,
-    /// What it was, by a word of the application's or of a command's.
+    /// The action: an identifier chosen by the application or a command.
     pub what: String,
-    /// About whom or what.
+    /// The subject of the action: such as a username.
     pub about: String,
 }
 
-/// Writes an entry. It is written before the thing is done: of what was tried in vain there is one, too, but of nothing
-/// that was done there is none.
+/// Writes an entry. Callers write it before the action: a failed action may have an entry, and no
+/// action lacks one.
 pub(crate) async fn write(store: &SharedStore, who: &str, what: &str, about: &str) -> Result<(), LayerError> {
     let [who, what, about] = [who, what, about].map(str::to_owned);
     let mut entry = AuditEntry { at: now(), who, what, about };
-    // An index has each name once: the same thing done twice in a millisecond was done in two.
+    // An index holds each member once: a repeated action within one millisecond gets the next one.
     while !store.add(AUDIT, &shared_store::json(&entry), entry.at).await? {
         entry.at += 1;
     }
     store.trim(AUDIT, MAX_AUDIT_ENTRIES).await
 }
 
-/// The newest entries, the newest first.
+/// Returns the newest entries, the newest first.
 pub(crate) async fn read(store: &SharedStore, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
     let entries = store.top(AUDIT, limit).await?;
     Ok(entries.iter().filter_map(|(entry, _)| serde_json::from_str(entry).ok()).collect())

@@ -1,10 +1,10 @@
-//! Guests: people without an account, known by a signed cookie with an id and, if they like, a nickname.
+//! Guests: users without an account, identified by a signed cookie with an id and a nickname.
 //!
 //! | record | what |
 //! |---|---|
-//! | `nick:<skeleton>` | the guest who has this nickname; lasts as long as the cookie |
-//! | `ban:<id>` | this guest may not come in |
-//! | index `bans` | the ids of such guests, by when they were banned |
+//! | `nick:<skeleton>` | the id of the guest with this nickname; expires with the cookie |
+//! | `ban:<id>` | present if this guest is banned |
+//! | index `bans` | ids of banned guests, by time of the ban |
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::layer::{Index, LayerError, Store};
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_guest";
-/// A year, as Django's CSRF cookie.
+/// One year, as for Django's CSRF cookie.
 const AGE: Duration = Duration::from_hours(24 * 7 * 52);
 const BANS: &str = "bans";
-/// Digits of its id by which a guest without a nickname is called.
+/// Digits of the id that name a guest without a nickname.
 const DIGITS: usize = 8;
 
-/// Somebody without an account.
+/// A user without an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Guest {
     pub(crate) id: String,
@@ -32,12 +32,12 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Somebody new.
+    /// Creates a guest with a new id.
     pub(crate) fn new() -> Self {
         Self { id: secret::user_id(), nickname: None }
     }
 
-    /// Whoever this cookie was given to.
+    /// Returns the guest of a cookie; `None` if the signature is invalid.
     pub(crate) fn of(cookie: &str, key: &Key) -> Option<Self> {
         let mut jar = CookieJar::new();
         jar.add_original(Cookie::new(COOKIE, cookie.to_owned()));
@@ -47,7 +47,8 @@ impl Guest {
         secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: Username::parse(&nickname) })
     }
 
-    /// What the guest is called: with a sign before it that no account's name has.
+    /// Returns the display name: the nickname or the start of the id, after a `~`, which no
+    /// account's name contains.
     pub(crate) fn name(&self) -> String {
         match &self.nickname {
             Some(nickname) => format!("~{nickname}"),
@@ -55,7 +56,7 @@ impl Guest {
         }
     }
 
-    /// The cookie by which this guest is known again.
+    /// Returns the signed cookie of this guest.
     pub(crate) fn cookie(&self, key: &Key, secure: bool) -> String {
         let nickname = self.nickname.as_ref().map_or("", Username::as_str);
         let value = format!("{}.{}", self.id, utf8_percent_encode(nickname, NON_ALPHANUMERIC));
@@ -70,14 +71,15 @@ impl Guest {
         signed.to_string()
     }
 
-    /// The same guest, without its nickname if that is somebody else's by now: a cookie from before is signed as well.
+    /// Returns the guest without its nickname if that has passed to another guest: an old cookie is
+    /// still validly signed.
     pub(crate) async fn known(self, store: &SharedStore) -> Result<Self, LayerError> {
         let Some(nickname) = &self.nickname else { return Ok(self) };
         let whose = store.get(&nick_key(&nickname.skeleton())).await?;
         Ok(if whose.as_deref() == Some(&self.id) { self } else { Self { nickname: None, ..self } })
     }
 
-    /// Gives the guest a nickname that nobody has; whether it was free.
+    /// Gives the guest a nickname; returns whether it was free.
     pub(crate) async fn call(
         &mut self,
         store: &SharedStore,
@@ -108,19 +110,19 @@ impl Guest {
     }
 }
 
-/// Whether it could be taken for the name of a guest who has none.
+/// Returns whether the nickname could be taken for the name of a guest without one.
 fn looks_like_an_id(name: &Username) -> bool {
     let digits = Username::parse("0123456789abcdef").map(|digits| digits.skeleton()).unwrap_or_default();
     let skeleton = name.skeleton();
     skeleton.chars().count() == DIGITS && skeleton.chars().all(|sign| digits.contains(sign))
 }
 
-/// Whether this guest may not come in.
+/// Returns whether this guest is banned.
 pub(crate) async fn is_banned(store: &SharedStore, id: &str) -> Result<bool, LayerError> {
     Ok(store.get(&ban_key(id)).await?.is_some())
 }
 
-/// Keeps a guest out, or lets it in again.
+/// Bans a guest, or lifts the ban.
 pub(crate) async fn set_banned(store: &SharedStore, id: &str, banned: bool) -> Result<(), LayerError> {
     if banned {
         store.put(&ban_key(id), "1", None).await?;
@@ -132,12 +134,12 @@ pub(crate) async fn set_banned(store: &SharedStore, id: &str, banned: bool) -> R
     Ok(())
 }
 
-/// The guests who may not come in: those banned last first.
+/// Returns the ids of banned guests, the latest ban first.
 pub(crate) async fn banned(store: &SharedStore, limit: usize) -> Result<Vec<String>, LayerError> {
     Ok(store.top(BANS, limit).await?.into_iter().map(|(id, _)| id).collect())
 }
 
-/// The guest with this nickname.
+/// Returns the id of the guest with this nickname.
 pub(crate) async fn called(store: &SharedStore, nickname: &str) -> Result<Option<String>, LayerError> {
     match Username::parse(nickname) {
         Some(nickname) => store.get(&nick_key(&nickname.skeleton())).await,

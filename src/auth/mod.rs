@@ -1,7 +1,8 @@
-//! Who a client is: decided here, once for each request, before its handler.
+//! Authentication: identifies the client of each request before its handler runs.
 //!
-//! Whoever shows a token, a key or a ticket is known by it or not at all; else a browser's cookies tell: an account that
-//! is logged in, or a guest; else it is a anonymous, somebody new each time.
+//! A token, an API key or a ticket identifies the client or fails the request. Without one, cookies
+//! identify an account or a guest. A client without valid cookies is anonymous, with a new id for
+//! each request.
 
 pub(crate) mod audit;
 
@@ -36,20 +37,20 @@ use crate::wire::event::Event;
 use crate::wire::headers;
 use crate::wire::time::now;
 
-/// A subprotocol that is none: a token, for browsers can send nothing else with a handshake.
+/// The prefix of a subprotocol that carries a token: browsers cannot set headers on a handshake.
 const TOKEN_PROTOCOL: &str = "parlor.token.";
-/// How often it is looked up again whether a login still lasts, while a socket is open under it.
-const LOOKED_UP: Duration = Duration::from_mins(30);
+/// How often an open socket's login is checked again.
+const LOGIN_RECHECK_INTERVAL: Duration = Duration::from_mins(30);
 
-/// Why a client is not who it says.
+/// Why authentication failed.
 #[derive(Debug)]
 pub(crate) enum AuthError {
-    /// What it shows is not valid; a socket is answered otherwise than a request.
+    /// The credentials are invalid. The status differs for WebSocket handshakes.
     Invalid {
-        /// Whether it is to be a socket.
+        /// Whether the request is a WebSocket handshake.
         socket: bool,
     },
-    /// An operator keeps it out.
+    /// An operator has banned the user.
     Banned,
     /// The layer does not answer.
     Unavailable(LayerError),
@@ -69,7 +70,7 @@ impl From<LayerError> for AuthError {
     }
 }
 
-/// What it takes to know a client: the store, the keys, the settings.
+/// What authentication needs: the store, the keys, the settings.
 pub(crate) struct Auth {
     layer: Arc<Layer>,
     tokens: Option<Verifier>,
@@ -95,15 +96,16 @@ impl Auth {
         self.tokens.as_ref()
     }
 
-    /// For how long a login lasts that is not used.
+    /// Returns how long an unused login remains valid.
     pub(crate) fn login_lasts(&self) -> Duration {
         self.login_lasts
     }
 
-    /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
+    /// Returns the key that signs guests' cookies: from the settings, or from the store, where the
+    /// first node puts one for all nodes.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn key(&self) -> Result<&CookieKey, LayerError> {
         if let Some(key) = self.key.get() {
             return Ok(key);
@@ -115,46 +117,46 @@ impl Auth {
         Ok(self.key.get_or_init(|| CookieKey::derive_from(shared.as_bytes())))
     }
 
-    /// The same, if it is known yet.
+    /// Returns the key that signs guests' cookies, if it is loaded already.
     pub(crate) fn known_key(&self) -> Option<&CookieKey> {
         self.key.get()
     }
 }
 
-/// Who a client is.
+/// An authenticated client.
 #[derive(Debug)]
 pub struct Identity {
-    /// The id and the name with a slash between, which is in neither.
+    /// The id and the name, joined by a slash, which neither contains.
     member: Arc<str>,
     standing: Role,
     pub(crate) facts: Option<Box<IdentityDetails>>,
-    /// When it ends by itself, in milliseconds since 1970.
+    /// The time at which it expires, in milliseconds since 1970.
     ends: Option<u64>,
 }
 
-/// What few clients have.
+/// Details that few clients have.
 #[derive(Debug, Default)]
 pub(crate) struct IdentityDetails {
     /// The skeleton of the account's name.
     pub(crate) user: String,
     /// The hash of the login's secret.
     pub(crate) login: Option<String>,
-    /// What a key may do.
+    /// The scopes of an API key.
     scopes: Vec<String>,
 }
 
-/// What kind of client it is.
+/// The kind of a client, in ascending order of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Nobody will know it again.
+    /// A client without credentials, with a new id for each request.
     Anonymous,
-    /// A browser that has been here.
+    /// A browser with a guest's cookie.
     Guest,
-    /// Another program, with an API key.
+    /// A program with an API key.
     Key,
-    /// Somebody with an account.
+    /// A user with an account.
     User,
-    /// Somebody with an account who operates this site.
+    /// A user whose account operates this site.
     Staff,
 }
 
@@ -164,7 +166,7 @@ impl Identity {
         Self { member, standing, facts: facts.map(Box::new), ends }
     }
 
-    /// Somebody new.
+    /// Creates an anonymous client with a new id.
     pub(crate) fn anonymous() -> Self {
         let guest = Guest::new();
         Self::new(&guest.id, &guest.name(), Role::Anonymous, None, None)
@@ -183,65 +185,67 @@ impl Identity {
         Self::new(&account.id, &account.name, standing, Some(facts), ends)
     }
 
-    /// 16 hexadecimal digits, for everybody to see: the same whenever this client comes, if it is no anonymous.
+    /// Returns the public id: 16 hexadecimal digits, stable across requests unless the client is
+    /// anonymous.
     pub fn id(&self) -> &str {
         self.member.split_once('/').map_or("", |(id, _)| id)
     }
 
-    /// Its id, unless it is a anonymous: that has another one each time.
+    /// Returns the id; `None` for anonymous clients, whose id is new for each request.
     pub(crate) fn known_id(&self) -> Option<&str> {
         (self.standing != Role::Anonymous).then(|| self.id())
     }
 
-    /// What it is called: `alice`; `~bob` if it is a guest, `#billing` if it is a key, which no account's name can be.
+    /// Returns the display name: `alice`, `~bob` for a guest, `#billing` for an API key. No
+    /// account's name contains `~` or `#`.
     pub fn name(&self) -> &str {
         self.member.split_once('/').map_or("", |(_, name)| name)
     }
 
-    /// How it is known among the members of a group: `<id>/<name>`.
+    /// Returns the member of a group that the client is: `<id>/<name>`.
     pub fn member(&self) -> &Arc<str> {
         &self.member
     }
 
-    /// What kind of client it is.
+    /// Returns the kind of the client.
     pub fn standing(&self) -> Role {
         self.standing
     }
 
-    /// Whether it has an account.
+    /// Returns whether the client has an account.
     pub fn is_user(&self) -> bool {
         self.standing >= Role::User
     }
 
-    /// Whether it operates this site.
+    /// Returns whether the client operates this site.
     pub fn is_staff(&self) -> bool {
         self.standing == Role::Staff
     }
 
-    /// Whether it is a key with this scope.
+    /// Returns whether the client is an API key with this scope.
     pub fn may(&self, scope: &str) -> bool {
         self.standing == Role::Key
             && self.facts.as_ref().is_some_and(|facts| facts.scopes.iter().any(|has| has == scope))
     }
 
-    /// The hash of the login that it has.
+    /// Returns the hash of the login's secret.
     pub(crate) fn login(&self) -> Option<&str> {
         self.facts.as_ref()?.login.as_deref()
     }
 
-    /// When it ends by itself, in milliseconds since 1970.
+    /// Returns the time at which it expires, in milliseconds since 1970.
     pub(crate) fn ends(&self) -> Option<u64> {
         self.ends
     }
 
-    /// For how long it need not be looked up again while a socket is open under it; `None`: never by itself.
+    /// Returns how long an open socket may keep this identity unchecked; `None` for ever.
     pub(crate) fn lasts(&self) -> Option<Duration> {
         let ends = self.ends.map(|ends| Duration::from_millis(ends.saturating_sub(now())));
-        ends.or_else(|| self.login().map(|_| LOOKED_UP))
+        ends.or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
     }
 
-    /// The event as this client's, and the key under which it is known if the client has a name for it. Strangers, whom
-    /// nobody will know again, share theirs.
+    /// Returns the event with this client as its sender, and its idempotency key if the client
+    /// named the event. All anonymous clients share one space of keys.
     pub(crate) fn attribute(&self, event: &Event, name: Option<&str>) -> (Event, Option<IdempotencyKey>) {
         let known = self.standing != Role::Anonymous;
         let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
@@ -249,11 +253,12 @@ impl Identity {
         (event.signed(self.id(), self.name()), key)
     }
 
-    /// Whoever sent this request. A socket may bring what it is known by in other ways.
+    /// Authenticates the client of a request. A WebSocket handshake may carry credentials in other
+    /// ways.
     ///
     /// # Errors
-    /// 401, on a socket 403, for what is shown and not right; 403 for those who were banned; 503 when the layer does not
-    /// answer.
+    /// Returns an error for invalid credentials (401, on a handshake 403), for a banned user (403),
+    /// and when the layer does not answer (503).
     pub(crate) async fn of(auth: &Auth, parts: &Parts, socket: bool) -> Result<Self, AuthError> {
         let identity = match shown(parts, socket) {
             Some(Credentials::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
@@ -279,7 +284,7 @@ impl Identity {
         match Guest::of(cookie, auth.key().await?) {
             Some(guest) => match crate::auth::guests::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
-                // While the layer is away there is nothing to say or to hear, but pages are there.
+                // Without the layer there are no messages, but pages still work.
                 Err(_) if !socket => Ok(Self::guest(&guest)),
                 Err(away) => Err(away.into()),
                 Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
@@ -305,7 +310,7 @@ impl Identity {
     async fn of_ticket(auth: &Auth, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(ticket) = Ticket::take(auth.store(), text).await? else { return Ok(None) };
         let account = match &ticket.login {
-            // Who logged out meanwhile has no use for it.
+            // A ticket ends with the login that it came from.
             Some(login) => crate::auth::sessions::find(auth.store(), login, auth.login_lasts()).await?,
             None => (Accounts { store: auth.store() }).at(&ticket.user).await?,
         };
@@ -315,7 +320,7 @@ impl Identity {
     }
 }
 
-/// What a client shows beside cookies.
+/// Credentials beside cookies.
 enum Credentials<'a> {
     Bearer(&'a str),
     Ticket(String),
@@ -323,7 +328,8 @@ enum Credentials<'a> {
 
 fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
     if parts.headers.contains_key(AUTHORIZATION) {
-        // Whatever it is, it is what the client wants to be known by. Two of them are nobody: a proxy may believe the other.
+        // Any `Authorization` header replaces cookies. Two of them are invalid: a proxy may trust
+        // the other one.
         let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
         let (scheme, token) = text.split_once(' ').unwrap_or_default();
         return Some(Credentials::Bearer(if scheme.eq_ignore_ascii_case("bearer") {
@@ -341,7 +347,7 @@ fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
     token.map(Credentials::Bearer).or_else(|| headers::query(&parts.uri, "ticket").map(Credentials::Ticket))
 }
 
-/// The hash of the login in the cookies, if there may be one.
+/// Returns the hash of the login's secret in the cookies, if they have the form of one.
 pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
     headers::cookie(headers, crate::auth::sessions::COOKIE)
         .filter(|secret| secret::is_one(secret))

@@ -1,4 +1,4 @@
-//! Passwords: hashed by Argon2id, with a bounded number at a time, for each takes 19 MiB and a core for a while.
+//! Passwords: hashed with Argon2id, a bounded number at a time, as each takes 19 MiB and a core.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,34 +14,34 @@ use crate::telemetry::{LimitReason, METRICS};
 const MEMORY: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Passwords that are hashed at a time, and that may wait for their turn.
-const AT_A_TIME: usize = 2;
-const WAITING: usize = 64;
+/// Passwords that are hashed concurrently, and that may wait in the queue.
+const MAX_CONCURRENT_HASHES: usize = 2;
+const MAX_WAITING_HASHES: usize = 64;
 
-/// So many passwords wait already that one more must not.
+/// The queue for hashing is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Busy;
 
 static PASSWORDS: LazyLock<Passwords> = LazyLock::new(Passwords::default);
 
-/// The hash of a password, as a PHC string with its salt and parameters.
+/// Returns the hash of a password, as a PHC string with its salt and parameters.
 ///
 /// # Errors
-/// [`Busy`].
+/// Returns [`Busy`] when the queue is full.
 pub(crate) async fn hash(password: &str) -> Result<String, Busy> {
     PASSWORDS.hash(password).await
 }
 
-/// Whether this is the password of that hash. Without one, as for a user who does not exist, the answer is no after
-/// the same work: the time that it takes tells nothing.
+/// Returns whether the password matches the hash. Without a hash, as for an unknown user, returns
+/// `false` after the same work, so that the time reveals nothing.
 ///
 /// # Errors
-/// [`Busy`].
+/// Returns [`Busy`] when the queue is full.
 pub(crate) async fn verify(password: &str, phc: Option<&str>) -> Result<bool, Busy> {
     PASSWORDS.verify(password, phc).await
 }
 
-/// Where passwords are hashed.
+/// The queue and the parameters of hashing.
 struct Passwords {
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
@@ -50,8 +50,8 @@ struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(AT_A_TIME)),
-            places: Arc::new(Semaphore::new(AT_A_TIME + WAITING)),
+            turns: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES)),
+            places: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES + MAX_WAITING_HASHES)),
         }
     }
 }
@@ -73,7 +73,8 @@ impl Passwords {
             Busy
         })?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
-        // A client that goes away ends the waiting, but not the work: its permits go with it.
+        // A disconnected client ends the waiting, but not the work, which holds its permits until
+        // done.
         let done = spawn_blocking(move || {
             let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, turn);
             work()
@@ -100,7 +101,8 @@ fn is_right(password: &str, phc: Option<&str>) -> bool {
     false
 }
 
-/// A keyboard may write `é` as one character or as two (RFC 8265, section 4.2.1).
+/// Normalizes a password: a keyboard may write `é` as one character or as two (RFC 8265, section
+/// 4.2.1).
 fn normal(password: &str) -> String {
     password.nfc().collect()
 }
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!(passwords.verify("x", Some("no hash")).await, Ok(false));
     }
 
-    /// Time itself is held by a test from outside; here it is what takes the time, whatever else the machine does.
+    /// Compares the work, which does not depend on other load; a black-box test measures the time.
     #[test]
     fn who_does_not_exist_takes_the_same_work_as_a_wrong_password() {
         let phc = salted("right");
@@ -140,7 +142,7 @@ mod tests {
         let passwords = Passwords::default();
         let turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.unwrap();
         let mut waiting = Vec::new();
-        for _ in 0..AT_A_TIME + WAITING {
+        for _ in 0..MAX_CONCURRENT_HASHES + MAX_WAITING_HASHES {
             let mut next = Box::pin(passwords.verify("x", Some("no hash")));
             assert!(futures_util::poll!(&mut next).is_pending());
             waiting.push(next);

@@ -1,36 +1,36 @@
-//! Random secrets, and how they are remembered: only as hashes.
+//! Random secrets, stored only as hashes.
 
 use std::fmt::Write as _;
 
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 
-/// Characters of a secret: 43 of 62 are 256 bits.
+/// Characters of a secret: 43 of an alphabet of 62 hold 256 bits.
 const LENGTH: usize = 43;
-/// Half of it would do to tell users apart.
+/// Bytes of a user id. Ids need to be unique, not secret.
 const ID_BYTES: usize = 8;
 
-/// A new secret of 256 bits, in letters and digits.
+/// Returns a new secret of 256 bits, in letters and digits.
 pub fn new() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), LENGTH)
 }
 
-/// Whether this may be one of [`new`]: nobody has to look for what cannot be there.
+/// Returns whether the text has the form of a secret. Other texts need no look-up.
 pub fn is_one(text: &str) -> bool {
     text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Under what a secret is remembered. It is random, so it needs no salt and no slow hash.
+/// Returns the hash under which a secret is stored. A random secret needs no salt and no slow hash.
 pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret))
 }
 
-/// A new user's id: 16 hexadecimal digits, for everybody to see.
+/// Returns a new public user id: 16 hexadecimal digits.
 pub(crate) fn user_id() -> String {
     hex(&rand::random::<[u8; ID_BYTES]>())
 }
 
-/// Whether this may be a user's id.
+/// Returns whether the text has the form of a user id.
 pub(crate) fn is_user_id(text: &str) -> bool {
     text.len() == 2 * ID_BYTES
         && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

@@ -1,9 +1,9 @@
-//! Logins: browsers in which somebody has given a password, each known by a random secret in a cookie.
+//! Logins: sessions of browsers, each identified by a random secret in a cookie.
 //!
 //! | record | what |
 //! |---|---|
-//! | `login:<hash of the secret>` | whose it is; lasts for the setting's days after it was used last |
-//! | index `logins:<user's id>` | the hashes of a user's logins, by when they began |
+//! | `login:<hash of the secret>` | the user; expires the configured days after its last use |
+//! | index `logins:<user's id>` | the hashes of a user's logins, by start time |
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::layer::{Index, LayerError, Store};
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_session";
-/// Most logins that a user has at once; the oldest give way.
-const MOST: usize = 50;
+/// Logins that one user may have. Beyond it the oldest ends.
+const MAX_LOGINS_PER_USER: usize = 50;
 
 #[derive(Serialize, Deserialize)]
 struct Session {
@@ -27,7 +27,7 @@ struct Session {
     made: u64,
 }
 
-/// Begins a login; its secret.
+/// Starts a login and returns its secret.
 pub(crate) async fn begin(
     store: &SharedStore,
     account: &Account,
@@ -39,13 +39,14 @@ pub(crate) async fn begin(
     store.write(&key(&hash), &Session { user, made: now() }, Some(ttl)).await?;
     let index = index(&account.id);
     store.add(&index, &hash, now()).await?;
-    for (oldest, _) in store.top(&index, 2 * MOST).await?.into_iter().skip(MOST) {
+    for (oldest, _) in store.top(&index, 2 * MAX_LOGINS_PER_USER).await?.into_iter().skip(MAX_LOGINS_PER_USER)
+    {
         end(store, &account.id, &oldest).await?;
     }
     Ok(secret)
 }
 
-/// Whose login this is, if it is one; it was used now.
+/// Returns the account of a login, if the login exists, and extends it.
 pub(crate) async fn find(
     store: &SharedStore,
     hash: &str,
@@ -65,13 +66,13 @@ pub(crate) async fn end(store: &SharedStore, user: &str, hash: &str) -> Result<(
 
 /// Ends all logins of a user.
 pub(crate) async fn end_all(store: &SharedStore, user: &str) -> Result<(), LayerError> {
-    for (hash, _) in store.top(&index(user), 2 * MOST).await? {
+    for (hash, _) in store.top(&index(user), 2 * MAX_LOGINS_PER_USER).await? {
         store.delete(&key(&hash)).await?;
     }
     store.clear(&index(user)).await
 }
 
-/// The cookie of a login; of none, to forget it.
+/// Returns the cookie of a login; without one, a cookie that deletes it.
 pub(crate) fn cookie(secret: Option<&str>, ttl: Duration, secure: bool) -> String {
     let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
     let age = cookie::time::Duration::seconds(if secret.is_some() { seconds } else { 0 });

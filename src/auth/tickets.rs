@@ -1,8 +1,8 @@
-//! Tickets: for one socket, within half a minute, so that nothing that lasts stands in an address.
+//! Tickets: single-use credentials for one socket, so that no lasting secret stands in a URL.
 //!
 //! | record | what |
 //! |---|---|
-//! | `ticket:<hash of the ticket>` | whose it is; goes when it is used |
+//! | `ticket:<hash of the ticket>` | the identity; deleted on use |
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use super::secret;
 use crate::layer::LayerError;
 use crate::layer::{SharedStore, Store};
 
-/// For how long a ticket can be used.
+/// How long a ticket is valid.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 
-/// Whom a ticket lets in.
+/// The identity that a ticket carries.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Ticket {
     /// The skeleton of the account's name.
     pub(crate) user: String,
-    /// The login that it came from, which ends it, too.
+    /// The hash of the login that it came from. The socket ends with that login.
     pub(crate) login: Option<String>,
-    /// When what it came from ends, in milliseconds since 1970.
+    /// The time at which the original credentials expire, in milliseconds since 1970.
     pub(crate) ends: Option<u64>,
 }
 
 impl Ticket {
-    /// Makes a ticket; its text.
+    /// Stores a new ticket and returns its text.
     pub(crate) async fn make(&self, store: &SharedStore) -> Result<String, LayerError> {
         let text = secret::new();
         store.write(&key(&text), self, Some(TICKET_LIFETIME)).await?;
         Ok(text)
     }
 
-    /// Uses a ticket up.
+    /// Consumes a ticket.
     pub(crate) async fn take(store: &SharedStore, text: &str) -> Result<Option<Self>, LayerError> {
         if !secret::is_one(text) {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What people may be called, and which names look alike.
+//! Usernames, and which of them are confusable.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -7,21 +7,21 @@ use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
-/// Longest name, in characters.
+/// The maximum length of a name, in characters.
 pub(crate) const LONGEST: usize = 32;
 
-/// The rule, for whoever broke it.
+/// The error text for a name that breaks the rule.
 pub(crate) const RULE: &str = "expected a name of 1 to 32 letters, marks or digits of any script, `_`, `-` or `.`, with a \
                                letter or digit first";
 
-/// A letter or digit of any script, then letters, marks, digits, `_`, `.` and `-`. No spaces, no signs that change the
-/// direction of text, no letters or marks that are not seen (there are some), and neither `~` nor `#`, with which names
-/// of other kinds begin.
+/// A letter or digit of any script, then letters, marks, digits, `_`, `.` and `-`. Excludes spaces,
+/// bidirectional controls, invisible letters and marks, and `~` and `#`, which start names of
+/// guests and API keys.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[[\p{L}\p{Nd}]--\p{DI}][[\p{L}\p{M}\p{Nd}_.-]--\p{DI}]*$").expect("a constant pattern")
 });
 
-/// A name that a person may have, in Unicode's normal form C.
+/// A valid username, in Unicode's normalization form C.
 ///
 /// # Examples
 /// ```
@@ -37,9 +37,10 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 pub struct Username(String);
 
 impl Username {
-    /// Reads a name; `None` if it breaks the rule.
+    /// Parses a name; `None` if it breaks the rule.
     pub fn parse(text: &str) -> Option<Self> {
-        // Composing makes a few characters of many; of so many, none that are a name.
+        // Composing turns several characters into one. No text of this length composes to a valid
+        // name.
         if text.len() > LONGEST * 16 {
             return None;
         }
@@ -47,27 +48,29 @@ impl Username {
         (name.chars().count() <= LONGEST && NAME.is_match(&name)).then_some(Self(name))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same for all names that a reader may take for one another (UTS #39, section 4, on the folded name).
+    /// Returns the skeleton, equal for all confusable names (UTS #39, section 4, on the folded
+    /// name).
     pub(crate) fn skeleton(&self) -> String {
-        // Folded when it is taken apart: as a capital, a mark of a letter is a letter (Unicode, D145).
+        // Decomposes before folding: the capital of a combining mark can be a letter (Unicode,
+        // D145).
         let name: String = folded(self.0.nfkd()).nfkd().collect();
         folded(skeleton(&name)).collect()
     }
 
-    /// The same for all names that look alike as they are written: a capital may look like a letter whose small form is
-    /// another (`I` like `l`, the Cyrillic `В` like `B`).
+    /// Returns the skeleton of the name as displayed, without folding: a capital can resemble a
+    /// letter that its small form does not (`I` and `l`, the Cyrillic `В` and `B`).
     pub(crate) fn visual_skeleton(&self) -> String {
         let name: String = self.0.nfkd().collect();
         folded(skeleton(&name)).collect()
     }
 }
 
-/// Without regard to capitals: by way of them, for a letter may have two small forms, as σ and ς.
+/// Folds case by way of capitals, as a letter may have two small forms (σ and ς).
 fn folded(letters: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     letters.flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }

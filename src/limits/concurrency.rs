@@ -1,4 +1,4 @@
-//! A tally: how many of something each one has open.
+//! Limits how many instances of something each key has open.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,24 +6,25 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use parking_lot::Mutex;
 
-/// Fewest places that are given back.
-const FEW: usize = 1024;
+/// The capacity below which the map does not shrink.
+const MIN_SHRINK_CAPACITY: usize = 1024;
 
 pub(crate) struct ConcurrencyLimiter {
-    /// 0 is no limit, and nothing is counted.
+    /// The limit per key; 0 disables the limiter, and nothing is counted.
     most: u32,
-    /// Nobody can choose two keys that count as one.
+    /// Randomly seeded: a client cannot construct colliding keys.
     hasher: RandomState,
     counts: Mutex<HashMap<u64, u32>>,
 }
 
 impl ConcurrencyLimiter {
-    /// Each one may have so many; 0 is no limit.
+    /// Creates a limiter with this limit per key; 0 is no limit.
     pub(crate) fn new(most: u32) -> Self {
         Self { most, hasher: RandomState::new(), counts: Mutex::default() }
     }
 
-    /// One more of this one's, to be given back to [`leave`](Self::leave); `None` if that is too many.
+    /// Counts one more for the key and returns its handle for [`leave`](Self::leave); `None` at the
+    /// limit.
     pub(crate) fn enter<K: Hash + ?Sized>(&self, key: &K) -> Option<u64> {
         let key = self.hasher.hash_one(key);
         if self.most > 0 {
@@ -37,7 +38,7 @@ impl ConcurrencyLimiter {
         Some(key)
     }
 
-    /// One less.
+    /// Counts one less.
     pub(crate) fn leave(&self, key: u64) {
         if self.most == 0 {
             return;
@@ -49,7 +50,7 @@ impl ConcurrencyLimiter {
                 count.remove();
             }
         }
-        if counts.capacity() > FEW && counts.len() < counts.capacity() / 4 {
+        if counts.capacity() > MIN_SHRINK_CAPACITY && counts.len() < counts.capacity() / 4 {
             counts.shrink_to_fit();
         }
     }

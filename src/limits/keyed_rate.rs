@@ -1,4 +1,4 @@
-//! A gate: how often somebody may come, for any number of them.
+//! Limits the rate of events per key, for any number of keys.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
@@ -8,19 +8,20 @@ use std::time::Duration;
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota};
 
-/// After so many questions those are forgotten who have not come for so long that it makes no difference. So there
-/// are never more than these, and those who came within the time of the limit.
-const SWEEP: u32 = 1024;
+/// Checks between two sweeps of the map. A sweep removes idle keys, so that the map holds at most
+/// this many beyond the active ones.
+const CHECKS_PER_SWEEP: u32 = 1024;
 
 pub(crate) struct KeyedRateLimiter {
     limiter: Option<DefaultKeyedRateLimiter<u64>>,
-    /// Nobody can choose two keys that count as one.
+    /// Randomly seeded: a client cannot construct colliding keys.
     hasher: RandomState,
     asked: AtomicU32,
 }
 
 impl KeyedRateLimiter {
-    /// So many in a second, and `burst` times as many at once; 0 is no limit.
+    /// Creates a limiter of `rate` events per second, with bursts of `burst` times as many; 0 is no
+    /// limit.
     pub(crate) fn per_second(rate: u32, burst: u32) -> Self {
         Self::new(NonZeroU32::new(rate).map(|rate| {
             let burst = NonZeroU32::new(burst).map_or(rate, |burst| rate.saturating_mul(burst));
@@ -28,7 +29,7 @@ impl KeyedRateLimiter {
         }))
     }
 
-    /// So many in a minute, at once or not; 0 is no limit.
+    /// Creates a limiter of `rate` events per minute, which may arrive in one burst; 0 is no limit.
     pub(crate) fn per_minute(rate: u32) -> Self {
         Self::new(NonZeroU32::new(rate).map(Quota::per_minute))
     }
@@ -38,13 +39,13 @@ impl KeyedRateLimiter {
         Self { limiter, hasher: RandomState::new(), asked: AtomicU32::new(0) }
     }
 
-    /// Whether this one may come now.
+    /// Counts an event of the key.
     ///
     /// # Errors
-    /// After how long it may.
+    /// Returns the time until the next event is allowed.
     pub(crate) fn check<K: Hash + ?Sized>(&self, key: &K) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
-        if self.asked.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
+        if self.asked.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }
@@ -72,10 +73,10 @@ mod tests {
     #[test]
     fn those_who_do_not_come_any_more_are_forgotten() {
         let gate = KeyedRateLimiter::per_second(1_000_000, 1);
-        for n in 0..20 * SWEEP {
+        for n in 0..20 * CHECKS_PER_SWEEP {
             gate.check(&n).unwrap();
         }
         let held = gate.limiter.unwrap().len();
-        assert!(held <= 2 * SWEEP as usize, "{held} are remembered");
+        assert!(held <= 2 * CHECKS_PER_SWEEP as usize, "{held} are remembered");
     }
 }

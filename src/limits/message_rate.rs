@@ -1,6 +1,6 @@
-//! A pace: how fast one socket may speak.
+//! Limits the messages and bytes of one socket.
 //!
-//! What is over the limit is refused, and that, too, only as often as what is not: who does not heed it is sent away.
+//! Rejects messages over the limit. A client that keeps sending is disconnected.
 
 use std::num::NonZeroU32;
 
@@ -9,22 +9,22 @@ use governor::{DefaultDirectRateLimiter, Quota};
 use crate::config::limits::LimitsConfig;
 use crate::telemetry::{LimitReason, METRICS};
 
-/// How much may come at once, as a multiple of what may come in a second.
-const BURST: u32 = 4;
+/// The burst, as a multiple of the rate per second.
+const BURST_FACTOR: u32 = 4;
 
-/// What a socket may still say.
+/// The remaining allowance of a socket.
 pub(crate) struct MessageRateLimiter {
     frames: Option<Allowance>,
     bytes: Option<Allowance>,
 }
 
-/// What is thought of what came, from good to bad.
+/// The decision about a frame, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Decision {
     Fine,
-    /// It is not to be done.
+    /// The frame is rejected.
     TooFast,
-    /// The socket goes on although it was told.
+    /// The client kept sending after rejections.
     Flood,
 }
 
@@ -35,21 +35,22 @@ struct Allowance {
 }
 
 impl MessageRateLimiter {
-    /// The pace of a socket whose messages have at most `limit` bytes; `None` without any limit.
+    /// Creates a limiter for a socket whose messages have at most `limit` bytes; `None` without
+    /// limits.
     pub(crate) fn new(rates: &LimitsConfig, limit: usize) -> Option<Box<Self>> {
         let frames = Allowance::new(rates.messages_per_second, 0, LimitReason::Messages);
-        // A message that may be sent at all must pass, with what came in the same read.
+        // The burst holds the longest message and what arrives in the same read.
         let whole = u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(2);
         let bytes = Allowance::new(rates.bytes_per_second, whole, LimitReason::Bytes);
         (frames.is_some() || bytes.is_some()).then(|| Box::new(Self { frames, bytes }))
     }
 
-    /// One more frame.
+    /// Counts a frame.
     pub(crate) fn frame(&self) -> Decision {
         Allowance::take(self.frames.as_ref(), 1)
     }
 
-    /// So many more bytes.
+    /// Counts received bytes.
     pub(crate) fn bytes(&self, count: u32) -> Decision {
         Allowance::take(self.bytes.as_ref(), count)
     }
@@ -58,8 +59,9 @@ impl MessageRateLimiter {
 impl Allowance {
     fn new(rate: u32, at_least: u32, reason: LimitReason) -> Option<Self> {
         let rate = NonZeroU32::new(rate)?;
-        let burst =
-            rate.saturating_mul(NonZeroU32::new(BURST)?).max(NonZeroU32::new(at_least).unwrap_or(rate));
+        let burst = rate
+            .saturating_mul(NonZeroU32::new(BURST_FACTOR)?)
+            .max(NonZeroU32::new(at_least).unwrap_or(rate));
         let quota = Quota::per_second(rate).allow_burst(burst);
         let [granted, refused] = [(); 2].map(|()| DefaultDirectRateLimiter::direct(quota));
         Some(Self { granted, refused, reason })

@@ -1,8 +1,7 @@
-//! The limits of this node, against whoever takes more than others leave: how fast, and how many, by address, user, name
-//! and key.
+//! The limits of this node: rates and numbers by address, user, name and API key.
 //!
-//! LimitsConfig follow GCRA (crate `governor`): so many in a time, and so many at once. Numbers are of what is open now. Keys
-//! are kept as hashes: eight bytes, however long a name is that somebody thinks of.
+//! Rates follow GCRA (crate `governor`): a sustained rate and a burst. Concurrency limits count
+//! what is open now. Keys are stored as hashes of eight bytes, however long the name.
 
 mod concurrency;
 mod keyed_rate;
@@ -18,14 +17,16 @@ use crate::limits::keyed_rate::KeyedRateLimiter;
 pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
 use crate::telemetry::{LimitReason, METRICS};
 
-/// Handshakes at once, as a multiple of those in a second: an office comes back after a restart.
-const RETURN: u32 = 10;
-/// Addresses that guess at one name before its owner has to wait, too: no single one can keep somebody out.
-const GUESSERS: u32 = 6;
-/// Requests that say something, at once, as a multiple of those in a second: as many as a socket may say.
-const BURST: u32 = 4;
-/// After how long somebody may try again who has too many sockets open.
-const LATER: Duration = Duration::from_secs(5);
+/// The burst of handshakes, as a multiple of the rate per second: an office reconnects after a
+/// restart.
+const HANDSHAKE_BURST_FACTOR: u32 = 10;
+/// Addresses that may guess at one name before its owner is limited too, so that one attacker
+/// cannot lock the owner out.
+const GUESSING_ADDRESSES_PER_NAME: u32 = 6;
+/// The burst of posted messages, as a multiple of the rate per second: as on a socket.
+const POST_BURST_FACTOR: u32 = 4;
+/// When a client with too many open sockets may retry.
+const SOCKET_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// All limits of a node.
 pub(crate) struct Limits {
@@ -39,7 +40,7 @@ pub(crate) struct Limits {
     by_user: ConcurrencyLimiter,
 }
 
-/// Somebody has come in: counted among the open sockets of an address and of a user, until this is dropped.
+/// An admitted socket, counted for its address and its user until this is dropped.
 pub(crate) struct Admitted {
     limits: Arc<Limits>,
     address: u64,
@@ -47,51 +48,54 @@ pub(crate) struct Admitted {
 }
 
 impl Limits {
-    /// Nobody has come yet.
+    /// Creates the limits with nothing counted.
     pub(crate) fn new(rates: LimitsConfig) -> Self {
         Self {
             rates,
-            handshakes: KeyedRateLimiter::per_second(rates.handshakes_per_second, RETURN),
+            handshakes: KeyedRateLimiter::per_second(rates.handshakes_per_second, HANDSHAKE_BURST_FACTOR),
             logins: KeyedRateLimiter::per_minute(rates.logins_per_minute),
-            names: KeyedRateLimiter::per_minute(rates.logins_per_minute.saturating_mul(GUESSERS)),
-            posts: KeyedRateLimiter::per_second(rates.messages_per_second, BURST),
+            names: KeyedRateLimiter::per_minute(
+                rates.logins_per_minute.saturating_mul(GUESSING_ADDRESSES_PER_NAME),
+            ),
+            posts: KeyedRateLimiter::per_second(rates.messages_per_second, POST_BURST_FACTOR),
             publishes: KeyedRateLimiter::per_second(rates.publishes_per_second, 1),
             by_address: ConcurrencyLimiter::new(rates.sockets_per_address),
             by_user: ConcurrencyLimiter::new(rates.sockets_per_user),
         }
     }
 
-    /// A socket is to be opened from this address.
+    /// Counts a WebSocket handshake from this address.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn handshake(&self, address: IpAddr) -> Result<(), Limited> {
         let passed = self.handshakes.check(&place(address));
         passed.map_err(|wait| refused(LimitReason::Handshakes, wait))
     }
 
-    /// Somebody at this address wants to have a name.
+    /// Counts an attempt to take a name from this address.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn naming(&self, address: IpAddr) -> Result<(), Limited> {
         self.logins.check(&place(address)).map_err(|wait| refused(LimitReason::Logins, wait))
     }
 
-    /// Somebody at this address wants to log in under this name, which should be as it is compared.
+    /// Counts an attempt to log in from this address under this name, which the caller has
+    /// normalized.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn login(&self, address: IpAddr, name: &str) -> Result<(), Limited> {
         let passed = self.logins.check(&place(address)).and_then(|()| self.names.check(name));
         passed.map_err(|wait| refused(LimitReason::Logins, wait))
     }
 
-    /// Somebody at this address wants to say something without a socket; `user` is who it is, if that is no matter of
-    /// choice: whoever has no account may be another guest each time.
+    /// Counts a message that is posted without a socket. `user` is the id of an account; guests are
+    /// limited by address, as a client can become another guest at will.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn post(&self, address: IpAddr, user: Option<&str>) -> Result<(), Limited> {
         let passed = match user {
             Some(user) => self.posts.check(user),
@@ -100,39 +104,40 @@ impl Limits {
         passed.map_err(|wait| refused(LimitReason::Messages, wait))
     }
 
-    /// The client with this id is to publish something.
+    /// Counts a publish by the API key with this id.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn publish(&self, id: &str) -> Result<(), Limited> {
         self.publishes.check(id).map_err(|wait| refused(LimitReason::Publishes, wait))
     }
 
-    /// Counts a socket of this address.
+    /// Counts an open socket of this address.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Limited> {
         let entered = self.by_address.enter(&place(address));
-        let address = entered.ok_or_else(|| refused(LimitReason::SocketsPerAddress, LATER))?;
+        let address = entered.ok_or_else(|| refused(LimitReason::SocketsPerAddress, SOCKET_RETRY_DELAY))?;
         Ok(Admitted { limits: Arc::clone(self), address, user: None })
     }
 
-    /// How fast one socket may speak whose messages have at most `limit` bytes; `None` for as fast as it can.
+    /// Returns the message limiter of a socket whose messages have at most `limit` bytes; `None`
+    /// without limits.
     pub(crate) fn pace(&self, limit: usize) -> Option<Box<MessageRateLimiter>> {
         MessageRateLimiter::new(&self.rates, limit)
     }
 }
 
 impl Admitted {
-    /// Counts the socket among this user's as well. A stranger is somebody else with each of them.
+    /// Counts the socket for this user too. Anonymous clients are not counted by user.
     ///
     /// # Errors
-    /// 429.
+    /// Returns [`Limited`] over the limit.
     pub(crate) fn of_user(mut self, user: Option<&str>) -> Result<Self, Limited> {
         let Some(user) = user else { return Ok(self) };
         let entered = self.limits.by_user.enter(user);
-        self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, LATER))?);
+        self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, SOCKET_RETRY_DELAY))?);
         Ok(self)
     }
 }
@@ -146,7 +151,7 @@ impl Drop for Admitted {
     }
 }
 
-/// What counts as one address in limits: whoever has one of IPv6 has a /64 of them.
+/// Returns the address that is counted: for IPv6 its /64, which one client usually holds whole.
 pub(crate) fn place(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -154,10 +159,10 @@ pub(crate) fn place(address: IpAddr) -> IpAddr {
     }
 }
 
-/// More than the limits allow.
+/// A limit was exceeded.
 #[derive(Debug)]
 pub struct Limited {
-    /// After how long it may be tried again.
+    /// The time until a retry is allowed.
     pub wait: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The keys of tokens: read once, each with its algorithm, and none of them weak.
+//! Keys of tokens: read at start, each with its algorithm, and rejected if weak.
 
 use std::fs;
 use std::path::Path;
@@ -10,22 +10,22 @@ use tracing::warn;
 use crate::config::secret::Secret;
 use crate::config::tokens::{TokenAlgorithm, Tokens};
 
-/// Fewest characters of an RSA modulus in base64: 2048 bits (RFC 7518, section 3.3).
-const MODULUS: usize = 342;
-const ED25519: usize = 32;
+/// The minimum length of an RSA modulus in base64: 2048 bits (RFC 7518, section 3.3).
+const MIN_RSA_MODULUS_CHARS: usize = 342;
+const ED25519_KEY_BYTES: usize = 32;
 
-/// A key, and how tokens are signed that it checks.
+/// A key with the algorithm of the signatures that it verifies.
 pub(crate) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     material: DecodingKey,
 }
 
-/// The keys that there are.
+/// The configured keys.
 pub(crate) enum Keys {
-    /// One, whatever the token calls it.
+    /// One key, for any `kid`.
     One(Key),
-    /// Those of a JWKS.
+    /// The keys of a JWKS, picked by `kid`.
     Set(Vec<Key>),
 }
 
@@ -40,10 +40,10 @@ impl Key {
 }
 
 impl Keys {
-    /// The keys of the settings.
+    /// Reads the keys of the settings.
     ///
     /// # Errors
-    /// A line that names the setting and what is wrong.
+    /// Returns a line that names the setting and the problem.
     pub(crate) fn read(settings: &Tokens) -> Result<Option<Self>, String> {
         match (settings.key(), settings.jwks_file(), settings.algorithm()) {
             (Some(_), Some(_), _) => Err(of_file("expected without --token-key-file (PARLOR_TOKEN_KEY)")),
@@ -59,7 +59,8 @@ impl Keys {
         }
     }
 
-    /// The key that a token with this `kid` and `alg` is to be checked with. Ids are compared, and nothing else.
+    /// Returns the key that verifies a token with this `kid` and `alg`. A `kid` is only ever
+    /// compared.
     pub(crate) fn pick(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let set = match self {
             Self::One(key) => return Some(key),
@@ -86,16 +87,16 @@ fn of_algorithm(what: &str) -> String {
     format!("--token-algorithm (PARLOR_TOKEN_ALGORITHM): {what}")
 }
 
-/// The one key of the settings.
+/// Reads the single key of the settings.
 fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, String> {
     let bytes = key.bytes();
     let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     if algorithm == TokenAlgorithm::Hs256 {
-        // The public key of another algorithm is no secret.
+        // A public key of another algorithm is not a secret.
         if has("-----BEGIN ") {
             return Err(of_key("expected a secret for HS256, not a key as PEM"));
         }
-        // As many bytes as the hash has (RFC 7518, section 3.2).
+        // At least as many bytes as the hash has (RFC 7518, section 3.2).
         return match key.weakness() {
             Some(weakness) => Err(of_key(&weakness)),
             None => Ok(Keys::One(Key {
@@ -119,7 +120,7 @@ fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, String> {
     Ok(Keys::One(key))
 }
 
-/// The keys of a JWKS (RFC 7517) that are for us; others are read over, as its section 5 wants it.
+/// Reads the usable keys of a JWKS. Others are ignored, as RFC 7517, section 5 requires.
 fn set(file: &Path) -> Result<Keys, String> {
     let text = fs::read(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
     let set: JwkSet = serde_json::from_slice(&text).map_err(|error| format!("expected a JWKS: {error}"))?;
@@ -164,11 +165,11 @@ fn of_jwk(jwk: &Jwk) -> Result<Option<Key>, String> {
     Ok(Some(Key { id: jwk.common.key_id.clone(), algorithm: own, material }))
 }
 
-/// Whether the key is one, and strong.
+/// Checks that the key is valid and strong.
 fn check(key: &Key) -> Result<(), String> {
     let wrong = || format!("expected a key for {:?}", key.algorithm);
     if key.algorithm == Algorithm::EdDSA
-        && key.material.try_get_as_bytes().ok().map(<[u8]>::len) != Some(ED25519)
+        && key.material.try_get_as_bytes().ok().map(<[u8]>::len) != Some(ED25519_KEY_BYTES)
     {
         return Err(wrong());
     }
@@ -176,7 +177,7 @@ fn check(key: &Key) -> Result<(), String> {
     if key.algorithm == Algorithm::RS256 {
         let jwk = Jwk::from_decoding_key(&key.material, None).map_err(|_| wrong())?;
         let AlgorithmParameters::RSA(rsa) = jwk.algorithm else { return Err(wrong()) };
-        if rsa.n.trim_start_matches('A').len() < MODULUS {
+        if rsa.n.trim_start_matches('A').len() < MIN_RSA_MODULUS_CHARS {
             return Err("expected an RSA key of at least 2048 bits".to_owned());
         }
     }

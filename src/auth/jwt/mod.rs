@@ -1,7 +1,7 @@
-//! Tokens: JSON Web Tokens of other sites' users (RFC 7519), checked with keys that the operator gave.
+//! JSON Web Tokens of other sites' users (RFC 7519), verified with the operator's keys.
 //!
-//! The key says by which algorithm it is used, never the token: who could choose would sign with `none`, or by HMAC with
-//! the public key that everybody knows (RFC 8725, sections 2.1 and 3.1).
+//! The key determines the algorithm, never the token: an attacker would choose `none`, or HMAC with
+//! the public key as its secret (RFC 8725, sections 2.1 and 3.1).
 
 mod key;
 
@@ -16,49 +16,49 @@ use crate::auth::jwt::key::{Key, Keys};
 use crate::config::tokens::Tokens;
 use crate::wire::error::StartError;
 
-/// Longest token.
-const LENGTH: usize = 8 * 1024;
-/// By so many seconds clocks may differ.
-const LEEWAY: u64 = 5;
-/// The last second of the year 9999: times beyond it are as good as this one, and can be reckoned with.
-const LATEST: u64 = 253_402_300_799;
+/// The maximum length of a token, in bytes.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The clock skew that is tolerated, in seconds.
+const LEEWAY_SECONDS: u64 = 5;
+/// The last second of the year 9999. Later times are reduced to it, which keeps arithmetic safe.
+const MAX_TIME_SECONDS: u64 = 253_402_300_799;
 
-/// Who checks tokens.
+/// Verifies tokens.
 pub(crate) struct Verifier {
     keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claims {
-    /// The user, as the other site knows it; not empty.
+    /// The user's id on the other site; not empty.
     pub(crate) sub: String,
-    /// When the token ends, in seconds since 1970.
+    /// The expiration time, in seconds since 1970.
     pub(crate) exp: u64,
 }
 
-/// Why a token is not believed.
+/// Why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenError {
-    /// It is no token, or too long.
+    /// The text is not a token, or too long.
     Malformed,
-    /// It is signed by another algorithm than that of its key.
+    /// The signature's algorithm is not that of the key.
     Algorithm,
-    /// It names no key that there is, or several would fit.
+    /// The token names an unknown key, or several keys fit.
     Key,
-    /// It is not signed by its key.
+    /// The signature is invalid.
     Signature,
-    /// It has ended, or does not say when.
+    /// The token has expired, or lacks `exp`.
     Expired,
-    /// Its time has not come.
+    /// The token is not valid yet.
     Early,
-    /// It is for somebody else.
+    /// `aud` names another audience.
     Audience,
-    /// It is somebody else's.
+    /// `iss` names another issuer.
     Issuer,
-    /// `sub` is no name, or a time is none.
+    /// `sub` is not a valid name, or a time is malformed.
     Claims,
 }
 
@@ -71,28 +71,28 @@ struct Payload {
 }
 
 impl Verifier {
-    /// Who checks tokens by these settings; `None` if they have no key.
+    /// Creates a verifier; `None` if the settings have no key.
     ///
     /// # Errors
-    /// [`StartError`] for keys that are none, or weak, or do not fit.
+    /// Returns [`StartError`] for keys that are invalid, weak, or of another algorithm.
     pub(crate) fn new(settings: &Tokens) -> Result<Option<Self>, StartError> {
         let Some(keys) = Keys::read(settings).map_err(StartError::new)? else { return Ok(None) };
         let [audience, issuer] = [settings.audience(), settings.issuer()].map(|text| text.map(str::to_owned));
         Ok(Some(Self { keys, audience, issuer }))
     }
 
-    /// What a token says, if it can be believed now.
+    /// Returns the claims of a token that is valid now.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// Returns [`TokenError`] otherwise.
     pub(crate) fn verify(&self, jwt: &str) -> Result<Claims, TokenError> {
-        if jwt.len() > LENGTH {
+        if jwt.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed);
         }
         let header = decode_header(jwt).map_err(|_| TokenError::Malformed)?;
         let key = self.key(&header)?;
         let payload = decode::<Payload>(jwt, key.material(), &self.validation(key))?.claims;
-        // The library looks at the type of an audience only when it expects one.
+        // The library checks the type of `aud` only when an audience is expected.
         if self.audience.is_none() && !payload.aud.is_null() {
             return Err(TokenError::Audience);
         }
@@ -100,12 +100,13 @@ impl Verifier {
             return Err(TokenError::Claims);
         }
         let fraction = || Duration::try_from_secs_f64(payload.exp.as_f64()?).ok().map(|time| time.as_secs());
-        let exp = payload.exp.as_u64().or_else(fraction).ok_or(TokenError::Claims)?.min(LATEST);
+        let exp = payload.exp.as_u64().or_else(fraction).ok_or(TokenError::Claims)?.min(MAX_TIME_SECONDS);
         Ok(Claims { sub: payload.sub, exp })
     }
 
     fn key(&self, header: &Header) -> Result<&Key, TokenError> {
-        // What is critical must be understood (RFC 7515, section 4.1.11), and nothing of it is.
+        // Unknown critical parameters invalidate a token (RFC 7515, section 4.1.11); this verifier
+        // knows none.
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
@@ -115,7 +116,7 @@ impl Verifier {
 
     fn validation(&self, key: &Key) -> Validation {
         let mut validation = Validation::new(key.algorithm());
-        validation.leeway = LEEWAY;
+        validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
         if let Some(audience) = &self.audience {
             validation.set_audience(&[audience]);
