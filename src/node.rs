@@ -1,4 +1,4 @@
-//! The composition root: makes the services of a node, and owns them.
+//! The composition root: creates and owns the services of a node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 
-/// Builds the services of a node, which is connected to its layer.
+/// Creates the services of a node that is connected to its layer.
 ///
 /// # Errors
-/// [`StartError`] when the layer cannot be reached, or the keys of tokens are none.
+/// Returns [`StartError`] when the layer is unreachable, or a key of tokens is invalid.
 pub(crate) async fn build(config: Config, application: Application) -> Result<Arc<State>, StartError> {
     let routes = Routes(application.routes);
     routes.check().map_err(StartError::new)?;
@@ -49,7 +49,7 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     let auth = Auth::new(Arc::clone(&layer), tokens, key, lasts);
     let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
     let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
-    let _ = ears.realtime.set(Arc::downgrade(&realtime)); // nobody else sets it
+    let _ = ears.realtime.set(Arc::downgrade(&realtime)); // set only here
     if let Err(error) = node.key().await {
         debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
     }

@@ -1,4 +1,4 @@
-//! The operator's account of a node's settings: made when the node starts, for a node that no command reaches.
+//! The configured operator's account, created at start for nodes that no command reaches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::http::context::Context;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 
-/// How long to wait before asking a layer again that did not answer.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Who did it, for the audit log.
-const WHO: &str = "--operator";
+/// The delay between attempts while the layer does not answer.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The actor in the audit log.
+const ACTOR: &str = "--operator";
 
-/// Makes the account that the settings name, unless it is there. A layer that is away is not waited for.
+/// Creates the configured account unless it exists. Does not wait for an unavailable layer.
 ///
 /// # Errors
-/// [`StartError`] for a name or a password that no account can have.
+/// Returns [`StartError`] for an invalid name or password.
 pub(crate) async fn make_operator(context: &Arc<Context>) -> Result<(), StartError> {
     match try_operator(context).await {
         Err(SignUpError::Unavailable(error)) if error.is_retryable() => {
@@ -29,7 +29,7 @@ pub(crate) async fn make_operator(context: &Arc<Context>) -> Result<(), StartErr
                 while let Err(SignUpError::Unavailable(error)) = try_operator(&node).await
                     && error.is_retryable()
                 {
-                    sleep(PAUSE).await;
+                    sleep(RETRY_DELAY).await;
                 }
             });
             Ok(())
@@ -44,12 +44,12 @@ async fn try_operator(context: &Context) -> Result<(), SignUpError> {
     match context.accounts().add(name, password, true).await {
         Ok(account) => {
             info!(name = account.name, "made the operator's account");
-            Ok(context.audit(WHO, "user_add_staff", &account.name).await?)
+            Ok(context.audit(ACTOR, "user_add_staff", &account.name).await?)
         }
         Err(SignUpError::Taken) => {
-            // Whoever was faster to sign up under the name is no operator by that.
+            // A user who signed up under the name first does not become an operator.
             if !context.accounts().named(name).await?.is_some_and(|account| account.staff) {
-                warn!(name, "somebody who is no operator has the name of --operator");
+                warn!(name, "an account that is no operator has the name of --operator");
             }
             Ok(())
         }

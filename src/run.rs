@@ -1,4 +1,4 @@
-//! Start-up: arguments, log, threads, the node, the signals that stop it.
+//! Start-up: arguments, log, runtime, node, signals.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -25,14 +25,14 @@ use crate::wire::close::CloseCode;
 use crate::wire::error::StartError;
 use crate::{node, operator};
 
-/// Exit code of a start that failed, as for any command that was called wrongly.
+/// The exit code of a failed start, as for a usage error.
 const START_FAILED: u8 = 2;
-/// The time in which sockets and requests must end before they are cut off.
+/// How long open sockets and requests may take to end before they are cut off.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a node that shuts down still accepts connections, to answer that it is not ready.
 const NOT_READY_PERIOD: Duration = Duration::from_secs(1);
 
-/// Runs a node of this application until SIGTERM or SIGINT: the whole of `main`.
+/// Runs a node of this application until SIGTERM or SIGINT.
 pub fn run(application: Application) -> ExitCode {
     let arguments = match Arguments::read(application.about) {
         Ok(arguments) => arguments,
@@ -53,7 +53,7 @@ pub fn run(application: Application) -> ExitCode {
         };
     }
     telemetry::init(config.log_filter(), config.log_format);
-    // Threads that share the work wake each other, which costs more than a small message's whole way.
+    // Worker threads wake each other, which costs more than the handling of a small message.
     let runtime = match config.threads {
         1 => Builder::new_current_thread().enable_all().build(),
         threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
@@ -85,7 +85,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     for address in server.addresses() {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // the pipe may be closed
     }
-    // The first signal says how much time there is, the second that there is none.
+    // SIGTERM drains; a second signal, or SIGINT, ends at once.
     let signals = tokio::sync::Mutex::new((terminate, interrupt));
     let signal = async |grace: Duration| {
         let mut signals = signals.lock().await;
@@ -130,7 +130,7 @@ async fn serve_until(
     let sockets = state.realtime.hub().sockets();
     let away = async {
         tokio::join!(drain::send_away(&sockets, grace), async {
-            // A load balancer that asks sees meanwhile that this node is not ready.
+            // Meanwhile a load balancer sees that this node is not ready.
             sleep(NOT_READY_PERIOD.min(grace)).await;
             stopping.send_replace(true);
         })
@@ -151,7 +151,7 @@ async fn serve_until(
     code
 }
 
-/// Logs what this node runs with, and the variables that are no settings.
+/// Logs the effective settings, and variables that look like settings but are none.
 fn announce(context: &Context, max_connections: usize) {
     let config = context.config();
     let layer = config
@@ -171,7 +171,7 @@ fn announce(context: &Context, max_connections: usize) {
     }
 }
 
-/// Joins the values of a setting; `otherwise` if it has none.
+/// Joins the values of a setting; `otherwise` if there are none.
 fn listed(values: &[impl ToString], otherwise: &str) -> String {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     if values.is_empty() { otherwise.to_owned() } else { values.join(",") }

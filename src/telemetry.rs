@@ -1,4 +1,4 @@
-//! What the node tells about itself: log lines on stderr, and metrics in Prometheus' text format.
+//! The log on stderr, and metrics in the Prometheus text format.
 
 mod labels;
 
@@ -22,7 +22,7 @@ use crate::wire::close::{Close, CloseCode};
 /// The metrics of this process.
 pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
-/// Everything that is counted, each with its meaning in its help text.
+/// All metrics. The help text of each states its meaning.
 pub struct Metrics {
     registry: Registry,
     pub(crate) sockets: Gauge,
@@ -78,7 +78,7 @@ struct Code {
 impl Metrics {
     fn new() -> Self {
         let mut registry = Registry::with_prefix("parlor");
-        // From a tenth of a millisecond to about six seconds.
+        // From 0.1 ms to about 6 s.
         let seconds = || Histogram::new(exponential_buckets(0.0001, 3.0, 11));
         let metrics = Self {
             sockets: Gauge::default(),
@@ -142,17 +142,17 @@ impl Metrics {
         );
         registry.register(
             "events_dropped",
-            "Events from the layer that reached nobody, by reason",
+            "Events from the layer that were not delivered, by reason",
             m.dropped.clone(),
         );
         registry.register("closed", "Sockets closed, by close code", m.closed.clone());
-        registry.register("refused", "What a limit refused, by reason", m.refused.clone());
+        registry.register("refused", "Rejections by a limit, by reason", m.refused.clone());
         registry.register(
             "redis_refusals",
             "Commands that Redis answered with an error, by kind",
             m.redis_refusals.clone(),
         );
-        // Shown from the start, so that a rate can be taken of the first one.
+        // Exposed from the start, so that the rate of the first count is known.
         for &reason in DropReason::ALL {
             drop(metrics.dropped.get_or_create(&DropLabels { reason }));
         }
@@ -184,7 +184,7 @@ impl Metrics {
         self.gaps.get_or_create(&GapLabels { reason }).inc();
     }
 
-    /// Counts what a limit rejected.
+    /// Counts a rejection by a limit.
     pub(crate) fn refused(&self, reason: LimitReason) {
         self.refused.get_or_create(&LimitLabels { reason }).inc();
     }
@@ -200,7 +200,7 @@ impl Metrics {
         self.resumes.get_or_create(&RecoveryLabels { outcome }).inc();
     }
 
-    /// So many bytes wait for one socket.
+    /// Observes the bytes that wait for one socket.
     pub(crate) fn outbox(&self, bytes: usize) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.outbox_high_water.inner().fetch_max(bytes, Ordering::Relaxed);
@@ -222,7 +222,7 @@ impl Metrics {
     }
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
     /// One readable line each.
@@ -233,12 +233,12 @@ pub enum LogFormat {
 
 /// Writes the log to stderr from now on. Only the first call counts.
 pub(crate) fn init(filter: EnvFilter, format: LogFormat) {
-    // Whoever reads stderr may go away; the node stays, and must not panic over it.
+    // A closed stderr must not make the node panic.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
-    // A second start in one process, as tests do, keeps the first log.
+    // A second start in one process, as in tests, keeps the first log.
     let _ = match format {
         LogFormat::Text => log.with_ansi(false).try_init(),
         LogFormat::Json => log.json().try_init(),
@@ -255,7 +255,7 @@ impl fmt::Display for Chain<'_> {
         let mut cause = self.0.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Some libraries put the cause into their own words already.
+            // Some libraries include the cause in their own text.
             if !said.ends_with(&text) {
                 write!(f, ": {text}")?;
             }

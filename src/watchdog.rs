@@ -1,4 +1,4 @@
-//! The watchdog: ends a node whose loop stalls, for a load balancer does not notice.
+//! The watchdog: ends a node whose event loop stalls, which a load balancer does not notice.
 //!
 //! A stalled node still accepts connections (the kernel does) and, having few answers to give, looks
 //! idle to nginx' `least_conn`. So it must end; its supervisor starts it again, and the browsers are
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tracing::error;
 
-const BEAT: Duration = Duration::from_millis(500);
-/// Five seconds without a beat.
-const MISSED: u32 = 10;
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+/// Missed heartbeats until the node ends: five seconds.
+const MAX_MISSED_HEARTBEATS: u32 = 10;
 /// EX_SOFTWARE of sysexits.h.
 const EXIT_CODE: i32 = 70;
 
@@ -25,16 +25,16 @@ pub(crate) fn start() {
     tokio::spawn(async move {
         loop {
             beaten.store(0, Ordering::Relaxed);
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }
     });
     let watch = move || {
         loop {
-            thread::sleep(BEAT);
-            if missed.fetch_add(1, Ordering::Relaxed) >= MISSED {
-                // In a thread of its own: a log that nobody reads may be what the loop stalls on.
+            thread::sleep(HEARTBEAT_INTERVAL);
+            if missed.fetch_add(1, Ordering::Relaxed) >= MAX_MISSED_HEARTBEATS {
+                // On its own thread: the loop may have stalled on a log whose reader is stuck.
                 thread::spawn(|| error!("the event loop has stalled for 5 s: this node ends itself"));
-                thread::sleep(BEAT / 5);
+                thread::sleep(HEARTBEAT_INTERVAL / 5);
                 std::process::exit(EXIT_CODE);
             }
         }

@@ -1,4 +1,4 @@
-//! The arguments: the settings, or a command instead of serving.
+//! The command line: settings, and an optional command.
 
 use std::ffi::OsStr;
 
@@ -8,30 +8,30 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use super::{Command, usage};
 use crate::config::Config;
 
-/// How the variables of the settings begin.
+/// The prefix of the variables of settings.
 const VARIABLE_PREFIX: &str = "PARLOR_";
-/// Variables that hold a secret and are no argument's: the arguments name its file.
+/// Variables that hold a secret. The command line only takes the file.
 const SECRET_VARIABLES: [&str; 4] =
     ["PARLOR_SECRET", "PARLOR_TOKEN_KEY", "PARLOR_OPERATOR_PASSWORD", "PARLOR_PASSWORD"];
 
-/// What the process is called with.
+/// The command line of the process.
 #[derive(Clone, Debug, Parser)]
 #[command(version, about = "", max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// What to do instead of serving.
+    /// The command to run instead of the server
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// The settings.
+    /// The settings
     #[command(flatten)]
     pub(crate) config: Config,
 }
 
-/// Why nothing is served.
+/// Why the process ends before it serves.
 pub(crate) enum Stop {
-    /// What `--help` and `--version` print.
+    /// The text of `--help` or `--version`.
     Text(String),
-    /// One line: the setting, what came and what was expected.
+    /// One line: the setting, the value and what was expected.
     Error(String),
 }
 
@@ -42,7 +42,7 @@ fn without_empty_variable(argument: Arg) -> Arg {
 }
 
 impl Arguments {
-    /// Returns the variables of the environment that begin as settings do and are none, sorted.
+    /// Returns the variables that look like settings but are none, sorted.
     pub(crate) fn unknown_variables() -> Vec<String> {
         let command = Self::command();
         let settings: Vec<&OsStr> = command.get_arguments().filter_map(Arg::get_env).collect();
@@ -57,10 +57,10 @@ impl Arguments {
         unknown
     }
 
-    /// Reads the process's arguments and environment; `about` heads the help.
+    /// Parses the command line and the environment; `about` heads the help.
     ///
     /// # Errors
-    /// [`Stop`].
+    /// Returns [`Stop`] for help, version and invalid settings.
     pub(crate) fn read(about: &'static str) -> Result<Self, Stop> {
         let command = Self::command().about(about).mut_args(without_empty_variable);
         let matches = command.try_get_matches();
@@ -72,7 +72,7 @@ impl Arguments {
             }
         });
         let mut arguments = read?;
-        // A command serves nobody, and has no use for them.
+        // Commands do not use these settings.
         if arguments.command.is_none() {
             arguments.config.read_secrets().map_err(Stop::Error)?;
         }

@@ -10,7 +10,7 @@ use crate::layer::{AdminClient, Disconnect};
 /// What to do about keys.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Add a key, and print it: nobody can read it again
+    /// Add a key and print it; it cannot be shown again
     Add {
         /// The name of the key
         name: String,
@@ -28,7 +28,7 @@ pub(crate) enum KeyCommand {
 }
 
 impl KeyCommand {
-    /// Does it; what it has to say. Keys may have these scopes.
+    /// Runs the command and returns its output. Keys may have the scopes `known`.
     pub(super) async fn run(&self, desk: &AdminClient, known: &[&str]) -> Result<String, String> {
         let keys = ApiKeys { store: desk.store() };
         match self {

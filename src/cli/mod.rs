@@ -1,4 +1,4 @@
-//! The commands: what the program does instead of serving.
+//! Commands that run instead of the server.
 
 pub(crate) mod arguments;
 mod caller;
@@ -21,7 +21,7 @@ use crate::layer::LayerError;
 use crate::layer::{AdminClient, SharedStore};
 use crate::telemetry::Chain;
 
-/// What to do instead of serving.
+/// A command.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print a new strong secret, as for PARLOR_SECRET
@@ -37,10 +37,10 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it; what it has to say.
+    /// Runs the command and returns its output.
     ///
     /// # Errors
-    /// One line.
+    /// Returns one line.
     pub(crate) fn run(&self, config: &Config, application: &Application) -> Result<String, String> {
         match self {
             Self::Secret => return Ok(format!("{}\n", secret::new())),
@@ -64,7 +64,7 @@ impl Command {
     }
 }
 
-/// Writes into the audit log what a command does.
+/// Writes the command's action into the audit log.
 async fn note(store: &SharedStore, what: &str, about: &str) -> Result<(), String> {
     audit::write(store, &caller::name(), what, about).await.map_err(away)
 }
@@ -74,7 +74,7 @@ fn away(error: LayerError) -> String {
     Chain(&error).to_string()
 }
 
-/// A time in milliseconds since 1970, as the day where this machine stands.
+/// Returns the local date of a time in milliseconds since 1970.
 fn day(millis: u64) -> String {
     let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
     let time = time.unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());

@@ -1,16 +1,16 @@
-//! The password for a new account: from the environment, a terminal, or a line of stdin; never from the arguments, which
-//! every user of the machine can read.
+//! Reads the password of a new account from the environment, a terminal or a line of stdin. Never
+//! from the arguments, which every user of the machine can read.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
 const VARIABLE: &str = "PARLOR_PASSWORD";
-/// Most bytes that are read; no password is as long.
-const MOST: u64 = 4096;
+/// The maximum number of bytes read from stdin, more than any valid password has.
+const MAX_STDIN_BYTES: u64 = 4096;
 
-/// Reads it.
+/// Reads the password.
 ///
 /// # Errors
-/// One line.
+/// Returns one line.
 pub(super) fn read() -> Result<String, String> {
     if let Some(value) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         return value.into_string().map_err(|_| format!("{VARIABLE}: expected UTF-8"));
@@ -20,7 +20,7 @@ pub(super) fn read() -> Result<String, String> {
         twice()?
     } else {
         let mut line = String::new();
-        stdin.lock().take(MOST).read_line(&mut line).map_err(|error| unread(&error))?;
+        stdin.lock().take(MAX_STDIN_BYTES).read_line(&mut line).map_err(|error| unread(&error))?;
         line.trim_end_matches(['\r', '\n']).to_owned()
     };
     if read.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn read() -> Result<String, String> {
     Ok(read)
 }
 
-/// Nobody sees what is typed, so it is typed twice.
+/// Asks twice, as the terminal does not echo.
 fn twice() -> Result<String, String> {
     let prompt = |text| rpassword::prompt_password(text).map_err(|error| unread(&error));
     let password = prompt("Password: ")?;

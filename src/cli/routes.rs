@@ -7,7 +7,7 @@ use crate::server::route::{Endpoint, Route, Slash};
 
 const HEADINGS: [&str; 8] = ["METHOD", "PATH", "SLASH", "NAME", "WHO", "SCOPE", "CSRF", "RATE"];
 
-/// Writes the table in aligned columns, under their headings. A hyphen stands for what a row does not have.
+/// Returns the table in aligned columns under headings. A hyphen stands for an empty cell.
 pub(super) fn table(routes: &[Route]) -> String {
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(routes.iter().flat_map(lines));

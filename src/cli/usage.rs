@@ -1,11 +1,11 @@
-//! A wrong setting, told on one line: by both its names, what came, what was expected.
+//! Usage errors on one line: both names of the setting, the value and what was expected.
 
 use std::error::Error;
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue};
 
-/// clap's error on one line.
+/// Returns clap's error as one line.
 pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
     let context = |kind| error.get(kind).map(ToString::to_string);
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
@@ -16,7 +16,7 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
         .and_then(|known| known.get_env()?.to_str());
     let (Some(variable), Some(value)) = (variable, context(ContextKind::InvalidValue)) else {
         let text = error.to_string();
-        // What is missing stands in lines of its own, and what else could be said after an empty one.
+        // clap lists missing arguments on separate lines, and hints after an empty one.
         let said = text.lines().map(str::trim).take_while(|line| !line.is_empty());
         let line = said.collect::<Vec<_>>().join(" ");
         let line = line.trim_start_matches("error: ");

@@ -17,7 +17,7 @@ pub(crate) enum UserCommand {
         /// The name of the account
         name: String,
     },
-    /// Make somebody an operator, or none any more
+    /// Make a user an operator, or revoke it
     Staff {
         /// The name of the account
         name: String,
@@ -29,7 +29,7 @@ pub(crate) enum UserCommand {
     List,
 }
 
-/// Whether something is so.
+/// A switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
     On,
@@ -37,7 +37,7 @@ pub(crate) enum Switch {
 }
 
 impl UserCommand {
-    /// Does it; what it has to say.
+    /// Runs the command and returns its output.
     pub(super) async fn run(&self, desk: &AdminClient) -> Result<String, String> {
         let accounts = Accounts { store: desk.store() };
         match self {

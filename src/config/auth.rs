@@ -1,4 +1,4 @@
-//! The settings of identities: who may come in, for how long, and the secret that signs it.
+//! The settings of authentication: guests, sign-up, logins, secrets.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use crate::config::secret::{Secret, Source};
 
 const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
 const OPERATOR: Source = Source { flag: "--operator-password-file", variable: "PARLOR_OPERATOR_PASSWORD" };
-/// The fewest and the most characters of a password.
+/// The allowed length of a password, in characters.
 pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// Who may come in.
+/// The settings of authentication.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub struct AuthConfig {
@@ -51,10 +51,10 @@ pub struct AuthConfig {
 }
 
 impl AuthConfig {
-    /// Reads what is secret.
+    /// Reads the secrets.
     ///
     /// # Errors
-    /// A line that names the setting.
+    /// Returns a line that names the setting.
     pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
         self.secret = SECRET.read_strong(self.secret_file.as_deref())?;
         self.operator = self.operator.take().filter(|name| !name.is_empty());
@@ -70,12 +70,12 @@ impl AuthConfig {
         Ok(())
     }
 
-    /// The secret that signs guests' cookies, if the operator gave one.
+    /// Returns the secret that signs guests' cookies, if the operator set one.
     pub fn secret(&self) -> Option<&Secret> {
         self.secret.as_ref()
     }
 
-    /// The name and the password of the operator's account to be made at the start.
+    /// Returns the name and the password of the operator's account.
     pub fn operator(&self) -> Option<(&str, &str)> {
         Some((self.operator.as_deref()?, self.operator_password.as_ref()?.text()?))
     }

@@ -1,10 +1,10 @@
-//! The settings of the limits: how fast, and how many; 0 is no limit.
+//! The settings of limits: rates and numbers; 0 is no limit.
 
 use clap::Args;
 
 use crate::config::parsers::limit;
 
-/// How fast, and how many.
+/// The settings of limits.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Limits (0: none)")]
 pub struct LimitsConfig {

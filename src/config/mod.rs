@@ -1,4 +1,4 @@
-//! The settings: read once and whole, from flags and environment, before anything binds.
+//! The settings: read once from flags and environment, before the node binds.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::config::redis_address::RedisAddress;
 use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
 
-/// Every setting of a node, each a flag and an environment variable; the flag wins.
+/// Every setting of a node is a flag and an environment variable. The flag wins.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// Addresses to listen on, separated by commas; port 0 takes a free one
@@ -117,16 +117,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads what settings name: files of secrets and of keys.
+    /// Reads the files that settings name: secrets and keys.
     ///
     /// # Errors
-    /// One line that names the setting.
+    /// Returns one line that names the setting.
     pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
         self.auth.read_secrets()?;
         self.tokens.read_secret()
     }
 
-    /// The URL of the Redis that all nodes share, if there is one.
+    /// Returns the URL of the Redis that all nodes share, if there is one.
     pub fn redis_url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
     }
@@ -136,9 +136,9 @@ impl Config {
         RedisAddress::parse(self.redis_url()?).ok().map(|address| address.text())
     }
 
-    /// What to log.
+    /// Returns the filter of the log.
     pub(crate) fn log_filter(&self) -> EnvFilter {
-        // tungstenite's lines hold what people wrote, which no log may.
+        // tungstenite logs contents of messages, which must not be logged.
         let silent = "tungstenite=off".parse().expect("a constant directive");
         EnvFilter::new(&self.log_level).add_directive(silent)
     }

@@ -1,4 +1,4 @@
-//! The settings of the network: which hosts, pages and proxies are believed.
+//! The settings of the network: served hosts, allowed origins, trusted proxies.
 
 use clap::Args;
 use ipnet::IpNet;
@@ -7,7 +7,7 @@ use crate::config::parsers::network;
 use crate::wire::host::HostPattern;
 use crate::wire::origin::OriginPattern;
 
-/// Which hosts, pages and proxies are believed.
+/// The settings of the network.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkConfig {
@@ -21,8 +21,8 @@ pub struct NetworkConfig {
     #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<OriginPattern>,
 
-    /// Addresses of the proxies in front of the node, or their networks, separated by commas: what they say of a
-    /// client in X-Forwarded-For and X-Forwarded-Proto is believed, and nobody else
+    /// Addresses or networks of the trusted proxies in front of the node, separated by commas;
+    /// X-Forwarded-For and X-Forwarded-Proto are ignored from all other addresses
     #[arg(long, env = "PARLOR_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
           value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,

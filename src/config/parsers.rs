@@ -1,4 +1,4 @@
-//! The values of settings: how each is read from its text, and what is said of one that is none.
+//! Parsers for the values of settings, and their error texts.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::redis_address::RedisAddress;
 
-/// A Redis URL; empty when the variable is set to nothing, which means no Redis.
+/// A Redis URL; empty, without Redis, if the variable is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct RedisUrl(String);
 
 impl RedisUrl {
-    /// As it was given.
+    /// Returns the text as given.
     pub(crate) fn text(&self) -> &str {
         &self.0
     }
@@ -73,7 +73,7 @@ pub(crate) fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number above 0".to_owned())
 }
 
-/// A limit; 0 is none.
+/// Parses a limit; 0 is no limit.
 pub(crate) fn limit(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "expected a number, or 0 for no limit".to_owned())
 }
@@ -93,7 +93,7 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
     if path.exists() && !path.is_dir() { Ok(path) } else { Err("expected a file that exists".to_owned()) }
 }
 
-/// A network, or a single address.
+/// Parses a network, or a single address.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let single = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));

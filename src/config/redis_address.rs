@@ -1,10 +1,10 @@
-//! Where Redis is: one server, or a master that Sentinels watch.
+//! The address of Redis: one server, or a master monitored by Sentinels.
 
 use redis::{ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisResult};
 
 const SCHEME: &str = "redis+sentinel://";
 
-/// One server, or a master that Sentinels watch.
+/// One server, or a master monitored by Sentinels.
 #[derive(Clone, Debug)]
 pub(crate) struct RedisAddress {
     /// The server; for a master, its database and password.
@@ -15,11 +15,12 @@ pub(crate) struct RedisAddress {
 }
 
 impl RedisAddress {
-    /// Reads `redis://host:port/db`, or `redis+sentinel://user:password@host:port,host:port/name/db` with the addresses
-    /// of Sentinels and the master's name, user and password.
+    /// Parses `redis://host:port/db`, or
+    /// `redis+sentinel://user:password@host:port,host:port/name/db` with the addresses of
+    /// Sentinels, and the name, user and password of the master.
     ///
     /// # Errors
-    /// When the text is neither.
+    /// Fails when the text is neither.
     pub(crate) fn parse(url: &str) -> RedisResult<Self> {
         let Some(rest) = url.strip_prefix(SCHEME) else {
             return Ok(Self {
@@ -47,7 +48,7 @@ impl RedisAddress {
         })
     }
 
-    /// The server or the Sentinels, for people.
+    /// Returns the addresses without credentials.
     pub(crate) fn text(&self) -> String {
         let addresses: Vec<String> =
             self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
@@ -55,7 +56,7 @@ impl RedisAddress {
     }
 }
 
-/// With RESP3 the library hands pushes to a function, and says when a connection has ended.
+/// Selects RESP3, with which the library passes pushes to a function and reports lost connections.
 fn resp3(info: ConnectionInfo) -> ConnectionInfo {
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     info.set_redis_settings(settings)

@@ -1,4 +1,4 @@
-//! Secrets: they come from files or the environment, are never printed, and must not be weak.
+//! Secrets: read from files or the environment, never printed, and rejected if weak.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,17 +6,18 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Fewest characters of a secret, and fewest that differ: 256 bits as hexadecimal digits have 64, and about all 16.
-const LENGTH: usize = 32;
-const DIFFERENT: usize = 10;
-/// Most bytes that are read of a file.
-const MOST: u64 = 1024 * 1024;
+/// The minimum number of characters, and of distinct ones. 256 random bits in hexadecimal have 64,
+/// and nearly all 16.
+const MIN_CHARS: usize = 32;
+const MIN_DISTINCT_CHARS: usize = 10;
+/// The maximum size of a file, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// A text that nobody may see.
+/// A secret. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
-/// The two names of a secret: a flag that names its file, and a variable that holds it.
+/// The two sources of a secret: a flag that names its file, and a variable that holds it.
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
     pub(crate) flag: &'static str,
@@ -24,28 +25,28 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// What the file holds, or else the variable; `None` if neither is set. A line break at the end of a text is not part
-    /// of it.
+    /// Reads the file, or else the variable; `None` if neither is set. Strips a line break at the
+    /// end of a text.
     ///
     /// # Errors
-    /// A line that names the setting.
+    /// Returns a line that names the setting.
     pub(crate) fn read(self, file: Option<&Path>) -> Result<Option<Secret>, String> {
         let Some(path) = file else {
             let value = std::env::var_os(self.variable).filter(|value| !value.is_empty());
             return Ok(value.map(|value| Secret::new(value.into_encoded_bytes())));
         };
         let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
+        let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
         match read {
             Ok(_) => Ok(Some(Secret::new(bytes))),
             Err(error) => Err(self.wrong(&format!("could not read `{}`: {error}", path.display()))),
         }
     }
 
-    /// The same, of a secret that signs: it must not be one that can be guessed.
+    /// Reads a secret that signs, and rejects one that can be guessed.
     ///
     /// # Errors
-    /// A line that names the setting, and not the secret.
+    /// Returns a line that names the setting, without the secret.
     pub(crate) fn read_strong(self, file: Option<&Path>) -> Result<Option<Secret>, String> {
         let secret = self.read(file)?;
         match secret.as_ref().and_then(Secret::weakness) {
@@ -54,7 +55,7 @@ impl Source {
         }
     }
 
-    /// A line about the setting.
+    /// Returns an error line about the setting.
     pub(crate) fn wrong(self, what: &str) -> String {
         format!("{} ({}): {what}", self.flag, self.variable)
     }
@@ -62,32 +63,32 @@ impl Source {
 
 impl Secret {
     fn new(mut bytes: Vec<u8>) -> Self {
-        // Random bytes are no text, and may well end with what would be a line break.
+        // Random bytes are not a text, and may end with the byte of a line break.
         if let Ok(text) = std::str::from_utf8(&bytes) {
             bytes.truncate(text.trim_end_matches(['\r', '\n']).len());
         }
         Self(bytes)
     }
 
-    /// The secret itself.
+    /// Returns the bytes of the secret.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The secret itself, if it is a text.
+    /// Returns the secret if it is UTF-8.
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// Why it can be guessed, told without it.
+    /// Returns why the secret is weak, without showing it.
     pub(crate) fn weakness(&self) -> Option<String> {
         let length = self.0.len();
         let different = self.0.iter().collect::<HashSet<_>>().len();
-        if length < LENGTH {
-            Some(format!("got {length} characters, expected at least {LENGTH}, made by chance"))
-        } else if different < DIFFERENT {
+        if length < MIN_CHARS {
+            Some(format!("got {length} characters, expected at least {MIN_CHARS}, made by chance"))
+        } else if different < MIN_DISTINCT_CHARS {
             Some(format!(
-                "got {different} different characters, expected at least {DIFFERENT}, made by chance"
+                "got {different} different characters, expected at least {MIN_DISTINCT_CHARS}, made by chance"
             ))
         } else {
             None

@@ -1,4 +1,4 @@
-//! The settings of tokens: which JWTs are believed, and whose.
+//! The settings of tokens: keys, algorithm, audience and issuer.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use crate::config::parsers::file;
 use crate::config::secret::{Secret, Source};
 
-/// Where the key of tokens comes from.
+/// The sources of the key.
 const KEY: Source = Source { flag: "--token-key-file", variable: "PARLOR_TOKEN_KEY" };
 
-/// How a token is signed (RFC 7518, section 3.1; RFC 8037).
+/// The algorithm of a token's signature (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TokenAlgorithm {
     /// HMAC with SHA-256.
@@ -27,7 +27,7 @@ pub enum TokenAlgorithm {
     EdDsa,
 }
 
-/// Whose tokens are believed.
+/// The settings of tokens.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Tokens (JWT) of other sites' users")]
 pub struct Tokens {
@@ -57,10 +57,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads what is secret.
+    /// Reads the key.
     ///
     /// # Errors
-    /// A line that names the setting.
+    /// Returns a line that names the setting.
     pub(crate) fn read_secret(&mut self) -> Result<(), String> {
         self.key = KEY.read(self.token_key_file.as_deref())?;
         for text in [&mut self.token_audience, &mut self.token_issuer] {
@@ -69,27 +69,27 @@ impl Tokens {
         Ok(())
     }
 
-    /// The key, which is a secret for HS256.
+    /// Returns the key, which is secret for HS256.
     pub fn key(&self) -> Option<&Secret> {
         self.key.as_ref()
     }
 
-    /// How tokens are signed.
+    /// Returns the algorithm of the key.
     pub fn algorithm(&self) -> Option<TokenAlgorithm> {
         self.token_algorithm
     }
 
-    /// The file with public keys.
+    /// Returns the JWKS file.
     pub fn jwks_file(&self) -> Option<&Path> {
         self.token_jwks_file.as_deref()
     }
 
-    /// The `aud` that tokens must have.
+    /// Returns the required `aud`.
     pub fn audience(&self) -> Option<&str> {
         self.token_audience.as_deref()
     }
 
-    /// The `iss` that tokens must have.
+    /// Returns the required `iss`.
     pub fn issuer(&self) -> Option<&str> {
         self.token_issuer.as_deref()
     }

@@ -1,4 +1,4 @@
-//! The assembly: what a client sends on its socket. The library's own reader says what is expected.
+//! The frame decoder, compared with the decoder of the `tungstenite` library.
 
 use std::io::{self, Read, Write};
 
@@ -9,19 +9,20 @@ use tungstenite::{Error, Message, WebSocket};
 use super::within;
 use crate::wire::decoder::{Decoded, FrameDecoder};
 
-/// Bytes of memory for each byte that came: in what was received, in its frame, in its message, and a word for each
+/// Bytes of memory per byte of input: buffered, in its frame, in its message, and one word for each
 /// frame of six bytes.
-const EACH: usize = 64;
-const FEW: usize = 4096;
+const BYTES_PER_INPUT_BYTE: usize = 64;
+const BASE_BYTES: usize = 4096;
 
-/// What came, and the code with which the socket has to be closed over it.
+/// The decoded messages, and the close code if the input is invalid.
 type Outcome = (Vec<Decoded>, Option<u16>);
 
-/// The longest message in steps of four bytes, how the bytes are cut, and the bytes.
+/// Decodes frames. The input holds the maximum length in steps of four bytes, the cuts, and the
+/// frames.
 pub fn assembly(bytes: &[u8]) {
     let [limit, cut, frames @ ..] = bytes else { return };
     let limit = 4 * usize::from(*limit);
-    let most = FEW + EACH * frames.len();
+    let most = BASE_BYTES + BYTES_PER_INPUT_BYTE * frames.len();
     let whole = within(most, || read(frames, limit, std::iter::repeat(frames.len())));
     assert_eq!(read(frames, limit, std::iter::repeat(1)), whole, "byte by byte");
     let widths = std::iter::successors(Some(usize::from(*cut)), |width| Some((width * 137 + 71) % 257));
@@ -52,9 +53,9 @@ fn read(mut frames: &[u8], limit: usize, mut widths: impl Iterator<Item = usize>
     (all, None)
 }
 
-/// What the library reads, and what it finds wrong; `None` when the bytes end before anything is.
+/// Returns what the library decodes, and its error if the input is invalid.
 fn read_by_library(frames: &[u8], limit: usize) -> (Vec<Message>, Option<Error>) {
-    // Control frames may be longer than messages.
+    // Control frames may exceed the limit for messages.
     let config = WebSocketConfig::default()
         .read_buffer_size(512)
         .max_message_size(Some(limit))
@@ -78,8 +79,8 @@ fn read_by_library(frames: &[u8], limit: usize) -> (Vec<Message>, Option<Error>)
     }
 }
 
-/// The library looks at a frame when it is whole, the assembly when its header is: so it may know of a protocol_error that the
-/// library has yet to see.
+/// The library checks a frame when it is complete, the decoder when its header is. So only the
+/// decoder may have found a protocol error.
 fn is_expected((read, protocol_error): &Outcome, (expected, error): &(Vec<Message>, Option<Error>)) {
     let messages = read.iter().filter(|received| **received != Decoded::Fragment);
     let mut expected = expected.iter();
@@ -98,7 +99,7 @@ fn is_expected((read, protocol_error): &Outcome, (expected, error): &(Vec<Messag
         assert!(is_same, "read {received:?}, expected {message:?}");
     }
     match (protocol_error, expected.next(), error) {
-        // It answers a code that may not be sent, where the assembly refuses it.
+        // The library echoes a code that must not be sent; the decoder rejects it.
         (Some(code), Some(Message::Close(Some(close))), _)
             if close.code == CloseCode::Protocol && close.code == CloseCode::from(*code) => {}
         (Some(_), None, _) | (None, None, None) => {}
@@ -108,7 +109,7 @@ fn is_expected((read, protocol_error): &Outcome, (expected, error): &(Vec<Messag
     }
 }
 
-/// A peer that says this, and takes every answer.
+/// A peer that sends these bytes and accepts every answer.
 pub(super) struct ClientAddress<'a>(pub(super) &'a [u8]);
 
 impl Read for ClientAddress<'_> {

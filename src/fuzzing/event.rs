@@ -1,4 +1,4 @@
-//! Events: MessagePack that anybody may put on Redis.
+//! Events: MessagePack from Redis.
 
 use rmp::encode::write_str;
 use rmpv::ValueRef;
@@ -7,20 +7,21 @@ use super::within;
 use crate::wire::event::{Event, Malformed, Position};
 use crate::wire::id::Id;
 
-/// How far values may nest, in rmpv's counting.
+/// The maximum depth of values, in rmpv's counting.
 const MAX_DEPTH: usize = 64;
-/// Bytes of memory for each byte that came: one of them can be a value of rmpv's tree, in a list that has just grown.
-const EACH: usize = 200;
-const FEW: usize = 4096;
+/// Bytes of memory per byte of input: one byte can be a value of rmpv's tree, in a list that has
+/// just grown.
+const BYTES_PER_INPUT_BYTE: usize = 200;
+const BASE_BYTES: usize = 4096;
 
-/// Bytes from Redis, read as anybody's, as our own, and as an open event of the log.
+/// Decodes bytes from Redis as an event of any sender, of a node, and as an open event of the log.
 pub fn event(bytes: &[u8]) {
-    let most = FEW + EACH * bytes.len();
+    let most = BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len();
     let ours = within(most, || Event::decode_ours(bytes));
     let anybodys = within(most, || Event::decode(bytes));
     match &ours {
         Ok(event) if event.kind().starts_with("parlor_") => assert_eq!(anybodys, Err(Malformed::Reserved)),
-        _ => assert_eq!(anybodys, ours, "whoever sent it"),
+        _ => assert_eq!(anybodys, ours, "from any sender"),
     }
     let expected = read_by_rmpv(bytes);
     assert_eq!(ours.is_ok(), expected.is_some(), "rmpv reads {expected:?}");
@@ -47,7 +48,7 @@ fn is_written_as_it_was_read(event: &Event) {
         return;
     };
     assert_eq!(again.map(|again| again.stamped(stamp)).as_ref(), Ok(event));
-    // As the script in Redis completes it.
+    // Completes the event as the script in Redis does.
     let mut closed = event.encode_open();
     for (name, id) in [("id", stamp.id), ("prev", stamp.prev)] {
         write_str(&mut closed, name).expect("writing to a Vec cannot fail");
@@ -56,7 +57,7 @@ fn is_written_as_it_was_read(event: &Event) {
     assert_eq!(Event::decode_ours(&closed).as_ref(), Ok(event));
 }
 
-/// The texts of one map with a `type`, by way of a tree of values.
+/// Decodes the texts of a map with a `type`, by way of a tree of values.
 fn read_by_rmpv(mut bytes: &[u8]) -> Option<Vec<(&str, &str)>> {
     let value = rmpv::decode::read_value_ref_with_max_depth(&mut bytes, MAX_DEPTH).ok()?;
     let ValueRef::Map(map) = value else { return None };

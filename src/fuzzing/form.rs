@@ -1,4 +1,4 @@
-//! Forms: the bodies that browsers send, each with the token of its page.
+//! Bodies of forms, each with a CSRF token.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::server::route::Endpoint;
 
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyzABCDEF";
 
-/// A body.
+/// Parses a body.
 pub fn form(bytes: &[u8]) {
     let Ok(body) = std::str::from_utf8(bytes) else { return };
     let expected = read(body);
@@ -28,7 +28,7 @@ pub fn form(bytes: &[u8]) {
     assert_eq!(is_accepted(body, Some(body)), body == TOKEN, "`{body}` is no token");
 }
 
-/// Whether the form passes the guard of a route.
+/// Returns whether the form passes the CSRF check.
 fn is_accepted(body: &str, token: Option<&str>) -> bool {
     let endpoint = Endpoint::new(|_| unreachable!("only the guard is called"));
     check_csrf(&endpoint, &request(body, token)).is_ok()
@@ -46,7 +46,7 @@ fn request(body: &str, token: Option<&str>) -> Request {
     place::request(parts, body)
 }
 
-/// The fields by hand: of two with one name the last.
+/// A reference parser. The last field of a name wins.
 fn read(body: &str) -> HashMap<String, String> {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pairs = body.split('&').filter(|pair| !pair.is_empty());

@@ -1,4 +1,4 @@
-//! The cookies of guests: what anybody may send, and what our own key has signed.
+//! Cookies of guests: arbitrary ones, and those with a valid signature.
 
 use std::sync::LazyLock;
 
@@ -9,16 +9,16 @@ use crate::auth::usernames::Username;
 
 static KEY: LazyLock<Key> = LazyLock::new(|| Key::derive_from(b"a secret of more than thirty-two bytes"));
 
-/// A cookie's value.
+/// Parses the value of a cookie.
 pub fn guest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    assert_eq!(Guest::of(text, &KEY), None, "nobody can sign but us");
+    assert_eq!(Guest::of(text, &KEY), None, "only our key signs");
     let signed = signed(text);
     if let Some(guest) = Guest::of(&signed, &KEY) {
         assert!(guest.id.len() == 16 && guest.id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{guest:?}");
         assert!(guest.name().starts_with('~'), "{guest:?}");
         is_known_again(&guest);
-        // One bit decides.
+        // One flipped bit invalidates the signature.
         let mut other = signed.into_bytes();
         let place = usize::from(bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte))) % other.len();
         other[place] ^= 1;

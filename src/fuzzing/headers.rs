@@ -1,4 +1,4 @@
-//! Headers: texts, lists and cookies, as clients send them.
+//! Headers of clients: texts, lists and cookies.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::wire::headers::{cookie, lists, single, text};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Headers, one a line, as `Cookie: a=b`.
+/// Parses headers, one a line, such as `Cookie: a=b`.
 pub fn headers(bytes: &[u8]) {
     let headers = read(bytes);
     for name in ["parlor_guest", "csrftoken", "a", ""] {
@@ -34,7 +34,7 @@ pub fn headers(bytes: &[u8]) {
     is_client(&headers);
 }
 
-/// What a client itself writes to the left of what proxies write makes it nobody else.
+/// What a client puts before the entries of proxies does not change its address.
 fn is_client(headers: &HeaderMap) {
     let trusted: Vec<IpNet> =
         ["10.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
@@ -51,13 +51,13 @@ fn is_client(headers: &HeaderMap) {
     assert!(liar == client || (is_proxy && liar == forged), "{liar} is {client}");
 }
 
-/// The parts of all lines of a header, without the spaces around them.
+/// Returns the parts of all lines of a header, trimmed.
 fn text_of_all(headers: &HeaderMap, name: &HeaderName, between: &str) -> Vec<String> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.collect::<Vec<_>>().join(between).split(between).map(|part| part.trim().to_owned()).collect()
 }
 
-/// The headers in these lines, as many of them as hyper lets in.
+/// Returns the headers in these lines, up to the number that hyper accepts.
 pub(super) fn read(bytes: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n').take(100) {

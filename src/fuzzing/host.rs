@@ -1,4 +1,4 @@
-//! Hosts: the allow list, and what clients call the node.
+//! Hosts: the allow list, and the `Host` of clients.
 
 use std::net::Ipv4Addr;
 
@@ -6,7 +6,7 @@ use hyper::http::uri::Authority;
 
 use crate::wire::host::{HostPattern, is_allowed};
 
-/// The allow list, separated by commas; a `Host`. One a line.
+/// Parses an allow list, separated by commas, and a `Host`, one a line.
 pub fn host(bytes: &[u8]) {
     let mut lines = super::lines(bytes);
     let list = lines.next().unwrap_or_default();
@@ -26,7 +26,8 @@ pub fn host(bytes: &[u8]) {
     }
 }
 
-/// A pattern is what it is written as, and lets in the host that is written like it. An address of IPv6 has no subdomains.
+/// A pattern displays as it was written, and allows the host of that text. IPv6 addresses have no
+/// subdomains.
 fn pattern(text: &str) -> Option<HostPattern> {
     let pattern: HostPattern = text.parse().ok()?;
     let (written, host) = match &pattern {
@@ -37,7 +38,7 @@ fn pattern(text: &str) -> Option<HostPattern> {
     };
     assert_eq!(written.parse().as_ref(), Ok(&pattern), "`{text}` is `{written}`");
     if let Ok(authority) = host.parse() {
-        assert!(is_allowed(&authority, std::slice::from_ref(&pattern)), "`{text}` does not let in {host}");
+        assert!(is_allowed(&authority, std::slice::from_ref(&pattern)), "`{text}` does not allow {host}");
     }
     Some(pattern)
 }
@@ -50,7 +51,7 @@ fn allows(pattern: &HostPattern, host: &str) -> bool {
     }
 }
 
-/// The host without its port and the dot at its end, by hand; `None` if something else stands beside it.
+/// A reference parser: the host without its port and final dot; `None` if anything else is present.
 fn host_of(authority: &Authority) -> Option<String> {
     let text = authority.as_str().to_ascii_lowercase();
     let end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };

@@ -1,8 +1,8 @@
-//! Ids: what clients say they have (`?since=`, `Last-Event-ID`, `before`), and what Redis calls its entries.
+//! Ids: from clients (`?since=`, `Last-Event-ID`, `before`), and of entries in Redis.
 
 use crate::wire::id::Id;
 
-/// Two ids, one a line.
+/// Parses two ids, one a line.
 pub fn id(bytes: &[u8]) {
     let ids: Vec<Id> = super::lines(bytes).take(2).filter_map(read).collect();
     if let [one, other] = ids[..] {

@@ -1,7 +1,7 @@
-//! What holds of the decoders of foreign bytes, whatever the bytes are. `fuzz/` makes up bytes; the tests take those of
+//! Properties of the decoders of untrusted bytes. `fuzz/` generates inputs; the tests run those of
 //! `fuzz/seeds/`.
 //!
-//! Each function panics when something does not hold.
+//! Each function panics when a property is violated.
 
 mod address;
 mod assembly;
@@ -34,7 +34,7 @@ pub use self::request::request;
 pub use self::resp::resp;
 pub use self::token::token;
 
-/// What a function returned that took no more memory at a time than so many bytes.
+/// Runs `decode` and checks that it never holds more than `most` bytes of memory.
 fn within<T>(most: usize, decode: impl FnOnce() -> T) -> T {
     let mut decoded = None;
     let taken = allocation_counter::measure(|| decoded = Some(decode())).bytes_max;
@@ -42,7 +42,7 @@ fn within<T>(most: usize, decode: impl FnOnce() -> T) -> T {
     decoded.expect("it was called")
 }
 
-/// The bytes as lines, those that are text.
+/// Returns the lines that are UTF-8.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &str> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok())
 }

@@ -1,4 +1,4 @@
-//! Orders: JSON that anybody may put on Redis, and the close frames that come of it.
+//! Disconnect commands: JSON from Redis, and the resulting close frames.
 
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
@@ -8,19 +8,22 @@ use super::within;
 use crate::layer::Disconnect;
 use crate::wire::frame::Transport;
 
-/// Bytes of memory for each byte that came.
-const EACH: usize = 16;
-const FEW: usize = 4096;
+/// Bytes of memory per byte of input.
+const BYTES_PER_INPUT_BYTE: usize = 16;
+const BASE_BYTES: usize = 4096;
 
-/// An order.
+/// Parses a command.
 pub fn order(bytes: &[u8]) {
-    let Some(order) = within(FEW + EACH * bytes.len(), || Disconnect::read(bytes)) else { return };
+    let Some(order) = within(BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len(), || Disconnect::read(bytes))
+    else {
+        return;
+    };
     let json = serde_json::to_vec(&order).expect("texts and numbers become JSON");
     assert_eq!(Disconnect::read(&json).as_ref(), Some(&order));
     let names = [&order.user, &order.login, &order.group].map(Option::as_deref);
     let is_about_somebody = names.iter().any(Option::is_some);
     assert_eq!(order.matches(names[0], names[1], names[2]), is_about_somebody);
-    assert!(!order.matches(None, None, None), "{order:?} is about everybody");
+    assert!(!order.matches(None, None, None), "{order:?} matches all clients");
     let close = order.close();
     let frame = Transport::WebSocket.close(&close);
     let config = WebSocketConfig::default().read_buffer_size(512);

@@ -1,10 +1,10 @@
-//! Origins: the patterns of the allow list, and the pages that browsers name in `Origin`, `Referer` and `Host`.
+//! Origins: patterns of the allow list, and the origins in `Origin`, `Referer` and `Host`.
 
 use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER};
 
 use crate::wire::origin::{OriginPattern, check_request, check_socket};
 
-/// The allow list, separated by commas; a page; a host. One a line.
+/// Parses an allow list, separated by commas, an origin and a host, one a line.
 pub fn origin(bytes: &[u8]) {
     let mut lines = super::lines(bytes);
     let list = lines.next().unwrap_or_default();
@@ -21,7 +21,7 @@ pub fn origin(bytes: &[u8]) {
     }
 }
 
-/// A pattern is what it is written as, and lets in at least the page that is written like it. An address of IPv6 has no
+/// A pattern displays as it was written, and allows the origin of that text. IPv6 addresses have no
 /// subdomains.
 fn pattern(text: &str) -> Option<OriginPattern> {
     let pattern: OriginPattern = text.parse().ok()?;
@@ -37,7 +37,7 @@ fn pattern(text: &str) -> Option<OriginPattern> {
     assert_eq!(written.parse().as_ref(), Ok(&pattern), "`{text}` is `{written}`");
     let headers = headers([(HOST, "x"), (ORIGIN, &page), (COOKIE, "a=b")])?;
     let answer = check_socket(&headers, std::slice::from_ref(&pattern));
-    assert!(answer.is_ok(), "`{text}` does not let in {page}");
+    assert!(answer.is_ok(), "`{text}` does not allow {page}");
     Some(pattern)
 }
 
@@ -46,7 +46,7 @@ fn headers<const N: usize>(lines: [(HeaderName, &str); N]) -> Option<HeaderMap> 
     lines.collect()
 }
 
-/// Whether a pattern names this page.
+/// Returns whether a pattern allows this origin.
 fn allows(pattern: &OriginPattern, page: &str) -> bool {
     let page = Page::read(page);
     let host = page.as_ref().map(|page| page.host.as_str());
@@ -60,7 +60,7 @@ fn allows(pattern: &OriginPattern, page: &str) -> bool {
     }
 }
 
-/// Scheme, host and port of a URL, taken apart by hand.
+/// A reference parser: scheme, host and port of a URL.
 #[derive(PartialEq)]
 struct Page {
     scheme: String,
@@ -74,7 +74,7 @@ impl Page {
         let (scheme, rest) = text.split_once("://")?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let authority = authority.rsplit('@').next().unwrap_or_default();
-        // The colons of an address of IPv6 are in brackets.
+        // The colons of an IPv6 address are in brackets.
         let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
         let (host, port) = match authority[end..].find(':') {
             Some(colon) => (&authority[..end + colon], &authority[end + colon + 1..]),

@@ -1,4 +1,4 @@
-//! A node in memory with one connection: where requests come in.
+//! A node in memory, as the place where requests arrive.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -52,17 +52,17 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     Place { runtime, node, stream }
 });
 
-/// The node.
+/// Returns the node.
 pub(super) fn node() -> &'static Context {
     &PLACE.node
 }
 
-/// What this comes to.
+/// Runs a future to completion.
 pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     PLACE.runtime.block_on(future)
 }
 
-/// A request to the node, by a anonymous.
+/// Returns an anonymous client's request to the node.
 pub(super) fn request(parts: Parts, body: &str) -> Request {
     Request {
         context: Arc::clone(&PLACE.node),

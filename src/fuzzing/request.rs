@@ -1,4 +1,4 @@
-//! Requests: the line and the headers of one, and what is read from them before and by handlers.
+//! The request line and headers, as read before and by handlers.
 
 use hyper::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
 use hyper::http::request::Parts;
@@ -14,14 +14,14 @@ use crate::realtime::welcome::StartPosition;
 use crate::server::dispatch::check;
 use crate::server::routes::Routes;
 
-/// A request's target, then its headers, one a line.
+/// Parses a request's target, then its headers, one a line.
 pub fn request(bytes: &[u8]) {
     let (target, rest) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len()));
     let Ok(uri) = Uri::try_from(target) else { return };
     let (mut parts, ()) = hyper::Request::new(()).into_parts();
     (parts.uri, parts.headers) = (uri, headers::read(rest));
     is_checked(&mut parts);
-    is_nobody(&parts);
+    is_not_authenticated(&parts);
     let request = place::request(parts, "");
     for name in ["since", "history", "name", ""] {
         assert_eq!(
@@ -38,7 +38,7 @@ pub fn request(bytes: &[u8]) {
     request.parts.uri.path().split('/').for_each(is_decoded);
 }
 
-/// What HTTP and WebSocket demand.
+/// Checks the requirements of HTTP and WebSocket.
 fn is_checked(parts: &mut Parts) {
     if check(parts, &["*".parse().expect("every host")]).is_ok() {
         let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
@@ -55,8 +55,8 @@ fn is_checked(parts: &mut Parts) {
     parts.method = method;
 }
 
-/// Nobody becomes somebody by what is made up: what is shown is refused, and cookies are as if they were not there.
-fn is_nobody(parts: &Parts) {
+/// Rejects invalid credentials. Ignores invalid cookies.
+fn is_not_authenticated(parts: &Parts) {
     let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
     let mut offers = offers.flat_map(|line| line.split(',')).map(str::trim);
     let on_a_socket = offers.any(|offer| offer.starts_with("parlor.token."))
@@ -70,7 +70,7 @@ fn is_nobody(parts: &Parts) {
     }
 }
 
-/// The first value of this name, by hand.
+/// A reference parser: the first value of this name.
 fn query(query: &str, name: &str) -> Option<String> {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -78,7 +78,7 @@ fn query(query: &str, name: &str) -> Option<String> {
     pairs.find(|(known, _)| decoded(known) == name).map(|(_, value)| decoded(value))
 }
 
-/// A segment of a path is a name, and the name written as a segment is the name again.
+/// A path segment decodes to a name, and the encoded name decodes to itself.
 fn is_decoded(segment: &str) {
     let decode = |segment: &str| Params::decode(&[("name", segment)]).get("name").map(str::to_owned);
     if let Some(name) = decode(segment) {

@@ -1,25 +1,25 @@
-//! RESP3: what whoever is taken for Redis says.
+//! RESP3 from a server.
 
 use super::within;
 use crate::layer::redis::resp::{Value, command};
 
-/// Bytes of memory for each byte that came: four of them can be a value, in a list that has just grown.
-const EACH: usize = 64;
+/// Bytes of memory per byte of input: four bytes can be a value, in a list that has just grown.
+const BYTES_PER_INPUT_BYTE: usize = 64;
 /// Space for the members of each list that has begun.
-const FEW: usize = 512 * 1024;
-/// The longest beginnings that are read one by one.
-const SHORT: usize = 512;
+const BASE_BYTES: usize = 512 * 1024;
+/// The maximum length of a prefix that is decoded on its own, in bytes.
+const MAX_PREFIX_BYTES: usize = 512;
 
-/// Bytes of a connection.
+/// Decodes the bytes of a connection.
 pub fn resp(bytes: &[u8]) {
     let more = [bytes, b"\r\n$3\r\nabc\r\n"].concat();
-    match within(FEW + EACH * bytes.len(), || Value::parse(bytes)) {
+    match within(BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len(), || Value::parse(bytes)) {
         Ok(None) => {}
         Err(malformed) => assert_eq!(Value::parse(&more), Err(malformed), "it stays malformed"),
         Ok(Some((value, length))) => {
             let whole = &bytes[..length];
             assert_eq!(Value::parse(&more).as_ref(), Ok(&Some((value, length))), "and more");
-            for end in 0..length.min(SHORT) {
+            for end in 0..length.min(MAX_PREFIX_BYTES) {
                 assert_eq!(Value::parse(&whole[..end]), Ok(None), "{end} bytes of {length}");
             }
             let Ok(Some((value, _))) = Value::parse(whole) else { panic!("its own bytes are enough") };
@@ -32,7 +32,7 @@ pub fn resp(bytes: &[u8]) {
     said(bytes);
 }
 
-/// The library reads a value of the same length, or none: it is stricter with numbers.
+/// The library decodes a value of the same length, or fails: it is stricter with numbers.
 fn is_expected(whole: &[u8]) {
     if let Ok(expected) = redis::parse_redis_value(whole) {
         let Ok(Some((value, _))) = Value::parse(whole) else { panic!("it is a value") };
@@ -59,7 +59,7 @@ fn is_same(value: &Value<'_>, expected: &redis::Value) -> bool {
         (Value::Push(values), redis::Value::Push { data, .. }) => {
             all(values.get(1..).unwrap_or_default(), data)
         }
-        // Numbers, truth values and verbatim texts stay the texts that they are on the wire.
+        // Numbers, booleans and verbatim strings stay texts.
         (Value::Text(_), other) => !matches!(
             other,
             redis::Value::Nil | redis::Value::Array(_) | redis::Value::Set(_) | redis::Value::Map(_)
@@ -88,7 +88,7 @@ fn write(out: &mut Vec<u8>, value: &Value<'_>) {
     }
 }
 
-/// What we say is read as it was meant, whatever is in it.
+/// An encoded command decodes to its arguments, whatever they contain.
 fn said(bytes: &[u8]) {
     let arguments: Vec<&[u8]> = bytes.split(|byte| *byte == b' ').collect();
     let mut out = Vec::new();

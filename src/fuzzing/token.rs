@@ -1,4 +1,4 @@
-//! Tokens: JSON Web Tokens that anybody may send, and such as our own key has signed.
+//! JSON Web Tokens: arbitrary ones, and those with a valid signature.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -12,9 +12,9 @@ use crate::auth::jwt::Verifier;
 use crate::config::tokens::Tokens;
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// Bytes of memory for each byte that came: two of them can be a member of a tree of values.
-const EACH: usize = 512;
-const FEW: usize = 64 * 1024;
+/// Bytes of memory per byte of input: two bytes can be a member of a tree of values.
+const BYTES_PER_INPUT_BYTE: usize = 512;
+const BASE_BYTES: usize = 64 * 1024;
 
 #[derive(Parser)]
 struct Settings {
@@ -32,30 +32,33 @@ static PLACE: LazyLock<(Verifier, EncodingKey)> = LazyLock::new(|| {
     (verifier, EncodingKey::from_secret(tokens.key().expect("a secret").bytes()))
 });
 
-/// A token as it is sent; or a head, and what it says, one a line, which are signed.
+/// Verifies a token; or a header and claims, one a line, which are signed first.
 pub fn token(bytes: &[u8]) {
     let (verifier, key) = &*PLACE;
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let claims = within(FEW + EACH * bytes.len(), || verifier.verify(text));
-        assert!(claims.is_err(), "nobody can sign but us: {claims:?}");
+        let claims = within(BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len(), || verifier.verify(text));
+        assert!(claims.is_err(), "only our key signs: {claims:?}");
     }
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return };
     let (head, payload) = (&bytes[..end], &bytes[end + 1..]);
     let signed = format!("{}.{}", base64(head), base64(payload));
     let signature = crypto::sign(signed.as_bytes(), key, Algorithm::HS256).expect("a signature");
     let token = format!("{signed}.{signature}");
-    let Ok(claims) = within(FEW + EACH * token.len(), || verifier.verify(&token)) else { return };
-    // The library reads over members that it does not know, even if they are no texts.
+    let Ok(claims) = within(BASE_BYTES + BYTES_PER_INPUT_BYTE * token.len(), || verifier.verify(&token))
+    else {
+        return;
+    };
+    // The library ignores unknown members, even if they are not texts.
     let [Ok(head), Ok(payload)] = [head, payload].map(serde_json::from_slice::<Value>) else { return };
     assert!(head["alg"] == "HS256" && head["crit"].is_null(), "{head}");
     assert!(payload["sub"] == *claims.sub && !claims.sub.is_empty(), "{payload}");
-    assert!(payload["aud"].is_null(), "{payload} is for somebody else");
+    assert!(payload["aud"].is_null(), "{payload} is for another audience");
     let now = get_current_timestamp();
     assert!(claims.exp + 10 >= now && claims.exp <= 253_402_300_799, "{payload} has ended");
     assert!(payload["nbf"].as_u64().is_none_or(|begins| begins <= now + 10), "{payload} has not begun");
 }
 
-/// As RFC 7515 writes bytes, without padding.
+/// Encodes as base64url without padding (RFC 7515).
 fn base64(bytes: &[u8]) -> String {
     let digits = bytes.chunks(3).flat_map(|three| {
         let number =

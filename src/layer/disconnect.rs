@@ -1,14 +1,13 @@
-//! An order: what one node tells all of them at once, so that each closes the sockets that it is
-//! about.
+//! Disconnect commands, published on the control channel: each node closes the matching sockets.
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::close::{Close, CloseCode};
 
-/// Closes the sockets to which all of its given members belong; without one, none.
+/// Closes the sockets that match all given members; without a member, none.
 ///
-/// On Redis it is JSON on the channel `parlor:orders`. One with a member that a node does not know
-/// would mean fewer sockets than the node can tell: it is dropped there.
+/// On Redis it is JSON on the channel `parlor:orders`. A command with an unknown member is dropped:
+/// the node would close more sockets than the sender meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disconnect {
@@ -28,7 +27,7 @@ pub struct Disconnect {
 }
 
 impl Disconnect {
-    /// Reads what somebody put on Redis; `None` for what is no order.
+    /// Parses a command from Redis; `None` if it is malformed.
     pub(crate) fn read(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok().filter(Self::is_sound)
     }

@@ -46,7 +46,7 @@ pub enum LayerError {
 }
 
 impl LayerError {
-    /// Returns whether the same call may succeed later without anyone mending what is stored.
+    /// Returns whether the same call may succeed later without a repair of the stored data.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -101,7 +101,7 @@ impl From<RedisError> for LayerError {
     }
 }
 
-/// Returns the error of Redis as it came over the wire, its code first; of a pipeline the first one.
+/// Returns the error of Redis as received, its code first; for a pipeline, the first error.
 fn server_message(error: &RedisError) -> String {
     let errors = error.clone().into_server_errors();
     let Some((_, error)) = errors.as_deref().and_then(<[_]>::first) else { return error.to_string() };

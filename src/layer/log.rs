@@ -56,7 +56,7 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
     pub(super) name: String,
-    /// Tells two events under one name apart.
+    /// Distinguishes two events under one name.
     pub(super) digest: String,
 }
 

@@ -1,4 +1,5 @@
-//! Close codes: one table for the wire, the metrics, the catalogue, `docs/protocol.md` and `static/closeCodes.js`.
+//! Close codes: one table for the wire, the metrics, the catalogue, `docs/protocol.md` and
+//! `static/closeCodes.js`.
 
 use std::borrow::Cow;
 
@@ -8,7 +9,8 @@ use tungstenite::protocol::frame::Frame as WireFrame;
 
 use crate::wire::frame::wire;
 
-/// Longest reason in bytes: a control frame holds 125, two of them the code (RFC 6455, section 5.5).
+/// The maximum length of a reason: a control frame holds 125 bytes, two of them the code (RFC 6455,
+/// section 5.5).
 pub const MAX_REASON_BYTES: usize = 123;
 
 /// A close code that this server uses (RFC 6455, section 7.4).
@@ -52,7 +54,7 @@ pub enum Reconnect {
     Backoff,
     /// After a new login.
     Login,
-    /// Not at all: a new connection is closed alike.
+    /// Not at all: a new connection would be closed for the same reason.
     Never,
 }
 
@@ -114,7 +116,7 @@ impl CloseCode {
             Self::ServiceRestart => row("service_restart", "this node ends: connect again", Now, None),
             Self::TryAgainLater => row("try_again_later", "try again later", Backoff, None),
             Self::LoginEnded => row("login_ended", "the login has ended", Login, Some("closed.login_ended")),
-            Self::Forbidden => row("forbidden", "sent away", Never, Some("closed.forbidden")),
+            Self::Forbidden => row("forbidden", "no longer permitted", Never, Some("closed.forbidden")),
             Self::Unresponsive => row("unresponsive", "silent for too long", Now, None),
             Self::RateLimited => row("rate_limited", "too fast: say less", Backoff, Some("too_fast")),
         }
@@ -122,7 +124,7 @@ impl CloseCode {
 }
 
 impl Reconnect {
-    /// The word for it in `static/closeCodes.js`.
+    /// Returns the word for it in `static/closeCodes.js`.
     pub const fn slug(self) -> &'static str {
         match self {
             Self::Now => "now",
@@ -133,7 +135,7 @@ impl Reconnect {
     }
 }
 
-/// What a close frame holds: a code, and a reason for people.
+/// The content of a close frame: a code, and a readable reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
     code: u16,
@@ -141,17 +143,18 @@ pub struct Close {
 }
 
 impl Close {
-    /// A close with this code, for this reason; what exceeds [`MAX_REASON_BYTES`] is cut off.
+    /// Creates a close with this code and reason, cut to [`MAX_REASON_BYTES`].
     pub fn new(code: CloseCode, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code: code.number(), reason: reason.into() }
     }
 
-    /// A close with a code that another node or an operator chose, and that may be on the wire.
+    /// Creates a close with a code that another node or an operator chose and that is sendable.
     pub(crate) fn foreign(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code, reason: reason.into() }
     }
 
-    /// The answer to a client's close frame, which echoes its code (RFC 6455, section 5.5.1).
+    /// Returns the answer to a client's close frame, which echoes its code (RFC 6455, section
+    /// 5.5.1).
     pub(crate) fn echo(code: Option<u16>) -> Self {
         Self::foreign(code.unwrap_or(Self::NO_STATUS), "")
     }
@@ -162,23 +165,24 @@ impl Close {
     /// A connection that ended without a close frame; never on the wire (RFC 6455, section 7.1.5).
     pub(crate) const ABNORMAL: u16 = 1006;
 
-    /// Whether a close frame may have this code. RFC 6455, section 7.4, reserves some for programs' own use; clients
-    /// take 1014, which was registered later, for a broken frame.
+    /// Returns whether a close frame may carry this code. RFC 6455, section 7.4, reserves some for
+    /// local use. Clients treat 1014, registered later, as a protocol error.
     pub(crate) fn is_sendable(code: u16) -> bool {
         matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999)
     }
 
-    /// The label of this code in `parlor_closed_total`. Codes that peers choose outside of RFC 6455 share 0.
+    /// Returns the label of this code in `parlor_closed_total`. Codes of peers outside of RFC 6455
+    /// share 0.
     pub(crate) fn label(code: u16, by_peer: bool) -> u16 {
         if by_peer && !(1000..=1015).contains(&code) { 0 } else { code }
     }
 
-    /// The code.
+    /// Returns the code.
     pub fn code(&self) -> u16 {
         self.code
     }
 
-    /// The reason.
+    /// Returns the reason.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -193,7 +197,7 @@ impl Close {
     }
 }
 
-/// Closes for the usual reason of the code.
+/// Creates a close with the default reason of the code.
 impl From<CloseCode> for Close {
     fn from(code: CloseCode) -> Self {
         Self::new(code, code.row().reason)

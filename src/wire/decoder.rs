@@ -1,7 +1,8 @@
-//! The assembly: what a client sends, put together to messages (RFC 6455, sections 5.2 to 5.6, 7.4 and 8.1).
+//! The decoder of what a client sends: bytes to frames to messages (RFC 6455, sections 5.2 to 5.6,
+//! 7.4 and 8.1).
 //!
-//! The library's own keeps a buffer and its state for each socket, 800 bytes that an idle one has no use for; this
-//! keeps what is not complete, and nothing when nothing is.
+//! The library's decoder keeps 800 bytes for each socket, even an idle one. This one keeps
+//! incomplete input only.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -11,59 +12,59 @@ use tungstenite::protocol::frame::coding::{CloseCode as ReceivedCode, Control, D
 
 use crate::wire::close::{Close, CloseCode};
 
-/// Longest payload of a control frame.
+/// The maximum payload of a control frame, in bytes.
 const MAX_CONTROL: u64 = 125;
 
-/// What has come of one client and is not a message yet.
+/// The incomplete input of one client.
 pub(crate) struct FrameDecoder {
-    /// Bytes that are not a whole frame.
+    /// The bytes of an incomplete frame.
     received: Vec<u8>,
-    /// The fragments of a message that is not whole.
+    /// The fragments of an incomplete message.
     message: Option<Box<Fragments>>,
-    /// Longest message, in bytes.
+    /// The maximum length of a message, in bytes.
     limit: usize,
 }
 
 struct Fragments {
     is_text: bool,
     bytes: Vec<u8>,
-    /// So many of them are whole characters.
+    /// The length of the prefix that is valid UTF-8.
     checked: usize,
 }
 
-/// Something whole.
+/// A decoded frame or message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong,
-    /// The client's last word and its code, if it has one.
+    /// The close frame of the client, with its code if it has one.
     Close(Option<u16>),
-    /// A part of a message: nothing to do yet.
+    /// A fragment: the message is not complete.
     Fragment,
 }
 
 impl FrameDecoder {
-    /// Nothing has come yet.
+    /// Creates an empty decoder.
     pub(crate) fn new(limit: usize) -> Self {
         Self { received: Vec::new(), message: None, limit }
     }
 
-    /// Longest message, in bytes.
+    /// Returns the maximum length of a message, in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Takes what came.
+    /// Appends received bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);
     }
 
-    /// The next frame's part in it; `None` until more has come.
+    /// Decodes the next frame; `None` until it is complete.
     ///
     /// # Errors
-    /// How the socket has to be closed.
+    /// Returns the close for invalid input.
     pub(crate) fn next(&mut self) -> Result<Option<Decoded>, Close> {
         if self.received.is_empty() {
             return Ok(None);
@@ -96,7 +97,7 @@ impl FrameDecoder {
         }
     }
 
-    /// What can be said of a frame by its header.
+    /// Checks the header of a frame.
     fn check(&self, opcode: OpCode, is_final: bool, length: u64) -> Result<(), Close> {
         match opcode {
             OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
@@ -152,7 +153,7 @@ impl FrameDecoder {
 }
 
 impl Fragments {
-    /// Refuses what can never become text. A fragment may end inside a character.
+    /// Rejects bytes that cannot become UTF-8. A fragment may end inside a character.
     fn check(&mut self) -> Result<(), Close> {
         match std::str::from_utf8(&self.bytes[self.checked..]) {
             Ok(text) => self.checked += text.len(),
@@ -163,7 +164,7 @@ impl Fragments {
     }
 }
 
-/// The payload of a close frame: nothing, or a code that may be on the wire and a text.
+/// Parses the payload of a close frame: empty, or a sendable code and a text.
 fn close(payload: &[u8]) -> Result<Decoded, Close> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() {
@@ -192,7 +193,7 @@ fn not_utf8() -> Close {
 mod tests {
     use super::*;
 
-    /// A frame as a client sends it: its first byte, and its payload under a mask.
+    /// Returns a frame as a client sends it: its first byte, and the masked payload.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [1, 2, 3, 4];
         let length = u8::try_from(payload.len()).expect("a short frame");
@@ -200,7 +201,7 @@ mod tests {
         [first, 0x80 | length].into_iter().chain(mask).chain(masked).collect()
     }
 
-    /// What becomes of these bytes, however they are cut.
+    /// Checks the result for these bytes, however they are cut.
     fn read(bytes: &[u8]) -> Result<Vec<Decoded>, u16> {
         let read_in = |step: usize| {
             let (mut assembly, mut all) = (FrameDecoder::new(20), Vec::new());

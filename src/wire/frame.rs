@@ -1,4 +1,4 @@
-//! Frames as they go to browsers, encoded once and shared (RFC 6455, section 5).
+//! Outgoing frames, encoded once and shared (RFC 6455, section 5).
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -10,16 +10,16 @@ use tungstenite::protocol::frame::{Frame as WireFrame, FrameHeader};
 use crate::wire::close::Close;
 use crate::wire::id::Id;
 
-/// What a client sends or is sent: one message, text or binary.
+/// One message from or to a client, text or binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// UTF-8 text.
+    /// A text.
     Text(Cow<'a, str>),
     /// Bytes.
     Binary(Cow<'a, [u8]>),
 }
 
-/// How frames travel.
+/// The transport of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// As frames of a WebSocket (RFC 6455).
@@ -29,7 +29,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// A message, ready for any number of sockets; `id` is its place in a log.
+    /// Encodes a message, ready for any number of sockets; `id` is its position in a log.
     pub(crate) fn message(self, frame: Frame<'_>, id: Option<Id>) -> Bytes {
         match (self, frame) {
             (Self::WebSocket, frame) => frame.encode(),
@@ -38,7 +38,7 @@ impl Transport {
         }
     }
 
-    /// A sign of life.
+    /// Encodes a ping.
     pub(crate) fn ping(self) -> Bytes {
         match self {
             Self::WebSocket => PING,
@@ -46,7 +46,7 @@ impl Transport {
         }
     }
 
-    /// The last word.
+    /// Encodes a close frame.
     pub(crate) fn close(self, close: &Close) -> Bytes {
         match self {
             Self::WebSocket => close.encode(),
@@ -55,13 +55,13 @@ impl Transport {
     }
 }
 
-/// A text as an event of a feed.
+/// Encodes a text as a Server-Sent Event.
 fn event(text: &str, id: Option<Id>) -> String {
     let mut event = String::with_capacity(text.len() + 64);
     if let Some(id) = id {
         writeln!(event, "id: {id}").expect("writing to a String cannot fail");
     }
-    // A line break in the text would end the line.
+    // A line break in the text would end the field.
     for line in text.split('\n').flat_map(|line| line.split('\r')) {
         event.extend(["data: ", line, "\n"]);
     }
@@ -70,7 +70,7 @@ fn event(text: &str, id: Option<Id>) -> String {
 }
 
 impl Frame<'_> {
-    /// The message as one unmasked frame, ready for any number of sockets.
+    /// Encodes the message as one unmasked frame, ready for any number of sockets.
     pub(crate) fn encode(self) -> Bytes {
         let (opcode, mut bytes) = match self {
             Self::Text(text) => (Data::Text, text.into_owned().into_bytes()),
@@ -79,7 +79,7 @@ impl Frame<'_> {
         let header = FrameHeader { opcode: OpCode::Data(opcode), ..FrameHeader::default() };
         let payload = bytes.len();
         let length = header.len(payload as u64);
-        // The payload moves up in its own memory: whoever made it may have left some behind it.
+        // Shifts the payload in place: the allocation may have spare capacity.
         bytes.reserve_exact(length);
         bytes.resize(length + payload, 0);
         bytes.copy_within(..payload, length);
@@ -91,7 +91,7 @@ impl Frame<'_> {
 /// An empty ping.
 const PING: Bytes = Bytes::from_static(&[0x89, 0]);
 
-/// A frame's bytes.
+/// Encodes a frame.
 pub(crate) fn wire(frame: WireFrame) -> Bytes {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.format(&mut bytes).expect("writing to a Vec cannot fail");

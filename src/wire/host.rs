@@ -1,8 +1,8 @@
-//! By which hosts the node may be called: the allow list for `Host`.
+//! The allow list for `Host`.
 //!
-//! A page of a foreign site can make its own name resolve to this node (DNS rebinding), and is then of the node's own
-//! host for a browser. As in Django's `ALLOWED_HOSTS`, only names that the operator knows are served. Addresses cannot
-//! be rebound, and `localhost` is nobody else's.
+//! A foreign page can make its own name resolve to this node (DNS rebinding); the browser then
+//! treats the node as the page's own host. As with Django's `ALLOWED_HOSTS`, only configured names
+//! are served. Addresses cannot be rebound, and `localhost` always means this machine.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use hyper::http::uri::Authority;
 
-/// One entry of the allow list.
+/// An entry of the allow list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// `*`: every host.
@@ -64,8 +64,8 @@ impl HostPattern {
     }
 }
 
-/// Whether this is a host, perhaps with a port, and nothing else (RFC 9110, section 7.2). The library lets stand anything
-/// behind the bracket of an address and behind the colon.
+/// Returns whether the authority is a host with an optional port, and nothing else (RFC 9110,
+/// section 7.2). The library accepts any text after an address's bracket and after the colon.
 pub(crate) fn is_sound(authority: &Authority) -> bool {
     let port = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text.is_empty() || text.parse::<u16>().is_ok())
@@ -75,7 +75,7 @@ pub(crate) fn is_sound(authority: &Authority) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(port))
 }
 
-/// Whether the node may be called by this host; without a list, by an address or as localhost.
+/// Returns whether the node serves this host; without a list, IP addresses and localhost.
 pub(crate) fn is_allowed(authority: &Authority, allowed: &[HostPattern]) -> bool {
     if !is_sound(authority) {
         return false;
@@ -88,12 +88,12 @@ pub(crate) fn is_allowed(authority: &Authority, allowed: &[HostPattern]) -> bool
     allowed.iter().any(|pattern| pattern.allows(host))
 }
 
-/// The dot at the end says that the name is a whole one, as all are here.
+/// Strips the final dot, which marks a fully qualified name, as all are here.
 fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Whether a text is a host, without a port or anything else that may stand beside it.
+/// Returns whether a text is a host, without a port or anything else.
 pub(crate) fn is_host(text: &str) -> bool {
     let parsed = text.parse::<Authority>().ok();
     let has_parts = text.split('.').all(|part| !part.is_empty());

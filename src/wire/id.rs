@@ -1,12 +1,12 @@
-//! A message's id: its place in the log of its group.
+//! Message ids: positions in the log of a group.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// The id of an entry in a Redis stream (`<ms>-<sequence>`): when it was written, and which of that millisecond's
-/// entries it is. Ids of one log only rise.
+/// The id of an entry in a Redis stream (`<ms>-<sequence>`): the time of writing, and a sequence
+/// number within that millisecond. Ids of a log only increase.
 ///
 /// # Examples
 /// ```
@@ -26,22 +26,22 @@ pub struct Id {
 }
 
 impl Id {
-    /// Before every message: what stands before the first one of a log.
+    /// Before every message: the position before the first one of a log.
     pub const START: Self = Self { millis: 0, sequence: 0 };
     /// After every message.
     pub(crate) const NEVER: Self = Self { millis: u64::MAX, sequence: u64::MAX };
 
-    /// When the message was written, in milliseconds since 1970.
+    /// Returns the time of writing, in milliseconds since 1970.
     pub fn millis(self) -> u64 {
         self.millis
     }
 
-    /// Before everything that was written within this time before it.
+    /// Returns the id before everything that was written within this time before it.
     pub(crate) fn back(self, millis: u64) -> Self {
         Self { millis: self.millis.saturating_sub(millis), sequence: 0 }
     }
 
-    /// The id of a message that is written at `millis`, after this one.
+    /// Returns the id of a message that is written at `millis`, after this one.
     pub(crate) fn next(self, millis: u64) -> Self {
         if millis > self.millis {
             Self { millis, sequence: 0 }
@@ -57,14 +57,14 @@ impl fmt::Display for Id {
     }
 }
 
-/// As a text.
+/// Serializes as a text.
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// A text that is no id.
+/// The text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseIdError;
 
@@ -72,7 +72,7 @@ impl FromStr for Id {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        // A number of Rust may have a plus before it, and nothing else that is no digit.
+        // `u64::from_str` accepts a leading plus.
         let number = |digits: &str| {
             if digits.starts_with('+') { Err(ParseIdError) } else { digits.parse().map_err(|_| ParseIdError) }
         };

@@ -1,9 +1,9 @@
-//! Who may call from a browser: the node's own pages, and the origins of the allow list.
+//! Cross-origin rules: requests of browsers from the node's own pages and allowed origins.
 //!
 //! A browser sends cookies along with sockets and simple requests that a foreign page starts
-//! (cross-site WebSocket hijacking). It always says which page that is, in `Origin`, or in
-//! `Sec-Fetch-Site` and `Referer`; so the rule needs no token. Patterns follow Django Channels'
-//! `AllowedHostsOriginValidator`; its default of trusting any host is not ours.
+//! (cross-site WebSocket hijacking). It always names the origin, in `Origin`, or in
+//! `Sec-Fetch-Site` and `Referer`, so the rule needs no token. Patterns follow Django Channels'
+//! `AllowedHostsOriginValidator`, but without a list no foreign origin is trusted.
 
 use std::str::FromStr;
 
@@ -13,11 +13,11 @@ use hyper::header::{COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, REFERER};
 use crate::wire::headers::{single, text};
 use crate::wire::host::{is_host, is_sound};
 
-/// Why a page may not call.
+/// Why a cross-origin request is rejected.
 #[derive(Debug)]
 pub(crate) struct ForeignOrigin(pub(crate) std::borrow::Cow<'static, str>);
 
-/// One entry of the allow list.
+/// An entry of the allow list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
     /// `*`: every origin.
@@ -26,7 +26,7 @@ pub enum OriginPattern {
     Host(String),
     /// `.example.com`: this host and all its subdomains.
     Domain(String),
-    /// `https://example.com:8443`: exactly this.
+    /// `https://example.com:8443`: exactly this origin.
     Exact(String),
 }
 
@@ -53,7 +53,7 @@ impl FromStr for OriginPattern {
 impl OriginPattern {
     fn allows(&self, origin: &Origin) -> bool {
         match self {
-            // Told before any origin is read, for a page may also be of none (`null`).
+            // Also matches opaque origins (`null`), which do not parse.
             Self::Any => true,
             Self::Host(host) => origin.host == *host,
             Self::Domain(domain) => origin
@@ -65,7 +65,7 @@ impl OriginPattern {
     }
 }
 
-/// Scheme, host and port of a page, in lower case, the scheme's own port left out.
+/// Scheme, host and port of an origin, in lower case, without the scheme's default port.
 struct Origin {
     scheme: String,
     host: String,
@@ -73,7 +73,7 @@ struct Origin {
 }
 
 impl Origin {
-    /// Reads an `Origin` header or a URL; `null` and everything that is no origin is `None`.
+    /// Parses an `Origin` header or a URL; `None` for `null` and for what is not an origin.
     fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
@@ -87,8 +87,8 @@ impl Origin {
         Some(Self { scheme, host: uri.host()?.to_ascii_lowercase(), port })
     }
 
-    /// Whether a request with this `Host` header went to where the page came from. The scheme is
-    /// not compared: behind a proxy that ends TLS the node cannot know it.
+    /// Returns whether this is the origin of a request with this `Host`. The scheme is not
+    /// compared: behind a proxy that terminates TLS the node does not know it.
     fn is_host(&self, host: &str) -> bool {
         Self::parse(&format!("{}://{host}", self.scheme))
             .is_some_and(|own| own.host == self.host && own.port == self.port)
@@ -102,11 +102,11 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// The rule for sockets: a page of this host or of the allow list; without `Origin` it is no
-/// browser, and may come in as long as it carries no cookies that a page could have borrowed.
+/// Checks a WebSocket handshake: the origin must be this host or allowed. A client without `Origin`
+/// is not a browser, and passes if it sends no cookies.
 ///
 /// # Errors
-/// 403.
+/// Returns an error (403) otherwise.
 pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
     if allowed.contains(&OriginPattern::Any) {
         Ok(())
@@ -119,11 +119,12 @@ pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Re
     }
 }
 
-/// The rule for requests that start something: `Sec-Fetch-Site`, else `Origin`, else `Referer`
-/// must be the node's own or allowed; a client that sends none of them is no browser and passes.
+/// Checks a request with side effects: `Sec-Fetch-Site`, else `Origin`, else `Referer` must name
+/// the node's own origin or an allowed one. A client that sends none of them is not a browser, and
+/// passes.
 ///
 /// # Errors
-/// 403.
+/// Returns an error (403) otherwise.
 pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
     let site = headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes);
     match site {
@@ -153,7 +154,7 @@ fn check_header(
     }
 }
 
-/// The origin in a header that stands once.
+/// Returns the origin in a header that occurs once.
 fn origin_of(headers: &HeaderMap, name: &HeaderName) -> Option<Origin> {
     single(headers, name).and_then(Origin::parse)
 }
@@ -171,7 +172,7 @@ mod tests {
         for text in ["example.com", ".example.com", "[::1]", "https://example.com:8443", "*"] {
             assert!(text.parse::<OriginPattern>().is_ok(), "{text}");
         }
-        // No page is ever called so: a list with one of them would let nobody in, without a word.
+        // No origin has these forms, so such an entry would silently reject every page.
         for text in
             ["example.com:8080", ".example.com:80", "http:", "a?b", "a@b", "a/b", "", ".", "a..b", "*.a"]
         {

@@ -1,4 +1,4 @@
-//! The members of an event: names and texts side by side in one piece of memory, and how they stand in MessagePack.
+//! The members of an event, in one allocation, and their encoding in MessagePack.
 
 use rmp::decode::{read_map_len, read_str_len};
 use rmp::encode::{write_map_len, write_str};
@@ -6,23 +6,23 @@ use smallvec::SmallVec;
 
 use super::Malformed;
 
-/// How far values may nest, in rmpv's counting (two for each array or map): no consumer reads
-/// nested values, and recursion must end.
+/// The maximum depth of values, in rmpv's counting (two for each array or map). No consumer reads
+/// nested values, and recursion must be bounded.
 const MAX_DEPTH: usize = 64;
-/// Most memory that is taken before the texts are seen to need it.
-const AHEAD: usize = 1024;
+/// The maximum memory that is reserved before the input justifies it, in bytes.
+const MAX_RESERVED_BYTES: usize = 1024;
 
-/// Names and texts, in their order. Every event on its way through a node has its own: they are one allocation.
+/// Names and texts in order, in one allocation for each event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Members {
-    /// Name and text in turn.
+    /// Names and texts, alternating.
     texts: String,
-    /// Where each of them ends. Few events have more than four members.
+    /// The end of each. Few events have more than four members.
     ends: SmallVec<[usize; 8]>,
 }
 
 impl Members {
-    /// None yet, and space for so many bytes.
+    /// Creates an empty list with space for this many bytes.
     pub(super) fn with_space(bytes: usize) -> Self {
         Self { texts: String::with_capacity(bytes), ends: SmallVec::new() }
     }
@@ -34,7 +34,7 @@ impl Members {
         }
     }
 
-    /// A copy with two more.
+    /// Returns a copy with two more members.
     pub(super) fn and(&self, more: [(&str, &str); 2]) -> Self {
         let space: usize = more.iter().map(|(name, text)| name.len() + text.len()).sum();
         let mut members = Self::with_space(self.texts.len() + space);
@@ -46,7 +46,7 @@ impl Members {
         members
     }
 
-    /// The first text of this name.
+    /// Returns the first text of this name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, text)| text)
     }
@@ -60,15 +60,15 @@ impl Members {
         })
     }
 
-    /// How many bytes they take beside themselves.
+    /// Returns the number of bytes on the heap.
     pub(super) fn size(&self) -> usize {
         self.texts.capacity()
     }
 
-    /// One map of texts, which promises so many more members than are there.
+    /// Encodes one map of texts, whose header counts that many more members.
     pub(super) fn encode(&self, missing: usize) -> Vec<u8> {
         let count = self.ends.len() / 2 + missing;
-        // No head is longer than five bytes.
+        // No header is longer than five bytes.
         let mut bytes = Vec::with_capacity(self.texts.len() + 5 * (1 + self.ends.len()));
         let written = u32::try_from(count).map(|count| write_map_len(&mut bytes, count).is_ok());
         assert_eq!(written, Ok(true), "an event has fewer members than a map can have");
@@ -80,8 +80,7 @@ impl Members {
         bytes
     }
 
-    /// Reads one map of which so many members are `missing` at the end: those of its members that are texts, if they
-    /// are wanted.
+    /// Decodes one map whose last `missing` members are absent, and keeps the wanted text members.
     pub(super) fn decode<'a>(
         bytes: &'a [u8],
         missing: u32,
@@ -90,7 +89,8 @@ impl Members {
         let mut rest = bytes;
         let Ok(promised) = read_map_len(&mut rest) else { return Err(no_map(bytes)) };
         let count = promised.checked_sub(missing).ok_or(Malformed::TrailingBytes)?;
-        let (mut texts, mut ends) = (Vec::with_capacity(bytes.len().min(AHEAD)), SmallVec::new());
+        let (mut texts, mut ends) =
+            (Vec::with_capacity(bytes.len().min(MAX_RESERVED_BYTES)), SmallVec::new());
         let mut is_utf8 = true;
         for _ in 0..count {
             let (Some(name), Some(text)) = (text(&mut rest)?, text(&mut rest)?) else { continue };
@@ -107,32 +107,32 @@ impl Members {
             return Err(Malformed::TrailingBytes);
         }
         let texts = String::from_utf8(texts).map_err(|_| Malformed::NotUtf8)?;
-        // Bytes of one character may stand in two texts, and be none in either.
+        // Two invalid texts can join to valid UTF-8, so each one is checked.
         is_utf8 &= ends.iter().all(|end| texts.is_char_boundary(*end));
         if is_utf8 { Ok(Self { texts, ends }) } else { Err(Malformed::NotUtf8) }
     }
 }
 
-/// The next value if it is a text; another one is read over.
+/// Returns the next value if it is a text; ignores any other.
 fn text<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     let mut after = *rest;
     let Ok(length) = read_str_len(&mut after) else {
-        // Two for the map around it.
-        return read_over(rest, MAX_DEPTH - 2).map(|()| None);
+        // Two for the enclosing map.
+        return skip_value(rest, MAX_DEPTH - 2).map(|()| None);
     };
     let (text, after) = after.split_at_checked(length as usize).ok_or(Malformed::MessagePack)?;
     *rest = after;
     Ok(Some(text))
 }
 
-fn read_over(rest: &mut &[u8], depth: usize) -> Result<(), Malformed> {
+fn skip_value(rest: &mut &[u8], depth: usize) -> Result<(), Malformed> {
     let value = rmpv::decode::read_value_ref_with_max_depth(rest, depth);
     value.map(|_| ()).map_err(|_| Malformed::MessagePack)
 }
 
-/// What is wrong with bytes that do not begin as a map.
+/// Returns the error for bytes that do not start with a map.
 fn no_map(mut bytes: &[u8]) -> Malformed {
-    match read_over(&mut bytes, MAX_DEPTH) {
+    match skip_value(&mut bytes, MAX_DEPTH) {
         Err(malformed) => malformed,
         Ok(()) if bytes.is_empty() => Malformed::NotAMap,
         Ok(()) => Malformed::TrailingBytes,
@@ -145,14 +145,14 @@ mod tests {
 
     use super::*;
 
-    /// Each length at which MessagePack writes a text in another form, and its neighbours.
+    /// Lengths at which MessagePack changes the encoding of a text, and their neighbours.
     const LENGTHS: [usize; 9] = [0, 1, 31, 32, 255, 256, 65_535, 65_536, 70_000];
 
     fn decoded(bytes: &[u8]) -> Result<Members, Malformed> {
         Members::decode(bytes, 0, |_, _| true)
     }
 
-    /// The same by way of a tree of values.
+    /// Decodes by way of a tree of values.
     fn decoded_by_rmpv(mut bytes: &[u8]) -> Result<Members, Malformed> {
         let value = rmpv::decode::read_value_ref_with_max_depth(&mut bytes, MAX_DEPTH)
             .map_err(|_| Malformed::MessagePack)?;
@@ -180,7 +180,7 @@ mod tests {
         members
     }
 
-    /// As rmpv writes it, and as channels_redis does.
+    /// Encodes with rmpv, as channels_redis does.
     fn packed(value: &Value) -> Vec<u8> {
         let mut bytes = Vec::new();
         rmpv::encode::write_value(&mut bytes, value).unwrap();
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(members(&[("a", "1")]).and([("b", "2"), ("a", "3")]), twice);
     }
 
-    /// Values of every kind that is no text.
+    /// Values of every kind but text.
     fn foreign() -> Vec<Value> {
         let list = Value::Array(vec![1.into(), "text".into(), Value::Nil]);
         let map = Value::Map(vec![(1.into(), list.clone()), ("x".into(), Value::F64(0.5))]);
@@ -220,7 +220,7 @@ mod tests {
         values
     }
 
-    /// A map in which each of these is a name, a member, and both.
+    /// Returns a map with each of these as a name, a member, and both.
     fn strange() -> Vec<u8> {
         let mut map = vec![("a".into(), "1".into())];
         for value in foreign() {

@@ -1,9 +1,9 @@
-//! An event: what travels through a group, on the wire of `channels_redis`' pub/sub layer.
+//! Events: the messages of a group, in the format of `channels_redis`' pub/sub layer.
 //!
 //! On Redis an event is a bare MessagePack map with a string `type`, published on the channel
-//! `asgi__group__<group>` (channels_redis 4.3, `channels_redis.pubsub`). Django's decoder ends every
-//! consumer of a group on a map it cannot read, so the encoder is strict; anybody can publish on
-//! Redis, so the decoder takes all bytes and never panics.
+//! `asgi__group__<group>` (channels_redis 4.3, `channels_redis.pubsub`). Django's decoder ends
+//! every consumer of a group on a map it cannot read, so the encoder is strict. Any Redis client
+//! can publish, so the decoder accepts arbitrary bytes and never panics.
 
 mod malformed;
 mod members;
@@ -15,8 +15,8 @@ use crate::wire::id::Id;
 
 /// A map with a string `type` and other text members.
 ///
-/// A Django process may send members of other kinds (numbers, lists, integer keys). They are read
-/// over: no consumer here lists them, and so nothing can be sent on that Django could not read.
+/// A Django process may send members of other kinds (numbers, lists, integer keys). They are
+/// ignored: no consumer lists them, and so every event that is sent on is valid for Django.
 ///
 /// # Examples
 /// ```
@@ -43,33 +43,34 @@ pub struct Event {
     stamp: Option<Position>,
 }
 
-/// An event's place in its group's log: the members `id` and `prev` on the wire.
+/// The position of an event in its group's log: the members `id` and `prev` on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Its own id.
+    /// The id of the event.
     pub id: Id,
-    /// The id of the event before it, or [`Id::START`].
+    /// The id of the preceding event, or [`Id::START`].
     pub prev: Id,
 }
 
-/// The types of events that the layer itself makes begin so. Nobody else can send them.
+/// The prefix of event types that only the layer sends.
 const OWN: &str = "parlor_";
-/// Between two events some may be missing. Members: `reason` (`trimmed`, `rewritten`), `after` (an id).
+/// Events may be missing before this one. Members: `reason` (`trimmed`, `rewritten`), `after` (an
+/// id).
 pub const GAP: &str = "parlor_gap";
-/// Who is in the group. Members: `change` (`join`, `leave`, `state`), `user`, `count`, and with `state`
-/// `members`, separated by spaces, unless they are too many.
+/// The members of the group changed. Members: `change` (`join`, `leave`, `state`), `user`, `count`,
+/// and with `state` `members`, separated by spaces, unless they are too many.
 pub const PRESENCE: &str = "parlor_presence";
-/// A logged event is redacted: its text is not read any more. In the log's place of the event it has no members; where
-/// that is told, the member `id`.
+/// A logged event was redacted. In the log it replaces the event and has no members. When
+/// published, it has the member `id`.
 pub const REDACTED: &str = "parlor_covered";
 
-/// Bytes set aside for the members of an event that is made here; more are taken when they are needed.
-const SPACE: usize = 128;
+/// The initial capacity for the members of a new event, in bytes.
+const INITIAL_MEMBER_BYTES: usize = 128;
 
 impl Event {
-    /// An event of this type, without other members.
+    /// Creates an event of this type, without other members.
     pub fn new(kind: &str) -> Self {
-        let mut members = Members::with_space(SPACE);
+        let mut members = Members::with_space(INITIAL_MEMBER_BYTES);
         members.push("type", kind);
         Self::of(members, None)
     }
@@ -80,82 +81,82 @@ impl Event {
         Self { members, undotted, stamp }
     }
 
-    /// The same event with one more text member.
+    /// Returns the event with one more text member.
     #[must_use]
     pub fn with(mut self, name: &str, text: &str) -> Self {
         self.members.push(name, text);
         self
     }
 
-    /// A copy that says whose it is, in two more members.
+    /// Returns a copy with two more members, which name the sender.
     #[must_use]
     pub(crate) fn signed(&self, user: &str, name: &str) -> Self {
         Self::of(self.members.and([("user", user), ("name", name)]), self.stamp)
     }
 
-    /// The event's type as Channels' dispatch reads it: `.` counts as `_`.
+    /// Returns the type as Channels dispatches it: `.` counts as `_`.
     pub fn kind(&self) -> &str {
         self.undotted.as_deref().or_else(|| self.text("type")).unwrap_or_default()
     }
 
-    /// A text member; `None` if it is absent or was no text.
+    /// Returns a text member; `None` if it is absent or not a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.members.get(name)
     }
 
-    /// Its place in the group's log; `None` if it did not pass the log.
+    /// Returns the position in the group's log; `None` for events that are not logged.
     pub fn stamp(&self) -> Option<Position> {
         self.stamp
     }
 
-    /// The same event at this place of the log.
+    /// Returns the event at this position of the log.
     #[must_use]
     pub(crate) fn stamped(self, stamp: Position) -> Self {
         Self { stamp: Some(stamp), ..self }
     }
 
-    /// Whether it is of a type that only the layer itself makes.
+    /// Returns whether only the layer sends events of this type.
     pub fn is_own(&self) -> bool {
         self.kind().starts_with(OWN)
     }
 
-    /// About how many bytes it takes in memory.
+    /// Returns the approximate size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.members.size()
     }
 
-    /// The bytes for Redis: one map of texts, and nothing after it.
+    /// Encodes the event for Redis: one map of texts, without trailing bytes.
     pub fn encode(&self) -> Vec<u8> {
         self.members.encode(0)
     }
 
-    /// The same bytes with two members promised and not there: whoever knows `id` and `prev` writes
-    /// them behind.
+    /// Encodes the event with a header that counts two more members. The script in Redis appends
+    /// `id` and `prev`.
     pub(crate) fn encode_open(&self) -> Vec<u8> {
         self.members.encode(2)
     }
 
-    /// Reads what [`encode_open`](Self::encode_open) wrote.
+    /// Decodes what [`encode_open`](Self::encode_open) returned.
     ///
     /// # Errors
-    /// [`Malformed`], as [`decode`](Self::decode).
+    /// Returns [`Malformed`], as [`decode`](Self::decode).
     pub(crate) fn decode_open(open: &[u8], stamp: Position) -> Result<Self, Malformed> {
         let members = Members::decode(open, 2, |_, _| true)?;
         Self::of(members, Some(stamp)).typed()?.anybodys()
     }
 
-    /// Reads what somebody put on Redis.
+    /// Decodes an event that any Redis client may have published.
     ///
     /// # Errors
-    /// [`Malformed`], for every input that is not exactly one event.
+    /// Returns [`Malformed`] for every input that is not exactly one event.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         Self::decode_ours(bytes)?.anybodys()
     }
 
-    /// Reads what only our own nodes and scripts put on Redis.
+    /// Decodes an event that only nodes and their scripts publish.
     ///
     /// # Errors
-    /// [`Malformed`], for every input that is not exactly one event.
+    /// Returns [`Malformed`] for every input that is not exactly one event.
     pub(crate) fn decode_ours(bytes: &[u8]) -> Result<Self, Malformed> {
         let (mut id, mut prev) = (None, None);
         let mut members = Members::decode(bytes, 0, |name, text| {
@@ -170,7 +171,7 @@ impl Event {
         let parsed = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse().ok();
         let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Position { id, prev });
         if stamp.is_none() && (id.is_some() || prev.is_some()) {
-            // Members like any other.
+            // Ordinary members.
             members = Members::decode(bytes, 0, |_, _| true)?;
         }
         Self::of(members, stamp).typed()
@@ -189,7 +190,7 @@ impl Event {
 mod tests {
     use super::*;
 
-    /// As channels_redis writes `{"type": "chat_message", "message": "hi 你好"}`.
+    /// The bytes that channels_redis writes for `{"type": "chat_message", "message": "hi 你好"}`.
     const FROM_DJANGO: &[u8] = b"\x82\xa4type\xacchat_message\xa7message\xa9hi \xe4\xbd\xa0\xe5\xa5\xbd";
 
     #[test]
