@@ -8,7 +8,7 @@ use once_cell::sync::OnceCell;
 use tracing::debug;
 
 use crate::app::Application;
-use crate::auth::Auth;
+use crate::auth::authenticator::Authenticator;
 use crate::auth::jwt::Verifier;
 use crate::config::Config;
 use crate::http::context::Context;
@@ -46,7 +46,7 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     });
     let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
     let lasts = Duration::from_hours(24) * config.auth.session_days;
-    let auth = Auth::new(Arc::clone(&layer), tokens, key, lasts);
+    let auth = Authenticator::new(Arc::clone(&layer), tokens, key, lasts);
     let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
     let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
     let _ = ears.realtime.set(Arc::downgrade(&realtime)); // set only here

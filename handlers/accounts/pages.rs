@@ -114,6 +114,6 @@ fn nickname_form(
 
 /// Returns 404 for accounts, and where there are no guests.
 fn may_be_guest(request: &Request) -> Result<(), Refusal> {
-    let is_guest = request.identity().standing() <= parlor::Role::Guest;
+    let is_guest = request.identity().role() <= parlor::Role::Guest;
     if is_guest && !request.context().config().auth.no_guests { Ok(()) } else { Err(Refusal::not_found()) }
 }

@@ -114,8 +114,7 @@ impl Room {
         }
         // Whoever is in a room hears and speaks.
         let identity = request.identity();
-        if identity.standing() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH))
-        {
+        if identity.role() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH)) {
             return Ok(Err(Refusal::not_found()));
         }
         if let Some(peer) = name.and_then(|name| name.strip_prefix('@')) {
@@ -253,7 +252,7 @@ pub(crate) async fn send_all_away(
 
 /// Whether whoever asks may be in any room at all.
 pub(crate) fn admits_guests(request: &Request) -> bool {
-    request.identity().standing() > Role::Guest || !request.context().config().auth.no_guests
+    request.identity().role() > Role::Guest || !request.context().config().auth.no_guests
 }
 
 fn no_guests(request: &Request) -> Refusal {

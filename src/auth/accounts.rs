@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::secret;
-use crate::auth::AuthError;
+use crate::auth::error::AuthError;
 use crate::auth::passwords as password;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames as person;

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::app::Application;
-use crate::auth::Identity;
+use crate::auth::identity::Identity;
 use crate::cli::arguments::Arguments;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;

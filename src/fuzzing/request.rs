@@ -6,7 +6,7 @@ use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{headers, place};
-use crate::auth::{Identity, Role};
+use crate::auth::identity::{Identity, Role};
 use crate::http::params::Params;
 use crate::http::response::Refusal;
 use crate::http::upgrade::Upgrade;
@@ -64,7 +64,7 @@ fn is_not_authenticated(parts: &Parts) {
     for (socket, refused) in [(false, 401), (true, 403)] {
         let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
         match place::run(Identity::of(place::node().auth(), parts, socket)).map_err(Refusal::from) {
-            Ok(identity) => assert!(!shown && identity.standing() == Role::Anonymous, "{identity:?}"),
+            Ok(identity) => assert!(!shown && identity.role() == Role::Anonymous, "{identity:?}"),
             Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
         }
     }

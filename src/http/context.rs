@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use cookie::Key as CookieKey;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::Auth;
 use crate::auth::audit;
 use crate::auth::audit::AuditEntry;
+use crate::auth::authenticator::Authenticator;
 use crate::config::Config;
 use crate::http::pages::Pages;
 use crate::http::site::Site;
@@ -39,7 +39,7 @@ pub struct Context {
     site: Site,
     pages: Pages,
     layer: Arc<Layer>,
-    auth: Auth,
+    auth: Authenticator,
     limits: Arc<limits::Limits>,
     tasks: TaskTracker,
     ending: AtomicBool,
@@ -53,7 +53,7 @@ impl Context {
         site: Site,
         layer: Arc<Layer>,
         limits: Arc<limits::Limits>,
-        auth: Auth,
+        auth: Authenticator,
     ) -> Self {
         Self {
             pages: Pages::new(site.clone(), config.assets.clone(), config.max_name_chars),
@@ -68,7 +68,7 @@ impl Context {
         }
     }
 
-    pub(crate) fn auth(&self) -> &Auth {
+    pub(crate) fn auth(&self) -> &Authenticator {
         &self.auth
     }
 

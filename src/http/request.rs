@@ -10,7 +10,7 @@ use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
 
-use crate::auth::Identity;
+use crate::auth::identity::Identity;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;

@@ -11,7 +11,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_
 use hyper::{Method, StatusCode};
 use tracing::debug;
 
-use crate::auth::AuthError;
+use crate::auth::error::AuthError;
 use crate::layer::LayerError;
 use crate::limits::Limited;
 use crate::telemetry::Chain;

@@ -2,10 +2,11 @@
 
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::{ApiKey, ApiKeys};
+use crate::auth::credentials::login_of;
 use crate::auth::guests::Guest;
+use crate::auth::identity::Role;
 use crate::auth::tickets::Ticket;
 use crate::auth::usernames::Username;
-use crate::auth::{Role, login_of};
 use crate::auth::{guests, sessions};
 use crate::http::context::Context;
 use crate::http::csrf::CsrfToken;
@@ -71,7 +72,7 @@ impl Request {
     /// Returns 403 unless the client is a guest, 503 when the layer does not answer.
     pub async fn call(&self, nickname: &str, response: Response) -> Result<Option<Response>, Refusal> {
         let identity = self.identity();
-        if identity.standing() > Role::Guest {
+        if identity.role() > Role::Guest {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
@@ -105,7 +106,7 @@ impl Request {
     /// The cookie by which a anonymous is known when it comes again.
     pub(crate) fn guest_cookie(&self) -> Option<String> {
         let identity = self.identity();
-        if identity.standing() != Role::Anonymous || self.context.config().auth.no_guests {
+        if identity.role() != Role::Anonymous || self.context.config().auth.no_guests {
             return None;
         }
         let guest = Guest { id: identity.id().to_owned(), nickname: None };

@@ -8,7 +8,8 @@ use tracing::debug;
 
 use crate::auth::accounts::Accounts;
 use crate::auth::api_keys::ApiKeys;
-use crate::auth::{Identity, Role, guests as guest, sessions as login};
+use crate::auth::identity::{Identity, Role};
+use crate::auth::{guests as guest, sessions as login};
 use crate::http::context::Context;
 use crate::layer::Disconnect;
 use crate::layer::LayerError;
@@ -50,7 +51,7 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
 async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
     let (gone, banned) = (Close::from(CloseCode::LoginEnded), Close::new(CloseCode::Forbidden, "banned"));
     let store = node.store();
-    let account = match (identity.standing(), identity.login()) {
+    let account = match (identity.role(), identity.login()) {
         (Role::Anonymous, _) => return Ok(None),
         (Role::Key, _) => {
             let key = (ApiKeys { store }).of_id(identity.id()).await?;

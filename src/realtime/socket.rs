@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use crate::auth::{Identity, Role};
+use crate::auth::identity::{Identity, Role};
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
 use crate::realtime::subscription::Subscription;
@@ -75,7 +75,7 @@ impl Socket {
                 CloseCode::ServiceRestart,
                 "this node has heard nothing for a while: connect again",
             ));
-        } else if self.identity.standing() != Role::Anonymous {
+        } else if self.identity.role() != Role::Anonymous {
             self.known_until(0);
         }
     }

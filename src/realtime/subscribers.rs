@@ -176,7 +176,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::auth::Identity;
+    use crate::auth::identity::Identity;
     use crate::http::connection::Connection;
     use crate::http::request::Request;
     use crate::http::response::Refusal;

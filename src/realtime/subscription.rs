@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use crate::auth::Identity;
+use crate::auth::identity::Identity;
 use crate::http::context::Context;
 use crate::http::request::Request;
 use crate::layer::LayerError;

@@ -17,7 +17,7 @@ use tracing::debug;
 
 pub(crate) use hyper::StatusCode;
 
-use crate::auth::Identity;
+use crate::auth::identity::Identity;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;

@@ -5,8 +5,8 @@
 use hyper::StatusCode;
 use hyper::header::COOKIE;
 
+use crate::auth::identity::{Identity, Role};
 use crate::auth::usernames::Username;
-use crate::auth::{Identity, Role};
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
@@ -80,7 +80,7 @@ pub(crate) fn check_staff(identity: &Result<Identity, Refusal>) -> Result<(), Re
 pub(crate) fn check_scope(endpoint: &Endpoint, request: &Request) -> Result<(), Refusal> {
     let Some(scope) = endpoint.scope else { return Ok(()) };
     let identity = request.identity();
-    match identity.standing() {
+    match identity.role() {
         Role::Staff => Ok(()),
         Role::Key if identity.may(scope) => Ok(()),
         Role::Key => {

@@ -1,0 +1,42 @@
+//! Credentials: what a request brings to identify its client.
+
+use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use hyper::http::request::Parts;
+
+use crate::auth::{secret, sessions};
+use crate::wire::headers;
+
+/// The prefix of a subprotocol that carries a token: browsers cannot set headers on a handshake.
+const TOKEN_PROTOCOL: &str = "parlor.token.";
+
+/// Credentials beside cookies.
+pub(crate) enum Credentials<'a> {
+    Bearer(&'a str),
+    Ticket(String),
+}
+
+pub(crate) fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
+    if parts.headers.contains_key(AUTHORIZATION) {
+        // Any `Authorization` header replaces cookies. Two of them are invalid: a proxy may trust
+        // the other one.
+        let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
+        let (scheme, token) = text.split_once(' ').unwrap_or_default();
+        return Some(Credentials::Bearer(if scheme.eq_ignore_ascii_case("bearer") {
+            token.trim()
+        } else {
+            ""
+        }));
+    }
+    if !socket {
+        return None;
+    }
+    let offers = parts.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|line| line.to_str().ok());
+    let mut offers = offers.flat_map(|line| line.split(','));
+    let token = offers.find_map(|offer| offer.trim().strip_prefix(TOKEN_PROTOCOL));
+    token.map(Credentials::Bearer).or_else(|| headers::query(&parts.uri, "ticket").map(Credentials::Ticket))
+}
+
+/// Returns the hash of the login's secret in the cookies, if they have the form of one.
+pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
+    headers::cookie(headers, sessions::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
+}

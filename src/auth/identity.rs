@@ -1,0 +1,225 @@
+//! Identities: who the client of a request is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+
+use crate::auth::accounts::{Account, Accounts};
+use crate::auth::api_keys::ApiKeys;
+use crate::auth::authenticator::Authenticator;
+use crate::auth::credentials::Credentials;
+use crate::auth::error::AuthError;
+use crate::auth::guests::Guest;
+use crate::auth::tickets::Ticket;
+use crate::auth::usernames::Username;
+use crate::auth::{api_keys, credentials, guests, sessions};
+use crate::layer::IdempotencyKey;
+use crate::wire::event::Event;
+use crate::wire::headers;
+use crate::wire::time::now;
+
+/// How often an open socket's login is checked again.
+const LOGIN_RECHECK_INTERVAL: Duration = Duration::from_mins(30);
+
+/// An authenticated client.
+#[derive(Debug)]
+pub struct Identity {
+    /// The id and the name, joined by a slash, which neither contains.
+    member: Arc<str>,
+    role: Role,
+    pub(crate) facts: Option<Box<IdentityDetails>>,
+    /// The time at which it expires, in milliseconds since 1970.
+    ends: Option<u64>,
+}
+
+/// Details that few clients have.
+#[derive(Debug, Default)]
+pub(crate) struct IdentityDetails {
+    /// The skeleton of the account's name.
+    pub(crate) user: String,
+    /// The hash of the login's secret.
+    pub(crate) login: Option<String>,
+    /// The scopes of an API key.
+    scopes: Vec<String>,
+}
+
+/// The kind of a client, in ascending order of rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// A client without credentials, with a new id for each request.
+    Anonymous,
+    /// A browser with a guest's cookie.
+    Guest,
+    /// A program with an API key.
+    Key,
+    /// A user with an account.
+    User,
+    /// A user whose account operates this site.
+    Staff,
+}
+
+impl Identity {
+    fn new(id: &str, name: &str, role: Role, facts: Option<IdentityDetails>, ends: Option<u64>) -> Self {
+        let member = [id, "/", name].concat().into();
+        Self { member, role, facts: facts.map(Box::new), ends }
+    }
+
+    /// Creates an anonymous client with a new id.
+    pub(crate) fn anonymous() -> Self {
+        let guest = Guest::new();
+        Self::new(&guest.id, &guest.name(), Role::Anonymous, None, None)
+    }
+
+    fn guest(guest: &Guest) -> Self {
+        Self::new(&guest.id, &guest.name(), Role::Guest, None, None)
+    }
+
+    fn account(account: &Account, login: Option<String>, ends: Option<u64>) -> Self {
+        let role = if account.staff { Role::Staff } else { Role::User };
+        let user = Username::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
+        let facts = IdentityDetails { user, login, scopes: Vec::new() };
+        Self::new(&account.id, &account.name, role, Some(facts), ends)
+    }
+
+    /// Returns the public id: 16 hexadecimal digits, stable across requests unless the client is
+    /// anonymous.
+    pub fn id(&self) -> &str {
+        self.member.split_once('/').map_or("", |(id, _)| id)
+    }
+
+    /// Returns the id; `None` for anonymous clients, whose id is new for each request.
+    pub(crate) fn known_id(&self) -> Option<&str> {
+        (self.role != Role::Anonymous).then(|| self.id())
+    }
+
+    /// Returns the display name: `alice`, `~bob` for a guest, `#billing` for an API key. No
+    /// account's name contains `~` or `#`.
+    pub fn name(&self) -> &str {
+        self.member.split_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// Returns the member of a group that the client is: `<id>/<name>`.
+    pub fn member(&self) -> &Arc<str> {
+        &self.member
+    }
+
+    /// Returns the kind of the client.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns whether the client has an account.
+    pub fn is_user(&self) -> bool {
+        self.role >= Role::User
+    }
+
+    /// Returns whether the client operates this site.
+    pub fn is_staff(&self) -> bool {
+        self.role == Role::Staff
+    }
+
+    /// Returns whether the client is an API key with this scope.
+    pub fn may(&self, scope: &str) -> bool {
+        self.role == Role::Key
+            && self.facts.as_ref().is_some_and(|facts| facts.scopes.iter().any(|has| has == scope))
+    }
+
+    /// Returns the hash of the login's secret.
+    pub(crate) fn login(&self) -> Option<&str> {
+        self.facts.as_ref()?.login.as_deref()
+    }
+
+    /// Returns the time at which it expires, in milliseconds since 1970.
+    pub(crate) fn ends(&self) -> Option<u64> {
+        self.ends
+    }
+
+    /// Returns how long an open socket may keep this identity unchecked; `None` for ever.
+    pub(crate) fn lasts(&self) -> Option<Duration> {
+        let ends = self.ends.map(|ends| Duration::from_millis(ends.saturating_sub(now())));
+        ends.or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
+    }
+
+    /// Returns the event with this client as its sender, and its idempotency key if the client
+    /// named the event. All anonymous clients share one space of keys.
+    pub(crate) fn attribute(&self, event: &Event, name: Option<&str>) -> (Event, Option<IdempotencyKey>) {
+        let known = self.role != Role::Anonymous;
+        let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
+        let key = name.map(|name| IdempotencyKey::new(name, event));
+        (event.signed(self.id(), self.name()), key)
+    }
+
+    /// Authenticates the client of a request. A WebSocket handshake may carry credentials in other
+    /// ways.
+    ///
+    /// # Errors
+    /// Returns an error for invalid credentials (401, on a handshake 403), for a banned user (403),
+    /// and when the layer does not answer (503).
+    pub(crate) async fn of(auth: &Authenticator, parts: &Parts, socket: bool) -> Result<Self, AuthError> {
+        let identity = match credentials::shown(parts, socket) {
+            Some(Credentials::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
+            Some(Credentials::Bearer(text)) if api_keys::is_key(text) => Self::of_key(auth, text).await?,
+            Some(Credentials::Bearer(text)) => Self::of_token(auth, text).await?,
+            None => return Self::of_cookies(auth, &parts.headers, socket).await,
+        };
+        identity.ok_or(AuthError::Invalid { socket })
+    }
+
+    async fn of_cookies(auth: &Authenticator, headers: &HeaderMap, socket: bool) -> Result<Self, AuthError> {
+        let store = auth.store();
+        if let Some(hash) = credentials::login_of(headers)
+            && let Some(account) = sessions::find(store, &hash, auth.login_lasts()).await?
+        {
+            return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
+        }
+        let Some(cookie) = headers::cookie(headers, guests::COOKIE) else {
+            return Ok(Self::anonymous());
+        };
+        match Guest::of(cookie, auth.key().await?) {
+            Some(guest) => match guests::is_banned(store, &guest.id).await {
+                Ok(true) => Err(banned()),
+                // Without the layer there are no messages, but pages still work.
+                Err(_) if !socket => Ok(Self::guest(&guest)),
+                Err(away) => Err(away.into()),
+                Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
+            },
+            None => Ok(Self::anonymous()),
+        }
+    }
+
+    async fn of_key(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
+        let Some(key) = (ApiKeys { store: auth.store() }).find(text).await? else { return Ok(None) };
+        let facts = IdentityDetails { scopes: key.scopes, ..IdentityDetails::default() };
+        Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(facts), None)))
+    }
+
+    async fn of_token(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
+        let Some(claims) = auth.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
+        let accounts = Accounts { store: auth.store() };
+        let Some(account) = accounts.provisioned_from_token(&claims.sub).await? else { return Ok(None) };
+        admitted(&account)?;
+        Ok(Some(Self::account(&account, None, Some(claims.exp.saturating_mul(1000)))))
+    }
+
+    async fn of_ticket(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
+        let Some(ticket) = Ticket::take(auth.store(), text).await? else { return Ok(None) };
+        let account = match &ticket.login {
+            // A ticket ends with the login that it came from.
+            Some(login) => sessions::find(auth.store(), login, auth.login_lasts()).await?,
+            None => (Accounts { store: auth.store() }).at(&ticket.user).await?,
+        };
+        let Some(account) = account else { return Ok(None) };
+        admitted(&account)?;
+        Ok(Some(Self::account(&account, ticket.login, ticket.ends)))
+    }
+}
+
+fn admitted(account: &Account) -> Result<(), AuthError> {
+    if account.banned { Err(banned()) } else { Ok(()) }
+}
+
+fn banned() -> AuthError {
+    AuthError::Banned
+}
