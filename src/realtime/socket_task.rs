@@ -37,7 +37,7 @@ enum End {
     /// The connection is gone.
     Gone,
     /// We closed because of what came; more of it is not read.
-    SignUpError,
+    Refused,
     /// We closed, and the peer may still answer properly.
     Closing,
 }
@@ -73,7 +73,7 @@ pub(crate) async fn run<C: Consumer>(
         socket.outbox().finish(&stream).await;
         match end {
             End::Closed | End::Gone => {}
-            End::SignUpError => {
+            End::Refused => {
                 stream.half_close();
                 stream.discard().await;
             }
@@ -124,7 +124,7 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             Err(Stop::Refused(close)) => {
                 debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);
-                return End::SignUpError;
+                return End::Refused;
             }
             Err(Stop::Gone) => return End::Gone,
         };
@@ -136,7 +136,7 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
                 continue;
             }
             socket.close(&CloseCode::RateLimited.into());
-            return End::SignUpError;
+            return End::Refused;
         }
         // Boxed: what a message needs, an idle socket does not.
         let action = Box::pin(C::receive(session, frame)).await;
