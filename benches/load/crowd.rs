@@ -1,12 +1,11 @@
 //! Many client sockets on one thread, driven by epoll.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::io::Errno;
-use rustix::time::Timespec;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::Result;
 use crate::mark::Mark;
@@ -21,9 +20,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const EVENTS: usize = 1024;
 
 pub(crate) struct Crowd {
-    epoll: OwnedFd,
+    epoll: Epoll,
     sockets: Vec<Socket>,
-    events: Vec<epoll::Event>,
+    events: Vec<EpollEvent>,
     room: Vec<u8>,
 }
 
@@ -53,9 +52,9 @@ impl Seating {
 impl Crowd {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             sockets: Vec::new(),
-            events: Vec::with_capacity(EVENTS),
+            events: vec![EpollEvent::empty(); EVENTS],
             room: vec![0; 65_536],
         })
     }
@@ -94,8 +93,8 @@ impl Crowd {
     pub(crate) fn connect(&mut self, world: &World, path: &str) -> Result<()> {
         let client = self.sockets.len();
         let socket = Socket::connect(world.address(client), path, client)?;
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(client as u64), flags)?;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        self.epoll.add(&socket, EpollEvent::new(flags, client as u64))?;
         self.sockets.push(socket);
         Ok(())
     }
@@ -111,20 +110,31 @@ impl Crowd {
         until: Instant,
         mut hear: impl FnMut(usize, Heard<'_>, Instant),
     ) -> Result<()> {
-        let left = Timespec::try_from(until.saturating_duration_since(Instant::now()))?;
-        self.events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&left)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for event in &self.events {
-            let client = usize::try_from(event.data.u64())?;
+        let count = self.wait(until)?;
+        for event in &self.events[..count] {
+            let client = usize::try_from(event.data())?;
             let mut now = None;
             self.sockets[client].turn(&mut self.room, |heard| {
                 hear(client, heard, *now.get_or_insert_with(Instant::now));
             });
         }
         Ok(())
+    }
+
+    /// Waits for events until `until`, and returns their number. `epoll_wait` counts in whole milliseconds,
+    /// so `ppoll` waits in its place when there is nothing yet.
+    fn wait(&mut self, until: Instant) -> Result<usize> {
+        let count = self.epoll.wait(&mut self.events, EpollTimeout::ZERO)?;
+        if count > 0 {
+            return Ok(count);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let mut ready = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        match ppoll(&mut ready, Some(left.into()), None) {
+            Ok(0) | Err(Errno::EINTR) => Ok(0),
+            Ok(_) => Ok(self.epoll.wait(&mut self.events, EpollTimeout::ZERO)?),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads until `until` and returns the number of connections that ended.

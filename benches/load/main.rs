@@ -27,6 +27,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::ledger::Wrongs;
 use crate::options::Options;
@@ -52,7 +53,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Wrongs> {
-    rlimit::increase_nofile_limit(u64::MAX)?;
+    let (_, files) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
     let machine = machine::describe(options)?;
     let mut table = Table::new(machine.clone());
     let (mut curves, mut floor) = (Vec::new(), 0.0);

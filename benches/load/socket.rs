@@ -5,10 +5,13 @@
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use memchr::memmem;
-use socket2::{Domain, Type};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
@@ -46,13 +49,13 @@ pub(crate) struct Socket {
 impl Socket {
     /// Starts connecting. The same number is the same user, as for one browser.
     pub(crate) fn connect(address: SocketAddr, path: &str, user: usize) -> Result<Self> {
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&address.into()) {
-            Err(error) if error.raw_os_error() != Some(nix::Error::EINPROGRESS as i32) => {
-                return Err(error.into());
-            }
-            _ => {}
+        let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(family, SockType::Stream, flags, None)?;
+        setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+            Ok(()) | Err(Errno::EINPROGRESS) => {}
+            Err(error) => return Err(error.into()),
         }
         let cookie = guest::cookie(user);
         let request = format!(

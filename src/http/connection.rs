@@ -1,23 +1,24 @@
 //! One TCP connection, shared: hyper reads the request from it, then the socket's task reads frames
 //! while whoever has an event for the socket writes to it directly.
 
-use std::io::{self, IoSlice, Read as _};
-use std::net::Shutdown;
+use std::io::{self, IoSlice};
 use std::ops::Deref;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use socket2::SockRef;
+use nix::libc::linger;
+use nix::sys::socket::{self, MsgFlags, Shutdown, setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_io_timeout::TimeoutStream;
 
 /// `MSG_MORE` of send(2), where there is one.
-const MORE: i32 = if cfg!(target_os = "linux") { 0x8000 } else { 0 };
+const MORE: MsgFlags = MsgFlags::from_bits_retain(if cfg!(target_os = "linux") { 0x8000 } else { 0 });
 
 /// A handle on the connection; it ends with its last handle.
 #[derive(Clone)]
@@ -61,7 +62,7 @@ impl Connection {
     pub(crate) fn read_now(&self, space: &mut [u8]) -> io::Result<usize> {
         let mut read = Err(io::ErrorKind::WouldBlock.into());
         let _ = self.0.tcp.try_io(Interest::READABLE, || {
-            read = (&*SockRef::from(&self.0.tcp)).read(space);
+            read = socket::recv(self.0.tcp.as_raw_fd(), space, MsgFlags::empty()).map_err(io::Error::from);
             match &read {
                 Ok(count) if (1..space.len()).contains(count) => Err(io::ErrorKind::WouldBlock.into()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -76,7 +77,7 @@ impl Connection {
     /// Writes without looking first whether the stream takes anything, as it nearly always does: what tokio knows of
     /// that lies elsewhere in memory. After `WouldBlock`, [`try_write`](TcpStream::try_write) tells tokio too.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.0.tcp).send(bytes)
+        Ok(socket::send(self.0.tcp.as_raw_fd(), bytes, MsgFlags::empty())?)
     }
 
     /// The next answer goes out together with what follows it: one packet, and one wake-up of the peer, instead of two.
@@ -93,12 +94,12 @@ impl Connection {
     /// Sends FIN: the peer reads what was written, then the end.
     pub(crate) fn half_close(&self) {
         // An error means that the connection is gone already.
-        let _ = SockRef::from(&self.0.tcp).shutdown(Shutdown::Write);
+        let _ = socket::shutdown(self.0.tcp.as_raw_fd(), Shutdown::Write);
     }
 
     /// The peer does not read or answer: what the kernel still holds for it is thrown away.
     pub(crate) fn cut(&self) {
-        let _ = SockRef::from(&self.0.tcp).set_linger(Some(Duration::ZERO)); // it may be gone already
+        let _ = setsockopt(&self.0.tcp, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 }); // it may be gone already
     }
 
     /// Reads and forgets until the peer has closed, so that a reset does not overtake what was
@@ -153,8 +154,8 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.tcp.poll_write_ready(cx))?;
-            let flags = if self.0.more.load(Ordering::Relaxed) { MORE } else { 0 };
-            let send = || SockRef::from(&self.0.tcp).send_vectored_with_flags(slices, flags);
+            let flags = if self.0.more.load(Ordering::Relaxed) { MORE } else { MsgFlags::empty() };
+            let send = || Ok(socket::sendmsg::<()>(self.0.tcp.as_raw_fd(), slices, &[], flags, None)?);
             match self.0.tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
@@ -92,10 +93,19 @@ impl Listener {
     }
 }
 
+/// Raises the soft limit of file descriptors to the hard limit, and returns it.
+fn raise_file_descriptor_limit() -> nix::Result<rlim_t> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
+}
+
 impl ConnectionSlots {
     /// As many as `wanted`, or as the file descriptors allow.
     fn new(wanted: Option<usize>) -> Self {
-        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+        let files = raise_file_descriptor_limit().unwrap_or_else(|error| {
             warn!(%error, "could not raise the limit of file descriptors");
             ASSUMED_FILE_DESCRIPTORS
         });

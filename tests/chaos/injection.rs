@@ -29,10 +29,10 @@ impl Fault {
                 cluster.revive().await;
             }
             Self::NodeFrozen => {
-                cluster.victim(node).signal(Signal::STOP);
+                cluster.victim(node).signal(Signal::SIGSTOP);
                 sleep(pace.node_frozen).await;
                 // It ends by itself when it notices.
-                cluster.victim(node).signal(Signal::CONT);
+                cluster.victim(node).signal(Signal::SIGCONT);
             }
             Self::NodesRestarted => {
                 for node in 0..3 {
@@ -59,9 +59,9 @@ impl Fault {
                 cluster.redis().restart().await;
             }
             Self::RedisFrozen => {
-                cluster.redis().signal(Signal::STOP);
+                cluster.redis().signal(Signal::SIGSTOP);
                 sleep(pace.redis_frozen).await;
-                cluster.redis().signal(Signal::CONT);
+                cluster.redis().signal(Signal::SIGCONT);
             }
             Self::RedisFlushed => {
                 // Some clients are reconnecting at this moment; they are the ones that miss
@@ -131,13 +131,13 @@ async fn kill_master(cluster: &mut ChaosCluster, seed: u64) {
     let Store::SentinelCluster(with_sentinels) = &mut cluster.store else {
         panic!("a failover needs Sentinels")
     };
-    with_sentinels.second.signal(Signal::STOP);
+    with_sentinels.second.signal(Signal::SIGSTOP);
     let _: i64 = with_sentinels.first.query(&["CLIENT", "KILL", "TYPE", "replica"]).await;
     sleep(Duration::from_millis(500)).await;
     cluster.proxy.reset(40, seed);
     sleep(Duration::from_millis(50)).await;
     with_sentinels.first.kill();
-    with_sentinels.second.signal(Signal::CONT);
+    with_sentinels.second.signal(Signal::SIGCONT);
     with_sentinels.wait_for_failover().await;
 }
 
@@ -146,9 +146,9 @@ async fn freeze_master(cluster: &mut ChaosCluster) {
     let Store::SentinelCluster(with_sentinels) = &mut cluster.store else {
         panic!("a failover needs Sentinels")
     };
-    with_sentinels.first.signal(Signal::STOP);
+    with_sentinels.first.signal(Signal::SIGSTOP);
     with_sentinels.wait_for_failover().await;
-    with_sentinels.first.signal(Signal::CONT);
+    with_sentinels.first.signal(Signal::SIGCONT);
     until(PATIENCE * 3, "the old master to be a replica", async || {
         let info: String = with_sentinels.first.query(&["INFO", "replication"]).await;
         if info.contains("role:slave") { Ok(()) } else { Err(info) }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use socket2::SockRef;
+use nix::libc::linger;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -94,8 +95,8 @@ async fn carry(
     for stream in [&near, &far] {
         stream.set_nodelay(true).ok();
         // Keeps buffers small, so that the node notices a slow reader.
-        SockRef::from(stream).set_send_buffer_size(SMALL).ok();
-        SockRef::from(stream).set_recv_buffer_size(SMALL).ok();
+        setsockopt(stream, sockopt::SndBuf, &SMALL).ok();
+        setsockopt(stream, sockopt::RcvBuf, &SMALL).ok();
     }
     let storms = weather.clone();
     let reset = {
@@ -109,7 +110,7 @@ async fn carry(
     };
     if reset {
         for stream in [&near, &far] {
-            SockRef::from(stream).set_linger(Some(Duration::ZERO)).ok();
+            setsockopt(stream, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 }).ok();
         }
     }
 }

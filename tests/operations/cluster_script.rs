@@ -67,7 +67,7 @@ async fn the_script_restarts_a_dead_node_and_cleans_up() {
     let part = format!("node-{}", nodes[1].number());
     let first = process_of(&script, &part, 0).await;
     let mark = script.stdout.mark();
-    send(first, Signal::KILL);
+    send(first, Signal::SIGKILL);
     chat_works(&site).await;
     let second = process_of(&script, &part, mark).await;
     assert_ne!(first, second);
@@ -80,7 +80,7 @@ async fn the_script_restarts_a_dead_node_and_cleans_up() {
     let mut ann = Connection::connect_to(site.address()).await.upgrade("/ws/chat/lobby/").await;
     let members = script.members();
     assert!(members.len() > 7, "the script, Redis, three nodes, nginx and its workers: {members:?}");
-    script.signal(Signal::INT);
+    script.signal(Signal::SIGINT);
     assert_eq!(ann.close_code().await.0, 1012, "nginx still carries what the nodes say at their end");
     assert_eq!(script.exit(seconds(15)).await.code(), Some(0), "{}", script.stdout.text());
     let left: Vec<&u32> = members.iter().filter(|member| runs(**member)).collect();

@@ -210,7 +210,7 @@ async fn stdout_has_only_the_listening_addresses() {
     ann.send("bad").await;
     assert_eq!(ann.closed().await.0, 1007);
     Request::get("/nothing").send(&node).await;
-    node.signal(Signal::TERM);
+    node.signal(Signal::SIGTERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     assert_eq!(node.stdout().all(), wanted);
     assert!(!node.log().all().is_empty(), "the log is on stderr");
@@ -222,7 +222,7 @@ async fn json_logs_have_one_object_per_line() {
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.send("bad").await;
     assert_eq!(ann.closed().await.0, 1007);
-    node.signal(Signal::TERM);
+    node.signal(Signal::SIGTERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     let lines = node.log().all();
     assert!(!lines.is_empty());
@@ -235,7 +235,7 @@ async fn json_logs_have_one_object_per_line() {
 #[tokio::test]
 async fn text_logs_in_a_pipe_have_no_colours() {
     let mut node = Node::plan().flag("--log-level", "debug").start().await;
-    node.signal(Signal::TERM);
+    node.signal(Signal::SIGTERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     assert!(!node.log().text().contains('\u{1b}'), "{}", node.log().text());
 }
@@ -244,7 +244,7 @@ async fn text_logs_in_a_pipe_have_no_colours() {
 async fn the_log_level_error_is_quiet() {
     let mut node = Node::plan().flag("--log-level", "error").start().await;
     TutorialClient::chat(&node, "lobby").await.close().await;
-    node.signal(Signal::TERM);
+    node.signal(Signal::SIGTERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     assert_eq!(node.log().all(), Vec::<String>::new());
 }

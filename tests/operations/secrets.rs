@@ -48,7 +48,7 @@ async fn secrets_are_never_printed() {
         assert!(!help.stdout.text().contains(GOOD));
         let mut node = plan.flag("--log-level", "trace").start().await;
         TutorialClient::chat(&node, "lobby").await.close().await;
-        node.signal(Signal::TERM);
+        node.signal(Signal::SIGTERM);
         assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
         assert!(!node.log().text().contains(GOOD));
     }

@@ -45,7 +45,7 @@ async fn a_frozen_node_resumes_and_registers_again() {
     bob.publish("hi").await;
     assert_eq!((ann.receive_chat().await, bob.receive_chat().await), ("hi".to_owned(), "hi".to_owned()));
 
-    node.signal(Signal::STOP);
+    node.signal(Signal::SIGSTOP);
     let thaw = tokio::time::Instant::now() + seconds(7);
     // The heartbeat expires as in a longer freeze, and the other node takes this one for dead.
     redis.query::<i64>(&["PEXPIRE", &format!("parlor:node:{id}"), "1"]).await;
@@ -59,7 +59,7 @@ async fn a_frozen_node_resumes_and_registers_again() {
     };
     present(false).await;
     sleep_until(thaw).await;
-    node.signal(Signal::CONT);
+    node.signal(Signal::SIGCONT);
 
     bob.publish("still there?").await;
     assert_eq!(ann.receive_chat().await, "still there?");

@@ -136,7 +136,7 @@ async fn a_draining_node_is_not_ready_and_rejects_clients(layer: LayerKind) {
 }
 
 async fn a_second_signal_ends_the_drain_at_once(layer: LayerKind) {
-    for second in [Signal::TERM, Signal::INT] {
+    for second in [Signal::SIGTERM, Signal::SIGINT] {
         let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
         let mut members = join_all((0..10).map(|_| V1Client::join(deployment.first(), "lobby"))).await;
         deployment.nodes[0].terminate();
@@ -156,7 +156,7 @@ async fn an_interrupt_ends_the_drain_at_once(layer: LayerKind) {
     let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
     let mut ann = V1Client::join(deployment.first(), "lobby").await;
     let mut plain = TutorialClient::chat(deployment.first(), "lobby").await;
-    deployment.nodes[0].signal(Signal::INT);
+    deployment.nodes[0].signal(Signal::SIGINT);
     assert_eq!((ann.closed(seconds(3)).await.0, plain.closed().await.0), (1012, 1012));
     assert_eq!(deployment.nodes[0].exit(seconds(5)).await.code(), Some(0));
 }

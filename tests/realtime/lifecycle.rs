@@ -13,7 +13,7 @@ use crate::support::wait::{PATIENCE, holds, until};
 #[tokio::test]
 async fn sigterm_closes_sockets_with_1012_and_exits_with_0() {
     let redis = Redis::start().await;
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
         for mut node in [Node::on(&redis).await, Node::alone().await] {
             let mut ann = TutorialClient::chat(&node, "lobby").await;
             let mut page = TutorialClient::push(&node, "lobby").await;
@@ -95,7 +95,7 @@ async fn a_second_signal_is_harmless() {
     node.terminate();
     assert_eq!(silent.close_code().await.0, 1012);
     if node.runs() {
-        node.signal(Signal::INT);
+        node.signal(Signal::SIGINT);
     }
     let status = node.exit(PATIENCE).await;
     assert_eq!(status.code(), Some(0), "{status}");

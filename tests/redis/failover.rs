@@ -81,7 +81,7 @@ async fn nodes_follow_the_new_master_after_a_death() {
 
 #[tokio::test]
 async fn nodes_follow_the_new_master_after_a_freeze() {
-    survives(|sentinels| sentinels.first.signal(Signal::STOP)).await;
+    survives(|sentinels| sentinels.first.signal(Signal::SIGSTOP)).await;
 }
 
 #[tokio::test]

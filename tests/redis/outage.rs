@@ -196,7 +196,7 @@ async fn a_start_waiting_for_redis_can_be_stopped() {
     let plan = Node::plan().redis(&redis).env("PARLOR_WAIT_FOR_REDIS", "true");
     let mut process = plan.spawn();
     process.stderr.wait_for("a line about Redis", PATIENCE, |line| line.contains(&redis.address())).await;
-    process.signal(crate::support::process::Signal::TERM);
+    process.signal(crate::support::process::Signal::SIGTERM);
     assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
 }
 

@@ -52,7 +52,7 @@ async fn a_message_that_timed_out_is_never_delivered_later() {
     let mut ann = V1Client::join(&node, "lobby").await;
     let mut bob = V1Client::join(&node, "lobby").await;
     ann.publish("before").await;
-    redis.signal(Signal::STOP);
+    redis.signal(Signal::SIGSTOP);
     let frozen = Instant::now();
     let mut rejected = Vec::new();
     while frozen.elapsed() < seconds(3) {
@@ -60,7 +60,7 @@ async fn a_message_that_timed_out_is_never_delivered_later() {
         is_unavailable(&mut ann, &id, &format!("frozen {id}")).await;
         rejected.push(id);
     }
-    redis.signal(Signal::CONT);
+    redis.signal(Signal::SIGCONT);
     // Redis has processed all of its buffers when it answers this.
     redis.query::<String>(&["PING"]).await;
     ann.publish_until_acked(&fresh_id(), "thawed", PATIENCE).await;
@@ -86,9 +86,9 @@ async fn a_message_taken_by_a_frozen_redis_is_not_duplicated() {
     for round in 0..5 {
         let (id, text) = (fresh_id(), format!("round {round}"));
         ann.send_json(&json!({ "message": text, "id": id })).await;
-        redis.signal(Signal::STOP);
+        redis.signal(Signal::SIGSTOP);
         sleep(Duration::from_millis(1500)).await;
-        redis.signal(Signal::CONT);
+        redis.signal(Signal::SIGCONT);
         ann.reply().await;
         ann.publish_until_acked(&id, &text, PATIENCE).await;
     }

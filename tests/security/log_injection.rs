@@ -84,7 +84,7 @@ async fn log_of(format: &str) -> Vec<String> {
         redis.publish("asgi__group__chat_lobby", line.as_bytes()).await;
         wait_for_metric(&node, dropped, count).await;
     }
-    node.signal(Signal::TERM);
+    node.signal(Signal::SIGTERM);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     let lines = node.log().all();
     assert!(lines.len() > ENDS.len(), "{lines:#?}");

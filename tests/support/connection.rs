@@ -1,9 +1,12 @@
 //! A raw connection to a node: bytes out, HTTP responses and WebSocket frames in.
 
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -43,11 +46,13 @@ impl Connection {
 
     /// A connection with a receive buffer of this many bytes (the kernel doubles it), for slow readers.
     pub fn narrow(node: &Node, bytes: usize) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(bytes).expect("SO_RCVBUF");
-        socket.connect(&node.address().into()).expect("a TCP connection");
-        socket.set_nonblocking(true).expect("a non-blocking socket");
-        Self::from_stream(TcpStream::from_std(socket.into()).expect("a tokio socket"))
+        let socket =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        setsockopt(&socket, sockopt::RcvBuf, &bytes).expect("SO_RCVBUF");
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(node.address())).expect("a TCP connection");
+        let stream = net::TcpStream::from(socket);
+        stream.set_nonblocking(true).expect("a non-blocking socket");
+        Self::from_stream(TcpStream::from_std(stream).expect("a tokio socket"))
     }
 
     /// A connection after a WebSocket handshake at this path.

@@ -125,7 +125,7 @@ impl Node {
 
     /// Sends SIGTERM.
     pub fn terminate(&mut self) {
-        self.process.signal(Signal::TERM);
+        self.process.signal(Signal::SIGTERM);
     }
 
     pub fn signal(&mut self, signal: Signal) {

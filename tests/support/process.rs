@@ -4,8 +4,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+pub use nix::sys::signal::Signal;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::output::Output;
 use super::wait::until;
@@ -42,9 +43,8 @@ impl Process {
     /// Sends a signal; fails the test when the process has ended.
     pub fn signal(&mut self, signal: Signal) {
         assert!(self.ended().is_none(), "{} ended before it could be sent {signal:?}", self.name);
-        let id = Pid::from_raw(self.child.id().try_into().expect("a process id")).expect("a process id");
-        kill_process(id, signal)
-            .unwrap_or_else(|error| panic!("signal {signal:?} to {}: {error}", self.name));
+        let id = Pid::from_raw(self.child.id().try_into().expect("a process id"));
+        kill(id, signal).unwrap_or_else(|error| panic!("signal {signal:?} to {}: {error}", self.name));
     }
 
     /// Waits for the process to end by itself, and for all of its output.

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, kill_process};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::process::{Process, Signal};
 
@@ -50,10 +51,10 @@ impl Drop for ProcessTree {
         if self.ended().is_some() {
             return;
         }
-        send(self.id(), Signal::STOP); // it forks no more while its descendants are listed
+        send(self.id(), Signal::SIGSTOP); // it forks no more while its descendants are listed
         let members = self.members();
         for member in &members {
-            send(*member, Signal::KILL);
+            send(*member, Signal::SIGKILL);
         }
         self.kill();
         let end = Instant::now() + Duration::from_secs(5);
@@ -70,8 +71,8 @@ pub fn runs(id: u32) -> bool {
 
 /// Sends a signal to a process that may have ended.
 pub fn send(id: u32, signal: Signal) {
-    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-        kill_process(id, signal).ok();
+    if let Ok(id) = i32::try_from(id) {
+        kill(Pid::from_raw(id), signal).ok();
     }
 }
 

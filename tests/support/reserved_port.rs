@@ -1,25 +1,29 @@
 //! A port of 127.0.0.1 that stays free for a program that needs a fixed one.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use socket2::{Domain, Socket, Type};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt,
+};
 
 /// Bound and never listening: connections are refused, and the kernel does not assign the port to
 /// other programs. A program that names the port can listen there, as often as it is started,
 /// because both sides set `SO_REUSEADDR`, which every server does.
-pub struct ReservedPort(Socket);
+pub struct ReservedPort(OwnedFd);
 
 impl ReservedPort {
     pub fn reserve() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.set_reuse_address(true).expect("SO_REUSEADDR");
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        let socket =
+            socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        setsockopt(&socket, sockopt::ReuseAddr, &true).expect("SO_REUSEADDR");
+        bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("a free port");
         Self(socket)
     }
 
     pub fn address(&self) -> SocketAddr {
-        let address = self.0.local_addr().expect("a bound socket");
-        address.as_socket().expect("an address with a port")
+        let address: SockaddrIn = getsockname(self.0.as_raw_fd()).expect("a bound socket");
+        SocketAddrV4::from(address).into()
     }
 
     pub fn number(&self) -> u16 {
