@@ -1,5 +1,5 @@
-//! The backlog of a socket that does not read as fast as it is written to: what it has yet to get, bounded in bytes and
-//! in messages.
+//! The backlog of a socket whose peer reads too slowly: frames not yet written, bounded in bytes
+//! and entries.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -9,22 +9,22 @@ use bytes::{Buf, Bytes};
 use crate::http::connection::Connection;
 use crate::telemetry::METRICS;
 
-/// What a waiting entry costs beside its bytes.
-const OVERHEAD: usize = 64;
-/// Entries of one write.
-const TOGETHER: usize = 64;
+/// Bytes that a queued entry costs beside its frames.
+const ENTRY_OVERHEAD_BYTES: usize = 64;
+/// The most entries of one vectored write.
+const MAX_WRITE_ENTRIES: usize = 64;
 
-/// What may wait for one socket.
+/// The bounds of one socket's backlog.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) bytes: usize,
-    /// Entries; an entry is what came in one turn.
+    /// Entries. An entry holds the frames of one turn of the hub.
     pub(crate) messages: usize,
 }
 
 #[derive(Default)]
 pub(crate) struct Backlog {
-    /// Frames, the first perhaps written in part. They are shared with every other socket that waits for them.
+    /// Frames, the first of which may be partly written. Sockets share the bytes.
     queue: VecDeque<Bytes>,
     bytes: usize,
 }
@@ -46,29 +46,30 @@ impl Backlog {
         Some(frames)
     }
 
-    /// Whether so many bytes more are too many. The first entry is never too many.
+    /// Returns whether `more` bytes exceed the limits. The first entry always fits.
     pub(crate) fn is_full(&self, more: usize, limits: Limits) -> bool {
         let full = self.waiting() + more > limits.bytes || self.queue.len() >= limits.messages;
         full && !self.queue.is_empty()
     }
 
-    /// Drops all but the first entry, which may be half out: it must be whole for the next frame to be read as one.
+    /// Drops all but the first entry, which may be partly written and must be completed for the
+    /// next frame to be parsed.
     pub(crate) fn cut(&mut self) {
         self.queue.truncate(1);
         self.bytes = self.queue.front().map_or(0, Bytes::len);
     }
 
-    /// Writes what the stream takes now.
+    /// Writes as much as the stream accepts without blocking.
     ///
     /// # Errors
-    /// When it never will take anything again.
+    /// Returns any I/O error except `WouldBlock`.
     pub(crate) fn write(&mut self, stream: &Connection) -> io::Result<()> {
         while let Some(first) = self.queue.front() {
             let written = if self.queue.len() == 1 {
                 stream.try_write(first)
             } else {
                 let slices: Vec<_> =
-                    self.queue.iter().take(TOGETHER).map(|frames| IoSlice::new(frames)).collect();
+                    self.queue.iter().take(MAX_WRITE_ENTRIES).map(|frames| IoSlice::new(frames)).collect();
                 stream.try_write_vectored(&slices)
             };
             match written {
@@ -80,9 +81,9 @@ impl Backlog {
         Ok(())
     }
 
-    /// What it costs, in bytes.
+    /// Returns the size in bytes, with the overhead of entries.
     fn waiting(&self) -> usize {
-        self.bytes + self.queue.len() * OVERHEAD
+        self.bytes + self.queue.len() * ENTRY_OVERHEAD_BYTES
     }
 
     /// Drops `count` written bytes from the front.

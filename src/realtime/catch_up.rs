@@ -1,7 +1,8 @@
-//! CatchUp: how a socket comes to where its group is now, without a hole and without a message twice.
+//! Catch-up: brings a socket to its group's current position, without gaps or duplicates.
 //!
-//! The log is the buffer. A socket takes its place in the hub first and gets nothing there; it reads the log, page by
-//! page and at its own pace, until it has all that the group's other sockets have, and joins them at that point.
+//! The log is the buffer. A socket registers in the hub first, where it receives nothing yet. It
+//! reads the log page by page, at its own pace, until it reaches the position of the group's other
+//! sockets, and joins them there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,33 +26,33 @@ use crate::wire::group::Group;
 use crate::wire::id::{Id, ParseIdError};
 use crate::wire::time::{millis, now};
 
-/// How many messages a socket gets instead of what cannot be given.
-const TAIL: usize = 50;
-/// About how many bytes may wait for a reader of the past.
-const AT_ONCE: usize = 128 * 1024;
+/// Messages sent to a client that cannot resume and names no `history`.
+const DEFAULT_HISTORY_MESSAGES: usize = 50;
+/// The approximate size of one batch of frames from the log, in bytes.
+const MAX_BATCH_BYTES: usize = 128 * 1024;
 
-/// A socket on its way to now.
+/// The progress of one socket.
 pub(crate) struct CatchUp {
     node: Arc<Context>,
     kind: Kind,
     group: Group,
     start: StartPosition,
-    /// Everything up to here was given to the socket; `None` before its welcome.
+    /// The last position sent to the socket; `None` before its welcome.
     cursor: Option<Id>,
-    /// What the log held when the socket came.
+    /// The end of the log when the socket opened.
     end: Id,
-    /// The log has nothing after what the socket has, though the others were further.
+    /// The log ends at `cursor`, although the other sockets were ahead of it.
     lost: bool,
-    /// It gets what the others get.
+    /// The socket has joined the other sockets of the group.
     joined: bool,
-    /// What was known to be redacted before the past was read.
+    /// The redactions known before the log was read.
     redacted: BTreeSet<Id>,
-    /// Events whose text the socket may have, and has to be told that they are redacted.
-    untold: Vec<Id>,
+    /// Redacted events that the socket may still show; a redaction is sent for each.
+    pending_redactions: Vec<Id>,
 }
 
 impl CatchUp {
-    /// For a socket that resumes; `None` for one that does not.
+    /// Returns the catch-up of a socket that resumes; `None` for other sockets.
     pub(crate) fn of(session: &Subscription, kind: Kind) -> Option<Self> {
         let (node, group, start) =
             (Arc::clone(session.context()), session.group()?.clone(), session.start()?);
@@ -65,17 +66,17 @@ impl CatchUp {
             lost: false,
             joined: false,
             redacted: BTreeSet::new(),
-            untold: Vec::new(),
+            pending_redactions: Vec::new(),
         })
     }
 
-    /// The next frames for the socket; `None` when it has joined the others at this place.
+    /// Returns the next frames for the socket; `None` once it has joined the other sockets.
     pub(crate) async fn next<C: Consumer>(
         &mut self,
         place: &Registration,
     ) -> Result<Option<Bytes>, LayerError> {
         loop {
-            if let Some(frames) = self.tell_covered() {
+            if let Some(frames) = self.render_redactions() {
                 return Ok(Some(frames));
             }
             if self.joined {
@@ -87,9 +88,9 @@ impl CatchUp {
             } else {
                 let Err(position) = place.join(cursor, self.lost) else {
                     self.joined = true;
-                    // The others were told while this one waited.
+                    // Redactions published during the catch-up went to the other sockets only.
                     let redacted = self.node.layer().redacted(&self.group);
-                    self.untold = redacted.difference(&self.redacted).copied().collect();
+                    self.pending_redactions = redacted.difference(&self.redacted).copied().collect();
                     continue;
                 };
                 position
@@ -98,20 +99,21 @@ impl CatchUp {
             let mut frames = BytesMut::new();
             match page.events.first().and_then(|event| event.stamp()) {
                 Some(first) if first.prev == cursor => {}
-                // The log is ahead of what this node has heard: the rest will come live.
+                // This node has not received the end of the log yet: the remaining events arrive
+                // live.
                 None if self.end > cursor && page.last == cursor => {
                     self.end = cursor;
                     continue;
                 }
                 first => {
-                    // The log was trimmed or rewritten under our feet.
+                    // The log was trimmed or rewritten during the catch-up.
                     let trimmed = first.is_some_and(|first| first.prev > cursor);
                     let reason = if trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
                     METRICS.gap(reason);
                     let gap =
                         Event::new(GAP).with("reason", reason.as_str()).with("after", &cursor.to_string());
                     self.render(&gap.into(), &mut frames);
-                    // What a rewritten log holds counts, not how far the others once were.
+                    // In a rewritten log the earlier position of the other sockets means nothing.
                     self.lost = page.events.is_empty();
                     self.cursor = Some(if self.lost { page.last } else { position });
                     self.end = Id::START;
@@ -122,11 +124,11 @@ impl CatchUp {
         }
     }
 
-    /// The welcome, and what follows it at once.
+    /// Returns the welcome, the greeting and the first page.
     async fn open<C: Consumer>(&mut self, session: &Subscription) -> Result<Bytes, LayerError> {
         self.redacted = self.node.layer().redacted(&self.group);
         if let Some(Ok(since)) = self.start.since {
-            self.untold = self.redacted.range(..=since).copied().collect();
+            self.pending_redactions = self.redacted.range(..=since).copied().collect();
         }
         let (recovery, page) = self.first_page().await?;
         METRICS.resumed(recovery);
@@ -155,7 +157,8 @@ impl CatchUp {
         Ok(frames.freeze())
     }
 
-    /// Reads the first page: what follows the client's position or, without that, the newest messages.
+    /// Reads the first page: what follows the client's position or, without that, the newest
+    /// messages.
     async fn first_page(&self) -> Result<(Recovery, Page), LayerError> {
         let layer = self.node.layer();
         let recovery = match self.start.since {
@@ -169,14 +172,18 @@ impl CatchUp {
                 }
             }
         };
-        let tail = self.start.history.unwrap_or(if self.start.since.is_some() { TAIL } else { 0 });
+        let tail = self.start.history.unwrap_or(if self.start.since.is_some() {
+            DEFAULT_HISTORY_MESSAGES
+        } else {
+            0
+        });
         Ok((recovery, layer.history(&self.group, HistoryRange::Before(None, tail)).await?))
     }
 
-    /// Renders a page, or as much of it as goes out at a time: the rest is read again.
+    /// Renders a page up to [`MAX_BATCH_BYTES`]; the remainder is read again.
     fn render_all(&mut self, page: &Page, frames: &mut BytesMut) {
         for event in &page.events {
-            if frames.len() > AT_ONCE {
+            if frames.len() > MAX_BATCH_BYTES {
                 return;
             }
             self.render(event, frames);
@@ -184,11 +191,11 @@ impl CatchUp {
         }
     }
 
-    /// Tells what is redacted of what the socket may have, or as much of it as goes out at a time.
-    fn tell_covered(&mut self) -> Option<Bytes> {
+    /// Renders the pending redactions, up to [`MAX_BATCH_BYTES`] at a time.
+    fn render_redactions(&mut self) -> Option<Bytes> {
         let mut frames = BytesMut::new();
-        while frames.len() <= AT_ONCE
-            && let Some(id) = self.untold.pop()
+        while frames.len() <= MAX_BATCH_BYTES
+            && let Some(id) = self.pending_redactions.pop()
         {
             self.render(&Event::redaction(id).into(), &mut frames);
         }

@@ -1,9 +1,9 @@
-//! What an application writes for a kind of socket: a few stateless functions and, perhaps, a ticker.
+//! The trait that an application implements for a kind of socket.
 //!
 //! The verbs are those of Channels' consumers (`connect`, `receive`, one method per event type,
-//! `disconnect`). A consumer is a unit struct whose functions have no `self`: facts about one socket
-//! are in its [`Subscription`], facts that sockets share are in the layer, and functions *return* what
-//! should happen.
+//! `disconnect`). A consumer is a unit struct whose functions have no `self`: state of one socket
+//! is in its [`Subscription`], shared state is in the layer, and functions *return* the action to
+//! take.
 
 use std::any::TypeId;
 use std::future::Future;
@@ -23,75 +23,78 @@ use crate::wire::frame::{Frame, Transport};
 
 /// One kind of socket.
 pub trait Consumer: Send + Sync + 'static {
-    /// The event that a group of these sockets gets by itself while its ticker is on.
+    /// The event that a group of these sockets receives periodically while its interval is on.
     const INTERVAL: Option<Interval> = None;
 
-    /// The subprotocol that its sockets speak (RFC 6455, section 1.9); `None` for sockets that ask for none.
+    /// The subprotocol of the sockets (RFC 6455, section 1.9); `None` for clients that offer none.
     const SUBPROTOCOL: Option<&'static str> = None;
 
-    /// The longest message that is read, in bytes; a longer one closes the socket with 1009.
+    /// Returns the longest accepted message, in bytes. A longer one closes the socket with 1009.
     fn limit(config: &Config) -> usize {
         config.max_message_bytes
     }
 
-    /// Decides whether the socket may open, and which group it sits in.
+    /// Decides whether the socket may open, and which group it joins.
     ///
     /// # Errors
-    /// A [`Refusal`] answers the handshake instead.
+    /// Returns a [`Refusal`], which becomes the response to the handshake.
     fn connect(request: &Request) -> impl Future<Output = Result<Subscription, Refusal>> + Send;
 
-    /// Takes one message of the client. Messages of one socket are taken one after another.
+    /// Handles one message of the client. Messages of one socket are handled in order, one at a
+    /// time.
     fn receive(session: &Subscription, frame: Frame<'_>) -> impl Future<Output = Action> + Send;
 
-    /// Answers a message of a client that says more than it may (`--messages-per-second`, `--bytes-per-second`), which
-    /// is not [received](Self::receive); `None` closes the socket with 4429 at once. A client that goes on is closed anyway.
+    /// Answers a message over the rate limits (`--messages-per-second`, `--bytes-per-second`),
+    /// which is not passed to [`receive`](Self::receive). `None` closes the socket with 4429 at
+    /// once. A client that keeps sending is closed in any case.
     fn too_fast(_frame: &Frame<'_>) -> Option<Frame<'static>> {
         None
     }
 
-    /// Renders an event of the group for its sockets: once per node, whatever their number. `None`
-    /// for an event that this consumer does not list; it is counted and dropped.
+    /// Renders an event of the group for its sockets, once per node. Returns `None` for an event
+    /// type that this consumer does not handle; the event is counted and dropped.
     fn event(event: &Event) -> Option<Frame<'static>>;
 
-    /// The first frame of a socket that [resumes](Subscription::resuming).
+    /// Returns the first frame of a socket that [resumes](Subscription::resuming).
     fn welcome(_session: &Subscription, _welcome: &Welcome) -> Option<Frame<'static>> {
         None
     }
 
-    /// The frames that follow the welcome at once: how it stands beside what the log tells.
+    /// Returns the frames sent right after the welcome, for state that is not in the log.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     fn greeting(
         _session: &Subscription,
     ) -> impl Future<Output = Result<Vec<Frame<'static>>, LayerError>> + Send {
         async { Ok(Vec::new()) }
     }
 
-    /// Tells a socket that this node ends, and that it will be closed with 1012 after this time.
+    /// Returns the frame that announces the stop of this node: the socket is closed with 1012 after
+    /// this time.
     fn bye(_reconnect: Duration) -> Option<Frame<'static>> {
         None
     }
 
-    /// The socket is gone, whoever closed it.
+    /// Runs after the socket has closed, from either side.
     fn disconnect(_session: &Subscription) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// What should happen after a message.
+/// The action to take after a message.
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Nothing.
     Nothing,
-    /// Send this to the socket alone.
+    /// Send this frame to this socket only.
     Send(Frame<'static>),
     /// Close the socket.
     Close(Close),
 }
 
 impl Kind {
-    /// This consumer, on this wire.
+    /// Returns the kind of this consumer on this transport.
     pub(crate) const fn of<C: Consumer>(wire: Transport) -> Self {
         Self(match wire {
             Transport::WebSocket => const { &ConsumerVTable::of::<C>(Transport::WebSocket) },

@@ -1,5 +1,5 @@
-//! The drain: a node that ends sends its sockets away one after another, so that they do not all come to the other nodes
-//! at once.
+//! Drain: a stopping node closes its sockets one by one, so that their clients do not all reconnect
+//! to the other nodes at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::realtime::socket::Socket;
 use crate::wire::close::CloseCode;
 
-/// Tells each socket when it will be closed, serves it until then, and closes it. Their turns are spread evenly over the
-/// grace period, each at a random moment of its share, in random order.
+/// Announces to each socket when it will be closed, and closes it then. The closes are spread
+/// evenly over the grace period, in random order, each at a random moment of its share.
 pub(crate) async fn send_away(sockets: &[Arc<Socket>], grace: Duration) {
     let begun = Instant::now();
     let mut order: Vec<&Arc<Socket>> = sockets.iter().collect();

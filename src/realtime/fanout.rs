@@ -1,5 +1,6 @@
-//! The fan: the frames of some events on their way to every socket of a group. This is the fast path: whatever can be
-//! done once is done before its loop.
+//! Fan-out: delivers a batch of events to every socket of a group.
+//!
+//! This is the fast path: work that is needed once happens before its loop.
 
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
 
 pub(crate) struct Fanout {
-    /// The frames for each kind of consumer, the next one last.
+    /// The frames for each kind of consumer; the last kind is delivered next.
     frames: Vec<(Kind, Batch)>,
-    /// The next socket of its row.
+    /// The slot of the next socket in its row.
     next: usize,
 }
 
@@ -23,9 +24,9 @@ pub(crate) struct Fanout {
 struct Batch {
     /// Each frame, with its event's id if it is logged.
     each: Vec<(Option<Id>, Bytes)>,
-    /// All of them, one behind the other.
+    /// All frames, concatenated.
     all: Bytes,
-    /// The least of the ids; [`Id::NEVER`] if there is none.
+    /// The smallest of the ids; [`Id::NEVER`] if there is none.
     least: Id,
 }
 
@@ -42,14 +43,15 @@ impl Fanout {
         Self { frames, next: 0 }
     }
 
-    /// Writes to as many sockets as are `left`; whether all have got it.
+    /// Writes to at most `left` sockets, and subtracts them. Returns whether every socket was
+    /// reached.
     pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize) -> bool {
         while let Some((kind, frames)) = self.frames.last() {
             if let Some(row) = rows.iter().find(|row| row.kind == *kind) {
                 let before = *left;
                 while *left > 0 && self.next < row.sockets.capacity() {
-                    if let Some(seated) = row.sockets.get(self.next) {
-                        frames.send(seated);
+                    if let Some(subscriber) = row.sockets.get(self.next) {
+                        frames.send(subscriber);
                         *left -= 1;
                     }
                     self.next += 1;
@@ -67,7 +69,7 @@ impl Fanout {
 }
 
 impl Batch {
-    /// Renders what this kind of consumer lists, and marks it as listed.
+    /// Renders the events that this kind of consumer handles, and marks them as listed.
     fn render(kind: Kind, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
         for (event, listed) in events.iter().zip(listed) {
@@ -95,13 +97,13 @@ impl Batch {
         Self { each, all, least }
     }
 
-    fn send(&self, seated: &Subscriber) {
-        if seated.from < self.least {
-            seated.socket.send(&self.all);
-        } else if seated.from != Id::NEVER {
-            // It has read some of them from the log already.
-            for (_, frame) in self.each.iter().filter(|(id, _)| id.is_none_or(|id| id > seated.from)) {
-                seated.socket.send(frame);
+    fn send(&self, subscriber: &Subscriber) {
+        if subscriber.from < self.least {
+            subscriber.socket.send(&self.all);
+        } else if subscriber.from != Id::NEVER {
+            // The socket has read some of the events from the log already.
+            for (_, frame) in self.each.iter().filter(|(id, _)| id.is_none_or(|id| id > subscriber.from)) {
+                subscriber.socket.send(frame);
             }
         }
     }

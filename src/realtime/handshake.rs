@@ -1,8 +1,8 @@
 //! The opening handshake (RFC 6455, section 4.2): strict where hyper-tungstenite is not.
 //!
-//! `hyper_tungstenite::upgrade` looks at the key's presence and the version only; all else that the
-//! RFC demands is checked here. The socket takes its seat *before* the 101 leaves, so that nothing
-//! is missed that is said once the client knows that it is in.
+//! `hyper_tungstenite::upgrade` checks only the version and that a key is present; the other
+//! requirements of the RFC are checked in [`Upgrade`]. The socket is registered *before* the 101 is
+//! sent, so that a client receives every event published after it sees the 101.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,14 @@ use crate::telemetry::Chain;
 use crate::wire::frame::Transport;
 use crate::wire::origin;
 
-/// How long the 101 may take to leave.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The time in which the 101 must be written.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Subscribers the socket, answers 101, and lets the socket live in a task of its own.
+/// Registers the socket, answers 101, and runs the socket in a task of its own.
 ///
 /// # Errors
-/// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
+/// Returns 403 for a foreign origin, 429 above a limit, 503 while the layer is unreachable, and the
+/// refusals of the consumer.
 pub(crate) async fn open<C: Consumer>(
     realtime: Arc<Realtime>,
     request: Request,
@@ -47,7 +48,7 @@ pub(crate) async fn open<C: Consumer>(
     let admitted = admitted.of_user(session.identity().known_id())?;
     let socket = realtime.socket(&session, Kind::of::<C>(Transport::WebSocket));
     let place = Registration::take(realtime, &socket, session, admitted);
-    if let Err(error) = place.heard().await {
+    if let Err(error) = place.subscribe().await {
         debug!(error = %Chain(&error), "refused a handshake");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
@@ -55,8 +56,8 @@ pub(crate) async fn open<C: Consumer>(
     if place.session().start().is_some() {
         stream.cork(); // the welcome
     }
-    // Boxed, and gone once it is done: the task lives as long as the socket.
-    let upgraded = Box::pin(timeout(PATIENCE, upgraded(handshake.websocket)));
+    // Boxed, and dropped once it is done: the task lives as long as the socket.
+    let upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgraded(handshake.websocket)));
     request.context.track(async move {
         match upgraded.await {
             Ok(Some(early)) => {
@@ -72,10 +73,10 @@ pub(crate) async fn open<C: Consumer>(
     })
 }
 
-/// What the client sent right behind its handshake, once the 101 has left.
+/// Returns the bytes that the client sent right behind its handshake, once the 101 is written.
 async fn upgraded(websocket: HyperWebsocket) -> Option<Box<[u8]>> {
     let upgraded = websocket.await.ok()?.into_inner().into_inner();
     let parts = upgraded.downcast::<TokioIo<Timed>>().ok()?;
-    // Copied: it lies in the 8 KB into which hyper read the request.
+    // Copied, to free the 8 KB into which hyper read the request.
     Some((*parts.read_buf).into())
 }

@@ -1,9 +1,9 @@
 //! The hub: the sockets of this node, by group.
 //!
-//! What the layer delivers waits at its group until the hub's turn, which is the only writer of a group: it renders an
-//! event once for each kind of consumer that sits there, encodes it once, and writes the same bytes to each socket.
-//! What came in meanwhile goes out in one write per socket. Groups take turns, and a big one has many: it does not
-//! keep the others waiting.
+//! Events from the layer are queued per group. One task writes to all groups: it renders an event
+//! once for each kind of consumer, encodes it once, and writes the same bytes to each socket.
+//! Events that arrive meanwhile are batched into one write per socket. Groups take turns, and a
+//! large group needs several turns, so that it does not delay the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,29 +25,29 @@ use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 
-/// Sockets that are written to before anybody else of this thread has a turn. Whoever speaks is heard meanwhile, and
-/// what is said goes out together in the next round: with 1000 here a busy group gets half as much through.
-const TURN: usize = 64;
-/// Most bytes of events that may wait for the hub; about what Redis itself allows a subscriber.
-const MOST: usize = 32 * 1024 * 1024;
+/// Sockets written to before the task yields. Messages that other tasks read meanwhile are batched
+/// into the next round: with 1000 here, a busy group has half the throughput.
+const TURN_SOCKETS: usize = 64;
+/// The most bytes of events that may wait for the hub; close to Redis' own limit for a subscriber.
+const MAX_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 
 /// All sockets of this node.
 #[derive(Default)]
 pub(crate) struct Hub {
-    /// Each with the group in which it sits.
+    /// Each socket with its group.
     sockets: Mutex<Slab<(Arc<Socket>, Option<Group>)>>,
     groups: Mutex<HashMap<Group, Arc<Mutex<Subscribers>>>>,
-    /// Groups where something waits, each once, in the order of their turns.
+    /// Groups with queued events, each once, in the order of their turns.
     busy: Mutex<VecDeque<Arc<Mutex<Subscribers>>>>,
-    /// There is one more of them.
+    /// Notified when a group is added to `busy`.
     changed: Notify,
-    /// Bytes of events that wait.
+    /// Bytes of queued events.
     waiting: AtomicUsize,
     closing: AtomicBool,
     orders: Mutex<RecentDisconnects>,
 }
 
-/// A socket's place in the hub.
+/// A socket's registration in the hub.
 #[derive(Clone)]
 pub(crate) struct SubscriberKey {
     socket: usize,
@@ -55,8 +55,8 @@ pub(crate) struct SubscriberKey {
 }
 
 impl Hub {
-    /// Gives a socket, whose request `came` at this time, its seat. It gets the events of its group at once, unless it
-    /// `waits` until it joins.
+    /// Registers a socket whose request arrived at `received_at`. It receives the events of its
+    /// group at once, or, if it `waits`, from [`join`](Self::join) on.
     pub(crate) fn enter(
         &self,
         socket: &Arc<Socket>,
@@ -66,7 +66,7 @@ impl Hub {
     ) -> SubscriberKey {
         let key = self.sockets.lock().insert((Arc::clone(socket), group.cloned()));
         METRICS.sockets.inc();
-        // An order that comes from here on finds the socket.
+        // A disconnect command that arrives from here on finds the socket.
         if let Some(close) = self.orders.lock().since(received_at, |order| is_about(order, socket, group)) {
             socket.close(&close);
         }
@@ -76,8 +76,8 @@ impl Hub {
         let from = if waits { Id::NEVER } else { Id::START };
         let group = group.map(|group| {
             loop {
-                let seats = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
-                if let Some(key) = seats.lock().insert(socket, from) {
+                let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
+                if let Some(key) = subscribers.lock().insert(socket, from) {
                     return (group.clone(), socket.kind(), key);
                 }
             }
@@ -85,23 +85,24 @@ impl Hub {
         SubscriberKey { socket: key, group }
     }
 
-    /// The socket has every logged event up to `cursor` and gets what follows from now on.
+    /// Starts live delivery to a socket that has every logged event up to `cursor`.
     ///
     /// # Errors
-    /// How far the others are, if that is further, unless it joins `anyhow`.
+    /// Returns the position of the group if it is ahead of `cursor`, unless the socket joins
+    /// `anyhow`.
     pub(crate) fn join(&self, seat: &SubscriberKey, cursor: Id, anyhow: bool) -> Result<(), Id> {
         let Some((group, kind, key)) = &seat.group else { return Ok(()) };
-        let Some(seats) = self.seats(group.name()) else { return Ok(()) };
-        seats.lock().join(*kind, *key, cursor, anyhow)
+        let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
+        subscribers.lock().join(*kind, *key, cursor, anyhow)
     }
 
-    /// Takes a socket's seat away.
+    /// Removes a socket.
     pub(crate) fn leave(&self, seat: &SubscriberKey) {
         self.sockets.lock().remove(seat.socket);
         METRICS.sockets.dec();
         let Some((group, kind, key)) = &seat.group else { return };
-        let Some(seats) = self.seats(group.name()) else { return };
-        if seats.lock().remove(*kind, *key) {
+        let Some(subscribers) = self.subscribers(group.name()) else { return };
+        if subscribers.lock().remove(*kind, *key) {
             let mut groups = self.groups.lock();
             groups.remove(group);
             if groups.is_empty() {
@@ -110,65 +111,65 @@ impl Hub {
         }
     }
 
-    /// Takes events for every socket of the group, in their order.
+    /// Queues events for every socket of the group, in order.
     pub(crate) fn deliver(&self, group: &str, events: &[Arc<Delivery>]) {
-        let Some(seats) = self.seats(group) else { return };
-        let mut held = seats.lock();
+        let Some(subscribers) = self.subscribers(group) else { return };
+        let mut held = subscribers.lock();
         self.waiting.fetch_add(events.iter().map(|event| event.size()).sum(), Ordering::Relaxed);
         if held.put(events) {
             drop(held);
-            self.busy.lock().push_back(seats);
+            self.busy.lock().push_back(subscribers);
             self.changed.notify_one();
         }
     }
 
-    /// Whether so much waits that more must not come.
+    /// Returns whether the queue is over its bound, so that no more may be delivered.
     pub(crate) fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > MOST
+        self.waiting.load(Ordering::Relaxed) > MAX_QUEUE_BYTES
     }
 
-    /// Hands out what waits, for ever.
+    /// Writes queued events to their sockets. Never returns.
     pub(crate) async fn run(&self) {
-        let mut left = TURN;
+        let mut left = TURN_SOCKETS;
         loop {
             let next = self.busy.lock().pop_front();
-            let Some(seats) = next else {
+            let Some(subscribers) = next else {
                 self.changed.notified().await;
-                left = TURN;
+                left = TURN_SOCKETS;
                 continue;
             };
             let (done, busy) = {
-                let mut seats = seats.lock();
-                (seats.flush(&mut left), seats.is_busy())
+                let mut subscribers = subscribers.lock();
+                (subscribers.flush(&mut left), subscribers.is_busy())
             };
             self.waiting.fetch_sub(done, Ordering::Relaxed);
             if busy {
-                self.busy.lock().push_back(seats);
+                self.busy.lock().push_back(subscribers);
             }
             if left == 0 {
                 tokio::task::yield_now().await;
-                left = TURN;
+                left = TURN_SOCKETS;
             }
         }
     }
 
-    /// The ticker of the consumers that sit in the group, if any do and one has a ticker.
+    /// Returns the interval of the group's consumers, if one has an interval.
     pub(crate) fn ticker(&self, group: &Group) -> Option<Interval> {
-        self.seats(group.name())?.lock().ticker()
+        self.subscribers(group.name())?.lock().ticker()
     }
 
-    /// The groups whose consumers have a ticker.
+    /// Returns the groups whose consumers have an interval.
     pub(crate) fn ticking(&self) -> Vec<Group> {
         let groups: Vec<Group> = self.groups.lock().keys().cloned().collect();
         groups.into_iter().filter(|group| self.ticker(group).is_some()).collect()
     }
 
-    /// Every socket that is open now.
+    /// Returns every open socket.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
         self.sockets.lock().iter().map(|(_, (socket, _))| Arc::clone(socket)).collect()
     }
 
-    /// Closes every socket that the order is about, in a task of its own.
+    /// Closes every socket that the command matches, in a task of its own.
     pub(crate) fn obey(self: &Arc<Self>, order: Disconnect) {
         self.orders.lock().note(order.clone());
         let (hub, close) = (Arc::clone(self), order.close());
@@ -182,7 +183,7 @@ impl Hub {
         });
     }
 
-    /// Does something with every socket, some of them at a time.
+    /// Calls `act` for every socket, and yields between batches.
     pub(crate) async fn each_socket(&self, act: impl Fn(&Socket)) {
         self.each(|socket, _| act(socket)).await;
     }
@@ -193,31 +194,31 @@ impl Hub {
             {
                 let sockets = self.sockets.lock();
                 let end = sockets.capacity();
-                for key in next..end.min(next + TURN) {
+                for key in next..end.min(next + TURN_SOCKETS) {
                     if let Some((socket, group)) = sockets.get(key) {
                         act(socket, group.as_ref());
                     }
                 }
-                if next + TURN >= end {
+                if next + TURN_SOCKETS >= end {
                     return;
                 }
             }
-            next += TURN;
+            next += TURN_SOCKETS;
             tokio::task::yield_now().await;
         }
     }
 
-    /// From now on every socket that still comes is closed.
+    /// Closes every socket that registers from now on.
     pub(crate) fn end(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
 
-    fn seats(&self, group: &str) -> Option<Arc<Mutex<Subscribers>>> {
+    fn subscribers(&self, group: &str) -> Option<Arc<Mutex<Subscribers>>> {
         self.groups.lock().get(group).cloned()
     }
 }
 
-/// Whether an order is about this socket, which sits in this group.
+/// Returns whether a disconnect command matches this socket of this group.
 fn is_about(order: &Disconnect, socket: &Socket, group: Option<&Group>) -> bool {
     let identity = socket.identity();
     order.matches(Some(identity.id()), identity.login(), group.map(Group::name))

@@ -1,8 +1,8 @@
-//! Intervals: groups that get an event of their own every few seconds, from one node at a time.
+//! Intervals: groups that receive a periodic event, published by one node at a time.
 //!
-//! The layer knows which tickers are on and lets one node publish each tick. This node asks it for
-//! every group that has sockets here, in one task per group, which ends when the ticker is off or the
-//! last socket has left.
+//! The layer knows which intervals are on and lets one node publish each tick. This node polls it
+//! for every group with sockets here, in one task per group, which ends when the interval is off or
+//! the last socket has left.
 
 use std::collections::HashMap;
 use std::panic::catch_unwind;
@@ -20,17 +20,17 @@ use crate::realtime::runtime::Realtime;
 use crate::telemetry::Chain;
 use crate::wire::group::Group;
 
-/// How long to wait before asking a layer again that did not answer.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The time between attempts while the layer does not answer.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The groups for which this node asks; `true` if it shall ask once more before it stops.
+/// The groups that this node polls; `true` if it polls once more before it stops.
 #[derive(Default)]
 pub(crate) struct Intervals {
     asked: Mutex<HashMap<Group, bool>>,
 }
 
 impl Intervals {
-    /// The group's ticker may be on: asks for it from now on, if the group has sockets here.
+    /// Starts polling for the group, whose interval may be on, if the group has sockets here.
     pub(crate) fn look(&self, realtime: &Arc<Realtime>, group: &Group) {
         if realtime.hub().ticker(group).is_none() {
             return;
@@ -56,7 +56,7 @@ impl Intervals {
                     realtime.context().layer().tick(group, &event, ticker.period).await.unwrap_or_else(
                         |error| {
                             debug!(error = %Chain(&error), "could not tick");
-                            Some(PAUSE)
+                            Some(RETRY_PAUSE)
                         },
                     )
                 }
@@ -74,11 +74,11 @@ impl Intervals {
     }
 }
 
-/// Turns the interval of this consumer on for a group. It ends a minute after the group's last
-/// socket left.
+/// Starts the interval of this consumer for a group. It ends a minute after the group's last socket
+/// has left.
 ///
 /// # Errors
-/// [`LayerError`] when the layer did not take it.
+/// Returns [`LayerError`] when the layer does not accept it.
 pub async fn start_interval<C: Consumer>(context: &Context, group: &Group) -> Result<(), LayerError> {
     match C::INTERVAL {
         Some(ticker) => context.layer().start_interval(group, ticker.period).await,

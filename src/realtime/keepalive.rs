@@ -1,4 +1,4 @@
-//! The pulse: every socket is looked after once a second.
+//! Keepalive: pings and silence limits of all sockets, checked once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,8 @@ use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 
 impl Realtime {
-    /// For ever: see [`Socket::pulse`], and [`review`] for those whose client has to be looked up again.
+    /// Runs [`Socket::keepalive`] for every socket each second, and [`review`] for sockets whose
+    /// client is due for revalidation. Never returns.
     pub(crate) async fn keepalive(self: &Arc<Self>) {
         let reviewing = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -20,7 +21,8 @@ impl Realtime {
         loop {
             second.tick().await;
             let now = self.context().seconds();
-            // After the process was frozen, nobody was silent: nobody was heard.
+            // After the process was frozen, the time since the last read says nothing about the
+            // peer.
             let frozen = now - last > 3;
             last = now;
             if self.beat(now, frozen).await && !reviewing.swap(true, Ordering::SeqCst) {
@@ -35,7 +37,7 @@ impl Realtime {
         }
     }
 
-    /// Looks after all of them; whether a client has to be looked up again.
+    /// Checks all sockets. Returns whether a client is due for revalidation.
     async fn beat(&self, now: u32, frozen: bool) -> bool {
         let due = AtomicBool::new(false);
         let look = |socket: &Socket| {

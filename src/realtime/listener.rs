@@ -1,4 +1,4 @@
-//! The ears: what the layer tells this node.
+//! The node's implementation of the layer's callbacks.
 
 use std::sync::{Arc, Weak};
 
@@ -10,10 +10,10 @@ use crate::realtime::runtime::Realtime;
 use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
 
-/// What the layer tells this node.
+/// Receives the callbacks of the layer for this node.
 pub(crate) struct NodeListener {
     pub(crate) hub: Arc<Hub>,
-    /// Set once the node is made: the layer is made before it.
+    /// Set once the node is built, which happens after the layer.
     pub(crate) realtime: OnceCell<Weak<Realtime>>,
 }
 

@@ -1,9 +1,9 @@
 //! The outbox: the only writer of a socket's stream.
 //!
-//! A frame is written at once, by whoever brings it, with one `send()` and without waking any task.
-//! Only when the stream takes no more (or is not there yet, during the handshake) does the outbox
-//! make a queue, which the socket's own task empties. The queue is bounded in bytes: a socket that
-//! goes over the bound is closed with 4408, and nobody else waits for it.
+//! A frame is written at once, by the caller's task, with one `send()` and without waking another
+//! task. Only when the stream would block (or does not exist yet, during the handshake) does the
+//! outbox create a queue, which the socket's own task empties. The queue is bounded: a socket that
+//! exceeds the bound is closed with 4408, and no other socket waits for it.
 
 use std::future::poll_fn;
 use std::io;
@@ -23,7 +23,7 @@ use crate::wire::frame::Transport;
 pub(crate) struct Outbox {
     stream: OnceCell<Connection>,
     state: Mutex<State>,
-    /// There is something to do for the socket's task: a queue to empty, or an end.
+    /// Wakes the socket's task: there is a queue to empty, or the socket is closed.
     changed: AtomicWaker,
     wire: Transport,
     limits: Limits,
@@ -31,30 +31,31 @@ pub(crate) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    /// Frames that wait; few sockets have any.
+    /// Queued frames; few sockets have any.
     backlog: Option<Box<Backlog>>,
-    /// The code of the close frame, once it is in: no frame may follow it (RFC 6455, section 5.5.1).
+    /// The code of the close frame, once it is queued. No frame may follow it (RFC 6455, section
+    /// 5.5.1).
     closed: Option<u16>,
-    /// The stream takes no more of them now.
+    /// The stream would block.
     blocked: bool,
-    /// The stream is broken; nothing can be written any more.
+    /// The stream has failed; nothing can be written.
     broken: bool,
 }
 
 impl Outbox {
-    /// An outbox without a stream: all frames wait.
+    /// Creates an outbox without a stream, which queues all frames.
     pub(crate) fn new(wire: Transport, limits: Limits) -> Self {
         Self { stream: OnceCell::new(), state: Mutex::default(), changed: AtomicWaker::new(), wire, limits }
     }
 
-    /// The handshake is through: frames go to this stream from now on.
+    /// Attaches the stream once the handshake is complete, and writes the queued frames.
     pub(crate) fn attach(&self, stream: Connection) {
         let mut state = self.state.lock();
         assert!(self.stream.set(stream).is_ok(), "a socket has one stream");
         state.flush(self.stream.get());
     }
 
-    /// Sends whole frames; after a close frame they are dropped.
+    /// Sends whole frames. Drops them after a close frame.
     pub(crate) fn send(&self, frames: &Bytes) {
         let mut state = self.state.lock();
         if state.ended() {
@@ -68,9 +69,9 @@ impl Outbox {
                 Err(_) => state.broken = true,
             },
             stream => {
-                let told = state.add(frames.clone(), self.wire, self.limits);
-                // The task knows of a backlog that the stream does not take; another one goes along.
-                if told && state.blocked {
+                let queued = state.add(frames.clone(), self.wire, self.limits);
+                // The task already waits for the stream to become writable.
+                if queued && state.blocked {
                     return;
                 }
                 state.flush(stream);
@@ -79,7 +80,7 @@ impl Outbox {
         self.changed.wake();
     }
 
-    /// Sends whole frames together with what comes for the socket in this turn, or else at the turn's end.
+    /// Queues whole frames. They are sent with the next event of this turn, or at its end.
     pub(crate) fn send_along(&self, frames: Bytes) {
         let mut state = self.state.lock();
         if !state.ended() {
@@ -88,7 +89,7 @@ impl Outbox {
         }
     }
 
-    /// Sends a close frame, after which nothing follows. The first one counts.
+    /// Sends a close frame, after which nothing follows. Only the first call has an effect.
     pub(crate) fn close(&self, close: &Close) {
         let mut state = self.state.lock();
         if state.closed.is_none() {
@@ -98,13 +99,13 @@ impl Outbox {
         self.changed.wake();
     }
 
-    /// The code with which the socket was closed, if it was.
+    /// Returns the code with which the socket was closed, if it was.
     pub(crate) fn closed(&self) -> Option<u16> {
         self.state.lock().closed
     }
 
-    /// Empties the queue whenever there is one; returns when the socket was closed or the stream is
-    /// broken. The socket's task runs it beside its reading; it may be dropped and called again.
+    /// Empties the queue whenever there is one. Returns when the socket is closed or the stream has
+    /// failed. Runs in the socket's task beside the reader. Cancel-safe.
     pub(crate) async fn drain(&self, stream: &Connection) {
         poll_fn(|context| {
             self.changed.register(context.waker());
@@ -121,7 +122,7 @@ impl Outbox {
         .await;
     }
 
-    /// Takes the first entry, for whoever writes it; `None` at the end.
+    /// Returns the first entry, which the caller writes; `None` at the end.
     pub(crate) async fn take(&self) -> Option<Bytes> {
         poll_fn(|context| {
             self.changed.register(context.waker());
@@ -134,14 +135,14 @@ impl Outbox {
         .await
     }
 
-    /// Writes what is left, up to the close frame.
+    /// Writes the remaining frames, up to the close frame.
     pub(crate) async fn finish(&self, stream: &Connection) {
         while self.flush(stream) {
             self.writable(stream).await;
         }
     }
 
-    /// Writes what the stream takes now; whether more waits.
+    /// Writes as much as the stream accepts. Returns whether frames remain.
     fn flush(&self, stream: &Connection) -> bool {
         let mut state = self.state.lock();
         state.flush(Some(stream));
@@ -162,7 +163,7 @@ impl State {
         self.closed.is_some() || self.broken
     }
 
-    /// Puts frames behind what waits; `false` if that is too much.
+    /// Appends frames to the queue. Returns `false` if they exceed the bound.
     fn add(&mut self, frames: Bytes, wire: Transport, limits: Limits) -> bool {
         let full = self.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), limits));
         if full {
@@ -173,7 +174,7 @@ impl State {
         !full
     }
 
-    /// What the stream did not take.
+    /// Queues frames that the stream did not accept.
     fn push(&mut self, frames: Bytes) {
         self.backlog.get_or_insert_default().push(frames);
         self.blocked = true;
@@ -190,7 +191,7 @@ impl State {
         self.closed = Some(close.code());
     }
 
-    /// Too slow: what waits would only be late.
+    /// Drops the backlog and closes the socket, whose peer reads too slowly.
     fn overflow(&mut self, wire: Transport) {
         self.backlog.get_or_insert_default().cut();
         self.close(
@@ -199,7 +200,7 @@ impl State {
         );
     }
 
-    /// Writes what the stream takes now.
+    /// Writes as much as the stream accepts.
     fn flush(&mut self, stream: Option<&Connection>) {
         if let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) {
             self.broken = backlog.write(stream).is_err();
@@ -208,7 +209,7 @@ impl State {
         }
     }
 
-    /// Most sockets never need a backlog again.
+    /// Frees an empty backlog: most sockets do not need another one.
     fn settle(&mut self) {
         if self.backlog.as_ref().is_some_and(|backlog| backlog.is_empty()) {
             self.backlog = None;

@@ -1,4 +1,4 @@
-//! The reader of a socket: what comes in, message by message. Pings are answered here.
+//! Reads the messages of one socket, answers its pings, and charges its rate limits.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -15,35 +15,35 @@ use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::{Decoded, FrameDecoder};
 use crate::wire::frame::wire;
 
-/// Frames, and reads, before others get their turn: a client may send no whole message for ever.
-const TURN: usize = 256;
+/// Frames and reads before the task yields. A client may never complete a message.
+const MAX_TURN_FRAMES: usize = 256;
 
 thread_local! {
-    /// Where every socket of this thread reads to.
-    static SPACE: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
+    /// The read buffer of all sockets of this thread.
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
 }
 
-/// Seconds between two pongs of a client that answers our pings, at least.
-const PONGS: u32 = 20;
+/// The least time between two pongs that answer pings of the server, in seconds.
+const MIN_PONG_INTERVAL_SECONDS: u32 = 20;
 
 pub(crate) struct Reader<'a> {
     assembly: FrameDecoder,
-    /// How fast the client may speak; made when it first does.
+    /// The client's rate limiter, created at its first message.
     pace: Option<Box<MessageRateLimiter>>,
-    /// Bytes that came since they were last weighed.
+    /// Bytes read since the limiter was last charged.
     taken: u32,
-    /// When a pong last received_at, in seconds of the node.
+    /// When the last pong arrived, in seconds of the node.
     ponged: u32,
-    /// The worst that was thought of a message's fragments.
+    /// The worst decision on the fragments of the current message.
     worst: Decision,
     stream: &'a Connection,
     socket: &'a Socket,
     node: &'a Context,
 }
 
-/// Why nothing more is read.
+/// Why reading stopped.
 pub(crate) enum Stop {
-    /// The socket has to be closed so.
+    /// The socket has to be closed with this frame.
     Refused(Close),
     /// The connection is gone.
     Gone,
@@ -63,12 +63,12 @@ impl<'a> Reader<'a> {
         Self { assembly, pace: None, taken, ponged: 0, worst: Decision::Fine, stream, socket, node }
     }
 
-    /// The next message, or the client's last word; may be dropped and called again.
+    /// Returns the next message or the close frame. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Decoded, Stop> {
         loop {
-            // One busy client must not keep the others waiting.
+            // One busy client must not delay the others.
             tokio::task::coop::consume_budget().await;
-            for _ in 0..TURN {
+            for _ in 0..MAX_TURN_FRAMES {
                 match self.assembly.next().map_err(Stop::Refused)? {
                     Some(Decoded::Ping(payload)) => {
                         self.bear(true)?;
@@ -84,13 +84,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What is thought of the message that was read last, as it came.
+    /// Charges the message that was read last.
     pub(crate) fn weigh(&mut self) -> Decision {
         let frame = self.pace().map_or(Decision::Fine, MessageRateLimiter::frame);
         self.weigh_bytes().max(frame).max(std::mem::replace(&mut self.worst, Decision::Fine))
     }
 
-    /// Whether something that cannot be answered is to be borne, and `counts` as a message would.
+    /// Charges a frame that is not passed to the consumer; with `counts`, as a message.
+    ///
+    /// # Errors
+    /// Returns [`Stop::Refused`] with 4429 above the limits.
     fn bear(&mut self, counts: bool) -> Result<(), Stop> {
         let frame = if counts {
             self.pace().map_or(Decision::Fine, MessageRateLimiter::frame)
@@ -105,10 +108,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The answer to our own ping counts for nothing: most sockets never say anything else.
+    /// Accepts a pong. One that answers a ping of the server is free: most sockets send nothing
+    /// else.
     fn pong(&mut self) -> Result<(), Stop> {
         let now = self.node.seconds();
-        if now.saturating_sub(self.ponged) < PONGS {
+        if now.saturating_sub(self.ponged) < MIN_PONG_INTERVAL_SECONDS {
             return self.bear(true);
         }
         (self.ponged, self.taken) = (now, 0);
@@ -128,13 +132,13 @@ impl<'a> Reader<'a> {
     }
 
     fn poll_more(&mut self, context: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        SPACE.with_borrow_mut(|space| {
+        READ_BUFFER.with_borrow_mut(|space| {
             loop {
                 ready!(self.stream.poll_read_ready(context))?;
                 match self.stream.read_now(space) {
                     Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                     Ok(count) => {
-                        self.socket.heard(self.node.seconds());
+                        self.socket.record_read(self.node.seconds());
                         self.taken = self.taken.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
                         self.assembly.push(&space[..count]);
                         return Poll::Ready(Ok(()));
@@ -146,7 +150,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// After our close frame: reads on until the peer's, or until it is gone.
+    /// Reads and discards until the peer's close frame, or until the connection ends.
     pub(crate) async fn finish(&mut self) {
         while !matches!(self.next().await, Ok(Decoded::Close(_)) | Err(_)) {}
     }

@@ -1,5 +1,4 @@
-//! A socket's place: whose it is, its seat in the hub, its membership in the layer and what it counts for in the limits,
-//! given back on drop.
+//! A socket's registration in the hub, the layer and the limits, undone on drop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +11,21 @@ use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
 use crate::wire::id::Id;
 
-/// Where a socket sits; it ends when this is dropped.
+/// The registration of one socket.
 pub(crate) struct Registration {
     realtime: Arc<Realtime>,
     session: Subscription,
     seat: SubscriberKey,
     _admitted: Admitted,
-    /// Its consumer has a ticker, which may be on.
+    /// Its consumer has an interval, which may be on.
     ticks: bool,
     /// Whether the socket is a member of the group in the layer.
     is_member: AtomicBool,
 }
 
 impl Registration {
-    /// Takes a place for this socket: it gets its group's events from now on, or from when it joins.
+    /// Registers the socket in the hub. It receives its group's events at once or, if it resumes,
+    /// from [`join`](Self::join) on.
     pub(crate) fn take(
         realtime: Arc<Realtime>,
         socket: &Arc<Socket>,
@@ -38,13 +38,16 @@ impl Registration {
         Self { realtime, session, seat, _admitted: admitted, ticks, is_member: AtomicBool::new(false) }
     }
 
-    /// The facts about the socket.
+    /// Returns the socket's subscription.
     pub(crate) fn session(&self) -> &Subscription {
         &self.session
     }
 
-    /// Returns when the node hears the socket's group.
-    pub(crate) async fn heard(&self) -> Result<(), LayerError> {
+    /// Subscribes the node to the socket's group, and makes its user a member there.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn subscribe(&self) -> Result<(), LayerError> {
         let (node, Some(group)) = (self.session.context(), self.session.group()) else { return Ok(()) };
         self.is_member.store(true, Ordering::Relaxed);
         node.layer().subscribe(group, self.session.identity().member()).await?;

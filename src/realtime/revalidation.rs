@@ -1,5 +1,7 @@
-//! The review: sockets follow who their clients are. What changes is told to every node by an order, at once; here is
-//! looked up what ends by itself, and what may have changed while a node heard nothing.
+//! Revalidation: looks up the clients of open sockets again.
+//!
+//! Changes reach every node at once, as a disconnect command. This module covers identities that
+//! expire, and changes during a time in which the node was disconnected from the layer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,13 +20,13 @@ use crate::telemetry::Chain;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::time::now;
 
-/// Looks up every client whose time is over, and closes the sockets of those who may not stay.
+/// Looks up the clients of these sockets, and closes the sockets whose clients may not stay.
 pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
-    // Who has many sockets is looked up once.
+    // A client with many sockets is looked up once.
     let mut verdicts: HashMap<Arc<str>, Option<Close>> = HashMap::new();
     for socket in due {
         let identity = socket.identity();
-        // Tokens of one user end each at its own time.
+        // Each token of a user expires at its own time.
         let of_token = identity.ends().map(|ends| format!("{ends} {}", identity.member()).into());
         let of_login = || identity.login().map_or_else(|| Arc::clone(identity.member()), Into::into);
         let key: Arc<str> = of_token.unwrap_or_else(of_login);
@@ -33,7 +35,8 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
             None => match verdict(node, identity).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    // Nobody is sent away because the layer is: the next pulse tries again.
+                    // No socket is closed because the layer is unreachable: the next second tries
+                    // again.
                     debug!(error = %Chain(&error), "could not look up who a client is");
                     return;
                 }
@@ -47,7 +50,7 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
     }
 }
 
-/// Why this client has to go; `None` if it may stay.
+/// Returns how to close the sockets of this client; `None` if it may stay.
 async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
     let (gone, banned) = (Close::from(CloseCode::LoginEnded), Close::new(CloseCode::Forbidden, "banned"));
     let store = node.store();
@@ -60,7 +63,7 @@ async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, L
         (Role::Guest, _) => {
             return Ok(guest::is_banned(store, identity.id()).await?.then_some(banned));
         }
-        // A token ends by itself, and cannot be prolonged.
+        // A token expires and cannot be renewed.
         (_, None) if identity.ends().is_some_and(|ends| ends <= now()) => return Ok(Some(gone)),
         (_, None) => (Accounts { store }).of_id(identity.id()).await?,
         (_, Some(hash)) => login::find(store, hash, node.login_lasts()).await?,

@@ -1,4 +1,4 @@
-//! The sockets of a node, and what they need of each other.
+//! The sockets of a node, and the services that they share.
 
 use std::sync::Arc;
 
@@ -30,14 +30,14 @@ impl Realtime {
         &self.tickers
     }
 
-    /// A new socket.
+    /// Creates a socket.
     pub(crate) fn socket(&self, session: &Subscription, kind: Kind) -> Arc<Socket> {
         let config = self.node.config();
         let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
         Arc::new(Socket::of(session, kind, limits))
     }
 
-    /// From now on the node takes no sockets.
+    /// Makes the node reject sockets from now on.
     pub(crate) fn end(&self) {
         self.node.end();
         self.hub.end();

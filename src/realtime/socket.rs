@@ -1,4 +1,4 @@
-//! One socket, as all but its own task see it.
+//! One socket, as other tasks see it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,39 +13,40 @@ use crate::realtime::vtable::Kind;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::frame::Transport;
 
-/// How often a peer is pinged, and how long it may be silent, in seconds.
-const PING_EVERY: u32 = 25;
-const SILENCE: u32 = 60;
+/// The time between two pings of a peer, in seconds.
+const PING_INTERVAL_SECONDS: u32 = 25;
+/// The time without a byte from the peer after which the socket is closed, in seconds.
+const MAX_SILENCE_SECONDS: u32 = 60;
 
-/// One socket, as everybody but its own task sees it.
+/// One socket, as other tasks see it.
 pub(crate) struct Socket {
     kind: Kind,
     identity: Arc<Identity>,
     restricted: bool,
     outbox: Outbox,
-    /// When the peer was last heard, in seconds of [`Context::seconds`].
-    heard: AtomicU32,
-    /// When it is pinged next.
+    /// When the peer last sent a byte, on the clock of [`Context::seconds`].
+    last_read_at: AtomicU32,
+    /// When the peer is pinged next.
     ping_at: AtomicU32,
-    /// When it is looked up again who its client is.
+    /// When the client has to be revalidated.
     known_until: AtomicU32,
 }
 
 impl Socket {
-    /// A socket that is heard `now`, in seconds of its node.
+    /// Creates a socket whose peer last sent a byte `now`, in seconds of its node.
     pub(crate) fn new(kind: Kind, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
         Self {
             kind,
             identity,
             restricted: false,
             outbox: Outbox::new(kind.wire, limits),
-            heard: AtomicU32::new(now),
-            ping_at: AtomicU32::new(now + PING_EVERY),
+            last_read_at: AtomicU32::new(now),
+            ping_at: AtomicU32::new(now + PING_INTERVAL_SECONDS),
             known_until: AtomicU32::new(u32::MAX),
         }
     }
 
-    /// The socket of this session.
+    /// Creates the socket of this subscription.
     pub(crate) fn of(session: &Subscription, kind: Kind, limits: Limits) -> Self {
         let (node, identity) = (session.context(), session.identity());
         let socket = Self::new(kind, Arc::clone(identity), limits, node.seconds());
@@ -53,39 +54,40 @@ impl Socket {
         Self { restricted: session.is_restricted(), ..socket }
     }
 
-    /// Who its client is.
+    /// Returns the client's identity.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
-    /// It is known until then who its client is, in seconds of its node.
+    /// Sets when the client has to be revalidated, in seconds of its node.
     pub(crate) fn known_until(&self, then: u32) {
         self.known_until.store(then, Ordering::Relaxed);
     }
 
-    /// Whether it has to be looked up who its client is.
+    /// Returns whether the client has to be revalidated.
     pub(crate) fn is_due(&self, now: u32) -> bool {
         now >= self.known_until.load(Ordering::Relaxed)
     }
 
-    /// This node may have missed what was decided about the client.
+    /// Records that this node may have missed disconnect commands: closes a restricted socket, and
+    /// has other clients revalidated.
     pub(crate) fn mark_stale(&self) {
         if self.restricted {
             self.close(&Close::new(
                 CloseCode::ServiceRestart,
-                "this node has heard nothing for a while: connect again",
+                "this node was disconnected for a while: connect again",
             ));
         } else if self.identity.role() != Role::Anonymous {
             self.known_until(0);
         }
     }
 
-    /// What its consumer is.
+    /// Returns the kind of its consumer.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Whoever writes what is sent.
+    /// Returns the outbox.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
@@ -95,28 +97,30 @@ impl Socket {
         self.outbox.send(frames);
     }
 
-    /// Closes the socket; its task does the rest.
+    /// Sends a close frame; the socket's task completes the closing handshake.
     pub(crate) fn close(&self, close: &Close) {
         self.outbox.close(close);
     }
 
-    /// The peer gave a sign of life.
-    pub(crate) fn heard(&self, now: u32) {
-        self.heard.store(now, Ordering::Relaxed);
+    /// Records that the peer sent a byte.
+    pub(crate) fn record_read(&self, now: u32) {
+        self.last_read_at.store(now, Ordering::Relaxed);
     }
 
-    /// Once a second: asks the peer for a sign of life every [`PING_EVERY`] seconds, and closes the
-    /// socket when there was none for [`SILENCE`]. Nobody was silent while the node was frozen.
+    /// Pings the peer every [`PING_INTERVAL_SECONDS`], and closes the socket after
+    /// [`MAX_SILENCE_SECONDS`] without a byte. Called once a second. Time in which the node was
+    /// frozen does not count.
     pub(crate) fn keepalive(&self, now: u32, frozen: bool) {
         if frozen {
-            self.heard(now);
+            self.record_read(now);
         }
-        // A feed's reader cannot answer; one that does not read is noticed by the writing.
+        // Clients of Server-Sent Events cannot answer; one that does not read is noticed when
+        // writing.
         let answers = self.kind.wire == Transport::WebSocket;
-        if answers && now.saturating_sub(self.heard.load(Ordering::Relaxed)) >= SILENCE {
+        if answers && now.saturating_sub(self.last_read_at.load(Ordering::Relaxed)) >= MAX_SILENCE_SECONDS {
             self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
-            self.ping_at.store(now + PING_EVERY, Ordering::Relaxed);
+            self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
             self.send(&self.kind.wire.ping());
         }
     }

@@ -1,4 +1,4 @@
-//! The life of one socket: read, act, and end well, in one task.
+//! The task of one socket: reads, acts, and closes.
 
 use crate::http::connection::Connection;
 use crate::layer::LayerError;
@@ -18,10 +18,10 @@ use std::pin::pin;
 use std::time::Duration;
 use tracing::{debug, trace};
 
-/// How long a peer may take to answer a close frame.
-const CLOSING: Duration = Duration::from_secs(2);
+/// The time in which a peer must answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns how a socket is closed whose group's log cannot be read.
+/// Returns how to close a socket whose group's log cannot be read.
 pub(crate) fn log_unreadable(error: &LayerError) -> Close {
     if error.is_retryable() {
         Close::new(CloseCode::TryAgainLater, "the log cannot be read: try again later")
@@ -32,17 +32,17 @@ pub(crate) fn log_unreadable(error: &LayerError) -> Close {
 
 /// How reading ended.
 enum End {
-    /// The peer's close frame received_at: all is said.
+    /// The peer sent a close frame.
     Closed,
     /// The connection is gone.
     Gone,
-    /// We closed because of what came; more of it is not read.
+    /// The server closed because of a frame of the peer, and reads no more.
     Refused,
-    /// We closed, and the peer may still answer properly.
+    /// The server closed, and the peer may answer with a close frame.
     Closing,
 }
 
-/// Reads and acts until the socket ends, then closes it properly.
+/// Reads and acts until the socket ends, then completes the closing handshake.
 pub(crate) async fn run<C: Consumer>(
     socket: &Socket,
     place: &Registration,
@@ -53,7 +53,7 @@ pub(crate) async fn run<C: Consumer>(
     let node = session.context();
     socket.outbox().attach(stream.clone());
     let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
-    // Boxed, and gone once it is done: most of a socket's life is after it.
+    // Boxed, and dropped once it is done, early in a socket's life.
     let mut resume = CatchUp::of(session, socket.kind())
         .map(|resume| Box::pin(catch_up::<C>(resume, socket, place, &stream)));
     let end = {
@@ -61,7 +61,7 @@ pub(crate) async fn run<C: Consumer>(
         let mut drain = pin!(socket.outbox().drain(&stream));
         loop {
             tokio::select! {
-                biased; // what is to go along with more has until the next turn
+                biased; // frames queued by `send_along` wait for the next turn
                 () = &mut drain => break End::Closing,
                 end = &mut read => break end,
                 () = async { resume.as_mut().expect("checked").await }, if resume.is_some() => resume = None,
@@ -80,7 +80,7 @@ pub(crate) async fn run<C: Consumer>(
             End::Closing => reader.finish().await,
         }
     });
-    if !matches!(end, End::Gone) && Box::pin(tokio::time::timeout(CLOSING, goodbye)).await.is_err() {
+    if !matches!(end, End::Gone) && Box::pin(tokio::time::timeout(CLOSE_TIMEOUT, goodbye)).await.is_err() {
         stream.cut();
     }
     let code = socket.outbox().closed().unwrap_or(Close::ABNORMAL);
@@ -88,7 +88,7 @@ pub(crate) async fn run<C: Consumer>(
     trace!(code, "socket closed");
 }
 
-/// Gives the socket what it missed, at the pace at which it reads.
+/// Sends the socket the events that it missed, as fast as the peer reads.
 async fn catch_up<C: Consumer>(
     mut resume: CatchUp,
     socket: &Socket,
@@ -110,7 +110,7 @@ async fn catch_up<C: Consumer>(
     }
 }
 
-/// Takes the client's messages, one after another.
+/// Handles the client's messages, one at a time.
 async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut Reader<'_>) -> End {
     loop {
         let frame = match reader.next().await {
@@ -138,11 +138,11 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             socket.close(&CloseCode::RateLimited.into());
             return End::Refused;
         }
-        // Boxed: what a message needs, an idle socket does not.
+        // Boxed: an idle socket does not need the state of a message.
         let action = Box::pin(C::receive(session, frame)).await;
         match action {
             Action::Nothing => {}
-            // What was said comes back to its speaker in this turn, too: one write for both.
+            // The client's own message is delivered to it in this turn too: one write for both.
             Action::Send(frame) => socket.outbox().send_along(frame.encode()),
             Action::Close(close) => {
                 debug!(code = close.code(), reason = close.reason(), "refused what a client sent");

@@ -1,7 +1,7 @@
-//! A feed: a consumer's group for readers without sockets, as Server-Sent Events (WHATWG HTML, section 9.2).
+//! Server-Sent Events (WHATWG HTML, section 9.2): a consumer's group for clients without WebSocket.
 //!
-//! It is a socket of the hub like others; only its frames travel as the body of an answer, which hyper takes from its
-//! outbox as fast as the reader reads.
+//! A stream is registered in the hub like a socket. Its frames are the body of a response, which
+//! hyper takes from the outbox as fast as the client reads.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::wire::close::Close;
 use crate::wire::frame::Transport;
 use crate::wire::origin;
 
-/// What a reader's answer needs as long as it goes on.
+/// The state of a response body while it is streamed.
 struct SseBody<C: Consumer> {
     node: Arc<Context>,
     socket: Arc<Socket>,
@@ -37,10 +37,11 @@ struct SseBody<C: Consumer> {
     consumer: std::marker::PhantomData<C>,
 }
 
-/// Opens a feed.
+/// Opens a stream of Server-Sent Events.
 ///
 /// # Errors
-/// 403 for a foreign origin, 429 above a limit, 503 without the layer, and whatever the consumer refuses.
+/// Returns 403 for a foreign origin, 429 above a limit, 503 while the layer is unreachable, and the
+/// refusals of the consumer.
 pub(crate) async fn open<C: Consumer>(
     realtime: Arc<Realtime>,
     request: Request,
@@ -57,7 +58,7 @@ pub(crate) async fn open<C: Consumer>(
     let socket = realtime.socket(&session, kind);
     let resume = CatchUp::of(&session, kind);
     let place = Registration::take(realtime, &socket, session, admitted);
-    if let Err(error) = place.heard().await {
+    if let Err(error) = place.subscribe().await {
         debug!(error = %Chain(&error), "refused a feed");
         return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
     }
@@ -69,12 +70,12 @@ pub(crate) async fn open<C: Consumer>(
     let body = StreamBody::new(parts).boxed_unsync();
     Ok(Response::stream("text/event-stream; charset=utf-8", body)
         .with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
-        // nginx holds an answer back until it has some of it, unless it is told otherwise.
+        // Stops nginx from buffering the response.
         .with(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")))
 }
 
 impl<C: Consumer> SseBody<C> {
-    /// What is next for the reader; `None` at the end.
+    /// Returns the next frames of the body; `None` at the end.
     async fn next(&mut self) -> Option<Bytes> {
         while let (Some(resume), Some(place), None) =
             (&mut self.resume, &self.place, self.socket.outbox().closed())

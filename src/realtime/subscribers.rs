@@ -1,4 +1,4 @@
-//! The seats of one group: its sockets on this node, and what is on its way to them.
+//! The subscribers of one group on this node, and the events queued for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,42 +13,44 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::id::Id;
 
-/// About how many bytes of events go out together; a slow socket holds them until it has read them all.
-const TOGETHER: usize = 256 * 1024;
+/// The approximate size of a batch of events, in bytes. A slow socket holds a batch until it has
+/// read all of it.
+const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 /// The sockets of one group.
 #[derive(Default)]
 pub(crate) struct Subscribers {
     /// One row for each kind of consumer; most groups have one.
     rows: Vec<SubscriberRow>,
-    /// Events that no socket got yet.
+    /// Events not yet sent to any socket.
     waiting: VecDeque<Arc<Delivery>>,
-    /// Those that some got.
+    /// The batch being sent.
     fan: Option<Fanout>,
-    /// The last logged event that was handed to the rows, if there was one.
+    /// The last logged event of a batch, if there was one.
     position: Option<Id>,
-    /// How often the log was found to be another one.
+    /// How often the log was found to be rewritten.
     gaps: u32,
-    /// The group has left the hub; whoever still holds this looks again.
+    /// The group has left the hub; callers that still hold this look it up again.
     gone: bool,
 }
 
 pub(crate) struct SubscriberRow {
     pub(crate) kind: Kind,
-    /// Side by side in memory, each at its key as long as it is there.
+    /// Contiguous in memory, each at its key.
     pub(crate) sockets: Slab<Subscriber>,
 }
 
 pub(crate) struct Subscriber {
     pub(crate) socket: Arc<Socket>,
-    /// It gets the logged events after this one; [`Id::NEVER`] while it gets nothing at all.
+    /// It receives the logged events after this one; [`Id::NEVER`] while it receives nothing.
     pub(crate) from: Id,
-    /// The gaps of the group when it received_at: after another one, ids may be lesser than those that it has.
+    /// The group's `gaps` when it registered. After a further gap, new ids may be smaller than
+    /// those that it has.
     gaps: u32,
 }
 
 impl Subscribers {
-    /// Takes a socket in; `None` if the group has left the hub.
+    /// Adds a socket and returns its key; `None` if the group has left the hub.
     pub(crate) fn insert(&mut self, socket: &Arc<Socket>, from: Id) -> Option<usize> {
         if self.gone {
             return None;
@@ -64,9 +66,9 @@ impl Subscribers {
         Some(self.rows[row].sockets.insert(Subscriber { socket: Arc::clone(socket), from, gaps }))
     }
 
-    /// Lets a socket go; whether it was the last, and the group has left the hub with it.
+    /// Removes a socket. Returns whether it was the last; the group has then left the hub.
     pub(crate) fn remove(&mut self, kind: Kind, key: usize) -> bool {
-        let row = self.rows.iter().position(|row| row.kind == kind).expect("a seat has its row");
+        let row = self.rows.iter().position(|row| row.kind == kind).expect("a subscriber has its row");
         let sockets = &mut self.rows[row].sockets;
         sockets.remove(key);
         if sockets.is_empty() {
@@ -86,9 +88,10 @@ impl Subscribers {
         match self.position {
             Some(position) if position > cursor && !anyhow => Err(position),
             _ => {
-                let row = self.rows.iter_mut().find(|row| row.kind == kind).expect("a seat has its row");
-                let seated = &mut row.sockets[key];
-                seated.from = if seated.gaps == self.gaps { cursor } else { Id::START };
+                let row =
+                    self.rows.iter_mut().find(|row| row.kind == kind).expect("a subscriber has its row");
+                let subscriber = &mut row.sockets[key];
+                subscriber.from = if subscriber.gaps == self.gaps { cursor } else { Id::START };
                 Ok(())
             }
         }
@@ -98,19 +101,20 @@ impl Subscribers {
         self.rows.iter().find_map(|row| row.kind.ticker)
     }
 
-    /// Whether something is on its way.
+    /// Returns whether events are queued.
     pub(crate) fn is_busy(&self) -> bool {
         self.fan.is_some() || !self.waiting.is_empty()
     }
 
-    /// Puts events behind those that wait; whether there were none.
+    /// Queues events. Returns whether none were queued before.
     pub(crate) fn put(&mut self, events: &[Arc<Delivery>]) -> bool {
         let idle = !self.is_busy();
         self.waiting.extend(events.iter().cloned());
         idle
     }
 
-    /// Writes what waits to as many sockets as are `left`; returns how many bytes of events wait no more.
+    /// Writes queued events to at most `left` sockets. Returns how many bytes of events left the
+    /// queue.
     pub(crate) fn flush(&mut self, left: &mut usize) -> usize {
         let mut bytes = 0;
         while *left > 0 {
@@ -130,12 +134,13 @@ impl Subscribers {
         bytes
     }
 
-    /// Takes what goes out together; returns its bytes.
+    /// Starts the next batch. Returns its size in bytes.
     fn begin(&mut self) -> usize {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        // A gap goes alone: what is before it has other ids than what is behind it.
-        let fits =
-            |event: &Arc<Delivery>, bytes| bytes == 0 || (bytes + event.size() <= TOGETHER && !is_gap(event));
+        // A gap is sent alone: the ids before and after it cannot be compared.
+        let fits = |event: &Arc<Delivery>, bytes| {
+            bytes == 0 || (bytes + event.size() <= MAX_BATCH_BYTES && !is_gap(event))
+        };
         while self.waiting.front().is_some_and(|event| fits(event, bytes))
             && let Some(event) = self.waiting.pop_front()
         {
@@ -151,17 +156,17 @@ impl Subscribers {
         bytes
     }
 
-    /// Notes how far the rows are with this event.
+    /// Advances the group's position by this event.
     fn advance(&mut self, event: &Event) {
         if let Some(stamp) = event.stamp() {
             self.position = Some(stamp.id);
         } else if is_gap(event) {
-            // A log that was rewritten may go on with lesser ids.
+            // A rewritten log may continue with smaller ids.
             self.position = None;
             self.gaps += 1;
             let all = self.rows.iter_mut().flat_map(|row| row.sockets.iter_mut());
-            all.filter(|(_, seated)| seated.from != Id::NEVER)
-                .for_each(|(_, seated)| seated.from = Id::START);
+            all.filter(|(_, subscriber)| subscriber.from != Id::NEVER)
+                .for_each(|(_, subscriber)| subscriber.from = Id::START);
         }
     }
 }
@@ -202,11 +207,11 @@ mod tests {
         }
     }
 
-    /// Subscribers for so many sockets, and the ends to which they lead.
-    async fn seats(count: usize) -> (Subscribers, Vec<TcpStream>) {
+    /// Returns the subscribers of `count` sockets, and the clients' ends of their connections.
+    async fn subscribers(count: usize) -> (Subscribers, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let places = Arc::new(Semaphore::new(count));
-        let (mut seats, mut ends) = (Subscribers::default(), Vec::new());
+        let (mut subscribers, mut ends) = (Subscribers::default(), Vec::new());
         for _ in 0..count {
             ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
             let (tcp, _) = listener.accept().await.unwrap();
@@ -220,14 +225,14 @@ mod tests {
                 0,
             ));
             socket.outbox().attach(Connection::new(tcp, permit));
-            seats.insert(&socket, Id::START).unwrap();
+            subscribers.insert(&socket, Id::START).unwrap();
         }
-        (seats, ends)
+        (subscribers, ends)
     }
 
-    /// How often memory is taken to hand so many events out to so many sockets.
+    /// Counts the allocations of delivering `events` events to `sockets` sockets.
     async fn allocations(sockets: usize, events: u64) -> u64 {
-        let (mut seats, ends) = seats(sockets).await;
+        let (mut subscribers, ends) = subscribers(sockets).await;
         let mut prev = Id::START;
         let mut event = || {
             let id = prev.next(7);
@@ -236,10 +241,10 @@ mod tests {
         };
         let events: Vec<Arc<Delivery>> = (0..events).map(|_| event()).collect();
         let taken = allocation_counter::measure(|| {
-            seats.put(&events);
-            seats.flush(&mut usize::MAX.clone());
+            subscribers.put(&events);
+            subscribers.flush(&mut usize::MAX.clone());
         });
-        assert!(!seats.is_busy());
+        assert!(!subscribers.is_busy());
         let mut frames = vec![0; 7 * events.len()];
         for end in ends {
             end.readable().await.unwrap();

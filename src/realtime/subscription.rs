@@ -1,5 +1,4 @@
-//! A session: the facts about one socket, kept by the runtime from `connect` to `disconnect`, and what a consumer may
-//! ask of the layer in its name.
+//! The state of one socket from `connect` to `disconnect`, and the layer operations of its client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,23 +18,23 @@ use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::time::millis;
 
-/// The facts about one socket.
+/// One socket and its group, from `connect` to `disconnect`.
 pub struct Subscription {
     node: Arc<Context>,
     identity: Arc<Identity>,
     group: Option<Group>,
     start: Option<StartPosition>,
-    /// What its client calls the group, if that is not its name.
+    /// The client's name for the group, if it differs from the group's name.
     display_name: Option<Box<str>>,
     restricted: bool,
-    /// When its request came.
+    /// When its request arrived.
     opened_at: Instant,
-    /// When it may signal again, in milliseconds since it was opened_at.
+    /// When the next signal is allowed, in milliseconds after `opened_at`.
     signal_at: AtomicU64,
 }
 
 impl Subscription {
-    /// A socket on its own.
+    /// Creates a subscription without a group.
     pub fn alone(request: &Request) -> Self {
         Self {
             node: Arc::clone(&request.context),
@@ -49,32 +48,32 @@ impl Subscription {
         }
     }
 
-    /// A socket that gets the events of this group, from now on.
+    /// Creates a subscription to the events of this group, from now on.
     pub fn in_group(request: &Request, group: Group) -> Self {
         Self { group: Some(group), ..Self::alone(request) }
     }
 
-    /// The same socket, which is welcomed, and gets what the log holds from its start on.
+    /// Sends a welcome first, then the logged events from this start position.
     #[must_use]
     pub fn resuming(self, start: StartPosition) -> Self {
         Self { start: Some(start), ..self }
     }
 
-    /// The same socket, in a group that is not for everybody: it has to come again when this node may not have heard
-    /// that it may not be there any more.
+    /// Marks a group with access control. The socket is closed, and has to reconnect, when this
+    /// node may have missed that its access was revoked.
     #[must_use]
     pub fn restricted(self) -> Self {
         Self { restricted: true, ..self }
     }
 
-    /// The same socket, whose client calls the group so.
+    /// Sets the client's name for the group.
     #[must_use]
     pub fn display_name(self, name: &str) -> Self {
         let is_group = self.group.as_ref().is_some_and(|group| group.name() == name);
         Self { display_name: (!is_group).then(|| name.into()), ..self }
     }
 
-    /// What the client calls the group; empty if the socket has none.
+    /// Returns the client's name for the group; empty if the socket has no group.
     pub fn name(&self) -> &str {
         let group = || self.group.as_ref().map_or("", Group::name);
         self.display_name.as_deref().unwrap_or_else(group)
@@ -84,17 +83,17 @@ impl Subscription {
         self.restricted
     }
 
-    /// Who the client is.
+    /// Returns the client's identity.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
-    /// The group whose events the socket gets.
+    /// Returns the group whose events the socket receives.
     pub fn group(&self) -> Option<&Group> {
         self.group.as_ref()
     }
 
-    /// The node that serves it.
+    /// Returns the node that serves the socket.
     pub fn context(&self) -> &Arc<Context> {
         &self.node
     }
@@ -107,24 +106,25 @@ impl Subscription {
         self.start
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &crate::config::Config {
         self.node.config()
     }
 
-    /// Writes an event of this client (its members `user` and `name`) to the log of the socket's group and publishes it on every
-    /// node; under a name of the client's own choosing, once.
+    /// Appends an event of this client to the log of the socket's group, and publishes it on every
+    /// node. Sets the members `user` and `name` to the client. `name` is the client's idempotency
+    /// key.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it, or the socket has no group.
+    /// Returns [`LayerError`] when the layer does not accept it, or when the socket has no group.
     pub async fn append(&self, event: &Event, name: Option<&str>) -> Result<Appended, LayerError> {
         let group = self.group.as_ref().ok_or(LayerError::NoGroup)?;
         let (event, key) = self.identity.attribute(event, name);
         self.node.append(group, &event, key.as_ref()).await
     }
 
-    /// Hands an event to the socket's group on every node of ours, unlogged, at most once per period: more is
-    /// read over. It does not keep what the client says next waiting, and who does not hear of it misses nothing.
+    /// Publishes an unlogged event to the socket's group on every node, at most once per period;
+    /// further calls are ignored. Does not wait for the layer, and delivery is not guaranteed.
     pub fn signal(&self, event: Event, period: Duration) {
         let now = millis(self.opened_at.elapsed());
         let Some(group) = self.group.clone() else { return };
@@ -140,10 +140,11 @@ impl Subscription {
         });
     }
 
-    /// Up to `limit` messages of the socket's group before this id, or the newest, the oldest first.
+    /// Returns up to `limit` messages of the socket's group before this id, or the newest; the
+    /// oldest first.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn history(&self, before: Option<Id>, limit: usize) -> Result<Page, LayerError> {
         let group = self.group.as_ref().ok_or(LayerError::NoGroup)?;
         self.node.layer().history(group, HistoryRange::Before(before, limit)).await

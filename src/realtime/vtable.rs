@@ -1,4 +1,4 @@
-//! A consumer as the hub knows it: how it renders, and how its frames travel.
+//! A consumer as the hub sees it: its rendering functions and its transport.
 
 use std::any::TypeId;
 use std::ops::Deref;
@@ -13,20 +13,21 @@ use crate::wire::frame::{Frame, Transport};
 use crate::wire::group::Group;
 use crate::wire::render_cache::RenderKey;
 
-/// A group's own event, made again and again while the ticker is on and the group has sockets.
+/// A periodic event of a group, published while the interval is on and the group has sockets.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
     /// From the start to the first event, and from each event to the next.
     pub period: Duration,
-    /// Makes the event. Every node with sockets of the group calls it, one node's event is sent.
+    /// Creates the event. Every node with sockets of the group calls it; one node's event is
+    /// published.
     pub event: fn(&Group) -> Event,
 }
 
-/// A consumer as the hub knows it: a pointer, for every socket has it.
+/// A consumer on one transport. A pointer, because every socket holds one.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind(pub(crate) &'static ConsumerVTable);
 
-/// Which consumer it is, how it renders, and how its frames travel.
+/// The identity, transport and functions of a consumer.
 pub(crate) struct ConsumerVTable {
     pub(crate) id: TypeId,
     pub(crate) wire: Transport,
@@ -35,19 +36,19 @@ pub(crate) struct ConsumerVTable {
     pub(crate) bye: fn(Duration) -> Option<Frame<'static>>,
 }
 
-/// What a consumer made of an event.
+/// The result of rendering an event.
 pub(crate) enum Rendered {
     /// The frame for its sockets.
     Frame(Bytes),
-    /// It does not list this type of event.
+    /// The consumer does not handle this type of event.
     Unlisted,
-    /// It panicked.
+    /// The consumer panicked.
     Failed,
 }
 
 impl Kind {
-    /// Renders an event. A consumer that panics over one must not take the node along, for every node
-    /// of the group gets the same event.
+    /// Renders an event. Catches a panic of the consumer: it would otherwise end every node of the
+    /// group, since all of them receive the event.
     pub(crate) fn render(self, event: &Delivery) -> Rendered {
         if let Some(frame) = event.frames.get(self.reader()) {
             return Rendered::Frame(frame);
@@ -56,7 +57,7 @@ impl Kind {
             Ok(Some(frame)) => {
                 let id = event.stamp().map(|stamp| stamp.id);
                 let frame = self.wire.message(frame, id);
-                // What is not logged is never sent again.
+                // An event that is not logged is never sent again.
                 if id.is_some() {
                     event.frames.put(self.reader(), &frame);
                 }
@@ -71,11 +72,11 @@ impl Kind {
         (self.id, self.wire)
     }
 
-    /// The frame that tells a socket to connect elsewhere.
+    /// Returns the frame that asks a client to reconnect to another node.
     pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
         let mut frame = self.wire.message((self.bye)(reconnect)?, None);
         if self.wire == Transport::Sse {
-            // Browsers come back to a feed by themselves, after this time.
+            // Browsers reconnect by themselves after this time.
             frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
         }
         Some(frame)

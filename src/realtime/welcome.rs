@@ -1,4 +1,4 @@
-//! Where a socket begins, and what it gets first.
+//! The start position of a socket, and the contents of its welcome.
 
 use crate::http::request::Request;
 use crate::http::response::Refusal;
@@ -6,10 +6,10 @@ use crate::layer::PresenceSnapshot;
 use crate::telemetry::Recovery;
 use crate::wire::id::{Id, ParseIdError};
 
-/// Most messages of the past that a socket may ask for.
-const MOST: usize = 1000;
+/// The most messages that `history` may request.
+const MAX_HISTORY_MESSAGES: usize = 1000;
 
-/// Where a socket wants to begin.
+/// The position in the log from which a client wants events.
 #[derive(Clone, Copy, Debug)]
 pub struct StartPosition {
     pub(crate) since: Option<Result<Id, ParseIdError>>,
@@ -17,30 +17,32 @@ pub struct StartPosition {
 }
 
 impl StartPosition {
-    /// From now on, without anything of the past.
+    /// Starts at the end of the log.
     pub fn now() -> Self {
         Self { since: None, history: None }
     }
 
-    /// What the request says: `?since=` (or `Last-Event-ID`) the last message that the client has, `?history=` how many
-    /// of the newest it wants.
+    /// Parses the request: `since` (or `Last-Event-ID`) is the id of the client's last message,
+    /// `history` the number of newest messages that it wants.
     ///
     /// # Errors
-    /// 400 for a `history` that is no number.
+    /// Returns 400 when `history` is not a number, or is too large.
     pub fn of(request: &Request) -> Result<Self, Refusal> {
         let since = request.header("last-event-id").map(str::to_owned).or_else(|| request.query("since"));
         let history = match request.query("history").map(|text| text.parse::<usize>()) {
             None => None,
-            Some(Ok(count)) if count <= MOST => Some(count),
+            Some(Ok(count)) if count <= MAX_HISTORY_MESSAGES => Some(count),
             Some(_) => {
-                return Err(Refusal::bad_request(format!("`history`: expected a number up to {MOST}")));
+                return Err(Refusal::bad_request(format!(
+                    "`history`: expected a number up to {MAX_HISTORY_MESSAGES}"
+                )));
             }
         };
         Ok(Self { since: since.map(|since| since.parse()), history })
     }
 }
 
-/// What a socket is told first.
+/// The contents of the first frame of a socket.
 pub struct Welcome {
     /// The node's name.
     pub node: String,
@@ -48,6 +50,6 @@ pub struct Welcome {
     pub last: Id,
     /// Whether everything since the client's position follows, or why not.
     pub recovery: Recovery,
-    /// Who is in the group, the client included.
+    /// The members of the group, including the client.
     pub presence: PresenceSnapshot,
 }

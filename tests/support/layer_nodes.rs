@@ -19,12 +19,12 @@ pub struct LayerNodes {
 
 pub struct LayerNode {
     pub layer: Layer,
-    received: Arc<Heard>,
+    received: Arc<Received>,
 }
 
 /// What the layer has called a node's listener with: the events of each group in order.
 #[derive(Default)]
-struct Heard {
+struct Received {
     events: Mutex<BTreeMap<String, Vec<Arc<Delivery>>>>,
     started: Mutex<Vec<String>>,
     disconnects: Mutex<Vec<Disconnect>>,
@@ -32,7 +32,7 @@ struct Heard {
     recoveries: AtomicUsize,
 }
 
-impl LayerListener for Heard {
+impl LayerListener for Received {
     fn deliver(&self, group: &str, events: &[Arc<Delivery>]) {
         self.events.lock().unwrap().entry(group.to_owned()).or_default().extend(events.iter().cloned());
     }
@@ -56,7 +56,7 @@ impl LayerListener for Heard {
 
 impl LayerNodes {
     pub fn on_memory() -> Self {
-        let received = Arc::new(Heard::default());
+        let received = Arc::new(Received::default());
         Self {
             nodes: vec![LayerNode { layer: Layer::memory(keep(), received.clone()), received }],
             redis: None,
@@ -80,7 +80,7 @@ fn keep() -> Retention {
 impl LayerNode {
     /// Connects another node to the Redis at this URL.
     pub async fn connect(url: &str) -> Self {
-        let received = Arc::new(Heard::default());
+        let received = Arc::new(Received::default());
         let layer = Layer::redis(url, false, keep(), received.clone()).await.expect("a layer");
         let peer = Self { layer, received };
         peer.wait_until_ready().await;
@@ -187,7 +187,7 @@ impl LayerNode {
 
     /// Waits until the group's ticker runs on this node.
     pub async fn wait_for_ticker(&self, group: &Group) {
-        until(PATIENCE, "the node to hear of the ticker", async || {
+        until(PATIENCE, "the node to start the interval", async || {
             let started = self.received.started.lock().unwrap().clone();
             holds(started.contains(&group.name().to_owned()), || format!("{started:?}"))
         })
