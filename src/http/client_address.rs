@@ -1,4 +1,5 @@
-//! Where a client is: the other end of its connection, or what a trusted proxy says of it.
+//! The address of a client: the peer of its connection, or the address that a trusted proxy
+//! reports.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use tracing::warn;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// A client's address, and whether it came by https.
+/// A client's address, and whether its request came over HTTPS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientAddress {
     pub(crate) address: IpAddr,
@@ -18,7 +19,7 @@ pub(crate) struct ClientAddress {
 }
 
 impl ClientAddress {
-    /// Who is behind a connection from this address that sent these headers.
+    /// Returns the client behind a connection from this address with these headers.
     pub(crate) fn of(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let connected = connected.to_canonical();
         if !is_trusted(connected, trusted) {
@@ -27,8 +28,8 @@ impl ClientAddress {
             }
             return Self { address: connected, secure: false };
         }
-        // Each proxy writes behind what it was told whom it was told by: the first word, from the right, of which nobody
-        // trusted is the subject, is the client. What is left of it is the client's own word.
+        // Each proxy appends the address of its peer. From the right, the first address that is not
+        // a trusted proxy is the client; the addresses left of it are set by the client.
         let mut address = connected;
         for word in words(headers, &FORWARDED_FOR) {
             let Some(next) = address_of(word) else { break };
@@ -47,20 +48,20 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// The words of a list that may stand on several lines, the last first.
+/// Returns the items of a list header, which may have several lines, the last item first.
 fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter().rev().map(|line| line.to_str().unwrap_or_default());
     lines.flat_map(|line| line.rsplit(',')).map(str::trim)
 }
 
-/// `192.0.2.1` or `2001:db8::1`; some proxies write a port behind it, and brackets around IPv6.
+/// Parses `192.0.2.1` or `2001:db8::1`. Some proxies append a port, and enclose IPv6 in brackets.
 fn address_of(word: &str) -> Option<IpAddr> {
     let socket = || word.parse().ok().map(|address: std::net::SocketAddr| address.ip());
     let bracketed = || word.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     word.parse().ok().or_else(socket).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
-/// A proxy on this machine that is not trusted: all its clients would count as one.
+/// Warns of a proxy on this machine that is not trusted: its clients count as one address.
 fn warn_once(connected: IpAddr) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {

@@ -1,5 +1,5 @@
-//! One TCP connection, shared: hyper reads the request from it, then the socket's task reads frames
-//! while whoever has an event for the socket writes to it directly.
+//! A shared TCP connection: hyper reads the request, then the socket's task reads frames, while
+//! tasks that deliver events write to it directly.
 
 use std::io::{self, IoSlice};
 use std::ops::Deref;
@@ -17,28 +17,28 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_io_timeout::TimeoutStream;
 
-/// `MSG_MORE` of send(2), where there is one.
-const MORE: MsgFlags = MsgFlags::from_bits_retain(if cfg!(target_os = "linux") { 0x8000 } else { 0 });
+/// `MSG_MORE` of send(2); empty on systems without it.
+const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(if cfg!(target_os = "linux") { 0x8000 } else { 0 });
 
-/// A handle on the connection; it ends with its last handle.
+/// A handle on the connection, which closes with its last handle.
 #[derive(Clone)]
 pub(crate) struct Connection(Arc<Inner>);
 
-/// A connection that does not wait for ever for a peer that does not read.
+/// A connection with a write timeout.
 pub(crate) type Timed = Pin<Box<TimeoutStream<Connection>>>;
 
 struct Inner {
     tcp: TcpStream,
-    /// Bytes came in since the last answer went out.
+    /// Bytes were read since the last response was written.
     request_pending: AtomicBool,
-    /// Something follows the next answer at once.
+    /// More bytes follow the next response at once.
     more: AtomicBool,
-    /// The connection's place among those that may be open at once.
+    /// The connection's slot in the limit of open connections.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Takes a connection over.
+    /// Wraps an accepted connection.
     pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> Self {
         debug_assert!(tcp.nodelay().unwrap_or(true), "the listener has it, and so its connections");
         Self(Arc::new(Inner {
@@ -49,16 +49,16 @@ impl Connection {
         }))
     }
 
-    /// The connection for hyper, which ends when the peer takes nothing of an answer for so long. hyper
-    /// has a timer for reading only.
+    /// Returns a handle for hyper, which fails when the peer accepts no bytes for this long.
+    /// hyper's own timer covers reading only.
     pub(crate) fn timed(&self, patience: Duration) -> Timed {
         let mut stream = TimeoutStream::new(self.clone());
         stream.set_write_timeout(Some(patience));
         Box::pin(stream)
     }
 
-    /// Reads what is there. A read that does not fill its space has emptied the stream; tokio is told so, as its own
-    /// streams tell it, and nobody has to ask the kernel again.
+    /// Reads the available bytes. A read that does not fill `space` has emptied the stream: it
+    /// clears tokio's readiness, as tokio's own streams do, which saves a system call.
     pub(crate) fn read_now(&self, space: &mut [u8]) -> io::Result<usize> {
         let mut read = Err(io::ErrorKind::WouldBlock.into());
         let _ = self.0.tcp.try_io(Interest::READABLE, || {
@@ -70,42 +70,44 @@ impl Connection {
                 }
                 _ => Ok(()),
             }
-        }); // what was read is in `read`
+        }); // the result is in `read`
         read
     }
 
-    /// Writes without looking first whether the stream takes anything, as it nearly always does: what tokio knows of
-    /// that lies elsewhere in memory. After `WouldBlock`, [`try_write`](TcpStream::try_write) tells tokio too.
+    /// Writes without checking tokio's readiness, which would cost a cache miss: the stream is
+    /// nearly always writable. After `WouldBlock`, [`try_write`](TcpStream::try_write) clears the
+    /// readiness.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
         Ok(socket::send(self.0.tcp.as_raw_fd(), bytes, MsgFlags::empty())?)
     }
 
-    /// The next answer goes out together with what follows it: one packet, and one wake-up of the peer, instead of two.
-    /// If nothing does, the kernel lets it go after 200 ms.
+    /// Holds the next response until more bytes follow: one packet and one wake-up of the peer
+    /// instead of two. Without more bytes, the kernel sends it after 200 ms.
     pub(crate) fn cork(&self) {
         self.0.more.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the peer has begun a request that is not answered yet.
+    /// Returns whether the peer has begun a request that has no response yet.
     pub(crate) fn request_pending(&self) -> bool {
         self.0.request_pending.load(Ordering::Relaxed)
     }
 
-    /// Sends FIN: the peer reads what was written, then the end.
+    /// Sends FIN: the peer reads the bytes written so far, then the end.
     pub(crate) fn half_close(&self) {
-        // An error means that the connection is gone already.
+        // An error means that the connection is closed already.
         let _ = socket::shutdown(self.0.tcp.as_raw_fd(), Shutdown::Write);
     }
 
-    /// The peer does not read or answer: what the kernel still holds for it is thrown away.
+    /// Resets the connection on close: the kernel discards bytes that the peer has not read.
     pub(crate) fn cut(&self) {
-        let _ = setsockopt(&self.0.tcp, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 }); // it may be gone already
+        // An error means that the connection is closed already.
+        let _ = setsockopt(&self.0.tcp, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 });
     }
 
-    /// Reads and forgets until the peer has closed, so that a reset does not overtake what was
-    /// written last.
+    /// Reads and discards until the peer has closed, so that a reset does not overtake the last
+    /// bytes written.
     pub(crate) async fn discard(&self) {
-        let mut rest = vec![0; 2048]; // not in the task of every socket
+        let mut rest = vec![0; 2048]; // on the heap: the task of every socket would hold it
         while self.0.tcp.readable().await.is_ok() {
             match self.0.tcp.try_read(&mut rest) {
                 Ok(0) => return,
@@ -154,7 +156,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.tcp.poll_write_ready(cx))?;
-            let flags = if self.0.more.load(Ordering::Relaxed) { MORE } else { MsgFlags::empty() };
+            let flags = if self.0.more.load(Ordering::Relaxed) { MSG_MORE } else { MsgFlags::empty() };
             let send = || Ok(socket::sendmsg::<()>(self.0.tcp.as_raw_fd(), slices, &[], flags, None)?);
             match self.0.tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

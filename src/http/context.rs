@@ -1,4 +1,4 @@
-//! The node: one running instance, and what its parts need of each other.
+//! One running instance, and the services that its parts share.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::telemetry::METRICS;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
-/// Why a node takes no sockets.
+/// Why a node rejects sockets.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReady {
     /// The node drains its sockets before it stops.
     #[error("this node is stopping")]
     Draining,
-    /// The layer cannot be used.
+    /// The layer is unreachable.
     #[error(transparent)]
     Layer(#[from] LayerError),
 }
@@ -47,7 +47,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// The services of a node, on this layer.
+    /// Creates the services of a node on this layer.
     pub(crate) fn new(
         config: Config,
         site: Site,
@@ -81,20 +81,20 @@ impl Context {
         url.unwrap_or_else(|| panic!("no route `{route}` with the arguments {arguments:?}"))
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The node's name, which is another one after each start.
+    /// Returns the node's name, which differs after each start.
     pub fn name(&self) -> &str {
         self.layer.node_name()
     }
 
-    /// Writes an event to a group's log and publishes it on every node; with a key, once.
+    /// Appends an event to a group's log and publishes it on every node; at most once for a key.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it.
+    /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn append(
         &self,
         group: &Group,
@@ -119,49 +119,50 @@ impl Context {
     /// Publishes an event to a group, on every node, unlogged.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it.
+    /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         self.layer.publish(group, event).await?;
         METRICS.published.inc();
         Ok(())
     }
 
-    /// Closes the sockets that the order is about, on every node.
+    /// Closes the sockets that the command matches, on every node.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it.
+    /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
         self.layer.disconnect(order).await
     }
 
-    /// Writes a line into the audit log: who did what, and about whom or what. Call it before it is done.
+    /// Writes an entry into the audit log: the actor, the action and its subject. Call it before
+    /// the action.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn audit(&self, who: &str, what: &str, about: &str) -> Result<(), LayerError> {
         audit::write(self.store(), who, what, about).await
     }
 
-    /// The newest lines of the audit log, the newest first.
+    /// Returns the newest entries of the audit log, the newest first.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn audited(&self, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
         audit::read(self.store(), limit).await
     }
 
-    /// Turns a group's ticker off.
+    /// Stops a group's interval.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it.
+    /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn stop_ticker(&self, group: &Group) -> Result<(), LayerError> {
         self.layer.stop_interval(group).await
     }
 
-    /// Whether the node can serve: which layer it has, or what is wrong.
+    /// Checks whether the node can serve, and returns the name of its layer.
     ///
     /// # Errors
-    /// [`NotReady`] while the layer is unreachable, and when the node drains.
+    /// Returns [`NotReady`] while the layer is unreachable, and when the node drains.
     pub fn ready(&self) -> Result<&'static str, NotReady> {
         if self.is_ending() {
             return Err(NotReady::Draining);
@@ -169,12 +170,12 @@ impl Context {
         Ok(self.layer.ready()?)
     }
 
-    /// Whether it takes no more sockets.
+    /// Returns whether the node rejects sockets because it stops.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
     }
 
-    /// From now on the node takes no sockets.
+    /// Makes the node reject sockets from now on.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
     }
@@ -187,51 +188,52 @@ impl Context {
         &self.pages
     }
 
-    /// What all nodes share.
+    /// Returns the layer, which all nodes share.
     pub fn layer(&self) -> &Layer {
         &self.layer
     }
 
-    /// How fast and how many.
+    /// Returns the limiters.
     pub(crate) fn limits(&self) -> &Arc<limits::Limits> {
         &self.limits
     }
 
-    /// Seconds since the node was made: the clock of silence.
+    /// Returns the seconds since the node was created: the clock of keepalives.
     pub(crate) fn seconds(&self) -> u32 {
         self.started_at.elapsed().as_secs().try_into().unwrap_or(u32::MAX)
     }
 
-    /// This much after now, on the clock of [`seconds`](Self::seconds), rounded up.
+    /// Returns the time after `time`, on the clock of [`seconds`](Self::seconds), rounded up.
     pub(crate) fn seconds_after(&self, time: Option<Duration>) -> u32 {
         let then = time.and_then(|time| self.started_at.elapsed().checked_add(time));
         then.map_or(u32::MAX, |then| u32::try_from(then.as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
     }
 
-    /// Records and indexes that all nodes share.
+    /// Returns the records and indexes that all nodes share.
     pub fn store(&self) -> &SharedStore {
         self.layer.store()
     }
 
-    /// For how long a login lasts that is not used.
+    /// Returns the time after which an unused session expires.
     pub(crate) fn login_lasts(&self) -> Duration {
         self.auth.login_lasts()
     }
 
-    /// What signs guests' cookies: the setting, or what the first node has put into the store for all.
+    /// Returns the key of guests' cookies: the setting, or the key that the first node stored for
+    /// all nodes.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn key(&self) -> Result<&CookieKey, LayerError> {
         self.auth.key().await
     }
 
-    /// The same, if it is known yet.
+    /// Returns the key of guests' cookies, if it has been read.
     pub(crate) fn known_key(&self) -> Option<&CookieKey> {
         self.auth.known_key()
     }
 
-    /// Runs a task that the end of the node waits for.
+    /// Runs a task that the stop of the node waits for.
     pub(crate) fn track(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }

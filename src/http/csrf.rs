@@ -1,9 +1,8 @@
 //! Django's CSRF token: the page and the cookie `csrftoken` carry the same secret, which a foreign
 //! page can send along but not read (double submit; Django's `csrf` middleware).
 //!
-//! The check of origins (`origin`) already refuses foreign pages by what browsers say of them. The
-//! token speaks where a browser says nothing: no `Sec-Fetch-Site`, no `Origin`, no `Referer`, but
-//! cookies.
+//! The origin check (`origin`) already rejects foreign pages by the headers of browsers. The token
+//! covers requests with cookies that have none of `Sec-Fetch-Site`, `Origin` and `Referer`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,21 +17,21 @@ use crate::wire::headers;
 const COOKIE_NAME: &str = "csrftoken";
 const LENGTH: usize = 32;
 
-/// The visitor's secret, and whether the page made use of it.
+/// The visitor's secret, and whether the page used it.
 pub(crate) struct CsrfToken {
     secret: String,
     used: Arc<AtomicBool>,
 }
 
 impl CsrfToken {
-    /// The secret in the visitor's cookie, or a new one.
+    /// Returns the secret in the visitor's cookie, or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let secret = cookie(headers)
             .map_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), LENGTH), str::to_owned);
         Self { secret, used: Arc::default() }
     }
 
-    /// The function `csrf_token()` of templates.
+    /// Returns the function `csrf_token()` of templates.
     pub(crate) fn function(&self) -> minijinja::Value {
         let (secret, used) = (self.secret.clone(), Arc::clone(&self.used));
         minijinja::Value::from_function(move || {
@@ -41,12 +40,12 @@ impl CsrfToken {
         })
     }
 
-    /// The cookie to set, if the page made use of the token.
+    /// Returns the cookie to set, if the page used the token.
     pub(crate) fn cookie(&self, secure: bool) -> Option<String> {
         self.used.load(Ordering::Relaxed).then(|| set(&self.secret, secure))
     }
 
-    /// Makes a cookie with a new secret, for a client whose identity changes.
+    /// Returns a cookie with a new secret, for a client whose identity changes.
     pub(crate) fn fresh(secure: bool) -> String {
         set(&Alphanumeric.sample_string(&mut rand::rng(), LENGTH), secure)
     }
@@ -67,13 +66,13 @@ impl CsrfToken {
     }
 }
 
-/// For a year, as Django does.
+/// Formats the cookie, which lasts a year, as Django's does.
 fn set(secret: &str, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };
     format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax{secure}")
 }
 
-/// The secret in the cookie, if it looks like one of ours.
+/// Returns the secret in the cookie, if it has the right form.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     headers::cookie(headers, COOKIE_NAME)
         .filter(|secret| secret.len() == LENGTH && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()))

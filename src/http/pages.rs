@@ -1,5 +1,5 @@
-//! Pages: templates, catalogues of texts and static files, from the binary or, while developing, from
-//! a folder.
+//! Pages: templates, catalogues of texts and static files, from the binary or, while developing,
+//! from a folder.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::http::response::Refusal;
 use crate::http::response::failed;
 use crate::http::site::Site;
 
-/// What an application shows to people.
+/// The templates, catalogues and static files of an application.
 pub(crate) struct Pages {
     application: Site,
     folder: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// The pages of this application, read from `folder` at each use if there is one.
+    /// Creates the pages of this application. With `folder`, files are read from it at each use.
     pub(crate) fn new(application: Site, folder: Option<PathBuf>, max_name_chars: usize) -> Self {
         let environment = Self::environment(application.clone(), folder.clone());
         let languages = application.languages;
@@ -34,13 +34,14 @@ impl Pages {
         pages
     }
 
-    /// One file by its path, as `static/icon.svg`.
+    /// Returns a file by its path, as in `static/icon.svg`.
     pub(crate) fn file(&self, path: &str) -> Option<EmbeddedFile> {
         file(&self.application, self.folder.as_ref(), path)
     }
 
-    /// The language that a client likes best: the first that it lists and the application has. A
-    /// client that lists none gets the application's first, one that lists only others its last.
+    /// Returns the language for a client: the first of its list that the application has. The
+    /// default is the application's first language, or its last for a client that lists only
+    /// others.
     pub(crate) fn language(&self, accept: Option<&str>) -> &'static str {
         let languages = self.application.languages;
         let fallback = if accept.is_some() { languages.last() } else { languages.first() };
@@ -53,7 +54,7 @@ impl Pages {
         found.or(fallback).copied().unwrap_or_default()
     }
 
-    /// A page from a template.
+    /// Renders a page from a template.
     pub(crate) fn render(
         &self,
         template: &str,
@@ -76,7 +77,7 @@ impl Pages {
         page.map_err(|error| failed(&error))
     }
 
-    /// The page that tells a person why a request was refused.
+    /// Renders the page that explains a refusal.
     pub(crate) fn refusal(&self, refusal: &Refusal, language: &str) -> Result<String, Refusal> {
         let t = self.catalogue(language);
         let status = refusal.status.as_u16();
@@ -92,7 +93,7 @@ impl Pages {
         self.render("error.html", language, &context! { status, title, detail }, &csrf)
     }
 
-    /// A sentence of a catalogue, with the longest name that the settings allow put in.
+    /// Returns a text of a catalogue, with the maximum length of names filled in.
     fn sentence(&self, catalogue: &Value, entry: &str) -> Option<String> {
         let text = catalogue.get_attr(entry).ok().filter(|text| !text.is_undefined())?;
         Some(text.to_string().replace("{max}", &self.max_name_chars.to_string()))
@@ -111,7 +112,7 @@ impl Pages {
         Value::from(Serde(texts))
     }
 
-    /// Templates with Django's helpers.
+    /// Creates a template environment with Django's helpers.
     fn environment(application: Site, folder: Option<PathBuf>) -> Environment<'static> {
         let mut environment = Environment::new();
         environment.set_syntax(
@@ -138,7 +139,7 @@ impl Pages {
     }
 }
 
-/// A file by its path, never outside of where files are.
+/// Returns a file by its path, never from outside the folder.
 fn file(application: &Site, folder: Option<&PathBuf>, path: &str) -> Option<EmbeddedFile> {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0']);
     if !path.split('/').all(plain) {
@@ -150,7 +151,8 @@ fn file(application: &Site, folder: Option<&PathBuf>, path: &str) -> Option<Embe
     }
 }
 
-/// Django's `json_script`: a value as JSON that no HTML parser can be confused by, in ASCII.
+/// Formats a value as Django's `json_script` does: ASCII JSON without characters that are special
+/// in HTML.
 fn json_script(value: &Value, id: &str) -> Result<Value, Error> {
     let json = serde_json::to_string(value).map_err(|error| {
         Error::new(ErrorKind::BadSerialization, "`json_script`: no JSON").with_source(error)

@@ -2,7 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The characters of a path segment or a query that are written as they are (RFC 3986, section 2.3: unreserved).
+/// The characters that are percent-encoded in a path segment or a query: all but the unreserved
+/// ones (RFC 3986, section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A path of literal segments and parameters: `/shelves/{shelf}/books/`, `/static/{path*}`.
@@ -53,7 +54,8 @@ impl PathPattern {
         }
     }
 
-    /// Writes the path with these arguments. Arguments that are no parameter of the path become the query.
+    /// Writes the path with these arguments. Arguments that are no parameter of the path become the
+    /// query.
     ///
     /// Returns `None` when the argument of a parameter is missing.
     pub(crate) fn fill(self, arguments: &[(&str, &str)]) -> Option<String> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::http::response::{Refusal, Response};
 use crate::http::site::Site;
 
-/// RFC 9457, section 3.1. Its `type` says that the status is all there is to know beyond the words.
+/// The members of RFC 9457, section 3.1. `type` is `about:blank`: the status is the only type.
 #[derive(Serialize)]
 struct Problem<'a> {
     r#type: &'static str,
@@ -15,12 +15,12 @@ struct Problem<'a> {
     detail: &'a str,
 }
 
-/// Whether the site serves programs at this path.
+/// Returns whether the path belongs to the API.
 pub(crate) fn is_api(site: &Site, uri: &Uri) -> bool {
     site.api_prefixes.iter().any(|prefix| uri.path().starts_with(prefix))
 }
 
-/// A refusal as a problem.
+/// Creates the response with the problem document of a refusal.
 pub(crate) fn response(refusal: &Refusal) -> Response {
     let problem = Problem {
         r#type: "about:blank",

@@ -1,4 +1,4 @@
-//! What a handler is asked: a request that was read whole and checked.
+//! The argument of a handler: a request whose body is read and whose guards have passed.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,25 +24,25 @@ use crate::wire::group::Group;
 use crate::wire::headers;
 use crate::wire::origin;
 
-/// What browsers send forms as.
+/// The content type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A request, on its way through one handler.
+/// A request, as a handler receives it.
 pub struct Request {
     pub(crate) context: Arc<Context>,
-    /// Where it came from, and the answer goes.
+    /// The connection of the request and its response.
     pub(crate) stream: Connection,
     pub(crate) peer: ClientAddress,
     pub(crate) parts: Parts,
     pub(crate) params: Params,
     pub(crate) body: Bytes,
-    /// When it received_at: what is known of its client is not older.
+    /// When the request arrived. The identity is not older.
     pub(crate) received_at: Instant,
     pub(crate) identity: Arc<Identity>,
 }
 
 impl Request {
-    /// The node that serves it.
+    /// Returns the node that serves the request.
     pub fn context(&self) -> &Context {
         &self.context
     }
@@ -62,36 +62,36 @@ impl Request {
         self.context.url(route, arguments)
     }
 
-    /// The method.
+    /// Returns the method.
     pub(crate) fn method(&self) -> &Method {
         &self.parts.method
     }
 
-    /// The first value of this name in the query string, decoded.
+    /// Returns the first value of this name in the query string, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         headers::query(&self.parts.uri, name)
     }
 
-    /// The path that was asked for, with its query.
+    /// Returns the request's path with its query.
     pub fn target(&self) -> &str {
         self.parts.uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str)
     }
 
-    /// The whole address of a path of this host, as the client would write it.
+    /// Returns the absolute URL of a path of this host, as the client sees it.
     pub fn address_of(&self, path: &str) -> String {
         let scheme = if self.is_secure() { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.header("host").unwrap_or_default())
     }
 
-    /// A header's first line, if it is readable.
+    /// Returns the first value of a header, if it is ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
-    /// A header that means something only if it stands there once.
+    /// Returns the value of a header that may occur once.
     ///
     /// # Errors
-    /// 400 if it stands there twice, or is not readable.
+    /// Returns 400 if it occurs twice, or is not ASCII.
     pub fn only_header(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self.parts.headers.get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -99,31 +99,31 @@ impl Request {
         text.map(Some).ok_or_else(|| Refusal::bad_request(format!("`{name}`: expected once, in ASCII")))
     }
 
-    /// The whole body.
+    /// Returns the whole body.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The client's address, as far as trusted proxies know it.
+    /// Returns the client's address, as reported by trusted proxies.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer.address
     }
 
-    /// Whether the client came by https, as far as trusted proxies know it.
+    /// Returns whether the client uses HTTPS, as reported by trusted proxies.
     pub(crate) fn is_secure(&self) -> bool {
         self.peer.secure
     }
 
-    /// Who the client is.
+    /// Returns the client's identity.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
 
-    /// Writes an event of this client (its members `user` and `name`) to a group's log and publishes it on every node; under a
-    /// name of the client's own choosing, once.
+    /// Appends an event of this client to a group's log, and publishes it on every node. Sets the
+    /// members `user` and `name` to the client. `name` is the client's idempotency key.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it.
+    /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn append(
         &self,
         group: &Group,
@@ -134,30 +134,31 @@ impl Request {
         self.context.append(group, &event, key.as_ref()).await
     }
 
-    /// Publishes an event of this client (its members `user` and `name`) to a group, on every node, unlogged.
+    /// Publishes an unlogged event of this client to a group, on every node. Sets the members
+    /// `user` and `name` to the client.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer did not take it.
+    /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         let (event, _) = self.identity.attribute(event, None);
         self.context.publish(group, &event).await
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
 
-    /// The language among the application's that the client likes best.
+    /// Returns the application's language for this client.
     pub(crate) fn language(&self) -> &'static str {
         self.context.pages().language(headers::text(&self.parts.headers, &ACCEPT_LANGUAGE))
     }
 
-    /// A page from a template. Templates also get `lang`, `t` (the catalogue), `who` (`id`, `name`, `is_user`, `is_staff`), `path`
-    /// (that of the request) and `csrf_token()`.
+    /// Renders a page from a template. Templates also receive `lang`, `t` (the catalogue), `who`
+    /// (`id`, `name`, `is_user`, `is_staff`), `path` (of the request) and `csrf_token()`.
     ///
     /// # Errors
-    /// 500 when the template is wrong; the log says how.
+    /// Returns 500 when the template is invalid; the log has the cause.
     pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
         let csrf = CsrfToken::of(&self.parts.headers);
         let who = &self.identity;
@@ -181,12 +182,13 @@ impl Request {
         Ok(self.context.limits().publish(self.identity.id())?)
     }
 
-    /// Whether a header says from which page the request comes.
+    /// Returns whether a header states the page that made the request.
     pub(crate) fn names_its_page(&self) -> bool {
         ["sec-fetch-site", "origin", "referer"].iter().any(|name| self.parts.headers.contains_key(*name))
     }
 
-    /// Checks that the request comes from no page, from a page of this host or from an allowed origin.
+    /// Checks that the request comes from no page, from a page of this host or from an allowed
+    /// origin.
     ///
     /// # Errors
     /// Returns 403 for a foreign page.
@@ -194,7 +196,7 @@ impl Request {
         Ok(origin::check_request(&self.parts.headers, &self.context.config().network.allowed_origins)?)
     }
 
-    /// Whether a person looks at the answer.
+    /// Returns whether the client expects a page: it navigates, and accepts HTML.
     pub(crate) fn wants_page(&self) -> bool {
         let headers = &self.parts.headers;
         let is_form = headers::text(headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with(FORM));

@@ -1,4 +1,4 @@
-//! What a handler answers, and how it refuses.
+//! Responses and refusals of handlers.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -17,15 +17,15 @@ use crate::limits::Limited;
 use crate::telemetry::Chain;
 use crate::wire::origin::ForeignOrigin;
 
-/// What follows the head of an answer: all of it, or a feed that goes on.
+/// The body of a response: complete, or a stream.
 pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
-/// An answer: status, headers and a body.
+/// A response: status, headers and a body.
 #[derive(Debug)]
 pub struct Response(pub(crate) hyper::Response<Body>);
 
 impl Response {
-    /// An answer with this body.
+    /// Creates a response with this body.
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut response = hyper::Response::new(Either::Left(Full::new(body.into())));
         *response.status_mut() = status;
@@ -33,36 +33,36 @@ impl Response {
         Self(response)
     }
 
-    /// 200 with a body that goes on.
+    /// Creates a 200 with a streamed body.
     pub(crate) fn stream(content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Self {
         let mut response = Self::new(StatusCode::OK, content_type, "");
         *response.0.body_mut() = Either::Right(body);
         response
     }
 
-    /// 200 with a page. It differs by language and, with its CSRF token, by visitor.
+    /// Creates a 200 with a page, which varies by language and, with its CSRF token, by visitor.
     pub fn html(body: String) -> Self {
         Self::new(StatusCode::OK, "text/html; charset=utf-8", body)
             .with(VARY, HeaderValue::from_static("Accept-Language, Cookie"))
             .with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))
     }
 
-    /// Plain text with this status.
+    /// Creates plain text with this status.
     pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
         Self::new(status, "text/plain; charset=utf-8", body.into())
     }
 
-    /// 200 with JSON, already written.
+    /// Creates a 200 with this JSON text.
     pub fn json(json: impl Into<String>) -> Self {
         Self::json_with(StatusCode::OK, json)
     }
 
-    /// JSON, already written, with this status.
+    /// Creates a response with this status and JSON text.
     pub fn json_with(status: StatusCode, json: impl Into<String>) -> Self {
         Self::new(status, "application/json", json.into()).unstored()
     }
 
-    /// A redirect to a path of this host.
+    /// Creates a redirect to a path of this host.
     pub fn redirect(status: StatusCode, location: &str) -> Self {
         let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
         Self::new(status, "text/plain; charset=utf-8", "").with(LOCATION, location)
@@ -74,21 +74,21 @@ impl Response {
         self.with(hyper::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
     }
 
-    /// The same answer with this status.
+    /// Sets the status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         *self.0.status_mut() = status;
         self
     }
 
-    /// The same answer with one more header.
+    /// Adds a header.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers_mut().append(name, value);
         self
     }
 
-    /// The same answer with a cookie, as `name=value; attributes`.
+    /// Adds a cookie, written as `name=value; attributes`.
     #[must_use]
     pub(crate) fn with_cookie(self, cookie: &str) -> Self {
         match HeaderValue::from_str(cookie) {
@@ -98,7 +98,7 @@ impl Response {
     }
 }
 
-/// 503 where trying again may help; else 500.
+/// 503 when a retry may succeed, else 500.
 impl From<LayerError> for Refusal {
     fn from(error: LayerError) -> Self {
         debug!(error = %Chain(&error), "layer call failed");
@@ -110,21 +110,22 @@ impl From<LayerError> for Refusal {
     }
 }
 
-/// More than a limit allows: 429.
+/// 429, with the time to wait.
 impl From<Limited> for Refusal {
     fn from(limited: Limited) -> Self {
         Self::too_many(limited.wait)
     }
 }
 
-/// A page of another site: 403.
+/// 403.
 impl From<ForeignOrigin> for Refusal {
     fn from(foreign: ForeignOrigin) -> Self {
         Self::new(StatusCode::FORBIDDEN, foreign.0)
     }
 }
 
-/// Credentials that are not good: 401, on a socket 403, or 503.
+/// 401 for invalid credentials, on a socket 403; 403 for a banned user; 503 when they cannot be
+/// checked.
 impl From<AuthError> for Refusal {
     fn from(error: AuthError) -> Self {
         match error {
@@ -141,13 +142,13 @@ impl From<AuthError> for Refusal {
     }
 }
 
-/// A failure of our own: the log says what, the client only that.
+/// Returns a 500, and logs the cause, which the client does not see.
 pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
     tracing::error!(error = %Chain(cause), "could not answer");
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server could not answer")
 }
 
-/// A request that is not served: the status, and one sentence that says why and what was expected.
+/// The refusal of a request: a status, and one sentence with the reason and the expected value.
 ///
 /// # Examples
 /// ```
@@ -161,49 +162,49 @@ pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
 pub struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) detail: Cow<'static, str>,
-    /// The entry of the catalogue that says the same to people.
+    /// The entry of the catalogue that pages show instead of the detail.
     pub(crate) entry: Option<&'static str>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
-    /// A refusal in these words.
+    /// Creates a refusal with this status and detail.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, detail: detail.into(), entry: None, headers: Vec::new() }
     }
 
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The sentence.
+    /// Returns the detail.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// 400.
+    /// Creates a 400.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 401: who asks has to say who it is.
+    /// Creates a 401 with `WWW-Authenticate: Bearer`.
     pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)
             .with(hyper::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 403: who asks may not.
+    /// Creates a 403.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// 404.
+    /// Creates a 404.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
     }
 
-    /// 429: come back after this time.
+    /// Creates a 429 with this `Retry-After`, rounded up to seconds.
     pub fn too_many(wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000).max(1);
         let after = HeaderValue::from_str(&seconds.to_string()).unwrap_or(HeaderValue::from_static("1"));
@@ -211,13 +212,13 @@ impl Refusal {
             .with(hyper::header::RETRY_AFTER, after)
     }
 
-    /// 503: come back in a second.
+    /// Creates a 503 with a `Retry-After` of one second.
     pub fn unavailable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .with(hyper::header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// 405 with what would be allowed.
+    /// Creates a 405 with the allowed methods in `Allow`.
     pub(crate) fn method(allowed: &[Method]) -> Self {
         let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
         if names.contains(&"GET") {
@@ -228,7 +229,7 @@ impl Refusal {
             .with(ALLOW, allow)
     }
 
-    /// The same refusal with one more header.
+    /// Adds a header.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

@@ -17,7 +17,8 @@ use crate::layer::LayerError;
 use crate::wire::close::CloseCode;
 
 impl Request {
-    /// Returns the account with this name and this password. The route limits the rate ([`Rate::Logins`]).
+    /// Returns the account with this name and this password. The route limits the rate
+    /// ([`Rate::Logins`]).
     ///
     /// [`Rate::Logins`]: crate::Rate::Logins
     ///
@@ -27,11 +28,11 @@ impl Request {
         Ok(self.context.accounts().check(name, password).await?)
     }
 
-    /// The same answer, to somebody who is logged in from now on, by a new secret: one that the browser had before, from
-    /// whomever, ends.
+    /// Starts a session of this account, and adds its cookie to the response. Ends the browser's
+    /// previous session.
     ///
     /// # Errors
-    /// 503.
+    /// Returns 503 when the layer does not answer.
     pub async fn log_in(&self, account: &Account, response: Response) -> Result<Response, Refusal> {
         if let Some(before) = self.identity().login() {
             self.end_login(before).await?;
@@ -45,7 +46,7 @@ impl Request {
     /// Logs the client out, and closes the sockets of the session on every node.
     ///
     /// # Errors
-    /// 503.
+    /// Returns 503 when the layer does not answer.
     pub async fn log_out(&self, response: Response) -> Result<Response, Refusal> {
         if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
             self.end_login(&hash).await?;
@@ -65,8 +66,8 @@ impl Request {
         Ok(self.context.order(&order).await?)
     }
 
-    /// The same answer, to a guest with another nickname, or with none; `None` if somebody has it, or it breaks the rule
-    /// for people's names.
+    /// Sets the nickname of the guest, and adds its cookie to the response. An empty nickname
+    /// removes it. Returns `None` if the nickname is taken or invalid.
     ///
     /// # Errors
     /// Returns 403 unless the client is a guest, 503 when the layer does not answer.
@@ -85,12 +86,13 @@ impl Request {
         {
             return Ok(None);
         }
-        // Its sockets come back under the new name.
+        // The guest's sockets reconnect under the new name.
         self.context.renew(&guest.id).await?;
         Ok(Some(response.with_cookie(&guest.cookie(key, self.is_secure()))))
     }
 
-    /// A ticket for one socket of this client, within [`TICKET_LIFETIME`](crate::TICKET_LIFETIME).
+    /// Returns a ticket for one socket of this client, valid for
+    /// [`TICKET_LIFETIME`](crate::TICKET_LIFETIME).
     ///
     /// # Errors
     /// Returns 401 for clients without an account, 503 when the layer does not answer.
@@ -103,7 +105,7 @@ impl Request {
         Ok(ticket.make(self.context.store()).await?)
     }
 
-    /// The cookie by which a anonymous is known when it comes again.
+    /// Returns the cookie that makes an anonymous client a guest at its next request.
     pub(crate) fn guest_cookie(&self) -> Option<String> {
         let identity = self.identity();
         if identity.role() != Role::Anonymous || self.context.config().auth.no_guests {
@@ -113,7 +115,7 @@ impl Request {
         Some(guest.cookie(self.context.known_key()?, self.is_secure()))
     }
 
-    /// The cookie of a login, which lasts longer when it is used.
+    /// Returns the cookie of the session with a renewed lifetime.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
         let secret = crate::wire::headers::cookie(self.headers(), sessions::COOKIE)?;
@@ -122,20 +124,21 @@ impl Request {
 }
 
 impl Context {
-    /// All accounts of this site.
+    /// Returns the accounts of this site.
     pub fn accounts(&self) -> Accounts<'_> {
         Accounts { store: self.store() }
     }
 
-    /// All API keys of this site.
+    /// Returns the API keys of this site.
     pub fn api_keys(&self) -> ApiKeys<'_> {
         ApiKeys { store: self.store() }
     }
 
-    /// Revokes an API key by its name, and closes its sockets; it, if there was one.
+    /// Revokes an API key by its name, and closes its sockets. Returns `None` when there is no such
+    /// key.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let key = self.api_keys().revoke(name).await?;
         if let Some(key) = &key {
@@ -144,10 +147,10 @@ impl Context {
         Ok(key)
     }
 
-    /// Makes an account an operator, or takes that away. Returns `None` when there is no such account.
+    /// Makes an account an operator, or revokes that. Returns `None` when there is no such account.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, LayerError> {
         let account = self.accounts().change(name, move |account| account.staff = staff).await?;
         if let Some(account) = &account {
@@ -156,11 +159,11 @@ impl Context {
         Ok(account)
     }
 
-    /// Keeps the user with this id out, a guest or an account: every socket of it is closed, and every login ends. Or lets
-    /// it in again.
+    /// Bans the account or guest with this id, which ends its sessions and closes its sockets, or
+    /// lifts the ban.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), LayerError> {
         match self.accounts().of_id(id).await? {
             Some(account) => {
@@ -175,26 +178,26 @@ impl Context {
         Ok(())
     }
 
-    /// The guests who may not come in, by their ids: those banned last first.
+    /// Returns the ids of banned guests, the latest ban first.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn banned_guests(&self, limit: usize) -> Result<Vec<String>, LayerError> {
         guests::banned(self.store(), limit).await
     }
 
-    /// The id of the guest with this nickname.
+    /// Returns the id of the guest with this nickname.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, LayerError> {
         guests::called(self.store(), nickname).await
     }
 
-    /// Ends every login of a user, and closes its sockets.
+    /// Ends every session of a user, and closes its sockets.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
         sessions::end_all(self.store(), id).await?;
         self.send_away(id, None, CloseCode::LoginEnded, "logged out by an operator").await
@@ -203,7 +206,7 @@ impl Context {
     /// Closes the sockets of a user, in one group or in all, on every node.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub async fn send_away(
         &self,
         id: &str,
@@ -222,7 +225,7 @@ impl Context {
         .await
     }
 
-    /// Who this user is has changed: its sockets come back at once, and lose nothing.
+    /// Has the sockets of this user reconnect with its changed identity. They lose no messages.
     pub(crate) async fn renew(&self, id: &str) -> Result<(), LayerError> {
         self.order(&Disconnect::renewal(id)).await
     }

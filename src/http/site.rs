@@ -1,4 +1,4 @@
-//! What an application brings to pages and refusals.
+//! The part of an application that pages and refusals need.
 
 use rust_embed::EmbeddedFile;
 

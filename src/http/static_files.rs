@@ -1,4 +1,4 @@
-//! Static files, with their hash as ETag: asked again each time, sent again only when changed.
+//! Static files with their hash as ETag: revalidated at each use, sent again only when changed.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use crate::http::response::{Refusal, Response};
 use crate::wire::headers;
 
 impl Request {
-    /// The application's file at this path, as `static/icon.svg`.
+    /// Returns the application's file at this path, as in `static/icon.svg`.
     ///
     /// # Errors
-    /// 404.
+    /// Returns 404 when there is no such file.
     pub fn file(&self, path: &str) -> Result<Response, Refusal> {
         let file = self.context.pages().file(path).ok_or_else(Refusal::not_found)?;
         let mut etag = String::from("\"");

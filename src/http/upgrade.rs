@@ -13,7 +13,7 @@ use tungstenite::protocol::WebSocketConfig;
 use crate::http::response::{Refusal, Response};
 use crate::wire::headers::{lists, single};
 
-/// A checked handshake: the 101, and the socket that it will lead to.
+/// A checked handshake: the 101, and the socket that follows it.
 pub(crate) struct Upgrade {
     pub(crate) response: Response,
     pub(crate) websocket: HyperWebsocket,
@@ -25,7 +25,7 @@ impl Upgrade {
     /// Checks a request on a socket's route.
     ///
     /// # Errors
-    /// 400 for a malformed upgrade, 405 and 426 for a request that is none.
+    /// Returns 400 for a malformed upgrade, 405 and 426 for a request that is not an upgrade.
     pub(crate) fn check(parts: &mut Parts) -> Result<Self, Refusal> {
         let headers = &parts.headers;
         if !lists(headers, &UPGRADE, "websocket") {
@@ -72,19 +72,20 @@ impl Upgrade {
         Ok(Self { response, websocket, offered })
     }
 
-    /// Whether the client offers to speak this subprotocol.
+    /// Returns whether the client offers this subprotocol.
     pub(crate) fn offers(&self, protocol: &str) -> bool {
         self.offered.iter().any(|offered| offered == protocol)
     }
 }
 
-/// The settings for hyper-tungstenite's own socket, which is taken apart before it reads: it must
-/// not allocate its default of 128 KiB.
+/// The settings of hyper-tungstenite's own socket, which is unwrapped before it reads. Prevents its
+/// default allocation of 128 KiB.
 pub(crate) fn unused() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(0)
 }
 
-/// 16 bytes in base64: 21 free characters, one that holds two bits, and the padding.
+/// Returns whether the key is 16 bytes in base64: 21 characters, one that holds two bits, and the
+/// padding.
 fn is_key(key: &str) -> bool {
     let key = key.as_bytes();
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');

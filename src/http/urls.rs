@@ -11,7 +11,8 @@ pub(crate) struct Urls(Arc<[(&'static str, PathPattern)]>);
 impl Urls {
     /// Writes the path of a route. Arguments that are no parameter of the path become the query.
     ///
-    /// Returns `None` when there is no route of this name, or when the argument of a parameter is missing.
+    /// Returns `None` when there is no route of this name, or when the argument of a parameter is
+    /// missing.
     pub(crate) fn url(&self, route: &str, arguments: &[(&str, &str)]) -> Option<String> {
         self.0.iter().find(|(name, _)| *name == route)?.1.fill(arguments)
     }

@@ -41,8 +41,8 @@ const MAX_REQUEST_BODY_BYTES: usize = 128 * 1024;
 /// The time in which a body must be complete.
 const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What every answer carries: no framing, no guessing of types, no referrer for strangers (Django's
-/// `SecurityMiddleware`), and no script, style or connection but our own.
+/// Headers of every response: no framing, no type sniffing, no referrer to other origins (Django's
+/// `SecurityMiddleware`), and no script, style or connection of another origin.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-frame-options", "DENY"),
     ("x-content-type-options", "nosniff"),
@@ -55,7 +55,8 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request of this connection, which comes from `connected`. `full` means that the node holds all connections it may.
+/// Answers one request of the connection from `connected`. With `full`, the node has reached its
+/// limit of connections.
 pub(crate) async fn serve(
     state: Arc<State>,
     stream: Connection,
@@ -78,7 +79,7 @@ pub(crate) async fn serve(
     };
     let audience = Audience::of(&request);
     let unsound = check(&request.parts, &context.config().network.allowed_hosts).err();
-    // A proxy in front may have seen other requests in these bytes: none that follow are believed.
+    // A proxy may parse other requests in these bytes, so the requests that follow are not trusted.
     let last = full || unsound.is_some();
     let answer = if full {
         METRICS.refused(LimitReason::Connections);
@@ -105,8 +106,8 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// Checks what RFC 9112 (sections 3.2 and 6.3) requires and hyper does not check: one valid `Host`, and one way to
-/// state the body's length. The host must be one of the node's.
+/// Checks what RFC 9112 (sections 3.2 and 6.3) requires and hyper does not check: one valid `Host`,
+/// and one way to state the body's length. The host must be one of the node's.
 pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
@@ -135,13 +136,13 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     Ok(())
 }
 
-/// Answers a request that is sound. The calls below are the guards, in the one order in which they run.
+/// Answers a valid request. The calls below are the guards, in the one order in which they run.
 async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
     let path = request.parts.uri.path();
     let Found { route, params, lacks_slash } = state.routes.find(path).ok_or_else(Refusal::not_found)?;
     request.params = params;
     if route.is_realtime() {
-        // Before the identity: a reconnecting crowd must not become as many questions to the layer.
+        // Before the identity: a reconnecting crowd must not cause as many calls of the layer.
         request.context.limits().handshake(request.peer())?;
     }
     if route.who != Who::Public {
@@ -172,7 +173,8 @@ async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<R
     (endpoint.handler)(request).await
 }
 
-/// Answers 308 to the path with the slash where the handler would serve that path: a redirect says no more than the page.
+/// Answers 308 to the path with the slash if the handler would serve that path, so that a redirect
+/// discloses no more than the page.
 async fn redirect_to_slash(
     route: &Route,
     endpoint: &Endpoint,
@@ -218,7 +220,7 @@ async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
 
 /// The reader of a refusal.
 enum Audience {
-    /// A person: a page in this language.
+    /// A browser: a page in this language.
     Person(&'static str),
     /// A program at a path of the API: a problem document.
     Program,

@@ -1,4 +1,4 @@
-//! The guards of the route table: who may ask, by which CSRF rule and how often.
+//! The guards of the route table: access, CSRF and rate limits.
 //!
 //! [`dispatch`](crate::server::dispatch) runs them; their order is the order of its calls.
 
@@ -12,28 +12,31 @@ use crate::http::request::Request;
 use crate::http::response::Refusal;
 use crate::server::route::Endpoint;
 
-/// Who may ask a route.
+/// The clients that may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Everyone. The client is not authenticated, so the route works while the layer is unreachable.
+    /// All clients. The client is not authenticated, so the route works while the layer is
+    /// unreachable.
     Public,
-    /// Everyone who is not banned. Invalid credentials are rejected.
+    /// All clients that are not banned. Invalid credentials are rejected.
     Anyone,
-    /// Operators. To everyone else the route does not exist (404).
+    /// Operators. For other clients the route does not exist (404).
     Staff,
 }
 
 /// The CSRF rule of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Csrf {
-    /// A request that changes something must come from an allowed origin and carry the token of the cookie, in the
-    /// header `X-CSRFToken` or the form field `csrfmiddlewaretoken`. GET and HEAD are not checked.
+    /// A request that changes something must come from an allowed origin and carry the token of the
+    /// cookie, in the header `X-CSRFToken` or the form field `csrfmiddlewaretoken`. GET and HEAD
+    /// are not checked.
     Token,
-    /// As [`Token`](Self::Token), in the header only, when the client is authenticated by the cookie of a session.
-    /// Browsers do not send other credentials on their own.
+    /// As [`Token`](Self::Token), in the header only, when the client is authenticated by the
+    /// cookie of a session. Browsers do not send other credentials on their own.
     SessionToken,
-    /// A foreign `Sec-Fetch-Site`, `Origin` or `Referer` is rejected, for GET too. The token is required, in the header,
-    /// of a request that changes something, has cookies and has none of these headers.
+    /// A foreign `Sec-Fetch-Site`, `Origin` or `Referer` is rejected, for GET too. The token is
+    /// required, in the header, of a request that changes something, has cookies and has none of
+    /// these headers.
     Origin,
     /// Not checked, for this reason.
     Off(&'static str),
@@ -42,9 +45,11 @@ pub enum Csrf {
 /// The rate class of an endpoint: which limiter counts a request, and by what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
-    /// [`Messages`](Self::Messages) for methods that change something; GET and HEAD are not limited.
+    /// [`Messages`](Self::Messages) for methods that change something; GET and HEAD are not
+    /// limited.
     ByMethod,
-    /// As many requests as a socket may send messages (`--messages-per-second`), by user, or by address without one.
+    /// As many requests as a socket may send messages (`--messages-per-second`), by user, or by
+    /// address without one.
     Messages,
     /// `--publishes-per-second`, by API key or user.
     Publishes,
@@ -53,13 +58,14 @@ pub enum Rate {
     PublishesPerItem,
     /// New names: `--logins-per-minute`, by address.
     Names,
-    /// `--logins-per-minute`, by address, and a multiple of it by the account in the form field `name`.
+    /// `--logins-per-minute`, by address, and a multiple of it by the account in the form field
+    /// `name`.
     Logins,
     /// Not limited, for this reason.
     Unlimited(&'static str),
 }
 
-/// Rejects everyone but operators.
+/// Rejects clients that are not operators.
 ///
 /// Whether a client is an operator is unknown while the layer is unreachable; that stays a 503.
 ///

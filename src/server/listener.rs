@@ -20,8 +20,8 @@ use crate::server::state::State;
 use crate::telemetry::Chain;
 use crate::wire::error::StartError;
 
-/// The time in which the head of a request must be complete, also on an idle connection. A proxy must close
-/// idle connections sooner.
+/// The time in which the head of a request must be complete, also on an idle connection. A proxy
+/// must close idle connections sooner.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// The time in which a client must take some of its response.
@@ -55,7 +55,7 @@ impl Listener {
     /// Binds every address of the settings.
     ///
     /// # Errors
-    /// [`StartError`] for an address that cannot be had.
+    /// Returns [`StartError`] for an address that cannot be bound.
     pub(crate) fn bind(state: Arc<State>) -> Result<Self, StartError> {
         let context = &state.context;
         let listeners = context.config().listen.iter().map(|address| {
@@ -76,13 +76,13 @@ impl Listener {
         self.places.max
     }
 
-    /// The addresses that were bound.
+    /// Returns the bound addresses.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
     }
 
-    /// Accepts connections until the returned sender has sent `true` or is dropped; connections that
-    /// are open then finish their request.
+    /// Accepts connections until the returned sender has sent `true` or is dropped; connections
+    /// that are open then finish their request.
     pub(crate) fn serve(self) -> watch::Sender<bool> {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
@@ -103,7 +103,7 @@ fn raise_file_descriptor_limit() -> nix::Result<rlim_t> {
 }
 
 impl ConnectionSlots {
-    /// As many as `wanted`, or as the file descriptors allow.
+    /// Creates `wanted` slots, by default as many as the file descriptors allow.
     fn new(wanted: Option<usize>) -> Self {
         let files = raise_file_descriptor_limit().unwrap_or_else(|error| {
             warn!(%error, "could not raise the limit of file descriptors");
@@ -127,7 +127,8 @@ impl ConnectionSlots {
         }
     }
 
-    /// Takes a slot, and returns whether it is only good for a refusal; `None` when there is none at all.
+    /// Takes a slot, and returns whether it is above the limit, for a 503 only; `None` when all are
+    /// taken.
     fn take(&self) -> Option<(OwnedSemaphorePermit, bool)> {
         let served = Arc::clone(&self.served).try_acquire_owned().map(|permit| (permit, false));
         served.or_else(|_| Arc::clone(&self.refused).try_acquire_owned().map(|permit| (permit, true))).ok()
@@ -137,7 +138,8 @@ impl ConnectionSlots {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // Frames are written whole, so Nagle's algorithm could only delay them. Connections have it from their listener.
+    // Frames are written whole, so Nagle's algorithm could only delay them. Connections have it
+    // from their listener.
     socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(LISTEN_BACKLOG_CONNECTIONS)
@@ -163,7 +165,8 @@ async fn accept(
                     state.context.track(serve(Arc::clone(&state), stream, peer.ip(), full, stopped.clone()));
                 }
             }
-            // The process is out of file descriptors, or the peer is gone already. Both pass.
+            // The process is out of file descriptors, or the peer has closed already. Both are
+            // temporary.
             Err(error) => {
                 if std::mem::take(&mut accepting) {
                     warn!(%error, "could not accept a connection; trying again");
@@ -203,10 +206,10 @@ async fn serve(
     };
     if let Err(error) = ended {
         debug!(error = %Chain(&error), "a connection ended badly");
-        // hyper closes without a word when a head does not come in time.
+        // hyper closes without a response when a request head times out.
         if error.is_timeout() && stream.request_pending() {
             let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _ = stream.try_write(answer); // it may be gone
+            let _ = stream.try_write(answer); // fails on a closed connection
         }
     }
 }

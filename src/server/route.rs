@@ -24,7 +24,7 @@ pub type Handler = fn(Request) -> Answer;
 type OpenSocket = fn(Arc<Realtime>, Request, Upgrade) -> Answer;
 type OpenSse = fn(Arc<Realtime>, Request) -> Answer;
 
-/// One row of the route table: a path, the endpoints of its methods or its sockets, and who may ask.
+/// One row of the route table: a path, the endpoints of its methods or its sockets, and its access.
 ///
 /// All of it is data: [`Application::routes`](crate::Application) is a `static`.
 ///
@@ -71,7 +71,7 @@ pub struct Endpoint {
     pub(crate) scope: Option<&'static str>,
 }
 
-/// What opens the sockets of one subprotocol.
+/// The opener of sockets with one subprotocol.
 #[derive(Clone, Copy)]
 pub(crate) struct Socket {
     /// `None`: for clients that ask for no subprotocol.
@@ -79,21 +79,24 @@ pub(crate) struct Socket {
     pub(crate) open: OpenSocket,
 }
 
-/// What a slash at the end of the path means.
+/// The handling of a slash at the end of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slash {
     /// The path is served as the pattern writes it, and not otherwise.
     Exact,
     /// The path is served with a slash and without one.
     Optional,
-    /// GET without the slash is answered by 308 to the path with it, if the handler would serve that.
+    /// GET without the slash is answered by 308 to the path with it, if the handler would serve
+    /// that.
     Redirect,
 }
 
 impl Route {
-    /// A route under a name, for [`Request::url`] and templates, at a path of literal segments, `{param}` and `{rest*}`.
+    /// Creates a route with a name, for [`Request::url`] and templates, and a path of literal
+    /// segments, `{param}` and `{rest*}`.
     ///
-    /// Everyone may ask by default ([`Who::Anyone`]), and a slash means what the pattern says ([`Slash::Exact`]).
+    /// By default all clients that are not banned may use it, and a slash must match the pattern
+    /// ([`Slash::Exact`]).
     #[must_use]
     pub const fn new(name: &'static str, pattern: &'static str) -> Self {
         Self {
@@ -130,8 +133,8 @@ impl Route {
         self
     }
 
-    /// Opens the sockets of clients that offer the subprotocol of this consumer. A second call adds a second subprotocol;
-    /// the first that the client offers is chosen.
+    /// Opens the sockets of clients that offer the subprotocol of this consumer. A second call adds
+    /// a second subprotocol; the first that the client offers is chosen.
     ///
     /// # Panics
     /// Panics at the third subprotocol, which stops the compilation of a `static`.
@@ -156,21 +159,21 @@ impl Route {
         self
     }
 
-    /// Restricts who may ask.
+    /// Restricts the clients that may use the route.
     #[must_use]
     pub const fn who(mut self, who: Who) -> Self {
         self.who = who;
         self
     }
 
-    /// Says what a slash at the end of the path means.
+    /// Sets the handling of a slash at the end of the path.
     #[must_use]
     pub const fn slash(mut self, slash: Slash) -> Self {
         self.slash = slash;
         self
     }
 
-    /// The endpoints by their methods.
+    /// Returns the endpoints by their methods.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (Method, &Endpoint)> {
         let by_method =
             [(Method::GET, &self.get), (Method::POST, &self.post), (Method::DELETE, &self.delete)];
@@ -185,12 +188,13 @@ impl Route {
         self.sockets[0].is_some()
     }
 
-    /// Whether an answer of this route lasts: a WebSocket or a stream of Server-Sent Events.
+    /// Returns whether the route serves WebSockets or Server-Sent Events.
     pub(crate) fn is_realtime(&self) -> bool {
         self.is_websocket() || self.sse.is_some()
     }
 
-    /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the body.
+    /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the
+    /// body.
     ///
     /// # Errors
     /// Returns 405 with `Allow` when the route does not serve the method.
@@ -205,8 +209,8 @@ impl Route {
         })
     }
 
-    /// Returns what opens the socket of this handshake: the first subprotocol that the client offers, else the one of
-    /// clients that offer none.
+    /// Returns the opener for this handshake: that of the first subprotocol that the client offers,
+    /// else the one without a subprotocol.
     ///
     /// # Errors
     /// Returns 400 when the client offers no subprotocol of this route and the route requires one.
@@ -222,8 +226,8 @@ impl Route {
 }
 
 impl Endpoint {
-    /// A handler with the guards of a form: the CSRF token for methods that change something, and the rate of their
-    /// method.
+    /// A handler with the guards of a form: the CSRF token for methods that change something, and
+    /// the rate of their method.
     #[must_use]
     pub const fn new(handler: Handler) -> Self {
         Self { handler, csrf: Csrf::Token, rate: Rate::ByMethod, scope: None }
@@ -243,8 +247,8 @@ impl Endpoint {
         self
     }
 
-    /// Requires an API key with this scope, or an operator. A key is not sent by a browser on its own, so the CSRF token
-    /// is required of sessions only ([`Csrf::SessionToken`]).
+    /// Requires an API key with this scope, or an operator. A key is not sent by a browser on its
+    /// own, so the CSRF token is required of sessions only ([`Csrf::SessionToken`]).
     #[must_use]
     pub const fn scope(mut self, scope: &'static str) -> Self {
         self.scope = Some(scope);

@@ -17,7 +17,8 @@ pub(crate) struct Found {
 }
 
 impl Routes {
-    /// Returns the route of this path. A route that matches it as it stands precedes one that redirects.
+    /// Returns the route of this path. A route that matches it as it stands precedes one that
+    /// redirects.
     pub(crate) fn find(self, path: &str) -> Option<Found> {
         let with_slash = format!("{path}/");
         let params = |route: &Route, path: &str| route.pattern.matches(path).map(|raw| Params::decode(&raw));
