@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use parlor::Application;
 
-// The tests have one that counts.
+// The tests use one that counts allocations.
 #[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,7 +1,8 @@
 //! The route table. A new route is one row here and one function.
 //!
-//! A row has a name, a path, and an endpoint for each method or a consumer for each subprotocol. Unless the row says
-//! otherwise everyone may ask, a method that changes something requires the CSRF token, and its rate is limited.
+//! A row has a name, a path, and an endpoint for each method or a consumer for each subprotocol.
+//! Unless the row says otherwise, all clients may use it, and a method that changes something
+//! requires the CSRF token and has a rate limit.
 
 use parlor::{Csrf, Rate, Route, Slash, Who, handler};
 
@@ -13,9 +14,9 @@ use crate::push::stream::{PlainPush, Push};
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
 use crate::{accounts, admin, api, chat, dm, push, rooms, web};
 
-/// The rate of what accounts do with their rooms.
+/// The rate of changes that accounts make to their rooms.
 const BY_ACCOUNT: Rate = Rate::Unlimited("rooms and members of an account are bounded by number");
-/// The rate of what operators do.
+/// The rate of operators' actions.
 const BY_OPERATOR: Rate = Rate::Unlimited("operators are trusted, and the audit log has each action");
 
 /// The rows. The first that matches a path serves it.

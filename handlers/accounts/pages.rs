@@ -112,7 +112,7 @@ fn nickname_form(
     Ok(request.render("guest.html", context)?.with_status(status))
 }
 
-/// Returns 404 for accounts, and where there are no guests.
+/// Returns 404 for accounts, and where guests are not admitted.
 fn may_be_guest(request: &Request) -> Result<(), Refusal> {
     let is_guest = request.identity().role() <= parlor::Role::Guest;
     if is_guest && !request.context().config().auth.no_guests { Ok(()) } else { Err(Refusal::not_found()) }

@@ -22,7 +22,8 @@ async fn shown(request: &Request, more: Value) -> Result<Response, Refusal> {
     request.render("admin_keys.html", context! { keys, scopes => SCOPES, ..more })
 }
 
-/// `POST /admin/keys/`: form `action`: `make` (`name`, and `scope_publish` and so on for each scope) or `revoke` (`name`).
+/// Answers `POST /admin/keys/`: form `action`, either `make` (`name`, and `scope_publish` and the
+/// like for each scope) or `revoke` (`name`).
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let (context, name) = (request.context(), form.get("name"));

@@ -39,7 +39,8 @@ fn user<'a>(request: &Request, id: &'a str) -> Result<&'a str, Refusal> {
         return Err(Refusal::bad_request("`user`: expected 16 hexadecimal digits"));
     }
     if id == request.identity().id() {
-        return Err(Refusal::bad_request("`user`: expected somebody else").message_key("not_yourself"));
+        return Err(Refusal::bad_request("`user`: expected another user than the operator")
+            .message_key("not_yourself"));
     }
     Ok(id)
 }

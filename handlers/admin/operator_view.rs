@@ -1,5 +1,5 @@
-//! Sockets of operators in any room that is nobody's private chat, also a private or a closed one. They are members there
-//! as everybody else is: nobody watches unseen.
+//! Sockets of operators in any room, including private and closed ones, but not in private chats.
+//! Operators are members there like other users: no operator watches unseen.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::chat::v1::Chat;
 use crate::push::stream::Push;
 use crate::rooms::access::Room;
 
-/// A socket at `/ws/admin/{room}/`: what [`Chat`] is.
+/// A socket at `/ws/admin/{room}/`, with the frames of [`Chat`].
 pub(crate) struct Tail;
 
-/// A socket at `/ws/admin/{room}/push`: what [`Push`] is.
+/// A socket at `/ws/admin/{room}/push`, with the frames of [`Push`].
 pub(crate) struct PushTail;
 
 impl Consumer for Tail {

@@ -29,8 +29,8 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     )
 }
 
-/// `POST /admin/rooms/{room}/`: form `action`, one of `kick` and `ban` (`user`: an id), `remove` (`id`: of a message),
-/// `close` and `reopen`.
+/// Answers `POST /admin/rooms/{room}/`: form `action`, one of `kick` and `ban` (`user`: an id),
+/// `remove` (`id`: of a message), `close` and `reopen`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let (room, _) = Room::operated(&request, request.param("room")).await?;

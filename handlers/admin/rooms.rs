@@ -17,7 +17,7 @@ use crate::rooms::name::Name;
 
 /// The most rooms on the page.
 const MAX_SHOWN_ROOMS: usize = 50;
-/// The newest messages by which the rate is estimated.
+/// The newest messages from which the rate is estimated.
 const RATE_SAMPLE_MESSAGES: usize = 60;
 const MINUTE_MILLIS: u64 = 60_000;
 
@@ -26,9 +26,10 @@ const MINUTE_MILLIS: u64 = 60_000;
 pub(super) struct Figures {
     name: String,
     people: usize,
-    /// Messages in the last minute, or as many as would have been at the pace of the last ones.
+    /// Messages in the last minute, extrapolated from the newest ones if there are too many to
+    /// count.
     per_minute: u64,
-    /// Messages that its log keeps.
+    /// Messages in its log.
     kept: usize,
     private: bool,
     closed: bool,
@@ -78,12 +79,12 @@ async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, L
     })
 }
 
-/// How many messages come in a minute, by the newest ones, the oldest first.
+/// Estimates the messages per minute from the newest ones, given the oldest first.
 fn per_minute(ids: &[Id], now: u64) -> u64 {
     let age = |id: &Id| now.saturating_sub(id.millis());
     let recent = ids.iter().filter(|id| age(id) < MINUTE_MILLIS).count() as u64;
     match ids.first() {
-        // There may have been more before them.
+        // The minute may have begun before the oldest of them.
         Some(first) if ids.len() >= RATE_SAMPLE_MESSAGES && age(first) < MINUTE_MILLIS => {
             recent * MINUTE_MILLIS / age(first).max(1)
         }

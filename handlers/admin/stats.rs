@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::rooms;
 
-/// `GET /admin/figures`, of the nodes or, with `?of=rooms`, of the rooms: as they are now, by this node's clock (`at`).
+/// Answers `GET /admin/figures`: the current figures of the nodes or, with `?of=rooms`, of the
+/// rooms. `at` is the time on this node's clock.
 pub(crate) async fn json(request: Request) -> Result<Response, Refusal> {
     let context = request.context();
     let figures = match request.query("of").as_deref() {

@@ -11,7 +11,8 @@ const PATH: &str = "/admin/users/";
 /// The digits of its id that name a guest without a nickname.
 const GUEST_NAME_DIGITS: usize = 8;
 
-/// `GET /admin/users/`, `?name=` to look for one: an account's name, a guest's with its `~`, or an id.
+/// Answers `GET /admin/users/`. `?name=` finds a user: an account's name, a guest's with its `~`,
+/// or an id.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let context = request.context();
     let wanted = request.query("name").map(|name| name.trim().to_owned()).unwrap_or_default();
@@ -56,7 +57,8 @@ async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<Str
     Ok((Vec::new(), is_id.then(|| wanted.to_ascii_lowercase()).into_iter().collect()))
 }
 
-/// `POST /admin/users/`: form `user` (an id) and `action`, one of `ban`, `unban`, `end_logins`, `staff_on`, `staff_off`.
+/// Answers `POST /admin/users/`: form `user` (an id) and `action`, one of `ban`, `unban`,
+/// `end_logins`, `staff_on`, `staff_off`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let context = request.context();

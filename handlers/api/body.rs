@@ -17,8 +17,8 @@ impl Body {
     /// Reads the body of a request.
     ///
     /// # Errors
-    /// Returns 415 unless the content type is JSON, which a form of a foreign page cannot send, and 400 for
-    /// a body that is no object or has a member twice.
+    /// Returns 415 unless the content type is JSON, which a form of a foreign page cannot send, and
+    /// 400 for a body that is no object or has a member twice.
     pub(crate) fn of(request: &Request) -> Result<Self, Refusal> {
         let kind = request.only_header("Content-Type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();

@@ -11,9 +11,9 @@ use crate::rooms::access::Room;
 const MAX_EVENT_BYTES: usize = 64 * 1024;
 /// The longest type.
 const MAX_TYPE_BYTES: usize = 64;
-/// The prefixes of types that Channels' servers send to consumers, which end some of them.
+/// The prefixes of types that Channels' servers send to consumers, some of which close a socket.
 const RESERVED_TYPE_PREFIXES: [&str; 4] = ["websocket_", "http_", "lifespan_", "channel_"];
-/// The members that the server writes: the position in the log and the sender.
+/// The members that the server sets: the position in the log and the sender.
 const RESERVED_MEMBERS: [&str; 4] = ["id", "prev", "user", "name"];
 
 #[derive(Serialize)]
@@ -58,7 +58,8 @@ fn event(kind: &str) -> Result<Event, Refusal> {
     Ok(event)
 }
 
-/// Returns the group in the path: `chat_` and a room's name for its chat, or the name alone for its push stream.
+/// Returns the group in the path: `chat_` and a room's name for its chat, or the name alone for its
+/// push stream.
 async fn group(request: &Request) -> Result<Group, Refusal> {
     let name = request.param("group").unwrap_or_default();
     match name.strip_prefix(access::CHAT) {

@@ -10,7 +10,7 @@ use crate::api::publish_request::PublishRequest;
 use crate::chat::v1;
 use crate::rooms::access::Room;
 
-/// The most messages of one page, and those without `limit`.
+/// The most messages of one page, and the default.
 const MAX_PAGE_MESSAGES: usize = 200;
 const DEFAULT_PAGE_MESSAGES: usize = 50;
 /// The most bytes of text in one page, without its first message.
@@ -55,8 +55,8 @@ pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
     Ok(super::answer(done.status(), &receipt))
 }
 
-/// `GET /api/rooms/{room}/messages`: the newest, the newest before an id, or the oldest after one; the oldest of them
-/// first.
+/// Answers `GET /api/rooms/{room}/messages`: the newest, the newest before an id, or the oldest
+/// after one; the oldest of them first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let room = Room::served(&request, request.param("room")).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
@@ -96,7 +96,7 @@ fn message(event: &Event) -> Option<Message<'_>> {
     Some(Message { id: stamp.id, prev: known(stamp.prev), at: stamp.id.millis(), user, name, text, removed })
 }
 
-/// How many of these events one answer may hold.
+/// Returns how many of these events fit into one response.
 fn fit<'a>(events: impl Iterator<Item = &'a Arc<Delivery>>) -> usize {
     let mut bytes = 0;
     let mut fits = |event: &Event| {
@@ -106,7 +106,7 @@ fn fit<'a>(events: impl Iterator<Item = &'a Arc<Delivery>>) -> usize {
     events.enumerate().take_while(|(at, event)| fits(event) || *at == 0).count()
 }
 
-/// An id as clients see it: nothing stands before the first message.
+/// Returns an id as clients see it: the position before the first message is `None`.
 fn known(id: Id) -> Option<Id> {
     Some(id).filter(|id| *id != Id::START)
 }

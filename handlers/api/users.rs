@@ -22,7 +22,7 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     let reason = body.perhaps_text("reason")?;
     let room = body.perhaps_text("room")?;
     body.end()?;
-    let reason = reason.as_deref().unwrap_or("sent away");
+    let reason = reason.as_deref().unwrap_or("disconnected");
     if reason.len() > MAX_REASON_BYTES {
         return Err(Refusal::bad_request(format!("`reason`: expected at most {MAX_REASON_BYTES} bytes")));
     }

@@ -1,4 +1,4 @@
-//! What clients say: the frames of `parlor.v1` that a client sends, as docs/protocol.md defines them.
+//! The frames of `parlor.v1` that a client sends, as docs/protocol.md defines them.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::raw_object::{Member, ParseError, RawObject};
 
-/// Most messages of one `history`, and how many without `limit`.
-const MOST: u64 = 200;
-const SOME: u64 = 50;
-/// Longest id that a client gives a message.
-const ID_LENGTH: usize = 64;
+/// The most messages of one `history`.
+const MAX_HISTORY_MESSAGES: u64 = 200;
+/// The messages of a `history` without `limit`.
+const DEFAULT_HISTORY_MESSAGES: u64 = 50;
+/// The longest id that a client gives a message, in characters, all ASCII.
+const MAX_ID_CHARS: usize = 64;
 const KINDS: &str = "`type`: expected message, typing, history or read";
 
-/// What a client says.
+/// A frame of a client.
 pub(crate) enum ClientFrame<'a> {
     Message { text: Cow<'a, str>, id: Option<Cow<'a, str>> },
     Typing,
@@ -23,24 +24,24 @@ pub(crate) enum ClientFrame<'a> {
     Read { id: Id },
 }
 
-/// What is wrong with a frame, and the client's id of the message, if it has one.
-type Wrong<'a> = (FrameError, Option<Cow<'a, str>>);
+/// The error of a frame, and the client's id of the message, if it has one.
+type ErrorAndId<'a> = (FrameError, Option<Cow<'a, str>>);
 
 impl<'a> ClientFrame<'a> {
-    /// Reads a client's frame, whose text may have so many bytes.
+    /// Parses a client's frame, whose text may have `max` bytes.
     ///
     /// # Errors
-    /// [`Wrong`].
-    pub(crate) fn read(frame: &'a Frame<'_>, max: usize) -> Result<Self, Wrong<'a>> {
+    /// Returns the error, and the client's id of the message, if it has one.
+    pub(crate) fn read(frame: &'a Frame<'_>, max: usize) -> Result<Self, ErrorAndId<'a>> {
         let Frame::Text(text) = frame else { return Err(malformed("expected a text frame")) };
         Self::parse(text.as_bytes(), max)
     }
 
-    /// Reads a client's frame from its JSON.
+    /// Parses the JSON of a client's frame.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
-    pub(crate) fn parse(json: &'a [u8], max: usize) -> Result<Self, Wrong<'a>> {
+    /// Returns the same errors as [`read`](Self::read).
+    pub(crate) fn parse(json: &'a [u8], max: usize) -> Result<Self, ErrorAndId<'a>> {
         let object = RawObject::read(json).map_err(|unread| match unread {
             ParseError::NotAnObject => malformed("expected a JSON object"),
             ParseError::NotJson => malformed("expected JSON as {\"message\": \"hi\", \"id\": \"…\"}"),
@@ -58,13 +59,13 @@ impl<'a> ClientFrame<'a> {
         }
     }
 
-    fn message(object: RawObject<'a>, max: usize) -> Result<Self, Wrong<'a>> {
+    fn message(object: RawObject<'a>, max: usize) -> Result<Self, ErrorAndId<'a>> {
         let id = match object.id {
             None | Some(Member::Other(Value::Null)) => None,
             Some(Member::Text(id)) if is_id(&id) => Some(id),
             Some(other) => {
                 let detail = "`id`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
-                let id = other.text().map(|id| id.chars().take(ID_LENGTH).collect());
+                let id = other.text().map(|id| id.chars().take(MAX_ID_CHARS).collect());
                 return Err((FrameError::new(FrameErrorCode::BadId, detail), id));
             }
         };
@@ -95,23 +96,26 @@ impl<'a> ClientFrame<'a> {
             }
         };
         let limit = match &object.limit {
-            None | Some(Member::Other(Value::Null)) => Some(SOME),
-            Some(Member::Other(limit)) => limit.as_u64().filter(|limit| (1..=MOST).contains(limit)),
+            None | Some(Member::Other(Value::Null)) => Some(DEFAULT_HISTORY_MESSAGES),
+            Some(Member::Other(limit)) => {
+                limit.as_u64().filter(|limit| (1..=MAX_HISTORY_MESSAGES).contains(limit))
+            }
             Some(Member::Text(_)) => None,
         };
-        let limit = limit.ok_or_else(|| format!("`limit`: expected a number from 1 to {MOST}"))?;
+        let limit =
+            limit.ok_or_else(|| format!("`limit`: expected a number from 1 to {MAX_HISTORY_MESSAGES}"))?;
         Ok(Self::History { before, limit: usize::try_from(limit).unwrap_or_default() })
     }
 }
 
-fn malformed(detail: impl Into<Cow<'static, str>>) -> Wrong<'static> {
+fn malformed(detail: impl Into<Cow<'static, str>>) -> ErrorAndId<'static> {
     (FrameError::new(FrameErrorCode::Malformed, detail), None)
 }
 
-/// Whether a client may give a message this id.
+/// Returns whether a client may give a message this id.
 pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=ID_LENGTH).contains(&id.len()) && id.bytes().all(allowed)
+    (1..=MAX_ID_CHARS).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 #[cfg(test)]
@@ -196,8 +200,8 @@ mod tests {
             let Err((error, id)) = ClientFrame::parse(said.as_bytes(), MAX) else {
                 panic!("{said} is refused")
             };
-            let told = (error.code.slug(), &*error.detail, id.as_deref());
-            assert_eq!(told, (code, detail, echoed), "{said}");
+            let answer = (error.code.slug(), &*error.detail, id.as_deref());
+            assert_eq!(answer, (code, detail, echoed), "{said}");
         }
     }
 

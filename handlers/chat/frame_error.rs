@@ -9,7 +9,7 @@ use parlor::{Appended, Id, LayerError, StatusCode};
 pub(crate) enum FrameErrorCode {
     /// The frame is not one that a client sends.
     Malformed,
-    /// The frame has a `type` that does not exist here.
+    /// The frame has an unknown `type`.
     UnknownType,
     /// The text exceeds `--max-message-bytes`.
     TooLarge,
@@ -21,7 +21,7 @@ pub(crate) enum FrameErrorCode {
     Unavailable,
     /// A stored record is corrupt.
     Internal,
-    /// The client sends more than the limits allow.
+    /// The client exceeds its rate limits.
     Rate,
 }
 
@@ -91,7 +91,7 @@ impl FrameError {
     }
 }
 
-/// A failed call of the layer: `unavailable`, which is to be tried again, or `internal`, which is not.
+/// A failed call of the layer: `unavailable` if a retry may succeed, else `internal`.
 impl From<&LayerError> for FrameError {
     fn from(error: &LayerError) -> Self {
         if error.is_retryable() {
@@ -102,7 +102,7 @@ impl From<&LayerError> for FrameError {
     }
 }
 
-/// Translates the layer's answer to an append.
+/// Translates the result of an append.
 ///
 /// # Errors
 /// Returns why the message is not in the log.

@@ -9,7 +9,8 @@ use crate::chat::server_frame as frames;
 use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
 
-/// `POST /chat/{room}/messages`: a client's `message` frame as the body; an `ack` or an `error` frame as the answer.
+/// Answers `POST /chat/{room}/messages`: the body is a client's `message` frame, the response an
+/// `ack` or an `error` frame.
 pub(crate) async fn post(request: Request) -> Result<Response, Refusal> {
     let room = match Room::look_up(&request, request.param("room")).await {
         Ok(room) => room?,

@@ -1,4 +1,4 @@
-//! A JSON object as clients send it on either wire, read in one pass.
+//! A JSON object of a client, parsed in one pass.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// A JSON object: those of its members that mean something here, and of two with one name the last.
+/// The known members of a JSON object. Of two members with one name, the last counts.
 #[derive(Default)]
 pub(crate) struct RawObject<'a> {
     pub(crate) kind: Option<Member<'a>>,
@@ -16,8 +16,8 @@ pub(crate) struct RawObject<'a> {
     pub(crate) limit: Option<Member<'a>>,
 }
 
-/// A member as it came. Texts stay where they are unless something is escaped in them. What nobody asked for becomes a
-/// value too: merely read over, it could be what is no JSON, or nest without end.
+/// The value of a member. A text without escapes borrows from the input. Unknown members are parsed
+/// too: serde would accept invalid JSON or unbounded nesting in an ignored one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Member<'a> {
@@ -38,21 +38,21 @@ enum Name {
     Other,
 }
 
-/// Why bytes are no object.
+/// The reason why bytes are not a JSON object.
 pub(crate) enum ParseError {
-    /// They are no JSON at all.
+    /// The bytes are not JSON.
     NotJson,
-    /// They are other JSON.
+    /// The bytes are another JSON value.
     NotAnObject,
 }
 
 impl<'a> RawObject<'a> {
-    /// Reads an object.
+    /// Parses an object.
     ///
     /// # Errors
-    /// [`ParseError`], for everything else.
+    /// Returns [`ParseError`] for any other input.
     pub(crate) fn read(json: &'a [u8]) -> Result<Self, ParseError> {
-        // Only what is refused is read twice, to say why.
+        // Only invalid input is parsed twice, to state the reason.
         serde_json::from_slice(json).map_err(|_| match serde_json::from_slice::<Value>(json) {
             Ok(_) => ParseError::NotAnObject,
             Err(_) => ParseError::NotJson,
@@ -93,7 +93,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 }
 
 impl Member<'_> {
-    /// Its text, if it is one.
+    /// Returns the value if it is a text.
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_as_strict_in_members_that_nobody_asked_for() {
+    fn json_is_as_strict_in_unknown_members() {
         let strange = [
             r#""\ud800""#,
             r#""\x""#,

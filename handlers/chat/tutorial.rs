@@ -1,4 +1,4 @@
-//! The plain wire: the tutorial's frames, `{"message": "…"}` in both directions and nothing else.
+//! The tutorial's protocol: frames `{"message": "…"}` in both directions and nothing else.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::chat::server_frame::Line;
 use crate::chat::v1 as chat;
 use crate::rooms::access::Room;
 
-/// Bytes of a frame beside its text, and of what stands before it on the wire.
-const AROUND: usize = 64;
+/// The bytes of a frame beside its text, with the WebSocket header.
+const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// A socket at `/ws/chat/{room}/` that asks for no subprotocol.
+/// A socket at `/ws/chat/{room}/` without a subprotocol.
 pub(crate) struct PlainChat;
 
 impl Consumer for PlainChat {
@@ -29,7 +29,7 @@ impl Consumer for PlainChat {
         };
         match chat::say(session, &event, None).await {
             Ok(_) => Action::Nothing,
-            // This wire has no other way to tell it, and silence would be a lie.
+            // This protocol has no error frames, and silence would mean success.
             Err(error) if !error.is_retryable() => {
                 Action::Close(Close::new(CloseCode::InternalError, "could not be sent"))
             }
@@ -48,9 +48,9 @@ impl Consumer for PlainChat {
     }
 }
 
-/// A text, of about so many bytes, as the frame that browsers get.
+/// Encodes a text of about `bytes` bytes as the frame that browsers receive.
 pub(crate) fn frame(message: &(impl Serialize + ?Sized), bytes: usize) -> Frame<'static> {
-    let mut json = Vec::with_capacity(bytes + AROUND);
+    let mut json = Vec::with_capacity(bytes + FRAME_OVERHEAD_BYTES);
     // As Python's json.dumps spaces it, for clients that compare bytes.
     json.extend_from_slice(b"{\"message\": ");
     serde_json::to_writer(&mut json, message).expect("writing to a Vec cannot fail");
@@ -58,10 +58,10 @@ pub(crate) fn frame(message: &(impl Serialize + ?Sized), bytes: usize) -> Frame<
     Frame::Text(String::from_utf8(json).expect("JSON is UTF-8").into())
 }
 
-/// The text of a frame that a browser sent.
+/// Returns the text of a frame that a browser sent.
 ///
 /// # Errors
-/// The close frame for what is no `{"message": "…"}`.
+/// Returns the close frame for any frame that is not `{"message": "…"}`.
 fn text<'a>(frame: &'a Frame<'_>) -> Result<Cow<'a, str>, Close> {
     let Frame::Text(text) = frame else {
         return Err(Close::from(CloseCode::UnsupportedData));

@@ -1,4 +1,5 @@
-//! The chat consumer on `parlor.v1`: what one says is in the room's log, and everybody in the room reads it once.
+//! The chat consumer on `parlor.v1`: messages are logged, and each member of the room receives each
+//! message once.
 
 use std::time::Duration;
 
@@ -15,24 +16,25 @@ use crate::dm::conversation::Conversation;
 use crate::rooms::access;
 use crate::rooms::access::Room;
 
-/// The type of a chat event, as the tutorial's consumer has it.
+/// The type of a chat event, as in the tutorial's consumer.
 pub(crate) const MESSAGE: &str = "chat_message";
-/// Somebody is typing; only our own nodes hear of it.
+/// The type of a typing event, which is not logged.
 const TYPING: &str = "chat_typing";
 
-/// How often a client may say that somebody types.
+/// The shortest time between two typing events of one socket.
 const TYPING_PERIOD: Duration = Duration::from_secs(2);
-/// Frames that are too long are told so up to this many times the limit; longer ones end the socket.
-const SLACK: usize = 4;
+/// Frames up to this multiple of the limit are answered by an error; longer ones close the socket.
+const ANSWERED_LIMIT_MULTIPLE: usize = 4;
 
-/// A socket at `/ws/chat/{room}/` that speaks `parlor.v1`, and a feed at `/sse/chat/{room}/`.
+/// A socket at `/ws/chat/{room}/` that speaks `parlor.v1`, and an event stream at
+/// `/sse/chat/{room}/`.
 pub(crate) struct Chat;
 
 impl Consumer for Chat {
     const SUBPROTOCOL: Option<&'static str> = Some("parlor.v1");
 
     fn limit(config: &Config) -> usize {
-        config.max_message_bytes * SLACK
+        config.max_message_bytes * ANSWERED_LIMIT_MULTIPLE
     }
 
     async fn connect(request: &Request) -> Result<Subscription, Refusal> {
@@ -92,9 +94,9 @@ impl Consumer for Chat {
     }
 }
 
-/// The answer to a frame of a client that says more than it may.
+/// Returns the error for a frame over the rate limits.
 pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
-    // Whatever its length: the client wants to know which message it was.
+    // Of any length: the error carries the client's id of the message.
     let id = match ClientFrame::read(frame, usize::MAX) {
         Ok(ClientFrame::Message { id, .. }) | Err((_, id)) => id,
         Ok(ClientFrame::Typing | ClientFrame::History { .. } | ClientFrame::Read { .. }) => None,
@@ -105,10 +107,10 @@ pub(crate) fn too_fast(frame: &Frame<'_>) -> Frame<'static> {
     )
 }
 
-/// Says something in the socket's room.
+/// Publishes a message in the socket's room.
 ///
 /// # Errors
-/// [`LayerError`] when the layer did not take it.
+/// Returns [`LayerError`] when the layer does not accept it.
 pub(crate) async fn say(
     session: &Subscription,
     event: &Event,
@@ -121,10 +123,10 @@ pub(crate) async fn say(
     Ok(appended)
 }
 
-/// Something was said: in a private chat, the other one is told that it waits.
+/// Updates the peer's unread count after a message in a private chat.
 ///
 /// # Errors
-/// [`LayerError`] when the layer did not take it.
+/// Returns [`LayerError`] when the layer does not accept it.
 pub(crate) async fn noted(
     context: &Context,
     identity: &Identity,
@@ -137,7 +139,7 @@ pub(crate) async fn noted(
     }
 }
 
-/// The client has read everything up to this message, which only in a private chat means something.
+/// Marks messages up to this one as read. Has an effect in private chats only.
 async fn read(session: &Subscription, id: Id) -> Result<(), LayerError> {
     match session.group().and_then(|group| Conversation::of_group(group, session.identity())) {
         Some(talk) => talk.read(session.context(), id).await,
@@ -145,7 +147,7 @@ async fn read(session: &Subscription, id: Id) -> Result<(), LayerError> {
     }
 }
 
-/// The event of somebody who says something.
+/// Creates a chat event with this text.
 pub(crate) fn message(text: &str) -> Event {
     Event::new(MESSAGE).with("message", text)
 }

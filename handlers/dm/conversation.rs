@@ -2,21 +2,22 @@
 //!
 //! | record | what |
 //! |---|---|
-//! | index `talks:<id>` | the ids of those with whom this user has talked, by when the last message came |
-//! | `read:<id>:<other's id>` | the id of the last message that this user has read of the other |
+//! | index `talks:<id>` | the ids of this user's peers, by the time of the last message |
+//! | `read:<id>:<peer's id>` | the id of the last message of the peer that this user has read |
 
 use parlor::{Broker, Context, Group, HistoryRange, Id, Identity, Index, LayerError, Request, Store};
 
 use crate::chat::v1 as chat;
 use crate::dm::inbox;
 
-/// What the names of such groups begin with. No room's name has a colon, so none of them is a room's.
-const CHAT: &str = "chat_dm:";
-const PUSH: &str = "dm:";
-/// Most talks that are listed.
-const MOST: usize = 100;
+/// The prefix of a private chat's group. Names of rooms have no colon, so no room has such a group.
+const CHAT_PREFIX: &str = "chat_dm:";
+/// The prefix of a private chat's push group.
+const PUSH_PREFIX: &str = "dm:";
+/// The most private chats in a list.
+const MAX_LISTED_CHATS: usize = 100;
 
-/// A private chat, as one of the two sees it.
+/// A private chat, from the side of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conversation {
     mine: String,
@@ -24,11 +25,11 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// The chat of the client with the account of this name, and what that is called; `None` if there is no such account,
-    /// it is the client's own, or the client has none.
+    /// Returns the chat of the client with the account of this name, and the account's name. `None`
+    /// if there is no such account, if it is the client's own, or if the client has no account.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn with(request: &Request, name: &str) -> Result<Option<(Self, String)>, LayerError> {
         let identity = request.identity();
         if !identity.is_user() {
@@ -42,24 +43,24 @@ impl Conversation {
         Self { mine: mine.to_owned(), peer: peer.to_owned() }
     }
 
-    /// The chat whose group this is, as this client sees it; `None` if it is another group.
+    /// Returns the chat of this group from the client's side; `None` for other groups.
     pub(crate) fn of_group(group: &Group, identity: &Identity) -> Option<Self> {
-        let (one, other) = group.name().strip_prefix(CHAT)?.split_once(':')?;
+        let (one, other) = group.name().strip_prefix(CHAT_PREFIX)?.split_once(':')?;
         let peer = if one == identity.id() { other } else { one };
         Some(Self::of(identity.id(), peer))
     }
 
-    /// The other one's id.
+    /// Returns the id of the peer.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
     }
 
     pub(crate) fn chat_group(&self) -> Group {
-        self.group(CHAT)
+        self.group(CHAT_PREFIX)
     }
 
     pub(crate) fn push_group(&self) -> Group {
-        self.group(PUSH)
+        self.group(PUSH_PREFIX)
     }
 
     fn group(&self, prefix: &str) -> Group {
@@ -68,11 +69,11 @@ impl Conversation {
         Group::new(&format!("{prefix}{one}:{other}"))
     }
 
-    /// The client has said something, which is in the log at this place: it is in the list of both, and the other one is
-    /// told. Doing it again does no harm.
+    /// Records a message of the client: adds the chat to the lists of both users, and sends the
+    /// peer its unread count. Idempotent.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn said(
         &self,
         context: &Context,
@@ -83,26 +84,26 @@ impl Conversation {
         context.store().add(&talks_of(mine), peer, id.millis()).await?;
         context.store().add(&talks_of(peer), mine, id.millis()).await?;
         let count = Self::of(peer, mine).unread(context).await?;
-        inbox::tell(context, peer, mine, identity.name(), count).await
+        inbox::send_unread(context, peer, mine, identity.name(), count).await
     }
 
-    /// The client has read everything up to this message.
+    /// Marks messages up to this one as read.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn read(&self, context: &Context, id: Id) -> Result<(), LayerError> {
         if self.read_up_to(context).await? >= id {
             return Ok(());
         }
         context.store().put(&self.read_key(), &id.to_string(), None).await?;
         let Some(peer) = context.accounts().of_id(&self.peer).await? else { return Ok(()) };
-        inbox::tell(context, &self.mine, &self.peer, &peer.name, self.unread(context).await?).await
+        inbox::send_unread(context, &self.mine, &self.peer, &peer.name, self.unread(context).await?).await
     }
 
-    /// How many messages of the other one the client has not read, of those that a page of the log holds.
+    /// Counts the peer's unread messages, up to one page of the log.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn unread(&self, context: &Context) -> Result<usize, LayerError> {
         let since = self.read_up_to(context).await?;
         let page = context.layer().history(&self.chat_group(), HistoryRange::After(since)).await?;
@@ -121,22 +122,22 @@ impl Conversation {
     }
 }
 
-/// A line of somebody's list of private chats.
+/// An entry in a user's list of private chats.
 pub(crate) struct InboxEntry {
     pub(crate) user: String,
     pub(crate) name: String,
     pub(crate) unread: usize,
-    /// When the last message came, in milliseconds since 1970.
+    /// When the last message was sent, in Unix milliseconds.
     pub(crate) at: u64,
 }
 
-/// The private chats of this user, the liveliest first.
+/// Returns the private chats of this user, the most recent first.
 ///
 /// # Errors
-/// [`LayerError`] when the layer does not answer.
+/// Returns [`LayerError`] when the layer does not answer.
 pub(crate) async fn lines(context: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
     let mut lines = Vec::new();
-    for (peer, at) in context.store().top(&talks_of(user), MOST).await? {
+    for (peer, at) in context.store().top(&talks_of(user), MAX_LISTED_CHATS).await? {
         let Some(account) = context.accounts().of_id(&peer).await? else { continue };
         let unread = Conversation::of(user, &peer).unread(context).await?;
         lines.push(InboxEntry { user: peer, name: account.name, unread, at });

@@ -1,4 +1,4 @@
-//! The inbox: how many messages wait for somebody in private chats, told at once on every page that is open.
+//! The inbox: live unread counts of a user's private chats, for every open page.
 
 use parlor::{
     Action, Broker, Consumer, Context, Event, Frame, Group, LayerError, Refusal, Request, StartPosition,
@@ -9,9 +9,9 @@ use crate::chat::frame_error::{FrameError, FrameErrorCode};
 use crate::chat::server_frame as frames;
 use crate::dm::conversation as talk;
 
-/// The type of the event that tells it: `user` and `name` of the other one, and `count`.
-const UNREAD: &str = "chat_unread";
-/// What clients call the group.
+/// The type of an event with the `user` and `name` of the peer, and the unread `count`.
+const UNREAD_TYPE: &str = "chat_unread";
+/// The clients' name for the group.
 const NAME: &str = "inbox";
 
 /// A socket at `/ws/inbox/`.
@@ -35,7 +35,7 @@ impl Consumer for Inbox {
     }
 
     fn event(event: &Event) -> Option<Frame<'static>> {
-        if event.kind() != UNREAD {
+        if event.kind() != UNREAD_TYPE {
             return None;
         }
         let count = event.text("count")?.parse().ok()?;
@@ -46,7 +46,7 @@ impl Consumer for Inbox {
         Some(frames::welcome(session.name(), session.identity(), welcome))
     }
 
-    /// How it stands; what comes later is in the group's log after the welcome.
+    /// Returns the current counts. Later changes follow in the group's log.
     async fn greeting(session: &Subscription) -> Result<Vec<Frame<'static>>, LayerError> {
         let lines = talk::lines(session.context(), session.identity().id()).await?;
         let unread = lines.iter().filter(|line| line.unread > 0);
@@ -58,23 +58,24 @@ impl Consumer for Inbox {
     }
 }
 
-/// Tells this user, wherever it is, that so many messages of this other one wait.
+/// Sends all sockets of `user` the number of unread messages from `other`.
 ///
 /// # Errors
-/// [`LayerError`] when the layer did not take it.
-pub(crate) async fn tell(
+/// Returns [`LayerError`] when the layer does not accept it.
+pub(crate) async fn send_unread(
     context: &Context,
     user: &str,
     other: &str,
     name: &str,
     count: usize,
 ) -> Result<(), LayerError> {
-    let event = Event::new(UNREAD).with("user", other).with("name", name).with("count", &count.to_string());
+    let event =
+        Event::new(UNREAD_TYPE).with("user", other).with("name", name).with("count", &count.to_string());
     context.layer().append(&group(user), &event, None).await?;
     Ok(())
 }
 
-/// No room's name has a colon, so no room's group is this one.
+/// Returns the group of a user's inbox. Names of rooms have no colon, so no room has this group.
 fn group(user: &str) -> Group {
     Group::new(&format!("inbox:{user}"))
 }

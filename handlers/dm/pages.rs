@@ -7,7 +7,8 @@ use crate::dm::conversation as talk;
 use crate::rooms::access::Room;
 use crate::rooms::page as room;
 
-/// `GET /dm/`: one's private chats; with `?user=`, on to the one with that account.
+/// Answers `GET /dm/`: the client's private chats. `?user=` redirects to the chat with that
+/// account.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let identity = request.identity();
     if !identity.is_user() {
@@ -39,7 +40,8 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     Ok(if error.is_some() { page.with_status(StatusCode::NOT_FOUND) } else { page })
 }
 
-/// `GET /dm/{user}/`: the private chat with this account, at the address with its own name.
+/// Answers `GET /dm/{user}/`: the private chat with this account, at the canonical form of its
+/// name.
 pub(crate) async fn talk(request: Request) -> Result<Response, Refusal> {
     let room = room(&request).await?;
     if Some(&room.name()[1..]) != request.param("user") {

@@ -1,6 +1,7 @@
-//! What holds of what clients send, whatever the bytes are. `fuzz/` makes up bytes; the tests take those of `fuzz/seeds/`.
+//! Invariants of client input that hold for all bytes. `fuzz/` generates inputs; the tests use
+//! those of `fuzz/seeds/`.
 //!
-//! Each function panics when something does not hold.
+//! Each function panics when an invariant does not hold.
 
 mod body;
 mod name;

@@ -1,19 +1,19 @@
-//! What people call a room.
+//! Invariants of room names.
 
 use unicode_normalization::is_nfc;
 
 use crate::rooms::name::normal;
 
-/// Longest name, in characters.
-const MAX: usize = 64;
+/// The longest name, in characters.
+const MAX_NAME_CHARS: usize = 64;
 
-/// A room as people write it.
+/// Checks a name as a user types it.
 pub(crate) fn name(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Some(name) = normal(text, MAX) else { return };
-    assert_eq!(normal(&name, MAX).as_ref(), Some(&name), "a name is its own name");
-    assert!(is_nfc(&name) && (1..=MAX).contains(&name.chars().count()), "{name:?}");
-    // What means something in paths, URLs, HTML, headers, Redis' keys and its patterns.
+    let Some(name) = normal(text, MAX_NAME_CHARS) else { return };
+    assert_eq!(normal(&name, MAX_NAME_CHARS).as_ref(), Some(&name), "a name is its own name");
+    assert!(is_nfc(&name) && (1..=MAX_NAME_CHARS).contains(&name.chars().count()), "{name:?}");
+    // Characters with a meaning in paths, URLs, HTML, headers, and Redis' keys and patterns.
     let foreign = |char: char| char.is_control() || "/\\?#%:;,\"'`<>&*[]{}()|^$@!+=~\u{feff}".contains(char);
     assert!(!name.contains(foreign), "{name:?}");
     assert!(!["", ".", ".."].contains(&&*name) && name.trim() == name && !name.contains("  "), "{name:?}");

@@ -1,4 +1,4 @@
-//! What clients say, on either wire.
+//! Invariants of client frames, on either protocol.
 
 use parlor::Frame;
 use serde_json::Value;
@@ -6,17 +6,18 @@ use serde_json::Value;
 use crate::chat::client_frame::ClientFrame;
 use crate::chat::raw_object::{Member, ParseError, RawObject};
 
-/// Longest message, in bytes.
-const MAX: usize = 100;
-/// Bytes of memory for each byte that came: four of them can be a member of a tree of values.
-const EACH: usize = 512;
-const FEW: usize = 16 * 1024;
+/// The longest message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 100;
+/// Allowed bytes of memory for each byte of input: four bytes can be a member of a tree of values.
+const MEMORY_PER_INPUT_BYTE: usize = 512;
+/// Allowed bytes of memory for any input.
+const BASE_MEMORY_BYTES: usize = 16 * 1024;
 
-/// A frame of a client, on either wire.
+/// Checks a frame of a client, on either protocol.
 pub(crate) fn said(bytes: &[u8]) {
     let mut value = None;
     let taken = allocation_counter::measure(|| value = Some(object(bytes))).bytes_max;
-    let most = FEW + EACH * bytes.len();
+    let most = BASE_MEMORY_BYTES + MEMORY_PER_INPUT_BYTE * bytes.len();
     assert!(taken <= most as u64, "took {taken} bytes, where {most} are enough");
     let value = value.flatten();
     let frame = std::str::from_utf8(bytes).map(|text| Frame::Text(text.into()));
@@ -25,9 +26,12 @@ pub(crate) fn said(bytes: &[u8]) {
         return;
     };
     let member = |name: &str| value.as_ref().and_then(|value| value.get(name));
-    match ClientFrame::read(&frame, MAX) {
+    match ClientFrame::read(&frame, MAX_MESSAGE_BYTES) {
         Ok(ClientFrame::Message { text, id }) => {
-            assert!(text.len() <= MAX && member("message") == Some(&Value::from(&*text)), "{text}");
+            assert!(
+                text.len() <= MAX_MESSAGE_BYTES && member("message") == Some(&Value::from(&*text)),
+                "{text}"
+            );
             assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
@@ -45,12 +49,12 @@ pub(crate) fn said(bytes: &[u8]) {
         Err((error, id)) => {
             assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code.slug()));
             assert!(error.detail.len() < 200, "{}", error.detail);
-            assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is told in part");
+            assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is echoed only in part");
         }
     }
 }
 
-/// An object has the members that a tree of values has; what is none is none there either.
+/// Checks that an object is read exactly when serde_json reads one, with the same members.
 fn object(json: &[u8]) -> Option<Value> {
     let value = serde_json::from_slice::<Value>(json);
     match (RawObject::read(json), value) {

@@ -1,4 +1,4 @@
-//! The push stream of a room: a line every two seconds for everybody who listens at `/ws/push/{room}`.
+//! The push stream of a room: one line every two seconds for the sockets at `/ws/push/{room}`.
 
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ use crate::rooms::access::Room;
 /// The type of a push event; its `message` is the whole line.
 const MESSAGE: &str = "push_message";
 
-/// A socket at `/ws/push/{room}` that asks for no subprotocol.
+/// A socket at `/ws/push/{room}` without a subprotocol.
 pub(crate) struct PlainPush;
 
-/// A socket at `/ws/push/{room}` that speaks `parlor.v1`. Lines are not logged: there is nothing to resume.
+/// A socket at `/ws/push/{room}` that speaks `parlor.v1`. Lines are not logged, so there is
+/// nothing to resume.
 pub(crate) struct Push;
 
 const INTERVAL: Interval = Interval { period: Duration::from_secs(2), event: line };
@@ -33,7 +34,7 @@ impl Consumer for PlainPush {
         Ok(room.session(request, room.push_group()))
     }
 
-    /// Whoever listens has nothing to say: text is read over, as in the tutorial.
+    /// Ignores text frames, as the tutorial does.
     async fn receive(_: &Subscription, frame: Frame<'_>) -> Action {
         match frame {
             Frame::Text(_) => Action::Nothing,
@@ -111,7 +112,7 @@ fn away(error: parlor::LayerError) -> Refusal {
     error.into()
 }
 
-/// The next line, in the node's local time.
+/// Creates the next line, with the node's local time.
 fn line(group: &Group) -> Event {
     let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
     Event::new(MESSAGE).with("message", &format!("[{now}] 实时推送 - 房间: {group}"))

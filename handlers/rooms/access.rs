@@ -1,12 +1,13 @@
-//! Access: who may be in which room, decided here alone. A [`Room`] is the only way from a request to a group.
+//! Access to rooms. A [`Room`] is the only way from a request to a group.
 //!
-//! What one may not see is answered as what does not exist. Rooms are public until somebody makes one private or an
-//! operator closes it; `@name` is the private chat of the client with that account.
+//! A room that the client may not see is answered like one that does not exist. A room is public
+//! unless a user made it private or an operator closed it. `@name` is the private chat of the
+//! client with that account.
 //!
 //! | record | what |
 //! |---|---|
-//! | `room:<name>` | what is special about a room; a public one that nobody closed has none |
-//! | index `room_members:<name>` | the ids of a private room's members, its owner among them, by when they came |
+//! | `room:<name>` | the record of a room; a public room that is open has none |
+//! | index `room_members:<name>` | ids of a private room's members and owner, by join time |
 
 use parlor::{
     CloseCode, Context, Disconnect, Group, Identity, Index, LayerError, Refusal, Request, Role, Subscription,
@@ -17,10 +18,10 @@ use crate::dm::conversation::Conversation;
 use crate::rooms::name::Name;
 use crate::scopes;
 
-/// What the names of groups that chat begin with, as in the tutorial.
+/// The prefix of the names of chat groups, as in the tutorial.
 pub(crate) const CHAT: &str = "chat_";
 
-/// A room that the client of a request may be in.
+/// A room that the client of a request may enter.
 pub(crate) struct Room {
     name: String,
     kind: Kind,
@@ -32,42 +33,42 @@ enum Kind {
     Direct(Conversation),
 }
 
-/// What is special about a room.
+/// The record of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RoomRecord {
-    /// Whose room it is, by the user's id.
+    /// The id of the owner.
     pub(crate) owner: Option<String>,
-    /// Only its members may be in it.
+    /// Only members may enter.
     pub(crate) private: bool,
-    /// Nobody may be in it.
+    /// Only operators may enter.
     pub(crate) closed: bool,
 }
 
 impl RoomRecord {
-    /// Whether this client owns the room.
+    /// Returns whether this client owns the room.
     pub(crate) fn is_owned_by(&self, identity: &Identity) -> bool {
         identity.is_user() && self.owner.as_deref() == Some(identity.id())
     }
 
-    /// As it stands in the store.
+    /// Formats the record for the store.
     pub(crate) fn text(&self) -> String {
         serde_json::to_string(self).expect("its members have text names")
     }
 
-    /// Where it stands.
+    /// Returns the key of the record.
     pub(crate) fn key(name: &str) -> String {
         format!("room:{name}")
     }
 
-    /// The index of the members.
+    /// Returns the key of the index of members.
     pub(crate) fn members(name: &str) -> String {
         format!("room_members:{name}")
     }
 }
 
 impl Room {
-    /// The room in the request's path.
+    /// Returns the room in the request's path.
     ///
     /// # Errors
     /// As [`named`](Self::named).
@@ -75,7 +76,7 @@ impl Room {
         Self::named(request, request.param("room")).await
     }
 
-    /// The room in the query, as `?room=`.
+    /// Returns the room in the query, as `?room=`.
     ///
     /// # Errors
     /// As [`named`](Self::named).
@@ -83,28 +84,30 @@ impl Room {
         Self::named(request, request.query("room").as_deref()).await
     }
 
-    /// The room of this name, for the client of this request.
+    /// Returns the room of this name, for the client of this request.
     ///
     /// # Errors
-    /// 400 for what is no name, 401 (on a socket 403) for guests where there are none, 404 for a room that the client may
-    /// not see, 503 when the layer does not answer.
+    /// Returns 400 for an invalid name, 401 (on a socket 403) for guests where they are not
+    /// admitted, 404 for a room that the client may not see, 503 when the layer does not answer.
     pub(crate) async fn named(request: &Request, name: Option<&str>) -> Result<Self, Refusal> {
         Self::look_up(request, name).await?
     }
 
-    /// The room in the path while nobody can look it up, for its page: that tells nothing of it. What does, its sockets and
-    /// feeds, is decided when the layer is back.
+    /// Returns the room in the path without a lookup, for its page while the layer is unreachable.
+    /// The page shows nothing of the room; sockets and event streams look it up once the layer is
+    /// back.
     ///
     /// # Errors
-    /// 400 for what is no name.
-    pub(crate) fn untold(request: &Request) -> Result<Self, Refusal> {
+    /// Returns 400 for an invalid name.
+    pub(crate) fn unchecked(request: &Request) -> Result<Self, Refusal> {
         Ok(Self { name: Name::parse(request, request.param("room"))?.into(), kind: Kind::Public })
     }
 
-    /// As [`named`](Self::named), for those who tell in their own way that the layer does not answer.
+    /// Returns the same as [`named`](Self::named), for callers that handle an unreachable layer
+    /// themselves.
     ///
     /// # Errors
-    /// [`LayerError`] when the layer does not answer.
+    /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn look_up(
         request: &Request,
         name: Option<&str>,
@@ -112,7 +115,7 @@ impl Room {
         if !admits_guests(request) {
             return Ok(Err(no_guests(request)));
         }
-        // Whoever is in a room hears and speaks.
+        // In a room, a client both reads and publishes.
         let identity = request.identity();
         if identity.role() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH)) {
             return Ok(Err(Refusal::not_found()));
@@ -126,8 +129,8 @@ impl Room {
             Ok(name) => name,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        // The push stream of `chat_x` has the name of the group that chats in `x`, as in the tutorial. It is for rooms that
-        // are everybody's: who has to leave `x` is not looked for in `chat_x`.
+        // The push group of the room `chat_x` is the chat group of `x`, as in the tutorial. Only
+        // public rooms may share it: a user removed from `x` is not searched for in `chat_x`.
         if let Some(other) = name.as_str().strip_prefix(CHAT)
             && !matches!(kind(request, other).await?, Some(Kind::Public))
         {
@@ -137,11 +140,11 @@ impl Room {
         Ok(kind.map(|kind| Self { name: name.into(), kind }).ok_or_else(Refusal::not_found))
     }
 
-    /// The room of this name for an operator, who may see private and closed ones, but nobody's private chat; with what is
-    /// special about it.
+    /// Returns the room of this name and its record for an operator: also private and closed rooms,
+    /// but no private chats.
     ///
     /// # Errors
-    /// 400 for what is no name, 404 for everybody else, 503 when the layer does not answer.
+    /// Returns 400 for an invalid name, 404 for other clients, 503 when the layer does not answer.
     pub(crate) async fn operated(
         request: &Request,
         name: Option<&str>,
@@ -154,17 +157,17 @@ impl Room {
         Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
     }
 
-    /// The room of this name at the API, whose callers speak for the site: private ones too, closed ones not, and nobody's
-    /// private chat.
+    /// Returns the room of this name for the API, whose clients act for the site: also private
+    /// rooms, but no closed rooms and no private chats.
     ///
     /// # Errors
-    /// 400 for what is no name, 404 for a room that is closed, 503 when the layer does not answer.
+    /// Returns 400 for an invalid name, 404 for a closed room, 503 when the layer does not answer.
     pub(crate) async fn served(request: &Request, name: Option<&str>) -> Result<Self, Refusal> {
         if name.is_some_and(|name| name.starts_with('@')) {
             return Err(Refusal::not_found());
         }
         let name = Name::parse(request, name)?;
-        // As above: by its push stream one is in the chat of another room.
+        // As above: its push group may be the chat group of another room.
         let other = name.as_str().strip_prefix(CHAT);
         for name in [Some(name.as_str()), other].into_iter().flatten() {
             let record: Option<RoomRecord> = request.context().store().read(&RoomRecord::key(name)).await?;
@@ -175,22 +178,22 @@ impl Room {
         Ok(Self { name: name.into(), kind: Kind::Public })
     }
 
-    /// Its name as the client knows it: `lobby`, `@alice`.
+    /// Returns the client's name for the room: `lobby`, `@alice`.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// What is special about it, if it is a private one.
+    /// Returns the record of a private room.
     pub(crate) fn private(&self) -> Option<&RoomRecord> {
         if let Kind::Private(record) = &self.kind { Some(record) } else { None }
     }
 
-    /// With whom the client is alone here.
+    /// Returns the conversation of a private chat.
     pub(crate) fn talk(&self) -> Option<&Conversation> {
         if let Kind::Direct(talk) = &self.kind { Some(talk) } else { None }
     }
 
-    /// The group of everybody who chats here.
+    /// Returns the chat group.
     pub(crate) fn chat_group(&self) -> Group {
         match &self.kind {
             Kind::Direct(talk) => talk.chat_group(),
@@ -198,7 +201,7 @@ impl Room {
         }
     }
 
-    /// The group of everybody who gets this room's push stream.
+    /// Returns the group of the push stream.
     pub(crate) fn push_group(&self) -> Group {
         match &self.kind {
             Kind::Direct(talk) => talk.push_group(),
@@ -206,7 +209,7 @@ impl Room {
         }
     }
 
-    /// A socket in one of its groups.
+    /// Creates a socket's subscription to one of the room's groups.
     pub(crate) fn session(&self, request: &Request, group: Group) -> Subscription {
         let session = Subscription::in_group(request, group);
         match &self.kind {
@@ -217,22 +220,22 @@ impl Room {
     }
 }
 
-/// The group of everybody who chats in the room of this name.
+/// Returns the chat group of the room of this name.
 pub(crate) fn chat_group(name: &str) -> Group {
     Group::new(&format!("{CHAT}{name}"))
 }
 
-/// The room in which the group chats; `None` for other groups, and for private chats.
+/// Returns the room of a chat group; `None` for other groups and for private chats.
 pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
     chat_group.strip_prefix(CHAT).filter(|name| !name.contains(':'))
 }
 
-/// Whether a private chat goes on in the group.
+/// Returns whether the group is a private chat.
 pub(crate) fn is_talk(chat_group: &str) -> bool {
     chat_group.starts_with(CHAT) && room_of(chat_group).is_none()
 }
 
-/// The group of everybody who gets the push stream of the room of this name.
+/// Returns the group of the push stream of the room of this name.
 pub(crate) fn push_group(name: &str) -> Group {
     Group::new(name)
 }
@@ -250,20 +253,20 @@ pub(crate) async fn send_all_away(
         .await
 }
 
-/// Whether whoever asks may be in any room at all.
+/// Returns whether the client may enter any room: guests may be excluded.
 pub(crate) fn admits_guests(request: &Request) -> bool {
     request.identity().role() > Role::Guest || !request.context().config().auth.no_guests
 }
 
 fn no_guests(request: &Request) -> Refusal {
     const DETAIL: &str = "`Cookie`: expected the cookie of a login, for there are no guests here";
-    // What a browser's socket is refused with is all the same to its page.
+    // The page of a browser does not see the status of a refused socket.
     let socket = request.header("sec-websocket-key").is_some();
     let refusal = if socket { Refusal::forbidden(DETAIL) } else { Refusal::unauthorized(DETAIL) };
     refusal.message_key("no_guests")
 }
 
-/// What the room of this name is to the client; `None` if it may not see it.
+/// Returns the kind of the room for the client; `None` if the client may not see the room.
 async fn kind(request: &Request, name: &str) -> Result<Option<Kind>, LayerError> {
     Ok(match request.context().store().read::<RoomRecord>(&RoomRecord::key(name)).await? {
         Some(record) if record.closed => None,

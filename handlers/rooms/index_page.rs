@@ -5,7 +5,7 @@ use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::rooms::membership;
 
-/// Answers `GET /`: to the page on which a user chooses a room.
+/// Answers `GET /`: redirects to the page on which a user chooses a room.
 pub(crate) async fn root(request: Request) -> Result<Response, Refusal> {
     Ok(Response::redirect(StatusCode::FOUND, &request.url("home", &[])))
 }
@@ -15,7 +15,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     show(&request, StatusCode::OK, "", None).await
 }
 
-/// The same page, with the reason why a private room was not made.
+/// Renders the page with the reason why a private room was not created.
 pub(crate) async fn with_error(
     request: &Request,
     status: StatusCode,

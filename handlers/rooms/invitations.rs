@@ -1,31 +1,32 @@
-//! Invitations: links by which accounts become members of a private room, until they end or are revoked.
+//! Invitations: links by which accounts become members of a private room, until they expire or are
+//! revoked.
 //!
 //! | record | what |
 //! |---|---|
-//! | `invite:<hash of the link's secret>` | the room, and who invites; lasts a week |
-//! | index `invites:<name>` | the hashes of a room's invitations, by when they end |
+//! | `invite:<hash of the link's secret>` | the room and the inviter; expires after a week |
+//! | index `invites:<name>` | the hashes of a room's invitations, by expiry |
 
 use std::time::Duration;
 
 use parlor::{Context, Identity, Index, LayerError, Store, millis, now, secret};
 use serde::{Deserialize, Serialize};
 
-/// For how long a link can be used.
+/// The lifetime of a link.
 const INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
-/// Most links of a room; the oldest give way.
+/// The most links of a room. A new one replaces the oldest.
 const MAX_ROOM_INVITATIONS: usize = 20;
 
-/// What stands behind a link.
+/// The record of a link.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Invitation {
     /// The room's name.
     pub(crate) room: String,
-    /// The name of who invites.
+    /// The name of the inviter.
     pub(crate) by: String,
 }
 
 impl Invitation {
-    /// Makes an invitation; the secret of its link, which is kept nowhere.
+    /// Creates an invitation, and returns the secret of its link, which is not stored.
     pub(crate) async fn make(context: &Context, room: &str, by: &Identity) -> Result<String, LayerError> {
         let invitation = Self { room: room.to_owned(), by: by.name().to_owned() };
         let (secret, store) = (secret::new(), context.store());
@@ -38,7 +39,7 @@ impl Invitation {
         Ok(secret)
     }
 
-    /// The invitation behind a link.
+    /// Returns the invitation of a link.
     pub(crate) async fn find(context: &Context, link: &str) -> Result<Option<Self>, LayerError> {
         if !secret::is_one(link) {
             return Ok(None);
@@ -46,7 +47,7 @@ impl Invitation {
         context.store().read(&key(&secret::hash(link))).await
     }
 
-    /// A room's invitations by their hashes, and when they end: those that last longest first.
+    /// Returns the hashes of a room's invitations and when they expire, the latest first.
     pub(crate) async fn of_room(context: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
         let mut links = context.store().top(&index(room), 2 * MAX_ROOM_INVITATIONS).await?;
         while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
@@ -55,7 +56,7 @@ impl Invitation {
         Ok(links)
     }
 
-    /// Ends an invitation of this room; one of another room is left alone.
+    /// Revokes an invitation of this room. Ignores one of another room.
     pub(crate) async fn revoke(context: &Context, room: &str, hash: &str) -> Result<(), LayerError> {
         if context.store().remove(&index(room), hash).await? {
             context.store().delete(&key(hash)).await?;
@@ -63,7 +64,7 @@ impl Invitation {
         Ok(())
     }
 
-    /// Ends all invitations of this room.
+    /// Revokes all invitations of this room.
     pub(crate) async fn revoke_all(context: &Context, room: &str) -> Result<(), LayerError> {
         for (hash, _) in Self::of_room(context, room).await? {
             Self::revoke(context, room, &hash).await?;

@@ -7,7 +7,8 @@ use crate::rooms::access::RoomRecord;
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership;
 
-/// Answers `GET /invite/{link}/`: the room and the inviter. Clients without an account log in first.
+/// Answers `GET /invite/{link}/`: the room and the inviter. Clients without an account log in
+/// first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let invitation = invitation(&request).await?;
     if !request.identity().is_user() {
@@ -33,7 +34,7 @@ pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
             Refusal::new(StatusCode::CONFLICT, "this room has too many members").message_key("full_room")
         );
     }
-    // A member removed meanwhile does not return by a link that was revoked with it.
+    // Checked again: the link may have been revoked meanwhile, as when a member is removed.
     if !was_member && self::invitation(&request).await.is_err() {
         membership::leave(context, room, identity.id()).await?;
         return Err(Refusal::not_found());
@@ -41,7 +42,7 @@ pub(crate) async fn accept(request: Request) -> Result<Response, Refusal> {
     Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", room)])))
 }
 
-/// The invitation in the path, while its room is there.
+/// Returns the invitation in the path, if its room exists.
 async fn invitation(request: &Request) -> Result<Invitation, Refusal> {
     let context = request.context();
     let link = request.param("link").unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The members of a private room: its owner invites and removes them, the others see them and may leave.
+//! The members of a private room: its owner invites and removes them, the others see them and may
+//! leave.
 
 use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
@@ -11,7 +12,7 @@ use crate::rooms::invitations::Invitation;
 use crate::rooms::membership;
 use crate::rooms::membership::MAX_MEMBERS;
 
-/// What a page says beside the list: what was refused, or the link that was made.
+/// The message above the list: a refusal, or a new link.
 #[derive(Default)]
 struct Said {
     error: Option<&'static str>,
@@ -25,8 +26,8 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     show(&request, &room, &record, Said::default()).await
 }
 
-/// `POST /chat/{room}/members/`: form `action`, one of `invite` (`name`), `remove` (`name`), `link`, `revoke` (`link`) for
-/// the owner, and `leave` for the others.
+/// Answers `POST /chat/{room}/members/`: form `action`, one of `invite` (`name`), `remove`
+/// (`name`), `link` and `revoke` (`link`) for the owner, `leave` for the other members.
 pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let (room, record) = private_room(&request).await?;
@@ -47,7 +48,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
                 Some(account) if account.id == identity.id() => Some("yourself"),
                 Some(account) if action == "remove" => {
                     membership::leave(context, room.name(), &account.id).await?;
-                    // Who was removed may have a link.
+                    // The removed member may have a link.
                     Invitation::revoke_all(context, room.name()).await?;
                     None
                 }
@@ -91,7 +92,7 @@ async fn show(request: &Request, room: &Room, record: &RoomRecord, said: Said) -
     request.render("members.html", context)
 }
 
-/// The members, the owner first, the others as they came.
+/// Returns the members: the owner first, the others by the time at which they joined.
 async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<Vec<Value>, LayerError> {
     let context = request.context();
     let ids = context.store().top(&RoomRecord::members(room), MAX_MEMBERS).await?;
@@ -113,7 +114,7 @@ async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> 
     Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local(ends) }).collect())
 }
 
-/// A time in milliseconds since 1970 as a clock on the node's wall shows it.
+/// Formats Unix milliseconds in the node's time zone.
 fn local(at: u64) -> String {
     let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default();
     Zoned::new(at, TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()

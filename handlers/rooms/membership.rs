@@ -2,8 +2,8 @@
 //!
 //! | record | what |
 //! |---|---|
-//! | index `rooms_of:<id>` | the private rooms in which this user is a member, by when it came |
-//! | index `rooms_made:<id>` | those that it made |
+//! | index `rooms_of:<id>` | the private rooms of which this user is a member, by join time |
+//! | index `rooms_made:<id>` | the private rooms that this user created |
 
 use parlor::{
     CloseCode, Context, Control, Group, Index, LayerError, Presence, Refusal, Request, Response, StatusCode,
@@ -15,10 +15,11 @@ use crate::rooms::access::{CHAT, RoomRecord};
 use crate::rooms::index_page;
 use crate::rooms::name::Name;
 
-/// Most members of a room, most rooms of a user, and most that it makes: others cannot take these from it.
+/// The most members of a room, rooms of a user, and rooms that a user creates. Created rooms are
+/// counted apart, so that invitations by other users do not use them up.
 pub(crate) const MAX_MEMBERS: usize = 200;
 
-/// `POST /rooms/`: form `room`; makes a private room of a name that is unused so far.
+/// Answers `POST /rooms/`: form `room`; creates a private room with an unused name.
 pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let identity = request.identity();
@@ -54,7 +55,8 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
     if is_used(context, &groups).await? || !store.create(&key, &record.text(), None).await? {
         return Ok(false);
     }
-    // From here on only the owner may enter. Members that entered meanwhile make the room a used one.
+    // From here on only the owner may enter. Members that entered meanwhile make the name a used
+    // one.
     if is_used(context, &groups).await? {
         store.delete(&key).await?;
         return Ok(false);
@@ -71,7 +73,7 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
     Ok(true)
 }
 
-/// Whether one of these groups has members, or the first has messages.
+/// Returns whether one of these groups has members, or the first has messages.
 async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
     let layer = context.layer();
     Ok(layer.log_size(&groups[0]).await? > 0
@@ -79,7 +81,8 @@ async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerEr
         || layer.member_count(&groups[1]).await? > 0)
 }
 
-/// Makes a user a member; false if the room or the user has too many of the other.
+/// Makes a user a member. Returns `false` if the room has too many members or the user too many
+/// rooms.
 pub(crate) async fn join(context: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
     let store = context.store();
     if has(context, room, user).await? {
@@ -94,7 +97,7 @@ pub(crate) async fn join(context: &Context, room: &str, user: &str) -> Result<bo
     Ok(true)
 }
 
-/// Whether a user is a member.
+/// Returns whether a user is a member.
 pub(crate) async fn has(context: &Context, room: &str, user: &str) -> Result<bool, LayerError> {
     Ok(context.store().rank(&RoomRecord::members(room), user).await?.is_some())
 }
@@ -105,7 +108,7 @@ async fn add(context: &Context, room: &str, user: &str) -> Result<(), LayerError
     Ok(())
 }
 
-/// Takes a member out: its sockets in this room are closed, on every node.
+/// Removes a member, and closes its sockets in this room on every node.
 pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(), LayerError> {
     let store = context.store();
     store.remove(&RoomRecord::members(room), user).await?;
@@ -118,7 +121,7 @@ pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(
     Ok(())
 }
 
-/// The private rooms of a user, the newest first.
+/// Returns the private rooms of a user, the newest first.
 pub(crate) async fn of_user(context: &Context, user: &str) -> Result<Vec<String>, LayerError> {
     let rooms = context.store().top(&rooms_of(user), MAX_MEMBERS).await?;
     Ok(rooms.into_iter().map(|(room, _)| room).collect())

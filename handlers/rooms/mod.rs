@@ -1,4 +1,4 @@
-//! Rooms: their names, who may be in them, their pages.
+//! Rooms: names, access and pages.
 
 pub(crate) mod access;
 pub(crate) mod index_page;

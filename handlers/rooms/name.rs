@@ -20,10 +20,10 @@ impl Name {
         &self.0
     }
 
-    /// Reads a name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// 400 for what breaks the rule.
+    /// Returns 400 for an invalid name.
     pub(crate) fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
         let max = request.context().config().max_name_chars;
         text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
@@ -42,9 +42,9 @@ impl From<Name> for String {
     }
 }
 
-/// The name in normal form, if the rule allows it.
+/// Returns the name in normal form, if it is valid.
 pub(crate) fn normal(text: &str, max: usize) -> Option<String> {
-    // Composing makes a few characters of many; of so many, none that are a name.
+    // Normalization shortens a text, but one of this length stays too long for a name.
     if text.len() > max.saturating_mul(16) {
         return None;
     }

@@ -6,7 +6,7 @@ use parlor::{Refusal, Request, Response, StatusCode};
 use crate::rooms::access;
 use crate::rooms::access::Room;
 
-/// `GET /chat/{room}/`. Where there are no guests, they are sent to log in.
+/// Answers `GET /chat/{room}/`. Redirects guests to the login page where guests are not admitted.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     if !access::admits_guests(&request) {
         return Ok(Response::redirect(
@@ -16,7 +16,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     }
     let room = match Room::look_up(&request, request.param("room")).await {
         Ok(room) => room?,
-        Err(_) => Room::untold(&request)?,
+        Err(_) => Room::unchecked(&request)?,
     };
     if room.talk().is_some() {
         return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path(&request, &room)));
@@ -24,7 +24,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     show(&request, &room)
 }
 
-/// The page of this room.
+/// Renders the page of this room.
 pub(crate) fn show(request: &Request, room: &Room) -> Result<Response, Refusal> {
     let max_message_bytes = request.context().config().max_message_bytes;
     let (is_private, peer) = (room.private().is_some(), room.talk().map(|talk| talk.peer().to_owned()));
@@ -33,7 +33,7 @@ pub(crate) fn show(request: &Request, room: &Room) -> Result<Response, Refusal> 
     request.render("room.html", context)
 }
 
-/// The path of the page of this room.
+/// Returns the path of the page of this room.
 pub(crate) fn path(request: &Request, room: &Room) -> String {
     match room.name().strip_prefix('@') {
         Some(peer) => request.url("talk", &[("user", peer)]),

@@ -1,4 +1,4 @@
-//! The files in the binary: templates, static files, texts.
+//! The files in the binary: templates, static files and catalogues.
 
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -17,7 +17,7 @@ struct Static;
 #[prefix = "locales/"]
 struct Locales;
 
-/// A file by its path from the project's root.
+/// Returns a file by its path from the project's root.
 pub(crate) fn file(path: &str) -> Option<EmbeddedFile> {
     match path.split_once('/')?.0 {
         "templates" => Templates::get(path),

@@ -1,4 +1,4 @@
-//! What a supervisor and a load balancer ask.
+//! The probes of supervisors and load balancers.
 
 use parlor::{Refusal, Request, Response, StatusCode};
 

@@ -1,4 +1,4 @@
-//! What the node counts, for Prometheus.
+//! The node's metrics, for Prometheus.
 
 use parlor::{METRICS, Refusal, Request, Response, StatusCode};
 

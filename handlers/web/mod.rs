@@ -1,4 +1,4 @@
-//! Pages and files that belong to no room.
+//! Files, probes and redirects.
 
 pub(crate) mod assets;
 pub(crate) mod health;

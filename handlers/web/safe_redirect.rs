@@ -9,17 +9,17 @@ pub(crate) const HOME: &str = "/chat/";
 pub(crate) struct SafeRedirect(String);
 
 impl SafeRedirect {
-    /// The page where one chooses a room.
+    /// Returns the page on which a user chooses a room.
     pub(crate) fn home() -> Self {
         Self(HOME.to_owned())
     }
 
-    /// The path in the query, as `?next=`.
+    /// Returns the path in the query, as `?next=`.
     pub(crate) fn of_query(request: &Request) -> Self {
         Self::read(&request.query("next").unwrap_or_default())
     }
 
-    /// The path in the form's field `next`.
+    /// Returns the path in the form's field `next`.
     pub(crate) fn of_form(form: &Form) -> Self {
         Self::read(form.get("next"))
     }
@@ -28,13 +28,14 @@ impl SafeRedirect {
         &self.0
     }
 
-    /// On to there.
+    /// Redirects to the path.
     pub(crate) fn redirect(&self) -> Response {
         Response::redirect(StatusCode::SEE_OTHER, &self.0)
     }
 
     pub(crate) fn read(text: &str) -> Self {
-        // Browsers read `\` as `/`, ignore tabs and line breaks, and read `//` as the start of a host.
+        // Browsers read `\` as `/`, ignore tabs and line breaks, and read `//` as the start of a
+        // host.
         let safe = text.starts_with('/')
             && !text.starts_with("//")
             && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

@@ -10,14 +10,15 @@ use serde::{Serialize, Serializer};
 use crate::chat::frame_error::{FrameError, Logged};
 use crate::chat::members_json::{Listed, Names, person};
 
-/// For how long a client shows that somebody types, in milliseconds.
+/// The time for which a client shows that a user types, in milliseconds.
 const TYPING_MS: u64 = 5000;
-/// Most bytes of text in one `history`, beside its newest message.
-const MOST_BYTES: usize = 128 * 1024;
-/// Bytes of a frame beside the texts in it, and of what stands before it on the wire; longer names make it grow.
-const AROUND: usize = 224;
+/// The most bytes of text in one `history`, beside its newest message.
+const MAX_HISTORY_BYTES: usize = 128 * 1024;
+/// The bytes of a frame beside its texts, with the WebSocket header. Longer names exceed it, and
+/// the buffer grows.
+const FRAME_OVERHEAD_BYTES: usize = 224;
 
-/// Every frame there is.
+/// The frames of the server.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Sent<'a> {
@@ -41,7 +42,7 @@ enum Sent<'a> {
         id: Option<Id>,
         prev: Option<Id>,
         at: Option<u64>,
-        /// Whether there was a text, which an operator removed; a frame without this member has its text.
+        /// An operator removed the text. Absent from frames that have their text.
         #[serde(skip_serializing_if = "is_kept")]
         removed: bool,
     },
@@ -93,7 +94,7 @@ enum Sent<'a> {
     },
 }
 
-/// What is shown of a message.
+/// The `message` member: the tutorial's line, or empty for a removed message.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown<'a> {
@@ -111,7 +112,7 @@ fn is_kept(removed: &bool) -> bool {
     !removed
 }
 
-/// A text as the tutorial shows it.
+/// A text as the tutorial displays it.
 pub(crate) struct Line<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Line<'_> {
@@ -149,7 +150,7 @@ pub(crate) fn message(event: &Event) -> Option<Frame<'static>> {
     Some(sent(event)?.frame(2 * length(event)))
 }
 
-/// What stands in the place of a message that was removed; or, live, the word that it was.
+/// Encodes a removed message of the log, or the live event of its removal.
 pub(crate) fn removed(event: &Event) -> Option<Frame<'static>> {
     match event.stamp() {
         Some(_) => message(event),
@@ -217,16 +218,16 @@ pub(crate) fn typing(member: &str) -> Frame<'static> {
 }
 
 pub(crate) fn history(events: &[Arc<Delivery>], more: bool) -> Frame<'static> {
-    // The newest of them, as many as one frame may hold: it has to wait in memory for a slow reader.
+    // The newest that fit into one frame, which waits in memory for a slow client.
     let mut bytes = 0;
     let fits = |event: &&Arc<Delivery>| {
         bytes += length(event);
-        bytes <= MOST_BYTES
+        bytes <= MAX_HISTORY_BYTES
     };
     let kept = events.iter().rev().take(1).chain(events.iter().rev().skip(1).take_while(fits)).count();
     let (left, kept) = events.split_at(events.len() - kept);
     let messages: Vec<_> = kept.iter().filter_map(|event| sent(event)).collect();
-    let texts = kept.iter().map(|event| AROUND + 2 * length(event)).sum();
+    let texts = kept.iter().map(|event| FRAME_OVERHEAD_BYTES + 2 * length(event)).sum();
     Sent::History { messages, more: more || !left.is_empty() }.frame(texts)
 }
 
@@ -239,15 +240,15 @@ pub(crate) fn bye(reconnect: Duration) -> Frame<'static> {
     Sent::Bye { reconnect_ms: u64::try_from(reconnect.as_millis()).unwrap_or(u64::MAX) }.frame(0)
 }
 
-/// An id as clients see it: nothing stands before the first message.
+/// Returns an id as clients see it: the position before the first message is `None`.
 fn known(id: Id) -> Option<Id> {
     Some(id).filter(|id| *id != Id::START)
 }
 
 impl Sent<'_> {
-    /// The frame, whose texts take about so many bytes.
+    /// Encodes the frame, whose texts have about `texts` bytes.
     fn frame(&self, texts: usize) -> Frame<'static> {
-        let mut json = Vec::with_capacity(AROUND + texts);
+        let mut json = Vec::with_capacity(FRAME_OVERHEAD_BYTES + texts);
         serde_json::to_writer(&mut json, self).expect("writing to a Vec cannot fail");
         Frame::Text(String::from_utf8(json).expect("JSON is UTF-8").into())
     }

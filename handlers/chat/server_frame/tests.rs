@@ -1,4 +1,4 @@
-//! What the frames of the server look like.
+//! The JSON of the server's frames.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A message as it comes out of the log, with this text.
+/// Creates a logged message with this text.
 fn logged(text: &str) -> Event {
     let said =
         Event::new("chat_message").with("message", text).with("user", "a1b2c3d4e5f60718").with("name", "ann");
