@@ -91,7 +91,7 @@ end() {
         if [[ ${name_of[$pid]} == $pattern ]]; then left+=("$pid"); fi
     done
     kill "-$signal" "${left[@]}" 2>/dev/null || true
-    kill -CONT "${left[@]}" 2>/dev/null || true # someone may have frozen it to see what happens
+    kill -CONT "${left[@]}" 2>/dev/null || true # it may be stopped by an experiment with SIGSTOP
     for ((i = 0; i < seconds * 10; i++)); do
         kill -0 "${left[@]}" 2>/dev/null || break
         sleep 0.1
@@ -158,7 +158,7 @@ say "open http://127.0.0.1:$site_port/chat/ in two windows; nginx' log is $folde
 say "kill -9 a node's process: its pages go on at another one. Ctrl-C stops all."
 
 # Asked once a second, because `wait -n` forgets a part that ends while another one is started. Without
-# stderr, where bash would tell of every killed process in its own words.
+# stderr, where bash would report every killed process.
 while sleep 1; do
     for pid in "${!name_of[@]}"; do
         if kill -0 "$pid"; then continue; fi

@@ -1,4 +1,4 @@
-// The users in the room and those who are typing: a count, a list, and a line below the log.
+// The users in the room and the users who are typing: a count, a list, and a line below the log.
 
 import { byId, createElement } from "./dom.js";
 import { userHue } from "./userHue.js";
@@ -16,8 +16,8 @@ export class Presence {
   #members = null; // names by user; null: too many to be listed
   #typing = new Map(); // `{ name, timer }` by user
 
-  // `isOwn(user)` tells the user's own ids. `dmPath` is where private chats are, for users who may
-  // have them.
+  // `isOwn(user)` returns whether an id is the user's own. `dmPath` is the path of private chats,
+  // for users who may have them.
   constructor(catalogue, isOwn, dmPath) {
     this.#catalogue = catalogue;
     this.#isOwn = isOwn;

@@ -147,7 +147,7 @@ export class Socket {
     return new Promise((resolve) => attempt.requests.push(resolve));
   }
 
-  // A silent connection is either quiet or dead; a small request tells which.
+  // A silent connection is either quiet or dead; the answer to a small request shows which.
   #checkSilence(limit) {
     const attempt = this.#current;
     const silence = this.#lifecycle.now() - (attempt?.lastHeard ?? Infinity);

@@ -1,5 +1,5 @@
-//! The application of the tests: an echo at `/`, the events of a group at `/watch/<group>`, and a route that stalls
-//! the event loop.
+//! The application of the tests: an echo at `/`, the events of a group at `/watch/<group>`, and a
+//! route that stalls the event loop.
 
 use std::borrow::Cow;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ impl Consumer for Echo {
     }
 }
 
-/// Tells what is said in a group, and what is redacted there.
+/// Sends the events of a group, and its redactions.
 struct Watch;
 
 impl Consumer for Watch {

@@ -59,7 +59,8 @@ impl Crowd {
         })
     }
 
-    /// Connects all clients, a bounded number at a time, and returns when each has received `welcome`.
+    /// Connects all clients, a bounded number at a time, and returns when each has received
+    /// `welcome`.
     pub(crate) fn gather(world: &World, seating: Seating) -> Result<Self> {
         let mut crowd = Self::new()?;
         let (mut welcome, end) = (0, Instant::now() + PATIENCE);
@@ -103,7 +104,7 @@ impl Crowd {
         self.sockets[client].send(&mark.frame());
     }
 
-    /// Waits until a client receives something or `until` passes, and calls `hear` for every frame
+    /// Waits until a client receives something or `until` passes, and calls back for every frame
     /// with the client and the time.
     pub(crate) fn turn(
         &mut self,

@@ -51,7 +51,8 @@ impl Figure {
     }
 }
 
-/// Formats three significant digits, the precision of such a measurement; whole numbers with commas.
+/// Formats three significant digits, the precision of such a measurement; whole numbers with
+/// commas.
 pub(crate) fn short(number: f64) -> String {
     match number.abs() {
         size if size >= 99.95 => whole(number),

@@ -1,4 +1,5 @@
-//! Accounts for every message of every publisher on every socket. All figures are counted, not sampled.
+//! Accounts for every message of every publisher on every socket. All figures are counted, not
+//! sampled.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -41,7 +42,8 @@ pub(crate) struct Wrongs {
     pub(crate) lost: u64,
     /// Received more than once.
     pub(crate) doubled: u64,
-    /// Received after a later message of the same publisher, or in another order than the rest of the room.
+    /// Received after a later message of the same publisher, or in another order than the rest of
+    /// the room.
     pub(crate) disordered: u64,
     /// Received in another room, or never sent.
     pub(crate) strayed: u64,
@@ -87,7 +89,7 @@ impl Ledger {
         }
         let ear = &mut self.ears[client];
         let word = u64::from(mark.speaker) << 32 | u64::from(mark.number);
-        ear.order = (ear.order.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95); // as FxHash does
+        ear.order = (ear.order.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95); // FxHash
         let stream = &mut ear.streams[speaker];
         if mark.number >= stream.next {
             stream.missing.extend(stream.next..mark.number);
@@ -116,7 +118,8 @@ impl Ledger {
     pub(crate) fn close(self) -> Wrongs {
         let mut wrongs = Wrongs { lost: self.open, ..self.wrongs };
         if wrongs == Wrongs::default() {
-            // Order per publisher holds at this point; order across publishers must be the same for all members.
+            // Order per publisher holds at this point; order across publishers must be the same for
+            // all members.
             let rooms = self.ears.chunks(self.seating.members);
             let others = |room: &[Ear]| room.iter().filter(|ear| ear.order != room[0].order).count() as u64;
             wrongs.disordered = rooms.map(others).sum();

@@ -1,8 +1,10 @@
-//! The load benchmark: the real binary, a real Redis, real sockets, everything counted. `--help` lists its options.
+//! The load benchmark: the real binary, a real Redis, real sockets, everything counted. `--help`
+//! lists its options.
 //!
-//! A scene starts its nodes, connects its clients, measures, and stops everything; its clients are one thread of
-//! this program, which reads every byte and tracks every message. CPU is what the kernel accounts to the processes
-//! while measuring, and latency is counted from the time at which a message was due.
+//! A scene starts its nodes, connects its clients, measures, and stops everything; its clients are
+//! one thread of this program, which reads every byte and tracks every message. CPU is what the
+//! kernel accounts to the processes while measuring, and latency is counted from the time at which
+//! a message was due.
 
 mod crowd;
 mod figure;

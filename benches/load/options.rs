@@ -6,8 +6,9 @@ use clap::Parser;
 
 use crate::scene::Scene;
 
-/// Measures this program: starts nodes and a private Redis on 127.0.0.1, connects clients, counts every message,
-/// and prints a table. Exits with 1 if a message was lost, duplicated or out of order.
+/// Measures this program: starts nodes and a private Redis on 127.0.0.1, connects clients, counts
+/// every message, and prints a table. Exits with 1 if a message was lost, duplicated or out of
+/// order.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "load", max_term_width = 100)]
 pub(crate) struct Options {
@@ -23,11 +24,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
 
-    /// Messages per second in `fan-out`; above what the CPU can carry, only queueing delay is measured
+    /// Messages per second in `fan-out`; above what the CPU can carry, only queueing delay is
+    /// measured
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) rate: u32,
 
-    /// Sockets that `idle` and `reconnect` open; each takes one file descriptor here and one in a node
+    /// Sockets that `idle` and `reconnect` open; each takes one file descriptor here and one in a
+    /// node
     #[arg(long, value_name = "COUNT", default_value = "10000", value_parser = clap::value_parser!(u32).range(10..=50_000))]
     pub(crate) sockets: u32,
 

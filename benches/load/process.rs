@@ -53,7 +53,8 @@ impl Process {
         cpu(self.id())
     }
 
-    /// Returns the resident set in bytes, with all pages counted now; `/proc/ID/status` lags behind.
+    /// Returns the resident set in bytes, with all pages counted now; `/proc/ID/status` lags
+    /// behind.
     pub(crate) fn memory(&self) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id()))?;
         let line =
@@ -70,8 +71,8 @@ impl Drop for Process {
     }
 }
 
-/// Returns the CPU time of a process by its clock: `/proc/ID/stat` counts in hundredths of a second, which is more
-/// than Redis uses in a short scene.
+/// Returns the CPU time of a process by its clock: `/proc/ID/stat` counts in hundredths of a
+/// second, which is more than Redis uses in a short scene.
 pub(crate) fn cpu(id: u32) -> Result<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(id.try_into()?))?;
     Ok(Duration::from(clock_gettime(clock)?))

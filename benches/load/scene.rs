@@ -80,7 +80,8 @@ impl Scene {
             Self::Resume => resume::play(world),
             Self::Picture => {
                 let members = part.members.unwrap_or(SIZES[0]);
-                // The same number of deliveries in each, as far as the log's rate allows, at half a CPU.
+                // The same number of deliveries in each, as far as the log's rate allows, at half a
+                // CPU.
                 let rate = u32::try_from(DELIVERIES / members)?.clamp(1, 400);
                 open::play(&world, load(1, members, 5, rate), measured)
             }

@@ -13,8 +13,9 @@ pub(crate) enum Layer {
 pub(crate) struct Setting {
     pub(crate) layer: Layer,
     pub(crate) nodes: usize,
-    /// Nodes, Redis and clients share one CPU. The cost of a delivery is then the same from run to run: bytes that
-    /// cross from one CPU to another cost two or three times as much, and the scheduler would choose.
+    /// Nodes, Redis and clients share one CPU. The cost of a delivery is then the same from run to
+    /// run: bytes that cross from one CPU to another cost two or three times as much, and the
+    /// scheduler would choose.
     pub(crate) pinned: bool,
 }
 

@@ -1,7 +1,9 @@
-//! One client's connection, from the handshake to the last frame, at the least cost that reads every byte.
+//! One client's connection, from the handshake to the last frame, at the least cost that reads
+//! every byte.
 //!
-//! A WebSocket library would copy each frame and allocate for it, and the clients share the machine with what they
-//! measure. So the library parses only the head of a frame, and the payload is searched in place.
+//! A WebSocket library would copy each frame and allocate for it, and the clients share the machine
+//! with what they measure. So the library parses only the head of a frame, and the payload is
+//! searched in place.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -78,7 +80,7 @@ impl Socket {
     }
 
     fn send_frame(&mut self, mut frame: Frame) {
-        frame.header_mut().mask = Some([0x37, 0xfa, 0x21, 0x3d]); // the server unmasks with any key alike
+        frame.header_mut().mask = Some([0x37, 0xfa, 0x21, 0x3d]); // any key costs the same
         frame.format(&mut self.outgoing).expect("writing to a Vec cannot fail");
         self.flush().ok(); // a broken connection shows when it is read
     }

@@ -1,4 +1,5 @@
-//! A workload: publishers in rooms send messages, all members receive them, and the ledger accounts for each.
+//! A workload: publishers in rooms send messages, all members receive them, and the ledger accounts
+//! for each.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ pub(crate) struct Talk {
     ledger: Ledger,
     seating: Seating,
     speakers: usize,
-    /// When each message was due, by room and publisher, so that a late generator does not hide latency.
+    /// When each message was due, by room and publisher, so that a late generator does not hide
+    /// latency.
     due: Vec<Vec<Instant>>,
     heard: Hearing,
     /// Publishers that received their own message in the last turn, as room and publisher.

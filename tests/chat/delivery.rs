@@ -207,7 +207,7 @@ async fn all_members_receive_concurrent_messages_in_one_order() {
     }))
     .await;
     for disconnect in &received {
-        assert_eq!(disconnect, &received[0], "every member hears the same order");
+        assert_eq!(disconnect, &received[0], "every member receives the same order");
     }
     for sender in 0..SPEAKERS {
         let own: Vec<_> = received[0].iter().filter(|text| text.starts_with(&format!("{sender}:"))).collect();
@@ -247,11 +247,11 @@ async fn two_hundred_rooms_on_three_nodes_deliver_all_once_in_order() {
     });
     for (room, received) in join_all(speaking).await.iter().enumerate() {
         for disconnect in received {
-            assert_eq!(disconnect, &received[0], "every member of room {room} hears the same order");
+            assert_eq!(disconnect, &received[0], "every member of room {room} receives the same order");
         }
         let once: BTreeSet<_> = received[0].iter().cloned().collect();
         let wanted = (0..MEMBERS).flat_map(|sender| (0..TEXTS).map(move |n| format!("{room}/{sender}:{n}")));
-        assert_eq!(once, wanted.collect(), "room {room} hears every text once");
+        assert_eq!(once, wanted.collect(), "room {room} receives every text once");
     }
     for members in &mut rooms {
         expect_silence(members).await;

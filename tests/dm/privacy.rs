@@ -152,7 +152,7 @@ async fn other_users_cannot_read_or_write_a_conversation() {
         assert_eq!(
             member.receive().await["text"],
             "xyzzy-and-more",
-            "the first thing that is heard from outside"
+            "the first frame that comes from outside"
         );
     }
     for (who, name, member) in &mut open {
@@ -160,7 +160,7 @@ async fn other_users_cannot_read_or_write_a_conversation() {
         let quiet = tokio::time::timeout(Duration::from_millis(20), async {
             loop {
                 let frame = member.receive_any(&["message", "history", "presence", "typing"], PATIENCE).await;
-                assert!(!frame.to_string().contains("xyzzy"), "{who} hears as {name:?}: {frame}");
+                assert!(!frame.to_string().contains("xyzzy"), "{who} receives as {name:?}: {frame}");
             }
         });
         quiet.await.expect_err("a loop without an end");

@@ -27,7 +27,8 @@ impl Layers {
         self.0.iter().position(|line| line.iter().any(|listed| listed == name))
     }
 
-    /// Whether `from` may import `to`. A name that is not listed imports nothing and is not imported.
+    /// Whether `from` may import `to`. A name that is not listed imports nothing and is not
+    /// imported.
     pub(crate) fn allow(&self, from: &str, to: &str) -> bool {
         from == to || self.rank(to).zip(self.rank(from)).is_some_and(|(to, from)| to < from)
     }

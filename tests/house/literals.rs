@@ -17,7 +17,8 @@ fn is_close_code(number: u32) -> bool {
 
 /// Lists the close codes that code, which is no test, has as numbers.
 ///
-/// A thousand and 4096 are no close codes in a constant, in arithmetic and as an argument of a method.
+/// A thousand and 4096 are no close codes in a constant, in arithmetic and as an argument of a
+/// method.
 pub(crate) fn close_codes(source: &Source) -> Vec<String> {
     let mut found = CloseCodes { quantities: false, found: Vec::new() };
     found.visit_file(&source.syntax);

@@ -39,7 +39,8 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Lists the files below a folder, as paths from the root of the repository, sorted. A file is itself.
+/// Lists the files below a folder, as paths from the root of the repository, sorted. A file is
+/// itself.
 pub(crate) fn files_below(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];

@@ -68,7 +68,8 @@ pub(crate) fn of_the_application(prose: &Prose) -> Vec<String> {
     lines.map(|(number, line)| format!("{}:{number}: {}", prose.path, line.trim())).collect()
 }
 
-/// Whether a line has the word `chat`, `lobby`, `room` or, with its noun, `push`: alone or in a name.
+/// Whether a line has the word `chat`, `lobby`, `room` or, with its noun, `push`: alone or in a
+/// name.
 fn names_chat(line: &str) -> bool {
     let parts = parts(line);
     parts

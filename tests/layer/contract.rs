@@ -41,13 +41,13 @@ async fn events_arrive_in_one_order_and_in_the_publishers(peers: LayerNodes) {
     let disconnects = last(&peers, &group, 200).await;
     assert!(
         disconnects.iter().all(|disconnect| disconnect == &disconnects[0]),
-        "the nodes heard different orders"
+        "the nodes received different orders"
     );
     for publisher in 0..4 {
         let own: Vec<_> =
             disconnects[0].iter().filter(|text| text.starts_with(&format!("{publisher} "))).collect();
         assert_eq!(own.len(), 50);
-        assert!(own.is_sorted(), "publisher {publisher} was heard as {own:?}");
+        assert!(own.is_sorted(), "publisher {publisher} was received as {own:?}");
     }
 }
 

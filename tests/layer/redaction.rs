@@ -1,4 +1,4 @@
-//! Covering in the layer's contract: a text is gone from whatever is read, and no place in the log with it.
+//! Redaction in the layer's contract: no read returns the text, and the log keeps the position.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! `docs/handlers.md` builds `examples/echo/`: its code is the example's, and what it shows happens.
+//! `docs/handlers.md` builds `examples/echo/`: its code is the example's, and what it shows
+//! happens.
 
 use std::collections::BTreeMap;
 use std::fs;

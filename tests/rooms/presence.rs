@@ -277,7 +277,7 @@ async fn users_of_a_killed_node_leave_once() {
     assert_eq!(leaves[0], leaves[1], "in one order");
     let mut seen = leaves[0].clone();
     seen.sort();
-    assert_eq!(seen, users, "each once, and not the one who has another tab");
+    assert_eq!(seen, users, "each once, without the user that has another tab");
     join_all(watchers.iter_mut().map(|watcher| nobody_moves_for(watcher, seconds(8)))).await;
     let late = V1Client::join(&second, "lobby").await;
     assert_eq!(late.welcome["count"], 4, "{}", late.welcome);

@@ -275,7 +275,7 @@ async fn only_the_owner_manages_a_private_room() {
                 let rejected = match (who, place, what) {
                     (Role::Member, Target::Private, "GET") => 200,
                     (Role::Member, Target::Private, "nonsense") => 400,
-                    (Role::Member, Target::Private, _) => 403, // a member knows that the room exists
+                    (Role::Member, Target::Private, _) => 403, // a member knows of the room
                     _ => rejected,
                 };
                 let got = status(node, &fixture.request_as(who, node, request)).await;

@@ -44,7 +44,8 @@ impl Connection {
         Self { stream, buffer: Vec::new(), ended: false }
     }
 
-    /// A connection with a receive buffer of this many bytes (the kernel doubles it), for slow readers.
+    /// A connection with a receive buffer of this many bytes (the kernel doubles it), for slow
+    /// readers.
     pub fn narrow(node: &Node, bytes: usize) -> Self {
         let socket =
             socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
@@ -182,7 +183,8 @@ impl Connection {
         self.frame_with_opcode(CLOSE, PATIENCE).await.close_code()
     }
 
-    /// Waits for the end of the connection and discards what comes before. Returns the Close code, if there was one.
+    /// Waits for the end of the connection and discards what comes before. Returns the Close code,
+    /// if there was one.
     pub async fn wait_for_end(&mut self, limit: Duration) -> Option<u16> {
         within(limit, "the node to end the connection", async {
             let mut code = None;

@@ -1,4 +1,5 @@
-//! Many clients in one room; each reconnects as soon as its socket ends and fails on a rejected handshake.
+//! Many clients in one room; each reconnects as soon as its socket ends and fails on a rejected
+//! handshake.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

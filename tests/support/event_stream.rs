@@ -1,4 +1,5 @@
-//! A client of Server-Sent Events (WHATWG HTML, section 9.2), and the POST that publishes beside it.
+//! A client of Server-Sent Events (WHATWG HTML, section 9.2), and the POST that publishes beside
+//! it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -73,7 +74,8 @@ impl EventStream {
         .await
     }
 
-    /// The next event whose frame is of this type; others stay unread. A gap before a message fails the test.
+    /// The next event whose frame is of this type; others stay unread. A gap before a message fails
+    /// the test.
     pub async fn receive_event(&mut self, kind: &str) -> Part {
         if let Some(place) = self.unread.iter().position(|part| part.frame["type"] == kind) {
             return self.unread.remove(place).expect("an event at its place");

@@ -106,7 +106,8 @@ impl Handshake {
         WebSocket::connect(address, &self.target(), &headers).await
     }
 
-    /// An open socket as a raw connection, read no further than the 101. Its receive buffer has this many bytes.
+    /// An open socket as a raw connection, read no further than the 101. Its receive buffer has
+    /// this many bytes.
     pub async fn connect_narrow(&self, node: &Node, bytes: usize) -> Connection {
         let mut connection = Connection::narrow(node, bytes);
         let response = self.request().send_on(&mut connection).await;

@@ -46,7 +46,7 @@ impl ResumingClient {
 
     /// Waits until this text has arrived.
     pub async fn wait_for_text(&self, text: &str, limit: Duration) {
-        until(limit, &format!("a regular to hear {text:?}"), async || {
+        until(limit, &format!("a client to receive {text:?}"), async || {
             let notes = self.observations();
             let last = notes.messages.last().cloned().unwrap_or_default();
             holds(notes.messages.iter().any(|message| message["text"] == text), || {
@@ -98,7 +98,7 @@ async fn stay(member: &mut V1Client, since: &mut Option<String>, notes: &Mutex<N
         match frame["type"].as_str().unwrap_or_default() {
             "message" => {
                 *since = Some(id_of(&frame));
-                notes.lock().unwrap().hear(frame);
+                notes.lock().unwrap().record(frame);
             }
             "gap" => notes.lock().unwrap().reported.push(frame),
             "bye" => {
@@ -120,7 +120,7 @@ impl Notes {
         }
     }
 
-    fn hear(&mut self, message: Value) {
+    fn record(&mut self, message: Value) {
         if !self.messages.iter().any(|known| known["id"] == message["id"]) {
             self.messages.push(message);
         }

@@ -228,7 +228,8 @@ pub fn texts_of(messages: &[Value]) -> Vec<String> {
     messages.iter().map(text_of).collect()
 }
 
-/// Fails unless each message names the one before it as its `prev`: none is missing, duplicated or out of order.
+/// Fails unless each message names the one before it as its `prev`: none is missing, duplicated or
+/// out of order.
 pub fn assert_chain(messages: &[Value]) {
     for pair in messages.windows(2) {
         assert_eq!(pair[1]["prev"], pair[0]["id"], "{} comes after {}", pair[1], pair[0]);

@@ -1,7 +1,8 @@
 //! The WebSocket client of all tests, beneath [`V1Client`](super::v1_client::V1Client) and
 //! [`TutorialClient`](super::tutorial_client::TutorialClient).
 //!
-//! Tests that write or read single bytes use a [`Connection`](super::connection::Connection) instead.
+//! Tests that write or read single bytes use a [`Connection`](super::connection::Connection)
+//! instead.
 
 use std::net::SocketAddr;
 use std::time::Duration;

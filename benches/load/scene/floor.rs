@@ -1,5 +1,5 @@
-//! The floor: one send to each of many connections, without a server. Its cost differs between machines and
-//! from hour to hour on a shared one; read other figures against it.
+//! The floor: one send to each of many connections, without a server. Its cost differs between
+//! machines and from hour to hour on a shared one; read other figures against it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

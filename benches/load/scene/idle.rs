@@ -14,7 +14,8 @@ const MEMBERS: usize = 10;
 const CALM: Duration = Duration::from_secs(1);
 /// Covers one ping of every socket.
 const SILENCE: Duration = Duration::from_secs(26);
-/// Time after the last disconnect: presence ends after 5 s, and the allocator returns pages a little later.
+/// Time after the last disconnect: presence ends after 5 s, and the allocator returns pages a
+/// little later.
 const AFTERWARDS: Duration = Duration::from_secs(8);
 
 pub(crate) fn play(world: &World, sockets: usize) -> Result<Outcome> {

@@ -52,7 +52,8 @@ fn messages_in(time: Duration, load: Load) -> u32 {
     u32::try_from(time.as_millis() * u128::from(load.rate) / 1000).unwrap_or(u32::MAX)
 }
 
-/// Sends `count` messages starting with number `first`, each when it is due, and returns when all have arrived.
+/// Sends `count` messages starting with number `first`, each when it is due, and returns when all
+/// have arrived.
 fn speak(talk: &mut Talk, load: Load, first: u32, count: u32) -> Result<()> {
     let start = Instant::now();
     for place in 0..count {

@@ -1,4 +1,5 @@
-//! Resume: all clients reconnect to a room with the id of their last message, having missed the same messages.
+//! Resume: all clients reconnect to a room with the id of their last message, having missed the
+//! same messages.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ pub(crate) fn play(mut world: World) -> Result<Outcome> {
         format!("{} clients, {} messages each, in {} s", whole(n[0]), whole(n[1]), short(n[2]))
     });
     let cost = micros_each(spent.nodes, clients * f64::from(MISSED));
-    outcome.cpu = Figure::new([cost], |n| format!("{} µs a message made up", short(n[0])));
+    outcome.cpu = Figure::new([cost], |n| format!("{} µs a resumed message", short(n[0])));
     outcome.delay = Figure::delays(delays);
     if let (Some(before), Some(after)) = (before, after) {
         let count = |wanted: fn(&str) -> bool| {

@@ -1,4 +1,5 @@
-//! Saturated: publishers send the next message when they receive their own, so the server is never idle.
+//! Saturated: publishers send the next message when they receive their own, so the server is never
+//! idle.
 
 use std::time::{Duration, Instant};
 
