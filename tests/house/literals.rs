@@ -5,7 +5,7 @@ use syn::{ExprBinary, ImplItem, Item, ItemConst, LitInt, Macro};
 
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::source::{Source, attributes_of, is_test};
+use crate::source::{Source, attributes_of, is_test, literals};
 
 /// Quantities that are close codes only by chance: a thousand of something, and 4 KiB.
 const QUANTITIES: [u32; 2] = [1000, 4096];
@@ -46,15 +46,9 @@ impl CloseCodes {
     }
 
     fn tokens(&mut self, tokens: TokenStream) {
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) => self.tokens(group.stream()),
-                TokenTree::Literal(literal) => {
-                    if let Ok(number) = syn::parse2::<LitInt>(TokenTree::Literal(literal).into()) {
-                        self.number(&number);
-                    }
-                }
-                _ => {}
+        for literal in literals(tokens) {
+            if let Ok(number) = syn::parse2::<LitInt>(TokenTree::Literal(literal).into()) {
+                self.number(&number);
             }
         }
     }

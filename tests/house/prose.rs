@@ -7,7 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, LitStr, Macro};
 
-use crate::source::{Source, attributes_of, is_test, read};
+use crate::source::{Source, attributes_of, is_test, literals, read};
 
 /// Lines of prose of one file, each with its number.
 pub(crate) struct Prose {
@@ -92,15 +92,9 @@ impl Texts {
     }
 
     fn tokens(&mut self, tokens: TokenStream) {
-        for token in tokens {
-            match token {
-                TokenTree::Group(group) => self.tokens(group.stream()),
-                TokenTree::Literal(literal) => {
-                    if let Ok(text) = syn::parse_str::<LitStr>(&literal.to_string()) {
-                        self.add(literal.span(), &text.value());
-                    }
-                }
-                _ => {}
+        for literal in literals(tokens) {
+            if let Ok(text) = syn::parse_str::<LitStr>(&literal.to_string()) {
+                self.add(literal.span(), &text.value());
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use proc_macro2::{Literal, TokenStream, TokenTree};
 use syn::{Attribute, Item, Meta};
 
 /// One file, with its path from the root of the repository.
@@ -95,4 +96,14 @@ pub(crate) fn attributes_of(item: &Item) -> &[Attribute] {
         Item::Use(item) => &item.attrs,
         _ => &[],
     }
+}
+
+/// Returns the literals among these tokens and in their groups, in order.
+pub(crate) fn literals(tokens: TokenStream) -> Vec<Literal> {
+    let of = |token| match token {
+        TokenTree::Group(group) => literals(group.stream()),
+        TokenTree::Literal(literal) => vec![literal],
+        _ => Vec::new(),
+    };
+    tokens.into_iter().flat_map(of).collect()
 }
