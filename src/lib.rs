@@ -1,21 +1,21 @@
 //! Parlor's runtime: HTTP, WebSocket and Redis for an application of stateless functions.
 //!
-//! The application is a binary of its own (`handlers/`, `examples/echo/`). It names an [`Application`]
-//! and calls [`run`]; all types that it needs are exported here.
+//! The application is a binary of its own (`handlers/`, `examples/echo/`). It names an
+//! [`Application`] and calls [`run`]; all types that it needs are exported here.
 //!
-//! A message crosses the runtime as follows. Each arrow is a call, except that the hub and the layer
-//! take turns with their queues:
+//! A message crosses the runtime as follows. Each arrow is a call, except that the hub and the
+//! layer take turns with their queues:
 //!
 //! ```text
-//! browser -> connection -> reader -> Consumer::receive -> Subscription::append -> layer -> Redis: log and publish
-//! browser <- connection <- outbox <- fanout <- Consumer::event <- hub <- layer <- Redis, to each node
+//! browser -> connection -> reader -> Consumer::receive -> Subscription::append -> layer -> Redis
+//! browser <- connection <- outbox <- fanout <- Consumer::event <- hub <- layer <- Redis
 //! ```
 //!
 //! The folders are layers. A folder imports only those above it in this list:
 //!
 //! | folder | contains |
 //! |---|---|
-//! | `wire` | what crosses a boundary, without I/O: events, positions, frames, hosts, origins, time |
+//! | `wire` | what crosses a boundary, without I/O: events, positions, frames, hosts, origins |
 //! | `telemetry` | the log and the metrics |
 //! | `config` | the settings and the parsers of their values |
 //! | `limits` | rates by key, concurrency, the message rate of a socket |

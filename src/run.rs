@@ -83,7 +83,8 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     watchdog::start();
     announce(&state.context, server.max_connections());
     for address in server.addresses() {
-        let _ = writeln!(std::io::stdout(), "listening on http://{address}"); // the pipe may be closed
+        // The pipe may be closed.
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     }
     // SIGTERM drains; a second signal, or SIGINT, ends at once.
     let signals = tokio::sync::Mutex::new((terminate, interrupt));
@@ -102,8 +103,8 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
 }
 
 /// Serves until `stop` yields the grace period, or a part of the node fails; then shuts down in
-/// phases: no new sockets, the end of those that are open, the requests, the layer. `hurry` ends the
-/// grace period at once.
+/// phases: no new sockets, the end of those that are open, the requests, the layer. `hurry` ends
+/// the grace period at once.
 async fn serve_until(
     state: &State,
     listener: Listener,
@@ -125,7 +126,7 @@ async fn serve_until(
         }
         grace = stop => (ExitCode::SUCCESS, grace),
     };
-    info!(seconds = grace.as_secs(), "ending: sockets are sent away");
+    info!(seconds = grace.as_secs(), "draining: disconnecting sockets");
     state.realtime.end();
     let sockets = state.realtime.hub().sockets();
     let away = async {

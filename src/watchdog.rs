@@ -1,9 +1,10 @@
 //! The watchdog: ends a node whose event loop stalls, which a load balancer does not notice.
 //!
-//! A stalled node still accepts connections (the kernel does) and, having few answers to give, looks
-//! idle to nginx' `least_conn`. So it must end; its supervisor starts it again, and the browsers are
-//! at other nodes by then. The watchdog counts its own wake-ups, not the clock: a process that was
-//! frozen as a whole (SIGSTOP, a suspended machine) is not stalled when it goes on.
+//! A stalled node still accepts connections (the kernel does) and, having few answers to give,
+//! looks idle to nginx' `least_conn`. So it must end; its supervisor starts it again, and the
+//! browsers are at other nodes by then. The watchdog counts its own wake-ups, not the clock: a
+//! process that was frozen as a whole (SIGSTOP, a suspended machine) is not stalled when it goes
+//! on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -122,8 +122,8 @@ impl Crowd {
         Ok(())
     }
 
-    /// Waits for events until `until`, and returns their number. `epoll_wait` counts in whole milliseconds,
-    /// so `ppoll` waits in its place when there is nothing yet.
+    /// Waits for events until `until`, and returns their number. `epoll_wait` counts in whole
+    /// milliseconds, so `ppoll` waits in its place when there is nothing yet.
     fn wait(&mut self, until: Instant) -> Result<usize> {
         let count = self.epoll.wait(&mut self.events, EpollTimeout::ZERO)?;
         if count > 0 {

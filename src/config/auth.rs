@@ -16,8 +16,8 @@ pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Identity")]
 pub struct AuthConfig {
-    /// File with the secret that signs guests' cookies, at least 32 characters, the same on every node; or the
-    /// secret itself in PARLOR_SECRET. Without it the nodes make one and share it
+    /// File with the secret that signs guests' cookies, at least 32 characters, the same on every
+    /// node; or the secret itself in PARLOR_SECRET. Without it the nodes make one and share it
     #[arg(long, env = "PARLOR_SECRET_FILE", value_name = "FILE", value_parser = file)]
     secret_file: Option<PathBuf>,
 
@@ -33,8 +33,8 @@ pub struct AuthConfig {
     #[arg(long, env = "PARLOR_SESSION_DAYS", value_name = "DAYS", default_value = "14", value_parser = days)]
     pub session_days: u32,
 
-    /// Account that is made, if it is not there, when the node starts, and is an operator's; for a node without Redis,
-    /// which `parlor user add` cannot reach
+    /// Account that is made, if it is not there, when the node starts, and is an operator's; for a
+    /// node without Redis, which `parlor user add` cannot reach
     #[arg(long, env = "PARLOR_OPERATOR", value_name = "NAME")]
     operator: Option<String>,
 

@@ -8,7 +8,8 @@ use crate::config::parsers::limit;
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Limits (0: none)")]
 pub struct LimitsConfig {
-    /// Messages that a socket may send in a second, and four times as many at once; or a client by POST
+    /// Messages that a socket may send in a second, and four times as many at once; or a client by
+    /// POST
     #[arg(long, env = "PARLOR_MESSAGES_PER_SECOND", value_name = "COUNT", default_value = "50", value_parser = limit)]
     pub messages_per_second: u32,
 
@@ -16,12 +17,13 @@ pub struct LimitsConfig {
     #[arg(long, env = "PARLOR_BYTES_PER_SECOND", value_name = "BYTES", default_value = "262144", value_parser = limit)]
     pub bytes_per_second: u32,
 
-    /// Sockets that an address (IPv6: a /64) may begin to open in a second, and ten times as many at once
+    /// Sockets that an address (IPv6: a /64) may begin to open in a second, and ten times as many
+    /// at once
     #[arg(long, env = "PARLOR_HANDSHAKES_PER_SECOND", value_name = "COUNT", default_value = "50", value_parser = limit)]
     pub handshakes_per_second: u32,
 
-    /// Tries to log in, to sign up or to take a nickname, of an address in a minute; for one name, from wherever, six
-    /// times as many
+    /// Tries to log in, to sign up or to take a nickname, of an address in a minute; for one name,
+    /// from wherever, six times as many
     #[arg(long, env = "PARLOR_LOGINS_PER_MINUTE", value_name = "COUNT", default_value = "10", value_parser = limit)]
     pub logins_per_minute: u32,
 

@@ -30,8 +30,9 @@ pub struct Config {
           default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Redis that all nodes share, as redis://host:port/db, or redis+sentinel://host:port,host:port/name with
-    /// the Sentinels that watch the master of this name; without it this node stands alone
+    /// Redis that all nodes share, as redis://host:port/db, or
+    /// redis+sentinel://host:port,host:port/name with the Sentinels that watch the master of this
+    /// name; without it this node stands alone
     #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
 
@@ -39,7 +40,8 @@ pub struct Config {
     #[arg(long, env = "PARLOR_WAIT_FOR_REDIS", value_parser = boolean)]
     pub wait_for_redis: bool,
 
-    /// Threads that serve; one is the cheapest, and a node for each core the best (see docs/performance.md)
+    /// Threads that serve; one is the cheapest, and a node for each core the best (see
+    /// docs/performance.md)
     #[arg(long, env = "PARLOR_THREADS", value_name = "COUNT", default_value = "1", value_parser = positive)]
     pub threads: usize,
 
@@ -89,8 +91,8 @@ pub struct Config {
     #[arg(long, env = "PARLOR_DRAIN_SECONDS", value_name = "SECONDS", default_value = "20")]
     pub drain_seconds: u32,
 
-    /// Connections that may be open at once; the next is answered 503. Without it, as many as the hard limit of
-    /// file descriptors allows (`ulimit -Hn`, less 320)
+    /// Connections that may be open at once; the next is answered 503. Without it, as many as the
+    /// hard limit of file descriptors allows (`ulimit -Hn`, less 320)
     #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", value_parser = positive)]
     pub max_connections: Option<usize>,
 

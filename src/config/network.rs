@@ -11,13 +11,13 @@ use crate::wire::origin::OriginPattern;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkConfig {
-    /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and all its
-    /// subdomains, or * for all; without it, IP addresses and localhost
+    /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and
+    /// all its subdomains, or * for all; without it, IP addresses and localhost
     #[arg(long, env = "PARLOR_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<HostPattern>,
 
-    /// Origins that may connect besides the node's own host, separated by commas: a host, .example.com
-    /// for it and all its subdomains, an origin with its scheme, or * for all
+    /// Origins that may connect besides the node's own host, separated by commas: a host,
+    /// .example.com for it and all its subdomains, an origin with its scheme, or * for all
     #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<OriginPattern>,
 

@@ -31,8 +31,8 @@ pub enum TokenAlgorithm {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Tokens (JWT) of other sites' users")]
 pub struct Tokens {
-    /// File with the key that tokens are checked with: a public key as PEM, or for HS256 a secret of at least 32
-    /// bytes, which may also stand in PARLOR_TOKEN_KEY
+    /// File with the key that tokens are checked with: a public key as PEM, or for HS256 a secret
+    /// of at least 32 bytes, which may also stand in PARLOR_TOKEN_KEY
     #[arg(long, env = "PARLOR_TOKEN_KEY_FILE", value_name = "FILE", value_parser = file)]
     token_key_file: Option<PathBuf>,
 

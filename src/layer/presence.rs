@@ -11,7 +11,7 @@ use crate::wire::group::Group;
 /// and `unsubscribe` (`EVALSHA` of `enter.lua`, changes that come together in one call), and renew
 /// a lease every two seconds.
 pub trait Presence: Send + Sync {
-    /// Returns the users of a group as its members see them: with those who left less than
+    /// Returns the users of a group as its members see them: including users that left less than
     /// [`LEAVE_GRACE`](crate::layer::LEAVE_GRACE) ago.
     ///
     /// # Errors

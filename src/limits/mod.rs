@@ -207,7 +207,8 @@ mod tests {
     fn logins_are_counted_by_address_and_by_name() {
         let limits = Limits::new(RATES);
         for _ in 0..4 {
-            let _ = limits.login(address("192.0.2.1"), "ann"); // the fourth is too many for one address
+            // The fourth is too many for one address.
+            let _ = limits.login(address("192.0.2.1"), "ann");
         }
         for n in 0..15 {
             limits.login(address(&format!("198.51.100.{n}")), "ann").unwrap();
@@ -231,7 +232,7 @@ mod tests {
         };
         let limits = Arc::new(Limits::new(none));
         let admitted: Vec<_> = (0..100).map(|_| limits.admit(address("::1")).unwrap()).collect();
-        assert!(limits.by_address.is_empty(), "nobody counts what has no limit");
+        assert!(limits.by_address.is_empty(), "a limiter that is off keeps no count");
         drop(admitted);
         for _ in 0..1000 {
             limits.handshake(address("::1")).unwrap();

@@ -1,4 +1,5 @@
-//! The frames rendered of an event: one for each consumer and transport, whether it is sent now or later.
+//! The frames rendered of an event: one for each consumer and transport, whether it is sent now or
+//! later.
 
 use std::any::TypeId;
 

@@ -94,10 +94,12 @@ fn the_runtime_knows_no_word_of_the_application() {
 fn files_are_written_as_the_house_writes() {
     let words = StopWords::read();
     let mut shapes = Vec::new();
+    let mut wide = Vec::new();
     let mut long_names = Vec::new();
     let mut stop_words = Vec::new();
     for source in RUST.iter().flat_map(|folder| Source::below(folder)) {
         shapes.extend(files::shape(&source));
+        wide.extend(files::wide_comments(&source));
         long_names.extend(files::long_test_names(&source));
         stop_words.extend(words.find(&Prose::comments(&source)));
         if TEXTS.iter().any(|folder| source.path.starts_with(folder)) {
@@ -106,6 +108,7 @@ fn files_are_written_as_the_house_writes() {
     }
     stop_words.extend(documents().iter().flat_map(|document| words.find(document)));
     hold("a file begins with a sentence after `//!` and has 600 lines at most", &shapes);
+    hold("a line with a comment has 100 columns at most", &wide);
     hold("the name of a test has 70 characters at most", &long_names);
     hold("tests/house/words.txt says what to write instead", &stop_words);
 }

@@ -33,7 +33,8 @@ impl Prose {
         for span in spans {
             add_comments(source, end..span.start.max(end), &mut lines);
             if source.text[span.clone()].starts_with("//") || source.text[span.clone()].starts_with("/*") {
-                add_comments(source, span.start.max(end)..span.end.max(end), &mut lines); // a doc comment
+                // A doc comment.
+                add_comments(source, span.start.max(end)..span.end.max(end), &mut lines);
             }
             end = end.max(span.end);
         }

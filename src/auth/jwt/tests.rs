@@ -279,5 +279,5 @@ fn a_key_set_with_secrets_or_nothing_for_us_ends_the_start() {
         assert!(error.starts_with("--token-jwks-file (") && error.contains(part), "{error}");
     }
     let unknown = json!({ "kty": "LWE", "kid": "later" });
-    assert!(jwks(&[(rs, json!({})), (ed, unknown)]).is_ok(), "keys of a later day are read over");
+    assert!(jwks(&[(rs, json!({})), (ed, unknown)]).is_ok(), "keys of an unknown type are ignored");
 }

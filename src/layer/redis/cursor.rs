@@ -212,7 +212,8 @@ impl CursorState {
             if !is_end || wanted != wanted_before {
                 return false;
             }
-            METRICS.dropped(DropReason::NotLogged); // it was published with a position, but the log does not have it
+            // It was published with a position, but the log does not have it.
+            METRICS.dropped(DropReason::NotLogged);
         }
         if is_end {
             self.wanted = None;

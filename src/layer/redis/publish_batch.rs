@@ -97,7 +97,8 @@ impl BatchEncoder {
 impl PendingAppend {
     /// Fails the append because Redis took too long. The event may be in the log all the same.
     pub(super) fn time_out(self) {
-        let _ = self.reply.send(Err(LayerError::TimedOut("append an event"))); // the caller may have gone
+        // The caller may have gone.
+        let _ = self.reply.send(Err(LayerError::TimedOut("append an event")));
     }
 }
 

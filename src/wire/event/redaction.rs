@@ -35,10 +35,10 @@ mod tests {
     #[test]
     fn a_redaction_and_a_redacted_event_are_distinct() {
         let place = Position { id: Id::START.next(7), prev: Id::START };
-        let (told, left) = (Event::redaction(place.id), Event::redacted(place));
-        assert_eq!(Event::decode_ours(&told.encode()), Ok(told.clone()), "its id is no place in a log");
-        assert_eq!((told.redacts(), told.is_redacted()), (Some(place.id), false));
+        let (sent, left) = (Event::redaction(place.id), Event::redacted(place));
+        assert_eq!(Event::decode_ours(&sent.encode()), Ok(sent.clone()), "its id is no place in a log");
+        assert_eq!((sent.redacts(), sent.is_redacted()), (Some(place.id), false));
         assert_eq!((left.redacts(), left.is_redacted(), left.stamp()), (None, true, Some(place)));
-        assert_eq!(Event::decode(&told.encode()), Err(super::super::Malformed::Reserved));
+        assert_eq!(Event::decode(&sent.encode()), Err(super::super::Malformed::Reserved));
     }
 }
