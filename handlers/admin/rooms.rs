@@ -39,7 +39,7 @@ pub(super) struct Figures {
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let wanted = request.query("room").unwrap_or_default();
     if !wanted.trim().is_empty() {
-        let name = Name::parse(&request, Some(wanted.trim()))?;
+        let name = Name::parse(request.context(), Some(wanted.trim()))?;
         return Ok(Response::redirect(
             StatusCode::SEE_OTHER,
             &request.url("admin_room", &[("room", name.as_str())]),

@@ -100,7 +100,7 @@ impl Room {
     /// # Errors
     /// Returns 400 for an invalid name.
     pub(crate) fn unchecked(request: &Request) -> Result<Self, Refusal> {
-        Ok(Self { name: Name::parse(request, request.param("room"))?.into(), kind: Kind::Public })
+        Ok(Self { name: Name::parse(request.context(), request.param("room"))?.into(), kind: Kind::Public })
     }
 
     /// Returns the same as [`named`](Self::named), for callers that handle an unreachable layer
@@ -125,7 +125,7 @@ impl Room {
             let room = talk.map(|(talk, name)| Self { name: format!("@{name}"), kind: Kind::Direct(talk) });
             return Ok(room.ok_or_else(Refusal::not_found));
         }
-        let name = match Name::parse(request, name) {
+        let name = match Name::parse(request.context(), name) {
             Ok(name) => name,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -152,7 +152,7 @@ impl Room {
         if !request.identity().is_staff() {
             return Err(Refusal::not_found());
         }
-        let name = Name::parse(request, name)?;
+        let name = Name::parse(request.context(), name)?;
         let record = request.context().store().read(&RoomRecord::key(name.as_str())).await?;
         Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
     }
@@ -166,7 +166,7 @@ impl Room {
         if name.is_some_and(|name| name.starts_with('@')) {
             return Err(Refusal::not_found());
         }
-        let name = Name::parse(request, name)?;
+        let name = Name::parse(request.context(), name)?;
         // As above: its push group may be the chat group of another room.
         let other = name.as_str().strip_prefix(CHAT);
         for name in [Some(name.as_str()), other].into_iter().flatten() {

@@ -27,7 +27,7 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
         return Err(Refusal::forbidden("only accounts have private rooms").message_key("accounts_only"));
     }
     let text = form.get("room");
-    let Ok(name) = Name::parse(&request, Some(text.trim())) else {
+    let Ok(name) = Name::parse(request.context(), Some(text.trim())) else {
         return index_page::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
     let context = request.context();

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use parlor::{Refusal, Request};
+use parlor::{Context, Refusal};
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
@@ -24,8 +24,8 @@ impl Name {
     ///
     /// # Errors
     /// Returns 400 for an invalid name.
-    pub(crate) fn parse(request: &Request, text: Option<&str>) -> Result<Self, Refusal> {
-        let max = request.context().config().max_name_chars;
+    pub(crate) fn parse(context: &Context, text: Option<&str>) -> Result<Self, Refusal> {
+        let max = context.config().max_name_chars;
         text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
             Refusal::bad_request(format!(
                 "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \
