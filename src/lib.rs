@@ -26,7 +26,7 @@
 //! | `server` | the listener, the dispatch, the routes |
 //!
 //! `app` describes an application, `node` is the composition root, `cli` reads the arguments and
-//! has the commands, `run` starts and stops a node.
+//! has the commands, `run` starts and stops a node, `start_error` is why a start failed.
 
 mod app;
 mod auth;
@@ -40,6 +40,7 @@ mod operator;
 mod realtime;
 mod run;
 mod server;
+mod start_error;
 mod telemetry;
 mod watchdog;
 mod wire;
@@ -62,9 +63,9 @@ pub use crate::http::form::Form;
 pub use crate::http::request::Request;
 pub use crate::http::response::{Refusal, Response};
 pub use crate::layer::{
-    Appended, Broker, Control, Disconnect, HistoryRange, IDEMPOTENCY_WINDOW, IdempotencyKey, Index,
-    LEAVE_GRACE, Layer, LayerError, LayerListener, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS, NodeInfo, Page,
-    Presence, PresenceSnapshot, Retention, SharedStore, Store,
+    Appended, Broker, ConnectError, Control, Disconnect, HistoryRange, IDEMPOTENCY_WINDOW, IdempotencyKey,
+    Index, LEAVE_GRACE, Layer, LayerError, LayerListener, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS, NodeInfo,
+    Page, Presence, PresenceSnapshot, Retention, SharedStore, Store,
 };
 pub use crate::realtime::consumer::{Action, Consumer, Interval};
 pub use crate::realtime::intervals::start_interval;
@@ -76,7 +77,6 @@ pub use crate::server::route::{Answer, Endpoint, Handler, Route, Slash};
 pub use crate::telemetry::{METRICS, Recovery};
 pub use crate::wire::close::{Close, CloseCode, CloseRow, MAX_REASON_BYTES, Reconnect};
 pub use crate::wire::delivery::Delivery;
-pub use crate::wire::error::StartError;
 pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, REDACTED};
 pub use crate::wire::frame::Frame;
 pub use crate::wire::group::Group;

@@ -20,16 +20,17 @@ use crate::realtime::listener::NodeListener;
 use crate::realtime::runtime::Realtime;
 use crate::server::routes::Routes;
 use crate::server::state::State;
+use crate::start_error::StartError;
 use crate::telemetry::Chain;
-use crate::wire::error::StartError;
 
 /// Creates the services of a node that is connected to its layer.
 ///
 /// # Errors
-/// Returns [`StartError`] when the layer is unreachable, or a key of tokens is invalid.
+/// Returns [`StartError`] when the routes are ambiguous, a key of tokens is invalid, or the layer
+/// is unreachable.
 pub(crate) async fn build(config: Config, application: Application) -> Result<Arc<State>, StartError> {
     let routes = Routes(application.routes);
-    routes.check().map_err(StartError::new)?;
+    routes.check()?;
     let tokens = Verifier::new(&config.tokens)?;
     let limits = Arc::new(Limits::new(config.limits));
     let hub = Arc::new(Hub::default());

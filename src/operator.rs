@@ -8,8 +8,8 @@ use tracing::{info, warn};
 
 use crate::auth::accounts::SignUpError;
 use crate::http::context::Context;
+use crate::start_error::StartError;
 use crate::telemetry::Chain;
-use crate::wire::error::StartError;
 
 /// The delay between attempts while the layer does not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const ACTOR: &str = "--operator";
 /// Creates the configured account unless it exists. Does not wait for an unavailable layer.
 ///
 /// # Errors
-/// Returns [`StartError`] for an invalid name or password.
+/// Returns [`StartError::Operator`] for an invalid name or password.
 pub(crate) async fn make_operator(context: &Arc<Context>) -> Result<(), StartError> {
     match try_operator(context).await {
         Err(SignUpError::Unavailable(error)) if error.is_retryable() => {
@@ -34,7 +34,7 @@ pub(crate) async fn make_operator(context: &Arc<Context>) -> Result<(), StartErr
             });
             Ok(())
         }
-        Err(refused) => Err(StartError::new(format!("--operator (PARLOR_OPERATOR): {refused}"))),
+        Err(refused) => Err(refused.into()),
         Ok(()) => Ok(()),
     }
 }

@@ -18,11 +18,11 @@ use crate::layer::Control;
 use crate::realtime::drain;
 use crate::server::listener::Listener;
 use crate::server::state::State;
+use crate::start_error::StartError;
 use crate::telemetry;
 use crate::telemetry::Chain;
 use crate::watchdog;
 use crate::wire::close::CloseCode;
-use crate::wire::error::StartError;
 use crate::{node, operator};
 
 /// The exit code of a failed start, as for a usage error.
@@ -53,29 +53,28 @@ pub fn run(application: Application) -> ExitCode {
         };
     }
     telemetry::init(config.log_filter(), config.log_format);
-    // Worker threads wake each other, which costs more than the handling of a small message.
-    let runtime = match config.threads {
-        1 => Builder::new_current_thread().enable_all().build(),
-        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
-    };
-    let started = match runtime {
-        Ok(runtime) => {
-            let ended = runtime.block_on(serve(config, application));
-            runtime.shutdown_background(); // a name that is still being looked up is not waited for
-            ended
-        }
-        Err(error) => Err(StartError::new("could not start threads").because(error)),
-    };
-    match started {
+    match start(config, application) {
         Ok(code) => code,
         Err(error) => failed(&Chain(&error).to_string()),
     }
 }
 
+fn start(mut config: Config, application: Application) -> Result<ExitCode, StartError> {
+    config.read_secrets()?;
+    // Worker threads wake each other, which costs more than the handling of a small message.
+    let runtime = match config.threads {
+        1 => Builder::new_current_thread().enable_all().build(),
+        threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
+    };
+    let runtime = runtime.map_err(StartError::Threads)?;
+    let ended = runtime.block_on(serve(config, application));
+    runtime.shutdown_background(); // a name that is still being looked up is not waited for
+    ended
+}
+
 async fn serve(config: Config, application: Application) -> Result<ExitCode, StartError> {
-    let no_signals = |error| StartError::new("could not listen for signals").because(error);
-    let terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
     let state = node::build(config, application).await?;
     operator::make_operator(&state.context).await?;

@@ -7,9 +7,8 @@
 //! | `look:<look>` | the skeleton of the account with this visual skeleton |
 //! | index `users` | skeletons, by time of creation |
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::secret;
 use crate::auth::error::AuthError;
@@ -20,7 +19,6 @@ use crate::auth::usernames::Username;
 use crate::config::auth::PASSWORD_CHARS;
 use crate::layer::SharedStore;
 use crate::layer::{Index, LayerError, Store};
-use crate::telemetry::Chain;
 use crate::wire::time::now;
 
 /// The index of all accounts.
@@ -51,44 +49,32 @@ impl Account {
 }
 
 /// Why an account was not created.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum SignUpError {
     /// The name breaks the rule for names.
+    #[error("{}", person::RULE)]
     Name,
     /// The password is too short, too long, or equals the name.
+    #[error(
+        "the password: expected {} to {} characters, and not the name",
+        PASSWORD_CHARS.start(),
+        PASSWORD_CHARS.end()
+    )]
     Password,
     /// The name, or a confusable one, is taken.
+    #[error("this name, or one that looks like it, is taken")]
     Taken,
-    /// The layer did not answer.
-    Unavailable(LayerError),
+    /// The layer failed.
+    #[error(transparent)]
+    Unavailable(#[from] LayerError),
     /// Too many passwords are being hashed.
+    #[error("too many passwords are being hashed")]
     Busy,
-}
-
-impl fmt::Display for SignUpError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, most) = PASSWORD_CHARS.into_inner();
-        match self {
-            Self::Name => write!(f, "{}", person::RULE),
-            Self::Password => {
-                write!(f, "the password: expected {least} to {most} characters, and not the name")
-            }
-            Self::Taken => f.write_str("this name, or one that looks like it, is taken"),
-            Self::Unavailable(unavailable) => Chain(unavailable).fmt(f),
-            Self::Busy => f.write_str("too many passwords are being hashed"),
-        }
-    }
 }
 
 impl From<Busy> for SignUpError {
     fn from(_: Busy) -> Self {
         Self::Busy
-    }
-}
-
-impl From<LayerError> for SignUpError {
-    fn from(unavailable: LayerError) -> Self {
-        Self::Unavailable(unavailable)
     }
 }
 

@@ -64,18 +64,12 @@ impl Arguments {
     pub(crate) fn read(about: &'static str) -> Result<Self, Stop> {
         let command = Self::command().about(about).mut_args(without_empty_variable);
         let matches = command.try_get_matches();
-        let read = matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
             if error.use_stderr() {
                 Stop::Error(usage::line(&error, &Self::command()))
             } else {
                 Stop::Text(error.render().to_string())
             }
-        });
-        let mut arguments = read?;
-        // Commands do not use these settings.
-        if arguments.command.is_none() {
-            arguments.config.read_secrets().map_err(Stop::Error)?;
-        }
-        Ok(arguments)
+        })
     }
 }

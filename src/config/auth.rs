@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::config::parsers::{boolean, days, file};
 use crate::config::secret::{Secret, Source};
+use crate::config::secret_error::SecretError;
 
 const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
 const OPERATOR: Source = Source { flag: "--operator-password-file", variable: "PARLOR_OPERATOR_PASSWORD" };
@@ -54,16 +55,15 @@ impl AuthConfig {
     /// Reads the secrets.
     ///
     /// # Errors
-    /// Returns a line that names the setting.
-    pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
+    /// Returns [`SecretError`] for a secret that cannot be read, or that can be guessed.
+    pub(crate) fn read_secrets(&mut self) -> Result<(), SecretError> {
         self.secret = SECRET.read_strong(self.secret_file.as_deref())?;
         self.operator = self.operator.take().filter(|name| !name.is_empty());
         if self.operator.is_some() {
             let password = OPERATOR.read(self.operator_password_file.as_deref())?;
             let length = password.as_ref().and_then(Secret::text).map(|text| text.chars().count());
             if !length.is_some_and(|length| PASSWORD_CHARS.contains(&length)) {
-                let (least, most) = PASSWORD_CHARS.into_inner();
-                return Err(OPERATOR.wrong(&format!("expected a password of {least} to {most} characters")));
+                return Err(SecretError::PasswordLength { setting: OPERATOR });
             }
             self.operator_password = password;
         }

@@ -12,13 +12,16 @@ pub(crate) mod network;
 mod parsers;
 pub(crate) mod redis_address;
 pub(crate) mod secret;
+pub(crate) mod secret_error;
 pub(crate) mod tokens;
+pub(crate) mod weakness;
 
 use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
 use crate::config::parsers::{RedisUrl, address, boolean, folder, log_level, positive, redis_url};
 use crate::config::redis_address::RedisAddress;
+use crate::config::secret_error::SecretError;
 use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
 
@@ -122,8 +125,8 @@ impl Config {
     /// Reads the files that settings name: secrets and keys.
     ///
     /// # Errors
-    /// Returns one line that names the setting.
-    pub(crate) fn read_secrets(&mut self) -> Result<(), String> {
+    /// Returns [`SecretError`] for a secret that cannot be read, or that can be guessed.
+    pub(crate) fn read_secrets(&mut self) -> Result<(), SecretError> {
         self.auth.read_secrets()?;
         self.tokens.read_secret()
     }

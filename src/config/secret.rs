@@ -1,15 +1,13 @@
 //! Secrets: read from files or the environment, never printed, and rejected if weak.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// The minimum number of characters, and of distinct ones. 256 random bits in hexadecimal have 64,
-/// and nearly all 16.
-const MIN_CHARS: usize = 32;
-const MIN_DISTINCT_CHARS: usize = 10;
+use crate::config::secret_error::SecretError;
+use crate::config::weakness::Weakness;
+
 /// The maximum size of a file, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -18,7 +16,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub struct Secret(Vec<u8>);
 
 /// The two sources of a secret: a flag that names its file, and a variable that holds it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) flag: &'static str,
     pub(crate) variable: &'static str,
@@ -29,8 +27,8 @@ impl Source {
     /// end of a text.
     ///
     /// # Errors
-    /// Returns a line that names the setting.
-    pub(crate) fn read(self, file: Option<&Path>) -> Result<Option<Secret>, String> {
+    /// Returns [`SecretError::Unreadable`] for a file that cannot be read.
+    pub(crate) fn read(self, file: Option<&Path>) -> Result<Option<Secret>, SecretError> {
         let Some(path) = file else {
             let value = std::env::var_os(self.variable).filter(|value| !value.is_empty());
             return Ok(value.map(|value| Secret::new(value.into_encoded_bytes())));
@@ -39,25 +37,26 @@ impl Source {
         let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
         match read {
             Ok(_) => Ok(Some(Secret::new(bytes))),
-            Err(error) => Err(self.wrong(&format!("could not read `{}`: {error}", path.display()))),
+            Err(cause) => Err(SecretError::Unreadable { setting: self, path: path.to_owned(), cause }),
         }
     }
 
     /// Reads a secret that signs, and rejects one that can be guessed.
     ///
     /// # Errors
-    /// Returns a line that names the setting, without the secret.
-    pub(crate) fn read_strong(self, file: Option<&Path>) -> Result<Option<Secret>, String> {
+    /// As [`read`](Self::read), and [`SecretError::Weak`].
+    pub(crate) fn read_strong(self, file: Option<&Path>) -> Result<Option<Secret>, SecretError> {
         let secret = self.read(file)?;
         match secret.as_ref().and_then(Secret::weakness) {
-            Some(weakness) => Err(self.wrong(&weakness)),
+            Some(weakness) => Err(SecretError::Weak { setting: self, weakness }),
             None => Ok(secret),
         }
     }
+}
 
-    /// Returns an error line about the setting.
-    pub(crate) fn wrong(self, what: &str) -> String {
-        format!("{} ({}): {what}", self.flag, self.variable)
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.flag, self.variable)
     }
 }
 
@@ -81,18 +80,8 @@ impl Secret {
     }
 
     /// Returns why the secret is weak, without showing it.
-    pub(crate) fn weakness(&self) -> Option<String> {
-        let length = self.0.len();
-        let different = self.0.iter().collect::<HashSet<_>>().len();
-        if length < MIN_CHARS {
-            Some(format!("got {length} characters, expected at least {MIN_CHARS}, made by chance"))
-        } else if different < MIN_DISTINCT_CHARS {
-            Some(format!(
-                "got {different} different characters, expected at least {MIN_DISTINCT_CHARS}, made by chance"
-            ))
-        } else {
-            None
-        }
+    pub(crate) fn weakness(&self) -> Option<Weakness> {
+        Weakness::of(&self.0)
     }
 }
 
@@ -109,7 +98,7 @@ mod tests {
     const SOURCE: Source = Source { flag: "--x-file", variable: "PARLOR_NOT_SET" };
     const GOOD: &str = "0123456789abcdefghijklmnopqrstuv";
 
-    fn of_file(content: impl AsRef<[u8]>) -> Result<Option<Secret>, String> {
+    fn of_file(content: impl AsRef<[u8]>) -> Result<Option<Secret>, SecretError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
         SOURCE.read_strong(Some(file.path()))
@@ -129,7 +118,7 @@ mod tests {
     fn a_weak_secret_is_refused_and_not_repeated() {
         let (short, poor) = (&GOOD[1..], "abcabcabc".repeat(10));
         for weak in ["", "secret", short, &poor, &"x".repeat(100)] {
-            let error = of_file(weak).unwrap_err();
+            let error = of_file(weak).unwrap_err().to_string();
             assert!(
                 error.starts_with("--x-file (PARLOR_NOT_SET): got ") && error.contains("expected"),
                 "{error}"
@@ -145,8 +134,8 @@ mod tests {
 
     #[test]
     fn nothing_set_is_no_secret_and_no_file_is_an_error() {
-        assert_eq!(SOURCE.read_strong(None), Ok(None));
-        let error = SOURCE.read(Some(Path::new("/no/such/file"))).unwrap_err();
+        assert_eq!(SOURCE.read_strong(None).unwrap(), None);
+        let error = SOURCE.read(Some(Path::new("/no/such/file"))).unwrap_err().to_string();
         assert!(error.contains("`/no/such/file`"), "{error}");
     }
 }

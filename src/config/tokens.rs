@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::config::parsers::file;
 use crate::config::secret::{Secret, Source};
+use crate::config::secret_error::SecretError;
 
 /// The sources of the key.
 const KEY: Source = Source { flag: "--token-key-file", variable: "PARLOR_TOKEN_KEY" };
@@ -60,8 +61,8 @@ impl Tokens {
     /// Reads the key.
     ///
     /// # Errors
-    /// Returns a line that names the setting.
-    pub(crate) fn read_secret(&mut self) -> Result<(), String> {
+    /// Returns [`SecretError`] for a file that cannot be read.
+    pub(crate) fn read_secret(&mut self) -> Result<(), SecretError> {
         self.key = KEY.read(self.token_key_file.as_deref())?;
         for text in [&mut self.token_audience, &mut self.token_issuer] {
             *text = text.take().filter(|text| !text.is_empty());

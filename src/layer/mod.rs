@@ -61,6 +61,7 @@
 //! - There is no order between groups.
 
 mod broker;
+mod connect_error;
 pub(crate) mod contract;
 mod control;
 mod disconnect;
@@ -80,6 +81,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::broker::Broker;
+pub use self::connect_error::ConnectError;
 pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
 pub use self::control::Control;
 pub use self::disconnect::Disconnect;
@@ -91,7 +93,6 @@ pub use self::presence::{Presence, PresenceSnapshot};
 pub(crate) use self::redis::admin_client::AdminClient;
 pub use self::shared_store::SharedStore;
 pub use self::store::{Index, Store};
-use crate::wire::error::StartError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -114,13 +115,13 @@ impl Layer {
     /// the background.
     ///
     /// # Errors
-    /// [`StartError`] when Redis cannot be reached and `wait` is not set.
+    /// Returns [`ConnectError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
         url: &str,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ConnectError> {
         Ok(Self::Redis(redis::RedisLayer::connect(url, wait, retention, listener).await?))
     }
 

@@ -16,9 +16,9 @@ use tracing::{debug, warn};
 
 use crate::http::connection::Connection;
 use crate::server::dispatch;
+use crate::server::error::ServerError;
 use crate::server::state::State;
 use crate::telemetry::Chain;
-use crate::wire::error::StartError;
 
 /// The time in which the head of a request must be complete, also on an idle connection. A proxy
 /// must close idle connections sooner.
@@ -55,17 +55,12 @@ impl Listener {
     /// Binds every address of the settings.
     ///
     /// # Errors
-    /// Returns [`StartError`] for an address that cannot be bound.
-    pub(crate) fn bind(state: Arc<State>) -> Result<Self, StartError> {
+    /// Returns [`ServerError::Listen`] for an address that cannot be bound.
+    pub(crate) fn bind(state: Arc<State>) -> Result<Self, ServerError> {
         let context = &state.context;
-        let listeners = context.config().listen.iter().map(|address| {
-            listen(*address).map_err(|error| {
-                let what = format!(
-                    "could not listen on {address}; free it, or give --listen (PARLOR_LISTEN) another"
-                );
-                StartError::new(what).because(error)
-            })
-        });
+        let addresses = context.config().listen.iter().copied();
+        let listeners =
+            addresses.map(|address| listen(address).map_err(|cause| ServerError::Listen { address, cause }));
         let listeners = listeners.collect::<Result<_, _>>()?;
         let places = ConnectionSlots::new(context.config().max_connections);
         Ok(Self { state, listeners, places })

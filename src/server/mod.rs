@@ -1,6 +1,7 @@
 //! The server: listener, dispatch, route table.
 
 pub(crate) mod dispatch;
+pub(crate) mod error;
 pub(crate) mod guards;
 pub(crate) mod listener;
 pub(crate) mod route;

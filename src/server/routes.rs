@@ -2,6 +2,7 @@
 
 use crate::http::params::Params;
 use crate::http::urls::Urls;
+use crate::server::error::ServerError;
 use crate::server::route::{Route, Slash};
 
 /// The routes of an application. The first that matches a path serves it.
@@ -48,20 +49,17 @@ impl Routes {
     /// Checks that each route has a name of its own and is not hidden by one before it.
     ///
     /// # Errors
-    /// Returns a sentence that names the route.
-    pub(crate) fn check(self) -> Result<(), String> {
+    /// Returns [`ServerError::DuplicateName`] and [`ServerError::HiddenRoute`].
+    pub(crate) fn check(self) -> Result<(), ServerError> {
         for (position, route) in self.0.iter().enumerate() {
             let (name, pattern) = (route.name, route.pattern.as_str());
             if self.0[..position].iter().any(|earlier| earlier.name == name) {
-                return Err(format!("route `{name}`: expected a name of its own"));
+                return Err(ServerError::DuplicateName { name });
             }
             // A pattern is a path that it matches itself.
             let found = self.find(pattern).map(|found| found.route.name);
             if found != Some(name) {
-                return Err(format!(
-                    "route `{name}`: `{pattern}` is served by `{}`",
-                    found.unwrap_or("none")
-                ));
+                return Err(ServerError::HiddenRoute { name, pattern, by: found.unwrap_or("none") });
             }
         }
         Ok(())
@@ -113,8 +111,9 @@ mod tests {
     fn a_table_with_a_hidden_route_or_a_name_twice_is_refused() {
         static HIDDEN: &[Route] = &[Route::new("a", "/{any}"), Route::new("b", "/b")];
         static TWICE: &[Route] = &[Route::new("a", "/a"), Route::new("a", "/b")];
-        assert_eq!(Routes(TABLE).check(), Ok(()));
-        assert_eq!(Routes(HIDDEN).check(), Err("route `b`: `/b` is served by `a`".to_owned()));
-        assert_eq!(Routes(TWICE).check(), Err("route `a`: expected a name of its own".to_owned()));
+        let check = |table| Routes(table).check().map_err(|error| error.to_string());
+        assert_eq!(check(TABLE), Ok(()));
+        assert_eq!(check(HIDDEN), Err("route `b`: `/b` is served by `a`".to_owned()));
+        assert_eq!(check(TWICE), Err("route `a`: expected a name of its own".to_owned()));
     }
 }

@@ -3,7 +3,6 @@
 pub(crate) mod close;
 pub(crate) mod decoder;
 pub(crate) mod delivery;
-pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod frame;
 pub(crate) mod group;

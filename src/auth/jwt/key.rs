@@ -7,6 +7,8 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicK
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use tracing::warn;
 
+use crate::auth::jwt::key_error::KeyError;
+use crate::auth::jwt::key_problem::KeyProblem;
 use crate::config::secret::Secret;
 use crate::config::tokens::{TokenAlgorithm, Tokens};
 
@@ -43,17 +45,17 @@ impl Keys {
     /// Reads the keys of the settings.
     ///
     /// # Errors
-    /// Returns a line that names the setting and the problem.
-    pub(crate) fn read(settings: &Tokens) -> Result<Option<Self>, String> {
+    /// Returns [`KeyError`] for keys that are missing, invalid, weak, or of another algorithm.
+    pub(crate) fn read(settings: &Tokens) -> Result<Option<Self>, KeyError> {
         match (settings.key(), settings.jwks_file(), settings.algorithm()) {
-            (Some(_), Some(_), _) => Err(of_file("expected without --token-key-file (PARLOR_TOKEN_KEY)")),
-            (Some(key), None, Some(algorithm)) => one(key, algorithm).map(Some),
-            (Some(_), None, None) => Err(of_algorithm("expected, since there is a key")),
-            (None, Some(file), None) => set(file).map(Some).map_err(|what| of_file(&what)),
-            (None, Some(_), Some(_)) => Err(of_algorithm("expected none: the keys of a JWKS have theirs")),
-            (None, None, Some(_)) => Err(of_algorithm("expected a key to it: set --token-key-file")),
+            (Some(_), Some(_), _) => Err(KeyError::KeySet(KeyProblem::KeyAndKeySet)),
+            (Some(key), None, Some(algorithm)) => one(key, algorithm).map(Some).map_err(KeyError::Key),
+            (Some(_), None, None) => Err(KeyError::Algorithm(KeyProblem::KeyWithoutAlgorithm)),
+            (None, Some(file), None) => set(file).map(Some).map_err(KeyError::KeySet),
+            (None, Some(_), Some(_)) => Err(KeyError::Algorithm(KeyProblem::KeySetWithAlgorithm)),
+            (None, None, Some(_)) => Err(KeyError::Algorithm(KeyProblem::AlgorithmWithoutKey)),
             (None, None, None) if settings.audience().or(settings.issuer()).is_some() => {
-                Err(of_key("expected a key, since --token-audience or --token-issuer is set"))
+                Err(KeyError::Key(KeyProblem::ClaimsWithoutKey))
             }
             (None, None, None) => Ok(None),
         }
@@ -75,30 +77,17 @@ impl Keys {
     }
 }
 
-fn of_key(what: &str) -> String {
-    format!("--token-key-file (PARLOR_TOKEN_KEY): {what}")
-}
-
-fn of_file(what: &str) -> String {
-    format!("--token-jwks-file (PARLOR_TOKEN_JWKS_FILE): {what}")
-}
-
-fn of_algorithm(what: &str) -> String {
-    format!("--token-algorithm (PARLOR_TOKEN_ALGORITHM): {what}")
-}
-
 /// Reads the single key of the settings.
-fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, String> {
+fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, KeyProblem> {
     let bytes = key.bytes();
     let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     if algorithm == TokenAlgorithm::Hs256 {
-        // A public key of another algorithm is not a secret.
         if has("-----BEGIN ") {
-            return Err(of_key("expected a secret for HS256, not a key as PEM"));
+            return Err(KeyProblem::PemAsSecret);
         }
         // At least as many bytes as the hash has (RFC 7518, section 3.2).
         return match key.weakness() {
-            Some(weakness) => Err(of_key(&weakness)),
+            Some(weakness) => Err(weakness.into()),
             None => Ok(Keys::One(Key {
                 id: None,
                 algorithm: Algorithm::HS256,
@@ -107,23 +96,23 @@ fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, String> {
         };
     }
     if !has("-----BEGIN PUBLIC KEY-----") && !has("-----BEGIN RSA PUBLIC KEY-----") {
-        return Err(of_key("expected a public key as PEM (-----BEGIN PUBLIC KEY-----)"));
+        return Err(KeyProblem::NotPem);
     }
     let (read, algorithm) = match algorithm {
         TokenAlgorithm::Rs256 => (DecodingKey::from_rsa_pem(bytes), Algorithm::RS256),
         TokenAlgorithm::Es256 => (DecodingKey::from_ec_pem(bytes), Algorithm::ES256),
         TokenAlgorithm::EdDsa | TokenAlgorithm::Hs256 => (DecodingKey::from_ed_pem(bytes), Algorithm::EdDSA),
     };
-    let material = read.map_err(|_| of_key(&format!("expected a public key for {algorithm:?}")))?;
+    let material = read.map_err(|_| KeyProblem::NotPublicKey(algorithm))?;
     let key = Key { id: None, algorithm, material };
-    check(&key).map_err(|what| of_key(&what))?;
+    check(&key)?;
     Ok(Keys::One(key))
 }
 
 /// Reads the usable keys of a JWKS. Others are ignored, as RFC 7517, section 5 requires.
-fn set(file: &Path) -> Result<Keys, String> {
-    let text = fs::read(file).map_err(|error| format!("could not read `{}`: {error}", file.display()))?;
-    let set: JwkSet = serde_json::from_slice(&text).map_err(|error| format!("expected a JWKS: {error}"))?;
+fn set(file: &Path) -> Result<Keys, KeyProblem> {
+    let text = fs::read(file).map_err(|cause| KeyProblem::Unreadable { path: file.to_owned(), cause })?;
+    let set: JwkSet = serde_json::from_slice(&text).map_err(KeyProblem::NotKeySet)?;
     let mut keys: Vec<Key> = Vec::new();
     for jwk in &set.keys {
         let Some(key) = of_jwk(jwk)? else {
@@ -135,19 +124,19 @@ fn set(file: &Path) -> Result<Keys, String> {
         };
         check(&key)?;
         if key.id.is_some() && keys.iter().any(|other| other.id == key.id) {
-            return Err("`kid`: expected another one for each key".to_owned());
+            return Err(KeyProblem::DuplicateId);
         }
         keys.push(key);
     }
     if keys.is_empty() {
-        return Err("expected at least one key for RS256, ES256 or EdDSA".to_owned());
+        return Err(KeyProblem::NoKey);
     }
     Ok(Keys::Set(keys))
 }
 
-fn of_jwk(jwk: &Jwk) -> Result<Option<Key>, String> {
+fn of_jwk(jwk: &Jwk) -> Result<Option<Key>, KeyProblem> {
     let own = match &jwk.algorithm {
-        AlgorithmParameters::OctetKey(_) => return Err("expected public keys, got a secret (oct)".to_owned()),
+        AlgorithmParameters::OctetKey(_) => return Err(KeyProblem::SecretInKeySet),
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
@@ -160,14 +149,13 @@ fn of_jwk(jwk: &Jwk) -> Result<Option<Key>, String> {
     {
         return Ok(None);
     }
-    let material =
-        DecodingKey::from_jwk(jwk).map_err(|error| format!("expected keys in base64url: {error}"))?;
+    let material = DecodingKey::from_jwk(jwk).map_err(KeyProblem::NotBase64)?;
     Ok(Some(Key { id: jwk.common.key_id.clone(), algorithm: own, material }))
 }
 
 /// Checks that the key is valid and strong.
-fn check(key: &Key) -> Result<(), String> {
-    let wrong = || format!("expected a key for {:?}", key.algorithm);
+fn check(key: &Key) -> Result<(), KeyProblem> {
+    let wrong = || KeyProblem::WrongAlgorithm(key.algorithm);
     if key.algorithm == Algorithm::EdDSA
         && key.material.try_get_as_bytes().ok().map(<[u8]>::len) != Some(ED25519_KEY_BYTES)
     {
@@ -178,7 +166,7 @@ fn check(key: &Key) -> Result<(), String> {
         let jwk = Jwk::from_decoding_key(&key.material, None).map_err(|_| wrong())?;
         let AlgorithmParameters::RSA(rsa) = jwk.algorithm else { return Err(wrong()) };
         if rsa.n.trim_start_matches('A').len() < MIN_RSA_MODULUS_CHARS {
-            return Err("expected an RSA key of at least 2048 bits".to_owned());
+            return Err(KeyProblem::ShortRsa);
         }
     }
     Ok(())

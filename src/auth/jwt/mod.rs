@@ -4,17 +4,19 @@
 //! the public key as its secret (RFC 8725, sections 2.1 and 3.1).
 
 mod key;
+pub(crate) mod key_error;
+mod key_problem;
 
-use std::fmt;
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::auth::jwt::key::{Key, Keys};
+use crate::auth::jwt::key_error::KeyError;
 use crate::config::tokens::Tokens;
-use crate::wire::error::StartError;
 
 /// The maximum length of a token, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -40,25 +42,34 @@ pub(crate) struct Claims {
 }
 
 /// Why a token was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum TokenError {
     /// The text is not a token, or too long.
+    #[error("expected a JSON Web Token")]
     Malformed,
     /// The signature's algorithm is not that of the key.
+    #[error("`alg`: expected the algorithm of the key")]
     Algorithm,
     /// The token names an unknown key, or several keys fit.
+    #[error("`kid`: expected the id of a known key")]
     Key,
     /// The signature is invalid.
+    #[error("the signature is wrong")]
     Signature,
     /// The token has expired, or lacks `exp`.
+    #[error("`exp`: expected a time to come")]
     Expired,
     /// The token is not valid yet.
+    #[error("`nbf`: expected a time that has come")]
     Early,
     /// `aud` names another audience.
+    #[error("`aud`: expected this server")]
     Audience,
     /// `iss` names another issuer.
+    #[error("`iss`: expected another issuer")]
     Issuer,
     /// `sub` is not a valid name, or a time is malformed.
+    #[error("`sub`, `exp` or `nbf`: expected a name and times")]
     Claims,
 }
 
@@ -74,9 +85,9 @@ impl Verifier {
     /// Creates a verifier; `None` if the settings have no key.
     ///
     /// # Errors
-    /// Returns [`StartError`] for keys that are invalid, weak, or of another algorithm.
-    pub(crate) fn new(settings: &Tokens) -> Result<Option<Self>, StartError> {
-        let Some(keys) = Keys::read(settings).map_err(StartError::new)? else { return Ok(None) };
+    /// Returns [`KeyError`] for keys that are invalid, weak, or of another algorithm.
+    pub(crate) fn new(settings: &Tokens) -> Result<Option<Self>, KeyError> {
+        let Some(keys) = Keys::read(settings)? else { return Ok(None) };
         let [audience, issuer] = [settings.audience(), settings.issuer()].map(|text| text.map(str::to_owned));
         Ok(Some(Self { keys, audience, issuer }))
     }
@@ -147,22 +158,6 @@ impl From<jsonwebtoken::errors::Error> for TokenError {
             ErrorKind::InvalidClaimFormat(_) | ErrorKind::Json(_) => Self::Claims,
             _ => Self::Malformed,
         }
-    }
-}
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "expected a JSON Web Token",
-            Self::Algorithm => "`alg`: expected the algorithm of the key",
-            Self::Key => "`kid`: expected the id of a known key",
-            Self::Signature => "the signature is wrong",
-            Self::Expired => "`exp`: expected a time to come",
-            Self::Early => "`nbf`: expected a time that has come",
-            Self::Audience => "`aud`: expected this server",
-            Self::Issuer => "`iss`: expected another issuer",
-            Self::Claims => "`sub`, `exp` or `nbf`: expected a name and times",
-        })
     }
 }
 

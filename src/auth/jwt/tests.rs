@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp
 use serde_json::{Value, json};
 
 use super::*;
+use crate::telemetry::Chain;
 
 const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
 
@@ -23,8 +24,8 @@ fn fixture(name: &str) -> PathBuf {
 
 fn verifier(flags: &[&str]) -> Result<Verifier, String> {
     let mut tokens = Settings::try_parse_from([&["parlor"], flags].concat()).unwrap().tokens;
-    tokens.read_secret()?;
-    Ok(Verifier::new(&tokens).map_err(|error| error.to_string())?.expect("a verifier"))
+    tokens.read_secret().map_err(|error| Chain(&error).to_string())?;
+    Ok(Verifier::new(&tokens).map_err(|error| Chain(&error).to_string())?.expect("a verifier"))
 }
 
 /// A verifier with the key in this file, and further flags.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::layer::connect_error::ConnectError;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::{Commands, root_cause};
@@ -9,7 +10,6 @@ use crate::layer::redis::parse_url;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::shared_store::SharedStore;
-use crate::wire::error::StartError;
 
 /// The store and the control channel of the nodes on one Redis.
 pub(crate) struct AdminClient {
@@ -21,15 +21,12 @@ impl AdminClient {
     /// Connects to the Redis at this URL.
     ///
     /// # Errors
-    /// [`StartError`] when Redis cannot be reached.
-    pub(crate) async fn open(url: &str) -> Result<Self, StartError> {
+    /// Returns [`ConnectError`] when Redis cannot be reached.
+    pub(crate) async fn open(url: &str) -> Result<Self, ConnectError> {
         let commands = Arc::new(Commands::new(parse_url(url)?));
         if let Err(error) = commands.ping().await {
-            let at = commands.address().text();
-            return Err(StartError::new(format!(
-                "could not connect to Redis at {at}: {}",
-                root_cause(&error)
-            )));
+            let address = commands.address().text();
+            return Err(ConnectError::UnreachableByCommand { address, cause: root_cause(&error) });
         }
         let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), Arc::<Scripts>::default()));
         Ok(Self { commands, store })

@@ -37,6 +37,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::config::redis_address::RedisAddress;
+use crate::layer::connect_error::ConnectError;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::Retention;
@@ -52,7 +53,6 @@ use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::redis::subscriber::Subscriber;
 use crate::layer::shared_store::SharedStore;
-use crate::wire::error::StartError;
 use crate::wire::time::now;
 
 /// Time in which the node has to be subscribed to a group.
@@ -79,18 +79,15 @@ impl RedisLayer {
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ConnectError> {
         let commands = Arc::new(Commands::new(parse_url(url)?));
         if let Err(error) = commands.ping().await {
-            let what = format!(
-                "could not connect to Redis at {}: {}; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
-                commands.address().text(),
-                commands::root_cause(&error),
-            );
+            let address = commands.address().text();
+            let unreachable = ConnectError::Unreachable { address, cause: commands::root_cause(&error) };
             if !wait {
-                return Err(StartError::new(what));
+                return Err(unreachable);
             }
-            warn!("{what}");
+            warn!("{unreachable}");
         }
         let scripts = Arc::<Scripts>::default();
         let membership = Arc::new(LocalMembership::default());
@@ -128,9 +125,7 @@ impl RedisLayer {
         tasks.spawn(subscriber.run());
         tasks.spawn(heartbeat.clone().run());
         if !wait && !matches!(timeout(SUBSCRIBE_TIMEOUT, is_subscribed.wait_for(|is| *is)).await, Ok(Ok(_))) {
-            return Err(StartError::new(
-                "Redis answers, but does not let this node subscribe: check the ACL of its user",
-            ));
+            return Err(ConnectError::NotSubscribed);
         }
         Ok(Self {
             store: SharedStore::Redis(RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts))),
@@ -168,7 +163,6 @@ impl RedisLayer {
 }
 
 /// Parses the URL of the settings.
-fn parse_url(url: &str) -> Result<RedisAddress, StartError> {
-    RedisAddress::parse(url)
-        .map_err(|error| StartError::new("`REDIS_URL` (--redis-url) is no Redis URL").because(error))
+fn parse_url(url: &str) -> Result<RedisAddress, ConnectError> {
+    RedisAddress::parse(url).map_err(ConnectError::InvalidUrl)
 }
