@@ -13,10 +13,13 @@ mod api;
 mod fuzzing;
 mod routes;
 mod scopes;
+mod settings;
 
 use std::process::ExitCode;
 
-use parlor::Application;
+use parlor::{AppSettings, Application};
+
+use crate::settings::Settings;
 
 // The tests use one that counts allocations.
 #[cfg(not(test))]
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let about = "A real-time room server: chat and server push over WebSocket.";
     parlor::run(Application {
         about,
+        settings: AppSettings::new::<Settings>(),
         routes: routes::ROUTES,
         assets: web::assets::file,
         languages: &["zh", "en"],

@@ -2,6 +2,7 @@
 
 use rust_embed::EmbeddedFile;
 
+use crate::config::app_settings::AppSettings;
 use crate::http::site::Site;
 use crate::server::route::Route;
 use crate::server::routes::Routes;
@@ -11,6 +12,8 @@ use crate::server::routes::Routes;
 pub struct Application {
     /// One sentence for `--help`.
     pub about: &'static str,
+    /// The application's own settings.
+    pub settings: AppSettings,
     /// The routes. The first one that matches a path serves it.
     pub routes: &'static [Route],
     /// Returns an embedded file by its path, such as `templates/error.html`.

@@ -34,7 +34,7 @@ const NOT_READY_PERIOD: Duration = Duration::from_secs(1);
 
 /// Runs a node of this application until SIGTERM or SIGINT.
 pub fn run(application: Application) -> ExitCode {
-    let arguments = match Arguments::read(application.about) {
+    let arguments = match Arguments::read(&application) {
         Ok(arguments) => arguments,
         Err(Stop::Text(text)) => {
             let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
@@ -80,7 +80,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     operator::make_operator(&state.context).await?;
     let server = Listener::bind(Arc::clone(&state))?;
     watchdog::start();
-    announce(&state.context, server.max_connections());
+    announce(&state.context, &application, server.max_connections());
     for address in server.addresses() {
         // The pipe may be closed.
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
@@ -152,7 +152,7 @@ async fn serve_until(
 }
 
 /// Logs the effective settings, and variables that look like settings but are none.
-fn announce(context: &Context, max_connections: usize) {
+fn announce(context: &Context, application: &Application, max_connections: usize) {
     let config = context.config();
     let layer = config
         .redis_address()
@@ -166,7 +166,7 @@ fn announce(context: &Context, max_connections: usize) {
         proxies = listed(&config.network.trusted_proxies, "none"),
         "starting"
     );
-    for name in Arguments::unknown_variables() {
+    for name in Arguments::unknown_variables(application) {
         warn!(name, "unknown environment variable: it is not a setting");
     }
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use parlor::{
-    Action, Application, Consumer, Event, Frame, Group, REDACTED, Refusal, Request, Response, Route,
-    StartPosition, StatusCode, Subscription, Welcome, handler,
+    Action, AppSettings, Application, Consumer, Event, Frame, Group, REDACTED, Refusal, Request, Response,
+    Route, StartPosition, StatusCode, Subscription, Welcome, handler,
 };
 
 struct Echo;
@@ -76,6 +76,7 @@ static ROUTES: &[Route] = &[
 fn main() -> ExitCode {
     parlor::run(Application {
         about: "An application for tests",
+        settings: AppSettings::none(),
         routes: ROUTES,
         assets: |_| None,
         languages: &["en"],

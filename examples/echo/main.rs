@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use parlor::{
-    Action, Application, CloseCode, Consumer, Event, Frame, Group, Refusal, Request, Response, Route,
-    StatusCode, Subscription, handler,
+    Action, AppSettings, Application, CloseCode, Consumer, Event, Frame, Group, Refusal, Request, Response,
+    Route, StatusCode, Subscription, handler,
 };
 
 /// The sockets of the rooms.
@@ -49,6 +49,7 @@ static ROUTES: &[Route] =
 fn main() -> ExitCode {
     parlor::run(Application {
         about: "Rooms that repeat each message to all members.",
+        settings: AppSettings::none(),
         routes: ROUTES,
         assets: |_| None,
         languages: &["en"],

@@ -4,6 +4,7 @@ use minijinja::context;
 use parlor::{Refusal, Request, Response, StatusCode};
 
 use crate::rooms::membership;
+use crate::settings::Settings;
 
 /// Answers `GET /`: redirects to the page on which a user chooses a room.
 pub(crate) async fn root(request: Request) -> Result<Response, Refusal> {
@@ -38,5 +39,7 @@ async fn show(
         Vec::new()
     };
     let no_signup = request.context().config().auth.no_signup;
-    Ok(request.render("home.html", context! { rooms, room, error, no_signup })?.with_status(status))
+    let max_name_chars = request.context().settings::<Settings>().max_name_chars;
+    let page = context! { rooms, room, error, no_signup, max_name_chars };
+    Ok(request.render("home.html", page)?.with_status(status))
 }

@@ -6,6 +6,8 @@ use parlor::{Context, Refusal};
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::settings::Settings;
+
 /// Words of letters, marks and digits of any script, `_`, `-` and `.`, with single spaces between.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[\p{L}\p{M}\p{Nd}_.-]+(?: [\p{L}\p{M}\p{Nd}_.-]+)*$").expect("a constant pattern")
@@ -25,13 +27,14 @@ impl Name {
     /// # Errors
     /// Returns 400 for an invalid name.
     pub(crate) fn parse(context: &Context, text: Option<&str>) -> Result<Self, Refusal> {
-        let max = context.config().max_name_chars;
+        let max = context.settings::<Settings>().max_name_chars;
         text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
             Refusal::bad_request(format!(
                 "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \
                  between them, and neither `.` nor `..`"
             ))
             .message_key("rule")
+            .message_value("max", max.to_string())
         })
     }
 }

@@ -3,9 +3,10 @@
 use std::ffi::OsStr;
 
 use clap::builder::Resettable;
-use clap::{Arg, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
 
-use super::{Command, usage};
+use super::usage;
+use crate::app::Application;
 use crate::config::Config;
 
 /// The prefix of the variables of settings.
@@ -20,7 +21,7 @@ const SECRET_VARIABLES: [&str; 4] =
 pub(crate) struct Arguments {
     /// The command to run instead of the server
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<super::Command>,
 
     /// The settings
     #[command(flatten)]
@@ -42,9 +43,14 @@ fn without_empty_variable(argument: Arg) -> Arg {
 }
 
 impl Arguments {
+    /// Returns the command line of an application: the runtime's settings and its own.
+    fn command_of(application: &Application) -> Command {
+        application.settings.augment(Self::command()).about(application.about)
+    }
+
     /// Returns the variables that look like settings but are none, sorted.
-    pub(crate) fn unknown_variables() -> Vec<String> {
-        let command = Self::command();
+    pub(crate) fn unknown_variables(application: &Application) -> Vec<String> {
+        let command = Self::command_of(application);
         let settings: Vec<&OsStr> = command.get_arguments().filter_map(Arg::get_env).collect();
         let names = std::env::vars_os().map(|(name, _)| name);
         let unknown = names.filter(|name| {
@@ -57,16 +63,21 @@ impl Arguments {
         unknown
     }
 
-    /// Parses the command line and the environment; `about` heads the help.
+    /// Parses the command line and the environment.
     ///
     /// # Errors
     /// Returns [`Stop`] for help, version and invalid settings.
-    pub(crate) fn read(about: &'static str) -> Result<Self, Stop> {
-        let command = Self::command().about(about).mut_args(without_empty_variable);
+    pub(crate) fn read(application: &Application) -> Result<Self, Stop> {
+        let command = Self::command_of(application).mut_args(without_empty_variable);
         let matches = command.try_get_matches();
-        matches.and_then(|matches| Self::from_arg_matches(&matches)).map_err(|error| {
+        let read = matches.and_then(|matches| {
+            let mut arguments = Self::from_arg_matches(&matches)?;
+            arguments.config.application = application.settings.read(&matches)?;
+            Ok(arguments)
+        });
+        read.map_err(|error| {
             if error.use_stderr() {
-                Stop::Error(usage::line(&error, &Self::command()))
+                Stop::Error(usage::line(&error, &Self::command_of(application)))
             } else {
                 Stop::Text(error.render().to_string())
             }

@@ -16,6 +16,7 @@ pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 /// The settings of authentication.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Identity")]
+#[group(skip)]
 pub struct AuthConfig {
     /// File with the secret that signs guests' cookies, at least 32 characters, the same on every
     /// node; or the secret itself in PARLOR_SECRET. Without it the nodes make one and share it

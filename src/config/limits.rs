@@ -7,6 +7,7 @@ use crate::config::parsers::limit;
 /// The settings of limits.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Limits (0: none)")]
+#[group(skip)]
 pub struct LimitsConfig {
     /// Messages that a socket may send in a second, and four times as many at once; or a client by
     /// POST

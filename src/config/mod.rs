@@ -6,16 +6,18 @@ use std::path::PathBuf;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+pub(crate) mod app_settings;
 pub(crate) mod auth;
 pub(crate) mod limits;
 pub(crate) mod network;
-mod parsers;
+pub mod parsers;
 pub(crate) mod redis_address;
 pub(crate) mod secret;
 pub(crate) mod secret_error;
 pub(crate) mod tokens;
 pub(crate) mod weakness;
 
+use crate::config::app_settings::AppValues;
 use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
@@ -27,6 +29,7 @@ use crate::telemetry::LogFormat;
 
 /// Every setting of a node is a flag and an environment variable. The flag wins.
 #[derive(Clone, Debug, Args)]
+#[group(skip)]
 pub struct Config {
     /// Addresses to listen on, separated by commas; port 0 takes a free one
     #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
@@ -65,10 +68,6 @@ pub struct Config {
     /// Longest message that a client may send, in bytes; a longer one closes its socket with 1009
     #[arg(long, env = "PARLOR_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = positive)]
     pub max_message_bytes: usize,
-
-    /// Longest name, in characters
-    #[arg(long, env = "PARLOR_MAX_NAME_CHARS", value_name = "CHARS", default_value = "64", value_parser = positive)]
-    pub max_name_chars: usize,
 
     /// Bytes that may wait for one slow socket; more closes it with 4408
     #[arg(long, env = "PARLOR_MAX_OUTBOX_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = positive)]
@@ -119,6 +118,10 @@ pub struct Config {
     /// How fast and how many.
     #[command(flatten)]
     pub limits: LimitsConfig,
+
+    /// The application's own settings.
+    #[arg(skip)]
+    pub(crate) application: AppValues,
 }
 
 impl Config {

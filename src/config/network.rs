@@ -10,6 +10,7 @@ use crate::wire::origin::OriginPattern;
 /// The settings of the network.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
+#[group(skip)]
 pub struct NetworkConfig {
     /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and
     /// all its subdomains, or * for all; without it, IP addresses and localhost

@@ -69,7 +69,11 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-pub(crate) fn positive(text: &str) -> Result<usize, String> {
+/// Parses a number above 0.
+///
+/// # Errors
+/// Returns what was expected.
+pub fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number above 0".to_owned())
 }
 

@@ -31,6 +31,7 @@ pub enum TokenAlgorithm {
 /// The settings of tokens.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Tokens (JWT) of other sites' users")]
+#[group(skip)]
 pub struct Tokens {
     /// File with the key that tokens are checked with: a public key as PEM, or for HS256 a secret
     /// of at least 32 bytes, which may also stand in PARLOR_TOKEN_KEY

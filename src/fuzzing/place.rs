@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::app::Application;
 use crate::auth::identity::Identity;
 use crate::cli::arguments::Arguments;
+use crate::config::app_settings::AppSettings;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
@@ -24,6 +25,7 @@ use crate::node;
 
 const APPLICATION: Application = Application {
     about: "",
+    settings: AppSettings::none(),
     routes: &[],
     assets: |_| None,
     languages: &["zh", "en"],

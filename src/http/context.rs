@@ -56,7 +56,7 @@ impl Context {
         auth: Authenticator,
     ) -> Self {
         Self {
-            pages: Pages::new(site.clone(), config.assets.clone(), config.max_name_chars),
+            pages: Pages::new(site.clone(), config.assets.clone()),
             config,
             site,
             layer,
@@ -84,6 +84,14 @@ impl Context {
     /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Returns the application's own settings.
+    ///
+    /// # Panics
+    /// Panics when `S` is not the type that [`AppSettings`](crate::AppSettings) was made of.
+    pub fn settings<S: 'static>(&self) -> &S {
+        self.config.application.get()
     }
 
     /// Returns the node's name, which differs after each start.

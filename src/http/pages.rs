@@ -21,15 +21,14 @@ pub(crate) struct Pages {
     folder: Option<PathBuf>,
     environment: Environment<'static>,
     catalogues: HashMap<&'static str, Value>,
-    max_name_chars: usize,
 }
 
 impl Pages {
     /// Creates the pages of this application. With `folder`, files are read from it at each use.
-    pub(crate) fn new(application: Site, folder: Option<PathBuf>, max_name_chars: usize) -> Self {
+    pub(crate) fn new(application: Site, folder: Option<PathBuf>) -> Self {
         let environment = Self::environment(application.clone(), folder.clone());
         let languages = application.languages;
-        let mut pages = Self { application, folder, environment, catalogues: HashMap::new(), max_name_chars };
+        let mut pages = Self { application, folder, environment, catalogues: HashMap::new() };
         pages.catalogues = languages.iter().map(|lang| (*lang, pages.read_catalogue(lang))).collect();
         pages
     }
@@ -63,11 +62,7 @@ impl Pages {
         csrf: &CsrfToken,
     ) -> Result<String, Refusal> {
         let t = self.catalogue(language);
-        let rule = self.sentence(&t, "rule").unwrap_or_default();
-        let context = context! {
-            lang => language, t => t, rule => rule, max_name_chars => self.max_name_chars,
-            csrf_token => csrf.function(), ..context.clone()
-        };
+        let context = context! { lang => language, t => t, csrf_token => csrf.function(), ..context.clone() };
         let fresh = self
             .folder
             .as_ref()
@@ -87,16 +82,10 @@ impl Pages {
             || refusal.status.canonical_reason().unwrap_or_default().to_owned(),
             |title| title.to_string(),
         );
-        let sentence = refusal.entry.and_then(|entry| self.sentence(&t, entry));
+        let sentence = refusal.entry.and_then(|entry| sentence(&t, entry, &refusal.values));
         let detail = sentence.unwrap_or_else(|| refusal.detail.to_string());
         let csrf = CsrfToken::of(&hyper::HeaderMap::new());
         self.render("error.html", language, &context! { status, title, detail }, &csrf)
-    }
-
-    /// Returns a text of a catalogue, with the maximum length of names filled in.
-    fn sentence(&self, catalogue: &Value, entry: &str) -> Option<String> {
-        let text = catalogue.get_attr(entry).ok().filter(|text| !text.is_undefined())?;
-        Some(text.to_string().replace("{max}", &self.max_name_chars.to_string()))
     }
 
     fn catalogue(&self, language: &str) -> Value {
@@ -137,6 +126,13 @@ impl Pages {
         });
         environment
     }
+}
+
+/// Returns a text of a catalogue with these values in place of their names in braces.
+fn sentence(catalogue: &Value, entry: &str, values: &[(&str, String)]) -> Option<String> {
+    let text = catalogue.get_attr(entry).ok().filter(|text| !text.is_undefined())?;
+    let fill = |text: String, (name, value): &(&str, String)| text.replace(&format!("{{{name}}}"), value);
+    Some(values.iter().fold(text.to_string(), fill))
 }
 
 /// Returns a file by its path, never from outside the folder.

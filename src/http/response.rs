@@ -164,13 +164,15 @@ pub struct Refusal {
     pub(crate) detail: Cow<'static, str>,
     /// The entry of the catalogue that pages show instead of the detail.
     pub(crate) entry: Option<&'static str>,
+    /// What replaces names in braces in that entry.
+    pub(crate) values: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// Creates a refusal with this status and detail.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), entry: None, headers: Vec::new() }
+        Self { status, detail: detail.into(), entry: None, values: Vec::new(), headers: Vec::new() }
     }
 
     /// Returns the status.
@@ -240,6 +242,13 @@ impl Refusal {
     #[must_use]
     pub fn message_key(mut self, entry: &'static str) -> Self {
         self.entry = Some(entry);
+        self
+    }
+
+    /// Sets what replaces `{name}` in the entry of the catalogue.
+    #[must_use]
+    pub fn message_value(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.values.push((name, value.into()));
         self
     }
 }

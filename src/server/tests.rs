@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::app::Application;
 use crate::cli::arguments::Arguments;
+use crate::config::app_settings::AppSettings;
 use crate::handler;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
@@ -34,6 +35,7 @@ static ROUTES: &[Route] = &[
 async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
     let application = Application {
         about: "",
+        settings: AppSettings::none(),
         routes: ROUTES,
         assets: |_| None,
         languages: &["en"],
