@@ -142,6 +142,7 @@ impl Client {
             }
             if stalled != instructions.stalled {
                 stalled = instructions.stalled;
+                socket.set_reading(!stalled);
                 self.write(if stalled { Action::Stalled } else { Action::Resumed });
                 (self.last_frame_at, self.probed) = (Instant::now(), false);
             }
