@@ -69,11 +69,11 @@ pub fn runs(id: u32) -> bool {
     Entry::read(id).is_some_and(|entry| entry.runs)
 }
 
-/// Sends a signal to a process that may have ended.
+/// Sends a signal to a process that may have ended. An id that `kill` would take for a group of
+/// processes, as 0 for the caller's own, fails the test.
 pub fn send(id: u32, signal: Signal) {
-    if let Ok(id) = i32::try_from(id) {
-        kill(Pid::from_raw(id), signal).ok();
-    }
+    let process = i32::try_from(id).ok().filter(|id| *id > 0).map(Pid::from_raw);
+    kill(process.unwrap_or_else(|| panic!("{id} is no process id")), signal).ok();
 }
 
 /// The fields of `/proc/ID/stat`.
