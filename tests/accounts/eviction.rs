@@ -1,4 +1,4 @@
-//! The end of a session or a ban closes its sockets on every node within a second, and no others.
+//! The end of a session or a ban closes its sockets on every node, and no others.
 
 use std::time::Instant;
 
@@ -11,12 +11,13 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::user::{SESSION, User};
 use crate::support::v1_client::V1Client;
-use crate::support::wait::{PATIENCE, seconds};
+use crate::support::wait::PATIENCE;
 
-/// The node closes the client with this code within a second of `since`.
+/// The node closes the client with this code soon after `since`. Without a disconnect command the
+/// socket would stay open for as long as the session is valid, which is days.
 async fn expect_closed(member: &mut V1Client, code: u16, since: Instant) {
     assert_eq!(member.closed(PATIENCE).await.0, code);
-    assert!(since.elapsed() < seconds(1), "after {:?}", since.elapsed());
+    assert!(since.elapsed() < PATIENCE, "after {:?}", since.elapsed());
 }
 
 #[tokio::test]
@@ -47,7 +48,7 @@ async fn logging_out_closes_the_sessions_sockets_on_every_node() {
         expect_closed(socket, 4401, since).await;
     }
     assert_eq!(plain.close_code().await.0, 4401);
-    stream.wait_for_end(seconds(2)).await;
+    stream.wait_for_end(PATIENCE).await;
     for member in [&mut same, &mut other, &mut guest] {
         member.publish("still here").await;
         member.receive_until("still here").await;
@@ -98,7 +99,7 @@ async fn a_ban_closes_every_socket_and_blocks_every_route() {
         for socket in &mut sockets {
             expect_closed(socket, 4403, since).await;
         }
-        stream.wait_for_end(seconds(2)).await;
+        stream.wait_for_end(PATIENCE).await;
         for node in &nodes {
             if person.cookie(SESSION).is_some() {
                 // All sessions of the account have ended: its browser is anonymous.

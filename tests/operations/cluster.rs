@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::support::cluster::Cluster;
 use crate::support::crowd::Crowd;
 use crate::support::metrics::metric;
-use crate::support::wait::{PATIENCE, seconds};
+use crate::support::wait::PATIENCE;
 
 /// The number of clients in the room.
 const MANY: usize = 100;
@@ -24,10 +24,10 @@ async fn clients_of_a_killed_node_reconnect_to_others_at_once() {
     let lost = sockets(&mut site, 1).await;
     site.node(1).kill();
     let killed = Instant::now();
-    crowd.wait_for_returns(lost, seconds(5)).await;
-    crowd.wait_for_text("all here?", seconds(5)).await;
+    crowd.wait_for_returns(lost, PATIENCE).await;
+    crowd.wait_for_text("all here?", PATIENCE).await;
     assert!(
-        killed.elapsed() < seconds(5),
+        killed.elapsed() < PATIENCE,
         "every client was back and received a message after {:?}",
         killed.elapsed()
     );

@@ -12,7 +12,7 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::{TutorialClient, encoded};
-use crate::support::wait::seconds;
+use crate::support::wait::{PATIENCE, seconds, within};
 
 /// Starts (POST) or stops (DELETE) the stream of the room.
 pub async fn ask(node: &Node, method: &str, room: &str) {
@@ -31,6 +31,11 @@ pub fn time_in(line: &str, room: &str) -> DateTime {
     DateTime::strptime("%Y-%m-%d %H:%M:%S", stamp).unwrap_or_else(|error| panic!("{error} in {line:?}"))
 }
 
+/// The time between two lines.
+const PERIOD: Duration = seconds(2);
+/// How much the clocks of Redis and the test may differ over a few lines.
+const EARLY: Duration = Duration::from_millis(100);
+
 #[tokio::test]
 async fn a_stream_sends_one_line_every_two_seconds() {
     let redis = Redis::start().await;
@@ -47,26 +52,18 @@ async fn keeps_time(node: &Node) {
     let mut page = TutorialClient::push(node, "lobby").await;
     let asked = Instant::now();
     ask(node, "POST", "lobby").await;
-    let answered = Instant::now();
-    let mut before = time_in(&page.receive().await, "lobby");
-    assert!(
-        asked.elapsed() > Duration::from_millis(1900),
-        "the first line came {:?} after the start",
-        asked.elapsed()
-    );
-    assert!(
-        answered.elapsed() < Duration::from_millis(3500),
-        "the first line came after {:?}",
-        answered.elapsed()
-    );
-    for _ in 0..3 {
-        let waited = Instant::now();
+    let first = time_in(&page.receive().await, "lobby");
+    // A line may be late on a busy machine; none is early.
+    let delay = (asked.elapsed() + EARLY).checked_sub(PERIOD).expect("no line within the first period");
+    for n in 1..=3 {
         let now = time_in(&page.receive().await, "lobby");
-        let gap = waited.elapsed();
-        assert!((1000..3000).contains(&gap.as_millis()), "{gap:?} between two lines");
-        let step = now.duration_since(before).as_secs();
-        assert!((1..=3).contains(&step), "a line of {before}, then one of {now}");
-        before = now;
+        let after = asked.elapsed();
+        assert!(after + EARLY > PERIOD * (n + 1), "line {n} came {after:?} after the start");
+        let step = now.duration_since(first).unsigned_abs();
+        assert!(now >= first, "a line of {first}, then one of {now}");
+        // The times in the lines are whole seconds.
+        let wanted = (PERIOD * n).saturating_sub(delay + seconds(1))..PERIOD * n + PATIENCE;
+        assert!(wanted.contains(&step), "line {n} shows {now}, {step:?} after {first}");
     }
 }
 
@@ -103,18 +100,18 @@ async fn a_second_start_does_not_duplicate_the_stream() {
     let [first, second] = Node::several(&redis).await;
     let mut here = TutorialClient::push(&first, "lobby").await;
     let mut there = TutorialClient::push(&second, "lobby").await;
+    let started = Instant::now();
     ask(&first, "POST", "lobby").await;
     here.receive().await;
     ask(&first, "POST", "lobby").await;
     ask(&second, "POST", "lobby").await;
     ask(&second, "GET", "lobby").await;
     there.receive().await;
-    let started = Instant::now();
     for _ in 0..4 {
         assert_eq!(here.receive().await, there.receive().await);
     }
-    // Four ticks of two seconds; a duplicated stream would need half of that.
-    assert!(started.elapsed() > Duration::from_millis(6500), "four lines within {:?}", started.elapsed());
+    // Five ticks of two seconds; the lines of a duplicated stream would need six seconds.
+    assert!(started.elapsed() + EARLY > PERIOD * 5, "five lines within {:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -138,8 +135,10 @@ async fn a_socket_that_joins_another_node_later_gets_the_stream() {
     ask(&first, "POST", "lobby").await;
     early.receive().await;
     let mut late = TutorialClient::push(&second, "lobby").await;
-    let line = late.receive_within(seconds(4)).await;
-    assert_eq!(early.receive().await, line);
+    let line = late.receive().await;
+    // Lines may have come while the other node was joined.
+    let before_it = async { while early.receive().await != line {} };
+    within(PATIENCE, "the line on the first node", before_it).await;
 }
 
 #[tokio::test]
@@ -148,7 +147,7 @@ async fn a_stream_may_be_started_on_a_node_without_members() {
     let [first, second] = Node::several(&redis).await;
     let mut page = TutorialClient::push(&second, "lobby").await;
     ask(&first, "POST", "lobby").await;
-    time_in(&page.receive_within(seconds(4)).await, "lobby");
+    time_in(&page.receive().await, "lobby");
 }
 
 #[tokio::test]
@@ -157,7 +156,7 @@ async fn a_stream_started_before_the_first_member_reaches_it() {
     let [first, second] = Node::several(&redis).await;
     ask(&first, "POST", "lobby").await;
     let mut page = TutorialClient::push(&second, "lobby").await;
-    time_in(&page.receive_within(seconds(5)).await, "lobby");
+    time_in(&page.receive().await, "lobby");
 }
 
 #[tokio::test]
@@ -169,7 +168,7 @@ async fn a_reconnect_on_another_node_continues_the_stream() {
     page.receive().await;
     page.close().await;
     let mut again = TutorialClient::push(&second, "lobby").await;
-    time_in(&again.receive_within(seconds(5)).await, "lobby");
+    time_in(&again.receive().await, "lobby");
 }
 
 #[tokio::test]
@@ -182,7 +181,7 @@ async fn lines_carry_the_local_time_of_the_node() {
         let shown = time_in(&page.receive().await, "lobby");
         let now = Timestamp::now().to_zoned(TimeZone::UTC).datetime() + minutes.minutes();
         let late = now.duration_since(shown).as_secs();
-        assert!((-1..4).contains(&late), "the line shows {shown} when it is {now} in {name}");
+        assert!((-1..10).contains(&late), "the line shows {shown} when it is {now} in {name}");
     }
 }
 

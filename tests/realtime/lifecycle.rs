@@ -127,12 +127,16 @@ async fn a_port_can_be_reused_at_once() {
 #[tokio::test]
 async fn a_node_that_announces_its_address_is_ready() {
     let redis = Redis::start().await;
-    // Both started at the same time, so that each may be late.
-    let nodes = Node::several::<12>(&redis).await;
-    let asked = nodes.iter().map(async |node| Request::get("/readyz").send(node).await);
-    for answer in futures_util::future::join_all(asked).await {
+    // All start at the same time, so that each may be late. Each is asked as soon as it announces
+    // its address: while the others still start, a node may lose its subscription, and says so.
+    let plan = Node::plan().redis(&redis);
+    let started = (0..12).map(async |_| {
+        let node = plan.start().await;
+        let answer = Request::get("/readyz").send(&node).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-    }
+        node
+    });
+    let _others = futures_util::future::join_all(started).await;
     let node = Node::on(&redis).await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     ann.publish("at once").await;

@@ -14,7 +14,7 @@ use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::wait::{PATIENCE, holds, seconds, until};
+use crate::support::wait::{PATIENCE, holds, until};
 
 const CONTROL_CHANNEL: &str = "parlor:orders";
 
@@ -84,7 +84,7 @@ async fn a_disconnect_of_a_group_closes_only_its_subscribers() {
     for stream in &mut streams {
         stream.wait_for_end(PATIENCE).await;
     }
-    assert!(given.elapsed() < seconds(1), "{:?}", given.elapsed());
+    assert!(given.elapsed() < PATIENCE, "{:?}", given.elapsed());
     outside[0].publish("still here").await;
     for receiver in [0, 2] {
         assert_eq!(outside[receiver].receive_chat().await, "still here");

@@ -2,7 +2,7 @@
 //! of the redaction.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parlor::{Broker, Control, HistoryRange, Id};
 
@@ -14,6 +14,8 @@ use crate::support::test_app::test_app;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
+/// The time in which a node finds that its probes do not arrive: one a second, awaited for three.
+const PROBE_TIME: Duration = seconds(4);
 const SET: &str = "parlor:covered:{asgi__group__lobby}";
 const LOG: &str = "parlor:log:{asgi__group__lobby}";
 
@@ -68,12 +70,12 @@ async fn a_silently_disconnected_node_catches_up_on_redactions() {
     assert!(redact(&near, ids[1]).await);
     let disconnected_at = Instant::now();
     // Reading again and again keeps its cache in use for as long as possible.
-    until(seconds(10), "the text to be gone", async || {
+    until(PROBE_TIME + PATIENCE, "the text to be gone", async || {
         let page = whole(&far).await;
         holds(shown(&page.events) == "a-c", || shown(&page.events))
     })
     .await;
-    assert!(disconnected_at.elapsed() < seconds(6), "{:?}", disconnected_at.elapsed());
+    assert!(disconnected_at.elapsed() < PROBE_TIME + PATIENCE, "{:?}", disconnected_at.elapsed());
     // A disconnected node caches nothing.
     assert!(redact(&near, ids[2]).await);
     assert_eq!(shown(&whole(&far).await.events), "a--");
@@ -94,7 +96,7 @@ async fn asked(redis: &Redis, command: &str) -> usize {
 }
 
 async fn wait_until_asked(redis: &Redis, command: &str, wanted: usize) {
-    until(seconds(1), &format!("{command} to be asked for"), async || {
+    until(PATIENCE, &format!("{command} to be asked for"), async || {
         let count = asked(redis, command).await;
         holds(count >= wanted, || format!("{count} times, not {wanted}"))
     })
