@@ -63,7 +63,8 @@ mod memory_layer {
 
     use divan::{Bencher, black_box};
     use parlor::{
-        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Layer, LayerListener, Retention,
+        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Layer, LayerListener, NodeFigures,
+        Retention,
     };
     use tokio::runtime::{Builder, Runtime};
 
@@ -78,6 +79,9 @@ mod memory_layer {
 
         fn deliver(&self, _: &str, events: &[Arc<Delivery>]) {
             black_box(events);
+        }
+        fn figures(&self) -> NodeFigures {
+            NodeFigures::default()
         }
         fn on_interval_started(&self, _: &str) {}
         fn on_disconnect(&self, _: Disconnect) {}

@@ -56,3 +56,43 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     }
     Ok(Arc::new(State { context: node, realtime, routes }))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::arguments::Arguments;
+    use crate::config::app_settings::AppSettings;
+    use crate::layer::Control as _;
+    use crate::wire::event::Event;
+    use crate::wire::group::Group;
+
+    async fn node() -> Arc<State> {
+        let application = Application {
+            about: "",
+            settings: AppSettings::none(),
+            routes: &[],
+            assets: |_| None,
+            languages: &["en"],
+            api_prefixes: &[],
+            scopes: &[],
+        };
+        build(Arguments::parse_from([""]).config, application).await.unwrap()
+    }
+
+    async fn published(node: &State) -> u64 {
+        let nodes = node.context.layer().nodes().await.unwrap();
+        assert_eq!(nodes.len(), 1, "{nodes:?}");
+        nodes[0].published
+    }
+
+    #[tokio::test]
+    async fn two_nodes_in_one_process_report_their_own_figures() {
+        let (busy, idle) = (node().await, node().await);
+        let (group, event) = (Group::new("group"), Event::new("test"));
+        busy.context.publish(&group, &event).await.unwrap();
+        busy.context.append(&group, &event, None).await.unwrap();
+        assert_eq!((published(&busy).await, published(&idle).await), (2, 0));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cookie::Key as CookieKey;
@@ -42,6 +42,7 @@ pub struct Context {
     auth: Authenticator,
     limits: Arc<limits::Limits>,
     tasks: TaskTracker,
+    published: AtomicU64,
     ending: AtomicBool,
     started_at: Instant,
 }
@@ -63,6 +64,7 @@ impl Context {
             auth,
             limits,
             tasks: TaskTracker::new(),
+            published: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             started_at: Instant::now(),
         }
@@ -112,7 +114,7 @@ impl Context {
         let appended = self.layer.append(group, event, key).await?;
         match appended {
             Appended::New(_) => {
-                METRICS.published.inc();
+                self.count_published();
                 METRICS.acked.inc();
             }
             Appended::Duplicate(_) => {
@@ -130,8 +132,18 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
         self.layer.publish(group, event).await?;
-        METRICS.published.inc();
+        self.count_published();
         Ok(())
+    }
+
+    fn count_published(&self) {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        METRICS.published.inc();
+    }
+
+    /// Returns the number of events that this node has published.
+    pub(crate) fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
     }
 
     /// Closes the sockets that the command matches, on every node.

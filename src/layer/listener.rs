@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::layer::disconnect::Disconnect;
+use crate::layer::node_figures::NodeFigures;
 use crate::wire::delivery::Delivery;
 
 /// Receives what the layer has for this node.
@@ -13,6 +14,8 @@ pub trait LayerListener: Send + Sync + 'static {
     fn deliver(&self, group: &str, events: &[Arc<Delivery>]);
     /// Returns whether so many delivered events wait that no more must be delivered now.
     fn is_full(&self) -> bool;
+    /// Returns the node's own figures, which the layer reports to all nodes.
+    fn figures(&self) -> NodeFigures;
     /// A group's interval was started by some node.
     fn on_interval_started(&self, group: &str);
     /// Some node gave a disconnect command.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::telemetry::METRICS;
+use crate::layer::node_figures::NodeFigures;
 
 /// One live node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,18 +25,10 @@ pub struct NodeInfo {
 }
 
 impl NodeInfo {
-    /// Returns the figures of this node.
-    pub(super) fn now(name: &str, since_ms: u64, lag_ms: Option<f64>) -> Self {
-        let count = |gauge: i64| u64::try_from(gauge).unwrap_or_default();
-        Self {
-            name: name.to_owned(),
-            since_ms,
-            sockets: count(METRICS.sockets.get()),
-            groups: count(METRICS.groups.get()),
-            lag_ms,
-            published: METRICS.published.get(),
-            delivered: METRICS.delivered.get(),
-        }
+    /// Returns what this node reports of itself.
+    pub(super) fn new(name: &str, since_ms: u64, lag_ms: Option<f64>, figures: NodeFigures) -> Self {
+        let NodeFigures { sockets, groups, published, delivered } = figures;
+        Self { name: name.to_owned(), since_ms, sockets, groups, lag_ms, published, delivered }
     }
 
     /// Returns a new name for a node.

@@ -3,6 +3,7 @@
 //! This is the fast path: work that is needed once happens before its loop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use tracing::{debug, error};
@@ -43,9 +44,9 @@ impl Fanout {
         Self { frames, next: 0 }
     }
 
-    /// Writes to at most `left` sockets, and subtracts them. Returns whether every socket was
-    /// reached.
-    pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize) -> bool {
+    /// Writes to at most `left` sockets, subtracts them, and counts the frames in `delivered`.
+    /// Returns whether every socket was reached.
+    pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize, delivered: &AtomicU64) -> bool {
         while let Some((kind, frames)) = self.frames.last() {
             if let Some(row) = rows.iter().find(|row| row.kind == *kind) {
                 let before = *left;
@@ -56,7 +57,9 @@ impl Fanout {
                     }
                     self.next += 1;
                 }
-                METRICS.delivered.inc_by(((before - *left) * frames.each.len()) as u64);
+                let count = ((before - *left) * frames.each.len()) as u64;
+                METRICS.delivered.inc_by(count);
+                delivered.fetch_add(count, Ordering::Relaxed);
                 if self.next < row.sockets.capacity() {
                     return false;
                 }

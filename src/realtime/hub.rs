@@ -7,14 +7,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::layer::Disconnect;
+use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::disconnects::RecentDisconnects;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::Subscribers;
@@ -43,6 +43,8 @@ pub(crate) struct Hub {
     changed: Notify,
     /// Bytes of queued events.
     waiting: AtomicUsize,
+    /// Frames queued for sockets.
+    delivered: AtomicU64,
     closing: AtomicBool,
     orders: Mutex<RecentDisconnects>,
 }
@@ -128,6 +130,16 @@ impl Hub {
         self.waiting.load(Ordering::Relaxed) > MAX_QUEUE_BYTES
     }
 
+    /// Returns the figures of this node's sockets. The hub does not know what the node publishes.
+    pub(crate) fn figures(&self) -> NodeFigures {
+        NodeFigures {
+            sockets: self.sockets.lock().len() as u64,
+            groups: self.groups.lock().len() as u64,
+            delivered: self.delivered.load(Ordering::Relaxed),
+            ..NodeFigures::default()
+        }
+    }
+
     /// Writes queued events to their sockets. Never returns.
     pub(crate) async fn run(&self) {
         let mut left = TURN_SOCKETS;
@@ -140,7 +152,7 @@ impl Hub {
             };
             let (done, busy) = {
                 let mut subscribers = subscribers.lock();
-                (subscribers.flush(&mut left), subscribers.is_busy())
+                (subscribers.flush(&mut left, &self.delivered), subscribers.is_busy())
             };
             self.waiting.fetch_sub(done, Ordering::Relaxed);
             if busy {

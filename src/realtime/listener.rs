@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
 
-use crate::layer::{Disconnect, LayerListener};
+use crate::layer::{Disconnect, LayerListener, NodeFigures};
 use crate::realtime::hub::Hub;
 use crate::realtime::runtime::Realtime;
 use crate::wire::delivery::Delivery;
@@ -24,6 +24,12 @@ impl LayerListener for NodeListener {
 
     fn is_full(&self) -> bool {
         self.hub.is_full()
+    }
+
+    fn figures(&self) -> NodeFigures {
+        let realtime = self.realtime.get().and_then(Weak::upgrade);
+        let published = realtime.map_or(0, |realtime| realtime.context().published());
+        NodeFigures { published, ..self.hub.figures() }
     }
 
     fn on_interval_started(&self, group: &str) {

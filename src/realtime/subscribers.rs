@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use slab::Slab;
 
@@ -113,14 +114,14 @@ impl Subscribers {
         idle
     }
 
-    /// Writes queued events to at most `left` sockets. Returns how many bytes of events left the
-    /// queue.
-    pub(crate) fn flush(&mut self, left: &mut usize) -> usize {
+    /// Writes queued events to at most `left` sockets, and adds the frames to `delivered`. Returns
+    /// how many bytes of events left the queue.
+    pub(crate) fn flush(&mut self, left: &mut usize, delivered: &AtomicU64) -> usize {
         let mut bytes = 0;
         while *left > 0 {
             match &mut self.fan {
                 Some(fan) => {
-                    if fan.send(&self.rows, left) {
+                    if fan.send(&self.rows, left, delivered) {
                         self.fan = None;
                     }
                 }
@@ -242,7 +243,7 @@ mod tests {
         let events: Vec<Arc<Delivery>> = (0..events).map(|_| event()).collect();
         let taken = allocation_counter::measure(|| {
             subscribers.put(&events);
-            subscribers.flush(&mut usize::MAX.clone());
+            subscribers.flush(&mut usize::MAX.clone(), &AtomicU64::default());
         });
         assert!(!subscribers.is_busy());
         let mut frames = vec![0; 7 * events.len()];

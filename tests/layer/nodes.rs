@@ -1,6 +1,6 @@
 //! What the layer reports about nodes, groups and logs.
 
-use parlor::{Broker, Control, Group, NodeInfo, Presence};
+use parlor::{Broker, Control, Group, NodeFigures, NodeInfo, Presence};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::node::Node;
@@ -19,6 +19,25 @@ async fn every_node_lists_every_live_node(peers: LayerNodes) {
         })
         .await;
         assert!(nodes.iter().all(|node| node.since_ms > 1_700_000_000_000), "{nodes:?}");
+    }
+}
+
+async fn every_node_reports_its_own_figures(peers: LayerNodes) {
+    for (n, node) in (1..).zip(&peers.nodes) {
+        node.set_figures(NodeFigures { sockets: n, groups: 10 * n, published: 100 * n, delivered: 1000 * n });
+    }
+    for node in &peers.nodes {
+        until(PATIENCE, "the figures of all nodes", async || {
+            let nodes = node.layer.nodes().await.expect("an answer");
+            let own = (1..).zip(&peers.nodes).all(|(n, peer)| {
+                nodes.iter().any(|info| {
+                    let figures = (info.sockets, info.groups, info.published, info.delivered);
+                    info.name == peer.layer.node_name() && figures == (n, 10 * n, 100 * n, 1000 * n)
+                })
+            });
+            holds(own, || format!("{nodes:?}"))
+        })
+        .await;
     }
 }
 
@@ -78,6 +97,7 @@ async fn a_log_reports_its_number_of_events(peers: LayerNodes) {
 
 clauses! {
     every_node_lists_every_live_node
+    every_node_reports_its_own_figures
     groups_are_listed_by_their_users_on_all_nodes
     at_most_a_thousand_groups_are_listed_the_largest_first
     a_log_reports_its_number_of_events

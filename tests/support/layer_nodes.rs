@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use parlor::{
     Appended, Broker, Control, Delivery, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerListener,
-    Presence, REDACTED, Retention,
+    NodeFigures, Presence, REDACTED, Retention,
 };
 
 use super::redis::Redis;
@@ -30,6 +30,8 @@ struct Received {
     disconnects: Mutex<Vec<Disconnect>>,
     /// The number of calls that announce missed events.
     recoveries: AtomicUsize,
+    /// What the node reports of itself.
+    figures: Mutex<NodeFigures>,
 }
 
 impl LayerListener for Received {
@@ -51,6 +53,10 @@ impl LayerListener for Received {
 
     fn is_full(&self) -> bool {
         false
+    }
+
+    fn figures(&self) -> NodeFigures {
+        *self.figures.lock().unwrap()
     }
 }
 
@@ -183,6 +189,11 @@ impl LayerNode {
     /// The number of times that the node may have missed events.
     pub fn recoveries(&self) -> usize {
         self.received.recoveries.load(Ordering::SeqCst)
+    }
+
+    /// Sets what the node reports of itself.
+    pub fn set_figures(&self, figures: NodeFigures) {
+        *self.received.figures.lock().unwrap() = figures;
     }
 
     /// Waits until the group's ticker runs on this node.

@@ -205,7 +205,7 @@ impl Control for MemoryLayer {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
-        Ok(vec![NodeInfo::now(&self.node, self.since, None)])
+        Ok(vec![NodeInfo::new(&self.node, self.since, None, self.listener.figures())])
     }
 
     async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {

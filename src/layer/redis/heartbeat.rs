@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use crate::layer::contract::{LEAVE_GRACE, MAX_LISTED_MEMBERS};
 use crate::layer::error::LayerError;
+use crate::layer::listener::LayerListener;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::keys;
@@ -50,6 +51,7 @@ pub(super) struct Heartbeat {
     /// Time of the node's start, in Unix milliseconds.
     pub(super) since: u64,
     pub(super) lag: MeasuredLag,
+    pub(super) listener: Arc<dyn LayerListener>,
     pub(super) commands: Arc<Commands>,
     pub(super) membership: Arc<LocalMembership>,
     pub(super) scripts: Arc<Scripts>,
@@ -188,7 +190,7 @@ impl Heartbeat {
     /// Returns what the node reports of itself, as JSON.
     fn lease(&self) -> String {
         let lag = self.lag.lock().map(|lag| lag.as_secs_f64() * 1000.0);
-        let info = NodeInfo::now(&self.node, self.since, lag);
+        let info = NodeInfo::new(&self.node, self.since, lag, self.listener.figures());
         serde_json::to_string(&info).expect("texts and numbers become JSON")
     }
 }

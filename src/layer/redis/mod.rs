@@ -98,6 +98,7 @@ impl RedisLayer {
             node: NodeInfo::new_name(),
             since: now(),
             lag: Arc::clone(&lag),
+            listener: Arc::clone(&listener),
             commands: Arc::clone(&commands),
             membership: Arc::clone(&membership),
             scripts: Arc::clone(&scripts),
