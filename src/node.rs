@@ -34,23 +34,23 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     let tokens = Verifier::new(&config.tokens)?;
     let limits = Arc::new(Limits::new(config.limits));
     let hub = Arc::new(Hub::default());
-    let ears = Arc::new(NodeListener { hub: Arc::clone(&hub), realtime: OnceCell::new() });
-    let listener = Arc::clone(&ears) as Arc<dyn LayerListener>;
-    let keep = Retention {
+    let node_listener = Arc::new(NodeListener { hub: Arc::clone(&hub), realtime: OnceCell::new() });
+    let listener = Arc::clone(&node_listener) as Arc<dyn LayerListener>;
+    let retention = Retention {
         messages: config.log_messages,
         age: Duration::from_secs(config.log_seconds as u64),
         replicas: config.wait_replicas,
     };
     let layer = Arc::new(match config.redis_url() {
-        None => Layer::memory(keep, listener),
-        Some(url) => Layer::redis(url, config.wait_for_redis, keep, listener).await?,
+        None => Layer::memory(retention, listener),
+        Some(url) => Layer::redis(url, config.wait_for_redis, retention, listener).await?,
     });
     let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
-    let lasts = Duration::from_hours(24) * config.auth.session_days;
-    let auth = Authenticator::new(Arc::clone(&layer), tokens, key, lasts);
+    let session_ttl = Duration::from_hours(24) * config.auth.session_days;
+    let auth = Authenticator::new(Arc::clone(&layer), tokens, key, session_ttl);
     let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
     let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
-    let _ = ears.realtime.set(Arc::downgrade(&realtime)); // set only here
+    let _ = node_listener.realtime.set(Arc::downgrade(&realtime)); // set only here
     if let Err(error) = node.key().await {
         debug!(error = %Chain(&error), "guests are given cookies when the layer is there");
     }

@@ -12,9 +12,9 @@ use thiserror::Error;
 
 use super::secret;
 use crate::auth::error::AuthError;
-use crate::auth::passwords as password;
+use crate::auth::passwords;
 use crate::auth::passwords::Busy;
-use crate::auth::usernames as person;
+use crate::auth::usernames;
 use crate::auth::usernames::Username;
 use crate::config::auth::PASSWORD_CHARS;
 use crate::layer::SharedStore;
@@ -52,7 +52,7 @@ impl Account {
 #[derive(Debug, Error)]
 pub enum SignUpError {
     /// The name breaks the rule for names.
-    #[error("{}", person::RULE)]
+    #[error("{}", usernames::RULE)]
     Name,
     /// The password is too short, too long, or equals the name.
     #[error(
@@ -104,7 +104,7 @@ impl Accounts<'_> {
         if self.named(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
             return Err(SignUpError::Taken);
         }
-        let hash = password::hash(password).await?;
+        let hash = passwords::hash(password).await?;
         self.make(&name, Some(hash), staff).await?.ok_or(SignUpError::Taken)
     }
 
@@ -118,7 +118,7 @@ impl Accounts<'_> {
         let account = self.named(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
         let right = password.len() <= *PASSWORD_CHARS.end() * 4;
-        let right = password::verify(if right { password } else { "" }, hash).await? && right;
+        let right = passwords::verify(if right { password } else { "" }, hash).await? && right;
         Ok(account.filter(|_| right))
     }
 

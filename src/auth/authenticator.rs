@@ -15,7 +15,7 @@ pub(crate) struct Authenticator {
     layer: Arc<Layer>,
     tokens: Option<Verifier>,
     key: OnceCell<CookieKey>,
-    login_lasts: Duration,
+    session_ttl: Duration,
 }
 
 impl Authenticator {
@@ -23,9 +23,9 @@ impl Authenticator {
         layer: Arc<Layer>,
         tokens: Option<Verifier>,
         key: Option<CookieKey>,
-        login_lasts: Duration,
+        session_ttl: Duration,
     ) -> Self {
-        Self { layer, tokens, key: key.map_or_else(OnceCell::new, OnceCell::with_value), login_lasts }
+        Self { layer, tokens, key: key.map_or_else(OnceCell::new, OnceCell::with_value), session_ttl }
     }
 
     pub(crate) fn store(&self) -> &SharedStore {
@@ -37,8 +37,8 @@ impl Authenticator {
     }
 
     /// Returns how long an unused login remains valid.
-    pub(crate) fn login_lasts(&self) -> Duration {
-        self.login_lasts
+    pub(crate) fn session_ttl(&self) -> Duration {
+        self.session_ttl
     }
 
     /// Returns the key that signs guests' cookies: from the settings, or from the store, where the

@@ -29,9 +29,9 @@ pub struct Identity {
     /// The id and the name, joined by a slash, which neither contains.
     member: Arc<str>,
     role: Role,
-    pub(crate) facts: Option<Box<IdentityDetails>>,
+    pub(crate) details: Option<Box<IdentityDetails>>,
     /// The time at which it expires, in milliseconds since 1970.
-    ends: Option<u64>,
+    expires_at: Option<u64>,
 }
 
 /// Details that few clients have.
@@ -61,9 +61,15 @@ pub enum Role {
 }
 
 impl Identity {
-    fn new(id: &str, name: &str, role: Role, facts: Option<IdentityDetails>, ends: Option<u64>) -> Self {
+    fn new(
+        id: &str,
+        name: &str,
+        role: Role,
+        details: Option<IdentityDetails>,
+        expires_at: Option<u64>,
+    ) -> Self {
         let member = [id, "/", name].concat().into();
-        Self { member, role, facts: facts.map(Box::new), ends }
+        Self { member, role, details: details.map(Box::new), expires_at }
     }
 
     /// Creates an anonymous client with a new id.
@@ -76,11 +82,11 @@ impl Identity {
         Self::new(&guest.id, &guest.name(), Role::Guest, None, None)
     }
 
-    fn account(account: &Account, login: Option<String>, ends: Option<u64>) -> Self {
+    fn account(account: &Account, login: Option<String>, expires_at: Option<u64>) -> Self {
         let role = if account.staff { Role::Staff } else { Role::User };
         let user = Username::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
-        let facts = IdentityDetails { user, login, scopes: Vec::new() };
-        Self::new(&account.id, &account.name, role, Some(facts), ends)
+        let details = IdentityDetails { user, login, scopes: Vec::new() };
+        Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
 
     /// Returns the public id: 16 hexadecimal digits, stable across requests unless the client is
@@ -123,23 +129,23 @@ impl Identity {
     /// Returns whether the client is an API key with this scope.
     pub fn may(&self, scope: &str) -> bool {
         self.role == Role::Key
-            && self.facts.as_ref().is_some_and(|facts| facts.scopes.iter().any(|has| has == scope))
+            && self.details.as_ref().is_some_and(|details| details.scopes.iter().any(|has| has == scope))
     }
 
     /// Returns the hash of the login's secret.
     pub(crate) fn login(&self) -> Option<&str> {
-        self.facts.as_ref()?.login.as_deref()
+        self.details.as_ref()?.login.as_deref()
     }
 
     /// Returns the time at which it expires, in milliseconds since 1970.
-    pub(crate) fn ends(&self) -> Option<u64> {
-        self.ends
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        self.expires_at
     }
 
     /// Returns how long an open socket may keep this identity unchecked; `None` for ever.
-    pub(crate) fn lasts(&self) -> Option<Duration> {
-        let ends = self.ends.map(|ends| Duration::from_millis(ends.saturating_sub(now())));
-        ends.or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
+    pub(crate) fn valid_for(&self) -> Option<Duration> {
+        let left = self.expires_at.map(|time| Duration::from_millis(time.saturating_sub(now())));
+        left.or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
     }
 
     /// Returns the event with this client as its sender, and its idempotency key if the client
@@ -170,7 +176,7 @@ impl Identity {
     async fn of_cookies(auth: &Authenticator, headers: &HeaderMap, socket: bool) -> Result<Self, AuthError> {
         let store = auth.store();
         if let Some(hash) = credentials::login_of(headers)
-            && let Some(account) = sessions::find(store, &hash, auth.login_lasts()).await?
+            && let Some(account) = sessions::find(store, &hash, auth.session_ttl()).await?
         {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
@@ -191,8 +197,8 @@ impl Identity {
 
     async fn of_key(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(key) = (ApiKeys { store: auth.store() }).find(text).await? else { return Ok(None) };
-        let facts = IdentityDetails { scopes: key.scopes, ..IdentityDetails::default() };
-        Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(facts), None)))
+        let details = IdentityDetails { scopes: key.scopes, ..IdentityDetails::default() };
+        Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(details), None)))
     }
 
     async fn of_token(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
@@ -207,12 +213,12 @@ impl Identity {
         let Some(ticket) = Ticket::take(auth.store(), text).await? else { return Ok(None) };
         let account = match &ticket.login {
             // A ticket ends with the login that it came from.
-            Some(login) => sessions::find(auth.store(), login, auth.login_lasts()).await?,
+            Some(login) => sessions::find(auth.store(), login, auth.session_ttl()).await?,
             None => (Accounts { store: auth.store() }).at(&ticket.user).await?,
         };
         let Some(account) = account else { return Ok(None) };
         admitted(&account)?;
-        Ok(Some(Self::account(&account, ticket.login, ticket.ends)))
+        Ok(Some(Self::account(&account, ticket.login, ticket.expires_at)))
     }
 }
 

@@ -44,14 +44,14 @@ pub(crate) async fn verify(password: &str, phc: Option<&str>) -> Result<bool, Bu
 /// The queue and the parameters of hashing.
 struct Passwords {
     turns: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
         Self {
             turns: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES)),
-            places: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES + MAX_WAITING_HASHES)),
+            slots: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES + MAX_WAITING_HASHES)),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
             METRICS.refused(LimitReason::Passwords);
             Busy
         })?;
@@ -76,7 +76,7 @@ impl Passwords {
         // A disconnected client ends the waiting, but not the work, which holds its permits until
         // done.
         let done = spawn_blocking(move || {
-            let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, turn);
+            let _permits: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (slot, turn);
             work()
         });
         done.await.map_err(|_| Busy) // the runtime ends

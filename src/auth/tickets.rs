@@ -23,7 +23,8 @@ pub(crate) struct Ticket {
     /// The hash of the login that it came from. The socket ends with that login.
     pub(crate) login: Option<String>,
     /// The time at which the original credentials expire, in milliseconds since 1970.
-    pub(crate) ends: Option<u64>,
+    #[serde(rename = "ends")] // records of earlier versions have it
+    pub(crate) expires_at: Option<u64>,
 }
 
 impl Ticket {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::{away, day, note};
 use crate::auth::api_keys::ApiKeys;
-use crate::auth::usernames as person;
+use crate::auth::usernames;
 use crate::layer::{AdminClient, Disconnect};
 
 /// What to do about keys.
@@ -36,7 +36,7 @@ impl KeyCommand {
                 if let Some(unknown) = scopes.iter().find(|scope| !known.contains(&scope.as_str())) {
                     return Err(format!("--scope: got `{unknown}`, expected some of {}", known.join(", ")));
                 }
-                person::Username::parse(name).ok_or_else(|| format!("`{name}`: {}", person::RULE))?;
+                usernames::Username::parse(name).ok_or_else(|| format!("`{name}`: {}", usernames::RULE))?;
                 let made = keys.make(name, scopes).await.map_err(away)?;
                 let (key, text) = made.ok_or_else(|| format!("there is a key `{name}` already"))?;
                 note(desk.store(), "key_add", &format!("{}: {}", key.name, key.scopes.join(", "))).await?;

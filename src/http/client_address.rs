@@ -78,7 +78,7 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
-    use crate::limits::place;
+    use crate::limits::network_of;
 
     fn peer(connected: &str, lines: &[(&'static str, &'static str)]) -> (String, bool) {
         let mut headers = HeaderMap::new();
@@ -133,7 +133,7 @@ mod tests {
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("192.0.2.1", "192.0.2.1"),
         ] {
-            assert_eq!(place(address.parse().unwrap()).to_string(), expected);
+            assert_eq!(network_of(address.parse().unwrap()).to_string(), expected);
         }
     }
 }

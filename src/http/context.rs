@@ -235,8 +235,8 @@ impl Context {
     }
 
     /// Returns the time after which an unused session expires.
-    pub(crate) fn login_lasts(&self) -> Duration {
-        self.auth.login_lasts()
+    pub(crate) fn session_ttl(&self) -> Duration {
+        self.auth.session_ttl()
     }
 
     /// Returns the key of guests' cookies: the setting, or the key that the first node stored for

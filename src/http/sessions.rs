@@ -37,7 +37,7 @@ impl Request {
         if let Some(before) = self.identity().login() {
             self.end_login(before).await?;
         }
-        let ttl = self.context.login_lasts();
+        let ttl = self.context.session_ttl();
         let secret = sessions::begin(self.context.store(), account, ttl).await?;
         let cookie = sessions::cookie(Some(&secret), ttl, self.is_secure());
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
@@ -51,7 +51,7 @@ impl Request {
         if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
             self.end_login(&hash).await?;
         }
-        let cookie = sessions::cookie(None, self.context.login_lasts(), self.is_secure());
+        let cookie = sessions::cookie(None, self.context.session_ttl(), self.is_secure());
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
 
@@ -98,10 +98,14 @@ impl Request {
     /// Returns 401 for clients without an account, 503 when the layer does not answer.
     pub async fn ticket(&self) -> Result<String, Refusal> {
         let identity = self.identity();
-        let Some(facts) = identity.facts.as_ref().filter(|_| identity.is_user()) else {
+        let Some(details) = identity.details.as_ref().filter(|_| identity.is_user()) else {
             return Err(Refusal::unauthorized("`Authorization`: expected a token, or the cookie of a login"));
         };
-        let ticket = Ticket { user: facts.user.clone(), login: facts.login.clone(), ends: identity.ends() };
+        let ticket = Ticket {
+            user: details.user.clone(),
+            login: details.login.clone(),
+            expires_at: identity.expires_at(),
+        };
         Ok(ticket.make(self.context.store()).await?)
     }
 
@@ -119,7 +123,7 @@ impl Request {
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
         let secret = crate::wire::headers::cookie(self.headers(), sessions::COOKIE)?;
-        Some(sessions::cookie(Some(secret), self.context.login_lasts(), self.is_secure()))
+        Some(sessions::cookie(Some(secret), self.context.session_ttl(), self.is_secure()))
     }
 }
 

@@ -69,7 +69,7 @@ impl Limits {
     /// # Errors
     /// Returns [`Limited`] over the limit.
     pub(crate) fn handshake(&self, address: IpAddr) -> Result<(), Limited> {
-        let passed = self.handshakes.check(&place(address));
+        let passed = self.handshakes.check(&network_of(address));
         passed.map_err(|wait| refused(LimitReason::Handshakes, wait))
     }
 
@@ -78,7 +78,7 @@ impl Limits {
     /// # Errors
     /// Returns [`Limited`] over the limit.
     pub(crate) fn naming(&self, address: IpAddr) -> Result<(), Limited> {
-        self.logins.check(&place(address)).map_err(|wait| refused(LimitReason::Logins, wait))
+        self.logins.check(&network_of(address)).map_err(|wait| refused(LimitReason::Logins, wait))
     }
 
     /// Counts an attempt to log in from this address under this name, which the caller has
@@ -87,7 +87,7 @@ impl Limits {
     /// # Errors
     /// Returns [`Limited`] over the limit.
     pub(crate) fn login(&self, address: IpAddr, name: &str) -> Result<(), Limited> {
-        let passed = self.logins.check(&place(address)).and_then(|()| self.names.check(name));
+        let passed = self.logins.check(&network_of(address)).and_then(|()| self.names.check(name));
         passed.map_err(|wait| refused(LimitReason::Logins, wait))
     }
 
@@ -99,7 +99,7 @@ impl Limits {
     pub(crate) fn post(&self, address: IpAddr, user: Option<&str>) -> Result<(), Limited> {
         let passed = match user {
             Some(user) => self.posts.check(user),
-            None => self.posts.check(&place(address)),
+            None => self.posts.check(&network_of(address)),
         };
         passed.map_err(|wait| refused(LimitReason::Messages, wait))
     }
@@ -117,7 +117,7 @@ impl Limits {
     /// # Errors
     /// Returns [`Limited`] over the limit.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Limited> {
-        let entered = self.by_address.enter(&place(address));
+        let entered = self.by_address.enter(&network_of(address));
         let address = entered.ok_or_else(|| refused(LimitReason::SocketsPerAddress, SOCKET_RETRY_DELAY))?;
         Ok(Admitted { limits: Arc::clone(self), address, user: None })
     }
@@ -152,7 +152,7 @@ impl Drop for Admitted {
 }
 
 /// Returns the address that is counted: for IPv6 its /64, which one client usually holds whole.
-pub(crate) fn place(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address @ IpAddr::V4(_) => address,

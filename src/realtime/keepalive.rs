@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use crate::realtime::revalidation as review;
+use crate::realtime::revalidation;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 
 impl Realtime {
-    /// Runs [`Socket::keepalive`] for every socket each second, and [`review`] for sockets whose
-    /// client is due for revalidation. Never returns.
+    /// Runs [`Socket::keepalive`] for every socket each second, and [`revalidation::run`] for
+    /// sockets whose client is due for it. Never returns.
     pub(crate) async fn keepalive(self: &Arc<Self>) {
-        let reviewing = Arc::new(AtomicBool::new(false));
+        let is_revalidating = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.context().seconds();
@@ -25,13 +25,13 @@ impl Realtime {
             // peer.
             let frozen = now - last > 3;
             last = now;
-            if self.beat(now, frozen).await && !reviewing.swap(true, Ordering::SeqCst) {
-                let (realtime, reviewing) = (Arc::clone(self), Arc::clone(&reviewing));
+            if self.beat(now, frozen).await && !is_revalidating.swap(true, Ordering::SeqCst) {
+                let (realtime, is_revalidating) = (Arc::clone(self), Arc::clone(&is_revalidating));
                 self.context().track(async move {
                     let mut due: Vec<Arc<Socket>> = realtime.hub().sockets();
                     due.retain(|socket| socket.is_due(now));
-                    review::run(realtime.context(), due).await;
-                    reviewing.store(false, Ordering::SeqCst);
+                    revalidation::run(realtime.context(), due).await;
+                    is_revalidating.store(false, Ordering::SeqCst);
                 });
             }
         }

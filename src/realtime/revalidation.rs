@@ -11,7 +11,7 @@ use tracing::debug;
 use crate::auth::accounts::Accounts;
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::identity::{Identity, Role};
-use crate::auth::{guests as guest, sessions as login};
+use crate::auth::{guests, sessions};
 use crate::http::context::Context;
 use crate::layer::Disconnect;
 use crate::layer::LayerError;
@@ -27,7 +27,7 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
     for socket in due {
         let identity = socket.identity();
         // Each token of a user expires at its own time.
-        let of_token = identity.ends().map(|ends| format!("{ends} {}", identity.member()).into());
+        let of_token = identity.expires_at().map(|time| format!("{time} {}", identity.member()).into());
         let of_login = || identity.login().map_or_else(|| Arc::clone(identity.member()), Into::into);
         let key: Arc<str> = of_token.unwrap_or_else(of_login);
         let verdict = match verdicts.get(&key) {
@@ -44,7 +44,7 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
         };
         match &verdict {
             Some(close) => socket.close(close),
-            None => socket.known_until(node.seconds_after(identity.lasts())),
+            None => socket.known_until(node.seconds_after(identity.valid_for())),
         }
         verdicts.insert(key, verdict);
     }
@@ -61,12 +61,12 @@ async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, L
             return Ok(key.is_none().then(|| Disconnect::revocation(identity.id()).close()));
         }
         (Role::Guest, _) => {
-            return Ok(guest::is_banned(store, identity.id()).await?.then_some(banned));
+            return Ok(guests::is_banned(store, identity.id()).await?.then_some(banned));
         }
         // A token expires and cannot be renewed.
-        (_, None) if identity.ends().is_some_and(|ends| ends <= now()) => return Ok(Some(gone)),
+        (_, None) if identity.expires_at().is_some_and(|time| time <= now()) => return Ok(Some(gone)),
         (_, None) => (Accounts { store }).of_id(identity.id()).await?,
-        (_, Some(hash)) => login::find(store, hash, node.login_lasts()).await?,
+        (_, Some(hash)) => sessions::find(store, hash, node.session_ttl()).await?,
     };
     Ok(match account {
         None => Some(gone),

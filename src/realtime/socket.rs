@@ -50,7 +50,7 @@ impl Socket {
     pub(crate) fn of(session: &Subscription, kind: Kind, limits: Limits) -> Self {
         let (node, identity) = (session.context(), session.identity());
         let socket = Self::new(kind, Arc::clone(identity), limits, node.seconds());
-        socket.known_until(node.seconds_after(identity.lasts()));
+        socket.known_until(node.seconds_after(identity.valid_for()));
         Self { restricted: session.is_restricted(), ..socket }
     }
 

@@ -39,7 +39,7 @@ const LISTEN_BACKLOG_CONNECTIONS: u32 = 8192;
 pub(crate) struct Listener {
     state: Arc<State>,
     listeners: Vec<TcpListener>,
-    places: ConnectionSlots,
+    slots: ConnectionSlots,
 }
 
 /// The connections that may be open at once.
@@ -62,13 +62,13 @@ impl Listener {
         let listeners =
             addresses.map(|address| listen(address).map_err(|cause| ServerError::Listen { address, cause }));
         let listeners = listeners.collect::<Result<_, _>>()?;
-        let places = ConnectionSlots::new(context.config().max_connections);
-        Ok(Self { state, listeners, places })
+        let slots = ConnectionSlots::new(context.config().max_connections);
+        Ok(Self { state, listeners, slots })
     }
 
     /// Returns how many connections may be open at once.
     pub(crate) fn max_connections(&self) -> usize {
-        self.places.max
+        self.slots.max
     }
 
     /// Returns the bound addresses.
@@ -81,8 +81,8 @@ impl Listener {
     pub(crate) fn serve(self) -> watch::Sender<bool> {
         let (stopping, stopped) = watch::channel(false);
         for listener in self.listeners {
-            let (state, places, stopped) = (Arc::clone(&self.state), self.places.clone(), stopped.clone());
-            tokio::spawn(accept(state, listener, places, stopped));
+            let (state, slots, stopped) = (Arc::clone(&self.state), self.slots.clone(), stopped.clone());
+            tokio::spawn(accept(state, listener, slots, stopped));
         }
         stopping
     }
@@ -143,7 +143,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(
     state: Arc<State>,
     listener: TcpListener,
-    places: ConnectionSlots,
+    slots: ConnectionSlots,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut accepting = true;
@@ -155,7 +155,7 @@ async fn accept(
         match accepted {
             Ok((tcp, peer)) => {
                 accepting = true;
-                if let Some((permit, full)) = places.take() {
+                if let Some((permit, full)) = slots.take() {
                     let stream = Connection::new(tcp, permit);
                     state.context.track(serve(Arc::clone(&state), stream, peer.ip(), full, stopped.clone()));
                 }

@@ -104,7 +104,7 @@ clauses! {
 }
 
 /// The figures of a node's heartbeat.
-async fn facts(redis: &Redis, node: &str) -> Option<NodeInfo> {
+async fn lease(redis: &Redis, node: &str) -> Option<NodeInfo> {
     let lease: Option<String> = redis.query(&["GET", &format!("parlor:node:{node}")]).await;
     lease.map(|json| serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error} in {json}")))
 }
@@ -120,10 +120,10 @@ async fn a_heartbeat_carries_the_nodes_current_figures() {
     ann.publish("hi").await;
     assert_eq!(ann.receive_chat().await, "hi");
     until(seconds(5), "the lease to say so", async || {
-        let facts = facts(&redis, &name).await.expect("a lease");
-        let counts = (facts.sockets, facts.groups, facts.published, facts.delivered);
-        let lag = facts.lag_ms.is_some_and(|lag| lag > 0.0 && lag < 3000.0);
-        holds(facts.name == name && counts == (3, 2, 1, 2) && lag, || format!("{facts:?}"))
+        let info = lease(&redis, &name).await.expect("a lease");
+        let counts = (info.sockets, info.groups, info.published, info.delivered);
+        let lag = info.lag_ms.is_some_and(|lag| lag > 0.0 && lag < 3000.0);
+        holds(info.name == name && counts == (3, 2, 1, 2) && lag, || format!("{info:?}"))
     })
     .await;
 }

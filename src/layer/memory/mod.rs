@@ -46,7 +46,7 @@ pub struct MemoryLayer {
 struct RunningInterval {
     next_tick: Instant,
     /// When it ends unless its tick is asked for.
-    ends: Instant,
+    expires_at: Instant,
 }
 
 impl MemoryLayer {
@@ -217,10 +217,10 @@ impl Control for MemoryLayer {
         let mut intervals = self.intervals.lock();
         // Those that ended are removed whenever the map would grow.
         if intervals.len() == intervals.capacity() {
-            intervals.retain(|_, interval| interval.ends > now);
+            intervals.retain(|_, interval| interval.expires_at > now);
         }
-        let first = RunningInterval { next_tick: now + period, ends: now };
-        intervals.entry(group.clone()).or_insert(first).ends = now + INTERVAL_LINGER;
+        let first = RunningInterval { next_tick: now + period, expires_at: now };
+        intervals.entry(group.clone()).or_insert(first).expires_at = now + INTERVAL_LINGER;
         drop(intervals);
         self.listener.on_interval_started(group.name());
         Ok(())
@@ -240,10 +240,10 @@ impl Control for MemoryLayer {
         let now = Instant::now();
         let (is_due, next) = {
             let mut intervals = self.intervals.lock();
-            let Some(interval) = intervals.get_mut(group).filter(|interval| interval.ends > now) else {
+            let Some(interval) = intervals.get_mut(group).filter(|interval| interval.expires_at > now) else {
                 return Ok(None);
             };
-            interval.ends = now + INTERVAL_LINGER;
+            interval.expires_at = now + INTERVAL_LINGER;
             let is_due = interval.next_tick <= now;
             // Missed ticks are skipped.
             while interval.next_tick <= now {

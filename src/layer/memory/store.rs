@@ -18,16 +18,16 @@ pub struct MemoryStore {
 
 struct Record {
     value: String,
-    ends: Option<Instant>,
+    expires_at: Option<Instant>,
 }
 
 impl Record {
     fn new(value: &str, ttl: Option<Duration>) -> Self {
-        Self { value: value.to_owned(), ends: ttl.map(|ttl| Instant::now() + ttl) }
+        Self { value: value.to_owned(), expires_at: ttl.map(|ttl| Instant::now() + ttl) }
     }
 
     fn is_alive(&self) -> bool {
-        self.ends.is_none_or(|ends| ends > Instant::now())
+        self.expires_at.is_none_or(|time| time > Instant::now())
     }
 }
 
@@ -69,7 +69,7 @@ impl Store for MemoryStore {
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
         let mut records = self.records.lock();
         let Some(record) = records.get_mut(key).filter(|record| record.is_alive()) else { return Ok(None) };
-        record.ends = Some(Instant::now() + ttl);
+        record.expires_at = Some(Instant::now() + ttl);
         Ok(Some(record.value.clone()))
     }
 }
