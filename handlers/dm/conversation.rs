@@ -113,8 +113,7 @@ impl Conversation {
     }
 
     async fn read_up_to(&self, context: &Context) -> Result<Id, LayerError> {
-        let read = context.store().get(&self.read_key()).await?;
-        Ok(read.and_then(|id| id.parse().ok()).unwrap_or(Id::START))
+        Ok(context.store().read_text(&self.read_key()).await?.unwrap_or(Id::START))
     }
 
     fn read_key(&self) -> String {

@@ -7,7 +7,8 @@
 //! | `look:<look>` | the skeleton of the account with this visual skeleton |
 //! | index `users` | skeletons, by time of creation |
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::secret;
@@ -29,7 +30,9 @@ const USERS: &str = "users";
 pub struct Account {
     /// The public id: 16 hexadecimal digits. It stays when the name changes.
     pub id: String,
-    /// The name as the user entered it, unique among all confusable names.
+    /// The name as the user entered it, unique among all confusable names. It keeps the rule for
+    /// names: a record with another is corrupt.
+    #[serde(deserialize_with = "valid_name")]
     pub name: String,
     /// The password hash as a PHC string; `None` for accounts of tokens.
     password: Option<String>,
@@ -46,6 +49,16 @@ impl Account {
     pub fn by_token(&self) -> bool {
         self.password.is_none()
     }
+
+    /// Returns the skeleton of the name, under which the account is stored.
+    pub(crate) fn skeleton(&self) -> String {
+        Username::parse(&self.name).expect("checked when it is written and when it is read").skeleton()
+    }
+}
+
+fn valid_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if Username::parse(&name).is_some() { Ok(name) } else { Err(D::Error::custom(usernames::RULE)) }
 }
 
 /// Why an account was not created.

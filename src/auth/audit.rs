@@ -40,9 +40,12 @@ pub(crate) async fn write(store: &SharedStore, who: &str, what: &str, about: &st
 }
 
 /// Returns the newest entries, the newest first.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not answer, or one of the entries is corrupt.
 pub(crate) async fn read(store: &SharedStore, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
     let entries = store.top(AUDIT, limit).await?;
-    Ok(entries.iter().filter_map(|(entry, _)| serde_json::from_str(entry).ok()).collect())
+    entries.iter().map(|(entry, _)| shared_store::parse(AUDIT, entry)).collect()
 }
 
 #[cfg(test)]
@@ -60,14 +63,25 @@ mod tests {
         assert_eq!(entries.len(), 100);
         assert!(entries.is_sorted_by(|a, b| a.at > b.at), "{entries:?}");
         for at in 0..2 * u64::try_from(MAX_AUDIT_ENTRIES).unwrap() {
-            store.add(AUDIT, &at.to_string(), at).await.unwrap();
+            let [who, what, about] = ["eve", "ban", "bob"].map(str::to_owned);
+            store.add(AUDIT, &shared_store::json(&AuditEntry { at, who, what, about }), at).await.unwrap();
         }
         write(&store, "ann", "unban", "bob").await.unwrap();
         assert_eq!(store.count(AUDIT).await.unwrap(), MAX_AUDIT_ENTRIES);
-        assert_eq!(
-            read(&store, MAX_AUDIT_ENTRIES).await.unwrap().len(),
-            101,
-            "what is older than they were has gone"
-        );
+        let entries = read(&store, MAX_AUDIT_ENTRIES).await.unwrap();
+        let of_ann = entries.iter().filter(|entry| entry.who == "ann").count();
+        assert_eq!(of_ann, 101, "what is older than they were has gone");
+    }
+    #[tokio::test]
+    async fn an_entry_that_cannot_be_parsed_is_a_corrupt_record() {
+        let store = SharedStore::Memory(MemoryStore::default());
+        write(&store, "ann", "ban", "bob").await.unwrap();
+        for corrupt in ["", "{", "7", r#"{"at":1}"#] {
+            store.add(AUDIT, corrupt, 1).await.unwrap();
+            let error = read(&store, MAX_AUDIT_ENTRIES).await.unwrap_err();
+            assert!(matches!(&error, LayerError::CorruptRecord { key, .. } if key == AUDIT), "{error}");
+            store.remove(AUDIT, corrupt).await.unwrap();
+        }
+        assert_eq!(read(&store, MAX_AUDIT_ENTRIES).await.unwrap().len(), 1);
     }
 }

@@ -13,7 +13,6 @@ use crate::auth::credentials::Credentials;
 use crate::auth::error::AuthError;
 use crate::auth::guests::Guest;
 use crate::auth::tickets::Ticket;
-use crate::auth::usernames::Username;
 use crate::auth::{api_keys, credentials, guests, sessions};
 use crate::layer::IdempotencyKey;
 use crate::wire::event::Event;
@@ -84,8 +83,7 @@ impl Identity {
 
     fn account(account: &Account, login: Option<String>, expires_at: Option<u64>) -> Self {
         let role = if account.staff { Role::Staff } else { Role::User };
-        let user = Username::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
-        let details = IdentityDetails { user, login, scopes: Vec::new() };
+        let details = IdentityDetails { user: account.skeleton(), login, scopes: Vec::new() };
         Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
 
@@ -187,7 +185,7 @@ impl Identity {
             Some(guest) => match guests::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
                 // Without the layer there are no messages, but pages still work.
-                Err(_) if !socket => Ok(Self::guest(&guest)),
+                Err(away) if away.is_retryable() && !socket => Ok(Self::guest(&guest)),
                 Err(away) => Err(away.into()),
                 Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
             },

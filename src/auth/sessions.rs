@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::auth::accounts::{Account, Accounts};
-use crate::auth::usernames::Username;
 use crate::layer::SharedStore;
 use crate::layer::{Index, LayerError, Store};
 use crate::wire::time::now;
@@ -35,8 +34,8 @@ pub(crate) async fn begin(
 ) -> Result<String, LayerError> {
     let secret = secret::new();
     let hash = secret::hash(&secret);
-    let user = Username::parse(&account.name).map(|name| name.skeleton()).unwrap_or_default();
-    store.write(&key(&hash), &Session { user, made: now() }, Some(ttl)).await?;
+    let session = Session { user: account.skeleton(), made: now() };
+    store.write(&key(&hash), &session, Some(ttl)).await?;
     let index = index(&account.id);
     store.add(&index, &hash, now()).await?;
     for (oldest, _) in store.top(&index, 2 * MAX_LOGINS_PER_USER).await?.into_iter().skip(MAX_LOGINS_PER_USER)
@@ -52,9 +51,10 @@ pub(crate) async fn find(
     hash: &str,
     ttl: Duration,
 ) -> Result<Option<Account>, LayerError> {
-    let Some(login) = store.refresh(&key(hash), ttl).await? else { return Ok(None) };
-    let Ok(login) = serde_json::from_str::<Session>(&login) else { return Ok(None) };
-    (Accounts { store }).at(&login.user).await
+    match store.read_and_refresh::<Session>(&key(hash), ttl).await? {
+        Some(session) => (Accounts { store }).at(&session.user).await,
+        None => Ok(None),
+    }
 }
 
 /// Ends a login.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::layer::LayerError;
-use crate::layer::{SharedStore, Store};
+use crate::layer::SharedStore;
 
 /// How long a ticket is valid.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
@@ -40,8 +40,7 @@ impl Ticket {
         if !secret::is_one(text) {
             return Ok(None);
         }
-        let taken = store.take(&key(text)).await?;
-        Ok(taken.and_then(|ticket| serde_json::from_str(&ticket).ok()))
+        store.read_once(&key(text)).await
     }
 }
 

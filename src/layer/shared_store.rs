@@ -1,5 +1,6 @@
 //! The store of a node: one of the two implementations, and records as JSON on top of it.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -99,6 +100,39 @@ impl SharedStore {
         self.get(key).await?.map(|text| parse(key, &text)).transpose()
     }
 
+    /// Returns the record under this key, parsed from its text.
+    ///
+    /// # Errors
+    /// As [`Store::get`], and [`LayerError::CorruptRecord`] when the text is not of this type.
+    pub async fn read_text<T: FromStr>(&self, key: &str) -> Result<Option<T>, LayerError> {
+        let Some(text) = self.get(key).await? else { return Ok(None) };
+        match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(LayerError::corrupt_record(key, "a text of another form")),
+        }
+    }
+
+    /// Removes the record under this key and returns it, parsed from JSON; of many callers one gets
+    /// it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read). A corrupt record is removed, too.
+    pub(crate) async fn read_once<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LayerError> {
+        self.take(key).await?.map(|text| parse(key, &text)).transpose()
+    }
+
+    /// Returns the record under this key, parsed from JSON, and sets its lifetime.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) async fn read_and_refresh<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        ttl: Duration,
+    ) -> Result<Option<T>, LayerError> {
+        self.refresh(key, ttl).await?.map(|text| parse(key, &text)).transpose()
+    }
+
     /// Writes a record as JSON.
     ///
     /// # Errors
@@ -134,9 +168,9 @@ impl SharedStore {
     }
 }
 
-/// Parses a record. The error names its key and the place of the mistake, and contains nothing of
-/// the record.
-fn parse<T: DeserializeOwned>(key: &str, json: &str) -> Result<T, LayerError> {
+/// Parses a record of JSON, or a name in an index. The error names the key and the place of the
+/// mistake, and contains nothing of the record.
+pub(crate) fn parse<T: DeserializeOwned>(key: &str, json: &str) -> Result<T, LayerError> {
     serde_json::from_str(json).map_err(|error| {
         let what = match error.classify() {
             Category::Eof => "JSON that is cut short",

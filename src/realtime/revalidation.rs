@@ -34,6 +34,10 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
             Some(verdict) => verdict.clone(),
             None => match verdict(node, identity).await {
                 Ok(verdict) => verdict,
+                // A corrupt record must not keep the node from looking up the other clients.
+                Err(error) if !error.is_retryable() => {
+                    Some(Close::new(CloseCode::InternalError, "the identity is corrupt"))
+                }
                 Err(error) => {
                     // No socket is closed because the layer is unreachable: the next second tries
                     // again.

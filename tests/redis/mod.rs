@@ -2,6 +2,7 @@
 
 mod backfill;
 mod bad_events;
+mod corrupt_records;
 mod disconnects;
 mod failover;
 mod outage;

@@ -110,18 +110,21 @@ impl RangeQuery {
     }
 }
 
-/// Parses ids.
+/// Parses redactions. Ignores a member that is no id: only ids name events, so it redacts none, and
+/// it must not make the log unreadable.
 fn ids(texts: &[String]) -> BTreeSet<Id> {
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-/// Returns the id of an entry; `None` for one that Parlor did not write.
+/// Returns the id of an entry. Redis makes ids of this form; `None` for the greatest one, after
+/// which a log takes no entry.
 fn id(entry: &StreamEntry) -> Option<Id> {
     entry.0.parse().ok()
 }
 
 /// Returns the event of an entry, without its text if it is redacted. An entry that cannot be
-/// decoded becomes an event without a type, so that the chain of ids has no hole.
+/// decoded becomes an event without a type, so that the chain of ids has no hole and the rest of
+/// the log stays readable.
 fn event(entry: &StreamEntry, redacted: &BTreeSet<Id>) -> Option<Event> {
     let field = |name: &[u8]| entry.1.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &pair[1][..]);
     let prev = field(b"p").and_then(|prev| std::str::from_utf8(prev).ok()?.parse().ok());

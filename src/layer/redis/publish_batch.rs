@@ -44,8 +44,8 @@ pub(super) struct PendingAppend {
     pub(super) reply: oneshot::Sender<Result<AppendReply, LayerError>>,
 }
 
-/// What the script returns for an event: `new`, `known`, `conflict` or `late`, with an id or the
-/// time.
+/// What the script returns for an event: `new`, `known`, `conflict`, `corrupt` or `late`, with an
+/// id or the time.
 pub(super) struct AppendReply {
     pub(super) status: String,
     pub(super) value: String,

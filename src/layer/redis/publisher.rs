@@ -57,6 +57,10 @@ impl Publisher {
                 ("new", Ok(id)) => return Ok(Appended::New(id)),
                 ("known", Ok(id)) => return Ok(Appended::Duplicate(id)),
                 ("conflict", _) => return Ok(Appended::Conflict),
+                ("corrupt" | "known", _) => {
+                    let key = key.map_or_else(String::new, |key| keys::idempotency_key(group, &key.name));
+                    return Err(LayerError::corrupt_record(key, "not an id and a digest"));
+                }
                 _ => {
                     // Late, or the offset of the clocks was wrong and is now right.
                     let redis_now: i64 = value.parse().unwrap_or_default();

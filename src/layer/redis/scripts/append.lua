@@ -4,8 +4,8 @@
 -- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms; then
 -- for each event: its open bytes, its deadline (Unix ms of this clock), its digest or '' without a
 -- key.
--- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, or `late`
--- with the time.
+-- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, `corrupt`
+-- with '' for an idempotency key whose value is no id and digest, or `late` with the time.
 local function messagepack(text)
   if #text < 32 then
     return string.char(160 + #text) .. text
@@ -29,7 +29,11 @@ for i = 3, #KEYS do
     status, value = 'late', string.format('%.0f', now)
   elseif remembered then
     local first_id, first_digest = remembered:match('^(%S+) (%S+)$')
-    status, value = digest == first_digest and 'known' or 'conflict', first_id
+    if first_id then
+      status, value = digest == first_digest and 'known' or 'conflict', first_id
+    else
+      status, value = 'corrupt', ''
+    end
   else
     local id = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
     if digest ~= '' then
