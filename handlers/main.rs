@@ -29,6 +29,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let about = "A real-time room server: chat and server push over WebSocket.";
     parlor::run(Application {
+        name: "parlor",
         about,
         settings: AppSettings::new::<Settings>(),
         routes: routes::ROUTES,

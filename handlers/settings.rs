@@ -8,6 +8,6 @@ use parlor::parsers::positive;
 #[command(next_help_heading = "Rooms")]
 pub(crate) struct Settings {
     /// Longest name, in characters
-    #[arg(long, env = "PARLOR_MAX_NAME_CHARS", value_name = "CHARS", default_value = "64", value_parser = positive)]
+    #[arg(long, value_name = "CHARS", default_value = "64", value_parser = positive)]
     pub(crate) max_name_chars: usize,
 }

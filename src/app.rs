@@ -2,6 +2,7 @@
 
 use rust_embed::EmbeddedFile;
 
+use crate::config::app_name::AppName;
 use crate::config::app_settings::AppSettings;
 use crate::http::site::Site;
 use crate::server::route::Route;
@@ -10,6 +11,8 @@ use crate::server::routes::Routes;
 /// What an application provides.
 #[derive(Clone, Copy)]
 pub struct Application {
+    /// Its name: lower-case ASCII letters, digits and `_`. Environment variables begin with it.
+    pub name: &'static str,
     /// One sentence for `--help`.
     pub about: &'static str,
     /// The application's own settings.
@@ -27,6 +30,14 @@ pub struct Application {
 }
 
 impl Application {
+    /// Returns the name.
+    ///
+    /// # Panics
+    /// Panics when it has other characters than [`name`](Self::name) allows.
+    pub(crate) fn app_name(&self) -> AppName {
+        AppName::new(self.name)
+    }
+
     /// Returns what pages and error pages need of the application.
     pub(crate) fn site(&self) -> Site {
         Site {

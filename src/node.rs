@@ -70,6 +70,7 @@ mod tests {
 
     async fn node() -> Arc<State> {
         let application = Application {
+            name: "parlor",
             about: "",
             settings: AppSettings::none(),
             routes: &[],

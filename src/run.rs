@@ -40,7 +40,7 @@ pub fn run(application: Application) -> ExitCode {
             let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
             return ExitCode::SUCCESS;
         }
-        Err(Stop::Error(line)) => return failed(&line),
+        Err(Stop::Error(line)) => return failed(application.name, &line),
     };
     let config = arguments.config;
     if let Some(command) = &arguments.command {
@@ -49,13 +49,13 @@ pub fn run(application: Application) -> ExitCode {
                 let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
                 ExitCode::SUCCESS
             }
-            Err(line) => failed(&line),
+            Err(line) => failed(application.name, &line),
         };
     }
     telemetry::init(config.log_filter(), config.log_format);
     match start(config, application) {
         Ok(code) => code,
-        Err(error) => failed(&Chain(&error).to_string()),
+        Err(error) => failed(application.name, &Chain(&error).to_string()),
     }
 }
 
@@ -177,7 +177,7 @@ fn listed(values: &[impl ToString], otherwise: &str) -> String {
     if values.is_empty() { otherwise.to_owned() } else { values.join(",") }
 }
 
-fn failed(line: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "parlor: {line}"); // the pipe may be closed
+fn failed(name: &str, line: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{name}: {line}"); // the pipe may be closed
     ExitCode::from(START_FAILED)
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::auth::accounts::SignUpError;
 use crate::auth::jwt::key_error::KeyError;
 use crate::config::secret_error::SecretError;
+use crate::config::setting::Setting;
 use crate::layer::ConnectError;
 use crate::server::error::ServerError;
 
@@ -32,6 +33,6 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Server(#[from] ServerError),
     /// The operator's account cannot be created.
-    #[error("--operator (PARLOR_OPERATOR)")]
+    #[error("{}", Setting("--operator"))]
     Operator(#[from] SignUpError),
 }

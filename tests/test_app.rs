@@ -75,6 +75,7 @@ static ROUTES: &[Route] = &[
 
 fn main() -> ExitCode {
     parlor::run(Application {
+        name: "parlor",
         about: "An application for tests",
         settings: AppSettings::none(),
         routes: ROUTES,

@@ -48,6 +48,7 @@ static ROUTES: &[Route] =
 
 fn main() -> ExitCode {
     parlor::run(Application {
+        name: "echo",
         about: "Rooms that repeat each message to all members.",
         settings: AppSettings::none(),
         routes: ROUTES,

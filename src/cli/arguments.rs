@@ -1,19 +1,16 @@
 //! The command line: settings, and an optional command.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
 
-use super::usage;
+use super::{password, usage};
 use crate::app::Application;
 use crate::config::Config;
-
-/// The prefix of the variables of settings.
-const VARIABLE_PREFIX: &str = "PARLOR_";
-/// Variables that hold a secret. The command line only takes the file.
-const SECRET_VARIABLES: [&str; 4] =
-    ["PARLOR_SECRET", "PARLOR_TOKEN_KEY", "PARLOR_OPERATOR_PASSWORD", "PARLOR_PASSWORD"];
+use crate::config::app_name::AppName;
+use crate::config::secret::Source;
+use crate::config::{auth, setting, tokens};
 
 /// The command line of the process.
 #[derive(Clone, Debug, Parser)]
@@ -36,6 +33,33 @@ pub(crate) enum Stop {
     Error(String),
 }
 
+/// Replaces `{name}` and `{NAME}` by the application's name in the texts of a command and of its
+/// subcommands.
+fn with_names(command: Command, name: AppName) -> Command {
+    let (lower, upper) = (name.as_str(), name.as_str().to_ascii_uppercase());
+    let fill = |text: &str| text.replace("{name}", lower).replace("{NAME}", &upper);
+    let command = match command.get_about().map(ToString::to_string) {
+        Some(about) => command.about(fill(&about)),
+        None => command,
+    };
+    let command = command.mut_args(|argument| match argument.get_help().map(ToString::to_string) {
+        Some(help) => argument.help(fill(&help)),
+        None => argument,
+    });
+    command.mut_subcommands(|command| with_names(command, name))
+}
+
+/// Gives a setting the variable made of its flag, unless it names one.
+fn with_variable(argument: Arg) -> Arg {
+    match argument.get_long() {
+        Some(flag) if argument.get_env().is_none() => {
+            let variable = OsString::from(setting::variable(flag));
+            argument.env(variable)
+        }
+        _ => argument,
+    }
+}
+
 /// Makes an argument ignore its variable if that is set and empty.
 fn without_empty_variable(argument: Arg) -> Arg {
     let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -45,18 +69,25 @@ fn without_empty_variable(argument: Arg) -> Arg {
 impl Arguments {
     /// Returns the command line of an application: the runtime's settings and its own.
     fn command_of(application: &Application) -> Command {
-        application.settings.augment(Self::command()).about(application.about)
+        let name = application.app_name();
+        setting::name_variables_after(name);
+        let command = application.settings.augment(Self::command()).name(name.as_str());
+        with_names(command.about(application.about), name).mut_args(with_variable)
     }
 
     /// Returns the variables that look like settings but are none, sorted.
     pub(crate) fn unknown_variables(application: &Application) -> Vec<String> {
         let command = Self::command_of(application);
         let settings: Vec<&OsStr> = command.get_arguments().filter_map(Arg::get_env).collect();
+        // The command line only takes the files of secrets.
+        let secrets = [auth::SECRET, auth::OPERATOR, tokens::KEY].map(Source::variable);
+        let password = setting::variable(password::VARIABLE);
+        let prefix = setting::variable("");
         let names = std::env::vars_os().map(|(name, _)| name);
         let unknown = names.filter(|name| {
-            name.as_encoded_bytes().starts_with(VARIABLE_PREFIX.as_bytes())
+            name.as_encoded_bytes().starts_with(prefix.as_bytes())
                 && !settings.contains(&name.as_os_str())
-                && !SECRET_VARIABLES.iter().any(|known| name == known)
+                && !secrets.iter().chain([&password]).any(|known| name == known.as_str())
         });
         let mut unknown: Vec<String> = unknown.map(|name| name.to_string_lossy().into_owned()).collect();
         unknown.sort();
@@ -72,6 +103,7 @@ impl Arguments {
         let matches = command.try_get_matches();
         let read = matches.and_then(|matches| {
             let mut arguments = Self::from_arg_matches(&matches)?;
+            arguments.config.name = application.app_name();
             arguments.config.application = application.settings.read(&matches)?;
             Ok(arguments)
         });

@@ -24,7 +24,7 @@ use crate::telemetry::Chain;
 /// A command.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print a new strong secret, as for PARLOR_SECRET
+    /// Print a new strong secret, as for {NAME}_SECRET
     Secret,
     /// Print the routes, each with who may ask, its CSRF rule and its rate class
     Routes,

@@ -3,7 +3,10 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 
-const VARIABLE: &str = "PARLOR_PASSWORD";
+use crate::config::setting::variable;
+
+/// The variable, without the application's name.
+pub(super) const VARIABLE: &str = "password";
 /// The maximum number of bytes read from stdin, more than any valid password has.
 const MAX_STDIN_BYTES: u64 = 4096;
 
@@ -12,8 +15,9 @@ const MAX_STDIN_BYTES: u64 = 4096;
 /// # Errors
 /// Returns one line.
 pub(super) fn read() -> Result<String, String> {
-    if let Some(value) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        return value.into_string().map_err(|_| format!("{VARIABLE}: expected UTF-8"));
+    let variable = variable(VARIABLE);
+    if let Some(value) = std::env::var_os(&variable).filter(|value| !value.is_empty()) {
+        return value.into_string().map_err(|_| format!("{variable}: expected UTF-8"));
     }
     let stdin = std::io::stdin();
     let read = if stdin.is_terminal() {
@@ -24,7 +28,7 @@ pub(super) fn read() -> Result<String, String> {
         line.trim_end_matches(['\r', '\n']).to_owned()
     };
     if read.is_empty() {
-        return Err(format!("expected a password in {VARIABLE}, or as a line of stdin"));
+        return Err(format!("expected a password in {variable}, or as a line of stdin"));
     }
     Ok(read)
 }

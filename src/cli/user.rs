@@ -9,7 +9,7 @@ use crate::layer::{AdminClient, Disconnect};
 /// What to do about accounts.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum UserCommand {
-    /// Add an account; its password comes from PARLOR_PASSWORD, or from a line of stdin
+    /// Add an account; its password comes from {NAME}_PASSWORD, or from a line of stdin
     Add {
         /// An operator's account: it may see and do everything at /admin/
         #[arg(long)]

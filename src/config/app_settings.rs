@@ -7,8 +7,8 @@ use clap::{ArgMatches, Args, Command, Error};
 
 /// The type of an application's own settings.
 ///
-/// They are flags and variables of the command line like those of the runtime, and
-/// [`Context::settings`](crate::Context::settings) returns their values.
+/// They are flags and variables like those of the runtime; the variable of `--max-title-chars` is
+/// `<NAME>_MAX_TITLE_CHARS`. [`Context::settings`](crate::Context::settings) returns their values.
 ///
 /// # Examples
 /// ```
@@ -17,7 +17,7 @@ use clap::{ArgMatches, Args, Command, Error};
 /// #[derive(clap::Args)]
 /// struct Settings {
 ///     /// Longest title, in characters
-///     #[arg(long, env = "PARLOR_MAX_TITLE_CHARS", default_value = "80")]
+///     #[arg(long, default_value = "80")]
 ///     max_title_chars: usize,
 /// }
 ///

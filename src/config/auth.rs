@@ -8,8 +8,8 @@ use crate::config::parsers::{boolean, days, file};
 use crate::config::secret::{Secret, Source};
 use crate::config::secret_error::SecretError;
 
-const SECRET: Source = Source { flag: "--secret-file", variable: "PARLOR_SECRET" };
-const OPERATOR: Source = Source { flag: "--operator-password-file", variable: "PARLOR_OPERATOR_PASSWORD" };
+pub(crate) const SECRET: Source = Source { flag: "--secret-file" };
+pub(crate) const OPERATOR: Source = Source { flag: "--operator-password-file" };
 /// The allowed length of a password, in characters.
 pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 
@@ -19,30 +19,30 @@ pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 #[group(skip)]
 pub struct AuthConfig {
     /// File with the secret that signs guests' cookies, at least 32 characters, the same on every
-    /// node; or the secret itself in PARLOR_SECRET. Without it the nodes make one and share it
-    #[arg(long, env = "PARLOR_SECRET_FILE", value_name = "FILE", value_parser = file)]
+    /// node; or the secret itself in {NAME}_SECRET. Without it the nodes make one and share it
+    #[arg(long, value_name = "FILE", value_parser = file)]
     secret_file: Option<PathBuf>,
 
     /// Require an account
-    #[arg(long, env = "PARLOR_NO_GUESTS", value_parser = boolean)]
+    #[arg(long, value_parser = boolean)]
     pub no_guests: bool,
 
-    /// Disable sign-up; operators add accounts with `parlor user add`
-    #[arg(long, env = "PARLOR_NO_SIGNUP", value_parser = boolean)]
+    /// Disable sign-up; operators add accounts with `{name} user add`
+    #[arg(long, value_parser = boolean)]
     pub no_signup: bool,
 
     /// Days after which a login ends that is not used
-    #[arg(long, env = "PARLOR_SESSION_DAYS", value_name = "DAYS", default_value = "14", value_parser = days)]
+    #[arg(long, value_name = "DAYS", default_value = "14", value_parser = days)]
     pub session_days: u32,
 
     /// Account that is made, if it is not there, when the node starts, and is an operator's; for a
-    /// node without Redis, which `parlor user add` cannot reach
-    #[arg(long, env = "PARLOR_OPERATOR", value_name = "NAME")]
+    /// node without Redis, which `{name} user add` cannot reach
+    #[arg(long, value_name = "NAME")]
     operator: Option<String>,
 
     /// File with the password of --operator, 8 to 128 characters; or the password itself in
-    /// PARLOR_OPERATOR_PASSWORD
-    #[arg(long, env = "PARLOR_OPERATOR_PASSWORD_FILE", value_name = "FILE", value_parser = file)]
+    /// {NAME}_OPERATOR_PASSWORD
+    #[arg(long, value_name = "FILE", value_parser = file)]
     operator_password_file: Option<PathBuf>,
 
     #[arg(skip)]

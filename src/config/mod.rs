@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+pub(crate) mod app_name;
 pub(crate) mod app_settings;
 pub(crate) mod auth;
 pub(crate) mod limits;
@@ -14,9 +15,11 @@ pub mod parsers;
 pub(crate) mod redis_address;
 pub(crate) mod secret;
 pub(crate) mod secret_error;
+pub(crate) mod setting;
 pub(crate) mod tokens;
 pub(crate) mod weakness;
 
+use crate::config::app_name::AppName;
 use crate::config::app_settings::AppValues;
 use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
@@ -27,12 +30,14 @@ use crate::config::secret_error::SecretError;
 use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
 
-/// Every setting of a node is a flag and an environment variable. The flag wins.
+/// Every setting of a node is a flag and an environment variable. The flag wins. The variable is
+/// made of the application's name and the flag, unless the setting names one. In the texts for
+/// `--help`, `{name}` and `{NAME}` stand for the application's name.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub struct Config {
     /// Addresses to listen on, separated by commas; port 0 takes a free one
-    #[arg(long, env = "PARLOR_LISTEN", value_name = "ADDR", value_delimiter = ',',
+    #[arg(long, value_name = "ADDR", value_delimiter = ',',
           default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
@@ -43,64 +48,58 @@ pub struct Config {
     redis_url: Option<RedisUrl>,
 
     /// Keep trying when Redis cannot be reached at the start
-    #[arg(long, env = "PARLOR_WAIT_FOR_REDIS", value_parser = boolean)]
+    #[arg(long, value_parser = boolean)]
     pub wait_for_redis: bool,
 
     /// Threads that serve; one is the cheapest, and a node for each core the best (see
     /// docs/performance.md)
-    #[arg(long, env = "PARLOR_THREADS", value_name = "COUNT", default_value = "1", value_parser = positive)]
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = positive)]
     pub threads: usize,
 
     /// What to log: error, warn, info, debug, trace, or a filter such as info,parlor::layer=debug
-    #[arg(long, env = "PARLOR_LOG_LEVEL", value_name = "LEVEL", default_value = "info", value_parser = log_level)]
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     log_level: String,
 
     /// How to log on stderr: text or json
-    #[arg(
-        long,
-        env = "PARLOR_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
 
     /// Longest message that a client may send, in bytes; a longer one closes its socket with 1009
-    #[arg(long, env = "PARLOR_MAX_MESSAGE_BYTES", value_name = "BYTES", default_value = "65536", value_parser = positive)]
+    #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = positive)]
     pub max_message_bytes: usize,
 
     /// Bytes that may wait for one slow socket; more closes it with 4408
-    #[arg(long, env = "PARLOR_MAX_OUTBOX_BYTES", value_name = "BYTES", default_value = "1048576", value_parser = positive)]
+    #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = positive)]
     pub max_outbox_bytes: usize,
 
     /// Frames that may wait for one slow socket; more closes it with 4408
-    #[arg(long, env = "PARLOR_MAX_OUTBOX_MESSAGES", value_name = "COUNT", default_value = "4096", value_parser = positive)]
+    #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = positive)]
     pub max_outbox_messages: usize,
 
     /// Messages that each log keeps, at least
-    #[arg(long, env = "PARLOR_LOG_MESSAGES", value_name = "COUNT", default_value = "1000", value_parser = positive)]
+    #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = positive)]
     pub log_messages: usize,
 
     /// For how long a log keeps its messages
-    #[arg(long, env = "PARLOR_LOG_SECONDS", value_name = "SECONDS", default_value = "86400", value_parser = positive)]
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = positive)]
     pub log_seconds: usize,
 
     /// Redis replicas that must have a message before it is acknowledged
-    #[arg(long, env = "PARLOR_WAIT_REPLICAS", value_name = "COUNT", default_value = "0")]
+    #[arg(long, value_name = "COUNT", default_value = "0")]
     pub wait_replicas: usize,
 
     /// Over how long a node that is stopped (SIGTERM) sends its sockets away, one after another
-    #[arg(long, env = "PARLOR_DRAIN_SECONDS", value_name = "SECONDS", default_value = "20")]
+    #[arg(long, value_name = "SECONDS", default_value = "20")]
     pub drain_seconds: u32,
 
     /// Connections that may be open at once; the next is answered 503. Without it, as many as the
     /// hard limit of file descriptors allows (`ulimit -Hn`, less 320)
-    #[arg(long, env = "PARLOR_MAX_CONNECTIONS", value_name = "COUNT", value_parser = positive)]
+    #[arg(long, value_name = "COUNT", value_parser = positive)]
     pub max_connections: Option<usize>,
 
     /// Read templates/, static/ and locales/ from this folder at each request, while developing;
     /// without it, those in the binary
-    #[arg(long, env = "PARLOR_ASSETS", value_name = "DIR", value_parser = folder)]
+    #[arg(long, value_name = "DIR", value_parser = folder)]
     pub assets: Option<PathBuf>,
 
     /// Who comes in.
@@ -118,6 +117,10 @@ pub struct Config {
     /// How fast and how many.
     #[command(flatten)]
     pub limits: LimitsConfig,
+
+    /// The application's name.
+    #[arg(skip)]
+    pub(crate) name: AppName,
 
     /// The application's own settings.
     #[arg(skip)]

@@ -14,17 +14,17 @@ use crate::wire::origin::OriginPattern;
 pub struct NetworkConfig {
     /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and
     /// all its subdomains, or * for all; without it, IP addresses and localhost
-    #[arg(long, env = "PARLOR_ALLOWED_HOSTS", value_name = "HOSTS", value_delimiter = ',')]
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<HostPattern>,
 
     /// Origins that may connect besides the node's own host, separated by commas: a host,
     /// .example.com for it and all its subdomains, an origin with its scheme, or * for all
-    #[arg(long, env = "PARLOR_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<OriginPattern>,
 
     /// Addresses or networks of the trusted proxies in front of the node, separated by commas;
     /// X-Forwarded-For and X-Forwarded-Proto are ignored from all other addresses
-    #[arg(long, env = "PARLOR_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',',
           value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 }

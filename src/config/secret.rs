@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::config::secret_error::SecretError;
+use crate::config::setting::variable;
 use crate::config::weakness::Weakness;
 
 /// The maximum size of a file, in bytes.
@@ -15,14 +16,19 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
-/// The two sources of a secret: a flag that names its file, and a variable that holds it.
+/// The two sources of a secret: a flag `--x-file` that names its file, and the variable of `--x`
+/// that holds it. There is no flag `--x`: every user of the machine can read arguments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     pub(crate) flag: &'static str,
-    pub(crate) variable: &'static str,
 }
 
 impl Source {
+    /// Returns the variable that holds the secret.
+    pub(crate) fn variable(self) -> String {
+        variable(self.flag.trim_end_matches("-file"))
+    }
+
     /// Reads the file, or else the variable; `None` if neither is set. Strips a line break at the
     /// end of a text.
     ///
@@ -30,7 +36,7 @@ impl Source {
     /// Returns [`SecretError::Unreadable`] for a file that cannot be read.
     pub(crate) fn read(self, file: Option<&Path>) -> Result<Option<Secret>, SecretError> {
         let Some(path) = file else {
-            let value = std::env::var_os(self.variable).filter(|value| !value.is_empty());
+            let value = std::env::var_os(self.variable()).filter(|value| !value.is_empty());
             return Ok(value.map(|value| Secret::new(value.into_encoded_bytes())));
         };
         let mut bytes = Vec::new();
@@ -56,7 +62,7 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.flag, self.variable)
+        write!(f, "{} ({})", self.flag, self.variable())
     }
 }
 
@@ -95,7 +101,7 @@ impl fmt::Debug for Secret {
 mod tests {
     use super::*;
 
-    const SOURCE: Source = Source { flag: "--x-file", variable: "PARLOR_NOT_SET" };
+    const SOURCE: Source = Source { flag: "--not-set-file" };
     const GOOD: &str = "0123456789abcdefghijklmnopqrstuv";
 
     fn of_file(content: impl AsRef<[u8]>) -> Result<Option<Secret>, SecretError> {
@@ -120,7 +126,7 @@ mod tests {
         for weak in ["", "secret", short, &poor, &"x".repeat(100)] {
             let error = of_file(weak).unwrap_err().to_string();
             assert!(
-                error.starts_with("--x-file (PARLOR_NOT_SET): got ") && error.contains("expected"),
+                error.starts_with("--not-set-file (PARLOR_NOT_SET): got ") && error.contains("expected"),
                 "{error}"
             );
             assert!(weak.is_empty() || !error.contains(weak), "{error}");

@@ -9,7 +9,7 @@ use crate::config::secret::{Secret, Source};
 use crate::config::secret_error::SecretError;
 
 /// The sources of the key.
-const KEY: Source = Source { flag: "--token-key-file", variable: "PARLOR_TOKEN_KEY" };
+pub(crate) const KEY: Source = Source { flag: "--token-key-file" };
 
 /// The algorithm of a token's signature (RFC 7518, section 3.1; RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,24 +34,24 @@ pub enum TokenAlgorithm {
 #[group(skip)]
 pub struct Tokens {
     /// File with the key that tokens are checked with: a public key as PEM, or for HS256 a secret
-    /// of at least 32 bytes, which may also stand in PARLOR_TOKEN_KEY
-    #[arg(long, env = "PARLOR_TOKEN_KEY_FILE", value_name = "FILE", value_parser = file)]
+    /// of at least 32 bytes, which may also stand in {NAME}_TOKEN_KEY
+    #[arg(long, value_name = "FILE", value_parser = file)]
     token_key_file: Option<PathBuf>,
 
     /// How tokens are signed: HS256, RS256, ES256 or EdDSA
-    #[arg(long, env = "PARLOR_TOKEN_ALGORITHM", value_name = "ALGORITHM", hide_possible_values = true)]
+    #[arg(long, value_name = "ALGORITHM", hide_possible_values = true)]
     token_algorithm: Option<TokenAlgorithm>,
 
     /// File with public keys as a JWKS instead; a token's `kid` picks one
-    #[arg(long, env = "PARLOR_TOKEN_JWKS_FILE", value_name = "FILE", value_parser = file)]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     token_jwks_file: Option<PathBuf>,
 
     /// The `aud` that tokens must have; without it those that have one are refused
-    #[arg(long, env = "PARLOR_TOKEN_AUDIENCE", value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT")]
     token_audience: Option<String>,
 
     /// The `iss` that tokens must have
-    #[arg(long, env = "PARLOR_TOKEN_ISSUER", value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT")]
     token_issuer: Option<String>,
 
     #[arg(skip)]

@@ -24,6 +24,7 @@ use crate::http::request::Request;
 use crate::node;
 
 const APPLICATION: Application = Application {
+    name: "parlor",
     about: "",
     settings: AppSettings::none(),
     routes: &[],

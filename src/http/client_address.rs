@@ -8,6 +8,8 @@ use hyper::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use tracing::warn;
 
+use crate::config::setting::Setting;
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -68,7 +70,8 @@ fn warn_once(connected: IpAddr) {
         warn!(
             peer = %connected,
             "a proxy sends X-Forwarded-For and is not trusted, so all its clients count as one address: \
-             set --trusted-proxies (PARLOR_TRUSTED_PROXIES)"
+             set {}",
+            Setting("--trusted-proxies")
         );
     }
 }

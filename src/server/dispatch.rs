@@ -18,6 +18,7 @@ use tracing::debug;
 pub(crate) use hyper::StatusCode;
 
 use crate::auth::identity::Identity;
+use crate::config::setting::Setting;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
@@ -124,9 +125,8 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     let named = host.iter().flatten().chain(parts.uri.authority());
     if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
         METRICS.refused(LimitReason::Hosts);
-        return Err(Refusal::bad_request(
-            "`Host`: expected a host of this node, as in --allowed-hosts (PARLOR_ALLOWED_HOSTS)",
-        ));
+        let setting = Setting("--allowed-hosts");
+        return Err(Refusal::bad_request(format!("`Host`: expected a host of this node, as in {setting}")));
     }
     // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
     // would look like one. No supported client needs it, and nginx does not send it.

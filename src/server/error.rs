@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use crate::config::setting::Setting;
+
 /// Why a server cannot serve.
 #[derive(Debug, Error)]
 pub(crate) enum ServerError {
     /// An address of the settings cannot be bound.
-    #[error("could not listen on {address}; free it, or give --listen (PARLOR_LISTEN) another")]
+    #[error("could not listen on {address}; free it, or give {} another", Setting("--listen"))]
     Listen {
         address: SocketAddr,
         #[source]

@@ -34,6 +34,7 @@ static ROUTES: &[Route] = &[
 /// Serves the table, and returns the status of each request: method, path, headers and body.
 async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
     let application = Application {
+        name: "parlor",
         about: "",
         settings: AppSettings::none(),
         routes: ROUTES,

@@ -48,6 +48,12 @@ fn the_code_in_the_page_is_the_example() {
 }
 
 #[tokio::test]
+async fn the_variables_of_the_example_begin_with_its_name() {
+    let node = example("echo", &[]).await; // ECHO_LISTEN names port 0
+    assert_ne!(node.address().to_string(), ADDRESS.trim_start_matches("http://"));
+}
+
+#[tokio::test]
 async fn the_example_answers_the_commands_in_the_page() {
     let node = example("echo", &[]).await;
     for block in shown("console") {

@@ -3,17 +3,19 @@
 use thiserror::Error;
 
 use crate::auth::jwt::key_problem::KeyProblem;
+use crate::config::setting::Setting;
+use crate::config::tokens;
 
 /// Which setting of the keys of tokens is wrong; its source says why.
 #[derive(Debug, Error)]
 pub(crate) enum KeyError {
     /// The single key.
-    #[error("--token-key-file (PARLOR_TOKEN_KEY)")]
+    #[error("{}", tokens::KEY)]
     Key(#[source] KeyProblem),
     /// The JWKS.
-    #[error("--token-jwks-file (PARLOR_TOKEN_JWKS_FILE)")]
+    #[error("{}", Setting("--token-jwks-file"))]
     KeySet(#[source] KeyProblem),
     /// The algorithm of the single key.
-    #[error("--token-algorithm (PARLOR_TOKEN_ALGORITHM)")]
+    #[error("{}", Setting("--token-algorithm"))]
     Algorithm(#[source] KeyProblem),
 }

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use jsonwebtoken::Algorithm;
 use thiserror::Error;
 
+use crate::config::tokens;
 use crate::config::weakness::Weakness;
 
 /// What is wrong with a setting of the keys of tokens. Never contains any of a key.
 #[derive(Debug, Error)]
 pub(crate) enum KeyProblem {
     /// There are a key and a JWKS.
-    #[error("expected without --token-key-file (PARLOR_TOKEN_KEY)")]
+    #[error("expected without {}", tokens::KEY)]
     KeyAndKeySet,
     /// A key has no algorithm.
     #[error("expected, since there is a key")]
