@@ -1,9 +1,7 @@
 //! The page of the audit log.
 
 use minijinja::context;
-use parlor::{AuditEntry, MAX_AUDIT_ENTRIES, Refusal, Request, Response};
-
-use super::time;
+use parlor::{AuditEntry, MAX_AUDIT_ENTRIES, Refusal, Request, Response, rfc3339};
 
 /// The entries without `?all=1`.
 const DEFAULT_SHOWN_ENTRIES: usize = 200;
@@ -16,7 +14,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let more = !all && entries.len() == DEFAULT_SHOWN_ENTRIES;
     let entries: Vec<_> = entries
         .into_iter()
-        .map(|AuditEntry { at, who, what, about }| context! { at => time(at), who, what, about })
+        .map(|AuditEntry { at, who, what, about }| context! { at => rfc3339(at), who, what, about })
         .collect();
     request.render("admin_audit.html", context! { entries, more, kept => MAX_AUDIT_ENTRIES })
 }

@@ -1,9 +1,9 @@
 //! The page of API keys. A key itself is shown once, when it is made.
 
 use minijinja::{Value, context};
-use parlor::{Refusal, Request, Response, StatusCode, Username};
+use parlor::{Refusal, Request, Response, StatusCode, Username, rfc3339};
 
-use super::{back, no_action, note, time};
+use super::{back, no_action, note};
 use crate::scopes::SCOPES;
 
 const PATH: &str = "/admin/keys/";
@@ -17,7 +17,7 @@ async fn shown(request: &Request, more: Value) -> Result<Response, Refusal> {
     let keys = request.context().api_keys().all().await?;
     let keys: Vec<Value> = keys
         .into_iter()
-        .map(|key| context! { id => key.id, name => key.name, scopes => key.scopes, made => time(key.made) })
+        .map(|key| context! { id => key.id, name => key.name, scopes => key.scopes, made => rfc3339(key.made) })
         .collect();
     request.render("admin_keys.html", context! { keys, scopes => SCOPES, ..more })
 }

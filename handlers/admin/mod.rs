@@ -15,7 +15,7 @@ pub(crate) mod users;
 
 mod closure;
 
-use parlor::{LayerError, Refusal, Request, Response, StatusCode};
+use parlor::{LayerError, Refusal, Request, Response, StatusCode, secret};
 
 /// Writes an action of the client into the audit log, before it is done.
 async fn note(request: &Request, what: &str, about: &str) -> Result<(), LayerError> {
@@ -34,8 +34,7 @@ fn no_action() -> Refusal {
 
 /// Checks that an id is that of another user than the operator.
 fn user<'a>(request: &Request, id: &'a str) -> Result<&'a str, Refusal> {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if id.len() != 16 || !id.bytes().all(is_digit) {
+    if !secret::is_user_id(id) {
         return Err(Refusal::bad_request("`user`: expected 16 hexadecimal digits"));
     }
     if id == request.identity().id() {
@@ -48,10 +47,4 @@ fn user<'a>(request: &Request, id: &'a str) -> Result<&'a str, Refusal> {
 /// Formats a user for the audit log.
 fn about(name: &str, id: &str) -> String {
     if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
-}
-
-/// Formats Unix milliseconds as in RFC 3339; pages show them in the zone of the browser.
-fn time(millis: u64) -> String {
-    let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    time.unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

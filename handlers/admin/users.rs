@@ -1,9 +1,9 @@
 //! The page of users: bans, and who is an operator.
 
 use minijinja::{Value, context};
-use parlor::{Account, Context, LayerError, Refusal, Request, Response, StatusCode};
+use parlor::{Account, Context, LayerError, Refusal, Request, Response, StatusCode, rfc3339, secret};
 
-use super::{about, back, no_action, note, time, user};
+use super::{about, back, no_action, note, user};
 
 /// The most users on the page.
 const MAX_SHOWN_USERS: usize = 100;
@@ -39,7 +39,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 
 fn row(account: &Account) -> Value {
     let Account { id, name, staff, banned, made, .. } = account;
-    context! { id, name, staff, banned, by_token => account.by_token(), made => time(*made) }
+    context! { id, name, staff, banned, by_token => account.by_token(), made => rfc3339(*made) }
 }
 
 /// Finds accounts, and guests by their ids.
@@ -53,8 +53,8 @@ async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<Str
     if let Some(account) = context.accounts().of_id(wanted).await? {
         return Ok((vec![account], Vec::new()));
     }
-    let is_id = wanted.len() == 16 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Ok((Vec::new(), is_id.then(|| wanted.to_ascii_lowercase()).into_iter().collect()))
+    let id = Some(wanted.to_ascii_lowercase()).filter(|id| secret::is_user_id(id));
+    Ok((Vec::new(), id.into_iter().collect()))
 }
 
 /// Answers `POST /admin/users/`: form `user` (an id) and `action`, one of `ban`, `unban`,

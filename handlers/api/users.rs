@@ -1,6 +1,6 @@
 //! Disconnects a user, from one room or from all.
 
-use parlor::{CloseCode, MAX_REASON_BYTES, Refusal, Request, Response, StatusCode};
+use parlor::{CloseCode, MAX_REASON_BYTES, Refusal, Request, Response, StatusCode, secret};
 use serde::Serialize;
 
 use super::body::Body;
@@ -48,10 +48,8 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
 async fn user(request: &Request) -> Result<String, Refusal> {
     let text = request.param("user").unwrap_or_default();
     if let Some(id) = text.strip_prefix(ID_PREFIX) {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let is_id = id.len() == 16 && id.bytes().all(is_digit);
         let wrong = || Refusal::bad_request("`user`: expected 16 hexadecimal digits after `id:`");
-        return is_id.then(|| id.to_owned()).ok_or_else(wrong);
+        return secret::is_user_id(id).then(|| id.to_owned()).ok_or_else(wrong);
     }
     let account = request.context().accounts().named(text).await?;
     Ok(account.ok_or_else(Refusal::not_found)?.id)

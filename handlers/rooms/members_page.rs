@@ -2,10 +2,8 @@
 //! leave.
 
 use futures_util::future::try_join_all;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use minijinja::{Value, context};
-use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode};
+use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, local_minute};
 
 use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;
@@ -111,11 +109,5 @@ async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<V
 
 async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {
     let links = Invitation::of_room(request.context(), room).await?;
-    Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local(ends) }).collect())
-}
-
-/// Formats Unix milliseconds in the node's time zone.
-fn local(at: u64) -> String {
-    let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default();
-    Zoned::new(at, TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+    Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local_minute(ends) }).collect())
 }

@@ -17,7 +17,7 @@ use crate::auth::passwords;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames;
 use crate::auth::usernames::Username;
-use crate::config::auth::PASSWORD_CHARS;
+use crate::config::auth::{MAX_PASSWORD_BYTES, PASSWORD_CHARS, has_password_length};
 use crate::layer::SharedStore;
 use crate::layer::{Index, LayerError, Store};
 use crate::wire::time::now;
@@ -109,9 +109,7 @@ impl Accounts<'_> {
     /// Creates an account with a password, optionally of an operator.
     pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, SignUpError> {
         let name = Username::parse(name).ok_or(SignUpError::Name)?;
-        let fits =
-            PASSWORD_CHARS.contains(&password.chars().count()) && password.len() <= *PASSWORD_CHARS.end() * 4;
-        if !fits || password.to_lowercase() == name.as_str().to_lowercase() {
+        if !has_password_length(password) || password.to_lowercase() == name.as_str().to_lowercase() {
             return Err(SignUpError::Password);
         }
         if self.named(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
@@ -130,7 +128,7 @@ impl Accounts<'_> {
     pub(crate) async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, AuthError> {
         let account = self.named(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
-        let right = password.len() <= *PASSWORD_CHARS.end() * 4;
+        let right = password.len() <= MAX_PASSWORD_BYTES;
         let right = passwords::verify(if right { password } else { "" }, hash).await? && right;
         Ok(account.filter(|_| right))
     }

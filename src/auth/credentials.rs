@@ -4,7 +4,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use hyper::http::request::Parts;
 
 use crate::auth::{secret, sessions};
-use crate::wire::headers;
+use crate::wire::{cookies, headers};
 
 /// The prefix of a subprotocol that carries a token: browsers cannot set headers on a handshake.
 const TOKEN_PROTOCOL: &str = "parlor.token.";
@@ -38,5 +38,5 @@ pub(crate) fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
 
 /// Returns the hash of the login's secret in the cookies, if they have the form of one.
 pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
-    headers::cookie(headers, sessions::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
+    cookies::value(headers, sessions::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
 }

@@ -8,13 +8,14 @@
 
 use std::time::Duration;
 
-use cookie::{Cookie, CookieJar, Key, SameSite};
+use cookie::{Cookie, CookieJar, Key};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::secret;
 use crate::auth::usernames::Username;
 use crate::layer::SharedStore;
 use crate::layer::{Index, LayerError, Store};
+use crate::wire::cookies;
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_guest";
@@ -63,12 +64,8 @@ impl Guest {
         let mut jar = CookieJar::new();
         jar.signed_mut(key).add(Cookie::new(COOKIE, value));
         let mut signed = jar.get(COOKIE).cloned().unwrap_or_else(|| Cookie::new(COOKIE, ""));
-        signed.set_path("/");
-        signed.set_max_age(cookie::time::Duration::seconds(AGE.as_secs().cast_signed()));
         signed.set_http_only(true);
-        signed.set_same_site(SameSite::Lax);
-        signed.set_secure(secure);
-        signed.to_string()
+        cookies::with_attributes(signed, AGE, secure).to_string()
     }
 
     /// Returns the guest without its nickname if that has passed to another guest: an old cookie is

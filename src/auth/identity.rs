@@ -15,8 +15,8 @@ use crate::auth::guests::Guest;
 use crate::auth::tickets::Ticket;
 use crate::auth::{api_keys, credentials, guests, sessions};
 use crate::layer::IdempotencyKey;
+use crate::wire::cookies;
 use crate::wire::event::Event;
-use crate::wire::headers;
 use crate::wire::time::now;
 
 /// How often an open socket's login is checked again.
@@ -178,7 +178,7 @@ impl Identity {
         {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
-        let Some(cookie) = headers::cookie(headers, guests::COOKIE) else {
+        let Some(cookie) = cookies::value(headers, guests::COOKIE) else {
             return Ok(Self::anonymous());
         };
         match Guest::of(cookie, auth.key().await?) {

@@ -1,9 +1,9 @@
 //! Random secrets, stored only as hashes.
 
-use std::fmt::Write as _;
-
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
+
+use crate::wire::hex::{hex, is_hex};
 
 /// Characters of a secret: 43 of an alphabet of 62 hold 256 bits.
 const LENGTH: usize = 43;
@@ -31,14 +31,6 @@ pub(crate) fn user_id() -> String {
 }
 
 /// Returns whether the text has the form of a user id.
-pub(crate) fn is_user_id(text: &str) -> bool {
-    text.len() == 2 * ID_BYTES
-        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
+pub fn is_user_id(text: &str) -> bool {
+    is_hex(text, ID_BYTES)
 }

@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
-use cookie::{Cookie, SameSite};
+use cookie::Cookie;
 use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::auth::accounts::{Account, Accounts};
 use crate::layer::SharedStore;
 use crate::layer::{Index, LayerError, Store};
+use crate::wire::cookies;
 use crate::wire::time::now;
 
 pub(crate) const COOKIE: &str = "parlor_session";
@@ -74,16 +75,9 @@ pub(crate) async fn end_all(store: &SharedStore, user: &str) -> Result<(), Layer
 
 /// Returns the cookie of a login; without one, a cookie that deletes it.
 pub(crate) fn cookie(secret: Option<&str>, ttl: Duration, secure: bool) -> String {
-    let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
-    let age = cookie::time::Duration::seconds(if secret.is_some() { seconds } else { 0 });
-    Cookie::build((COOKIE, secret.unwrap_or_default().to_owned()))
-        .path("/")
-        .max_age(age)
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(secure)
-        .build()
-        .to_string()
+    let age = if secret.is_some() { ttl } else { Duration::ZERO };
+    let cookie = Cookie::build((COOKIE, secret.unwrap_or_default().to_owned())).http_only(true).build();
+    cookies::with_attributes(cookie, age, secure).to_string()
 }
 
 fn key(hash: &str) -> String {

@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 
-use super::{away, day, note};
+use super::{away, note};
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::usernames;
 use crate::layer::{AdminClient, Disconnect};
+use crate::wire::time::local_day;
 
 /// What to do about keys.
 #[derive(Clone, Debug, Subcommand)]
@@ -44,7 +45,7 @@ impl KeyCommand {
             }
             Self::List => {
                 let lines = keys.all().await.map_err(away)?.into_iter().map(|key| {
-                    format!("{}\t{}\t{}\t{}\n", key.name, key.id, key.scopes.join(", "), day(key.made))
+                    format!("{}\t{}\t{}\t{}\n", key.name, key.id, key.scopes.join(", "), local_day(key.made))
                 });
                 Ok(lines.collect())
             }

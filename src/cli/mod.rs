@@ -73,10 +73,3 @@ async fn note(store: &SharedStore, what: &str, about: &str) -> Result<(), String
 fn away(error: LayerError) -> String {
     Chain(&error).to_string()
 }
-
-/// Returns the local date of a time in milliseconds since 1970.
-fn day(millis: u64) -> String {
-    let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    let time = time.unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());
-    time.strftime("%Y-%m-%d").to_string()
-}

@@ -2,9 +2,10 @@
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{away, day, note, password};
+use super::{away, note, password};
 use crate::auth::accounts::{Account, Accounts};
 use crate::layer::{AdminClient, Disconnect};
+use crate::wire::time::local_day;
 
 /// What to do about accounts.
 #[derive(Clone, Debug, Subcommand)]
@@ -82,5 +83,5 @@ async fn set_staff(
 fn line(account: &Account) -> String {
     let marks = [("operator", account.staff), ("banned", account.banned), ("by token", account.by_token())];
     let marks: Vec<_> = marks.into_iter().filter_map(|(mark, is)| is.then_some(mark)).collect();
-    format!("{}\t{}\t{}\t{}\n", account.name, account.id, marks.join(", "), day(account.made))
+    format!("{}\t{}\t{}\t{}\n", account.name, account.id, marks.join(", "), local_day(account.made))
 }

@@ -12,6 +12,13 @@ pub(crate) const SECRET: Source = Source { flag: "--secret-file" };
 pub(crate) const OPERATOR: Source = Source { flag: "--operator-password-file" };
 /// The allowed length of a password, in characters.
 pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+/// The most bytes of a password: those of the longest one.
+pub(crate) const MAX_PASSWORD_BYTES: usize = *PASSWORD_CHARS.end() * char::MAX.len_utf8();
+
+/// Returns whether a password has an allowed length.
+pub(crate) fn has_password_length(password: &str) -> bool {
+    password.len() <= MAX_PASSWORD_BYTES && PASSWORD_CHARS.contains(&password.chars().count())
+}
 
 /// The settings of authentication.
 #[derive(Clone, Debug, Args)]
@@ -62,8 +69,7 @@ impl AuthConfig {
         self.operator = self.operator.take().filter(|name| !name.is_empty());
         if self.operator.is_some() {
             let password = OPERATOR.read(self.operator_password_file.as_deref())?;
-            let length = password.as_ref().and_then(Secret::text).map(|text| text.chars().count());
-            if !length.is_some_and(|length| PASSWORD_CHARS.contains(&length)) {
+            if !password.as_ref().and_then(Secret::text).is_some_and(has_password_length) {
                 return Err(SecretError::PasswordLength { setting: OPERATOR });
             }
             self.operator_password = password;

@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use super::within;
 use crate::http::client_address::ClientAddress;
 use crate::http::csrf::CsrfToken;
-use crate::wire::headers::{cookie, lists, single, text};
+use crate::wire::cookies;
+use crate::wire::headers::{lists, single, text};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -18,9 +19,9 @@ pub fn headers(bytes: &[u8]) {
     for name in ["parlor_guest", "csrftoken", "a", ""] {
         let expected = text_of_all(&headers, &COOKIE, ";").into_iter().find_map(|pair| {
             let (known, value) = pair.split_once('=')?;
-            (known == name).then(|| value.to_owned())
+            (!name.is_empty() && known.trim() == name).then(|| value.trim().to_owned())
         });
-        let found = within(0, || cookie(&headers, name));
+        let found = within(0, || cookies::value(&headers, name));
         assert_eq!(found, expected.as_deref(), "the cookie `{name}`");
     }
     let upgrades =

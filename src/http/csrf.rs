@@ -6,16 +6,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use cookie::Cookie;
 use hyper::header::HeaderMap;
 use rand::distr::{Alphanumeric, SampleString};
 use subtle::ConstantTimeEq;
 
 use crate::http::response::Refusal;
-use crate::wire::headers;
+use crate::wire::cookies;
 
 const COOKIE_NAME: &str = "csrftoken";
 const LENGTH: usize = 32;
+/// One year, as Django has it.
+const COOKIE_TTL: Duration = Duration::from_hours(24 * 7 * 52);
 
 /// The visitor's secret, and whether the page used it.
 pub(crate) struct CsrfToken {
@@ -66,14 +70,13 @@ impl CsrfToken {
     }
 }
 
-/// Formats the cookie, which lasts a year, as Django's does.
+/// Formats the cookie. Scripts of the page read it.
 fn set(secret: &str, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE_NAME}={secret}; Max-Age=31449600; Path=/; SameSite=Lax{secure}")
+    cookies::with_attributes(Cookie::new(COOKIE_NAME, secret.to_owned()), COOKIE_TTL, secure).to_string()
 }
 
 /// Returns the secret in the cookie, if it has the right form.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
-    headers::cookie(headers, COOKIE_NAME)
+    cookies::value(headers, COOKIE_NAME)
         .filter(|secret| secret.len() == LENGTH && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }

@@ -15,6 +15,7 @@ use crate::http::response::{Refusal, Response};
 use crate::layer::Disconnect;
 use crate::layer::LayerError;
 use crate::wire::close::CloseCode;
+use crate::wire::cookies;
 
 impl Request {
     /// Returns the account with this name and this password. The route limits the rate
@@ -77,8 +78,7 @@ impl Request {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
-        let known = crate::wire::headers::cookie(self.headers(), guests::COOKIE)
-            .and_then(|cookie| Guest::of(cookie, key));
+        let known = cookies::value(self.headers(), guests::COOKIE).and_then(|cookie| Guest::of(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty())
@@ -122,7 +122,7 @@ impl Request {
     /// Returns the cookie of the session with a renewed lifetime.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
-        let secret = crate::wire::headers::cookie(self.headers(), sessions::COOKIE)?;
+        let secret = cookies::value(self.headers(), sessions::COOKIE)?;
         Some(sessions::cookie(Some(secret), self.context.session_ttl(), self.is_secure()))
     }
 }

@@ -1,7 +1,6 @@
 //! Static files with their hash as ETag: revalidated at each use, sent again only when changed.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -10,6 +9,10 @@ use hyper::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::wire::headers;
+use crate::wire::hex::hex;
+
+/// Bytes of the hash in an ETag.
+const ETAG_BYTES: usize = 16;
 
 impl Request {
     /// Returns the application's file at this path, as in `static/icon.svg`.
@@ -18,11 +21,7 @@ impl Request {
     /// Returns 404 when there is no such file.
     pub fn file(&self, path: &str) -> Result<Response, Refusal> {
         let file = self.context.pages().file(path).ok_or_else(Refusal::not_found)?;
-        let mut etag = String::from("\"");
-        for byte in &file.metadata.sha256_hash()[..16] {
-            let _ = write!(etag, "{byte:02x}"); // a String takes everything
-        }
-        etag.push('"');
+        let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..ETAG_BYTES]));
         let known = headers::text(self.headers(), &IF_NONE_MATCH).is_some_and(|tags| {
             tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*")
         });

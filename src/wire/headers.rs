@@ -1,7 +1,7 @@
-//! Reading headers: as text, as a list, as one that must stand once, or as cookies.
+//! Reading headers: as text, as a list, or as one that must stand once.
 
 use hyper::Uri;
-use hyper::header::{COOKIE, HeaderMap, HeaderName};
+use hyper::header::{HeaderMap, HeaderName};
 
 /// The text of a header's first line, if it is there and readable.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -19,14 +19,6 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'
 pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
-}
-
-/// The value of the first cookie of this name.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut pairs =
-        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// The first value of this name in a query string, decoded.

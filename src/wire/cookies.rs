@@ -1,0 +1,59 @@
+//! Cookies: those of a request, and the attributes of those that a response sets (RFC 6265).
+
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use hyper::header::{COOKIE, HeaderMap};
+
+/// Returns the value of the first cookie of this name.
+pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies.find(|cookie| cookie.name() == name)?.value_raw()
+}
+
+/// Gives a cookie the attributes of every cookie that is set: it is sent to all paths of the site,
+/// but not with the forms of other sites, and over `https` only if it is set there. An age of zero
+/// deletes it.
+pub(crate) fn with_attributes(mut cookie: Cookie<'static>, age: Duration, secure: bool) -> Cookie<'static> {
+    let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+    cookie.set_path("/");
+    cookie.set_max_age(cookie::time::Duration::seconds(seconds));
+    cookie.set_same_site(SameSite::Lax);
+    cookie.set_secure(secure);
+    cookie
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_first_cookie_of_a_name_counts() {
+        let mut headers = HeaderMap::new();
+        for line in ["a=1;b=2; a=3", "nonsense; =4; c= 5 =6 ; d=\"7\"", "b=8; e=%20"] {
+            headers.append(COOKIE, HeaderValue::from_static(line));
+        }
+        for (name, expected) in [
+            ("a", Some("1")),
+            ("b", Some("2")),
+            ("c", Some("5 =6")),
+            ("d", Some("\"7\"")),
+            ("e", Some("%20")),
+            ("nonsense", None),
+            ("", None),
+            ("A", None),
+        ] {
+            assert_eq!(value(&headers, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn secure_is_set_over_https_only() {
+        let set = |secure| with_attributes(Cookie::new("a", "b"), Duration::from_secs(7), secure).to_string();
+        assert_eq!(set(false), "a=b; SameSite=Lax; Path=/; Max-Age=7");
+        assert_eq!(set(true), "a=b; SameSite=Lax; Secure; Path=/; Max-Age=7");
+    }
+}
