@@ -1,6 +1,7 @@
 //! Holds the source to the rules of the house. Each test is one rule, and lists each line that
 //! breaks it; `planted.rs` shows that the rules find what they are for.
 
+mod error_words;
 mod files;
 mod graph;
 mod imports;
@@ -13,6 +14,7 @@ mod source;
 mod visitor;
 mod words;
 
+use crate::error_words::ErrorWords;
 use crate::layers::Layers;
 use crate::modules::Crate;
 use crate::prose::Prose;
@@ -133,6 +135,14 @@ fn close_codes_stand_in_their_table() {
     let others = sources.filter(|source| source.path != CLOSE_CODES);
     let found: Vec<_> = others.flat_map(|source| literals::close_codes(&source)).collect();
     hold("a close code is a `CloseCode`, whose number stands in its table only", &found);
+}
+
+#[test]
+fn error_words_of_frames_stand_in_their_enum() {
+    let sources: Vec<Source> = TEXTS.iter().flat_map(|folder| Source::below(folder)).collect();
+    let words = ErrorWords::of_enum(error_words::ENUM, &sources);
+    let found: Vec<_> = sources.iter().flat_map(|source| words.find(source)).collect();
+    hold("an error word of frames is a `FrameErrorCode`, whose word stands beside it only", &found);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Faults that are planted, each of which its rule finds.
 
+use crate::error_words::ErrorWords;
 use crate::files;
 use crate::imports::{circles, foreign_impls, of_crates, upward};
 use crate::layers::Layers;
@@ -258,4 +259,44 @@ fn a_literal_close_code_is_found() {
     ] {
         assert_eq!(close_codes(&Source::parse("a.rs", allowed)), Vec::<String>::new(), "{allowed}");
     }
+}
+
+/// An enum of two error words, and the file that a test plants.
+fn error_words(path: &str, text: &str) -> Vec<String> {
+    let defined = "enum Code { TooLarge, Rate }\n\
+                   impl Code { fn slug(self) -> &'static str { \
+                   match self { Self::TooLarge => \"too_large\", Self::Rate => \"rate\" } } }";
+    let sources = [Source::parse("chat/code.rs", defined), Source::parse(path, text)];
+    let words = ErrorWords::of_enum("Code", &sources);
+    sources.iter().flat_map(|source| words.find(source)).collect()
+}
+
+#[test]
+fn a_literal_error_word_of_frames_is_found() {
+    for planted in [
+        "fn f() { error(\"rate\") }",
+        "const A: &str = \"too_large\";",
+        "fn f(code: &str) -> bool { matches!(code, \"rate\" | \"other\") }",
+        "fn f() { json!({ \"code\": \"rate\" }) }",
+        "enum Other { #[serde(rename = \"rate\")] A }",
+    ] {
+        let found = error_words("chat/v1.rs", planted);
+        assert!(found.len() == 1 && found[0].starts_with("chat/v1.rs:1: "), "{planted}: {found:?}");
+    }
+    for allowed in [
+        "// \"rate\"\n/// rate\nfn rate() {}",
+        "const A: &str = \"the rate\";",
+        "enum Rate { Rate }",
+        "#[cfg(test)] mod tests { const A: &str = \"rate\"; }",
+    ] {
+        assert_eq!(error_words("chat/v1.rs", allowed), Vec::<String>::new(), "{allowed}");
+    }
+    assert_eq!(error_words("chat/tests.rs", "const A: &str = \"rate\";"), Vec::<String>::new());
+}
+
+#[test]
+#[should_panic(expected = "no text `rate` for its variant")]
+fn an_enum_without_its_error_words_is_found() {
+    let source = Source::parse("chat/code.rs", "enum Code { Rate }");
+    ErrorWords::of_enum("Code", &[source]);
 }
