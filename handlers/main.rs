@@ -3,6 +3,7 @@
 mod accounts;
 mod chat;
 mod dm;
+mod protocols;
 mod push;
 mod rooms;
 mod web;

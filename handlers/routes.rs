@@ -1,16 +1,20 @@
 //! The route table. A new route is one row here and one function.
 //!
-//! A row has a name, a path, and an endpoint for each method or a consumer for each subprotocol.
+//! A row has a name, a path, and an endpoint for each method, or an access, a channel and a
+//! protocol for each subprotocol.
 //! Unless the row says otherwise, all clients may use it, and a method that changes something
 //! requires the CSRF token and has a rate limit.
 
 use parlor::{Csrf, Rate, Route, Slash, Who, handler};
 
-use crate::admin::operator_view::{PushTail, Tail};
-use crate::chat::tutorial::PlainChat;
-use crate::chat::v1::Chat;
-use crate::dm::inbox::Inbox;
-use crate::push::stream::{PlainPush, Push};
+use crate::admin::access::{OperatorAccess, OperatorPushAccess};
+use crate::chat::channel::Chat;
+use crate::dm::inbox::{Inbox, InboxAccess};
+use crate::protocols::tutorial::Tutorial;
+use crate::protocols::v1::V1;
+use crate::push::access::PushAccess;
+use crate::push::channel::Push;
+use crate::rooms::access::RoomAccess;
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
 use crate::{accounts, admin, api, chat, dm, push, rooms, web};
 
@@ -35,24 +39,24 @@ pub(crate) static ROUTES: &[Route] = &[
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)
-        .socket::<PlainChat>()
-        .socket::<Chat>(),
-    Route::new("chat_feed", "/sse/chat/{room}/").slash(Slash::Optional).sse::<Chat>(),
+        .socket::<RoomAccess, Chat, Tutorial>()
+        .socket::<RoomAccess, Chat, V1>(),
+    Route::new("chat_feed", "/sse/chat/{room}/").slash(Slash::Optional).sse::<RoomAccess, Chat, V1>(),
     Route::new("chat_messages", "/chat/{room}/messages")
-        .post(handler!(chat::messages::post).csrf(Csrf::Origin).rate(Rate::Messages)),
+        .post(handler!(chat::post::message).csrf(Csrf::Origin).rate(Rate::Messages)),
     // Push streams. The tutorial starts one by GET, without a token.
     Route::new("push_socket", "/ws/push/{room}")
         .slash(Slash::Optional)
-        .socket::<PlainPush>()
-        .socket::<Push>(),
+        .socket::<PushAccess, Push, Tutorial>()
+        .socket::<PushAccess, Push, V1>(),
     Route::new("push", "/push")
         .get(handler!(push::stream::start).csrf(Csrf::Origin).rate(Rate::Messages))
         .post(handler!(push::stream::start).csrf(Csrf::Origin).rate(Rate::Messages))
         .delete(handler!(push::stream::stop).csrf(Csrf::Origin).rate(Rate::Messages)),
     // Direct messages.
-    Route::new("talks", "/dm/").slash(Slash::Redirect).get(handler!(dm::pages::list)),
-    Route::new("talk", "/dm/{user}/").slash(Slash::Redirect).get(handler!(dm::pages::talk)),
-    Route::new("inbox_socket", "/ws/inbox/").slash(Slash::Optional).socket::<Inbox>(),
+    Route::new("conversations", "/dm/").slash(Slash::Redirect).get(handler!(dm::pages::list)),
+    Route::new("conversation", "/dm/{user}/").slash(Slash::Redirect).get(handler!(dm::pages::conversation)),
+    Route::new("inbox_socket", "/ws/inbox/").slash(Slash::Optional).socket::<InboxAccess, Inbox, V1>(),
     // Accounts.
     Route::new("login", "/accounts/login/")
         .get(handler!(accounts::pages::login_page))
@@ -97,8 +101,10 @@ pub(crate) static ROUTES: &[Route] = &[
         .who(Who::Staff)
         .post(handler!(admin::push::start).rate(BY_OPERATOR))
         .delete(handler!(admin::push::stop).rate(BY_OPERATOR)),
-    Route::new("admin_chat_socket", "/ws/admin/{room}/").who(Who::Staff).socket::<Tail>(),
-    Route::new("admin_push_socket", "/ws/admin/{room}/push").who(Who::Staff).socket::<PushTail>(),
+    Route::new("admin_chat_socket", "/ws/admin/{room}/").who(Who::Staff).socket::<OperatorAccess, Chat, V1>(),
+    Route::new("admin_push_socket", "/ws/admin/{room}/push")
+        .who(Who::Staff)
+        .socket::<OperatorPushAccess, Push, V1>(),
     Route::new("admin_users", "/admin/users/")
         .who(Who::Staff)
         .get(handler!(admin::users::page))

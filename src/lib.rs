@@ -7,8 +7,8 @@
 //! layer take turns with their queues:
 //!
 //! ```text
-//! browser -> connection -> reader -> Consumer::receive -> Subscription::append -> layer -> Redis
-//! browser <- connection <- outbox <- fanout <- Consumer::event <- hub <- layer <- Redis
+//! browser -> connection -> reader -> Protocol::decode -> Channel::command -> layer -> Redis
+//! browser <- connection <- outbox <- Protocol::view <- Channel::view <- hub <- layer <- Redis
 //! ```
 //!
 //! The folders are layers. A folder imports only those above it in this list:
@@ -69,17 +69,23 @@ pub use crate::layer::{
     Index, LEAVE_GRACE, Layer, LayerError, LayerListener, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS, NodeFigures,
     NodeInfo, Page, Presence, PresenceSnapshot, Retention, SharedStore, Store,
 };
-pub use crate::realtime::consumer::{Action, Consumer, Interval};
-pub use crate::realtime::intervals::start_interval;
+pub use crate::realtime::access::{Access, Grant};
+pub use crate::realtime::channel::{Channel, Interval};
+pub use crate::realtime::client::Client;
+pub use crate::realtime::command::{Command, Reply};
+pub use crate::realtime::denied::{Denied, Reason};
+pub use crate::realtime::intervals::{start_interval, stop_interval};
+pub use crate::realtime::protocol::{Action, Protocol, ViewFn};
 pub use crate::realtime::subscription::Subscription;
-pub use crate::realtime::welcome::{StartPosition, Welcome};
+pub use crate::realtime::view::{Message, View};
+pub use crate::realtime::welcome::Welcome;
 pub use crate::run::run;
 pub use crate::server::guards::{Csrf, Rate, Who};
 pub use crate::server::route::{Answer, Endpoint, Handler, Route, Slash};
 pub use crate::telemetry::{METRICS, Recovery};
 pub use crate::wire::close::{Close, CloseCode, CloseRow, MAX_REASON_BYTES, Reconnect};
 pub use crate::wire::delivery::Delivery;
-pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, REDACTED};
+pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, Position, REDACTED};
 pub use crate::wire::frame::Frame;
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;

@@ -49,7 +49,7 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     let session_ttl = Duration::from_hours(24) * config.auth.session_days;
     let auth = Authenticator::new(Arc::clone(&layer), tokens, key, session_ttl);
     let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
-    let realtime = Arc::new(Realtime { node: Arc::clone(&node), hub, tickers: Intervals::default() });
+    let realtime = Arc::new(Realtime { context: Arc::clone(&node), hub, intervals: Intervals::default() });
     let _ = node_listener.realtime.set(Arc::downgrade(&realtime)); // set only here
     if let Err(error) = node.key().await {
         debug!(error = %Chain(&error), "guests are given cookies when the layer is there");

@@ -129,7 +129,7 @@ async fn serve_until(
     state.realtime.end();
     let sockets = state.realtime.hub().sockets();
     let away = async {
-        tokio::join!(drain::send_away(&sockets, grace), async {
+        tokio::join!(drain::run(&sockets, grace), async {
             // Meanwhile a load balancer sees that this node is not ready.
             sleep(NOT_READY_PERIOD.min(grace)).await;
             stopping.send_replace(true);

@@ -6,53 +6,87 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use parlor::{
-    Action, AppSettings, Application, Consumer, Event, Frame, Group, REDACTED, Refusal, Request, Response,
-    Route, StartPosition, StatusCode, Subscription, Welcome, handler,
+    Access, Action, AppSettings, Application, Channel, Command, Config, Context, Denied, Event, Frame, Grant,
+    Group, Identity, LayerError, Message, Protocol, Refusal, Reply, Request, Response, Route, StatusCode,
+    View, ViewFn, Welcome, handler,
 };
 
-struct Echo;
+/// Admits every client to the group in the path.
+struct Open;
 
-impl Consumer for Echo {
-    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        Ok(Subscription::alone(request))
-    }
-
-    async fn receive(_: &Subscription, frame: Frame<'_>) -> Action {
-        Action::Send(match frame {
-            Frame::Text(text) => Frame::Text(Cow::Owned(text.into_owned())),
-            Frame::Binary(bytes) => Frame::Binary(Cow::Owned(bytes.into_owned())),
-        })
-    }
-
-    fn event(_: &Event) -> Option<Frame<'static>> {
-        None
+impl Access for Open {
+    async fn grant(_: &Context, _: &Identity, name: &str) -> Result<Grant, Denied> {
+        Ok(Grant::new(Group::new(name), name))
     }
 }
 
-/// Sends the events of a group, and its redactions.
+/// Shows the events of a group, and its redactions.
 struct Watch;
 
-impl Consumer for Watch {
-    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let group = Group::new(request.param("group").unwrap_or_default());
-        Ok(Subscription::in_group(request, group).resuming(StartPosition::of(request)?))
+impl Channel for Watch {
+    const TAKES_COMMANDS: bool = false;
+
+    fn view(event: &Event) -> Option<View<'_>> {
+        event.text("text").map(|text| View::message(event, text)).or_else(|| View::from_layer(event))
+    }
+}
+
+/// Writes each event as a line of JSON.
+struct Lines;
+
+impl Protocol for Lines {
+    const RESUMES: bool = true;
+    const SUBPROTOCOL: Option<&'static str> = None;
+
+    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+        Err(Action::Nothing)
     }
 
-    async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
+    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
         Action::Nothing
     }
 
-    fn event(event: &Event) -> Option<Frame<'static>> {
-        let line = match (event.kind(), event.stamp()) {
-            (REDACTED, Some(place)) => format!("nothing at {}", place.id),
-            (REDACTED, None) => format!("redacted {}", event.text("id")?),
-            _ => event.text("text")?.to_owned(),
+    fn view(view: &View<'_>) -> Option<Frame<'static>> {
+        let line = match view {
+            View::Message(Message { is_redacted: true, position: Some(position), .. }) => {
+                format!("nothing at {}", position.id)
+            }
+            View::Message(message) => message.text.to_owned(),
+            View::Redacted { id } => format!("redacted {id}"),
+            _ => return None,
         };
         Some(message(&line))
     }
 
-    fn welcome(_: &Subscription, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(_: &str, _: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
         Some(message(&format!("welcome {}", welcome.last)))
+    }
+}
+
+/// Sends each frame back to its sender.
+struct Repeat;
+
+impl Protocol for Repeat {
+    const RESUMES: bool = false;
+    const SUBPROTOCOL: Option<&'static str> = None;
+
+    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+        Err(Action::Nothing)
+    }
+
+    fn unsupported(frame: &Frame<'_>) -> Action {
+        Action::Send(match frame {
+            Frame::Text(text) => Frame::Text(Cow::Owned(text.clone().into_owned())),
+            Frame::Binary(bytes) => Frame::Binary(Cow::Owned(bytes.clone().into_owned())),
+        })
+    }
+
+    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+        Action::Nothing
+    }
+
+    fn view(_: &View<'_>) -> Option<Frame<'static>> {
+        None
     }
 }
 
@@ -68,8 +102,8 @@ async fn stall(_: Request) -> Result<Response, Refusal> {
 }
 
 static ROUTES: &[Route] = &[
-    Route::new("echo", "/").socket::<Echo>(),
-    Route::new("watch", "/watch/{group}").socket::<Watch>(),
+    Route::new("echo", "/").socket::<Open, Watch, Repeat>(),
+    Route::new("watch", "/watch/{group}").socket::<Open, Watch, Lines>(),
     Route::new("stall", "/stall").get(handler!(stall)),
 ];
 

@@ -6,35 +6,68 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use parlor::{
-    Action, AppSettings, Application, CloseCode, Consumer, Event, Frame, Group, Refusal, Request, Response,
-    Route, StatusCode, Subscription, handler,
+    Access, Action, AppSettings, Application, Channel, Client, CloseCode, Command, Config, Context, Denied,
+    Event, Frame, Grant, Group, Identity, LayerError, Protocol, Reason, Refusal, Reply, Request, Response,
+    Route, StatusCode, View, ViewFn, handler,
 };
 
-/// The sockets of the rooms.
+/// The type of the rooms' events.
+const MESSAGE_TYPE: &str = "echo_message";
+
+/// Admits every client to the room in the path.
+struct RoomAccess;
+
+impl Access for RoomAccess {
+    async fn grant(_: &Context, _: &Identity, name: &str) -> Result<Grant, Denied> {
+        if name.is_empty() {
+            return Err(Denied::BadName(Reason::new("`room`: expected UTF-8")));
+        }
+        Ok(Grant::new(Group::new(&format!("echo_{name}")), name))
+    }
+}
+
+/// Repeats each message to all members of the room.
 struct Echo;
 
-impl Consumer for Echo {
-    /// Subscribes the socket to the group of the room in its path.
-    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let room = request.param("room").ok_or_else(|| Refusal::bad_request("`room`: expected UTF-8"))?;
-        Ok(Subscription::in_group(request, Group::new(&format!("echo_{room}"))))
+impl Channel for Echo {
+    async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
+        let Command::Publish { text, id } = command else { return Ok(Reply::Nothing) };
+        let event = Event::new(MESSAGE_TYPE).with("text", text);
+        client.append(&event, id.as_deref()).await.map(Reply::Published)
     }
 
-    /// Publishes the client's text to the group.
-    async fn receive(subscription: &Subscription, frame: Frame<'_>) -> Action {
-        let Frame::Text(text) = frame else {
-            return Action::Close(CloseCode::UnsupportedData.into());
-        };
-        match subscription.append(&Event::new("echo_message").with("text", &text), None).await {
+    fn view(event: &Event) -> Option<View<'_>> {
+        let text = event.text("text").filter(|_| event.kind() == MESSAGE_TYPE)?;
+        Some(View::message(event, text))
+    }
+}
+
+/// Frames of text, and nothing else.
+struct PlainText;
+
+impl Protocol for PlainText {
+    const RESUMES: bool = false;
+    const SUBPROTOCOL: Option<&'static str> = None;
+
+    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+        match frame {
+            Frame::Text(text) => Ok(Command::Publish { text: Cow::Borrowed(text), id: None }),
+            Frame::Binary(_) => Err(Action::Close(CloseCode::UnsupportedData.into())),
+        }
+    }
+
+    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+        match reply {
             Ok(_) => Action::Nothing,
             Err(_) => Action::Close(CloseCode::TryAgainLater.into()),
         }
     }
 
-    /// Renders an event of the group, once for all sockets of this node.
-    fn event(event: &Event) -> Option<Frame<'static>> {
-        let text = event.text("text").filter(|_| event.kind() == "echo_message")?;
-        Some(Frame::Text(Cow::Owned(text.to_owned())))
+    fn view(view: &View<'_>) -> Option<Frame<'static>> {
+        match view {
+            View::Message(message) => Some(Frame::Text(Cow::Owned(message.text.to_owned()))),
+            _ => None,
+        }
     }
 }
 
@@ -43,8 +76,10 @@ async fn index(_: Request) -> Result<Response, Refusal> {
     Ok(Response::text(StatusCode::OK, "Open a WebSocket at /ws/ROOM and send a text.\n"))
 }
 
-static ROUTES: &[Route] =
-    &[Route::new("index", "/").get(handler!(index)), Route::new("room", "/ws/{room}").socket::<Echo>()];
+static ROUTES: &[Route] = &[
+    Route::new("index", "/").get(handler!(index)),
+    Route::new("room", "/ws/{room}").socket::<RoomAccess, Echo, PlainText>(),
+];
 
 fn main() -> ExitCode {
     parlor::run(Application {

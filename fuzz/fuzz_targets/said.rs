@@ -5,15 +5,7 @@
 #[path = "../../handlers/fuzzing/said.rs"]
 mod fuzzing;
 
-#[path = "."]
-mod chat {
-    //! A part of `handlers/chat/`.
-    #[path = "../../handlers/chat/client_frame.rs"]
-    pub(crate) mod client_frame;
-    #[path = "../../handlers/chat/frame_error.rs"]
-    pub(crate) mod frame_error;
-    #[path = "../../handlers/chat/raw_object.rs"]
-    pub(crate) mod raw_object;
-}
+#[path = "../../handlers/protocols/mod.rs"]
+mod protocols;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::said(bytes));

@@ -6,8 +6,8 @@
 
 use parlor::{CloseCode, Context, Index, LayerError, Store, now};
 
-use crate::rooms::access;
-use crate::rooms::access::RoomRecord;
+use crate::rooms::groups;
+use crate::rooms::record::RoomRecord;
 
 const CLOSED_ROOMS_INDEX: &str = "closed_rooms";
 
@@ -22,8 +22,8 @@ pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerErro
         }
     }
     store.add(CLOSED_ROOMS_INDEX, name, now()).await?;
-    for group in [access::chat_group(name), access::push_group(name)] {
-        access::send_all_away(context, &group, CloseCode::Forbidden, "an operator has closed this room")
+    for group in [groups::chat_group(name), groups::push_group(name)] {
+        groups::disconnect_group(context, &group, CloseCode::Forbidden, "an operator has closed this room")
             .await?;
     }
     Ok(())

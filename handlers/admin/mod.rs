@@ -3,10 +3,10 @@
 //!
 //! [`Who::Staff`]: parlor::Who::Staff
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod keys;
 pub(crate) mod nodes;
-pub(crate) mod operator_view;
 pub(crate) mod push;
 pub(crate) mod room;
 pub(crate) mod rooms;

@@ -3,21 +3,22 @@
 use parlor::{Refusal, Request, Response};
 
 use super::note;
-use crate::push::stream::{PlainPush, success};
-use crate::rooms::access::Room;
+use crate::push::channel::Push;
+use crate::push::stream::success;
+use crate::rooms::room::Room;
 
 /// `POST /admin/rooms/{room}/push`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    let (room, _) = Room::operated(&request, request.param("room")).await?;
+    let (room, _) = Room::of_operator(&request).await?;
     note(&request, "push_start", room.name()).await?;
-    parlor::start_interval::<PlainPush>(request.context(), &room.push_group()).await?;
+    parlor::start_interval::<Push>(request.context(), &room.push_group()).await?;
     Ok(success())
 }
 
 /// `DELETE /admin/rooms/{room}/push`: stops it.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    let (room, _) = Room::operated(&request, request.param("room")).await?;
+    let (room, _) = Room::of_operator(&request).await?;
     note(&request, "push_stop", room.name()).await?;
-    request.context().stop_ticker(&room.push_group()).await?;
+    parlor::stop_interval(request.context(), &room.push_group()).await?;
     Ok(success())
 }

@@ -5,14 +5,15 @@ use parlor::{Broker, CloseCode, Context, Control, Group, Id, Presence, Refusal, 
 
 use super::{about, back, no_action, note, user};
 use crate::admin::closure;
-use crate::rooms::access::{Room, RoomRecord};
+use crate::rooms::record::RoomRecord;
+use crate::rooms::room::Room;
 
 /// The close reason of a member that an operator removes.
 const KICK_REASON: &str = "an operator has sent you away";
 
 /// `GET /admin/rooms/{room}/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let (room, record) = Room::operated(&request, request.param("room")).await?;
+    let (room, record) = Room::of_operator(&request).await?;
     let context = request.context();
     let owner = match &record.owner {
         Some(id) => context.accounts().of_id(id).await?.map(|owner| owner.name),
@@ -33,7 +34,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 /// `remove` (`id`: of a message), `close` and `reopen`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
-    let (room, _) = Room::operated(&request, request.param("room")).await?;
+    let (room, _) = Room::of_operator(&request).await?;
     let (context, name) = (request.context(), room.name());
     match form.get("action") {
         "kick" => {
@@ -41,7 +42,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
             note(&request, "kick", &format!("{name}: {}", who(context, &room.chat_group(), id).await?))
                 .await?;
             for group in [room.chat_group(), room.push_group()] {
-                context.send_away(id, Some(&group), CloseCode::Forbidden, KICK_REASON).await?;
+                context.disconnect_user(id, Some(&group), CloseCode::Forbidden, KICK_REASON).await?;
             }
         }
         "ban" => {

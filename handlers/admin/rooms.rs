@@ -11,9 +11,9 @@ use parlor::{
 use serde::Serialize;
 
 use crate::admin::closure;
-use crate::rooms::access;
-use crate::rooms::access::RoomRecord;
+use crate::rooms::groups;
 use crate::rooms::name::Name;
+use crate::rooms::record::RoomRecord;
 
 /// The most rooms on the page.
 const MAX_SHOWN_ROOMS: usize = 50;
@@ -39,7 +39,7 @@ pub(super) struct Figures {
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let wanted = request.query("room").unwrap_or_default();
     if !wanted.trim().is_empty() {
-        let name = Name::parse(request.context(), Some(wanted.trim()))?;
+        let name = Name::parse(request.context(), wanted.trim())?;
         return Ok(Response::redirect(
             StatusCode::SEE_OTHER,
             &request.url("admin_room", &[("room", name.as_str())]),
@@ -53,8 +53,8 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), LayerError> {
     let groups = context.layer().groups().await?;
     let rooms: Vec<_> =
-        groups.iter().filter_map(|(group, people)| Some((access::room_of(group)?, *people))).collect();
-    let talks = groups.iter().filter(|(group, _)| access::is_talk(group)).count();
+        groups.iter().filter_map(|(group, people)| Some((groups::room_of(group)?, *people))).collect();
+    let talks = groups.iter().filter(|(group, _)| groups::is_conversation(group)).count();
     let closed = closure::newest(context, MAX_SHOWN_ROOMS).await?;
     let open: BTreeSet<&str> = rooms.iter().map(|(name, _)| *name).collect();
     let closed = closed.iter().map(|name| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
@@ -65,7 +65,7 @@ pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), 
 }
 
 async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
-    let group = access::chat_group(name);
+    let group = groups::chat_group(name);
     let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
     let newest = context.layer().history(&group, HistoryRange::Before(None, RATE_SAMPLE_MESSAGES)).await?;
     let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();

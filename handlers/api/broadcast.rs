@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use crate::api::publish_request::PublishRequest;
-use crate::rooms::access::Room;
+use crate::rooms::room::Room;
 
 /// The most rooms of one request.
 const MAX_BROADCAST_ROOMS: usize = 100;
@@ -46,7 +46,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
 async fn outcome(request: &Request, saying: &PublishRequest, room: String) -> Outcome {
     let said = async {
         request.charge_item()?;
-        saying.publish_in(request, &Room::served(request, Some(&room)).await?).await
+        saying.publish_in(request, &Room::served(request.context(), &room).await?).await
     };
     match said.await {
         Ok(done) => {

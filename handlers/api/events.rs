@@ -4,8 +4,8 @@ use parlor::{Event, Group, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::body::Body;
-use crate::rooms::access;
-use crate::rooms::access::Room;
+use crate::rooms::groups;
+use crate::rooms::room::Room;
 
 /// The most bytes of an event.
 const MAX_EVENT_BYTES: usize = 64 * 1024;
@@ -62,9 +62,9 @@ fn event(kind: &str) -> Result<Event, Refusal> {
 /// push stream.
 async fn group(request: &Request) -> Result<Group, Refusal> {
     let name = request.param("group").unwrap_or_default();
-    match name.strip_prefix(access::CHAT) {
-        Some(room) => Ok(Room::served(request, Some(room)).await?.chat_group()),
-        None => Ok(Room::served(request, Some(name)).await?.push_group()),
+    match name.strip_prefix(groups::CHAT_PREFIX) {
+        Some(room) => Ok(Room::served(request.context(), room).await?.chat_group()),
+        None => Ok(Room::served(request.context(), name).await?.push_group()),
     }
 }
 

@@ -3,8 +3,8 @@
 use parlor::{Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
-use crate::chat::members_json::Listed;
-use crate::rooms::access::Room;
+use crate::protocols::v1::members_json::Listed;
+use crate::rooms::room::Room;
 
 #[derive(Serialize)]
 struct Present<'a> {
@@ -22,7 +22,7 @@ struct Member<'a> {
 
 /// `GET /api/rooms/{room}/members`.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
-    let room = Room::served(&request, request.param("room")).await?;
+    let room = Room::of_api(&request).await?;
     let presence = request.context().layer().presence(&room.chat_group()).await?;
     let members = presence.members.as_ref().map(|members| {
         let listed = Listed::of(members.iter().map(String::as_str));

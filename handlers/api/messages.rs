@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::body::Body;
 use crate::api::publish_request::PublishRequest;
-use crate::chat::v1;
-use crate::rooms::access::Room;
+use crate::rooms::groups::MESSAGE_TYPE;
+use crate::rooms::room::Room;
 
 /// The most messages of one page, and the default.
 const MAX_PAGE_MESSAGES: usize = 200;
@@ -46,7 +46,7 @@ struct Message<'a> {
 
 /// `POST /api/rooms/{room}/messages`.
 pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
-    let room = Room::served(&request, request.param("room")).await?;
+    let room = Room::of_api(&request).await?;
     let mut body = Body::of(&request)?;
     let saying = PublishRequest::of(&request, &mut body)?;
     body.end()?;
@@ -58,7 +58,7 @@ pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
 /// Answers `GET /api/rooms/{room}/messages`: the newest, the newest before an id, or the oldest
 /// after one; the oldest of them first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let room = Room::served(&request, request.param("room")).await?;
+    let room = Room::of_api(&request).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
     let (layer, group) = (request.context().layer(), room.chat_group());
     let (page, fit) = match (before, since) {
@@ -88,7 +88,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 fn message(event: &Event) -> Option<Message<'_>> {
     let stamp = event.stamp()?;
     let (text, removed) = match event.kind() {
-        v1::MESSAGE => (event.text("message")?, false),
+        MESSAGE_TYPE => (event.text("message")?, false),
         REDACTED => ("", true),
         _ => return None,
     };

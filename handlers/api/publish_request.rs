@@ -3,8 +3,9 @@
 use parlor::{Appended, Id, Refusal, Request, StatusCode};
 
 use super::body::Body;
-use crate::chat::{client_frame, v1};
-use crate::rooms::access::Room;
+use crate::chat::channel;
+use crate::protocols::v1::client_frame;
+use crate::rooms::room::Room;
 
 /// A message to publish in one room or in many.
 pub(super) struct PublishRequest {
@@ -37,7 +38,7 @@ impl PublishRequest {
 
     /// Publishes the message in this room.
     pub(super) async fn publish_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
-        let event = v1::message(&self.text);
+        let event = channel::message(&self.text);
         match request.append(&room.chat_group(), &event, self.key.as_deref()).await? {
             Appended::New(id) => Ok(Done { id, duplicate: false }),
             Appended::Duplicate(id) => Ok(Done { id, duplicate: true }),

@@ -3,8 +3,8 @@
 use parlor::{Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
-use crate::push::stream::PlainPush;
-use crate::rooms::access::Room;
+use crate::push::channel::Push;
+use crate::rooms::room::Room;
 
 #[derive(Serialize)]
 struct Stream<'a> {
@@ -14,14 +14,14 @@ struct Stream<'a> {
 
 /// `POST /api/push/{room}`.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    let room = Room::served(&request, request.param("room")).await?;
-    parlor::start_interval::<PlainPush>(request.context(), &room.push_group()).await?;
+    let room = Room::of_api(&request).await?;
+    parlor::start_interval::<Push>(request.context(), &room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
 }
 
 /// `DELETE /api/push/{room}`.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    let room = Room::served(&request, request.param("room")).await?;
-    request.context().stop_ticker(&room.push_group()).await?;
+    let room = Room::of_api(&request).await?;
+    parlor::stop_interval(request.context(), &room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: false }))
 }

@@ -3,7 +3,7 @@
 use parlor::{Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
-use crate::rooms::access;
+use crate::rooms::groups;
 
 #[derive(Serialize)]
 struct Rooms<'a> {
@@ -21,6 +21,6 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let groups = request.context().layer().groups().await?;
     let rooms = groups
         .iter()
-        .filter_map(|(group, members)| Some(Room { room: access::room_of(group)?, members: *members }));
+        .filter_map(|(group, members)| Some(Room { room: groups::room_of(group)?, members: *members }));
     Ok(super::answer(StatusCode::OK, &Rooms { rooms: rooms.collect() }))
 }

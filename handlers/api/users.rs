@@ -4,7 +4,7 @@ use parlor::{CloseCode, MAX_REASON_BYTES, Refusal, Request, Response, StatusCode
 use serde::Serialize;
 
 use super::body::Body;
-use crate::rooms::access::Room;
+use crate::rooms::room::Room;
 
 /// The prefix of an id; a name cannot have a colon.
 const ID_PREFIX: &str = "id:";
@@ -28,7 +28,7 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     }
     let context = request.context();
     let room = match &room {
-        Some(room) => Some(Room::served(&request, Some(room)).await?),
+        Some(room) => Some(Room::served(request.context(), room).await?),
         None => None,
     };
     let about = room.as_ref().map_or(user.clone(), |room| format!("{user}: {}", room.name()));
@@ -36,10 +36,10 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     match room {
         Some(room) => {
             for group in [room.chat_group(), room.push_group()] {
-                context.send_away(&user, Some(&group), CloseCode::Forbidden, reason).await?;
+                context.disconnect_user(&user, Some(&group), CloseCode::Forbidden, reason).await?;
             }
         }
-        None => context.send_away(&user, None, CloseCode::Forbidden, reason).await?,
+        None => context.disconnect_user(&user, None, CloseCode::Forbidden, reason).await?,
     }
     Ok(super::answer(StatusCode::ACCEPTED, &Disconnected { user: &user }))
 }

@@ -1,10 +1,4 @@
-//! The chat channel and its frames.
+//! Chat: messages are logged, and each member of the room receives each message once.
 
-pub(crate) mod client_frame;
-pub(crate) mod frame_error;
-pub(crate) mod members_json;
-pub(crate) mod messages;
-pub(crate) mod raw_object;
-pub(crate) mod server_frame;
-pub(crate) mod tutorial;
-pub(crate) mod v1;
+pub(crate) mod channel;
+pub(crate) mod post;

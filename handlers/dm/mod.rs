@@ -1,5 +1,4 @@
-//! Direct messages.
+//! Direct messages: the inbox and the pages. The conversations are rooms.
 
-pub(crate) mod conversation;
 pub(crate) mod inbox;
 pub(crate) mod pages;

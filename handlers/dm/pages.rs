@@ -1,13 +1,13 @@
-//! The pages of private chats: all of them, and one.
+//! The pages of direct conversations: all of them, and one.
 
 use minijinja::{Value, context};
 use parlor::{Refusal, Request, Response, StatusCode};
 
-use crate::dm::conversation as talk;
-use crate::rooms::access::Room;
-use crate::rooms::page as room;
+use crate::rooms::page;
+use crate::rooms::room::Room;
+use crate::rooms::unread;
 
-/// Answers `GET /dm/`: the client's private chats. `?user=` redirects to the chat with that
+/// Answers `GET /dm/`: the client's direct conversations. `?user=` redirects to the chat with that
 /// account.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let identity = request.identity();
@@ -25,32 +25,34 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
             Some(account) => {
                 return Ok(Response::redirect(
                     StatusCode::SEE_OTHER,
-                    &request.url("talk", &[("user", &account.name)]),
+                    &request.url("conversation", &[("user", &account.name)]),
                 ));
             }
             None => error = Some("unknown_user"),
         }
     }
-    let lines = talk::lines(context, identity.id()).await?;
-    let talks: Vec<Value> = lines
+    let entries = unread::entries(context, identity.id()).await?;
+    let conversations: Vec<Value> = entries
         .into_iter()
-        .map(|line| context! { id => line.user, name => line.name, unread => line.unread, at => line.at })
+        .map(
+            |entry| context! { id => entry.user, name => entry.name, unread => entry.unread, at => entry.at },
+        )
         .collect();
-    let page = request.render("dm.html", context! { talks, name, error })?;
-    Ok(if error.is_some() { page.with_status(StatusCode::NOT_FOUND) } else { page })
+    let response = request.render("dm.html", context! { conversations, name, error })?;
+    Ok(if error.is_some() { response.with_status(StatusCode::NOT_FOUND) } else { response })
 }
 
-/// Answers `GET /dm/{user}/`: the private chat with this account, at the canonical form of its
-/// name.
-pub(crate) async fn talk(request: Request) -> Result<Response, Refusal> {
+/// Answers `GET /dm/{user}/`: the direct conversation with this account, at the canonical form of
+/// its name.
+pub(crate) async fn conversation(request: Request) -> Result<Response, Refusal> {
     let room = room(&request).await?;
     if Some(&room.name()[1..]) != request.param("user") {
-        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &room::path(&request, &room)));
+        return Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &page::path(&request, &room)));
     }
-    room::show(&request, &room)
+    page::show(&request, &room)
 }
 
 async fn room(request: &Request) -> Result<Room, Refusal> {
     let name = format!("@{}", request.param("user").unwrap_or_default());
-    Room::named(request, Some(&name)).await
+    Ok(Room::find(request.context(), request.identity(), &name).await?)
 }

@@ -1,10 +1,10 @@
 //! Invariants of client frames, on either protocol.
 
-use parlor::Frame;
+use parlor::{Command, Frame};
 use serde_json::Value;
 
-use crate::chat::client_frame::ClientFrame;
-use crate::chat::raw_object::{Member, ParseError, RawObject};
+use crate::protocols::raw_object::{Member, ParseError, RawObject};
+use crate::protocols::v1::client_frame;
 
 /// The longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 100;
@@ -26,8 +26,8 @@ pub(crate) fn said(bytes: &[u8]) {
         return;
     };
     let member = |name: &str| value.as_ref().and_then(|value| value.get(name));
-    match ClientFrame::read(&frame, MAX_MESSAGE_BYTES) {
-        Ok(ClientFrame::Message { text, id }) => {
+    match client_frame::decode(&frame, MAX_MESSAGE_BYTES) {
+        Ok(Command::Publish { text, id }) => {
             assert!(
                 text.len() <= MAX_MESSAGE_BYTES && member("message") == Some(&Value::from(&*text)),
                 "{text}"
@@ -36,12 +36,12 @@ pub(crate) fn said(bytes: &[u8]) {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
         }
-        Ok(ClientFrame::Read { id }) => {
+        Ok(Command::MarkRead { id }) => {
             assert_eq!(member("type"), Some(&Value::from("read")));
             assert_eq!(member("id").and_then(Value::as_str).map(str::parse), Some(Ok(id)));
         }
-        Ok(ClientFrame::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
-        Ok(ClientFrame::History { before, limit }) => {
+        Ok(Command::Ephemeral { kind }) => assert_eq!(member("type"), Some(&Value::from(kind))),
+        Ok(Command::History { before, limit }) => {
             assert!((1..=200).contains(&limit), "{limit}");
             assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
             assert_eq!(member("type"), Some(&Value::from("history")));

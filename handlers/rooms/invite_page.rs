@@ -3,9 +3,9 @@
 use minijinja::context;
 use parlor::{Refusal, Request, Response, StatusCode};
 
-use crate::rooms::access::RoomRecord;
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership;
+use crate::rooms::record::RoomRecord;
 
 /// Answers `GET /invite/{link}/`: the room and the inviter. Clients without an account log in
 /// first.

@@ -5,10 +5,11 @@ use futures_util::future::try_join_all;
 use minijinja::{Value, context};
 use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, local_minute};
 
-use crate::rooms::access::{Room, RoomRecord};
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership;
 use crate::rooms::membership::MAX_MEMBERS;
+use crate::rooms::record::RoomRecord;
+use crate::rooms::room::Room;
 
 /// The message above the list: a refusal, or a new link.
 #[derive(Default)]

@@ -10,10 +10,11 @@ use parlor::{
     Store, now,
 };
 
-use crate::rooms::access;
-use crate::rooms::access::{CHAT, RoomRecord};
+use crate::rooms::groups;
+use crate::rooms::groups::CHAT_PREFIX;
 use crate::rooms::index_page;
 use crate::rooms::name::Name;
+use crate::rooms::record::RoomRecord;
 
 /// The most members of a room, rooms of a user, and rooms that a user creates. Created rooms are
 /// counted apart, so that invitations by other users do not use them up.
@@ -27,7 +28,7 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
         return Err(Refusal::forbidden("only accounts have private rooms").message_key("accounts_only"));
     }
     let text = form.get("room");
-    let Ok(name) = Name::parse(request.context(), Some(text.trim())) else {
+    let Ok(name) = Name::parse(request.context(), text.trim()) else {
         return index_page::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
     let context = request.context();
@@ -45,12 +46,12 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
 /// Makes a room private, unless it has an owner, members or messages.
 async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
     // Its push group would be the chat group of the room after the prefix.
-    if name.starts_with(CHAT) {
+    if name.starts_with(CHAT_PREFIX) {
         return Ok(false);
     }
     let record = RoomRecord { owner: Some(owner.to_owned()), private: true, closed: false };
     let (store, key) = (context.store(), RoomRecord::key(name));
-    let groups = [access::chat_group(name), access::push_group(name)];
+    let groups = [groups::chat_group(name), groups::push_group(name)];
     // Checked before the claim too: a claim on a used name must not lock its members out meanwhile.
     if is_used(context, &groups).await? || !store.create(&key, &record.text(), None).await? {
         return Ok(false);
@@ -62,7 +63,7 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
         return Ok(false);
     }
     for group in &groups {
-        access::send_all_away(
+        groups::disconnect_group(
             context,
             group,
             CloseCode::ServiceRestart,
@@ -113,9 +114,9 @@ pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(
     let store = context.store();
     store.remove(&RoomRecord::members(room), user).await?;
     store.remove(&rooms_of(user), room).await?;
-    for group in [access::chat_group(room), access::push_group(room)] {
+    for group in [groups::chat_group(room), groups::push_group(room)] {
         context
-            .send_away(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
+            .disconnect_user(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
             .await?;
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Rooms: names, access and pages.
 
 pub(crate) mod access;
+pub(crate) mod conversation;
+pub(crate) mod groups;
 pub(crate) mod index_page;
 pub(crate) mod invitations;
 pub(crate) mod invite_page;
@@ -8,3 +10,6 @@ pub(crate) mod members_page;
 pub(crate) mod membership;
 pub(crate) mod name;
 pub(crate) mod page;
+pub(crate) mod record;
+pub(crate) mod room;
+pub(crate) mod unread;

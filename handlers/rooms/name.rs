@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use parlor::{Context, Refusal};
+use parlor::{Context, Denied, Reason};
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
@@ -25,16 +25,15 @@ impl Name {
     /// Parses a name.
     ///
     /// # Errors
-    /// Returns 400 for an invalid name.
-    pub(crate) fn parse(context: &Context, text: Option<&str>) -> Result<Self, Refusal> {
+    /// Returns [`Denied::BadName`] for an invalid name.
+    pub(crate) fn parse(context: &Context, text: &str) -> Result<Self, Denied> {
         let max = context.settings::<Settings>().max_name_chars;
-        text.and_then(|text| normal(text, max)).map(Self).ok_or_else(|| {
-            Refusal::bad_request(format!(
+        normal(text, max).map(Self).ok_or_else(|| {
+            let detail = format!(
                 "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \
                  between them, and neither `.` nor `..`"
-            ))
-            .message_key("rule")
-            .message_value("max", max.to_string())
+            );
+            Denied::BadName(Reason::new(detail).message_key("rule").message_value("max", max.to_string()))
         })
     }
 }

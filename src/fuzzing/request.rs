@@ -10,7 +10,7 @@ use crate::auth::identity::{Identity, Role};
 use crate::http::params::Params;
 use crate::http::response::Refusal;
 use crate::http::upgrade::Upgrade;
-use crate::realtime::welcome::StartPosition;
+use crate::realtime::start_position::StartPosition;
 use crate::server::dispatch::check;
 use crate::server::routes::Routes;
 
@@ -31,7 +31,11 @@ pub fn request(bytes: &[u8]) {
         );
     }
     let history = request.query("history").map(|text| text.parse().is_ok_and(|count: usize| count <= 1000));
-    assert_eq!(StartPosition::of(&request).is_ok(), history.unwrap_or(true), "`history` of the query");
+    assert_eq!(
+        StartPosition::from_request(&request).is_ok(),
+        history.unwrap_or(true),
+        "`history` of the query"
+    );
     assert!(["zh", "en"].contains(&request.language()));
     let _ =
         (request.wants_page(), request.check_origin(), Routes(&[]).find(request.parts.uri.path()).is_none());

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use cookie::Key as CookieKey;
 use tokio_util::task::TaskTracker;
+use tracing::debug;
 
 use crate::auth::audit;
 use crate::auth::audit::AuditEntry;
 use crate::auth::authenticator::Authenticator;
+use crate::auth::identity::Identity;
 use crate::config::Config;
 use crate::http::pages::Pages;
 use crate::http::site::Site;
@@ -18,7 +20,7 @@ use crate::layer::{
     Appended, Broker, Control, Disconnect, IdempotencyKey, Layer, LayerError, Presence, SharedStore,
 };
 use crate::limits;
-use crate::telemetry::METRICS;
+use crate::telemetry::{Chain, METRICS};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
@@ -126,6 +128,32 @@ impl Context {
         Ok(appended)
     }
 
+    /// Appends an event of this client to a group's log, and publishes it on every node. Sets the
+    /// members `user` and `name` to the client. `id` is the client's idempotency key.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not accept it.
+    pub async fn append_from(
+        &self,
+        identity: &Identity,
+        group: &Group,
+        event: &Event,
+        id: Option<&str>,
+    ) -> Result<Appended, LayerError> {
+        let (event, key) = identity.attribute(event, id);
+        self.append(group, &event, key.as_ref()).await
+    }
+
+    /// Publishes an unlogged event in a task of its own. Delivery is not guaranteed.
+    pub(crate) fn publish_ephemeral(&self, group: Group, event: Event) {
+        let layer = Arc::clone(&self.layer);
+        self.track(async move {
+            if let Err(error) = layer.publish_ephemeral(&group, &event).await {
+                debug!(error = %Chain(&error), "could not publish an ephemeral event");
+            }
+        });
+    }
+
     /// Publishes an event to a group, on every node, unlogged.
     ///
     /// # Errors
@@ -150,8 +178,8 @@ impl Context {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not accept it.
-    pub async fn order(&self, order: &Disconnect) -> Result<(), LayerError> {
-        self.layer.disconnect(order).await
+    pub async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+        self.layer.disconnect(command).await
     }
 
     /// Writes an entry into the audit log: the actor, the action and its subject. Call it before
@@ -169,14 +197,6 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn audited(&self, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
         audit::read(self.store(), limit).await
-    }
-
-    /// Stops a group's interval.
-    ///
-    /// # Errors
-    /// Returns [`LayerError`] when the layer does not accept it.
-    pub async fn stop_ticker(&self, group: &Group) -> Result<(), LayerError> {
-        self.layer.stop_interval(group).await
     }
 
     /// Checks whether the node can serve, and returns the name of its layer.

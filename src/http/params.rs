@@ -19,6 +19,11 @@ impl Params {
         self.0.iter().find(|(known, _)| *known == name)?.1.as_deref()
     }
 
+    /// Returns the first parameter, or `None` when it is not UTF-8 or the path has none.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.first()?.1.as_deref()
+    }
+
     /// Returns the parameters as arguments of
     /// [`PathPattern::fill`](crate::http::path_pattern::PathPattern::fill).
     pub(crate) fn arguments(&self) -> Vec<(&str, &str)> {

@@ -130,8 +130,7 @@ impl Request {
         event: &Event,
         name: Option<&str>,
     ) -> Result<Appended, LayerError> {
-        let (event, key) = self.identity.attribute(event, name);
-        self.context.append(group, &event, key.as_ref()).await
+        self.context.append_from(&self.identity, group, event, name).await
     }
 
     /// Publishes an unlogged event of this client to a group, on every node. Sets the members

@@ -58,13 +58,13 @@ impl Request {
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
         sessions::end(self.context.store(), self.identity().id(), hash).await?;
-        let order = Disconnect {
+        let command = Disconnect {
             login: Some(hash.to_owned()),
             code: CloseCode::LoginEnded.number(),
             reason: "logged out".to_owned(),
             ..Disconnect::default()
         };
-        Ok(self.context.order(&order).await?)
+        Ok(self.context.disconnect(&command).await?)
     }
 
     /// Sets the nickname of the guest, and adds its cookie to the response. An empty nickname
@@ -146,7 +146,7 @@ impl Context {
     pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let key = self.api_keys().revoke(name).await?;
         if let Some(key) = &key {
-            self.order(&Disconnect::revocation(&key.id)).await?;
+            self.disconnect(&Disconnect::revocation(&key.id)).await?;
         }
         Ok(key)
     }
@@ -177,7 +177,7 @@ impl Context {
         }
         if banned {
             sessions::end_all(self.store(), id).await?;
-            self.send_away(id, None, CloseCode::Forbidden, "banned").await?;
+            self.disconnect_user(id, None, CloseCode::Forbidden, "banned").await?;
         }
         Ok(())
     }
@@ -204,14 +204,14 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
         sessions::end_all(self.store(), id).await?;
-        self.send_away(id, None, CloseCode::LoginEnded, "logged out by an operator").await
+        self.disconnect_user(id, None, CloseCode::LoginEnded, "logged out by an operator").await
     }
 
     /// Closes the sockets of a user, in one group or in all, on every node.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn send_away(
+    pub async fn disconnect_user(
         &self,
         id: &str,
         group: Option<&crate::wire::group::Group>,
@@ -219,7 +219,7 @@ impl Context {
         reason: &str,
     ) -> Result<(), LayerError> {
         let group = group.map(|group| group.name().to_owned());
-        self.order(&Disconnect {
+        self.disconnect(&Disconnect {
             user: Some(id.to_owned()),
             login: None,
             group,
@@ -231,6 +231,6 @@ impl Context {
 
     /// Has the sockets of this user reconnect with its changed identity. They lose no messages.
     pub(crate) async fn renew(&self, id: &str) -> Result<(), LayerError> {
-        self.order(&Disconnect::renewal(id)).await
+        self.disconnect(&Disconnect::renewal(id)).await
     }
 }

@@ -40,9 +40,6 @@ pub enum LayerError {
     /// Redis answered with a value of another shape than the command's.
     #[error("Redis sent an unexpected reply to {0}")]
     UnexpectedReply(&'static str),
-    /// The socket belongs to no group.
-    #[error("the socket belongs to no group")]
-    NoGroup,
 }
 
 impl LayerError {
@@ -52,7 +49,7 @@ impl LayerError {
         match self {
             Self::Unreachable(_) | Self::TimedOut(_) => true,
             Self::Refused { kind, .. } => *kind != RedisRefusal::WrongType,
-            Self::CorruptRecord { .. } | Self::UnexpectedReply(_) | Self::NoGroup => false,
+            Self::CorruptRecord { .. } | Self::UnexpectedReply(_) => false,
         }
     }
 

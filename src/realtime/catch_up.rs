@@ -13,11 +13,11 @@ use bytes::{Bytes, BytesMut};
 use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::layer::{Broker, HistoryRange, MAX_LISTED_MEMBERS, Page, Presence};
-use crate::realtime::consumer::Consumer;
+use crate::realtime::channel::Channel;
+use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
-use crate::realtime::subscription::Subscription;
-use crate::realtime::vtable::{Kind, Rendered};
-use crate::realtime::welcome::StartPosition;
+use crate::realtime::renderer::{Rendered, Renderer};
+use crate::realtime::start_position::StartPosition;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{GapReason, METRICS, Recovery};
 use crate::wire::delivery::Delivery;
@@ -33,8 +33,8 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// The progress of one socket.
 pub(crate) struct CatchUp {
-    node: Arc<Context>,
-    kind: Kind,
+    context: Arc<Context>,
+    renderer: Renderer,
     group: Group,
     start: StartPosition,
     /// The last position sent to the socket; `None` before its welcome.
@@ -53,14 +53,13 @@ pub(crate) struct CatchUp {
 
 impl CatchUp {
     /// Returns the catch-up of a socket that resumes; `None` for other sockets.
-    pub(crate) fn of(session: &Subscription, kind: Kind) -> Option<Self> {
-        let (node, group, start) =
-            (Arc::clone(session.context()), session.group()?.clone(), session.start()?);
+    pub(crate) fn new(registration: &Registration) -> Option<Self> {
+        let subscription = registration.subscription();
         Some(Self {
-            node,
-            kind,
-            group,
-            start,
+            context: Arc::clone(registration.context()),
+            renderer: registration.socket().renderer(),
+            group: subscription.group().clone(),
+            start: subscription.start()?,
             cursor: None,
             end: Id::START,
             lost: false,
@@ -71,9 +70,9 @@ impl CatchUp {
     }
 
     /// Returns the next frames for the socket; `None` once it has joined the other sockets.
-    pub(crate) async fn next<C: Consumer>(
+    pub(crate) async fn next<C: Channel, P: Protocol>(
         &mut self,
-        place: &Registration,
+        registration: &Registration,
     ) -> Result<Option<Bytes>, LayerError> {
         loop {
             if let Some(frames) = self.render_redactions() {
@@ -82,20 +81,22 @@ impl CatchUp {
             if self.joined {
                 return Ok(None);
             }
-            let Some(cursor) = self.cursor else { return self.open::<C>(place.session()).await.map(Some) };
+            let Some(cursor) = self.cursor else {
+                return self.open::<C, P>(registration).await.map(Some);
+            };
             let position = if cursor < self.end {
                 self.end
             } else {
-                let Err(position) = place.join(cursor, self.lost) else {
+                let Err(position) = registration.join(cursor, self.lost) else {
                     self.joined = true;
                     // Redactions published during the catch-up went to the other sockets only.
-                    let redacted = self.node.layer().redacted(&self.group);
+                    let redacted = self.context.layer().redacted(&self.group);
                     self.pending_redactions = redacted.difference(&self.redacted).copied().collect();
                     continue;
                 };
                 position
             };
-            let page = self.node.layer().history(&self.group, HistoryRange::After(cursor)).await?;
+            let page = self.context.layer().history(&self.group, HistoryRange::After(cursor)).await?;
             let mut frames = BytesMut::new();
             match page.events.first().and_then(|event| event.stamp()) {
                 Some(first) if first.prev == cursor => {}
@@ -125,28 +126,32 @@ impl CatchUp {
     }
 
     /// Returns the welcome, the greeting and the first page.
-    async fn open<C: Consumer>(&mut self, session: &Subscription) -> Result<Bytes, LayerError> {
-        self.redacted = self.node.layer().redacted(&self.group);
+    async fn open<C: Channel, P: Protocol>(
+        &mut self,
+        registration: &Registration,
+    ) -> Result<Bytes, LayerError> {
+        let identity = registration.socket().identity();
+        self.redacted = self.context.layer().redacted(&self.group);
         if let Some(Ok(since)) = self.start.since {
             self.pending_redactions = self.redacted.range(..=since).copied().collect();
         }
         let (recovery, page) = self.first_page().await?;
         METRICS.resumed(recovery);
-        let mut presence = self.node.layer().presence(&self.group).await?;
+        let mut presence = self.context.layer().presence(&self.group).await?;
         if let Some(members) = &mut presence.members
-            && !members.iter().any(|member| **member == **session.identity().member())
+            && !members.iter().any(|member| **member == **identity.member())
         {
-            members.push(session.identity().member().to_string());
+            members.push(identity.member().to_string());
             presence.count += 1;
         }
         presence.members = presence.members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
-        let welcome = Welcome { node: self.node.name().to_owned(), last: page.last, recovery, presence };
+        let welcome = Welcome { node: self.context.name().to_owned(), last: page.last, recovery, presence };
         let mut frames = BytesMut::new();
-        if let Some(frame) = C::welcome(session, &welcome) {
-            frames.extend_from_slice(&self.kind.wire.message(frame, None));
+        if let Some(frame) = P::welcome(registration.subscription().name(), identity, &welcome) {
+            frames.extend_from_slice(&self.renderer.transport.message(frame, None));
         }
-        for frame in C::greeting(session).await? {
-            frames.extend_from_slice(&self.kind.wire.message(frame, None));
+        for event in C::greeting(registration.client()).await? {
+            self.render(&event.into(), &mut frames);
         }
         self.end = page.last;
         self.cursor = Some(match (recovery, self.start.since) {
@@ -160,13 +165,13 @@ impl CatchUp {
     /// Reads the first page: what follows the client's position or, without that, the newest
     /// messages.
     async fn first_page(&self) -> Result<(Recovery, Page), LayerError> {
-        let layer = self.node.layer();
+        let layer = self.context.layer();
         let recovery = match self.start.since {
             None => Recovery::New,
             Some(Err(ParseIdError)) => Recovery::Malformed,
             Some(Ok(since)) => {
                 let page = layer.history(&self.group, HistoryRange::After(since)).await?;
-                match recovery(since, &page, self.node.config().log_seconds) {
+                match recovery(since, &page, self.context.config().log_seconds) {
                     Recovery::Recovered => return Ok((Recovery::Recovered, page)),
                     other => other,
                 }
@@ -203,7 +208,7 @@ impl CatchUp {
     }
 
     fn render(&self, event: &Delivery, frames: &mut BytesMut) {
-        if let Rendered::Frame(frame) = self.kind.render(event) {
+        if let Rendered::Frame(frame) = self.renderer.render(event) {
             frames.extend_from_slice(&frame);
         }
     }

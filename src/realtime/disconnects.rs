@@ -19,20 +19,16 @@ pub(crate) struct RecentDisconnects {
 
 impl RecentDisconnects {
     /// Records a command.
-    pub(crate) fn note(&mut self, order: Disconnect) {
+    pub(crate) fn record(&mut self, command: Disconnect) {
         if self.recent.len() == MAX_RECENT_DISCONNECTS {
             self.forgotten = self.recent.pop_front().map(|(at, _)| at);
         }
-        self.recent.push_back((Instant::now(), order));
+        self.recent.push_back((Instant::now(), command));
     }
 
     /// Returns how to close a socket whose request arrived at this time, if a later command matches
     /// it.
-    pub(crate) fn since(
-        &self,
-        received_at: Instant,
-        is_about: impl Fn(&Disconnect) -> bool,
-    ) -> Option<Close> {
+    pub(crate) fn since(&self, received_at: Instant, matches: impl Fn(&Disconnect) -> bool) -> Option<Close> {
         // A forgotten command may match: the client has to reconnect.
         if self.forgotten.is_some_and(|at| at >= received_at) {
             return Some(Close::new(
@@ -41,7 +37,7 @@ impl RecentDisconnects {
             ));
         }
         let since = self.recent.iter().rev().take_while(|(at, _)| *at >= received_at);
-        since.map(|(_, order)| order).find(|order| is_about(order)).map(Disconnect::close)
+        since.map(|(_, command)| command).find(|command| matches(command)).map(Disconnect::close)
     }
 }
 
@@ -49,7 +45,7 @@ impl RecentDisconnects {
 mod tests {
     use super::*;
 
-    fn order(group: &str) -> Disconnect {
+    fn disconnect(group: &str) -> Disconnect {
         Disconnect {
             group: Some(group.to_owned()),
             code: CloseCode::Forbidden.number(),
@@ -59,19 +55,24 @@ mod tests {
 
     #[test]
     fn a_command_reaches_sockets_admitted_before_it() {
-        let mut orders = RecentDisconnects::default();
-        let about = |group: &'static str| move |order: &Disconnect| order.matches(None, None, Some(group));
+        let mut disconnects = RecentDisconnects::default();
+        let about =
+            |group: &'static str| move |command: &Disconnect| command.matches(None, None, Some(group));
         let before = Instant::now();
-        orders.note(order("a"));
-        orders.note(order("b"));
+        disconnects.record(disconnect("a"));
+        disconnects.record(disconnect("b"));
         let after = Instant::now() + std::time::Duration::from_millis(1);
-        assert_eq!(orders.since(before, about("a")).map(|close| close.code()), Some(4403));
-        assert_eq!(orders.since(before, about("c")), None);
-        assert_eq!(orders.since(after, about("a")), None, "a socket admitted after the command stays open");
+        assert_eq!(disconnects.since(before, about("a")).map(|close| close.code()), Some(4403));
+        assert_eq!(disconnects.since(before, about("c")), None);
+        assert_eq!(
+            disconnects.since(after, about("a")),
+            None,
+            "a socket admitted after the command stays open"
+        );
         for _ in 0..MAX_RECENT_DISCONNECTS {
-            orders.note(order("b"));
+            disconnects.record(disconnect("b"));
         }
-        assert_eq!(orders.since(before, about("c")).map(|close| close.code()), Some(1012));
-        assert_eq!(orders.since(after, about("c")), None);
+        assert_eq!(disconnects.since(before, about("c")).map(|close| close.code()), Some(1012));
+        assert_eq!(disconnects.since(after, about("c")), None);
     }
 }

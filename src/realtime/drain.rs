@@ -12,17 +12,17 @@ use crate::wire::close::CloseCode;
 
 /// Announces to each socket when it will be closed, and closes it then. The closes are spread
 /// evenly over the grace period, in random order, each at a random moment of its share.
-pub(crate) async fn send_away(sockets: &[Arc<Socket>], grace: Duration) {
+pub(crate) async fn run(sockets: &[Arc<Socket>], grace: Duration) {
     let begun = Instant::now();
-    let mut order: Vec<&Arc<Socket>> = sockets.iter().collect();
-    order.shuffle(&mut rand::rng());
-    let share = grace / u32::try_from(order.len().max(1)).unwrap_or(u32::MAX);
-    let mut turns: Vec<(Duration, &Arc<Socket>)> = Vec::with_capacity(order.len());
-    for (place, socket) in (0..).zip(order) {
-        turns.push((share * place + share.mul_f64(rand::random()), socket));
+    let mut shuffled: Vec<&Arc<Socket>> = sockets.iter().collect();
+    shuffled.shuffle(&mut rand::rng());
+    let share = grace / u32::try_from(shuffled.len().max(1)).unwrap_or(u32::MAX);
+    let mut turns: Vec<(Duration, &Arc<Socket>)> = Vec::with_capacity(shuffled.len());
+    for (turn, socket) in (0..).zip(shuffled) {
+        turns.push((share * turn + share.mul_f64(rand::random()), socket));
     }
     for (delay, socket) in &turns {
-        if let Some(bye) = socket.kind().bye(*delay) {
+        if let Some(bye) = socket.renderer().bye(*delay) {
             socket.send(&bye);
         }
     }

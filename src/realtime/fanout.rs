@@ -8,20 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use tracing::{debug, error};
 
+use crate::realtime::renderer::{Rendered, Renderer};
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
-use crate::realtime::vtable::{Kind, Rendered};
 use crate::telemetry::{DropReason, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
 
 pub(crate) struct Fanout {
-    /// The frames for each kind of consumer; the last kind is delivered next.
-    frames: Vec<(Kind, Batch)>,
+    /// The frames of each renderer; the last batch is delivered next.
+    batches: Vec<(Renderer, Batch)>,
     /// The slot of the next socket in its row.
     next: usize,
 }
 
-/// Events, rendered for one kind of consumer.
+/// Events, rendered by one renderer.
 struct Batch {
     /// Each frame, with its event's id if it is logged.
     each: Vec<(Option<Id>, Bytes)>,
@@ -32,39 +32,39 @@ struct Batch {
 }
 
 impl Fanout {
-    /// Renders events for these kinds of consumers.
-    pub(crate) fn new(kinds: impl Iterator<Item = Kind>, events: &[Arc<Delivery>]) -> Self {
+    /// Renders events by these renderers.
+    pub(crate) fn new(renderers: impl Iterator<Item = Renderer>, events: &[Arc<Delivery>]) -> Self {
         let mut listed = vec![false; events.len()];
-        let frames = kinds.map(|kind| (kind, Batch::render(kind, events, &mut listed)));
-        let frames = frames.filter(|(_, frames)| !frames.each.is_empty()).collect();
+        let batches = renderers.map(|renderer| (renderer, Batch::render(renderer, events, &mut listed)));
+        let batches = batches.filter(|(_, batch)| !batch.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped(DropReason::UnknownType);
-            debug!(kind = event.kind(), "dropped an event that no consumer lists");
+            debug!(kind = event.kind(), "dropped an event that no channel lists");
         }
-        Self { frames, next: 0 }
+        Self { batches, next: 0 }
     }
 
     /// Writes to at most `left` sockets, subtracts them, and counts the frames in `delivered`.
     /// Returns whether every socket was reached.
     pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize, delivered: &AtomicU64) -> bool {
-        while let Some((kind, frames)) = self.frames.last() {
-            if let Some(row) = rows.iter().find(|row| row.kind == *kind) {
+        while let Some((renderer, batch)) = self.batches.last() {
+            if let Some(row) = rows.iter().find(|row| row.renderer == *renderer) {
                 let before = *left;
                 while *left > 0 && self.next < row.sockets.capacity() {
                     if let Some(subscriber) = row.sockets.get(self.next) {
-                        frames.send(subscriber);
+                        batch.send(subscriber);
                         *left -= 1;
                     }
                     self.next += 1;
                 }
-                let count = ((before - *left) * frames.each.len()) as u64;
+                let count = ((before - *left) * batch.each.len()) as u64;
                 METRICS.delivered.inc_by(count);
                 delivered.fetch_add(count, Ordering::Relaxed);
                 if self.next < row.sockets.capacity() {
                     return false;
                 }
             }
-            self.frames.pop();
+            self.batches.pop();
             self.next = 0;
         }
         true
@@ -72,16 +72,17 @@ impl Fanout {
 }
 
 impl Batch {
-    /// Renders the events that this kind of consumer handles, and marks them as listed.
-    fn render(kind: Kind, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
+    /// Renders the events that the channel lists, and marks them as listed.
+    fn render(renderer: Renderer, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
         for (event, listed) in events.iter().zip(listed) {
-            match kind.render(event) {
+            match renderer.render(event) {
                 Rendered::Unlisted => continue,
+                Rendered::Omitted => {}
                 Rendered::Frame(frame) => each.push((event.stamp().map(|stamp| stamp.id), frame)),
                 Rendered::Failed => {
                     METRICS.dropped(DropReason::ConsumerFailed);
-                    error!(kind = event.kind(), "dropped an event that its consumer panicked over");
+                    error!(kind = event.kind(), "dropped an event that the application panicked over");
                 }
             }
             *listed = true;

@@ -1,24 +1,24 @@
 //! The hub: the sockets of this node, by group.
 //!
 //! Events from the layer are queued per group. One task writes to all groups: it renders an event
-//! once for each kind of consumer, encodes it once, and writes the same bytes to each socket.
+//! once for each renderer, encodes it once, and writes the same bytes to each socket.
 //! Events that arrive meanwhile are batched into one write per socket. Groups take turns, and a
 //! large group needs several turns, so that it does not delay the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::layer::{Disconnect, NodeFigures};
+use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::RecentDisconnects;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::Subscribers;
-use crate::realtime::vtable::{Interval, Kind};
+use crate::realtime::subscription::Subscription;
 use crate::telemetry::METRICS;
 use crate::wire::close::CloseCode;
 use crate::wire::delivery::Delivery;
@@ -35,7 +35,7 @@ const MAX_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Default)]
 pub(crate) struct Hub {
     /// Each socket with its group.
-    sockets: Mutex<Slab<(Arc<Socket>, Option<Group>)>>,
+    sockets: Mutex<Slab<(Arc<Socket>, Group)>>,
     groups: Mutex<HashMap<Group, Arc<Mutex<Subscribers>>>>,
     /// Groups with queued events, each once, in the order of their turns.
     busy: Mutex<VecDeque<Arc<Mutex<Subscribers>>>>,
@@ -46,45 +46,41 @@ pub(crate) struct Hub {
     /// Frames queued for sockets.
     delivered: AtomicU64,
     closing: AtomicBool,
-    orders: Mutex<RecentDisconnects>,
+    disconnects: Mutex<RecentDisconnects>,
 }
 
-/// A socket's registration in the hub.
-#[derive(Clone)]
+/// Where the hub has a socket.
+#[derive(Clone, Copy)]
 pub(crate) struct SubscriberKey {
+    /// Among the sockets of this node.
     socket: usize,
-    group: Option<(Group, Kind, usize)>,
+    /// Among the subscribers of its group that have its renderer.
+    subscriber: usize,
 }
 
 impl Hub {
-    /// Registers a socket whose request arrived at `received_at`. It receives the events of its
-    /// group at once, or, if it `waits`, from [`join`](Self::join) on.
-    pub(crate) fn enter(
-        &self,
-        socket: &Arc<Socket>,
-        group: Option<&Group>,
-        waits: bool,
-        received_at: Instant,
-    ) -> SubscriberKey {
-        let key = self.sockets.lock().insert((Arc::clone(socket), group.cloned()));
+    /// Registers a socket with its subscription. It receives the events of its group at once, or,
+    /// if the subscription has a start position, from [`join`](Self::join) on.
+    pub(crate) fn register(&self, socket: &Arc<Socket>, subscription: &Subscription) -> SubscriberKey {
+        let group = subscription.group();
+        let key = self.sockets.lock().insert((Arc::clone(socket), group.clone()));
         METRICS.sockets.inc();
         // A disconnect command that arrives from here on finds the socket.
-        if let Some(close) = self.orders.lock().since(received_at, |order| is_about(order, socket, group)) {
+        let opened_at = subscription.opened_at();
+        let close = self.disconnects.lock().since(opened_at, |command| matches(command, socket, group));
+        if let Some(close) = close {
             socket.close(&close);
         }
         if self.closing.load(Ordering::SeqCst) {
             socket.close(&CloseCode::ServiceRestart.into());
         }
-        let from = if waits { Id::NEVER } else { Id::START };
-        let group = group.map(|group| {
-            loop {
-                let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
-                if let Some(key) = subscribers.lock().insert(socket, from) {
-                    return (group.clone(), socket.kind(), key);
-                }
+        let from = if subscription.start().is_some() { Id::NEVER } else { Id::START };
+        loop {
+            let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
+            if let Some(subscriber) = subscribers.lock().insert(socket, from) {
+                return SubscriberKey { socket: key, subscriber };
             }
-        });
-        SubscriberKey { socket: key, group }
+        }
     }
 
     /// Starts live delivery to a socket that has every logged event up to `cursor`.
@@ -92,19 +88,24 @@ impl Hub {
     /// # Errors
     /// Returns the position of the group if it is ahead of `cursor`, unless the socket joins
     /// `anyhow`.
-    pub(crate) fn join(&self, seat: &SubscriberKey, cursor: Id, anyhow: bool) -> Result<(), Id> {
-        let Some((group, kind, key)) = &seat.group else { return Ok(()) };
+    pub(crate) fn join(
+        &self,
+        group: &Group,
+        socket: &Socket,
+        key: SubscriberKey,
+        cursor: Id,
+        anyhow: bool,
+    ) -> Result<(), Id> {
         let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
-        subscribers.lock().join(*kind, *key, cursor, anyhow)
+        subscribers.lock().join(socket.renderer(), key.subscriber, cursor, anyhow)
     }
 
     /// Removes a socket.
-    pub(crate) fn leave(&self, seat: &SubscriberKey) {
-        self.sockets.lock().remove(seat.socket);
+    pub(crate) fn unregister(&self, group: &Group, socket: &Socket, key: SubscriberKey) {
+        self.sockets.lock().remove(key.socket);
         METRICS.sockets.dec();
-        let Some((group, kind, key)) = &seat.group else { return };
         let Some(subscribers) = self.subscribers(group.name()) else { return };
-        if subscribers.lock().remove(*kind, *key) {
+        if subscribers.lock().remove(socket.renderer(), key.subscriber) {
             let mut groups = self.groups.lock();
             groups.remove(group);
             if groups.is_empty() {
@@ -116,10 +117,10 @@ impl Hub {
     /// Queues events for every socket of the group, in order.
     pub(crate) fn deliver(&self, group: &str, events: &[Arc<Delivery>]) {
         let Some(subscribers) = self.subscribers(group) else { return };
-        let mut held = subscribers.lock();
+        let mut queue = subscribers.lock();
         self.waiting.fetch_add(events.iter().map(|event| event.size()).sum(), Ordering::Relaxed);
-        if held.put(events) {
-            drop(held);
+        if queue.enqueue(events) {
+            drop(queue);
             self.busy.lock().push_back(subscribers);
             self.changed.notify_one();
         }
@@ -165,15 +166,15 @@ impl Hub {
         }
     }
 
-    /// Returns the interval of the group's consumers, if one has an interval.
-    pub(crate) fn ticker(&self, group: &Group) -> Option<Interval> {
-        self.subscribers(group.name())?.lock().ticker()
+    /// Returns the interval of the group's channel, if it has one.
+    pub(crate) fn interval(&self, group: &Group) -> Option<Interval> {
+        self.subscribers(group.name())?.lock().interval()
     }
 
-    /// Returns the groups whose consumers have an interval.
-    pub(crate) fn ticking(&self) -> Vec<Group> {
+    /// Returns the groups whose channels have an interval.
+    pub(crate) fn groups_with_interval(&self) -> Vec<Group> {
         let groups: Vec<Group> = self.groups.lock().keys().cloned().collect();
-        groups.into_iter().filter(|group| self.ticker(group).is_some()).collect()
+        groups.into_iter().filter(|group| self.interval(group).is_some()).collect()
     }
 
     /// Returns every open socket.
@@ -182,12 +183,12 @@ impl Hub {
     }
 
     /// Closes every socket that the command matches, in a task of its own.
-    pub(crate) fn obey(self: &Arc<Self>, order: Disconnect) {
-        self.orders.lock().note(order.clone());
-        let (hub, close) = (Arc::clone(self), order.close());
+    pub(crate) fn apply(self: &Arc<Self>, command: Disconnect) {
+        self.disconnects.lock().record(command.clone());
+        let (hub, close) = (Arc::clone(self), command.close());
         tokio::spawn(async move {
             hub.each(|socket, group| {
-                if is_about(&order, socket, group) {
+                if matches(&command, socket, group) {
                     socket.close(&close);
                 }
             })
@@ -200,7 +201,7 @@ impl Hub {
         self.each(|socket, _| act(socket)).await;
     }
 
-    async fn each(&self, act: impl Fn(&Socket, Option<&Group>)) {
+    async fn each(&self, act: impl Fn(&Socket, &Group)) {
         let mut next = 0;
         loop {
             {
@@ -208,7 +209,7 @@ impl Hub {
                 let end = sockets.capacity();
                 for key in next..end.min(next + TURN_SOCKETS) {
                     if let Some((socket, group)) = sockets.get(key) {
-                        act(socket, group.as_ref());
+                        act(socket, group);
                     }
                 }
                 if next + TURN_SOCKETS >= end {
@@ -231,7 +232,7 @@ impl Hub {
 }
 
 /// Returns whether a disconnect command matches this socket of this group.
-fn is_about(order: &Disconnect, socket: &Socket, group: Option<&Group>) -> bool {
+fn matches(command: &Disconnect, socket: &Socket, group: &Group) -> bool {
     let identity = socket.identity();
-    order.matches(Some(identity.id()), identity.login(), group.map(Group::name))
+    command.matches(Some(identity.id()), identity.login(), Some(group.name()))
 }

@@ -15,7 +15,7 @@ use tracing::{debug, error};
 
 use crate::http::context::Context;
 use crate::layer::{Control, LayerError};
-use crate::realtime::consumer::Consumer;
+use crate::realtime::channel::Channel;
 use crate::realtime::runtime::Realtime;
 use crate::telemetry::Chain;
 use crate::wire::group::Group;
@@ -26,34 +26,35 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// The groups that this node polls; `true` if it polls once more before it stops.
 #[derive(Default)]
 pub(crate) struct Intervals {
-    asked: Mutex<HashMap<Group, bool>>,
+    polled: Mutex<HashMap<Group, bool>>,
 }
 
 impl Intervals {
     /// Starts polling for the group, whose interval may be on, if the group has sockets here.
-    pub(crate) fn look(&self, realtime: &Arc<Realtime>, group: &Group) {
-        if realtime.hub().ticker(group).is_none() {
+    pub(crate) fn poll(&self, realtime: &Arc<Realtime>, group: &Group) {
+        if realtime.hub().interval(group).is_none() {
             return;
         }
-        let known = self.asked.lock().insert(group.clone(), true);
+        let known = self.polled.lock().insert(group.clone(), true);
         if known.is_none() {
             let (realtime, group) = (Arc::clone(realtime), group.clone());
-            tokio::spawn(async move { realtime.tickers().ask(&realtime, &group).await });
+            tokio::spawn(async move { realtime.intervals().run(&realtime, &group).await });
         }
     }
 
-    async fn ask(&self, realtime: &Realtime, group: &Group) {
+    /// Polls for the group until its interval is off or its last socket has left.
+    async fn run(&self, realtime: &Realtime, group: &Group) {
         loop {
-            self.asked.lock().insert(group.clone(), false);
-            let next = match realtime.hub().ticker(group) {
+            self.polled.lock().insert(group.clone(), false);
+            let next = match realtime.hub().interval(group) {
                 None => None,
-                Some(ticker) => {
-                    let Ok(event) = catch_unwind(|| (ticker.event)(group)) else {
-                        error!(%group, "stopped a ticker whose consumer panicked");
-                        self.asked.lock().remove(group);
+                Some(interval) => {
+                    let Ok(event) = catch_unwind(|| (interval.event)(group)) else {
+                        error!(%group, "stopped an interval whose channel panicked");
+                        self.polled.lock().remove(group);
                         return;
                     };
-                    realtime.context().layer().tick(group, &event, ticker.period).await.unwrap_or_else(
+                    realtime.context().layer().tick(group, &event, interval.period).await.unwrap_or_else(
                         |error| {
                             debug!(error = %Chain(&error), "could not tick");
                             Some(RETRY_PAUSE)
@@ -65,23 +66,31 @@ impl Intervals {
                 sleep(next).await;
                 continue;
             }
-            let mut asked = self.asked.lock();
-            if asked.get(group) != Some(&true) {
-                asked.remove(group);
+            let mut polled = self.polled.lock();
+            if polled.get(group) != Some(&true) {
+                polled.remove(group);
                 return;
             }
         }
     }
 }
 
-/// Starts the interval of this consumer for a group. It ends a minute after the group's last socket
+/// Starts the interval of this channel for a group. It ends a minute after the group's last socket
 /// has left.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not accept it.
-pub async fn start_interval<C: Consumer>(context: &Context, group: &Group) -> Result<(), LayerError> {
+pub async fn start_interval<C: Channel>(context: &Context, group: &Group) -> Result<(), LayerError> {
     match C::INTERVAL {
-        Some(ticker) => context.layer().start_interval(group, ticker.period).await,
+        Some(interval) => context.layer().start_interval(group, interval.period).await,
         None => Ok(()),
     }
+}
+
+/// Stops a group's interval.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not accept it.
+pub async fn stop_interval(context: &Context, group: &Group) -> Result<(), LayerError> {
+    context.layer().stop_interval(group).await
 }

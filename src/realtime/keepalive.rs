@@ -12,7 +12,7 @@ use crate::realtime::socket::Socket;
 
 impl Realtime {
     /// Runs [`Socket::keepalive`] for every socket each second, and [`revalidation::run`] for
-    /// sockets whose client is due for it. Never returns.
+    /// sockets whose client is due. Never returns.
     pub(crate) async fn keepalive(self: &Arc<Self>) {
         let is_revalidating = Arc::new(AtomicBool::new(false));
         let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -25,7 +25,7 @@ impl Realtime {
             // peer.
             let frozen = now - last > 3;
             last = now;
-            if self.beat(now, frozen).await && !is_revalidating.swap(true, Ordering::SeqCst) {
+            if self.check_sockets(now, frozen).await && !is_revalidating.swap(true, Ordering::SeqCst) {
                 let (realtime, is_revalidating) = (Arc::clone(self), Arc::clone(&is_revalidating));
                 self.context().track(async move {
                     let mut due: Vec<Arc<Socket>> = realtime.hub().sockets();
@@ -38,15 +38,15 @@ impl Realtime {
     }
 
     /// Checks all sockets. Returns whether a client is due for revalidation.
-    async fn beat(&self, now: u32, frozen: bool) -> bool {
+    async fn check_sockets(&self, now: u32, frozen: bool) -> bool {
         let due = AtomicBool::new(false);
-        let look = |socket: &Socket| {
+        let check = |socket: &Socket| {
             socket.keepalive(now, frozen);
             if socket.is_due(now) {
                 due.store(true, Ordering::Relaxed);
             }
         };
-        self.hub().each_socket(look).await;
+        self.hub().each_socket(check).await;
         due.into_inner()
     }
 }

@@ -34,25 +34,25 @@ impl LayerListener for NodeListener {
 
     fn on_interval_started(&self, group: &str) {
         if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
-            realtime.tickers().look(&realtime, &Group::new(group));
+            realtime.intervals().poll(&realtime, &Group::new(group));
         }
     }
 
-    fn on_disconnect(&self, order: Disconnect) {
-        self.hub.obey(order);
+    fn on_disconnect(&self, command: Disconnect) {
+        self.hub.apply(command);
     }
 
     fn on_resubscribed(&self) {
         if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
-            for group in realtime.hub().ticking() {
-                realtime.tickers().look(&realtime, &group);
+            for group in realtime.hub().groups_with_interval() {
+                realtime.intervals().poll(&realtime, &group);
             }
             for socket in realtime.hub().sockets() {
                 socket.mark_stale();
             }
             if realtime.context().known_key().is_none() {
-                let node = Arc::clone(realtime.context());
-                tokio::spawn(async move { node.key().await.map(|_| ()) });
+                let context = Arc::clone(realtime.context());
+                tokio::spawn(async move { context.key().await.map(|_| ()) });
             }
         }
     }

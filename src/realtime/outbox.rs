@@ -25,7 +25,7 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Wakes the socket's task: there is a queue to empty, or the socket is closed.
     changed: AtomicWaker,
-    wire: Transport,
+    transport: Transport,
     limits: Limits,
 }
 
@@ -44,8 +44,14 @@ struct State {
 
 impl Outbox {
     /// Creates an outbox without a stream, which queues all frames.
-    pub(crate) fn new(wire: Transport, limits: Limits) -> Self {
-        Self { stream: OnceCell::new(), state: Mutex::default(), changed: AtomicWaker::new(), wire, limits }
+    pub(crate) fn new(transport: Transport, limits: Limits) -> Self {
+        Self {
+            stream: OnceCell::new(),
+            state: Mutex::default(),
+            changed: AtomicWaker::new(),
+            transport,
+            limits,
+        }
     }
 
     /// Attaches the stream once the handshake is complete, and writes the queued frames.
@@ -58,7 +64,7 @@ impl Outbox {
     /// Sends whole frames. Drops them after a close frame.
     pub(crate) fn send(&self, frames: &Bytes) {
         let mut state = self.state.lock();
-        if state.ended() {
+        if state.has_ended() {
             return;
         }
         match self.stream.get() {
@@ -69,7 +75,7 @@ impl Outbox {
                 Err(_) => state.broken = true,
             },
             stream => {
-                let queued = state.add(frames.clone(), self.wire, self.limits);
+                let queued = state.add(frames.clone(), self.transport, self.limits);
                 // The task already waits for the stream to become writable.
                 if queued && state.blocked {
                     return;
@@ -83,8 +89,8 @@ impl Outbox {
     /// Queues whole frames. They are sent with the next event of this turn, or at its end.
     pub(crate) fn send_along(&self, frames: Bytes) {
         let mut state = self.state.lock();
-        if !state.ended() {
-            state.add(frames, self.wire, self.limits);
+        if !state.has_ended() {
+            state.add(frames, self.transport, self.limits);
             self.changed.wake();
         }
     }
@@ -93,7 +99,7 @@ impl Outbox {
     pub(crate) fn close(&self, close: &Close) {
         let mut state = self.state.lock();
         if state.closed.is_none() {
-            state.close(self.wire, close);
+            state.close(self.transport, close);
             state.flush(self.stream.get());
         }
         self.changed.wake();
@@ -110,11 +116,11 @@ impl Outbox {
         poll_fn(|context| {
             self.changed.register(context.waker());
             loop {
-                let waits = self.flush(stream);
-                if self.state.lock().ended() {
+                let has_more = self.flush(stream);
+                if self.state.lock().has_ended() {
                     return Poll::Ready(());
                 }
-                if !waits || self.poll_writable(stream, context).is_pending() {
+                if !has_more || self.poll_writable(stream, context).is_pending() {
                     return Poll::Pending;
                 }
             }
@@ -128,7 +134,7 @@ impl Outbox {
             self.changed.register(context.waker());
             let mut state = self.state.lock();
             match state.pop() {
-                None if !state.ended() => Poll::Pending,
+                None if !state.has_ended() => Poll::Pending,
                 frames => Poll::Ready(frames),
             }
         })
@@ -159,15 +165,15 @@ impl Outbox {
 }
 
 impl State {
-    fn ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.closed.is_some() || self.broken
     }
 
     /// Appends frames to the queue. Returns `false` if they exceed the bound.
-    fn add(&mut self, frames: Bytes, wire: Transport, limits: Limits) -> bool {
+    fn add(&mut self, frames: Bytes, transport: Transport, limits: Limits) -> bool {
         let full = self.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), limits));
         if full {
-            self.overflow(wire);
+            self.overflow(transport);
         } else {
             self.backlog.get_or_insert_default().push(frames);
         }
@@ -182,20 +188,20 @@ impl State {
 
     fn pop(&mut self) -> Option<Bytes> {
         let frames = self.backlog.as_mut()?.pop();
-        self.settle();
+        self.drop_empty_backlog();
         frames
     }
 
-    fn close(&mut self, wire: Transport, close: &Close) {
-        self.backlog.get_or_insert_default().push(wire.close(close));
+    fn close(&mut self, transport: Transport, close: &Close) {
+        self.backlog.get_or_insert_default().push(transport.close(close));
         self.closed = Some(close.code());
     }
 
     /// Drops the backlog and closes the socket, whose peer reads too slowly.
-    fn overflow(&mut self, wire: Transport) {
+    fn overflow(&mut self, transport: Transport) {
         self.backlog.get_or_insert_default().cut();
         self.close(
-            wire,
+            transport,
             &Close::new(CloseCode::Unresponsive, "too slow: more was waiting than the outbox holds"),
         );
     }
@@ -204,13 +210,13 @@ impl State {
     fn flush(&mut self, stream: Option<&Connection>) {
         if let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) {
             self.broken = backlog.write(stream).is_err();
-            self.settle();
+            self.drop_empty_backlog();
             self.blocked = self.backlog.is_some();
         }
     }
 
     /// Frees an empty backlog: most sockets do not need another one.
-    fn settle(&mut self) {
+    fn drop_empty_backlog(&mut self) {
         if self.backlog.as_ref().is_some_and(|backlog| backlog.is_empty()) {
             self.backlog = None;
         }

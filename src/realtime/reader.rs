@@ -17,28 +17,28 @@ use crate::wire::frame::wire;
 
 /// Frames and reads before the task yields. A client may never complete a message.
 const MAX_TURN_FRAMES: usize = 256;
+/// The least time between two pongs that answer pings of the server, in seconds.
+const MIN_PONG_INTERVAL_SECONDS: u32 = 20;
 
 thread_local! {
     /// The read buffer of all sockets of this thread.
     static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
 }
 
-/// The least time between two pongs that answer pings of the server, in seconds.
-const MIN_PONG_INTERVAL_SECONDS: u32 = 20;
-
+/// The reading half of one socket.
 pub(crate) struct Reader<'a> {
-    assembly: FrameDecoder,
+    decoder: FrameDecoder,
     /// The client's rate limiter, created at its first message.
-    pace: Option<Box<MessageRateLimiter>>,
+    limiter: Option<Box<MessageRateLimiter>>,
     /// Bytes read since the limiter was last charged.
-    taken: u32,
-    /// When the last pong arrived, in seconds of the node.
-    ponged: u32,
+    uncharged_bytes: u32,
+    /// When the last free pong arrived, in seconds of the node.
+    pong_at: u32,
     /// The worst decision on the fragments of the current message.
     worst: Decision,
     stream: &'a Connection,
     socket: &'a Socket,
-    node: &'a Context,
+    context: &'a Context,
 }
 
 /// Why reading stopped.
@@ -51,16 +51,24 @@ pub(crate) enum Stop {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(
-        node: &'a Context,
+        context: &'a Context,
         socket: &'a Socket,
         stream: &'a Connection,
         early: &[u8],
         limit: usize,
     ) -> Self {
-        let mut assembly = FrameDecoder::new(limit);
-        assembly.push(early);
-        let taken = u32::try_from(early.len()).unwrap_or(u32::MAX);
-        Self { assembly, pace: None, taken, ponged: 0, worst: Decision::Fine, stream, socket, node }
+        let mut decoder = FrameDecoder::new(limit);
+        decoder.push(early);
+        Self {
+            decoder,
+            limiter: None,
+            uncharged_bytes: u32::try_from(early.len()).unwrap_or(u32::MAX),
+            pong_at: 0,
+            worst: Decision::Fine,
+            stream,
+            socket,
+            context,
+        }
     }
 
     /// Returns the next message or the close frame. Cancel-safe.
@@ -69,15 +77,15 @@ impl<'a> Reader<'a> {
             // One busy client must not delay the others.
             tokio::task::coop::consume_budget().await;
             for _ in 0..MAX_TURN_FRAMES {
-                match self.assembly.next().map_err(Stop::Refused)? {
+                match self.decoder.next().map_err(Stop::Refused)? {
                     Some(Decoded::Ping(payload)) => {
-                        self.bear(true)?;
+                        self.charge_unhandled(true)?;
                         self.socket.send(&wire(WireFrame::pong(payload)));
                     }
                     Some(Decoded::Pong) => self.pong()?,
-                    Some(Decoded::Fragment) => self.bear(false)?,
+                    Some(Decoded::Fragment) => self.charge_unhandled(false)?,
                     Some(received) => return Ok(received),
-                    None => poll_fn(|context| self.poll_more(context)).await.map_err(|_| Stop::Gone)?,
+                    None => poll_fn(|task| self.poll_read(task)).await.map_err(|_| Stop::Gone)?,
                 }
             }
             tokio::task::yield_now().await;
@@ -85,22 +93,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Charges the message that was read last.
-    pub(crate) fn weigh(&mut self) -> Decision {
-        let frame = self.pace().map_or(Decision::Fine, MessageRateLimiter::frame);
-        self.weigh_bytes().max(frame).max(std::mem::replace(&mut self.worst, Decision::Fine))
+    pub(crate) fn charge(&mut self) -> Decision {
+        let frame = self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame);
+        self.charge_bytes().max(frame).max(std::mem::replace(&mut self.worst, Decision::Fine))
     }
 
-    /// Charges a frame that is not passed to the consumer; with `counts`, as a message.
+    /// Charges a frame that is not handled as a message; with `counts`, as a message.
     ///
     /// # Errors
     /// Returns [`Stop::Refused`] with 4429 above the limits.
-    fn bear(&mut self, counts: bool) -> Result<(), Stop> {
+    fn charge_unhandled(&mut self, counts: bool) -> Result<(), Stop> {
         let frame = if counts {
-            self.pace().map_or(Decision::Fine, MessageRateLimiter::frame)
+            self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame)
         } else {
             Decision::Fine
         };
-        self.worst = self.weigh_bytes().max(self.worst);
+        self.worst = self.charge_bytes().max(self.worst);
         if frame == Decision::Fine && self.worst < Decision::Flood {
             Ok(())
         } else {
@@ -111,36 +119,37 @@ impl<'a> Reader<'a> {
     /// Accepts a pong. One that answers a ping of the server is free: most sockets send nothing
     /// else.
     fn pong(&mut self) -> Result<(), Stop> {
-        let now = self.node.seconds();
-        if now.saturating_sub(self.ponged) < MIN_PONG_INTERVAL_SECONDS {
-            return self.bear(true);
+        let now = self.context.seconds();
+        if now.saturating_sub(self.pong_at) < MIN_PONG_INTERVAL_SECONDS {
+            return self.charge_unhandled(true);
         }
-        (self.ponged, self.taken) = (now, 0);
+        (self.pong_at, self.uncharged_bytes) = (now, 0);
         Ok(())
     }
 
-    fn weigh_bytes(&mut self) -> Decision {
-        let taken = std::mem::take(&mut self.taken);
-        self.pace().map_or(Decision::Fine, |pace| pace.bytes(taken))
+    fn charge_bytes(&mut self) -> Decision {
+        let count = std::mem::take(&mut self.uncharged_bytes);
+        self.limiter().map_or(Decision::Fine, |limiter| limiter.bytes(count))
     }
 
-    fn pace(&mut self) -> Option<&MessageRateLimiter> {
-        if self.pace.is_none() {
-            self.pace = self.node.limits().pace(self.assembly.limit());
+    fn limiter(&mut self) -> Option<&MessageRateLimiter> {
+        if self.limiter.is_none() {
+            self.limiter = self.context.limits().pace(self.decoder.limit());
         }
-        self.pace.as_deref()
+        self.limiter.as_deref()
     }
 
-    fn poll_more(&mut self, context: &mut task::Context<'_>) -> Poll<io::Result<()>> {
-        READ_BUFFER.with_borrow_mut(|space| {
+    fn poll_read(&mut self, task: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
             loop {
-                ready!(self.stream.poll_read_ready(context))?;
-                match self.stream.read_now(space) {
+                ready!(self.stream.poll_read_ready(task))?;
+                match self.stream.read_now(buffer) {
                     Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                     Ok(count) => {
-                        self.socket.record_read(self.node.seconds());
-                        self.taken = self.taken.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-                        self.assembly.push(&space[..count]);
+                        self.socket.record_read(self.context.seconds());
+                        self.uncharged_bytes =
+                            self.uncharged_bytes.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+                        self.decoder.push(&buffer[..count]);
                         return Poll::Ready(Ok(()));
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

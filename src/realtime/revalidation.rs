@@ -21,7 +21,7 @@ use crate::wire::close::{Close, CloseCode};
 use crate::wire::time::now;
 
 /// Looks up the clients of these sockets, and closes the sockets whose clients may not stay.
-pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
+pub(crate) async fn run(context: &Context, due: Vec<Arc<Socket>>) {
     // A client with many sockets is looked up once.
     let mut verdicts: HashMap<Arc<str>, Option<Close>> = HashMap::new();
     for socket in due {
@@ -32,7 +32,7 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
         let key: Arc<str> = of_token.unwrap_or_else(of_login);
         let verdict = match verdicts.get(&key) {
             Some(verdict) => verdict.clone(),
-            None => match verdict(node, identity).await {
+            None => match verdict(context, identity).await {
                 Ok(verdict) => verdict,
                 // A corrupt record must not keep the node from looking up the other clients.
                 Err(error) if !error.is_retryable() => {
@@ -48,16 +48,16 @@ pub(crate) async fn run(node: &Context, due: Vec<Arc<Socket>>) {
         };
         match &verdict {
             Some(close) => socket.close(close),
-            None => socket.known_until(node.seconds_after(identity.valid_for())),
+            None => socket.set_known_until(context.seconds_after(identity.valid_for())),
         }
         verdicts.insert(key, verdict);
     }
 }
 
 /// Returns how to close the sockets of this client; `None` if it may stay.
-async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
+async fn verdict(context: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
     let (gone, banned) = (Close::from(CloseCode::LoginEnded), Close::new(CloseCode::Forbidden, "banned"));
-    let store = node.store();
+    let store = context.store();
     let account = match (identity.role(), identity.login()) {
         (Role::Anonymous, _) => return Ok(None),
         (Role::Key, _) => {
@@ -70,7 +70,7 @@ async fn verdict(node: &Context, identity: &Identity) -> Result<Option<Close>, L
         // A token expires and cannot be renewed.
         (_, None) if identity.expires_at().is_some_and(|time| time <= now()) => return Ok(Some(gone)),
         (_, None) => (Accounts { store }).of_id(identity.id()).await?,
-        (_, Some(hash)) => sessions::find(store, hash, node.session_ttl()).await?,
+        (_, Some(hash)) => sessions::find(store, hash, context.session_ttl()).await?,
     };
     Ok(match account {
         None => Some(gone),

@@ -2,44 +2,53 @@
 
 use std::sync::Arc;
 
+use crate::auth::identity::Identity;
 use crate::http::context::Context;
 use crate::realtime::backlog::Limits;
 use crate::realtime::hub::Hub;
 use crate::realtime::intervals::Intervals;
+use crate::realtime::renderer::Renderer;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
-use crate::realtime::vtable::Kind;
 
 /// The sockets of a node.
 pub(crate) struct Realtime {
-    pub(crate) node: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) tickers: Intervals,
+    pub(crate) intervals: Intervals,
 }
 
 impl Realtime {
     pub(crate) fn context(&self) -> &Arc<Context> {
-        &self.node
+        &self.context
     }
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    pub(crate) fn tickers(&self) -> &Intervals {
-        &self.tickers
+    pub(crate) fn intervals(&self) -> &Intervals {
+        &self.intervals
     }
 
-    /// Creates a socket.
-    pub(crate) fn socket(&self, session: &Subscription, kind: Kind) -> Arc<Socket> {
-        let config = self.node.config();
+    /// Creates the socket of a client with this subscription.
+    pub(crate) fn socket(
+        &self,
+        identity: &Arc<Identity>,
+        subscription: &Subscription,
+        renderer: Renderer,
+    ) -> Arc<Socket> {
+        let (context, config) = (&self.context, self.context.config());
         let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
-        Arc::new(Socket::of(session, kind, limits))
+        let is_restricted = subscription.is_restricted();
+        let socket = Socket::new(renderer, Arc::clone(identity), is_restricted, limits, context.seconds());
+        socket.set_known_until(context.seconds_after(identity.valid_for()));
+        Arc::new(socket)
     }
 
     /// Makes the node reject sockets from now on.
     pub(crate) fn end(&self) {
-        self.node.end();
+        self.context.end();
         self.hub.end();
     }
 }

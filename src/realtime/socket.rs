@@ -8,8 +8,7 @@ use bytes::Bytes;
 use crate::auth::identity::{Identity, Role};
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
-use crate::realtime::subscription::Subscription;
-use crate::realtime::vtable::Kind;
+use crate::realtime::renderer::Renderer;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::frame::Transport;
 
@@ -20,9 +19,10 @@ const MAX_SILENCE_SECONDS: u32 = 60;
 
 /// One socket, as other tasks see it.
 pub(crate) struct Socket {
-    kind: Kind,
+    renderer: Renderer,
     identity: Arc<Identity>,
-    restricted: bool,
+    /// Whether its access can be revoked.
+    is_restricted: bool,
     outbox: Outbox,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
     last_read_at: AtomicU32,
@@ -34,24 +34,22 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Creates a socket whose peer last sent a byte `now`, in seconds of its node.
-    pub(crate) fn new(kind: Kind, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
+    pub(crate) fn new(
+        renderer: Renderer,
+        identity: Arc<Identity>,
+        is_restricted: bool,
+        limits: Limits,
+        now: u32,
+    ) -> Self {
         Self {
-            kind,
+            renderer,
             identity,
-            restricted: false,
-            outbox: Outbox::new(kind.wire, limits),
+            is_restricted,
+            outbox: Outbox::new(renderer.transport, limits),
             last_read_at: AtomicU32::new(now),
             ping_at: AtomicU32::new(now + PING_INTERVAL_SECONDS),
             known_until: AtomicU32::new(u32::MAX),
         }
-    }
-
-    /// Creates the socket of this subscription.
-    pub(crate) fn of(session: &Subscription, kind: Kind, limits: Limits) -> Self {
-        let (node, identity) = (session.context(), session.identity());
-        let socket = Self::new(kind, Arc::clone(identity), limits, node.seconds());
-        socket.known_until(node.seconds_after(identity.valid_for()));
-        Self { restricted: session.is_restricted(), ..socket }
     }
 
     /// Returns the client's identity.
@@ -60,7 +58,7 @@ impl Socket {
     }
 
     /// Sets when the client has to be revalidated, in seconds of its node.
-    pub(crate) fn known_until(&self, then: u32) {
+    pub(crate) fn set_known_until(&self, then: u32) {
         self.known_until.store(then, Ordering::Relaxed);
     }
 
@@ -72,19 +70,19 @@ impl Socket {
     /// Records that this node may have missed disconnect commands: closes a restricted socket, and
     /// has other clients revalidated.
     pub(crate) fn mark_stale(&self) {
-        if self.restricted {
+        if self.is_restricted {
             self.close(&Close::new(
                 CloseCode::ServiceRestart,
                 "this node was disconnected for a while: connect again",
             ));
         } else if self.identity.role() != Role::Anonymous {
-            self.known_until(0);
+            self.set_known_until(0);
         }
     }
 
-    /// Returns the kind of its consumer.
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
+    /// Returns the renderer of its events.
+    pub(crate) fn renderer(&self) -> Renderer {
+        self.renderer
     }
 
     /// Returns the outbox.
@@ -116,12 +114,12 @@ impl Socket {
         }
         // Clients of Server-Sent Events cannot answer; one that does not read is noticed when
         // writing.
-        let answers = self.kind.wire == Transport::WebSocket;
+        let answers = self.renderer.transport == Transport::WebSocket;
         if answers && now.saturating_sub(self.last_read_at.load(Ordering::Relaxed)) >= MAX_SILENCE_SECONDS {
             self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
             self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
-            self.send(&self.kind.wire.ping());
+            self.send(&self.renderer.transport.ping());
         }
     }
 }

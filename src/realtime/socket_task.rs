@@ -1,22 +1,23 @@
 //! The task of one socket: reads, acts, and closes.
 
+use std::borrow::Cow;
+use std::pin::pin;
+use std::time::Duration;
+
+use tracing::{debug, trace};
+
 use crate::http::connection::Connection;
 use crate::layer::LayerError;
 use crate::limits::Decision;
 use crate::realtime::catch_up::CatchUp;
-use crate::realtime::consumer::{Action, Consumer};
+use crate::realtime::channel::Channel;
+use crate::realtime::protocol::{Action, Protocol};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::registration::Registration;
-use crate::realtime::socket::Socket;
-use crate::realtime::subscription::Subscription;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::Decoded;
 use crate::wire::frame::Frame;
-use std::borrow::Cow;
-use std::pin::pin;
-use std::time::Duration;
-use tracing::{debug, trace};
 
 /// The time in which a peer must answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,32 +44,34 @@ enum End {
 }
 
 /// Reads and acts until the socket ends, then completes the closing handshake.
-pub(crate) async fn run<C: Consumer>(
-    socket: &Socket,
-    place: &Registration,
+pub(crate) async fn run<C: Channel, P: Protocol>(
+    registration: &Registration,
     stream: Connection,
     early: Box<[u8]>,
 ) {
-    let session = place.session();
-    let node = session.context();
+    let (context, socket) = (registration.context(), registration.socket());
+    let config = context.config();
     socket.outbox().attach(stream.clone());
-    let mut reader = Reader::new(node, socket, &stream, &early, C::limit(node.config()));
+    let max_frame_bytes =
+        if C::TAKES_COMMANDS { P::max_frame_bytes(config) } else { config.max_message_bytes };
+    let mut reader = Reader::new(context, socket, &stream, &early, max_frame_bytes);
     // Boxed, and dropped once it is done, early in a socket's life.
-    let mut resume = CatchUp::of(session, socket.kind())
-        .map(|resume| Box::pin(catch_up::<C>(resume, socket, place, &stream)));
+    let mut catching_up = CatchUp::new(registration)
+        .map(|position| Box::pin(catch_up::<C, P>(position, registration, &stream)));
     let end = {
-        let mut read = pin!(read::<C>(session, socket, &mut reader));
+        let mut read = pin!(read::<C, P>(registration, &mut reader));
         let mut drain = pin!(socket.outbox().drain(&stream));
         loop {
             tokio::select! {
                 biased; // frames queued by `send_along` wait for the next turn
                 () = &mut drain => break End::Closing,
                 end = &mut read => break end,
-                () = async { resume.as_mut().expect("checked").await }, if resume.is_some() => resume = None,
+                () = async { catching_up.as_mut().expect("checked").await }, if catching_up.is_some() => {
+                    catching_up = None;
+                }
             }
         }
     };
-    C::disconnect(session).await;
     let goodbye = Box::pin(async {
         socket.outbox().finish(&stream).await;
         match end {
@@ -89,14 +92,14 @@ pub(crate) async fn run<C: Consumer>(
 }
 
 /// Sends the socket the events that it missed, as fast as the peer reads.
-async fn catch_up<C: Consumer>(
-    mut resume: CatchUp,
-    socket: &Socket,
-    place: &Registration,
+async fn catch_up<C: Channel, P: Protocol>(
+    mut catch_up: CatchUp,
+    registration: &Registration,
     stream: &Connection,
 ) {
+    let socket = registration.socket();
     loop {
-        match resume.next::<C>(place).await {
+        match catch_up.next::<C, P>(registration).await {
             Ok(Some(frames)) => {
                 socket.send(&frames);
                 socket.outbox().finish(stream).await;
@@ -111,7 +114,8 @@ async fn catch_up<C: Consumer>(
 }
 
 /// Handles the client's messages, one at a time.
-async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut Reader<'_>) -> End {
+async fn read<C: Channel, P: Protocol>(registration: &Registration, reader: &mut Reader<'_>) -> End {
+    let socket = registration.socket();
     loop {
         let frame = match reader.next().await {
             Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
@@ -128,9 +132,9 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             }
             Err(Stop::Gone) => return End::Gone,
         };
-        let verdict = reader.weigh();
-        if verdict != Decision::Fine {
-            let answer = if verdict == Decision::TooFast { C::too_fast(&frame) } else { None };
+        let decision = reader.charge();
+        if decision != Decision::Fine {
+            let answer = if decision == Decision::TooFast { P::too_fast(&frame) } else { None };
             if let Some(answer) = answer {
                 socket.outbox().send_along(answer.encode());
                 continue;
@@ -139,8 +143,7 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             return End::Refused;
         }
         // Boxed: an idle socket does not need the state of a message.
-        let action = Box::pin(C::receive(session, frame)).await;
-        match action {
+        match Box::pin(act::<C, P>(registration, frame)).await {
             Action::Nothing => {}
             // The client's own message is delivered to it in this turn too: one write for both.
             Action::Send(frame) => socket.outbox().send_along(frame.encode()),
@@ -151,4 +154,17 @@ async fn read<C: Consumer>(session: &Subscription, socket: &Socket, reader: &mut
             }
         }
     }
+}
+
+/// Carries out one message of the client.
+async fn act<C: Channel, P: Protocol>(registration: &Registration, frame: Frame<'_>) -> Action {
+    if !C::TAKES_COMMANDS {
+        return P::unsupported(&frame);
+    }
+    let command = match P::decode(&frame, registration.context().config()) {
+        Ok(command) => command,
+        Err(action) => return action,
+    };
+    let reply = C::command(registration.client(), &command).await;
+    P::reply(&command, reply.as_ref(), C::view)
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicU64;
 
 use slab::Slab;
 
+use crate::realtime::channel::Interval;
 use crate::realtime::fanout::Fanout;
+use crate::realtime::renderer::Renderer;
 use crate::realtime::socket::Socket;
-use crate::realtime::vtable::{Interval, Kind};
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
@@ -21,12 +22,12 @@ const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// The sockets of one group.
 #[derive(Default)]
 pub(crate) struct Subscribers {
-    /// One row for each kind of consumer; most groups have one.
+    /// One row for each renderer; most groups have one.
     rows: Vec<SubscriberRow>,
     /// Events not yet sent to any socket.
     waiting: VecDeque<Arc<Delivery>>,
     /// The batch being sent.
-    fan: Option<Fanout>,
+    fanout: Option<Fanout>,
     /// The last logged event of a batch, if there was one.
     position: Option<Id>,
     /// How often the log was found to be rewritten.
@@ -36,7 +37,7 @@ pub(crate) struct Subscribers {
 }
 
 pub(crate) struct SubscriberRow {
-    pub(crate) kind: Kind,
+    pub(crate) renderer: Renderer,
     /// Contiguous in memory, each at its key.
     pub(crate) sockets: Slab<Subscriber>,
 }
@@ -59,17 +60,18 @@ impl Subscribers {
         if self.rows.is_empty() {
             METRICS.groups.inc();
         }
-        let (kind, gaps) = (socket.kind(), self.gaps);
-        let row = self.rows.iter().position(|row| row.kind == kind).unwrap_or_else(|| {
-            self.rows.push(SubscriberRow { kind, sockets: Slab::new() });
+        let (renderer, gaps) = (socket.renderer(), self.gaps);
+        let row = self.rows.iter().position(|row| row.renderer == renderer).unwrap_or_else(|| {
+            self.rows.push(SubscriberRow { renderer, sockets: Slab::new() });
             self.rows.len() - 1
         });
         Some(self.rows[row].sockets.insert(Subscriber { socket: Arc::clone(socket), from, gaps }))
     }
 
     /// Removes a socket. Returns whether it was the last; the group has then left the hub.
-    pub(crate) fn remove(&mut self, kind: Kind, key: usize) -> bool {
-        let row = self.rows.iter().position(|row| row.kind == kind).expect("a subscriber has its row");
+    pub(crate) fn remove(&mut self, renderer: Renderer, key: usize) -> bool {
+        let row =
+            self.rows.iter().position(|row| row.renderer == renderer).expect("a subscriber has its row");
         let sockets = &mut self.rows[row].sockets;
         sockets.remove(key);
         if sockets.is_empty() {
@@ -85,12 +87,21 @@ impl Subscribers {
     }
 
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
-    pub(crate) fn join(&mut self, kind: Kind, key: usize, cursor: Id, anyhow: bool) -> Result<(), Id> {
+    pub(crate) fn join(
+        &mut self,
+        renderer: Renderer,
+        key: usize,
+        cursor: Id,
+        anyhow: bool,
+    ) -> Result<(), Id> {
         match self.position {
             Some(position) if position > cursor && !anyhow => Err(position),
             _ => {
-                let row =
-                    self.rows.iter_mut().find(|row| row.kind == kind).expect("a subscriber has its row");
+                let row = self
+                    .rows
+                    .iter_mut()
+                    .find(|row| row.renderer == renderer)
+                    .expect("a subscriber has its row");
                 let subscriber = &mut row.sockets[key];
                 subscriber.from = if subscriber.gaps == self.gaps { cursor } else { Id::START };
                 Ok(())
@@ -98,17 +109,17 @@ impl Subscribers {
         }
     }
 
-    pub(crate) fn ticker(&self) -> Option<Interval> {
-        self.rows.iter().find_map(|row| row.kind.ticker)
+    pub(crate) fn interval(&self) -> Option<Interval> {
+        self.rows.iter().find_map(|row| row.renderer.interval)
     }
 
     /// Returns whether events are queued.
     pub(crate) fn is_busy(&self) -> bool {
-        self.fan.is_some() || !self.waiting.is_empty()
+        self.fanout.is_some() || !self.waiting.is_empty()
     }
 
     /// Queues events. Returns whether none were queued before.
-    pub(crate) fn put(&mut self, events: &[Arc<Delivery>]) -> bool {
+    pub(crate) fn enqueue(&mut self, events: &[Arc<Delivery>]) -> bool {
         let idle = !self.is_busy();
         self.waiting.extend(events.iter().cloned());
         idle
@@ -119,24 +130,24 @@ impl Subscribers {
     pub(crate) fn flush(&mut self, left: &mut usize, delivered: &AtomicU64) -> usize {
         let mut bytes = 0;
         while *left > 0 {
-            match &mut self.fan {
-                Some(fan) => {
-                    if fan.send(&self.rows, left, delivered) {
-                        self.fan = None;
+            match &mut self.fanout {
+                Some(fanout) => {
+                    if fanout.send(&self.rows, left, delivered) {
+                        self.fanout = None;
                     }
                 }
                 None if self.waiting.is_empty() => {
                     self.waiting.shrink_to(16);
                     break;
                 }
-                None => bytes += self.begin(),
+                None => bytes += self.start_batch(),
             }
         }
         bytes
     }
 
     /// Starts the next batch. Returns its size in bytes.
-    fn begin(&mut self) -> usize {
+    fn start_batch(&mut self) -> usize {
         let (mut events, mut bytes) = (Vec::new(), 0);
         // A gap is sent alone: the ids before and after it cannot be compared.
         let fits = |event: &Arc<Delivery>, bytes| {
@@ -153,7 +164,7 @@ impl Subscribers {
                 break;
             }
         }
-        self.fan = Some(Fanout::new(self.rows.iter().map(|row| row.kind), &events));
+        self.fanout = Some(Fanout::new(self.rows.iter().map(|row| row.renderer), &events));
         bytes
     }
 
@@ -184,29 +195,10 @@ mod tests {
     use super::*;
     use crate::auth::identity::Identity;
     use crate::http::connection::Connection;
-    use crate::http::request::Request;
-    use crate::http::response::Refusal;
     use crate::realtime::backlog::Limits;
-    use crate::realtime::consumer::{Action, Consumer};
-    use crate::realtime::subscription::Subscription;
+    use crate::realtime::renderer::tests::{Fragile, Plain};
     use crate::wire::event::Position;
-    use crate::wire::frame::{Frame, Transport};
-
-    struct Plain;
-
-    impl Consumer for Plain {
-        async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-            Ok(Subscription::alone(request))
-        }
-
-        async fn receive(_: &Subscription, _: Frame<'_>) -> Action {
-            Action::Nothing
-        }
-
-        fn event(event: &Event) -> Option<Frame<'static>> {
-            event.text("text").map(|text| Frame::Text(text.to_owned().into()))
-        }
-    }
+    use crate::wire::frame::Transport;
 
     /// Returns the subscribers of `count` sockets, and the clients' ends of their connections.
     async fn subscribers(count: usize) -> (Subscribers, Vec<TcpStream>) {
@@ -220,8 +212,9 @@ mod tests {
             let permit = Arc::clone(&places).try_acquire_owned().unwrap();
             let limits = Limits { bytes: 1024, messages: 16 };
             let socket = Arc::new(Socket::new(
-                Kind::of::<Plain>(Transport::WebSocket),
+                Renderer::new::<Fragile, Plain>(Transport::WebSocket),
                 Arc::new(Identity::anonymous()),
+                false,
                 limits,
                 0,
             ));
@@ -242,7 +235,7 @@ mod tests {
         };
         let events: Vec<Arc<Delivery>> = (0..events).map(|_| event()).collect();
         let taken = allocation_counter::measure(|| {
-            subscribers.put(&events);
+            subscribers.enqueue(&events);
             subscribers.flush(&mut usize::MAX.clone(), &AtomicU64::default());
         });
         assert!(!subscribers.is_busy());

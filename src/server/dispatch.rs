@@ -156,11 +156,11 @@ async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<R
     if route.is_websocket() {
         let upgrade = Upgrade::check(&mut request.parts)?;
         let open = route.opener(&upgrade)?;
-        return open(Arc::clone(&state.realtime), request, upgrade).await;
+        return open(Arc::clone(&state.realtime), request, Some(upgrade)).await;
     }
     if let Some(open) = route.sse.filter(|_| matches!(request.parts.method, Method::GET | Method::HEAD)) {
         request.body = read_body(body).await?;
-        return open(Arc::clone(&state.realtime), request).await;
+        return open(Arc::clone(&state.realtime), request, None).await;
     }
     let endpoint = route.endpoint(&request.parts.method)?;
     request.body = read_body(body).await?;

@@ -10,9 +10,11 @@ use crate::http::path_pattern::PathPattern;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
-use crate::realtime::consumer::Consumer;
+use crate::realtime::access::Access;
+use crate::realtime::admission;
+use crate::realtime::channel::Channel;
+use crate::realtime::protocol::Protocol;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::{handshake, sse};
 use crate::server::guards::{Csrf, Rate, Who};
 
 /// The future of a handler.
@@ -21,8 +23,8 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Refusal>> + Send>
 /// A handler, as [`handler!`](crate::handler) makes it of an async function.
 pub type Handler = fn(Request) -> Answer;
 
-type OpenSocket = fn(Arc<Realtime>, Request, Upgrade) -> Answer;
-type OpenSse = fn(Arc<Realtime>, Request) -> Answer;
+/// Admits a client to a channel; without an upgrade, to its Server-Sent Events.
+type Open = fn(Arc<Realtime>, Request, Option<Upgrade>) -> Answer;
 
 /// One row of the route table: a path, the endpoints of its methods or its sockets, and its access.
 ///
@@ -59,7 +61,7 @@ pub struct Route {
     post: Option<Endpoint>,
     delete: Option<Endpoint>,
     sockets: [Option<Socket>; 2],
-    pub(crate) sse: Option<OpenSse>,
+    pub(crate) sse: Option<Open>,
 }
 
 /// The handler of one method, and its guards.
@@ -76,7 +78,7 @@ pub struct Endpoint {
 pub(crate) struct Socket {
     /// `None`: for clients that ask for no subprotocol.
     pub(crate) subprotocol: Option<&'static str>,
-    pub(crate) open: OpenSocket,
+    pub(crate) open: Open,
 }
 
 /// The handling of a slash at the end of the path.
@@ -133,16 +135,18 @@ impl Route {
         self
     }
 
-    /// Opens the sockets of clients that offer the subprotocol of this consumer. A second call adds
-    /// a second subprotocol; the first that the client offers is chosen.
+    /// Opens the sockets of clients that offer the subprotocol of `P`. A second call adds a second
+    /// subprotocol; the first that the client offers is chosen.
     ///
     /// # Panics
     /// Panics at the third subprotocol, which stops the compilation of a `static`.
     #[must_use]
-    pub const fn socket<C: Consumer>(mut self) -> Self {
+    pub const fn socket<A: Access, C: Channel, P: Protocol>(mut self) -> Self {
         let socket = Socket {
-            subprotocol: C::SUBPROTOCOL,
-            open: |realtime, request, upgrade| Box::pin(handshake::open::<C>(realtime, request, upgrade)),
+            subprotocol: P::SUBPROTOCOL,
+            open: |realtime, request, upgrade| {
+                Box::pin(admission::open::<A, C, P>(realtime, request, upgrade))
+            },
         };
         self.sockets = match self.sockets {
             [None, _] => [Some(socket), None],
@@ -152,10 +156,12 @@ impl Route {
         self
     }
 
-    /// Streams what the sockets of this consumer receive as Server-Sent Events.
+    /// Streams what sockets of this channel receive as Server-Sent Events.
     #[must_use]
-    pub const fn sse<C: Consumer>(mut self) -> Self {
-        self.sse = Some(|realtime, request| Box::pin(sse::open::<C>(realtime, request)));
+    pub const fn sse<A: Access, C: Channel, P: Protocol>(mut self) -> Self {
+        self.sse = Some(|realtime, request, upgrade| {
+            Box::pin(admission::open::<A, C, P>(realtime, request, upgrade))
+        });
         self
     }
 
@@ -214,7 +220,7 @@ impl Route {
     ///
     /// # Errors
     /// Returns 400 when the client offers no subprotocol of this route and the route requires one.
-    pub(crate) fn opener(&self, upgrade: &Upgrade) -> Result<OpenSocket, Refusal> {
+    pub(crate) fn opener(&self, upgrade: &Upgrade) -> Result<Open, Refusal> {
         let is_offered =
             |socket: &&Socket| socket.subprotocol.is_some_and(|protocol| upgrade.offers(protocol));
         let chosen = self.sockets().find(is_offered);

@@ -1,5 +1,5 @@
-//! The frames rendered of an event: one for each consumer and transport, whether it is sent now or
-//! later.
+//! The frames rendered of an event: one for each channel, protocol and transport, whether it is
+//! sent now or later.
 
 use std::any::TypeId;
 
@@ -9,21 +9,21 @@ use smallvec::SmallVec;
 
 use crate::wire::frame::Transport;
 
-/// For whom an event is rendered: a consumer, and how its frames travel.
-pub(crate) type RenderKey = (TypeId, Transport);
+/// For whom an event is rendered: a channel, a protocol and a transport.
+pub(crate) type RenderKey = (TypeId, TypeId, Transport);
 
 /// One frame for each key; few groups have more than one.
 #[derive(Default)]
 pub(crate) struct RenderCache(Mutex<SmallVec<[(RenderKey, Bytes); 1]>>);
 
 impl RenderCache {
-    pub(crate) fn get(&self, reader: RenderKey) -> Option<Bytes> {
+    pub(crate) fn get(&self, key: RenderKey) -> Option<Bytes> {
         let frames = self.0.lock();
-        frames.iter().find(|(known, _)| *known == reader).map(|(_, frame)| frame.clone())
+        frames.iter().find(|(known, _)| *known == key).map(|(_, frame)| frame.clone())
     }
 
-    pub(crate) fn put(&self, reader: RenderKey, frame: &Bytes) {
-        self.0.lock().push((reader, frame.clone()));
+    pub(crate) fn put(&self, key: RenderKey, frame: &Bytes) {
+        self.0.lock().push((key, frame.clone()));
     }
 }
 

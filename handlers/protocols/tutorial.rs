@@ -1,33 +1,39 @@
 //! The tutorial's protocol: frames `{"message": "…"}` in both directions and nothing else.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use parlor::{Action, Close, CloseCode, Consumer, Event, Frame, Refusal, Request, Subscription};
-use serde::Serialize;
+use parlor::{Action, Close, CloseCode, Command, Config, Frame, LayerError, Protocol, Reply, View, ViewFn};
+use serde::{Serialize, Serializer};
 
-use crate::chat::raw_object::{Member, ParseError, RawObject};
-use crate::chat::server_frame::Line;
-use crate::chat::v1 as chat;
-use crate::rooms::access::Room;
+use crate::protocols::raw_object::{Member, ParseError, RawObject};
 
 /// The bytes of a frame beside its text, with the WebSocket header.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// A socket at `/ws/chat/{room}/` without a subprotocol.
-pub(crate) struct PlainChat;
+/// The protocol of sockets without a subprotocol.
+pub(crate) struct Tutorial;
 
-impl Consumer for PlainChat {
-    async fn connect(request: &Request) -> Result<Subscription, Refusal> {
-        let room = Room::of_path(request).await?;
-        Ok(room.session(request, room.chat_group()))
+impl Protocol for Tutorial {
+    const RESUMES: bool = false;
+    const SUBPROTOCOL: Option<&'static str> = None;
+
+    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+        text(frame).map(|text| Command::Publish { text, id: None }).map_err(Action::Close)
     }
 
-    async fn receive(session: &Subscription, received: Frame<'_>) -> Action {
-        let event = match text(&received) {
-            Ok(text) => chat::message(&text),
-            Err(close) => return Action::Close(close),
-        };
-        match chat::say(session, &event, None).await {
+    /// Ignores text frames, as the tutorial does.
+    fn unsupported(frame: &Frame<'_>) -> Action {
+        match frame {
+            Frame::Text(_) => Action::Nothing,
+            Frame::Binary(_) => {
+                Action::Close(Close::new(CloseCode::UnsupportedData, "expected no binary frame"))
+            }
+        }
+    }
+
+    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+        match reply {
             Ok(_) => Action::Nothing,
             // This protocol has no error frames, and silence would mean success.
             Err(error) if !error.is_retryable() => {
@@ -39,17 +45,34 @@ impl Consumer for PlainChat {
         }
     }
 
-    fn event(event: &Event) -> Option<Frame<'static>> {
-        if event.kind() != chat::MESSAGE {
-            return None;
+    fn view(view: &View<'_>) -> Option<Frame<'static>> {
+        match view {
+            View::Message(message) if !message.is_redacted => {
+                Some(frame(&Line(message.text), message.text.len()))
+            }
+            View::Line(line) => Some(frame(line, line.len())),
+            _ => None,
         }
-        let text = event.text("message")?;
-        Some(frame(&Line(text), text.len()))
+    }
+}
+
+/// A text as the tutorial displays it.
+pub(crate) struct Line<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[收到消息] {}", self.0)
+    }
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
 /// Encodes a text of about `bytes` bytes as the frame that browsers receive.
-pub(crate) fn frame(message: &(impl Serialize + ?Sized), bytes: usize) -> Frame<'static> {
+fn frame(message: &(impl Serialize + ?Sized), bytes: usize) -> Frame<'static> {
     let mut json = Vec::with_capacity(bytes + FRAME_OVERHEAD_BYTES);
     // As Python's json.dumps spaces it, for clients that compare bytes.
     json.extend_from_slice(b"{\"message\": ");
@@ -83,28 +106,33 @@ fn text<'a>(frame: &'a Frame<'_>) -> Result<Cow<'a, str>, Close> {
 
 #[cfg(test)]
 mod tests {
+    use parlor::Message;
     use serde_json::Value;
 
     use super::*;
+
+    fn message(text: &str) -> View<'_> {
+        View::Message(Message { text, user: None, name: None, position: None, is_redacted: false })
+    }
 
     #[test]
     fn the_tutorials_frames_keep_their_bytes() {
         for text in ["hi", "", "你好 \"\\/", "\u{0}\u{7f}\n\r\t\u{8}\u{c}", "</script>\u{2028}😀"] {
             let expected = format!("{{\"message\": {}}}", Value::from(format!("[收到消息] {text}")));
-            let event = Event::new(chat::MESSAGE).with("message", text);
-            assert_eq!(PlainChat::event(&event), Some(Frame::Text(expected.into())));
+            assert_eq!(Tutorial::view(&message(text)), Some(Frame::Text(expected.into())));
+            let line = format!("{{\"message\": {}}}", Value::from(text));
+            assert_eq!(Tutorial::view(&View::Line(text)), Some(Frame::Text(line.into())));
         }
     }
 
     #[test]
     fn a_frame_takes_one_allocation() {
-        let event = Event::new(chat::MESSAGE).with("message", "hi 你好");
-        let made = allocation_counter::measure(|| drop(PlainChat::event(&event)));
+        let made = allocation_counter::measure(|| drop(Tutorial::view(&message("hi 你好"))));
         assert_eq!(made.count_total, 1);
     }
 
     #[test]
-    fn what_is_no_message_closes_with_its_code() {
+    fn a_frame_that_is_no_message_closes_with_its_code() {
         for (said, code, reason) in [
             ("{", CloseCode::InvalidPayload, "expected JSON as {\"message\": \"hi\"}"),
             ("[]", CloseCode::PolicyViolation, "expected a JSON object with `message`"),

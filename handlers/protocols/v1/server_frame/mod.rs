@@ -1,14 +1,15 @@
 //! The frames of `parlor.v1` that the server sends, as docs/protocol.md defines them.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::{Delivery, Event, Frame, Id, Identity, REDACTED, Recovery, Welcome};
+use parlor::{Delivery, Frame, Id, Identity, Message, Recovery, View, ViewFn, Welcome};
 use serde::{Serialize, Serializer};
 
-use crate::chat::frame_error::{FrameError, Logged};
-use crate::chat::members_json::{Listed, Names, person};
+use crate::protocols::tutorial::Line;
+use crate::protocols::v1::TYPING;
+use crate::protocols::v1::frame_error::{FrameError, Logged};
+use crate::protocols::v1::members_json::{Listed, Names, split_member};
 
 /// The time for which a client shows that a user types, in milliseconds.
 const TYPING_MS: u64 = 5000;
@@ -112,21 +113,6 @@ fn is_kept(removed: &bool) -> bool {
     !removed
 }
 
-/// A text as the tutorial displays it.
-pub(crate) struct Line<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[收到消息] {}", self.0)
-    }
-}
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Frame<'static> {
     let members = welcome.presence.members.as_deref();
     let recovered = welcome.recovery == Recovery::Recovered;
@@ -146,44 +132,35 @@ pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Fra
     .frame(members.map_or(0, |members| 2 * members.iter().map(String::len).sum::<usize>()))
 }
 
-pub(crate) fn message(event: &Event) -> Option<Frame<'static>> {
-    Some(sent(event)?.frame(2 * length(event)))
-}
-
-/// Encodes a removed message of the log, or the live event of its removal.
-pub(crate) fn removed(event: &Event) -> Option<Frame<'static>> {
-    match event.stamp() {
-        Some(_) => message(event),
-        None => Some(Sent::Removed { id: event.text("id")? }.frame(0)),
-    }
-}
-
-pub(crate) fn unread(user: &str, name: &str, count: usize) -> Frame<'static> {
-    Sent::Unread { user, name, count }.frame(name.len())
-}
-
-fn sent(event: &Event) -> Option<Sent<'_>> {
-    let stamp = event.stamp();
-    let removed = event.kind() == REDACTED && stamp.is_some();
-    let text = if removed { "" } else { event.text("message")? };
-    Some(Sent::Message {
-        message: if removed { Shown::Nothing } else { Shown::Line(Line(text)) },
-        text,
-        user: event.text("user"),
-        name: event.text("name"),
-        id: stamp.map(|stamp| stamp.id),
-        prev: stamp.and_then(|stamp| known(stamp.prev)),
-        at: stamp.map(|stamp| stamp.id.millis()),
-        removed,
+/// Encodes what clients see of an event; `None` for an ephemeral kind that the protocol lacks.
+pub(crate) fn view(view: &View<'_>) -> Option<Frame<'static>> {
+    Some(match *view {
+        View::Message(message) => sent(message).frame(2 * message.text.len()),
+        View::Redacted { id } => Sent::Removed { id }.frame(0),
+        View::Presence { change, member, members, count } => presence(change, member, members, count),
+        View::Ephemeral { kind: TYPING, member } => typing(member),
+        View::Ephemeral { .. } => return None,
+        View::Line(message) => Sent::Push { message }.frame(message.len()),
+        View::Unread { user, name, count } => Sent::Unread { user, name, count }.frame(name.len()),
+        View::Gap { reason, after } => {
+            let after = after.filter(|after| *after != Id::START.to_string());
+            Sent::Gap { reason, after }.frame(0)
+        }
     })
 }
 
-fn length(event: &Event) -> usize {
-    event.text("message").map_or(0, str::len)
-}
-
-pub(crate) fn push(message: &str) -> Frame<'static> {
-    Sent::Push { message }.frame(message.len())
+fn sent(message: Message<'_>) -> Sent<'_> {
+    let Message { text, user, name, position, is_redacted } = message;
+    Sent::Message {
+        message: if is_redacted { Shown::Nothing } else { Shown::Line(Line(text)) },
+        text,
+        user,
+        name,
+        id: position.map(|position| position.id),
+        prev: position.and_then(|position| known(position.prev)),
+        at: position.map(|position| position.id.millis()),
+        removed: is_redacted,
+    }
 }
 
 pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
@@ -195,45 +172,45 @@ pub(crate) fn error(error: &FrameError, client_id: Option<&str>) -> Frame<'stati
     Sent::Error { code: error.code.slug(), detail: &error.detail, client_id, retry }.frame(0)
 }
 
-pub(crate) fn presence(event: &Event) -> Option<Frame<'static>> {
-    let count = event.text("count")?.parse().ok()?;
-    let listed = event.text("members");
-    let all = listed.map(|members| Listed::of(members.split(' ').filter(|member| !member.is_empty())));
-    let (user, name) = event.text("user").map(person).unzip();
-    let members = all.as_ref().map(|all| all.ids.clone());
+fn presence(change: &str, member: Option<&str>, members: Option<&str>, count: u64) -> Frame<'static> {
+    let all = members.map(|members| Listed::of(members.split(' ').filter(|member| !member.is_empty())));
+    let (user, name) = member.map(split_member).unzip();
     let sent = Sent::Presence {
-        change: event.text("change")?,
+        change,
         user,
         name,
-        members,
+        members: all.as_ref().map(|all| all.ids.clone()),
         names: all.map(|all| all.names),
         count,
     };
-    Some(sent.frame(listed.map_or(0, |members| 3 * members.len())))
+    sent.frame(members.map_or(0, |members| 3 * members.len()))
 }
 
-pub(crate) fn typing(member: &str) -> Frame<'static> {
-    let (user, name) = person(member);
+fn typing(member: &str) -> Frame<'static> {
+    let (user, name) = split_member(member);
     Sent::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
 }
 
-pub(crate) fn history(events: &[Arc<Delivery>], more: bool) -> Frame<'static> {
-    // The newest that fit into one frame, which waits in memory for a slow client.
+/// Encodes the newest of these events that fit into one frame, which waits in memory for a slow
+/// client.
+pub(crate) fn history(events: &[Arc<Delivery>], more: bool, view: ViewFn) -> Frame<'static> {
+    let all: Vec<Message<'_>> = events
+        .iter()
+        .filter_map(|event| match view(event) {
+            Some(View::Message(message)) => Some(message),
+            _ => None,
+        })
+        .collect();
     let mut bytes = 0;
-    let fits = |event: &&Arc<Delivery>| {
-        bytes += length(event);
+    let fits = |message: &&Message<'_>| {
+        bytes += message.text.len();
         bytes <= MAX_HISTORY_BYTES
     };
-    let kept = events.iter().rev().take(1).chain(events.iter().rev().skip(1).take_while(fits)).count();
-    let (left, kept) = events.split_at(events.len() - kept);
-    let messages: Vec<_> = kept.iter().filter_map(|event| sent(event)).collect();
-    let texts = kept.iter().map(|event| FRAME_OVERHEAD_BYTES + 2 * length(event)).sum();
+    let kept = all.iter().rev().take(1).chain(all.iter().rev().skip(1).take_while(fits)).count();
+    let (left, kept) = all.split_at(all.len() - kept);
+    let texts = kept.iter().map(|message| FRAME_OVERHEAD_BYTES + 2 * message.text.len()).sum();
+    let messages = kept.iter().map(|message| sent(*message)).collect();
     Sent::History { messages, more: more || !left.is_empty() }.frame(texts)
-}
-
-pub(crate) fn gap(event: &Event) -> Option<Frame<'static>> {
-    let after = event.text("after").filter(|after| *after != Id::START.to_string());
-    Some(Sent::Gap { reason: event.text("reason")?, after }.frame(0))
 }
 
 pub(crate) fn bye(reconnect: Duration) -> Frame<'static> {

@@ -14,13 +14,13 @@ pub(crate) struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// Parses members. A user that reconnects under another name may occur twice for a moment.
     pub(crate) fn of(members: impl Iterator<Item = &'a str>) -> Self {
-        let names: Names<'a> = members.map(person).collect();
+        let names: Names<'a> = members.map(split_member).collect();
         Self { ids: names.keys().copied().collect(), names }
     }
 }
 
 /// Splits a member into its id and name, as joined by
 /// [`Identity::member`](parlor::Identity::member).
-pub(crate) fn person(member: &str) -> (&str, &str) {
+pub(crate) fn split_member(member: &str) -> (&str, &str) {
     member.split_once('/').unwrap_or((member, member))
 }

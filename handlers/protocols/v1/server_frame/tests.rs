@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use parlor::{Event, REDACTED};
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,6 +12,12 @@ fn logged(text: &str) -> Event {
     let said =
         Event::new("chat_message").with("message", text).with("user", "a1b2c3d4e5f60718").with("name", "ann");
     Event::decode(&said.with("id", "1758000000000-3").with("prev", "1758000000000-2").encode()).unwrap()
+}
+
+/// Encodes an event as the chat channel shows it.
+fn encode(event: &Event) -> Option<Frame<'static>> {
+    let message = event.text("message").map(|text| View::message(event, text));
+    view(&message.or_else(|| View::from_layer(event))?)
 }
 
 fn value(frame: Option<Frame<'static>>) -> Value {
@@ -25,23 +32,26 @@ fn members_without_a_value_are_null() {
         "type": "message", "message": "[收到消息] \"a\n你", "text": "\"a\n你", "user": "a1b2c3d4e5f60718", "name": "ann",
         "id": "1758000000000-3", "prev": "1758000000000-2", "at": at,
     });
-    assert_eq!(value(message(&logged("\"a\n你"))), full);
+    assert_eq!(value(encode(&logged("\"a\n你"))), full);
     let bare = json!({
         "type": "message", "message": "[收到消息] a", "text": "a", "user": null, "name": null, "id": null, "prev": null, "at": null,
     });
-    assert_eq!(value(message(&Event::new("x").with("message", "a"))), bare);
-    assert!(message(&Event::new("x")).is_none());
-    let state = Event::new("x").with("change", "state").with("count", "2").with("members", " a/~x b/bob");
+    assert_eq!(value(encode(&Event::new("x").with("message", "a"))), bare);
+    assert!(encode(&Event::new("x")).is_none());
+    let state = Event::new("parlor_presence")
+        .with("change", "state")
+        .with("count", "2")
+        .with("members", " a/~x b/bob");
     let expected = json!({
         "type": "presence", "change": "state", "user": null, "name": null, "members": ["a", "b"],
         "names": {"a": "~x", "b": "bob"}, "count": 2,
     });
-    assert_eq!(value(presence(&state)), expected);
-    let redacted = |id: &str| Event::new("parlor_covered").with("id", id);
+    assert_eq!(value(encode(&state)), expected);
+    let redacted = |id: &str| Event::new(REDACTED).with("id", id);
     let expected = json!({"type": "removed", "id": "1758000000000-3"});
-    assert_eq!(value(removed(&redacted("1758000000000-3"))), expected);
-    let gone = Event::new("x").with("reason", "trimmed").with("after", "0-0");
-    assert_eq!(value(gap(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
+    assert_eq!(value(encode(&redacted("1758000000000-3"))), expected);
+    let gone = Event::new("parlor_gap").with("reason", "trimmed").with("after", "0-0");
+    assert_eq!(value(encode(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
     let unavailable = FrameError::unavailable();
     let expected = json!({
         "type": "error", "code": "unavailable", "detail": unavailable.detail, "client_id": null, "retry": true,
@@ -52,14 +62,19 @@ fn members_without_a_value_are_null() {
 #[test]
 fn history_holds_messages_as_they_were_sent() {
     let events = ["a", "你"].map(|text| Arc::new(Delivery::from(logged(text))));
-    let messages: Vec<Value> = events.iter().map(|event| value(message(event))).collect();
+    let messages: Vec<Value> = events.iter().map(|event| value(encode(event))).collect();
     let expected = json!({"type": "history", "messages": messages, "more": true});
-    assert_eq!(value(Some(history(&events, true))), expected);
+    assert_eq!(
+        value(Some(history(&events, true, |event| event
+            .text("message")
+            .map(|text| View::message(event, text))))),
+        expected
+    );
 }
 
 #[test]
 fn a_frame_takes_one_allocation_with_room_for_what_stands_before_it() {
-    let message_of = |text: &str| message(&logged(text)).unwrap();
+    let message_of = |text: &str| encode(&logged(text)).unwrap();
     let id = Id::START;
     let renders: [(&str, &dyn Fn() -> Frame<'static>); 4] = [
         ("ack", &|| ack(Some(&"x".repeat(64)), &Logged { id, duplicate: false })),
@@ -72,6 +87,6 @@ fn a_frame_takes_one_allocation_with_room_for_what_stands_before_it() {
         assert!(text.capacity() - text.len() >= 14, "{what} has {} of {}", text.len(), text.capacity());
     }
     let event = logged("hi 你好");
-    let made = allocation_counter::measure(|| drop(message(&event)));
+    let made = allocation_counter::measure(|| drop(encode(&event)));
     assert_eq!(made.count_total, 1);
 }

@@ -106,10 +106,10 @@ impl From<&LayerError> for FrameError {
 ///
 /// # Errors
 /// Returns why the message is not in the log.
-pub(crate) fn answer(appended: &Result<Appended, LayerError>) -> Result<Logged, FrameError> {
+pub(crate) fn answer(appended: Result<Appended, &LayerError>) -> Result<Logged, FrameError> {
     match appended {
-        Ok(Appended::New(id)) => Ok(Logged { id: *id, duplicate: false }),
-        Ok(Appended::Duplicate(id)) => Ok(Logged { id: *id, duplicate: true }),
+        Ok(Appended::New(id)) => Ok(Logged { id, duplicate: false }),
+        Ok(Appended::Duplicate(id)) => Ok(Logged { id, duplicate: true }),
         Ok(Appended::Conflict) => Err(FrameError::new(
             FrameErrorCode::Conflict,
             "`id`: used for another message less than five minutes ago",
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_errors_of_the_protocols_document_are_those_of_the_enum() {
-        let document = include_str!("../../docs/protocol.md");
+        let document = include_str!("../../../docs/protocol.md");
         let table = document.split("| code | retry | why |").nth(1).expect("a table");
         let rows: Vec<(&str, &str)> = table
             .lines()
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_browsers_error_codes_are_those_of_the_enum() {
-        let script = include_str!("../../static/errorCodes.js");
+        let script = include_str!("../../../static/errorCodes.js");
         let listed: Vec<&str> = script.lines().filter(|line| line.contains(": \"")).map(str::trim).collect();
         let expected = ALL.map(|code| format!("{}: \"{}\",", code.slug().to_uppercase(), code.slug()));
         assert_eq!(listed, expected);

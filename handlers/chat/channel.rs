@@ -1,0 +1,88 @@
+//! The chat of a room or of a direct conversation.
+
+use std::time::Duration;
+
+use parlor::{Appended, Channel, Client, Command, Context, Event, Group, Identity, LayerError, Reply, View};
+
+use crate::protocols::v1::TYPING;
+use crate::rooms::conversation::Conversation;
+use crate::rooms::groups::MESSAGE_TYPE;
+use crate::rooms::unread;
+
+/// The type of the event that a member is typing, which is not logged.
+const TYPING_TYPE: &str = "chat_typing";
+/// The shortest time between two typing events of one socket.
+const TYPING_PERIOD: Duration = Duration::from_secs(2);
+
+/// The channel at `/ws/chat/{room}/` and `/sse/chat/{room}/`.
+pub(crate) struct Chat;
+
+impl Channel for Chat {
+    async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
+        match command {
+            Command::Publish { text, id } => {
+                let (context, identity) = (client.context(), client.identity());
+                publish(context, identity, client.group(), text, id.as_deref()).await.map(Reply::Published)
+            }
+            Command::Ephemeral { .. } => {
+                let event = Event::new(TYPING_TYPE).with("user", client.identity().member());
+                client.publish_ephemeral(event, TYPING_PERIOD);
+                Ok(Reply::Nothing)
+            }
+            Command::History { before, limit } => client.history(*before, *limit).await.map(Reply::History),
+            Command::MarkRead { id } => {
+                if let Some(conversation) = Conversation::of_group(client.group(), client.identity()) {
+                    unread::mark_read(client.context(), &conversation, *id).await?;
+                }
+                Ok(Reply::Nothing)
+            }
+        }
+    }
+
+    fn view(event: &Event) -> Option<View<'_>> {
+        match event.kind() {
+            MESSAGE_TYPE => Some(View::message(event, event.text("message")?)),
+            TYPING_TYPE => Some(View::Ephemeral { kind: TYPING, member: event.text("user")? }),
+            _ => View::from_layer(event),
+        }
+    }
+}
+
+/// Publishes a message of this client in a chat group, at most once for its `id`, and updates the
+/// peer's unread count if the group is a direct conversation.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not accept it.
+pub(crate) async fn publish(
+    context: &Context,
+    identity: &Identity,
+    group: &Group,
+    text: &str,
+    id: Option<&str>,
+) -> Result<Appended, LayerError> {
+    let appended = context.append_from(identity, group, &message(text), id).await?;
+    if let Appended::New(id) | Appended::Duplicate(id) = appended
+        && let Some(conversation) = Conversation::of_group(group, identity)
+    {
+        unread::record_message(context, &conversation, identity, id).await?;
+    }
+    Ok(appended)
+}
+
+/// Creates the event of a message with this text.
+pub(crate) fn message(text: &str) -> Event {
+    Event::new(MESSAGE_TYPE).with("message", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_without_its_members_is_not_listed() {
+        assert!(Chat::view(&message("hi")).is_some());
+        for kind in [MESSAGE_TYPE, TYPING_TYPE, "parlor_presence", "parlor_gap", "x"] {
+            assert!(Chat::view(&Event::new(kind)).is_none(), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Publishing a message without a socket.
+
+use parlor::{Command, Denied, Frame, Refusal, Request, Response, StatusCode};
+
+use crate::chat::channel;
+use crate::protocols::v1::client_frame;
+use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode, answer};
+use crate::protocols::v1::server_frame;
+use crate::rooms::room::Room;
+
+/// Answers `POST /chat/{room}/messages`: the body is a client's `message` frame, the response an
+/// `ack` or an `error` frame.
+pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
+    let (context, identity) = (request.context(), request.identity());
+    let room = match Room::find(context, identity, request.param("room").unwrap_or_default()).await {
+        Ok(room) => room,
+        Err(Denied::Layer(error)) => return Ok(failed(&FrameError::from(&error), None)),
+        Err(denied) => return Err(denied.into()),
+    };
+    Ok(match client_frame::parse(request.body(), context.config().max_message_bytes) {
+        Ok(Command::Publish { text, id }) => {
+            let id = id.as_deref();
+            let appended = channel::publish(context, identity, &room.chat_group(), &text, id).await;
+            match answer(appended.as_ref().copied()) {
+                Ok(logged) => response(StatusCode::OK, &server_frame::ack(id, &logged)),
+                Err(error) => failed(&error, id),
+            }
+        }
+        Ok(_) => failed(&FrameError::new(FrameErrorCode::UnknownType, "`type`: expected message"), None),
+        Err((error, id)) => failed(&error, id.as_deref()),
+    })
+}
+
+fn failed(error: &FrameError, id: Option<&str>) -> Response {
+    response(error.code.status(), &server_frame::error(error, id))
+}
+
+fn response(status: StatusCode, frame: &Frame<'_>) -> Response {
+    let Frame::Text(json) = frame else { unreachable!("frames of this protocol are texts") };
+    Response::json_with(status, json.to_string())
+}

@@ -1,0 +1,5 @@
+//! The protocols of the application's sockets: how commands and views look as frames.
+
+pub(crate) mod raw_object;
+pub(crate) mod tutorial;
+pub(crate) mod v1;

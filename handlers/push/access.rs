@@ -1,0 +1,15 @@
+//! Access to push streams.
+
+use parlor::{Access, Context, Denied, Grant, Identity};
+
+use crate::rooms::room::Room;
+
+/// Admits clients to the stream of a room that they may enter.
+pub(crate) struct PushAccess;
+
+impl Access for PushAccess {
+    async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
+        let room = Room::find(context, identity, name).await?;
+        Ok(room.grant(room.push_group()))
+    }
+}

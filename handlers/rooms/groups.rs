@@ -1,0 +1,41 @@
+//! The groups of rooms, under the tutorial's names.
+
+use parlor::{CloseCode, Context, Disconnect, Group, LayerError};
+
+/// The prefix of the names of chat groups.
+pub(crate) const CHAT_PREFIX: &str = "chat_";
+/// The type of a chat event; its `message` is the text.
+pub(crate) const MESSAGE_TYPE: &str = "chat_message";
+
+/// Returns the chat group of the room of this name.
+pub(crate) fn chat_group(name: &str) -> Group {
+    Group::new(&format!("{CHAT_PREFIX}{name}"))
+}
+
+/// Returns the group of the push stream of the room of this name.
+pub(crate) fn push_group(name: &str) -> Group {
+    Group::new(name)
+}
+
+/// Returns the room of a chat group; `None` for other groups and for direct conversations.
+pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
+    chat_group.strip_prefix(CHAT_PREFIX).filter(|name| !name.contains(':'))
+}
+
+/// Returns whether the group is the chat of a direct conversation.
+pub(crate) fn is_conversation(chat_group: &str) -> bool {
+    chat_group.starts_with(CHAT_PREFIX) && room_of(chat_group).is_none()
+}
+
+/// Closes every socket of a group, on every node.
+pub(crate) async fn disconnect_group(
+    context: &Context,
+    group: &Group,
+    code: CloseCode,
+    reason: &str,
+) -> Result<(), LayerError> {
+    let group = Some(group.name().to_owned());
+    let command =
+        Disconnect { group, code: code.number(), reason: reason.to_owned(), ..Disconnect::default() };
+    context.disconnect(&command).await
+}

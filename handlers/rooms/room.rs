@@ -1,0 +1,214 @@
+//! Rooms that clients may enter. A [`Room`] is the only way from a name to a group.
+//!
+//! A room that the client may not see is answered like one that does not exist. A room is public
+//! unless a user made it private or an operator closed it. `@name` is the direct conversation of
+//! the client with that account.
+
+use parlor::{Context, Denied, Grant, Group, Identity, Index, LayerError, Reason, Refusal, Request, Role};
+
+use crate::rooms::conversation::Conversation;
+use crate::rooms::groups;
+use crate::rooms::groups::CHAT_PREFIX;
+use crate::rooms::name::Name;
+use crate::rooms::record::RoomRecord;
+use crate::scopes;
+
+/// A room that a client may enter.
+pub(crate) struct Room {
+    name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Public,
+    Private(RoomRecord),
+    Direct(Conversation),
+}
+
+impl Room {
+    /// Returns the room of this name, if the client may enter it.
+    ///
+    /// # Errors
+    /// Returns [`Denied`]: for an invalid name, for guests where they are not admitted, for a room
+    /// that the client may not see, and when the layer does not answer.
+    pub(crate) async fn find(context: &Context, identity: &Identity, name: &str) -> Result<Self, Denied> {
+        if !admits_guests(context, identity) {
+            const DETAIL: &str = "`Cookie`: expected the cookie of a login, for there are no guests here";
+            return Err(Denied::LoginRequired(Reason::new(DETAIL).message_key("no_guests")));
+        }
+        // In a room, a client both reads and publishes.
+        if identity.role() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH)) {
+            return Err(Denied::NotFound);
+        }
+        if let Some(peer) = name.strip_prefix('@') {
+            let (conversation, peer) =
+                Conversation::with(context, identity, peer).await?.ok_or(Denied::NotFound)?;
+            return Ok(Self { name: format!("@{peer}"), kind: Kind::Direct(conversation) });
+        }
+        let name = Name::parse(context, name)?;
+        // The push group of the room `chat_x` is the chat group of `x`, as in the tutorial. Only
+        // public rooms may share it: a user removed from `x` is not searched for in `chat_x`.
+        if let Some(other) = name.as_str().strip_prefix(CHAT_PREFIX)
+            && !matches!(kind(context, identity, other).await?, Some(Kind::Public))
+        {
+            return Err(Denied::NotFound);
+        }
+        let kind = kind(context, identity, name.as_str()).await?.ok_or(Denied::NotFound)?;
+        Ok(Self { name: name.into(), kind })
+    }
+
+    /// Returns the room in the request's path.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find): 400, 401, 404, or 503.
+    pub(crate) async fn of_path(request: &Request) -> Result<Self, Refusal> {
+        let name = request.param("room").unwrap_or_default();
+        Ok(Self::find(request.context(), request.identity(), name).await?)
+    }
+
+    /// Returns the room in the query, as `?room=`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find): 400, 401, 404, or 503.
+    pub(crate) async fn of_query(request: &Request) -> Result<Self, Refusal> {
+        let name = request.query("room").unwrap_or_default();
+        Ok(Self::find(request.context(), request.identity(), &name).await?)
+    }
+
+    /// Returns the room in the path of an operator's request, as [`operated`](Self::operated).
+    ///
+    /// # Errors
+    /// Returns 400, 404, or 503.
+    pub(crate) async fn of_operator(request: &Request) -> Result<(Self, RoomRecord), Refusal> {
+        let name = request.param("room").unwrap_or_default();
+        Ok(Self::operated(request.context(), request.identity(), name).await?)
+    }
+
+    /// Returns the room in the path of an API request, as [`served`](Self::served).
+    ///
+    /// # Errors
+    /// Returns 400, 404, or 503.
+    pub(crate) async fn of_api(request: &Request) -> Result<Self, Refusal> {
+        Ok(Self::served(request.context(), request.param("room").unwrap_or_default()).await?)
+    }
+
+    /// Returns the room of this name without a lookup, for its page while the layer is unreachable.
+    /// The page shows nothing of the room; sockets and event streams look it up once the layer is
+    /// back.
+    ///
+    /// # Errors
+    /// Returns [`Denied::BadName`] for an invalid name.
+    pub(crate) fn unchecked(context: &Context, name: &str) -> Result<Self, Denied> {
+        Ok(Self { name: Name::parse(context, name)?.into(), kind: Kind::Public })
+    }
+
+    /// Returns the room of this name and its record for an operator: also private and closed rooms,
+    /// but no direct conversations.
+    ///
+    /// # Errors
+    /// Returns [`Denied`]: for an invalid name, for other clients, and when the layer does not
+    /// answer.
+    pub(crate) async fn operated(
+        context: &Context,
+        identity: &Identity,
+        name: &str,
+    ) -> Result<(Self, RoomRecord), Denied> {
+        if !identity.is_staff() {
+            return Err(Denied::NotFound);
+        }
+        let name = Name::parse(context, name)?;
+        let record = context.store().read(&RoomRecord::key(name.as_str())).await?;
+        Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
+    }
+
+    /// Returns the room of this name for the API, whose clients act for the site: also private
+    /// rooms, but no closed rooms and no direct conversations.
+    ///
+    /// # Errors
+    /// Returns [`Denied`]: for an invalid name, for a closed room, and when the layer does not
+    /// answer.
+    pub(crate) async fn served(context: &Context, name: &str) -> Result<Self, Denied> {
+        if name.starts_with('@') {
+            return Err(Denied::NotFound);
+        }
+        let name = Name::parse(context, name)?;
+        // As above: its push group may be the chat group of another room.
+        let other = name.as_str().strip_prefix(CHAT_PREFIX);
+        for name in [Some(name.as_str()), other].into_iter().flatten() {
+            let record: Option<RoomRecord> = context.store().read(&RoomRecord::key(name)).await?;
+            if record.is_some_and(|record| record.closed) {
+                return Err(Denied::NotFound);
+            }
+        }
+        Ok(Self { name: name.into(), kind: Kind::Public })
+    }
+
+    /// Returns the client's name for the room: `lobby`, `@alice`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the record of a private room.
+    pub(crate) fn private(&self) -> Option<&RoomRecord> {
+        if let Kind::Private(record) = &self.kind { Some(record) } else { None }
+    }
+
+    /// Returns the direct conversation that the room is.
+    pub(crate) fn conversation(&self) -> Option<&Conversation> {
+        if let Kind::Direct(conversation) = &self.kind { Some(conversation) } else { None }
+    }
+
+    /// Returns the chat group.
+    pub(crate) fn chat_group(&self) -> Group {
+        match &self.kind {
+            Kind::Direct(conversation) => conversation.chat_group(),
+            _ => groups::chat_group(&self.name),
+        }
+    }
+
+    /// Returns the group of the push stream.
+    pub(crate) fn push_group(&self) -> Group {
+        match &self.kind {
+            Kind::Direct(conversation) => conversation.push_group(),
+            _ => groups::push_group(&self.name),
+        }
+    }
+
+    /// Grants access to one of the room's groups.
+    pub(crate) fn grant(&self, group: Group) -> Grant {
+        let grant = Grant::new(group, &self.name);
+        match &self.kind {
+            Kind::Public => grant,
+            Kind::Private(_) | Kind::Direct(_) => grant.restricted(),
+        }
+    }
+}
+
+/// Returns whether the client may enter any room: guests may be excluded.
+pub(crate) fn admits_guests(context: &Context, identity: &Identity) -> bool {
+    identity.role() > Role::Guest || !context.config().auth.no_guests
+}
+
+/// Returns the kind of the room for the client; `None` if the client may not see the room.
+async fn kind(context: &Context, identity: &Identity, name: &str) -> Result<Option<Kind>, LayerError> {
+    Ok(match context.store().read::<RoomRecord>(&RoomRecord::key(name)).await? {
+        Some(record) if record.closed => None,
+        Some(record) if record.private => {
+            is_member(context, identity, name, &record).await?.then_some(Kind::Private(record))
+        }
+        _ => Some(Kind::Public),
+    })
+}
+
+async fn is_member(
+    context: &Context,
+    identity: &Identity,
+    name: &str,
+    record: &RoomRecord,
+) -> Result<bool, LayerError> {
+    if !identity.is_user() {
+        return Ok(false);
+    }
+    Ok(record.is_owned_by(identity)
+        || context.store().rank(&RoomRecord::members(name), identity.id()).await?.is_some())
+}

@@ -1,0 +1,108 @@
+//! Admission: from a request to a registered socket, on either transport.
+//!
+//! The socket is registered *before* its request is answered, so that a client receives every event
+//! published after it sees the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper_tungstenite::HyperWebsocket;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::http::connection::{Connection, Timed};
+use crate::http::request::Request;
+use crate::http::response::{Refusal, Response};
+use crate::http::upgrade::Upgrade;
+use crate::realtime::access::Access;
+use crate::realtime::channel::Channel;
+use crate::realtime::protocol::Protocol;
+use crate::realtime::registration::Registration;
+use crate::realtime::renderer::Renderer;
+use crate::realtime::runtime::Realtime;
+use crate::realtime::start_position::StartPosition;
+use crate::realtime::subscription::Subscription;
+use crate::realtime::{socket_task, sse};
+use crate::telemetry::Chain;
+use crate::wire::frame::Transport;
+use crate::wire::origin;
+
+/// The time in which the 101 must be written.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Admits a client to a channel and answers its request: 101 to a WebSocket handshake, else a
+/// stream of Server-Sent Events.
+///
+/// # Errors
+/// Returns the refusals of the access, 403 for a foreign origin, 429 above a limit, and 503 while
+/// the node stops or the layer is unreachable.
+pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
+    realtime: Arc<Realtime>,
+    request: Request,
+    upgrade: Option<Upgrade>,
+) -> Result<Response, Refusal> {
+    let context = &request.context;
+    let transport = if upgrade.is_some() { Transport::WebSocket } else { Transport::Sse };
+    if context.is_ending() {
+        return Err(Refusal::unavailable("this node ends: another one serves on"));
+    }
+    let admitted = context.limits().admit(request.peer())?;
+    let identity = request.identity();
+    let name = request.params.first().unwrap_or_default();
+    let grant = A::grant(context, identity, name).await.map_err(|denied| denied.refusal(transport))?;
+    let start = match (P::RESUMES, C::REPLAYS) {
+        (false, _) => None,
+        (true, false) => Some(StartPosition::now()),
+        (true, true) => Some(StartPosition::from_request(&request)?),
+    };
+    let origins = &context.config().network.allowed_origins;
+    match transport {
+        Transport::WebSocket => origin::check_socket(request.headers(), origins)?,
+        Transport::Sse => origin::check_request(request.headers(), origins)?,
+    }
+    let admitted = admitted.of_user(identity.known_id())?;
+    let subscription = Subscription::new(grant, start, request.received_at);
+    let socket = realtime.socket(identity, &subscription, Renderer::new::<C, P>(transport));
+    let registration = Registration::new(realtime, socket, subscription, admitted);
+    if let Err(error) = registration.subscribe().await {
+        debug!(error = %Chain(&error), ?transport, "refused a socket");
+        return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
+    }
+    Ok(match upgrade {
+        Some(upgrade) => accept::<C, P>(registration, request.stream, upgrade),
+        None => sse::respond::<C, P>(registration),
+    })
+}
+
+/// Answers 101, and runs the socket in a task of its own.
+fn accept<C: Channel, P: Protocol>(
+    registration: Registration,
+    stream: Connection,
+    upgrade: Upgrade,
+) -> Response {
+    if P::RESUMES {
+        stream.cork(); // the welcome
+    }
+    let context = Arc::clone(registration.context());
+    // Boxed, and dropped once it is done: the task lives as long as the socket.
+    let upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgraded(upgrade.websocket)));
+    context.track(async move {
+        if let Ok(Some(early)) = upgraded.await {
+            socket_task::run::<C, P>(&registration, stream, early).await;
+        }
+    });
+    match P::SUBPROTOCOL {
+        Some(protocol) => upgrade.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),
+        None => upgrade.response,
+    }
+}
+
+/// Returns the bytes that the client sent right behind its handshake, once the 101 is written.
+async fn upgraded(websocket: HyperWebsocket) -> Option<Box<[u8]>> {
+    let upgraded = websocket.await.ok()?.into_inner().into_inner();
+    let parts = upgraded.downcast::<TokioIo<Timed>>().ok()?;
+    // Copied, to free the 8 KB into which hyper read the request.
+    Some((*parts.read_buf).into())
+}

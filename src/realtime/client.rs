@@ -1,0 +1,63 @@
+//! The client of a subscription, as a channel sees it, and the operations of the layer that it may
+//! do.
+
+use std::time::Duration;
+
+use crate::auth::identity::Identity;
+use crate::http::context::Context;
+use crate::layer::{Appended, Broker, HistoryRange, LayerError, Page};
+use crate::realtime::subscription::Subscription;
+use crate::wire::event::Event;
+use crate::wire::group::Group;
+use crate::wire::id::Id;
+
+/// A client in a channel.
+#[derive(Clone, Copy)]
+pub struct Client<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) identity: &'a Identity,
+    pub(crate) subscription: &'a Subscription,
+}
+
+impl<'a> Client<'a> {
+    /// Returns the node that serves the client.
+    pub fn context(self) -> &'a Context {
+        self.context
+    }
+
+    /// Returns the client's identity.
+    pub fn identity(self) -> &'a Identity {
+        self.identity
+    }
+
+    /// Returns the group of its subscription.
+    pub fn group(self) -> &'a Group {
+        self.subscription.group()
+    }
+
+    /// Appends an event of this client to the log of its group, and publishes it on every node.
+    /// Sets the members `user` and `name` to the client. `id` is the client's idempotency key.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not accept it.
+    pub async fn append(self, event: &Event, id: Option<&str>) -> Result<Appended, LayerError> {
+        self.context.append_from(self.identity, self.group(), event, id).await
+    }
+
+    /// Publishes an unlogged event to the client's group on every node, at most once per period;
+    /// further calls are ignored. Does not wait for the layer, and delivery is not guaranteed.
+    pub fn publish_ephemeral(self, event: Event, period: Duration) {
+        if self.subscription.take_ephemeral(period) {
+            self.context.publish_ephemeral(self.group().clone(), event);
+        }
+    }
+
+    /// Returns up to `limit` messages of the client's group before this id, or the newest; the
+    /// oldest first.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn history(self, before: Option<Id>, limit: usize) -> Result<Page, LayerError> {
+        self.context.layer().history(self.group(), HistoryRange::Before(before, limit)).await
+    }
+}

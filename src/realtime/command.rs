@@ -1,0 +1,46 @@
+//! Commands of clients, and the replies of channels, as no wire writes them.
+
+use std::borrow::Cow;
+
+use crate::layer::{Appended, Page};
+use crate::wire::id::Id;
+
+/// What a client asks of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Publish a message.
+    Publish {
+        /// The text.
+        text: Cow<'a, str>,
+        /// The client's idempotency key.
+        id: Option<Cow<'a, str>>,
+    },
+    /// Publish an event that is not logged, such as `typing`.
+    Ephemeral {
+        /// The kind of the event, a word of the protocol.
+        kind: &'static str,
+    },
+    /// Read messages before this one, or the newest.
+    History {
+        /// The id of the message after the last one wanted.
+        before: Option<Id>,
+        /// The most messages to return.
+        limit: usize,
+    },
+    /// Record that the client has read the messages up to this one.
+    MarkRead {
+        /// The id of the message.
+        id: Id,
+    },
+}
+
+/// What a channel answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// Nothing: the command has no answer.
+    Nothing,
+    /// The fate of a published message.
+    Published(Appended),
+    /// A page of the log.
+    History(Page),
+}

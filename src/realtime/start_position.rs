@@ -1,0 +1,41 @@
+//! The position in a log from which a client wants events.
+
+use crate::http::request::Request;
+use crate::http::response::Refusal;
+use crate::wire::id::{Id, ParseIdError};
+
+/// The most messages that `history` may request.
+const MAX_HISTORY_MESSAGES: usize = 1000;
+
+/// The position in the log from which a client wants events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StartPosition {
+    pub(crate) since: Option<Result<Id, ParseIdError>>,
+    pub(crate) history: Option<usize>,
+}
+
+impl StartPosition {
+    /// Starts at the end of the log.
+    pub(crate) fn now() -> Self {
+        Self { since: None, history: None }
+    }
+
+    /// Parses the request: `since` (or `Last-Event-ID`) is the id of the client's last message,
+    /// `history` the number of newest messages that it wants.
+    ///
+    /// # Errors
+    /// Returns 400 when `history` is not a number, or is too large.
+    pub(crate) fn from_request(request: &Request) -> Result<Self, Refusal> {
+        let since = request.header("last-event-id").map(str::to_owned).or_else(|| request.query("since"));
+        let history = match request.query("history").map(|text| text.parse::<usize>()) {
+            None => None,
+            Some(Ok(count)) if count <= MAX_HISTORY_MESSAGES => Some(count),
+            Some(_) => {
+                return Err(Refusal::bad_request(format!(
+                    "`history`: expected a number up to {MAX_HISTORY_MESSAGES}"
+                )));
+            }
+        };
+        Ok(Self { since: since.map(|since| since.parse()), history })
+    }
+}

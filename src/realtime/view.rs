@@ -1,0 +1,104 @@
+//! What the clients of a channel see of an event, as no wire writes it.
+
+use crate::wire::event::{Event, GAP, PRESENCE, Position, REDACTED};
+
+/// What clients see of an event. It borrows from the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View<'a> {
+    /// A message.
+    Message(Message<'a>),
+    /// A logged message, known by its id, was redacted after it was sent.
+    Redacted {
+        /// The id of the message.
+        id: &'a str,
+    },
+    /// The members of the group changed.
+    Presence {
+        /// `join`, `leave` or `state`.
+        change: &'a str,
+        /// The member that joined or left: `<id>/<name>`.
+        member: Option<&'a str>,
+        /// With `state`: all members, separated by spaces, unless they are too many.
+        members: Option<&'a str>,
+        /// The number of members.
+        count: u64,
+    },
+    /// A member did something that is not logged.
+    Ephemeral {
+        /// What it did, such as `typing`.
+        kind: &'static str,
+        /// The member: `<id>/<name>`.
+        member: &'a str,
+    },
+    /// A line of text without a sender.
+    Line(&'a str),
+    /// The number of messages of a user that the client has not read.
+    Unread {
+        /// The id of the user.
+        user: &'a str,
+        /// The name of the user.
+        name: &'a str,
+        /// The number of messages.
+        count: usize,
+    },
+    /// Events may be missing before the next one.
+    Gap {
+        /// `trimmed` or `rewritten`.
+        reason: &'a str,
+        /// The id of the last event before the gap.
+        after: Option<&'a str>,
+    },
+}
+
+/// A message of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The text; empty if an operator redacted it.
+    pub text: &'a str,
+    /// The id of the sender.
+    pub user: Option<&'a str>,
+    /// The display name of the sender.
+    pub name: Option<&'a str>,
+    /// The position in the log; `None` if the message is not logged.
+    pub position: Option<Position>,
+    /// Whether an operator redacted the text.
+    pub is_redacted: bool,
+}
+
+impl<'a> View<'a> {
+    /// Returns the message of an event with this text.
+    pub fn message(event: &'a Event, text: &'a str) -> Self {
+        Self::Message(Message {
+            text,
+            user: event.text("user"),
+            name: event.text("name"),
+            position: event.stamp(),
+            is_redacted: false,
+        })
+    }
+
+    /// Returns the view of an event that the layer sends: [`REDACTED`], [`PRESENCE`] or [`GAP`].
+    /// Returns `None` for other events.
+    pub fn from_layer(event: &'a Event) -> Option<Self> {
+        match event.kind() {
+            REDACTED => Some(match event.stamp() {
+                Some(position) => Self::Message(Message {
+                    text: "",
+                    user: event.text("user"),
+                    name: event.text("name"),
+                    position: Some(position),
+                    is_redacted: true,
+                }),
+                None => Self::Redacted { id: event.text("id")? },
+            }),
+            PRESENCE => Some(Self::Presence {
+                change: event.text("change")?,
+                member: event.text("user"),
+                members: event.text("members"),
+                count: event.text("count")?.parse().ok()?,
+            }),
+            GAP => Some(Self::Gap { reason: event.text("reason")?, after: event.text("after") }),
+            _ => None,
+        }
+    }
+}
