@@ -76,6 +76,14 @@ fn circles_of_files_are_small() {
 }
 
 #[test]
+fn imports_of_the_application_point_down() {
+    let application = Crate::load("handlers", "main.rs");
+    let layers = Layers::read("handlers");
+    hold("a folder imports only those before it in layers.txt", &imports::upward(&application, &layers));
+    hold("at most three files may import one another", &imports::circles(&application));
+}
+
+#[test]
 fn the_application_names_no_crate_below_the_runtime() {
     let application = Crate::load("handlers", "main.rs");
     hold("handlers/ asks the runtime for what is missing", &imports::of_crates(&application, &BELOW));
