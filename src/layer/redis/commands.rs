@@ -128,6 +128,20 @@ impl Commands {
         self.publish(keys::DISCONNECTS, &json).await
     }
 
+    /// Returns the names of all nodes, and whether each has a lease.
+    pub(super) async fn nodes(&self) -> Result<Vec<(String, bool)>, LayerError> {
+        let names: Vec<String> = self.command(Cmd::new().arg("SMEMBERS").arg(keys::NODES)).await?;
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut leases = Pipeline::new();
+        for name in &names {
+            leases.cmd("EXISTS").arg(keys::node(name));
+        }
+        let has_lease: Vec<bool> = self.pipeline(&leases).await?;
+        Ok(names.into_iter().zip(has_lease).collect())
+    }
+
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
         let sent_at = Instant::now();

@@ -8,7 +8,9 @@
 //! | `parlor:group:<group>` | set | nodes that have members in the group |
 //! | `parlor:group:<group>:<node>` | set | users who are members on the node |
 //! | `parlor:present:<group>` | set | users in the group, with those in their grace |
-//! | `parlor:leaving`, `parlor:counting`, `parlor:sweep` | | see `presence.lua` and `sweep.lua` |
+//! | `parlor:leaving` | sorted set | `<user> <group>` of users that leave, by the ms when they do |
+//! | `parlor:counting` | set | groups whose state the next sweep publishes |
+//! | `parlor:sweep` | string | held by the node that sweeps in this period |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +29,9 @@ use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::keys;
 use crate::layer::redis::membership::{GroupChange, LocalMembership, MembershipChanges};
+use crate::layer::redis::reaper::Reaper;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::sweeper::{SWEEP_INTERVAL, Sweeper};
 use crate::telemetry::Chain;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
@@ -36,8 +40,6 @@ use crate::wire::time::millis;
 const LEASE_MILLIS: u64 = 10_000;
 /// Time between two renewals, and between two searches for dead nodes.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(2);
-/// Time between two sweeps, each made by one of the nodes.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(900);
 /// Users that one script writes; Redis does nothing else meanwhile.
 const MAX_SCRIPT_USERS: usize = 500;
 
@@ -71,7 +73,7 @@ impl Heartbeat {
         loop {
             tokio::select! {
                 _ = sweep.tick() => {
-                    if let Err(error) = self.sweep().await {
+                    if let Err(error) = self.sweeper().sweep().await {
                         debug!(error = %Chain(&error), "sweep of left users failed");
                     }
                     continue;
@@ -103,13 +105,15 @@ impl Heartbeat {
 
     /// Removes this node from every set.
     pub(super) async fn end(&self) -> Result<(), LayerError> {
-        self.commands.script(self.scripts.reap.arg(millis(LEAVE_GRACE)).arg(&self.node)).await
+        self.reaper().remove_self(&self.node).await
     }
 
-    /// Reports users whose grace is over, unless another node has done it in this period.
-    async fn sweep(&self) -> Result<(), LayerError> {
-        let sweep = &self.scripts.sweep;
-        self.commands.script(sweep.arg(&self.node).arg(millis(SWEEP_INTERVAL)).arg(MAX_LISTED_MEMBERS)).await
+    fn reaper(&self) -> Reaper<'_> {
+        Reaper { commands: &self.commands, scripts: &self.scripts }
+    }
+
+    fn sweeper(&self) -> Sweeper<'_> {
+        Sweeper { node: &self.node, commands: &self.commands, scripts: &self.scripts }
     }
 
     async fn renew(&self) -> Result<(), LayerError> {
@@ -119,17 +123,7 @@ impl Heartbeat {
         if renewed.is_none() {
             self.membership.mark_unknown();
         }
-        self.reap().await
-    }
-
-    /// Removes every node whose lease has expired. The script is atomic: one live node finds each
-    /// dead one.
-    async fn reap(&self) -> Result<(), LayerError> {
-        let dead: Vec<String> = self.commands.script(&self.scripts.reap.arg(millis(LEAVE_GRACE))).await?;
-        for node in dead.iter().filter(|node| **node != self.node) {
-            info!(node, "dead node removed from every group");
-        }
-        Ok(())
+        self.reaper().remove_dead_nodes(&self.node).await
     }
 
     async fn write(&self) -> Result<(), LayerError> {
@@ -155,8 +149,10 @@ impl Heartbeat {
         is_complete: bool,
     ) -> Result<(), LayerError> {
         let begin = || {
-            let mut script = self.scripts.enter.prepare_invoke();
+            let mut script = self.scripts.enter.key(keys::groups_of_node(&self.node));
             script
+                .key(keys::LEAVING)
+                .key(keys::PENDING_STATES)
                 .arg(&self.node)
                 .arg(if is_complete { "1" } else { "" })
                 .arg(millis(LEAVE_GRACE))
@@ -169,7 +165,13 @@ impl Heartbeat {
             let (joined, left) = (Vec::from_iter(&change.joined), Vec::from_iter(&change.left));
             let parts = joined.len().max(left.len()).div_ceil(MAX_SCRIPT_USERS).max(1);
             for part in 0..parts {
-                script.arg(group.name()).arg(if change.has_members { "1" } else { "0" });
+                script
+                    .key(keys::nodes_of_group(group.name()))
+                    .key(keys::users_on_node(group.name(), &self.node))
+                    .key(keys::users_of_group(group.name()))
+                    .arg(group.name())
+                    .arg(keys::ephemeral_channel(group))
+                    .arg(if change.has_members { "1" } else { "0" });
                 for list in [&joined, &left] {
                     let list = list.chunks(MAX_SCRIPT_USERS).nth(part).unwrap_or_default();
                     script.arg(list.len());

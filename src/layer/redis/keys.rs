@@ -7,6 +7,8 @@
 //! the group's channel: the channel's name is their hash tag. The ephemeral channel and the keys of
 //! presence are in other slots.
 
+use std::fmt::Display;
+
 use crate::wire::group::Group;
 
 /// Prefix of a group's channel, as channels_redis has it.
@@ -19,9 +21,12 @@ pub(super) const INTERVALS: &str = "parlor:tickers";
 pub(super) const DISCONNECTS: &str = "parlor:orders";
 /// Set: the names of the nodes.
 pub(super) const NODES: &str = "parlor:nodes";
-/// Set: groups whose presence is published at the next sweep. Keeps its old name; `presence.lua`
-/// has it too.
+/// Set: groups whose presence is published at the next sweep. Keeps its old name.
 pub(super) const PENDING_STATES: &str = "parlor:counting";
+/// Sorted set: `<user> <group>` of the users that leave, by the milliseconds when they do.
+pub(super) const LEAVING: &str = "parlor:leaving";
+/// String: held by the node that sweeps in this period.
+pub(super) const SWEEP_LOCK: &str = "parlor:sweep";
 
 /// Returns the channel of a group, which it shares with channels_redis.
 pub(super) fn channel(group: &Group) -> String {
@@ -29,7 +34,7 @@ pub(super) fn channel(group: &Group) -> String {
 }
 
 /// Returns the channel of a group for Parlor's own nodes.
-pub(super) fn ephemeral_channel(group: &Group) -> String {
+pub(super) fn ephemeral_channel(group: impl Display) -> String {
     format!("{EPHEMERAL_PREFIX}{group}")
 }
 
@@ -62,6 +67,16 @@ pub(super) fn groups_of_node(name: &str) -> String {
 /// Returns the set of nodes that have members in a group.
 pub(super) fn nodes_of_group(group: &str) -> String {
     format!("parlor:group:{group}")
+}
+
+/// Returns the set of users that are members of a group on a node.
+pub(super) fn users_on_node(group: &str, node: &str) -> String {
+    format!("{}:{node}", nodes_of_group(group))
+}
+
+/// Returns the set of users in a group, with those in their grace.
+pub(super) fn users_of_group(group: &str) -> String {
+    format!("parlor:present:{group}")
 }
 
 /// Returns the string that says when a group's next tick is due. Keeps its old name.

@@ -22,10 +22,12 @@ mod pipeline;
 mod presence;
 mod publish_batch;
 mod publisher;
+mod reaper;
 pub(crate) mod resp;
 mod scripts;
 pub(crate) mod store;
 mod subscriber;
+mod sweeper;
 mod tail_cache;
 
 use std::sync::Arc;

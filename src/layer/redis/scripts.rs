@@ -9,11 +9,13 @@ pub(super) struct Scripts {
     pub(super) replace: Script,
     pub(super) start_interval: Script,
     pub(super) tick: Script,
-    pub(super) members: Script,
+    pub(super) count: Script,
     pub(super) present: Script,
     pub(super) enter: Script,
-    pub(super) reap: Script,
+    pub(super) remove_node: Script,
     pub(super) sweep: Script,
+    pub(super) leave: Script,
+    pub(super) state: Script,
 }
 
 /// The text of `append.lua`, for the connection that appends.
@@ -34,11 +36,13 @@ impl Default for Scripts {
             replace: Script::new(include_str!("scripts/replace.lua")),
             start_interval: Script::new(include_str!("scripts/start_interval.lua")),
             tick: Script::new(include_str!("scripts/tick.lua")),
-            members: Script::new(include_str!("scripts/members.lua")),
-            present: with_presence!("scripts/present.lua"),
+            count: Script::new(include_str!("scripts/count.lua")),
+            present: Script::new(include_str!("scripts/present.lua")),
             enter: with_presence!("scripts/enter.lua"),
-            reap: with_presence!("scripts/reap.lua"),
+            remove_node: with_presence!("scripts/remove_node.lua"),
             sweep: with_presence!("scripts/sweep.lua"),
+            leave: with_presence!("scripts/leave.lua"),
+            state: with_presence!("scripts/state.lua"),
         }
     }
 }
