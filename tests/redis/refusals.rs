@@ -87,13 +87,14 @@ async fn what_redis_refuses_is_warned_of_once_and_counted_by_kind() {
             holds(count >= 2, || format!("{count} of {kind}"))
         })
         .await;
-        let warnings = lines(&node, &["WARN", "redis refused a command", kind]);
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let warnings = || lines(&node, &["WARN", "redis refused a command", kind]);
+        until(PATIENCE, "a warning", async || holds(!warnings().is_empty(), String::new)).await;
         redis.query::<String>(end).await;
         until(PATIENCE, "an ack", async || {
             let response = ann.try_publish(&id, "refused").await;
             if response["type"] == "ack" { Ok(()) } else { Err(response.to_string()) }
         })
         .await;
+        assert_eq!(warnings().len(), 1, "{:?}", warnings());
     }
 }
