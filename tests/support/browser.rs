@@ -139,9 +139,12 @@ impl Window {
         self.element(selector).await.send_keys(keys).await.expect("typing");
     }
 
-    /// Accepts the dialog that the page shows.
+    /// Accepts the dialog that the page shows. Chromium may open it after the click has returned.
     pub async fn accept(&self) {
-        self.client.accept_alert().await.expect("a question");
+        until(PATIENCE, "a dialog", async || {
+            self.client.accept_alert().await.map_err(|error| error.to_string())
+        })
+        .await;
     }
 
     async fn element(&self, selector: &str) -> Element {
