@@ -7,13 +7,13 @@ use crate::web::safe_redirect::SafeRedirect;
 
 /// `GET /accounts/login/`.
 pub(crate) async fn login_page(request: Request) -> Result<Response, Refusal> {
-    login_form(&request, &SafeRedirect::of_query(&request), "", None)
+    login_form(&request, &SafeRedirect::from_query(&request), "", None)
 }
 
 /// `POST /accounts/login/`: form `name`, `password`, `next`.
 pub(crate) async fn login(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
-    let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
+    let (name, next) = (form.get("name"), SafeRedirect::from_form(&form));
     match request.check_password(name, form.get("password")).await? {
         None => login_form(&request, &next, name, Some("wrong")),
         Some(account) if account.banned => login_form(&request, &next, name, Some("banned")),
@@ -37,14 +37,14 @@ fn login_form(
 /// `GET /accounts/signup/`.
 pub(crate) async fn signup_page(request: Request) -> Result<Response, Refusal> {
     may_sign_up(&request)?;
-    signup_form(&request, &SafeRedirect::of_query(&request), "", None)
+    signup_form(&request, &SafeRedirect::from_query(&request), "", None)
 }
 
 /// `POST /accounts/signup/`: form `name`, `password`, `next`.
 pub(crate) async fn signup(request: Request) -> Result<Response, Refusal> {
     may_sign_up(&request)?;
     let form = request.form();
-    let (name, next) = (form.get("name"), SafeRedirect::of_form(&form));
+    let (name, next) = (form.get("name"), SafeRedirect::from_form(&form));
     let refused = match request.context().accounts().sign_up(name, form.get("password")).await {
         Ok(account) => return request.log_in(&account, next.redirect()).await,
         Err(SignUpError::Name) => (StatusCode::BAD_REQUEST, "bad_name"),
@@ -84,14 +84,14 @@ pub(crate) async fn logout(request: Request) -> Result<Response, Refusal> {
 pub(crate) async fn nickname_page(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
     let name = request.identity().name().trim_start_matches('~').to_owned();
-    nickname_form(&request, &SafeRedirect::of_query(&request), &name, None)
+    nickname_form(&request, &SafeRedirect::from_query(&request), &name, None)
 }
 
 /// `POST /accounts/guest/`: form `nickname`, which may be empty, `next`.
 pub(crate) async fn nickname(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
     let form = request.form();
-    let (nickname, next) = (form.get("nickname"), SafeRedirect::of_form(&form));
+    let (nickname, next) = (form.get("nickname"), SafeRedirect::from_form(&form));
     if let Some(answer) = request.call(nickname, next.redirect()).await? {
         return Ok(answer);
     }

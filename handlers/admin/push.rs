@@ -9,7 +9,7 @@ use crate::rooms::room::Room;
 
 /// `POST /admin/rooms/{room}/push`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    let (room, _) = Room::of_operator(&request).await?;
+    let (room, _) = Room::from_operator_path(&request).await?;
     note(&request, "push_start", room.name()).await?;
     parlor::start_interval::<Push>(request.context(), &room.push_group()).await?;
     Ok(success())
@@ -17,7 +17,7 @@ pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
 
 /// `DELETE /admin/rooms/{room}/push`: stops it.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    let (room, _) = Room::of_operator(&request).await?;
+    let (room, _) = Room::from_operator_path(&request).await?;
     note(&request, "push_stop", room.name()).await?;
     parlor::stop_interval(request.context(), &room.push_group()).await?;
     Ok(success())

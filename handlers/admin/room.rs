@@ -13,7 +13,7 @@ const KICK_REASON: &str = "an operator has sent you away";
 
 /// `GET /admin/rooms/{room}/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let (room, record) = Room::of_operator(&request).await?;
+    let (room, record) = Room::from_operator_path(&request).await?;
     let context = request.context();
     let owner = match &record.owner {
         Some(id) => context.accounts().of_id(id).await?.map(|owner| owner.name),
@@ -34,7 +34,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 /// `remove` (`id`: of a message), `close` and `reopen`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
-    let (room, _) = Room::of_operator(&request).await?;
+    let (room, _) = Room::from_operator_path(&request).await?;
     let (context, name) = (request.context(), room.name());
     match form.get("action") {
         "kick" => {

@@ -19,17 +19,17 @@ impl Body {
     /// # Errors
     /// Returns 415 unless the content type is JSON, which a form of a foreign page cannot send, and
     /// 400 for a body that is no object or has a member twice.
-    pub(crate) fn of(request: &Request) -> Result<Self, Refusal> {
+    pub(crate) fn from_request(request: &Request) -> Result<Self, Refusal> {
         let kind = request.only_header("Content-Type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             let detail = "`Content-Type`: expected application/json";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        Self::read(request.body())
+        Self::parse(request.body())
     }
 
-    pub(crate) fn read(json: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Refusal> {
         let body: Self = serde_json::from_slice(json).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Refusal::bad_request(if error.is_data() {
@@ -139,13 +139,13 @@ mod tests {
             ("\"long text\"", "`body`: expected a JSON object"),
             ("{\"a\": 1, \"b\": 2, \"a\": 1}", "`a`: expected once"),
         ] {
-            assert_eq!(detail(Body::read(json.as_bytes())), expected, "{json}");
+            assert_eq!(detail(Body::parse(json.as_bytes())), expected, "{json}");
         }
     }
 
     #[test]
     fn members_are_taken_one_by_one_until_none_is_left() {
-        let read = |json: &str| Body::read(json.as_bytes()).expect("an object");
+        let read = |json: &str| Body::parse(json.as_bytes()).expect("an object");
         let mut body = read(r#"{"list": ["a", "b"], "text": "\u4f60"}"#);
         assert_eq!(body.perhaps_text("other").ok(), Some(None));
         assert_eq!(detail(body.text("other")), "`other`: expected, but missing");

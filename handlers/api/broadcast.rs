@@ -26,9 +26,9 @@ enum Outcome {
 
 /// Answers `POST /api/broadcast`.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
-    let mut body = Body::of(&request)?;
+    let mut body = Body::from_request(&request)?;
     let rooms = body.texts("rooms")?;
-    let saying = PublishRequest::of(&request, &mut body)?;
+    let saying = PublishRequest::from_request(&request, &mut body)?;
     body.end()?;
     if !(1..=MAX_BROADCAST_ROOMS).contains(&rooms.len()) {
         return Err(Refusal::bad_request(format!("`rooms`: expected 1 to {MAX_BROADCAST_ROOMS}")));

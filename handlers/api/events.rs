@@ -28,7 +28,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
         let detail = format!("`body`: expected at most {MAX_EVENT_BYTES} bytes");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let mut body = Body::of(&request)?;
+    let mut body = Body::from_request(&request)?;
     let mut event = event(&body.text("type")?)?;
     for (name, text) in body.rest()? {
         if RESERVED_MEMBERS.contains(&name.as_str()) {

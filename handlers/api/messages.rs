@@ -46,9 +46,9 @@ struct Message<'a> {
 
 /// `POST /api/rooms/{room}/messages`.
 pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_api(&request).await?;
-    let mut body = Body::of(&request)?;
-    let saying = PublishRequest::of(&request, &mut body)?;
+    let room = Room::from_api_path(&request).await?;
+    let mut body = Body::from_request(&request)?;
+    let saying = PublishRequest::from_request(&request, &mut body)?;
     body.end()?;
     let done = saying.publish_in(&request, &room).await?;
     let receipt = Receipt { room: room.name(), id: done.id, duplicate: done.duplicate };
@@ -58,7 +58,7 @@ pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
 /// Answers `GET /api/rooms/{room}/messages`: the newest, the newest before an id, or the oldest
 /// after one; the oldest of them first.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_api(&request).await?;
+    let room = Room::from_api_path(&request).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
     let (layer, group) = (request.context().layer(), room.chat_group());
     let (page, fit) = match (before, since) {

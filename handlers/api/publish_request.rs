@@ -22,7 +22,7 @@ pub(super) struct Done {
 
 impl PublishRequest {
     /// Reads the member `message` of the body and the header `Idempotency-Key`.
-    pub(super) fn of(request: &Request, body: &mut Body) -> Result<Self, Refusal> {
+    pub(super) fn from_request(request: &Request, body: &mut Body) -> Result<Self, Refusal> {
         let key = request.only_header("Idempotency-Key")?;
         if key.is_some_and(|key| !client_frame::is_id(key)) {
             let detail = "`Idempotency-Key`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";

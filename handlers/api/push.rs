@@ -14,14 +14,14 @@ struct Stream<'a> {
 
 /// `POST /api/push/{room}`.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_api(&request).await?;
+    let room = Room::from_api_path(&request).await?;
     parlor::start_interval::<Push>(request.context(), &room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: true }))
 }
 
 /// `DELETE /api/push/{room}`.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    let room = Room::of_api(&request).await?;
+    let room = Room::from_api_path(&request).await?;
     parlor::stop_interval(request.context(), &room.push_group()).await?;
     Ok(super::answer(StatusCode::OK, &Stream { room: room.name(), running: false }))
 }

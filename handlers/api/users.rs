@@ -18,7 +18,7 @@ struct Disconnected<'a> {
 /// [`CloseCode::Forbidden`].
 pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     let user = user(&request).await?;
-    let mut body = Body::of(&request)?;
+    let mut body = Body::from_request(&request)?;
     let reason = body.perhaps_text("reason")?;
     let room = body.perhaps_text("room")?;
     body.end()?;

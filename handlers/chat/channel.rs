@@ -31,7 +31,7 @@ impl Channel for Chat {
             }
             Command::History { before, limit } => client.history(*before, *limit).await.map(Reply::History),
             Command::MarkRead { id } => {
-                if let Some(conversation) = Conversation::of_group(client.group(), client.identity()) {
+                if let Some(conversation) = Conversation::from_group(client.group(), client.identity()) {
                     unread::mark_read(client.context(), &conversation, *id).await?;
                 }
                 Ok(Reply::Nothing)
@@ -62,7 +62,7 @@ pub(crate) async fn publish(
 ) -> Result<Appended, LayerError> {
     let appended = context.append_from(identity, group, &message(text), id).await?;
     if let Appended::New(id) | Appended::Duplicate(id) = appended
-        && let Some(conversation) = Conversation::of_group(group, identity)
+        && let Some(conversation) = Conversation::from_group(group, identity)
     {
         unread::record_message(context, &conversation, identity, id).await?;
     }

@@ -13,7 +13,7 @@ const BASE_MEMORY_BYTES: usize = 16 * 1024;
 /// Checks a body.
 pub(crate) fn body(bytes: &[u8]) {
     let (mut read, most) = (None, BASE_MEMORY_BYTES + MEMORY_PER_INPUT_BYTE * bytes.len());
-    let taken = allocation_counter::measure(|| read = Some(Body::read(bytes))).bytes_max;
+    let taken = allocation_counter::measure(|| read = Some(Body::parse(bytes))).bytes_max;
     assert!(taken <= most as u64, "took {taken} bytes, where {most} are enough");
     let value = serde_json::from_slice::<Value>(bytes);
     let mut body = match read {

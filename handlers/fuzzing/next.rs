@@ -5,10 +5,10 @@ use crate::web::safe_redirect::SafeRedirect;
 /// Checks a redirect target.
 pub(crate) fn next(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let next = SafeRedirect::read(text);
+    let next = SafeRedirect::parse(text);
     let path = next.path();
     assert!(path == text || path == "/chat/", "{path:?} is not what was asked for");
-    assert_eq!(SafeRedirect::read(path).path(), path);
+    assert_eq!(SafeRedirect::parse(path).path(), path);
     // As browsers read it: without tabs and line breaks, `\\` as `/`, relative to a page of this
     // host.
     let seen: String = path.chars().filter(|char| !"\t\r\n".contains(*char)).collect();

@@ -57,7 +57,7 @@ pub(crate) fn said(bytes: &[u8]) {
 /// Checks that an object is read exactly when serde_json reads one, with the same members.
 fn object(json: &[u8]) -> Option<Value> {
     let value = serde_json::from_slice::<Value>(json);
-    match (RawObject::read(json), value) {
+    match (RawObject::parse(json), value) {
         (Ok(object), Ok(value)) if value.is_object() => {
             let members = [
                 ("type", &object.kind),

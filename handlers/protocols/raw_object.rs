@@ -51,7 +51,7 @@ impl<'a> RawObject<'a> {
     ///
     /// # Errors
     /// Returns [`ParseError`] for any other input.
-    pub(crate) fn read(json: &'a [u8]) -> Result<Self, ParseError> {
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Self, ParseError> {
         // Only invalid input is parsed twice, to state the reason.
         serde_json::from_slice(json).map_err(|_| match serde_json::from_slice::<Value>(json) {
             Ok(_) => ParseError::NotAnObject,
@@ -129,11 +129,11 @@ mod tests {
             for name in ["x", "message", "type", "limit"] {
                 let json = format!("{{\"{name}\": {value}}}");
                 let is_read = serde_json::from_str::<Value>(&json).is_ok();
-                assert_eq!(RawObject::read(json.as_bytes()).is_ok(), is_read, "{json:.200}");
+                assert_eq!(RawObject::parse(json.as_bytes()).is_ok(), is_read, "{json:.200}");
             }
         }
         for json in [&b"{\"x\": \"\xff\"}"[..], b"{\"message\": \"\xc3\"}", b"{\"\xff\": 1}", b"\xff"] {
-            assert!(matches!(RawObject::read(json), Err(ParseError::NotJson)), "{json:x?}");
+            assert!(matches!(RawObject::parse(json), Err(ParseError::NotJson)), "{json:x?}");
         }
     }
 }

@@ -89,7 +89,7 @@ fn text<'a>(frame: &'a Frame<'_>) -> Result<Cow<'a, str>, Close> {
     let Frame::Text(text) = frame else {
         return Err(Close::from(CloseCode::UnsupportedData));
     };
-    let object = RawObject::read(text.as_bytes()).map_err(|unread| match unread {
+    let object = RawObject::parse(text.as_bytes()).map_err(|unread| match unread {
         ParseError::NotAnObject => {
             Close::new(CloseCode::PolicyViolation, "expected a JSON object with `message`")
         }

@@ -7,14 +7,14 @@ use crate::rooms::room::Room;
 
 /// `GET` and `POST /push?room=`: starts the room's stream.
 pub(crate) async fn start(request: Request) -> Result<Response, Refusal> {
-    let group = Room::of_query(&request).await?.push_group();
+    let group = Room::from_query(&request).await?.push_group();
     start_interval::<Push>(request.context(), &group).await.map_err(refusal)?;
     Ok(success())
 }
 
 /// `DELETE /push?room=`: stops it.
 pub(crate) async fn stop(request: Request) -> Result<Response, Refusal> {
-    let group = Room::of_query(&request).await?.push_group();
+    let group = Room::from_query(&request).await?.push_group();
     stop_interval(request.context(), &group).await.map_err(refusal)?;
     Ok(success())
 }

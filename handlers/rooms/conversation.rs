@@ -40,7 +40,7 @@ impl Conversation {
     }
 
     /// Returns the conversation of this group from the client's side; `None` for other groups.
-    pub(crate) fn of_group(group: &Group, identity: &Identity) -> Option<Self> {
+    pub(crate) fn from_group(group: &Group, identity: &Identity) -> Option<Self> {
         let (one, other) = group.name().strip_prefix(CHAT_PREFIX)?.split_once(':')?;
         let peer = if one == identity.id() { other } else { one };
         Some(Self::new(identity.id(), peer))

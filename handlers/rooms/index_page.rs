@@ -34,7 +34,7 @@ async fn show(
 ) -> Result<Response, Refusal> {
     let identity = request.identity();
     let rooms = if identity.is_user() {
-        membership::of_user(request.context(), identity.id()).await?
+        membership::rooms_of_user(request.context(), identity.id()).await?
     } else {
         Vec::new()
     };

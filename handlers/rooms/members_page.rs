@@ -77,7 +77,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
 }
 
 async fn private_room(request: &Request) -> Result<(Room, RoomRecord), Refusal> {
-    let room = Room::of_path(request).await?;
+    let room = Room::from_path(request).await?;
     let record = room.private().cloned().ok_or_else(Refusal::not_found)?;
     Ok((room, record))
 }

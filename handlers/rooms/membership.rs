@@ -123,7 +123,7 @@ pub(crate) async fn leave(context: &Context, room: &str, user: &str) -> Result<(
 }
 
 /// Returns the private rooms of a user, the newest first.
-pub(crate) async fn of_user(context: &Context, user: &str) -> Result<Vec<String>, LayerError> {
+pub(crate) async fn rooms_of_user(context: &Context, user: &str) -> Result<Vec<String>, LayerError> {
     let rooms = context.store().top(&rooms_of(user), MAX_MEMBERS).await?;
     Ok(rooms.into_iter().map(|(room, _)| room).collect())
 }

@@ -61,7 +61,7 @@ impl Room {
     ///
     /// # Errors
     /// As [`find`](Self::find): 400, 401, 404, or 503.
-    pub(crate) async fn of_path(request: &Request) -> Result<Self, Refusal> {
+    pub(crate) async fn from_path(request: &Request) -> Result<Self, Refusal> {
         let name = request.param("room").unwrap_or_default();
         Ok(Self::find(request.context(), request.identity(), name).await?)
     }
@@ -70,7 +70,7 @@ impl Room {
     ///
     /// # Errors
     /// As [`find`](Self::find): 400, 401, 404, or 503.
-    pub(crate) async fn of_query(request: &Request) -> Result<Self, Refusal> {
+    pub(crate) async fn from_query(request: &Request) -> Result<Self, Refusal> {
         let name = request.query("room").unwrap_or_default();
         Ok(Self::find(request.context(), request.identity(), &name).await?)
     }
@@ -79,7 +79,7 @@ impl Room {
     ///
     /// # Errors
     /// Returns 400, 404, or 503.
-    pub(crate) async fn of_operator(request: &Request) -> Result<(Self, RoomRecord), Refusal> {
+    pub(crate) async fn from_operator_path(request: &Request) -> Result<(Self, RoomRecord), Refusal> {
         let name = request.param("room").unwrap_or_default();
         Ok(Self::operated(request.context(), request.identity(), name).await?)
     }
@@ -88,7 +88,7 @@ impl Room {
     ///
     /// # Errors
     /// Returns 400, 404, or 503.
-    pub(crate) async fn of_api(request: &Request) -> Result<Self, Refusal> {
+    pub(crate) async fn from_api_path(request: &Request) -> Result<Self, Refusal> {
         Ok(Self::served(request.context(), request.param("room").unwrap_or_default()).await?)
     }
 

@@ -15,13 +15,13 @@ impl SafeRedirect {
     }
 
     /// Returns the path in the query, as `?next=`.
-    pub(crate) fn of_query(request: &Request) -> Self {
-        Self::read(&request.query("next").unwrap_or_default())
+    pub(crate) fn from_query(request: &Request) -> Self {
+        Self::parse(&request.query("next").unwrap_or_default())
     }
 
     /// Returns the path in the form's field `next`.
-    pub(crate) fn of_form(form: &Form) -> Self {
-        Self::read(form.get("next"))
+    pub(crate) fn from_form(form: &Form) -> Self {
+        Self::parse(form.get("next"))
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -33,7 +33,7 @@ impl SafeRedirect {
         Response::redirect(StatusCode::SEE_OTHER, &self.0)
     }
 
-    pub(crate) fn read(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         // Browsers read `\` as `/`, ignore tabs and line breaks, and read `//` as the start of a
         // host.
         let safe = text.starts_with('/')
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn only_a_path_of_this_host_is_a_place_to_go_on() {
         for path in ["/chat/lobby/", "/dm/%E8%81%8A/?a=b&c=//d", "/"] {
-            assert_eq!(SafeRedirect::read(path).path(), path);
+            assert_eq!(SafeRedirect::parse(path).path(), path);
         }
         for other in [
             "",
@@ -65,7 +65,7 @@ mod tests {
             "/聊天/",
             " /chat/",
         ] {
-            assert_eq!(SafeRedirect::read(other).path(), "/chat/", "{other:?}");
+            assert_eq!(SafeRedirect::parse(other).path(), "/chat/", "{other:?}");
         }
     }
 }

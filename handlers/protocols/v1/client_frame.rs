@@ -34,7 +34,7 @@ pub(crate) fn decode<'a>(frame: &'a Frame<'_>, max: usize) -> Result<Command<'a>
 /// # Errors
 /// Returns the same errors as [`decode`].
 pub(crate) fn parse(json: &[u8], max: usize) -> Result<Command<'_>, ErrorAndId<'_>> {
-    let object = RawObject::read(json).map_err(|unread| match unread {
+    let object = RawObject::parse(json).map_err(|unread| match unread {
         ParseError::NotAnObject => malformed("expected a JSON object"),
         ParseError::NotJson => malformed("expected JSON as {\"message\": \"hi\", \"id\": \"…\"}"),
     })?;

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 pub(crate) type Names<'a> = BTreeMap<&'a str, &'a str>;
 
 /// Parsed members of a group.
-pub(crate) struct Listed<'a> {
+pub(crate) struct ListedMembers<'a> {
     pub(crate) ids: Vec<&'a str>,
     pub(crate) names: Names<'a>,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListedMembers<'a> {
     /// Parses members. A user that reconnects under another name may occur twice for a moment.
-    pub(crate) fn of(members: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn parse(members: impl Iterator<Item = &'a str>) -> Self {
         let names: Names<'a> = members.map(split_member).collect();
         Self { ids: names.keys().copied().collect(), names }
     }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::protocols::tutorial::Line;
 use crate::protocols::v1::TYPING;
 use crate::protocols::v1::frame_error::{FrameError, Logged};
-use crate::protocols::v1::members_json::{Listed, Names, split_member};
+use crate::protocols::v1::members_json::{ListedMembers, Names, split_member};
 
 /// The time for which a client shows that a user types, in milliseconds.
 const TYPING_MS: u64 = 5000;
@@ -116,7 +116,7 @@ fn is_kept(removed: &bool) -> bool {
 pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Frame<'static> {
     let members = welcome.presence.members.as_deref();
     let recovered = welcome.recovery == Recovery::Recovered;
-    let listed = members.map(|members| Listed::of(members.iter().map(String::as_str)));
+    let listed = members.map(|members| ListedMembers::parse(members.iter().map(String::as_str)));
     Sent::Welcome {
         node: &welcome.node,
         room,
@@ -173,7 +173,8 @@ pub(crate) fn error(error: &FrameError, client_id: Option<&str>) -> Frame<'stati
 }
 
 fn presence(change: &str, member: Option<&str>, members: Option<&str>, count: u64) -> Frame<'static> {
-    let all = members.map(|members| Listed::of(members.split(' ').filter(|member| !member.is_empty())));
+    let all =
+        members.map(|members| ListedMembers::parse(members.split(' ').filter(|member| !member.is_empty())));
     let (user, name) = member.map(split_member).unzip();
     let sent = Sent::Presence {
         change,
