@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_counted_or_reckoned_by_the_newest() {
+    fn a_rate_is_counted_or_estimated_from_the_newest() {
         let ids = |count: u64, every: u64| -> Vec<Id> {
             (0..count).rev().map(|n| format!("{}-0", 1_000_000 - n * every).parse().unwrap()).collect()
         };

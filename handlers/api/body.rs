@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_of_single_members_is_refused_in_words() {
+    fn a_body_that_is_no_object_of_distinct_members_is_refused() {
         for (json, expected) in [
             ("", "`body`: expected JSON; it is none at line 1, column 0"),
             ("{\"a\": \"\\ud800\"}", "`body`: expected JSON; it is none at line 1, column 14"),

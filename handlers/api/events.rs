@@ -73,7 +73,7 @@ mod tests {
     use super::event;
 
     #[test]
-    fn types_that_only_servers_send_are_refused_however_they_are_written() {
+    fn types_that_only_servers_send_are_refused_in_any_spelling() {
         for kind in ["chat_message", "chat.message", "a", "Tick2", "websocket", "parlor"] {
             assert!(event(kind).is_ok(), "{kind}");
         }

@@ -48,7 +48,7 @@ mod tests {
     use super::SafeRedirect;
 
     #[test]
-    fn only_a_path_of_this_host_is_a_place_to_go_on() {
+    fn only_a_path_of_this_host_is_a_redirect_target() {
         for path in ["/chat/lobby/", "/dm/%E8%81%8A/?a=b&c=//d", "/"] {
             assert_eq!(SafeRedirect::parse(path).path(), path);
         }

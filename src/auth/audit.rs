@@ -54,7 +54,7 @@ mod tests {
     use crate::layer::memory::store::MemoryStore;
 
     #[tokio::test]
-    async fn the_same_thing_done_at_once_stands_there_each_time_and_the_oldest_go() {
+    async fn equal_entries_are_kept_apart_and_the_oldest_are_dropped() {
         let store = SharedStore::Memory(MemoryStore::default());
         for _ in 0..100 {
             write(&store, "ann", "ban", "bob").await.unwrap();

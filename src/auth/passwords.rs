@@ -128,7 +128,7 @@ mod tests {
 
     /// Compares the work, which does not depend on other load; a black-box test measures the time.
     #[test]
-    fn who_does_not_exist_takes_the_same_work_as_a_wrong_password() {
+    fn an_unknown_name_costs_as_much_as_a_wrong_password() {
         let phc = salted("right");
         let work = |phc: Option<&str>| {
             allocation_counter::measure(|| assert!(!is_right("wrong", phc))).bytes_max / 1024
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_so_many_wait() {
+    async fn the_queue_of_passwords_is_bounded() {
         let passwords = Passwords::default();
         let turns = Arc::clone(&passwords.turns).acquire_many_owned(2).await.unwrap();
         let mut waiting = Vec::new();

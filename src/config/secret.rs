@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_is_no_secret_and_no_file_is_an_error() {
+    fn an_unset_secret_is_none_and_a_missing_file_is_an_error() {
         assert_eq!(SOURCE.read_strong(None).unwrap(), None);
         let error = SOURCE.read(Some(Path::new("/no/such/file"))).unwrap_err().to_string();
         assert!(error.contains("`/no/such/file`"), "{error}");

@@ -72,7 +72,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_holds_of_all_bytes_holds_of_the_seeds() {
+    fn the_seeds_keep_the_invariants() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
         for (target, holds) in TARGETS {
             let files = fs::read_dir(seeds.join(target)).unwrap_or_else(|error| panic!("{target}: {error}"));

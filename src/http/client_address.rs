@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_believed_and_no_other_client() {
+    fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
         const FOR: &str = "x-forwarded-for";
         for (connected, lines, expected) in [
             ("192.0.2.1", &[][..], "192.0.2.1"),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn https_is_what_a_trusted_proxy_says() {
+    fn https_is_reported_by_a_trusted_proxy_only() {
         const PROTO: &str = "x-forwarded-proto";
         assert!(peer("127.0.0.1", &[(PROTO, "https")]).1);
         assert!(peer("127.0.0.1", &[(PROTO, "http"), (PROTO, "HTTPS")]).1);

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_about_sockets_that_have_all_that_it_names() {
+    fn a_command_matches_sockets_that_have_all_of_its_members() {
         let order = |user: &str, login: &str, group: &str| {
             let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Disconnect {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_node_cannot_obey_as_it_was_meant_is_no_order() {
+    fn a_command_with_unknown_members_is_dropped() {
         let read = |json: &str| Disconnect::read(json.as_bytes());
         let expected = Disconnect { group: Some("g".to_owned()), code: 4403, ..Disconnect::default() };
         assert_eq!(read(r#"{"group":"g","code":4403,"reason":""}"#), Some(expected));

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_one_may_come_so_often_and_is_told_when_again() {
+    fn each_key_has_a_rate_and_a_refusal_says_when_to_retry() {
         let gate = KeyedRateLimiter::per_second(2, 5);
         for name in ["ann", "bob"] {
             for _ in 0..10 {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_do_not_come_any_more_are_forgotten() {
+    fn an_idle_key_is_forgotten() {
         let gate = KeyedRateLimiter::per_second(1_000_000, 1);
         for n in 0..20 * CHECKS_PER_SWEEP {
             gate.check(&n).unwrap();

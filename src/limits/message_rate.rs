@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_fast_is_refused_as_often_as_it_is_granted_and_then_ends() {
+    fn a_flood_follows_as_many_refusals_as_grants() {
         let pace = pace(5, 0, 100).unwrap();
         let verdicts: Vec<Decision> = (0..41).map(|_| pace.frame()).collect();
         assert!(verdicts[..20].iter().all(|verdict| *verdict == Decision::Fine), "{verdicts:?}");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_small() {
+    fn a_message_rate_limiter_is_small() {
         assert!(
             size_of::<MessageRateLimiter>() <= 256,
             "{} bytes for each socket that spoke",

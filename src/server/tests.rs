@@ -65,7 +65,7 @@ async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn a_route_without_a_word_on_csrf_requires_the_token() {
+async fn a_route_requires_the_csrf_token_by_default() {
     let cookie = format!("Cookie: csrftoken={TOKEN}\r\n");
     let sent = format!("{cookie}X-CSRFToken: {TOKEN}\r\n");
     let foreign = format!("{sent}Origin: http://evil.example\r\n");
@@ -85,7 +85,7 @@ async fn a_route_without_a_word_on_csrf_requires_the_token() {
 }
 
 #[tokio::test]
-async fn a_route_without_a_word_on_its_rate_is_limited() {
+async fn a_route_is_rate_limited_by_default() {
     let sent = format!("Cookie: csrftoken={TOKEN}\r\nX-CSRFToken: {TOKEN}\r\n");
     let planted = [("POST", "/planted", sent.as_str(), ""); 20];
     assert!(statuses(&planted).await.contains(&429));

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_protocol_is_refused() {
+    fn a_protocol_error_is_refused() {
         let unmasked = vec![0x81, 1, b'a'];
         let long = vec![0x81, 0xfe, 0, 21, 1, 2, 3, 4];
         let longer = [frame(0x01, &[b'a'; 15]), frame(0x80, &[b'a'; 6])].concat();

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_list_a_node_is_called_by_addresses_and_as_localhost() {
+    fn without_a_list_addresses_and_localhost_are_allowed() {
         for host in ["127.0.0.1", "127.0.0.1:8000", "10.1.2.3", "[::1]:8000", "[fe80::1]", "localhost"] {
             assert!(allowed(&[], host), "{host}");
         }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_no_pattern() {
+    fn an_invalid_host_is_an_invalid_pattern() {
         for text in [
             "",
             ".",

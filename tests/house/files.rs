@@ -1,10 +1,8 @@
 //! How files look, and how they are called.
 
-use syn::visit::{self, Visit};
-use syn::{Ident, ItemFn};
-
 use crate::prose::Prose;
-use crate::source::{Source, is_test};
+use crate::source::Source;
+use crate::test_names::test_names;
 
 /// Columns of a line that has a comment.
 const MAX_COMMENT_COLUMNS: usize = 100;
@@ -29,26 +27,9 @@ pub(crate) fn wide_comments(source: &Source) -> Vec<String> {
 
 /// Lists the tests whose names are too long.
 pub(crate) fn long_test_names(source: &Source) -> Vec<String> {
-    let mut tests = TestNames(Vec::new());
-    tests.visit_file(&source.syntax);
-    let long = tests.0.iter().map(|name| (name.span().start().line, name.to_string()));
-    let long = long.filter(|(_, name)| name.chars().count() > MAX_TEST_NAME_CHARS);
+    let names = test_names(source).into_iter();
+    let long = names.filter(|(_, name)| name.chars().count() > MAX_TEST_NAME_CHARS);
     long.map(|(line, name)| format!("{}:{line}: {} characters: {name}", source.path, name.len())).collect()
-}
-
-/// Names of functions with `#[test]`, `#[tokio::test]` or the like.
-struct TestNames<'ast>(Vec<&'ast Ident>);
-
-impl<'ast> Visit<'ast> for TestNames<'ast> {
-    fn visit_item_fn(&mut self, function: &'ast ItemFn) {
-        let last = |attribute: &syn::Attribute| {
-            attribute.path().segments.last().map(|segment| segment.ident.clone())
-        };
-        if is_test(&function.attrs) || function.attrs.iter().filter_map(last).any(|name| name == "test") {
-            self.0.push(&function.sig.ident);
-        }
-        visit::visit_item_fn(self, function);
-    }
 }
 
 /// Says what is wrong with a file's first line and its length.

@@ -11,6 +11,7 @@ mod modules;
 mod planted;
 mod prose;
 mod source;
+mod test_names;
 mod visitor;
 mod words;
 
@@ -112,6 +113,7 @@ fn files_are_written_as_the_house_writes() {
         wide.extend(files::wide_comments(&source));
         long_names.extend(files::long_test_names(&source));
         stop_words.extend(words.find(&Prose::comments(&source)));
+        stop_words.extend(words.find(&test_names::sentences(&source)));
         if TEXTS.iter().any(|folder| source.path.starts_with(folder)) {
             stop_words.extend(words.find(&Prose::texts(&source)));
         }

@@ -8,6 +8,7 @@ use crate::literals::close_codes;
 use crate::modules::Crate;
 use crate::prose::Prose;
 use crate::source::Source;
+use crate::test_names;
 use crate::words::{StopWords, of_the_application};
 
 const LAYERS: &str = "wire\nrealtime\nserver admin\nlib";
@@ -214,6 +215,13 @@ fn words_of_the_application_are_found() {
     ] {
         assert!(!find(allowed), "{allowed}");
     }
+}
+
+#[test]
+fn stop_words_in_the_names_of_tests_are_found() {
+    let source = Source::parse("a.rs", "#[test] fn nobody_is_told() {}\nfn nobody() {}");
+    let words = StopWords::parse("nobody  no client\nis told  receives");
+    assert_eq!(words.find(&test_names::sentences(&source)).len(), 2);
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn base64_of(value: &Value) -> String {
 }
 
 #[test]
-fn times_are_checked_with_a_little_patience() {
+fn times_of_tokens_are_checked_with_leeway() {
     let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
     let now = get_current_timestamp();
     for (times, expected) in [
@@ -167,7 +167,7 @@ fn times_are_checked_with_a_little_patience() {
 }
 
 #[test]
-fn a_token_for_somebody_else_is_not_believed() {
+fn a_token_for_another_audience_is_rejected() {
     let verifier =
         with_secret(SECRET.as_bytes(), &["--token-audience", "us", "--token-issuer", "them"]).unwrap();
     for (other, expected) in [
@@ -190,7 +190,7 @@ fn a_token_for_somebody_else_is_not_believed() {
 }
 
 #[test]
-fn the_id_of_a_key_is_compared_with_those_of_the_file_and_nothing_else() {
+fn a_key_id_is_compared_with_the_keys_of_the_file_only() {
     let (rs, es, ed) = (Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA);
     let keys = [(rs, json!({ "kid": "a" })), (es, json!({ "kid": "b", "alg": null })), (ed, json!({}))];
     let verifier = jwks(&keys).unwrap();
@@ -218,7 +218,7 @@ fn the_id_of_a_key_is_compared_with_those_of_the_file_and_nothing_else() {
 }
 
 #[test]
-fn what_is_no_token_is_refused() {
+fn a_malformed_token_is_refused() {
     let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
     let good = hs256(&json!({}));
     let parts: Vec<&str> = good.split('.').collect();
@@ -235,7 +235,7 @@ fn what_is_no_token_is_refused() {
 }
 
 #[test]
-fn weak_keys_and_those_that_do_not_fit_end_the_start() {
+fn weak_and_unsuitable_keys_end_the_start() {
     for (secret, part) in [
         (&b"hunter2"[..], "got 7 characters"),
         (&[7; 64], "different characters"),

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_of_texts_are_written_as_rmpv_writes_them_and_read_again() {
+    fn maps_of_texts_are_encoded_as_rmpv_does() {
         let long = "x".repeat(70_000);
         let mut tables: Vec<Vec<(&str, &str)>> =
             LENGTHS.map(|length| vec![("type", &long[..length])]).to_vec();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_members_with_one_name_the_first_counts_and_both_are_written() {
+    fn the_first_of_two_equal_names_counts() {
         let twice = members(&[("a", "1"), ("b", "2"), ("a", "3")]);
         assert_eq!((twice.get("a"), twice.get("b"), twice.get("c")), (Some("1"), Some("2"), None));
         assert_eq!(twice.encode(0), b"\x83\xa1a\xa11\xa1b\xa12\xa1a\xa13");
@@ -231,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn values_of_other_kinds_are_read_over_as_names_and_as_members() {
+    fn names_and_members_of_other_kinds_are_ignored() {
         assert_eq!(decoded(&strange()), Ok(members(&[("a", "1"), ("b", "你好")])));
     }
 
     #[test]
-    fn bytes_that_are_cut_short_or_go_on_are_refused_wherever() {
+    fn truncated_and_trailing_bytes_are_refused() {
         let bytes = strange();
         for end in (0..bytes.len()).filter(|end| *end < 1000 || end % 997 == 0) {
             assert_eq!(decoded(&bytes[..end]), Err(Malformed::MessagePack), "cut at {end}");
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_byte_becomes_the_members_are_those_that_rmpv_reads() {
+    fn a_changed_byte_leaves_the_members_that_rmpv_reads() {
         let short = foreign().into_iter().filter(|value| packed(value).len() < 10);
         let map = short.chain(["你好".into(), "z".repeat(40).into()]).map(|value| ("a".into(), value));
         let bytes = packed(&Value::Map(map.collect()));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn values_may_nest_as_far_as_rmpv_lets_them() {
+    fn values_nest_as_deeply_as_rmpv_allows() {
         for levels in (0..40).chain([10_000]) {
             for (begin, end) in [(&b"\x81\xa1a"[..], &b"\xc0"[..]), (b"\x81", b"\xc0\xc0"), (b"", b"\xc0")] {
                 let bytes = [begin, &b"\x91".repeat(levels), end].concat();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_only_claim_to_be_great_take_no_memory() {
+    fn a_false_length_reserves_no_memory() {
         for head in [
             &b"\xdf\xff\xff\xff\xff"[..],
             b"\x81\xdb\x06\x00\x00\x00",

@@ -194,7 +194,7 @@ mod tests {
     const FROM_DJANGO: &[u8] = b"\x82\xa4type\xacchat_message\xa7message\xa9hi \xe4\xbd\xa0\xe5\xa5\xbd";
 
     #[test]
-    fn what_django_writes_is_read_and_written_again_byte_for_byte() {
+    fn an_event_of_django_is_decoded_and_encoded_byte_for_byte() {
         let event = Event::decode(FROM_DJANGO).unwrap();
         assert_eq!((event.kind(), event.text("message")), ("chat_message", Some("hi 你好")));
         assert_eq!(Event::new("chat_message").with("message", "hi 你好").encode(), FROM_DJANGO);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_event_are_told_apart() {
+    fn bytes_that_are_no_event_have_their_own_errors() {
         let deep: Vec<u8> = std::iter::repeat_n(0x91, 10_000).collect();
         let huge = b"\xdd\x06\x00\x00\x00";
         for (bytes, expected) in [
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_event_is_completed_by_whoever_knows_its_place() {
+    fn an_open_event_is_decoded_with_its_position() {
         let event = Event::new("chat_message").with("message", "hi");
         let open = event.encode_open();
         let stamp = Position { id: Id::START.next(7), prev: Id::START };
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_id_and_prev_are_the_stamp_wherever_they_are() {
+    fn the_first_id_and_prev_are_the_position_at_any_place() {
         let bytes = b"\x86\xa2id\x05\xa4prev\xa31-0\xa4type\xa1a\xa2id\xa32-0\xa1x\xa1y\xa4prev\xa1?";
         let stamp = Position { id: Id::START.next(2), prev: Id::START.next(1) };
         assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").stamped(stamp)));
@@ -279,13 +279,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_none_of_ours_is_no_place_in_the_log() {
+    fn a_foreign_id_is_no_position_in_the_log() {
         let event = Event::decode(b"\x82\xa4type\xa1a\xa2id\xa242").unwrap();
         assert_eq!((event.stamp(), event.text("id")), (None, Some("42")));
     }
 
     #[test]
-    fn nobody_can_send_an_event_of_the_layer() {
+    fn an_event_of_the_layer_cannot_be_sent_by_a_client() {
         assert_eq!(Event::decode(b"\x81\xa4type\xaaparlor.gap"), Err(Malformed::Reserved));
     }
 
