@@ -54,7 +54,9 @@ impl Command {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("could not start threads: {error}"))?;
         runtime.block_on(async {
-            let desk = AdminClient::open(url).await.map_err(|error| Chain(&error).to_string())?;
+            let desk = AdminClient::open(url, config.name.as_str())
+                .await
+                .map_err(|error| Chain(&error).to_string())?;
             match self {
                 Self::User(command) => command.run(&desk).await,
                 Self::Key(command) => command.run(&desk, application.scopes).await,

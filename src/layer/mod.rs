@@ -113,18 +113,19 @@ impl Layer {
         Self::Memory(memory::MemoryLayer::new(retention, listener))
     }
 
-    /// Returns a layer in the Redis at this URL. With `wait`, an unreachable Redis is waited for in
-    /// the background.
+    /// Returns a layer in the Redis at this URL, which the nodes of this application share: its
+    /// name begins their keys. With `wait`, an unreachable Redis is waited for in the background.
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
         url: &str,
+        application: &'static str,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        Ok(Self::Redis(redis::RedisLayer::connect(url, wait, retention, listener).await?))
+        Ok(Self::Redis(redis::RedisLayer::connect(url, application, wait, retention, listener).await?))
     }
 
     /// Returns the records and indexes that all nodes share.

@@ -6,6 +6,7 @@ use crate::layer::connect_error::ConnectError;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::{Commands, root_cause};
+use crate::layer::redis::keys::Keys;
 use crate::layer::redis::parse_url;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::store::RedisStore;
@@ -18,17 +19,19 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
-    /// Connects to the Redis at this URL.
+    /// Connects to the Redis at this URL, for the nodes of this application.
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached.
-    pub(crate) async fn open(url: &str) -> Result<Self, ConnectError> {
-        let commands = Arc::new(Commands::new(parse_url(url)?));
+    pub(crate) async fn open(url: &str, application: &'static str) -> Result<Self, ConnectError> {
+        let keys = Keys::new(application);
+        let commands = Arc::new(Commands::new(parse_url(url)?, keys));
         if let Err(error) = commands.ping().await {
             let address = commands.address().text();
             return Err(ConnectError::UnreachableByCommand { address, cause: root_cause(&error) });
         }
-        let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), Arc::<Scripts>::default()));
+        let scripts = Arc::<Scripts>::default();
+        let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), scripts));
         Ok(Self { commands, store })
     }
 

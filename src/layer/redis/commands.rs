@@ -15,7 +15,7 @@ use crate::config::redis_address::RedisAddress;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::redis::dial::{current_server, has_moved};
-use crate::layer::redis::keys;
+use crate::layer::redis::keys::Keys;
 use crate::telemetry::METRICS;
 use crate::wire::time::millis;
 
@@ -34,6 +34,7 @@ const MAX_POOL_CONNECTIONS: usize = 16;
 /// next one taken from the pool. With RESP3 the library reports when a connection has ended.
 pub(super) struct Commands {
     address: RedisAddress,
+    keys: Keys,
     state: Arc<Mutex<ConnectionState>>,
 }
 
@@ -45,8 +46,13 @@ struct ConnectionState {
 }
 
 impl Commands {
-    pub(super) fn new(address: RedisAddress) -> Self {
-        Self { address, state: Arc::default() }
+    pub(super) fn new(address: RedisAddress, keys: Keys) -> Self {
+        Self { address, keys, state: Arc::default() }
+    }
+
+    /// Returns what the keys of commands are made by.
+    pub(super) fn keys(&self) -> Keys {
+        self.keys
     }
 
     /// Returns where commands go.
@@ -125,18 +131,18 @@ impl Commands {
     /// Publishes a disconnect command to every node.
     pub(super) async fn publish_disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
         let json = serde_json::to_vec(command).expect("texts and a number become JSON");
-        self.publish(keys::DISCONNECTS, &json).await
+        self.publish(&self.keys.disconnects(), &json).await
     }
 
     /// Returns the names of all nodes, and whether each has a lease.
     pub(super) async fn nodes(&self) -> Result<Vec<(String, bool)>, LayerError> {
-        let names: Vec<String> = self.command(Cmd::new().arg("SMEMBERS").arg(keys::NODES)).await?;
+        let names: Vec<String> = self.command(Cmd::new().arg("SMEMBERS").arg(self.keys.nodes())).await?;
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let mut leases = Pipeline::new();
         for name in &names {
-            leases.cmd("EXISTS").arg(keys::node(name));
+            leases.cmd("EXISTS").arg(self.keys.node(name));
         }
         let has_lease: Vec<bool> = self.pipeline(&leases).await?;
         Ok(names.into_iter().zip(has_lease).collect())

@@ -22,12 +22,13 @@ impl Control for RedisLayer {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
-        let names: Vec<String> = self.commands.command(Cmd::new().arg("SMEMBERS").arg(keys::NODES)).await?;
+        let names: Vec<String> =
+            self.commands.command(Cmd::new().arg("SMEMBERS").arg(self.commands.keys().nodes())).await?;
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let mut mget = Cmd::new();
-        mget.arg("MGET").arg(names.iter().map(|name| keys::node(name)).collect::<Vec<_>>());
+        mget.arg("MGET").arg(names.iter().map(|name| self.commands.keys().node(name)).collect::<Vec<_>>());
         let leases: Vec<Option<Vec<u8>>> = self.commands.command(&mget).await?;
         // A lease of another version may have another shape. That node is left out.
         let nodes = leases.iter().flatten().filter_map(|lease| serde_json::from_slice(lease).ok());
@@ -37,17 +38,21 @@ impl Control for RedisLayer {
     }
 
     async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
-        self.commands.command(Cmd::new().arg("XLEN").arg(keys::log(group))).await
+        self.commands.command(Cmd::new().arg("XLEN").arg(self.commands.keys().log(group))).await
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
-        let mut script = self.scripts.start_interval.key(keys::interval(group));
-        script.arg(group.name()).arg(millis(period)).arg(millis(INTERVAL_LINGER)).arg(keys::INTERVALS);
+        let mut script = self.scripts.start_interval.key(self.commands.keys().interval(group));
+        script
+            .arg(group.name())
+            .arg(millis(period))
+            .arg(millis(INTERVAL_LINGER))
+            .arg(self.commands.keys().intervals());
         self.commands.script(&script).await
     }
 
     async fn stop_interval(&self, group: &Group) -> Result<(), LayerError> {
-        self.commands.command(Cmd::new().arg("DEL").arg(keys::interval(group))).await
+        self.commands.command(Cmd::new().arg("DEL").arg(self.commands.keys().interval(group))).await
     }
 
     async fn tick(
@@ -56,7 +61,7 @@ impl Control for RedisLayer {
         event: &Event,
         period: Duration,
     ) -> Result<Option<Duration>, LayerError> {
-        let mut script = self.scripts.tick.key(keys::interval(group));
+        let mut script = self.scripts.tick.key(self.commands.keys().interval(group));
         script.arg(keys::channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(INTERVAL_LINGER));
         let next: Option<u64> = self.commands.script(&script).await?;
         Ok(next.map(Duration::from_millis))

@@ -162,7 +162,8 @@ impl LogFollower {
             sleep(RETRY_PAUSE).await;
         }
         let (from, wanted) = cursor.state.lock().position();
-        let events = RangeQuery::after(group, from, MAX_PAGE_EVENTS).run(&self.commands).await?;
+        let events =
+            RangeQuery::after(self.commands.keys(), group, from, MAX_PAGE_EVENTS).run(&self.commands).await?;
         let newest = match events.last().and_then(|event| event.stamp()) {
             Some(stamp) => stamp.id,
             None => self.newest(group).await?,
@@ -197,7 +198,9 @@ impl LogFollower {
             return Ok(page);
         }
         loop {
-            let events = RangeQuery::after(group, id, MAX_PAGE_EVENTS).run(&self.commands).await?;
+            let events = RangeQuery::after(self.commands.keys(), group, id, MAX_PAGE_EVENTS)
+                .run(&self.commands)
+                .await?;
             let more = events.len() == MAX_PAGE_EVENTS;
             let last = match events.last().and_then(|event| event.stamp()) {
                 Some(stamp) if !more => stamp.id,
@@ -225,9 +228,11 @@ impl LogFollower {
         if id == Some(Id::START) {
             return Ok(Page { events: Vec::new(), more: false, last: self.newest(group).await? });
         }
-        let count = limit + 1;
-        let query =
-            id.map_or_else(|| RangeQuery::newest(group, count), |id| RangeQuery::before(group, id, count));
+        let (count, keys) = (limit + 1, self.commands.keys());
+        let query = id.map_or_else(
+            || RangeQuery::newest(keys, group, count),
+            |id| RangeQuery::before(keys, group, id, count),
+        );
         let mut events = query.run(&self.commands).await?;
         let more = events.len() > limit;
         events.truncate(limit);
@@ -265,7 +270,8 @@ impl LogFollower {
                 return Ok(Some(page));
             }
             let Some((floor, count)) = cursor.state.lock().missing_tail() else { return Ok(None) };
-            let events = RangeQuery::until(group, floor, count).run(&self.commands).await?;
+            let events =
+                RangeQuery::until(self.commands.keys(), group, floor, count).run(&self.commands).await?;
             cursor.state.lock().tail_cache.extend(floor, events, count);
         }
     }

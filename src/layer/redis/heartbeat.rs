@@ -27,7 +27,6 @@ use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys;
 use crate::layer::redis::membership::{GroupChange, LocalMembership, MembershipChanges};
 use crate::layer::redis::reaper::Reaper;
 use crate::layer::redis::scripts::Scripts;
@@ -118,7 +117,12 @@ impl Heartbeat {
 
     async fn renew(&self) -> Result<(), LayerError> {
         let mut set = Cmd::new();
-        set.arg("SET").arg(keys::node(&self.node)).arg(self.lease()).arg("XX").arg("PX").arg(LEASE_MILLIS);
+        set.arg("SET")
+            .arg(self.commands.keys().node(&self.node))
+            .arg(self.lease())
+            .arg("XX")
+            .arg("PX")
+            .arg(LEASE_MILLIS);
         let renewed: Option<String> = self.commands.command(&set).await?;
         if renewed.is_none() {
             self.membership.mark_unknown();
@@ -132,8 +136,8 @@ impl Heartbeat {
             MembershipChanges::All(all) => {
                 self.end().await?;
                 let mut register = Pipeline::new();
-                register.atomic().cmd("SADD").arg(keys::NODES).arg(&self.node).ignore();
-                let set = register.cmd("SET").arg(keys::node(&self.node)).arg(self.lease());
+                register.atomic().cmd("SADD").arg(self.commands.keys().nodes()).arg(&self.node).ignore();
+                let set = register.cmd("SET").arg(self.commands.keys().node(&self.node)).arg(self.lease());
                 set.arg("PX").arg(LEASE_MILLIS).ignore();
                 self.commands.pipeline::<()>(&register).await?;
                 self.write_users(&all, true).await
@@ -149,10 +153,10 @@ impl Heartbeat {
         is_complete: bool,
     ) -> Result<(), LayerError> {
         let begin = || {
-            let mut script = self.scripts.enter.key(keys::groups_of_node(&self.node));
+            let mut script = self.scripts.enter.key(self.commands.keys().groups_of_node(&self.node));
             script
-                .key(keys::LEAVING)
-                .key(keys::PENDING_STATES)
+                .key(self.commands.keys().leaving())
+                .key(self.commands.keys().pending_states())
                 .arg(&self.node)
                 .arg(if is_complete { "1" } else { "" })
                 .arg(millis(LEAVE_GRACE))
@@ -166,11 +170,11 @@ impl Heartbeat {
             let parts = joined.len().max(left.len()).div_ceil(MAX_SCRIPT_USERS).max(1);
             for part in 0..parts {
                 script
-                    .key(keys::nodes_of_group(group.name()))
-                    .key(keys::users_on_node(group.name(), &self.node))
-                    .key(keys::users_of_group(group.name()))
+                    .key(self.commands.keys().nodes_of_group(group.name()))
+                    .key(self.commands.keys().users_on_node(group.name(), &self.node))
+                    .key(self.commands.keys().users_of_group(group.name()))
                     .arg(group.name())
-                    .arg(keys::ephemeral_channel(group))
+                    .arg(self.commands.keys().ephemeral_channel(group))
                     .arg(if change.has_members { "1" } else { "0" });
                 for list in [&joined, &left] {
                     let list = list.chunks(MAX_SCRIPT_USERS).nth(part).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Keys and channels in Redis.
+//! Keys and channels in Redis. They begin with the application's name, here as in all comments
+//! `parlor`; only the channels that are shared with channels_redis do not.
 //!
 //! Some keep the names of an earlier vocabulary: nodes of different versions share them, and stored
 //! data stays valid.
@@ -13,83 +14,134 @@ use crate::wire::group::Group;
 
 /// Prefix of a group's channel, as channels_redis has it.
 pub(super) const GROUP_PREFIX: &str = "asgi__group__";
-/// Prefix of a group's channel for Parlor's own nodes.
-pub(super) const EPHEMERAL_PREFIX: &str = "parlor:live:";
-/// Channel of all nodes: the name of a group whose interval was started. Keeps its old name.
-pub(super) const INTERVALS: &str = "parlor:tickers";
-/// Channel of all nodes: disconnect commands. Keeps its old name.
-pub(super) const DISCONNECTS: &str = "parlor:orders";
-/// Set: the names of the nodes.
-pub(super) const NODES: &str = "parlor:nodes";
-/// Set: groups whose presence is published at the next sweep. Keeps its old name.
-pub(super) const PENDING_STATES: &str = "parlor:counting";
-/// Sorted set: `<user> <group>` of the users that leave, by the milliseconds when they do.
-pub(super) const LEAVING: &str = "parlor:leaving";
-/// String: held by the node that sweeps in this period.
-pub(super) const SWEEP_LOCK: &str = "parlor:sweep";
 
 /// Returns the channel of a group, which it shares with channels_redis.
 pub(super) fn channel(group: &Group) -> String {
     format!("{GROUP_PREFIX}{group}")
 }
 
-/// Returns the channel of a group for Parlor's own nodes.
-pub(super) fn ephemeral_channel(group: impl Display) -> String {
-    format!("{EPHEMERAL_PREFIX}{group}")
+/// Makes keys and channels that begin with an application's name.
+#[derive(Clone, Copy)]
+pub(super) struct Keys(&'static str);
+
+/// The channels of a node that are no group's.
+pub(super) struct NodeChannels {
+    /// See [`Keys::intervals`].
+    pub(super) intervals: String,
+    /// See [`Keys::disconnects`].
+    pub(super) disconnects: String,
+    /// On which the node receives its own probes.
+    pub(super) probe: String,
+    /// Prefix of [`Keys::ephemeral_channel`].
+    pub(super) ephemeral_prefix: String,
 }
 
-/// Returns the stream that is a group's log.
-pub(super) fn log(group: &Group) -> String {
-    format!("parlor:log:{{{}}}", channel(group))
-}
+impl Keys {
+    pub(super) fn new(application: &'static str) -> Self {
+        Self(application)
+    }
 
-/// Returns the sorted set of the ids of a group's redacted events, by their milliseconds. Keeps its
-/// old name.
-pub(super) fn redactions(group: &Group) -> String {
-    format!("parlor:covered:{{{}}}", channel(group))
-}
+    /// Returns the channel of a group for the application's own nodes.
+    pub(super) fn ephemeral_channel(self, group: impl Display) -> String {
+        format!("{}:live:{group}", self.0)
+    }
 
-/// Returns the string that remembers an idempotency key: the id and the digest of its event.
-pub(super) fn idempotency_key(group: &Group, key: &str) -> String {
-    format!("parlor:sent:{{{}}}:{key}", channel(group))
-}
+    /// Returns the channel of all nodes for the name of a group whose interval was started. Keeps
+    /// its old name.
+    pub(super) fn intervals(self) -> String {
+        format!("{}:tickers", self.0)
+    }
 
-/// Returns the string that is a node's lease. The channel of this name is the node's probe.
-pub(super) fn node(node: &str) -> String {
-    format!("parlor:node:{node}")
-}
+    /// Returns the channel of all nodes for disconnect commands. Keeps its old name.
+    pub(super) fn disconnects(self) -> String {
+        format!("{}:orders", self.0)
+    }
 
-/// Returns the set of groups in which a node has members.
-pub(super) fn groups_of_node(name: &str) -> String {
-    format!("{}:groups", node(name))
-}
+    /// Returns the channels of this node.
+    pub(super) fn channels(self, node: &str) -> NodeChannels {
+        NodeChannels {
+            intervals: self.intervals(),
+            disconnects: self.disconnects(),
+            probe: self.node(node),
+            ephemeral_prefix: format!("{}:live:", self.0),
+        }
+    }
 
-/// Returns the set of nodes that have members in a group.
-pub(super) fn nodes_of_group(group: &str) -> String {
-    format!("parlor:group:{group}")
-}
+    /// Returns the set of the names of the nodes.
+    pub(super) fn nodes(self) -> String {
+        format!("{}:nodes", self.0)
+    }
 
-/// Returns the set of users that are members of a group on a node.
-pub(super) fn users_on_node(group: &str, node: &str) -> String {
-    format!("{}:{node}", nodes_of_group(group))
-}
+    /// Returns the set of groups whose presence is published at the next sweep. Keeps its
+    /// old name.
+    pub(super) fn pending_states(self) -> String {
+        format!("{}:counting", self.0)
+    }
 
-/// Returns the set of users in a group, with those in their grace.
-pub(super) fn users_of_group(group: &str) -> String {
-    format!("parlor:present:{group}")
-}
+    /// Returns the sorted set of the users that leave, as `<user> <group>`, by the milliseconds
+    /// when they do.
+    pub(super) fn leaving(self) -> String {
+        format!("{}:leaving", self.0)
+    }
 
-/// Returns the string that says when a group's next tick is due. Keeps its old name.
-pub(super) fn interval(group: &Group) -> String {
-    format!("parlor:ticker:{group}")
-}
+    /// Returns the string that is held by the node that sweeps in this period.
+    pub(super) fn sweep_lock(self) -> String {
+        format!("{}:sweep", self.0)
+    }
 
-/// Returns the string that is a record.
-pub(super) fn record(key: &str) -> String {
-    format!("parlor:record:{key}")
-}
+    /// Returns the stream that is a group's log.
+    pub(super) fn log(self, group: &Group) -> String {
+        format!("{}:log:{{{}}}", self.0, channel(group))
+    }
 
-/// Returns the sorted set that is an index.
-pub(super) fn index(name: &str) -> String {
-    format!("parlor:index:{name}")
+    /// Returns the sorted set of the ids of a group's redacted events, by their milliseconds. Keeps
+    /// its old name.
+    pub(super) fn redactions(self, group: &Group) -> String {
+        format!("{}:covered:{{{}}}", self.0, channel(group))
+    }
+
+    /// Returns the string that remembers an idempotency key: the id and the digest of its event.
+    pub(super) fn idempotency_key(self, group: &Group, key: &str) -> String {
+        format!("{}:sent:{{{}}}:{key}", self.0, channel(group))
+    }
+
+    /// Returns the string that is a node's lease. The channel of this name is the node's probe.
+    pub(super) fn node(self, node: &str) -> String {
+        format!("{}:node:{node}", self.0)
+    }
+
+    /// Returns the set of groups in which a node has members.
+    pub(super) fn groups_of_node(self, name: &str) -> String {
+        format!("{}:groups", self.node(name))
+    }
+
+    /// Returns the set of nodes that have members in a group.
+    pub(super) fn nodes_of_group(self, group: &str) -> String {
+        format!("{}:group:{group}", self.0)
+    }
+
+    /// Returns the set of users that are members of a group on a node.
+    pub(super) fn users_on_node(self, group: &str, node: &str) -> String {
+        format!("{}:{node}", self.nodes_of_group(group))
+    }
+
+    /// Returns the set of users in a group, with those in their grace.
+    pub(super) fn users_of_group(self, group: &str) -> String {
+        format!("{}:present:{group}", self.0)
+    }
+
+    /// Returns the string that says when a group's next tick is due. Keeps its old name.
+    pub(super) fn interval(self, group: &Group) -> String {
+        format!("{}:ticker:{group}", self.0)
+    }
+
+    /// Returns the string that is a record.
+    pub(super) fn record(self, key: &str) -> String {
+        format!("{}:record:{key}", self.0)
+    }
+
+    /// Returns the sorted set that is an index.
+    pub(super) fn index(self, name: &str) -> String {
+        format!("{}:index:{name}", self.0)
+    }
 }

@@ -12,7 +12,7 @@ use redis::{Cmd, Pipeline, Value, from_redis_value};
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys;
+use crate::layer::redis::keys::Keys;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
@@ -27,9 +27,12 @@ pub(super) type LogEnd = (Id, BTreeSet<Id>);
 
 /// Returns the ends of these logs.
 pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<LogEnd>, LayerError> {
+    let keys = commands.keys();
     let mut pipeline = Pipeline::new();
     for group in groups {
-        pipeline.add_command(newest(group)).add_command(redactions_between(group, "-inf", "+inf"));
+        pipeline
+            .add_command(newest(keys, group))
+            .add_command(redactions_between(keys, group, "-inf", "+inf"));
     }
     let mut answers = commands.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
     let mut ends = Vec::with_capacity(groups.len());
@@ -44,19 +47,19 @@ pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<Lo
 
 /// Returns the id of the newest event, or [`Id::START`].
 pub(super) async fn last_id(commands: &Commands, group: &Group) -> Result<Id, LayerError> {
-    let entries: Vec<StreamEntry> = commands.command(&newest(group)).await?;
+    let entries: Vec<StreamEntry> = commands.command(&newest(commands.keys(), group)).await?;
     Ok(entries.first().and_then(id).unwrap_or(Id::START))
 }
 
-fn newest(group: &Group) -> Cmd {
+fn newest(keys: Keys, group: &Group) -> Cmd {
     let mut newest = Cmd::new();
-    newest.arg("XREVRANGE").arg(keys::log(group)).arg("+").arg("-").arg("COUNT").arg(1);
+    newest.arg("XREVRANGE").arg(keys.log(group)).arg("+").arg("-").arg("COUNT").arg(1);
     newest
 }
 
-fn redactions_between(group: &Group, least: &str, most: &str) -> Cmd {
+fn redactions_between(keys: Keys, group: &Group, least: &str, most: &str) -> Cmd {
     let mut range = Cmd::new();
-    range.arg("ZRANGEBYSCORE").arg(keys::redactions(group)).arg(least).arg(most);
+    range.arg("ZRANGEBYSCORE").arg(keys.redactions(group)).arg(least).arg(most);
     range
 }
 
@@ -65,31 +68,31 @@ pub(super) struct RangeQuery([Cmd; 2]);
 
 impl RangeQuery {
     /// The oldest events after this id.
-    pub(super) fn after(group: &Group, id: Id, count: usize) -> Self {
+    pub(super) fn after(keys: Keys, group: &Group, id: Id, count: usize) -> Self {
         let mut range = Cmd::new();
-        range.arg("XRANGE").arg(keys::log(group)).arg(format!("({id}")).arg("+").arg("COUNT").arg(count);
-        Self([range, redactions_between(group, &id.millis().to_string(), "+inf")])
+        range.arg("XRANGE").arg(keys.log(group)).arg(format!("({id}")).arg("+").arg("COUNT").arg(count);
+        Self([range, redactions_between(keys, group, &id.millis().to_string(), "+inf")])
     }
 
     /// The newest events, the newest first.
-    pub(super) fn newest(group: &Group, count: usize) -> Self {
-        Self::backwards(group, "+", "+inf", count)
+    pub(super) fn newest(keys: Keys, group: &Group, count: usize) -> Self {
+        Self::backwards(keys, group, "+", "+inf", count)
     }
 
     /// The newest events up to and with this id, the newest first.
-    pub(super) fn until(group: &Group, id: Id, count: usize) -> Self {
-        Self::backwards(group, &id.to_string(), &id.millis().to_string(), count)
+    pub(super) fn until(keys: Keys, group: &Group, id: Id, count: usize) -> Self {
+        Self::backwards(keys, group, &id.to_string(), &id.millis().to_string(), count)
     }
 
     /// The newest events before this id, the newest first.
-    pub(super) fn before(group: &Group, id: Id, count: usize) -> Self {
-        Self::backwards(group, &format!("({id}"), &id.millis().to_string(), count)
+    pub(super) fn before(keys: Keys, group: &Group, id: Id, count: usize) -> Self {
+        Self::backwards(keys, group, &format!("({id}"), &id.millis().to_string(), count)
     }
 
-    fn backwards(group: &Group, from: &str, most: &str, count: usize) -> Self {
+    fn backwards(keys: Keys, group: &Group, from: &str, most: &str, count: usize) -> Self {
         let mut range = Cmd::new();
-        range.arg("XREVRANGE").arg(keys::log(group)).arg(from).arg("-").arg("COUNT").arg(count);
-        Self([range, redactions_between(group, "-inf", most)])
+        range.arg("XREVRANGE").arg(keys.log(group)).arg(from).arg("-").arg("COUNT").arg(count);
+        Self([range, redactions_between(keys, group, "-inf", most)])
     }
 
     /// Runs the query. The redactions are read last: an event that is redacted when this is called

@@ -48,6 +48,7 @@ use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
+use crate::layer::redis::keys::Keys;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::layer::redis::publisher::Publisher;
@@ -78,11 +79,13 @@ pub struct RedisLayer {
 impl RedisLayer {
     pub(super) async fn connect(
         url: &str,
+        application: &'static str,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        let commands = Arc::new(Commands::new(parse_url(url)?));
+        let keys = Keys::new(application);
+        let commands = Arc::new(Commands::new(parse_url(url)?, keys));
         if let Err(error) = commands.ping().await {
             let address = commands.address().text();
             let unreachable = ConnectError::Unreachable { address, cause: commands::root_cause(&error) };
@@ -115,8 +118,8 @@ impl RedisLayer {
         let queue = Arc::new(CommandQueue::default());
         let subscriber = Subscriber {
             queue: Arc::clone(&queue),
-            encoder: BatchEncoder::new(retention),
-            probe_channel: keys::node(&heartbeat.node),
+            encoder: BatchEncoder::new(keys, retention),
+            channels: keys.channels(&heartbeat.node),
             received_probe: watch::channel(0).0,
             lag,
             follower: Arc::clone(&follower),

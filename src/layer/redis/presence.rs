@@ -7,7 +7,7 @@ use redis::Pipeline;
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::error::LayerError;
 use crate::layer::presence::{Presence, PresenceSnapshot, largest};
-use crate::layer::redis::{RedisLayer, keys};
+use crate::layer::redis::RedisLayer;
 use crate::wire::group::Group;
 
 /// Groups that one script counts; Redis does nothing else meanwhile.
@@ -28,7 +28,7 @@ impl Presence for RedisLayer {
         if let Some(presence) = known() {
             return Ok(presence);
         }
-        let mut script = self.scripts.present.key(keys::users_of_group(group.name()));
+        let mut script = self.scripts.present.key(self.commands.keys().users_of_group(group.name()));
         let (count, members) = self.commands.script(script.arg(MAX_LISTED_MEMBERS)).await?;
         let presence = PresenceSnapshot { count, members };
         if let Some(cursor) = &cursor {
@@ -46,7 +46,7 @@ impl Presence for RedisLayer {
         let nodes = self.live_nodes().await?;
         let mut sets = Pipeline::new();
         for node in &nodes {
-            sets.cmd("SMEMBERS").arg(keys::groups_of_node(node));
+            sets.cmd("SMEMBERS").arg(self.commands.keys().groups_of_node(node));
         }
         let sets: Vec<BTreeSet<String>> =
             if nodes.is_empty() { Vec::new() } else { self.commands.pipeline(&sets).await? };
@@ -73,7 +73,7 @@ impl RedisLayer {
         let mut script = self.scripts.count.arg(nodes.len());
         for group in groups {
             for node in nodes {
-                script.key(keys::users_on_node(group, node));
+                script.key(self.commands.keys().users_on_node(group, node));
             }
         }
         self.commands.script(&script).await

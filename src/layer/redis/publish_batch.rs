@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
 use crate::layer::error::LayerError;
 use crate::layer::log::Retention;
-use crate::layer::redis::keys;
+use crate::layer::redis::keys::{self, Keys};
 use crate::layer::redis::resp::{self, Value};
 use crate::layer::redis::scripts;
 use crate::wire::group::Group;
@@ -27,6 +27,7 @@ const EVENT_ARGUMENTS: usize = 3;
 /// Encodes batches as calls of `append.lua`.
 pub(super) struct BatchEncoder {
     script: Script,
+    keys: Keys,
     retention: Retention,
 }
 
@@ -59,8 +60,8 @@ pub(super) struct PublishBatch {
 }
 
 impl BatchEncoder {
-    pub(super) fn new(retention: Retention) -> Self {
-        Self { script: Script::new(scripts::APPEND), retention }
+    pub(super) fn new(keys: Keys, retention: Retention) -> Self {
+        Self { script: Script::new(scripts::APPEND), keys, retention }
     }
 
     /// Writes the command that loads the script.
@@ -76,10 +77,10 @@ impl BatchEncoder {
         resp::argument(out, b"EVALSHA");
         resp::argument(out, self.script.get_hash().as_bytes());
         resp::argument(out, (2 + count).to_string().as_bytes());
-        resp::argument(out, keys::log(group).as_bytes());
-        resp::argument(out, keys::redactions(group).as_bytes());
+        resp::argument(out, self.keys.log(group).as_bytes());
+        resp::argument(out, self.keys.redactions(group).as_bytes());
         for append in &batch.appends {
-            resp::argument(out, keys::idempotency_key(group, &append.key_name).as_bytes());
+            resp::argument(out, self.keys.idempotency_key(group, &append.key_name).as_bytes());
         }
         resp::argument(out, keys::channel(group).as_bytes());
         let Retention { messages, age, .. } = self.retention;

@@ -58,7 +58,9 @@ impl Publisher {
                 ("known", Ok(id)) => return Ok(Appended::Duplicate(id)),
                 ("conflict", _) => return Ok(Appended::Conflict),
                 ("corrupt" | "known", _) => {
-                    let key = key.map_or_else(String::new, |key| keys::idempotency_key(group, &key.name));
+                    let key = key.map_or_else(String::new, |key| {
+                        self.commands.keys().idempotency_key(group, &key.name)
+                    });
                     return Err(LayerError::corrupt_record(key, "not an id and a digest"));
                 }
                 _ => {
@@ -104,8 +106,10 @@ impl Publisher {
             }
         }
         let (key_name, digest) = key.map_or(("", ""), |key| (&key.name, &key.digest));
-        let mut script = self.scripts.append.key(keys::log(group));
-        script.key(keys::redactions(group)).key(keys::idempotency_key(group, key_name));
+        let mut script = self.scripts.append.key(self.commands.keys().log(group));
+        script
+            .key(self.commands.keys().redactions(group))
+            .key(self.commands.keys().idempotency_key(group, key_name));
         script
             .arg(keys::channel(group))
             .arg(self.retention.messages)

@@ -6,7 +6,6 @@ use tracing::info;
 use crate::layer::contract::LEAVE_GRACE;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys;
 use crate::layer::redis::scripts::Scripts;
 use crate::wire::time::millis;
 
@@ -41,14 +40,20 @@ impl Reaper<'_> {
     async fn remove(&self, node: &str, is_caller: bool) -> Result<bool, LayerError> {
         loop {
             let mut some = Cmd::new();
-            some.arg("SRANDMEMBER").arg(keys::groups_of_node(node)).arg(MAX_SCRIPT_GROUPS);
+            some.arg("SRANDMEMBER").arg(self.commands.keys().groups_of_node(node)).arg(MAX_SCRIPT_GROUPS);
             let groups: Vec<String> = self.commands.command(&some).await?;
-            let mut script = self.scripts.remove_node.key(keys::node(node));
-            script.key(keys::NODES).key(keys::groups_of_node(node)).key(keys::LEAVING);
+            let mut script = self.scripts.remove_node.key(self.commands.keys().node(node));
+            script
+                .key(self.commands.keys().nodes())
+                .key(self.commands.keys().groups_of_node(node))
+                .key(self.commands.keys().leaving());
             let grace = if is_caller { millis(LEAVE_GRACE) } else { 0 };
             script.arg(node).arg(if is_caller { "1" } else { "" }).arg(grace).arg(MAX_SCRIPT_USERS);
             for group in &groups {
-                script.key(keys::nodes_of_group(group)).key(keys::users_on_node(group, node)).arg(group);
+                script
+                    .key(self.commands.keys().nodes_of_group(group))
+                    .key(self.commands.keys().users_on_node(group, node))
+                    .arg(group);
             }
             let outcome: String = self.commands.script(&script).await?;
             if outcome != "more" {

@@ -7,7 +7,6 @@ use redis::{Arg, Cmd, FromRedisValue};
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::store::{Index, Store};
 use crate::telemetry::RedisRefusal;
@@ -31,34 +30,36 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
-        self.run(command("GET", keys::record(key))).await
+        self.run(command("GET", self.commands.keys().record(key))).await
     }
 
     async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
-        self.run(set(key, value, ttl)).await
+        self.run(set(self.commands.keys().record(key), value, ttl)).await
     }
 
     async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, LayerError> {
-        let mut command = set(key, value, ttl);
+        let mut command = set(self.commands.keys().record(key), value, ttl);
         command.arg("NX");
         let written: Option<String> = self.run(command).await?;
         Ok(written.is_some())
     }
 
     async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
-        self.commands.script(self.scripts.replace.key(keys::record(key)).arg(old).arg(new)).await
+        self.commands
+            .script(self.scripts.replace.key(self.commands.keys().record(key)).arg(old).arg(new))
+            .await
     }
 
     async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
-        self.run(command("GETDEL", keys::record(key))).await
+        self.run(command("GETDEL", self.commands.keys().record(key))).await
     }
 
     async fn delete(&self, key: &str) -> Result<bool, LayerError> {
-        self.run(command("DEL", keys::record(key))).await
+        self.run(command("DEL", self.commands.keys().record(key))).await
     }
 
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
-        let mut command = command("GETEX", keys::record(key));
+        let mut command = command("GETEX", self.commands.keys().record(key));
         command.arg("PX").arg(millis(ttl).max(1));
         self.run(command).await
     }
@@ -66,19 +67,19 @@ impl Store for RedisStore {
 
 impl Index for RedisStore {
     async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, LayerError> {
-        let mut command = command("ZADD", keys::index(index));
+        let mut command = command("ZADD", self.commands.keys().index(index));
         command.arg(rank).arg(name);
         self.run(command).await
     }
 
     async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
-        let mut command = command("ZREM", keys::index(index));
+        let mut command = command("ZREM", self.commands.keys().index(index));
         command.arg(name);
         self.run(command).await
     }
 
     async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
-        let mut command = command("ZSCORE", keys::index(index));
+        let mut command = command("ZSCORE", self.commands.keys().index(index));
         command.arg(name);
         let rank: Option<f64> = self.run(command).await?;
         Ok(rank.map(whole))
@@ -88,25 +89,25 @@ impl Index for RedisStore {
         if limit == 0 {
             return Ok(Vec::new()); // 0 to -1 would be all of them
         }
-        let mut command = command("ZREVRANGE", keys::index(index));
+        let mut command = command("ZREVRANGE", self.commands.keys().index(index));
         command.arg(0).arg(limit - 1).arg("WITHSCORES");
         let ranked: Vec<(String, f64)> = self.run(command).await?;
         Ok(ranked.into_iter().map(|(name, rank)| (name, whole(rank))).collect())
     }
 
     async fn count(&self, index: &str) -> Result<usize, LayerError> {
-        self.run(command("ZCARD", keys::index(index))).await
+        self.run(command("ZCARD", self.commands.keys().index(index))).await
     }
 
     async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
-        let mut command = command("ZREMRANGEBYRANK", keys::index(index));
+        let mut command = command("ZREMRANGEBYRANK", self.commands.keys().index(index));
         let kept = i64::try_from(keep).unwrap_or(i64::MAX - 1);
         command.arg(0).arg(-kept - 1);
         self.run(command).await
     }
 
     async fn clear(&self, index: &str) -> Result<(), LayerError> {
-        self.run(command("UNLINK", keys::index(index))).await
+        self.run(command("UNLINK", self.commands.keys().index(index))).await
     }
 }
 
@@ -130,8 +131,8 @@ fn command(name: &str, key: String) -> Cmd {
     command
 }
 
-fn set(key: &str, value: &str, ttl: Option<Duration>) -> Cmd {
-    let mut command = command("SET", keys::record(key));
+fn set(key: String, value: &str, ttl: Option<Duration>) -> Cmd {
+    let mut command = command("SET", key);
     command.arg(value);
     if let Some(ttl) = ttl {
         command.arg("PX").arg(millis(ttl).max(1));

@@ -16,7 +16,7 @@ use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
-use crate::layer::redis::keys;
+use crate::layer::redis::keys::{GROUP_PREFIX, NodeChannels, channel};
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::pipeline::{Pipeline, Pushed};
 use crate::layer::redis::publish_batch::BatchEncoder;
@@ -38,8 +38,7 @@ const MAX_COMMAND_GROUPS: usize = 1000;
 pub(super) struct Subscriber {
     pub(super) queue: Arc<CommandQueue>,
     pub(super) encoder: BatchEncoder,
-    /// The channel on which this node receives its own probes.
-    pub(super) probe_channel: String,
+    pub(super) channels: NodeChannels,
     /// The number of the last probe that arrived.
     pub(super) received_probe: watch::Sender<u64>,
     /// How long a probe took.
@@ -122,7 +121,7 @@ impl Subscriber {
             number += 1;
             let sent_at = Instant::now();
             let mut publish = Cmd::new();
-            publish.arg("PUBLISH").arg(&self.probe_channel).arg(number);
+            publish.arg("PUBLISH").arg(&self.channels.probe).arg(number);
             let arrival = async {
                 let _: Result<i64, LayerError> = commands.command(&publish).await;
                 received.wait_for(|arrived| *arrived >= number).await.is_ok()
@@ -138,19 +137,19 @@ impl Subscriber {
 
     /// Subscribes to what the members need, again and again. Returns when Redis does not do it.
     async fn settle(&self) -> Result<(), LayerError> {
-        let own = [keys::INTERVALS, keys::DISCONNECTS, &self.probe_channel];
-        self.subscribe(own.map(str::to_owned).to_vec()).await?;
+        let NodeChannels { intervals, disconnects, probe, .. } = &self.channels;
+        self.subscribe([intervals, disconnects, probe].map(String::clone).to_vec()).await?;
         loop {
             let changes = self.membership.take_channel_changes();
             self.follower.remove(&changes.unsubscribe);
             self.follower.remove(&changes.abandoned);
             for groups in changes.unsubscribe.chunks(MAX_COMMAND_GROUPS) {
-                let unsubscribed = self.queue.unsubscribe(channels_of(groups));
+                let unsubscribed = self.queue.unsubscribe(self.channels_of(groups));
                 timeout(CONFIRM_TIMEOUT, unsubscribed).await.map_err(timed_out)??;
             }
             for groups in changes.subscribe.chunks(MAX_COMMAND_GROUPS) {
                 self.follower.add(groups);
-                self.subscribe(channels_of(groups)).await?;
+                self.subscribe(self.channels_of(groups)).await?;
                 self.follower.locate(groups).await?;
                 if !*self.is_subscribed.borrow() {
                     self.request_states(groups).await?;
@@ -168,11 +167,18 @@ impl Subscriber {
     /// Makes the next sweep publish who is in these groups: joins and leaves were missed.
     async fn request_states(&self, groups: &[Group]) -> Result<(), LayerError> {
         let mut request = Cmd::new();
-        request.arg("SADD").arg(keys::PENDING_STATES);
+        request.arg("SADD").arg(self.follower.commands.keys().pending_states());
         for group in groups {
             request.arg(group.name());
         }
         self.follower.commands.command(&request).await
+    }
+
+    /// Returns the two channels of each group: that of channels_redis, and that of the
+    /// application's own nodes.
+    fn channels_of(&self, groups: &[Group]) -> Vec<String> {
+        let keys = self.follower.commands.keys();
+        groups.iter().flat_map(|group| [channel(group), keys.ephemeral_channel(group)]).collect()
     }
 
     async fn subscribe(&self, channels: Vec<String>) -> Result<(), LayerError> {
@@ -183,11 +189,11 @@ impl Subscriber {
     fn on_turn(&self, pushed: &[Pushed<'_>]) {
         let mut groups: Vec<(&str, Vec<Event>)> = Vec::new();
         for &(channel, payload) in pushed {
-            if channel == keys::INTERVALS {
+            if channel == self.channels.intervals {
                 self.listener.on_interval_started(&String::from_utf8_lossy(payload));
                 continue;
             }
-            if channel == keys::DISCONNECTS {
+            if channel == self.channels.disconnects {
                 if let Some(command) = Disconnect::read(payload) {
                     self.listener.on_disconnect(command);
                 } else {
@@ -196,13 +202,13 @@ impl Subscriber {
                 }
                 continue;
             }
-            if channel == self.probe_channel {
+            if channel == self.channels.probe {
                 let number = std::str::from_utf8(payload).ok().and_then(|number| number.parse().ok());
                 self.received_probe.send_replace(number.unwrap_or_default());
                 continue;
             }
-            let ephemeral = channel.strip_prefix(keys::EPHEMERAL_PREFIX);
-            let Some(group) = ephemeral.or_else(|| channel.strip_prefix(keys::GROUP_PREFIX)) else {
+            let ephemeral = channel.strip_prefix(self.channels.ephemeral_prefix.as_str());
+            let Some(group) = ephemeral.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else {
                 continue;
             };
             let event =
@@ -236,9 +242,4 @@ impl Subscriber {
 
 fn timed_out(_: Elapsed) -> LayerError {
     LayerError::TimedOut("confirm a subscription")
-}
-
-/// Returns the two channels of each group: that of channels_redis, and that of Parlor's own nodes.
-fn channels_of(groups: &[Group]) -> Vec<String> {
-    groups.iter().flat_map(|group| [keys::channel(group), keys::ephemeral_channel(group)]).collect()
 }

@@ -8,7 +8,6 @@ use redis::Pipeline;
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys;
 use crate::layer::redis::scripts::Scripts;
 use crate::wire::time::millis;
 
@@ -26,15 +25,15 @@ pub(super) struct Sweeper<'a> {
 impl Sweeper<'_> {
     /// Sweeps, unless another node has done it in this period.
     pub(super) async fn sweep(&self) -> Result<(), LayerError> {
-        let mut due = self.scripts.sweep.key(keys::SWEEP_LOCK);
-        due.key(keys::LEAVING).key(keys::PENDING_STATES);
+        let mut due = self.scripts.sweep.key(self.commands.keys().sweep_lock());
+        due.key(self.commands.keys().leaving()).key(self.commands.keys().pending_states());
         due.arg(self.node).arg(millis(SWEEP_INTERVAL)).arg(MAX_SWEEP_ENTRIES);
         let (leaving, pending): (Vec<String>, Vec<String>) = self.commands.script(&due).await?;
         self.publish_leaves(&leaving).await?;
         for group in &pending {
-            let mut script = self.scripts.state.key(keys::PENDING_STATES);
-            script.key(keys::users_of_group(group));
-            script.arg(group).arg(keys::ephemeral_channel(group)).arg(MAX_LISTED_MEMBERS);
+            let mut script = self.scripts.state.key(self.commands.keys().pending_states());
+            script.key(self.commands.keys().users_of_group(group));
+            script.arg(group).arg(self.commands.keys().ephemeral_channel(group)).arg(MAX_LISTED_MEMBERS);
             self.commands.script::<()>(&script).await?;
         }
         Ok(())
@@ -51,16 +50,20 @@ impl Sweeper<'_> {
         }
         let mut sets = Pipeline::new();
         for group in users_of.keys() {
-            sets.cmd("SMEMBERS").arg(keys::nodes_of_group(group));
+            sets.cmd("SMEMBERS").arg(self.commands.keys().nodes_of_group(group));
         }
         let nodes_of: Vec<Vec<String>> = self.commands.pipeline(&sets).await?;
         for ((group, users), nodes) in users_of.iter().zip(nodes_of) {
-            let mut script = self.scripts.leave.key(keys::LEAVING);
-            script.key(keys::PENDING_STATES).key(keys::users_of_group(group));
+            let mut script = self.scripts.leave.key(self.commands.keys().leaving());
+            script.key(self.commands.keys().pending_states()).key(self.commands.keys().users_of_group(group));
             for node in &nodes {
-                script.key(keys::users_on_node(group, node));
+                script.key(self.commands.keys().users_on_node(group, node));
             }
-            script.arg(group).arg(keys::ephemeral_channel(group)).arg(MAX_LISTED_MEMBERS).arg(users);
+            script
+                .arg(group)
+                .arg(self.commands.keys().ephemeral_channel(group))
+                .arg(MAX_LISTED_MEMBERS)
+                .arg(users);
             self.commands.script::<()>(&script).await?;
         }
         Ok(())
