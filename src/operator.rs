@@ -48,7 +48,7 @@ async fn try_operator(context: &Context) -> Result<(), SignUpError> {
         }
         Err(SignUpError::Taken) => {
             // A user who signed up under the name first does not become an operator.
-            if !context.accounts().named(name).await?.is_some_and(|account| account.staff) {
+            if !context.accounts().find_by_name(name).await?.is_some_and(|account| account.staff) {
                 warn!(name, "an account that is no operator has the name of --operator");
             }
             Ok(())

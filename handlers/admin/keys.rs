@@ -46,7 +46,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
             Ok(page.unstored())
         }
         "revoke" => {
-            let key = context.api_keys().named(name).await?.ok_or_else(Refusal::not_found)?;
+            let key = context.api_keys().find_by_name(name).await?.ok_or_else(Refusal::not_found)?;
             note(&request, "key_revoke", &key.name).await?;
             context.revoke_key(&key.name).await?;
             Ok(back(PATH))

@@ -16,7 +16,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let (room, record) = Room::from_operator_path(&request).await?;
     let context = request.context();
     let owner = match &record.owner {
-        Some(id) => context.accounts().of_id(id).await?.map(|owner| owner.name),
+        Some(id) => context.accounts().find_by_id(id).await?.map(|owner| owner.name),
         None => None,
     };
     let kept = context.layer().log_size(&room.chat_group()).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
 
 /// Formats a user for the audit log, by the name of its account or by its name in this group.
 async fn who(context: &Context, group: &Group, id: &str) -> Result<String, Refusal> {
-    if let Some(account) = context.accounts().of_id(id).await? {
+    if let Some(account) = context.accounts().find_by_id(id).await? {
         return Ok(about(&account.name, id));
     }
     let members = context.layer().presence(group).await?.members.unwrap_or_default();

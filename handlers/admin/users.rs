@@ -47,10 +47,10 @@ async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<Str
     if let Some(nickname) = wanted.strip_prefix('~') {
         return Ok((Vec::new(), context.guest_called(nickname).await?.into_iter().collect()));
     }
-    if let Some(account) = context.accounts().named(wanted).await? {
+    if let Some(account) = context.accounts().find_by_name(wanted).await? {
         return Ok((vec![account], Vec::new()));
     }
-    if let Some(account) = context.accounts().of_id(wanted).await? {
+    if let Some(account) = context.accounts().find_by_id(wanted).await? {
         return Ok((vec![account], Vec::new()));
     }
     let id = Some(wanted.to_ascii_lowercase()).filter(|id| secret::is_user_id(id));
@@ -64,7 +64,7 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let context = request.context();
     let id = user(&request, form.get("user"))?;
     let action = form.get("action");
-    let account = context.accounts().of_id(id).await?;
+    let account = context.accounts().find_by_id(id).await?;
     let name = account.as_ref().map_or("", |account| account.name.as_str());
     match (action, &account) {
         ("ban" | "unban", _) => {

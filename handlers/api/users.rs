@@ -51,6 +51,6 @@ async fn user(request: &Request) -> Result<String, Refusal> {
         let wrong = || Refusal::bad_request("`user`: expected 16 hexadecimal digits after `id:`");
         return secret::is_user_id(id).then(|| id.to_owned()).ok_or_else(wrong);
     }
-    let account = request.context().accounts().named(text).await?;
+    let account = request.context().accounts().find_by_name(text).await?;
     Ok(account.ok_or_else(Refusal::not_found)?.id)
 }

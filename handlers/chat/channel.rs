@@ -64,7 +64,11 @@ pub(crate) async fn publish(
     if let Appended::New(id) | Appended::Duplicate(id) = appended
         && let Some(conversation) = Conversation::from_group(group, identity)
     {
-        unread::record_message(context, &conversation, identity, id).await?;
+        match unread::record_message(context, &conversation, identity, id).await {
+            // The message is in the log, and sending it again would not repair a corrupt record.
+            Err(error) if !error.is_retryable() => {}
+            recorded => recorded?,
+        }
     }
     Ok(appended)
 }

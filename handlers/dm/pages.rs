@@ -20,7 +20,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let (context, name) = (request.context(), request.query("user").unwrap_or_default());
     let mut error = None;
     if !name.is_empty() {
-        match context.accounts().named(&name).await? {
+        match context.accounts().find_by_name(&name).await? {
             Some(account) if account.id == identity.id() => error = Some("yourself"),
             Some(account) => {
                 return Ok(Response::redirect(

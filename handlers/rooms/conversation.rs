@@ -35,7 +35,7 @@ impl Conversation {
         if !identity.is_user() {
             return Ok(None);
         }
-        let peer = context.accounts().named(name).await?.filter(|peer| peer.id != identity.id());
+        let peer = context.accounts().find_by_name(name).await?.filter(|peer| peer.id != identity.id());
         Ok(peer.map(|peer| (Self::new(identity.id(), &peer.id), peer.name)))
     }
 

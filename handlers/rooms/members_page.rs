@@ -42,7 +42,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
         }
         (action @ ("invite" | "remove"), true) => {
             let name = form.get("name").trim();
-            let error = match context.accounts().named(name).await? {
+            let error = match context.accounts().find_by_name(name).await? {
                 None => Some("unknown_user"),
                 Some(account) if account.id == identity.id() => Some("yourself"),
                 Some(account) if action == "remove" => {
@@ -95,7 +95,7 @@ async fn show(request: &Request, room: &Room, record: &RoomRecord, said: Said) -
 async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<Vec<Value>, LayerError> {
     let context = request.context();
     let ids = context.store().top(&RoomRecord::members(room), MAX_MEMBERS).await?;
-    let accounts = ids.iter().rev().map(|(id, _)| async { context.accounts().of_id(id).await });
+    let accounts = ids.iter().rev().map(|(id, _)| async { context.accounts().find_by_id(id).await });
     let mut accounts: Vec<_> = try_join_all(accounts).await?.into_iter().flatten().collect();
     accounts.sort_by_key(|account| record.owner.as_ref() != Some(&account.id));
     let me = request.identity().id();

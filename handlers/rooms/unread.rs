@@ -31,7 +31,7 @@ pub(crate) struct InboxEntry {
 pub(crate) async fn entries(context: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
     let mut entries = Vec::new();
     for (peer, at) in context.store().top(&peers_key(user), MAX_LISTED_CONVERSATIONS).await? {
-        let Some(account) = context.accounts().of_id(&peer).await? else { continue };
+        let Some(account) = context.accounts().find_by_id(&peer).await? else { continue };
         let unread = count(context, &Conversation::new(user, &peer)).await?;
         entries.push(InboxEntry { user: peer, name: account.name, unread, at });
     }
@@ -69,7 +69,7 @@ pub(crate) async fn mark_read(
         return Ok(());
     }
     context.store().put(&read_key(conversation), &id.to_string(), None).await?;
-    let Some(peer) = context.accounts().of_id(conversation.peer()).await? else { return Ok(()) };
+    let Some(peer) = context.accounts().find_by_id(conversation.peer()).await? else { return Ok(()) };
     let count = count(context, conversation).await?;
     announce(context, conversation.user(), &event(&peer.id, &peer.name, count)).await
 }

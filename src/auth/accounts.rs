@@ -112,7 +112,7 @@ impl Accounts<'_> {
         if !has_password_length(password) || password.to_lowercase() == name.as_str().to_lowercase() {
             return Err(SignUpError::Password);
         }
-        if self.named(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
+        if self.find_by_name(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
             return Err(SignUpError::Taken);
         }
         let hash = passwords::hash(password).await?;
@@ -126,7 +126,7 @@ impl Accounts<'_> {
     /// Returns [`AuthError`] when the layer does not answer, or too many passwords are being
     /// checked.
     pub(crate) async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, AuthError> {
-        let account = self.named(name).await?;
+        let account = self.find_by_name(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
         let right = password.len() <= MAX_PASSWORD_BYTES;
         let right = passwords::verify(if right { password } else { "" }, hash).await? && right;
@@ -137,11 +137,11 @@ impl Accounts<'_> {
     /// the rule or belongs to an account with a password.
     pub(crate) async fn provisioned_from_token(&self, name: &str) -> Result<Option<Account>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
-        let found = match self.named(name.as_str()).await? {
+        let found = match self.find_by_name(name.as_str()).await? {
             Some(account) => Some(account),
             None => match self.make(&name, None, false).await? {
                 Some(account) => Some(account),
-                None => self.named(name.as_str()).await?, // created concurrently
+                None => self.find_by_name(name.as_str()).await?, // created concurrently
             },
         };
         Ok(found.filter(|account| account.password.is_none() && account.name == name.as_str()))
@@ -151,7 +151,7 @@ impl Accounts<'_> {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn named(&self, name: &str) -> Result<Option<Account>, LayerError> {
+    pub async fn find_by_name(&self, name: &str) -> Result<Option<Account>, LayerError> {
         match Username::parse(name) {
             Some(name) => self.at(&name.skeleton()).await,
             None => Ok(None),
@@ -162,7 +162,7 @@ impl Accounts<'_> {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn of_id(&self, id: &str) -> Result<Option<Account>, LayerError> {
+    pub async fn find_by_id(&self, id: &str) -> Result<Option<Account>, LayerError> {
         match self.store.get(&format!("user_id:{id}")).await? {
             Some(skeleton) => self.at(&skeleton).await,
             None => Ok(None),

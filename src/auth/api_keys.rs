@@ -68,10 +68,10 @@ impl ApiKeys<'_> {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn named(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
+    pub async fn find_by_name(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         match self.store.get(&name_key(&name)).await? {
-            Some(id) => self.of_id(&id).await,
+            Some(id) => self.find_by_id(&id).await,
             None => Ok(None),
         }
     }
@@ -103,7 +103,7 @@ impl ApiKeys<'_> {
     }
 
     /// Returns the key with this id.
-    pub(crate) async fn of_id(&self, id: &str) -> Result<Option<ApiKey>, LayerError> {
+    pub(crate) async fn find_by_id(&self, id: &str) -> Result<Option<ApiKey>, LayerError> {
         self.store.read(&record(id)).await
     }
 
@@ -115,7 +115,7 @@ impl ApiKeys<'_> {
         if !secret::is_user_id(id) || !secret::is_one(secret) {
             return Ok(None);
         }
-        let key = self.of_id(id).await?;
+        let key = self.find_by_id(id).await?;
         let hash = secret::hash(secret);
         Ok(key.filter(|key| bool::from(key.hash.as_bytes().ct_eq(hash.as_bytes()))))
     }

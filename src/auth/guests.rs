@@ -39,7 +39,7 @@ impl Guest {
     }
 
     /// Returns the guest of a cookie; `None` if the signature is invalid.
-    pub(crate) fn of(cookie: &str, key: &Key) -> Option<Self> {
+    pub(crate) fn from_cookie(cookie: &str, key: &Key) -> Option<Self> {
         let mut jar = CookieJar::new();
         jar.add_original(Cookie::new(COOKIE, cookie.to_owned()));
         let signed = jar.signed(key).get(COOKIE)?;
@@ -165,13 +165,13 @@ mod tests {
             let set = guest.cookie(&key, true);
             let value = set.split_once('=').and_then(|(_, rest)| rest.split(';').next()).expect("a value");
             assert!(value.is_ascii() && set.contains("HttpOnly") && set.contains("Secure"), "{set}");
-            assert_eq!(Guest::of(value, &key), Some(guest.clone()));
+            assert_eq!(Guest::from_cookie(value, &key), Some(guest.clone()));
             let other = Key::derive_from(b"another secret of more than 32 bytes..");
-            assert_eq!(Guest::of(value, &other), None);
+            assert_eq!(Guest::from_cookie(value, &other), None);
             let forged = value.replace(&guest.id, &"0".repeat(16));
-            assert_eq!(Guest::of(&forged, &key), None);
+            assert_eq!(Guest::from_cookie(&forged, &key), None);
         }
-        assert_eq!(Guest::of("", &key), None);
-        assert_eq!(Guest::of(&format!("{}.", guest.id), &key), None);
+        assert_eq!(Guest::from_cookie("", &key), None);
+        assert_eq!(Guest::from_cookie(&format!("{}.", guest.id), &key), None);
     }
 }

@@ -161,17 +161,25 @@ impl Identity {
     /// # Errors
     /// Returns an error for invalid credentials (401, on a handshake 403), for a banned user (403),
     /// and when the layer does not answer (503).
-    pub(crate) async fn of(auth: &Authenticator, parts: &Parts, socket: bool) -> Result<Self, AuthError> {
+    pub(crate) async fn authenticate(
+        auth: &Authenticator,
+        parts: &Parts,
+        socket: bool,
+    ) -> Result<Self, AuthError> {
         let identity = match credentials::shown(parts, socket) {
-            Some(Credentials::Ticket(ticket)) => Self::of_ticket(auth, &ticket).await?,
-            Some(Credentials::Bearer(text)) if api_keys::is_key(text) => Self::of_key(auth, text).await?,
-            Some(Credentials::Bearer(text)) => Self::of_token(auth, text).await?,
-            None => return Self::of_cookies(auth, &parts.headers, socket).await,
+            Some(Credentials::Ticket(ticket)) => Self::from_ticket(auth, &ticket).await?,
+            Some(Credentials::Bearer(text)) if api_keys::is_key(text) => Self::from_key(auth, text).await?,
+            Some(Credentials::Bearer(text)) => Self::from_token(auth, text).await?,
+            None => return Self::from_cookies(auth, &parts.headers, socket).await,
         };
         identity.ok_or(AuthError::Invalid { socket })
     }
 
-    async fn of_cookies(auth: &Authenticator, headers: &HeaderMap, socket: bool) -> Result<Self, AuthError> {
+    async fn from_cookies(
+        auth: &Authenticator,
+        headers: &HeaderMap,
+        socket: bool,
+    ) -> Result<Self, AuthError> {
         let store = auth.store();
         if let Some(hash) = credentials::login_of(headers)
             && let Some(account) = sessions::find(store, &hash, auth.session_ttl()).await?
@@ -181,7 +189,7 @@ impl Identity {
         let Some(cookie) = cookies::value(headers, guests::COOKIE) else {
             return Ok(Self::anonymous());
         };
-        match Guest::of(cookie, auth.key().await?) {
+        match Guest::from_cookie(cookie, auth.key().await?) {
             Some(guest) => match guests::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
                 // Without the layer there are no messages, but pages still work.
@@ -193,13 +201,13 @@ impl Identity {
         }
     }
 
-    async fn of_key(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
+    async fn from_key(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(key) = (ApiKeys { store: auth.store() }).find(text).await? else { return Ok(None) };
         let details = IdentityDetails { scopes: key.scopes, ..IdentityDetails::default() };
         Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(details), None)))
     }
 
-    async fn of_token(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
+    async fn from_token(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(claims) = auth.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
         let accounts = Accounts { store: auth.store() };
         let Some(account) = accounts.provisioned_from_token(&claims.sub).await? else { return Ok(None) };
@@ -207,7 +215,7 @@ impl Identity {
         Ok(Some(Self::account(&account, None, Some(claims.exp.saturating_mul(1000)))))
     }
 
-    async fn of_ticket(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
+    async fn from_ticket(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(ticket) = Ticket::take(auth.store(), text).await? else { return Ok(None) };
         let account = match &ticket.login {
             // A ticket ends with the login that it came from.

@@ -50,7 +50,7 @@ impl KeyCommand {
                 Ok(lines.collect())
             }
             Self::Revoke { name } => {
-                let Some(key) = keys.named(name).await.map_err(away)? else {
+                let Some(key) = keys.find_by_name(name).await.map_err(away)? else {
                     return Err(format!("there is no key `{name}`"));
                 };
                 note(desk.store(), "key_revoke", &key.name).await?;

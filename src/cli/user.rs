@@ -67,7 +67,7 @@ async fn set_staff(
     name: &str,
     staff: bool,
 ) -> Result<String, String> {
-    let Some(account) = accounts.named(name).await.map_err(away)? else {
+    let Some(account) = accounts.find_by_name(name).await.map_err(away)? else {
         return Err(format!("there is no account `{name}`"));
     };
     let words = if staff { "an operator" } else { "no operator" };

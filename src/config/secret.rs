@@ -87,7 +87,7 @@ impl Secret {
 
     /// Returns why the secret is weak, without showing it.
     pub(crate) fn weakness(&self) -> Option<Weakness> {
-        Weakness::of(&self.0)
+        Weakness::find(&self.0)
     }
 }
 

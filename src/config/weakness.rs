@@ -22,7 +22,7 @@ pub(crate) enum Weakness {
 
 impl Weakness {
     /// Returns why these bytes are weak; `None` if they are not.
-    pub(crate) fn of(secret: &[u8]) -> Option<Self> {
+    pub(crate) fn find(secret: &[u8]) -> Option<Self> {
         let different = secret.iter().collect::<HashSet<_>>().len();
         if secret.len() < MIN_CHARS {
             Some(Self::TooShort(secret.len()))

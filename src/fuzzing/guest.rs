@@ -12,9 +12,9 @@ static KEY: LazyLock<Key> = LazyLock::new(|| Key::derive_from(b"a secret of more
 /// Parses the value of a cookie.
 pub fn guest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    assert_eq!(Guest::of(text, &KEY), None, "only our key signs");
+    assert_eq!(Guest::from_cookie(text, &KEY), None, "only our key signs");
     let signed = signed(text);
-    if let Some(guest) = Guest::of(&signed, &KEY) {
+    if let Some(guest) = Guest::from_cookie(&signed, &KEY) {
         assert!(guest.id.len() == 16 && guest.id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{guest:?}");
         assert!(guest.name().starts_with('~'), "{guest:?}");
         is_known_again(&guest);
@@ -23,7 +23,7 @@ pub fn guest(bytes: &[u8]) {
         let place = usize::from(bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte))) % other.len();
         other[place] ^= 1;
         let other = String::from_utf8_lossy(&other);
-        assert_eq!(Guest::of(&other, &KEY), None, "{other} is not signed");
+        assert_eq!(Guest::from_cookie(&other, &KEY), None, "{other} is not signed");
     }
     is_known_again(&Guest { nickname: Username::parse(text), ..Guest::new() });
 }
@@ -38,5 +38,5 @@ fn is_known_again(guest: &Guest) {
     let set = guest.cookie(&KEY, true);
     assert!(set.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{set} is a header");
     let value = set.split_once('=').and_then(|(_, rest)| rest.split(';').next()).unwrap_or_default();
-    assert_eq!(Guest::of(value, &KEY).as_ref(), Some(guest), "{set}");
+    assert_eq!(Guest::from_cookie(value, &KEY).as_ref(), Some(guest), "{set}");
 }

@@ -41,13 +41,18 @@ fn is_client(headers: &HeaderMap) {
         ["10.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
     let [anonymous, proxy, forged] = [[192, 0, 2, 1], [10, 1, 1, 1], [198, 51, 100, 7]].map(IpAddr::from);
     let not_believed = ClientAddress { address: anonymous, secure: false };
-    assert_eq!(ClientAddress::of(anonymous, headers, &trusted), not_believed, "no proxy of ours says so");
+    assert_eq!(
+        ClientAddress::from_headers(anonymous, headers, &trusted),
+        not_believed,
+        "no proxy of ours says so"
+    );
     let mut more = HeaderMap::new();
     more.insert(FORWARDED_FOR, HeaderValue::from_static("198.51.100.7"));
     for line in headers.get_all(FORWARDED_FOR) {
         more.append(FORWARDED_FOR, line.clone());
     }
-    let [client, liar] = [headers, &more].map(|headers| ClientAddress::of(proxy, headers, &trusted).address);
+    let [client, liar] =
+        [headers, &more].map(|headers| ClientAddress::from_headers(proxy, headers, &trusted).address);
     let is_proxy = trusted.iter().any(|network| network.contains(&client));
     assert!(liar == client || (is_proxy && liar == forged), "{liar} is {client}");
 }

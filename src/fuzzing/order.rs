@@ -14,12 +14,12 @@ const BASE_BYTES: usize = 4096;
 
 /// Parses a command.
 pub fn order(bytes: &[u8]) {
-    let Some(order) = within(BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len(), || Disconnect::read(bytes))
+    let Some(order) = within(BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len(), || Disconnect::decode(bytes))
     else {
         return;
     };
     let json = serde_json::to_vec(&order).expect("texts and numbers become JSON");
-    assert_eq!(Disconnect::read(&json).as_ref(), Some(&order));
+    assert_eq!(Disconnect::decode(&json).as_ref(), Some(&order));
     let names = [&order.user, &order.login, &order.group].map(Option::as_deref);
     let is_about_somebody = names.iter().any(Option::is_some);
     assert_eq!(order.matches(names[0], names[1], names[2]), is_about_somebody);

@@ -67,7 +67,7 @@ fn is_not_authenticated(parts: &Parts) {
         || parts.uri.query().is_some_and(|uri| query(uri, "ticket").is_some());
     for (socket, refused) in [(false, 401), (true, 403)] {
         let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
-        match place::run(Identity::of(place::node().auth(), parts, socket)).map_err(Refusal::from) {
+        match place::run(Identity::authenticate(place::node().auth(), parts, socket)).map_err(Refusal::from) {
             Ok(identity) => assert!(!shown && identity.role() == Role::Anonymous, "{identity:?}"),
             Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
         }

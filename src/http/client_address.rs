@@ -22,7 +22,7 @@ pub(crate) struct ClientAddress {
 
 impl ClientAddress {
     /// Returns the client behind a connection from this address with these headers.
-    pub(crate) fn of(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    pub(crate) fn from_headers(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let connected = connected.to_canonical();
         if !is_trusted(connected, trusted) {
             if connected.is_loopback() && headers.contains_key(FORWARDED_FOR) {
@@ -89,7 +89,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted = ["10.0.0.0/8", "127.0.0.1/32", "::1/128"].map(|network| network.parse().unwrap());
-        let peer = ClientAddress::of(connected.parse().unwrap(), &headers, &trusted);
+        let peer = ClientAddress::from_headers(connected.parse().unwrap(), &headers, &trusted);
         (peer.address.to_string(), peer.secure)
     }
 

@@ -29,7 +29,7 @@ pub(crate) struct CsrfToken {
 
 impl CsrfToken {
     /// Returns the secret in the visitor's cookie, or a new one.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let secret = cookie(headers)
             .map_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), LENGTH), str::to_owned);
         Self { secret, used: Arc::default() }

@@ -84,7 +84,7 @@ impl Pages {
         );
         let sentence = refusal.entry.and_then(|entry| sentence(&t, entry, &refusal.values));
         let detail = sentence.unwrap_or_else(|| refusal.detail.to_string());
-        let csrf = CsrfToken::of(&hyper::HeaderMap::new());
+        let csrf = CsrfToken::from_headers(&hyper::HeaderMap::new());
         self.render("error.html", language, &context! { status, title, detail }, &csrf)
     }
 

@@ -159,7 +159,7 @@ impl Request {
     /// # Errors
     /// Returns 500 when the template is invalid; the log has the cause.
     pub fn render(&self, template: &str, context: minijinja::Value) -> Result<Response, Refusal> {
-        let csrf = CsrfToken::of(&self.parts.headers);
+        let csrf = CsrfToken::from_headers(&self.parts.headers);
         let who = &self.identity;
         let who = context! {
             id => who.id(), name => who.name(), is_user => who.is_user(), is_staff => who.is_staff(),

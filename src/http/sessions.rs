@@ -78,7 +78,8 @@ impl Request {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
-        let known = cookies::value(self.headers(), guests::COOKIE).and_then(|cookie| Guest::of(cookie, key));
+        let known =
+            cookies::value(self.headers(), guests::COOKIE).and_then(|cookie| Guest::from_cookie(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty())
@@ -169,7 +170,7 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), LayerError> {
-        match self.accounts().of_id(id).await? {
+        match self.accounts().find_by_id(id).await? {
             Some(account) => {
                 self.accounts().change(&account.name, move |account| account.banned = banned).await?;
             }

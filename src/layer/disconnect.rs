@@ -28,7 +28,7 @@ pub struct Disconnect {
 
 impl Disconnect {
     /// Parses a command from Redis; `None` if it is malformed.
-    pub(crate) fn read(json: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok().filter(Self::is_sound)
     }
 
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_command_with_unknown_members_is_dropped() {
-        let read = |json: &str| Disconnect::read(json.as_bytes());
+        let read = |json: &str| Disconnect::decode(json.as_bytes());
         let expected = Disconnect { group: Some("g".to_owned()), code: 4403, ..Disconnect::default() };
         assert_eq!(read(r#"{"group":"g","code":4403,"reason":""}"#), Some(expected));
         for wrong in [

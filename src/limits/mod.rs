@@ -134,7 +134,7 @@ impl Admitted {
     ///
     /// # Errors
     /// Returns [`Limited`] over the limit.
-    pub(crate) fn of_user(mut self, user: Option<&str>) -> Result<Self, Limited> {
+    pub(crate) fn for_user(mut self, user: Option<&str>) -> Result<Self, Limited> {
         let Some(user) = user else { return Ok(self) };
         let entered = self.limits.by_user.enter(user);
         self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, SOCKET_RETRY_DELAY))?);
@@ -193,14 +193,14 @@ mod tests {
     fn sockets_are_counted_by_address_and_user_and_forgotten_at_their_end() {
         let limits = Arc::new(Limits::new(RATES));
         let (near, far) = (address("2001:db8::1"), address("192.0.2.1"));
-        let ann = limits.admit(near).unwrap().of_user(Some("ann")).unwrap();
-        let again = limits.admit(far).unwrap().of_user(Some("ann")).unwrap();
-        assert!(limits.admit(far).unwrap().of_user(Some("ann")).is_err(), "a third of ann's, wherever from");
+        let ann = limits.admit(near).unwrap().for_user(Some("ann")).unwrap();
+        let again = limits.admit(far).unwrap().for_user(Some("ann")).unwrap();
+        assert!(limits.admit(far).unwrap().for_user(Some("ann")).is_err(), "a third of ann's, wherever from");
         let others = [limits.admit(near).unwrap(), limits.admit(address("2001:db8::2")).unwrap()];
         assert!(limits.admit(address("2001:db8::3")).is_err(), "a fourth of one network");
         drop((ann, again, others));
         assert!(limits.by_address.is_empty() && limits.by_user.is_empty());
-        assert!(limits.admit(near).unwrap().of_user(Some("ann")).is_ok());
+        assert!(limits.admit(near).unwrap().for_user(Some("ann")).is_ok());
     }
 
     #[test]

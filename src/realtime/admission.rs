@@ -62,7 +62,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
         Transport::WebSocket => origin::check_socket(request.headers(), origins)?,
         Transport::Sse => origin::check_request(request.headers(), origins)?,
     }
-    let admitted = admitted.of_user(identity.known_id())?;
+    let admitted = admitted.for_user(identity.known_id())?;
     let subscription = Subscription::new(grant, start, request.received_at);
     let socket = realtime.socket(identity, &subscription, Renderer::new::<C, P>(transport));
     let registration = Registration::new(realtime, socket, subscription, admitted);

@@ -61,7 +61,7 @@ async fn verdict(context: &Context, identity: &Identity) -> Result<Option<Close>
     let account = match (identity.role(), identity.login()) {
         (Role::Anonymous, _) => return Ok(None),
         (Role::Key, _) => {
-            let key = (ApiKeys { store }).of_id(identity.id()).await?;
+            let key = (ApiKeys { store }).find_by_id(identity.id()).await?;
             return Ok(key.is_none().then(|| Disconnect::revocation(identity.id()).close()));
         }
         (Role::Guest, _) => {
@@ -69,7 +69,7 @@ async fn verdict(context: &Context, identity: &Identity) -> Result<Option<Close>
         }
         // A token expires and cannot be renewed.
         (_, None) if identity.expires_at().is_some_and(|time| time <= now()) => return Ok(Some(gone)),
-        (_, None) => (Accounts { store }).of_id(identity.id()).await?,
+        (_, None) => (Accounts { store }).find_by_id(identity.id()).await?,
         (_, Some(hash)) => sessions::find(store, hash, context.session_ttl()).await?,
     };
     Ok(match account {

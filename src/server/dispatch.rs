@@ -67,7 +67,8 @@ pub(crate) async fn serve(
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     let context = Arc::clone(&state.context);
     let (parts, body) = request.into_parts();
-    let peer = ClientAddress::of(connected, &parts.headers, &context.config().network.trusted_proxies);
+    let peer =
+        ClientAddress::from_headers(connected, &parts.headers, &context.config().network.trusted_proxies);
     let request = Request {
         context: Arc::clone(&context),
         stream,
@@ -78,7 +79,7 @@ pub(crate) async fn serve(
         received_at: Instant::now(),
         identity: Arc::new(Identity::anonymous()),
     };
-    let audience = Audience::of(&request);
+    let audience = Audience::from_request(&request);
     let unsound = check(&request.parts, &context.config().network.allowed_hosts).err();
     // A proxy may parse other requests in these bytes, so the requests that follow are not trusted.
     let last = full || unsound.is_some();
@@ -147,7 +148,8 @@ async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<R
     }
     if route.who != Who::Public {
         let auth = request.context.auth();
-        let identity = Identity::of(auth, &request.parts, route.is_realtime()).await.map_err(Refusal::from);
+        let identity =
+            Identity::authenticate(auth, &request.parts, route.is_realtime()).await.map_err(Refusal::from);
         if route.who == Who::Staff {
             guards::check_staff(&identity)?;
         }
@@ -229,7 +231,7 @@ enum Audience {
 }
 
 impl Audience {
-    fn of(request: &Request) -> Self {
+    fn from_request(request: &Request) -> Self {
         if problem::is_api(request.context.site(), &request.parts.uri) {
             Self::Program
         } else if request.wants_page() {

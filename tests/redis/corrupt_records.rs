@@ -139,6 +139,7 @@ async fn a_corrupt_read_marker_is_a_500_of_the_list_of_private_chats() {
     assert_eq!(ann.get(&site.node, "/dm/").await.status, 500);
     site.logs("read:").await;
     assert_eq!(bob.get(&site.node, "/dm/").await.status, 200, "his list does not need it");
+    assert_eq!(his.publish("again").await["type"], "ack", "the message is in the log");
 }
 
 #[tokio::test]

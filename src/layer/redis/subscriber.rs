@@ -194,7 +194,7 @@ impl Subscriber {
                 continue;
             }
             if channel == self.channels.disconnects {
-                if let Some(command) = Disconnect::read(payload) {
+                if let Some(command) = Disconnect::decode(payload) {
                     self.listener.on_disconnect(command);
                 } else {
                     METRICS.dropped(DropReason::Malformed);
