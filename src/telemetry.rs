@@ -20,11 +20,10 @@ pub(crate) use self::labels::{DropReason, GapReason, LimitReason, RedisRefusal};
 use crate::wire::close::{Close, CloseCode};
 
 /// The metrics of this process.
-pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
 /// All metrics. The help text of each states its meaning.
-pub struct Metrics {
-    registry: Registry,
+pub(crate) struct Metrics {
     pub(crate) sockets: Gauge,
     pub(crate) groups: Gauge,
     pub(crate) published: Counter,
@@ -77,7 +76,6 @@ struct Code {
 
 impl Metrics {
     fn new() -> Self {
-        let mut registry = Registry::with_prefix("parlor");
         // From 0.1 ms to about 6 s.
         let seconds = || Histogram::new(exponential_buckets(0.0001, 3.0, 11));
         let metrics = Self {
@@ -99,59 +97,7 @@ impl Metrics {
             closed: Family::default(),
             refused: Family::default(),
             redis_refusals: Family::default(),
-            registry: Registry::default(),
         };
-        let m = &metrics;
-        registry.register("sockets", "Open sockets of this node", m.sockets.clone());
-        registry.register("groups", "Groups with sockets on this node", m.groups.clone());
-        registry.register("published", "Events that this node published", m.published.clone());
-        registry.register("delivered", "Frames handed to sockets", m.delivered.clone());
-        registry.register("acked", "Messages of clients that are in the log", m.acked.clone());
-        registry.register(
-            "duplicates",
-            "Messages that a client sent again and that were not logged again",
-            m.duplicates.clone(),
-        );
-        registry.register("gaps", "Times that messages of a group may be missing, by reason", m.gaps.clone());
-        registry.register(
-            "repairs",
-            "Times that missing messages were looked for in a log",
-            m.repairs.clone(),
-        );
-        registry.register("resumes", "How sockets began, by outcome", m.resumes.clone());
-        registry.register("log_reads", "Times that a part of a log was read from Redis", m.log_reads.clone());
-        registry.register(
-            "outbox_high_water_bytes",
-            "Most bytes that ever waited for one socket",
-            m.outbox_high_water.clone(),
-        );
-        registry.register(
-            "redis_reconnects",
-            "Times the subscribing connection was made again",
-            m.redis_reconnects.clone(),
-        );
-        registry.register(
-            "redis_round_trip_seconds",
-            "From a command to Redis' answer",
-            m.redis_round_trip.clone(),
-        );
-        registry.register(
-            "subscription_lag_seconds",
-            "From a publish of this node to its own subscription",
-            m.subscription_lag.clone(),
-        );
-        registry.register(
-            "events_dropped",
-            "Events from the layer that were not delivered, by reason",
-            m.dropped.clone(),
-        );
-        registry.register("closed", "Sockets closed, by close code", m.closed.clone());
-        registry.register("refused", "Rejections by a limit, by reason", m.refused.clone());
-        registry.register(
-            "redis_refusals",
-            "Commands that Redis answered with an error, by kind",
-            m.redis_refusals.clone(),
-        );
         // Exposed from the start, so that the rate of the first count is known.
         for &reason in DropReason::ALL {
             drop(metrics.dropped.get_or_create(&DropLabels { reason }));
@@ -171,7 +117,71 @@ impl Metrics {
         for &outcome in Recovery::ALL {
             drop(metrics.resumes.get_or_create(&RecoveryLabels { outcome }));
         }
-        Self { registry, ..metrics }
+        metrics
+    }
+
+    /// Returns the metrics under names that begin with `prefix`.
+    fn registry(&self, prefix: &str) -> Registry {
+        let mut registry = Registry::with_prefix(prefix);
+        registry.register("sockets", "Open sockets of this node", self.sockets.clone());
+        registry.register("groups", "Groups with sockets on this node", self.groups.clone());
+        registry.register("published", "Events that this node published", self.published.clone());
+        registry.register("delivered", "Frames handed to sockets", self.delivered.clone());
+        registry.register("acked", "Messages of clients that are in the log", self.acked.clone());
+        registry.register(
+            "duplicates",
+            "Messages that a client sent again and that were not logged again",
+            self.duplicates.clone(),
+        );
+        registry.register(
+            "gaps",
+            "Times that messages of a group may be missing, by reason",
+            self.gaps.clone(),
+        );
+        registry.register(
+            "repairs",
+            "Times that missing messages were looked for in a log",
+            self.repairs.clone(),
+        );
+        registry.register("resumes", "How sockets began, by outcome", self.resumes.clone());
+        registry.register(
+            "log_reads",
+            "Times that a part of a log was read from Redis",
+            self.log_reads.clone(),
+        );
+        registry.register(
+            "outbox_high_water_bytes",
+            "Most bytes that ever waited for one socket",
+            self.outbox_high_water.clone(),
+        );
+        registry.register(
+            "redis_reconnects",
+            "Times the subscribing connection was made again",
+            self.redis_reconnects.clone(),
+        );
+        registry.register(
+            "redis_round_trip_seconds",
+            "From a command to Redis' answer",
+            self.redis_round_trip.clone(),
+        );
+        registry.register(
+            "subscription_lag_seconds",
+            "From a publish of this node to its own subscription",
+            self.subscription_lag.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events from the layer that were not delivered, by reason",
+            self.dropped.clone(),
+        );
+        registry.register("closed", "Sockets closed, by close code", self.closed.clone());
+        registry.register("refused", "Rejections by a limit, by reason", self.refused.clone());
+        registry.register(
+            "redis_refusals",
+            "Commands that Redis answered with an error, by kind",
+            self.redis_refusals.clone(),
+        );
+        registry
     }
 
     /// Counts an event that was not delivered; returns how many there were before for this reason.
@@ -213,10 +223,10 @@ impl Metrics {
         self.closed.get_or_create(&Code { code: code.into() }).inc();
     }
 
-    /// All metrics in Prometheus' text format.
-    pub fn text(&self) -> String {
+    /// Returns all metrics in Prometheus' text format. Their names begin with the application's.
+    pub(crate) fn text(&self, application: &str) -> String {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+        prometheus_client::encoding::text::encode(&mut text, &self.registry(application))
             .expect("writing to a String cannot fail");
         text
     }
@@ -263,5 +273,20 @@ impl fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+
+    #[test]
+    fn names_of_metrics_begin_with_the_application() {
+        let metrics = Metrics::new();
+        metrics.published.inc();
+        let (echo, parlor) = (metrics.text("echo"), metrics.text("parlor"));
+        assert!(echo.contains("\necho_published_total 1\n"), "{echo}");
+        assert!(!echo.contains("parlor"), "{echo}");
+        assert_eq!(echo.replace("echo_", "parlor_"), parlor);
     }
 }

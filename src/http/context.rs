@@ -98,6 +98,12 @@ impl Context {
         self.config.application.get()
     }
 
+    /// Returns the metrics of this process in Prometheus' text format. Their names begin with the
+    /// application's.
+    pub fn metrics(&self) -> String {
+        METRICS.text(self.config.name.as_str())
+    }
+
     /// Returns the node's name, which differs after each start.
     pub fn name(&self) -> &str {
         self.layer.node_name()
