@@ -11,7 +11,8 @@ use crate::server::routes::Routes;
 /// What an application provides.
 #[derive(Clone, Copy)]
 pub struct Application {
-    /// Its name: lower-case ASCII letters, digits and `_`. Environment variables begin with it.
+    /// Its name: lower-case ASCII letters, digits and `_`. Environment variables, keys in Redis,
+    /// metrics and cookies begin with it.
     pub name: &'static str,
     /// One sentence for `--help`.
     pub about: &'static str,

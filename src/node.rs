@@ -9,6 +9,7 @@ use tracing::debug;
 
 use crate::app::Application;
 use crate::auth::authenticator::Authenticator;
+use crate::auth::cookie_names::CookieNames;
 use crate::auth::jwt::Verifier;
 use crate::config::Config;
 use crate::http::context::Context;
@@ -49,7 +50,8 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     });
     let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
     let session_ttl = Duration::from_hours(24) * config.auth.session_days;
-    let auth = Authenticator::new(Arc::clone(&layer), tokens, key, session_ttl);
+    let auth =
+        Authenticator::new(Arc::clone(&layer), tokens, CookieNames::new(config.name), key, session_ttl);
     let node = Arc::new(Context::new(config, application.site(), layer, limits, auth));
     let realtime = Arc::new(Realtime { context: Arc::clone(&node), hub, intervals: Intervals::default() });
     let _ = node_listener.realtime.set(Arc::downgrade(&realtime)); // set only here

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cookie::Key as CookieKey;
 use once_cell::sync::OnceCell;
 
+use crate::auth::cookie_names::CookieNames;
 use crate::auth::jwt::Verifier;
 use crate::auth::secret;
 use crate::layer::{Layer, LayerError, SharedStore, Store};
@@ -14,6 +15,7 @@ use crate::layer::{Layer, LayerError, SharedStore, Store};
 pub(crate) struct Authenticator {
     layer: Arc<Layer>,
     tokens: Option<Verifier>,
+    cookies: CookieNames,
     key: OnceCell<CookieKey>,
     session_ttl: Duration,
 }
@@ -22,10 +24,17 @@ impl Authenticator {
     pub(crate) fn new(
         layer: Arc<Layer>,
         tokens: Option<Verifier>,
+        cookies: CookieNames,
         key: Option<CookieKey>,
         session_ttl: Duration,
     ) -> Self {
-        Self { layer, tokens, key: key.map_or_else(OnceCell::new, OnceCell::with_value), session_ttl }
+        Self {
+            layer,
+            tokens,
+            cookies,
+            key: key.map_or_else(OnceCell::new, OnceCell::with_value),
+            session_ttl,
+        }
     }
 
     pub(crate) fn store(&self) -> &SharedStore {
@@ -34,6 +43,10 @@ impl Authenticator {
 
     pub(crate) fn tokens(&self) -> Option<&Verifier> {
         self.tokens.as_ref()
+    }
+
+    pub(crate) fn cookies(&self) -> &CookieNames {
+        &self.cookies
     }
 
     /// Returns how long an unused login remains valid.

@@ -3,7 +3,8 @@
 use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use hyper::http::request::Parts;
 
-use crate::auth::{secret, sessions};
+use crate::auth::cookie_names::CookieNames;
+use crate::auth::secret;
 use crate::wire::{cookies, headers};
 
 /// The prefix of a subprotocol that carries a token: browsers cannot set headers on a handshake.
@@ -37,6 +38,6 @@ pub(crate) fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
 }
 
 /// Returns the hash of the login's secret in the cookies, if they have the form of one.
-pub(crate) fn login_of(headers: &HeaderMap) -> Option<String> {
-    cookies::value(headers, sessions::COOKIE).filter(|secret| secret::is_one(secret)).map(secret::hash)
+pub(crate) fn login_of(headers: &HeaderMap, names: &CookieNames) -> Option<String> {
+    cookies::value(headers, &names.session).filter(|secret| secret::is_one(secret)).map(secret::hash)
 }

@@ -18,7 +18,8 @@ use crate::layer::{Index, LayerError, Store};
 use crate::wire::cookies;
 use crate::wire::time::now;
 
-pub(crate) const COOKIE: &str = "parlor_guest";
+/// The name under which a value is signed and verified. The signature does not cover it.
+pub(crate) const SIGNED: &str = "guest";
 /// One year, as for Django's CSRF cookie.
 const AGE: Duration = Duration::from_hours(24 * 7 * 52);
 const BANS: &str = "bans";
@@ -41,8 +42,8 @@ impl Guest {
     /// Returns the guest of a cookie; `None` if the signature is invalid.
     pub(crate) fn from_cookie(cookie: &str, key: &Key) -> Option<Self> {
         let mut jar = CookieJar::new();
-        jar.add_original(Cookie::new(COOKIE, cookie.to_owned()));
-        let signed = jar.signed(key).get(COOKIE)?;
+        jar.add_original(Cookie::new(SIGNED, cookie.to_owned()));
+        let signed = jar.signed(key).get(SIGNED)?;
         let (id, nickname) = signed.value().split_once('.')?;
         let nickname = percent_decode_str(nickname).decode_utf8().ok()?;
         secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: Username::parse(&nickname) })
@@ -57,14 +58,14 @@ impl Guest {
         }
     }
 
-    /// Returns the signed cookie of this guest.
-    pub(crate) fn cookie(&self, key: &Key, secure: bool) -> String {
+    /// Returns the signed cookie `name` of this guest.
+    pub(crate) fn cookie(&self, name: &str, key: &Key, secure: bool) -> String {
         let nickname = self.nickname.as_ref().map_or("", Username::as_str);
         let value = format!("{}.{}", self.id, utf8_percent_encode(nickname, NON_ALPHANUMERIC));
         let mut jar = CookieJar::new();
-        jar.signed_mut(key).add(Cookie::new(COOKIE, value));
-        let mut signed = jar.get(COOKIE).cloned().unwrap_or_else(|| Cookie::new(COOKIE, ""));
-        signed.set_http_only(true);
+        jar.signed_mut(key).add(Cookie::new(SIGNED, value));
+        let value = jar.get(SIGNED).map(Cookie::value).unwrap_or_default();
+        let signed = Cookie::build((name, value)).http_only(true).build();
         cookies::with_attributes(signed, AGE, secure).to_string()
     }
 
@@ -162,7 +163,7 @@ mod tests {
         let mut guest = Guest::new();
         for nickname in [None, Username::parse("聊.天-x")] {
             guest.nickname = nickname;
-            let set = guest.cookie(&key, true);
+            let set = guest.cookie("a", &key, true);
             let value = set.split_once('=').and_then(|(_, rest)| rest.split(';').next()).expect("a value");
             assert!(value.is_ascii() && set.contains("HttpOnly") && set.contains("Secure"), "{set}");
             assert_eq!(Guest::from_cookie(value, &key), Some(guest.clone()));

@@ -181,12 +181,12 @@ impl Identity {
         socket: bool,
     ) -> Result<Self, AuthError> {
         let store = auth.store();
-        if let Some(hash) = credentials::login_of(headers)
+        if let Some(hash) = credentials::login_of(headers, auth.cookies())
             && let Some(account) = sessions::find(store, &hash, auth.session_ttl()).await?
         {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
-        let Some(cookie) = cookies::value(headers, guests::COOKIE) else {
+        let Some(cookie) = cookies::value(headers, &auth.cookies().guest) else {
             return Ok(Self::anonymous());
         };
         match Guest::from_cookie(cookie, auth.key().await?) {

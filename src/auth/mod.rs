@@ -8,6 +8,7 @@ pub(crate) mod accounts;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod authenticator;
+pub(crate) mod cookie_names;
 pub(crate) mod credentials;
 pub(crate) mod error;
 pub(crate) mod guests;

@@ -17,7 +17,6 @@ use crate::layer::{Index, LayerError, Store};
 use crate::wire::cookies;
 use crate::wire::time::now;
 
-pub(crate) const COOKIE: &str = "parlor_session";
 /// Logins that one user may have. Beyond it the oldest ends.
 const MAX_LOGINS_PER_USER: usize = 50;
 
@@ -73,10 +72,10 @@ pub(crate) async fn end_all(store: &SharedStore, user: &str) -> Result<(), Layer
     store.clear(&index(user)).await
 }
 
-/// Returns the cookie of a login; without one, a cookie that deletes it.
-pub(crate) fn cookie(secret: Option<&str>, ttl: Duration, secure: bool) -> String {
+/// Returns the cookie `name` of a login; without one, a cookie that deletes it.
+pub(crate) fn cookie(name: &str, secret: Option<&str>, ttl: Duration, secure: bool) -> String {
     let age = if secret.is_some() { ttl } else { Duration::ZERO };
-    let cookie = Cookie::build((COOKIE, secret.unwrap_or_default().to_owned())).http_only(true).build();
+    let cookie = Cookie::build((name, secret.unwrap_or_default())).http_only(true).build();
     cookies::with_attributes(cookie, age, secure).to_string()
 }
 

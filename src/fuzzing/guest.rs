@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use cookie::{Cookie, CookieJar, Key};
 
-use crate::auth::guests::{COOKIE, Guest};
+use crate::auth::guests::{Guest, SIGNED};
 use crate::auth::usernames::Username;
 
 static KEY: LazyLock<Key> = LazyLock::new(|| Key::derive_from(b"a secret of more than thirty-two bytes"));
@@ -30,12 +30,12 @@ pub fn guest(bytes: &[u8]) {
 
 fn signed(value: &str) -> String {
     let mut jar = CookieJar::new();
-    jar.signed_mut(&KEY).add(Cookie::new(COOKIE, value.to_owned()));
-    jar.get(COOKIE).map(|cookie| cookie.value().to_owned()).unwrap_or_default()
+    jar.signed_mut(&KEY).add(Cookie::new(SIGNED, value.to_owned()));
+    jar.get(SIGNED).map(|cookie| cookie.value().to_owned()).unwrap_or_default()
 }
 
 fn is_known_again(guest: &Guest) {
-    let set = guest.cookie(&KEY, true);
+    let set = guest.cookie("guest", &KEY, true);
     assert!(set.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{set} is a header");
     let value = set.split_once('=').and_then(|(_, rest)| rest.split(';').next()).unwrap_or_default();
     assert_eq!(Guest::from_cookie(value, &KEY).as_ref(), Some(guest), "{set}");

@@ -2,6 +2,7 @@
 
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::{ApiKey, ApiKeys};
+use crate::auth::cookie_names::CookieNames;
 use crate::auth::credentials::login_of;
 use crate::auth::guests::Guest;
 use crate::auth::identity::Role;
@@ -40,7 +41,7 @@ impl Request {
         }
         let ttl = self.context.session_ttl();
         let secret = sessions::begin(self.context.store(), account, ttl).await?;
-        let cookie = sessions::cookie(Some(&secret), ttl, self.is_secure());
+        let cookie = self.session_cookie(Some(&secret));
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
 
@@ -49,11 +50,22 @@ impl Request {
     /// # Errors
     /// Returns 503 when the layer does not answer.
     pub async fn log_out(&self, response: Response) -> Result<Response, Refusal> {
-        if let Some(hash) = self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers())) {
+        if let Some(hash) =
+            self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers(), self.cookies()))
+        {
             self.end_login(&hash).await?;
         }
-        let cookie = sessions::cookie(None, self.context.session_ttl(), self.is_secure());
+        let cookie = self.session_cookie(None);
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
+    }
+
+    fn cookies(&self) -> &CookieNames {
+        self.context.auth().cookies()
+    }
+
+    fn session_cookie(&self, secret: Option<&str>) -> String {
+        let ttl = self.context.session_ttl();
+        sessions::cookie(&self.cookies().session, secret, ttl, self.is_secure())
     }
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
@@ -78,8 +90,8 @@ impl Request {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
-        let known =
-            cookies::value(self.headers(), guests::COOKIE).and_then(|cookie| Guest::from_cookie(cookie, key));
+        let cookie = cookies::value(self.headers(), &self.cookies().guest);
+        let known = cookie.and_then(|cookie| Guest::from_cookie(cookie, key));
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty())
@@ -89,7 +101,7 @@ impl Request {
         }
         // The guest's sockets reconnect under the new name.
         self.context.renew(&guest.id).await?;
-        Ok(Some(response.with_cookie(&guest.cookie(key, self.is_secure()))))
+        Ok(Some(response.with_cookie(&guest.cookie(&self.cookies().guest, key, self.is_secure()))))
     }
 
     /// Returns a ticket for one socket of this client, valid for
@@ -117,14 +129,14 @@ impl Request {
             return None;
         }
         let guest = Guest { id: identity.id().to_owned(), nickname: None };
-        Some(guest.cookie(self.context.known_key()?, self.is_secure()))
+        Some(guest.cookie(&self.cookies().guest, self.context.known_key()?, self.is_secure()))
     }
 
     /// Returns the cookie of the session with a renewed lifetime.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
-        let secret = cookies::value(self.headers(), sessions::COOKIE)?;
-        Some(sessions::cookie(Some(secret), self.context.session_ttl(), self.is_secure()))
+        let secret = cookies::value(self.headers(), &self.cookies().session)?;
+        Some(self.session_cookie(Some(secret)))
     }
 }
 

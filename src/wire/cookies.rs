@@ -15,7 +15,7 @@ pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Gives a cookie the attributes of every cookie that is set: it is sent to all paths of the site,
 /// but not with the forms of other sites, and over `https` only if it is set there. An age of zero
 /// deletes it.
-pub(crate) fn with_attributes(mut cookie: Cookie<'static>, age: Duration, secure: bool) -> Cookie<'static> {
+pub(crate) fn with_attributes(mut cookie: Cookie<'_>, age: Duration, secure: bool) -> Cookie<'_> {
     let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
     cookie.set_path("/");
     cookie.set_max_age(cookie::time::Duration::seconds(seconds));
