@@ -1,4 +1,4 @@
-//! Fuzzes what other programs send to the API: JSON.
+//! Fuzzes bodies of API requests: JSON.
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 

@@ -1,4 +1,4 @@
-//! Fuzzes the hosts by which the node is called.
+//! Fuzzes the allow list of hosts, and `Host`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parlor::fuzzing::host(bytes));

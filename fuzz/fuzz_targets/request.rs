@@ -1,4 +1,4 @@
-//! Fuzzes requests: the line and the headers of one.
+//! Fuzzes request lines and headers.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parlor::fuzzing::request(bytes));

@@ -4,20 +4,24 @@
 //! Each function panics when an invariant does not hold.
 
 mod body;
-mod name;
-mod next;
-mod said;
+mod client_frame;
+mod room_name;
+mod safe_redirect;
 
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{body, name, next, said};
+    use super::{body, client_frame, room_name, safe_redirect};
 
     type Holds = fn(&[u8]);
 
-    const TARGETS: [(&str, Holds); 4] =
-        [("body", body::body), ("name", name::name), ("next", next::next), ("said", said::said)];
+    const TARGETS: [(&str, Holds); 4] = [
+        ("body", body::body),
+        ("client_frame", client_frame::client_frame),
+        ("room_name", room_name::room_name),
+        ("safe_redirect", safe_redirect::safe_redirect),
+    ];
 
     #[test]
     fn the_seeds_keep_the_invariants() {

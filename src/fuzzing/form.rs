@@ -6,7 +6,7 @@ use hyper::Method;
 use hyper::header::{COOKIE, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-use super::place;
+use super::memory_node;
 use crate::http::request::Request;
 use crate::server::guards::check_csrf;
 use crate::server::route::Endpoint;
@@ -43,7 +43,7 @@ fn request(body: &str, token: Option<&str>) -> Request {
         let token = HeaderValue::from_str(token).unwrap_or(HeaderValue::from_static("no token"));
         parts.headers.insert("x-csrftoken", token);
     }
-    place::request(parts, body)
+    memory_node::request(parts, body)
 }
 
 /// A reference parser. The last field of a name wins.

@@ -3,36 +3,36 @@
 //!
 //! Each function panics when a property is violated.
 
-mod address;
-mod assembly;
+mod disconnect;
 mod event;
 mod form;
+mod frame_decoder;
 mod guest;
 mod headers;
 mod host;
 mod id;
-mod order;
+mod memory_node;
 mod origin;
-mod person;
-mod place;
+mod redis_address;
 mod request;
 mod resp;
 mod token;
+mod username;
 
-pub use self::address::address;
-pub use self::assembly::assembly;
+pub use self::disconnect::disconnect;
 pub use self::event::event;
 pub use self::form::form;
+pub use self::frame_decoder::frame_decoder;
 pub use self::guest::guest;
 pub use self::headers::headers;
 pub use self::host::host;
 pub use self::id::id;
-pub use self::order::order;
 pub use self::origin::origin;
-pub use self::person::person;
+pub use self::redis_address::redis_address;
 pub use self::request::request;
 pub use self::resp::resp;
 pub use self::token::token;
+pub use self::username::username;
 
 /// Runs `decode` and checks that it never holds more than `most` bytes of memory.
 fn within<T>(most: usize, decode: impl FnOnce() -> T) -> T {
@@ -55,20 +55,20 @@ mod tests {
     type Holds = fn(&[u8]);
 
     const TARGETS: [(&str, Holds); 14] = [
-        ("address", super::address),
-        ("assembly", super::assembly),
+        ("disconnect", super::disconnect),
         ("event", super::event),
         ("form", super::form),
+        ("frame_decoder", super::frame_decoder),
         ("guest", super::guest),
         ("headers", super::headers),
         ("host", super::host),
         ("id", super::id),
-        ("order", super::order),
         ("origin", super::origin),
-        ("person", super::person),
+        ("redis_address", super::redis_address),
         ("request", super::request),
         ("resp", super::resp),
         ("token", super::token),
+        ("username", super::username),
     ];
 
     #[test]

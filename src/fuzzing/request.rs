@@ -5,7 +5,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{headers, place};
+use super::{headers, memory_node};
 use crate::auth::identity::{Identity, Role};
 use crate::http::params::Params;
 use crate::http::response::Refusal;
@@ -22,7 +22,7 @@ pub fn request(bytes: &[u8]) {
     (parts.uri, parts.headers) = (uri, headers::read(rest));
     is_checked(&mut parts);
     is_not_authenticated(&parts);
-    let request = place::request(parts, "");
+    let request = memory_node::request(parts, "");
     for name in ["since", "history", "name", ""] {
         assert_eq!(
             request.query(name),
@@ -67,7 +67,8 @@ fn is_not_authenticated(parts: &Parts) {
         || parts.uri.query().is_some_and(|uri| query(uri, "ticket").is_some());
     for (socket, refused) in [(false, 401), (true, 403)] {
         let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
-        match place::run(Identity::authenticate(place::node().auth(), parts, socket)).map_err(Refusal::from) {
+        let identity = Identity::authenticate(memory_node::node().auth(), parts, socket);
+        match memory_node::run(identity).map_err(Refusal::from) {
             Ok(identity) => assert!(!shown && identity.role() == Role::Anonymous, "{identity:?}"),
             Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),
         }

@@ -29,7 +29,7 @@ pub fn resp(bytes: &[u8]) {
             is_expected(whole);
         }
     }
-    said(bytes);
+    check_command(bytes);
 }
 
 /// The library decodes a value of the same length, or fails: it is stricter with numbers.
@@ -89,7 +89,7 @@ fn write(out: &mut Vec<u8>, value: &Value<'_>) {
 }
 
 /// An encoded command decodes to its arguments, whatever they contain.
-fn said(bytes: &[u8]) {
+fn check_command(bytes: &[u8]) {
     let arguments: Vec<&[u8]> = bytes.split(|byte| *byte == b' ').collect();
     let mut out = Vec::new();
     command(&mut out, &arguments);

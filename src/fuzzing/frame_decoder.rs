@@ -19,7 +19,7 @@ type Outcome = (Vec<Decoded>, Option<u16>);
 
 /// Decodes frames. The input holds the maximum length in steps of four bytes, the cuts, and the
 /// frames.
-pub fn assembly(bytes: &[u8]) {
+pub fn frame_decoder(bytes: &[u8]) {
     let [limit, cut, frames @ ..] = bytes else { return };
     let limit = 4 * usize::from(*limit);
     let most = BASE_BYTES + BYTES_PER_INPUT_BYTE * frames.len();
@@ -32,14 +32,14 @@ pub fn assembly(bytes: &[u8]) {
 }
 
 fn read(mut frames: &[u8], limit: usize, mut widths: impl Iterator<Item = usize>) -> Outcome {
-    let (mut assembly, mut all) = (FrameDecoder::new(limit), Vec::new());
+    let (mut decoder, mut all) = (FrameDecoder::new(limit), Vec::new());
     while !frames.is_empty() {
         let width = widths.next().unwrap_or(1).min(frames.len());
         let (piece, rest) = frames.split_at(width);
-        assembly.push(piece);
+        decoder.push(piece);
         frames = rest;
         loop {
-            match assembly.next() {
+            match decoder.next() {
                 Ok(Some(Decoded::Close(code))) => {
                     all.push(Decoded::Close(code));
                     return (all, None);
@@ -60,7 +60,7 @@ fn read_by_library(frames: &[u8], limit: usize) -> (Vec<Message>, Option<Error>)
         .read_buffer_size(512)
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit.max(125)));
-    let mut socket = WebSocket::from_raw_socket(ClientAddress(frames), Role::Server, Some(config));
+    let mut socket = WebSocket::from_raw_socket(Peer(frames), Role::Server, Some(config));
     let mut all = Vec::new();
     loop {
         match socket.read() {
@@ -110,15 +110,15 @@ fn is_expected((read, protocol_error): &Outcome, (expected, error): &(Vec<Messag
 }
 
 /// A peer that sends these bytes and accepts every answer.
-pub(super) struct ClientAddress<'a>(pub(super) &'a [u8]);
+pub(super) struct Peer<'a>(pub(super) &'a [u8]);
 
-impl Read for ClientAddress<'_> {
+impl Read for Peer<'_> {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         self.0.read(space)
     }
 }
 
-impl Write for ClientAddress<'_> {
+impl Write for Peer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }

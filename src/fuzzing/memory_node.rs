@@ -1,4 +1,4 @@
-//! A node in memory, as the place where requests arrive.
+//! A node in memory, which the requests of the targets reach.
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -34,13 +34,13 @@ const APPLICATION: Application = Application {
     scopes: &[],
 };
 
-struct Place {
+struct MemoryNode {
     runtime: Runtime,
     node: Arc<Context>,
     stream: Connection,
 }
 
-static PLACE: LazyLock<Place> = LazyLock::new(|| {
+static NODE: LazyLock<MemoryNode> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (node, stream) = runtime.block_on(async {
         let running =
@@ -52,24 +52,24 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
         let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("there is one");
         (node, Connection::new(tcp, permit))
     });
-    Place { runtime, node, stream }
+    MemoryNode { runtime, node, stream }
 });
 
 /// Returns the node.
 pub(super) fn node() -> &'static Context {
-    &PLACE.node
+    &NODE.node
 }
 
 /// Runs a future to completion.
 pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
-    PLACE.runtime.block_on(future)
+    NODE.runtime.block_on(future)
 }
 
 /// Returns an anonymous client's request to the node.
 pub(super) fn request(parts: Parts, body: &str) -> Request {
     Request {
-        context: Arc::clone(&PLACE.node),
-        stream: PLACE.stream.clone(),
+        context: Arc::clone(&NODE.node),
+        stream: NODE.stream.clone(),
         peer: ClientAddress { address: Ipv4Addr::LOCALHOST.into(), secure: false },
         parts,
         params: Params::default(),

@@ -4,7 +4,7 @@ use super::within;
 use crate::config::redis_address::RedisAddress;
 
 /// Parses a URL.
-pub fn address(bytes: &[u8]) {
+pub fn redis_address(bytes: &[u8]) {
     let Ok(url) = std::str::from_utf8(bytes) else { return };
     // The result has one entry of some hundred bytes for each host.
     let Ok(address) = within(16 * 1024 + 1024 * url.len(), || RedisAddress::parse(url)) else { return };

@@ -8,7 +8,7 @@ use crate::rooms::name::normal;
 const MAX_NAME_CHARS: usize = 64;
 
 /// Checks a name as a user types it.
-pub(crate) fn name(bytes: &[u8]) {
+pub(crate) fn room_name(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some(name) = normal(text, MAX_NAME_CHARS) else { return };
     assert_eq!(normal(&name, MAX_NAME_CHARS).as_ref(), Some(&name), "a name is its own name");

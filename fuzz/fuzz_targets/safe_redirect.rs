@@ -1,8 +1,8 @@
-//! Fuzzes the path that a form or a link redirects to.
+//! Fuzzes redirect targets of forms and links.
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 
-#[path = "../../handlers/fuzzing/next.rs"]
+#[path = "../../handlers/fuzzing/safe_redirect.rs"]
 mod fuzzing;
 
 #[path = "."]
@@ -12,4 +12,4 @@ mod web {
     pub(crate) mod safe_redirect;
 }
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::next(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::safe_redirect(bytes));

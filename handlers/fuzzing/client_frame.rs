@@ -14,7 +14,7 @@ const MEMORY_PER_INPUT_BYTE: usize = 512;
 const BASE_MEMORY_BYTES: usize = 16 * 1024;
 
 /// Checks a frame of a client, on either protocol.
-pub(crate) fn said(bytes: &[u8]) {
+pub(crate) fn client_frame(bytes: &[u8]) {
     let mut value = None;
     let taken = allocation_counter::measure(|| value = Some(object(bytes))).bytes_max;
     let most = BASE_MEMORY_BYTES + MEMORY_PER_INPUT_BYTE * bytes.len();

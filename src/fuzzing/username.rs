@@ -5,7 +5,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use crate::auth::usernames::{LONGEST, Username};
 
 /// Parses a name.
-pub fn person(bytes: &[u8]) {
+pub fn username(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some(name) = Username::parse(text) else { return };
     assert_eq!(Username::parse(name.as_str()).as_ref(), Some(&name), "a name is its own name");

@@ -3,7 +3,7 @@
 use crate::web::safe_redirect::SafeRedirect;
 
 /// Checks a redirect target.
-pub(crate) fn next(bytes: &[u8]) {
+pub(crate) fn safe_redirect(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let next = SafeRedirect::parse(text);
     let path = next.path();

@@ -2,7 +2,7 @@
 #![no_main]
 #![expect(dead_code, reason = "whole files of the application are read in, of which this needs a part")]
 
-#[path = "../../handlers/fuzzing/name.rs"]
+#[path = "../../handlers/fuzzing/room_name.rs"]
 mod fuzzing;
 
 #[path = "."]
@@ -12,4 +12,7 @@ mod rooms {
     pub(crate) mod name;
 }
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::name(bytes));
+#[path = "../../handlers/settings.rs"]
+mod settings;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::room_name(bytes));

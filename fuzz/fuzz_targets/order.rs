@@ -1,4 +1,0 @@
-//! Fuzzes orders from Redis: JSON.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parlor::fuzzing::order(bytes));
