@@ -179,14 +179,28 @@ async fn concurrent_long_messages_arrive_whole_and_in_order() {
         text.truncate(64 * 1024);
         text
     };
-    join_all(members.iter_mut().enumerate().map(async |(sender, member)| {
-        for n in 0..TEXTS {
-            let (id, text) = (fresh_id(), long(sender, n));
+    let resent = join_all(members.iter_mut().enumerate().map(async |(sender, member)| {
+        let sent: Vec<(String, String)> = (0..TEXTS).map(|n| (fresh_id(), long(sender, n))).collect();
+        for (id, text) in &sent {
             member.send_json(&json!({ "type": "message", "message": text, "id": id })).await;
         }
-        for _ in 0..TEXTS {
-            assert_eq!(member.reply().await["type"], "ack");
+        let mut late = Vec::new();
+        for (n, (id, _)) in sent.iter().enumerate() {
+            let reply = member.reply().await;
+            assert_eq!(reply["client_id"], **id, "{reply}");
+            // A busy machine may take longer for all of them than an append may.
+            assert!(reply["type"] == "ack" || reply["retry"] == true, "{reply}");
+            if reply["type"] != "ack" {
+                late.push(n);
+            }
         }
+        let mut resent = Vec::new();
+        for n in late {
+            let ack = member.publish_until_acked(&sent[n].0, &sent[n].1, PATIENCE).await;
+            // A duplicate was logged at its first attempt, and only its ack was late.
+            resent.extend((ack["duplicate"] != true).then_some(n));
+        }
+        resent
     }))
     .await;
     let mut disconnects = Vec::new();
@@ -200,11 +214,13 @@ async fn concurrent_long_messages_arrive_whole_and_in_order() {
         }
         disconnects.push(texts);
     }
-    for sender in 0..SPEAKERS {
+    for (sender, late) in resent.iter().enumerate() {
         let prefix = format!("{sender}:");
         let own: Vec<&String> = disconnects[0].iter().filter(|text| text.starts_with(&prefix)).collect();
         assert_eq!(own.len(), TEXTS);
-        for (n, text) in own.into_iter().enumerate() {
+        // Those that were logged at a later attempt come last, each in its turn.
+        let in_time = (0..TEXTS).filter(|n| !late.contains(n));
+        for (n, text) in in_time.chain(late.iter().copied()).zip(own) {
             assert!(*text == long(sender, n), "text {n} of {sender} is whole and in its place");
         }
     }
