@@ -15,11 +15,11 @@ pub(crate) enum KeyCommand {
     Add {
         /// The name of the key
         name: String,
-        /// What it may do, separated by commas
+        /// Scopes of the key, separated by commas
         #[arg(long = "scope", value_name = "SCOPES", value_delimiter = ',', required = true)]
         scopes: Vec<String>,
     },
-    /// List all keys, the newest first: name, id, what each may do, and since when
+    /// List all keys, the newest first: name, id, scopes and creation time
     List,
     /// Revoke a key
     Revoke {
@@ -30,8 +30,8 @@ pub(crate) enum KeyCommand {
 
 impl KeyCommand {
     /// Runs the command and returns its output. Keys may have the scopes `known`.
-    pub(super) async fn run(&self, desk: &AdminClient, known: &[&str]) -> Result<String, String> {
-        let keys = ApiKeys { store: desk.store() };
+    pub(super) async fn run(&self, admin: &AdminClient, known: &[&str]) -> Result<String, String> {
+        let keys = ApiKeys { store: admin.store() };
         match self {
             Self::Add { name, scopes } => {
                 if let Some(unknown) = scopes.iter().find(|scope| !known.contains(&scope.as_str())) {
@@ -40,7 +40,7 @@ impl KeyCommand {
                 usernames::Username::parse(name).ok_or_else(|| format!("`{name}`: {}", usernames::RULE))?;
                 let made = keys.make(name, scopes).await.map_err(away)?;
                 let (key, text) = made.ok_or_else(|| format!("there is a key `{name}` already"))?;
-                note(desk.store(), "key_add", &format!("{}: {}", key.name, key.scopes.join(", "))).await?;
+                note(admin.store(), "key_add", &format!("{}: {}", key.name, key.scopes.join(", "))).await?;
                 Ok(format!("{text}\n"))
             }
             Self::List => {
@@ -53,9 +53,9 @@ impl KeyCommand {
                 let Some(key) = keys.find_by_name(name).await.map_err(away)? else {
                     return Err(format!("there is no key `{name}`"));
                 };
-                note(desk.store(), "key_revoke", &key.name).await?;
+                note(admin.store(), "key_revoke", &key.name).await?;
                 keys.revoke(name).await.map_err(away)?;
-                desk.disconnect(&Disconnect::revocation(&key.id)).await.map_err(away)?;
+                admin.disconnect(&Disconnect::revocation(&key.id)).await.map_err(away)?;
                 Ok(format!("revoked {}\n", key.name))
             }
         }

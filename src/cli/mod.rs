@@ -24,14 +24,14 @@ use crate::telemetry::Chain;
 /// A command.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print a new strong secret, as for {NAME}_SECRET
+    /// Print a new random secret, as for {NAME}_SECRET
     Secret,
-    /// Print the routes, each with who may ask, its CSRF rule and its rate class
+    /// Print the routes, each with its access, CSRF rule and rate class
     Routes,
-    /// Accounts: add and list them, and say who operates the site
+    /// Manage accounts: add and list them, and grant the operator's role
     #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = false)]
     User(UserCommand),
-    /// API keys of other programs: add, list and revoke them
+    /// Manage API keys of other programs: add, list and revoke them
     #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = false)]
     Key(KeyCommand),
 }
@@ -54,12 +54,12 @@ impl Command {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("could not start threads: {error}"))?;
         runtime.block_on(async {
-            let desk = AdminClient::open(url, config.name.as_str())
+            let admin = AdminClient::open(url, config.name.as_str())
                 .await
                 .map_err(|error| Chain(&error).to_string())?;
             match self {
-                Self::User(command) => command.run(&desk).await,
-                Self::Key(command) => command.run(&desk, application.scopes).await,
+                Self::User(command) => command.run(&admin).await,
+                Self::Key(command) => command.run(&admin, application.scopes).await,
                 Self::Secret | Self::Routes => unreachable!("they need no Redis"),
             }
         })

@@ -12,13 +12,13 @@ use crate::wire::time::local_day;
 pub(crate) enum UserCommand {
     /// Add an account; its password comes from {NAME}_PASSWORD, or from a line of stdin
     Add {
-        /// An operator's account: it may see and do everything at /admin/
+        /// Make it an operator's account, with access to /admin/
         #[arg(long)]
         staff: bool,
         /// The name of the account
         name: String,
     },
-    /// Make a user an operator, or revoke it
+    /// Grant a user the operator's role, or revoke it
     Staff {
         /// The name of the account
         name: String,
@@ -26,7 +26,7 @@ pub(crate) enum UserCommand {
         #[arg(hide_possible_values = true)]
         staff: Switch,
     },
-    /// List all accounts, the newest first: name, id, what is special, and since when
+    /// List all accounts, the newest first: name, id, roles and creation time
     List,
 }
 
@@ -39,11 +39,11 @@ pub(crate) enum Switch {
 
 impl UserCommand {
     /// Runs the command and returns its output.
-    pub(super) async fn run(&self, desk: &AdminClient) -> Result<String, String> {
-        let accounts = Accounts { store: desk.store() };
+    pub(super) async fn run(&self, admin: &AdminClient) -> Result<String, String> {
+        let accounts = Accounts { store: admin.store() };
         match self {
-            Self::Add { staff, name } => add(desk, accounts, name, *staff).await,
-            Self::Staff { name, staff } => set_staff(desk, accounts, name, *staff == Switch::On).await,
+            Self::Add { staff, name } => add(admin, accounts, name, *staff).await,
+            Self::Staff { name, staff } => set_staff(admin, accounts, name, *staff == Switch::On).await,
             Self::List => {
                 let count = accounts.count().await.map_err(away)?;
                 let all = accounts.newest(count).await.map_err(away)?;
@@ -53,16 +53,16 @@ impl UserCommand {
     }
 }
 
-async fn add(desk: &AdminClient, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
+async fn add(admin: &AdminClient, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
     let password = password::read()?;
     let added = accounts.add(name, &password, staff).await;
     let account = added.map_err(|refused| format!("could not add `{name}`: {refused}"))?;
-    note(desk.store(), if staff { "user_add_staff" } else { "user_add" }, &account.name).await?;
+    note(admin.store(), if staff { "user_add_staff" } else { "user_add" }, &account.name).await?;
     Ok(format!("added {}{}\n", account.name, if staff { ", who is an operator" } else { "" }))
 }
 
 async fn set_staff(
-    desk: &AdminClient,
+    admin: &AdminClient,
     accounts: Accounts<'_>,
     name: &str,
     staff: bool,
@@ -74,9 +74,9 @@ async fn set_staff(
     if account.staff == staff {
         return Ok(format!("{} is {words} already\n", account.name));
     }
-    note(desk.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
+    note(admin.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
     accounts.change(&account.name, move |account| account.staff = staff).await.map_err(away)?;
-    desk.disconnect(&Disconnect::renewal(&account.id)).await.map_err(away)?;
+    admin.disconnect(&Disconnect::renewal(&account.id)).await.map_err(away)?;
     Ok(format!("{} is {words} from now on\n", account.name))
 }
 

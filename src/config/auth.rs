@@ -25,8 +25,8 @@ pub(crate) fn has_password_length(password: &str) -> bool {
 #[command(next_help_heading = "Identity")]
 #[group(skip)]
 pub struct AuthConfig {
-    /// File with the secret that signs guests' cookies, at least 32 characters, the same on every
-    /// node; or the secret itself in {NAME}_SECRET. Without it the nodes make one and share it
+    /// File with the secret that signs guests' cookies: at least 32 characters, the same on every
+    /// node; can also be set in {NAME}_SECRET. Without it, the nodes generate and share one
     #[arg(long, value_name = "FILE", value_parser = file)]
     secret_file: Option<PathBuf>,
 
@@ -38,16 +38,16 @@ pub struct AuthConfig {
     #[arg(long, value_parser = boolean)]
     pub no_signup: bool,
 
-    /// Days after which a login ends that is not used
+    /// Days after which an unused login expires
     #[arg(long, value_name = "DAYS", default_value = "14", value_parser = days)]
     pub session_days: u32,
 
-    /// Account that is made, if it is not there, when the node starts, and is an operator's; for a
-    /// node without Redis, which `{name} user add` cannot reach
+    /// Operator's account, created at the start unless it exists; for a node without Redis, which
+    /// `{name} user add` cannot reach
     #[arg(long, value_name = "NAME")]
     operator: Option<String>,
 
-    /// File with the password of --operator, 8 to 128 characters; or the password itself in
+    /// File with the password of --operator, 8 to 128 characters; can also be set in
     /// {NAME}_OPERATOR_PASSWORD
     #[arg(long, value_name = "FILE", value_parser = file)]
     operator_password_file: Option<PathBuf>,

@@ -36,85 +36,85 @@ use crate::telemetry::LogFormat;
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub struct Config {
-    /// Addresses to listen on, separated by commas; port 0 takes a free one
+    /// Addresses to listen on, separated by commas; port 0 takes any free port
     #[arg(long, value_name = "ADDR", value_delimiter = ',',
           default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// Redis that all nodes share, as redis://host:port/db, or
-    /// redis+sentinel://host:port,host:port/name with the Sentinels that watch the master of this
-    /// name; without it this node stands alone
+    /// URL of the Redis that all nodes share: redis://host:port/db, or
+    /// redis+sentinel://host:port,host:port/NAME for a master that Sentinels monitor; without it,
+    /// the node runs alone
     #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
 
-    /// Keep trying when Redis cannot be reached at the start
+    /// Retry while Redis is unreachable at the start, instead of exiting
     #[arg(long, value_parser = boolean)]
     pub wait_for_redis: bool,
 
-    /// Threads that serve; one is the cheapest, and a node for each core the best (see
+    /// Number of worker threads; one node with one thread for each core performs best (see
     /// docs/performance.md)
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = positive)]
     pub threads: usize,
 
-    /// What to log: error, warn, info, debug, trace, or a filter such as info,parlor::layer=debug
+    /// Log level: error, warn, info, debug or trace; or a filter such as info,parlor::layer=debug
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level)]
     log_level: String,
 
-    /// How to log on stderr: text or json
+    /// Format of the log on stderr: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
 
-    /// Longest message that a client may send, in bytes; a longer one closes its socket with 1009
+    /// Maximum length of a client's message, in bytes; a longer one closes the socket with 1009
     #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = positive)]
     pub max_message_bytes: usize,
 
-    /// Bytes that may wait for one slow socket; more closes it with 4408
+    /// Maximum number of bytes queued for one socket; more close it with 4408
     #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = positive)]
     pub max_outbox_bytes: usize,
 
-    /// Frames that may wait for one slow socket; more closes it with 4408
+    /// Maximum number of frames queued for one socket; more close it with 4408
     #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = positive)]
     pub max_outbox_messages: usize,
 
-    /// Messages that each log keeps, at least
+    /// Minimum number of messages that each log keeps
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = positive)]
     pub log_messages: usize,
 
-    /// For how long a log keeps its messages
+    /// Time after which a log drops a message, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = positive)]
     pub log_seconds: usize,
 
-    /// Redis replicas that must have a message before it is acknowledged
+    /// Number of Redis replicas that must have a message before it is acknowledged
     #[arg(long, value_name = "COUNT", default_value = "0")]
     pub wait_replicas: usize,
 
-    /// Over how long a node that is stopped (SIGTERM) sends its sockets away, one after another
+    /// Time over which a stopping node (SIGTERM) closes its sockets one by one, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     pub drain_seconds: u32,
 
-    /// Connections that may be open at once; the next is answered 503. Without it, as many as the
-    /// hard limit of file descriptors allows (`ulimit -Hn`, less 320)
+    /// Maximum number of open connections; further ones get 503. Without it, the hard limit of file
+    /// descriptors (`ulimit -Hn`), less 320
     #[arg(long, value_name = "COUNT", value_parser = positive)]
     pub max_connections: Option<usize>,
 
-    /// Read templates/, static/ and locales/ from this folder at each request, while developing;
-    /// without it, those in the binary
+    /// Directory with templates/, static/ and locales/, read for each request during development;
+    /// without it, the files embedded in the binary are used
     #[arg(long, value_name = "DIR", value_parser = folder)]
     pub assets: Option<PathBuf>,
 
-    /// Who comes in.
+    /// Accounts, sessions and guests.
     #[command(flatten)]
     pub auth: AuthConfig,
 
-    /// Users of other sites.
+    /// Tokens that other sites issue.
     #[command(flatten)]
     pub tokens: Tokens,
 
-    /// Which hosts, pages and proxies are believed.
+    /// Trusted hosts, origins and proxies.
     #[command(flatten)]
     pub network: NetworkConfig,
 
-    /// How fast and how many.
+    /// Rates, and numbers of sockets.
     #[command(flatten)]
     pub limits: LimitsConfig,
 

@@ -12,18 +12,18 @@ use crate::wire::origin::OriginPattern;
 #[command(next_help_heading = "Network")]
 #[group(skip)]
 pub struct NetworkConfig {
-    /// Hosts by which the node may be called, separated by commas: a host, .example.com for it and
-    /// all its subdomains, or * for all; without it, IP addresses and localhost
+    /// Accepted values of Host, separated by commas: a host, .example.com for it and all its
+    /// subdomains, or * for any; without it, IP addresses and localhost
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<HostPattern>,
 
-    /// Origins that may connect besides the node's own host, separated by commas: a host,
-    /// .example.com for it and all its subdomains, an origin with its scheme, or * for all
+    /// Accepted origins besides the node's own host, separated by commas: a host, .example.com for
+    /// it and all its subdomains, an origin with its scheme, or * for any
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<OriginPattern>,
 
-    /// Addresses or networks of the trusted proxies in front of the node, separated by commas;
-    /// X-Forwarded-For and X-Forwarded-Proto are ignored from all other addresses
+    /// Addresses or networks of trusted proxies, separated by commas; X-Forwarded-For and
+    /// X-Forwarded-Proto of other peers are ignored
     #[arg(long, value_name = "NETWORKS", value_delimiter = ',',
           value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,

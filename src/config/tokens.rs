@@ -33,24 +33,24 @@ pub enum TokenAlgorithm {
 #[command(next_help_heading = "Tokens (JWT) of other sites' users")]
 #[group(skip)]
 pub struct Tokens {
-    /// File with the key that tokens are checked with: a public key as PEM, or for HS256 a secret
-    /// of at least 32 bytes, which may also stand in {NAME}_TOKEN_KEY
+    /// File with the key that verifies tokens: a public key in PEM, or for HS256 a secret of at
+    /// least 32 bytes; can also be set in {NAME}_TOKEN_KEY
     #[arg(long, value_name = "FILE", value_parser = file)]
     token_key_file: Option<PathBuf>,
 
-    /// How tokens are signed: HS256, RS256, ES256 or EdDSA
+    /// Signature algorithm of tokens: HS256, RS256, ES256 or EdDSA
     #[arg(long, value_name = "ALGORITHM", hide_possible_values = true)]
     token_algorithm: Option<TokenAlgorithm>,
 
-    /// File with public keys as a JWKS instead; a token's `kid` picks one
+    /// File with public keys as a JWKS, instead of --token-key-file; a token's `kid` selects one
     #[arg(long, value_name = "FILE", value_parser = file)]
     token_jwks_file: Option<PathBuf>,
 
-    /// The `aud` that tokens must have; without it those that have one are refused
+    /// Required `aud` of tokens; without it, tokens with an `aud` are rejected
     #[arg(long, value_name = "TEXT")]
     token_audience: Option<String>,
 
-    /// The `iss` that tokens must have
+    /// Required `iss` of tokens
     #[arg(long, value_name = "TEXT")]
     token_issuer: Option<String>,
 

@@ -17,12 +17,12 @@ pub struct Disconnect {
     /// The sockets that were opened under this login, by its hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
-    /// The sockets that sit in this group.
+    /// The sockets that are subscribed to this group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The close code: one of RFC 6455, section 7.4, or of 3000 to 4999.
     pub code: u16,
-    /// Words for people, at most 123 bytes.
+    /// The close reason. A close frame has at most 123 bytes of it.
     pub reason: String,
 }
 
@@ -32,7 +32,8 @@ impl Disconnect {
         serde_json::from_slice(json).ok().filter(Self::is_sound)
     }
 
-    /// Who this user is has changed: its sockets come back at once, and lose nothing.
+    /// Returns the command for a user whose identity has changed: its sockets reconnect at once,
+    /// and lose nothing.
     pub(crate) fn renewal(user: &str) -> Self {
         let reason = "who you are has changed: connect again".to_owned();
         Self {
@@ -43,27 +44,27 @@ impl Disconnect {
         }
     }
 
-    /// This key is revoked: its sockets end.
+    /// Returns the command for a revoked API key: its sockets close.
     pub(crate) fn revocation(key: &str) -> Self {
         let reason = "this key is revoked".to_owned();
         Self { user: Some(key.to_owned()), code: CloseCode::LoginEnded.number(), reason, ..Self::default() }
     }
 
-    /// Whether a close frame may have its code.
+    /// Returns whether a close frame may carry its code.
     fn is_sound(&self) -> bool {
         Close::is_sendable(self.code)
     }
 
-    /// Whether it is about a socket of this user, under this login, in this group.
+    /// Returns whether it matches a socket of this user, under this login, in this group.
     pub(crate) fn matches(&self, user: Option<&str>, login: Option<&str>, group: Option<&str>) -> bool {
         let wanted = [(&self.user, user), (&self.login, login), (&self.group, group)];
         let mut given = wanted.iter().filter(|(wanted, _)| wanted.is_some()).peekable();
         given.peek().is_some() && given.all(|(wanted, has)| wanted.as_deref() == *has)
     }
 
-    /// How the sockets are closed.
+    /// Returns how to close the matching sockets.
     pub(crate) fn close(&self) -> Close {
-        // On the wire of a feed a line break would begin something else.
+        // A line break in an event stream would start another field.
         Close::foreign(self.code, self.reason.replace(char::is_control, " "))
     }
 }
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_command_matches_sockets_that_have_all_of_its_members() {
-        let order = |user: &str, login: &str, group: &str| {
+        let command = |user: &str, login: &str, group: &str| {
             let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Disconnect {
                 user: given(user),
@@ -83,18 +84,18 @@ mod tests {
                 ..Disconnect::default()
             }
         };
-        for (order, expected) in [
-            (order("ann", "", ""), true),
-            (order("", "", "g"), true),
-            (order("ann", "l", "g"), true),
-            (order("bob", "", "g"), false),
-            (order("ann", "", "h"), false),
-            (order("ann", "m", ""), false),
-            (order("", "", ""), false),
+        for (command, expected) in [
+            (command("ann", "", ""), true),
+            (command("", "", "g"), true),
+            (command("ann", "l", "g"), true),
+            (command("bob", "", "g"), false),
+            (command("ann", "", "h"), false),
+            (command("ann", "m", ""), false),
+            (command("", "", ""), false),
         ] {
-            assert_eq!(order.matches(Some("ann"), Some("l"), Some("g")), expected, "{order:?}");
+            assert_eq!(command.matches(Some("ann"), Some("l"), Some("g")), expected, "{command:?}");
         }
-        assert!(!order("", "l", "").matches(Some("ann"), None, None));
+        assert!(!command("", "l", "").matches(Some("ann"), None, None));
     }
 
     #[test]
