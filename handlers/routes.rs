@@ -7,14 +7,14 @@
 
 use parlor::{Csrf, Rate, Route, Slash, Who, handler};
 
-use crate::admin::access::{OperatorAccess, OperatorPushAccess};
+use crate::admin::access::{OperatorChatAccess, OperatorPushAccess};
+use crate::chat::access::ChatAccess;
 use crate::chat::channel::Chat;
 use crate::dm::inbox::{Inbox, InboxAccess};
 use crate::protocols::tutorial::Tutorial;
 use crate::protocols::v1::V1;
 use crate::push::access::PushAccess;
 use crate::push::channel::Push;
-use crate::rooms::access::RoomAccess;
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
 use crate::{accounts, admin, api, chat, dm, push, rooms, web};
 
@@ -39,9 +39,9 @@ pub(crate) static ROUTES: &[Route] = &[
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)
-        .socket::<RoomAccess, Chat, Tutorial>()
-        .socket::<RoomAccess, Chat, V1>(),
-    Route::new("chat_feed", "/sse/chat/{room}/").slash(Slash::Optional).sse::<RoomAccess, Chat, V1>(),
+        .socket::<ChatAccess, Chat, Tutorial>()
+        .socket::<ChatAccess, Chat, V1>(),
+    Route::new("chat_sse", "/sse/chat/{room}/").slash(Slash::Optional).sse::<ChatAccess, Chat, V1>(),
     Route::new("chat_messages", "/chat/{room}/messages")
         .post(handler!(chat::post::message).csrf(Csrf::Origin).rate(Rate::Messages)),
     // Push streams. The tutorial starts one by GET, without a token.
@@ -101,7 +101,9 @@ pub(crate) static ROUTES: &[Route] = &[
         .who(Who::Staff)
         .post(handler!(admin::push::start).rate(BY_OPERATOR))
         .delete(handler!(admin::push::stop).rate(BY_OPERATOR)),
-    Route::new("admin_chat_socket", "/ws/admin/{room}/").who(Who::Staff).socket::<OperatorAccess, Chat, V1>(),
+    Route::new("admin_chat_socket", "/ws/admin/{room}/")
+        .who(Who::Staff)
+        .socket::<OperatorChatAccess, Chat, V1>(),
     Route::new("admin_push_socket", "/ws/admin/{room}/push")
         .who(Who::Staff)
         .socket::<OperatorPushAccess, Push, V1>(),

@@ -76,7 +76,6 @@ pub use crate::realtime::command::{Command, Reply};
 pub use crate::realtime::denied::{Denied, Reason};
 pub use crate::realtime::intervals::{start_interval, stop_interval};
 pub use crate::realtime::protocol::{Action, Protocol, ViewFn};
-pub use crate::realtime::subscription::Subscription;
 pub use crate::realtime::view::{Message, View};
 pub use crate::realtime::welcome::Welcome;
 pub use crate::run::run;

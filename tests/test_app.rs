@@ -36,7 +36,6 @@ struct Lines;
 
 impl Protocol for Lines {
     const RESUMES: bool = true;
-    const SUBPROTOCOL: Option<&'static str> = None;
 
     fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
         Err(Action::Nothing)
@@ -67,9 +66,6 @@ impl Protocol for Lines {
 struct Repeat;
 
 impl Protocol for Repeat {
-    const RESUMES: bool = false;
-    const SUBPROTOCOL: Option<&'static str> = None;
-
     fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
         Err(Action::Nothing)
     }

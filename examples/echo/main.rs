@@ -31,7 +31,7 @@ struct Echo;
 
 impl Channel for Echo {
     async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
-        let Command::Publish { text, id } = command else { return Ok(Reply::Nothing) };
+        let Command::Publish { text, id } = command else { return Ok(Reply::Unsupported) };
         let event = Event::new(MESSAGE_TYPE).with("text", text);
         client.append(&event, id.as_deref()).await.map(Reply::Published)
     }
@@ -46,9 +46,6 @@ impl Channel for Echo {
 struct PlainText;
 
 impl Protocol for PlainText {
-    const RESUMES: bool = false;
-    const SUBPROTOCOL: Option<&'static str> = None;
-
     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
         match frame {
             Frame::Text(text) => Ok(Command::Publish { text: Cow::Borrowed(text), id: None }),

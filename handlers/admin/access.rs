@@ -6,11 +6,11 @@ use parlor::{Access, Context, Denied, Grant, Identity};
 use crate::rooms::room::Room;
 
 /// Admits operators to the chat of a room, at `/ws/admin/{room}/`.
-pub(crate) struct OperatorAccess;
+pub(crate) struct OperatorChatAccess;
 
-impl Access for OperatorAccess {
+impl Access for OperatorChatAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
-        let (room, _) = Room::operated(context, identity, name).await?;
+        let (room, _) = Room::find_for_operator(context, identity, name).await?;
         Ok(room.grant(room.chat_group()).restricted())
     }
 }
@@ -20,7 +20,7 @@ pub(crate) struct OperatorPushAccess;
 
 impl Access for OperatorPushAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
-        let (room, _) = Room::operated(context, identity, name).await?;
+        let (room, _) = Room::find_for_operator(context, identity, name).await?;
         Ok(room.grant(room.push_group()).restricted())
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     request.render("admin_rooms.html", context! { rows => Serde(rows), talks })
 }
 
-/// Returns the rooms with the most members, then the closed ones, and the number of direct chats.
+/// Returns the rooms with the most members, then the closed ones, and the number of private chats.
 pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), LayerError> {
     let groups = context.layer().groups().await?;
     let rooms: Vec<_> =

@@ -46,7 +46,7 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
 async fn outcome(request: &Request, saying: &PublishRequest, room: String) -> Outcome {
     let said = async {
         request.charge_item()?;
-        saying.publish_in(request, &Room::served(request.context(), &room).await?).await
+        saying.publish_in(request, &Room::find_for_api(request.context(), &room).await?).await
     };
     match said.await {
         Ok(done) => {

@@ -63,8 +63,8 @@ fn event(kind: &str) -> Result<Event, Refusal> {
 async fn group(request: &Request) -> Result<Group, Refusal> {
     let name = request.param("group").unwrap_or_default();
     match name.strip_prefix(groups::CHAT_PREFIX) {
-        Some(room) => Ok(Room::served(request.context(), room).await?.chat_group()),
-        None => Ok(Room::served(request.context(), name).await?.push_group()),
+        Some(room) => Ok(Room::find_for_api(request.context(), room).await?.chat_group()),
+        None => Ok(Room::find_for_api(request.context(), name).await?.push_group()),
     }
 }
 

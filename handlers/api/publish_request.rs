@@ -39,7 +39,8 @@ impl PublishRequest {
     /// Publishes the message in this room.
     pub(super) async fn publish_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
         let event = channel::message(&self.text);
-        match request.append(&room.chat_group(), &event, self.key.as_deref()).await? {
+        let (context, key) = (request.context(), self.key.as_deref());
+        match context.append_from(request.identity(), &room.chat_group(), &event, key).await? {
             Appended::New(id) => Ok(Done { id, duplicate: false }),
             Appended::Duplicate(id) => Ok(Done { id, duplicate: true }),
             Appended::Conflict => {

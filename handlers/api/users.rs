@@ -28,7 +28,7 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     }
     let context = request.context();
     let room = match &room {
-        Some(room) => Some(Room::served(request.context(), room).await?),
+        Some(room) => Some(Room::find_for_api(request.context(), room).await?),
         None => None,
     };
     let about = room.as_ref().map_or(user.clone(), |room| format!("{user}: {}", room.name()));

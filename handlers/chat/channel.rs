@@ -1,10 +1,9 @@
-//! The chat of a room or of a direct conversation.
+//! The chat of a room or of a private chat.
 
 use std::time::Duration;
 
 use parlor::{Appended, Channel, Client, Command, Context, Event, Group, Identity, LayerError, Reply, View};
 
-use crate::protocols::v1::TYPING;
 use crate::rooms::conversation::Conversation;
 use crate::rooms::groups::MESSAGE_TYPE;
 use crate::rooms::unread;
@@ -14,7 +13,7 @@ const TYPING_TYPE: &str = "chat_typing";
 /// The shortest time between two typing events of one socket.
 const TYPING_PERIOD: Duration = Duration::from_secs(2);
 
-/// The channel at `/ws/chat/{room}/` and `/sse/chat/{room}/`.
+/// The channel at `/ws/chat/{room}/`, `/sse/chat/{room}/` and, for operators, `/ws/admin/{room}/`.
 pub(crate) struct Chat;
 
 impl Channel for Chat {
@@ -24,7 +23,7 @@ impl Channel for Chat {
                 let (context, identity) = (client.context(), client.identity());
                 publish(context, identity, client.group(), text, id.as_deref()).await.map(Reply::Published)
             }
-            Command::Ephemeral { .. } => {
+            Command::Typing => {
                 let event = Event::new(TYPING_TYPE).with("user", client.identity().member());
                 client.publish_ephemeral(event, TYPING_PERIOD);
                 Ok(Reply::Nothing)
@@ -42,14 +41,14 @@ impl Channel for Chat {
     fn view(event: &Event) -> Option<View<'_>> {
         match event.kind() {
             MESSAGE_TYPE => Some(View::message(event, event.text("message")?)),
-            TYPING_TYPE => Some(View::Ephemeral { kind: TYPING, member: event.text("user")? }),
+            TYPING_TYPE => Some(View::Typing { member: event.text("user")? }),
             _ => View::from_layer(event),
         }
     }
 }
 
 /// Publishes a message of this client in a chat group, at most once for its `id`, and updates the
-/// peer's unread count if the group is a direct conversation.
+/// peer's unread count if the group is a private chat.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not accept it.

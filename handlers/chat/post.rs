@@ -4,7 +4,7 @@ use parlor::{Command, Denied, Frame, Refusal, Request, Response, StatusCode};
 
 use crate::chat::channel;
 use crate::protocols::v1::client_frame;
-use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode, answer};
+use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode, Logged};
 use crate::protocols::v1::server_frame;
 use crate::rooms::room::Room;
 
@@ -21,7 +21,7 @@ pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
         Ok(Command::Publish { text, id }) => {
             let id = id.as_deref();
             let appended = channel::publish(context, identity, &room.chat_group(), &text, id).await;
-            match answer(appended.as_ref().copied()) {
+            match appended.map_err(|error| FrameError::from(&error)).and_then(Logged::try_from) {
                 Ok(logged) => response(StatusCode::OK, &server_frame::ack(id, &logged)),
                 Err(error) => failed(&error, id),
             }

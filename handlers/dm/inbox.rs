@@ -1,4 +1,4 @@
-//! The inbox: live unread counts of a user's direct conversations, for every open page.
+//! The inbox: live unread counts of a user's private chats, for every open page.
 
 use parlor::{Access, Channel, Client, Context, Denied, Event, Grant, Identity, LayerError, Reason, View};
 

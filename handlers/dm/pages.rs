@@ -1,4 +1,4 @@
-//! The pages of direct conversations: all of them, and one.
+//! The pages of private chats: all of them, and one.
 
 use minijinja::{Value, context};
 use parlor::{Refusal, Request, Response, StatusCode};
@@ -7,7 +7,7 @@ use crate::rooms::page;
 use crate::rooms::room::Room;
 use crate::rooms::unread;
 
-/// Answers `GET /dm/`: the client's direct conversations. `?user=` redirects to the chat with that
+/// Answers `GET /dm/`: the client's private chats. `?user=` redirects to the chat with that
 /// account.
 pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let identity = request.identity();
@@ -42,7 +42,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     Ok(if error.is_some() { response.with_status(StatusCode::NOT_FOUND) } else { response })
 }
 
-/// Answers `GET /dm/{user}/`: the direct conversation with this account, at the canonical form of
+/// Answers `GET /dm/{user}/`: the private chat with this account, at the canonical form of
 /// its name.
 pub(crate) async fn conversation(request: Request) -> Result<Response, Refusal> {
     let room = room(&request).await?;

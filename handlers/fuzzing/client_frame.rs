@@ -40,7 +40,7 @@ pub(crate) fn client_frame(bytes: &[u8]) {
             assert_eq!(member("type"), Some(&Value::from("read")));
             assert_eq!(member("id").and_then(Value::as_str).map(str::parse), Some(Ok(id)));
         }
-        Ok(Command::Ephemeral { kind }) => assert_eq!(member("type"), Some(&Value::from(kind))),
+        Ok(Command::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
         Ok(Command::History { before, limit }) => {
             assert!((1..=200).contains(&limit), "{limit}");
             assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));

@@ -15,9 +15,6 @@ const FRAME_OVERHEAD_BYTES: usize = 64;
 pub(crate) struct Tutorial;
 
 impl Protocol for Tutorial {
-    const RESUMES: bool = false;
-    const SUBPROTOCOL: Option<&'static str> = None;
-
     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
         text(frame).map(|text| Command::Publish { text, id: None }).map_err(Action::Close)
     }

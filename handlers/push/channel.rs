@@ -8,7 +8,7 @@ use parlor::{Channel, Event, Group, Interval, View};
 /// The type of a push event; its `message` is the whole line.
 const LINE_TYPE: &str = "push_message";
 
-/// The channel at `/ws/push/{room}`.
+/// The channel at `/ws/push/{room}` and, for operators, `/ws/admin/{room}/push`.
 pub(crate) struct Push;
 
 impl Channel for Push {

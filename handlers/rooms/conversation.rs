@@ -1,4 +1,4 @@
-//! A direct conversation of two accounts: a room with the same groups from both sides.
+//! A private chat of two accounts: a room with the same groups from both sides.
 
 use parlor::{Context, Group, Identity, LayerError};
 
@@ -8,7 +8,7 @@ const CHAT_PREFIX: &str = "chat_dm:";
 /// The prefix of a conversation's push group.
 const PUSH_PREFIX: &str = "dm:";
 
-/// A direct conversation, from the side of one user.
+/// A private chat, from the side of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conversation {
     user: String,

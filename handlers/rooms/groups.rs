@@ -17,12 +17,12 @@ pub(crate) fn push_group(name: &str) -> Group {
     Group::new(name)
 }
 
-/// Returns the room of a chat group; `None` for other groups and for direct conversations.
+/// Returns the room of a chat group; `None` for other groups and for private chats.
 pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
     chat_group.strip_prefix(CHAT_PREFIX).filter(|name| !name.contains(':'))
 }
 
-/// Returns whether the group is the chat of a direct conversation.
+/// Returns whether the group is the chat of a private chat.
 pub(crate) fn is_conversation(chat_group: &str) -> bool {
     chat_group.starts_with(CHAT_PREFIX) && room_of(chat_group).is_none()
 }

@@ -1,6 +1,5 @@
 //! Rooms: names, access and pages.
 
-pub(crate) mod access;
 pub(crate) mod conversation;
 pub(crate) mod groups;
 pub(crate) mod index_page;

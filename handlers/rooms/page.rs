@@ -3,12 +3,12 @@
 use minijinja::context;
 use parlor::{Denied, Refusal, Request, Response, StatusCode};
 
-use crate::rooms::room::{Room, admits_guests};
+use crate::rooms::room::{Room, may_enter_rooms};
 
 /// Answers `GET /chat/{room}/`. Redirects guests to the login page where guests are not admitted.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let (context, identity) = (request.context(), request.identity());
-    if !admits_guests(context, identity) {
+    if !may_enter_rooms(context, identity) {
         return Ok(Response::redirect(
             StatusCode::SEE_OTHER,
             &request.url("login", &[("next", request.target())]),

@@ -1,7 +1,8 @@
-//! Rooms that clients may enter. A [`Room`] is the only way from a name to a group.
+//! Rooms that clients may enter. A [`Room`] is the only way from a client's name for a room to its
+//! groups.
 //!
 //! A room that the client may not see is answered like one that does not exist. A room is public
-//! unless a user made it private or an operator closed it. `@name` is the direct conversation of
+//! unless a user made it private or an operator closed it. `@name` is the private chat of
 //! the client with that account.
 
 use parlor::{Context, Denied, Grant, Group, Identity, Index, LayerError, Reason, Refusal, Request, Role};
@@ -32,7 +33,7 @@ impl Room {
     /// Returns [`Denied`]: for an invalid name, for guests where they are not admitted, for a room
     /// that the client may not see, and when the layer does not answer.
     pub(crate) async fn find(context: &Context, identity: &Identity, name: &str) -> Result<Self, Denied> {
-        if !admits_guests(context, identity) {
+        if !may_enter_rooms(context, identity) {
             const DETAIL: &str = "`Cookie`: expected the cookie of a login, for there are no guests here";
             return Err(Denied::LoginRequired(Reason::new(DETAIL).message_key("no_guests")));
         }
@@ -75,21 +76,22 @@ impl Room {
         Ok(Self::find(request.context(), request.identity(), &name).await?)
     }
 
-    /// Returns the room in the path of an operator's request, as [`operated`](Self::operated).
+    /// Returns the room in the path of an operator's request, as
+    /// [`find_for_operator`](Self::find_for_operator).
     ///
     /// # Errors
     /// Returns 400, 404, or 503.
     pub(crate) async fn from_operator_path(request: &Request) -> Result<(Self, RoomRecord), Refusal> {
         let name = request.param("room").unwrap_or_default();
-        Ok(Self::operated(request.context(), request.identity(), name).await?)
+        Ok(Self::find_for_operator(request.context(), request.identity(), name).await?)
     }
 
-    /// Returns the room in the path of an API request, as [`served`](Self::served).
+    /// Returns the room in the path of an API request, as [`find_for_api`](Self::find_for_api).
     ///
     /// # Errors
     /// Returns 400, 404, or 503.
     pub(crate) async fn from_api_path(request: &Request) -> Result<Self, Refusal> {
-        Ok(Self::served(request.context(), request.param("room").unwrap_or_default()).await?)
+        Ok(Self::find_for_api(request.context(), request.param("room").unwrap_or_default()).await?)
     }
 
     /// Returns the room of this name without a lookup, for its page while the layer is unreachable.
@@ -103,12 +105,12 @@ impl Room {
     }
 
     /// Returns the room of this name and its record for an operator: also private and closed rooms,
-    /// but no direct conversations.
+    /// but no private chats.
     ///
     /// # Errors
     /// Returns [`Denied`]: for an invalid name, for other clients, and when the layer does not
     /// answer.
-    pub(crate) async fn operated(
+    pub(crate) async fn find_for_operator(
         context: &Context,
         identity: &Identity,
         name: &str,
@@ -122,12 +124,12 @@ impl Room {
     }
 
     /// Returns the room of this name for the API, whose clients act for the site: also private
-    /// rooms, but no closed rooms and no direct conversations.
+    /// rooms, but no closed rooms and no private chats.
     ///
     /// # Errors
     /// Returns [`Denied`]: for an invalid name, for a closed room, and when the layer does not
     /// answer.
-    pub(crate) async fn served(context: &Context, name: &str) -> Result<Self, Denied> {
+    pub(crate) async fn find_for_api(context: &Context, name: &str) -> Result<Self, Denied> {
         if name.starts_with('@') {
             return Err(Denied::NotFound);
         }
@@ -153,7 +155,7 @@ impl Room {
         if let Kind::Private(record) = &self.kind { Some(record) } else { None }
     }
 
-    /// Returns the direct conversation that the room is.
+    /// Returns the private chat that the room is.
     pub(crate) fn conversation(&self) -> Option<&Conversation> {
         if let Kind::Direct(conversation) = &self.kind { Some(conversation) } else { None }
     }
@@ -185,7 +187,7 @@ impl Room {
 }
 
 /// Returns whether the client may enter any room: guests may be excluded.
-pub(crate) fn admits_guests(context: &Context, identity: &Identity) -> bool {
+pub(crate) fn may_enter_rooms(context: &Context, identity: &Identity) -> bool {
     identity.role() > Role::Guest || !context.config().auth.no_guests
 }
 

@@ -1,4 +1,4 @@
-//! Unread messages of direct conversations, and the events that announce their number.
+//! Unread messages of private chats, and the events that announce their number.
 //!
 //! | record | what |
 //! |---|---|

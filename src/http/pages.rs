@@ -82,7 +82,7 @@ impl Pages {
             || refusal.status.canonical_reason().unwrap_or_default().to_owned(),
             |title| title.to_string(),
         );
-        let sentence = refusal.entry.and_then(|entry| sentence(&t, entry, &refusal.values));
+        let sentence = refusal.message_key.and_then(|entry| sentence(&t, entry, &refusal.message_values));
         let detail = sentence.unwrap_or_else(|| refusal.detail.to_string());
         let csrf = CsrfToken::from_headers(&hyper::HeaderMap::new());
         self.render("error.html", language, &context! { status, title, detail }, &csrf)

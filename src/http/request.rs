@@ -17,7 +17,6 @@ use crate::http::context::Context;
 use crate::http::csrf::CsrfToken;
 use crate::http::params::Params;
 use crate::http::response::{Refusal, Response};
-use crate::layer::Appended;
 use crate::layer::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
@@ -117,20 +116,6 @@ impl Request {
     /// Returns the client's identity.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
-    }
-
-    /// Appends an event of this client to a group's log, and publishes it on every node. Sets the
-    /// members `user` and `name` to the client. `name` is the client's idempotency key.
-    ///
-    /// # Errors
-    /// Returns [`LayerError`] when the layer does not accept it.
-    pub async fn append(
-        &self,
-        group: &Group,
-        event: &Event,
-        name: Option<&str>,
-    ) -> Result<Appended, LayerError> {
-        self.context.append_from(&self.identity, group, event, name).await
     }
 
     /// Publishes an unlogged event of this client to a group, on every node. Sets the members

@@ -162,17 +162,23 @@ pub(crate) fn failed(cause: &dyn std::error::Error) -> Refusal {
 pub struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) detail: Cow<'static, str>,
-    /// The entry of the catalogue that pages show instead of the detail.
-    pub(crate) entry: Option<&'static str>,
-    /// What replaces names in braces in that entry.
-    pub(crate) values: Vec<(&'static str, String)>,
+    /// The message of the catalogue that pages show instead of the detail.
+    pub(crate) message_key: Option<&'static str>,
+    /// What replaces names in braces in that message.
+    pub(crate) message_values: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     /// Creates a refusal with this status and detail.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), entry: None, values: Vec::new(), headers: Vec::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            message_key: None,
+            message_values: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// Returns the status.
@@ -238,17 +244,17 @@ impl Refusal {
         self
     }
 
-    /// Sets the entry of the catalogue that people read instead of the detail.
+    /// Sets the message of the catalogue that pages show instead of the detail.
     #[must_use]
-    pub fn message_key(mut self, entry: &'static str) -> Self {
-        self.entry = Some(entry);
+    pub fn message_key(mut self, key: &'static str) -> Self {
+        self.message_key = Some(key);
         self
     }
 
-    /// Sets what replaces `{name}` in the entry of the catalogue.
+    /// Sets what replaces `{name}` in the message.
     #[must_use]
     pub fn message_value(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.values.push((name, value.into()));
+        self.message_values.push((name, value.into()));
         self
     }
 }

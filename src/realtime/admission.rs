@@ -36,8 +36,8 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// stream of Server-Sent Events.
 ///
 /// # Errors
-/// Returns the refusals of the access, 403 for a foreign origin, 429 above a limit, and 503 while
-/// the node stops or the layer is unreachable.
+/// Returns the refusals of the access, 400 for an invalid start position, 403 for a foreign origin,
+/// 429 above a limit, and 503 while the node stops or the layer is unreachable.
 pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
     realtime: Arc<Realtime>,
     request: Request,
@@ -63,13 +63,14 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
         Transport::Sse => origin::check_request(request.headers(), origins)?,
     }
     let admitted = admitted.for_user(identity.known_id())?;
-    let subscription = Subscription::new(grant, start, request.received_at);
-    let socket = realtime.socket(identity, &subscription, Renderer::new::<C, P>(transport));
-    let registration = Registration::new(realtime, socket, subscription, admitted);
-    if let Err(error) = registration.subscribe().await {
+    let renderer = Renderer::new::<C, P>(transport);
+    let socket = realtime.socket(identity, grant.is_restricted, renderer);
+    let subscription = Subscription::new(grant.group, grant.name, start, request.received_at);
+    let registration = Registration::subscribe(realtime, socket, subscription, admitted).await;
+    let registration = registration.map_err(|error| {
         debug!(error = %Chain(&error), ?transport, "refused a socket");
-        return Err(Refusal::unavailable("the server cannot reach its messages: try again later"));
-    }
+        Refusal::unavailable("the server cannot reach its messages: try again later")
+    })?;
     Ok(match upgrade {
         Some(upgrade) => accept::<C, P>(registration, request.stream, upgrade),
         None => sse::respond::<C, P>(registration),

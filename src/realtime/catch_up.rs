@@ -5,7 +5,6 @@
 //! sockets, and joins them there.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,10 +15,12 @@ use crate::layer::{Broker, HistoryRange, MAX_LISTED_MEMBERS, Page, Presence};
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
+use crate::realtime::renderer;
 use crate::realtime::renderer::{Rendered, Renderer};
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{GapReason, METRICS, Recovery};
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
@@ -33,9 +34,6 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// The progress of one socket.
 pub(crate) struct CatchUp {
-    context: Arc<Context>,
-    renderer: Renderer,
-    group: Group,
     start: StartPosition,
     /// The last position sent to the socket; `None` before its welcome.
     cursor: Option<Id>,
@@ -54,12 +52,8 @@ pub(crate) struct CatchUp {
 impl CatchUp {
     /// Returns the catch-up of a socket that resumes; `None` for other sockets.
     pub(crate) fn new(registration: &Registration) -> Option<Self> {
-        let subscription = registration.subscription();
         Some(Self {
-            context: Arc::clone(registration.context()),
-            renderer: registration.socket().renderer(),
-            group: subscription.group().clone(),
-            start: subscription.start()?,
+            start: registration.subscription().start()?,
             cursor: None,
             end: Id::START,
             lost: false,
@@ -74,8 +68,10 @@ impl CatchUp {
         &mut self,
         registration: &Registration,
     ) -> Result<Option<Bytes>, LayerError> {
+        let (layer, group) = (registration.context().layer(), registration.subscription().group());
+        let renderer = registration.socket().renderer();
         loop {
-            if let Some(frames) = self.render_redactions() {
+            if let Some(frames) = self.render_redactions(renderer) {
                 return Ok(Some(frames));
             }
             if self.joined {
@@ -90,13 +86,13 @@ impl CatchUp {
                 let Err(position) = registration.join(cursor, self.lost) else {
                     self.joined = true;
                     // Redactions published during the catch-up went to the other sockets only.
-                    let redacted = self.context.layer().redacted(&self.group);
+                    let redacted = layer.redacted(group);
                     self.pending_redactions = redacted.difference(&self.redacted).copied().collect();
                     continue;
                 };
                 position
             };
-            let page = self.context.layer().history(&self.group, HistoryRange::After(cursor)).await?;
+            let page = layer.history(group, HistoryRange::After(cursor)).await?;
             let mut frames = BytesMut::new();
             match page.events.first().and_then(|event| event.stamp()) {
                 Some(first) if first.prev == cursor => {}
@@ -113,14 +109,14 @@ impl CatchUp {
                     METRICS.gap(reason);
                     let gap =
                         Event::new(GAP).with("reason", reason.as_str()).with("after", &cursor.to_string());
-                    self.render(&gap.into(), &mut frames);
+                    render(renderer, &gap.into(), &mut frames);
                     // In a rewritten log the earlier position of the other sockets means nothing.
                     self.lost = page.events.is_empty();
                     self.cursor = Some(if self.lost { page.last } else { position });
                     self.end = Id::START;
                 }
             }
-            self.render_all(&page, &mut frames);
+            self.render_all(renderer, &page, &mut frames);
             return Ok(Some(frames.freeze()));
         }
     }
@@ -130,14 +126,16 @@ impl CatchUp {
         &mut self,
         registration: &Registration,
     ) -> Result<Bytes, LayerError> {
-        let identity = registration.socket().identity();
-        self.redacted = self.context.layer().redacted(&self.group);
+        let (context, socket) = (registration.context(), registration.socket());
+        let (identity, renderer) = (socket.identity(), socket.renderer());
+        let group = registration.subscription().group();
+        self.redacted = context.layer().redacted(group);
         if let Some(Ok(since)) = self.start.since {
             self.pending_redactions = self.redacted.range(..=since).copied().collect();
         }
-        let (recovery, page) = self.first_page().await?;
+        let (recovery, page) = self.first_page(context, group).await?;
         METRICS.resumed(recovery);
-        let mut presence = self.context.layer().presence(&self.group).await?;
+        let mut presence = context.layer().presence(group).await?;
         if let Some(members) = &mut presence.members
             && !members.iter().any(|member| **member == **identity.member())
         {
@@ -145,33 +143,33 @@ impl CatchUp {
             presence.count += 1;
         }
         presence.members = presence.members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
-        let welcome = Welcome { node: self.context.name().to_owned(), last: page.last, recovery, presence };
+        let welcome = Welcome { node: context.name().to_owned(), last: page.last, recovery, presence };
         let mut frames = BytesMut::new();
         if let Some(frame) = P::welcome(registration.subscription().name(), identity, &welcome) {
-            frames.extend_from_slice(&self.renderer.transport.message(frame, None));
+            frames.extend_from_slice(&renderer.transport.message(frame, None));
         }
         for event in C::greeting(registration.client()).await? {
-            self.render(&event.into(), &mut frames);
+            render(renderer, &event.into(), &mut frames);
         }
         self.end = page.last;
         self.cursor = Some(match (recovery, self.start.since) {
             (Recovery::Recovered, Some(Ok(since))) => since,
             _ => page.last,
         });
-        self.render_all(&page, &mut frames);
+        self.render_all(renderer, &page, &mut frames);
         Ok(frames.freeze())
     }
 
     /// Reads the first page: what follows the client's position or, without that, the newest
     /// messages.
-    async fn first_page(&self) -> Result<(Recovery, Page), LayerError> {
-        let layer = self.context.layer();
+    async fn first_page(&self, context: &Context, group: &Group) -> Result<(Recovery, Page), LayerError> {
+        let layer = context.layer();
         let recovery = match self.start.since {
             None => Recovery::New,
             Some(Err(ParseIdError)) => Recovery::Malformed,
             Some(Ok(since)) => {
-                let page = layer.history(&self.group, HistoryRange::After(since)).await?;
-                match recovery(since, &page, self.context.config().log_seconds) {
+                let page = layer.history(group, HistoryRange::After(since)).await?;
+                match recovery(since, &page, context.config().log_seconds) {
                     Recovery::Recovered => return Ok((Recovery::Recovered, page)),
                     other => other,
                 }
@@ -182,35 +180,38 @@ impl CatchUp {
         } else {
             0
         });
-        Ok((recovery, layer.history(&self.group, HistoryRange::Before(None, tail)).await?))
+        Ok((recovery, layer.history(group, HistoryRange::Before(None, tail)).await?))
     }
 
     /// Renders a page up to [`MAX_BATCH_BYTES`]; the remainder is read again.
-    fn render_all(&mut self, page: &Page, frames: &mut BytesMut) {
+    fn render_all(&mut self, renderer: Renderer, page: &Page, frames: &mut BytesMut) {
         for event in &page.events {
             if frames.len() > MAX_BATCH_BYTES {
                 return;
             }
-            self.render(event, frames);
+            render(renderer, event, frames);
             self.cursor = event.stamp().map(|stamp| stamp.id).or(self.cursor);
         }
     }
 
     /// Renders the pending redactions, up to [`MAX_BATCH_BYTES`] at a time.
-    fn render_redactions(&mut self) -> Option<Bytes> {
+    fn render_redactions(&mut self, renderer: Renderer) -> Option<Bytes> {
         let mut frames = BytesMut::new();
         while frames.len() <= MAX_BATCH_BYTES
             && let Some(id) = self.pending_redactions.pop()
         {
-            self.render(&Event::redaction(id).into(), &mut frames);
+            render(renderer, &Event::redaction(id).into(), &mut frames);
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
+}
 
-    fn render(&self, event: &Delivery, frames: &mut BytesMut) {
-        if let Rendered::Frame(frame) = self.renderer.render(event) {
-            frames.extend_from_slice(&frame);
-        }
+/// Appends the frame of an event, if the socket receives one.
+fn render(renderer: Renderer, event: &Delivery, frames: &mut BytesMut) {
+    match renderer.render(event) {
+        Rendered::Frame(frame) => frames.extend_from_slice(&frame),
+        Rendered::Omitted | Rendered::Unlisted => {}
+        Rendered::Failed => renderer::count_failure(event),
     }
 }
 
@@ -227,4 +228,13 @@ fn recovery(since: Id, page: &Page, seconds: usize) -> Recovery {
 
 fn is_older(id: Id, seconds: usize) -> bool {
     id.millis().saturating_add(millis(Duration::from_secs(seconds as u64))) < now()
+}
+
+/// Returns how to close a socket whose group's log cannot be read.
+pub(crate) fn log_unreadable(error: &LayerError) -> Close {
+    if error.is_retryable() {
+        Close::new(CloseCode::TryAgainLater, "the log cannot be read: try again later")
+    } else {
+        Close::new(CloseCode::InternalError, "the log is corrupt")
+    }
 }

@@ -1,11 +1,9 @@
 //! The trait that an application implements for what a kind of socket does.
 //!
-//! A channel is a unit struct whose functions have no `self`: state of one socket is in its
-//! [`Subscription`], shared state is in the layer. It knows no bytes of any wire: it takes a
-//! [`Command`] and returns a [`Reply`], and reads an [`Event`] as a [`View`]. A [`Protocol`] reads
-//! and writes the frames.
+//! A channel is a unit struct whose functions have no `self`: it keeps nothing for a socket, and
+//! shared state is in the layer. It knows no bytes of any wire: it takes a [`Command`] and returns
+//! a [`Reply`], and reads an [`Event`] as a [`View`]. A [`Protocol`] reads and writes the frames.
 //!
-//! [`Subscription`]: crate::Subscription
 //! [`Protocol`]: crate::Protocol
 
 use std::future::Future;
@@ -24,8 +22,7 @@ pub trait Channel: Send + Sync + 'static {
     const INTERVAL: Option<Interval> = None;
 
     /// Whether clients send commands. If not, each message is answered by
-    /// [`Protocol::unsupported`](crate::Protocol::unsupported), and may have
-    /// `--max-message-bytes`.
+    /// [`Protocol::unsupported`](crate::Protocol::unsupported).
     const TAKES_COMMANDS: bool = true;
 
     /// Whether a client may start from an earlier position of the log, by `since` and `history`.
@@ -40,11 +37,12 @@ pub trait Channel: Send + Sync + 'static {
         _client: Client<'_>,
         _command: &Command<'_>,
     ) -> impl Future<Output = Result<Reply, LayerError>> + Send {
-        async { Ok(Reply::Nothing) }
+        async { Ok(Reply::Unsupported) }
     }
 
     /// Returns what the clients see of an event of the group. Returns `None` for an event type that
-    /// this channel does not list; the event is counted and dropped.
+    /// this channel does not list. An event that no channel of its group lists is counted and
+    /// dropped.
     fn view(event: &Event) -> Option<View<'_>>;
 
     /// Returns the events sent right after the welcome, for state that is not in the log.

@@ -15,11 +15,8 @@ pub enum Command<'a> {
         /// The client's idempotency key.
         id: Option<Cow<'a, str>>,
     },
-    /// Publish an event that is not logged, such as `typing`.
-    Ephemeral {
-        /// The kind of the event, a word of the protocol.
-        kind: &'static str,
-    },
+    /// Show the others that the client is typing. Not logged.
+    Typing,
     /// Read messages before this one, or the newest.
     History {
         /// The id of the message after the last one wanted.
@@ -39,6 +36,8 @@ pub enum Command<'a> {
 pub enum Reply {
     /// Nothing: the command has no answer.
     Nothing,
+    /// The channel does not know the command.
+    Unsupported,
     /// The fate of a published message.
     Published(Appended),
     /// A page of the log.

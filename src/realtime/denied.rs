@@ -60,7 +60,7 @@ impl Reason {
     /// Returns a refusal for this reason, made of its detail.
     fn refusal(self, refuse: impl FnOnce(Cow<'static, str>) -> Refusal) -> Refusal {
         let mut refusal = refuse(self.detail);
-        (refusal.entry, refusal.values) = (self.message_key, self.message_values);
+        (refusal.message_key, refusal.message_values) = (self.message_key, self.message_values);
         refusal
     }
 }
@@ -108,7 +108,7 @@ mod tests {
             [(Transport::Sse, StatusCode::UNAUTHORIZED), (Transport::WebSocket, StatusCode::FORBIDDEN)]
         {
             let refusal = denied.clone().refusal(transport);
-            assert_eq!((refusal.status, refusal.entry), (status, Some("no_guests")), "{transport:?}");
+            assert_eq!((refusal.status, refusal.message_key), (status, Some("no_guests")), "{transport:?}");
         }
         let missing = Denied::NotFound.refusal(Transport::WebSocket);
         assert_eq!(missing.status, StatusCode::NOT_FOUND);

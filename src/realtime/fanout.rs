@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use tracing::{debug, error};
+use tracing::debug;
 
+use crate::realtime::renderer;
 use crate::realtime::renderer::{Rendered, Renderer};
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::telemetry::{DropReason, METRICS};
@@ -80,10 +81,7 @@ impl Batch {
                 Rendered::Unlisted => continue,
                 Rendered::Omitted => {}
                 Rendered::Frame(frame) => each.push((event.stamp().map(|stamp| stamp.id), frame)),
-                Rendered::Failed => {
-                    METRICS.dropped(DropReason::ConsumerFailed);
-                    error!(kind = event.kind(), "dropped an event that the application panicked over");
-                }
+                Rendered::Failed => renderer::count_failure(event),
             }
             *listed = true;
         }

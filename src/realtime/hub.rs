@@ -86,18 +86,18 @@ impl Hub {
     /// Starts live delivery to a socket that has every logged event up to `cursor`.
     ///
     /// # Errors
-    /// Returns the position of the group if it is ahead of `cursor`, unless the socket joins
-    /// `anyhow`.
+    /// Returns the position of the group if it is ahead of `cursor`, unless the join
+    /// `is_forced`.
     pub(crate) fn join(
         &self,
         group: &Group,
         socket: &Socket,
         key: SubscriberKey,
         cursor: Id,
-        anyhow: bool,
+        is_forced: bool,
     ) -> Result<(), Id> {
         let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
-        subscribers.lock().join(socket.renderer(), key.subscriber, cursor, anyhow)
+        subscribers.lock().join(socket.renderer(), key.subscriber, cursor, is_forced)
     }
 
     /// Removes a socket.

@@ -8,20 +8,21 @@ use crate::layer::LayerError;
 use crate::realtime::command::{Command, Reply};
 use crate::realtime::view::View;
 use crate::realtime::welcome::Welcome;
-use crate::wire::close::Close;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::event::Event;
 use crate::wire::frame::Frame;
 
 /// How the commands and views of any channel look on a wire. Its functions are pure.
 pub trait Protocol: Send + Sync + 'static {
     /// The subprotocol of the sockets (RFC 6455, section 1.9); `None` for clients that offer none.
-    const SUBPROTOCOL: Option<&'static str>;
+    const SUBPROTOCOL: Option<&'static str> = None;
 
     /// Whether a socket receives a welcome, and then the logged events since a position that its
     /// client may name.
-    const RESUMES: bool;
+    const RESUMES: bool = false;
 
-    /// Returns the longest accepted message, in bytes. A longer one closes the socket with 1009.
+    /// Returns the longest accepted message, in bytes. A longer one closes the socket with 1009. In
+    /// a channel that takes no commands it is `--max-message-bytes`.
     fn max_frame_bytes(config: &Config) -> usize {
         config.max_message_bytes
     }
@@ -38,17 +39,16 @@ pub trait Protocol: Send + Sync + 'static {
     }
 
     /// Answers a message over the rate limits (`--messages-per-second`, `--bytes-per-second`),
-    /// which is not read as a command. `None` closes the socket with 4429 at once. A client that
-    /// keeps sending is closed in any case.
-    fn too_fast(_frame: &Frame<'_>) -> Option<Frame<'static>> {
-        None
+    /// which is not read as a command. A client that keeps sending is closed in any case.
+    fn too_fast(_frame: &Frame<'_>) -> Action {
+        Action::Close(CloseCode::RateLimited.into())
     }
 
     /// Answers a command. `view` is that of the channel, for the events of a history.
     fn reply(command: &Command<'_>, reply: Result<&Reply, &LayerError>, view: ViewFn) -> Action;
 
-    /// Writes what the clients see of an event, once per node. Returns `None` for a view that this
-    /// wire does not have.
+    /// Writes what the clients see of an event, once for all sockets of a channel and a transport.
+    /// Returns `None` for a view that this wire does not have.
     fn view(view: &View<'_>) -> Option<Frame<'static>>;
 
     /// Writes the first frame of a socket that [resumes](Self::RESUMES), in the channel of this

@@ -1,7 +1,6 @@
 //! A subscription's registration in the hub, the layer and the limits, undone on drop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::http::context::Context;
 use crate::layer::{Broker, LayerError};
@@ -20,22 +19,31 @@ pub(crate) struct Registration {
     subscription: Subscription,
     key: SubscriberKey,
     _admitted: Admitted,
-    /// Whether the socket is a member of the group in the layer.
-    is_member: AtomicBool,
 }
 
 impl Registration {
-    /// Registers the socket in the hub. It receives its group's events at once or, if it resumes,
-    /// from [`join`](Self::join) on.
-    pub(crate) fn new(
+    /// Registers the socket in the hub, subscribes the node to its group, and makes its user a
+    /// member there. The socket receives its group's events at once or, if it resumes, from
+    /// [`join`](Self::join) on.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn subscribe(
         realtime: Arc<Realtime>,
         socket: Arc<Socket>,
         subscription: Subscription,
         admitted: Admitted,
-    ) -> Self {
+    ) -> Result<Self, LayerError> {
         let key = realtime.hub().register(&socket, &subscription);
-        let is_member = AtomicBool::new(false);
-        Self { realtime, socket, subscription, key, _admitted: admitted, is_member }
+        // From here on, its drop undoes whatever has been done.
+        let registration = Self { realtime, socket, subscription, key, _admitted: admitted };
+        let group = registration.subscription.group();
+        registration.context().layer().subscribe(group, registration.socket.identity().member()).await?;
+        // The interval may be on.
+        if registration.socket.renderer().interval.is_some() {
+            registration.realtime.intervals().poll(&registration.realtime, group);
+        }
+        Ok(registration)
     }
 
     /// Returns the services of the node.
@@ -58,24 +66,9 @@ impl Registration {
         Client { context: self.context(), identity: self.socket.identity(), subscription: &self.subscription }
     }
 
-    /// Subscribes the node to the socket's group, and makes its user a member there.
-    ///
-    /// # Errors
-    /// Returns [`LayerError`] when the layer does not answer.
-    pub(crate) async fn subscribe(&self) -> Result<(), LayerError> {
-        let group = self.subscription.group();
-        self.is_member.store(true, Ordering::Relaxed);
-        self.context().layer().subscribe(group, self.socket.identity().member()).await?;
-        // The interval may be on.
-        if self.socket.renderer().interval.is_some() {
-            self.realtime.intervals().poll(&self.realtime, group);
-        }
-        Ok(())
-    }
-
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
-    pub(crate) fn join(&self, cursor: Id, anyhow: bool) -> Result<(), Id> {
-        self.realtime.hub().join(self.subscription.group(), &self.socket, self.key, cursor, anyhow)
+    pub(crate) fn join(&self, cursor: Id, is_forced: bool) -> Result<(), Id> {
+        self.realtime.hub().join(self.subscription.group(), &self.socket, self.key, cursor, is_forced)
     }
 }
 
@@ -83,8 +76,6 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let group = self.subscription.group();
         self.realtime.hub().unregister(group, &self.socket, self.key);
-        if *self.is_member.get_mut() {
-            self.context().layer().unsubscribe(group, self.socket.identity().member());
-        }
+        self.context().layer().unsubscribe(group, self.socket.identity().member());
     }
 }

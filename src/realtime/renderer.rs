@@ -6,9 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::error;
 
 use crate::realtime::channel::{Channel, Interval};
 use crate::realtime::protocol::Protocol;
+use crate::telemetry::{DropReason, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::frame::{Frame, Transport};
@@ -88,6 +90,12 @@ impl Renderer {
     }
 }
 
+/// Counts and logs an event that the application panicked over.
+pub(crate) fn count_failure(event: &Event) {
+    METRICS.dropped(DropReason::ApplicationFailed);
+    error!(kind = event.kind(), "dropped an event that the application panicked over");
+}
+
 impl RendererVTable {
     const fn new<C: Channel, P: Protocol>(transport: Transport) -> Self {
         Self {
@@ -137,9 +145,6 @@ pub(crate) mod tests {
     pub(crate) struct Plain;
 
     impl Protocol for Plain {
-        const RESUMES: bool = false;
-        const SUBPROTOCOL: Option<&'static str> = None;
-
         fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
             Err(Action::Nothing)
         }

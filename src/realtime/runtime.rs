@@ -9,7 +9,6 @@ use crate::realtime::hub::Hub;
 use crate::realtime::intervals::Intervals;
 use crate::realtime::renderer::Renderer;
 use crate::realtime::socket::Socket;
-use crate::realtime::subscription::Subscription;
 
 /// The sockets of a node.
 pub(crate) struct Realtime {
@@ -31,16 +30,15 @@ impl Realtime {
         &self.intervals
     }
 
-    /// Creates the socket of a client with this subscription.
+    /// Creates the socket of a client.
     pub(crate) fn socket(
         &self,
         identity: &Arc<Identity>,
-        subscription: &Subscription,
+        is_restricted: bool,
         renderer: Renderer,
     ) -> Arc<Socket> {
         let (context, config) = (&self.context, self.context.config());
         let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
-        let is_restricted = subscription.is_restricted();
         let socket = Socket::new(renderer, Arc::clone(identity), is_restricted, limits, context.seconds());
         socket.set_known_until(context.seconds_after(identity.valid_for()));
         Arc::new(socket)

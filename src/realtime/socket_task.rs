@@ -7,9 +7,8 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
-use crate::layer::LayerError;
 use crate::limits::Decision;
-use crate::realtime::catch_up::CatchUp;
+use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::{Action, Protocol};
 use crate::realtime::reader::{Reader, Stop};
@@ -21,15 +20,6 @@ use crate::wire::frame::Frame;
 
 /// The time in which a peer must answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Returns how to close a socket whose group's log cannot be read.
-pub(crate) fn log_unreadable(error: &LayerError) -> Close {
-    if error.is_retryable() {
-        Close::new(CloseCode::TryAgainLater, "the log cannot be read: try again later")
-    } else {
-        Close::new(CloseCode::InternalError, "the log is corrupt")
-    }
-}
 
 /// How reading ended.
 enum End {
@@ -133,24 +123,20 @@ async fn read<C: Channel, P: Protocol>(registration: &Registration, reader: &mut
             Err(Stop::Gone) => return End::Gone,
         };
         let decision = reader.charge();
-        if decision != Decision::Fine {
-            let answer = if decision == Decision::TooFast { P::too_fast(&frame) } else { None };
-            if let Some(answer) = answer {
-                socket.outbox().send_along(answer.encode());
-                continue;
-            }
-            socket.close(&CloseCode::RateLimited.into());
-            return End::Refused;
-        }
-        // Boxed: an idle socket does not need the state of a message.
-        match Box::pin(act::<C, P>(registration, frame)).await {
+        let (action, end) = match decision {
+            // Boxed: an idle socket does not need the state of a message.
+            Decision::Fine => (Box::pin(act::<C, P>(registration, frame)).await, End::Closing),
+            Decision::TooFast => (P::too_fast(&frame), End::Refused),
+            Decision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
+        };
+        match action {
             Action::Nothing => {}
             // The client's own message is delivered to it in this turn too: one write for both.
             Action::Send(frame) => socket.outbox().send_along(frame.encode()),
             Action::Close(close) => {
                 debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);
-                return End::Closing;
+                return end;
             }
         }
     }

@@ -1,10 +1,9 @@
-//! Server-Sent Events (WHATWG HTML, section 9.2): a channel for clients without WebSocket.
+//! Server-Sent Events (WHATWG HTML, section 9.2): the transport for clients without WebSocket.
 //!
 //! A stream is registered in the hub like a socket. Its frames are the body of a response, which
 //! hyper takes from the outbox as fast as the client reads.
 
 use std::convert::Infallible;
-use std::marker::PhantomData;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,27 +13,25 @@ use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use tracing::debug;
 
 use crate::http::response::Response;
-use crate::realtime::catch_up::CatchUp;
+use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
-use crate::realtime::socket_task::log_unreadable;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::Close;
 
 /// The state of a response body while it is streamed.
-struct SseBody<C: Channel, P: Protocol> {
+struct SseBody {
     registration: Registration,
     catch_up: Option<CatchUp>,
-    seams: PhantomData<(C, P)>,
 }
 
 /// Returns the response that streams the events of a registered socket.
 pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration) -> Response {
     let catch_up = CatchUp::new(&registration);
-    let body = SseBody::<C, P> { registration, catch_up, seams: PhantomData };
+    let body = SseBody { registration, catch_up };
     let parts = stream::unfold(body, async |mut body| {
-        let frames = body.next().await?;
+        let frames = body.next::<C, P>().await?;
         Some((Ok::<_, Infallible>(Part::data(frames)), body))
     });
     let body = StreamBody::new(parts).boxed_unsync();
@@ -44,9 +41,9 @@ pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration) -> Re
         .with(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))
 }
 
-impl<C: Channel, P: Protocol> SseBody<C, P> {
+impl SseBody {
     /// Returns the next frames of the body; `None` at the end.
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next<C: Channel, P: Protocol>(&mut self) -> Option<Bytes> {
         let socket = self.registration.socket();
         while let (Some(catch_up), None) = (&mut self.catch_up, socket.outbox().closed()) {
             match catch_up.next::<C, P>(&self.registration).await {
@@ -64,7 +61,7 @@ impl<C: Channel, P: Protocol> SseBody<C, P> {
     }
 }
 
-impl<C: Channel, P: Protocol> Drop for SseBody<C, P> {
+impl Drop for SseBody {
     fn drop(&mut self) {
         METRICS.closed(self.registration.socket().outbox().closed().unwrap_or(Close::ABNORMAL), false);
     }

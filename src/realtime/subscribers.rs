@@ -92,10 +92,10 @@ impl Subscribers {
         renderer: Renderer,
         key: usize,
         cursor: Id,
-        anyhow: bool,
+        is_forced: bool,
     ) -> Result<(), Id> {
         match self.position {
-            Some(position) if position > cursor && !anyhow => Err(position),
+            Some(position) if position > cursor && !is_forced => Err(position),
             _ => {
                 let row = self
                     .rows

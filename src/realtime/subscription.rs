@@ -3,16 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::realtime::access::Grant;
 use crate::realtime::start_position::StartPosition;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
 
 /// The subscription of one socket to one group, from the handshake to the close.
-pub struct Subscription {
+pub(crate) struct Subscription {
     group: Group,
     name: Name,
-    is_restricted: bool,
     /// `None` for a socket that receives neither a welcome nor logged events.
     start: Option<StartPosition>,
     /// When its request arrived.
@@ -31,28 +29,28 @@ enum Name {
 
 impl Subscription {
     /// Creates the subscription of a socket whose request arrived at `opened_at`.
-    pub(crate) fn new(grant: Grant, start: Option<StartPosition>, opened_at: Instant) -> Self {
-        let Grant { group, name, is_restricted } = grant;
+    pub(crate) fn new(
+        group: Group,
+        name: Box<str>,
+        start: Option<StartPosition>,
+        opened_at: Instant,
+    ) -> Self {
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
-        Self { group, name, is_restricted, start, opened_at, ephemeral_at: AtomicU64::new(0) }
+        Self { group, name, start, opened_at, ephemeral_at: AtomicU64::new(0) }
     }
 
     /// Returns the group whose events the socket receives.
-    pub fn group(&self) -> &Group {
+    pub(crate) fn group(&self) -> &Group {
         &self.group
     }
 
     /// Returns the clients' name for the group.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.name {
             Name::InGroup(start) => &self.group.name()[*start as usize..],
             Name::Apart(name) => name,
         }
-    }
-
-    pub(crate) fn is_restricted(&self) -> bool {
-        self.is_restricted
     }
 
     pub(crate) fn start(&self) -> Option<StartPosition> {
@@ -83,8 +81,7 @@ mod tests {
     fn a_name_is_the_one_granted_whether_the_group_ends_with_it_or_not() {
         for (group, name) in [("chat_lobby", "lobby"), ("lobby", "lobby"), ("chat_dm:1:2", "@bob"), ("a", "")]
         {
-            let grant = Grant::new(Group::new(group), name);
-            let subscription = Subscription::new(grant, None, Instant::now());
+            let subscription = Subscription::new(Group::new(group), name.into(), None, Instant::now());
             assert_eq!((subscription.group().name(), subscription.name()), (group, name));
         }
     }

@@ -23,10 +23,8 @@ pub enum View<'a> {
         /// The number of members.
         count: u64,
     },
-    /// A member did something that is not logged.
-    Ephemeral {
-        /// What it did, such as `typing`.
-        kind: &'static str,
+    /// A member is typing.
+    Typing {
         /// The member: `<id>/<name>`.
         member: &'a str,
     },

@@ -39,10 +39,10 @@ label! {
     pub(crate) enum DropReason {
         /// Its bytes are no event.
         Malformed = "malformed",
-        /// No consumer of its group lists its type.
+        /// No channel of its group lists its type.
         UnknownType = "unknown_type",
-        /// The consumer failed on it.
-        ConsumerFailed = "consumer_failed",
+        /// The application failed on it.
+        ApplicationFailed = "consumer_failed",
         /// This node was too slow for what Redis sent.
         Overflow = "overflow",
         /// It claims a position in a log that does not have it.

@@ -85,6 +85,26 @@ async fn each_message_over_the_rate_is_rejected_and_can_be_resent() {
 }
 
 #[tokio::test]
+async fn an_inbox_over_the_rate_is_warned_before_it_is_closed() {
+    let node = slow().start().await;
+    let ann = User::registered(&node, "ann").await;
+    let mut hers: V1Client = ann.handshake_at("/ws/inbox/").connect(&node).await;
+    for _ in 0..200 {
+        if !hers.try_send_json(&json!({ "message": "hi" })).await {
+            break;
+        }
+    }
+    hers.expect_error("unknown_type").await;
+    let error = hers.receive_any(&["error"], PATIENCE).await;
+    let mut codes = vec![error["code"].clone()];
+    while codes.last() == Some(&json!("unknown_type")) {
+        codes.push(hers.receive_any(&["error"], PATIENCE).await["code"].clone());
+    }
+    assert_eq!(codes.last(), Some(&json!("rate")), "{codes:?}");
+    assert_eq!(hers.closed(PATIENCE).await.0, 4429);
+}
+
+#[tokio::test]
 async fn posted_messages_have_the_rate_limit_of_sockets() {
     let node = slow().start().await;
     let begun = Instant::now();

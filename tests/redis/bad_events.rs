@@ -109,6 +109,18 @@ async fn a_text_in_invalid_utf8_is_malformed() {
 }
 
 #[tokio::test]
+async fn an_event_that_only_the_protocol_omits_is_no_unknown_type() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut member = TutorialClient::chat(&node, "lobby").await;
+    let text = Value::from;
+    redis.publish(CHAT, &packed(&[("type", text("chat_typing")), ("user", text("1/ann"))])).await;
+    redis.publish(CHAT, &event("chat_message", "after it")).await;
+    assert_eq!(member.receive_chat().await, "after it");
+    assert_eq!(metric(&node, UNKNOWN).await, 0);
+}
+
+#[tokio::test]
 async fn events_of_other_types_are_counted_and_dropped() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;

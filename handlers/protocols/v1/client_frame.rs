@@ -6,7 +6,6 @@ use parlor::{Command, Frame, Id};
 use serde_json::Value;
 
 use crate::protocols::raw_object::{Member, ParseError, RawObject};
-use crate::protocols::v1::TYPING;
 use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode};
 
 /// The most messages of one `history`.
@@ -42,7 +41,7 @@ pub(crate) fn parse(json: &[u8], max: usize) -> Result<Command<'_>, ErrorAndId<'
         None => message(object, max),
         Some(Member::Text(kind)) => match &**kind {
             "message" => message(object, max),
-            TYPING => Ok(Command::Ephemeral { kind: TYPING }),
+            "typing" => Ok(Command::Typing),
             "history" => history(&object).map_err(malformed),
             "read" => mark_read(&object).map_err(malformed),
             _ => Err((FrameError::new(FrameErrorCode::UnknownType, KINDS), None)),
@@ -130,7 +129,7 @@ mod tests {
             assert_eq!((&*text, id.as_deref()), expected, "{json}");
         }
         let typing = command(r#"{"type": "typing", "message": 1, "id": []}"#);
-        assert_eq!(typing, Command::Ephemeral { kind: "typing" });
+        assert_eq!(typing, Command::Typing);
         let read = command(r#"{"type": "read", "id": "7-0"}"#);
         assert_eq!(read, Command::MarkRead { id: "7-0".parse().unwrap() });
         for (json, expected) in [

@@ -102,19 +102,19 @@ impl From<&LayerError> for FrameError {
     }
 }
 
-/// Translates the result of an append.
-///
-/// # Errors
-/// Returns why the message is not in the log.
-pub(crate) fn answer(appended: Result<Appended, &LayerError>) -> Result<Logged, FrameError> {
-    match appended {
-        Ok(Appended::New(id)) => Ok(Logged { id, duplicate: false }),
-        Ok(Appended::Duplicate(id)) => Ok(Logged { id, duplicate: true }),
-        Ok(Appended::Conflict) => Err(FrameError::new(
-            FrameErrorCode::Conflict,
-            "`id`: used for another message less than five minutes ago",
-        )),
-        Err(error) => Err(FrameError::from(error)),
+/// The position of an appended message, or the error that its id is in use.
+impl TryFrom<Appended> for Logged {
+    type Error = FrameError;
+
+    fn try_from(appended: Appended) -> Result<Self, FrameError> {
+        match appended {
+            Appended::New(id) => Ok(Self { id, duplicate: false }),
+            Appended::Duplicate(id) => Ok(Self { id, duplicate: true }),
+            Appended::Conflict => Err(FrameError::new(
+                FrameErrorCode::Conflict,
+                "`id`: used for another message less than five minutes ago",
+            )),
+        }
     }
 }
 

@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use parlor::{Action, Command, Config, Frame, Identity, LayerError, Protocol, Reply, View, ViewFn, Welcome};
 
-use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode, answer};
+use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode, Logged};
 
-/// The kind of an ephemeral event: the member is typing.
-pub(crate) const TYPING: &str = "typing";
 /// Frames up to this multiple of the limit are answered by an error; longer ones close the socket.
 const ANSWERED_LIMIT_MULTIPLE: usize = 4;
 
@@ -33,11 +31,10 @@ impl Protocol for V1 {
     }
 
     fn unsupported(_: &Frame<'_>) -> Action {
-        let error = FrameError::new(FrameErrorCode::UnknownType, "this socket only listens");
-        Action::Send(server_frame::error(&error, None))
+        Action::Send(server_frame::error(&unsupported(), None))
     }
 
-    fn too_fast(frame: &Frame<'_>) -> Option<Frame<'static>> {
+    fn too_fast(frame: &Frame<'_>) -> Action {
         // Of any length: the error carries the client's id of the message.
         let id = match client_frame::decode(frame, usize::MAX) {
             Ok(Command::Publish { id, .. }) | Err((_, id)) => id,
@@ -45,7 +42,7 @@ impl Protocol for V1 {
         };
         let error =
             FrameError::new(FrameErrorCode::Rate, "too fast: send it again later, with the same `id`");
-        Some(server_frame::error(&error, id.as_deref()))
+        Action::Send(server_frame::error(&error, id.as_deref()))
     }
 
     fn reply(command: &Command<'_>, reply: Result<&Reply, &LayerError>, view: ViewFn) -> Action {
@@ -55,7 +52,8 @@ impl Protocol for V1 {
         };
         Action::Send(match reply {
             Ok(Reply::Nothing) => return Action::Nothing,
-            Ok(Reply::Published(appended)) => match answer(Ok(*appended)) {
+            Ok(Reply::Unsupported) => server_frame::error(&unsupported(), None),
+            Ok(Reply::Published(appended)) => match Logged::try_from(*appended) {
                 Ok(logged) => server_frame::ack(id, &logged),
                 Err(error) => server_frame::error(&error, id),
             },
@@ -65,7 +63,7 @@ impl Protocol for V1 {
     }
 
     fn view(view: &View<'_>) -> Option<Frame<'static>> {
-        server_frame::view(view)
+        Some(server_frame::view(view))
     }
 
     fn welcome(name: &str, identity: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
@@ -75,4 +73,9 @@ impl Protocol for V1 {
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {
         Some(server_frame::bye(reconnect))
     }
+}
+
+/// Returns the error for a command that the channel does not take.
+fn unsupported() -> FrameError {
+    FrameError::new(FrameErrorCode::UnknownType, "this socket only listens")
 }

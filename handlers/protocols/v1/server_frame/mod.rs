@@ -7,7 +7,6 @@ use parlor::{Delivery, Frame, Id, Identity, Message, Recovery, View, ViewFn, Wel
 use serde::{Serialize, Serializer};
 
 use crate::protocols::tutorial::Line;
-use crate::protocols::v1::TYPING;
 use crate::protocols::v1::frame_error::{FrameError, Logged};
 use crate::protocols::v1::members_json::{ListedMembers, Names, split_member};
 
@@ -22,7 +21,7 @@ const FRAME_OVERHEAD_BYTES: usize = 224;
 /// The frames of the server.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Sent<'a> {
+enum ServerFrame<'a> {
     Welcome {
         node: &'a str,
         room: &'a str,
@@ -36,7 +35,7 @@ enum Sent<'a> {
         count: usize,
     },
     Message {
-        message: Shown<'a>,
+        message: DisplayedText<'a>,
         text: &'a str,
         user: Option<&'a str>,
         name: Option<&'a str>,
@@ -83,7 +82,7 @@ enum Sent<'a> {
         for_ms: u64,
     },
     History {
-        messages: Vec<Sent<'a>>,
+        messages: Vec<ServerFrame<'a>>,
         more: bool,
     },
     Gap {
@@ -98,7 +97,7 @@ enum Sent<'a> {
 /// The `message` member: the tutorial's line, or empty for a removed message.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Shown<'a> {
+enum DisplayedText<'a> {
     Line(Line<'a>),
     #[serde(serialize_with = "nothing")]
     Nothing,
@@ -117,7 +116,7 @@ pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Fra
     let members = welcome.presence.members.as_deref();
     let recovered = welcome.recovery == Recovery::Recovered;
     let listed = members.map(|members| ListedMembers::parse(members.iter().map(String::as_str)));
-    Sent::Welcome {
+    ServerFrame::Welcome {
         node: &welcome.node,
         room,
         user: identity.id(),
@@ -132,27 +131,26 @@ pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Fra
     .frame(members.map_or(0, |members| 2 * members.iter().map(String::len).sum::<usize>()))
 }
 
-/// Encodes what clients see of an event; `None` for an ephemeral kind that the protocol lacks.
-pub(crate) fn view(view: &View<'_>) -> Option<Frame<'static>> {
-    Some(match *view {
+/// Encodes what clients see of an event.
+pub(crate) fn view(view: &View<'_>) -> Frame<'static> {
+    match *view {
         View::Message(message) => sent(message).frame(2 * message.text.len()),
-        View::Redacted { id } => Sent::Removed { id }.frame(0),
+        View::Redacted { id } => ServerFrame::Removed { id }.frame(0),
         View::Presence { change, member, members, count } => presence(change, member, members, count),
-        View::Ephemeral { kind: TYPING, member } => typing(member),
-        View::Ephemeral { .. } => return None,
-        View::Line(message) => Sent::Push { message }.frame(message.len()),
-        View::Unread { user, name, count } => Sent::Unread { user, name, count }.frame(name.len()),
+        View::Typing { member } => typing(member),
+        View::Line(message) => ServerFrame::Push { message }.frame(message.len()),
+        View::Unread { user, name, count } => ServerFrame::Unread { user, name, count }.frame(name.len()),
         View::Gap { reason, after } => {
             let after = after.filter(|after| *after != Id::START.to_string());
-            Sent::Gap { reason, after }.frame(0)
+            ServerFrame::Gap { reason, after }.frame(0)
         }
-    })
+    }
 }
 
-fn sent(message: Message<'_>) -> Sent<'_> {
+fn sent(message: Message<'_>) -> ServerFrame<'_> {
     let Message { text, user, name, position, is_redacted } = message;
-    Sent::Message {
-        message: if is_redacted { Shown::Nothing } else { Shown::Line(Line(text)) },
+    ServerFrame::Message {
+        message: if is_redacted { DisplayedText::Nothing } else { DisplayedText::Line(Line(text)) },
         text,
         user,
         name,
@@ -164,19 +162,19 @@ fn sent(message: Message<'_>) -> Sent<'_> {
 }
 
 pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
-    Sent::Ack { client_id, id: logged.id, duplicate: logged.duplicate }.frame(0)
+    ServerFrame::Ack { client_id, id: logged.id, duplicate: logged.duplicate }.frame(0)
 }
 
 pub(crate) fn error(error: &FrameError, client_id: Option<&str>) -> Frame<'static> {
     let retry = error.code.is_retryable();
-    Sent::Error { code: error.code.slug(), detail: &error.detail, client_id, retry }.frame(0)
+    ServerFrame::Error { code: error.code.slug(), detail: &error.detail, client_id, retry }.frame(0)
 }
 
 fn presence(change: &str, member: Option<&str>, members: Option<&str>, count: u64) -> Frame<'static> {
     let all =
         members.map(|members| ListedMembers::parse(members.split(' ').filter(|member| !member.is_empty())));
     let (user, name) = member.map(split_member).unzip();
-    let sent = Sent::Presence {
+    let sent = ServerFrame::Presence {
         change,
         user,
         name,
@@ -189,7 +187,7 @@ fn presence(change: &str, member: Option<&str>, members: Option<&str>, count: u6
 
 fn typing(member: &str) -> Frame<'static> {
     let (user, name) = split_member(member);
-    Sent::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
+    ServerFrame::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
 }
 
 /// Encodes the newest of these events that fit into one frame, which waits in memory for a slow
@@ -211,11 +209,11 @@ pub(crate) fn history(events: &[Arc<Delivery>], more: bool, view: ViewFn) -> Fra
     let (left, kept) = all.split_at(all.len() - kept);
     let texts = kept.iter().map(|message| FRAME_OVERHEAD_BYTES + 2 * message.text.len()).sum();
     let messages = kept.iter().map(|message| sent(*message)).collect();
-    Sent::History { messages, more: more || !left.is_empty() }.frame(texts)
+    ServerFrame::History { messages, more: more || !left.is_empty() }.frame(texts)
 }
 
 pub(crate) fn bye(reconnect: Duration) -> Frame<'static> {
-    Sent::Bye { reconnect_ms: u64::try_from(reconnect.as_millis()).unwrap_or(u64::MAX) }.frame(0)
+    ServerFrame::Bye { reconnect_ms: u64::try_from(reconnect.as_millis()).unwrap_or(u64::MAX) }.frame(0)
 }
 
 /// Returns an id as clients see it: the position before the first message is `None`.
@@ -223,7 +221,7 @@ fn known(id: Id) -> Option<Id> {
     Some(id).filter(|id| *id != Id::START)
 }
 
-impl Sent<'_> {
+impl ServerFrame<'_> {
     /// Encodes the frame, whose texts have about `texts` bytes.
     fn frame(&self, texts: usize) -> Frame<'static> {
         let mut json = Vec::with_capacity(FRAME_OVERHEAD_BYTES + texts);

@@ -5,9 +5,9 @@ use parlor::{Access, Context, Denied, Grant, Identity};
 use crate::rooms::room::Room;
 
 /// Admits clients to the chat of a room that they may enter.
-pub(crate) struct RoomAccess;
+pub(crate) struct ChatAccess;
 
-impl Access for RoomAccess {
+impl Access for ChatAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let room = Room::find(context, identity, name).await?;
         Ok(room.grant(room.chat_group()))
