@@ -90,6 +90,6 @@ pub trait Control: Send + Sync {
     /// Removes this node from every group. The layer must not be used after it.
     ///
     /// # Cost
-    /// `EVALSHA` of `remove_node.lua`, linear in this node's members.
+    /// `EVALSHA` of `reap.lua`, linear in this node's members.
     fn close(&self) -> impl Future<Output = ()> + Send;
 }

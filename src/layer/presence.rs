@@ -28,8 +28,8 @@ pub trait Presence: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `SMEMBERS` of the nodes, `EXISTS` for each, and `EVALSHA` of `count.lua`: `SCARD` or
-    /// `SUNION` of their sets.
+    /// `EVALSHA` of `members.lua`: `EXISTS` for each node of the group, `SCARD` or `SUNION` of
+    /// their sets.
     fn member_count(&self, group: &Group) -> impl Future<Output = Result<usize, LayerError>> + Send;
 
     /// Returns the groups that have members on live nodes with their numbers of users: the largest
@@ -39,8 +39,8 @@ pub trait Presence: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `SMEMBERS` for each node, and `count.lua` for each hundred groups: linear in all groups. For
-    /// operators.
+    /// `SMEMBERS` for each node, and `members.lua` for each hundred groups: linear in all groups.
+    /// For operators.
     fn groups(&self) -> impl Future<Output = Result<Vec<(String, usize)>, LayerError>> + Send;
 
     /// Returns the name by which the other nodes know this one. It is another one after each start.

@@ -30,7 +30,7 @@ impl AdminClient {
             let address = commands.address().text();
             return Err(ConnectError::UnreachableByCommand { address, cause: root_cause(&error) });
         }
-        let scripts = Arc::<Scripts>::default();
+        let scripts = Arc::new(Scripts::new(application));
         let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), scripts));
         Ok(Self { commands, store })
     }

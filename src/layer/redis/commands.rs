@@ -134,20 +134,6 @@ impl Commands {
         self.publish(&self.keys.disconnects(), &json).await
     }
 
-    /// Returns the names of all nodes, and whether each has a lease.
-    pub(super) async fn nodes(&self) -> Result<Vec<(String, bool)>, LayerError> {
-        let names: Vec<String> = self.command(Cmd::new().arg("SMEMBERS").arg(self.keys.nodes())).await?;
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut leases = Pipeline::new();
-        for name in &names {
-            leases.cmd("EXISTS").arg(self.keys.node(name));
-        }
-        let has_lease: Vec<bool> = self.pipeline(&leases).await?;
-        Ok(names.into_iter().zip(has_lease).collect())
-    }
-
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
         let sent_at = Instant::now();

@@ -22,8 +22,7 @@ impl Control for RedisLayer {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
-        let names: Vec<String> =
-            self.commands.command(Cmd::new().arg("SMEMBERS").arg(self.commands.keys().nodes())).await?;
+        let names = self.nodes_with_lease().await?;
         if names.is_empty() {
             return Ok(Vec::new());
         }

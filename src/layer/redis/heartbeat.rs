@@ -8,9 +8,7 @@
 //! | `parlor:group:<group>` | set | nodes that have members in the group |
 //! | `parlor:group:<group>:<node>` | set | users who are members on the node |
 //! | `parlor:present:<group>` | set | users in the group, with those in their grace |
-//! | `parlor:leaving` | sorted set | `<user> <group>` of users that leave, by the ms when they do |
-//! | `parlor:counting` | set | groups whose state the next sweep publishes |
-//! | `parlor:sweep` | string | held by the node that sweeps in this period |
+//! | `parlor:leaving`, `parlor:counting`, `parlor:sweep` | | see `presence.lua` and `sweep.lua` |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,9 +26,7 @@ use crate::layer::listener::LayerListener;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::membership::{GroupChange, LocalMembership, MembershipChanges};
-use crate::layer::redis::reaper::Reaper;
 use crate::layer::redis::scripts::Scripts;
-use crate::layer::redis::sweeper::{SWEEP_INTERVAL, Sweeper};
 use crate::telemetry::Chain;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
@@ -39,6 +35,8 @@ use crate::wire::time::millis;
 const LEASE_MILLIS: u64 = 10_000;
 /// Time between two renewals, and between two searches for dead nodes.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(2);
+/// Time between two sweeps, each made by one of the nodes.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(900);
 /// Users that one script writes; Redis does nothing else meanwhile.
 const MAX_SCRIPT_USERS: usize = 500;
 
@@ -72,7 +70,7 @@ impl Heartbeat {
         loop {
             tokio::select! {
                 _ = sweep.tick() => {
-                    if let Err(error) = self.sweeper().sweep().await {
+                    if let Err(error) = self.sweep().await {
                         debug!(error = %Chain(&error), "sweep of left users failed");
                     }
                     continue;
@@ -104,15 +102,13 @@ impl Heartbeat {
 
     /// Removes this node from every set.
     pub(super) async fn end(&self) -> Result<(), LayerError> {
-        self.reaper().remove_self(&self.node).await
+        self.commands.script(self.scripts.reap.arg(millis(LEAVE_GRACE)).arg(&self.node)).await
     }
 
-    fn reaper(&self) -> Reaper<'_> {
-        Reaper { commands: &self.commands, scripts: &self.scripts }
-    }
-
-    fn sweeper(&self) -> Sweeper<'_> {
-        Sweeper { node: &self.node, commands: &self.commands, scripts: &self.scripts }
+    /// Reports users whose grace is over, unless another node has done it in this period.
+    async fn sweep(&self) -> Result<(), LayerError> {
+        let sweep = &self.scripts.sweep;
+        self.commands.script(sweep.arg(&self.node).arg(millis(SWEEP_INTERVAL)).arg(MAX_LISTED_MEMBERS)).await
     }
 
     async fn renew(&self) -> Result<(), LayerError> {
@@ -127,7 +123,17 @@ impl Heartbeat {
         if renewed.is_none() {
             self.membership.mark_unknown();
         }
-        self.reaper().remove_dead_nodes(&self.node).await
+        self.reap().await
+    }
+
+    /// Removes every node whose lease has expired. The script is atomic: one live node finds each
+    /// dead one.
+    async fn reap(&self) -> Result<(), LayerError> {
+        let dead: Vec<String> = self.commands.script(&self.scripts.reap.arg(millis(LEAVE_GRACE))).await?;
+        for node in dead.iter().filter(|node| **node != self.node) {
+            info!(node, "dead node removed from every group");
+        }
+        Ok(())
     }
 
     async fn write(&self) -> Result<(), LayerError> {
@@ -153,10 +159,8 @@ impl Heartbeat {
         is_complete: bool,
     ) -> Result<(), LayerError> {
         let begin = || {
-            let mut script = self.scripts.enter.key(self.commands.keys().groups_of_node(&self.node));
+            let mut script = self.scripts.enter.prepare_invoke();
             script
-                .key(self.commands.keys().leaving())
-                .key(self.commands.keys().pending_states())
                 .arg(&self.node)
                 .arg(if is_complete { "1" } else { "" })
                 .arg(millis(LEAVE_GRACE))
@@ -169,13 +173,7 @@ impl Heartbeat {
             let (joined, left) = (Vec::from_iter(&change.joined), Vec::from_iter(&change.left));
             let parts = joined.len().max(left.len()).div_ceil(MAX_SCRIPT_USERS).max(1);
             for part in 0..parts {
-                script
-                    .key(self.commands.keys().nodes_of_group(group.name()))
-                    .key(self.commands.keys().users_on_node(group.name(), &self.node))
-                    .key(self.commands.keys().users_of_group(group.name()))
-                    .arg(group.name())
-                    .arg(self.commands.keys().ephemeral_channel(group))
-                    .arg(if change.has_members { "1" } else { "0" });
+                script.arg(group.name()).arg(if change.has_members { "1" } else { "0" });
                 for list in [&joined, &left] {
                     let list = list.chunks(MAX_SCRIPT_USERS).nth(part).unwrap_or_default();
                     script.arg(list.len());

@@ -8,8 +8,6 @@
 //! the group's channel: the channel's name is their hash tag. The ephemeral channel and the keys of
 //! presence are in other slots.
 
-use std::fmt::Display;
-
 use crate::wire::group::Group;
 
 /// Prefix of a group's channel, as channels_redis has it.
@@ -42,7 +40,7 @@ impl Keys {
     }
 
     /// Returns the channel of a group for the application's own nodes.
-    pub(super) fn ephemeral_channel(self, group: impl Display) -> String {
+    pub(super) fn ephemeral_channel(self, group: &Group) -> String {
         format!("{}:live:{group}", self.0)
     }
 
@@ -72,21 +70,10 @@ impl Keys {
         format!("{}:nodes", self.0)
     }
 
-    /// Returns the set of groups whose presence is published at the next sweep. Keeps its
-    /// old name.
+    /// Returns the set of groups whose presence is published at the next sweep. Keeps its old name;
+    /// `presence.lua` has it too.
     pub(super) fn pending_states(self) -> String {
         format!("{}:counting", self.0)
-    }
-
-    /// Returns the sorted set of the users that leave, as `<user> <group>`, by the milliseconds
-    /// when they do.
-    pub(super) fn leaving(self) -> String {
-        format!("{}:leaving", self.0)
-    }
-
-    /// Returns the string that is held by the node that sweeps in this period.
-    pub(super) fn sweep_lock(self) -> String {
-        format!("{}:sweep", self.0)
     }
 
     /// Returns the stream that is a group's log.
@@ -118,16 +105,6 @@ impl Keys {
     /// Returns the set of nodes that have members in a group.
     pub(super) fn nodes_of_group(self, group: &str) -> String {
         format!("{}:group:{group}", self.0)
-    }
-
-    /// Returns the set of users that are members of a group on a node.
-    pub(super) fn users_on_node(self, group: &str, node: &str) -> String {
-        format!("{}:{node}", self.nodes_of_group(group))
-    }
-
-    /// Returns the set of users in a group, with those in their grace.
-    pub(super) fn users_of_group(self, group: &str) -> String {
-        format!("{}:present:{group}", self.0)
     }
 
     /// Returns the string that says when a group's next tick is due. Keeps its old name.

@@ -22,12 +22,10 @@ mod pipeline;
 mod presence;
 mod publish_batch;
 mod publisher;
-mod reaper;
 pub(crate) mod resp;
 mod scripts;
 pub(crate) mod store;
 mod subscriber;
-mod sweeper;
 mod tail_cache;
 
 use std::sync::Arc;
@@ -94,7 +92,7 @@ impl RedisLayer {
             }
             warn!("{unreachable}");
         }
-        let scripts = Arc::<Scripts>::default();
+        let scripts = Arc::new(Scripts::new(application));
         let membership = Arc::new(LocalMembership::default());
         let (subscription_sender, mut is_subscribed) = watch::channel(false);
         let (lease_sender, has_lease) = watch::channel(true);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use redis::Pipeline;
+use redis::{Cmd, Pipeline};
 
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::error::LayerError;
@@ -28,8 +28,8 @@ impl Presence for RedisLayer {
         if let Some(presence) = known() {
             return Ok(presence);
         }
-        let mut script = self.scripts.present.key(self.commands.keys().users_of_group(group.name()));
-        let (count, members) = self.commands.script(script.arg(MAX_LISTED_MEMBERS)).await?;
+        let mut script = self.scripts.present.prepare_invoke();
+        let (count, members) = self.commands.script(script.arg(group.name()).arg(MAX_LISTED_MEMBERS)).await?;
         let presence = PresenceSnapshot { count, members };
         if let Some(cursor) = &cursor {
             cursor.state.lock().presence = Some(presence.clone());
@@ -38,12 +38,12 @@ impl Presence for RedisLayer {
     }
 
     async fn member_count(&self, group: &Group) -> Result<usize, LayerError> {
-        let counts = self.count(&[group.name().to_owned()], &self.live_nodes().await?).await?;
+        let counts = self.count(&[group.name().to_owned()]).await?;
         Ok(counts.first().copied().unwrap_or_default())
     }
 
     async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
-        let nodes = self.live_nodes().await?;
+        let nodes = self.nodes_with_lease().await?;
         let mut sets = Pipeline::new();
         for node in &nodes {
             sets.cmd("SMEMBERS").arg(self.commands.keys().groups_of_node(node));
@@ -53,7 +53,7 @@ impl Presence for RedisLayer {
         let groups: Vec<String> = sets.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
         let mut counted = Vec::with_capacity(groups.len());
         for groups in groups.chunks(MAX_COUNTED_GROUPS) {
-            let counts = self.count(groups, &nodes).await?;
+            let counts = self.count(groups).await?;
             counted.extend(groups.iter().cloned().zip(counts));
         }
         Ok(largest(counted))
@@ -65,23 +65,17 @@ impl Presence for RedisLayer {
 }
 
 impl RedisLayer {
-    /// Returns the number of users on these nodes for each of these groups.
-    async fn count(&self, groups: &[String], nodes: &[String]) -> Result<Vec<usize>, LayerError> {
-        if nodes.is_empty() {
-            return Ok(vec![0; groups.len()]);
-        }
-        let mut script = self.scripts.count.arg(nodes.len());
+    /// Returns the number of users on live nodes for each of these groups.
+    async fn count(&self, groups: &[String]) -> Result<Vec<usize>, LayerError> {
+        let mut script = self.scripts.members.prepare_invoke();
         for group in groups {
-            for node in nodes {
-                script.key(self.commands.keys().users_on_node(group, node));
-            }
+            script.key(self.commands.keys().nodes_of_group(group));
         }
         self.commands.script(&script).await
     }
 
-    /// Returns the names of the nodes that have a lease.
-    async fn live_nodes(&self) -> Result<Vec<String>, LayerError> {
-        let nodes = self.commands.nodes().await?;
-        Ok(nodes.into_iter().filter_map(|(name, has_lease)| has_lease.then_some(name)).collect())
+    /// Returns the names of the nodes that have a lease, or had one until a moment ago.
+    pub(super) async fn nodes_with_lease(&self) -> Result<Vec<String>, LayerError> {
+        self.commands.command(Cmd::new().arg("SMEMBERS").arg(self.commands.keys().nodes())).await
     }
 }

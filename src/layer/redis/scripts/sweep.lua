@@ -1,13 +1,20 @@
--- Returns what is due: users whose grace is over, and groups whose state is pending. One node gets
--- it in each period; `leave.lua` and `state.lua` do it.
--- KEYS: the lock of the period (string), the leaving users (sorted set of `<user> <group>`, by the
--- ms when the grace ends), the pending states (set of groups).
--- ARGV: the node, the period in ms, the number of entries at most; the rest is for the next sweep.
--- Returns two lists: `<user> <group>` of leaving users, and groups. Both are empty for other nodes.
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  return {{}, {}}
+-- Publishes the leaves of users whose grace is over, and pending states; one node does it in each
+-- period.
+-- KEYS: none; see `presence.lua`. The lock of the period is `<application>:sweep`.
+-- ARGV: the node, the period in ms, the number of users that are listed at most.
+-- Returns nothing.
+local MAX_ENTRIES = 1000 -- the rest is for the next sweep
+if not redis.call('SET', APPLICATION .. ':sweep', ARGV[1], 'NX', 'PX', ARGV[2]) then
+  return
 end
-return {
-  redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now(), 'LIMIT', 0, ARGV[3]),
-  redis.call('SRANDMEMBER', KEYS[3], ARGV[3]),
-}
+local max_listed = tonumber(ARGV[3])
+for _, entry in ipairs(redis.call('ZRANGEBYSCORE', LEAVING, '-inf', now(), 'LIMIT', 0, MAX_ENTRIES)) do
+  redis.call('ZREM', LEAVING, entry)
+  local user, group = entry:match('^(%S+) (.*)$')
+  if not is_in(group, user) and redis.call('SREM', present(group), user) == 1 then
+    publish_presence(group, 'leave', user, max_listed)
+  end
+end
+for _, group in ipairs(redis.call('SPOP', PENDING_STATES, MAX_ENTRIES)) do
+  publish_presence(group, 'state', nil, max_listed)
+end
