@@ -13,7 +13,7 @@ use super::fault::{Fault, Pace};
 use super::instructions::Traffic;
 use super::network::Loss;
 use crate::support::process::Signal;
-use crate::support::wait::{PATIENCE, until};
+use crate::support::wait::PATIENCE;
 
 /// Reset storms in sequence.
 const STORMS: usize = 3;
@@ -149,9 +149,5 @@ async fn freeze_master(cluster: &mut ChaosCluster) {
     with_sentinels.first.signal(Signal::SIGSTOP);
     with_sentinels.wait_for_failover().await;
     with_sentinels.first.signal(Signal::SIGCONT);
-    until(PATIENCE * 3, "the old master to be a replica", async || {
-        let info: String = with_sentinels.first.query(&["INFO", "replication"]).await;
-        if info.contains("role:slave") { Ok(()) } else { Err(info) }
-    })
-    .await;
+    with_sentinels.first.wait_for_role("slave", PATIENCE * 3).await;
 }

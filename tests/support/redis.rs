@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{MultiplexedConnection, PubSub};
@@ -143,6 +144,17 @@ impl Redis {
         within(PATIENCE, "an answer of Redis", self.try_query(command))
             .await
             .unwrap_or_else(|error| panic!("a command to Redis failed: {error}"))
+    }
+
+    /// Waits until this is a `master` or a `slave`. Its connections break when that changes: a
+    /// Sentinel kills them.
+    pub async fn wait_for_role(&self, role: &str, limit: Duration) {
+        until(limit, &format!("a Redis to be a {role}"), async || {
+            let info: redis::RedisResult<String> = self.try_query(&["INFO", "replication"]).await;
+            let info = info.map_err(|error| error.to_string())?;
+            holds(info.contains(&format!("role:{role}")), || info.clone())
+        })
+        .await;
     }
 
     /// Publishes a payload and returns the number of connections that received it.

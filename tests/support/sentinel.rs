@@ -65,11 +65,7 @@ impl SentinelCluster {
             })
             .await;
         }
-        until(PATIENCE, "the replica to be a master", async || {
-            let info: String = self.second.query(&["INFO", "replication"]).await;
-            holds(info.contains("role:master"), || info.clone())
-        })
-        .await;
+        self.second.wait_for_role("master", PATIENCE).await;
     }
 }
 
