@@ -7,8 +7,7 @@
 //! | `look:<look>` | the skeleton of the account with this visual skeleton |
 //! | index `users` | skeletons, by time of creation |
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::secret;
@@ -31,9 +30,11 @@ pub struct Account {
     /// The public id: 16 hexadecimal digits. It stays when the name changes.
     pub id: String,
     /// The name as the user entered it, unique among all confusable names. It keeps the rule for
-    /// names: a record with another is corrupt.
-    #[serde(deserialize_with = "valid_name")]
+    /// names of the day on which it was made.
     pub name: String,
+    /// The skeleton of the name, under which the account is stored.
+    #[serde(skip)]
+    skeleton: String,
     /// The password hash as a PHC string; `None` for accounts of tokens.
     password: Option<String>,
     /// Whether the user operates this site.
@@ -51,14 +52,9 @@ impl Account {
     }
 
     /// Returns the skeleton of the name, under which the account is stored.
-    pub(crate) fn skeleton(&self) -> String {
-        Username::parse(&self.name).expect("checked when it is written and when it is read").skeleton()
+    pub(crate) fn skeleton(&self) -> &str {
+        &self.skeleton
     }
-}
-
-fn valid_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    if Username::parse(&name).is_some() { Ok(name) } else { Err(D::Error::custom(usernames::RULE)) }
 }
 
 /// Why an account was not created.
@@ -189,16 +185,14 @@ impl Accounts<'_> {
         self.store.count(USERS).await
     }
 
-    /// Changes an account and returns the new one, or `None` if no account has this name.
+    /// Changes an account and returns the new one, or `None` if it is there no more.
     pub(crate) async fn change(
         &self,
-        name: &str,
+        account: &Account,
         change: impl Fn(&mut Account) + Send + Sync,
     ) -> Result<Option<Account>, LayerError> {
-        match Username::parse(name) {
-            Some(name) => self.store.change(&key(&name.skeleton()), change).await,
-            None => Ok(None),
-        }
+        let changed: Option<Account> = self.store.change(&key(&account.skeleton), change).await?;
+        Ok(changed.map(|changed| Account { skeleton: account.skeleton.clone(), ..changed }))
     }
 
     async fn make(
@@ -207,15 +201,16 @@ impl Accounts<'_> {
         password: Option<String>,
         staff: bool,
     ) -> Result<Option<Account>, LayerError> {
+        let skeleton = name.skeleton();
         let account = Account {
             id: secret::user_id(),
             name: name.as_str().to_owned(),
+            skeleton: skeleton.clone(),
             password,
             staff,
             banned: false,
             made: now(),
         };
-        let skeleton = name.skeleton();
         // Writes the id index first: a dangling index entry is harmless, an unindexed account is
         // not.
         self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
@@ -242,7 +237,8 @@ impl Accounts<'_> {
     }
 
     pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, LayerError> {
-        self.store.read(&key(skeleton)).await
+        let account: Option<Account> = self.store.read(&key(skeleton)).await?;
+        Ok(account.map(|account| Account { skeleton: skeleton.to_owned(), ..account }))
     }
 }
 

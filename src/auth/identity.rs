@@ -83,7 +83,7 @@ impl Identity {
 
     fn account(account: &Account, login: Option<String>, expires_at: Option<u64>) -> Self {
         let role = if account.staff { Role::Staff } else { Role::User };
-        let details = IdentityDetails { user: account.skeleton(), login, scopes: Vec::new() };
+        let details = IdentityDetails { user: account.skeleton().to_owned(), login, scopes: Vec::new() };
         Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
 

@@ -34,7 +34,7 @@ pub(crate) async fn begin(
 ) -> Result<String, LayerError> {
     let secret = secret::new();
     let hash = secret::hash(&secret);
-    let session = Session { user: account.skeleton(), made: now() };
+    let session = Session { user: account.skeleton().to_owned(), made: now() };
     store.write(&key(&hash), &session, Some(ttl)).await?;
     let index = index(&account.id);
     store.add(&index, &hash, now()).await?;

@@ -75,7 +75,7 @@ async fn set_staff(
         return Ok(format!("{} is {words} already\n", account.name));
     }
     note(admin.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
-    accounts.change(&account.name, move |account| account.staff = staff).await.map_err(away)?;
+    accounts.change(&account, move |account| account.staff = staff).await.map_err(away)?;
     admin.disconnect(&Disconnect::renewal(&account.id)).await.map_err(away)?;
     Ok(format!("{} is {words} from now on\n", account.name))
 }

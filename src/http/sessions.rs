@@ -169,7 +169,8 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, LayerError> {
-        let account = self.accounts().change(name, move |account| account.staff = staff).await?;
+        let Some(account) = self.accounts().find_by_name(name).await? else { return Ok(None) };
+        let account = self.accounts().change(&account, move |account| account.staff = staff).await?;
         if let Some(account) = &account {
             self.renew(&account.id).await?;
         }
@@ -184,7 +185,7 @@ impl Context {
     pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), LayerError> {
         match self.accounts().find_by_id(id).await? {
             Some(account) => {
-                self.accounts().change(&account.name, move |account| account.banned = banned).await?;
+                self.accounts().change(&account, move |account| account.banned = banned).await?;
             }
             None => guests::set_banned(self.store(), id, banned).await?,
         }

@@ -2,7 +2,6 @@
 //!
 //! [`dispatch`](crate::server::dispatch) runs them; their order is the order of its calls.
 
-use hyper::StatusCode;
 use hyper::header::COOKIE;
 
 use crate::auth::identity::{Identity, Role};
@@ -74,7 +73,7 @@ pub enum Rate {
 pub(crate) fn check_staff(identity: &Result<Identity, Refusal>) -> Result<(), Refusal> {
     let may_be_staff = match identity {
         Ok(identity) => identity.is_staff(),
-        Err(refusal) => refusal.status() == StatusCode::SERVICE_UNAVAILABLE,
+        Err(refusal) => refusal.status().is_server_error(),
     };
     if may_be_staff { Ok(()) } else { Err(Refusal::not_found()) }
 }

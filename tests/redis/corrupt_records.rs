@@ -99,15 +99,32 @@ async fn a_corrupt_audit_entry_is_a_500_of_the_audit_page() {
 }
 
 #[tokio::test]
-async fn an_account_with_an_invalid_name_is_a_500() {
+async fn an_account_whose_name_breaks_the_rule_of_today_still_works() {
     let site = Site::start().await;
     let mut ann = User::registered(&site.node, "ann").await;
-    let key = site.key("parlor:record:user:*").await;
+    let mut operator = operator(&site.node, &site.redis, "zed").await;
+    let key = site.key("parlor:record:user:ann").await;
     let good: String = site.redis.query(&["GET", &key]).await;
-    site.overwrite(&key, &good.replace(r#""name":"ann""#, r#""name":"xyzzy xyzzy""#)).await;
+    site.overwrite(&key, &good.replace(r#""name":"ann""#, r#""name":"a n n""#)).await;
+    assert_eq!(ann.get(&site.node, "/chat/").await.status, 200);
+    assert_eq!(User::anonymous().log_in(&site.node, "ann").await.status, 303);
+    assert_eq!(operator.get(&site.node, "/admin/users/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_corrupt_account_is_a_500() {
+    let site = Site::start().await;
+    let mut ann = User::registered(&site.node, "ann").await;
+    let mut operator = operator(&site.node, &site.redis, "zed").await;
+    site.overwrite("parlor:record:user:ann", CORRUPT).await;
     assert_eq!(ann.get(&site.node, "/chat/").await.status, 500);
     assert_eq!(User::anonymous().log_in(&site.node, "ann").await.status, 500);
-    site.logs("user:").await;
+    site.logs("user:ann").await;
+    let key = site.redis.keys("parlor:record:user:*").await;
+    for key in key {
+        site.overwrite(&key, CORRUPT).await;
+    }
+    assert_eq!(operator.get(&site.node, "/admin/").await.status, 500, "not a page that is not there");
 }
 
 #[tokio::test]
