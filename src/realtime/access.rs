@@ -11,6 +11,23 @@ use crate::wire::group::Group;
 ///
 /// It sees no request: the answer depends on who asks and on what is stored, and not on how the
 /// client asks.
+///
+/// # Examples
+/// ```
+/// use parlor::{Access, Context, Denied, Grant, Group, Identity, Reason};
+///
+/// /// Only accounts read the news.
+/// struct NewsAccess;
+///
+/// impl Access for NewsAccess {
+///     async fn grant(_: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
+///         if !identity.is_user() {
+///             return Err(Denied::LoginRequired(Reason::new("expected a login")));
+///         }
+///         Ok(Grant::new(Group::new(&format!("news_{name}")), name))
+///     }
+/// }
+/// ```
 pub trait Access: Send + Sync + 'static {
     /// Returns the group that the client joins under this name: the first parameter of the route's
     /// path, or empty if the path has none or the parameter is not UTF-8.

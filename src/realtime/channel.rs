@@ -17,6 +17,26 @@ use crate::wire::event::Event;
 use crate::wire::group::Group;
 
 /// What the clients of a kind of group can do, and which events they receive.
+///
+/// # Examples
+/// ```
+/// use parlor::{Channel, Event, View};
+///
+/// /// Headlines, which other programs publish.
+/// struct News;
+///
+/// impl Channel for News {
+///     const TAKES_COMMANDS: bool = false;
+///
+///     fn view(event: &Event) -> Option<View<'_>> {
+///         event.text("headline").filter(|_| event.kind() == "news_headline").map(View::Line)
+///     }
+/// }
+///
+/// let event = Event::new("news.headline").with("headline", "Rain at last");
+/// assert_eq!(News::view(&event), Some(View::Line("Rain at last")));
+/// assert_eq!(News::view(&Event::new("weather")), None);
+/// ```
 pub trait Channel: Send + Sync + 'static {
     /// The event that a group of this channel receives periodically while its interval is on.
     const INTERVAL: Option<Interval> = None;

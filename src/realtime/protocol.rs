@@ -13,6 +13,36 @@ use crate::wire::event::Event;
 use crate::wire::frame::Frame;
 
 /// How the commands and views of any channel look on a wire. Its functions are pure.
+///
+/// # Examples
+/// ```
+/// use parlor::{Action, Command, Config, Frame, LayerError, Protocol, Reply, View, ViewFn};
+///
+/// /// Lines of text.
+/// struct Lines;
+///
+/// impl Protocol for Lines {
+///     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+///         match frame {
+///             Frame::Text(text) => Ok(Command::Publish { text: text.as_ref().into(), id: None }),
+///             Frame::Binary(_) => Err(Action::Nothing),
+///         }
+///     }
+///
+///     fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+///         Action::Nothing
+///     }
+///
+///     fn view(view: &View<'_>) -> Option<Frame<'static>> {
+///         match view {
+///             View::Line(line) => Some(Frame::Text((*line).to_owned().into())),
+///             _ => None,
+///         }
+///     }
+/// }
+///
+/// assert_eq!(Lines::view(&View::Line("hi")), Some(Frame::Text("hi".into())));
+/// ```
 pub trait Protocol: Send + Sync + 'static {
     /// The subprotocol of the sockets (RFC 6455, section 1.9); `None` for clients that offer none.
     const SUBPROTOCOL: Option<&'static str> = None;
