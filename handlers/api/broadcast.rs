@@ -28,7 +28,7 @@ enum Outcome {
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     let mut body = Body::from_request(&request)?;
     let rooms = body.texts("rooms")?;
-    let saying = PublishRequest::from_request(&request, &mut body)?;
+    let publish = PublishRequest::from_request(&request, &mut body)?;
     body.end()?;
     if !(1..=MAX_BROADCAST_ROOMS).contains(&rooms.len()) {
         return Err(Refusal::bad_request(format!("`rooms`: expected 1 to {MAX_BROADCAST_ROOMS}")));
@@ -38,15 +38,15 @@ pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
             "`rooms`: expected each once, and `{room:.64}` is there twice"
         )));
     }
-    let outcomes = rooms.into_iter().map(|room| outcome(&request, &saying, room));
+    let outcomes = rooms.into_iter().map(|room| outcome(&request, &publish, room));
     let results = join_all(outcomes).await;
     Ok(super::answer(StatusCode::OK, &Results { results }))
 }
 
-async fn outcome(request: &Request, saying: &PublishRequest, room: String) -> Outcome {
+async fn outcome(request: &Request, publish: &PublishRequest, room: String) -> Outcome {
     let said = async {
         request.charge_item()?;
-        saying.publish_in(request, &Room::find_for_api(request.context(), &room).await?).await
+        publish.publish_in(request, &Room::find_for_api(request.context(), &room).await?).await
     };
     match said.await {
         Ok(done) => {

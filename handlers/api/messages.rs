@@ -48,9 +48,9 @@ struct Message<'a> {
 pub(crate) async fn publish(request: Request) -> Result<Response, Refusal> {
     let room = Room::from_api_path(&request).await?;
     let mut body = Body::from_request(&request)?;
-    let saying = PublishRequest::from_request(&request, &mut body)?;
+    let publish = PublishRequest::from_request(&request, &mut body)?;
     body.end()?;
-    let done = saying.publish_in(&request, &room).await?;
+    let done = publish.publish_in(&request, &room).await?;
     let receipt = Receipt { room: room.name(), id: done.id, duplicate: done.duplicate };
     Ok(super::answer(done.status(), &receipt))
 }

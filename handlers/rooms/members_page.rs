@@ -13,7 +13,7 @@ use crate::rooms::room::Room;
 
 /// The message above the list: a refusal, or a new link.
 #[derive(Default)]
-struct Said {
+struct Notice {
     error: Option<&'static str>,
     name: String,
     link: Option<String>,
@@ -22,7 +22,7 @@ struct Said {
 /// `GET /chat/{room}/members/`.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let (room, record) = private_room(&request).await?;
-    show(&request, &room, &record, Said::default()).await
+    show(&request, &room, &record, Notice::default()).await
 }
 
 /// Answers `POST /chat/{room}/members/`: form `action`, one of `invite` (`name`), `remove`
@@ -57,15 +57,15 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
                 }
             };
             if error.is_some() {
-                let said = Said { error, name: name.to_owned(), link: None };
-                let page = show(&request, &room, &record, said).await?;
+                let notice = Notice { error, name: name.to_owned(), link: None };
+                let page = show(&request, &room, &record, notice).await?;
                 return Ok(page.with_status(StatusCode::BAD_REQUEST));
             }
         }
         ("link", true) => {
             let secret = Invitation::make(context, room.name(), identity).await?;
             let link = Some(request.address_of(&request.url("invite", &[("link", &secret)])));
-            let page = show(&request, &room, &record, Said { link, ..Said::default() }).await?;
+            let page = show(&request, &room, &record, Notice { link, ..Notice::default() }).await?;
             return Ok(page.unstored());
         }
         ("revoke", true) => Invitation::revoke(context, room.name(), form.get("link")).await?,
@@ -82,11 +82,16 @@ async fn private_room(request: &Request) -> Result<(Room, RoomRecord), Refusal> 
     Ok((room, record))
 }
 
-async fn show(request: &Request, room: &Room, record: &RoomRecord, said: Said) -> Result<Response, Refusal> {
+async fn show(
+    request: &Request,
+    room: &Room,
+    record: &RoomRecord,
+    notice: Notice,
+) -> Result<Response, Refusal> {
     let is_owner = record.is_owned_by(request.identity());
     let members = members(request, room.name(), record).await?;
     let links = if is_owner { links(request, room.name()).await? } else { Vec::new() };
-    let Said { error, name, link } = said;
+    let Notice { error, name, link } = notice;
     let context = context! { room_name => room.name(), members, is_owner, links, error, name, link };
     request.render("members.html", context)
 }

@@ -72,7 +72,7 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = positive)]
     pub max_outbox_bytes: usize,
 
-    /// Maximum number of frames queued for one socket; more close it with 4408
+    /// Maximum number of writes queued for one socket; more close it with 4408
     #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = positive)]
     pub max_outbox_messages: usize,
 

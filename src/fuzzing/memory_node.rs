@@ -66,7 +66,7 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Returns an anonymous client's request to the node.
-pub(super) fn request(parts: Parts, body: &str) -> Request {
+pub(crate) fn request(parts: Parts, body: &str) -> Request {
     Request {
         context: Arc::clone(&NODE.node),
         stream: NODE.stream.clone(),
@@ -76,5 +76,6 @@ pub(super) fn request(parts: Parts, body: &str) -> Request {
         body: Bytes::copy_from_slice(body.as_bytes()),
         received_at: Instant::now(),
         identity: Arc::new(Identity::anonymous()),
+        is_authenticated: true,
     }
 }

@@ -11,7 +11,7 @@ mod guest;
 mod headers;
 mod host;
 mod id;
-mod memory_node;
+pub(crate) mod memory_node;
 mod origin;
 mod redis_address;
 mod request;

@@ -38,6 +38,8 @@ pub struct Request {
     /// When the request arrived. The identity is not older.
     pub(crate) received_at: Instant,
     pub(crate) identity: Arc<Identity>,
+    /// Whether the identity is the client's. Otherwise it is that of an anonymous client.
+    pub(crate) is_authenticated: bool,
 }
 
 impl Request {

@@ -125,7 +125,9 @@ impl Request {
     /// Returns the cookie that makes an anonymous client a guest at its next request.
     pub(crate) fn guest_cookie(&self) -> Option<String> {
         let identity = self.identity();
-        if identity.role() != Role::Anonymous || self.context.config().auth.no_guests {
+        // Without authentication it is not known whether the client is a guest already.
+        let is_anonymous = self.is_authenticated && identity.role() == Role::Anonymous;
+        if !is_anonymous || self.context.config().auth.no_guests {
             return None;
         }
         let guest = Guest { id: identity.id().to_owned(), nickname: None };
@@ -246,5 +248,19 @@ impl Context {
     /// Has the sockets of this user reconnect with its changed identity. They lose no messages.
     pub(crate) async fn renew(&self, id: &str) -> Result<(), LayerError> {
         self.disconnect(&Disconnect::renewal(id)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fuzzing::memory_node::request;
+
+    #[test]
+    fn only_an_authenticated_client_becomes_a_guest() {
+        let (parts, ()) = hyper::Request::new(()).into_parts();
+        let mut request = request(parts, "");
+        assert!(request.guest_cookie().is_some());
+        request.is_authenticated = false;
+        assert_eq!(request.guest_cookie(), None, "the client may be a guest already");
     }
 }

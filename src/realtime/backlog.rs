@@ -1,5 +1,5 @@
-//! The backlog of a socket whose peer reads too slowly: frames not yet written, bounded in bytes
-//! and entries.
+//! The backlog of a socket: frames not yet written, bounded in bytes and entries. It grows when
+//! the peer reads too slowly.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

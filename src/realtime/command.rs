@@ -1,4 +1,4 @@
-//! Commands of clients, and the replies of channels, as no wire writes them.
+//! Commands of clients, and the replies of channels, independent of the protocol.
 
 use std::borrow::Cow;
 

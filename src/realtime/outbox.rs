@@ -1,9 +1,10 @@
-//! The outbox: the only writer of a socket's stream.
+//! The outbox: the frames on their way to one socket.
 //!
 //! A frame is written at once, by the caller's task, with one `send()` and without waking another
-//! task. Only when the stream would block (or does not exist yet, during the handshake) does the
-//! outbox create a queue, which the socket's own task empties. The queue is bounded: a socket that
-//! exceeds the bound is closed with 4408, and no other socket waits for it.
+//! task ([`Connection::send_now`]). The outbox queues frames when the stream would block or does
+//! not exist yet, and replies, which leave with the message of the same turn. The socket's own task
+//! empties the queue; for Server-Sent Events, hyper takes from it. The queue is bounded: a socket
+//! that exceeds the bound is closed with 4408, and no other socket waits for it.
 
 use std::future::poll_fn;
 use std::io;

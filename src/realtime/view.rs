@@ -1,4 +1,4 @@
-//! What the clients of a channel see of an event, as no wire writes it.
+//! What the clients of a channel see of an event, independent of the protocol.
 
 use crate::wire::event::{Event, GAP, PRESENCE, Position, REDACTED};
 

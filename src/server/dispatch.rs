@@ -78,6 +78,7 @@ pub(crate) async fn serve(
         body: Bytes::new(),
         received_at: Instant::now(),
         identity: Arc::new(Identity::anonymous()),
+        is_authenticated: false,
     };
     let audience = Audience::from_request(&request);
     let unsound = check(&request.parts, &context.config().network.allowed_hosts).err();
@@ -154,6 +155,7 @@ async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<R
             guards::check_staff(&identity)?;
         }
         request.identity = Arc::new(identity?);
+        request.is_authenticated = true;
     }
     if route.is_websocket() {
         let upgrade = Upgrade::check(&mut request.parts)?;

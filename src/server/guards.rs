@@ -15,7 +15,7 @@ use crate::server::route::Endpoint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// All clients. The client is not authenticated, so the route works while the layer is
-    /// unreachable.
+    /// unreachable, and a page on it shows no user.
     Public,
     /// All clients that are not banned. Invalid credentials are rejected.
     Anyone,

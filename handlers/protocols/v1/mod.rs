@@ -52,7 +52,11 @@ impl Protocol for V1 {
         };
         Action::Send(match reply {
             Ok(Reply::Nothing) => return Action::Nothing,
-            Ok(Reply::Unsupported) => server_frame::error(&unsupported(), None),
+            Ok(Reply::Unsupported) => {
+                let error =
+                    FrameError::new(FrameErrorCode::UnknownType, "this socket does not take this type");
+                server_frame::error(&error, None)
+            }
             Ok(Reply::Published(appended)) => match Logged::try_from(*appended) {
                 Ok(logged) => server_frame::ack(id, &logged),
                 Err(error) => server_frame::error(&error, id),
@@ -75,7 +79,7 @@ impl Protocol for V1 {
     }
 }
 
-/// Returns the error for a command that the channel does not take.
+/// Returns the error for a frame in a channel that takes no commands.
 fn unsupported() -> FrameError {
     FrameError::new(FrameErrorCode::UnknownType, "this socket only listens")
 }
