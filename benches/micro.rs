@@ -136,7 +136,7 @@ mod memory_layer {
         let page = runtime
             .block_on(layer.history(&group, HistoryRange::Before(None, missed + 1)))
             .expect("memory never fails");
-        let id = page.events[0].stamp().expect("it is in the log").id;
+        let id = page.events[0].position().expect("it is in the log").id;
         bencher.bench_local(|| runtime.block_on(layer.history(&group, HistoryRange::After(id))));
     }
 }

@@ -92,7 +92,7 @@ pub(crate) async fn nickname(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
     let form = request.form();
     let (nickname, next) = (form.get("nickname"), SafeRedirect::from_form(&form));
-    if let Some(answer) = request.call(nickname, next.redirect()).await? {
+    if let Some(answer) = request.set_nickname(nickname, next.redirect()).await? {
         return Ok(answer);
     }
     let is_name = Username::parse(nickname).is_some();

@@ -68,7 +68,7 @@ async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, L
     let group = groups::chat_group(name);
     let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
     let newest = context.layer().history(&group, HistoryRange::Before(None, RATE_SAMPLE_MESSAGES)).await?;
-    let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.stamp()?.id)).collect();
+    let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.position()?.id)).collect();
     Ok(Figures {
         name: name.to_owned(),
         people,

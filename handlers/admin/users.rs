@@ -45,7 +45,7 @@ fn row(account: &Account) -> Value {
 /// Finds accounts, and guests by their ids.
 async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<String>), LayerError> {
     if let Some(nickname) = wanted.strip_prefix('~') {
-        return Ok((Vec::new(), context.guest_called(nickname).await?.into_iter().collect()));
+        return Ok((Vec::new(), context.find_guest_by_nickname(nickname).await?.into_iter().collect()));
     }
     if let Some(account) = context.accounts().find_by_name(wanted).await? {
         return Ok((vec![account], Vec::new()));

@@ -65,7 +65,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
         (before, Some(since)) => {
             let mut page = layer.history(&group, HistoryRange::After(since)).await?;
             let is_before =
-                |event: &Event| before.is_none_or(|before| event.stamp().is_some_and(|at| at.id < before));
+                |event: &Event| before.is_none_or(|before| event.position().is_some_and(|at| at.id < before));
             let within = page.events.partition_point(|event| is_before(event));
             page.more &= within == page.events.len();
             page.events.truncate(within);
@@ -86,7 +86,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 }
 
 fn message(event: &Event) -> Option<Message<'_>> {
-    let stamp = event.stamp()?;
+    let stamp = event.position()?;
     let (text, removed) = match event.kind() {
         MESSAGE_TYPE => (event.text("message")?, false),
         REDACTED => ("", true),

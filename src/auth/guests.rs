@@ -78,7 +78,7 @@ impl Guest {
     }
 
     /// Gives the guest a nickname; returns whether it was free.
-    pub(crate) async fn call(
+    pub(crate) async fn set_nickname(
         &mut self,
         store: &SharedStore,
         nickname: Option<Username>,

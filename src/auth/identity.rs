@@ -152,7 +152,7 @@ impl Identity {
         let known = self.role != Role::Anonymous;
         let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
         let key = name.map(|name| IdempotencyKey::new(name, event));
-        (event.signed(self.id(), self.name()), key)
+        (event.attributed(self.id(), self.name()), key)
     }
 
     /// Authenticates the client of a request. A WebSocket handshake may carry credentials in other

@@ -29,25 +29,25 @@ pub fn event(bytes: &[u8]) {
         let members = expected.unwrap_or_default();
         for (name, text) in &members {
             let first = members.iter().find(|(known, _)| known == name).map(|(_, text)| *text);
-            let is_place = event.stamp().is_some() && ["id", "prev"].contains(name);
+            let is_place = event.position().is_some() && ["id", "prev"].contains(name);
             assert_eq!(event.text(name), first.filter(|_| !is_place), "`{name}`: `{text}`");
         }
         is_written_as_it_was_read(&event);
     }
     let stamp = Position { id: Id::START.next(7), prev: Id::START };
     if let Ok(event) = within(most, || Event::decode_open(bytes, stamp)) {
-        assert_eq!(event.stamp(), Some(stamp));
+        assert_eq!(event.position(), Some(stamp));
         assert_eq!(Event::decode_open(&event.encode_open(), stamp), Ok(event));
     }
 }
 
 fn is_written_as_it_was_read(event: &Event) {
     let again = Event::decode_ours(&event.encode());
-    let Some(stamp) = event.stamp() else {
+    let Some(stamp) = event.position() else {
         assert_eq!(again.as_ref(), Ok(event));
         return;
     };
-    assert_eq!(again.map(|again| again.stamped(stamp)).as_ref(), Ok(event));
+    assert_eq!(again.map(|again| again.at_position(stamp)).as_ref(), Ok(event));
     // Completes the event as the script in Redis does.
     let mut closed = event.encode_open();
     for (name, id) in [("id", stamp.id), ("prev", stamp.prev)] {

@@ -210,14 +210,14 @@ impl Context {
     /// # Errors
     /// Returns [`NotReady`] while the layer is unreachable, and when the node drains.
     pub fn ready(&self) -> Result<&'static str, NotReady> {
-        if self.is_ending() {
+        if self.is_stopping() {
             return Err(NotReady::Draining);
         }
         Ok(self.layer.ready()?)
     }
 
     /// Returns whether the node rejects sockets because it stops.
-    pub(crate) fn is_ending(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
     }
 

@@ -84,7 +84,11 @@ impl Request {
     ///
     /// # Errors
     /// Returns 403 unless the client is a guest, 503 when the layer does not answer.
-    pub async fn call(&self, nickname: &str, response: Response) -> Result<Option<Response>, Refusal> {
+    pub async fn set_nickname(
+        &self,
+        nickname: &str,
+        response: Response,
+    ) -> Result<Option<Response>, Refusal> {
         let identity = self.identity();
         if identity.role() > Role::Guest {
             return Err(Refusal::forbidden("only guests have nicknames"));
@@ -95,7 +99,7 @@ impl Request {
         let mut guest = known.unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty())
-            || !guest.call(self.context.store(), wanted).await?
+            || !guest.set_nickname(self.context.store(), wanted).await?
         {
             return Ok(None);
         }
@@ -210,7 +214,7 @@ impl Context {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn guest_called(&self, nickname: &str) -> Result<Option<String>, LayerError> {
+    pub async fn find_guest_by_nickname(&self, nickname: &str) -> Result<Option<String>, LayerError> {
         guests::called(self.store(), nickname).await
     }
 

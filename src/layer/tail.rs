@@ -48,7 +48,7 @@ impl Tail {
 
     /// Adds a newer event.
     pub(super) fn push(&mut self, event: Arc<Delivery>) {
-        let Some(stamp) = event.stamp() else { return };
+        let Some(stamp) = event.position() else { return };
         self.last = stamp.id;
         self.bytes += event.size();
         self.events.push_back(event);
@@ -57,7 +57,7 @@ impl Tail {
     /// Adds older events, the newest first, up to the first that is not consecutive.
     pub(super) fn extend_back(&mut self, older: impl Iterator<Item = Arc<Delivery>>) {
         for event in older {
-            match event.stamp() {
+            match event.position() {
                 Some(stamp) if stamp.id == self.floor => self.floor = stamp.prev,
                 _ => {
                     self.whole = true; // what is older is of another log
@@ -72,7 +72,7 @@ impl Tail {
     /// Drops the oldest event.
     pub(super) fn pop(&mut self) {
         let Some(oldest) = self.events.pop_front() else { return };
-        self.floor = oldest.stamp().map_or(self.floor, |stamp| stamp.id);
+        self.floor = oldest.position().map_or(self.floor, |stamp| stamp.id);
         self.bytes -= oldest.size();
     }
 
@@ -81,7 +81,7 @@ impl Tail {
     pub(super) fn redact(&mut self, id: Id) -> Option<bool> {
         let at = self.events.partition_point(|event| is_until(event, id)).checked_sub(1)?;
         let event = &mut self.events[at];
-        let place = event.stamp().filter(|stamp| stamp.id == id)?;
+        let place = event.position().filter(|stamp| stamp.id == id)?;
         if event.is_redacted() {
             return Some(false);
         }
@@ -94,12 +94,12 @@ impl Tail {
     /// Returns the ids of the redacted events.
     pub(super) fn redacted(&self) -> BTreeSet<Id> {
         let redacted = self.events.iter().filter(|event| event.is_redacted());
-        redacted.filter_map(|event| event.stamp()).map(|stamp| stamp.id).collect()
+        redacted.filter_map(|event| event.position()).map(|stamp| stamp.id).collect()
     }
 
     /// Returns the id of the oldest event.
     pub(super) fn first(&self) -> Option<Id> {
-        self.events.front()?.stamp().map(|stamp| stamp.id)
+        self.events.front()?.position().map(|stamp| stamp.id)
     }
 
     /// Returns up to `limit` events after this id, the oldest first.
@@ -136,9 +136,9 @@ impl Tail {
 }
 
 fn is_until(event: &Event, id: Id) -> bool {
-    event.stamp().is_some_and(|stamp| stamp.id <= id)
+    event.position().is_some_and(|stamp| stamp.id <= id)
 }
 
 fn is(event: &Event, id: Id) -> bool {
-    event.stamp().is_some_and(|stamp| stamp.id == id)
+    event.position().is_some_and(|stamp| stamp.id == id)
 }

@@ -124,7 +124,7 @@ impl Limits {
 
     /// Returns the message limiter of a socket whose messages have at most `limit` bytes; `None`
     /// without limits.
-    pub(crate) fn pace(&self, limit: usize) -> Option<Box<MessageRateLimiter>> {
+    pub(crate) fn message_limiter(&self, limit: usize) -> Option<Box<MessageRateLimiter>> {
         MessageRateLimiter::new(&self.rates, limit)
     }
 }
@@ -238,6 +238,6 @@ mod tests {
             limits.handshake(address("::1")).unwrap();
             limits.publish("key").unwrap();
         }
-        assert!(limits.pace(100).is_none());
+        assert!(limits.message_limiter(100).is_none());
     }
 }

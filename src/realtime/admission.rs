@@ -45,7 +45,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
 ) -> Result<Response, Refusal> {
     let context = &request.context;
     let transport = if upgrade.is_some() { Transport::WebSocket } else { Transport::Sse };
-    if context.is_ending() {
+    if context.is_stopping() {
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let admitted = context.limits().admit(request.peer())?;

@@ -94,7 +94,7 @@ impl CatchUp {
             };
             let page = layer.history(group, HistoryRange::After(cursor)).await?;
             let mut frames = BytesMut::new();
-            match page.events.first().and_then(|event| event.stamp()) {
+            match page.events.first().and_then(|event| event.position()) {
                 Some(first) if first.prev == cursor => {}
                 // This node has not received the end of the log yet: the remaining events arrive
                 // live.
@@ -190,7 +190,7 @@ impl CatchUp {
                 return;
             }
             render(renderer, event, frames);
-            self.cursor = event.stamp().map(|stamp| stamp.id).or(self.cursor);
+            self.cursor = event.position().map(|stamp| stamp.id).or(self.cursor);
         }
     }
 
@@ -217,7 +217,7 @@ fn render(renderer: Renderer, event: &Delivery, frames: &mut BytesMut) {
 
 /// Returns whether the page has everything that follows `since`, or why not.
 fn recovery(since: Id, page: &Page, seconds: usize) -> Recovery {
-    match page.events.first().and_then(|event| event.stamp()) {
+    match page.events.first().and_then(|event| event.position()) {
         Some(first) if first.prev == since => Recovery::Recovered,
         Some(first) if first.prev > since => Recovery::Trimmed,
         None if page.last == since => Recovery::Recovered,

@@ -80,7 +80,7 @@ impl Batch {
             match renderer.render(event) {
                 Rendered::Unlisted => continue,
                 Rendered::Omitted => {}
-                Rendered::Frame(frame) => each.push((event.stamp().map(|stamp| stamp.id), frame)),
+                Rendered::Frame(frame) => each.push((event.position().map(|stamp| stamp.id), frame)),
                 Rendered::Failed => renderer::count_failure(event),
             }
             *listed = true;

@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
 
     fn limiter(&mut self) -> Option<&MessageRateLimiter> {
         if self.limiter.is_none() {
-            self.limiter = self.context.limits().pace(self.decoder.limit());
+            self.limiter = self.context.limits().message_limiter(self.decoder.limit());
         }
         self.limiter.as_deref()
     }

@@ -65,7 +65,7 @@ impl Renderer {
         }
         match catch_unwind(AssertUnwindSafe(|| (self.render)(event))) {
             Ok(Listed::Yes(Some(frame))) => {
-                let id = event.stamp().map(|stamp| stamp.id);
+                let id = event.position().map(|stamp| stamp.id);
                 let frame = self.transport.message(frame, id);
                 // An event that is not logged is never sent again.
                 if id.is_some() {

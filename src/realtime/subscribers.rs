@@ -170,7 +170,7 @@ impl Subscribers {
 
     /// Advances the group's position by this event.
     fn advance(&mut self, event: &Event) {
-        if let Some(stamp) = event.stamp() {
+        if let Some(stamp) = event.position() {
             self.position = Some(stamp.id);
         } else if is_gap(event) {
             // A rewritten log may continue with smaller ids.
@@ -231,7 +231,7 @@ mod tests {
         let mut event = || {
             let id = prev.next(7);
             let stamp = Position { id, prev: std::mem::replace(&mut prev, id) };
-            Arc::new(Event::new("chat").with("text", "hello").stamped(stamp).into())
+            Arc::new(Event::new("chat").with("text", "hello").at_position(stamp).into())
         };
         let events: Vec<Arc<Delivery>> = (0..events).map(|_| event()).collect();
         let taken = allocation_counter::measure(|| {

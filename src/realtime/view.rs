@@ -70,7 +70,7 @@ impl<'a> View<'a> {
             text,
             user: event.text("user"),
             name: event.text("name"),
-            position: event.stamp(),
+            position: event.position(),
             is_redacted: false,
         })
     }
@@ -79,7 +79,7 @@ impl<'a> View<'a> {
     /// Returns `None` for other events.
     pub fn from_layer(event: &'a Event) -> Option<Self> {
         match event.kind() {
-            REDACTED => Some(match event.stamp() {
+            REDACTED => Some(match event.position() {
                 Some(position) => Self::Message(Message {
                     text: "",
                     user: event.text("user"),

@@ -22,7 +22,7 @@ async fn an_appended_event_is_delivered_with_the_position_returned(peers: LayerN
         node.wait_for(&group, 50).await;
         let events = node.events(&group);
         assert_chain(&events);
-        assert_eq!(events.iter().map(|event| event.stamp().unwrap().id).collect::<Vec<_>>(), ids);
+        assert_eq!(events.iter().map(|event| event.position().unwrap().id).collect::<Vec<_>>(), ids);
     }
 }
 
@@ -75,8 +75,8 @@ async fn the_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
     assert_eq!(texts(&newest.events), (40..60).map(|n| n.to_string()).collect::<Vec<_>>());
     assert!(newest.more);
     assert_chain(&newest.events);
-    let first = newest.events[0].stamp().unwrap().id;
-    assert_eq!(newest.last, newest.events[19].stamp().unwrap().id);
+    let first = newest.events[0].position().unwrap().id;
+    assert_eq!(newest.last, newest.events[19].position().unwrap().id);
     let before = node.layer.history(&group, HistoryRange::Before(Some(first), 200)).await.expect("a page");
     assert_eq!(texts(&before.events), (0..40).map(|n| n.to_string()).collect::<Vec<_>>());
     assert!(!before.more);

@@ -18,7 +18,7 @@ async fn a_redacted_text_is_gone_and_its_position_remains(peers: LayerNodes) {
         assert_eq!((shown(&page.events).as_str(), page.last), ("a-cd-", ids[4]));
         let after = node.layer.history(&lobby(), HistoryRange::After(ids[0])).await.expect("a page");
         assert_eq!(shown(&after.events), "-cd-");
-        assert_eq!(after.events[0].stamp().expect("a place").prev, ids[0]);
+        assert_eq!(after.events[0].position().expect("a place").prev, ids[0]);
         let before =
             node.layer.history(&lobby(), HistoryRange::Before(Some(ids[3]), 2)).await.expect("a page");
         assert_eq!(shown(&before.events), "-c");
@@ -75,7 +75,7 @@ async fn every_node_receives_a_redaction_once_after_the_text(peers: LayerNodes) 
 fn assert_hidden(page: &Page, reported: &BTreeSet<Id>) {
     assert_chain(&page.events);
     for event in &page.events {
-        let id = event.stamp().expect("a place").id;
+        let id = event.position().expect("a place").id;
         assert!(
             event.kind() == REDACTED || !reported.contains(&id),
             "{id} was redacted and is read: {event:?}"

@@ -137,7 +137,7 @@ impl LayerNode {
     pub fn redactions(&self, group: &Group) -> Vec<Id> {
         let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
-        let reported = events.filter(|event| event.kind() == REDACTED && event.stamp().is_none());
+        let reported = events.filter(|event| event.kind() == REDACTED && event.position().is_none());
         reported.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
     }
 
@@ -145,7 +145,7 @@ impl LayerNode {
     pub fn logged(&self, group: &Group) -> Vec<Arc<Delivery>> {
         let events = self.received.events.lock().unwrap();
         let events = events.get(group.name()).into_iter().flatten();
-        events.filter(|event| event.stamp().is_some()).cloned().collect()
+        events.filter(|event| event.position().is_some()).cloned().collect()
     }
 
     /// Waits until exactly these redactions were delivered.
@@ -222,7 +222,7 @@ pub fn texts(events: &[Arc<Delivery>]) -> Vec<String> {
 
 /// Asserts that each event names the one before it.
 pub fn assert_chain(events: &[Arc<Delivery>]) {
-    let stamps: Vec<_> = events.iter().map(|event| event.stamp().expect("a logged event")).collect();
+    let stamps: Vec<_> = events.iter().map(|event| event.position().expect("a logged event")).collect();
     for pair in stamps.windows(2) {
         assert_eq!(pair[1].prev, pair[0].id);
         assert!(pair[0].id < pair[1].id, "ids of one log only rise");

@@ -120,7 +120,7 @@ impl MemoryGroup {
     /// Appends an event to the log.
     pub(super) fn append(&mut self, event: Event, retention: Retention) -> Arc<Delivery> {
         let prev = self.log.last();
-        let event = Arc::new(Delivery::from(event.stamped(Position { id: prev.next(now()), prev })));
+        let event = Arc::new(Delivery::from(event.at_position(Position { id: prev.next(now()), prev })));
         self.log.push(Arc::clone(&event));
         self.log(retention);
         event

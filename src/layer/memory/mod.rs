@@ -133,7 +133,7 @@ impl Broker for MemoryLayer {
             return Ok(earlier);
         }
         let event = group.append(event.clone(), self.retention);
-        let id = event.stamp().map_or(Id::START, |stamp| stamp.id);
+        let id = event.position().map_or(Id::START, |stamp| stamp.id);
         if let Some(key) = key {
             group.remember(key, id);
         }

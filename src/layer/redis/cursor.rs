@@ -109,7 +109,7 @@ impl CursorState {
         if let Some(id) = event.redacts() {
             self.tail_cache.redact(id);
         }
-        let Some(stamp) = event.stamp() else { return Sequence::Next };
+        let Some(stamp) = event.position() else { return Sequence::Next };
         match self.position {
             Some(position) if !self.is_backfilling => {
                 // A log without an append for its whole age has expired: nothing is missing.
@@ -143,7 +143,7 @@ impl CursorState {
         if is_presence(event) {
             self.presence = None; // the next answer is Redis' own
         }
-        let Some(stamp) = event.stamp() else { return false };
+        let Some(stamp) = event.position() else { return false };
         self.wait_for(stamp);
         let begins = self.position.is_some() && !self.is_backfilling;
         self.is_backfilling |= begins;
@@ -167,7 +167,7 @@ impl CursorState {
         age: u64,
     ) -> (BackfillOutcome, Vec<Arc<Delivery>>) {
         self.tail_cache.redact_texts(&mut events);
-        let first = events.first().and_then(|event| event.stamp());
+        let first = events.first().and_then(|event| event.position());
         let outcome = match first {
             _ if std::mem::take(&mut self.is_rewound) => BackfillOutcome::Follows,
             Some(stamp) if stamp.prev == from => BackfillOutcome::Follows,
@@ -189,12 +189,12 @@ impl CursorState {
             self.tail_cache.clear();
         }
         for event in &events {
-            if let Some(stamp) = event.stamp() {
+            if let Some(stamp) = event.position() {
                 self.position = Some(stamp.id);
             }
         }
         let read = events.len();
-        events.retain(|event| event.stamp().is_none_or(|stamp| !self.recent.contains(&stamp.id)));
+        events.retain(|event| event.position().is_none_or(|stamp| !self.recent.contains(&stamp.id)));
         if events.len() < read {
             self.tail_cache.clear(); // it must have no holes
         }
@@ -230,7 +230,7 @@ impl CursorState {
     /// Takes note of an event that is delivered.
     fn remember(&mut self, event: &Arc<Delivery>) {
         self.tail_cache.push(event);
-        let Some(stamp) = event.stamp() else { return };
+        let Some(stamp) = event.position() else { return };
         while self.recent.len() == MAX_RECENT_EVENTS
             || self
                 .recent

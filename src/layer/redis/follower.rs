@@ -164,7 +164,7 @@ impl LogFollower {
         let (from, wanted) = cursor.state.lock().position();
         let events =
             RangeQuery::after(self.commands.keys(), group, from, MAX_PAGE_EVENTS).run(&self.commands).await?;
-        let newest = match events.last().and_then(|event| event.stamp()) {
+        let newest = match events.last().and_then(|event| event.position()) {
             Some(stamp) => stamp.id,
             None => self.newest(group).await?,
         };
@@ -202,7 +202,7 @@ impl LogFollower {
                 .run(&self.commands)
                 .await?;
             let more = events.len() == MAX_PAGE_EVENTS;
-            let last = match events.last().and_then(|event| event.stamp()) {
+            let last = match events.last().and_then(|event| event.position()) {
                 Some(stamp) if !more => stamp.id,
                 _ => self.newest(group).await?,
             };
@@ -237,7 +237,7 @@ impl LogFollower {
         let more = events.len() > limit;
         events.truncate(limit);
         events.reverse();
-        let last = match (id, events.last().and_then(|event| event.stamp())) {
+        let last = match (id, events.last().and_then(|event| event.position())) {
             (None, Some(stamp)) => stamp.id,
             (None, None) => Id::START,
             (Some(_), _) => self.newest(group).await?,

@@ -136,5 +136,5 @@ fn event(entry: &StreamEntry, redacted: &BTreeSet<Id>) -> Option<Event> {
         return Some(Event::redacted(stamp));
     }
     let decoded = field(b"e").and_then(|open| Event::decode_open(open, stamp).ok());
-    Some(decoded.unwrap_or_else(|| Event::new("").stamped(stamp)))
+    Some(decoded.unwrap_or_else(|| Event::new("").at_position(stamp)))
 }

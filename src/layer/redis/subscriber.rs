@@ -216,7 +216,7 @@ impl Subscriber {
             match event {
                 // A redaction is small, and is not repeated: it is delivered nevertheless.
                 Ok(event) if self.listener.is_full() && event.redacts().is_none() => {
-                    if event.stamp().is_none() && METRICS.dropped(DropReason::Overflow) == 0 {
+                    if event.position().is_none() && METRICS.dropped(DropReason::Overflow) == 0 {
                         warn!(
                             "node too slow for redis: events that are not logged are dropped \
                              (logged once, counted always)"

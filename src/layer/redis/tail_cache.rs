@@ -127,7 +127,7 @@ impl TailCache {
             return;
         }
         for event in events {
-            if let Some(place) = event.stamp()
+            if let Some(place) = event.position()
                 && self.redactions.contains(&place.id)
             {
                 *event = Arc::new(Event::redacted(place).into());

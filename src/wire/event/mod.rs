@@ -40,7 +40,7 @@ pub struct Event {
     members: Members,
     /// The type with `_` for each `.`, if it has any.
     undotted: Option<Box<str>>,
-    stamp: Option<Position>,
+    position: Option<Position>,
 }
 
 /// The position of an event in its group's log: the members `id` and `prev` on the wire.
@@ -75,10 +75,10 @@ impl Event {
         Self::of(members, None)
     }
 
-    fn of(members: Members, stamp: Option<Position>) -> Self {
+    fn of(members: Members, position: Option<Position>) -> Self {
         let dotted = members.get("type").filter(|kind| kind.contains('.'));
         let undotted = dotted.map(|kind| kind.replace('.', "_").into());
-        Self { members, undotted, stamp }
+        Self { members, undotted, position }
     }
 
     /// Returns the event with one more text member.
@@ -90,8 +90,8 @@ impl Event {
 
     /// Returns a copy with two more members, which name the sender.
     #[must_use]
-    pub(crate) fn signed(&self, user: &str, name: &str) -> Self {
-        Self::of(self.members.and([("user", user), ("name", name)]), self.stamp)
+    pub(crate) fn attributed(&self, user: &str, name: &str) -> Self {
+        Self::of(self.members.and([("user", user), ("name", name)]), self.position)
     }
 
     /// Returns the type as Channels dispatches it: `.` counts as `_`.
@@ -105,14 +105,14 @@ impl Event {
     }
 
     /// Returns the position in the group's log; `None` for events that are not logged.
-    pub fn stamp(&self) -> Option<Position> {
-        self.stamp
+    pub fn position(&self) -> Option<Position> {
+        self.position
     }
 
     /// Returns the event at this position of the log.
     #[must_use]
-    pub(crate) fn stamped(self, stamp: Position) -> Self {
-        Self { stamp: Some(stamp), ..self }
+    pub(crate) fn at_position(self, position: Position) -> Self {
+        Self { position: Some(position), ..self }
     }
 
     /// Returns whether only the layer sends events of this type.
@@ -231,8 +231,8 @@ mod tests {
         let open = event.encode_open();
         let stamp = Position { id: Id::START.next(7), prev: Id::START };
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
-        assert_eq!(Event::decode(&closed), Ok(event.clone().stamped(stamp)));
-        assert_eq!(Event::decode_open(&open, stamp), Ok(event.stamped(stamp)));
+        assert_eq!(Event::decode(&closed), Ok(event.clone().at_position(stamp)));
+        assert_eq!(Event::decode_open(&open, stamp), Ok(event.at_position(stamp)));
     }
 
     #[test]
@@ -253,13 +253,13 @@ mod tests {
     fn the_first_id_and_prev_are_the_position_at_any_place() {
         let bytes = b"\x86\xa2id\x05\xa4prev\xa31-0\xa4type\xa1a\xa2id\xa32-0\xa1x\xa1y\xa4prev\xa1?";
         let stamp = Position { id: Id::START.next(2), prev: Id::START.next(1) };
-        assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").stamped(stamp)));
+        assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").at_position(stamp)));
     }
 
     #[test]
     fn an_id_without_prev_is_a_member_like_any_other() {
         let event = Event::decode(b"\x83\xa2id\xa37-0\xa4type\xa3a.b\xa1x\xa1y").unwrap();
-        assert_eq!((event.kind(), event.stamp(), event.text("id")), ("a_b", None, Some("7-0")));
+        assert_eq!((event.kind(), event.position(), event.text("id")), ("a_b", None, Some("7-0")));
         assert_eq!(event.encode(), b"\x83\xa2id\xa37-0\xa4type\xa3a.b\xa1x\xa1y");
     }
 
@@ -267,10 +267,10 @@ mod tests {
     fn a_message_on_its_way_takes_one_allocation_at_each_step() {
         let said = Event::new("chat_message").with("message", &"hi 你好 ".repeat(10));
         let stamp = Position { id: Id::START.next(7), prev: Id::START };
-        let open = said.signed("a1b2c3d4e5f60718", "alice").encode_open();
+        let open = said.attributed("a1b2c3d4e5f60718", "alice").encode_open();
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
         let count = |step: &dyn Fn()| allocation_counter::measure(step).count_total;
-        assert_eq!(count(&|| drop(said.signed("a1b2c3d4e5f60718", "alice"))), 1, "signed");
+        assert_eq!(count(&|| drop(said.attributed("a1b2c3d4e5f60718", "alice"))), 1, "signed");
         assert_eq!(count(&|| drop(said.encode_open())), 1, "written");
         assert_eq!(count(&|| drop(Event::decode(&closed))), 1, "read when it is published");
         assert_eq!(count(&|| drop(Event::decode_open(&open, stamp))), 1, "read from the log");
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_foreign_id_is_no_position_in_the_log() {
         let event = Event::decode(b"\x82\xa4type\xa1a\xa2id\xa242").unwrap();
-        assert_eq!((event.stamp(), event.text("id")), (None, Some("42")));
+        assert_eq!((event.position(), event.text("id")), (None, Some("42")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::wire::id::Id;
 impl Event {
     /// Returns the event in the place of a redacted one.
     pub(crate) fn redacted(place: Position) -> Self {
-        Self::new(REDACTED).stamped(place)
+        Self::new(REDACTED).at_position(place)
     }
 
     /// Returns the event that reports the redaction of the logged event with this id.
@@ -16,12 +16,12 @@ impl Event {
 
     /// Returns whether the event is in the place of a redacted one.
     pub(crate) fn is_redacted(&self) -> bool {
-        self.stamp.is_some() && self.text("type") == Some(REDACTED)
+        self.position.is_some() && self.text("type") == Some(REDACTED)
     }
 
     /// Returns the id of the redacted event if this one reports a redaction.
     pub(crate) fn redacts(&self) -> Option<Id> {
-        if self.stamp.is_some() || self.text("type") != Some(REDACTED) {
+        if self.position.is_some() || self.text("type") != Some(REDACTED) {
             return None;
         }
         self.text("id")?.parse().ok()
@@ -38,7 +38,7 @@ mod tests {
         let (sent, left) = (Event::redaction(place.id), Event::redacted(place));
         assert_eq!(Event::decode_ours(&sent.encode()), Ok(sent.clone()), "its id is no place in a log");
         assert_eq!((sent.redacts(), sent.is_redacted()), (Some(place.id), false));
-        assert_eq!((left.redacts(), left.is_redacted(), left.stamp()), (None, true, Some(place)));
+        assert_eq!((left.redacts(), left.is_redacted(), left.position()), (None, true, Some(place)));
         assert_eq!(Event::decode(&sent.encode()), Err(super::super::Malformed::Reserved));
     }
 }
