@@ -3,17 +3,18 @@
 // Ends at white space, markup brackets, quotation marks, bidirectional controls and Chinese
 // punctuation.
 const ADDRESS = /https?:\/\/[^\s<>"`\u200e\u200f\u202a-\u202e\u2066-\u2069\u3000-\u303f\uff00-\uff0f\uff1a-\uff20]+/gi;
-const TRAILING = new Set(".,;:!?'*_~…’”»"); // ends a sentence rather than an address
+const MAX_ADDRESS_CHARS = 2000; // what browsers and servers take
+const TRAILING = new Set(".,;:!?'*~…’”»"); // ends a sentence rather than an address
 const OPENING = new Map([[")", "("], ["]", "["], ["}", "{"]]); // by closing bracket
 
 // Splits the text into parts `{ text, href }` in order; `href` is null where the text is not a
-// link.
+// link. Takes time in proportion to the text, which is foreign.
 export function findLinks(text) {
   const parts = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(ADDRESS)) {
     const address = trimTrailing(found);
-    const href = resolve(address);
+    const href = address.length > MAX_ADDRESS_CHARS ? null : resolve(address);
     if (!href) continue;
     if (index > end) parts.push({ text: text.slice(end, index), href: null });
     parts.push({ text: address, href });
@@ -23,8 +24,8 @@ export function findLinks(text) {
   return parts;
 }
 
-// Drops trailing punctuation, and closing brackets without an opening one in the address. One pass:
-// a message may consist of brackets.
+// Drops trailing punctuation, and closing brackets without an opening one in the address. The
+// brackets are counted once: a message may consist of them.
 function trimTrailing(address) {
   const unopened = new Map();
   for (const [closing, opening] of OPENING) unopened.set(closing, count(address, closing) - count(address, opening));
@@ -39,7 +40,9 @@ function trimTrailing(address) {
 }
 
 function count(text, letter) {
-  return text.split(letter).length - 1;
+  let found = 0;
+  for (let at = text.indexOf(letter); at >= 0; at = text.indexOf(letter, at + 1)) found++;
+  return found;
 }
 
 // The address as the browser would open it; null if it is invalid or contains credentials, which

@@ -1,6 +1,7 @@
 // One message as an element of the log: text, speaker, time and delivery state.
 
 import { createElement } from "./dom.js";
+import { fold } from "./folding.js";
 import { findLinks } from "./links.js";
 import { userHue } from "./userHue.js";
 
@@ -17,7 +18,9 @@ export class MessageView {
     const { texts } = catalogue;
     this.element = createElement("li", `message ${kind}`);
     const body = createElement("p", "text");
-    for (const part of findLinks(text)) body.append(linkOrText(part));
+    const { parts, isFolded } = fold(text);
+    body.append(...parts.map(linkOrText));
+    if (isFolded) body.append("… ", this.#unfoldButton(body, text));
     body.dir = "auto";
     const meta = createElement("p", "meta");
     meta.append(createElement("bdi", "speaker"), " ", createElement("time"));
@@ -94,6 +97,14 @@ export class MessageView {
 
   remove() {
     this.element.remove();
+  }
+
+  #unfoldButton(body, text) {
+    const label = this.#catalogue.fill(this.#catalogue.texts.unfold, { count: text.length });
+    const button = createElement("button", "unfold", label);
+    button.type = "button";
+    button.addEventListener("click", () => body.replaceChildren(...findLinks(text).map(linkOrText)));
+    return button;
   }
 
   #setReceipt(state, receipt) {

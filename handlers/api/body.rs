@@ -1,5 +1,6 @@
 //! A body of the API: a JSON object without unknown members.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use parlor::{Refusal, Request, StatusCode};
@@ -10,6 +11,9 @@ use serde_json::Value;
 /// The most characters of a member's name that a refusal quotes.
 const MAX_QUOTED_NAME_CHARS: usize = 64;
 
+/// The most members of a body.
+const MAX_MEMBERS: usize = 100;
+
 /// The members that were not taken yet, in their order.
 pub(crate) struct Body(Vec<(String, Value)>);
 
@@ -18,7 +22,7 @@ impl Body {
     ///
     /// # Errors
     /// Returns 415 unless the content type is JSON, which a form of a foreign page cannot send, and
-    /// 400 for a body that is no object or has a member twice.
+    /// 400 for a body that is no object, has more than [`MAX_MEMBERS`] or has a member twice.
     pub(crate) fn from_request(request: &Request) -> Result<Self, Refusal> {
         let kind = request.only_header("Content-Type")?.unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -38,9 +42,12 @@ impl Body {
                 format!("`body`: expected JSON; it is none at line {line}, column {column}")
             })
         })?;
-        let names: Vec<&str> = body.0.iter().map(|(name, _)| name.as_str()).collect();
-        match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-            Some((_, name)) => {
+        if body.0.len() > MAX_MEMBERS {
+            return Err(Refusal::bad_request(format!("`body`: expected at most {MAX_MEMBERS} members")));
+        }
+        let mut names = HashSet::new();
+        match body.0.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            Some((name, _)) => {
                 Err(Refusal::bad_request(format!("`{name:.MAX_QUOTED_NAME_CHARS$}`: expected once")))
             }
             None => Ok(body),
@@ -141,6 +148,17 @@ mod tests {
         ] {
             assert_eq!(detail(Body::parse(json.as_bytes())), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn a_body_has_at_most_a_hundred_members() {
+        let body = |members: usize| {
+            let members: Vec<String> = (0..members).map(|n| format!("\"{n}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(Body::parse(body(100).as_bytes()).is_ok());
+        assert_eq!(detail(Body::parse(body(101).as_bytes())), "`body`: expected at most 100 members");
+        assert_eq!(detail(Body::parse(body(14_500).as_bytes())), "`body`: expected at most 100 members");
     }
 
     #[test]

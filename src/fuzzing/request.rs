@@ -13,6 +13,7 @@ use crate::http::upgrade::Upgrade;
 use crate::realtime::start_position::StartPosition;
 use crate::server::dispatch::check;
 use crate::server::routes::Routes;
+use crate::wire::origin;
 
 /// Parses a request's target, then its headers, one a line.
 pub fn request(bytes: &[u8]) {
@@ -37,8 +38,12 @@ pub fn request(bytes: &[u8]) {
         "`history` of the query"
     );
     assert!(["zh", "en"].contains(&request.language()));
-    let _ =
-        (request.wants_page(), request.check_origin(), Routes(&[]).find(request.parts.uri.path()).is_none());
+    let _ = (
+        request.wants_page(),
+        origin::check_request(request.headers(), &[]).is_ok(),
+        origin::check_socket(request.headers(), &[]).is_ok(),
+        Routes(&[]).find(request.parts.uri.path()).is_none(),
+    );
     request.parts.uri.path().split('/').for_each(is_decoded);
 }
 

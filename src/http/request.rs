@@ -21,7 +21,6 @@ use crate::layer::LayerError;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::headers;
-use crate::wire::origin;
 
 /// The content type of forms.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -171,15 +170,6 @@ impl Request {
     /// Returns whether a header states the page that made the request.
     pub(crate) fn names_its_page(&self) -> bool {
         ["sec-fetch-site", "origin", "referer"].iter().any(|name| self.parts.headers.contains_key(*name))
-    }
-
-    /// Checks that the request comes from no page, from a page of this host or from an allowed
-    /// origin.
-    ///
-    /// # Errors
-    /// Returns 403 for a foreign page.
-    pub(crate) fn check_origin(&self) -> Result<(), Refusal> {
-        Ok(origin::check_request(&self.parts.headers, &self.context.config().network.allowed_origins)?)
     }
 
     /// Returns whether the client expects a page: it navigates, and accepts HTML.

@@ -27,7 +27,6 @@ use crate::realtime::subscription::Subscription;
 use crate::realtime::{socket_task, sse};
 use crate::telemetry::Chain;
 use crate::wire::frame::Transport;
-use crate::wire::origin;
 
 /// The time in which the 101 must be written.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,8 +35,8 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// stream of Server-Sent Events.
 ///
 /// # Errors
-/// Returns the refusals of the access, 400 for an invalid start position, 403 for a foreign origin,
-/// 429 above a limit, and 503 while the node stops or the layer is unreachable.
+/// Returns the refusals of the access, 400 for an invalid start position, 429 above a limit, and 503
+/// while the node stops or the layer is unreachable.
 pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
     realtime: Arc<Realtime>,
     request: Request,
@@ -57,11 +56,6 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
         (true, false) => Some(StartPosition::now()),
         (true, true) => Some(StartPosition::from_request(&request)?),
     };
-    let origins = &context.config().network.allowed_origins;
-    match transport {
-        Transport::WebSocket => origin::check_socket(request.headers(), origins)?,
-        Transport::Sse => origin::check_request(request.headers(), origins)?,
-    }
     let admitted = admitted.for_user(identity.known_id())?;
     let renderer = Renderer::new::<C, P>(transport);
     let socket = realtime.socket(identity, grant.is_restricted, renderer);

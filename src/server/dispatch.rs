@@ -143,6 +143,7 @@ async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<R
     let path = request.parts.uri.path();
     let Found { route, params, lacks_slash } = state.routes.find(path).ok_or_else(Refusal::not_found)?;
     request.params = params;
+    guards::check_origin(route, &request)?;
     if route.is_realtime() {
         // Before the identity: a reconnecting crowd must not cause as many calls of the layer.
         request.context.limits().handshake(request.peer())?;
@@ -162,7 +163,7 @@ async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<R
         let open = route.opener(&upgrade)?;
         return open(Arc::clone(&state.realtime), request, Some(upgrade)).await;
     }
-    if let Some(open) = route.sse.filter(|_| matches!(request.parts.method, Method::GET | Method::HEAD)) {
+    if let Some(open) = route.sse.filter(|_| route.is_stream(&request.parts.method)) {
         request.body = read_body(body).await?;
         return open(Arc::clone(&state.realtime), request, None).await;
     }

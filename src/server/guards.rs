@@ -2,14 +2,15 @@
 //!
 //! [`dispatch`](crate::server::dispatch) runs them; their order is the order of its calls.
 
-use hyper::header::COOKIE;
+use hyper::header::{AUTHORIZATION, COOKIE};
 
 use crate::auth::identity::{Identity, Role};
 use crate::auth::usernames::Username;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
-use crate::server::route::Endpoint;
+use crate::server::route::{Endpoint, Route};
+use crate::wire::origin;
 
 /// The clients that may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,32 @@ pub enum Rate {
     Unlimited(&'static str),
 }
 
+/// Rejects what a page of a foreign origin has started: a socket, a stream, or a request that
+/// changes something. Checked before anything is counted or asked: the limits of an address belong
+/// to its own pages.
+///
+/// # Errors
+/// Returns 403.
+pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refusal> {
+    let headers = request.headers();
+    let allowed = &request.context().config().network.allowed_origins;
+    if route.is_websocket() {
+        return Ok(origin::check_socket(headers, allowed)?);
+    }
+    let is_checked = match route.endpoint(request.method()) {
+        _ if route.is_stream(request.method()) => true,
+        Ok(endpoint) => match endpoint.csrf {
+            Csrf::Token => !request.method().is_safe(),
+            // Browsers do not send this header on their own.
+            Csrf::SessionToken => !request.method().is_safe() && !headers.contains_key(AUTHORIZATION),
+            Csrf::Origin => true,
+            Csrf::Off(_) => false,
+        },
+        Err(_) => false,
+    };
+    if is_checked { Ok(origin::check_request(headers, allowed)?) } else { Ok(()) }
+}
+
 /// Rejects clients that are not operators.
 ///
 /// Whether a client is an operator is unknown while the layer is unreachable; that stays a 503.
@@ -98,7 +125,7 @@ pub(crate) fn check_scope(endpoint: &Endpoint, request: &Request) -> Result<(), 
     }
 }
 
-/// Checks the CSRF rule.
+/// Checks the token that the CSRF rule requires; [`check_origin`] has checked the origin.
 ///
 /// # Errors
 /// Returns 403.
@@ -107,23 +134,17 @@ pub(crate) fn check_csrf(endpoint: &Endpoint, request: &Request) -> Result<(), R
     let in_header = || request.header("x-csrftoken");
     match endpoint.csrf {
         Csrf::Token if changes => {
-            request.check_origin()?;
             let in_form = || request.form().get("csrfmiddlewaretoken").to_owned();
             let sent = in_header().map_or_else(in_form, str::to_owned);
             CsrfToken::check(request.headers(), &sent)
         }
         Csrf::SessionToken if changes && request.identity().login().is_some() => {
-            request.check_origin()?;
             CsrfToken::check(request.headers(), in_header().unwrap_or_default())
         }
-        Csrf::Origin => {
-            request.check_origin()?;
-            if changes && request.headers().contains_key(COOKIE) && !request.names_its_page() {
-                CsrfToken::check(request.headers(), in_header().unwrap_or_default())?;
-            }
-            Ok(())
+        Csrf::Origin if changes && request.headers().contains_key(COOKIE) && !request.names_its_page() => {
+            CsrfToken::check(request.headers(), in_header().unwrap_or_default())
         }
-        Csrf::Token | Csrf::SessionToken | Csrf::Off(_) => Ok(()),
+        Csrf::Token | Csrf::SessionToken | Csrf::Origin | Csrf::Off(_) => Ok(()),
     }
 }
 

@@ -199,6 +199,11 @@ impl Route {
         self.is_websocket() || self.sse.is_some()
     }
 
+    /// Returns whether a request with this method opens a stream of Server-Sent Events.
+    pub(crate) fn is_stream(&self, method: &Method) -> bool {
+        self.sse.is_some() && matches!(*method, Method::GET | Method::HEAD)
+    }
+
     /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the
     /// body.
     ///

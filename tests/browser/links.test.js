@@ -50,9 +50,22 @@ test("bidirectional controls and markup end an address", () => {
   assert.deepEqual(found('<a href="https://example.com/x">x</a>'), ["https://example.com/x"]);
 });
 
-test("65,000 closing brackets take no noticeable time", () => {
-  const text = `http://example.com/${")".repeat(65000)}`;
+test("an underscore at the end belongs to the address", () => {
+  assert.deepEqual(found("https://example.com/a_"), ["https://example.com/a_"]);
+});
+
+test("an address of more than 2,000 characters is text", () => {
+  const long = `https://example.com/${"a".repeat(1980)}`;
+  assert.deepEqual(found(long), [long]);
+  assert.deepEqual(found(`${long}a`), []);
+});
+
+test("hostile texts of 65,000 characters take no noticeable time", () => {
   const start = performance.now();
-  assert.deepEqual(found(text), ["http://example.com/"]);
-  assert.ok(performance.now() - start < 500, `${performance.now() - start} ms`);
+  assert.deepEqual(found(`http://example.com/${")".repeat(65000)}`), ["http://example.com/"]);
+  assert.deepEqual(found(`http://example.com/${"(".repeat(30000)}${")".repeat(35000)}`), []);
+  for (const piece of ["http", "http://", "http://)", "http://a.example ", "http://a)].", "\u0300", "…", "_"]) {
+    findLinks(piece.repeat(65000 / piece.length));
+  }
+  assert.ok(performance.now() - start < 1000, `${performance.now() - start} ms`);
 });
