@@ -24,7 +24,9 @@ use crate::config::app_settings::AppValues;
 use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
-use crate::config::parsers::{RedisUrl, address, boolean, folder, log_level, positive, redis_url};
+use crate::config::parsers::{
+    RedisUrl, address, boolean, folder, log_level, positive, redis_prefix, redis_url,
+};
 use crate::config::redis_address::RedisAddress;
 use crate::config::secret_error::SecretError;
 use crate::config::tokens::Tokens;
@@ -46,6 +48,11 @@ pub struct Config {
     /// the node runs alone
     #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
+
+    /// Prefix of all keys in Redis, and of channels: nodes with the same prefix and database share
+    /// their rooms. Without it, the application's name
+    #[arg(long, value_name = "PREFIX", global = true, value_parser = redis_prefix)]
+    redis_prefix: Option<String>,
 
     /// Retry while Redis is unreachable at the start, instead of exiting
     #[arg(long, value_parser = boolean)]
@@ -140,6 +147,11 @@ impl Config {
     /// Returns the URL of the Redis that all nodes share, if there is one.
     pub fn redis_url(&self) -> Option<&str> {
         self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
+    }
+
+    /// Returns the prefix of the keys in Redis.
+    pub(crate) fn redis_prefix(&self) -> &str {
+        self.redis_prefix.as_deref().unwrap_or(self.name.as_str())
     }
 
     /// Returns the addresses of Redis, or of its Sentinels, without user and password.

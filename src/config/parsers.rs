@@ -9,6 +9,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::redis_address::RedisAddress;
 
+/// The most bytes of a prefix of keys.
+const MAX_PREFIX_BYTES: usize = 64;
+
 /// A Redis URL; empty, without Redis, if the variable is empty.
 #[derive(Clone, Debug)]
 pub(crate) struct RedisUrl(String);
@@ -30,6 +33,17 @@ pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
         return Err("expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name (TLS to Redis is not built in)".to_owned());
     }
     Ok(RedisUrl(text.to_owned()))
+}
+
+/// Parses a prefix of keys. Braces would take the place of a group's in Redis Cluster.
+pub(crate) fn redis_prefix(text: &str) -> Result<String, String> {
+    let is_valid = (1..=MAX_PREFIX_BYTES).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    if is_valid {
+        Ok(text.to_owned())
+    } else {
+        Err("expected 1 to 64 ASCII letters, digits, `_`, `-` and `.`".to_owned())
+    }
 }
 
 /// Parses a level, or a filter of directives separated by commas. `warning` means `warn`. A word

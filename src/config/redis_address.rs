@@ -48,6 +48,11 @@ impl RedisAddress {
         })
     }
 
+    /// Returns the number of the database.
+    pub(crate) fn database(&self) -> i64 {
+        self.server.redis_settings().db()
+    }
+
     /// Returns the addresses without credentials.
     pub(crate) fn text(&self) -> String {
         let addresses: Vec<String> =

@@ -77,7 +77,7 @@ pub trait Broker: Send + Sync {
     /// Fails when Redis does not take the event within a second.
     ///
     /// # Cost
-    /// `PUBLISH parlor:live:<group>`.
+    /// `PUBLISH parlor:c:{<group>}`.
     fn publish_ephemeral(
         &self,
         group: &Group,

@@ -14,3 +14,6 @@ pub const MAX_LISTED_GROUPS: usize = 1000;
 pub(crate) const MAX_PAGE_EVENTS: usize = 200;
 /// Time after which an interval ends that no node asks for.
 pub(super) const INTERVAL_LINGER: Duration = Duration::from_mins(1);
+/// Time for which a stopped interval is known as stopped to nodes that followed it and were
+/// disconnected.
+pub(super) const STOPPED_INTERVAL_WINDOW: Duration = Duration::from_mins(10);

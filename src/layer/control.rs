@@ -19,7 +19,7 @@ pub trait Control: Send + Sync {
     /// Fails when Redis does not take the command within a second.
     ///
     /// # Cost
-    /// `PUBLISH parlor:orders`.
+    /// `PUBLISH parlor:{control}:c`.
     fn disconnect(&self, command: &Disconnect) -> impl Future<Output = Result<(), LayerError>> + Send;
 
     /// Returns what the live nodes report of themselves, sorted by name. It is a few seconds old.
@@ -47,7 +47,7 @@ pub trait Control: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `EVALSHA` of `start_interval.lua`: `SET NX`, `PUBLISH parlor:tickers`.
+    /// `EVALSHA` of `start_interval.lua`: `GET`, `SET`, `PUBLISH parlor:c:{<group>}`.
     fn start_interval(
         &self,
         group: &Group,
@@ -60,14 +60,15 @@ pub trait Control: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `DEL`.
+    /// `SET`.
     fn stop_interval(&self, group: &Group) -> impl Future<Output = Result<(), LayerError>> + Send;
 
     /// Publishes the event if the group's tick is due and no other node has done it; returns the
     /// time until the next tick, or `None` if the interval does not run.
     ///
     /// One node publishes each tick. An interval that no node asks for ends after a minute. Missed
-    /// ticks are skipped.
+    /// ticks are skipped. With `follows`, the caller's last call returned a time: the interval then
+    /// continues although Redis lost it, unless it was stopped.
     ///
     /// # Errors
     /// Fails when Redis does not answer within a second.
@@ -79,6 +80,7 @@ pub trait Control: Send + Sync {
         group: &Group,
         event: &Event,
         period: Duration,
+        follows: bool,
     ) -> impl Future<Output = Result<Option<Duration>, LayerError>> + Send;
 
     /// Returns the name of the layer if this node is subscribed and can publish.

@@ -6,7 +6,7 @@ use crate::wire::close::{Close, CloseCode};
 
 /// Closes the sockets that match all given members; without a member, none.
 ///
-/// On Redis it is JSON on the channel `parlor:orders`. A command with an unknown member is dropped:
+/// On Redis it is JSON on the channel `parlor:{control}:c`. A command with an unknown member is dropped:
 /// the node would close more sockets than the sender meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

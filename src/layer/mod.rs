@@ -52,7 +52,8 @@
 //! - **Recovery.** When Redis returns after an outage, the node resubscribes to every group within
 //!   about a second. Sockets stay open.
 //! - **Intervals.** While a group's interval runs and some node asks for its tick, one node
-//!   publishes it each period. An interval ends when no node has asked for a minute.
+//!   publishes it each period. An interval ends when it is stopped, or when no node has asked for a
+//!   minute. A node that follows one continues it when Redis lost it.
 //!
 //! Not guaranteed:
 //! - Events that are not logged do not reach a node that was disconnected when they were published.
@@ -113,19 +114,19 @@ impl Layer {
         Self::Memory(memory::MemoryLayer::new(retention, listener))
     }
 
-    /// Returns a layer in the Redis at this URL, which the nodes of this application share: its
-    /// name begins their keys. With `wait`, an unreachable Redis is waited for in the background.
+    /// Returns a layer in the Redis at this URL, which the nodes with this prefix share: it begins
+    /// their keys. With `wait`, an unreachable Redis is waited for in the background.
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
         url: &str,
-        application: &'static str,
+        prefix: &str,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        Ok(Self::Redis(redis::RedisLayer::connect(url, application, wait, retention, listener).await?))
+        Ok(Self::Redis(redis::RedisLayer::connect(url, prefix, wait, retention, listener).await?))
     }
 
     /// Returns the records and indexes that all nodes share.
@@ -259,8 +260,9 @@ impl Control for Layer {
         group: &Group,
         event: &Event,
         period: Duration,
+        follows: bool,
     ) -> Result<Option<Duration>, LayerError> {
-        dispatch!(self, tick(group, event, period).await)
+        dispatch!(self, tick(group, event, period, follows).await)
     }
 
     fn ready(&self) -> Result<&'static str, LayerError> {

@@ -44,6 +44,7 @@ impl Intervals {
 
     /// Polls for the group until its interval is off or its last socket has left.
     async fn run(&self, realtime: &Realtime, group: &Group) {
+        let mut follows = false;
         loop {
             self.polled.lock().insert(group.clone(), false);
             let next = match realtime.hub().interval(group) {
@@ -54,12 +55,16 @@ impl Intervals {
                         self.polled.lock().remove(group);
                         return;
                     };
-                    realtime.context().layer().tick(group, &event, interval.period).await.unwrap_or_else(
-                        |error| {
+                    match realtime.context().layer().tick(group, &event, interval.period, follows).await {
+                        Ok(next) => {
+                            follows = next.is_some();
+                            next
+                        }
+                        Err(error) => {
                             debug!(error = %Chain(&error), "could not tick");
                             Some(RETRY_PAUSE)
-                        },
-                    )
+                        }
+                    }
                 }
             };
             if let Some(next) = next {

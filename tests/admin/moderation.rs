@@ -174,7 +174,8 @@ async fn operators_start_and_stop_push_streams() {
     tail.receive_frame("push").await;
     assert_eq!(scene.ann.send(&scene.nodes[0], request("DELETE")).await.status, 200);
     until(PATIENCE, "the stream to be off", async || {
-        holds(!scene.redis.exists("parlor:ticker:lobby").await, || "it is on".to_owned())
+        let state: String = scene.redis.query(&["GET", "parlor:t:{lobby}"]).await;
+        holds(state == "off", || state)
     })
     .await;
     assert_eq!(scene.audit_entries(2).await, pairs(&[("push_stop", "lobby"), ("push_start", "lobby")]));

@@ -73,7 +73,7 @@ async fn a_room_under_constant_load_keeps_its_log() {
     let received = ann.receive_until(&(sent - 1).to_string()).await;
     assert_eq!(received.len(), sent);
     assert_chain(&received);
-    let kept: usize = redis.query(&["XLEN", "parlor:log:{asgi__group__chat_lobby}"]).await;
+    let kept: usize = redis.query(&["XLEN", "parlor:log:{chat_lobby}"]).await;
     assert!(kept > 0, "the log is there");
     assert_eq!(metric(&node, "parlor_gaps_total{reason=\"rewritten\"}").await, 0);
 }

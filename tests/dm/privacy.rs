@@ -78,7 +78,8 @@ impl BystanderRoom {
         }
         for channel in self.redis.query::<Vec<String>>(&["PUBSUB", "CHANNELS", "*"]).await {
             let group =
-                channel.trim_start_matches("asgi__group__").trim_start_matches("parlor:live:").to_owned();
+                channel.trim_start_matches("asgi__group__").trim_start_matches("parlor:c:").to_owned();
+            let group = group.trim_matches(['{', '}']).to_owned();
             names.extend([group.trim_start_matches("chat_").to_owned(), group, channel]);
         }
         names

@@ -92,7 +92,7 @@ async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     let group = Group::new("ticking");
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
-        let tick = node.layer.tick(&group, &event("early"), PERIOD).await.expect("an answer");
+        let tick = node.layer.tick(&group, &event("early"), PERIOD, false).await.expect("an answer");
         assert_eq!(tick, None, "a ticker that was not started");
     }
     let start = Instant::now();
@@ -106,7 +106,7 @@ async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     while round.duration_since(started) < PERIOD * 7 / 2 {
         let before = std::mem::replace(&mut round, Instant::now());
         for node in &peers.nodes {
-            let next = node.layer.tick(&group, &event("tick"), PERIOD).await.expect("an answer");
+            let next = node.layer.tick(&group, &event("tick"), PERIOD, false).await.expect("an answer");
             assert!(next.is_some_and(|next| next <= PERIOD), "{next:?}");
         }
         skipped += whole_periods(before.elapsed());
@@ -116,7 +116,7 @@ async fn one_node_publishes_each_tick_and_never_early(peers: LayerNodes) {
     let least = whole_periods(round.duration_since(started)).saturating_sub(skipped);
     for node in &peers.nodes {
         node.layer.stop_interval(&group).await.expect("a stop");
-        assert_eq!(node.layer.tick(&group, &event("late"), PERIOD).await.expect("an answer"), None);
+        assert_eq!(node.layer.tick(&group, &event("late"), PERIOD, false).await.expect("an answer"), None);
     }
     peers.nodes[0].publish(&group, "last").await;
     for node in &peers.nodes {

@@ -1,8 +1,8 @@
 //! What the layer reports about nodes, groups and logs.
 
-use parlor::{Broker, Control, Group, Index, NodeFigures, NodeInfo, Presence, Store};
+use parlor::{Broker, Control, Group, NodeFigures, NodeInfo, Presence};
 
-use crate::support::layer_nodes::{LayerNode, LayerNodes, clauses};
+use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
@@ -101,34 +101,6 @@ clauses! {
     groups_are_listed_by_their_users_on_all_nodes
     at_most_a_thousand_groups_are_listed_the_largest_first
     a_log_reports_its_number_of_events
-}
-
-#[tokio::test]
-async fn the_keys_of_an_application_begin_with_its_name() {
-    let redis = Redis::start().await;
-    let echo = LayerNode::of_application("echo", &redis.url()).await;
-    let group = Group::new("lobby");
-    echo.enter(&group, "ann").await;
-    echo.wait_for_members(&group, 1).await;
-    let id = echo.append_new(&group, "hi").await;
-    echo.append(&group, "ho", Some("key")).await;
-    assert!(echo.layer.redact(&group, id).await.expect("an answer"));
-    echo.layer.start_interval(&group, seconds(60)).await.expect("an answer");
-    echo.layer.store().put("record", "x", None).await.expect("an answer");
-    echo.layer.store().add("index", "x", 1).await.expect("an answer");
-    assert_eq!(echo.layer.presence(&group).await.expect("an answer").count, 1);
-    let keys: Vec<String> = redis.query(&["KEYS", "*"]).await;
-    assert!(keys.len() > 10 && keys.iter().all(|key| key.starts_with("echo:")), "{keys:?}");
-    // Nodes of another application are not listed.
-    let parlor = LayerNode::connect(&redis.url()).await;
-    for node in [&echo, &parlor] {
-        until(PATIENCE, "the node to list itself", async || {
-            let nodes = node.layer.nodes().await.expect("an answer");
-            let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
-            holds(names == [node.layer.node_name()], || format!("{names:?}"))
-        })
-        .await;
-    }
 }
 
 /// The figures of a node's heartbeat.

@@ -110,7 +110,7 @@ async fn each_error_occurs_as_the_table_says() {
         json!({ "message": "hi", "id": "away" }),
     ] {
         if frame["id"] == "corrupt" {
-            redis.query::<String>(&["SET", "parlor:log:{asgi__group__chat_lobby}", "no stream"]).await;
+            redis.query::<String>(&["SET", "parlor:log:{chat_lobby}", "no stream"]).await;
         }
         if frame["id"] == "away" {
             redis.kill();

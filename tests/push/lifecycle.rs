@@ -28,7 +28,8 @@ async fn a_delete_at_any_node_ends_the_stream() {
     page.receive().await;
     ask(&second, "DELETE", "lobby").await;
     expect_end(&mut page).await;
-    assert!(!redis.exists("parlor:ticker:lobby").await, "the stream's state is gone");
+    let state: String = redis.query(&["GET", "parlor:t:{lobby}"]).await;
+    assert_eq!(state, "off", "nodes that were away learn it");
     ask(&second, "POST", "lobby").await;
     time_in(&page.receive().await, "lobby");
 }
@@ -53,7 +54,7 @@ async fn a_delete_of_no_stream_succeeds() {
 async fn a_stream_ends_after_its_last_member_left() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let key = "parlor:ticker:lobby";
+    let key = "parlor:t:{lobby}";
     let mut page = TutorialClient::push(&node, "lobby").await;
     ask(&node, "POST", "lobby").await;
     page.receive().await;
@@ -67,16 +68,12 @@ async fn a_stream_ends_after_its_last_member_left() {
     .await;
     // Without a member, no node renews it.
     page.close().await;
-    until(seconds(10), "a state that is not touched for five seconds", async || {
-        let left = redis.pttl(key).await;
-        assert!((0..=60_000).contains(&left), "a minute remains at most: {left}");
-        if left < 55_000 { Ok(()) } else { Err(left.to_string()) }
-    })
-    .await;
+    untouched(&redis, key).await;
     // A member that joins within the minute receives the stream, a later one does not.
     let mut back = TutorialClient::push(&node, "lobby").await;
     back.receive().await;
     back.close().await;
+    untouched(&redis, key).await;
     redis.query::<i64>(&["PEXPIRE", key, "1"]).await;
     until(seconds(2), "the state to be gone", async || {
         if redis.exists(key).await { Err(format!("{} ms left", redis.pttl(key).await)) } else { Ok(()) }
@@ -84,6 +81,40 @@ async fn a_stream_ends_after_its_last_member_left() {
     .await;
     let mut late = TutorialClient::push(&node, "lobby").await;
     late.receives_nothing_for(TWO_TICKS).await;
+}
+
+/// Waits until no node has renewed the stream's state for five seconds.
+async fn untouched(redis: &Redis, key: &str) {
+    until(seconds(10), "a state that is not touched for five seconds", async || {
+        let left = redis.pttl(key).await;
+        assert!((0..=60_000).contains(&left), "a minute remains at most: {left}");
+        if left < 55_000 { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_survives_the_loss_of_its_state() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut pages =
+        [TutorialClient::push(&first, "lobby").await, TutorialClient::push(&second, "lobby").await];
+    ask(&first, "POST", "lobby").await;
+    for loss in [vec!["DEL", "parlor:t:{lobby}"], vec!["FLUSHALL"], vec!["PEXPIRE", "parlor:t:{lobby}", "1"]]
+    {
+        for page in &mut pages {
+            page.receive().await;
+        }
+        redis.query::<redis::Value>(&loss).await;
+        for _ in 0..2 {
+            let lines = [pages[0].receive().await, pages[1].receive().await];
+            assert_eq!(lines[0], lines[1], "one node publishes each line, after {loss:?}");
+        }
+    }
+    ask(&second, "DELETE", "lobby").await;
+    for page in &mut pages {
+        expect_end(page).await;
+    }
 }
 
 #[tokio::test]

@@ -2,4 +2,4 @@
 
 mod lifecycle;
 mod origin;
-mod streams;
+pub mod streams;

@@ -45,7 +45,7 @@ async fn a_rejected_request_starts_nothing() {
     let response =
         Request::post("/push?room=lobby").header("Origin", "http://evil.example").send(&node).await;
     assert_eq!(response.status, 403);
-    assert_eq!(redis.keys("parlor:ticker:*").await, Vec::<String>::new());
+    assert_eq!(redis.keys("parlor:t:*").await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// The lobby's log.
-const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
+const LOG: &str = "parlor:log:{chat_lobby}";
 
 /// Messages as a client keeps them: the first of each id.
 fn each_once(messages: Vec<Value>) -> Vec<Value> {

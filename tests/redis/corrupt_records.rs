@@ -184,7 +184,7 @@ async fn a_redaction_that_names_no_message_does_not_hide_the_log() {
     let mut ann = V1Client::join(&site.node, "lobby").await;
     let id = id_of(&ann.publish("hi").await);
     let millis = id.split('-').next().expect("an id");
-    let set = "parlor:covered:{asgi__group__chat_lobby}";
+    let set = "parlor:x:{chat_lobby}";
     site.redis.query::<i64>(&["ZADD", set, millis, CORRUPT]).await;
     let late = Node::on(&site.redis).await;
     let mut bob = Handshake::to_room("lobby").history(5).connect(&late).await;

@@ -16,7 +16,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
-const CONTROL_CHANNEL: &str = "parlor:orders";
+const CONTROL_CHANNEL: &str = "parlor:{control}:c";
 
 fn about_group(group: &str, code: u16) -> Disconnect {
     Disconnect { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Disconnect::default() }

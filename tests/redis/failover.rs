@@ -92,7 +92,7 @@ async fn an_ack_waits_for_a_replica_and_fails_without_one() {
     let mut ann = V1Client::join(&node, "lobby").await;
     let mut bob = V1Client::join(&node, "lobby").await;
     ann.publish("with a replica").await;
-    let kept: i64 = replica.query(&["XLEN", "parlor:log:{asgi__group__chat_lobby}"]).await;
+    let kept: i64 = replica.query(&["XLEN", "parlor:log:{chat_lobby}"]).await;
     assert_eq!(kept, 1, "what is acked is on the replica");
     drop(replica);
     let id = fresh_id();

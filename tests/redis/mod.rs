@@ -5,6 +5,7 @@ mod bad_events;
 mod corrupt_records;
 mod disconnects;
 mod failover;
+mod keys;
 mod outage;
 mod payload_lengths;
 mod redaction;

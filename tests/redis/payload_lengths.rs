@@ -10,7 +10,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, id_of, texts_of};
 
 const CHAT: &str = "asgi__group__chat_lobby";
-const LOG: &str = "parlor:log:{asgi__group__chat_lobby}";
+const LOG: &str = "parlor:log:{chat_lobby}";
 
 /// Headers that announce a hundred megabytes of text, bytes, list, map or extension, at each place
 /// of an event.

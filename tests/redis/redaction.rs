@@ -16,8 +16,8 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// The time in which a node finds that its probes do not arrive: one a second, awaited for three.
 const PROBE_TIME: Duration = seconds(4);
-const SET: &str = "parlor:covered:{asgi__group__lobby}";
-const LOG: &str = "parlor:log:{asgi__group__lobby}";
+const SET: &str = "parlor:x:{lobby}";
+const LOG: &str = "parlor:log:{lobby}";
 
 /// A node that reaches Redis through a proxy, and one that does not; both subscribe to the lobby.
 async fn through_a_tunnel() -> (Redis, RedisProxy, LayerNode, LayerNode) {

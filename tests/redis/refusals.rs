@@ -59,7 +59,7 @@ async fn a_message_to_a_corrupt_room_is_not_to_be_sent_again() {
 async fn a_socket_to_a_room_with_a_corrupt_log_is_closed_with_1011() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    redis.query::<String>(&["SET", "parlor:log:{asgi__group__chat_lobby}", "no stream"]).await;
+    redis.query::<String>(&["SET", "parlor:log:{chat_lobby}", "no stream"]).await;
     let handshake = Handshake::to_room("lobby").history(5);
     let mut socket = handshake.try_connect(node.address()).await.expect("a socket");
     let (code, reason) = socket.closed(PATIENCE, |_| ()).await;

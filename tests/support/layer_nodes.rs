@@ -86,13 +86,13 @@ fn keep() -> Retention {
 impl LayerNode {
     /// Connects another node to the Redis at this URL.
     pub async fn connect(url: &str) -> Self {
-        Self::of_application("parlor", url).await
+        Self::with_prefix("parlor", url).await
     }
 
-    /// Connects a node of this application to the Redis at this URL.
-    pub async fn of_application(name: &'static str, url: &str) -> Self {
+    /// Connects a node with this prefix to the Redis at this URL.
+    pub async fn with_prefix(prefix: &str, url: &str) -> Self {
         let received = Arc::new(Received::default());
-        let layer = Layer::redis(url, name, false, keep(), received.clone()).await.expect("a layer");
+        let layer = Layer::redis(url, prefix, false, keep(), received.clone()).await.expect("a layer");
         let peer = Self { layer, received };
         peer.wait_until_ready().await;
         peer

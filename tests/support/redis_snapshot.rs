@@ -10,8 +10,7 @@ pub type RedisSnapshot = BTreeMap<String, Vec<u8>>;
 /// Takes a snapshot of records, indexes, logs and streams.
 pub async fn vault(redis: &Redis) -> RedisSnapshot {
     let mut vault = RedisSnapshot::new();
-    for pattern in ["parlor:record:*", "parlor:index:*", "parlor:log:*", "parlor:ticker*", "parlor:covered:*"]
-    {
+    for pattern in ["parlor:record:*", "parlor:index:*", "parlor:log:*", "parlor:t:*", "parlor:x:*"] {
         for key in redis.keys(pattern).await {
             let dump: Option<Vec<u8>> = redis.query(&["DUMP", &key]).await;
             vault.extend(dump.map(|dump| (key, dump)));

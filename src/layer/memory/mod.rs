@@ -236,6 +236,7 @@ impl Control for MemoryLayer {
         group: &Group,
         event: &Event,
         period: Duration,
+        _follows: bool,
     ) -> Result<Option<Duration>, LayerError> {
         let now = Instant::now();
         let (is_due, next) = {

@@ -19,18 +19,19 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
-    /// Connects to the Redis at this URL, for the nodes of this application.
+    /// Connects to the Redis at this URL, for the nodes with this prefix.
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached.
-    pub(crate) async fn open(url: &str, application: &'static str) -> Result<Self, ConnectError> {
-        let keys = Keys::new(application);
-        let commands = Arc::new(Commands::new(parse_url(url)?, keys));
+    pub(crate) async fn open(url: &str, prefix: &str) -> Result<Self, ConnectError> {
+        let address = parse_url(url)?;
+        let keys = Keys::new(prefix, address.database());
+        let scripts = Arc::new(Scripts::new(&keys));
+        let commands = Arc::new(Commands::new(address, keys));
         if let Err(error) = commands.ping().await {
             let address = commands.address().text();
             return Err(ConnectError::UnreachableByCommand { address, cause: root_cause(&error) });
         }
-        let scripts = Arc::new(Scripts::new(application));
         let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), scripts));
         Ok(Self { commands, store })
     }

@@ -49,7 +49,7 @@ impl Broker for RedisLayer {
     }
 
     async fn publish_ephemeral(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
-        self.commands.publish(&self.commands.keys().ephemeral_channel(group), &event.encode()).await
+        self.commands.publish(&self.commands.keys().own_channel(group), &event.encode()).await
     }
 
     async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
@@ -64,7 +64,7 @@ impl Broker for RedisLayer {
         let mut script = self.scripts.redact.key(self.commands.keys().log(group));
         script.key(self.commands.keys().redactions(group));
         script.arg(id.to_string()).arg(id.millis()).arg(millis(retention.age));
-        script.arg(self.commands.keys().ephemeral_channel(group)).arg(Event::redaction(id).encode());
+        script.arg(self.commands.keys().own_channel(group)).arg(Event::redaction(id).encode());
         // As for an append: what a failover can lose is not done.
         let is_redacted = match retention.replicas {
             0 => self.commands.script(&script).await?,

@@ -51,8 +51,8 @@ impl Commands {
     }
 
     /// Returns what the keys of commands are made by.
-    pub(super) fn keys(&self) -> Keys {
-        self.keys
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Returns where commands go.
@@ -131,7 +131,7 @@ impl Commands {
     /// Publishes a disconnect command to every node.
     pub(super) async fn publish_disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
         let json = serde_json::to_vec(command).expect("texts and a number become JSON");
-        self.publish(&self.keys.disconnects(), &json).await
+        self.publish(&self.keys.control_channel(), &json).await
     }
 
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {

@@ -5,14 +5,14 @@ use std::time::Duration;
 use redis::Cmd;
 use tracing::warn;
 
-use crate::layer::contract::INTERVAL_LINGER;
+use crate::layer::contract::{INTERVAL_LINGER, STOPPED_INTERVAL_WINDOW};
 use crate::layer::control::Control;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::{RedisLayer, keys};
 use crate::telemetry::Chain;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, INTERVAL};
 use crate::wire::group::Group;
 use crate::wire::time::millis;
 
@@ -43,15 +43,18 @@ impl Control for RedisLayer {
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {
         let mut script = self.scripts.start_interval.key(self.commands.keys().interval(group));
         script
-            .arg(group.name())
             .arg(millis(period))
             .arg(millis(INTERVAL_LINGER))
-            .arg(self.commands.keys().intervals());
+            .arg(self.commands.keys().own_channel(group))
+            .arg(Event::new(INTERVAL).encode());
         self.commands.script(&script).await
     }
 
     async fn stop_interval(&self, group: &Group) -> Result<(), LayerError> {
-        self.commands.command(Cmd::new().arg("DEL").arg(self.commands.keys().interval(group))).await
+        let mut set = Cmd::new();
+        set.arg("SET").arg(self.commands.keys().interval(group)).arg("off");
+        set.arg("PX").arg(millis(STOPPED_INTERVAL_WINDOW));
+        self.commands.command(&set).await
     }
 
     async fn tick(
@@ -59,9 +62,11 @@ impl Control for RedisLayer {
         group: &Group,
         event: &Event,
         period: Duration,
+        follows: bool,
     ) -> Result<Option<Duration>, LayerError> {
         let mut script = self.scripts.tick.key(self.commands.keys().interval(group));
         script.arg(keys::channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(INTERVAL_LINGER));
+        script.arg(if follows { "1" } else { "" });
         let next: Option<u64> = self.commands.script(&script).await?;
         Ok(next.map(Duration::from_millis))
     }

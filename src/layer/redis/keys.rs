@@ -1,12 +1,11 @@
-//! Keys and channels in Redis. They begin with the application's name, here as in all comments
-//! `parlor`; only the channels that are shared with channels_redis do not.
+//! Keys and channels in Redis. They begin with a prefix, here as in all comments `parlor`; only the
+//! channels that are shared with channels_redis do not.
 //!
-//! Some keep the names of an earlier vocabulary: nodes of different versions share them, and stored
-//! data stays valid.
-//!
-//! A group's log, its redactions and its idempotency keys are in one slot of Redis Cluster, that of
-//! the group's channel: the channel's name is their hash tag. The ephemeral channel and the keys of
-//! presence are in other slots.
+//! Every key and channel of a group has the group's name in braces, the hash tag of Redis Cluster,
+//! so that all of them are in one slot: a script may use several. No other key has the form of
+//! theirs, whatever a group is called.
+
+use std::sync::Arc;
 
 use crate::wire::group::Group;
 
@@ -18,107 +17,145 @@ pub(super) fn channel(group: &Group) -> String {
     format!("{GROUP_PREFIX}{group}")
 }
 
-/// Makes keys and channels that begin with an application's name.
-#[derive(Clone, Copy)]
-pub(super) struct Keys(&'static str);
-
-/// The channels of a node that are no group's.
-pub(super) struct NodeChannels {
-    /// See [`Keys::intervals`].
-    pub(super) intervals: String,
-    /// See [`Keys::disconnects`].
-    pub(super) disconnects: String,
-    /// On which the node receives its own probes.
-    pub(super) probe: String,
-    /// Prefix of [`Keys::ephemeral_channel`].
-    pub(super) ephemeral_prefix: String,
+/// Makes the keys and channels of the nodes that share a prefix and a database.
+#[derive(Clone)]
+pub(super) struct Keys {
+    prefix: Arc<str>,
+    /// Prefix of channels. Pub/sub has no databases, so that it has the number of another one
+    /// than 0.
+    channels: Arc<str>,
 }
 
 impl Keys {
-    pub(super) fn new(application: &'static str) -> Self {
-        Self(application)
+    /// Takes a prefix without braces and colons.
+    pub(super) fn new(prefix: &str, database: i64) -> Self {
+        let channels = if database == 0 { prefix.to_owned() } else { format!("{prefix}:{database}") };
+        Self { prefix: prefix.into(), channels: channels.into() }
     }
 
-    /// Returns the channel of a group for the application's own nodes.
-    pub(super) fn ephemeral_channel(self, group: &Group) -> String {
-        format!("{}:live:{group}", self.0)
+    /// Returns the prefix.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
-    /// Returns the channel of all nodes for the name of a group whose interval was started. Keeps
-    /// its old name.
-    pub(super) fn intervals(self) -> String {
-        format!("{}:tickers", self.0)
+    /// Returns the prefix of channels.
+    pub(super) fn channel_prefix(&self) -> &str {
+        &self.channels
     }
 
-    /// Returns the channel of all nodes for disconnect commands. Keeps its old name.
-    pub(super) fn disconnects(self) -> String {
-        format!("{}:orders", self.0)
+    /// Returns the channel of a group for events of the nodes themselves: presence, redactions,
+    /// typing, started intervals.
+    pub(super) fn own_channel(&self, group: &Group) -> String {
+        format!("{}:c:{{{group}}}", self.channels)
     }
 
-    /// Returns the channels of this node.
-    pub(super) fn channels(self, node: &str) -> NodeChannels {
-        NodeChannels {
-            intervals: self.intervals(),
-            disconnects: self.disconnects(),
-            probe: self.node(node),
-            ephemeral_prefix: format!("{}:live:", self.0),
-        }
+    /// Returns the group whose own channel this is.
+    pub(super) fn group_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        channel.strip_prefix(&*self.channels)?.strip_prefix(":c:{")?.strip_suffix('}')
+    }
+
+    /// Returns the channel of all nodes for decisions.
+    pub(super) fn control_channel(&self) -> String {
+        format!("{}:{{control}}:c", self.channels)
+    }
+
+    /// Returns the channel on which a node receives its own probes.
+    pub(super) fn probe_channel(&self, node: &str) -> String {
+        format!("{}:node:{node}", self.channels)
     }
 
     /// Returns the set of the names of the nodes.
-    pub(super) fn nodes(self) -> String {
-        format!("{}:nodes", self.0)
+    pub(super) fn nodes(&self) -> String {
+        format!("{}:nodes", self.prefix)
     }
 
     /// Returns the set of groups whose presence is published at the next sweep. Keeps its old name;
     /// `presence.lua` has it too.
-    pub(super) fn pending_states(self) -> String {
-        format!("{}:counting", self.0)
+    pub(super) fn pending_states(&self) -> String {
+        format!("{}:counting", self.prefix)
     }
 
     /// Returns the stream that is a group's log.
-    pub(super) fn log(self, group: &Group) -> String {
-        format!("{}:log:{{{}}}", self.0, channel(group))
+    pub(super) fn log(&self, group: &Group) -> String {
+        format!("{}:log:{{{group}}}", self.prefix)
     }
 
-    /// Returns the sorted set of the ids of a group's redacted events, by their milliseconds. Keeps
-    /// its old name.
-    pub(super) fn redactions(self, group: &Group) -> String {
-        format!("{}:covered:{{{}}}", self.0, channel(group))
+    /// Returns the sorted set of the ids of a group's redacted events, by their milliseconds.
+    pub(super) fn redactions(&self, group: &Group) -> String {
+        format!("{}:x:{{{group}}}", self.prefix)
     }
 
     /// Returns the string that remembers an idempotency key: the id and the digest of its event.
-    pub(super) fn idempotency_key(self, group: &Group, key: &str) -> String {
-        format!("{}:sent:{{{}}}:{key}", self.0, channel(group))
+    pub(super) fn idempotency_key(&self, group: &Group, key: &str) -> String {
+        format!("{}:sent:{{{group}}}:{key}", self.prefix)
     }
 
-    /// Returns the string that is a node's lease. The channel of this name is the node's probe.
-    pub(super) fn node(self, node: &str) -> String {
-        format!("{}:node:{node}", self.0)
+    /// Returns the string that is a node's lease.
+    pub(super) fn node(&self, node: &str) -> String {
+        format!("{}:node:{node}", self.prefix)
     }
 
     /// Returns the set of groups in which a node has members.
-    pub(super) fn groups_of_node(self, name: &str) -> String {
+    pub(super) fn groups_of_node(&self, name: &str) -> String {
         format!("{}:groups", self.node(name))
     }
 
     /// Returns the set of nodes that have members in a group.
-    pub(super) fn nodes_of_group(self, group: &str) -> String {
-        format!("{}:group:{group}", self.0)
+    pub(super) fn nodes_of_group(&self, group: &str) -> String {
+        format!("{}:group:{group}", self.prefix)
     }
 
-    /// Returns the string that says when a group's next tick is due. Keeps its old name.
-    pub(super) fn interval(self, group: &Group) -> String {
-        format!("{}:ticker:{group}", self.0)
+    /// Returns the string that says when a group's next tick is due, or `off`.
+    pub(super) fn interval(&self, group: &Group) -> String {
+        format!("{}:t:{{{group}}}", self.prefix)
     }
 
     /// Returns the string that is a record.
-    pub(super) fn record(self, key: &str) -> String {
-        format!("{}:record:{key}", self.0)
+    pub(super) fn record(&self, key: &str) -> String {
+        format!("{}:record:{key}", self.prefix)
     }
 
     /// Returns the sorted set that is an index.
-    pub(super) fn index(self, name: &str) -> String {
-        format!("{}:index:{name}", self.0)
+    pub(super) fn index(&self, name: &str) -> String {
+        format!("{}:index:{name}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of rooms and groups that look like parts of keys.
+    const NAMES: [&str; 14] = [
+        "lobby",
+        "orders",
+        "control",
+        "{control}",
+        "c",
+        "log",
+        "t",
+        "m",
+        "x",
+        "beats",
+        "version",
+        "a}:b",
+        "{a",
+        "聊天",
+    ];
+
+    #[test]
+    fn a_group_is_found_by_its_own_channel_and_by_no_other() {
+        for database in [0, 3] {
+            let keys = Keys::new("parlor", database);
+            for name in NAMES {
+                let channel = keys.own_channel(&Group::new(name));
+                assert_eq!(keys.group_of(&channel), Some(name));
+                assert_ne!(channel, keys.control_channel());
+                assert_eq!(Keys::new("parlor", 1).group_of(&channel), None);
+                assert_eq!(Keys::new("parlo", database).group_of(&channel), None);
+            }
+            assert_eq!(keys.group_of(&keys.control_channel()), None);
+            assert_eq!(keys.group_of(&keys.probe_channel("a")), None);
+        }
     }
 }

@@ -51,13 +51,13 @@ pub(super) async fn last_id(commands: &Commands, group: &Group) -> Result<Id, La
     Ok(entries.first().and_then(id).unwrap_or(Id::START))
 }
 
-fn newest(keys: Keys, group: &Group) -> Cmd {
+fn newest(keys: &Keys, group: &Group) -> Cmd {
     let mut newest = Cmd::new();
     newest.arg("XREVRANGE").arg(keys.log(group)).arg("+").arg("-").arg("COUNT").arg(1);
     newest
 }
 
-fn redactions_between(keys: Keys, group: &Group, least: &str, most: &str) -> Cmd {
+fn redactions_between(keys: &Keys, group: &Group, least: &str, most: &str) -> Cmd {
     let mut range = Cmd::new();
     range.arg("ZRANGEBYSCORE").arg(keys.redactions(group)).arg(least).arg(most);
     range
@@ -68,28 +68,28 @@ pub(super) struct RangeQuery([Cmd; 2]);
 
 impl RangeQuery {
     /// The oldest events after this id.
-    pub(super) fn after(keys: Keys, group: &Group, id: Id, count: usize) -> Self {
+    pub(super) fn after(keys: &Keys, group: &Group, id: Id, count: usize) -> Self {
         let mut range = Cmd::new();
         range.arg("XRANGE").arg(keys.log(group)).arg(format!("({id}")).arg("+").arg("COUNT").arg(count);
         Self([range, redactions_between(keys, group, &id.millis().to_string(), "+inf")])
     }
 
     /// The newest events, the newest first.
-    pub(super) fn newest(keys: Keys, group: &Group, count: usize) -> Self {
+    pub(super) fn newest(keys: &Keys, group: &Group, count: usize) -> Self {
         Self::backwards(keys, group, "+", "+inf", count)
     }
 
     /// The newest events up to and with this id, the newest first.
-    pub(super) fn until(keys: Keys, group: &Group, id: Id, count: usize) -> Self {
+    pub(super) fn until(keys: &Keys, group: &Group, id: Id, count: usize) -> Self {
         Self::backwards(keys, group, &id.to_string(), &id.millis().to_string(), count)
     }
 
     /// The newest events before this id, the newest first.
-    pub(super) fn before(keys: Keys, group: &Group, id: Id, count: usize) -> Self {
+    pub(super) fn before(keys: &Keys, group: &Group, id: Id, count: usize) -> Self {
         Self::backwards(keys, group, &format!("({id}"), &id.millis().to_string(), count)
     }
 
-    fn backwards(keys: Keys, group: &Group, from: &str, most: &str, count: usize) -> Self {
+    fn backwards(keys: &Keys, group: &Group, from: &str, most: &str, count: usize) -> Self {
         let mut range = Cmd::new();
         range.arg("XREVRANGE").arg(keys.log(group)).arg(from).arg("-").arg("COUNT").arg(count);
         Self([range, redactions_between(keys, group, "-inf", most)])

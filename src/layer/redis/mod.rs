@@ -2,7 +2,7 @@
 //!
 //! Events travel on `asgi__group__<group>`, the pub/sub wire of channels_redis: a Django process on
 //! the same Redis exchanges events with Parlor unmodified. Pub/sub has no database numbers: nodes
-//! of one Redis share their groups, whatever database their URLs name.
+//! of one Redis share these channels, whatever database or prefix they have.
 //!
 //! A node has two connections. `pipeline` carries events both ways, `commands` everything else.
 
@@ -77,13 +77,14 @@ pub struct RedisLayer {
 impl RedisLayer {
     pub(super) async fn connect(
         url: &str,
-        application: &'static str,
+        prefix: &str,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        let keys = Keys::new(application);
-        let commands = Arc::new(Commands::new(parse_url(url)?, keys));
+        let address = parse_url(url)?;
+        let keys = Keys::new(prefix, address.database());
+        let commands = Arc::new(Commands::new(address, keys.clone()));
         if let Err(error) = commands.ping().await {
             let address = commands.address().text();
             let unreachable = ConnectError::Unreachable { address, cause: commands::root_cause(&error) };
@@ -92,7 +93,7 @@ impl RedisLayer {
             }
             warn!("{unreachable}");
         }
-        let scripts = Arc::new(Scripts::new(application));
+        let scripts = Arc::new(Scripts::new(&keys));
         let membership = Arc::new(LocalMembership::default());
         let (subscription_sender, mut is_subscribed) = watch::channel(false);
         let (lease_sender, has_lease) = watch::channel(true);
@@ -116,8 +117,10 @@ impl RedisLayer {
         let queue = Arc::new(CommandQueue::default());
         let subscriber = Subscriber {
             queue: Arc::clone(&queue),
-            encoder: BatchEncoder::new(keys, retention),
-            channels: keys.channels(&heartbeat.node),
+            encoder: BatchEncoder::new(keys.clone(), retention),
+            control_channel: keys.control_channel(),
+            probe_channel: keys.probe_channel(&heartbeat.node),
+            keys,
             received_probe: watch::channel(0).0,
             lag,
             follower: Arc::clone(&follower),

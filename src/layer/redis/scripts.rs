@@ -2,6 +2,8 @@
 
 use redis::Script;
 
+use crate::layer::redis::keys::Keys;
+
 /// The scripts that run on the connection for commands.
 pub(super) struct Scripts {
     pub(super) append: Script,
@@ -23,9 +25,12 @@ pub(super) const APPEND: &str = include_str!("scripts/append.lua");
 const PRESENCE: &str = include_str!("scripts/presence.lua");
 
 impl Scripts {
-    /// Creates the scripts of an application, whose keys begin with its name.
-    pub(super) fn new(application: &str) -> Self {
-        let named = |script: &str| Script::new(&format!("local APPLICATION = '{application}'\n{script}"));
+    /// Creates the scripts of nodes with these keys.
+    pub(super) fn new(keys: &Keys) -> Self {
+        let (prefix, channels) = (keys.prefix(), keys.channel_prefix());
+        let named = |script: &str| {
+            Script::new(&format!("local APPLICATION, CHANNELS = '{prefix}', '{channels}'\n{script}"))
+        };
         let with_presence = |script: &str| named(&[PRESENCE, script].concat());
         Self {
             append: Script::new(APPEND),

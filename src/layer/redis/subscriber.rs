@@ -16,12 +16,12 @@ use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
-use crate::layer::redis::keys::{GROUP_PREFIX, NodeChannels, channel};
+use crate::layer::redis::keys::{GROUP_PREFIX, Keys, channel};
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::pipeline::{Pipeline, Pushed};
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::telemetry::{Chain, DropReason, METRICS};
-use crate::wire::event::Event;
+use crate::wire::event::{Event, INTERVAL};
 use crate::wire::group::Group;
 
 /// Time in which Redis has to accept a connection, and to confirm a subscription.
@@ -38,7 +38,9 @@ const MAX_COMMAND_GROUPS: usize = 1000;
 pub(super) struct Subscriber {
     pub(super) queue: Arc<CommandQueue>,
     pub(super) encoder: BatchEncoder,
-    pub(super) channels: NodeChannels,
+    pub(super) keys: Keys,
+    pub(super) control_channel: String,
+    pub(super) probe_channel: String,
     /// The number of the last probe that arrived.
     pub(super) received_probe: watch::Sender<u64>,
     /// How long a probe took.
@@ -121,7 +123,7 @@ impl Subscriber {
             number += 1;
             let sent_at = Instant::now();
             let mut publish = Cmd::new();
-            publish.arg("PUBLISH").arg(&self.channels.probe).arg(number);
+            publish.arg("PUBLISH").arg(&self.probe_channel).arg(number);
             let arrival = async {
                 let _: Result<i64, LayerError> = commands.command(&publish).await;
                 received.wait_for(|arrived| *arrived >= number).await.is_ok()
@@ -137,8 +139,7 @@ impl Subscriber {
 
     /// Subscribes to what the members need, again and again. Returns when Redis does not do it.
     async fn settle(&self) -> Result<(), LayerError> {
-        let NodeChannels { intervals, disconnects, probe, .. } = &self.channels;
-        self.subscribe([intervals, disconnects, probe].map(String::clone).to_vec()).await?;
+        self.subscribe(vec![self.control_channel.clone(), self.probe_channel.clone()]).await?;
         loop {
             let changes = self.membership.take_channel_changes();
             self.follower.remove(&changes.unsubscribe);
@@ -175,10 +176,9 @@ impl Subscriber {
     }
 
     /// Returns the two channels of each group: that of channels_redis, and that of the
-    /// application's own nodes.
+    /// nodes themselves.
     fn channels_of(&self, groups: &[Group]) -> Vec<String> {
-        let keys = self.follower.commands.keys();
-        groups.iter().flat_map(|group| [channel(group), keys.ephemeral_channel(group)]).collect()
+        groups.iter().flat_map(|group| [channel(group), self.keys.own_channel(group)]).collect()
     }
 
     async fn subscribe(&self, channels: Vec<String>) -> Result<(), LayerError> {
@@ -189,11 +189,7 @@ impl Subscriber {
     fn on_turn(&self, pushed: &[Pushed<'_>]) {
         let mut groups: Vec<(&str, Vec<Event>)> = Vec::new();
         for &(channel, payload) in pushed {
-            if channel == self.channels.intervals {
-                self.listener.on_interval_started(&String::from_utf8_lossy(payload));
-                continue;
-            }
-            if channel == self.channels.disconnects {
+            if channel == self.control_channel {
                 if let Some(command) = Disconnect::decode(payload) {
                     self.listener.on_disconnect(command);
                 } else {
@@ -202,18 +198,18 @@ impl Subscriber {
                 }
                 continue;
             }
-            if channel == self.channels.probe {
+            if channel == self.probe_channel {
                 let number = std::str::from_utf8(payload).ok().and_then(|number| number.parse().ok());
                 self.received_probe.send_replace(number.unwrap_or_default());
                 continue;
             }
-            let ephemeral = channel.strip_prefix(self.channels.ephemeral_prefix.as_str());
-            let Some(group) = ephemeral.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else {
-                continue;
-            };
-            let event =
-                if ephemeral.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
+            let own = self.keys.group_of(channel);
+            let Some(group) = own.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
+            let event = if own.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
+                Ok(event) if event.is_own() && event.kind() == INTERVAL => {
+                    self.listener.on_interval_started(group);
+                }
                 // A redaction is small, and is not repeated: it is delivered nevertheless.
                 Ok(event) if self.listener.is_full() && event.redacts().is_none() => {
                     if event.position().is_none() && METRICS.dropped(DropReason::Overflow) == 0 {

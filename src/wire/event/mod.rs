@@ -60,6 +60,8 @@ pub const GAP: &str = "parlor_gap";
 /// The members of the group changed. Members: `change` (`join`, `leave`, `state`), `user`, `count`,
 /// and with `state` `members`, separated by spaces, unless they are too many.
 pub const PRESENCE: &str = "parlor_presence";
+/// The group's interval was started. It has no members and is delivered to no socket.
+pub(crate) const INTERVAL: &str = "parlor_interval";
 /// A logged event was redacted. In the log it replaces the event and has no members. When
 /// published, it has the member `id`.
 pub const REDACTED: &str = "parlor_covered";

@@ -39,6 +39,6 @@ local function publish_presence(group, change, user, max_listed)
   if not user and count <= max_listed then
     event.members = table.concat(redis.call('SMEMBERS', present(group)), ' ')
   end
-  redis.call('PUBLISH', APPLICATION .. ':live:' .. group, cmsgpack.pack(event))
+  redis.call('PUBLISH', CHANNELS .. ':c:{' .. group .. '}', cmsgpack.pack(event))
 end
 
