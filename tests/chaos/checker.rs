@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use super::record::{PhaseKind, Record};
 
+mod chain;
+mod delay;
 mod delivery;
 mod index;
+mod notices;
 mod order;
+mod position;
 mod presence;
 mod silence;
 mod truth;
@@ -15,7 +19,10 @@ mod truth;
 #[cfg(test)]
 mod tests {
     //! Records written by hand, and the findings expected of them.
+    mod chain;
+    mod delay;
     mod delivery;
+    mod notices;
     mod order;
     mod presence;
     mod record_builder;
@@ -27,13 +34,20 @@ pub use silence::longest_silence;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
-    /// An entitled client never received an acked message.
+    /// An entitled client never received a message of the log.
     Lost,
+    /// A message names another one before it than the last one that the client has.
+    Unchained,
+    /// A client was informed of a loss where it misses nothing.
+    Needless,
+    /// A connected client received a message long after it was logged.
+    Late,
     /// One text has two ids: it was logged twice.
     Duplicated,
-    /// Two clients received two messages in different orders.
+    /// Two clients received two messages in different orders, or one client received them against
+    /// the order of their ids or of time.
     Reordered,
-    /// A client received a message twice while nothing had to be repaired.
+    /// A client received a message twice while nothing had to be repaired, or again and again.
     Repeated,
     /// A received message was not sent, or was sent elsewhere, later, by another user, or has no
     /// id.
@@ -44,7 +58,7 @@ pub enum Verdict {
     RejectedAndDelivered,
     /// A message was neither acked nor rejected by the end of the run.
     Unanswered,
-    /// A new client received a list of members other than those connected.
+    /// A client was told other members than those connected.
     Presence,
 }
 
@@ -78,6 +92,9 @@ impl fmt::Display for Finding {
 pub fn check(record: &Record) -> Vec<Finding> {
     let index = index::RecordIndex::of(record);
     let mut findings = delivery::lost(&index);
+    findings.extend(chain::unchained(&index));
+    findings.extend(notices::needless(&index));
+    findings.extend(delay::late(&index));
     findings.extend(truth::duplicated(&index));
     findings.extend(truth::repeated(&index));
     findings.extend(truth::invented(&index));

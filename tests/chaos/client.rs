@@ -97,14 +97,11 @@ impl Client {
         self.recorder.write(self.index, action);
     }
 
-    /// Connects with `since` and waits for the welcome. Without a known message, asks for all
-    /// history, except the first time.
+    /// Connects, with `since` except the first time, and waits for the welcome.
     async fn enter(&mut self) -> Option<WebSocket> {
         let mut handshake = Handshake::to_room(&self.room).with_guest(self.index as u64 + 1);
-        match &self.since {
-            Some(since) => handshake = handshake.since(since),
-            None if self.state.lock().unwrap().last.is_some() => handshake = handshake.history(1000),
-            None => {}
+        if let Some(since) = &self.since {
+            handshake = handshake.since(since);
         }
         self.write(Action::HandshakeStarted { since: self.since.clone() });
         let mut socket = handshake.try_connect(self.address).await.ok()?;
@@ -120,8 +117,12 @@ impl Client {
             since: self.since.clone(),
             recovered: welcome["recovered"] == true,
             reason: text_in(&welcome, "reason"),
+            last: text_in(&welcome, "last"),
         });
-        self.since = self.since.take().or_else(|| text_in(&welcome, "last"));
+        // In an empty room every message is behind the start of the log.
+        let last = || text_in(&welcome, "last").unwrap_or_else(|| "0-0".to_owned());
+        self.since = Some(self.since.take().unwrap_or_else(last));
+        self.learn_members(&welcome);
         Some(socket)
     }
 
@@ -208,6 +209,7 @@ impl Client {
         let frame: Value = serde_json::from_str(text).expect("a frame in JSON");
         match frame["type"].as_str().expect("a type in each frame") {
             "message" => self.receive(&frame),
+            "presence" => self.learn_members(&frame),
             "gap" => {
                 let reason = text_in(&frame, "reason").unwrap_or_default();
                 self.write(Action::Gap { reason, after: text_in(&frame, "after") });
@@ -223,6 +225,21 @@ impl Client {
                 self.write(Action::Bye { delay });
             }
             _ => {}
+        }
+    }
+
+    /// Takes the members in a welcome or in a presence frame.
+    fn learn_members(&self, frame: &Value) {
+        let members = &mut self.state.lock().unwrap().members;
+        let user = || text_in(frame, "user").expect("a user who joined or left");
+        match frame["change"].as_str() {
+            Some("join") => drop(members.insert(user())),
+            Some("leave") => drop(members.remove(&user())),
+            None | Some("state") => {
+                let listed = frame["members"].as_array().expect("a list in a room of few members");
+                *members = listed.iter().filter_map(|user| Some(user.as_str()?.to_owned())).collect();
+            }
+            Some(_) => {}
         }
     }
 

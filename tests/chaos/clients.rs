@@ -11,16 +11,17 @@ use tokio::time::{Instant, sleep};
 
 use super::client::Client;
 use super::instructions::{Instructions, Lifecycle, State};
-use super::record::{Action, Record, Recorder};
+use super::record::{Action, Record, Recorder, Told};
 use crate::support::handshake::Handshake;
 use crate::support::wait::{PATIENCE, within};
 
-/// The first user id of the test's own clients; no other client has it.
+/// The user id of the test's own clients; no other client has it.
 const TEST_USER: u64 = 1 << 40;
+/// In which everybody has learned that a user left: the grace, and a second more for busy machines.
+const LEAVE: Duration = Duration::from_secs(8);
 
 pub struct Clients {
     pub recorder: Recorder,
-    address: SocketAddr,
     /// The room of each client.
     rooms: Vec<usize>,
     instructions: Vec<watch::Sender<Instructions>>,
@@ -33,13 +34,8 @@ pub fn name_of(room: usize) -> String {
 }
 
 impl Clients {
-    /// Starts the clients and waits until all are connected. Each room has one message before that.
+    /// Starts the clients and waits until all are connected.
     pub async fn start(clients: usize, rooms: usize, address: SocketAddr, seed: u64) -> Self {
-        for room in 0..rooms {
-            let mut test_client =
-                Handshake::to_room(&name_of(room)).with_guest(TEST_USER).connect_to(address).await;
-            test_client.publish("before any client joined").await;
-        }
         let rooms: Vec<_> = (0..clients).map(|who| who % rooms).collect();
         let recorder = Recorder::new(rooms.clone());
         let (instructions, heads): (Vec<_>, Vec<_>) =
@@ -50,7 +46,7 @@ impl Clients {
             let (place, state) = ((who, name_of(rooms[who])), Arc::clone(&states[who]));
             tasks.spawn(Client::new(place, address, recorder.clone(), seed, head, state).run());
         }
-        let clients = Self { recorder, address, rooms, instructions, states, _tasks: tasks };
+        let clients = Self { recorder, rooms, instructions, states, _tasks: tasks };
         if let Err(missing) = clients.wait_until_settled(PATIENCE).await {
             panic!("waited for all clients to join: {missing}");
         }
@@ -129,31 +125,46 @@ impl Clients {
         }
     }
 
-    /// Joins each room again and again until the member list is right, and records the last list
-    /// received.
-    pub async fn record_members(&self, limit: Duration) {
+    /// Asks each node, by a new client of each room, and each member who is there, again and again
+    /// until the answer is right, and records the last answer.
+    pub async fn record_members(&self, nodes: &[SocketAddr], limit: Duration) {
         let end = Instant::now() + limit;
         let record = self.recorder.read();
         for room in self.rooms() {
-            let lifecycle = self.members_of(room).into_iter().filter(|who| self.is_connected(*who));
-            let there: BTreeSet<_> = lifecycle.filter_map(|who| user_of(&record, who)).collect();
-            let test_client = TEST_USER + 1;
-            let members = loop {
-                let handshake = Handshake::to_room(&name_of(room)).with_guest(test_client);
-                let new_client =
-                    within(PATIENCE * 2, "a new client's welcome", handshake.connect_to(self.address)).await;
-                let listed = new_client.welcome["members"].as_array().cloned().unwrap_or_default();
-                let listed = listed.iter().filter_map(|user| user.as_str());
-                let members: BTreeSet<_> =
-                    listed.filter(|user| *user != new_client.user()).map(str::to_owned).collect();
-                if members == there || Instant::now() > end {
-                    break members;
-                }
-                sleep(Duration::from_millis(200)).await;
-            };
-            self.recorder.write(self.members_of(room)[0], Action::Members { members });
+            let connected: Vec<_> =
+                self.members_of(room).into_iter().filter(|who| self.is_connected(*who)).collect();
+            let there: BTreeSet<_> = connected.iter().filter_map(|who| user_of(&record, *who)).collect();
+            for node in nodes {
+                let (name, members) = loop {
+                    let (name, members) = told_to_a_new_client(*node, room).await;
+                    if members == there || Instant::now() > end {
+                        break (name, members);
+                    }
+                    sleep(Duration::from_millis(200)).await;
+                };
+                let told = Told::NewClientOf(name);
+                self.recorder.write(self.members_of(room)[0], Action::Members { told, members });
+            }
+            // The new clients have left, and whoever was told so knows it after the grace.
+            let knows = |who: usize| self.states[who].lock().unwrap().members.clone();
+            let all_know = || connected.iter().filter(|who| knows(**who) != there).map(ToString::to_string);
+            let _ =
+                self.reached(end.duration_since(Instant::now()).max(LEAVE), || all_know().collect()).await;
+            for who in connected {
+                self.recorder.write(who, Action::Members { told: Told::Member, members: knows(who) });
+            }
         }
     }
+}
+
+/// Returns the node's name, and the members of a room that a new client of this node is told.
+async fn told_to_a_new_client(node: SocketAddr, room: usize) -> (String, BTreeSet<String>) {
+    let handshake = Handshake::to_room(&name_of(room)).with_guest(TEST_USER);
+    let client = within(PATIENCE * 2, "a new client's welcome", handshake.connect_to(node)).await;
+    let listed = client.welcome["members"].as_array().cloned().unwrap_or_default();
+    let listed = listed.iter().filter_map(|user| user.as_str());
+    let members = listed.filter(|user| *user != client.user()).map(str::to_owned).collect();
+    (client.welcome["node"].as_str().unwrap_or_default().to_owned(), members)
 }
 
 fn user_of(record: &Record, who: usize) -> Option<String> {

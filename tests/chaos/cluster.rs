@@ -1,5 +1,7 @@
 //! Three nodes behind nginx on one persistent Redis, and the proxy before them.
 
+use std::net::SocketAddr;
+
 use super::proxy::ChaosProxy;
 use crate::support::nginx::Nginx;
 use crate::support::node::Node;
@@ -86,6 +88,10 @@ impl ChaosCluster {
             place.node = start(&place.port, &self.store, &self.flags).await;
             place.doomed = false;
         }
+    }
+
+    pub fn node_addresses(&self) -> [SocketAddr; 3] {
+        self.places.each_ref().map(|place| place.port.address())
     }
 
     pub fn node_ports(&self) -> [u16; 3] {

@@ -1,5 +1,7 @@
 //! What the test instructs a client to do, and the state that the client reports.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 /// How often a client sends.
@@ -42,4 +44,6 @@ pub struct State {
     pub unanswered: Option<Instant>,
     /// The id of the newest message received.
     pub last: Option<String>,
+    /// The members of the room, itself included, as the client was told.
+    pub members: BTreeSet<String>,
 }

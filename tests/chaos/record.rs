@@ -33,6 +33,8 @@ pub enum Action {
         since: Option<String>,
         recovered: bool,
         reason: Option<String>,
+        /// The id of the newest message at that moment; `None` in an empty room.
+        last: Option<String>,
     },
     /// A received message, also one that was received before.
     Received {
@@ -74,10 +76,20 @@ pub enum Action {
     Resumed,
     /// The client does not reconnect and is not owed later messages.
     Left,
-    /// The users that a new client received as members, without itself.
+    /// The members of the room, without whoever asks, as somebody was told who is there.
     Members {
+        told: Told,
         members: BTreeSet<String>,
     },
+}
+
+/// Who was told the members of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A new client of this node, by its welcome.
+    NewClientOf(String),
+    /// The client itself, by its welcome and every change after it.
+    Member,
 }
 
 /// A part of the run, from one fault to the next.
@@ -97,6 +109,8 @@ pub enum PhaseKind {
     /// No acked message may be lost. An unacked one may be in a log that Redis discards, and come
     /// again.
     Doubling,
+    /// Logs keep few messages: what a client misses must be reported, and nothing else.
+    Trimming,
     /// Redis loses data: what is missing must be reported by a gap.
     Losing,
 }

@@ -126,7 +126,7 @@ async fn rest(cluster: &mut ChaosCluster, clients: &Clients, problems: &mut Vec<
     if let Err(problem) = Fault::recover(cluster, clients, RECOVERY).await {
         problems.push(format!("at rest, after a node's death: {problem}"));
     }
-    clients.record_members(MEMBER_LIST_TIMEOUT).await;
+    clients.record_members(&cluster.node_addresses(), MEMBER_LIST_TIMEOUT).await;
 }
 
 /// Returns the seed in the environment, or this one.

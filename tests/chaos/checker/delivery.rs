@@ -1,54 +1,74 @@
-//! Every entitled client receives an acked message or a gap in its place.
+//! Every entitled client receives each message of the log, or a gap in its place.
 
-use super::index::{Message, Receiver, RecordIndex};
+use super::index::{Message, Notice, Receiver, RecordIndex};
+use super::position::Position;
 use super::{Finding, Verdict, kind};
 use crate::chaos::record::PhaseKind;
 
-/// A client is entitled to messages sent after its first welcome, as long as it has not left. One
-/// that left is entitled to messages before the last one it received.
+/// A client is entitled to messages behind the end of the log at its first welcome, as long as it
+/// has not left. One that left is entitled to messages before the last one it received.
 pub fn lost(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (text, message) in &index.messages {
-        let Some((acked, id)) = message.acked else { continue };
-        let room = index.room_of(message.who);
-        for (who, receiver) in index.receivers_in(room) {
-            if receiver.places.contains_key(text) || !entitled(index, receiver, text, message) {
-                continue;
-            }
+    for (who, receiver) in index.receivers.iter().enumerate() {
+        for text in missing(index, who) {
+            let message = &index.messages[text];
+            let room = index.room_of(who);
             let received =
                 index.receivers_in(room).filter(|(_, other)| other.places.contains_key(text)).count();
             let notices: Vec<_> = receiver.notices.iter().map(|notice| notice.detail.as_str()).collect();
             let detail = format!(
-                "client {who} did not receive {text:.60?} (id {id}, sent by {} at {:.3?}, acked at {acked:.3?}); \
+                "client {who} did not receive {text:.60?} (ids {:?}, sent by {} at {:.3?}, acked: {:?}); \
                  {received} others of room {room} did; {}; reported: {notices:?}",
+                message.ids,
                 message.who,
                 message.sent,
+                message.acked,
                 around(receiver, message),
             );
             let mut finding = Finding::new(Verdict::Lost, message.sent, detail);
-            finding.reported = reported(index, receiver, text);
-            finding.forgiven =
-                finding.reported && kind(index.record, message.sent) == Some(PhaseKind::Losing);
+            finding.reported = receiver.notices.iter().any(|notice| covers(index, receiver, notice, text));
+            finding.forgiven = finding.reported
+                && matches!(kind(index.record, message.sent), Some(PhaseKind::Losing | PhaseKind::Trimming));
             findings.push(finding);
         }
     }
     findings
 }
 
-fn entitled(index: &RecordIndex<'_>, receiver: &Receiver<'_>, text: &str, message: &Message<'_>) -> bool {
-    let joined_at = receiver.joined_at.is_some_and(|joined_at| joined_at < message.sent);
-    let last = receiver.received.last();
-    joined_at && (receiver.left.is_none() || last.is_some_and(|last| surely_before(index, text, last.text)))
+/// The messages of the log that the client is entitled to and never received.
+pub fn missing<'a>(index: &RecordIndex<'a>, who: usize) -> Vec<&'a str> {
+    let (receiver, room) = (&index.receivers[who], index.room_of(who));
+    let missing = index.messages.iter().filter(|(text, message)| {
+        message.logged.is_some()
+            && index.room_of(message.who) == room
+            && !receiver.places.contains_key(**text)
+            && !(message.acked.is_none() && may_discard_unacked(index, message))
+            && entitled(index, receiver, text, message)
+    });
+    missing.map(|(text, _)| *text).collect()
 }
 
-/// Whether the client received a gap where the message may have been.
-fn reported(index: &RecordIndex<'_>, receiver: &Receiver<'_>, text: &str) -> bool {
-    receiver.notices.iter().any(|notice| {
-        let before = notice.place.checked_sub(1).and_then(|place| receiver.received.get(place));
-        let behind = receiver.received.get(notice.place);
-        !before.is_some_and(|before| surely_before(index, text, before.text))
-            && !behind.is_some_and(|behind| surely_before(index, behind.text, text))
-    })
+/// Whether Redis may have discarded a message that somebody received and that was never acked.
+fn may_discard_unacked(index: &RecordIndex<'_>, message: &Message<'_>) -> bool {
+    matches!(kind(index.record, message.sent), Some(PhaseKind::Losing | PhaseKind::Doubling))
+}
+
+fn entitled(index: &RecordIndex<'_>, receiver: &Receiver<'_>, text: &str, message: &Message<'_>) -> bool {
+    let Some(joined_at) = receiver.joined_at else { return false };
+    let is_owed =
+        joined_at < message.sent || message.ids.iter().any(|id| Position::of(Some(id)) > receiver.owed_from);
+    let last = receiver.received.last();
+    is_owed && (receiver.left.is_none() || last.is_some_and(|last| surely_before(index, text, last.text)))
+}
+
+/// Whether the client received this notice where the message may have been, and not before the
+/// message was sent.
+pub fn covers(index: &RecordIndex<'_>, receiver: &Receiver<'_>, notice: &Notice, text: &str) -> bool {
+    let before = notice.place.checked_sub(1).and_then(|place| receiver.received.get(place));
+    let behind = receiver.received.get(notice.place);
+    index.messages[text].sent < notice.at
+        && !before.is_some_and(|before| surely_before(index, text, before.text))
+        && !behind.is_some_and(|behind| surely_before(index, behind.text, text))
 }
 
 /// Whether `first` is certainly before `second` in the room: a client received them so, or the

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::position::Position;
 use crate::chaos::record::{Action, Event, Record};
 
 pub struct RecordIndex<'a> {
@@ -35,9 +36,13 @@ pub struct Receiver<'a> {
     pub user: Option<&'a str>,
     /// When the client received its first welcome.
     pub joined_at: Option<Duration>,
+    /// The end of the log at that moment: the client is owed what is behind it.
+    pub owed_from: Position,
     pub left: Option<Duration>,
     /// What remains after the client has dropped ids that it knew.
     pub received: Vec<Receipt<'a>>,
+    /// What each message in `received` has to follow.
+    pub links: Vec<Link>,
     /// The first index in `received` of each text.
     pub places: HashMap<&'a str, usize>,
     /// Where the client learned that messages may be missing.
@@ -45,6 +50,18 @@ pub struct Receiver<'a> {
     /// Received messages that the client dropped.
     pub repeats: Vec<Receipt<'a>>,
     seen: HashSet<&'a str>,
+    next_link: Link,
+    reads_since: Duration,
+}
+
+/// What the next message has to follow.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Link {
+    /// The message at this position.
+    Follows(Position),
+    /// Any message: the client was informed that some may be missing.
+    #[default]
+    Free,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +73,16 @@ pub struct Receipt<'a> {
     pub prev: Option<&'a str>,
     pub text: &'a str,
     pub user: &'a str,
+    /// Since when the client had this socket and read from it.
+    pub reads_since: Duration,
 }
 
 /// A `gap`, or a welcome with `recovered: false` after a handshake with `since`.
 #[derive(Clone, Debug)]
 pub struct Notice {
+    pub at: Duration,
+    /// It was a welcome.
+    pub in_welcome: bool,
     /// Number of messages received before it; missing messages belong after these.
     pub place: usize,
     pub detail: String,
@@ -80,21 +102,29 @@ impl<'a> RecordIndex<'a> {
         let at = event.at;
         let receiver = &mut self.receivers[event.who];
         match &event.action {
-            Action::Welcomed { user, since, recovered, reason, .. } => {
+            Action::Welcomed { user, since, recovered, reason, last, .. } => {
                 receiver.user = Some(user);
-                receiver.joined_at.get_or_insert(at);
-                if since.is_some() && !recovered {
-                    receiver.notice(format!("recovered: false, {reason:?} at {at:.3?}"));
+                receiver.reads_since = at;
+                let last = Position::of(last.as_deref());
+                if receiver.joined_at.is_none() {
+                    (receiver.joined_at, receiver.owed_from) = (Some(at), last);
+                    receiver.next_link = Link::Follows(last);
+                } else if since.is_some() && !recovered {
+                    receiver.notice(at, true, format!("recovered: false, {reason:?} at {at:.3?}"));
                 }
             }
+            Action::Resumed => receiver.reads_since = at,
             Action::Gap { reason, after } => {
-                receiver.notice(format!("gap {reason:?} after {after:?} at {at:.3?}"));
+                receiver.notice(at, false, format!("gap {reason:?} after {after:?} at {at:.3?}"));
             }
             Action::Left => receiver.left = Some(at),
             Action::Received { id, prev, text, user } => {
                 let id = id.as_deref().unwrap_or_default();
-                receiver.receive(Receipt { at, id, prev: prev.as_deref(), text, user });
-                if let Some(message) = self.messages.get_mut(text.as_str()) {
+                let reads_since = receiver.reads_since;
+                receiver.receive(Receipt { at, id, prev: prev.as_deref(), text, user, reads_since });
+                if let Some(message) = self.messages.get_mut(text.as_str())
+                    && !id.is_empty()
+                {
                     message.ids.insert(id);
                     message.logged.get_or_insert(at);
                 }
@@ -148,10 +178,15 @@ impl<'a> Receiver<'a> {
             return;
         }
         self.places.entry(receipt.text).or_insert(self.received.len());
+        self.links.push(self.next_link);
         self.received.push(receipt);
+        if !receipt.id.is_empty() {
+            self.next_link = Link::Follows(Position::of(Some(receipt.id)));
+        }
     }
 
-    fn notice(&mut self, detail: String) {
-        self.notices.push(Notice { place: self.received.len(), detail });
+    fn notice(&mut self, at: Duration, in_welcome: bool, detail: String) {
+        self.next_link = Link::Free;
+        self.notices.push(Notice { at, in_welcome, place: self.received.len(), detail });
     }
 }

@@ -1,15 +1,16 @@
-//! At rest, a new client receives exactly the connected users as members.
+//! At rest, new clients of every node and the members themselves are told exactly the connected
+//! users.
 
 use std::collections::BTreeSet;
 
 use super::index::RecordIndex;
 use super::{Finding, Verdict};
-use crate::chaos::record::Action;
+use crate::chaos::record::{Action, Told};
 
 pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for event in &index.record.events {
-        let Action::Members { members } = &event.action else { continue };
+        let Action::Members { told, members } = &event.action else { continue };
         let room = index.room_of(event.who);
         let there: BTreeSet<&str> = index
             .receivers_in(room)
@@ -21,10 +22,20 @@ pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
         if reported != there {
             let missing: Vec<_> = there.difference(&reported).collect();
             let ghosts: Vec<_> = reported.difference(&there).collect();
-            let detail =
-                format!("in room {room} are {} users; missing {missing:?}, ghosts {ghosts:?}", there.len());
+            let detail = format!(
+                "in room {room} are {} users, as told to {}; missing {missing:?}, ghosts {ghosts:?}",
+                there.len(),
+                whom(told, event.who)
+            );
             findings.push(Finding::new(Verdict::Presence, event.at, detail));
         }
     }
     findings
+}
+
+fn whom(told: &Told, who: usize) -> String {
+    match told {
+        Told::NewClientOf(node) => format!("a new client of node {node}"),
+        Told::Member => format!("client {who}"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Every received message was sent: once, with this text, by this user, in this room, and was not
 //! rejected for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::index::RecordIndex;
 use super::{Finding, Verdict, kind};
@@ -25,13 +25,19 @@ pub fn duplicated(index: &RecordIndex<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Ids received again in a phase without a fault. A repair may repeat messages, which the client
-/// drops.
+/// A fault may repeat a message to one client this many times.
+const MAX_REPEATS: usize = 3;
+
+/// Ids received again in a phase without a fault, or too often. A repair may repeat messages, which
+/// the client drops.
 pub fn repeated(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (who, receiver) in index.receivers.iter().enumerate() {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
         for repeat in &receiver.repeats {
-            if kind(index.record, repeat.at) == Some(PhaseKind::Calm) {
+            let count = counts.entry(repeat.id).or_default();
+            *count += 1;
+            if kind(index.record, repeat.at) == Some(PhaseKind::Calm) || *count == MAX_REPEATS + 1 {
                 let detail = format!("client {who} received {:.60?} (id {}) again", repeat.text, repeat.id);
                 findings.push(Finding::new(Verdict::Repeated, repeat.at, detail));
             }

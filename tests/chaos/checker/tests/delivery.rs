@@ -36,9 +36,37 @@ fn the_last_message_can_be_lost() {
 }
 
 #[test]
-fn an_unacked_message_may_reach_only_some_clients() {
+fn an_unacked_message_reaches_all_clients_or_none() {
+    let builder =
+        RecordBuilder::in_a_phase(PhaseKind::Harmless).sends(0, "a").received_by(&[1, 2], 0, "a", "1");
+    builder.then(0, Action::Left).has_no_findings();
     let builder = RecordBuilder::in_a_phase(PhaseKind::Harmless).sends(0, "a").received_by(&[1], 0, "a", "1");
-    assert_eq!(builder.verdicts(), ["Unanswered"]);
+    builder.then(0, Action::Left).is(Verdict::Lost, &["client 2", "acked: None"]);
+}
+
+#[test]
+fn redis_may_discard_an_unacked_message_when_it_loses_data() {
+    for kind in [PhaseKind::Losing, PhaseKind::Doubling] {
+        let builder = RecordBuilder::in_a_phase(kind).sends(0, "a").received_by(&[1], 0, "a", "1");
+        builder.then(0, Action::Left).has_no_findings();
+    }
+}
+
+#[test]
+fn a_client_is_owed_what_is_behind_the_end_of_the_log_at_its_welcome() {
+    let builder = RecordBuilder::without_clients(PhaseKind::Harmless).joins(0).sends(0, "a").joins(1);
+    let builder = builder.acked(0, "a", "1").received_by(&[0], 0, "a", "1");
+    builder.is(Verdict::Lost, &["client 1", "\"a\""]);
+}
+
+#[test]
+fn a_gap_does_not_report_messages_sent_after_it() {
+    let mut builder = RecordBuilder::in_a_phase(PhaseKind::Losing).delivers_to_all("a", "1").gap(2);
+    for id in 2..=4 {
+        let (text, id) = (format!("text {id}"), id.to_string());
+        builder = builder.sends_acked(0, &text, &id).received_by(&[0, 1], 0, &text, &id);
+    }
+    assert_eq!(builder.verdicts(), ["Lost", "Lost", "Lost"]);
 }
 
 #[test]
