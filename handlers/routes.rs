@@ -118,7 +118,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("admin_audit", "/admin/audit/").who(Who::Staff).get(handler!(admin::audit::page)),
     // Files and probes.
     Route::new("static_files", "/static/{path*}").who(Who::Public).get(handler!(web::static_files::file)),
-    Route::new("healthz", "/healthz").who(Who::Public).get(handler!(web::health::live)),
-    Route::new("readyz", "/readyz").who(Who::Public).get(handler!(web::health::ready)),
-    Route::new("metrics", "/metrics").who(Who::Public).get(handler!(web::metrics::text)),
+    Route::new("healthz", "/healthz").who(Who::Public).probe().get(handler!(web::health::live)),
+    Route::new("readyz", "/readyz").who(Who::Public).probe().get(handler!(web::health::ready)),
+    Route::new("metrics", "/metrics").who(Who::Public).probe().get(handler!(web::metrics::text)),
 ];

@@ -29,8 +29,9 @@ use crate::{node, operator};
 const START_FAILED: u8 = 2;
 /// How long open sockets and requests may take to end before they are cut off.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a node that shuts down still accepts connections, to answer that it is not ready.
-const NOT_READY_PERIOD: Duration = Duration::from_secs(1);
+/// A node that shuts down serves until no request came for this long: by then a load balancer has
+/// seen that it is not ready.
+const QUIET_PERIOD: Duration = Duration::from_secs(1);
 
 /// Runs a node of this application until SIGTERM or SIGINT.
 pub fn run(application: Application) -> ExitCode {
@@ -102,8 +103,9 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
 }
 
 /// Serves until `stop` yields the grace period, or a part of the node fails; then shuts down in
-/// phases: no new sockets, the end of those that are open, the requests, the layer. `hurry` ends
-/// the grace period at once.
+/// phases: no new sockets, the end of those that are open, the requests, the layer. Pages and
+/// probes are served until the sockets are closed and load balancers send no more requests, at most
+/// for the grace period. `hurry` ends it at once.
 async fn serve_until(
     state: &State,
     listener: Listener,
@@ -129,11 +131,13 @@ async fn serve_until(
     state.realtime.end();
     let sockets = state.realtime.hub().sockets();
     let away = async {
-        tokio::join!(drain::run(&sockets, grace), async {
-            // Meanwhile a load balancer sees that this node is not ready.
-            sleep(NOT_READY_PERIOD.min(grace)).await;
-            stopping.send_replace(true);
-        })
+        let quiet = async {
+            sleep(QUIET_PERIOD).await; // readiness has just changed
+            while let Some(rest) = QUIET_PERIOD.checked_sub(state.context.since_request()) {
+                sleep(rest).await;
+            }
+        };
+        tokio::join!(drain::run(&sockets, grace), timeout(grace, quiet))
     };
     tokio::select! {
         _ = away => {}

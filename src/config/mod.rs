@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -99,6 +100,11 @@ pub struct Config {
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     pub drain_seconds: u32,
 
+    /// Time after which an idle HTTP connection is closed, in seconds; longer than the load
+    /// balancer keeps one. 0 closes each after its response
+    #[arg(long, value_name = "SECONDS", default_value = "75")]
+    keep_alive_seconds: u32,
+
     /// Maximum number of open connections; further ones get 503. Without it, the hard limit of file
     /// descriptors (`ulimit -Hn`), less 320
     #[arg(long, value_name = "COUNT", value_parser = positive)]
@@ -157,6 +163,11 @@ impl Config {
     /// Returns the addresses of Redis, or of its Sentinels, without user and password.
     pub(crate) fn redis_address(&self) -> Option<String> {
         RedisAddress::parse(self.redis_url()?).ok().map(|address| address.text())
+    }
+
+    /// Returns the time after which an idle HTTP connection is closed.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_seconds.into())
     }
 
     /// Returns the filter of the log.

@@ -49,7 +49,7 @@ pub fn request(bytes: &[u8]) {
 
 /// Checks the requirements of HTTP and WebSocket.
 fn is_checked(parts: &mut Parts) {
-    if check(parts, &["*".parse().expect("every host")]).is_ok() {
+    if check(parts, &["*".parse().expect("every host")], false).is_ok() {
         let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
         assert!(
             matches!(&hosts[..], [host] if host.as_bytes().iter().all(u8::is_ascii_graphic)),

@@ -1,6 +1,7 @@
 //! A shared TCP connection: hyper reads the request, then the socket's task reads frames, while
 //! tasks that deliver events write to it directly.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
@@ -15,7 +16,11 @@ use nix::sys::socket::{self, MsgFlags, Shutdown, setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep;
 use tokio_io_timeout::TimeoutStream;
+
+use crate::http::phase::{AtomicPhase, Phase};
+use crate::wire::headers::has_two_lengths;
 
 /// `MSG_MORE` of send(2); empty on systems without it.
 const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(if cfg!(target_os = "linux") { 0x8000 } else { 0 });
@@ -24,6 +29,16 @@ const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(if cfg!(target_os = "linux
 #[derive(Clone)]
 pub(crate) struct Connection(Arc<Inner>);
 
+/// How long a connection may wait for its peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// Until the head of a request is complete, from its first byte on; on a new connection from
+    /// its begin.
+    pub(crate) head: Duration,
+    /// Until the first byte of the next request.
+    pub(crate) idle: Duration,
+}
+
 /// A connection with a write timeout.
 pub(crate) type Timed = Pin<Box<TimeoutStream<Connection>>>;
 
@@ -31,6 +46,9 @@ struct Inner {
     tcp: TcpStream,
     /// Bytes were read since the last response was written.
     request_pending: AtomicBool,
+    phase: AtomicPhase,
+    /// The head of the last request states two lengths, as far as it came at once.
+    two_lengths: AtomicBool,
     /// More bytes follow the next response at once.
     more: AtomicBool,
     /// The connection's slot in the limit of open connections.
@@ -44,6 +62,8 @@ impl Connection {
         Self(Arc::new(Inner {
             tcp,
             request_pending: AtomicBool::new(false),
+            phase: AtomicPhase::new(Phase::Head),
+            two_lengths: AtomicBool::new(false),
             more: AtomicBool::new(false),
             _permit: permit,
         }))
@@ -92,6 +112,73 @@ impl Connection {
         self.0.request_pending.load(Ordering::Relaxed)
     }
 
+    /// Records that the head of a request is complete.
+    pub(crate) fn on_request(&self) {
+        self.0.phase.set(Phase::Request);
+    }
+
+    /// Records that the response is determined: what is read from now on is another request.
+    pub(crate) fn on_response(&self) {
+        self.0.phase.set(Phase::Response);
+    }
+
+    /// Records that hyper waits for bytes.
+    fn on_wait(&self) {
+        if self.0.phase.get().0 == Phase::Response {
+            self.0.phase.set(Phase::Idle);
+        }
+    }
+
+    /// Records that these bytes of a request came.
+    fn on_read(&self, bytes: &[u8]) {
+        self.0.request_pending.store(!bytes.is_empty(), Ordering::Relaxed);
+        match self.0.phase.get().0 {
+            Phase::Head => {}
+            Phase::Response | Phase::Idle => self.0.phase.set(Phase::Head),
+            Phase::Request => return,
+        }
+        self.0.two_lengths.store(has_two_lengths(bytes), Ordering::Relaxed);
+    }
+
+    /// Returns whether the head of the last request was read at once and states two lengths. Where
+    /// it came in parts, hyper closes the connection after the response.
+    pub(crate) fn has_two_lengths(&self) -> bool {
+        self.0.two_lengths.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the peer has taken too long. Must be polled after each poll of the connection,
+    /// which may have begun to wait.
+    pub(crate) async fn overdue(&self, timeouts: Timeouts) {
+        let mut timer = std::pin::pin!(None);
+        let mut current = None;
+        poll_fn(|context| {
+            let (phase, since) = self.0.phase.get();
+            let limit = match phase {
+                Phase::Head => timeouts.head,
+                Phase::Idle => timeouts.idle,
+                Phase::Request | Phase::Response => return Poll::Pending,
+            };
+            if current.replace((phase, since)) != Some((phase, since)) {
+                timer.set(Some(sleep(limit)));
+            }
+            timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context))
+        })
+        .await;
+    }
+
+    /// Returns when the peer has closed its side, and no bytes of it are unread.
+    pub(crate) async fn ended(&self) {
+        while self.0.tcp.readable().await.is_ok() {
+            let peek = || Ok(socket::recv(self.0.tcp.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK)?);
+            match self.0.tcp.try_io(Interest::READABLE, peek) {
+                Ok(0) => return,
+                Ok(_) => std::future::pending().await, // another request
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Sends FIN: the peer reads the bytes written so far, then the end.
     pub(crate) fn half_close(&self) {
         // An error means that the connection is closed already.
@@ -130,11 +217,16 @@ impl Deref for Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.tcp.poll_read_ready(cx))?;
+            let Poll::Ready(readable) = self.0.tcp.poll_read_ready(cx) else {
+                self.on_wait();
+                return Poll::Pending;
+            };
+            readable?;
             match self.read_now(buf.initialize_unfilled()) {
                 Ok(count) => {
                     buf.advance(count);
-                    self.0.request_pending.store(count > 0, Ordering::Relaxed);
+                    let filled = buf.filled();
+                    self.on_read(&filled[filled.len() - count..]);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -23,6 +23,7 @@ use crate::limits;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
+use crate::wire::time::millis;
 
 /// Why a node rejects sockets.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub struct Context {
     published: AtomicU64,
     ending: AtomicBool,
     started_at: Instant,
+    /// When the last request came that is no probe, in milliseconds since the start.
+    requested_at: AtomicU64,
 }
 
 impl Context {
@@ -69,6 +72,7 @@ impl Context {
             published: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             started_at: Instant::now(),
+            requested_at: AtomicU64::new(0),
         }
     }
 
@@ -224,6 +228,17 @@ impl Context {
     /// Makes the node reject sockets from now on.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
+    }
+
+    /// Records a request that is no probe.
+    pub(crate) fn record_request(&self) {
+        self.requested_at.store(millis(self.started_at.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Returns the time since the last request that is no probe.
+    pub(crate) fn since_request(&self) -> Duration {
+        let last = Duration::from_millis(self.requested_at.load(Ordering::Relaxed));
+        self.started_at.elapsed().saturating_sub(last)
     }
 
     pub(crate) fn site(&self) -> &Site {

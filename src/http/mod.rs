@@ -8,6 +8,7 @@ pub(crate) mod form;
 pub(crate) mod pages;
 pub(crate) mod params;
 pub(crate) mod path_pattern;
+pub(crate) mod phase;
 pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod response;

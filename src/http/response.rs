@@ -62,6 +62,14 @@ impl Response {
         Self::new(status, "application/json", json.into()).unstored()
     }
 
+    /// Creates a 204 with the methods that a path serves in `Allow`.
+    pub(crate) fn options(mut allowed: Vec<Method>) -> Self {
+        allowed.push(Method::OPTIONS);
+        let mut response = Self::text(StatusCode::NO_CONTENT, "").with(ALLOW, allow(&allowed).1);
+        response.0.headers_mut().remove(CONTENT_TYPE);
+        response
+    }
+
     /// Creates a redirect to a path of this host.
     pub fn redirect(status: StatusCode, location: &str) -> Self {
         let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
@@ -140,6 +148,13 @@ impl From<AuthError> for Refusal {
             }
         }
     }
+}
+
+/// Returns methods as a text, and as the value of `Allow`.
+fn allow(methods: &[Method]) -> (String, HeaderValue) {
+    let names = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let value = HeaderValue::from_str(&names).expect("method names are tokens");
+    (names, value)
 }
 
 /// Returns a 500, and logs the cause, which the client does not see.
@@ -228,13 +243,8 @@ impl Refusal {
 
     /// Creates a 405 with the allowed methods in `Allow`.
     pub(crate) fn method(allowed: &[Method]) -> Self {
-        let mut names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        if names.contains(&"GET") {
-            names.insert(1, "HEAD");
-        }
-        let allow = HeaderValue::from_str(&names.join(", ")).expect("method names are tokens");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("`method`: expected {}", names.join(", ")))
-            .with(ALLOW, allow)
+        let (names, value) = allow(allowed);
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("`method`: expected {names}")).with(ALLOW, value)
     }
 
     /// Adds a header.

@@ -3,7 +3,7 @@
 use http_body_util::Either;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
@@ -46,7 +46,8 @@ impl Upgrade {
         if !lists(headers, &CONNECTION, "upgrade") {
             return Err(Refusal::bad_request("`Connection`: expected upgrade"));
         }
-        if headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
+        let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+        if is_chunked || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") {
             return Err(Refusal::bad_request("`body`: expected none"));
         }
         if single(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {

@@ -67,7 +67,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
     })?;
     Ok(match upgrade {
         Some(upgrade) => accept::<C, P>(registration, request.stream, upgrade),
-        None => sse::respond::<C, P>(registration),
+        None => sse::respond::<C, P>(registration, request.stream),
     })
 }
 

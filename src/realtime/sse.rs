@@ -12,6 +12,7 @@ use hyper::body::Frame as Part;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use tracing::debug;
 
+use crate::http::connection::Connection;
 use crate::http::response::Response;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::channel::Channel;
@@ -23,13 +24,14 @@ use crate::wire::close::Close;
 /// The state of a response body while it is streamed.
 struct SseBody {
     registration: Registration,
+    stream: Connection,
     catch_up: Option<CatchUp>,
 }
 
 /// Returns the response that streams the events of a registered socket.
-pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration) -> Response {
+pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration, stream: Connection) -> Response {
     let catch_up = CatchUp::new(&registration);
-    let body = SseBody { registration, catch_up };
+    let body = SseBody { registration, stream, catch_up };
     let parts = stream::unfold(body, async |mut body| {
         let frames = body.next::<C, P>().await?;
         Some((Ok::<_, Infallible>(Part::data(frames)), body))
@@ -57,7 +59,11 @@ impl SseBody {
                 }
             }
         }
-        socket.outbox().take().await
+        tokio::select! {
+            frames = socket.outbox().take() => frames,
+            // hyper does not look at the client's side of the connection meanwhile.
+            () = self.stream.ended() => None,
+        }
     }
 }
 

@@ -57,7 +57,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 ];
 
 /// Answers one request of the connection from `connected`. With `full`, the node has reached its
-/// limit of connections.
+/// limit of connections, and serves probes only.
 pub(crate) async fn serve(
     state: Arc<State>,
     stream: Connection,
@@ -65,13 +65,16 @@ pub(crate) async fn serve(
     request: hyper::Request<Incoming>,
     full: bool,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
+    stream.on_request();
     let context = Arc::clone(&state.context);
     let (parts, body) = request.into_parts();
     let peer =
         ClientAddress::from_headers(connected, &parts.headers, &context.config().network.trusted_proxies);
+    let found = state.routes.find(parts.uri.path());
+    let is_probe = found.as_ref().is_some_and(|found| found.route.is_probe);
     let request = Request {
         context: Arc::clone(&context),
-        stream,
+        stream: stream.clone(),
         peer,
         parts,
         params: Params::default(),
@@ -81,16 +84,24 @@ pub(crate) async fn serve(
         is_authenticated: false,
     };
     let audience = Audience::from_request(&request);
-    let unsound = check(&request.parts, &context.config().network.allowed_hosts).err();
+    let unsound = if stream.has_two_lengths() {
+        Some(Refusal::bad_request("`Transfer-Encoding`: expected no `Content-Length` beside it"))
+    } else {
+        check(&request.parts, &context.config().network.allowed_hosts, is_probe).err()
+    };
     // A proxy may parse other requests in these bytes, so the requests that follow are not trusted.
-    let last = full || unsound.is_some();
-    let answer = if full {
+    // A node that stops, or is full, has the client connect again, perhaps to another node.
+    let last = full || unsound.is_some() || context.is_stopping();
+    if !is_probe {
+        context.record_request();
+    }
+    let answer = if full && !is_probe {
         METRICS.refused(LimitReason::Connections);
         Err(Refusal::unavailable("too many connections: try again later"))
     } else if let Some(refusal) = unsound {
         Err(refusal)
     } else {
-        answer(&state, request, body).await
+        answer(&state, found, request, body).await
     };
     let mut response = answer.unwrap_or_else(|refusal| refused(&context, refusal, &audience)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -100,18 +111,21 @@ pub(crate) async fn serve(
         // Caches may store a 404 or a 308 by default, and serve it to other clients.
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
-    if last
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if (last && !is_upgrade)
         || response.status() == StatusCode::PAYLOAD_TOO_LARGE
         || response.status() == StatusCode::REQUEST_TIMEOUT
     {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    stream.on_response();
     Ok(response)
 }
 
 /// Checks what RFC 9112 (sections 3.2 and 6.3) requires and hyper does not check: one valid `Host`,
-/// and one way to state the body's length. The host must be one of the node's.
-pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusal> {
+/// and a body whose length is stated in a way that every server understands. The host must be one
+/// of the node's; a probe may name any IP address.
+pub(crate) fn check(parts: &Parts, allowed: &[HostPattern], is_probe: bool) -> Result<(), Refusal> {
     let headers = &parts.headers;
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
@@ -125,24 +139,38 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern]) -> Result<(), Refusa
     }
     // A target in absolute form names a host, too.
     let named = host.iter().flatten().chain(parts.uri.authority());
-    if !named.into_iter().all(|host| host::is_allowed(host, allowed)) {
+    let may_be_named = |host| host::is_allowed(host, allowed) || (is_probe && host::is_ip_address(host));
+    if !named.into_iter().all(may_be_named) {
         METRICS.refused(LimitReason::Hosts);
         let setting = Setting("--allowed-hosts");
         return Err(Refusal::bad_request(format!("`Host`: expected a host of this node, as in {setting}")));
     }
-    // hyper drops a `Content-Length` beside it, so that two lengths, as request smuggling has them,
-    // would look like one. No supported client needs it, and nginx does not send it.
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return Err(Refusal::bad_request("`Transfer-Encoding`: expected `Content-Length`"));
+    // hyper accepts other codings before `chunked`.
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err(Refusal::bad_request("`Transfer-Encoding`: expected `chunked`, or none"));
     }
     Ok(())
 }
 
 /// Answers a valid request. The calls below are the guards, in the one order in which they run.
-async fn answer(state: &State, mut request: Request, body: Incoming) -> Result<Response, Refusal> {
-    let path = request.parts.uri.path();
-    let Found { route, params, lacks_slash } = state.routes.find(path).ok_or_else(Refusal::not_found)?;
+async fn answer(
+    state: &State,
+    found: Option<Found>,
+    mut request: Request,
+    body: Incoming,
+) -> Result<Response, Refusal> {
+    let is_options = request.parts.method == Method::OPTIONS;
+    if is_options && request.parts.uri.path() == "*" {
+        return Ok(Response::options(Vec::new()));
+    }
+    let Found { route, params, lacks_slash } = found.ok_or_else(Refusal::not_found)?;
     request.params = params;
+    if is_options && route.who != Who::Staff {
+        return Ok(Response::options(route.allowed()));
+    }
     guards::check_origin(route, &request)?;
     if route.is_realtime() {
         // Before the identity: a reconnecting crowd must not cause as many calls of the layer.
@@ -186,7 +214,7 @@ async fn redirect_to_slash(
     request: Request,
 ) -> Result<Response, Refusal> {
     if !request.parts.method.is_safe() {
-        return Err(Refusal::method(&[Method::GET]));
+        return Err(Refusal::method(&[Method::GET, Method::HEAD]));
     }
     let path = route.pattern.fill(&request.params.arguments());
     let response = (endpoint.handler)(request).await?;

@@ -7,29 +7,33 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::http::connection::Connection;
+use crate::http::connection::{Connection, Timeouts};
 use crate::server::dispatch;
 use crate::server::error::ServerError;
 use crate::server::state::State;
 use crate::telemetry::Chain;
 
-/// The time in which the head of a request must be complete, also on an idle connection. A proxy
-/// must close idle connections sooner.
+/// The time in which the head of a request must be complete, on a new connection from its begin.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same on a connection above the limit: probes are quick, and others may want its slot.
+const REFUSED_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// The time in which a client must take some of its response.
 const RESPONSE_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Connections above the limit that are answered 503; further ones are closed without an answer.
+/// Connections above the limit, on which probes are served and all else is answered 503; further
+/// ones are closed without an answer.
 const MAX_REFUSED_CONNECTIONS: usize = 256;
 /// File descriptors for everything but connections of clients.
 const RESERVED_FILE_DESCRIPTORS: usize = 64;
+/// Where descriptors are few, a quarter of them is reserved, and at least this many.
+const MIN_RESERVED_FILE_DESCRIPTORS: usize = 32;
 /// The limit of file descriptors where it cannot be read.
 const ASSUMED_FILE_DESCRIPTORS: u64 = 1024;
 /// Connections that the kernel queues while all workers are busy, as when a crowd reconnects.
@@ -47,7 +51,7 @@ pub(crate) struct Listener {
 struct ConnectionSlots {
     max: usize,
     served: Arc<Semaphore>,
-    /// Connections above the limit, which are answered 503.
+    /// Connections above the limit, on which only probes are served.
     refused: Arc<Semaphore>,
 }
 
@@ -104,9 +108,10 @@ impl ConnectionSlots {
             warn!(%error, "could not raise the limit of file descriptors");
             ASSUMED_FILE_DESCRIPTORS
         });
-        let allowed = usize::try_from(files)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(MAX_REFUSED_CONNECTIONS + RESERVED_FILE_DESCRIPTORS);
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let reserved = (MAX_REFUSED_CONNECTIONS + RESERVED_FILE_DESCRIPTORS)
+            .min((files / 4).max(MIN_RESERVED_FILE_DESCRIPTORS));
+        let allowed = files.saturating_sub(reserved);
         let served = wanted.unwrap_or(allowed.max(1));
         if served > allowed {
             warn!(
@@ -118,12 +123,11 @@ impl ConnectionSlots {
         Self {
             max: served,
             served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
-            refused: Arc::new(Semaphore::new(MAX_REFUSED_CONNECTIONS)),
+            refused: Arc::new(Semaphore::new(MAX_REFUSED_CONNECTIONS.min(reserved / 2))),
         }
     }
 
-    /// Takes a slot, and returns whether it is above the limit, for a 503 only; `None` when all are
-    /// taken.
+    /// Takes a slot, and returns whether it is above the limit; `None` when all are taken.
     fn take(&self) -> Option<(OwnedSemaphorePermit, bool)> {
         let served = Arc::clone(&self.served).try_acquire_owned().map(|permit| (permit, false));
         served.or_else(|_| Arc::clone(&self.refused).try_acquire_owned().map(|permit| (permit, true))).ok()
@@ -180,31 +184,42 @@ async fn serve(
     full: bool,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let head = if full { REFUSED_HEAD_TIMEOUT } else { REQUEST_HEAD_TIMEOUT };
+    let timeouts = Timeouts { head, idle: state.context.config().keep_alive() };
     let answer = {
         let stream = stream.clone();
         move |request| dispatch::serve(Arc::clone(&state), stream.clone(), peer, request, full)
     };
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_HEAD_TIMEOUT)
+        .keep_alive(!timeouts.idle.is_zero())
+        .header_read_timeout(None) // it counts idle time as well; see `Connection::overdue`
+        // A client may send its last request and FIN at once, and wait for the response.
+        .half_close(true)
         .max_header_size(MAX_REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream.timed(RESPONSE_WRITE_TIMEOUT)), service_fn(answer))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let stop = async { stopped.wait_for(|stopped| *stopped).await.is_ok() };
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = stop => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut overdue = std::pin::pin!(stream.overdue(timeouts));
+    let mut stop = std::pin::pin!(async { stopped.wait_for(|stopped| *stopped).await.is_ok() });
+    let mut is_stopping = false;
+    let ended = loop {
+        tokio::select! {
+            biased; // `overdue` looks at what the connection has just done
+            ended = connection.as_mut() => break ended,
+            () = &mut overdue => {
+                if stream.request_pending() {
+                    let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                    let _ = stream.try_write(answer); // fails on a closed connection
+                }
+                return;
+            }
+            _ = &mut stop, if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
     };
     if let Err(error) = ended {
         debug!(error = %Chain(&error), "a connection ended badly");
-        // hyper closes without a response when a request head times out.
-        if error.is_timeout() && stream.request_pending() {
-            let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _ = stream.try_write(answer); // fails on a closed connection
-        }
     }
 }

@@ -57,6 +57,8 @@ pub struct Route {
     pub(crate) pattern: PathPattern,
     pub(crate) slash: Slash,
     pub(crate) who: Who,
+    /// See [`probe`](Self::probe).
+    pub(crate) is_probe: bool,
     get: Option<Endpoint>,
     post: Option<Endpoint>,
     delete: Option<Endpoint>,
@@ -106,6 +108,7 @@ impl Route {
             pattern: PathPattern::new(pattern),
             slash: Slash::Exact,
             who: Who::Anyone,
+            is_probe: false,
             get: None,
             post: None,
             delete: None,
@@ -172,6 +175,15 @@ impl Route {
         self
     }
 
+    /// Marks a route that supervisors, load balancers or monitoring ask. It is served under any IP
+    /// address as `Host`, which they may know only as the address of the node, and on a node that
+    /// has reached its limit of connections.
+    #[must_use]
+    pub const fn probe(mut self) -> Self {
+        self.is_probe = true;
+        self
+    }
+
     /// Sets the handling of a slash at the end of the path.
     #[must_use]
     pub const fn slash(mut self, slash: Slash) -> Self {
@@ -201,23 +213,32 @@ impl Route {
 
     /// Returns whether a request with this method opens a stream of Server-Sent Events.
     pub(crate) fn is_stream(&self, method: &Method) -> bool {
-        self.sse.is_some() && matches!(*method, Method::GET | Method::HEAD)
+        self.sse.is_some() && *method == Method::GET
     }
 
     /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the
-    /// body.
+    /// body, unless GET changes something.
     ///
     /// # Errors
     /// Returns 405 with `Allow` when the route does not serve the method.
     pub(crate) fn endpoint(&self, method: &Method) -> Result<&Endpoint, Refusal> {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let is_head = method == Method::HEAD;
+        let method = if is_head { &Method::GET } else { method };
         let found = self.endpoints().find(|(served, _)| served == method);
-        found.map(|(_, endpoint)| endpoint).ok_or_else(|| {
-            let sse = self.sse.map(|_| Method::GET);
-            let allowed: Vec<Method> =
-                sse.into_iter().chain(self.endpoints().map(|(method, _)| method)).collect();
-            Refusal::method(&allowed)
-        })
+        let found = found.map(|(_, endpoint)| endpoint).filter(|endpoint| !is_head || endpoint.get_is_safe());
+        found.ok_or_else(|| Refusal::method(&self.allowed()))
+    }
+
+    /// Returns the methods that the route serves.
+    pub(crate) fn allowed(&self) -> Vec<Method> {
+        let get = if self.is_realtime() { Some(Method::GET) } else { None };
+        let head = self.get.as_ref().filter(|get| get.get_is_safe()).map(|_| Method::HEAD);
+        let mut allowed: Vec<Method> =
+            get.into_iter().chain(self.endpoints().map(|(method, _)| method)).collect();
+        if let Some(head) = head {
+            allowed.insert(1, head);
+        }
+        allowed
     }
 
     /// Returns the opener for this handshake: that of the first subprotocol that the client offers,
@@ -242,6 +263,11 @@ impl Endpoint {
     #[must_use]
     pub const fn new(handler: Handler) -> Self {
         Self { handler, csrf: Csrf::Token, rate: Rate::ByMethod, scope: None }
+    }
+
+    /// Returns whether GET changes nothing: a CSRF rule that covers GET says that it does.
+    fn get_is_safe(&self) -> bool {
+        self.csrf != Csrf::Origin
     }
 
     /// Replaces the CSRF rule.

@@ -88,6 +88,11 @@ pub(crate) fn is_allowed(authority: &Authority, allowed: &[HostPattern]) -> bool
     allowed.iter().any(|pattern| pattern.allows(host))
 }
 
+/// Returns whether the host is an IP address, with or without a port.
+pub(crate) fn is_ip_address(authority: &Authority) -> bool {
+    is_sound(authority) && is_address(authority.host())
+}
+
 /// Strips the final dot, which marks a fully qualified name, as all are here.
 fn without_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)

@@ -9,7 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
-const SETTINGS: [(&str, &str, &str); 36] = [
+const SETTINGS: [(&str, &str, &str); 37] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
@@ -20,6 +20,7 @@ const SETTINGS: [(&str, &str, &str); 36] = [
     ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
     ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
     ("--max-connections", "PARLOR_MAX_CONNECTIONS", "ulimit -Hn"),
+    ("--keep-alive-seconds", "PARLOR_KEEP_ALIVE_SECONDS", "75"),
     ("--log-messages", "PARLOR_LOG_MESSAGES", "1000"),
     ("--log-seconds", "PARLOR_LOG_SECONDS", "86400"),
     ("--drain-seconds", "PARLOR_DRAIN_SECONDS", "20"),

@@ -11,6 +11,27 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 #[tokio::test]
+async fn probes_may_call_a_node_by_any_address() {
+    let node = Node::plan().flag("--allowed-hosts", "chat.example.com").start().await;
+    for host in ["10.244.2.73:8000", "127.0.0.1", "[fd00::7]:8000"] {
+        for (path, status) in [
+            ("/healthz", 200),
+            ("/readyz", 200),
+            ("/metrics", 200),
+            ("/chat/", 400),
+            ("/static/room.js", 400),
+        ] {
+            let response = Request::get(path).with("Host", host).send(&node).await;
+            assert_eq!(response.status, status, "{path} of {host}: {response:?}");
+        }
+    }
+    for host in ["evil.example", "localhost", "10.244.2.73.evil.example"] {
+        let response = Request::get("/healthz").with("Host", host).send(&node).await;
+        assert_eq!(response.status, 400, "{host}: {response:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_node_serves_only_its_allowed_hosts() {
     let node = Node::plan().flag("--allowed-hosts", "chat.example.com,.example.org").start().await;
     for (host, status) in [
@@ -24,7 +45,7 @@ async fn a_node_serves_only_its_allowed_hosts() {
         ("127.0.0.1", 400),
         ("localhost", 400),
     ] {
-        for request in [Request::get("/chat/"), Request::get("/healthz"), Request::get("/nothing")] {
+        for request in [Request::get("/chat/"), Request::get("/api/openapi.json"), Request::get("/nothing")] {
             let response = request.with("Host", host).send(&node).await;
             assert_eq!(response.status == 400, status == 400, "{host}: {response:?}");
             if status == 400 {

@@ -17,7 +17,7 @@ use crate::support::redis::Redis;
 use crate::support::resuming_client::ResumingClient;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, texts_of};
-use crate::support::wait::{PATIENCE, holds, seconds, until};
+use crate::support::wait::{PATIENCE, seconds};
 
 /// How late a close may be beside the delay in `bye`, in milliseconds.
 const LATE: u128 = 3000;
@@ -102,36 +102,46 @@ async fn a_tutorial_socket_receives_until_its_1012_within_the_drain(layer: Layer
     assert_eq!(deployment.nodes[0].exit(PATIENCE).await.code(), Some(0));
 }
 
-async fn a_draining_node_is_not_ready_and_rejects_clients(layer: LayerKind) {
+async fn a_draining_node_rejects_sockets_and_serves_all_else(layer: LayerKind) {
     let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
     // Of this many sockets one has a delay that is long enough.
     let mut members = join_all((0..30).map(|_| V1Client::join(deployment.first(), "lobby"))).await;
-    let address = deployment.first().address();
     assert_eq!(Request::get("/readyz").send(deployment.first()).await.status, 200);
     deployment.nodes[0].terminate();
     members[0].receive_frame("bye").await;
-    let mut looked = 0;
-    let rejected = async |request: Request| {
-        let Ok(mut connection) = Connection::try_connect(address).await else { return true };
-        let bytes = request.bytes(address);
-        connection.send(&bytes).await;
-        let sent = String::from_utf8_lossy(&connection.read_to_end(PATIENCE).await).into_owned();
-        assert!(sent.is_empty() || sent.starts_with("HTTP/1.1 503 "), "{sent}");
-        sent.is_empty()
-    };
-    until(PATIENCE, "connections to be refused", async || {
-        let upgrade = Handshake::to_room("lobby").request();
-        let mut all = true;
-        for request in [Request::get("/readyz").header("Connection", "close"), upgrade] {
-            all &= rejected(request).await;
-            looked += 1;
+    let begun = Instant::now();
+    while begun.elapsed() < seconds(4) {
+        for (request, status) in [
+            (Request::get("/readyz"), 503),
+            (Handshake::to_room("lobby").request(), 503),
+            (Request::get("/sse/chat/lobby/"), 503),
+            (Request::get("/chat/lobby/"), 200),
+            (Request::get("/healthz"), 200),
+            (Request::get("/metrics"), 200),
+        ] {
+            let response = request.send(deployment.first()).await;
+            assert_eq!(
+                (response.status, response.header("connection")),
+                (status, Some("close")),
+                "{response:?}"
+            );
         }
-        holds(all, || "a 503".to_owned())
-    })
-    .await;
-    assert!(looked > 2, "the node is asked before its listener is closed");
+        sleep(Duration::from_millis(200)).await;
+    }
     assert!(deployment.nodes[0].runs(), "people are still there");
     deployment.nodes[0].terminate();
+    assert_eq!(deployment.nodes[0].exit(PATIENCE).await.code(), Some(0));
+}
+
+async fn a_node_without_sockets_serves_until_requests_end(layer: LayerKind) {
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+    deployment.nodes[0].terminate();
+    let begun = Instant::now();
+    while begun.elapsed() < seconds(4) {
+        let response = Request::get("/chat/").send(deployment.first()).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        sleep(Duration::from_millis(300)).await;
+    }
     assert_eq!(deployment.nodes[0].exit(PATIENCE).await.code(), Some(0));
 }
 
@@ -171,7 +181,8 @@ async fn a_node_without_sockets_stops_at_once(layer: LayerKind) {
 on_both_layers! {
     each_socket_is_served_until_its_own_bye_delay
     a_tutorial_socket_receives_until_its_1012_within_the_drain
-    a_draining_node_is_not_ready_and_rejects_clients
+    a_draining_node_rejects_sockets_and_serves_all_else
+    a_node_without_sockets_serves_until_requests_end
     a_second_signal_ends_the_drain_at_once
     an_interrupt_ends_the_drain_at_once
     a_node_without_sockets_stops_at_once

@@ -72,16 +72,26 @@ async fn an_ambiguous_length_is_rejected() {
 }
 
 #[tokio::test]
-async fn every_form_of_transfer_encoding_is_rejected() {
+async fn chunks_are_the_only_other_way_to_state_a_length() {
     let node = Node::alone().await;
+    for lines in ["Transfer-Encoding: chunked", "Transfer-Encoding: CHUNKED", "Transfer-Encoding: \tchunked"]
+    {
+        let bytes = with_lines(lines);
+        assert_eq!(
+            statuses(&node, bytes.as_bytes()).await,
+            [200, 404, 200],
+            "{lines}: all behind the last chunk"
+        );
+        let second = bytes.replace(lines, &format!("{lines}\r\nX: {}", "x".repeat(1500)));
+        assert_eq!(statuses(&node, second.as_bytes()).await, [200, 404, 200], "{lines} in a longer head");
+    }
     for lines in [
-        "Transfer-Encoding: chunked",
-        "Transfer-Encoding: CHUNKED",
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: identity",
         "Transfer-Encoding: chunked, identity",
         "Transfer-Encoding: gzip, chunked",
-        "Transfer-Encoding: \tchunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked, chunked",
         "Transfer-Encoding: \u{b}chunked",
         "Transfer-Encoding: \"chunked\"",
         "Transfer-Encoding:",
@@ -98,6 +108,23 @@ async fn every_form_of_transfer_encoding_is_rejected() {
         "Transfer\0-Encoding: chunked",
     ] {
         rejected(&node, lines, with_lines(lines).as_bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_lengths_that_come_in_parts_the_connection_ends() {
+    let node = Node::alone().await;
+    for lines in
+        ["Content-Length: 5\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 5"]
+    {
+        let bytes = with_lines(lines).into_bytes();
+        let middle = bytes.windows(6).position(|part| part == b"-Encod").expect("a header") + 3;
+        let mut connection = Connection::connect(&node).await;
+        connection.send(&bytes[..middle]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        connection.send(&bytes[middle..]).await;
+        let rest = String::from_utf8_lossy(&connection.read_to_end(PATIENCE).await).into_owned();
+        assert_eq!(rest.matches("HTTP/1.1 ").count(), 1, "{lines}: one answer, then the end: {rest}");
     }
 }
 

@@ -82,6 +82,11 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
+    /// Sends FIN: nothing follows.
+    pub async fn finish_sending(&mut self) {
+        self.stream.shutdown().await.expect("an open connection");
+    }
+
     pub async fn send_frame(&mut self, frame: &Frame) {
         self.send(&frame.bytes()).await;
     }

@@ -4,9 +4,10 @@ use serde_json::json;
 
 use crate::support::connection::Connection;
 use crate::support::http::Request;
-use crate::support::metrics::wait_for_metric;
+use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
+use crate::support::wait::seconds;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -83,6 +84,36 @@ async fn a_wrong_method_is_405_with_allow() {
             assert!(allowed.contains(right), "{method} {target}: Allow: {allow}");
         }
         assert!(!allowed.contains(&method), "{method} {target}: Allow: {allow}");
+    }
+}
+
+#[tokio::test]
+async fn head_starts_nothing() {
+    let node = Node::alone().await;
+    let mut page = TutorialClient::push(&node, "lobby").await;
+    for target in ["/push?room=lobby", "/sse/chat/lobby/"] {
+        let response = Request::new("HEAD", target).send(&node).await;
+        assert_eq!((response.status, response.body.as_str()), (405, ""), "HEAD {target}");
+        assert!(!response.header("allow").unwrap().contains("HEAD"), "{target}: {response:?}");
+    }
+    assert_eq!(metric(&node, "parlor_resumes_total{outcome=\"new\"}").await, 0, "no stream was opened");
+    page.receives_nothing_for(seconds(3)).await;
+}
+
+#[tokio::test]
+async fn options_names_the_methods_of_a_path() {
+    let node = Node::alone().await;
+    for (target, status, allow) in [
+        ("/", 204, Some("GET, HEAD, OPTIONS")),
+        ("/readyz", 204, Some("GET, HEAD, OPTIONS")),
+        ("/push?room=lobby", 204, Some("GET, POST, DELETE, OPTIONS")),
+        ("/ws/chat/lobby/", 204, Some("GET, OPTIONS")),
+        ("*", 204, Some("OPTIONS")),
+        ("/admin/", 404, None),
+        ("/nothing", 404, None),
+    ] {
+        let response = Request::new("OPTIONS", target).send(&node).await;
+        assert_eq!((response.status, response.header("allow")), (status, allow), "{target}: {response:?}");
     }
 }
 

@@ -4,9 +4,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::connection::Connection;
+use crate::support::event_stream::{EventStream, messages};
 use crate::support::http::Request;
+use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
 use crate::support::process::Process;
+use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
@@ -65,13 +68,85 @@ async fn a_large_body_is_rejected() {
     let announced = Request::post("/push?room=lobby").body(&large);
     let response = announced.send(&node).await;
     assert_eq!(response.status, 413, "{response:?}");
-    // Chunks could hide a second length, and no client needs them.
-    let chunked = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
-    let chunked = Request::post("/push?room=lobby").header("Transfer-Encoding", "chunked").raw_body(chunked);
-    let response = chunked.send(&node).await;
-    assert_eq!(response.status, 400, "{response:?}");
-    let response = Request::post("/push?room=lobby").body("x".repeat(120 * 1024)).send(&node).await;
-    assert_eq!(response.status, 200, "120 KiB are allowed: {response:?}");
+    for (size, status) in [(140, 413), (120, 200)] {
+        let text = "x".repeat(size * 1024);
+        for request in [in_chunks(&text, 4096), Request::post("/push?room=lobby").body(&text)] {
+            let response = request.send(&node).await;
+            assert_eq!(response.status, status, "{size} KiB: {response:?}");
+        }
+    }
+}
+
+/// A POST whose body has no stated length.
+fn in_chunks(text: &str, size: usize) -> Request {
+    let chunks = text
+        .as_bytes()
+        .chunks(size)
+        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).expect("ASCII")));
+    let body = chunks.chain(["0\r\n\r\n".to_owned()]).collect::<String>();
+    Request::post("/push?room=lobby").header("Transfer-Encoding", "chunked").raw_body(body)
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_read_like_another() {
+    let node = Node::alone().await;
+    let mut connection = Connection::connect(&node).await;
+    let json = r#"{"message": "in parts", "id": "chunked"}"#;
+    let posted = messages("lobby").header("Transfer-Encoding", "chunked").header("Accept", "*/*");
+    for (size, duplicate) in [(1, "false"), (7, "true"), (100, "true")] {
+        let chunks = in_chunks(json, size).bytes(connection.peer());
+        let body = &chunks[chunks.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4..];
+        let response = posted.clone().raw_body(body).send_on(&mut connection).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.json()["duplicate"].to_string(), duplicate, "{response:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_half_closed_request_is_answered_on_both_layers() {
+    let redis = Redis::start().await;
+    for node in [Node::alone().await, Node::on(&redis).await] {
+        for n in 0..3 {
+            let body = format!(r#"{{"message": "hi", "id": "half-{n}"}}"#);
+            for request in [Request::get("/chat/lobby/"), messages("lobby").body(body)] {
+                let mut connection = Connection::connect(&node).await;
+                let bytes = request.bytes(connection.peer());
+                connection.send(&bytes).await;
+                connection.finish_sending().await;
+                let response = connection.response().await;
+                assert_eq!(response.status, 200, "{response:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_whose_client_is_gone_ends_at_once() {
+    let node = Node::alone().await;
+    let stream = EventStream::open(&node, Request::get("/sse/chat/lobby/")).await;
+    wait_for_metric(&node, "parlor_sockets", 1).await;
+    drop(stream);
+    wait_for_metric(&node, "parlor_sockets", 0).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_kept_as_long_as_the_setting_says() {
+    let node = Node::plan().flag("--keep-alive-seconds", "2").start().await;
+    let mut connection = Connection::connect(&node).await;
+    for _ in 0..3 {
+        assert_eq!(Request::get("/healthz").send_on(&mut connection).await.status, 200);
+        tokio::time::sleep(seconds(1)).await;
+    }
+    let begun = Instant::now();
+    assert!(connection.read_to_end(PATIENCE).await.is_empty());
+    assert!(begun.elapsed() < seconds(5), "{:?}", begun.elapsed());
+    // A head that has begun has its own time, as long as on a new connection.
+    let mut connection = Connection::connect(&node).await;
+    assert_eq!(Request::get("/healthz").send_on(&mut connection).await.status, 200);
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: ").await;
+    tokio::time::sleep(seconds(4)).await;
+    connection.send(b"x\r\n\r\n").await;
+    assert_eq!(connection.response().await.status, 200);
 }
 
 #[tokio::test]
@@ -145,6 +220,11 @@ async fn a_connection_over_the_limit_is_503() {
         let response = request.send(&node).await;
         assert_eq!(response.status, 503, "{response:?}");
     }
+    // What supervisors and monitoring ask is served, once for each connection.
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let response = Request::get(path).send(&node).await;
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")), "{path}");
+    }
     // Open connections stay, and a free place is used again.
     members[0].publish("full house").await;
     for member in &mut members {
@@ -152,7 +232,7 @@ async fn a_connection_over_the_limit_is_503() {
     }
     members.pop().unwrap().close().await;
     until(PATIENCE, "a free place", async || {
-        let response = Request::get("/healthz").send(&node).await;
+        let response = Request::get("/chat/").send(&node).await;
         holds(response.status == 200, || format!("{response:?}"))
     })
     .await;
@@ -160,17 +240,29 @@ async fn a_connection_over_the_limit_is_503() {
 
 #[tokio::test]
 async fn the_default_connection_limit_follows_the_file_descriptors() {
-    // 320 of them are reserved for other uses than connections.
-    let mut limited = Command::new("/bin/sh");
-    limited.args(["-c", "ulimit -n 323; exec \"$0\" --listen 127.0.0.1:0"]).arg(env!("CARGO_BIN_EXE_parlor"));
-    let node = Node::from_process(Process::spawn("a node with few files", limited.env_clear()), 1).await;
+    // Of few, a quarter is reserved for other uses than connections; of many, 320.
+    for (files, connections) in [("4000", "3680"), ("200", "150")] {
+        let node = with_files(files).await;
+        let wanted = format!("max_connections={connections}");
+        node.log().wait_for(&wanted, PATIENCE, |line| line.contains(&wanted)).await;
+    }
+    let node = with_files("100").await;
     let mut members = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..68 {
         members.push(TutorialClient::chat(&node, "lobby").await);
     }
-    assert_eq!(Request::get("/healthz").send(&node).await.status, 503);
+    assert_eq!(Request::get("/chat/").send(&node).await.status, 503);
+    assert_eq!(Request::get("/healthz").send(&node).await.status, 200);
     members[0].publish("full house").await;
     for member in &mut members {
         assert_eq!(member.receive_chat().await, "full house");
     }
+}
+
+/// A node that may open this many files.
+async fn with_files(count: &str) -> Node {
+    let mut limited = Command::new("/bin/sh");
+    let script = format!("ulimit -n {count}; exec \"$0\" --listen 127.0.0.1:0");
+    limited.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_parlor"));
+    Node::from_process(Process::spawn("a node with few files", limited.env_clear()), 1).await
 }
