@@ -57,14 +57,15 @@ fn key(bencher: Bencher, length: usize) {
 mod memory_layer {
     //! The layer of one node alone, with a listener that does nothing.
 
+    use std::pin::Pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
     use divan::{Bencher, black_box};
     use parlor::{
-        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Layer, LayerListener, NodeFigures,
-        Retention,
+        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Layer, LayerError, LayerListener,
+        NodeFigures, Retention,
     };
     use tokio::runtime::{Builder, Runtime};
 
@@ -85,6 +86,10 @@ mod memory_layer {
         }
         fn on_interval_started(&self, _: &str) {}
         fn on_disconnect(&self, _: Disconnect) {}
+        fn on_missed_disconnects(&self, _: &[Disconnect]) {}
+        fn ask_again(&self) -> Pin<Box<dyn Future<Output = Result<(), LayerError>> + Send + '_>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
         fn on_resubscribed(&self) {}
     }
 

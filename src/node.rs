@@ -1,6 +1,7 @@
 //! The composition root: creates and owns the services of a node.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cookie::Key as CookieKey;
@@ -35,7 +36,11 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     let tokens = Verifier::new(&config.tokens)?;
     let limits = Arc::new(Limits::new(config.limits));
     let hub = Arc::new(Hub::default());
-    let node_listener = Arc::new(NodeListener { hub: Arc::clone(&hub), realtime: OnceCell::new() });
+    let node_listener = Arc::new(NodeListener {
+        hub: Arc::clone(&hub),
+        realtime: OnceCell::new(),
+        has_asked: AtomicBool::new(false),
+    });
     let listener = Arc::clone(&node_listener) as Arc<dyn LayerListener>;
     let retention = Retention {
         messages: config.log_messages,

@@ -13,9 +13,10 @@ const AGE_CHECK_INTERVAL = 5000; // ms
 export const Failure = Object.freeze({
   EXPIRED: "expired", // not confirmed in time
   ENDED: "ended", // the server closed the connection for good
+  PUBLIC: "public", // written for a private room that is private no more
 });
 
-// An entry is `{ id, text, at, failed }`; `failed` is "" or the reason. `send(frame)` returns false
+// An entry is `{ id, text, at, failed, isPrivate }`; `failed` is "" or the reason. `send(frame)` returns false
 // when there is no connection. `events.delayed(entry, code)`, `events.failed(entry)` and
 // `events.removed(entry)` report changes; `events.dead()` asks for a new connection.
 export class Outbox {
@@ -27,8 +28,10 @@ export class Outbox {
   #ackTimer = 0; // 0: not set
   #retryTimer = 0;
   #failures = 0;
+  #isPrivate; // the room, as far as the page knows
 
-  constructor(store, send, events) {
+  constructor(store, send, events, isPrivate = false) {
+    this.#isPrivate = isPrivate;
     this.#store = store;
     this.#send = send;
     this.#events = events;
@@ -49,7 +52,7 @@ export class Outbox {
   // Adds a message; returns its entry, or null when the outbox is full.
   add(text) {
     if (this.#entries.length >= MAX_ENTRIES) return null;
-    const entry = { id: uuid(), text, at: Date.now(), failed: "" };
+    const entry = { id: uuid(), text, at: Date.now(), failed: "", isPrivate: this.#isPrivate };
     this.#entries.push(entry);
     this.#store.save(entry);
     return entry;
@@ -67,10 +70,13 @@ export class Outbox {
   }
 
   // Continues on a new connection. The entry in flight is sent again: it may or may not have
-  // arrived.
-  resume() {
+  // arrived. Holds back what was written for a private room when the room is private no more.
+  resume(isPrivate = this.#isPrivate) {
+    this.#isPrivate = isPrivate;
     this.#clearFlight();
     this.#failures = 0;
+    const isForFew = (entry) => entry.isPrivate && !isPrivate && !entry.failed;
+    for (const entry of this.#entries.filter(isForFew)) this.#fail(entry, Failure.PUBLIC);
     this.pump();
   }
 
@@ -109,6 +115,7 @@ export class Outbox {
   resend(entry) {
     entry.failed = "";
     entry.at = Date.now();
+    entry.isPrivate = this.#isPrivate;
     this.#store.save(entry);
     this.#entries = [...this.#entries.filter((other) => other !== entry), entry];
     this.pump();

@@ -42,7 +42,7 @@ export class RoomPage {
   #readTimer = 0; // 0: not set
 
   constructor() {
-    const { chatSocket, chatSse, chatMessages, dmPath, isUser, maxMessageBytes, user } = this.#dataset;
+    const { chatSocket, chatSse, chatMessages, dmPath, isPrivate, isUser, maxMessageBytes, user } = this.#dataset;
     const csrfToken = document.querySelector("[name=csrfmiddlewaretoken]").value;
     const room = readJson("room-name");
     // Another user who logs in here sees and sends none of the drafts and unsent messages.
@@ -58,12 +58,14 @@ export class RoomPage {
       (text, at) => createView("own", text, { at }),
       () => this.#deliveryStatus(),
     );
-    this.#outbox = new Outbox(new UnsentStore(owner, window), (frame) => this.#socket.send(frame), {
+    const events = {
       delayed: (entry, code) => this.#delayed(code),
       failed: (entry) => this.#pending.failed(entry),
       removed: (entry) => this.#pending.removed(entry),
       dead: () => this.#socket.restart(),
-    });
+    };
+    const send = (frame) => this.#socket.send(frame);
+    this.#outbox = new Outbox(new UnsentStore(owner, window), send, events, isPrivate === "true");
     this.#timeline = new Timeline(
       log,
       this.#pending,
@@ -119,7 +121,9 @@ export class RoomPage {
     this.#badge.dataset.node = frame.node;
     this.#timeline.welcome(frame);
     this.#presence.update(frame);
-    this.#outbox.resume();
+    this.#outbox.resume(frame.private);
+    // The page would go on showing a lock.
+    if (this.#dataset.isPrivate === "true" && !frame.private) window.location.reload();
     this.#readId = null;
     this.#scheduleRead();
   }

@@ -15,7 +15,7 @@ impl Access for InboxAccess {
         if !identity.is_user() {
             return Err(Denied::Forbidden(Reason::new("only accounts have an inbox")));
         }
-        Ok(Grant::new(unread::inbox_group(identity.id()), NAME).restricted())
+        Ok(Grant::new(unread::inbox_group(identity.id()), NAME).private())
     }
 }
 

@@ -181,7 +181,7 @@ impl Room {
         let grant = Grant::new(group, &self.name);
         match &self.kind {
             Kind::Public => grant,
-            Kind::Private(_) | Kind::Direct(_) => grant.restricted(),
+            Kind::Private(_) | Kind::Direct(_) => grant.private(),
         }
     }
 }

@@ -120,6 +120,15 @@ pub(crate) async fn is_banned(store: &SharedStore, id: &str) -> Result<bool, Lay
     Ok(store.get(&ban_key(id)).await?.is_some())
 }
 
+/// Returns whether this guest still has this display name: its nickname may have passed to another
+/// guest.
+pub(crate) async fn has_name(store: &SharedStore, id: &str, name: &str) -> Result<bool, LayerError> {
+    let nickname = name.strip_prefix('~').and_then(Username::parse);
+    let guest =
+        Guest { id: id.to_owned(), nickname: nickname.filter(|nickname| !looks_like_an_id(nickname)) };
+    Ok(guest.known(store).await?.name() == name)
+}
+
 /// Bans a guest, or lifts the ban.
 pub(crate) async fn set_banned(store: &SharedStore, id: &str, banned: bool) -> Result<(), LayerError> {
     if banned {

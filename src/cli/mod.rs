@@ -54,7 +54,7 @@ impl Command {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("could not start threads: {error}"))?;
         runtime.block_on(async {
-            let admin = AdminClient::open(url, config.redis_prefix())
+            let admin = AdminClient::open(url, config.redis_prefix(), config.wait_replicas)
                 .await
                 .map_err(|error| Chain(&error).to_string())?;
             match self {

@@ -12,15 +12,24 @@ use crate::wire::group::Group;
 pub trait Control: Send + Sync {
     /// Makes every node close the sockets that the command matches, this node included.
     ///
-    /// A node that is not connected to Redis misses it; its listener is informed when it is
-    /// connected again.
+    /// The command is in a log. A node that is not connected to Redis reads it there, before
+    /// anything else is delivered on it. Callers write what the command rests on to the store
+    /// first.
     ///
     /// # Errors
-    /// Fails when Redis does not take the command within a second.
+    /// Fails when Redis, and as many replicas as [`Retention`](crate::Retention) says, do not take
+    /// the command within a second.
     ///
     /// # Cost
-    /// `PUBLISH parlor:{control}:c`.
+    /// `EVALSHA` of `decide.lua`: `XADD`, `XTRIM`, `PUBLISH`.
     fn disconnect(&self, command: &Disconnect) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Waits until this node has applied every command, at most 800 ms. Returns at once on a node
+    /// that is connected and has compared itself with the log within the last 3 seconds.
+    ///
+    /// # Errors
+    /// Fails on a node that may have missed commands.
+    fn in_line(&self) -> impl Future<Output = Result<(), LayerError>> + Send;
 
     /// Returns what the live nodes report of themselves, sorted by name. It is a few seconds old.
     ///

@@ -1,4 +1,4 @@
-//! Disconnect commands, published on the control channel: each node closes the matching sockets.
+//! Disconnect commands, the decisions that all nodes share: each closes the matching sockets.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +6,8 @@ use crate::wire::close::{Close, CloseCode};
 
 /// Closes the sockets that match all given members; without a member, none.
 ///
-/// On Redis it is JSON on the channel `parlor:{control}:c`. A command with an unknown member is dropped:
-/// the node would close more sockets than the sender meant.
+/// In Redis it is JSON in the log of decisions. A command with an unknown member is dropped: the
+/// node would close more sockets than the sender meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disconnect {

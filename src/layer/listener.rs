@@ -1,8 +1,10 @@
 //! What a layer calls when something reaches this node.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::layer::disconnect::Disconnect;
+use crate::layer::error::LayerError;
 use crate::layer::node_figures::NodeFigures;
 use crate::wire::delivery::Delivery;
 
@@ -20,7 +22,16 @@ pub trait LayerListener: Send + Sync + 'static {
     fn on_interval_started(&self, group: &str);
     /// Some node gave a disconnect command.
     fn on_disconnect(&self, command: Disconnect);
-    /// The node is subscribed again after it was not. It may have missed disconnect commands and
-    /// started intervals.
+    /// Applies disconnect commands that this node has missed. When it returns, the matching sockets
+    /// receive nothing more.
+    fn on_missed_disconnects(&self, commands: &[Disconnect]);
+    /// Asks every connection again whether it may stay: the node cannot know which disconnect
+    /// commands it has missed. Nothing is delivered until it returns.
+    ///
+    /// # Errors
+    /// Fails when the layer does not answer.
+    fn ask_again(&self) -> Pin<Box<dyn Future<Output = Result<(), LayerError>> + Send + '_>>;
+    /// The node is subscribed again after it was not, and has applied every disconnect command. It
+    /// may have missed started intervals.
     fn on_resubscribed(&self);
 }

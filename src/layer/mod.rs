@@ -43,9 +43,11 @@
 //!   within [`LEAVE_GRACE`] never left. Groups of more than [`MAX_LISTED_MEMBERS`] users report
 //!   their number only, at most once a second.
 //! - **Disconnects.** A [`Disconnect`] command that was accepted reaches every connected node
-//!   within a second, the sender included. A node that was disconnected is informed when it
-//!   resubscribes ([`on_resubscribed`](LayerListener::on_resubscribed)): it may have missed
-//!   commands.
+//!   within a second, the sender included, and a node that was disconnected before anything else is
+//!   delivered there ([`on_missed_disconnects`](LayerListener::on_missed_disconnects)). Where the
+//!   log of commands was lost, every connection is asked again
+//!   ([`ask_again`](LayerListener::ask_again)) before anything is delivered. A command is as
+//!   durable as an append, and so is every write to the store.
 //! - **Nodes.** [`nodes`](Control::nodes) returns the nodes whose lease is alive, with figures that
 //!   are at most a few seconds old. [`groups`](Presence::groups) counts as
 //!   [`member_count`](Presence::member_count) does.
@@ -237,6 +239,10 @@ impl Presence for Layer {
 impl Control for Layer {
     async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
         dispatch!(self, disconnect(command).await)
+    }
+
+    async fn in_line(&self) -> Result<(), LayerError> {
+        dispatch!(self, in_line().await)
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {

@@ -1,6 +1,8 @@
 //! Access to a channel: whether a client may enter it, and which group it joins there.
 
+use std::any::TypeId;
 use std::future::Future;
+use std::pin::Pin;
 
 use crate::auth::identity::Identity;
 use crate::http::context::Context;
@@ -10,7 +12,8 @@ use crate::wire::group::Group;
 /// Decides whether a client may enter a channel.
 ///
 /// It sees no request: the answer depends on who asks and on what is stored, and not on how the
-/// client asks.
+/// client asks. An open socket is asked again whenever its node may have missed that the answer has
+/// changed. Anonymous clients are all alike: the answer is asked for once for all of them.
 ///
 /// # Examples
 /// ```
@@ -46,19 +49,62 @@ pub trait Access: Send + Sync + 'static {
 pub struct Grant {
     pub(crate) group: Group,
     pub(crate) name: Box<str>,
-    pub(crate) is_restricted: bool,
+    pub(crate) is_private: bool,
 }
 
 impl Grant {
     /// Grants access to this group, which clients know under this name.
     pub fn new(group: Group, name: &str) -> Self {
-        Self { group, name: name.into(), is_restricted: false }
+        Self { group, name: name.into(), is_private: false }
     }
 
-    /// Marks access that can be revoked. The socket is closed, and has to reconnect, when this node
-    /// may have missed that it was.
+    /// Marks a channel that only some clients may enter. Its welcome says so, and its sockets are
+    /// closed when it is no longer such a channel: clients do not say in public what they meant for
+    /// few.
     #[must_use]
-    pub fn restricted(self) -> Self {
-        Self { is_restricted: true, ..self }
+    pub fn private(self) -> Self {
+        Self { is_private: true, ..self }
+    }
+}
+
+/// An access as an open socket keeps it, to be asked again. A pointer, because every socket holds
+/// one.
+#[derive(Clone, Copy)]
+pub(crate) struct AccessCheck(&'static AccessVTable);
+
+struct AccessVTable {
+    key: TypeId,
+    grant: GrantFn,
+}
+
+type GrantFn = for<'a> fn(&'a Context, &'a Identity, &'a str) -> GrantFuture<'a>;
+type GrantFuture<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denied>> + Send + 'a>>;
+
+impl AccessCheck {
+    /// Returns the check of this access.
+    pub(crate) const fn new<A: Access>() -> Self {
+        Self(
+            const {
+                &AccessVTable {
+                    key: TypeId::of::<A>(),
+                    grant: |context, identity, name| Box::pin(A::grant(context, identity, name)),
+                }
+            },
+        )
+    }
+
+    /// Returns which access it is.
+    pub(crate) fn key(self) -> TypeId {
+        self.0.key
+    }
+
+    /// Asks the access again. See [`Access::grant`].
+    pub(crate) async fn grant(
+        self,
+        context: &Context,
+        identity: &Identity,
+        name: &str,
+    ) -> Result<Grant, Denied> {
+        (self.0.grant)(context, identity, name).await
     }
 }

@@ -16,7 +16,7 @@ use crate::http::connection::{Connection, Timed};
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
-use crate::realtime::access::Access;
+use crate::realtime::access::{Access, AccessCheck};
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
@@ -24,7 +24,7 @@ use crate::realtime::renderer::Renderer;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscription::Subscription;
-use crate::realtime::{socket_task, sse};
+use crate::realtime::{revalidation, socket_task, sse};
 use crate::telemetry::Chain;
 use crate::wire::frame::Transport;
 
@@ -58,13 +58,15 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
     };
     let admitted = admitted.for_user(identity.known_id())?;
     let renderer = Renderer::new::<C, P>(transport);
-    let socket = realtime.socket(identity, grant.is_restricted, renderer);
-    let subscription = Subscription::new(grant.group, grant.name, start, request.received_at);
+    let socket = realtime.socket(identity, renderer);
+    let access = AccessCheck::new::<A>();
+    let subscription = Arc::new(Subscription::new(grant, access, start, request.received_at));
     let registration = Registration::subscribe(realtime, socket, subscription, admitted).await;
     let registration = registration.map_err(|error| {
         debug!(error = %Chain(&error), ?transport, "refused a socket");
         Refusal::unavailable("the server cannot reach its messages: try again later")
     })?;
+    revalidation::check_admitted(&registration).await?;
     Ok(match upgrade {
         Some(upgrade) => accept::<C, P>(registration, request.stream, upgrade),
         None => sse::respond::<C, P>(registration, request.stream),

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::http::context::Context;
 use crate::layer::LayerError;
-use crate::layer::{Broker, HistoryRange, MAX_LISTED_MEMBERS, Page, Presence};
+use crate::layer::{Broker, Control, HistoryRange, MAX_LISTED_MEMBERS, Page, Presence};
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
@@ -70,6 +70,7 @@ impl CatchUp {
     ) -> Result<Option<Bytes>, LayerError> {
         let (layer, group) = (registration.context().layer(), registration.subscription().group());
         let renderer = registration.socket().renderer();
+        layer.in_line().await?;
         loop {
             if let Some(frames) = self.render_redactions(renderer) {
                 return Ok(Some(frames));
@@ -143,7 +144,13 @@ impl CatchUp {
             presence.count += 1;
         }
         presence.members = presence.members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
-        let welcome = Welcome { node: context.name().to_owned(), last: page.last, recovery, presence };
+        let welcome = Welcome {
+            node: context.name().to_owned(),
+            last: page.last,
+            recovery,
+            is_private: registration.subscription().is_private(),
+            presence,
+        };
         let mut frames = BytesMut::new();
         if let Some(frame) = P::welcome(registration.subscription().name(), identity, &welcome) {
             frames.extend_from_slice(&renderer.transport.message(frame, None));

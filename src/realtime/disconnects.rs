@@ -1,6 +1,6 @@
 //! Recent disconnect commands: a socket admitted before a command may register after it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::layer::Disconnect;
@@ -15,6 +15,8 @@ pub(crate) struct RecentDisconnects {
     recent: VecDeque<(Instant, Disconnect)>,
     /// When the newest forgotten command arrived.
     forgotten: Option<Instant>,
+    /// When all sockets were last asked again.
+    asked_at: Option<Instant>,
 }
 
 impl RecentDisconnects {
@@ -24,6 +26,17 @@ impl RecentDisconnects {
             self.forgotten = self.recent.pop_front().map(|(at, _)| at);
         }
         self.recent.push_back((Instant::now(), command));
+    }
+
+    /// Records that all sockets are asked again from now on.
+    pub(crate) fn record_asking(&mut self) {
+        self.asked_at = Some(Instant::now());
+    }
+
+    /// Returns whether all sockets were asked again after this request arrived. Its socket may not
+    /// have been among them.
+    pub(crate) fn were_asked_since(&self, received_at: Instant) -> bool {
+        self.asked_at.is_some_and(|at| at >= received_at)
     }
 
     /// Returns how to close a socket whose request arrived at this time, if a later command matches
@@ -38,6 +51,40 @@ impl RecentDisconnects {
         }
         let since = self.recent.iter().rev().take_while(|(at, _)| *at >= received_at);
         since.map(|(_, command)| command).find(|command| matches(command)).map(Disconnect::close)
+    }
+}
+
+/// Commands by one of the members that a socket must have: many are found for many sockets in one
+/// pass.
+#[derive(Default)]
+pub(crate) struct DisconnectIndex<'a> {
+    users: HashMap<&'a str, Vec<&'a Disconnect>>,
+    logins: HashMap<&'a str, Vec<&'a Disconnect>>,
+    groups: HashMap<&'a str, Vec<&'a Disconnect>>,
+}
+
+impl<'a> DisconnectIndex<'a> {
+    /// Creates the index of these commands.
+    pub(crate) fn new(commands: &'a [Disconnect]) -> Self {
+        let mut index = Self::default();
+        for command in commands {
+            let (map, key) = match (&command.login, &command.user, &command.group) {
+                (Some(login), _, _) => (&mut index.logins, login),
+                (_, Some(user), _) => (&mut index.users, user),
+                (_, _, Some(group)) => (&mut index.groups, group),
+                (None, None, None) => continue,
+            };
+            map.entry(key).or_default().push(command);
+        }
+        index
+    }
+
+    /// Returns a command that matches a socket of this user, under this login, in this group.
+    pub(crate) fn find(&self, user: &str, login: Option<&str>, group: &str) -> Option<&'a Disconnect> {
+        let candidates =
+            [login.and_then(|login| self.logins.get(login)), self.users.get(user), self.groups.get(group)];
+        let mut candidates = candidates.into_iter().flatten().flatten();
+        candidates.find(|command| command.matches(Some(user), login, Some(group))).copied()
     }
 }
 
@@ -74,5 +121,28 @@ mod tests {
         }
         assert_eq!(disconnects.since(before, about("c")).map(|close| close.code()), Some(1012));
         assert_eq!(disconnects.since(after, about("c")), None);
+    }
+
+    #[test]
+    fn an_index_finds_what_a_look_at_each_command_finds() {
+        let values = [None, Some("a"), Some("b")];
+        let mut commands = Vec::new();
+        for user in values {
+            for login in values {
+                for group in values {
+                    let [user, login, group] = [user, login, group].map(|value| value.map(str::to_owned));
+                    commands.push(Disconnect { user, login, group, code: 4403, reason: String::new() });
+                }
+            }
+        }
+        for command in &commands {
+            let one = std::slice::from_ref(command);
+            for (user, login, group) in [("a", Some("a"), "a"), ("a", None, "b"), ("b", Some("a"), "c")] {
+                let found = DisconnectIndex::new(one).find(user, login, group);
+                let expected = command.matches(Some(user), login, Some(group));
+                assert_eq!(found.is_some(), expected, "{command:?} for {user} {login:?} {group}");
+            }
+        }
+        assert!(DisconnectIndex::new(&commands).find("a", Some("b"), "c").is_some());
     }
 }

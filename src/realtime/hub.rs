@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::channel::Interval;
-use crate::realtime::disconnects::RecentDisconnects;
+use crate::realtime::disconnects::{DisconnectIndex, RecentDisconnects};
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::Subscribers;
 use crate::realtime::subscription::Subscription;
@@ -34,8 +35,7 @@ const MAX_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// All sockets of this node.
 #[derive(Default)]
 pub(crate) struct Hub {
-    /// Each socket with its group.
-    sockets: Mutex<Slab<(Arc<Socket>, Group)>>,
+    sockets: Mutex<Slab<Registered>>,
     groups: Mutex<HashMap<Group, Arc<Mutex<Subscribers>>>>,
     /// Groups with queued events, each once, in the order of their turns.
     busy: Mutex<VecDeque<Arc<Mutex<Subscribers>>>>,
@@ -47,6 +47,13 @@ pub(crate) struct Hub {
     delivered: AtomicU64,
     closing: AtomicBool,
     disconnects: Mutex<RecentDisconnects>,
+}
+
+/// An open socket and its subscription.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    pub(crate) socket: Arc<Socket>,
+    pub(crate) subscription: Arc<Subscription>,
 }
 
 /// Where the hub has a socket.
@@ -61,9 +68,10 @@ pub(crate) struct SubscriberKey {
 impl Hub {
     /// Registers a socket with its subscription. It receives the events of its group at once, or,
     /// if the subscription has a start position, from [`join`](Self::join) on.
-    pub(crate) fn register(&self, socket: &Arc<Socket>, subscription: &Subscription) -> SubscriberKey {
+    pub(crate) fn register(&self, socket: &Arc<Socket>, subscription: &Arc<Subscription>) -> SubscriberKey {
         let group = subscription.group();
-        let key = self.sockets.lock().insert((Arc::clone(socket), group.clone()));
+        let registered = Registered { socket: Arc::clone(socket), subscription: Arc::clone(subscription) };
+        let key = self.sockets.lock().insert(registered);
         METRICS.sockets.inc();
         // A disconnect command that arrives from here on finds the socket.
         let opened_at = subscription.opened_at();
@@ -179,7 +187,40 @@ impl Hub {
 
     /// Returns every open socket.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
-        self.sockets.lock().iter().map(|(_, (socket, _))| Arc::clone(socket)).collect()
+        self.sockets.lock().iter().map(|(_, registered)| Arc::clone(&registered.socket)).collect()
+    }
+
+    /// Returns every open socket with its subscription.
+    pub(crate) fn registered(&self) -> Vec<Registered> {
+        self.sockets.lock().iter().map(|(_, registered)| registered.clone()).collect()
+    }
+
+    /// Records that all sockets are asked again from now on, and returns them. Those that register
+    /// later for an earlier request have to be asked, too.
+    pub(crate) fn begin_asking(&self) -> Vec<Registered> {
+        self.disconnects.lock().record_asking();
+        self.registered()
+    }
+
+    /// Returns whether all sockets were asked again after this request arrived.
+    pub(crate) fn were_asked_since(&self, received_at: Instant) -> bool {
+        self.disconnects.lock().were_asked_since(received_at)
+    }
+
+    /// Closes every socket that one of these commands matches, before it returns.
+    pub(crate) fn apply_missed(&self, commands: &[Disconnect]) {
+        let mut disconnects = self.disconnects.lock();
+        for command in commands {
+            disconnects.record(command.clone());
+        }
+        drop(disconnects);
+        let index = DisconnectIndex::new(commands);
+        for Registered { socket, subscription } in self.registered() {
+            let (identity, group) = (socket.identity(), subscription.group().name());
+            if let Some(command) = index.find(identity.id(), identity.login(), group) {
+                socket.close(&command.close());
+            }
+        }
     }
 
     /// Closes every socket that the command matches, in a task of its own.
@@ -208,8 +249,8 @@ impl Hub {
                 let sockets = self.sockets.lock();
                 let end = sockets.capacity();
                 for key in next..end.min(next + TURN_SOCKETS) {
-                    if let Some((socket, group)) = sockets.get(key) {
-                        act(socket, group);
+                    if let Some(Registered { socket, subscription }) = sockets.get(key) {
+                        act(socket, subscription.group());
                     }
                 }
                 if next + TURN_SOCKETS >= end {

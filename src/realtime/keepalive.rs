@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
+use tracing::debug;
 
 use crate::realtime::revalidation;
+use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
+use crate::telemetry::Chain;
 
 impl Realtime {
     /// Runs [`Socket::keepalive`] for every socket each second, and [`revalidation::run`] for
@@ -28,9 +31,12 @@ impl Realtime {
             if self.check_sockets(now, frozen).await && !is_revalidating.swap(true, Ordering::SeqCst) {
                 let (realtime, is_revalidating) = (Arc::clone(self), Arc::clone(&is_revalidating));
                 self.context().track(async move {
-                    let mut due: Vec<Arc<Socket>> = realtime.hub().sockets();
-                    due.retain(|socket| socket.is_due(now));
-                    revalidation::run(realtime.context(), due).await;
+                    let mut due = realtime.hub().registered();
+                    due.retain(|registered| registered.socket.is_due(now));
+                    if let Err(error) = revalidation::run(realtime.context(), due, Pace::Slow).await {
+                        // The next second tries again.
+                        debug!(error = %Chain(&error), "could not ask whether sockets may stay");
+                    }
                     is_revalidating.store(false, Ordering::SeqCst);
                 });
             }

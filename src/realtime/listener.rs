@@ -1,11 +1,15 @@
 //! The node's implementation of the layer's callbacks.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
 
-use crate::layer::{Disconnect, LayerListener, NodeFigures};
-use crate::realtime::hub::Hub;
+use crate::layer::{Disconnect, LayerError, LayerListener, NodeFigures};
+use crate::realtime::hub::{Hub, Registered};
+use crate::realtime::revalidation;
+use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;
 use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
@@ -15,6 +19,8 @@ pub(crate) struct NodeListener {
     pub(crate) hub: Arc<Hub>,
     /// Set once the node is built, which happens after the layer.
     pub(crate) realtime: OnceCell<Weak<Realtime>>,
+    /// Every connection was asked again since the node was last subscribed.
+    pub(crate) has_asked: AtomicBool,
 }
 
 impl LayerListener for NodeListener {
@@ -42,13 +48,30 @@ impl LayerListener for NodeListener {
         self.hub.apply(command);
     }
 
+    fn on_missed_disconnects(&self, commands: &[Disconnect]) {
+        self.hub.apply_missed(commands);
+    }
+
+    fn ask_again(&self) -> Pin<Box<dyn Future<Output = Result<(), LayerError>> + Send + '_>> {
+        Box::pin(async {
+            let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) else { return Ok(()) };
+            let sockets = realtime.hub().begin_asking();
+            revalidation::run(realtime.context(), sockets, Pace::AtOnce).await?;
+            self.has_asked.store(true, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+
     fn on_resubscribed(&self) {
         if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
             for group in realtime.hub().groups_with_interval() {
                 realtime.intervals().poll(&realtime, &group);
             }
-            for socket in realtime.hub().sockets() {
-                socket.mark_stale();
+            // Whatever changed without a command, as by a node that failed half-way.
+            if !self.has_asked.swap(false, Ordering::SeqCst) {
+                for Registered { socket, .. } in realtime.hub().begin_asking() {
+                    socket.set_known_until(0);
+                }
             }
             if realtime.context().known_key().is_none() {
                 let context = Arc::clone(realtime.context());

@@ -1,6 +1,7 @@
 //! A subscription's registration in the hub, the layer and the limits, undone on drop.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::http::context::Context;
 use crate::layer::{Broker, LayerError};
@@ -16,7 +17,7 @@ use crate::wire::id::Id;
 pub(crate) struct Registration {
     realtime: Arc<Realtime>,
     socket: Arc<Socket>,
-    subscription: Subscription,
+    subscription: Arc<Subscription>,
     key: SubscriberKey,
     _admitted: Admitted,
 }
@@ -31,7 +32,7 @@ impl Registration {
     pub(crate) async fn subscribe(
         realtime: Arc<Realtime>,
         socket: Arc<Socket>,
-        subscription: Subscription,
+        subscription: Arc<Subscription>,
         admitted: Admitted,
     ) -> Result<Self, LayerError> {
         let key = realtime.hub().register(&socket, &subscription);
@@ -64,6 +65,11 @@ impl Registration {
     /// Returns the client as its channel sees it.
     pub(crate) fn client(&self) -> Client<'_> {
         Client { context: self.context(), identity: self.socket.identity(), subscription: &self.subscription }
+    }
+
+    /// See [`Hub::were_asked_since`](crate::realtime::hub::Hub::were_asked_since).
+    pub(crate) fn were_asked_since(&self, received_at: Instant) -> bool {
+        self.realtime.hub().were_asked_since(received_at)
     }
 
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).

@@ -31,15 +31,10 @@ impl Realtime {
     }
 
     /// Creates the socket of a client.
-    pub(crate) fn socket(
-        &self,
-        identity: &Arc<Identity>,
-        is_restricted: bool,
-        renderer: Renderer,
-    ) -> Arc<Socket> {
+    pub(crate) fn socket(&self, identity: &Arc<Identity>, renderer: Renderer) -> Arc<Socket> {
         let (context, config) = (&self.context, self.context.config());
         let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
-        let socket = Socket::new(renderer, Arc::clone(identity), is_restricted, limits, context.seconds());
+        let socket = Socket::new(renderer, Arc::clone(identity), limits, context.seconds());
         socket.set_known_until(context.seconds_after(identity.valid_for()));
         Arc::new(socket)
     }

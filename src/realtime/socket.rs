@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
-use crate::auth::identity::{Identity, Role};
+use crate::auth::identity::Identity;
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
 use crate::realtime::renderer::Renderer;
@@ -21,8 +21,6 @@ const MAX_SILENCE_SECONDS: u32 = 60;
 pub(crate) struct Socket {
     renderer: Renderer,
     identity: Arc<Identity>,
-    /// Whether its access can be revoked.
-    is_restricted: bool,
     outbox: Outbox,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
     last_read_at: AtomicU32,
@@ -34,17 +32,10 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Creates a socket whose peer last sent a byte `now`, in seconds of its node.
-    pub(crate) fn new(
-        renderer: Renderer,
-        identity: Arc<Identity>,
-        is_restricted: bool,
-        limits: Limits,
-        now: u32,
-    ) -> Self {
+    pub(crate) fn new(renderer: Renderer, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
         Self {
             renderer,
             identity,
-            is_restricted,
             outbox: Outbox::new(renderer.transport, limits),
             last_read_at: AtomicU32::new(now),
             ping_at: AtomicU32::new(now + PING_INTERVAL_SECONDS),
@@ -65,19 +56,6 @@ impl Socket {
     /// Returns whether the client has to be revalidated.
     pub(crate) fn is_due(&self, now: u32) -> bool {
         now >= self.known_until.load(Ordering::Relaxed)
-    }
-
-    /// Records that this node may have missed disconnect commands: closes a restricted socket, and
-    /// has other clients revalidated.
-    pub(crate) fn mark_stale(&self) {
-        if self.is_restricted {
-            self.close(&Close::new(
-                CloseCode::ServiceRestart,
-                "this node was disconnected for a while: connect again",
-            ));
-        } else if self.identity.role() != Role::Anonymous {
-            self.set_known_until(0);
-        }
     }
 
     /// Returns the renderer of its events.

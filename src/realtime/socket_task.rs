@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
+use crate::layer::Control;
 use crate::limits::Decision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::channel::Channel;
@@ -151,6 +152,11 @@ async fn act<C: Channel, P: Protocol>(registration: &Registration, frame: Frame<
         Ok(command) => command,
         Err(action) => return action,
     };
-    let reply = C::command(registration.client(), &command).await;
+    // Nothing is done for a client that has lost its right on a node that does not know it yet.
+    let reply = match registration.context().layer().in_line().await {
+        Ok(()) if registration.socket().outbox().closed().is_some() => return Action::Nothing,
+        Ok(()) => C::command(registration.client(), &command).await,
+        Err(error) => Err(error),
+    };
     P::reply(&command, reply.as_ref(), C::view)
 }

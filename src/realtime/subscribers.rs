@@ -214,7 +214,6 @@ mod tests {
             let socket = Arc::new(Socket::new(
                 Renderer::new::<Fragile, Plain>(Transport::WebSocket),
                 Arc::new(Identity::anonymous()),
-                false,
                 limits,
                 0,
             ));

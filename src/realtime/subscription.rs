@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::realtime::access::{AccessCheck, Grant};
 use crate::realtime::start_position::StartPosition;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
@@ -11,6 +12,9 @@ use crate::wire::time::millis;
 pub(crate) struct Subscription {
     group: Group,
     name: Name,
+    /// What admitted it.
+    access: AccessCheck,
+    is_private: bool,
     /// `None` for a socket that receives neither a welcome nor logged events.
     start: Option<StartPosition>,
     /// When its request arrived.
@@ -30,14 +34,15 @@ enum Name {
 impl Subscription {
     /// Creates the subscription of a socket whose request arrived at `opened_at`.
     pub(crate) fn new(
-        group: Group,
-        name: Box<str>,
+        grant: Grant,
+        access: AccessCheck,
         start: Option<StartPosition>,
         opened_at: Instant,
     ) -> Self {
+        let Grant { group, name, is_private } = grant;
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
-        Self { group, name, start, opened_at, ephemeral_at: AtomicU64::new(0) }
+        Self { group, name, access, is_private, start, opened_at, ephemeral_at: AtomicU64::new(0) }
     }
 
     /// Returns the group whose events the socket receives.
@@ -51,6 +56,16 @@ impl Subscription {
             Name::InGroup(start) => &self.group.name()[*start as usize..],
             Name::Apart(name) => name,
         }
+    }
+
+    /// Returns what admitted it.
+    pub(crate) fn access(&self) -> AccessCheck {
+        self.access
+    }
+
+    /// Returns whether only some clients may enter the channel.
+    pub(crate) fn is_private(&self) -> bool {
+        self.is_private
     }
 
     pub(crate) fn start(&self) -> Option<StartPosition> {
@@ -76,12 +91,26 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::identity::Identity;
+    use crate::http::context::Context;
+    use crate::realtime::access::Access;
+    use crate::realtime::denied::Denied;
+
+    struct NoAccess;
+
+    impl Access for NoAccess {
+        async fn grant(_: &Context, _: &Identity, _: &str) -> Result<Grant, Denied> {
+            Err(Denied::NotFound)
+        }
+    }
 
     #[test]
     fn a_name_is_the_one_granted_whether_the_group_ends_with_it_or_not() {
         for (group, name) in [("chat_lobby", "lobby"), ("lobby", "lobby"), ("chat_dm:1:2", "@bob"), ("a", "")]
         {
-            let subscription = Subscription::new(Group::new(group), name.into(), None, Instant::now());
+            let grant = Grant::new(Group::new(group), name);
+            let access = AccessCheck::new::<NoAccess>();
+            let subscription = Subscription::new(grant, access, None, Instant::now());
             assert_eq!((subscription.group().name(), subscription.name()), (group, name));
         }
     }

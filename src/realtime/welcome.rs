@@ -12,6 +12,8 @@ pub struct Welcome {
     pub last: Id,
     /// Whether everything since the client's position follows, or why not.
     pub recovery: Recovery,
+    /// Whether only some clients may enter the channel.
+    pub is_private: bool,
     /// The members of the group, including the client.
     pub presence: PresenceSnapshot,
 }

@@ -253,3 +253,19 @@ test("the message in flight is kept although another tab has settled it", () => 
   assert.deepEqual(events, []);
   assert.equal(outbox.inFlight, a);
 });
+
+test("what was written for a private room is held back when the room is private no more", () => {
+  const { outbox, events, state, texts } = open({ isConnected: false });
+  outbox.resume(true);
+  const entry = outbox.add("for few");
+  outbox.pump();
+  state.isConnected = true;
+  outbox.resume(false);
+  assert.deepEqual(texts(), []);
+  assert.deepEqual(events, [["failed", "for few", Failure.PUBLIC]]);
+  const reloaded = open({ isConnected: true });
+  reloaded.outbox.resume(false);
+  assert.deepEqual(reloaded.texts(), [], "after a reload, too");
+  outbox.resend(entry);
+  assert.deepEqual(texts(), ["for few"], "the user may send it nevertheless");
+});

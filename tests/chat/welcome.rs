@@ -21,13 +21,15 @@ fn names(frame: &Value) -> Vec<&str> {
 async fn the_welcome_names_the_room_and_its_members(layer: LayerKind) {
     let deployment = Deployment::start(layer).await;
     let ann = V1Client::join(deployment.first(), "聊天").await;
-    let wanted =
-        ["count", "last", "members", "name", "names", "node", "reason", "recovered", "room", "type", "user"];
+    let wanted = "count last members name names node private reason recovered room type user"
+        .split(' ')
+        .collect::<Vec<_>>();
     assert_eq!(names(&ann.welcome), wanted);
     let called = format!("~{}", &ann.user()[..8]);
     assert_eq!(ann.welcome["name"], called, "a guest without a nickname");
     assert_eq!(ann.welcome["names"], json!({ ann.user(): called }));
     assert_eq!(ann.welcome["room"], "聊天");
+    assert_eq!(ann.welcome["private"], false);
     assert!(ann.welcome["node"].as_str().is_some_and(|node| !node.is_empty()), "{}", ann.welcome);
     assert_eq!(ann.welcome["last"], Value::Null, "the room has no message");
     assert_eq!((&ann.welcome["recovered"], &ann.welcome["reason"]), (&json!(false), &json!("new")));

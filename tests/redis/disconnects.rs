@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use parlor::{Control, Disconnect};
-use serde_json::json;
 
 use crate::support::cli::key;
 use crate::support::event_stream::{EventStream, stream_of};
@@ -13,10 +12,12 @@ use crate::support::layer_nodes::{LayerNode, LayerNodes, clauses};
 use crate::support::metrics::wait_for_metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::wait::{PATIENCE, holds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 
 const CONTROL_CHANNEL: &str = "parlor:{control}:c";
+const CONTROL_LOG: &str = "parlor:{control}:log";
 
 fn about_group(group: &str, code: u16) -> Disconnect {
     Disconnect { group: Some(group.to_owned()), code, reason: "closed".to_owned(), ..Disconnect::default() }
@@ -75,9 +76,10 @@ async fn a_disconnect_of_a_group_closes_only_its_subscribers() {
         outside.push(TutorialClient::push(node, "lobby").await);
         streams.push(EventStream::open(node, Request::get(&stream_of("lobby"))).await);
     }
-    let order = json!({ "group": "chat_lobby", "code": 4403, "reason": "closed\nby us" }).to_string();
+    let other = LayerNode::connect(&redis.url()).await;
     let given = Instant::now();
-    assert_eq!(redis.publish(CONTROL_CHANNEL, order.as_bytes()).await, 2);
+    let order = Disconnect { reason: "closed\nby us".to_owned(), ..about_group("chat_lobby", 4403) };
+    other.layer.disconnect(&order).await.expect("the layer to take an order");
     for socket in &mut inside {
         assert_eq!(socket.closed().await, (4403, "closed by us".to_owned()));
     }
@@ -115,11 +117,49 @@ async fn malformed_disconnects_are_counted_and_dropped() {
     for order in wrong {
         redis.publish(CONTROL_CHANNEL, order).await;
     }
-    // This one is valid and matches no socket.
-    redis.publish(CONTROL_CHANNEL, br#"{"code": 4403, "reason": ""}"#).await;
     wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 8).await;
+    // In the log, behind the newest entry.
+    let newest: Vec<(String, Vec<String>)> =
+        redis.query(&["XREVRANGE", CONTROL_LOG, "+", "-", "COUNT", "1"]).await;
+    let before = format!("{}.{}", newest[0].0, newest[0].1[1]);
+    let fields = ["n", "abc", "p", &before, "d", r#"{"group": 7, "code": 4403, "reason": ""}"#];
+    redis.query::<String>(&[&["XADD", CONTROL_LOG, "*"][..], &fields].concat()).await;
+    wait_for_metric(&node, "parlor_events_dropped_total{reason=\"malformed\"}", 9).await;
     ann.publish("hi").await;
     assert_eq!(ann.receive_chat().await, "hi");
+}
+
+#[tokio::test]
+async fn a_command_that_pubsub_lost_is_applied_within_seconds() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let (near, far) = (LayerNode::connect(&redis.url()).await, LayerNode::connect(&proxy.url()).await);
+    proxy.mute_subscribers();
+    let order = about_group("lobby", 4403);
+    near.layer.disconnect(&order).await.expect("the layer to take an order");
+    assert_eq!(within(seconds(2), "the command", far.wait_for_disconnects(1)).await, [order]);
+}
+
+#[tokio::test]
+async fn a_node_asks_every_connection_again_once_its_position_is_lost() {
+    let peers = LayerNodes::on_redis().await;
+    let redis = peers.redis.as_ref().expect("a Redis");
+    let foreign = ["XADD", CONTROL_LOG, "*", "of", "another program"];
+    for (count, loss) in (2..).zip([&["DEL", CONTROL_LOG][..], &["FLUSHALL"], &foreign]) {
+        redis.query::<::redis::Value>(loss).await;
+        for node in &peers.nodes {
+            until(seconds(5), &format!("a node to notice {loss:?}"), async || {
+                holds(node.askings() == count, || node.askings().to_string())
+            })
+            .await;
+            node.wait_until_ready().await;
+        }
+        let order = about_group("lobby", 4403);
+        peers.nodes[0].layer.disconnect(&order).await.expect("the layer to take an order");
+        for node in &peers.nodes {
+            node.wait_for_disconnects(count - 1).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ async fn a_private_room_exists_only_for_its_members(layer: LayerKind) {
     assert_eq!(rules(&mut ann, deployment.last(), "invite", "bob").await.status, 303);
     let (mut his, mut hers) =
         (bob.join(deployment.last(), "cellar").await, ann.join(deployment.first(), "cellar").await);
+    assert_eq!((&his.welcome["private"], &hers.welcome["private"]), (&true.into(), &true.into()));
     hers.publish("hi").await;
     assert_eq!(his.receive().await["name"], "ann");
     let members = bob.get(deployment.first(), MEMBERS).await;

@@ -1,12 +1,14 @@
 //! The layer without sockets: one node on memory, or two on Redis.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use parlor::{
-    Appended, Broker, Control, Delivery, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerListener,
-    NodeFigures, Presence, REDACTED, Retention,
+    Appended, Broker, Control, Delivery, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerError,
+    LayerListener, NodeFigures, Presence, REDACTED, Retention,
 };
 
 use super::redis::Redis;
@@ -30,6 +32,8 @@ struct Received {
     disconnects: Mutex<Vec<Disconnect>>,
     /// The number of calls that announce missed events.
     recoveries: AtomicUsize,
+    /// The number of times that every connection was asked again.
+    askings: AtomicUsize,
     /// What the node reports of itself.
     figures: Mutex<NodeFigures>,
 }
@@ -45,6 +49,15 @@ impl LayerListener for Received {
 
     fn on_disconnect(&self, disconnect: Disconnect) {
         self.disconnects.lock().unwrap().push(disconnect);
+    }
+
+    fn on_missed_disconnects(&self, disconnects: &[Disconnect]) {
+        self.disconnects.lock().unwrap().extend(disconnects.iter().cloned());
+    }
+
+    fn ask_again(&self) -> Pin<Box<dyn Future<Output = Result<(), LayerError>> + Send + '_>> {
+        self.askings.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn on_resubscribed(&self) {
@@ -189,6 +202,11 @@ impl LayerNode {
             holds(disconnects.len() == count, || format!("{disconnects:?}")).map(|()| disconnects)
         })
         .await
+    }
+
+    /// The number of times that every connection was asked again.
+    pub fn askings(&self) -> usize {
+        self.received.askings.load(Ordering::SeqCst)
     }
 
     /// The number of times that the node may have missed events.

@@ -204,6 +204,10 @@ impl Control for MemoryLayer {
         Ok(())
     }
 
+    async fn in_line(&self) -> Result<(), LayerError> {
+        Ok(())
+    }
+
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
         Ok(vec![NodeInfo::new(&self.node, self.since, None, self.listener.figures())])
     }

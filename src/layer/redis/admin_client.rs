@@ -6,6 +6,7 @@ use crate::layer::connect_error::ConnectError;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::{Commands, root_cause};
+use crate::layer::redis::decisions::DecisionWriter;
 use crate::layer::redis::keys::Keys;
 use crate::layer::redis::parse_url;
 use crate::layer::redis::scripts::Scripts;
@@ -14,7 +15,7 @@ use crate::layer::shared_store::SharedStore;
 
 /// The store and the control channel of the nodes on one Redis.
 pub(crate) struct AdminClient {
-    commands: Arc<Commands>,
+    decisions: DecisionWriter,
     store: SharedStore,
 }
 
@@ -23,7 +24,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached.
-    pub(crate) async fn open(url: &str, prefix: &str) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(url: &str, prefix: &str, replicas: usize) -> Result<Self, ConnectError> {
         let address = parse_url(url)?;
         let keys = Keys::new(prefix, address.database());
         let scripts = Arc::new(Scripts::new(&keys));
@@ -32,8 +33,10 @@ impl AdminClient {
             let address = commands.address().text();
             return Err(ConnectError::UnreachableByCommand { address, cause: root_cause(&error) });
         }
-        let store = SharedStore::Redis(RedisStore::new(Arc::clone(&commands), scripts));
-        Ok(Self { commands, store })
+        let store = RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts), replicas);
+        let store = SharedStore::Redis(store);
+        let decisions = DecisionWriter { commands, scripts, replicas };
+        Ok(Self { decisions, store })
     }
 
     /// Returns the store that the nodes share.
@@ -43,6 +46,6 @@ impl AdminClient {
 
     /// Makes every node close the sockets that the command matches.
     pub(crate) async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.commands.publish_disconnect(command).await
+        self.decisions.write(command).await
     }
 }

@@ -12,7 +12,6 @@ use redis::{
 };
 
 use crate::config::redis_address::RedisAddress;
-use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::keys::Keys;
@@ -128,12 +127,6 @@ impl Commands {
         self.command(&publish).await
     }
 
-    /// Publishes a disconnect command to every node.
-    pub(super) async fn publish_disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        let json = serde_json::to_vec(command).expect("texts and a number become JSON");
-        self.publish(&self.keys.control_channel(), &json).await
-    }
-
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {
         let mut connection = self.connection().await?;
         let sent_at = Instant::now();
@@ -149,6 +142,34 @@ impl Commands {
         self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)
     }
 
+    /// Runs a script, and with `replicas` waits until so many have what it wrote.
+    pub(super) async fn written<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+        replicas: usize,
+    ) -> Result<T, LayerError> {
+        match replicas {
+            0 => self.script(script).await,
+            replicas => self.replicated(script, replicas).await,
+        }
+    }
+
+    /// Runs a command that writes, and with `replicas` waits until so many have what it wrote.
+    pub(super) async fn write<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        replicas: usize,
+    ) -> Result<T, LayerError> {
+        if replicas == 0 {
+            return self.command(command).await;
+        }
+        let (_, mut connection) = Box::pin(self.pooled()).await?;
+        let sent_at = Instant::now();
+        let answer = self.checked(sent_at, command.query_async(&mut connection).await)?;
+        self.wait(&mut connection, replicas).await?;
+        Ok(answer)
+    }
+
     /// Runs a script and returns when this many replicas have what it wrote. `WAIT` blocks its
     /// connection, so it has one of its own.
     pub(super) async fn replicated<T: FromRedisValue>(
@@ -159,8 +180,15 @@ impl Commands {
         let (_, mut connection) = Box::pin(self.pooled()).await?;
         let sent_at = Instant::now();
         let answer = self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)?;
+        self.wait(&mut connection, replicas).await?;
+        Ok(answer)
+    }
+
+    /// Returns when this many replicas have what this connection wrote.
+    async fn wait(&self, connection: &mut Connection, replicas: usize) -> Result<(), LayerError> {
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION_TIMEOUT));
+        let sent_at = Instant::now();
         let reached: usize = self.checked(
             sent_at,
             connection
@@ -171,7 +199,7 @@ impl Commands {
         if reached < replicas {
             return Err(LayerError::TimedOut("replicate a write"));
         }
-        Ok(answer)
+        Ok(())
     }
 
     /// Returns the shared connection.

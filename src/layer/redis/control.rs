@@ -18,7 +18,11 @@ use crate::wire::time::millis;
 
 impl Control for RedisLayer {
     async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.commands.publish_disconnect(command).await
+        self.decisions.writer().write(command).await
+    }
+
+    async fn in_line(&self) -> Result<(), LayerError> {
+        self.decisions.in_line().await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {

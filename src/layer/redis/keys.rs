@@ -59,6 +59,11 @@ impl Keys {
         format!("{}:{{control}}:c", self.channels)
     }
 
+    /// Returns the stream that is the log of decisions.
+    pub(super) fn control_log(&self) -> String {
+        format!("{}:{{control}}:log", self.prefix)
+    }
+
     /// Returns the channel on which a node receives its own probes.
     pub(super) fn probe_channel(&self, node: &str) -> String {
         format!("{}:node:{node}", self.channels)

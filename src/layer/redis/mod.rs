@@ -12,6 +12,8 @@ mod command_queue;
 mod commands;
 mod control;
 mod cursor;
+mod decision_cursor;
+mod decisions;
 mod dial;
 mod follower;
 mod heartbeat;
@@ -44,6 +46,7 @@ use crate::layer::log::Retention;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::commands::Commands;
+use crate::layer::redis::decisions::{DecisionLog, DecisionWriter};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
@@ -68,6 +71,7 @@ pub struct RedisLayer {
     membership: Arc<LocalMembership>,
     heartbeat: Heartbeat,
     scripts: Arc<Scripts>,
+    decisions: Arc<DecisionLog>,
     is_subscribed: watch::Receiver<bool>,
     has_lease: watch::Receiver<bool>,
     /// The subscriber and the heartbeat, which run as long as the layer.
@@ -115,7 +119,14 @@ impl RedisLayer {
             cursors: parking_lot::Mutex::default(),
         });
         let queue = Arc::new(CommandQueue::default());
+        let writer = DecisionWriter {
+            commands: Arc::clone(&commands),
+            scripts: Arc::clone(&scripts),
+            replicas: retention.replicas,
+        };
+        let decisions = Arc::new(DecisionLog::new(writer, Arc::clone(&listener)));
         let subscriber = Subscriber {
+            decisions: Arc::clone(&decisions),
             queue: Arc::clone(&queue),
             encoder: BatchEncoder::new(keys.clone(), retention),
             control_channel: keys.control_channel(),
@@ -135,7 +146,12 @@ impl RedisLayer {
             return Err(ConnectError::NotSubscribed);
         }
         Ok(Self {
-            store: SharedStore::Redis(RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts))),
+            store: SharedStore::Redis(RedisStore::new(
+                Arc::clone(&commands),
+                Arc::clone(&scripts),
+                retention.replicas,
+            )),
+            decisions,
             publisher: Publisher::new(queue, Arc::clone(&commands), Arc::clone(&scripts), retention),
             commands,
             follower,

@@ -16,15 +16,22 @@ use crate::wire::time::millis;
 pub struct RedisStore {
     commands: Arc<Commands>,
     scripts: Arc<Scripts>,
+    /// Replicas that have to have a write before it counts as done.
+    replicas: usize,
 }
 
 impl RedisStore {
-    pub(super) fn new(commands: Arc<Commands>, scripts: Arc<Scripts>) -> Self {
-        Self { commands, scripts }
+    pub(super) fn new(commands: Arc<Commands>, scripts: Arc<Scripts>, replicas: usize) -> Self {
+        Self { commands, scripts, replicas }
     }
 
     async fn run<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
         self.commands.command(&command).await.map_err(|error| mistyped(error, &command))
+    }
+
+    /// Runs a command that writes.
+    async fn write<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
+        self.commands.write(&command, self.replicas).await.map_err(|error| mistyped(error, &command))
     }
 }
 
@@ -34,28 +41,27 @@ impl Store for RedisStore {
     }
 
     async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
-        self.run(set(self.commands.keys().record(key), value, ttl)).await
+        self.write(set(self.commands.keys().record(key), value, ttl)).await
     }
 
     async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, LayerError> {
         let mut command = set(self.commands.keys().record(key), value, ttl);
         command.arg("NX");
-        let written: Option<String> = self.run(command).await?;
+        let written: Option<String> = self.write(command).await?;
         Ok(written.is_some())
     }
 
     async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
-        self.commands
-            .script(self.scripts.replace.key(self.commands.keys().record(key)).arg(old).arg(new))
-            .await
+        let mut script = self.scripts.replace.key(self.commands.keys().record(key));
+        self.commands.written(script.arg(old).arg(new), self.replicas).await
     }
 
     async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
-        self.run(command("GETDEL", self.commands.keys().record(key))).await
+        self.write(command("GETDEL", self.commands.keys().record(key))).await
     }
 
     async fn delete(&self, key: &str) -> Result<bool, LayerError> {
-        self.run(command("DEL", self.commands.keys().record(key))).await
+        self.write(command("DEL", self.commands.keys().record(key))).await
     }
 
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
@@ -69,13 +75,13 @@ impl Index for RedisStore {
     async fn add(&self, index: &str, name: &str, rank: u64) -> Result<bool, LayerError> {
         let mut command = command("ZADD", self.commands.keys().index(index));
         command.arg(rank).arg(name);
-        self.run(command).await
+        self.write(command).await
     }
 
     async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
         let mut command = command("ZREM", self.commands.keys().index(index));
         command.arg(name);
-        self.run(command).await
+        self.write(command).await
     }
 
     async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
@@ -107,7 +113,7 @@ impl Index for RedisStore {
     }
 
     async fn clear(&self, index: &str) -> Result<(), LayerError> {
-        self.run(command("UNLINK", self.commands.keys().index(index))).await
+        self.write(command("UNLINK", self.commands.keys().index(index))).await
     }
 }
 

@@ -9,10 +9,10 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::redis::command_queue::CommandQueue;
+use crate::layer::redis::decisions::DecisionLog;
 use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
@@ -47,6 +47,7 @@ pub(super) struct Subscriber {
     pub(super) lag: MeasuredLag,
     pub(super) follower: Arc<LogFollower>,
     pub(super) membership: Arc<LocalMembership>,
+    pub(super) decisions: Arc<DecisionLog>,
     pub(super) listener: Arc<dyn LayerListener>,
     /// Whether the node is subscribed to every group of its members but the newest.
     pub(super) is_subscribed: watch::Sender<bool>,
@@ -68,10 +69,12 @@ impl Subscriber {
                         Err(error) = self.settle() => Chain(&error).to_string(),
                         cause = pipeline.run(|pushed| self.on_turn(pushed)) => cause,
                         cause = self.probe(&server) => cause.to_owned(),
+                        cause = self.decisions.follow() => cause.to_owned(),
                     }
                 }
                 Err(cause) => cause,
             };
+            self.decisions.on_disconnected();
             self.membership.on_disconnected();
             self.follower.on_disconnected();
             if self.is_subscribed.send_replace(false) {
@@ -140,6 +143,8 @@ impl Subscriber {
     /// Subscribes to what the members need, again and again. Returns when Redis does not do it.
     async fn settle(&self) -> Result<(), LayerError> {
         self.subscribe(vec![self.control_channel.clone(), self.probe_channel.clone()]).await?;
+        // Before any group: no socket receives what its client lost the right to meanwhile.
+        self.decisions.catch_up().await?;
         loop {
             let changes = self.membership.take_channel_changes();
             self.follower.remove(&changes.unsubscribe);
@@ -190,12 +195,7 @@ impl Subscriber {
         let mut groups: Vec<(&str, Vec<Event>)> = Vec::new();
         for &(channel, payload) in pushed {
             if channel == self.control_channel {
-                if let Some(command) = Disconnect::decode(payload) {
-                    self.listener.on_disconnect(command);
-                } else {
-                    METRICS.dropped(DropReason::Malformed);
-                    debug!("malformed disconnect command dropped");
-                }
+                self.decisions.on_pushed(payload);
                 continue;
             }
             if channel == self.probe_channel {

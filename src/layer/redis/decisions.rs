@@ -1,0 +1,250 @@
+//! The log of decisions: which sockets every node closes, whether or not it was connected when it
+//! was decided.
+//!
+//! | key | type | value |
+//! |---|---|---|
+//! | `parlor:{control}:log` | stream | decisions: `d` JSON, `n` a nonce, `p` the one before |
+//!
+//! Pub/sub brings an entry to connected nodes at once. A node reads the log from its position on
+//! before it subscribes to any group, and each second, since pub/sub may lose a message unseen. A
+//! node whose position the log no longer has (it was emptied, restored, or trimmed further) asks
+//! every connection again before it subscribes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::Cmd;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::layer::disconnect::Disconnect;
+use crate::layer::error::LayerError;
+use crate::layer::listener::LayerListener;
+use crate::layer::redis::commands::Commands;
+use crate::layer::redis::decision_cursor::{
+    DecisionCursor, DecisionEntry, DecisionPosition, PageOutcome, Pushed,
+};
+use crate::layer::redis::scripts::Scripts;
+use crate::telemetry::{Chain, DropReason, METRICS};
+use crate::wire::hex::hex;
+use crate::wire::time::millis;
+
+/// Time between two comparisons with the log.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time after the last comparison from which on a node may have missed decisions.
+const MAX_AGE: Duration = Duration::from_secs(3);
+/// Time in which a node has to be in line with the log again before a caller gets an error.
+const WAIT_TIMEOUT: Duration = Duration::from_millis(800);
+/// Decisions of one page.
+const MAX_PAGE_DECISIONS: usize = 500;
+/// Decisions that the log keeps, and for how long: a node that was disconnected for longer asks
+/// every connection again.
+const MAX_DECISIONS: usize = 10_000;
+const DECISION_WINDOW: Duration = Duration::from_hours(24);
+
+/// Writes decisions into the log.
+#[derive(Clone)]
+pub(super) struct DecisionWriter {
+    pub(super) commands: Arc<Commands>,
+    pub(super) scripts: Arc<Scripts>,
+    /// Replicas that have to have a decision before it counts as made.
+    pub(super) replicas: usize,
+}
+
+impl DecisionWriter {
+    /// Appends a decision to the log and publishes it.
+    pub(super) async fn write(&self, decision: &Disconnect) -> Result<(), LayerError> {
+        let json = serde_json::to_string(decision).expect("texts and a number become JSON");
+        self.run(&json, self.replicas).await?;
+        Ok(())
+    }
+
+    /// Returns the end of the log. An empty log gets a mark.
+    async fn end(&self) -> Result<DecisionPosition, LayerError> {
+        let end = self.run("", 0).await?;
+        DecisionPosition::parse(&end).ok_or(LayerError::UnexpectedReply("a position"))
+    }
+
+    async fn run(&self, json: &str, replicas: usize) -> Result<String, LayerError> {
+        let keys = self.commands.keys();
+        let mut script = self.scripts.decide.key(keys.control_log());
+        script.arg(keys.control_channel()).arg(json).arg(hex(&rand::random::<[u8; 8]>()));
+        script.arg(MAX_DECISIONS).arg(millis(DECISION_WINDOW));
+        self.commands.written(&script, replicas).await
+    }
+}
+
+/// An entry of a stream: its id and its fields.
+type StreamEntry = (String, Vec<(String, Vec<u8>)>);
+
+/// This node's share of the log of decisions.
+pub(super) struct DecisionLog {
+    writer: DecisionWriter,
+    listener: Arc<dyn LayerListener>,
+    cursor: Mutex<DecisionCursor>,
+    /// When the node was last in line with the log; `None` while it is disconnected.
+    compared_at: watch::Sender<Option<Instant>>,
+    /// An entry arrived that does not follow the one before.
+    behind: Notify,
+}
+
+impl DecisionLog {
+    pub(super) fn new(writer: DecisionWriter, listener: Arc<dyn LayerListener>) -> Self {
+        Self {
+            writer,
+            listener,
+            cursor: Mutex::default(),
+            compared_at: watch::Sender::new(None),
+            behind: Notify::new(),
+        }
+    }
+
+    /// Returns what writes into the log.
+    pub(super) fn writer(&self) -> &DecisionWriter {
+        &self.writer
+    }
+
+    /// The subscription was lost, and with it perhaps decisions.
+    pub(super) fn on_disconnected(&self) {
+        self.compared_at.send_replace(None);
+    }
+
+    /// Takes a message of the control channel.
+    pub(super) fn on_pushed(&self, payload: &[u8]) {
+        let Some(entry) = parse_pushed(payload) else {
+            METRICS.dropped(DropReason::Malformed);
+            debug!("malformed entry of the log of decisions dropped");
+            return;
+        };
+        let pushed = self.cursor.lock().on_pushed(entry);
+        match pushed {
+            Pushed::Apply(Some(decision)) => self.listener.on_disconnect(decision),
+            Pushed::Apply(None) | Pushed::Known => {}
+            Pushed::Behind => self.behind.notify_one(),
+        }
+    }
+
+    /// Applies every decision that this node has missed. If the log does not tell, asks every
+    /// connection again. The node must be subscribed to the control channel, and to no group yet.
+    pub(super) async fn catch_up(&self) -> Result<(), LayerError> {
+        while !self.compare().await? {
+            let end = self.writer.end().await?;
+            self.cursor.lock().restart(end);
+        }
+        if !self.cursor.lock().is_verified() {
+            self.listener.ask_again().await?;
+            self.cursor.lock().mark_verified();
+        }
+        self.compared_at.send_replace(Some(Instant::now()));
+        Ok(())
+    }
+
+    /// Keeps a subscribed node in line with the log. Returns why it has to subscribe again.
+    pub(super) async fn follow(&self) -> &'static str {
+        loop {
+            let _ = timeout(COMPARE_INTERVAL, self.behind.notified()).await;
+            if self.compared_at.borrow().is_none() {
+                continue; // `catch_up` is at it
+            }
+            match self.compare().await {
+                Ok(true) => {
+                    self.compared_at.send_modify(|at| *at = at.map(|_| Instant::now()));
+                }
+                Ok(false) => return "the log of decisions was lost",
+                Err(error) => {
+                    debug!(error = %Chain(&error), "could not read the log of decisions");
+                    sleep(COMPARE_INTERVAL / 4).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the node is in line with the log.
+    ///
+    /// # Errors
+    /// Fails when it is not within [`WAIT_TIMEOUT`].
+    pub(super) async fn in_line(&self) -> Result<(), LayerError> {
+        let is_recent = |at: &Option<Instant>| at.is_some_and(|at| at.elapsed() < MAX_AGE);
+        if is_recent(&self.compared_at.borrow()) {
+            return Ok(());
+        }
+        self.behind.notify_one();
+        let mut compared_at = self.compared_at.subscribe();
+        match timeout(WAIT_TIMEOUT, compared_at.wait_for(is_recent)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(LayerError::Unreachable("this node may have missed decisions".into())),
+        }
+    }
+
+    /// Applies what the log has after the node's position. Returns `false` if the log does not have
+    /// the position.
+    async fn compare(&self) -> Result<bool, LayerError> {
+        loop {
+            let Some(from) = self.cursor.lock().position().cloned() else { return Ok(false) };
+            let page = self.page(&from).await?;
+            let is_last = page.len() < MAX_PAGE_DECISIONS;
+            let outcome = self.cursor.lock().on_page(&from, page);
+            match outcome {
+                PageOutcome::Missed(missed) if missed.is_empty() => {}
+                PageOutcome::Missed(missed) => {
+                    info!(decisions = missed.len(), "applied decisions that this node had missed");
+                    self.listener.on_missed_disconnects(&missed);
+                }
+                PageOutcome::Lost => {
+                    warn!(
+                        "redis no longer has this node's position in the log of decisions: every connection is asked again"
+                    );
+                    return Ok(false);
+                }
+            }
+            if is_last {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn page(&self, from: &DecisionPosition) -> Result<Vec<DecisionEntry>, LayerError> {
+        let commands = &self.writer.commands;
+        let mut range = Cmd::new();
+        range.arg("XRANGE").arg(commands.keys().control_log()).arg(from.id()).arg("+");
+        range.arg("COUNT").arg(MAX_PAGE_DECISIONS);
+        let entries: Vec<StreamEntry> = commands.command(&range).await?;
+        Ok(entries.iter().map(|(id, fields)| parse_entry(id, fields)).collect())
+    }
+}
+
+/// Parses an entry of the stream. One of another program continues no other: what it was meant to
+/// decide is not known.
+fn parse_entry(id: &str, fields: &[(String, Vec<u8>)]) -> DecisionEntry {
+    let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value);
+    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    DecisionEntry {
+        // `decide.lua` takes the first field, whatever its name.
+        position: DecisionPosition::new(id, &text(fields.first().map(|(_, value)| &**value))),
+        prev: DecisionPosition::parse(&text(field("p"))),
+        decision: decode(field("d").unwrap_or_default()),
+    }
+}
+
+/// Parses a message of the control channel: the position, the one before, the decision.
+fn parse_pushed(payload: &[u8]) -> Option<DecisionEntry> {
+    let (position, rest) = std::str::from_utf8(payload).ok()?.split_once(' ')?;
+    let (prev, decision) = rest.split_once(' ')?;
+    Some(DecisionEntry {
+        position: DecisionPosition::parse(position)?,
+        prev: DecisionPosition::parse(prev),
+        decision: decode(decision.as_bytes()),
+    })
+}
+
+/// Decodes a decision; counts one that is malformed.
+fn decode(json: &[u8]) -> Option<Disconnect> {
+    let decision = Disconnect::decode(json);
+    if decision.is_none() && !json.is_empty() {
+        METRICS.dropped(DropReason::Malformed);
+        debug!("malformed decision dropped");
+    }
+    decision
+}
