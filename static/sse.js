@@ -78,8 +78,8 @@ class SseConnection {
 
   // Reads events until the response ends; returns the status of a refusal, else 0.
   async #read(url) {
-    const headers = { Accept: "text/event-stream" };
-    const response = await fetch(url, { signal: this.#abort.signal, headers, cache: "no-store" });
+    // With `Accept: text/event-stream`, as `EventSource` sends it, a refusal has the status 200.
+    const response = await fetch(url, { signal: this.#abort.signal, cache: "no-store" });
     if (!response.ok || !response.body) return response.status;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";

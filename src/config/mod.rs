@@ -51,7 +51,7 @@ pub struct Config {
     redis_url: Option<RedisUrl>,
 
     /// Prefix of all keys in Redis, and of channels: nodes with the same prefix and database share
-    /// their rooms. Without it, the application's name
+    /// what they keep there. Without it, the application's name
     #[arg(long, value_name = "PREFIX", global = true, value_parser = redis_prefix)]
     redis_prefix: Option<String>,
 

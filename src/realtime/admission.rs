@@ -35,8 +35,8 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// stream of Server-Sent Events.
 ///
 /// # Errors
-/// Returns the refusals of the access, 400 for an invalid start position, 429 above a limit, and 503
-/// while the node stops or the layer is unreachable.
+/// Returns the refusals of the access, 400 for an invalid start position, 429 above a limit, and
+/// 503 while the node stops or the layer is unreachable.
 pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
     realtime: Arc<Realtime>,
     request: Request,

@@ -34,6 +34,11 @@ impl Backlog {
         self.queue.is_empty()
     }
 
+    /// Returns the bytes of the frames.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn push(&mut self, frames: Bytes) {
         self.bytes += frames.len();
         self.queue.push_back(frames);

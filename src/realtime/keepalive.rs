@@ -27,8 +27,10 @@ impl Realtime {
             // After the process was frozen, the time since the last read says nothing about the
             // peer.
             let frozen = now - last > 3;
-            last = now;
-            if self.check_sockets(now, frozen).await && !is_revalidating.swap(true, Ordering::SeqCst) {
+            let previous = std::mem::replace(&mut last, now);
+            if self.check_sockets(now, previous, frozen).await
+                && !is_revalidating.swap(true, Ordering::SeqCst)
+            {
                 let (realtime, is_revalidating) = (Arc::clone(self), Arc::clone(&is_revalidating));
                 self.context().track(async move {
                     let mut due = realtime.hub().registered();
@@ -44,10 +46,10 @@ impl Realtime {
     }
 
     /// Checks all sockets. Returns whether a client is due for revalidation.
-    async fn check_sockets(&self, now: u32, frozen: bool) -> bool {
+    async fn check_sockets(&self, now: u32, last: u32, frozen: bool) -> bool {
         let due = AtomicBool::new(false);
         let check = |socket: &Socket| {
-            socket.keepalive(now, frozen);
+            socket.keepalive(now, last, frozen);
             if socket.is_due(now) {
                 due.store(true, Ordering::Relaxed);
             }

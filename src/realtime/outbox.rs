@@ -8,6 +8,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(crate) struct Outbox {
     changed: AtomicWaker,
     transport: Transport,
     limits: Limits,
+    /// The bytes that the stream has accepted, modulo 2^32. Written under the lock of `state`.
+    written: AtomicU32,
 }
 
 #[derive(Default)]
@@ -52,6 +55,7 @@ impl Outbox {
             changed: AtomicWaker::new(),
             transport,
             limits,
+            written: AtomicU32::new(0),
         }
     }
 
@@ -59,7 +63,7 @@ impl Outbox {
     pub(crate) fn attach(&self, stream: Connection) {
         let mut state = self.state.lock();
         assert!(self.stream.set(stream).is_ok(), "a socket has one stream");
-        state.flush(self.stream.get());
+        self.count(state.flush(self.stream.get()));
     }
 
     /// Sends whole frames. Drops them after a close frame.
@@ -70,8 +74,13 @@ impl Outbox {
         }
         match self.stream.get() {
             Some(stream) if state.backlog.is_none() => match stream.send_now(frames) {
-                Ok(count) if count == frames.len() => return,
-                Ok(count) => state.push(frames.slice(count..)),
+                Ok(count) => {
+                    self.count(count);
+                    if count == frames.len() {
+                        return;
+                    }
+                    state.push(frames.slice(count..));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.push(frames.clone()),
                 Err(_) => state.broken = true,
             },
@@ -81,7 +90,7 @@ impl Outbox {
                 if queued && state.blocked {
                     return;
                 }
-                state.flush(stream);
+                self.count(state.flush(stream));
             }
         }
         self.changed.wake();
@@ -101,7 +110,7 @@ impl Outbox {
         let mut state = self.state.lock();
         if state.closed.is_none() {
             state.close(self.transport, close);
-            state.flush(self.stream.get());
+            self.count(state.flush(self.stream.get()));
         }
         self.changed.wake();
     }
@@ -152,8 +161,20 @@ impl Outbox {
     /// Writes as much as the stream accepts. Returns whether frames remain.
     fn flush(&self, stream: &Connection) -> bool {
         let mut state = self.state.lock();
-        state.flush(Some(stream));
+        self.count(state.flush(Some(stream)));
         state.backlog.is_some() && !state.broken
+    }
+
+    /// Returns how many bytes the stream has accepted, modulo 2^32.
+    pub(crate) fn written(&self) -> u32 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that the stream has accepted. The caller holds the lock of `state`, so no other
+    /// writer is between load and store.
+    fn count(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.written.store(self.written().wrapping_add(bytes), Ordering::Relaxed);
     }
 
     async fn writable(&self, stream: &Connection) {
@@ -207,13 +228,15 @@ impl State {
         );
     }
 
-    /// Writes as much as the stream accepts.
-    fn flush(&mut self, stream: Option<&Connection>) {
-        if let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) {
-            self.broken = backlog.write(stream).is_err();
-            self.drop_empty_backlog();
-            self.blocked = self.backlog.is_some();
-        }
+    /// Writes as much as the stream accepts, and returns how many bytes it did.
+    fn flush(&mut self, stream: Option<&Connection>) -> usize {
+        let (Some(stream), Some(backlog), false) = (stream, &mut self.backlog, self.broken) else { return 0 };
+        let before = backlog.bytes();
+        self.broken = backlog.write(stream).is_err();
+        let written = before - backlog.bytes();
+        self.drop_empty_backlog();
+        self.blocked = self.backlog.is_some();
+        written
     }
 
     /// Frees an empty backlog: most sockets do not need another one.

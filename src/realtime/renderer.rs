@@ -81,12 +81,7 @@ impl Renderer {
 
     /// Returns the frame that asks a client to reconnect to another node.
     pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
-        let mut frame = self.transport.message((self.bye)(reconnect)?, None);
-        if self.transport == Transport::Sse {
-            // Browsers reconnect by themselves after this time.
-            frame = [format!("retry: {}\n", reconnect.as_millis()).as_bytes(), &frame].concat().into();
-        }
-        Some(frame)
+        Some(self.transport.message((self.bye)(reconnect)?, None))
     }
 }
 

@@ -14,8 +14,14 @@ use crate::wire::frame::Transport;
 
 /// The time between two pings of a peer, in seconds.
 const PING_INTERVAL_SECONDS: u32 = 25;
-/// The time without a byte from the peer after which the socket is closed, in seconds.
+/// The time without a byte from the peer after which the socket is closed, in seconds, if nothing
+/// was on its way.
 const MAX_SILENCE_SECONDS: u32 = 60;
+/// The slowest peer that is waited for, in bytes a second. It answers a ping after it has read what
+/// was written before, of which a proxy may hold megabytes.
+const MIN_READ_RATE: u32 = 2048;
+/// The longest wait for a peer that reads, in seconds.
+const MAX_READ_SECONDS: u32 = 900;
 
 /// One socket, as other tasks see it.
 pub(crate) struct Socket {
@@ -24,6 +30,11 @@ pub(crate) struct Socket {
     outbox: Outbox,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
     last_read_at: AtomicU32,
+    /// What the outbox had written at the last two keepalives, the older first.
+    written: [AtomicU32; 2],
+    /// What the outbox had written before the peer last sent a byte. The peer may not have read
+    /// what was written since.
+    written_before_read: AtomicU32,
     /// When the peer is pinged next.
     ping_at: AtomicU32,
     /// When the client has to be revalidated.
@@ -38,6 +49,8 @@ impl Socket {
             identity,
             outbox: Outbox::new(renderer.transport, limits),
             last_read_at: AtomicU32::new(now),
+            written: [const { AtomicU32::new(0) }; 2],
+            written_before_read: AtomicU32::new(0),
             ping_at: AtomicU32::new(now + PING_INTERVAL_SECONDS),
             known_until: AtomicU32::new(u32::MAX),
         }
@@ -83,21 +96,35 @@ impl Socket {
         self.last_read_at.store(now, Ordering::Relaxed);
     }
 
-    /// Pings the peer every [`PING_INTERVAL_SECONDS`], and closes the socket after
-    /// [`MAX_SILENCE_SECONDS`] without a byte. Called once a second. Time in which the node was
-    /// frozen does not count.
-    pub(crate) fn keepalive(&self, now: u32, frozen: bool) {
+    /// Pings the peer every [`PING_INTERVAL_SECONDS`], and closes the socket when the peer has sent
+    /// no byte for [`MAX_SILENCE_SECONDS`] and the time to read what was on its way. Called once a
+    /// second, the last time at the second `last`. Time in which the node was frozen does not
+    /// count.
+    pub(crate) fn keepalive(&self, now: u32, last: u32, frozen: bool) {
         if frozen {
             self.record_read(now);
+        }
+        let last_read_at = self.last_read_at.load(Ordering::Relaxed);
+        let [older, newer] = &self.written;
+        let before = older.swap(newer.swap(self.outbox.written(), Ordering::Relaxed), Ordering::Relaxed);
+        // Perhaps in the second of the last keepalive, and before that.
+        if last_read_at >= last {
+            self.written_before_read.store(before, Ordering::Relaxed);
         }
         // Clients of Server-Sent Events cannot answer; one that does not read is noticed when
         // writing.
         let answers = self.renderer.transport == Transport::WebSocket;
-        if answers && now.saturating_sub(self.last_read_at.load(Ordering::Relaxed)) >= MAX_SILENCE_SECONDS {
+        if answers && now.saturating_sub(last_read_at) >= self.max_silence() {
             self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
             self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
             self.send(&self.renderer.transport.ping());
         }
+    }
+
+    /// Returns the time without a byte from the peer after which the socket is closed, in seconds.
+    fn max_silence(&self) -> u32 {
+        let unread = self.outbox.written().wrapping_sub(self.written_before_read.load(Ordering::Relaxed));
+        MAX_SILENCE_SECONDS + (unread / MIN_READ_RATE).min(MAX_READ_SECONDS)
     }
 }

@@ -74,7 +74,10 @@ pub(crate) async fn run<C: Channel, P: Protocol>(
             End::Closing => reader.finish().await,
         }
     });
-    if !matches!(end, End::Gone) && Box::pin(tokio::time::timeout(CLOSE_TIMEOUT, goodbye)).await.is_err() {
+    let is_overdue =
+        !matches!(end, End::Gone) && Box::pin(tokio::time::timeout(CLOSE_TIMEOUT, goodbye)).await.is_err();
+    // A slow reader still receives what is on its way.
+    if is_overdue && matches!(end, End::Refused) {
         stream.cut();
     }
     let code = socket.outbox().closed().unwrap_or(Close::ABNORMAL);

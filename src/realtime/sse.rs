@@ -4,6 +4,7 @@
 //! hyper takes from the outbox as fast as the client reads.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,20 +21,29 @@ use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::Close;
+use crate::wire::frame;
+
+/// How long a browser waits at least before it connects again after the end of a stream.
+const RETRY_TIME: Duration = Duration::from_secs(1);
 
 /// The state of a response body while it is streamed.
 struct SseBody {
     registration: Registration,
     stream: Connection,
     catch_up: Option<CatchUp>,
+    /// Written before the first frames.
+    retry: Option<String>,
 }
 
 /// Returns the response that streams the events of a registered socket.
 pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration, stream: Connection) -> Response {
     let catch_up = CatchUp::new(&registration);
-    let body = SseBody { registration, stream, catch_up };
+    let body = SseBody { registration, stream, catch_up, retry: Some(frame::retry(RETRY_TIME)) };
     let parts = stream::unfold(body, async |mut body| {
-        let frames = body.next::<C, P>().await?;
+        let mut frames = body.next::<C, P>().await?;
+        if let Some(retry) = body.retry.take() {
+            frames = [retry.as_bytes(), &frames].concat().into();
+        }
         Some((Ok::<_, Infallible>(Part::data(frames)), body))
     });
     let body = StreamBody::new(parts).boxed_unsync();

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CACHE_CONTROL, CONNECTION, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Version};
@@ -19,6 +21,7 @@ pub(crate) use hyper::StatusCode;
 
 use crate::auth::identity::Identity;
 use crate::config::setting::Setting;
+use crate::http::client_address;
 use crate::http::client_address::ClientAddress;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
@@ -34,6 +37,7 @@ use crate::server::route::{Endpoint, Route};
 use crate::server::routes::Found;
 use crate::server::state::State;
 use crate::telemetry::{LimitReason, METRICS};
+use crate::wire::frame;
 use crate::wire::host;
 use crate::wire::host::HostPattern;
 
@@ -41,6 +45,11 @@ use crate::wire::host::HostPattern;
 const MAX_REQUEST_BODY_BYTES: usize = 128 * 1024;
 /// The time in which a body must be complete.
 const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The media type of Server-Sent Events, and all that a browser's `EventSource` accepts.
+const EVENT_STREAM: &str = "text/event-stream";
+/// How long a browser waits at least before its `EventSource` asks again.
+const EVENT_SOURCE_RETRY_TIME: Duration = Duration::from_secs(2);
 
 /// Headers of every response: no framing, no type sniffing, no referrer to other origins (Django's
 /// `SecurityMiddleware`), and no script, style or connection of another origin.
@@ -83,7 +92,8 @@ pub(crate) async fn serve(
         identity: Arc::new(Identity::anonymous()),
         is_authenticated: false,
     };
-    let audience = Audience::from_request(&request);
+    let is_proxied = client_address::is_trusted(connected, &context.config().network.trusted_proxies);
+    let audience = Audience::from_request(&request, is_proxied);
     let unsound = if stream.has_two_lengths() {
         Some(Refusal::bad_request("`Transfer-Encoding`: expected no `Content-Length` beside it"))
     } else {
@@ -257,13 +267,20 @@ enum Audience {
     Person(&'static str),
     /// A program at a path of the API: a problem document.
     Program,
+    /// A browser's `EventSource`: a stream that ends. A status other than 200 is the end for it.
+    EventSource {
+        /// Whether a trusted proxy asks. It turns to another node on a 503.
+        is_proxied: bool,
+    },
     /// Any other client: a line of text.
     Other,
 }
 
 impl Audience {
-    fn from_request(request: &Request) -> Self {
-        if problem::is_api(request.context.site(), &request.parts.uri) {
+    fn from_request(request: &Request, is_proxied: bool) -> Self {
+        if request.header("accept") == Some(EVENT_STREAM) {
+            Self::EventSource { is_proxied }
+        } else if problem::is_api(request.context.site(), &request.parts.uri) {
             Self::Program
         } else if request.wants_page() {
             Self::Person(request.language())
@@ -278,12 +295,35 @@ fn refused(context: &Context, refusal: Refusal, audience: &Audience) -> Response
     debug!(status = refusal.status.as_u16(), detail = %refusal.detail, "refused a request");
     let line = || Response::text(refusal.status, format!("{}\n", refusal.detail));
     let mut response = match audience {
+        Audience::EventSource { is_proxied } if is_temporary(&refusal, *is_proxied) => {
+            return try_again(&refusal);
+        }
         Audience::Person(language) => {
             context.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
         }
         Audience::Program => problem::response(&refusal),
-        Audience::Other => line(),
+        Audience::EventSource { .. } | Audience::Other => line(),
     };
     *response.0.status_mut() = refusal.status;
     refusal.headers.into_iter().fold(response, |response, (name, value)| response.with(name, value))
+}
+
+/// Returns whether the same request may succeed later, and no proxy repeats it at once.
+fn is_temporary(refusal: &Refusal, is_proxied: bool) -> bool {
+    match refusal.status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => !is_proxied,
+        _ => false,
+    }
+}
+
+/// Answers a browser's `EventSource` with the time after which it connects again, and why.
+fn try_again(refusal: &Refusal) -> Response {
+    let after = refusal.headers.iter().find(|(name, _)| name == RETRY_AFTER);
+    let seconds = after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    let retry = frame::retry(seconds.map_or(EVENT_SOURCE_RETRY_TIME, Duration::from_secs));
+    let text = format!("{retry}: {} {}\n\n", refusal.status.as_u16(), refusal.detail);
+    let mut response = Response::text(StatusCode::OK, text);
+    response.0.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    response
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -53,6 +54,12 @@ impl Transport {
             Self::Sse => format!(": {} {}\n\n", close.code(), close.reason()).into(),
         }
     }
+}
+
+/// Encodes how long a browser's `EventSource` waits before it connects again, when the stream has
+/// ended: `time` and up to as much again, so that readers do not all return at once.
+pub(crate) fn retry(time: Duration) -> String {
+    format!("retry: {}\n", time.mul_f64(1.0 + rand::random::<f64>()).as_millis())
 }
 
 /// Encodes a text as a Server-Sent Event.

@@ -120,12 +120,14 @@ async fn a_quiet_stream_has_a_comment_every_25_seconds(layer: LayerKind) {
     assert!((seconds(23)..seconds(35)).contains(&after), "{after:?}");
 }
 
-async fn a_draining_node_sends_readers_a_retry_time(layer: LayerKind) {
+async fn a_reader_returns_soon_after_the_end_of_its_stream(layer: LayerKind) {
     let mut deployment = Deployment::with(layer, &[("--drain-seconds", "2")]).await;
     let mut stream = EventStream::open(deployment.first(), Request::get(&stream_of("lobby"))).await;
+    let welcome = stream.receive_event("welcome").await;
+    assert!((1000..=2000).contains(&welcome.retry.expect("the time until a return")), "{welcome:?}");
     deployment.nodes[0].terminate();
     let bye = stream.receive_event("bye").await;
-    assert!(bye.retry.is_some(), "{bye:?}");
+    assert_eq!(bye.retry, None, "it would count from the end of the stream: {bye:?}");
     let delay = bye.frame["reconnect_ms"].as_u64().expect("milliseconds");
     assert!(delay < 2000, "{bye:?}");
     stream.wait_for_end(PATIENCE).await;
@@ -231,7 +233,7 @@ on_both_layers! {
     a_stream_resumes_after_the_last_event_id_on_any_node
     a_reader_that_resumes_under_load_misses_nothing
     a_quiet_stream_has_a_comment_every_25_seconds
-    a_draining_node_sends_readers_a_retry_time
+    a_reader_returns_soon_after_the_end_of_its_stream
     a_reader_that_leaves_is_no_longer_counted
     a_post_is_answered_like_a_message_on_a_socket
     a_post_belongs_to_the_browsers_user_and_origin

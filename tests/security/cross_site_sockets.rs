@@ -90,7 +90,6 @@ async fn no_response_is_readable_across_origins() {
                 .iter()
                 .find(|(name, _)| name.to_ascii_lowercase().starts_with("access-control"));
             assert_eq!(shared, None, "{method} {target}");
-            assert!(method != "OPTIONS" || response.status >= 400, "OPTIONS {target}: {response:?}");
         }
     }
 }

@@ -47,10 +47,15 @@ impl Connection {
     /// A connection with a receive buffer of this many bytes (the kernel doubles it), for slow
     /// readers.
     pub fn narrow(node: &Node, bytes: usize) -> Self {
+        Self::narrow_to(node.address(), bytes)
+    }
+
+    /// As [`narrow`](Self::narrow), to any address.
+    pub fn narrow_to(address: SocketAddr, bytes: usize) -> Self {
         let socket =
             socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
         setsockopt(&socket, sockopt::RcvBuf, &bytes).expect("SO_RCVBUF");
-        connect(socket.as_raw_fd(), &SockaddrStorage::from(node.address())).expect("a TCP connection");
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(address)).expect("a TCP connection");
         let stream = net::TcpStream::from(socket);
         stream.set_nonblocking(true).expect("a non-blocking socket");
         Self::from_stream(TcpStream::from_std(stream).expect("a tokio socket"))
@@ -100,6 +105,14 @@ impl Connection {
             }
         }
         !self.ended
+    }
+
+    /// Reads once, at most this many bytes, and returns how many; 0 when the connection has ended.
+    pub async fn read_at_most(&mut self, max: usize) -> usize {
+        let mut bytes = vec![0; max];
+        let count = self.stream.read(&mut bytes).await.unwrap_or(0);
+        self.buffer.extend(&bytes[..count]);
+        count
     }
 
     /// The bytes that were read and not taken yet.

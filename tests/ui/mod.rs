@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod event_source;
 mod hostile_messages;
 mod layout;
 pub mod rooms;

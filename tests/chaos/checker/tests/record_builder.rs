@@ -121,7 +121,8 @@ impl RecordBuilder {
         check(&self.record)
     }
 
-    /// The findings without those of broken chains, which each lost and each swapped message leaves.
+    /// The findings without those of broken chains, which each lost and each swapped message
+    /// leaves.
     fn findings_beside_chains(&self) -> Vec<Finding> {
         self.findings().into_iter().filter(|finding| finding.verdict != Verdict::Unchained).collect()
     }
