@@ -66,8 +66,8 @@ pub use crate::http::request::Request;
 pub use crate::http::response::{Refusal, Response};
 pub use crate::layer::{
     Appended, Broker, ConnectError, Control, Disconnect, HistoryRange, IDEMPOTENCY_WINDOW, IdempotencyKey,
-    Index, LEAVE_GRACE, Layer, LayerError, LayerListener, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS, NodeFigures,
-    NodeInfo, Page, Presence, PresenceSnapshot, Retention, SharedStore, Store,
+    Index, LEAVE_GRACE, Layer, LayerError, LayerListener, LogFigures, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS,
+    NodeFigures, NodeInfo, Page, Presence, PresenceSnapshot, Retention, SharedStore, Store,
 };
 pub use crate::realtime::access::{Access, Grant};
 pub use crate::realtime::channel::{Channel, Interval};

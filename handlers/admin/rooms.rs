@@ -4,10 +4,7 @@ use std::collections::BTreeSet;
 
 use minijinja::context;
 use minijinja::value::Serde;
-use parlor::{
-    Broker, Context, Control, HistoryRange, Id, LayerError, Presence, Refusal, Request, Response, StatusCode,
-    now,
-};
+use parlor::{Context, Control, LayerError, Presence, Refusal, Request, Response, StatusCode};
 use serde::Serialize;
 
 use crate::admin::closure;
@@ -17,9 +14,6 @@ use crate::rooms::record::RoomRecord;
 
 /// The most rooms on the page.
 const MAX_SHOWN_ROOMS: usize = 50;
-/// The newest messages from which the rate is estimated.
-const RATE_SAMPLE_MESSAGES: usize = 60;
-const MINUTE_MILLIS: u64 = 60_000;
 
 /// A row of the page.
 #[derive(Debug, Default, Serialize)]
@@ -67,44 +61,13 @@ pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), 
 async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
     let group = groups::chat_group(name);
     let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
-    let newest = context.layer().history(&group, HistoryRange::Before(None, RATE_SAMPLE_MESSAGES)).await?;
-    let ids: Vec<Id> = newest.events.iter().filter_map(|event| Some(event.position()?.id)).collect();
+    let log = context.layer().log_figures(&group).await?;
     Ok(Figures {
         name: name.to_owned(),
         people,
-        per_minute: per_minute(&ids, now()),
-        kept: context.layer().log_size(&group).await?,
+        per_minute: log.per_minute,
+        kept: log.events,
         private: record.private,
         closed: record.closed,
     })
-}
-
-/// Estimates the messages per minute from the newest ones, given the oldest first.
-fn per_minute(ids: &[Id], now: u64) -> u64 {
-    let age = |id: &Id| now.saturating_sub(id.millis());
-    let recent = ids.iter().filter(|id| age(id) < MINUTE_MILLIS).count() as u64;
-    match ids.first() {
-        // The minute may have begun before the oldest of them.
-        Some(first) if ids.len() >= RATE_SAMPLE_MESSAGES && age(first) < MINUTE_MILLIS => {
-            recent * MINUTE_MILLIS / age(first).max(1)
-        }
-        _ => recent,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_counted_or_estimated_from_the_newest() {
-        let ids = |count: u64, every: u64| -> Vec<Id> {
-            (0..count).rev().map(|n| format!("{}-0", 1_000_000 - n * every).parse().unwrap()).collect()
-        };
-        assert_eq!(per_minute(&[], 1_000_000), 0);
-        assert_eq!(per_minute(&ids(5, 10_000), 1_000_000), 5);
-        assert_eq!(per_minute(&ids(10, 10_000), 1_000_000), 6, "four of them are older");
-        assert_eq!(per_minute(&ids(60, 100), 1_000_000), 610, "sixty within 5.9 s");
-        assert_eq!(per_minute(&ids(60, 2_000), 1_000_000), 30, "sixty within two minutes");
-    }
 }

@@ -1,20 +1,17 @@
 //! The messages of a room: publishes one, and reads the log.
 
-use std::sync::Arc;
-
-use parlor::{Broker, Delivery, Event, HistoryRange, Id, REDACTED, Refusal, Request, Response, StatusCode};
+use parlor::{Broker, Channel, Event, HistoryRange, Id, Refusal, Request, Response, StatusCode, View};
 use serde::Serialize;
 
 use super::body::Body;
 use crate::api::publish_request::PublishRequest;
-use crate::rooms::groups::MESSAGE_TYPE;
+use crate::chat::channel::Chat;
+use crate::protocols::v1::server_frame::known;
 use crate::rooms::room::Room;
 
 /// The most messages of one page, and the default.
 const MAX_PAGE_MESSAGES: usize = 200;
 const DEFAULT_PAGE_MESSAGES: usize = 50;
-/// The most bytes of text in one page, without its first message.
-const MAX_PAGE_TEXT_BYTES: usize = 1024 * 1024;
 
 #[derive(Serialize)]
 struct Receipt<'a> {
@@ -61,54 +58,36 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let room = Room::from_api_path(&request).await?;
     let (before, since, limit) = (id(&request, "before")?, id(&request, "since")?, limit(&request)?);
     let (layer, group) = (request.context().layer(), room.chat_group());
-    let (page, fit) = match (before, since) {
-        (before, Some(since)) => {
+    let page = match since {
+        Some(since) => {
             let mut page = layer.history(&group, HistoryRange::After(since)).await?;
             let is_before =
                 |event: &Event| before.is_none_or(|before| event.position().is_some_and(|at| at.id < before));
             let within = page.events.partition_point(|event| is_before(event));
             page.more &= within == page.events.len();
-            page.events.truncate(within);
-            let fit = fit(page.events.iter()).min(limit);
-            (page, 0..fit)
+            page.more |= within > limit;
+            page.events.truncate(within.min(limit));
+            page
         }
-        (before, None) => {
-            let page = layer.history(&group, HistoryRange::Before(before, limit)).await?;
-            let all = page.events.len();
-            let fit = fit(page.events.iter().rev());
-            (page, all - fit..all)
-        }
+        None => layer.history(&group, HistoryRange::Before(before, limit)).await?,
     };
-    let more = page.more || fit.len() < page.events.len();
-    let messages = page.events[fit].iter().filter_map(|event| message(event)).collect();
-    let past = Past { room: room.name(), messages, more, last: known(page.last) };
+    let messages = page.events.iter().filter_map(|event| message(event)).collect();
+    let past = Past { room: room.name(), messages, more: page.more, last: known(page.last) };
     Ok(super::answer(StatusCode::OK, &past))
 }
 
 fn message(event: &Event) -> Option<Message<'_>> {
-    let stamp = event.position()?;
-    let (text, removed) = match event.kind() {
-        MESSAGE_TYPE => (event.text("message")?, false),
-        REDACTED => ("", true),
-        _ => return None,
-    };
-    let (user, name) = (event.text("user"), event.text("name"));
-    Some(Message { id: stamp.id, prev: known(stamp.prev), at: stamp.id.millis(), user, name, text, removed })
-}
-
-/// Returns how many of these events fit into one response.
-fn fit<'a>(events: impl Iterator<Item = &'a Arc<Delivery>>) -> usize {
-    let mut bytes = 0;
-    let mut fits = |event: &Event| {
-        bytes += event.text("message").map_or(0, str::len);
-        bytes <= MAX_PAGE_TEXT_BYTES
-    };
-    events.enumerate().take_while(|(at, event)| fits(event) || *at == 0).count()
-}
-
-/// Returns an id as clients see it: the position before the first message is `None`.
-fn known(id: Id) -> Option<Id> {
-    Some(id).filter(|id| *id != Id::START)
+    let Some(View::Message(message)) = Chat::view(event) else { return None };
+    let position = message.position?;
+    Some(Message {
+        id: position.id,
+        prev: known(position.prev),
+        at: position.id.millis(),
+        user: message.user,
+        name: message.name,
+        text: message.text,
+        removed: message.is_redacted,
+    })
 }
 
 fn id(request: &Request, name: &str) -> Result<Option<Id>, Refusal> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -84,15 +85,17 @@ pub trait Broker: Send + Sync {
         event: &Event,
     ) -> impl Future<Output = Result<(), LayerError>> + Send;
 
-    /// Returns a range of the group's log, the oldest event first. Redacted events are in it
-    /// without their texts.
+    /// Returns a range of the group's log, the oldest event first, as far as it fits into a page.
+    /// Redacted events are in it without their texts.
     ///
     /// # Errors
-    /// Fails when Redis does not answer within a second.
+    /// Fails when Redis does not answer within a second, or when the call had to wait for more than
+    /// five seconds for others.
     ///
     /// # Cost
-    /// Nothing where the node has the range in its cache of the log's tail; else `XRANGE` or
-    /// `XREVRANGE` and `ZRANGEBYSCORE` in one round trip, sometimes one more `XREVRANGE`.
+    /// Nothing where the node has the range in its cache of the log's tail; else one or two
+    /// `EVALSHA` of `page.lua` (`XRANGE` or `XREVRANGE`, `ZRANGEBYSCORE`), at most a page each, on a
+    /// connection for such reads. One caller of a group reads at a time, and a few of a node.
     fn history(
         &self,
         group: &Group,
@@ -115,4 +118,10 @@ pub trait Broker: Send + Sync {
     /// # Cost
     /// A copy of a set in memory.
     fn redacted(&self, group: &Group) -> BTreeSet<Id>;
+
+    /// Removes the texts of those events that were redacted since they were read.
+    ///
+    /// # Cost
+    /// A search in memory for each event.
+    fn redact_texts(&self, group: &Group, events: &mut [Arc<Delivery>]);
 }

@@ -12,6 +12,11 @@ pub const MAX_LISTED_MEMBERS: usize = 200;
 pub const MAX_LISTED_GROUPS: usize = 1000;
 /// Events of one [`Page`](crate::layer::Page) after an id.
 pub(crate) const MAX_PAGE_EVENTS: usize = 200;
+/// Bytes of the events of one [`Page`](crate::layer::Page); one event is returned whatever its
+/// size.
+pub(crate) const MAX_PAGE_BYTES: usize = 128 * 1024;
+/// Time for which a reader of a log waits for its turn.
+pub(crate) const READ_PATIENCE: Duration = Duration::from_secs(5);
 /// Time after which an interval ends that no node asks for.
 pub(super) const INTERVAL_LINGER: Duration = Duration::from_mins(1);
 /// Time for which a stopped interval is known as stopped to nodes that followed it and were

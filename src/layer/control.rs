@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::log::LogFigures;
 use crate::layer::node_info::NodeInfo;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
@@ -40,14 +41,15 @@ pub trait Control: Send + Sync {
     /// `SMEMBERS parlor:nodes`, and one `MGET` of all leases.
     fn nodes(&self) -> impl Future<Output = Result<Vec<NodeInfo>, LayerError>> + Send;
 
-    /// Returns the number of events in a group's log.
+    /// Returns how many events a group's log has, and how many are appended to it.
     ///
     /// # Errors
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `XLEN`.
-    fn log_size(&self, group: &Group) -> impl Future<Output = Result<usize, LayerError>> + Send;
+    /// `EVALSHA` of `log_figures.lua`: `XLEN`, and `XREVRANGE` of the newest events, of which only
+    /// the ids are sent.
+    fn log_figures(&self, group: &Group) -> impl Future<Output = Result<LogFigures, LayerError>> + Send;
 
     /// Starts the group's interval: its first tick is due one period from now. Without effect if it
     /// runs already.

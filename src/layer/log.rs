@@ -41,7 +41,8 @@ pub enum HistoryRange {
     Before(Option<Id>, usize),
 }
 
-/// A part of a log, the oldest event first.
+/// A part of a log, the oldest event first. It has at most 128 KiB of events, but one at least if
+/// there is one.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Consecutive events.
@@ -50,6 +51,36 @@ pub struct Page {
     pub more: bool,
     /// The id of the log's newest event, or [`Id::START`].
     pub last: Id,
+}
+
+/// How much a log has, and how much is appended to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogFigures {
+    /// Number of events.
+    pub events: usize,
+    /// Events of the last minute, extrapolated from the newest ones if there are too many to count.
+    pub per_minute: u64,
+}
+
+/// The newest events of which the rate is estimated.
+pub(super) const RATE_SAMPLE_EVENTS: usize = 60;
+const MINUTE_MILLIS: u64 = 60_000;
+
+impl LogFigures {
+    /// Returns the figures of a log of so many events, by the ids of the newest ones, the newest
+    /// first.
+    pub(super) fn new(events: usize, newest: &[Id], now: u64) -> Self {
+        let age = |id: &Id| now.saturating_sub(id.millis());
+        let recent = newest.iter().filter(|id| age(id) < MINUTE_MILLIS).count() as u64;
+        let per_minute = match newest.last() {
+            // The minute may have begun before the oldest of them.
+            Some(oldest) if newest.len() < events && age(oldest) < MINUTE_MILLIS => {
+                recent * MINUTE_MILLIS / age(oldest).max(1)
+            }
+            _ => recent,
+        };
+        Self { events, per_minute }
+    }
 }
 
 /// The key under which an event is appended at most once.
@@ -72,6 +103,20 @@ impl IdempotencyKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_counted_or_estimated_from_the_newest() {
+        let rate = |count: u64, every: u64, events: usize| {
+            let id = |n| format!("{}-0", 1_000_000 - n * every).parse().unwrap();
+            LogFigures::new(events, &(0..count).map(id).collect::<Vec<Id>>(), 1_000_000).per_minute
+        };
+        assert_eq!(rate(0, 1, 0), 0);
+        assert_eq!(rate(5, 10_000, 5), 5);
+        assert_eq!(rate(10, 10_000, 10), 6, "four of them are older");
+        assert_eq!(rate(60, 100, 1000), 610, "sixty within 5.9 s");
+        assert_eq!(rate(60, 2_000, 1000), 30, "sixty within two minutes");
+        assert_eq!(rate(3, 100, 1000), 900, "three large ones within 0.2 s");
+    }
 
     #[test]
     fn nodes_of_all_versions_compute_the_same_digest() {

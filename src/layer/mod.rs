@@ -91,13 +91,14 @@ pub use self::control::Control;
 pub use self::disconnect::Disconnect;
 pub use self::error::LayerError;
 pub use self::listener::LayerListener;
-pub use self::log::{Appended, HistoryRange, IdempotencyKey, Page, Retention};
+pub use self::log::{Appended, HistoryRange, IdempotencyKey, LogFigures, Page, Retention};
 pub use self::node_figures::NodeFigures;
 pub use self::node_info::NodeInfo;
 pub use self::presence::{Presence, PresenceSnapshot};
 pub(crate) use self::redis::admin_client::AdminClient;
 pub use self::shared_store::SharedStore;
 pub use self::store::{Index, Store};
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -216,6 +217,10 @@ impl Broker for Layer {
     fn redacted(&self, group: &Group) -> BTreeSet<Id> {
         dispatch!(self, redacted(group))
     }
+
+    fn redact_texts(&self, group: &Group, events: &mut [Arc<Delivery>]) {
+        dispatch!(self, redact_texts(group, events));
+    }
 }
 
 impl Presence for Layer {
@@ -249,8 +254,8 @@ impl Control for Layer {
         dispatch!(self, nodes().await)
     }
 
-    async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
-        dispatch!(self, log_size(group).await)
+    async fn log_figures(&self, group: &Group) -> Result<LogFigures, LayerError> {
+        dispatch!(self, log_figures(group).await)
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {

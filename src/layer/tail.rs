@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::layer::contract::MAX_PAGE_EVENTS;
+use crate::layer::contract::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS};
 use crate::layer::log::Page;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
@@ -97,6 +97,23 @@ impl Tail {
         redacted.filter_map(|event| event.position()).map(|stamp| stamp.id).collect()
     }
 
+    /// Removes the texts of those events that are redacted here.
+    pub(super) fn redact_texts(&self, events: &mut [Arc<Delivery>]) {
+        for event in events.iter_mut().filter(|event| !event.is_redacted()) {
+            let Some(id) = event.position().map(|position| position.id) else { continue };
+            let at = self.events.partition_point(|event| is_until(event, id)).checked_sub(1);
+            if let Some(own) = at.map(|at| &self.events[at]).filter(|own| is(own, id) && own.is_redacted()) {
+                *event = Arc::clone(own);
+            }
+        }
+    }
+
+    /// Returns the ids of up to so many events, the newest first.
+    pub(super) fn newest_ids(&self, most: usize) -> Vec<Id> {
+        let newest = self.events.iter().rev().take(most);
+        newest.filter_map(|event| event.position()).map(|position| position.id).collect()
+    }
+
     /// Returns the id of the oldest event.
     pub(super) fn first(&self) -> Option<Id> {
         self.events.front()?.position().map(|stamp| stamp.id)
@@ -104,18 +121,20 @@ impl Tail {
 
     /// Returns up to `limit` events after this id, the oldest first.
     pub(super) fn after(&self, id: Id, limit: usize) -> Page {
-        self.page(self.events.partition_point(|event| is_until(event, id)), usize::MAX, limit)
+        let start = self.events.partition_point(|event| is_until(event, id));
+        let end = self.events.len().min(start.saturating_add(limit));
+        let end = start + fitting(self.events.range(start..end));
+        Page {
+            events: self.events.range(start..end).cloned().collect(),
+            more: end < self.len(),
+            last: self.last,
+        }
     }
 
     /// Returns the events after this id if none is missing here. An id beyond the last is answered
-    /// by Redis: another node may have received it already.
+    /// by the log itself, which may have more.
     pub(super) fn after_if_whole(&self, id: Id) -> Option<Page> {
         (id <= self.last && (self.whole || id >= self.floor)).then(|| self.after(id, MAX_PAGE_EVENTS))
-    }
-
-    /// Returns the newest events if none is missing here.
-    pub(super) fn newest_if_whole(&self, limit: usize) -> Option<Page> {
-        (self.whole || self.len() >= limit).then(|| self.before(None, limit))
     }
 
     /// Returns up to `limit` of the newest events, or of those before this id, the oldest first.
@@ -125,14 +144,28 @@ impl Tail {
             None => self.events.len(),
         };
         let start = end.saturating_sub(limit);
-        Page { more: start > 0, ..self.page(start, end, limit) }
+        let start = end - fitting(self.events.range(start..end).rev());
+        Page { events: self.events.range(start..end).cloned().collect(), more: start > 0, last: self.last }
     }
 
-    fn page(&self, start: usize, end: usize, limit: usize) -> Page {
-        let end = end.min(self.events.len());
-        let stop = end.min(start.saturating_add(limit));
-        Page { events: self.events.range(start..stop).cloned().collect(), more: stop < end, last: self.last }
+    /// Returns the newest events, or those before this id, if none is missing here.
+    pub(super) fn before_if_whole(&self, id: Option<Id>, limit: usize) -> Option<Page> {
+        let page = self.before(id, limit);
+        // With more here, the page is as full as one of the log.
+        let is_full = page.more || page.events.len() == limit;
+        (self.whole || is_full && id.is_none_or(|id| id > self.floor))
+            .then_some(Page { more: page.more || !self.whole, ..page })
     }
+}
+
+/// Returns how many of these events fit into one page, at least one.
+fn fitting<'a>(events: impl Iterator<Item = &'a Arc<Delivery>>) -> usize {
+    let mut bytes = 0;
+    let mut fits = |event: &Delivery| {
+        bytes += event.bytes();
+        bytes <= MAX_PAGE_BYTES
+    };
+    events.enumerate().take_while(|(at, event)| fits(event) || *at == 0).count()
 }
 
 fn is_until(event: &Event, id: Id) -> bool {

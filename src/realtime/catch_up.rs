@@ -17,9 +17,10 @@ use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
 use crate::realtime::renderer;
 use crate::realtime::renderer::{Rendered, Renderer};
+use crate::realtime::replay::{Replay, Step};
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::welcome::Welcome;
-use crate::telemetry::{GapReason, METRICS, Recovery};
+use crate::telemetry::{METRICS, Recovery};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
@@ -29,18 +30,16 @@ use crate::wire::time::{millis, now};
 
 /// Messages sent to a client that cannot resume and names no `history`.
 const DEFAULT_HISTORY_MESSAGES: usize = 50;
+/// The bytes from which on no older page is added to what `history` asks for.
+const MAX_HISTORY_BYTES: usize = 256 * 1024;
 /// The approximate size of one batch of frames from the log, in bytes.
 const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// The progress of one socket.
 pub(crate) struct CatchUp {
     start: StartPosition,
-    /// The last position sent to the socket; `None` before its welcome.
-    cursor: Option<Id>,
-    /// The end of the log when the socket opened.
-    end: Id,
-    /// The log ends at `cursor`, although the other sockets were ahead of it.
-    lost: bool,
+    /// What was read and is not yet sent; `None` before the welcome.
+    replay: Option<Replay>,
     /// The socket has joined the other sockets of the group.
     joined: bool,
     /// The redactions known before the log was read.
@@ -54,9 +53,7 @@ impl CatchUp {
     pub(crate) fn new(registration: &Registration) -> Option<Self> {
         Some(Self {
             start: registration.subscription().start()?,
-            cursor: None,
-            end: Id::START,
-            lost: false,
+            replay: None,
             joined: false,
             redacted: BTreeSet::new(),
             pending_redactions: Vec::new(),
@@ -78,47 +75,27 @@ impl CatchUp {
             if self.joined {
                 return Ok(None);
             }
-            let Some(cursor) = self.cursor else {
+            let Some(replay) = &mut self.replay else {
                 return self.open::<C, P>(registration).await.map(Some);
             };
-            let position = if cursor < self.end {
-                self.end
-            } else {
-                let Err(position) = registration.join(cursor, self.lost) else {
+            let mut frames = BytesMut::new();
+            match render_all(registration, replay, &mut frames) {
+                _ if !frames.is_empty() => return Ok(Some(frames.freeze())),
+                Some(Step::Read(cursor)) => {
+                    replay.on_page(layer.history(group, HistoryRange::After(cursor)).await?);
+                }
+                Some(Step::Join(cursor, is_forced)) => {
+                    if registration.join(cursor, is_forced).is_err() {
+                        replay.on_behind();
+                        continue;
+                    }
                     self.joined = true;
                     // Redactions published during the catch-up went to the other sockets only.
                     let redacted = layer.redacted(group);
                     self.pending_redactions = redacted.difference(&self.redacted).copied().collect();
-                    continue;
-                };
-                position
-            };
-            let page = layer.history(group, HistoryRange::After(cursor)).await?;
-            let mut frames = BytesMut::new();
-            match page.events.first().and_then(|event| event.position()) {
-                Some(first) if first.prev == cursor => {}
-                // This node has not received the end of the log yet: the remaining events arrive
-                // live.
-                None if self.end > cursor && page.last == cursor => {
-                    self.end = cursor;
-                    continue;
                 }
-                first => {
-                    // The log was trimmed or rewritten during the catch-up.
-                    let trimmed = first.is_some_and(|first| first.prev > cursor);
-                    let reason = if trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
-                    METRICS.gap(reason);
-                    let gap =
-                        Event::new(GAP).with("reason", reason.as_str()).with("after", &cursor.to_string());
-                    render(renderer, &gap.into(), &mut frames);
-                    // In a rewritten log the earlier position of the other sockets means nothing.
-                    self.lost = page.events.is_empty();
-                    self.cursor = Some(if self.lost { page.last } else { position });
-                    self.end = Id::START;
-                }
+                _ => {}
             }
-            self.render_all(renderer, &page, &mut frames);
-            return Ok(Some(frames.freeze()));
         }
     }
 
@@ -158,12 +135,10 @@ impl CatchUp {
         for event in C::greeting(registration.client()).await? {
             render(renderer, &event.into(), &mut frames);
         }
-        self.end = page.last;
-        self.cursor = Some(match (recovery, self.start.since) {
-            (Recovery::Recovered, Some(Ok(since))) => since,
-            _ => page.last,
-        });
-        self.render_all(renderer, &page, &mut frames);
+        let since = self.start.since.and_then(Result::ok);
+        let mut replay = Replay::new(since.filter(|_| recovery == Recovery::Recovered), page);
+        render_all(registration, &mut replay, &mut frames);
+        self.replay = Some(replay);
         Ok(frames.freeze())
     }
 
@@ -187,18 +162,7 @@ impl CatchUp {
         } else {
             0
         });
-        Ok((recovery, layer.history(group, HistoryRange::Before(None, tail)).await?))
-    }
-
-    /// Renders a page up to [`MAX_BATCH_BYTES`]; the remainder is read again.
-    fn render_all(&mut self, renderer: Renderer, page: &Page, frames: &mut BytesMut) {
-        for event in &page.events {
-            if frames.len() > MAX_BATCH_BYTES {
-                return;
-            }
-            render(renderer, event, frames);
-            self.cursor = event.position().map(|stamp| stamp.id).or(self.cursor);
-        }
+        Ok((recovery, newest(context, group, tail).await?))
     }
 
     /// Renders the pending redactions, up to [`MAX_BATCH_BYTES`] at a time.
@@ -211,6 +175,47 @@ impl CatchUp {
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
+}
+
+/// Reads the newest messages, as many as were asked for or fit into [`MAX_HISTORY_BYTES`].
+async fn newest(context: &Context, group: &Group, limit: usize) -> Result<Page, LayerError> {
+    let layer = context.layer();
+    let mut all = layer.history(group, HistoryRange::Before(None, limit)).await?;
+    let bytes = |page: &Page| page.events.iter().map(|event| event.bytes()).sum::<usize>();
+    while all.more
+        && all.events.len() < limit
+        && bytes(&all) < MAX_HISTORY_BYTES
+        && let Some(first) = all.events.first().and_then(|event| event.position())
+    {
+        let range = HistoryRange::Before(Some(first.id), limit - all.events.len());
+        let mut older = layer.history(group, range).await?;
+        if older.events.last().and_then(|event| event.position()).is_none_or(|last| last.id != first.prev) {
+            break; // the log was trimmed meanwhile
+        }
+        older.events.append(&mut all.events);
+        all = Page { last: all.last, ..older };
+    }
+    Ok(all)
+}
+
+/// Renders what was read and not yet sent; returns the first step that sends nothing, or `None` if
+/// [`MAX_BATCH_BYTES`] are reached before.
+fn render_all(registration: &Registration, replay: &mut Replay, frames: &mut BytesMut) -> Option<Step> {
+    let renderer = registration.socket().renderer();
+    let group = registration.subscription().group();
+    registration.context().layer().redact_texts(group, replay.unsent());
+    while frames.len() <= MAX_BATCH_BYTES {
+        match replay.next() {
+            Step::Event(event) => render(renderer, &event, frames),
+            Step::Gap(reason, after) => {
+                METRICS.gap(reason);
+                let gap = Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string());
+                render(renderer, &gap.into(), frames);
+            }
+            step => return Some(step),
+        }
+    }
+    None
 }
 
 /// Appends the frame of an event, if the socket receives one.

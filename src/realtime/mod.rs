@@ -30,6 +30,7 @@ pub(crate) mod disconnects;
 pub(crate) mod fanout;
 pub(crate) mod hub;
 pub(crate) mod renderer;
+mod replay;
 pub(crate) mod subscribers;
 
 // The sockets of a node, and what runs beside them.

@@ -124,15 +124,15 @@ async fn a_malformed_position_in_history_is_rejected(layer: LayerKind) {
 async fn a_page_of_history_is_bounded_and_says_whether_more_follows(layer: LayerKind) {
     let (deployment, api) = site(layer).await;
     let text = "x".repeat(60_000);
-    for n in 0..20 {
+    for n in 0..5 {
         assert_eq!(say(&api, deployment.first(), &text, &n.to_string()).await.status, 201);
     }
     let newest = read(&api, deployment.first(), "limit=20").await;
     let oldest = read(&api, deployment.first(), "limit=20&since=0-0").await;
     for page in [&newest, &oldest] {
-        assert_eq!((page["messages"].as_array().map(Vec::len), &page["more"]), (Some(17), &json!(true)));
+        assert_eq!((page["messages"].as_array().map(Vec::len), &page["more"]), (Some(2), &json!(true)));
     }
-    assert_eq!(newest["messages"][16]["id"], newest["last"], "the newest are kept");
+    assert_eq!(newest["messages"][1]["id"], newest["last"], "the newest are kept");
     assert_eq!(oldest["messages"][0]["prev"], Value::Null, "the oldest are kept");
 }
 

@@ -88,11 +88,11 @@ async fn a_log_reports_its_number_of_events(peers: LayerNodes) {
     let group = Group::new("lobby");
     for count in 0..5 {
         for node in &peers.nodes {
-            assert_eq!(node.layer.log_size(&group).await.expect("an answer"), count);
+            assert_eq!(node.layer.log_figures(&group).await.expect("an answer").events, count);
         }
         peers.nodes[0].append(&group, &count.to_string(), None).await;
     }
-    assert_eq!(peers.nodes[0].layer.log_size(&Group::new("kitchen")).await.expect("an answer"), 0);
+    assert_eq!(peers.nodes[0].layer.log_figures(&Group::new("kitchen")).await.expect("an answer").events, 0);
 }
 
 clauses! {

@@ -11,7 +11,7 @@ use crate::support::frame::{CLOSE, TEXT};
 use crate::support::handshake::Handshake;
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::Node;
-use crate::support::v1_client::{V1Client, assert_chain, texts_of};
+use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
 use crate::support::wait::PATIENCE;
 
 /// Counts sockets that were closed for silence or slowness.
@@ -107,13 +107,14 @@ async fn a_long_history_is_paged_through_a_small_outbox(layer: LayerKind) {
     let deployment = Deployment::with(layer, &flags).await;
     let mut sender = V1Client::join(deployment.first(), "lobby").await;
     let text = "x".repeat(10_000);
+    let first = id_of(&sender.publish("first").await);
     for n in 0..MANY {
         sender.publish(&format!("{n} {text}")).await;
         sender.receive().await;
     }
     // Nine megabytes for a slow but steady reader.
     let mut reader =
-        Handshake::to_room("lobby").history(1000).connect_narrow(deployment.last(), 16_384).await;
+        Handshake::to_room("lobby").since(&first).connect_narrow(deployment.last(), 16_384).await;
     let mut received = Vec::new();
     while received.len() < MANY {
         let frame = reader.frame_with_opcode(TEXT, PATIENCE).await;

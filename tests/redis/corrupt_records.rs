@@ -120,8 +120,8 @@ async fn a_corrupt_account_is_a_500() {
     assert_eq!(ann.get(&site.node, "/chat/").await.status, 500);
     assert_eq!(User::anonymous().log_in(&site.node, "ann").await.status, 500);
     site.logs("user:ann").await;
-    let key = site.redis.keys("parlor:record:user:*").await;
-    for key in key {
+    let keys = site.redis.keys("parlor:record:user:*").await;
+    for key in keys {
         site.overwrite(&key, CORRUPT).await;
     }
     assert_eq!(operator.get(&site.node, "/admin/").await.status, 500, "not a page that is not there");

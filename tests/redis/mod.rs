@@ -7,6 +7,7 @@ mod corrupt_records;
 mod disconnects;
 mod failover;
 mod keys;
+mod large_logs;
 mod outage;
 mod payload_lengths;
 mod redaction;

@@ -157,6 +157,13 @@ impl Redis {
         .await;
     }
 
+    /// The bytes that it has sent.
+    pub async fn sent_bytes(&self) -> usize {
+        let info: String = self.query(&["INFO", "stats"]).await;
+        let sent = info.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        sent.expect("the bytes sent").parse().expect("a number")
+    }
+
     /// Publishes a payload and returns the number of connections that received it.
     pub async fn publish(&self, channel: &str, payload: &[u8]) -> i64 {
         self.query(&[b"PUBLISH", channel.as_bytes(), payload]).await

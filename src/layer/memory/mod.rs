@@ -16,12 +16,15 @@ use crate::layer::control::Control;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
-use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page, Retention};
+use crate::layer::log::{
+    Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention,
+};
 use crate::layer::memory::group::MemoryGroup;
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{self, Presence, PresenceSnapshot};
 use crate::layer::shared_store::SharedStore;
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -174,6 +177,10 @@ impl Broker for MemoryLayer {
     fn redacted(&self, group: &Group) -> BTreeSet<Id> {
         self.group(group).lock().log(self.retention).redacted()
     }
+
+    fn redact_texts(&self, group: &Group, events: &mut [Arc<Delivery>]) {
+        self.group(group).lock().log(self.retention).redact_texts(events);
+    }
 }
 
 impl Presence for MemoryLayer {
@@ -212,8 +219,11 @@ impl Control for MemoryLayer {
         Ok(vec![NodeInfo::new(&self.node, self.since, None, self.listener.figures())])
     }
 
-    async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
-        Ok(self.group(group).lock().log(self.retention).len())
+    async fn log_figures(&self, group: &Group) -> Result<LogFigures, LayerError> {
+        let group = self.group(group);
+        let mut group = group.lock();
+        let log = group.log(self.retention);
+        Ok(LogFigures::new(log.len(), &log.newest_ids(RATE_SAMPLE_EVENTS), now()))
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use crate::layer::broker::Broker;
+use crate::layer::contract::READ_PATIENCE;
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
 use crate::layer::redis::{RedisLayer, SUBSCRIBE_TIMEOUT, keys};
+use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -53,10 +55,9 @@ impl Broker for RedisLayer {
     }
 
     async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
-        match range {
-            HistoryRange::After(id) => self.follower.after(group, id).await,
-            HistoryRange::Before(id, limit) => self.follower.before(group, id, limit).await,
-        }
+        timeout(READ_PATIENCE, self.follower.history(group, range))
+            .await
+            .map_err(|_| LayerError::TimedOut("read a log"))?
     }
 
     async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {
@@ -81,5 +82,11 @@ impl Broker for RedisLayer {
     fn redacted(&self, group: &Group) -> BTreeSet<Id> {
         let cursor = self.follower.cursor(group.name());
         cursor.map(|cursor| cursor.state.lock().tail_cache.redactions().clone()).unwrap_or_default()
+    }
+
+    fn redact_texts(&self, group: &Group, events: &mut [Arc<Delivery>]) {
+        if let Some(cursor) = self.follower.cursor(group.name()) {
+            cursor.state.lock().tail_cache.redact_texts(events);
+        }
     }
 }

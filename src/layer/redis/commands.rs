@@ -22,11 +22,12 @@ use crate::wire::time::millis;
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time in which replicas have to acknowledge a write.
 const REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
-/// Connections of the pool: the shared one, and those that wait for replicas.
+/// Connections of the pool: those that wait for replicas.
 const MAX_POOL_CONNECTIONS: usize = 16;
 
 /// Runs commands; callers share one connection, which sends the commands of many callers in one
-/// write.
+/// write. Scripts with large answers have a connection of their own, which the others do not wait
+/// for.
 ///
 /// The pool checks a connection with a `PING` each time it hands one out (deadpool-redis 0.23).
 /// That would double every publish, so the connection is kept until it ends, and only then is the
@@ -35,18 +36,23 @@ pub(super) struct Commands {
     address: RedisAddress,
     keys: Keys,
     state: Arc<Mutex<ConnectionState>>,
+    /// Held by the caller that opens a connection; the others wait for what it gets. Why the last
+    /// one failed.
+    opening: tokio::sync::Mutex<Option<(Instant, LayerError)>>,
 }
 
 #[derive(Default)]
 struct ConnectionState {
     shared: Option<MultiplexedConnection>,
+    /// The connection for large answers.
+    bulk: Option<MultiplexedConnection>,
     /// The pool of the current master, as far as it is known, with the server's name.
     pool: Option<(String, Pool)>,
 }
 
 impl Commands {
     pub(super) fn new(address: RedisAddress, keys: Keys) -> Self {
-        Self { address, keys, state: Arc::default() }
+        Self { address, keys, state: Arc::default(), opening: tokio::sync::Mutex::default() }
     }
 
     /// Returns what the keys of commands are made by.
@@ -65,7 +71,8 @@ impl Commands {
             if push.kind == PushKind::Disconnection
                 && let Some(state) = state.upgrade()
             {
-                state.lock().shared = None;
+                let mut state = state.lock();
+                (state.shared, state.bulk) = (None, None);
             }
             Ok::<(), ()>(())
         };
@@ -170,6 +177,16 @@ impl Commands {
         Ok(answer)
     }
 
+    /// Runs a script whose answer may be large.
+    pub(super) async fn bulk_script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, LayerError> {
+        let mut connection = self.connection_of(|state| &mut state.bulk).await?;
+        let sent_at = Instant::now();
+        self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)
+    }
+
     /// Runs a script and returns when this many replicas have what it wrote. `WAIT` blocks its
     /// connection, so it has one of its own.
     pub(super) async fn replicated<T: FromRedisValue>(
@@ -204,17 +221,39 @@ impl Commands {
 
     /// Returns the shared connection.
     async fn connection(&self) -> Result<MultiplexedConnection, LayerError> {
-        if let Some(connection) = &self.state.lock().shared {
+        self.connection_of(|state| &mut state.shared).await
+    }
+
+    /// Returns one of the connections that callers share.
+    async fn connection_of(
+        &self,
+        shared: fn(&mut ConnectionState) -> &mut Option<MultiplexedConnection>,
+    ) -> Result<MultiplexedConnection, LayerError> {
+        if let Some(connection) = shared(&mut self.state.lock()) {
             return Ok(connection.clone());
         }
+        let asked_at = Instant::now();
+        let mut opening = self.opening.lock().await;
+        if let Some(connection) = shared(&mut self.state.lock()) {
+            return Ok(connection.clone());
+        }
+        if let Some((failed_at, error)) = &*opening
+            && *failed_at >= asked_at
+        {
+            return Err(error.clone());
+        }
         // Boxed: opening a connection is 7 KB of future, which every caller would have to hold.
-        let (name, connection) = Box::pin(self.pooled()).await?;
+        let (name, connection) = Box::pin(self.pooled())
+            .await
+            .inspect_err(|error| *opening = Some((Instant::now(), error.clone())))?;
+        // Taken: the pool would lend it to those that wait for replicas, too.
+        let connection = Connection::take(connection);
         let mut state = self.state.lock();
         let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
         if is_current {
-            state.shared = Some((*connection).clone());
+            *shared(&mut state) = Some(connection.clone());
         }
-        Ok((*connection).clone())
+        Ok(connection)
     }
 
     /// Returns a connection from the pool, and the name of its server.
@@ -235,7 +274,7 @@ impl Commands {
             let is_demoted = error.code() == Some("READONLY");
             if is_demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
                 let mut state = self.state.lock();
-                state.shared = None;
+                (state.shared, state.bulk) = (None, None);
                 if is_demoted {
                     state.pool = None; // its idle connections lead to the same server
                 }

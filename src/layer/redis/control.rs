@@ -9,12 +9,13 @@ use crate::layer::contract::{INTERVAL_LINGER, STOPPED_INTERVAL_WINDOW};
 use crate::layer::control::Control;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::log::LogFigures;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::{RedisLayer, keys};
 use crate::telemetry::Chain;
 use crate::wire::event::{Event, INTERVAL};
 use crate::wire::group::Group;
-use crate::wire::time::millis;
+use crate::wire::time::{millis, now};
 
 impl Control for RedisLayer {
     async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
@@ -40,8 +41,9 @@ impl Control for RedisLayer {
         Ok(nodes)
     }
 
-    async fn log_size(&self, group: &Group) -> Result<usize, LayerError> {
-        self.commands.command(Cmd::new().arg("XLEN").arg(self.commands.keys().log(group))).await
+    async fn log_figures(&self, group: &Group) -> Result<LogFigures, LayerError> {
+        let (events, newest) = self.follower.reader.figures(group).await?;
+        Ok(LogFigures::new(events, &newest, now()))
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {

@@ -7,25 +7,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::layer::contract::MAX_PAGE_EVENTS;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
-use crate::layer::log::{Page, Retention};
+use crate::layer::log::{HistoryRange, Page, Retention};
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::cursor::{BackfillOutcome, GroupCursor, Sequence};
-use crate::layer::redis::log::{self, RangeQuery};
-use crate::layer::tail::Tail;
+use crate::layer::redis::log::{LogEnd, LogPage, LogReader, PageQuery};
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP};
 use crate::wire::group::Group;
-use crate::wire::id::Id;
 use crate::wire::time::millis;
 
 /// Pause before a backfill tries again: the log could not be read, or too many events wait for
@@ -34,6 +32,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct LogFollower {
     pub(super) commands: Arc<Commands>,
+    pub(super) reader: LogReader,
     pub(super) listener: Arc<dyn LayerListener>,
     pub(super) retention: Retention,
     pub(super) cursors: Mutex<HashMap<Group, Arc<GroupCursor>>>,
@@ -64,11 +63,17 @@ impl LogFollower {
     /// Finds the ends of the logs of groups that the node is subscribed to now. Missed redactions
     /// are delivered at once, missed events by tasks of their own.
     pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
-        let ends = match log::ends(&self.commands, groups).await {
-            Ok(ends) => ends,
-            Err(error) => self.locate_one_by_one(groups, error).await?,
-        };
-        for (group, (last, redacted)) in groups.iter().zip(ends) {
+        let ends = join_all(groups.iter().map(|group| self.reader.end(group))).await;
+        for (group, end) in groups.iter().zip(ends) {
+            let (last, redacted) = match end {
+                Ok(end) => end,
+                Err(error) if error.is_retryable() => return Err(error),
+                // A key of another type must not keep the node from its other groups.
+                Err(error) => {
+                    warn!(%group, error = %Chain(&error), "log not readable");
+                    LogEnd::default()
+                }
+            };
             let Some(cursor) = self.cursor(group.name()) else { continue };
             let (new_redactions, is_behind) = cursor.state.lock().locate(last, redacted);
             if !new_redactions.is_empty() {
@@ -80,29 +85,6 @@ impl LogFollower {
             }
         }
         Ok(())
-    }
-
-    /// A key of another type must not keep the node from all its groups: the others are found
-    /// without it.
-    async fn locate_one_by_one(
-        &self,
-        groups: &[Group],
-        error: LayerError,
-    ) -> Result<Vec<log::LogEnd>, LayerError> {
-        if self.commands.ping().await.is_err() {
-            return Err(error);
-        }
-        let mut all = Vec::with_capacity(groups.len());
-        for group in groups {
-            match log::ends(&self.commands, std::slice::from_ref(group)).await {
-                Ok(found) => all.extend(found),
-                Err(error) => {
-                    warn!(%group, error = %Chain(&error), "log not readable");
-                    all.push(log::LogEnd::default());
-                }
-            }
-        }
-        Ok(all)
     }
 
     /// Delivers what Redis pushed for a group, as far as it is the next of the log.
@@ -162,13 +144,8 @@ impl LogFollower {
             sleep(RETRY_PAUSE).await;
         }
         let (from, wanted) = cursor.state.lock().position();
-        let events =
-            RangeQuery::after(self.commands.keys(), group, from, MAX_PAGE_EVENTS).run(&self.commands).await?;
-        let newest = match events.last().and_then(|event| event.position()) {
-            Some(stamp) => stamp.id,
-            None => self.newest(group).await?,
-        };
-        let is_exhausted = events.len() < MAX_PAGE_EVENTS;
+        let LogPage { events, more, last } = self.reader.page(group, PageQuery::after(from)).await?;
+        let newest = events.last().and_then(|event| event.position()).map_or(last, |stamp| stamp.id);
         // Held until all is delivered: a redaction that arrives meanwhile is delivered after it.
         let mut state = cursor.state.lock();
         let (outcome, events) = state.on_backfill(from, events, newest, millis(self.retention.age));
@@ -184,103 +161,68 @@ impl LogFollower {
         }
         drop(state);
         // What was pushed during the delivery is in the log: the next page has it.
-        let is_end = is_exhausted && outcome == BackfillOutcome::Follows;
+        let is_end = !more && outcome == BackfillOutcome::Follows;
         Ok(cursor.state.lock().settle(is_end, wanted))
     }
 
-    async fn newest(&self, group: &Group) -> Result<Id, LayerError> {
-        log::last_id(&self.commands, group).await
-    }
-
-    /// Returns up to a page of events after this id.
-    pub(super) async fn after(&self, group: &Group, id: Id) -> Result<Page, LayerError> {
-        if let Some(page) = self.tail_page(group, |tail| tail.after_if_whole(id)).await? {
+    /// Returns a range of a log: what is cached, else what one caller of the group reads at a time.
+    pub(super) async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
+        let Some(cursor) = self.cursor(group.name()) else { return self.read(group, range).await };
+        let answer = || cursor.state.lock().tail_cache.answer(range, Instant::now());
+        if let Some(page) = answer() {
             return Ok(page);
-        }
-        loop {
-            let events = RangeQuery::after(self.commands.keys(), group, id, MAX_PAGE_EVENTS)
-                .run(&self.commands)
-                .await?;
-            let more = events.len() == MAX_PAGE_EVENTS;
-            let last = match events.last().and_then(|event| event.position()) {
-                Some(stamp) if !more => stamp.id,
-                _ => self.newest(group).await?,
-            };
-            // Unless an event was appended between the two queries.
-            if !events.is_empty() || last <= id {
-                return Ok(self.redacted_page(group, Page { events, more, last }));
-            }
-        }
-    }
-
-    /// Returns the newest events, or those before this id.
-    pub(super) async fn before(
-        &self,
-        group: &Group,
-        id: Option<Id>,
-        limit: usize,
-    ) -> Result<Page, LayerError> {
-        if id.is_none()
-            && let Some(page) = self.tail_page(group, |tail| tail.newest_if_whole(limit)).await?
-        {
-            return Ok(page);
-        }
-        if id == Some(Id::START) {
-            return Ok(Page { events: Vec::new(), more: false, last: self.newest(group).await? });
-        }
-        let (count, keys) = (limit + 1, self.commands.keys());
-        let query = id.map_or_else(
-            || RangeQuery::newest(keys, group, count),
-            |id| RangeQuery::before(keys, group, id, count),
-        );
-        let mut events = query.run(&self.commands).await?;
-        let more = events.len() > limit;
-        events.truncate(limit);
-        events.reverse();
-        let last = match (id, events.last().and_then(|event| event.position())) {
-            (None, Some(stamp)) => stamp.id,
-            (None, None) => Id::START,
-            (Some(_), _) => self.newest(group).await?,
-        };
-        Ok(self.redacted_page(group, Page { events, more, last }))
-    }
-
-    /// Removes the texts whose redactions were received while the page was read.
-    fn redacted_page(&self, group: &Group, mut page: Page) -> Page {
-        if let Some(cursor) = self.cursor(group.name()) {
-            cursor.state.lock().tail_cache.redact_texts(&mut page.events);
-        }
-        page
-    }
-
-    /// Answers from the cached tail of the log, which is read once for all callers and then kept
-    /// current for a while; `None` if the tail cannot answer.
-    async fn tail_page(
-        &self,
-        group: &Group,
-        answer: impl Fn(&Tail) -> Option<Page> + Send,
-    ) -> Result<Option<Page>, LayerError> {
-        let Some(cursor) = self.cursor(group.name()) else { return Ok(None) };
-        if let Some(page) = cursor.state.lock().tail_cache.tail().and_then(&answer) {
-            return Ok(Some(page));
         }
         let _turn = cursor.reading.lock().await;
         loop {
-            if let Some(page) = cursor.state.lock().tail_cache.tail().and_then(&answer) {
-                return Ok(Some(page));
+            if let Some(page) = answer() {
+                return Ok(page);
             }
-            let Some((floor, count)) = cursor.state.lock().missing_tail() else { return Ok(None) };
-            let events =
-                RangeQuery::until(self.commands.keys(), group, floor, count).run(&self.commands).await?;
-            cursor.state.lock().tail_cache.extend(floor, events, count);
+            let is_far = match range {
+                HistoryRange::Before(id, _) => id.is_some(),
+                HistoryRange::After(_) => false,
+            };
+            let missing = if is_far { None } else { cursor.state.lock().missing_tail() };
+            let Some((floor, most)) = missing else { break };
+            // The end of the log is known without reading.
+            if let Some(page) = answer() {
+                return Ok(page);
+            }
+            let LogPage { events, more, .. } = self.reader.page(group, PageQuery::until(floor, most)).await?;
+            cursor.state.lock().tail_cache.extend(floor, events, !more);
+            // What is read beyond this was not asked for.
+            if let (HistoryRange::After(_), None) = (range, answer()) {
+                break;
+            }
         }
+        let mut page = self.read(group, range).await?;
+        let mut state = cursor.state.lock();
+        state.tail_cache.redact_texts(&mut page.events);
+        if let HistoryRange::After(id) = range {
+            state.tail_cache.keep_page(id, &page);
+        }
+        Ok(page)
+    }
+
+    /// Reads a range of a log.
+    async fn read(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
+        let query = match range {
+            HistoryRange::After(id) => PageQuery::after(id),
+            HistoryRange::Before(None, most) => PageQuery::newest(most),
+            HistoryRange::Before(Some(id), most) => PageQuery::before(id, most),
+        };
+        let LogPage { mut events, more, last } = self.reader.page(group, query).await?;
+        if let HistoryRange::Before(..) = range {
+            events.reverse();
+        }
+        Ok(Page { events, more, last })
     }
 
     /// Drops the cached tails that were not read lately.
     pub(super) fn sweep(&self) {
+        let now = Instant::now();
         let cursors: Vec<Arc<GroupCursor>> = self.cursors.lock().values().cloned().collect();
         for cursor in cursors {
-            cursor.state.lock().tail_cache.sweep();
+            cursor.state.lock().tail_cache.sweep(now);
         }
     }
 

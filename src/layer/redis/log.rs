@@ -8,16 +8,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use redis::{Cmd, Pipeline, Value, from_redis_value};
+use redis::Script;
+use tokio::sync::Semaphore;
 
+use crate::layer::contract::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS};
 use crate::layer::error::LayerError;
+use crate::layer::log::RATE_SAMPLE_EVENTS;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys::Keys;
+use crate::layer::redis::tail_cache::MAX_KNOWN_REDACTIONS;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+
+/// Pages that the node reads at a time, of all groups.
+const MAX_CONCURRENT_READS: usize = 4;
 
 /// An entry of a stream: its id, then names and values in turn.
 type StreamEntry = (String, Vec<Vec<u8>>);
@@ -25,91 +31,121 @@ type StreamEntry = (String, Vec<Vec<u8>>);
 /// The id of a log's newest event, and its redactions.
 pub(super) type LogEnd = (Id, BTreeSet<Id>);
 
-/// Returns the ends of these logs.
-pub(super) async fn ends(commands: &Commands, groups: &[Group]) -> Result<Vec<LogEnd>, LayerError> {
-    let keys = commands.keys();
-    let mut pipeline = Pipeline::new();
-    for group in groups {
-        pipeline
-            .add_command(newest(keys, group))
-            .add_command(redactions_between(keys, group, "-inf", "+inf"));
-    }
-    let mut answers = commands.pipeline::<Vec<Value>>(&pipeline).await?.into_iter();
-    let mut ends = Vec::with_capacity(groups.len());
-    while let (Some(newest), Some(redacted)) = (answers.next(), answers.next()) {
-        let unexpected = |_| LayerError::UnexpectedReply("XREVRANGE");
-        let newest: Vec<StreamEntry> = from_redis_value(newest).map_err(unexpected)?;
-        let redacted: Vec<String> = from_redis_value(redacted).map_err(unexpected)?;
-        ends.push((newest.first().and_then(id).unwrap_or(Id::START), ids(&redacted)));
-    }
-    Ok(ends)
+/// Reads logs, on a connection that carries nothing else: a large answer delays neither appends nor
+/// small commands.
+///
+/// The node reads a few pages at a time; callers wait in turn, so that what Redis holds for this
+/// node is bounded however many ask.
+pub(super) struct LogReader {
+    commands: Arc<Commands>,
+    turns: Semaphore,
+    page: Script,
+    end: Script,
+    figures: Script,
 }
 
-/// Returns the id of the newest event, or [`Id::START`].
-pub(super) async fn last_id(commands: &Commands, group: &Group) -> Result<Id, LayerError> {
-    let entries: Vec<StreamEntry> = commands.command(&newest(commands.keys(), group)).await?;
-    Ok(entries.first().and_then(id).unwrap_or(Id::START))
+/// A query for a part of a log.
+#[derive(Clone, Copy)]
+pub(super) struct PageQuery {
+    from: From,
+    most: usize,
 }
 
-fn newest(keys: &Keys, group: &Group) -> Cmd {
-    let mut newest = Cmd::new();
-    newest.arg("XREVRANGE").arg(keys.log(group)).arg("+").arg("-").arg("COUNT").arg(1);
-    newest
+#[derive(Clone, Copy)]
+enum From {
+    After(Id),
+    Until(Id),
+    Before(Id),
+    End,
 }
 
-fn redactions_between(keys: &Keys, group: &Group, least: &str, most: &str) -> Cmd {
-    let mut range = Cmd::new();
-    range.arg("ZRANGEBYSCORE").arg(keys.redactions(group)).arg(least).arg(most);
-    range
+/// A part of a log in the order in which it was read.
+pub(super) struct LogPage {
+    pub(super) events: Vec<Arc<Delivery>>,
+    /// Whether the log has more in this direction.
+    pub(super) more: bool,
+    /// The id of the log's newest event, or [`Id::START`].
+    pub(super) last: Id,
 }
 
-/// A query for a range of a log.
-pub(super) struct RangeQuery([Cmd; 2]);
-
-impl RangeQuery {
+impl PageQuery {
     /// The oldest events after this id.
-    pub(super) fn after(keys: &Keys, group: &Group, id: Id, count: usize) -> Self {
-        let mut range = Cmd::new();
-        range.arg("XRANGE").arg(keys.log(group)).arg(format!("({id}")).arg("+").arg("COUNT").arg(count);
-        Self([range, redactions_between(keys, group, &id.millis().to_string(), "+inf")])
+    pub(super) fn after(id: Id) -> Self {
+        Self { from: From::After(id), most: MAX_PAGE_EVENTS }
     }
 
     /// The newest events, the newest first.
-    pub(super) fn newest(keys: &Keys, group: &Group, count: usize) -> Self {
-        Self::backwards(keys, group, "+", "+inf", count)
+    pub(super) fn newest(most: usize) -> Self {
+        Self { from: From::End, most }
     }
 
     /// The newest events up to and with this id, the newest first.
-    pub(super) fn until(keys: &Keys, group: &Group, id: Id, count: usize) -> Self {
-        Self::backwards(keys, group, &id.to_string(), &id.millis().to_string(), count)
+    pub(super) fn until(id: Id, most: usize) -> Self {
+        Self { from: From::Until(id), most }
     }
 
     /// The newest events before this id, the newest first.
-    pub(super) fn before(keys: &Keys, group: &Group, id: Id, count: usize) -> Self {
-        Self::backwards(keys, group, &format!("({id}"), &id.millis().to_string(), count)
+    pub(super) fn before(id: Id, most: usize) -> Self {
+        Self { from: From::Before(id), most }
     }
 
-    fn backwards(keys: &Keys, group: &Group, from: &str, most: &str, count: usize) -> Self {
-        let mut range = Cmd::new();
-        range.arg("XREVRANGE").arg(keys.log(group)).arg(from).arg("-").arg("COUNT").arg(count);
-        Self([range, redactions_between(keys, group, "-inf", most)])
-    }
-
-    /// Runs the query. The redactions are read last: an event that is redacted when this is called
-    /// never comes with its text.
-    pub(super) async fn run(self, commands: &Commands) -> Result<Vec<Arc<Delivery>>, LayerError> {
-        METRICS.log_reads.inc();
-        let mut pipeline = Pipeline::new();
-        for command in self.0 {
-            pipeline.add_command(command);
+    /// Returns the command of the query, and where it begins.
+    fn range(self) -> (&'static str, String) {
+        match self.from {
+            From::After(id) => ("XRANGE", format!("({id}")),
+            From::Until(id) => ("XREVRANGE", id.to_string()),
+            From::Before(id) => ("XREVRANGE", format!("({id}")),
+            From::End => ("XREVRANGE", "+".to_owned()),
         }
-        let (entries, redacted): (Vec<StreamEntry>, Vec<String>) = commands.pipeline(&pipeline).await?;
+    }
+}
+
+impl LogReader {
+    pub(super) fn new(commands: Arc<Commands>) -> Self {
+        Self {
+            commands,
+            turns: Semaphore::new(MAX_CONCURRENT_READS),
+            page: Script::new(include_str!("scripts/page.lua")),
+            end: Script::new(include_str!("scripts/log_end.lua")),
+            figures: Script::new(include_str!("scripts/log_figures.lua")),
+        }
+    }
+
+    /// Reads a page, at most [`MAX_PAGE_BYTES`] of events, but one at least. An event that is
+    /// redacted when this is called never comes with its text.
+    pub(super) async fn page(&self, group: &Group, query: PageQuery) -> Result<LogPage, LayerError> {
+        let _turn = self.turns.acquire().await;
+        METRICS.log_reads.inc();
+        let (command, from) = query.range();
+        let mut script = self.page.key(self.commands.keys().log(group));
+        script.key(self.commands.keys().redactions(group));
+        script.arg(command).arg(from).arg(query.most).arg(MAX_PAGE_BYTES);
+        let (last, more, entries, redacted): (String, bool, Vec<StreamEntry>, Vec<String>) =
+            self.commands.bulk_script(&script).await?;
         let redacted = ids(&redacted);
-        Ok(entries
-            .iter()
-            .filter_map(|entry| event(entry, &redacted))
-            .map(|event| Arc::new(event.into()))
-            .collect())
+        let events = entries.iter().filter_map(|entry| event(entry, &redacted));
+        Ok(LogPage {
+            events: events.map(|event| Arc::new(event.into())).collect(),
+            more,
+            last: last.parse().unwrap_or(Id::START),
+        })
+    }
+
+    /// Returns the end of a log.
+    pub(super) async fn end(&self, group: &Group) -> Result<LogEnd, LayerError> {
+        let mut script = self.end.key(self.commands.keys().log(group));
+        script.key(self.commands.keys().redactions(group)).arg(MAX_KNOWN_REDACTIONS);
+        let answer: Vec<String> = self.commands.script(&script).await?;
+        let (newest, redacted) = answer.split_first().ok_or(LayerError::UnexpectedReply("log_end.lua"))?;
+        Ok((newest.parse().unwrap_or(Id::START), ids(redacted)))
+    }
+
+    /// Returns how many events a log has, and the ids of the newest, the newest first.
+    pub(super) async fn figures(&self, group: &Group) -> Result<(usize, Vec<Id>), LayerError> {
+        let mut script = self.figures.key(self.commands.keys().log(group));
+        script.arg(RATE_SAMPLE_EVENTS).arg(MAX_PAGE_BYTES);
+        let (length, newest): (usize, Vec<String>) = self.commands.script(&script).await?;
+        Ok((length, newest.iter().filter_map(|id| id.parse().ok()).collect()))
     }
 }
 

@@ -4,7 +4,8 @@
 //! the same Redis exchanges events with Parlor unmodified. Pub/sub has no database numbers: nodes
 //! of one Redis share these channels, whatever database or prefix they have.
 //!
-//! A node has two connections. `pipeline` carries events both ways, `commands` everything else.
+//! A node has three connections. `pipeline` carries events both ways, `commands` everything else, the
+//! pages of logs on a connection of their own.
 
 pub(crate) mod admin_client;
 mod broker;
@@ -50,6 +51,7 @@ use crate::layer::redis::decisions::{DecisionLog, DecisionWriter};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
+use crate::layer::redis::log::LogReader;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::layer::redis::publisher::Publisher;
@@ -114,6 +116,7 @@ impl RedisLayer {
         };
         let follower = Arc::new(LogFollower {
             commands: Arc::clone(&commands),
+            reader: LogReader::new(Arc::clone(&commands)),
             listener: Arc::clone(&listener),
             retention,
             cursors: parking_lot::Mutex::default(),

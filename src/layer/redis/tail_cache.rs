@@ -1,23 +1,24 @@
-//! What a node caches of a group's log: its tail, for a while after it was read, and its
-//! redactions.
+//! What a node caches of a group's log: its tail and the page that was read last, for a while after
+//! they were read, and its redactions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::layer::log::{HistoryRange, Page};
 use crate::layer::tail::Tail;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
 
-/// Time for which a tail is cached after it was read.
+/// Time for which a tail or a page is cached after it was read.
 const CACHE_TTL: Duration = Duration::from_secs(3);
-/// Bytes of a cached tail; more is read from Redis each time.
-const MAX_CACHED_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of a cached tail; the oldest events are dropped.
+const MAX_CACHED_BYTES: usize = 4 * 1024 * 1024;
 /// Events of a cached tail.
 const MAX_CACHED_EVENTS: usize = 4096;
 /// Redactions that are known, the newest ones; Redis has all of them.
-const MAX_KNOWN_REDACTIONS: usize = 4096;
+pub(super) const MAX_KNOWN_REDACTIONS: usize = 4096;
 /// Events of the first reading of a log.
 const FIRST_READ_EVENTS: usize = 128;
 /// Events of each further reading.
@@ -26,6 +27,9 @@ const NEXT_READ_EVENTS: usize = 1000;
 #[derive(Default)]
 pub(super) struct TailCache {
     tail: Option<Tail>,
+    /// The page that was read last of what is older than the tail, and after which id: readers that
+    /// are equally far behind share it.
+    page: Option<(Id, Page)>,
     read_at: Option<Instant>,
     /// The redactions that this node received. A page that was read before one and arrives after it
     /// still has the text.
@@ -35,10 +39,18 @@ pub(super) struct TailCache {
 }
 
 impl TailCache {
-    /// Returns the tail, if there is one.
-    pub(super) fn tail(&mut self) -> Option<&Tail> {
-        self.read_at = Some(Instant::now());
-        self.tail.as_ref()
+    /// Returns the range of the log if it is cached.
+    pub(super) fn answer(&mut self, range: HistoryRange, now: Instant) -> Option<Page> {
+        self.read_at = Some(now);
+        let tail = self.tail.as_ref();
+        match range {
+            HistoryRange::After(id) => tail.and_then(|tail| tail.after_if_whole(id)).or_else(|| {
+                let (_, page) = self.page.as_ref().filter(|(after, _)| *after == id)?;
+                let last = tail.map_or(page.last, |tail| tail.last().max(page.last));
+                Some(Page { last, ..page.clone() })
+            }),
+            HistoryRange::Before(id, limit) => tail?.before_if_whole(id, limit),
+        }
     }
 
     /// Returns from which id down the log, which the node received up to `position`, has to be
@@ -48,50 +60,55 @@ impl TailCache {
             return None;
         }
         let tail = self.tail.get_or_insert_with(|| Tail::new(position));
-        if tail.whole || tail.bytes() > MAX_CACHED_BYTES || tail.len() > MAX_CACHED_EVENTS {
+        if tail.whole || is_full(tail) {
             return None;
         }
         Some((tail.floor(), if tail.len() == 0 { FIRST_READ_EVENTS } else { NEXT_READ_EVENTS }))
     }
 
-    /// Adds what was read from this id down, the oldest last.
-    pub(super) fn extend(&mut self, floor: Id, mut events: Vec<Arc<Delivery>>, wanted: usize) {
+    /// Keeps a page that was read after this id, if the log has more: then it stays the same.
+    pub(super) fn keep_page(&mut self, after: Id, page: &Page) {
+        if self.is_subscribed && page.more {
+            self.page = Some((after, page.clone()));
+        }
+    }
+
+    /// Adds what was read from this id down, the oldest last. `whole`: the log has nothing older.
+    pub(super) fn extend(&mut self, floor: Id, mut events: Vec<Arc<Delivery>>, whole: bool) {
         self.redact_texts(&mut events);
         let Some(tail) = self.tail.as_mut().filter(|tail| tail.floor() == floor) else { return };
-        let whole = events.len() < wanted;
         tail.extend_back(events.into_iter());
         tail.whole |= whole;
     }
 
     /// Adds a newer event.
     pub(super) fn push(&mut self, event: &Arc<Delivery>) {
-        if let Some(tail) = &mut self.tail {
-            tail.push(Arc::clone(event));
+        let Some(tail) = &mut self.tail else { return };
+        tail.push(Arc::clone(event));
+        while is_full(tail) && tail.len() > 1 {
+            tail.pop();
+            tail.whole = false;
         }
     }
 
-    /// Drops the tail: the log was trimmed or rewritten.
+    /// Drops everything but the redactions: the log was trimmed or rewritten.
     pub(super) fn clear(&mut self) {
         self.tail = None;
+        self.page = None;
     }
 
-    /// Drops a tail that was not read lately, or is too large.
-    pub(super) fn sweep(&mut self) {
-        if self.read_at.is_some_and(|read_at| read_at.elapsed() > CACHE_TTL) {
+    /// Drops what was not read lately.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        if self.read_at.is_some_and(|read_at| now.duration_since(read_at) > CACHE_TTL) {
             self.read_at = None;
-            self.tail = None;
-        }
-        if let Some(tail) = &self.tail
-            && (tail.bytes() > MAX_CACHED_BYTES || tail.len() > MAX_CACHED_EVENTS)
-        {
-            self.tail = None;
+            self.clear();
         }
     }
 
-    /// Drops the tail: the node does not receive redactions any more.
+    /// Drops what is cached: the node does not receive redactions any more.
     pub(super) fn on_disconnected(&mut self) {
         self.is_subscribed = false;
-        self.tail = None;
+        self.clear();
     }
 
     /// The node is subscribed, and Redis has these redactions; returns those that are new.
@@ -119,6 +136,15 @@ impl TailCache {
         if let Some(tail) = &mut self.tail {
             tail.redact(id);
         }
+        if let Some((_, page)) = &mut self.page {
+            for event in &mut page.events {
+                if let Some(position) = event.position()
+                    && position.id == id
+                {
+                    *event = Arc::new(Event::redacted(position).into());
+                }
+            }
+        }
     }
 
     /// Removes the texts of redacted events from what was read before the redaction was received.
@@ -139,4 +165,8 @@ impl TailCache {
     pub(super) fn redactions(&self) -> &BTreeSet<Id> {
         &self.redactions
     }
+}
+
+fn is_full(tail: &Tail) -> bool {
+    tail.bytes() > MAX_CACHED_BYTES || tail.len() > MAX_CACHED_EVENTS
 }

@@ -65,6 +65,11 @@ impl Members {
         self.texts.capacity()
     }
 
+    /// Returns the number of bytes of all names and texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.texts.len()
+    }
+
     /// Encodes one map of texts, whose header counts that many more members.
     pub(super) fn encode(&self, missing: usize) -> Vec<u8> {
         let count = self.ends.len() / 2 + missing;

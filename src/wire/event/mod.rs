@@ -127,6 +127,11 @@ impl Event {
         size_of::<Self>() + self.members.size()
     }
 
+    /// Returns how many bytes its members have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.members.bytes()
+    }
+
     /// Encodes the event for Redis: one map of texts, without trailing bytes.
     pub fn encode(&self) -> Vec<u8> {
         self.members.encode(0)

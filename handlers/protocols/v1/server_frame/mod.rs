@@ -12,8 +12,6 @@ use crate::protocols::v1::members_json::{ListedMembers, Names, split_member};
 
 /// The time for which a client shows that a user types, in milliseconds.
 const TYPING_MS: u64 = 5000;
-/// The most bytes of text in one `history`, beside its newest message.
-const MAX_HISTORY_BYTES: usize = 128 * 1024;
 /// The bytes of a frame beside its texts, with the WebSocket header. Longer names exceed it, and
 /// the buffer grows.
 const FRAME_OVERHEAD_BYTES: usize = 224;
@@ -192,26 +190,17 @@ fn typing(member: &str) -> Frame<'static> {
     ServerFrame::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
 }
 
-/// Encodes the newest of these events that fit into one frame, which waits in memory for a slow
-/// client.
+/// Encodes the messages among these events.
 pub(crate) fn history(events: &[Arc<Delivery>], more: bool, view: ViewFn) -> Frame<'static> {
-    let all: Vec<Message<'_>> = events
+    let messages: Vec<Message<'_>> = events
         .iter()
         .filter_map(|event| match view(event) {
             Some(View::Message(message)) => Some(message),
             _ => None,
         })
         .collect();
-    let mut bytes = 0;
-    let fits = |message: &&Message<'_>| {
-        bytes += message.text.len();
-        bytes <= MAX_HISTORY_BYTES
-    };
-    let kept = all.iter().rev().take(1).chain(all.iter().rev().skip(1).take_while(fits)).count();
-    let (left, kept) = all.split_at(all.len() - kept);
-    let texts = kept.iter().map(|message| FRAME_OVERHEAD_BYTES + 2 * message.text.len()).sum();
-    let messages = kept.iter().map(|message| sent(*message)).collect();
-    ServerFrame::History { messages, more: more || !left.is_empty() }.frame(texts)
+    let texts = messages.iter().map(|message| FRAME_OVERHEAD_BYTES + 2 * message.text.len()).sum();
+    ServerFrame::History { messages: messages.into_iter().map(sent).collect(), more }.frame(texts)
 }
 
 pub(crate) fn bye(reconnect: Duration) -> Frame<'static> {
@@ -219,7 +208,7 @@ pub(crate) fn bye(reconnect: Duration) -> Frame<'static> {
 }
 
 /// Returns an id as clients see it: the position before the first message is `None`.
-fn known(id: Id) -> Option<Id> {
+pub(crate) fn known(id: Id) -> Option<Id> {
     Some(id).filter(|id| *id != Id::START)
 }
 

@@ -1,0 +1,181 @@
+//! What a subscription that catches up has, and what it needs next. Decides only: it reads nothing
+//! and sends nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::layer::Page;
+use crate::telemetry::GapReason;
+use crate::wire::delivery::Delivery;
+use crate::wire::id::Id;
+
+/// The progress of one subscription from a position to that of the group's other subscribers.
+pub(crate) struct Replay {
+    /// The last position that was sent.
+    cursor: Id,
+    /// The end of the log when the subscription began.
+    end: Id,
+    /// What was read and not yet sent.
+    unsent: VecDeque<Arc<Delivery>>,
+    /// The other subscribers are ahead of the cursor.
+    is_behind: bool,
+    /// The log ends at the cursor, although the others were ahead of it.
+    is_lost: bool,
+    /// A gap to be sent before anything else.
+    gap: Option<(GapReason, Id)>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Send this event.
+    Event(Arc<Delivery>),
+    /// Tell the client that events after this one may be missing.
+    Gap(GapReason, Id),
+    /// Read the log after this id.
+    Read(Id),
+    /// Join the others, who must not be ahead of this id unless the join is forced.
+    Join(Id, bool),
+}
+
+impl Replay {
+    /// Starts after the event before the first one of a page; the log ends with the page or later.
+    pub(crate) fn new(after: Option<Id>, page: Page) -> Self {
+        let first = page.events.first().and_then(|event| event.position());
+        Self {
+            cursor: after.or(first.map(|first| first.prev)).unwrap_or(page.last),
+            end: page.last,
+            unsent: page.events.into(),
+            is_behind: false,
+            is_lost: false,
+            gap: None,
+        }
+    }
+
+    /// Returns what was read and not yet sent.
+    pub(crate) fn unsent(&mut self) -> &mut [Arc<Delivery>] {
+        self.unsent.make_contiguous()
+    }
+
+    /// Returns the next step, and takes it as done if it sends something.
+    pub(crate) fn next(&mut self) -> Step {
+        if let Some((reason, after)) = self.gap.take() {
+            return Step::Gap(reason, after);
+        }
+        let Some(event) = self.unsent.pop_front() else {
+            return if self.is_behind || self.cursor < self.end {
+                Step::Read(self.cursor)
+            } else {
+                Step::Join(self.cursor, self.is_lost)
+            };
+        };
+        let Some(position) = event.position() else { return Step::Event(event) };
+        if position.prev != self.cursor {
+            // The log was trimmed or rewritten meanwhile.
+            let is_trimmed = position.prev > self.cursor;
+            let reason = if is_trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
+            self.unsent.push_front(event);
+            self.end = Id::START;
+            return Step::Gap(reason, std::mem::replace(&mut self.cursor, position.prev));
+        }
+        self.cursor = position.id;
+        Step::Event(event)
+    }
+
+    /// The others are ahead of the cursor.
+    pub(crate) fn on_behind(&mut self) {
+        self.is_behind = true;
+    }
+
+    /// Takes a page of what follows the cursor.
+    pub(crate) fn on_page(&mut self, page: Page) {
+        let is_behind = std::mem::take(&mut self.is_behind);
+        if !page.events.is_empty() {
+            self.unsent = page.events.into();
+        } else if !is_behind && page.last == self.cursor {
+            // This node has not received the end of the log yet: the rest arrives live.
+            self.end = self.cursor;
+        } else {
+            // In a rewritten log the earlier position of the others means nothing.
+            self.gap = Some((GapReason::Rewritten, std::mem::replace(&mut self.cursor, page.last)));
+            self.is_lost = true;
+            self.end = Id::START;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::event::{Event, Position};
+
+    fn id(n: u64) -> Id {
+        Id::START.back(0).next(n)
+    }
+
+    /// A page of the events with these ids and the ids before them.
+    fn page(events: &[(u64, u64)], last: u64) -> Page {
+        let event = |&(at, prev): &(u64, u64)| {
+            let position = Position { id: id(at), prev: if prev == 0 { Id::START } else { id(prev) } };
+            Arc::new(Event::new("a").at_position(position).into())
+        };
+        Page { events: events.iter().map(event).collect(), more: false, last: id(last) }
+    }
+
+    /// Takes steps up to the first that sends nothing; returns the texts of all.
+    fn steps(replay: &mut Replay) -> Vec<String> {
+        let mut steps = Vec::new();
+        loop {
+            let step = replay.next();
+            let is_last = matches!(step, Step::Read(_) | Step::Join(..));
+            steps.push(match step {
+                Step::Event(event) => event.position().unwrap().id.millis().to_string(),
+                Step::Gap(reason, after) => format!("{} after {}", reason.as_str(), after.millis()),
+                Step::Read(after) => format!("read {}", after.millis()),
+                Step::Join(at, is_forced) => {
+                    format!("join {}{}", at.millis(), if is_forced { "!" } else { "" })
+                }
+            });
+            if is_last {
+                return steps;
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_sent_once_and_then_the_rest_is_read() {
+        let mut replay = Replay::new(Some(id(1)), page(&[(2, 1), (3, 2)], 5));
+        assert_eq!(steps(&mut replay), ["2", "3", "read 3"]);
+        replay.on_page(page(&[(4, 3), (5, 4)], 5));
+        assert_eq!(steps(&mut replay), ["4", "5", "join 5"]);
+        replay.on_behind();
+        assert_eq!(steps(&mut replay), ["read 5"]);
+        replay.on_page(page(&[(6, 5)], 6));
+        assert_eq!(steps(&mut replay), ["6", "join 6"]);
+    }
+
+    #[test]
+    fn a_hole_is_told_where_it_is() {
+        let mut replay = Replay::new(None, page(&[(2, 1), (3, 2)], 9));
+        assert_eq!(steps(&mut replay), ["2", "3", "read 3"]);
+        replay.on_page(page(&[(7, 6), (9, 8)], 9));
+        assert_eq!(steps(&mut replay), ["trimmed after 3", "7", "trimmed after 7", "9", "join 9"]);
+        replay.on_behind();
+        replay.on_page(page(&[(10, 0)], 10));
+        assert_eq!(steps(&mut replay), ["rewritten after 9", "10", "join 10"]);
+    }
+
+    #[test]
+    fn a_log_that_ends_before_the_cursor_is_lost_or_not_heard_yet() {
+        let mut replay = Replay::new(Some(id(3)), page(&[], 5));
+        assert_eq!(steps(&mut replay), ["read 3"]);
+        replay.on_page(page(&[], 3));
+        assert_eq!(steps(&mut replay), ["join 3"], "the node hears of 5 later");
+        replay.on_behind();
+        replay.on_page(page(&[], 3));
+        assert_eq!(steps(&mut replay), ["rewritten after 3", "join 3!"], "the others had more");
+        let mut replay = Replay::new(Some(id(3)), page(&[], 5));
+        replay.on_page(page(&[], 1));
+        assert_eq!(steps(&mut replay), ["rewritten after 3", "join 1!"]);
+    }
+}
