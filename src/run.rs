@@ -25,8 +25,10 @@ use crate::watchdog;
 use crate::wire::close::CloseCode;
 use crate::{node, operator};
 
-/// The exit code of a failed start, as for a usage error.
-const START_FAILED: u8 = 2;
+/// The exit code of a usage error, which another start does not mend.
+const USAGE_ERROR: u8 = 2;
+/// The exit code of a start that may succeed later (`EX_TEMPFAIL` of sysexits.h).
+const TRY_AGAIN: u8 = 75;
 /// How long open sockets and requests may take to end before they are cut off.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 /// A node that shuts down serves until no request came for this long: by then a load balancer has
@@ -41,7 +43,7 @@ pub fn run(application: Application) -> ExitCode {
             let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
             return ExitCode::SUCCESS;
         }
-        Err(Stop::Error(line)) => return failed(application.name, &line),
+        Err(Stop::Error(line)) => return failed(application.name, &line, USAGE_ERROR),
     };
     let config = arguments.config;
     if let Some(command) = &arguments.command {
@@ -50,13 +52,16 @@ pub fn run(application: Application) -> ExitCode {
                 let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
                 ExitCode::SUCCESS
             }
-            Err(line) => failed(application.name, &line),
+            Err(line) => failed(application.name, &line, USAGE_ERROR),
         };
     }
     telemetry::init(config.log_filter(), config.log_format);
     match start(config, application) {
         Ok(code) => code,
-        Err(error) => failed(application.name, &Chain(&error).to_string()),
+        Err(error) => {
+            let code = if error.is_temporary() { TRY_AGAIN } else { USAGE_ERROR };
+            failed(application.name, &Chain(&error).to_string(), code)
+        }
     }
 }
 
@@ -116,7 +121,9 @@ async fn serve_until(
     let realtime = Arc::clone(&state.realtime);
     let mut hub = tokio::spawn(async move { realtime.hub().run().await });
     let (code, grace) = tokio::select! {
-        () = state.realtime.keepalive() => (ExitCode::FAILURE, Duration::ZERO),
+        _ = async { tokio::join!(state.realtime.keepalive(), state.realtime.move_clients_on()) } => {
+            (ExitCode::FAILURE, Duration::ZERO)
+        }
         _ = &mut hub => {
             error!("the hub has failed: this node ends");
             (ExitCode::FAILURE, Duration::ZERO)
@@ -129,7 +136,7 @@ async fn serve_until(
     };
     info!(seconds = grace.as_secs(), "draining: disconnecting sockets");
     state.realtime.end();
-    let sockets = state.realtime.hub().sockets();
+    let (sockets, restart) = (state.realtime.hub().sockets(), CloseCode::ServiceRestart.into());
     let away = async {
         let quiet = async {
             sleep(QUIET_PERIOD).await; // readiness has just changed
@@ -137,7 +144,7 @@ async fn serve_until(
                 sleep(rest).await;
             }
         };
-        tokio::join!(drain::run(&sockets, grace), timeout(grace, quiet))
+        tokio::join!(drain::run(&sockets, grace, &restart), timeout(grace, quiet))
     };
     tokio::select! {
         _ = away => {}
@@ -146,7 +153,7 @@ async fn serve_until(
     }
     stopping.send_replace(true);
     for socket in state.realtime.hub().sockets() {
-        socket.close(&CloseCode::ServiceRestart.into());
+        socket.close(&restart);
     }
     if timeout(SHUTDOWN_TIMEOUT, state.context.finish()).await.is_err() {
         warn!("some connections did not end in time and were cut off");
@@ -181,7 +188,7 @@ fn listed(values: &[impl ToString], otherwise: &str) -> String {
     if values.is_empty() { otherwise.to_owned() } else { values.join(",") }
 }
 
-fn failed(name: &str, line: &str) -> ExitCode {
+fn failed(name: &str, line: &str, code: u8) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{name}: {line}"); // the pipe may be closed
-    ExitCode::from(START_FAILED)
+    ExitCode::from(code)
 }

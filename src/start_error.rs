@@ -36,3 +36,14 @@ pub(crate) enum StartError {
     #[error("{}", Setting("--operator"))]
     Operator(#[from] SignUpError),
 }
+
+impl StartError {
+    /// Returns whether the same start may succeed later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Layer(error) => error.is_temporary(),
+            Self::Threads(_) => true,
+            _ => false,
+        }
+    }
+}

@@ -199,10 +199,9 @@ impl Metrics {
         self.refused.get_or_create(&LimitLabels { reason }).inc();
     }
 
-    /// Counts a command that Redis answered with an error; returns how many of this kind there were
-    /// before.
-    pub(crate) fn redis_refused(&self, kind: RedisRefusal) -> u64 {
-        self.redis_refusals.get_or_create(&RefusalLabels { kind }).inc()
+    /// Counts a command that Redis answered with an error.
+    pub(crate) fn redis_refused(&self, kind: RedisRefusal) {
+        self.redis_refusals.get_or_create(&RefusalLabels { kind }).inc();
     }
 
     /// Counts a subscription that began.

@@ -1,6 +1,7 @@
 // A connection that reconnects: a replacement is welcomed before the current connection is closed.
 
 import { isFinal } from "./closeCodes.js";
+import { ErrorCode } from "./errorCodes.js";
 
 const WELCOME_TIMEOUT = 5000; // ms: a frozen node accepts connections and never sends `welcome`
 const MIN_BACKOFF = 50; // ms
@@ -75,7 +76,8 @@ export class Socket {
   }
 
   #received(attempt, frame) {
-    attempt.lastHeard = this.#lifecycle.now();
+    // A node that cannot reach Redis answers, and knows no messages: another one may.
+    if (frame.code !== ErrorCode.UNAVAILABLE) attempt.lastHeard = this.#lifecycle.now();
     if (attempt === this.#next && frame.type === "welcome") this.#welcomed(attempt);
     if (attempt !== this.#current) return;
     if (frame.type === "history") attempt.requests.shift()?.(frame);

@@ -100,6 +100,11 @@ pub struct Config {
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     pub drain_seconds: u32,
 
+    /// Time without Redis after which clients that can resume are sent to another node, in
+    /// seconds; 0 keeps them
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    pub move_on_seconds: u32,
+
     /// Time after which an idle HTTP connection is closed, in seconds; longer than the load
     /// balancer keeps one. 0 closes each after its response
     #[arg(long, value_name = "SECONDS", default_value = "75")]

@@ -9,16 +9,18 @@ pub enum ConnectError {
     /// The URL of Redis is invalid.
     #[error("`REDIS_URL` (--redis-url) is no Redis URL")]
     InvalidUrl(#[source] RedisError),
-    /// A node cannot reach Redis.
+    /// A node cannot reach Redis, or what answers is of no use to it.
     #[error(
-        "could not connect to Redis at {address}: {cause}; start Redis, set REDIS_URL (--redis-url), \
-         or give --wait-for-redis"
+        "could not connect to Redis at {address}: {cause}{}",
+        if *.is_permanent { "" } else { "; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis" }
     )]
     Unreachable {
         /// The address of Redis, without credentials.
         address: String,
         /// Why, in one line.
         cause: String,
+        /// Whether only an operator can mend it.
+        is_permanent: bool,
     },
     /// A command of the command line cannot reach Redis. A command does not wait.
     #[error("could not connect to Redis at {address}: {cause}")]
@@ -28,7 +30,25 @@ pub enum ConnectError {
         /// Why, in one line.
         cause: String,
     },
-    /// Redis answers commands, but the node is not subscribed in time.
-    #[error("Redis answers, but does not let this node subscribe: check the ACL of its user")]
-    NotSubscribed,
+    /// Redis answers, and does not do everything that a node needs.
+    #[error("Redis at {address} answers, and this node cannot use it: {cause}")]
+    Unusable {
+        /// The address of Redis, without credentials.
+        address: String,
+        /// Why, in one line.
+        cause: String,
+        /// Whether only an operator can mend it.
+        is_permanent: bool,
+    },
+}
+
+impl ConnectError {
+    /// Returns whether the same start may succeed later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::InvalidUrl(_) => false,
+            Self::UnreachableByCommand { .. } => true,
+            Self::Unreachable { is_permanent, .. } | Self::Unusable { is_permanent, .. } => !is_permanent,
+        }
+    }
 }

@@ -1,13 +1,19 @@
 //! Why the layer did not do what it was asked to do.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::error::Error;
 
+use parking_lot::Mutex;
 use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 use tracing::{error, warn};
 
 use crate::telemetry::{Chain, METRICS, RedisRefusal};
+
+/// Errors of Redis that a process logs, and the characters by which they differ.
+const MAX_LOGGED_REFUSALS: usize = 64;
+const MAX_COMPARED_CHARS: usize = 200;
 
 /// Why the layer did not do what it was asked to do.
 ///
@@ -59,12 +65,13 @@ impl LayerError {
     }
 
     /// Returns an error for a command that Redis answered with an error. Counts it, and warns of
-    /// the first of its kind.
+    /// each text once.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         let message = message.into();
         let kind = RedisRefusal::from_message(&message);
-        let is_first = METRICS.redis_refused(kind) == 0;
-        let text = "redis refused a command (logged once for each kind, counted always)";
+        METRICS.redis_refused(kind);
+        let is_first = is_new(&message);
+        let text = "redis refused a command (each text is logged once, and counted always)";
         match kind {
             RedisRefusal::WrongType if is_first => error!(kind = kind.as_str(), message, "{text}"),
             _ if is_first => warn!(kind = kind.as_str(), message, "{text}"),
@@ -81,6 +88,16 @@ impl LayerError {
         error!(key, problem, "corrupt record");
         Self::CorruptRecord { key, problem }
     }
+}
+
+/// Returns whether this process has not logged this error of Redis yet. What follows `script:`
+/// names the script, and differs for the same cause.
+fn is_new(message: &str) -> bool {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let text = message.split(" script:").next().unwrap_or_default();
+    let text: String = text.chars().take(MAX_COMPARED_CHARS).collect();
+    let mut logged = LOGGED.lock();
+    logged.len() < MAX_LOGGED_REFUSALS && logged.insert(text)
 }
 
 /// Why a command failed, by what the client library says of it.

@@ -84,6 +84,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 pub use self::broker::Broker;
 pub use self::connect_error::ConnectError;
 pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
@@ -137,6 +139,15 @@ impl Layer {
         match self {
             Self::Memory(layer) => layer.store(),
             Self::Redis(layer) => layer.store(),
+        }
+    }
+
+    /// Returns the time of the last proof that messages of this node reach it through Redis; `None`
+    /// without Redis.
+    pub(crate) fn contact(&self) -> Option<Instant> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(layer) => Some(layer.contact()),
         }
     }
 

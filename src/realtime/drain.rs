@@ -1,5 +1,6 @@
-//! Drain: a stopping node closes its sockets one by one, so that their clients do not all reconnect
-//! to the other nodes at once.
+//! Drain: a node closes sockets one by one, so that their clients do not all reconnect to the other
+//! nodes at once. A node that stops drains all sockets; see also
+//! [`Realtime::move_clients_on`](crate::realtime::runtime::Realtime::move_clients_on).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,11 @@ use rand::seq::SliceRandom;
 use tokio::time::{Instant, sleep_until};
 
 use crate::realtime::socket::Socket;
-use crate::wire::close::CloseCode;
+use crate::wire::close::Close;
 
 /// Announces to each socket when it will be closed, and closes it then. The closes are spread
 /// evenly over the grace period, in random order, each at a random moment of its share.
-pub(crate) async fn run(sockets: &[Arc<Socket>], grace: Duration) {
+pub(crate) async fn run(sockets: &[Arc<Socket>], grace: Duration, close: &Close) {
     let begun = Instant::now();
     let mut shuffled: Vec<&Arc<Socket>> = sockets.iter().collect();
     shuffled.shuffle(&mut rand::rng());
@@ -28,6 +29,6 @@ pub(crate) async fn run(sockets: &[Arc<Socket>], grace: Duration) {
     }
     for (delay, socket) in &turns {
         sleep_until(begun + *delay).await;
-        socket.close(&CloseCode::ServiceRestart.into());
+        socket.close(close);
     }
 }

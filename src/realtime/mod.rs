@@ -38,5 +38,6 @@ pub(crate) mod drain;
 pub(crate) mod intervals;
 pub(crate) mod keepalive;
 pub(crate) mod listener;
+mod move_on;
 pub(crate) mod revalidation;
 pub(crate) mod runtime;

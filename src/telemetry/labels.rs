@@ -124,6 +124,8 @@ label! {
         OutOfMemory = "out_of_memory",
         /// The server is a replica: `READONLY`.
         ReadOnly = "read_only",
+        /// The command was renamed or disabled, or the server is too old: `ERR unknown command`.
+        UnknownCommand = "unknown_command",
         /// The key holds a value of another type: `WRONGTYPE`.
         WrongType = "wrong_type",
         /// Any other error.
@@ -132,6 +134,16 @@ label! {
 }
 
 impl RedisRefusal {
+    /// Returns whether Redis refuses other writes as well: the node cannot serve.
+    pub(crate) fn concerns_all_writes(self) -> bool {
+        !matches!(self, Self::WrongType | Self::Other)
+    }
+
+    /// Returns whether Redis may refuse one command only, so that another says nothing about it.
+    pub(crate) fn may_concern_one_command(self) -> bool {
+        matches!(self, Self::NotPermitted | Self::UnknownCommand)
+    }
+
     /// Returns the kind of an error of Redis: `READONLY You can't write…`.
     ///
     /// Redis 6 wraps an error inside a script: `ERR Error running script …: -READONLY You can't
@@ -153,9 +165,18 @@ impl RedisRefusal {
             "OOM" => Self::OutOfMemory,
             "READONLY" => Self::ReadOnly,
             "WRONGTYPE" => Self::WrongType,
+            _ if is_unknown(message) => Self::UnknownCommand,
             _ => Self::Other,
         }
     }
+}
+
+/// Returns whether Redis does not know a command, called by a client or by a script.
+fn is_unknown(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["unknown command", "unknown subcommand", "unknown redis command"]
+        .iter()
+        .any(|text| message.contains(text))
 }
 
 #[cfg(test)]
@@ -172,7 +193,12 @@ mod tests {
             ),
             ("NOPERM User x has no permissions: -OOM", RedisRefusal::NotPermitted),
             ("NOREPLICAS Not enough good replicas to write.", RedisRefusal::NoReplicas),
-            ("ERR unknown command", RedisRefusal::Other),
+            ("ERR unknown command 'XADD', with args beginning with: ", RedisRefusal::UnknownCommand),
+            (
+                "ERR Unknown Redis command called from script script: 1, on @user_script:1.",
+                RedisRefusal::UnknownCommand,
+            ),
+            ("ERR value is not an integer or out of range", RedisRefusal::Other),
             ("", RedisRefusal::Other),
         ] {
             assert_eq!(RedisRefusal::from_message(message), kind, "{message}");

@@ -225,6 +225,19 @@ test("an answer to the probe keeps the connection", () => {
   assert.deepEqual(frames, [{ type: "welcome" }], "the answer is not passed on");
 });
 
+test("an answer that the node cannot reach Redis does not keep the connection", () => {
+  const { websocket, frames } = opened();
+  const unavailable = { type: "error", code: "unavailable", retry: true };
+  mock.timers.tick(20000);
+  websocket.last.listener.frame({ ...unavailable, client_id: "m1" });
+  mock.timers.tick(10000);
+  assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
+  websocket.last.listener.frame({ ...unavailable, client_id: null });
+  mock.timers.tick(12000);
+  assert.ok(websocket.connections[0].isDiscarded);
+  assert.deepEqual(frames.at(-1), { ...unavailable, client_id: "m1" }, "it is passed on nevertheless");
+});
+
 test("a silent SSE connection is given up without a probe", () => {
   const { websocket, sse } = open({ withSse: true });
   websocket.last.end(1006);

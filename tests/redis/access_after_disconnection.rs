@@ -65,7 +65,8 @@ impl Site {
     async fn start() -> Self {
         let redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
         let proxy = RedisProxy::start(&redis).await;
-        let far = Node::plan().flag("--redis-url", &proxy.url());
+        // The sockets of a node that is cut off for long would be moved to another one.
+        let far = Node::plan().flag("--redis-url", &proxy.url()).flag("--move-on-seconds", "0");
         let (near, far) = (Node::on(&redis).await, far.start().await);
         Self { redis, proxy, near, far, cases: Vec::new() }
     }

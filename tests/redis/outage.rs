@@ -169,7 +169,7 @@ async fn cut_command_connections_are_replaced() {
 #[tokio::test]
 async fn a_start_without_redis_fails_with_one_sentence() {
     let redis = Redis::reserve();
-    let text = Node::plan().redis(&redis).rejected().await;
+    let text = Node::plan().redis(&redis).ended_with(75).await;
     let wanted = format!("could not connect to Redis at {}: ", redis.address());
     assert!(text.contains(&wanted), "{wanted:?} in {text:?}");
     assert_eq!(text.lines().count(), 1, "{text:?}");

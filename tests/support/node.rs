@@ -169,7 +169,7 @@ impl Plan {
     }
 
     pub fn redis(self, redis: &Redis) -> Self {
-        self.flag("--redis-url", &redis.url())
+        self.env("REDIS_URL", &redis.url())
     }
 
     /// Starts the binary without waiting for anything.
@@ -189,10 +189,15 @@ impl Plan {
 
     /// Starts the binary, which must exit with code 2 within `PATIENCE`. Returns its stderr.
     pub async fn rejected(&self) -> String {
+        self.ended_with(2).await
+    }
+
+    /// Starts the binary, which must exit with this code within `PATIENCE`. Returns its stderr.
+    pub async fn ended_with(&self, code: i32) -> String {
         let mut process = self.spawn();
         let status = process.exit(PATIENCE).await;
         let text = process.stderr.text();
-        assert_eq!(status.code(), Some(2), "exit code of a start that must be refused; stderr: {text}");
+        assert_eq!(status.code(), Some(code), "exit code of a start that must be refused; stderr: {text}");
         assert!(process.stdout.all().is_empty(), "stdout of a refused start: {:?}", process.stdout.all());
         text
     }

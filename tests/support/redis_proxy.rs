@@ -1,5 +1,5 @@
-//! A TCP proxy between a node and its Redis that cuts connections, delays replies, or drops what
-//! subscribers receive.
+//! A TCP proxy between a node and its Redis that cuts or holds connections, delays replies, or
+//! drops what subscribers receive.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ enum Fate {
     Deaf,
     /// Replies to other connections than subscribers are delayed.
     Late,
+    /// No byte passes in either direction, and no connection ends.
+    Held,
     /// Connections are cut, new ones too.
     Cut,
 }
@@ -65,6 +67,11 @@ impl RedisProxy {
         self.fate.send_replace(Fate::Cut);
     }
 
+    /// Holds every byte from now on, on old and new connections, as a network that loses packets.
+    pub fn hold(&self) {
+        self.fate.send_replace(Fate::Held);
+    }
+
     /// Lets all bytes through again.
     pub fn open(&self) {
         self.fate.send_replace(Fate::Open);
@@ -80,11 +87,12 @@ async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fa
     let (mut near_reads, mut near_writes) = near.split();
     let (mut far_reads, mut far_writes) = far.split();
     let subscribes = Arc::new(AtomicBool::new(false));
-    let watched = fate.clone();
+    let (watched, mut above, mut below) = (fate.clone(), fate.clone(), fate.clone());
     let down = async {
         // A connection that has lost a byte stays mute: TCP never skips bytes.
         let (mut bytes, mut lost) = (vec![0; 65_536], false);
         while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
+            below.wait_for(|fate| *fate != Fate::Held).await.ok();
             let (fate, subscribes) = (*watched.borrow(), subscribes.load(Ordering::Relaxed));
             lost |= fate == Fate::Deaf && subscribes;
             if fate == Fate::Late && !subscribes {
@@ -98,6 +106,7 @@ async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fa
     let up = async {
         let mut bytes = vec![0; 65_536];
         while let Ok(count @ 1..) = near_reads.read(&mut bytes).await {
+            above.wait_for(|fate| *fate != Fate::Held).await.ok();
             let text = bytes[..count].to_ascii_lowercase();
             if text.windows(9).any(|window| window == b"subscribe") {
                 subscribes.store(true, Ordering::Relaxed);

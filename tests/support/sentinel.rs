@@ -56,6 +56,11 @@ impl SentinelCluster {
         format!("redis+sentinel://{}/parlor", places.join(","))
     }
 
+    /// The URL of one of the Sentinels, as if it were a Redis.
+    pub fn url_of_a_sentinel(&self) -> String {
+        format!("redis://{}", self.sentinels[0].port.address())
+    }
+
     /// Waits until the Sentinels have promoted the second one.
     pub async fn wait_for_failover(&self) {
         for sentinel in &self.sentinels {

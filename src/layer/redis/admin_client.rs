@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::layer::connect_error::ConnectError;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
-use crate::layer::redis::commands::{Commands, root_cause};
+use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::DecisionWriter;
+use crate::layer::redis::diagnosis;
 use crate::layer::redis::keys::Keys;
 use crate::layer::redis::parse_url;
 use crate::layer::redis::scripts::Scripts;
@@ -29,9 +30,9 @@ impl AdminClient {
         let keys = Keys::new(prefix, address.database());
         let scripts = Arc::new(Scripts::new(&keys));
         let commands = Arc::new(Commands::new(address, keys));
-        if let Err(error) = commands.ping().await {
+        if let Err(fault) = diagnosis::ask(commands.address()).await {
             let address = commands.address().text();
-            return Err(ConnectError::UnreachableByCommand { address, cause: root_cause(&error) });
+            return Err(ConnectError::UnreachableByCommand { address, cause: fault.cause });
         }
         let store = RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts), replicas);
         let store = SharedStore::Redis(store);

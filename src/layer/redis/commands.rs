@@ -14,6 +14,7 @@ use redis::{
 use crate::config::redis_address::RedisAddress;
 use crate::layer::error::LayerError;
 use crate::layer::redis::dial::{current_server, has_moved};
+use crate::layer::redis::health::Health;
 use crate::layer::redis::keys::Keys;
 use crate::telemetry::METRICS;
 use crate::wire::time::millis;
@@ -35,6 +36,7 @@ const MAX_POOL_CONNECTIONS: usize = 16;
 pub(super) struct Commands {
     address: RedisAddress,
     keys: Keys,
+    health: Health,
     state: Arc<Mutex<ConnectionState>>,
     /// Held by the caller that opens a connection; the others wait for what it gets. Why the last
     /// one failed.
@@ -52,12 +54,23 @@ struct ConnectionState {
 
 impl Commands {
     pub(super) fn new(address: RedisAddress, keys: Keys) -> Self {
-        Self { address, keys, state: Arc::default(), opening: tokio::sync::Mutex::default() }
+        Self {
+            address,
+            keys,
+            health: Health::new(),
+            state: Arc::default(),
+            opening: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Returns what the keys of commands are made by.
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Returns what is known of the server.
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Returns where commands go.
@@ -113,13 +126,6 @@ impl Commands {
             .expect("a pool with timeouts has a runtime");
         state.pool = Some((name.clone(), pool.clone()));
         Ok((name, pool))
-    }
-
-    /// Sends `PING`.
-    pub(super) async fn ping(&self) -> Result<(), PoolError> {
-        let mut connection = self.pool().await?.1.get().await?;
-        Cmd::new().arg("PING").query_async::<()>(&mut connection).await?;
-        Ok(())
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LayerError> {
@@ -279,7 +285,9 @@ impl Commands {
                     state.pool = None; // its idle connections lead to the same server
                 }
             }
-            LayerError::from(error)
+            let error = LayerError::from(error);
+            self.health.on_error(&error);
+            error
         })
     }
 }
@@ -293,16 +301,4 @@ impl From<PoolError> for LayerError {
             other => Self::unreachable(&other),
         }
     }
-}
-
-/// Returns the innermost cause in the words of the operating system: `connection refused`.
-pub(super) fn root_cause(error: &PoolError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }

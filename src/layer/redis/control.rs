@@ -78,7 +78,7 @@ impl Control for RedisLayer {
     }
 
     fn ready(&self) -> Result<&'static str, LayerError> {
-        self.check_connected().map(|()| "redis")
+        self.check_usable().map(|()| "redis")
     }
 
     async fn close(&self) {

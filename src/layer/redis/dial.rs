@@ -3,16 +3,20 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::future::select_ok;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::sleep;
 
 use crate::config::redis_address::RedisAddress;
 
 /// Time in which a Sentinel has to answer.
 const SENTINEL_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time after which the next address of a name is tried beside those before it (RFC 8305).
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
 /// Returns the server to connect to: the only one, or the current master.
 ///
@@ -58,14 +62,25 @@ pub(super) async fn has_moved(address: &RedisAddress, connected: &str) -> bool {
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Connects to a server.
+/// Connects to a server, to the first of its name's addresses that answers.
 ///
 /// # Errors
 /// Fails when it cannot be reached.
 pub(super) async fn dial(server: &ConnectionInfo) -> io::Result<Box<dyn Io>> {
     Ok(match server.addr() {
         ConnectionAddr::Tcp(host, port) => {
-            let tcp = TcpStream::connect((host.as_str(), *port)).await?;
+            let addresses = lookup_host((host.as_str(), *port)).await?;
+            let attempts = (0..).zip(addresses).map(|(turn, address)| {
+                Box::pin(async move {
+                    sleep(NEXT_ADDRESS_DELAY * turn).await;
+                    TcpStream::connect(address).await
+                })
+            });
+            let attempts: Vec<_> = attempts.collect();
+            if attempts.is_empty() {
+                return Err(io::Error::other("the name has no address"));
+            }
+            let (tcp, _) = select_ok(attempts).await?;
             tcp.set_nodelay(true)?;
             Box::new(tcp)
         }

@@ -100,6 +100,11 @@ impl Keys {
         format!("{}:node:{node}", self.prefix)
     }
 
+    /// Returns the key that a node writes to learn whether Redis takes writes.
+    pub(super) fn check(&self, node: &str) -> String {
+        format!("{}:check", self.node(node))
+    }
+
     /// Returns the set of groups in which a node has members.
     pub(super) fn groups_of_node(&self, name: &str) -> String {
         format!("{}:groups", self.node(name))

@@ -15,8 +15,10 @@ mod control;
 mod cursor;
 mod decision_cursor;
 mod decisions;
+mod diagnosis;
 mod dial;
 mod follower;
+mod health;
 mod heartbeat;
 mod keys;
 mod log;
@@ -27,6 +29,7 @@ mod publish_batch;
 mod publisher;
 pub(crate) mod resp;
 mod scripts;
+mod self_check;
 pub(crate) mod store;
 mod subscriber;
 mod tail_cache;
@@ -36,7 +39,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::config::redis_address::RedisAddress;
@@ -48,6 +51,7 @@ use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::{DecisionLog, DecisionWriter};
+use crate::layer::redis::diagnosis::{Fault, ServerInfo};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
@@ -56,13 +60,17 @@ use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::layer::redis::publisher::Publisher;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::self_check::SelfCheck;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::redis::subscriber::Subscriber;
 use crate::layer::shared_store::SharedStore;
+use crate::telemetry::Chain;
 use crate::wire::time::now;
 
 /// Time in which the node has to be subscribed to a group.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between two looks at whether a starting node can use Redis.
+const USABLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// This node's share of the layer.
 pub struct RedisLayer {
@@ -91,17 +99,21 @@ impl RedisLayer {
         let address = parse_url(url)?;
         let keys = Keys::new(prefix, address.database());
         let commands = Arc::new(Commands::new(address, keys.clone()));
-        if let Err(error) = commands.ping().await {
-            let address = commands.address().text();
-            let unreachable = ConnectError::Unreachable { address, cause: commands::root_cause(&error) };
-            if !wait {
-                return Err(unreachable);
+        match diagnosis::ask(commands.address()).await {
+            Ok(server) => warn_of_eviction(&server),
+            Err(fault) => {
+                let address = commands.address().text();
+                let Fault { cause, is_permanent } = fault;
+                let unreachable = ConnectError::Unreachable { address, cause, is_permanent };
+                if !wait {
+                    return Err(unreachable);
+                }
+                warn!("{unreachable}");
             }
-            warn!("{unreachable}");
         }
         let scripts = Arc::new(Scripts::new(&keys));
         let membership = Arc::new(LocalMembership::default());
-        let (subscription_sender, mut is_subscribed) = watch::channel(false);
+        let (subscription_sender, is_subscribed) = watch::channel(false);
         let (lease_sender, has_lease) = watch::channel(true);
         let lag = MeasuredLag::default();
         let heartbeat = Heartbeat {
@@ -142,13 +154,16 @@ impl RedisLayer {
             listener,
             is_subscribed: subscription_sender,
         };
+        let self_check = SelfCheck {
+            node: heartbeat.node.clone(),
+            commands: Arc::clone(&commands),
+            scripts: Arc::clone(&scripts),
+        };
         let mut tasks = JoinSet::new();
+        tasks.spawn(self_check.run());
         tasks.spawn(subscriber.run());
         tasks.spawn(heartbeat.clone().run());
-        if !wait && !matches!(timeout(SUBSCRIBE_TIMEOUT, is_subscribed.wait_for(|is| *is)).await, Ok(Ok(_))) {
-            return Err(ConnectError::NotSubscribed);
-        }
-        Ok(Self {
+        let layer = Self {
             store: SharedStore::Redis(RedisStore::new(
                 Arc::clone(&commands),
                 Arc::clone(&scripts),
@@ -164,7 +179,29 @@ impl RedisLayer {
             is_subscribed,
             has_lease,
             tasks: Mutex::new(tasks),
-        })
+        };
+        if !wait {
+            layer.until_usable().await?;
+        }
+        Ok(layer)
+    }
+
+    /// Waits until the node is subscribed and has written to Redis.
+    ///
+    /// # Errors
+    /// Returns [`ConnectError::Unusable`] after [`SUBSCRIBE_TIMEOUT`].
+    async fn until_usable(&self) -> Result<(), ConnectError> {
+        let end = Instant::now() + SUBSCRIBE_TIMEOUT;
+        loop {
+            let Err(error) = self.check_usable() else { return Ok(()) };
+            if Instant::now() >= end {
+                let address = self.commands.address().text();
+                let cause = Chain(&error).to_string();
+                let is_permanent = diagnosis::is_permanent(&cause);
+                return Err(ConnectError::Unusable { address, cause, is_permanent });
+            }
+            sleep(USABLE_CHECK_INTERVAL).await;
+        }
     }
 
     pub(super) fn store(&self) -> &SharedStore {
@@ -176,15 +213,36 @@ impl RedisLayer {
         self.tasks.lock().await.join_next().await;
     }
 
+    /// Returns an error while Redis does not do everything that the node needs.
+    fn check_usable(&self) -> Result<(), LayerError> {
+        self.commands.health().check().and_then(|()| self.check_connected())
+    }
+
+    /// Returns the time of the last proof that messages of this node reach it.
+    pub(super) fn contact(&self) -> Instant {
+        self.commands.health().contact()
+    }
+
     /// Returns an error while the node is not subscribed, or its lease has expired.
     fn check_connected(&self) -> Result<(), LayerError> {
         if !*self.is_subscribed.borrow() {
             return Err(LayerError::Unreachable("this node is not subscribed".into()));
         }
         if !*self.has_lease.borrow() {
-            return Err(LayerError::Unreachable("the lease of this node has expired".into()));
+            return Err(LayerError::Unreachable("this node has no lease".into()));
         }
         Ok(())
+    }
+}
+
+/// Warns of a server that discards keys: accounts, keys and secrets are keys like the logs.
+fn warn_of_eviction(server: &ServerInfo) {
+    if let Some(policy) = &server.eviction {
+        warn!(
+            policy,
+            "redis discards keys when its memory is full, accounts and logins too: set maxmemory-policy to \
+             noeviction"
+        );
     }
 }
 

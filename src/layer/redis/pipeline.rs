@@ -20,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::{APPEND_TIMEOUT, ChannelRequest, CommandQueue, QueuedRequest};
+use crate::layer::redis::diagnosis::{self, Fault};
 use crate::layer::redis::dial::{Io, dial};
 use crate::layer::redis::publish_batch::{BatchEncoder, PublishBatch};
 use crate::layer::redis::resp::{self, Value};
@@ -81,12 +82,8 @@ impl<'a> Pipeline<'a> {
     /// Sends `HELLO 3`, `SELECT` and `SCRIPT LOAD`.
     async fn handshake(&mut self, server: &ConnectionInfo) -> io::Result<()> {
         let settings = server.redis_settings();
-        let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
-        if let Some(password) = settings.password() {
-            let user = settings.username().unwrap_or("default");
-            hello.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
-        }
-        resp::command(&mut self.out, &hello);
+        let hello = diagnosis::hello(settings);
+        resp::command(&mut self.out, &hello.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let database = settings.db();
         if database != 0 {
             resp::command(&mut self.out, &[b"SELECT", database.to_string().as_bytes()]);
@@ -94,9 +91,11 @@ impl<'a> Pipeline<'a> {
         BatchEncoder::encode_load(&mut self.out);
         for _ in 0..2 + usize::from(database != 0) {
             loop {
-                match Value::parse(&self.received).map_err(|_| io::Error::other("this is not Redis"))? {
+                let fault = |fault: Fault| io::Error::other(fault.cause);
+                let foreign = |_| fault(diagnosis::foreign(&self.received));
+                match Value::parse(&self.received).map_err(foreign)? {
                     Some((Value::Error(text), _)) => {
-                        return Err(io::Error::other(String::from_utf8_lossy(text).into_owned()));
+                        return Err(fault(diagnosis::explain(&String::from_utf8_lossy(text))));
                     }
                     Some((_, length)) => {
                         self.received.advance(length);
@@ -136,13 +135,19 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Writes as much of `out` as the socket takes, and reads something.
+    /// Writes as much of `out` as the socket takes, and reads something. What Redis said before it
+    /// closed the connection is read in spite of a failed write: it says why.
     async fn exchange(&mut self) -> io::Result<()> {
         self.received.reserve(READ_BYTES);
         poll_fn(|context| {
             while self.written < self.out.len() {
                 match Pin::new(&mut self.io).poll_write(context, &self.out[self.written..]) {
-                    Poll::Ready(written) => self.written += written?,
+                    Poll::Ready(Ok(written)) => self.written += written,
+                    Poll::Ready(Err(error)) => {
+                        let read = poll_read_buf(Pin::new(&mut self.io), context, &mut self.received);
+                        let has_read = matches!(read, Poll::Ready(Ok(1..)));
+                        return Poll::Ready(if has_read { Ok(()) } else { Err(error) });
+                    }
                     Poll::Pending => break,
                 }
             }

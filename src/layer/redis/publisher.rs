@@ -52,7 +52,9 @@ impl Publisher {
         let deadline = now() + millis(APPEND_TIMEOUT);
         loop {
             let deadline = deadline.saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
-            let AppendReply { status, value } = self.append_until(group, event, key, deadline).await?;
+            let appended = self.append_until(group, event, key, deadline).await;
+            let AppendReply { status, value } =
+                appended.inspect_err(|error| self.commands.health().on_error(error))?;
             match (status.as_str(), value.parse()) {
                 ("new", Ok(id)) => return Ok(Appended::New(id)),
                 ("known", Ok(id)) => return Ok(Appended::Duplicate(id)),

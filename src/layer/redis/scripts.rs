@@ -17,6 +17,7 @@ pub(super) struct Scripts {
     pub(super) enter: Script,
     pub(super) reap: Script,
     pub(super) sweep: Script,
+    pub(super) check: Script,
 }
 
 /// The text of `append.lua`, for the connection that appends.
@@ -45,6 +46,7 @@ impl Scripts {
             enter: with_presence(include_str!("scripts/enter.lua")),
             reap: with_presence(include_str!("scripts/reap.lua")),
             sweep: with_presence(include_str!("scripts/sweep.lua")),
+            check: Script::new(include_str!("scripts/check.lua")),
         }
     }
 }

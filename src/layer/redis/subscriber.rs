@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use redis::Cmd;
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
@@ -80,8 +81,8 @@ impl Subscriber {
             if self.is_subscribed.send_replace(false) {
                 pause = Duration::ZERO;
             }
+            self.follower.commands.health().on_disconnected(&cause);
             if pause.is_zero() {
-                warn!(cause, "redis subscription lost; reconnecting");
                 METRICS.redis_reconnects.inc();
             }
             let (shortest, longest) = RECONNECT_PAUSE;
@@ -134,6 +135,7 @@ impl Subscriber {
             if timeout(PROBE_TIMEOUT, arrival).await != Ok(true) {
                 return "a probe did not arrive in time";
             }
+            commands.health().on_contact();
             let lag = sent_at.elapsed();
             METRICS.subscription_lag.observe(lag.as_secs_f64());
             *self.lag.lock() = Some(lag);
@@ -142,7 +144,7 @@ impl Subscriber {
 
     /// Subscribes to what the members need, again and again. Returns when Redis does not do it.
     async fn settle(&self) -> Result<(), LayerError> {
-        self.subscribe(vec![self.control_channel.clone(), self.probe_channel.clone()]).await?;
+        self.subscribe_to_each_kind().await?;
         // Before any group: no socket receives what its client lost the right to meanwhile.
         self.decisions.catch_up().await?;
         loop {
@@ -163,6 +165,7 @@ impl Subscriber {
                 self.membership.on_subscribed(groups);
             }
             if !self.is_subscribed.send_replace(true) {
+                self.follower.commands.health().on_subscribed();
                 info!(groups = changes.subscribe.len(), "subscribed to redis");
                 self.listener.on_resubscribed();
             }
@@ -184,6 +187,25 @@ impl Subscriber {
     /// nodes themselves.
     fn channels_of(&self, groups: &[Group]) -> Vec<String> {
         groups.iter().flat_map(|group| [channel(group), self.keys.own_channel(group)]).collect()
+    }
+
+    /// Subscribes to the node's own channels, and for a moment to the channels of a group that has
+    /// its name: an ACL may refuse one kind of them, which is known before a client asks for one.
+    async fn subscribe_to_each_kind(&self) -> Result<(), LayerError> {
+        let of_group = self.channels_of(&[Group::new(&self.probe_channel)]);
+        let mut channels = vec![self.control_channel.clone(), self.probe_channel.clone()];
+        channels.extend_from_slice(&of_group);
+        let subscribed = channels.into_iter().map(async |channel| {
+            let subscribed = self.subscribe(vec![channel.clone()]).await;
+            subscribed.map_err(|error| match error {
+                LayerError::Refused { kind, message } => {
+                    LayerError::Refused { kind, message: format!("{message} (SUBSCRIBE {channel})") }
+                }
+                error => error,
+            })
+        });
+        try_join_all(subscribed).await?;
+        timeout(CONFIRM_TIMEOUT, self.queue.unsubscribe(of_group)).await.map_err(timed_out)?
     }
 
     async fn subscribe(&self, channels: Vec<String>) -> Result<(), LayerError> {

@@ -1,0 +1,256 @@
+//! What a server says of itself, and in which words it refuses to talk: a Redis that this node can
+//! use, or why it is none.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::config::redis_address::RedisAddress;
+use crate::layer::redis::dial::{current_server, dial};
+use crate::layer::redis::resp::{self, Value};
+
+/// Time in which a server has to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most bytes of an answer.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The oldest version with the commands that are used.
+const OLDEST_VERSION: (u32, u32) = (6, 2);
+
+/// Parts of errors of Redis that only an operator can mend, in lower case.
+const PERMANENT_ERRORS: [&str; 6] =
+    ["noauth", "noperm", "wrongpass", "unknown command", "unknown redis command", "cluster"];
+
+/// Why a server is of no use to this node.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// One line: what the server said or did, and what to do.
+    pub(super) cause: String,
+    /// Whether only an operator can mend it.
+    pub(super) is_permanent: bool,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Default)]
+pub(super) struct ServerInfo {
+    /// Its `maxmemory-policy`, if it discards keys when its memory is full.
+    pub(super) eviction: Option<String>,
+}
+
+/// Asks the server of this address, or the master, who it is.
+///
+/// # Errors
+/// Returns a [`Fault`] for a server that cannot be reached, or that this node cannot use.
+pub(super) async fn ask(address: &RedisAddress) -> Result<ServerInfo, Fault> {
+    let answers = async {
+        let server = current_server(address).await.map_err(|error| temporary(&root_cause(&error)))?;
+        let mut io = dial(&server).await.map_err(|error| temporary(&root_cause(&error)))?;
+        let mut out = Vec::new();
+        resp::command(
+            &mut out,
+            &hello(server.redis_settings()).iter().map(Vec::as_slice).collect::<Vec<_>>(),
+        );
+        resp::command(&mut out, &[b"INFO", b"memory"]);
+        // What the server says before it closes explains more than the failure of a write.
+        let written = io.write_all(&out).await;
+        let mut received = Vec::new();
+        let greeting = loop {
+            if let Some((value, length)) = parse(&received)? {
+                let greeting = greeting(&value)?;
+                received.drain(..length);
+                break greeting;
+            }
+            match io.read_buf(&mut received).await {
+                Ok(0) if received.is_empty() => return Err(ended(written.err())),
+                Ok(0) => return Err(foreign(&received)),
+                Ok(_) if received.len() > MAX_ANSWER_BYTES => return Err(foreign(&received)),
+                Ok(_) => {}
+                Err(error) => return Err(ended(Some(error))),
+            }
+        };
+        greeting.check()?;
+        let memory = loop {
+            match parse(&received)? {
+                Some((Value::Text(text), _)) => break String::from_utf8_lossy(text).into_owned(),
+                Some(_) => break String::new(), // the user may not ask
+                None => {}
+            }
+            if !matches!(io.read_buf(&mut received).await, Ok(1..)) {
+                break String::new();
+            }
+        };
+        Ok(ServerInfo { eviction: eviction(&memory) })
+    };
+    timeout(ANSWER_TIMEOUT, answers).await.unwrap_or_else(|_| {
+        Err(temporary("the server takes the connection and does not answer: it is frozen, or no Redis"))
+    })
+}
+
+/// Returns `HELLO 3` with the credentials, as its arguments.
+pub(super) fn hello(settings: &redis::RedisConnectionInfo) -> Vec<Vec<u8>> {
+    let mut hello = vec![b"HELLO".to_vec(), b"3".to_vec()];
+    if let Some(password) = settings.password() {
+        let user = settings.username().unwrap_or("default");
+        hello.extend([b"AUTH".to_vec(), user.as_bytes().to_vec(), password.as_bytes().to_vec()]);
+    }
+    hello
+}
+
+/// What `HELLO` returns.
+struct Greeting {
+    version: String,
+    mode: String,
+}
+
+impl Greeting {
+    fn check(&self) -> Result<(), Fault> {
+        match self.mode.as_str() {
+            "cluster" => {
+                return Err(permanent(
+                    "this is a node of a Redis Cluster, which is not supported: use one server, or Sentinels",
+                ));
+            }
+            "sentinel" => {
+                return Err(permanent(
+                    "this is a Sentinel: set REDIS_URL to redis+sentinel://host:port/NAME, with the name \
+                     of the master",
+                ));
+            }
+            _ => {}
+        }
+        let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(u32::MAX));
+        let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(u32::MAX));
+        if version < OLDEST_VERSION {
+            return Err(permanent(&format!("this is Redis {}: expected 6.2 or newer", self.version)));
+        }
+        Ok(())
+    }
+}
+
+fn greeting(value: &Value<'_>) -> Result<Greeting, Fault> {
+    match value {
+        Value::Error(text) => Err(explain(&String::from_utf8_lossy(text))),
+        Value::List(pairs) => {
+            let field = |name: &str| {
+                let mut pairs = pairs.chunks_exact(2);
+                let found = pairs.find(|pair| pair[0].text() == Some(name));
+                found.and_then(|pair| pair[1].text()).unwrap_or_default().to_owned()
+            };
+            Ok(Greeting { version: field("version"), mode: field("mode") })
+        }
+        _ => Err(permanent("the answer to HELLO is not Redis'")),
+    }
+}
+
+fn parse(received: &[u8]) -> Result<Option<(Value<'_>, usize)>, Fault> {
+    Value::parse(received).map_err(|_| foreign(received))
+}
+
+/// Returns the fault of a server that is no Redis, by its first bytes.
+pub(super) fn foreign(received: &[u8]) -> Fault {
+    permanent(match received {
+        [b'H', b'T', b'T', b'P', b'/', ..] => "this is an HTTP server, not Redis",
+        [0x15 | 0x16, 3, ..] => "this port speaks TLS: TLS to Redis is not built in",
+        _ => "the server answers, and is not Redis",
+    })
+}
+
+/// Returns the fault of a connection that ended before an answer.
+fn ended(error: Option<io::Error>) -> Fault {
+    let why = error.map(|error| format!(" ({})", root_cause(&error))).unwrap_or_default();
+    temporary(&format!("the server closed the connection without an answer to HELLO{why}: is it Redis?"))
+}
+
+/// Returns the fault that this error of Redis means, with what to do about it.
+pub(super) fn explain(reply: &str) -> Fault {
+    let is_unknown = reply.contains("unknown command") || reply.contains("unknown subcommand");
+    match reply.split(' ').next().unwrap_or_default() {
+        "NOAUTH" => permanent(
+            "NOAUTH: Redis requires a password; give it in REDIS_URL, as redis://:PASSWORD@host:port",
+        ),
+        "WRONGPASS" => permanent(&format!("{reply}; check user and password in REDIS_URL")),
+        "NOPERM" => permanent(&format!("{reply}; check the ACL of the user in Redis")),
+        "DENIED" => permanent(
+            "DENIED: Redis runs in protected mode and takes no clients of other machines; set a password in \
+             Redis (requirepass), or `bind` and `protected-mode no`",
+        ),
+        "ERR" if reply.contains("max number of clients") => {
+            temporary("Redis has reached its limit of clients; raise `maxclients` in Redis")
+        }
+        "ERR" if is_unknown && reply.to_ascii_uppercase().contains("HELLO") => {
+            permanent(&format!("{reply}; expected Redis 6.2 or newer, with HELLO not renamed"))
+        }
+        "ERR" if is_unknown => permanent(&format!("{reply}; it must not be renamed or disabled in Redis")),
+        _ => temporary(reply),
+    }
+}
+
+/// Returns whether a text contains an error of Redis that only an operator can mend.
+pub(super) fn is_permanent(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    PERMANENT_ERRORS.iter().any(|error| text.contains(error))
+}
+
+fn temporary(cause: &str) -> Fault {
+    Fault { cause: cause.to_owned(), is_permanent: false }
+}
+
+fn permanent(cause: &str) -> Fault {
+    Fault { cause: cause.to_owned(), is_permanent: true }
+}
+
+/// Returns the `maxmemory-policy` of `INFO memory` if it discards keys and memory has a limit.
+fn eviction(memory: &str) -> Option<String> {
+    let field = |name: &str| memory.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let is_limited = field("maxmemory").is_some_and(|limit| limit != "0");
+    field("maxmemory_policy").filter(|policy| is_limited && *policy != "noeviction").map(str::to_owned)
+}
+
+/// Returns the innermost cause in the words of the operating system: `connection refused`.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_used_only_in_a_mode_and_version_that_works() {
+        for (version, mode, word) in [
+            ("7.0.15", "standalone", ""),
+            ("6.2.0", "standalone", ""),
+            ("255.255.255", "standalone", ""),
+            ("unstable", "", ""),
+            ("6.0.16", "standalone", "6.2 or newer"),
+            ("7.0.15", "cluster", "Redis Cluster"),
+            ("7.0.15", "sentinel", "redis+sentinel://"),
+        ] {
+            let greeting = Greeting { version: version.to_owned(), mode: mode.to_owned() };
+            match greeting.check() {
+                Ok(()) => assert_eq!(word, "", "{version} {mode}"),
+                Err(fault) => assert!(!word.is_empty() && fault.cause.contains(word), "{}", fault.cause),
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_full_memory_that_discards_keys_is_an_eviction() {
+        for (memory, expected) in [
+            ("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", None),
+            ("maxmemory:100\r\nmaxmemory_policy:noeviction\r\n", None),
+            ("maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n", Some("volatile-lru")),
+            ("", None),
+        ] {
+            assert_eq!(eviction(memory).as_deref(), expected, "{memory}");
+        }
+    }
+}

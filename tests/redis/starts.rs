@@ -1,0 +1,85 @@
+//! A start blames what is wrong: which server answers, and what it refuses.
+
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::sentinel::SentinelCluster;
+
+/// The line of a start at this URL that ends with this exit code.
+async fn line(url: &str, code: i32) -> String {
+    let text = Node::plan().env("REDIS_URL", url).ended_with(code).await;
+    assert_eq!(text.lines().filter(|line| line.starts_with("parlor: ")).count(), 1, "one line: {text:?}");
+    text
+}
+
+fn has(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} in {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_at_a_server_of_another_kind_names_it() {
+    let cluster = Redis::with(&["--cluster-enabled", "yes"]).await;
+    has(&line(&cluster.url(), 2).await, &["Redis Cluster", "not supported"]);
+    let sentinels = SentinelCluster::start().await;
+    has(&line(&sentinels.url_of_a_sentinel(), 2).await, &["Sentinel", "redis+sentinel://"]);
+    let node = Node::alone().await;
+    has(&line(&format!("redis://{}", node.address()), 2).await, &["HTTP server"]);
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("redis://{}", silent.local_addr().expect("an address"));
+    has(&line(&url, 75).await, &["does not answer", "--wait-for-redis"]);
+}
+
+#[tokio::test]
+async fn a_start_without_the_right_password_asks_for_it() {
+    let redis = Redis::start().await;
+    redis.query::<String>(&["CONFIG", "SET", "requirepass", "hunter2"]).await;
+    let text = line(&redis.url(), 2).await;
+    has(&text, &["NOAUTH", "requires a password", "redis://:PASSWORD@host"]);
+    let text = line(&redis.url().replace("redis://", "redis://:wrong-one@"), 2).await;
+    has(&text, &["WRONGPASS", "REDIS_URL"]);
+    assert!(!text.contains("wrong-one"), "{text:?}");
+}
+
+#[tokio::test]
+async fn a_start_at_a_redis_with_too_many_clients_names_their_limit() {
+    let redis = Redis::start().await;
+    let _only = redis.subscribe("anything").await;
+    redis.query::<String>(&["CONFIG", "SET", "maxclients", "1"]).await;
+    has(&line(&redis.url(), 75).await, &["maxclients"]);
+}
+
+#[tokio::test]
+async fn a_start_that_redis_lets_do_too_little_ends_in_its_words() {
+    let redis = Redis::start().await;
+    for (user, rules, words) in [
+        ("keys", "~other:* &* +@all", &["NOPERM"][..]),
+        ("commands", "~* &* +@all -set", &["NOPERM", "'set'"]),
+        ("scripts", "~* &* +@all -evalsha", &["NOPERM", "evalsha"]),
+        ("groups", "~* resetchannels &parlor:* +@all", &["NOPERM", "SUBSCRIBE asgi__group__"]),
+        ("own", "~* resetchannels &asgi__group__* +@all", &["NOPERM", "SUBSCRIBE parlor:"]),
+    ] {
+        let mut command = vec!["ACL", "SETUSER", user, "on", ">pw"];
+        command.extend(rules.split(' '));
+        redis.query::<String>(&command).await;
+        let text = line(&redis.url().replace("redis://", &format!("redis://{user}:pw@")), 2).await;
+        has(&text, words);
+    }
+    redis.query::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    has(&line(&redis.url(), 75).await, &["READONLY"]);
+    for command in ["SCRIPT", "XADD"] {
+        let renamed = Redis::with(&["--rename-command", command, ""]).await;
+        let text = line(&renamed.url(), 2).await;
+        assert!(text.to_lowercase().contains("unknown"), "{command}: {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_is_warned_of() {
+    for (policy, warns) in [("allkeys-lru", true), ("noeviction", false)] {
+        let redis = Redis::with(&["--maxmemory", "100mb", "--maxmemory-policy", policy]).await;
+        let node = Node::on(&redis).await;
+        let is_warned = node.log().text().contains("set maxmemory-policy to noeviction");
+        assert_eq!(is_warned, warns, "{policy}: {}", node.log().text());
+    }
+}
