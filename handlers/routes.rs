@@ -2,8 +2,8 @@
 //!
 //! A row has a name, a path, and an endpoint for each method, or an access, a channel and a
 //! protocol for each subprotocol.
-//! Unless the row says otherwise, all clients may use it, and a method that changes something
-//! requires the CSRF token and has a rate limit.
+//! Unless the row says otherwise, all clients may use it, requests are limited by address, and a
+//! method that changes something requires the CSRF token and has a rate limit of its own.
 
 use parlor::{Csrf, Rate, Route, Slash, Who, handler};
 
@@ -18,8 +18,6 @@ use crate::push::channel::Push;
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
 use crate::{accounts, admin, api, chat, dm, push, rooms, web};
 
-/// The rate of changes that accounts make to their rooms.
-const BY_ACCOUNT: Rate = Rate::Unlimited("rooms and members of an account are bounded by number");
 /// The rate of operators' actions.
 const BY_OPERATOR: Rate = Rate::Unlimited("operators are trusted, and the audit log has each action");
 
@@ -31,11 +29,11 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("room", "/chat/{room}/").slash(Slash::Redirect).get(handler!(rooms::page::page)),
     Route::new("members", "/chat/{room}/members/")
         .get(handler!(rooms::members_page::page))
-        .post(handler!(rooms::members_page::change).rate(BY_ACCOUNT)),
-    Route::new("rooms", "/rooms/").post(handler!(rooms::membership::make).rate(BY_ACCOUNT)),
+        .post(handler!(rooms::members_page::change)),
+    Route::new("rooms", "/rooms/").post(handler!(rooms::membership::make)),
     Route::new("invite", "/invite/{link}/")
         .get(handler!(rooms::invite_page::page))
-        .post(handler!(rooms::invite_page::accept).rate(BY_ACCOUNT)),
+        .post(handler!(rooms::invite_page::accept)),
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)
@@ -117,7 +115,10 @@ pub(crate) static ROUTES: &[Route] = &[
         .post(handler!(admin::keys::act).rate(BY_OPERATOR)),
     Route::new("admin_audit", "/admin/audit/").who(Who::Staff).get(handler!(admin::audit::page)),
     // Files and probes.
-    Route::new("static_files", "/static/{path*}").who(Who::Public).get(handler!(web::static_files::file)),
+    Route::new("static_files", "/static/{path*}")
+        .who(Who::Public)
+        .files()
+        .get(handler!(web::static_files::file)),
     Route::new("healthz", "/healthz").who(Who::Public).probe().get(handler!(web::health::live)),
     Route::new("readyz", "/readyz").who(Who::Public).probe().get(handler!(web::health::ready)),
     Route::new("metrics", "/metrics").who(Who::Public).probe().get(handler!(web::metrics::text)),

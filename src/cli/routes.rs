@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::limits::RequestKind;
 use crate::server::guards::{Csrf, Rate, Who};
 use crate::server::route::{Endpoint, Route, Slash};
 
@@ -42,7 +43,15 @@ fn lines(route: &Route) -> Vec<[String; 8]> {
     let sse = route.sse.map(|_| line("SSE", "-", "origin", "handshakes"));
     let endpoints = route.endpoints().map(|(method, endpoint)| {
         let (csrf, rate) = (csrf(endpoint, method.is_safe()), rate(endpoint, method.is_safe()));
-        line(method.as_str(), endpoint.scope.unwrap_or("-"), csrf, rate)
+        let by_address = match route.request_kind(&method) {
+            RequestKind::Page => "requests",
+            RequestKind::File => "files",
+            RequestKind::Api => "api",
+            RequestKind::Probe => "-",
+        };
+        let rates = [by_address, rate].into_iter().filter(|rate| *rate != "-").collect::<Vec<_>>();
+        let rates = if rates.is_empty() { "-".to_owned() } else { rates.join(",") };
+        line(method.as_str(), endpoint.scope.unwrap_or("-"), csrf, &rates)
     });
     websocket.into_iter().chain(sse).chain(endpoints).collect()
 }
@@ -65,6 +74,6 @@ fn rate(endpoint: &Endpoint, is_safe: bool) -> &'static str {
         Rate::PublishesPerItem => "publishes-per-item",
         Rate::Names => "names",
         Rate::Logins => "logins",
-        Rate::Unlimited(_) => "unlimited",
+        Rate::Unlimited(_) => "-",
     }
 }

@@ -22,14 +22,25 @@ pub struct LimitsConfig {
     #[arg(long, value_name = "COUNT", default_value = "50", value_parser = limit)]
     pub handshakes_per_second: u32,
 
+    /// Requests per second of an address (IPv6: a /64) for pages and other answers by HTTP, with
+    /// bursts of ten times as many; ten times as many for files; none with
+    /// --handshakes-per-second 0
+    #[arg(long, value_name = "COUNT", default_value = "200", value_parser = limit)]
+    pub(crate) requests_per_second: u32,
+
     /// Attempts per minute of an address to log in, sign up or take a nickname; six times as many
     /// for one name from all addresses
     #[arg(long, value_name = "COUNT", default_value = "10", value_parser = limit)]
     pub logins_per_minute: u32,
 
-    /// Messages per second of an API key
+    /// Messages per second of an API key; ten times as many requests of an address to the API
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = limit)]
     pub publishes_per_second: u32,
+
+    /// Open connections of an address (IPv6: a /64) on this node, but at most half of
+    /// --max-connections; none with --sockets-per-address 0
+    #[arg(long, value_name = "COUNT", default_value = "4000", value_parser = limit)]
+    pub(crate) connections_per_address: u32,
 
     /// Open sockets of a user on this node
     #[arg(long, value_name = "COUNT", default_value = "50", value_parser = limit)]
@@ -38,4 +49,18 @@ pub struct LimitsConfig {
     /// Open sockets of an address (IPv6: a /64) on this node
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = limit)]
     pub sockets_per_address: u32,
+}
+
+impl LimitsConfig {
+    /// Returns the limit of requests of an address, per second; 0 is none.
+    pub(crate) fn requests_per_second(&self) -> u32 {
+        if self.handshakes_per_second == 0 { 0 } else { self.requests_per_second }
+    }
+
+    /// Returns the limit of open connections of an address on a node that serves `max` connections;
+    /// 0 is none.
+    pub(crate) fn connections_per_address(&self, max: usize) -> u32 {
+        let half = u32::try_from(max / 2).unwrap_or(u32::MAX).max(1);
+        if self.sockets_per_address == 0 { 0 } else { self.connections_per_address.min(half) }
+    }
 }

@@ -10,7 +10,6 @@ use clap::Parser as _;
 use hyper::http::request::Parts;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
 use crate::app::Application;
 use crate::auth::identity::Identity;
@@ -21,6 +20,7 @@ use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::http::params::Params;
 use crate::http::request::Request;
+use crate::limits::ConnectionSlot;
 use crate::node;
 
 const APPLICATION: Application = Application {
@@ -49,8 +49,7 @@ static NODE: LazyLock<MemoryNode> = LazyLock::new(|| {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let tcp = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
         tcp.set_nodelay(true).expect("it is TCP");
-        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("there is one");
-        (node, Connection::new(tcp, permit))
+        (node, Connection::new(tcp, ConnectionSlot::for_test()))
     });
     MemoryNode { runtime, node, stream }
 });

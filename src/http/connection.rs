@@ -15,11 +15,12 @@ use nix::libc::linger;
 use nix::sys::socket::{self, MsgFlags, Shutdown, setsockopt, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_io_timeout::TimeoutStream;
 
 use crate::http::phase::{AtomicPhase, Phase};
+use crate::limits::ConnectionSlot;
 use crate::wire::headers::has_two_lengths;
 
 /// `MSG_MORE` of send(2); empty on systems without it.
@@ -51,13 +52,13 @@ struct Inner {
     two_lengths: AtomicBool,
     /// More bytes follow the next response at once.
     more: AtomicBool,
-    /// The connection's slot in the limit of open connections.
-    _permit: OwnedSemaphorePermit,
+    /// The connection's place in the limits of open connections.
+    slot: ConnectionSlot,
 }
 
 impl Connection {
     /// Wraps an accepted connection.
-    pub(crate) fn new(tcp: TcpStream, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(tcp: TcpStream, slot: ConnectionSlot) -> Self {
         debug_assert!(tcp.nodelay().unwrap_or(true), "the listener has it, and so its connections");
         Self(Arc::new(Inner {
             tcp,
@@ -65,8 +66,13 @@ impl Connection {
             phase: AtomicPhase::new(Phase::Head),
             two_lengths: AtomicBool::new(false),
             more: AtomicBool::new(false),
-            _permit: permit,
+            slot,
         }))
+    }
+
+    /// Returns the connection's place in the limits of open connections.
+    pub(crate) fn slot(&self) -> &ConnectionSlot {
+        &self.0.slot
     }
 
     /// Returns a handle for hyper, which fails when the peer accepts no bytes for this long.
@@ -162,6 +168,23 @@ impl Connection {
                 timer.set(Some(sleep(limit)));
             }
             timer.as_mut().as_pin_mut().map_or(Poll::Pending, |timer| timer.poll(context))
+        })
+        .await;
+    }
+
+    /// Returns when `pressure` is notified while the connection waits for a next request. Must be
+    /// polled after each poll of the connection.
+    pub(crate) async fn evicted(&self, pressure: &Notify) {
+        let mut notified = std::pin::pin!(None);
+        poll_fn(|context| {
+            if self.0.phase.get().0 != Phase::Idle {
+                notified.set(None);
+                return Poll::Pending;
+            }
+            if notified.is_none() {
+                notified.set(Some(pressure.notified()));
+            }
+            notified.as_mut().as_pin_mut().map_or(Poll::Pending, |notified| notified.poll(context))
         })
         .await;
     }

@@ -182,6 +182,9 @@ pub struct Refusal {
     /// What replaces names in braces in that message.
     pub(crate) message_values: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether browsers receive the detail instead of a page, which would cost as much as what is
+    /// refused.
+    pub(crate) is_brief: bool,
 }
 
 impl Refusal {
@@ -193,6 +196,7 @@ impl Refusal {
             message_key: None,
             message_values: Vec::new(),
             headers: Vec::new(),
+            is_brief: false,
         }
     }
 
@@ -233,6 +237,13 @@ impl Refusal {
         let after = HeaderValue::from_str(&seconds.to_string()).unwrap_or(HeaderValue::from_static("1"));
         Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many: try again in {seconds} s"))
             .with(hyper::header::RETRY_AFTER, after)
+    }
+
+    /// Has browsers receive the detail instead of a page.
+    #[must_use]
+    pub(crate) fn brief(mut self) -> Self {
+        self.is_brief = true;
+        self
     }
 
     /// Creates a 503 with a `Retry-After` of one second.

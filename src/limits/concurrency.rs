@@ -23,10 +23,20 @@ impl ConcurrencyLimiter {
         Self { most, hasher: RandomState::new(), counts: Mutex::default() }
     }
 
+    /// Returns the handle under which this key is counted.
+    pub(crate) fn key<K: Hash + ?Sized>(&self, key: &K) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Returns whether the key may have one more.
+    pub(crate) fn has_space<K: Hash + ?Sized>(&self, key: &K) -> bool {
+        self.most == 0 || self.counts.lock().get(&self.key(key)).is_none_or(|count| *count < self.most)
+    }
+
     /// Counts one more for the key and returns its handle for [`leave`](Self::leave); `None` at the
     /// limit.
     pub(crate) fn enter<K: Hash + ?Sized>(&self, key: &K) -> Option<u64> {
-        let key = self.hasher.hash_one(key);
+        let key = self.key(key);
         if self.most > 0 {
             let mut counts = self.counts.lock();
             let count = counts.entry(key).or_default();

@@ -90,6 +90,8 @@ mod tests {
             publishes_per_second: 0,
             sockets_per_user: 0,
             sockets_per_address: 0,
+            connections_per_address: 0,
+            requests_per_second: 0,
         };
         MessageRateLimiter::new(&rates, limit)
     }

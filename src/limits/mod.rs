@@ -4,6 +4,7 @@
 //! what is open now. Keys are stored as hashes of eight bytes, however long the name.
 
 mod concurrency;
+mod connection_slot;
 mod keyed_rate;
 mod message_rate;
 
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limits::LimitsConfig;
-use crate::limits::concurrency::ConcurrencyLimiter;
+pub(crate) use crate::limits::concurrency::ConcurrencyLimiter;
+pub(crate) use crate::limits::connection_slot::ConnectionSlot;
 use crate::limits::keyed_rate::KeyedRateLimiter;
 pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
 use crate::telemetry::{LimitReason, METRICS};
@@ -20,6 +22,12 @@ use crate::telemetry::{LimitReason, METRICS};
 /// The burst of handshakes, as a multiple of the rate per second: an office reconnects after a
 /// restart.
 const HANDSHAKE_BURST_FACTOR: u32 = 10;
+/// The burst of requests, as a multiple of the rate per second: an office opens the same page.
+const REQUEST_BURST_FACTOR: u32 = 10;
+/// Files that an address may request for each other request: a page has dozens, all in memory.
+const FILES_PER_REQUEST: u32 = 10;
+/// API keys that one address may use at their full rate.
+const KEYS_PER_ADDRESS: u32 = 10;
 /// Addresses that may guess at one name before its owner is limited too, so that one attacker
 /// cannot lock the owner out.
 const GUESSING_ADDRESSES_PER_NAME: u32 = 6;
@@ -32,12 +40,28 @@ const SOCKET_RETRY_DELAY: Duration = Duration::from_secs(5);
 pub(crate) struct Limits {
     rates: LimitsConfig,
     handshakes: KeyedRateLimiter,
+    requests: KeyedRateLimiter,
+    files: KeyedRateLimiter,
+    api_requests: KeyedRateLimiter,
     logins: KeyedRateLimiter,
     names: KeyedRateLimiter,
     posts: KeyedRateLimiter,
     publishes: KeyedRateLimiter,
     by_address: ConcurrencyLimiter,
     by_user: ConcurrencyLimiter,
+}
+
+/// The kind of a request, by which requests of an address are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// A page, or any other answer that is computed.
+    Page,
+    /// A file from memory.
+    File,
+    /// A request to the API, which keys have limits of their own for.
+    Api,
+    /// A probe of the node: not limited.
+    Probe,
 }
 
 /// An admitted socket, counted for its address and its user until this is dropped.
@@ -53,6 +77,15 @@ impl Limits {
         Self {
             rates,
             handshakes: KeyedRateLimiter::per_second(rates.handshakes_per_second, HANDSHAKE_BURST_FACTOR),
+            requests: KeyedRateLimiter::per_second(rates.requests_per_second(), REQUEST_BURST_FACTOR),
+            files: KeyedRateLimiter::per_second(
+                rates.requests_per_second().saturating_mul(FILES_PER_REQUEST),
+                REQUEST_BURST_FACTOR,
+            ),
+            api_requests: KeyedRateLimiter::per_second(
+                rates.publishes_per_second.saturating_mul(KEYS_PER_ADDRESS),
+                1,
+            ),
             logins: KeyedRateLimiter::per_minute(rates.logins_per_minute),
             names: KeyedRateLimiter::per_minute(
                 rates.logins_per_minute.saturating_mul(GUESSING_ADDRESSES_PER_NAME),
@@ -71,6 +104,20 @@ impl Limits {
     pub(crate) fn handshake(&self, address: IpAddr) -> Result<(), Limited> {
         let passed = self.handshakes.check(&network_of(address));
         passed.map_err(|wait| refused(LimitReason::Handshakes, wait))
+    }
+
+    /// Counts a request of this address, before anything is known of its client but the address.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] over the limit.
+    pub(crate) fn request(&self, address: IpAddr, kind: RequestKind) -> Result<(), Limited> {
+        let limiter = match kind {
+            RequestKind::Page => &self.requests,
+            RequestKind::File => &self.files,
+            RequestKind::Api => &self.api_requests,
+            RequestKind::Probe => return Ok(()),
+        };
+        limiter.check(&network_of(address)).map_err(|wait| refused(LimitReason::Requests, wait))
     }
 
     /// Counts an attempt to take a name from this address.
@@ -110,6 +157,11 @@ impl Limits {
     /// Returns [`Limited`] over the limit.
     pub(crate) fn publish(&self, id: &str) -> Result<(), Limited> {
         self.publishes.check(id).map_err(|wait| refused(LimitReason::Publishes, wait))
+    }
+
+    /// Counts the rejection of a connection of an address that has too many.
+    pub(crate) fn too_many_connections() -> Limited {
+        refused(LimitReason::ConnectionsPerAddress, SOCKET_RETRY_DELAY)
     }
 
     /// Counts an open socket of this address.
@@ -183,6 +235,8 @@ mod tests {
         publishes_per_second: 2,
         sockets_per_user: 2,
         sockets_per_address: 3,
+        connections_per_address: 4,
+        requests_per_second: 2,
     };
 
     fn address(text: &str) -> IpAddr {

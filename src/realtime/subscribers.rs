@@ -190,11 +190,11 @@ fn is_gap(event: &Event) -> bool {
 #[cfg(test)]
 mod tests {
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::auth::identity::Identity;
     use crate::http::connection::Connection;
+    use crate::limits::ConnectionSlot;
     use crate::realtime::backlog::Limits;
     use crate::realtime::renderer::tests::{Fragile, Plain};
     use crate::wire::event::Position;
@@ -203,13 +203,11 @@ mod tests {
     /// Returns the subscribers of `count` sockets, and the clients' ends of their connections.
     async fn subscribers(count: usize) -> (Subscribers, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let places = Arc::new(Semaphore::new(count));
         let (mut subscribers, mut ends) = (Subscribers::default(), Vec::new());
         for _ in 0..count {
             ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
             let (tcp, _) = listener.accept().await.unwrap();
             tcp.set_nodelay(true).unwrap();
-            let permit = Arc::clone(&places).try_acquire_owned().unwrap();
             let limits = Limits { bytes: 1024, messages: 16 };
             let socket = Arc::new(Socket::new(
                 Renderer::new::<Fragile, Plain>(Transport::WebSocket),
@@ -217,7 +215,7 @@ mod tests {
                 limits,
                 0,
             ));
-            socket.outbox().attach(Connection::new(tcp, permit));
+            socket.outbox().attach(Connection::new(tcp, ConnectionSlot::for_test()));
             subscribers.insert(&socket, Id::START).unwrap();
         }
         (subscribers, ends)

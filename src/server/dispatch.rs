@@ -31,6 +31,8 @@ use crate::http::request::Request;
 use crate::http::response;
 pub(crate) use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
+use crate::limits::Limits;
+use crate::server::acceptance::Acceptance;
 use crate::server::guards;
 use crate::server::guards::Who;
 use crate::server::route::{Endpoint, Route};
@@ -65,14 +67,13 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Answers one request of the connection from `connected`. With `full`, the node has reached its
-/// limit of connections, and serves probes only.
+/// Answers one request of the connection from `connected`.
 pub(crate) async fn serve(
     state: Arc<State>,
     stream: Connection,
     connected: IpAddr,
     request: hyper::Request<Incoming>,
-    full: bool,
+    acceptance: Acceptance,
 ) -> Result<hyper::Response<response::Body>, Infallible> {
     stream.on_request();
     let context = Arc::clone(&state.context);
@@ -101,18 +102,18 @@ pub(crate) async fn serve(
     };
     // A proxy may parse other requests in these bytes, so the requests that follow are not trusted.
     // A node that stops, or is full, has the client connect again, perhaps to another node.
-    let last = full || unsound.is_some() || context.is_stopping();
+    let last = acceptance != Acceptance::Served || unsound.is_some() || context.is_stopping();
     if !is_probe {
         context.record_request();
     }
-    let answer = if full && !is_probe {
-        METRICS.refused(LimitReason::Connections);
-        Err(Refusal::unavailable("too many connections: try again later"))
-    } else if let Some(refusal) = unsound {
-        Err(refusal)
-    } else {
-        answer(&state, found, request, body).await
-    };
+    let answer =
+        if let Some(refusal) = check_acceptance(acceptance, &request, is_proxied).filter(|_| !is_probe) {
+            Err(refusal)
+        } else if let Some(refusal) = unsound {
+            Err(refusal)
+        } else {
+            answer(&state, found, request, body).await
+        };
     let mut response = answer.unwrap_or_else(|refusal| refused(&context, refusal, &audience)).0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         for (name, value) in SECURITY_HEADERS {
@@ -130,6 +131,19 @@ pub(crate) async fn serve(
     }
     stream.on_response();
     Ok(response)
+}
+
+/// Returns the refusal of a connection above a limit. That of a trusted proxy counts for the client
+/// of its latest request.
+fn check_acceptance(acceptance: Acceptance, request: &Request, is_proxied: bool) -> Option<Refusal> {
+    match acceptance {
+        Acceptance::NodeFull => {
+            METRICS.refused(LimitReason::Connections);
+            Some(Refusal::unavailable("too many connections: try again later"))
+        }
+        Acceptance::Served if !is_proxied || request.stream.slot().count_for(request.peer()) => None,
+        Acceptance::AddressFull | Acceptance::Served => Some(Limits::too_many_connections().into()),
+    }
 }
 
 /// Checks what RFC 9112 (sections 3.2 and 6.3) requires and hyper does not check: one valid `Host`,
@@ -172,6 +186,9 @@ async fn answer(
     mut request: Request,
     body: Incoming,
 ) -> Result<Response, Refusal> {
+    let route = found.as_ref().map(|found| found.route);
+    route.map_or(Ok(()), |route| guards::check_origin(route, &request))?;
+    guards::check_address_rate(route, &request)?;
     let is_options = request.parts.method == Method::OPTIONS;
     if is_options && request.parts.uri.path() == "*" {
         return Ok(Response::options(Vec::new()));
@@ -180,11 +197,6 @@ async fn answer(
     request.params = params;
     if is_options && route.who != Who::Staff {
         return Ok(Response::options(route.allowed()));
-    }
-    guards::check_origin(route, &request)?;
-    if route.is_realtime() {
-        // Before the identity: a reconnecting crowd must not cause as many calls of the layer.
-        request.context.limits().handshake(request.peer())?;
     }
     if route.who != Who::Public {
         let auth = request.context.auth();
@@ -298,6 +310,7 @@ fn refused(context: &Context, refusal: Refusal, audience: &Audience) -> Response
         Audience::EventSource { is_proxied } if is_temporary(&refusal, *is_proxied) => {
             return try_again(&refusal);
         }
+        Audience::Person(_) if refusal.is_brief => line(),
         Audience::Person(language) => {
             context.pages().refusal(&refusal, language).map_or_else(|_| line(), Response::html)
         }

@@ -9,6 +9,7 @@ use crate::auth::usernames::Username;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
+use crate::limits::RequestKind;
 use crate::server::route::{Endpoint, Route};
 use crate::wire::origin;
 
@@ -45,8 +46,8 @@ pub enum Csrf {
 /// The rate class of an endpoint: which limiter counts a request, and by what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
-    /// [`Messages`](Self::Messages) for methods that change something; GET and HEAD are not
-    /// limited.
+    /// [`Messages`](Self::Messages) for methods that change something. GET and HEAD count against
+    /// their address only, as every request does (`--requests-per-second`).
     ByMethod,
     /// As many requests as a socket may send messages (`--messages-per-second`), by user, or by
     /// address without one.
@@ -61,7 +62,7 @@ pub enum Rate {
     /// `--logins-per-minute`, by address, and a multiple of it by the account in the form field
     /// `name`.
     Logins,
-    /// Not limited, for this reason.
+    /// Limited by address only, for this reason.
     Unlimited(&'static str),
 }
 
@@ -148,7 +149,21 @@ pub(crate) fn check_csrf(endpoint: &Endpoint, request: &Request) -> Result<(), R
     }
 }
 
-/// Counts the request in its rate class.
+/// Counts the request against its address, before anything is asked: a crowd must not cause as many
+/// calls of the layer. Sockets and streams count as handshakes, all else by the kind of its route.
+///
+/// # Errors
+/// Returns 429 above the limit.
+pub(crate) fn check_address_rate(route: Option<&Route>, request: &Request) -> Result<(), Refusal> {
+    let (limits, address, method) = (request.context().limits(), request.peer(), request.method());
+    if route.is_some_and(Route::is_realtime) {
+        return Ok(limits.handshake(address)?);
+    }
+    let kind = route.map_or(RequestKind::Page, |route| route.request_kind(method));
+    limits.request(address, kind).map_err(|limited| Refusal::from(limited).brief())
+}
+
+/// Counts the request in the rate class of its endpoint.
 ///
 /// # Errors
 /// Returns 429 above the limit.

@@ -10,11 +10,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::config::Config;
+use crate::http::client_address::is_trusted;
 use crate::http::connection::{Connection, Timeouts};
+use crate::limits::{ConcurrencyLimiter, ConnectionSlot, network_of};
+use crate::server::acceptance::Acceptance;
 use crate::server::dispatch;
 use crate::server::error::ServerError;
 use crate::server::state::State;
@@ -29,7 +33,10 @@ const MAX_REQUEST_HEAD_BYTES: usize = 16 * 1024;
 const RESPONSE_WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Connections above the limit, on which probes are served and all else is answered 503; further
 /// ones are closed without an answer.
-const MAX_REFUSED_CONNECTIONS: usize = 256;
+const MAX_REFUSED_CONNECTIONS: usize = 192;
+/// Connections of addresses that have too many, which are answered 429; further ones are closed
+/// without an answer.
+const MAX_REFUSED_BY_ADDRESS: usize = 64;
 /// File descriptors for everything but connections of clients.
 const RESERVED_FILE_DESCRIPTORS: usize = 64;
 /// Where descriptors are few, a quarter of them is reserved, and at least this many.
@@ -53,6 +60,11 @@ struct ConnectionSlots {
     served: Arc<Semaphore>,
     /// Connections above the limit, on which only probes are served.
     refused: Arc<Semaphore>,
+    /// Connections of addresses that have too many.
+    refused_by_address: Arc<Semaphore>,
+    by_address: Arc<ConcurrencyLimiter>,
+    /// Notified when the node is full: connections that wait for a next request make room.
+    pressure: Arc<Notify>,
 }
 
 impl Listener {
@@ -66,7 +78,7 @@ impl Listener {
         let listeners =
             addresses.map(|address| listen(address).map_err(|cause| ServerError::Listen { address, cause }));
         let listeners = listeners.collect::<Result<_, _>>()?;
-        let slots = ConnectionSlots::new(context.config().max_connections);
+        let slots = ConnectionSlots::new(context.config());
         Ok(Self { state, listeners, slots })
     }
 
@@ -102,17 +114,18 @@ fn raise_file_descriptor_limit() -> nix::Result<rlim_t> {
 }
 
 impl ConnectionSlots {
-    /// Creates `wanted` slots, by default as many as the file descriptors allow.
-    fn new(wanted: Option<usize>) -> Self {
+    /// Creates as many slots as the settings want, by default as many as the file descriptors
+    /// allow.
+    fn new(config: &Config) -> Self {
         let files = raise_file_descriptor_limit().unwrap_or_else(|error| {
             warn!(%error, "could not raise the limit of file descriptors");
             ASSUMED_FILE_DESCRIPTORS
         });
         let files = usize::try_from(files).unwrap_or(usize::MAX);
-        let reserved = (MAX_REFUSED_CONNECTIONS + RESERVED_FILE_DESCRIPTORS)
+        let reserved = (MAX_REFUSED_CONNECTIONS + MAX_REFUSED_BY_ADDRESS + RESERVED_FILE_DESCRIPTORS)
             .min((files / 4).max(MIN_RESERVED_FILE_DESCRIPTORS));
         let allowed = files.saturating_sub(reserved);
-        let served = wanted.unwrap_or(allowed.max(1));
+        let served = config.max_connections.unwrap_or(allowed.max(1));
         if served > allowed {
             warn!(
                 files,
@@ -124,13 +137,32 @@ impl ConnectionSlots {
             max: served,
             served: Arc::new(Semaphore::new(served.min(Semaphore::MAX_PERMITS))),
             refused: Arc::new(Semaphore::new(MAX_REFUSED_CONNECTIONS.min(reserved / 2))),
+            refused_by_address: Arc::new(Semaphore::new(MAX_REFUSED_BY_ADDRESS.min(reserved / 8))),
+            by_address: Arc::new(ConcurrencyLimiter::new(config.limits.connections_per_address(served))),
+            pressure: Arc::default(),
         }
     }
 
-    /// Takes a slot, and returns whether it is above the limit; `None` when all are taken.
-    fn take(&self) -> Option<(OwnedSemaphorePermit, bool)> {
-        let served = Arc::clone(&self.served).try_acquire_owned().map(|permit| (permit, false));
-        served.or_else(|_| Arc::clone(&self.refused).try_acquire_owned().map(|permit| (permit, true))).ok()
+    /// Takes a slot for a connection from this address, `None` for a trusted proxy. Returns `None`
+    /// when all are taken.
+    async fn take(&self, address: Option<IpAddr>) -> Option<(ConnectionSlot, Acceptance)> {
+        if address.is_some_and(|address| !self.by_address.has_space(&network_of(address))) {
+            let permit = Arc::clone(&self.refused_by_address).try_acquire_owned().ok()?;
+            return Some((ConnectionSlot::new(permit, &self.by_address), Acceptance::AddressFull));
+        }
+        let slot = |slots: &Arc<Semaphore>| {
+            let permit = Arc::clone(slots).try_acquire_owned().ok()?;
+            Some(ConnectionSlot::new(permit, &self.by_address))
+        };
+        let mut served = slot(&self.served);
+        if served.is_none() {
+            self.pressure.notify_waiters();
+            tokio::task::yield_now().await; // to those that make room
+            served = slot(&self.served);
+        }
+        let Some(served) = served else { return Some((slot(&self.refused)?, Acceptance::NodeFull)) };
+        let is_counted = address.is_none_or(|address| served.count_for(address));
+        Some((served, if is_counted { Acceptance::Served } else { Acceptance::AddressFull }))
     }
 }
 
@@ -150,6 +182,7 @@ async fn accept(
     slots: ConnectionSlots,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let context = Arc::clone(&state.context);
     let mut accepting = true;
     loop {
         let accepted = tokio::select! {
@@ -159,9 +192,13 @@ async fn accept(
         match accepted {
             Ok((tcp, peer)) => {
                 accepting = true;
-                if let Some((permit, full)) = slots.take() {
-                    let stream = Connection::new(tcp, permit);
-                    state.context.track(serve(Arc::clone(&state), stream, peer.ip(), full, stopped.clone()));
+                let proxies = &context.config().network.trusted_proxies;
+                let address = Some(peer.ip()).filter(|address| !is_trusted(*address, proxies));
+                if let Some((slot, acceptance)) = slots.take(address).await {
+                    let (stream, pressure) = (Connection::new(tcp, slot), Arc::clone(&slots.pressure));
+                    let state = Arc::clone(&state);
+                    let serving = serve(state, stream, peer.ip(), acceptance, pressure, stopped.clone());
+                    context.track(serving);
                 }
             }
             // The process is out of file descriptors, or the peer has closed already. Both are
@@ -181,14 +218,16 @@ async fn serve(
     state: Arc<State>,
     stream: Connection,
     peer: IpAddr,
-    full: bool,
+    acceptance: Acceptance,
+    pressure: Arc<Notify>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let head = if full { REFUSED_HEAD_TIMEOUT } else { REQUEST_HEAD_TIMEOUT };
+    let is_served = acceptance == Acceptance::Served;
+    let head = if is_served { REQUEST_HEAD_TIMEOUT } else { REFUSED_HEAD_TIMEOUT };
     let timeouts = Timeouts { head, idle: state.context.config().keep_alive() };
     let answer = {
         let stream = stream.clone();
-        move |request| dispatch::serve(Arc::clone(&state), stream.clone(), peer, request, full)
+        move |request| dispatch::serve(Arc::clone(&state), stream.clone(), peer, request, acceptance)
     };
     let connection = http1::Builder::new()
         .keep_alive(!timeouts.idle.is_zero())
@@ -200,12 +239,14 @@ async fn serve(
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let mut overdue = std::pin::pin!(stream.overdue(timeouts));
+    let mut evicted = std::pin::pin!(stream.evicted(&pressure));
     let mut stop = std::pin::pin!(async { stopped.wait_for(|stopped| *stopped).await.is_ok() });
     let mut is_stopping = false;
     let ended = loop {
         tokio::select! {
-            biased; // `overdue` looks at what the connection has just done
+            biased; // `overdue` and `evicted` look at what the connection has just done
             ended = connection.as_mut() => break ended,
+            () = &mut evicted => return,
             () = &mut overdue => {
                 if stream.request_pending() {
                     let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -1,5 +1,6 @@
 //! The server: listener, dispatch, route table.
 
+pub(crate) mod acceptance;
 pub(crate) mod dispatch;
 pub(crate) mod error;
 pub(crate) mod guards;

@@ -10,6 +10,7 @@ use crate::http::path_pattern::PathPattern;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
+use crate::limits::RequestKind;
 use crate::realtime::access::Access;
 use crate::realtime::admission;
 use crate::realtime::channel::Channel;
@@ -59,6 +60,8 @@ pub struct Route {
     pub(crate) who: Who,
     /// See [`probe`](Self::probe).
     pub(crate) is_probe: bool,
+    /// See [`files`](Self::files).
+    is_file: bool,
     get: Option<Endpoint>,
     post: Option<Endpoint>,
     delete: Option<Endpoint>,
@@ -109,6 +112,7 @@ impl Route {
             slash: Slash::Exact,
             who: Who::Anyone,
             is_probe: false,
+            is_file: false,
             get: None,
             post: None,
             delete: None,
@@ -184,6 +188,14 @@ impl Route {
         self
     }
 
+    /// Marks a route that serves files from memory, of which a page needs dozens: an address may
+    /// request ten times as many as of other routes.
+    #[must_use]
+    pub const fn files(mut self) -> Self {
+        self.is_file = true;
+        self
+    }
+
     /// Sets the handling of a slash at the end of the path.
     #[must_use]
     pub const fn slash(mut self, slash: Slash) -> Self {
@@ -209,6 +221,20 @@ impl Route {
     /// Returns whether the route serves WebSockets or Server-Sent Events.
     pub(crate) fn is_realtime(&self) -> bool {
         self.is_websocket() || self.sse.is_some()
+    }
+
+    /// Returns the kind by which requests of an address are limited. A route is limited unless it
+    /// is a probe.
+    pub(crate) fn request_kind(&self, method: &Method) -> RequestKind {
+        if self.is_probe {
+            RequestKind::Probe
+        } else if self.is_file {
+            RequestKind::File
+        } else if self.endpoint(method).is_ok_and(|endpoint| endpoint.scope.is_some()) {
+            RequestKind::Api
+        } else {
+            RequestKind::Page
+        }
     }
 
     /// Returns whether a request with this method opens a stream of Server-Sent Events.

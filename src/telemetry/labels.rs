@@ -83,6 +83,8 @@ label! {
         Bytes = "bytes",
         /// Connections of the node.
         Connections = "connections",
+        /// Connections of an address.
+        ConnectionsPerAddress = "connections_per_address",
         /// Handshakes of an address.
         Handshakes = "handshakes",
         /// Hosts that the node serves.
@@ -95,6 +97,8 @@ label! {
         Passwords = "passwords",
         /// Publishes of an API key.
         Publishes = "publishes",
+        /// Requests of an address.
+        Requests = "requests",
         /// Sockets of an address.
         SocketsPerAddress = "sockets_per_address",
         /// Sockets of a user.

@@ -9,7 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
-const SETTINGS: [(&str, &str, &str); 38] = [
+const SETTINGS: [(&str, &str, &str); 40] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
@@ -44,14 +44,16 @@ const SETTINGS: [(&str, &str, &str); 38] = [
     ("--messages-per-second", "PARLOR_MESSAGES_PER_SECOND", "50"),
     ("--bytes-per-second", "PARLOR_BYTES_PER_SECOND", "262144"),
     ("--handshakes-per-second", "PARLOR_HANDSHAKES_PER_SECOND", "50"),
+    ("--requests-per-second", "PARLOR_REQUESTS_PER_SECOND", "200"),
     ("--logins-per-minute", "PARLOR_LOGINS_PER_MINUTE", "10"),
     ("--publishes-per-second", "PARLOR_PUBLISHES_PER_SECOND", "100"),
+    ("--connections-per-address", "PARLOR_CONNECTIONS_PER_ADDRESS", "4000"),
     ("--sockets-per-user", "PARLOR_SOCKETS_PER_USER", "50"),
     ("--sockets-per-address", "PARLOR_SOCKETS_PER_ADDRESS", "1000"),
 ];
 
 /// Invalid values of settings.
-const BAD: [(&str, &[&str]); 28] = [
+const BAD: [(&str, &[&str]); 30] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
@@ -81,6 +83,8 @@ const BAD: [(&str, &[&str]); 28] = [
     ("--bytes-per-second", &["many", "-1", "99999999999999"]),
     ("--handshakes-per-second", &["many", "-1"]),
     ("--logins-per-minute", &["many", "-1"]),
+    ("--requests-per-second", &["many", "-1"]),
+    ("--connections-per-address", &["many", "-1"]),
     ("--sockets-per-user", &["many", "-1"]),
     ("--sockets-per-address", &["many", "-1"]),
 ];

@@ -67,9 +67,9 @@ async fn a_client_that_reads_no_responses_frees_its_connection() {
     let requests = Request::get("/static/parlor.css").bytes(node.address()).repeat(100);
     // Until the node stops reading requests because it cannot write its responses.
     flood(&mut greedy, &requests, seconds(3)).await;
-    assert_eq!(Request::get("/healthz").send(&node).await.status, 503, "the only place is taken");
+    assert_eq!(Request::get("/accounts/login/").send(&node).await.status, 503, "the only place is taken");
     until(seconds(60), "the place to be free again", async || {
-        let status = Request::get("/healthz").send(&node).await.status;
+        let status = Request::get("/accounts/login/").send(&node).await.status;
         holds(status == 200, || status.to_string())
     })
     .await;

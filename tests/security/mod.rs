@@ -4,6 +4,7 @@ mod abuse;
 mod access_matrix;
 mod api_access_matrix;
 mod cross_site_sockets;
+mod crowding;
 mod csrf;
 mod foreign_pages;
 pub mod forged_tokens;

@@ -8,7 +8,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::frame::{CLOSE, Frame};
 use super::http::{Request, Response};
@@ -38,6 +38,14 @@ impl Connection {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self::from_stream(stream))
+    }
+
+    /// Connects from another address of this machine, as 127.0.0.2.
+    pub async fn connect_from(local: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((local, 0).into()).expect("an address of this machine");
+        let stream = within(PATIENCE, "a TCP connection", socket.connect(address)).await;
+        Self::from_stream(stream.unwrap_or_else(|error| panic!("connecting to {address}: {error}")))
     }
 
     fn from_stream(stream: TcpStream) -> Self {

@@ -259,10 +259,10 @@ async fn the_default_connection_limit_follows_the_file_descriptors() {
     }
 }
 
-/// A node that may open this many files.
+/// A node that may open this many files, and has no limit by address.
 async fn with_files(count: &str) -> Node {
     let mut limited = Command::new("/bin/sh");
-    let script = format!("ulimit -n {count}; exec \"$0\" --listen 127.0.0.1:0");
+    let script = format!("ulimit -n {count}; exec \"$0\" --listen 127.0.0.1:0 --sockets-per-address 0");
     limited.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_parlor"));
     Node::from_process(Process::spawn("a node with few files", limited.env_clear()), 1).await
 }

@@ -1,0 +1,127 @@
+//! What one address takes is bounded: its connections before a byte of them is read, and its requests
+//! before anything is asked for them.
+
+use crate::support::connection::Connection;
+use crate::support::http::{Request, Response};
+use crate::support::node::{Node, Plan};
+use crate::support::wait::{PATIENCE, holds, until, within};
+
+const OTHER: [u8; 4] = [127, 0, 0, 2];
+
+/// A node with the limits of addresses.
+fn plan() -> Plan {
+    Node::plan()
+        .env("PARLOR_SOCKETS_PER_ADDRESS", "1000")
+        .env("PARLOR_HANDSHAKES_PER_SECOND", "1000")
+        .flag("--keep-alive-seconds", "60")
+}
+
+/// Asks for a page on a new connection from another address.
+async fn page_of_another(node: &Node) -> Response {
+    let mut connection = Connection::connect_from(OTHER, node.address()).await;
+    Request::get("/accounts/login/").send_on(&mut connection).await
+}
+
+#[tokio::test]
+async fn idle_connections_of_one_address_do_not_fill_a_node() {
+    let node = plan().flag("--max-connections", "40").start().await;
+    let (mut kept, mut statuses) = (Vec::new(), Vec::new());
+    for _ in 0..60 {
+        let mut connection = Connection::connect(&node).await;
+        statuses.push(Request::get("/accounts/login/").send_on(&mut connection).await.status);
+        kept.push(connection);
+    }
+    // Half of all for one address.
+    assert_eq!(statuses[..20], [200; 20]);
+    assert_eq!(statuses[20..], [429; 40]);
+    let refused = Request::get("/accounts/login/").send(&node).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")), "{refused:?}");
+    assert_eq!(Request::get("/healthz").send(&node).await.status, 200, "a probe");
+    assert_eq!(page_of_another(&node).await.status, 200);
+    drop(kept);
+    until(PATIENCE, "the address to have room again", async || {
+        let status = Request::get("/accounts/login/").send(&node).await.status;
+        holds(status == 200, || status.to_string())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_do_not_fill_a_node() {
+    let node = plan().flag("--max-connections", "100").start().await;
+    let mut silent = Vec::new();
+    for _ in 0..700 {
+        silent.push(Connection::connect(&node).await);
+    }
+    for _ in 0..20 {
+        // The head of a silent one may take 10 s.
+        let response = within(PATIENCE / 4, "an answer to another", page_of_another(&node)).await;
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_proxys_connection_counts_for_the_client_of_its_request() {
+    let node =
+        plan().flag("--trusted-proxies", "127.0.0.1").flag("--connections-per-address", "2").start().await;
+    let page = |client: &str| Request::get("/accounts/login/").header("X-Forwarded-For", client);
+    let mut proxy = Vec::new();
+    for wanted in [200, 200, 429] {
+        let mut connection = Connection::connect(&node).await;
+        assert_eq!(page("192.0.2.1").send_on(&mut connection).await.status, wanted);
+        proxy.push(connection);
+    }
+    assert_eq!(page("192.0.2.2").send(&node).await.status, 200, "another client");
+    assert_eq!(page("192.0.2.2").send_on(&mut proxy[0]).await.status, 200, "another, by the first");
+    assert_eq!(page("192.0.2.1").send(&node).await.status, 200, "one less of the first client");
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_on_a_full_node() {
+    let node = Node::plan().flag("--max-connections", "4").start().await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut connection = Connection::connect(&node).await;
+        assert_eq!(Request::get("/accounts/login/").send_on(&mut connection).await.status, 200);
+        idle.push(connection);
+    }
+    let mut busy = Connection::connect(&node).await;
+    assert_eq!(Request::get("/accounts/login/").send_on(&mut busy).await.status, 200);
+    for connection in &mut idle {
+        connection.wait_for_end(PATIENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn every_request_counts_against_its_address() {
+    let node = plan().flag("--requests-per-second", "1").start().await;
+    let browser = |target: &str| Request::get(target).header("Accept", "text/html");
+    let over = until(PATIENCE, "the limit of requests", async || {
+        let response = browser("/accounts/login/").send(&node).await;
+        if response.status == 429 { Ok(response) } else { Err(response.status.to_string()) }
+    })
+    .await;
+    assert_eq!((over.content_type(), over.header("retry-after")), ("text/plain", Some("1")), "{over:?}");
+    for target in ["/chat/lobby/", "/chat/", "/nothing", "/push?room=a", "/api/openapi.json", "/admin/"] {
+        assert_eq!(browser(target).send(&node).await.status, 429, "{target}");
+    }
+    for target in ["/healthz", "/readyz", "/metrics", "/static/room.js"] {
+        assert_eq!(browser(target).send(&node).await.status, 200, "{target}");
+    }
+    assert_eq!(Request::get("/api/rooms").send(&node).await.status, 401, "keys have limits of their own");
+    assert_eq!(Request::upgrade("/ws/chat/lobby/").send(&node).await.status, 101);
+    assert_eq!(page_of_another(&node).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_limits_of_an_address_end_with_those_that_are_off() {
+    let node =
+        Node::plan().flag("--requests-per-second", "1").flag("--connections-per-address", "1").start().await;
+    let mut kept = Vec::new();
+    for _ in 0..40 {
+        let mut connection = Connection::connect(&node).await;
+        assert_eq!(Request::get("/accounts/login/").send_on(&mut connection).await.status, 200);
+        kept.push(connection);
+    }
+}
