@@ -47,7 +47,7 @@ cluster: ## Redis, three nodes and nginx on http://127.0.0.1:8080/chat/, until C
 
 # One run after another, each with the machine for itself: its seed is printed, and CHAOS_SEED repeats it.
 chaos: ## break things under a hundred clients for some minutes, and account for every message
-	@tests/install.sh redis-server nginx
+	@tests/install.sh redis-server nginx libfaketime
 	cargo build
 	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
 

@@ -17,6 +17,8 @@ mod cluster;
 mod fault;
 mod injection;
 mod instructions;
+mod line;
+mod listener;
 mod network;
 mod pending;
 mod proxy;
@@ -54,7 +56,7 @@ async fn a_full_run_loses_nothing() {
         pace,
         min_duration: min_duration(),
     };
-    scenario.run(ChaosCluster::alone(pace.drain).await).await;
+    scenario.run(ChaosCluster::with_own_clock(pace.drain).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

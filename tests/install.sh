@@ -19,6 +19,7 @@ present() {
         fonts-noto-cjk) fc-list :lang=zh | grep . ;;
         nodejs) node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
+        libfaketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' ;;
     esac >/dev/null 2>&1
 }
 
@@ -47,7 +48,7 @@ install_packages() {
 }
 
 wanted=("$@")
-(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk nodejs python3-venv)
+(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk nodejs python3-venv libfaketime)
 missing=()
 for package in "${wanted[@]}"; do
     present "$package" || missing+=("$package")

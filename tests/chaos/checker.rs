@@ -11,8 +11,10 @@ mod delivery;
 mod index;
 mod notices;
 mod order;
+mod plain;
 mod position;
 mod presence;
+mod pushes;
 mod silence;
 mod truth;
 
@@ -24,7 +26,9 @@ mod tests {
     mod delivery;
     mod notices;
     mod order;
+    mod plain;
     mod presence;
+    mod pushes;
     mod record_builder;
     mod silence;
     mod truth;
@@ -40,7 +44,7 @@ pub enum Verdict {
     Unchained,
     /// A client was informed of a loss where it misses nothing.
     Needless,
-    /// A connected client received a message long after it was logged.
+    /// A connected client received a message long after it was logged, or no push for as long.
     Late,
     /// One text has two ids: it was logged twice.
     Duplicated,
@@ -102,6 +106,8 @@ pub fn check(record: &Record) -> Vec<Finding> {
     findings.extend(truth::rejected_and_delivered(&index));
     findings.extend(truth::unanswered(&index));
     findings.extend(order::reordered(&index));
+    findings.extend(plain::broken(&index));
+    findings.extend(pushes::silent(&index));
     findings.extend(presence::wrong(&index));
     findings.sort_by_key(|finding| (finding.at, finding.verdict));
     findings

@@ -1,4 +1,4 @@
-//! A client of `parlor.v1` that follows docs/protocol.md and records what it does and sees.
+//! A client of `parlor.v1`, by WebSocket or event stream, that follows docs/protocol.md and records what it does and sees.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -12,10 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::instructions::{Instructions, Lifecycle, State, Traffic};
+use super::line::{Arrival, Line, Wire};
 use super::pending::Pending;
 use super::record::{Action, Recorder};
-use crate::support::handshake::Handshake;
-use crate::support::websocket::{Message, WebSocket};
 
 /// From the first byte to the welcome; a frozen node accepts connections and sends nothing.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +27,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Client {
     index: usize,
     room: String,
+    wire: Wire,
     address: SocketAddr,
     recorder: Recorder,
     rng: StdRng,
@@ -44,7 +44,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(
-        (index, room): (usize, String),
+        (index, room, wire): (usize, String, Wire),
         address: SocketAddr,
         recorder: Recorder,
         seed: u64,
@@ -57,6 +57,7 @@ impl Client {
         Self {
             index,
             room,
+            wire,
             address,
             recorder,
             rng,
@@ -76,10 +77,10 @@ impl Client {
         let mut failures = 0;
         while self.instructions.borrow().lifecycle == Lifecycle::Connected {
             let handshake = timeout(HANDSHAKE_TIMEOUT, self.enter()).await;
-            if let Ok(Some(socket)) = handshake {
+            if let Ok(Some(line)) = handshake {
                 failures = 0;
                 self.state.lock().unwrap().online = true;
-                let code = self.use_socket(socket).await;
+                let code = self.use_line(line).await;
                 self.state.lock().unwrap().online = false;
                 self.write(Action::Ended { code });
             } else {
@@ -98,16 +99,15 @@ impl Client {
     }
 
     /// Connects, with `since` except the first time, and waits for the welcome.
-    async fn enter(&mut self) -> Option<WebSocket> {
-        let mut handshake = Handshake::to_room(&self.room).with_guest(self.index as u64 + 1);
-        if let Some(since) = &self.since {
-            handshake = handshake.since(since);
-        }
+    async fn enter(&mut self) -> Option<Line> {
         self.write(Action::HandshakeStarted { since: self.since.clone() });
-        let mut socket = handshake.try_connect(self.address).await.ok()?;
+        let guest = self.index as u64 + 1;
+        let mut line = Line::open(self.wire, self.address, &self.room, guest, self.since.as_deref()).await?;
         let welcome = loop {
-            if let Message::Text(text) = socket.next_message().await? {
-                break serde_json::from_str::<Value>(&text).ok()?;
+            match line.next().await {
+                Arrival::Frame(frame) => break frame,
+                Arrival::Ping => {}
+                Arrival::End(_) => return None,
             }
         };
         assert_eq!(welcome["type"], "welcome", "the first frame of a socket");
@@ -123,11 +123,11 @@ impl Client {
         let last = || text_in(&welcome, "last").unwrap_or_else(|| "0-0".to_owned());
         self.since = Some(self.since.take().unwrap_or_else(last));
         self.learn_members(&welcome);
-        Some(socket)
+        Some(line)
     }
 
-    /// Uses the socket until it ends and returns its close code.
-    async fn use_socket(&mut self, mut socket: WebSocket) -> Option<u16> {
+    /// Uses the line until it ends and returns its close code.
+    async fn use_line(&mut self, mut line: Line) -> Option<u16> {
         self.pending.again();
         (self.last_frame_at, self.probed) = (Instant::now(), false);
         let mut stalled = false;
@@ -137,28 +137,26 @@ impl Client {
                 Lifecycle::Connected => {}
                 Lifecycle::Vanishes => return None,
                 Lifecycle::Leaves => {
-                    timeout(REPLY_TIMEOUT, socket.close()).await.ok();
+                    timeout(REPLY_TIMEOUT, line.close()).await.ok();
                     return Some(1000);
                 }
             }
             if stalled != instructions.stalled {
                 stalled = instructions.stalled;
-                socket.set_reading(!stalled);
+                line.set_reading(!stalled);
                 self.write(if stalled { Action::Stalled } else { Action::Resumed });
                 (self.last_frame_at, self.probed) = (Instant::now(), false);
             }
-            if !stalled
-                && timeout(REPLY_TIMEOUT, self.act(&mut socket, instructions.traffic)).await != Ok(true)
+            if !stalled && timeout(REPLY_TIMEOUT, self.act(&mut line, instructions.traffic)).await != Ok(true)
             {
                 return None;
             }
             self.state.lock().unwrap().unanswered = self.pending.oldest();
             tokio::select! {
-                frame = socket.next_message(), if !stalled => match frame {
-                    Some(Message::Close(close)) => return close.map(|close| close.code.into()),
-                    Some(Message::Text(text)) => self.take(&text),
-                    Some(_) => self.last_frame_at = Instant::now(),
-                    None => return None,
+                arrival = line.next(), if !stalled => match arrival {
+                    Arrival::Frame(frame) => self.take(&frame),
+                    Arrival::Ping => self.last_frame_at = Instant::now(),
+                    Arrival::End(code) => return code,
                 },
                 () = sleep_until(self.next_act(instructions.traffic)), if !stalled => {}
                 changed = self.instructions.changed() => if changed.is_err() { return None },
@@ -175,7 +173,7 @@ impl Client {
     }
 
     /// Does what is due; `false` when the socket is dead.
-    async fn act(&mut self, socket: &mut WebSocket, traffic: Traffic) -> bool {
+    async fn act(&mut self, line: &mut Line, traffic: Traffic) -> bool {
         let now = Instant::now();
         if traffic != Traffic::None && now >= self.next_send_at && self.pending.has_room() {
             self.pending.compose(self.index, traffic, &mut self.rng);
@@ -193,10 +191,12 @@ impl Client {
         }
         if now >= self.last_frame_at + MAX_SILENCE && !self.probed {
             self.probed = true;
-            frames.push(json!({ "type": "history", "limit": 1 }));
+            if line.takes_questions() {
+                frames.push(json!({ "type": "history", "limit": 1 }));
+            }
         }
         for frame in frames {
-            if !socket.try_send(Message::text(frame.to_string())).await {
+            if !line.send(&frame).await {
                 return false;
             }
         }
@@ -204,21 +204,20 @@ impl Client {
     }
 
     /// Handles a frame of the server; ignores unknown types.
-    fn take(&mut self, text: &str) {
+    fn take(&mut self, frame: &Value) {
         (self.last_frame_at, self.probed) = (Instant::now(), false);
-        let frame: Value = serde_json::from_str(text).expect("a frame in JSON");
         match frame["type"].as_str().expect("a type in each frame") {
-            "message" => self.receive(&frame),
-            "presence" => self.learn_members(&frame),
+            "message" => self.receive(frame),
+            "presence" => self.learn_members(frame),
             "gap" => {
-                let reason = text_in(&frame, "reason").unwrap_or_default();
-                self.write(Action::Gap { reason, after: text_in(&frame, "after") });
+                let reason = text_in(frame, "reason").unwrap_or_default();
+                self.write(Action::Gap { reason, after: text_in(frame, "after") });
             }
             "ack" => {
-                let _ = self.pending.acked(&frame).map(|action| self.write(action));
+                let _ = self.pending.acked(frame).map(|action| self.write(action));
             }
             "error" => {
-                let _ = self.pending.rejected(&frame, &mut self.rng).map(|action| self.write(action));
+                let _ = self.pending.rejected(frame, &mut self.rng).map(|action| self.write(action));
             }
             "bye" => {
                 let delay = Duration::from_millis(frame["reconnect_ms"].as_u64().unwrap_or_default());

@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use super::client::Client;
 use super::instructions::{Instructions, Lifecycle, State};
+use super::line::Wire;
+use super::listener::{Listener, Listens};
 use super::record::{Action, Record, Recorder, Told};
 use crate::support::handshake::Handshake;
 use crate::support::wait::{PATIENCE, within};
@@ -25,6 +27,8 @@ pub struct Clients {
     /// The room of each client.
     rooms: Vec<usize>,
     instructions: Vec<watch::Sender<Instructions>>,
+    /// The instructions of those who only listen.
+    listening: watch::Sender<Instructions>,
     states: Vec<Arc<Mutex<State>>>,
     _tasks: JoinSet<()>,
 }
@@ -36,21 +40,41 @@ pub fn name_of(room: usize) -> String {
 impl Clients {
     /// Starts the clients and waits until all are connected.
     pub async fn start(clients: usize, rooms: usize, address: SocketAddr, seed: u64) -> Self {
-        let rooms: Vec<_> = (0..clients).map(|who| who % rooms).collect();
-        let recorder = Recorder::new(rooms.clone());
+        let count_of_rooms = rooms;
+        let rooms: Vec<_> = (0..clients).map(|who| who % count_of_rooms).collect();
+        // In each room two more who only listen.
+        let listeners = (0..2 * count_of_rooms).map(|who| who % count_of_rooms);
+        let recorder = Recorder::new(rooms.iter().copied().chain(listeners.clone()).collect());
         let (instructions, heads): (Vec<_>, Vec<_>) =
             rooms.iter().map(|_| watch::channel(Instructions::LISTEN)).unzip();
         let states: Vec<_> = rooms.iter().map(|_| Arc::<Mutex<State>>::default()).collect();
         let mut tasks = JoinSet::new();
         for (who, head) in heads.into_iter().enumerate() {
-            let (place, state) = ((who, name_of(rooms[who])), Arc::clone(&states[who]));
+            // One of five by event stream, in every room.
+            let by_stream = who / count_of_rooms % 5 == 4;
+            let wire = if by_stream { Wire::EventStream } else { Wire::WebSocket };
+            let (place, state) = ((who, name_of(rooms[who]), wire), Arc::clone(&states[who]));
             tasks.spawn(Client::new(place, address, recorder.clone(), seed, head, state).run());
         }
-        let clients = Self { recorder, rooms, instructions, states, _tasks: tasks };
+        let (listening, head) = watch::channel(Instructions::LISTEN);
+        for (number, room) in listeners.enumerate() {
+            let listens = if number < count_of_rooms { Listens::ToMessages } else { Listens::ToPushes };
+            let (recorder, instructions) = (recorder.clone(), head.clone());
+            let index = clients + number;
+            let room = name_of(room);
+            tasks.spawn(Listener { index, room, listens, address, recorder, instructions }.run());
+        }
+        let clients = Self { recorder, rooms, instructions, listening, states, _tasks: tasks };
         if let Err(missing) = clients.wait_until_settled(PATIENCE).await {
             panic!("waited for all clients to join: {missing}");
         }
         clients
+    }
+
+    /// Makes those who only listen leave, and waits until they have.
+    pub async fn dismiss_listeners(&self) {
+        self.listening.send_modify(|instructions| instructions.lifecycle = Lifecycle::Leaves);
+        self.listening.closed().await;
     }
 
     /// Changes the instructions of these clients.

@@ -4,25 +4,29 @@ use std::net::SocketAddr;
 
 use super::proxy::ChaosProxy;
 use crate::support::nginx::Nginx;
-use crate::support::node::Node;
+use crate::support::node::{Node, Plan};
 use crate::support::redis::Redis;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::reserved_port::ReservedPort;
 use crate::support::sentinel::SentinelCluster;
+
+/// An append-only file that is on disk before any reply. With `everysec`, Redis may delay the write
+/// by up to two seconds during an fsync, and a kill in that time loses acked messages.
+const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+/// What each node has for itself: nodes of different settings share a Redis.
+const OWN_FLAGS: [[(&str, &str); 1]; 3] =
+    [[("--threads", "1")], [("--threads", "2")], [("--max-outbox-bytes", "65536")]];
 
 pub struct ChaosCluster {
     pub store: Store,
     pub proxy: ChaosProxy,
     places: [Place; 3],
-    flags: Vec<(&'static str, String)>,
     /// Exits of nodes that no fault caused.
     pub unexpected_exits: Vec<String>,
     _nginx: Nginx,
 }
 
 pub enum Store {
-    /// With an append-only file that is on disk before any reply. With `everysec`, Redis may delay
-    /// the write by up to two seconds during an fsync, and a kill in that time loses acked
-    /// messages.
     Alone(Redis),
     /// A master and a replica under three Sentinels.
     SentinelCluster(Box<SentinelCluster>),
@@ -31,6 +35,9 @@ pub enum Store {
 struct Place {
     port: ReservedPort,
     node: Node,
+    /// Between the node and a single Redis.
+    link: Option<RedisProxy>,
+    plan: Plan,
     /// A fault has ended it, or may have.
     doomed: bool,
 }
@@ -38,7 +45,13 @@ struct Place {
 impl ChaosCluster {
     /// Starts a cluster with this drain time of the nodes, in seconds.
     pub async fn alone(drain: u64) -> Self {
-        let redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+        Self::on(Store::Alone(Redis::with(&DURABLE).await), vec![("--drain-seconds", drain.to_string())])
+            .await
+    }
+
+    /// The same on a Redis whose clock can be set.
+    pub async fn with_own_clock(drain: u64) -> Self {
+        let redis = Redis::with_own_clock(&DURABLE).await;
         Self::on(Store::Alone(redis), vec![("--drain-seconds", drain.to_string())]).await
     }
 
@@ -53,12 +66,21 @@ impl ChaosCluster {
         let nginx = Nginx::start(ports.each_ref().map(ReservedPort::number)).await;
         let proxy = ChaosProxy::before(nginx.address()).await;
         let mut places = Vec::new();
-        for port in ports {
-            let node = start(&port, &store, &flags).await;
-            places.push(Place { port, node, doomed: false });
+        for (port, own) in ports.into_iter().zip(OWN_FLAGS) {
+            let link = match &store {
+                Store::Alone(redis) => Some(RedisProxy::start(redis).await),
+                Store::SentinelCluster(_) => None,
+            };
+            let plan = plan(
+                &port,
+                &store,
+                link.as_ref(),
+                flags.iter().map(|(name, value)| (*name, value.as_str())).chain(own),
+            );
+            places.push(Place { port, node: plan.start().await, link, plan, doomed: false });
         }
         let places = places.try_into().unwrap_or_else(|_| unreachable!("as many places as ports"));
-        Self { store, proxy, places, flags, unexpected_exits: Vec::new(), _nginx: nginx }
+        Self { store, proxy, places, unexpected_exits: Vec::new(), _nginx: nginx }
     }
 
     /// Returns the Redis without Sentinels.
@@ -85,9 +107,22 @@ impl ChaosCluster {
                 let log = place.node.log().tail(20);
                 self.unexpected_exits.push(format!("a node ended by itself; the end of its log:\n{log}"));
             }
-            place.node = start(&place.port, &self.store, &self.flags).await;
+            place.node = place.plan.start().await;
             place.doomed = false;
         }
+    }
+
+    /// Returns the way of the node at this index to its Redis.
+    pub fn link(&self, index: usize) -> &RedisProxy {
+        self.places[index].link.as_ref().expect("a single Redis")
+    }
+
+    /// Puts another Redis behind the address of the old one, which ends.
+    pub fn swap_redis(&mut self, other: Redis) {
+        for place in &self.places {
+            place.link.as_ref().expect("a single Redis").turn_to(&other);
+        }
+        self.store = Store::Alone(other);
     }
 
     pub fn node_addresses(&self) -> [SocketAddr; 3] {
@@ -99,14 +134,19 @@ impl ChaosCluster {
     }
 }
 
-async fn start(port: &ReservedPort, store: &Store, flags: &[(&str, String)]) -> Node {
-    let url = match store {
-        Store::Alone(redis) => redis.url(),
-        Store::SentinelCluster(with_sentinels) => with_sentinels.url(),
+fn plan<'a>(
+    port: &ReservedPort,
+    store: &Store,
+    link: Option<&RedisProxy>,
+    flags: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Plan {
+    let url = match (store, link) {
+        (_, Some(link)) => link.url(),
+        (Store::Alone(redis), None) => redis.url(),
+        (Store::SentinelCluster(with_sentinels), None) => with_sentinels.url(),
     };
     let plan = Node::bare_plan().flag("--listen", &port.address().to_string()).flag("--redis-url", &url);
-    let plan = flags.iter().fold(plan, |plan, (name, value)| plan.flag(name, value));
     // Few messages are queued for a slow reader; the log keeps all messages of a run.
-    let plan = plan.flag("--max-outbox-messages", "64");
-    plan.flag("--log-messages", "200000").start().await
+    let plan = plan.flag("--max-outbox-messages", "64").flag("--log-messages", "200000");
+    flags.fold(plan, |plan, (name, value)| plan.flag(name, value))
 }

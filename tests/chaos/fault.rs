@@ -14,6 +14,24 @@ pub enum Fault {
     RedisKilled,
     RedisFrozen,
     RedisFlushed,
+    /// One node's connections to Redis break, and new ones as well.
+    NodeCutOff,
+    /// Nothing arrives from Redis at one node, and no error either.
+    NodeDeaf,
+    /// Nothing of one node arrives at Redis, and no error either.
+    NodeMute,
+    /// Redis refuses every write.
+    WritesRefused,
+    /// Redis ends in the middle of a write to its file.
+    DiskFull,
+    /// Logs lose all but their newest messages while clients are away.
+    LogsTrimmed,
+    /// Redis throws away keys of any kind.
+    KeysEvicted,
+    /// Another Redis, with older data, answers at the address of the first.
+    RedisSwapped,
+    /// The clock of Redis goes an hour ahead, and back.
+    ClockStepped,
     ReadersStalled,
     ConnectionsReset,
     NetworkBad,
@@ -33,6 +51,8 @@ pub struct Pace {
     pub clients_paused: Duration,
     pub readers_stalled: Duration,
     pub network_bad: Duration,
+    pub node_cut_off: Duration,
+    pub redis_ill: Duration,
     /// How long a killed process stays down.
     pub down: Duration,
     /// The nodes' drain time, in seconds.
@@ -41,7 +61,7 @@ pub struct Pace {
 
 impl Fault {
     /// The faults for a single Redis.
-    pub const ALONE: [Self; 11] = [
+    pub const ALONE: [Self; 20] = [
         Self::NodeKilled,
         Self::NodeFrozen,
         Self::NodesRestarted,
@@ -50,17 +70,29 @@ impl Fault {
         Self::RedisKilled,
         Self::RedisFrozen,
         Self::RedisFlushed,
+        Self::NodeCutOff,
+        Self::NodeDeaf,
+        Self::NodeMute,
+        Self::WritesRefused,
+        Self::DiskFull,
+        Self::LogsTrimmed,
+        Self::KeysEvicted,
+        Self::RedisSwapped,
+        Self::ClockStepped,
         Self::ReadersStalled,
         Self::ConnectionsReset,
         Self::NetworkBad,
     ];
 
     /// The faults of `make test`.
-    pub const SHORT: [Self; 5] = [
+    pub const SHORT: [Self; 8] = [
         Self::NodeKilled,
         Self::SubscribersKilled,
         Self::ClientsPaused,
         Self::RedisKilled,
+        Self::NodeCutOff,
+        Self::WritesRefused,
+        Self::LogsTrimmed,
         Self::ConnectionsReset,
     ];
 
@@ -74,6 +106,15 @@ impl Fault {
             Self::RedisKilled => "SIGKILL Redis, restart with AOF",
             Self::RedisFrozen => "SIGSTOP Redis",
             Self::RedisFlushed => "FLUSHALL",
+            Self::NodeCutOff => "a node cut off from Redis",
+            Self::NodeDeaf => "a node that Redis does not reach",
+            Self::NodeMute => "a node that does not reach Redis",
+            Self::WritesRefused => "Redis out of memory",
+            Self::DiskFull => "a full disk",
+            Self::LogsTrimmed => "XTRIM of all logs",
+            Self::KeysEvicted => "Redis evicting keys",
+            Self::RedisSwapped => "an older Redis, same address",
+            Self::ClockStepped => "Redis' clock +1 h, and back",
             Self::ReadersStalled => "clients that stop reading",
             Self::ConnectionsReset => "TCP resets",
             Self::NetworkBad => "packet delay and loss",
@@ -85,8 +126,14 @@ impl Fault {
 
     pub fn kind(self) -> PhaseKind {
         match self {
-            Self::RedisFlushed | Self::FailoverKilled | Self::FailoverFrozen => PhaseKind::Losing,
-            Self::FailoverReplicated => PhaseKind::Doubling,
+            Self::RedisFlushed
+            | Self::KeysEvicted
+            | Self::RedisSwapped
+            | Self::FailoverKilled
+            | Self::FailoverFrozen => PhaseKind::Losing,
+            // With its clock, Redis forgets the ids of the last five minutes.
+            Self::FailoverReplicated | Self::ClockStepped => PhaseKind::Doubling,
+            Self::LogsTrimmed => PhaseKind::Trimming,
             _ => PhaseKind::Harmless,
         }
     }
@@ -99,6 +146,8 @@ impl Pace {
         clients_paused: Duration::from_secs(3),
         readers_stalled: Duration::from_secs(10),
         network_bad: Duration::from_secs(6),
+        node_cut_off: Duration::from_secs(15),
+        redis_ill: Duration::from_secs(4),
         down: Duration::from_secs(2),
         drain: 4,
     };
@@ -109,6 +158,8 @@ impl Pace {
         clients_paused: Duration::from_secs(1),
         readers_stalled: Duration::from_secs(2),
         network_bad: Duration::from_secs(2),
+        node_cut_off: Duration::from_secs(2),
+        redis_ill: Duration::from_secs(1),
         down: Duration::from_millis(500),
         drain: 1,
     };

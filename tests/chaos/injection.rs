@@ -13,6 +13,8 @@ use super::fault::{Fault, Pace};
 use super::instructions::Traffic;
 use super::network::Loss;
 use crate::support::process::Signal;
+use crate::support::redis::Redis;
+use crate::support::redis_proxy::Direction;
 use crate::support::wait::PATIENCE;
 
 /// Reset storms in sequence.
@@ -34,17 +36,7 @@ impl Fault {
                 // It ends by itself when it notices.
                 cluster.victim(node).signal(Signal::SIGCONT);
             }
-            Self::NodesRestarted => {
-                for node in 0..3 {
-                    let node = cluster.victim(node);
-                    node.terminate();
-                    let status = node.exit(PATIENCE + Duration::from_secs(pace.drain)).await;
-                    if status.code() != Some(0) {
-                        cluster.unexpected_exits.push(format!("a node ended with {status} after SIGTERM"));
-                    }
-                    cluster.revive().await;
-                }
-            }
+            Self::NodesRestarted => restart_nodes(cluster, pace.drain).await,
             Self::SubscribersKilled => {
                 let _: i64 = cluster.redis().query(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
             }
@@ -69,6 +61,44 @@ impl Fault {
                 cluster.proxy.reset(40, rng.random());
                 sleep(Duration::from_millis(50)).await;
                 let _: String = cluster.redis().query(&["FLUSHALL"]).await;
+            }
+            Self::NodeCutOff => {
+                cluster.link(node).cut();
+                sleep(pace.node_cut_off).await;
+                cluster.link(node).open();
+            }
+            Self::NodeDeaf | Self::NodeMute => {
+                let deaf = self == Self::NodeDeaf;
+                cluster.link(node).hold(if deaf { Direction::FromRedis } else { Direction::ToRedis });
+                sleep(pace.node_cut_off).await;
+                cluster.link(node).open();
+            }
+            Self::WritesRefused => {
+                set(cluster, "maxmemory", "1").await;
+                sleep(pace.redis_ill).await;
+                set(cluster, "maxmemory", "0").await;
+            }
+            Self::DiskFull => {
+                cluster.redis().fill_disk();
+                cluster.redis().wait_for_end().await;
+                sleep(pace.down).await;
+                cluster.redis().restart().await;
+            }
+            Self::LogsTrimmed => {
+                cluster.proxy.reset(40, rng.random());
+                sleep(Duration::from_millis(50)).await;
+                trim_logs(cluster.redis()).await;
+            }
+            Self::KeysEvicted => evict_keys(cluster, pace.redis_ill).await,
+            Self::RedisSwapped => {
+                let older = cluster.redis().detached_copy().await;
+                sleep(Duration::from_secs(1)).await;
+                cluster.swap_redis(older);
+            }
+            Self::ClockStepped => {
+                cluster.redis().step_clock(3600);
+                sleep(pace.redis_ill).await;
+                cluster.redis().step_clock(0);
             }
             Self::ReadersStalled => stall_readers(clients, pace, rng).await,
             Self::ConnectionsReset => {
@@ -107,6 +137,46 @@ impl Fault {
                 Err(_) => {}
                 Ok(()) => return Ok(()),
             }
+        }
+    }
+}
+
+/// Sets a setting of the running Redis.
+async fn set(cluster: &mut ChaosCluster, setting: &str, value: &str) {
+    let _: String = cluster.redis().query(&["CONFIG", "SET", setting, value]).await;
+}
+
+/// Makes Redis throw away one key of fifty, and as many as are written from then on.
+async fn evict_keys(cluster: &mut ChaosCluster, time: Duration) {
+    set(cluster, "maxmemory-policy", "allkeys-random").await;
+    let used: String = cluster.redis().query(&["INFO", "memory"]).await;
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    let used: u64 = used.and_then(|used| used.trim().parse().ok()).expect("the memory in use");
+    set(cluster, "maxmemory", &(used - used / 50).to_string()).await;
+    sleep(time).await;
+    set(cluster, "maxmemory", "0").await;
+    set(cluster, "maxmemory-policy", "noeviction").await;
+}
+
+/// Ends one node after another, each with its drain, and starts it again.
+async fn restart_nodes(cluster: &mut ChaosCluster, drain: u64) {
+    for node in 0..3 {
+        let node = cluster.victim(node);
+        node.terminate();
+        let status = node.exit(PATIENCE + Duration::from_secs(drain)).await;
+        if status.code() != Some(0) {
+            cluster.unexpected_exits.push(format!("a node ended with {status} after SIGTERM"));
+        }
+        cluster.revive().await;
+    }
+}
+
+/// Leaves two messages in each stream.
+async fn trim_logs(redis: &Redis) {
+    for key in redis.keys("*").await {
+        let kind: String = redis.query(&["TYPE", &key]).await;
+        if kind == "stream" {
+            let _: i64 = redis.query(&["XTRIM", &key, "MAXLEN", "2"]).await;
         }
     }
 }

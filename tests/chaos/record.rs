@@ -36,6 +36,16 @@ pub enum Action {
         /// The id of the newest message at that moment; `None` in an empty room.
         last: Option<String>,
     },
+    /// A client that only listens opened a socket, which counts as this user's in a chat room.
+    Opened {
+        user: String,
+    },
+    /// A message on the plain wire.
+    Heard {
+        text: String,
+    },
+    /// A line of a push stream.
+    Ticked,
     /// A received message, also one that was received before.
     Received {
         id: Option<String>,

@@ -17,6 +17,7 @@ use super::fault::{Fault, Pace};
 use super::instructions::{Lifecycle, Traffic};
 use super::record::PhaseKind;
 use super::report::{AT_REST, Report};
+use crate::support::wait::{PATIENCE, within};
 
 /// Maximum time to recover from a fault.
 const RECOVERY: Duration = Duration::from_secs(45);
@@ -126,6 +127,7 @@ async fn rest(cluster: &mut ChaosCluster, clients: &Clients, problems: &mut Vec<
     if let Err(problem) = Fault::recover(cluster, clients, RECOVERY).await {
         problems.push(format!("at rest, after a node's death: {problem}"));
     }
+    within(PATIENCE, "those who listen to leave", clients.dismiss_listeners()).await;
     clients.record_members(&cluster.node_addresses(), MEMBER_LIST_TIMEOUT).await;
 }
 

@@ -25,25 +25,40 @@ pub struct Tamper {
     armed: Arc<AtomicBool>,
     /// Bytes of an incomplete head or frame.
     rest: Vec<u8>,
-    upgraded: bool,
+    stage: Stage,
     held: Option<Frame>,
+}
+
+/// What the bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The head of a response.
+    Head,
+    /// Frames after a 101.
+    Frames,
+    /// Anything else, which passes as it is.
+    Other,
 }
 
 impl Tamper {
     pub fn new(tampering: Tampering, armed: Arc<AtomicBool>) -> Self {
-        Self { tampering, armed, rest: Vec::new(), upgraded: false, held: None }
+        Self { tampering, armed, rest: Vec::new(), stage: Stage::Head, held: None }
     }
 
     /// Takes bytes from the node and returns those for the client.
     pub fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.rest.extend(bytes);
         let mut out = Vec::new();
-        if !self.upgraded {
+        if self.stage == Stage::Head {
             let Some(end) = self.rest.windows(4).position(|window| window == b"\r\n\r\n") else {
                 return out;
             };
+            self.stage = if self.rest.starts_with(b"HTTP/1.1 101 ") { Stage::Frames } else { Stage::Other };
             out.extend(self.rest.drain(..end + 4));
-            self.upgraded = true;
+        }
+        if self.stage == Stage::Other {
+            out.append(&mut self.rest);
+            return out;
         }
         while let Some(frame) = Frame::take(&mut self.rest) {
             for frame in self.treat(frame) {

@@ -7,7 +7,7 @@ use crate::support::http::Request;
 use crate::support::nginx::Nginx;
 use crate::support::node::{Node, Plan};
 use crate::support::redis::Redis;
-use crate::support::redis_proxy::RedisProxy;
+use crate::support::redis_proxy::{Direction, RedisProxy};
 use crate::support::reserved_port::ReservedPort;
 use crate::support::resuming_client::ResumingClient;
 use crate::support::tutorial_client::TutorialClient;
@@ -42,7 +42,7 @@ async fn clients_of_a_node_cut_off_receive_everything_at_another() {
     for client in &clients {
         client.wait_for_text("first", PATIENCE).await;
     }
-    proxy.hold();
+    proxy.hold(Direction::Both);
     let held = Instant::now();
     let mut said = vec!["first".to_owned()];
     while clients.iter().any(|client| client.observations().arrivals.len() < 2) {
@@ -83,7 +83,7 @@ async fn moving_on_is_a_setting() {
     let moves = plan.flag("--move-on-seconds", "2").start().await;
     let mut stays = V1Client::join(&keeps, "lobby").await;
     let mut goes = V1Client::join(&moves, "lobby").await;
-    proxy.hold();
+    proxy.hold(Direction::Both);
     goes.receive_frame("bye").await;
     assert_eq!(goes.closed(PATIENCE).await, (1012, "this node cannot reach Redis: connect again".to_owned()));
     stays.receives_none_of(&["bye"], seconds(4)).await;

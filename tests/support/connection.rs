@@ -153,19 +153,36 @@ impl Connection {
         .await
     }
 
+    /// The next HTTP response; `None` when the connection ends before it is complete.
+    pub async fn try_response(&mut self) -> Option<Response> {
+        loop {
+            if let Some(response) = Response::take(&mut self.buffer, false, self.ended) {
+                return Some(response);
+            }
+            if !self.read_more().await && !Response::may_end_here(&self.buffer) {
+                return None;
+            }
+        }
+    }
+
     /// Status line and headers of the next HTTP response, whose body stays in the buffer.
     pub async fn response_head(&mut self) -> String {
-        within(PATIENCE, "the head of a response", async {
-            loop {
-                if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                    let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-                    self.buffer.drain(..end + 4);
-                    return head;
-                }
-                assert!(self.read_more().await, "the connection ended without an HTTP response");
+        let head = within(PATIENCE, "the head of a response", self.try_response_head()).await;
+        head.expect("the connection ended without an HTTP response")
+    }
+
+    /// Status line and headers of the next HTTP response; `None` when the connection ends before.
+    pub async fn try_response_head(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+                self.buffer.drain(..end + 4);
+                return Some(head);
             }
-        })
-        .await
+            if !self.read_more().await {
+                return None;
+            }
+        }
     }
 
     /// The status of the next HTTP response, which may be a stream.

@@ -2,6 +2,7 @@
 //! it.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -20,8 +21,8 @@ pub struct EventStream {
     connection: Connection,
     /// Status line and headers, in lower case.
     pub head: String,
-    /// Decoded text up to the first block that is not complete.
-    text: String,
+    /// Bytes of blocks; a proxy cuts them anywhere, also within a character.
+    bytes: Vec<u8>,
     /// The last chunk has arrived.
     complete: bool,
     unread: VecDeque<Part>,
@@ -46,7 +47,20 @@ impl EventStream {
         let head = connection.response_head().await.to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         assert!(head.contains("transfer-encoding: chunked"), "{head}");
-        Self { connection, head, text: String::new(), complete: false, unread: VecDeque::new() }
+        Self::from_connection(connection, head)
+    }
+
+    /// Opens the stream; `None` when the connection fails, or the status is another than 200.
+    pub async fn try_open(address: SocketAddr, request: Request) -> Option<Self> {
+        let mut connection = Connection::try_connect(address).await.ok()?;
+        let request = request.header("Accept", "text/event-stream").bytes(address);
+        connection.try_send(&request).await.ok()?;
+        let head = connection.try_response_head().await?.to_ascii_lowercase();
+        head.starts_with("http/1.1 200 ").then(|| Self::from_connection(connection, head))
+    }
+
+    fn from_connection(connection: Connection, head: String) -> Self {
+        Self { connection, head, bytes: Vec::new(), complete: false, unread: VecDeque::new() }
     }
 
     /// The stream of this room, after the message with this id.
@@ -56,22 +70,23 @@ impl EventStream {
 
     /// The next part of any kind, or `None` at the end.
     pub async fn next_part(&mut self, limit: Duration) -> Option<Part> {
-        within(limit, "a part of an event stream", async {
-            loop {
-                if let Some(end) = self.text.find("\n\n") {
-                    let rest = self.text.split_off(end + 2);
-                    let part = std::mem::replace(&mut self.text, rest);
-                    return Some(Part::read(&part));
-                }
-                if self.unchunk() {
-                    continue;
-                }
-                if self.complete || !self.connection.read_more().await {
-                    return None;
-                }
+        within(limit, "a part of an event stream", self.try_next_part()).await
+    }
+
+    /// The next part of any kind, or `None` at the end, however long it takes.
+    pub async fn try_next_part(&mut self) -> Option<Part> {
+        loop {
+            if let Some(end) = self.bytes.windows(2).position(|window| window == b"\n\n") {
+                let part: Vec<u8> = self.bytes.drain(..end + 2).collect();
+                return Some(Part::read(std::str::from_utf8(&part).expect("a block in UTF-8")));
             }
-        })
-        .await
+            if self.unchunk() {
+                continue;
+            }
+            if self.complete || !self.connection.read_more().await {
+                return None;
+            }
+        }
     }
 
     /// The next event whose frame is of this type; others stay unread. A gap before a message fails
@@ -97,7 +112,7 @@ impl EventStream {
         while self.next_part(limit).await.is_some() {}
     }
 
-    /// Moves one complete chunk from the connection's buffer to the text; `false` without one.
+    /// Moves one complete chunk from the connection's buffer to the bytes; `false` without one.
     fn unchunk(&mut self) -> bool {
         let raw = self.connection.buffer();
         let Some(line) = raw.windows(2).position(|window| window == b"\r\n") else { return false };
@@ -108,7 +123,7 @@ impl EventStream {
             return false;
         }
         self.complete = size == 0;
-        self.text += std::str::from_utf8(&raw[line + 2..end]).expect("a chunk in whole characters");
+        self.bytes.extend(&raw[line + 2..end]);
         raw.drain(..end + 2);
         !self.complete
     }

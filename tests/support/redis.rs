@@ -1,8 +1,10 @@
 //! A private Redis on its own port, without persistence, that can be killed and restarted at the
 //! same port.
 
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,12 +17,19 @@ use super::process::{Process, Signal};
 use super::redis_monitor::RedisMonitor;
 use super::wait::{PATIENCE, holds, until, within};
 
+/// Puts a clock of its own before that of the system. The C library stands behind it, so that Redis
+/// takes memory from there: the allocator that it is linked with looks at the clock before that
+/// works.
+const FAKE_CLOCK: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1 libc.so.6";
+
 pub struct Redis {
     port: u16,
     process: Option<Process>,
     directory: TempDir,
     /// Settings beyond those of every test's Redis.
     settings: Vec<String>,
+    /// Its clock can be set.
+    has_own_clock: bool,
 }
 
 impl Redis {
@@ -32,18 +41,43 @@ impl Redis {
     /// Starts a replica of this one and waits until it is in sync.
     pub async fn replica_of(&self) -> Self {
         let replica = Self::with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
+        replica.wait_until_in_step().await;
+        replica
+    }
+
+    async fn wait_until_in_step(&self) {
         until(PATIENCE, "a replica to be in step", async || {
-            let info: String = replica.query(&["INFO", "replication"]).await;
+            let info: String = self.query(&["INFO", "replication"]).await;
             holds(info.contains("master_link_status:up"), || info.clone())
         })
         .await;
-        replica
+    }
+
+    /// Starts another Redis with the settings and the data of this one, which knows nothing of what
+    /// this one does from then on.
+    pub async fn detached_copy(&self) -> Self {
+        let settings: Vec<_> = self.settings.iter().map(String::as_str).collect();
+        let copy = Self::start_first(&settings, self.has_own_clock).await;
+        let _: String = copy.query(&["REPLICAOF", "127.0.0.1", &self.port.to_string()]).await;
+        copy.wait_until_in_step().await;
+        let _: String = copy.query(&["REPLICAOF", "NO", "ONE"]).await;
+        copy
     }
 
     /// Starts a Redis with these settings, as in `--appendonly yes`.
     pub async fn with(settings: &[&str]) -> Self {
+        Self::start_first(settings, false).await
+    }
+
+    /// Starts a Redis with these settings whose clock [`step_clock`](Self::step_clock) sets.
+    pub async fn with_own_clock(settings: &[&str]) -> Self {
+        Self::start_first(settings, true).await
+    }
+
+    async fn start_first(settings: &[&str], has_own_clock: bool) -> Self {
         for _ in 0..10 {
             let mut redis = Self::reserve();
+            redis.has_own_clock = has_own_clock;
             redis.settings = settings.iter().map(|&setting| setting.to_owned()).collect();
             if redis.try_start().await {
                 return redis;
@@ -62,7 +96,7 @@ impl Redis {
             .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
             .expect("a free port");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { port, process: None, directory, settings: Vec::new() }
+        Self { port, process: None, directory, settings: Vec::new(), has_own_clock: false }
     }
 
     /// Starts the server at its port, empty: without persistence no data outlives the process.
@@ -87,6 +121,13 @@ impl Redis {
             .args(["--daemonize", "no", "--enable-debug-command", "local", "--dir"])
             .arg(self.directory.path())
             .args(&self.settings);
+        if self.has_own_clock {
+            if !self.clock().exists() {
+                self.step_clock(0);
+            }
+            command.env("LD_PRELOAD", FAKE_CLOCK).env("FAKETIME_TIMESTAMP_FILE", self.clock());
+            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         let mut process = Process::spawn("redis-server", &mut command);
         let pid = process.id();
         let up = until(PATIENCE, "Redis to answer", async || {
@@ -103,8 +144,36 @@ impl Redis {
         up
     }
 
+    /// Sets the clock to this many seconds from that of the machine, at once.
+    pub fn step_clock(&self, seconds: i64) {
+        // Renamed into its place: Redis reads the file at every look at the clock.
+        let next = self.directory.path().join("next-clock");
+        fs::write(&next, format!("{seconds:+}s\n")).expect("a file for the clock");
+        fs::rename(next, self.clock()).expect("the clock's file");
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.directory.path().join("clock")
+    }
+
     /// Sends SIGKILL; the port is free when this returns.
     pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Lets the process write no file longer than it is now; the next write ends it, halfway.
+    pub fn fill_disk(&self) {
+        let process = self.process.as_ref().expect("a Redis that runs");
+        let longest = files_below(self.directory.path()).into_iter().max().unwrap_or_default();
+        let (pid, limit) = (process.id().to_string(), format!("--fsize={}", longest + 20));
+        let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit");
+        assert!(status.success(), "prlimit: {status}");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn wait_for_end(&mut self) {
+        let process = self.process.as_mut().expect("a Redis that runs");
+        until(PATIENCE, "Redis to end", async || holds(process.ended().is_some(), String::new)).await;
         self.process = None;
     }
 
@@ -236,6 +305,16 @@ impl Redis {
         receiver.subscribe(channel).await.expect("SUBSCRIBE");
         Subscription(receiver)
     }
+}
+
+/// The lengths of all files in a directory and those in it.
+fn files_below(directory: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(directory).expect("the directory of a Redis").flatten();
+    let lengths = entries.flat_map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => files_below(&entry.path()),
+        metadata => metadata.map(|metadata| metadata.len()).into_iter().collect(),
+    });
+    lengths.collect()
 }
 
 /// A subscribing connection of the test.

@@ -1,5 +1,5 @@
-//! A TCP proxy between a node and its Redis that cuts or holds connections, delays replies, or
-//! drops what subscribers receive.
+//! A TCP proxy between a node and its Redis that cuts connections, holds or delays bytes, drops
+//! what subscribers receive, or turns to another Redis.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,10 +17,17 @@ const LATE: Duration = Duration::from_millis(400);
 
 pub struct RedisProxy {
     address: SocketAddr,
-    fate: watch::Sender<Fate>,
+    state: watch::Sender<State>,
 }
 
 /// The state of all connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    fate: Fate,
+    /// The address of the Redis behind the proxy. A connection to another one ends.
+    target: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Open,
@@ -28,24 +35,30 @@ enum Fate {
     Deaf,
     /// Replies to other connections than subscribers are delayed.
     Late,
-    /// No byte passes in either direction, and no connection ends.
-    Held,
+    /// Bytes in this direction arrive when the proxy is opened again.
+    Held(Direction),
     /// Connections are cut, new ones too.
     Cut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    FromRedis,
+    ToRedis,
+    Both,
 }
 
 impl RedisProxy {
     pub async fn start(redis: &Redis) -> Self {
         let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = receiver.local_addr().expect("an address");
-        let (fate, watched) = watch::channel(Fate::Open);
-        let target = redis.address();
+        let (state, watched) = watch::channel(State { fate: Fate::Open, target: redis.address() });
         tokio::spawn(async move {
             while let Ok((near, _)) = receiver.accept().await {
-                tokio::spawn(carry(near, target.clone(), watched.clone()));
+                tokio::spawn(carry(near, watched.clone()));
             }
         });
-        Self { address, fate }
+        Self { address, state }
     }
 
     pub fn url(&self) -> String {
@@ -54,46 +67,62 @@ impl RedisProxy {
 
     /// Subscribers receive nothing from now on, on old and new connections.
     pub fn mute_subscribers(&self) {
-        self.fate.send_replace(Fate::Deaf);
+        self.set(Fate::Deaf);
     }
 
     /// Delays replies to commands from now on, but not published messages.
     pub fn delay_replies(&self) {
-        self.fate.send_replace(Fate::Late);
+        self.set(Fate::Late);
+    }
+
+    /// Holds all bytes in this direction: nobody sees an error.
+    pub fn hold(&self, direction: Direction) {
+        self.set(Fate::Held(direction));
     }
 
     /// Cuts all connections and each new one, until the proxy is opened again.
     pub fn cut(&self) {
-        self.fate.send_replace(Fate::Cut);
-    }
-
-    /// Holds every byte from now on, on old and new connections, as a network that loses packets.
-    pub fn hold(&self) {
-        self.fate.send_replace(Fate::Held);
+        self.set(Fate::Cut);
     }
 
     /// Lets all bytes through again.
     pub fn open(&self) {
-        self.fate.send_replace(Fate::Open);
+        self.set(Fate::Open);
+    }
+
+    /// Cuts all connections; new ones reach this Redis.
+    pub fn turn_to(&self, redis: &Redis) {
+        self.state.send_modify(|state| state.target = redis.address());
+    }
+
+    fn set(&self, fate: Fate) {
+        self.state.send_modify(|state| state.fate = fate);
     }
 }
 
-/// Copies bytes both ways until one side ends or the proxy is cut.
-async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fate>) {
-    if *fate.borrow() == Fate::Cut {
+impl Fate {
+    fn holds(self, direction: Direction) -> bool {
+        matches!(self, Self::Held(held) if held == direction || held == Direction::Both)
+    }
+}
+
+/// Copies bytes both ways until one side ends, the proxy is cut, or it turns to another Redis.
+async fn carry(mut near: TcpStream, mut state: watch::Receiver<State>) {
+    let State { fate, target } = state.borrow().clone();
+    if fate == Fate::Cut {
         return;
     }
-    let Ok(mut far) = TcpStream::connect(target).await else { return };
+    let Ok(mut far) = TcpStream::connect(&target).await else { return };
     let (mut near_reads, mut near_writes) = near.split();
     let (mut far_reads, mut far_writes) = far.split();
     let subscribes = Arc::new(AtomicBool::new(false));
-    let (watched, mut above, mut below) = (fate.clone(), fate.clone(), fate.clone());
+    let (mut downward, mut upward) = (state.clone(), state.clone());
     let down = async {
         // A connection that has lost a byte stays mute: TCP never skips bytes.
         let (mut bytes, mut lost) = (vec![0; 65_536], false);
         while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
-            below.wait_for(|fate| *fate != Fate::Held).await.ok();
-            let (fate, subscribes) = (*watched.borrow(), subscribes.load(Ordering::Relaxed));
+            downward.wait_for(|state| !state.fate.holds(Direction::FromRedis)).await.ok();
+            let (fate, subscribes) = (downward.borrow().fate, subscribes.load(Ordering::Relaxed));
             lost |= fate == Fate::Deaf && subscribes;
             if fate == Fate::Late && !subscribes {
                 tokio::time::sleep(LATE).await;
@@ -106,18 +135,18 @@ async fn carry(mut near: TcpStream, target: String, mut fate: watch::Receiver<Fa
     let up = async {
         let mut bytes = vec![0; 65_536];
         while let Ok(count @ 1..) = near_reads.read(&mut bytes).await {
-            above.wait_for(|fate| *fate != Fate::Held).await.ok();
             let text = bytes[..count].to_ascii_lowercase();
             if text.windows(9).any(|window| window == b"subscribe") {
                 subscribes.store(true, Ordering::Relaxed);
             }
+            upward.wait_for(|state| !state.fate.holds(Direction::ToRedis)).await.ok();
             if far_writes.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
         }
     };
-    let cut = async {
-        fate.wait_for(|fate| *fate == Fate::Cut).await.ok();
+    let ends = async {
+        state.wait_for(|state| state.fate == Fate::Cut || state.target != target).await.ok();
     };
-    tokio::select! { () = down => {}, () = up => {}, () = cut => {} }
+    tokio::select! { () = down => {}, () = up => {}, () = ends => {} }
 }

@@ -34,6 +34,8 @@ pub struct Message<'a> {
 #[derive(Debug, Default)]
 pub struct Receiver<'a> {
     pub user: Option<&'a str>,
+    /// Since when the client is a member of its room.
+    pub member_since: Option<Duration>,
     /// When the client received its first welcome.
     pub joined_at: Option<Duration>,
     /// The end of the log at that moment: the client is owed what is behind it.
@@ -104,6 +106,7 @@ impl<'a> RecordIndex<'a> {
         match &event.action {
             Action::Welcomed { user, since, recovered, reason, last, .. } => {
                 receiver.user = Some(user);
+                receiver.member_since.get_or_insert(at);
                 receiver.reads_since = at;
                 let last = Position::of(last.as_deref());
                 if receiver.joined_at.is_none() {
@@ -112,6 +115,10 @@ impl<'a> RecordIndex<'a> {
                 } else if since.is_some() && !recovered {
                     receiver.notice(at, true, format!("recovered: false, {reason:?} at {at:.3?}"));
                 }
+            }
+            Action::Opened { user } => {
+                receiver.user = Some(user);
+                receiver.member_since.get_or_insert(at);
             }
             Action::Resumed => receiver.reads_since = at,
             Action::Gap { reason, after } => {

@@ -14,7 +14,7 @@ pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
         let room = index.room_of(event.who);
         let there: BTreeSet<&str> = index
             .receivers_in(room)
-            .filter(|(_, one)| one.joined_at.is_some_and(|joined_at| joined_at <= event.at))
+            .filter(|(_, one)| one.member_since.is_some_and(|since| since <= event.at))
             .filter(|(_, one)| one.left.is_none_or(|left| left > event.at))
             .filter_map(|(_, one)| one.user)
             .collect();

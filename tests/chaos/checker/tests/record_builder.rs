@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::chaos::checker::{Finding, Verdict, check};
 use crate::chaos::record::{Action, Event, Phase, PhaseKind, Record, Told};
 
-/// Clients 0, 1 and 2 in room 0, client 3 in room 1.
+/// Clients 0, 1 and 2 in room 0, client 3 in room 1; client 4 of room 0 listens only.
 pub struct RecordBuilder {
     pub record: Record,
     at: Duration,
@@ -30,7 +30,7 @@ impl RecordBuilder {
 
     pub fn without_clients(kind: PhaseKind) -> Self {
         let phases = vec![Phase { from: Duration::ZERO, fault: "something", kind }];
-        let record = Record { events: Vec::new(), phases, rooms: vec![0, 0, 0, 1] };
+        let record = Record { events: Vec::new(), phases, rooms: vec![0, 0, 0, 1, 0] };
         Self { record, at: Duration::ZERO, logs: BTreeMap::new() }
     }
 
