@@ -1,6 +1,6 @@
 //! Every client sees the messages of a room in one order, which is that of their ids and of time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::index::{Receipt, Receiver, RecordIndex};
@@ -56,11 +56,19 @@ fn descents<'a>(here: &Receiver<'a>, there: &HashMap<&'a str, usize>) -> Vec<(Re
     turned.map(|pair| (pair[0].0, pair[1].0)).collect()
 }
 
-/// Messages whose id is lower than that of a message received before.
+/// Messages whose id is lower than that of a message received before. A log that was lost may begin
+/// again with lower ids, which a notice says.
 fn against_ids<'a>(receiver: &Receiver<'a>) -> Vec<(Receipt<'a>, Receipt<'a>)> {
+    let notices: HashSet<_> = receiver.notices.iter().map(|notice| notice.place).collect();
     let mut highest: Option<Receipt<'a>> = None;
     let mut turned = Vec::new();
-    for receipt in receiver.received.iter().filter(|receipt| !receipt.id.is_empty()) {
+    for (place, receipt) in receiver.received.iter().enumerate() {
+        if notices.contains(&place) {
+            highest = None;
+        }
+        if receipt.id.is_empty() {
+            continue;
+        }
         match highest {
             Some(before) if Position::of(Some(before.id)) > Position::of(Some(receipt.id)) => {
                 turned.push((before, *receipt));

@@ -45,6 +45,15 @@ fn ids_rise_at_each_client() {
 }
 
 #[test]
+fn a_log_that_begins_again_may_have_lower_ids() {
+    let builder = RecordBuilder::in_a_phase(PhaseKind::Losing).delivers_to_all("a", "10");
+    let builder = builder.gap(0).gap(1).gap(2).sends_acked(0, "b", "9");
+    let builder =
+        [0, 1, 2].into_iter().fold(builder, |builder, who| builder.received_after(who, 0, "b", ("9", None)));
+    builder.has_no_findings();
+}
+
+#[test]
 fn a_repeat_does_not_change_the_order() {
     let builder = both_sent().received_by(&[0, 1, 2], 0, "a", "1").received_by(&[0, 1, 2], 1, "b", "2");
     builder.received_by(&[1], 0, "a", "1").received_by(&[1], 1, "b", "2").has_no_findings();
