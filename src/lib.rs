@@ -81,7 +81,7 @@ pub use crate::realtime::welcome::Welcome;
 pub use crate::run::run;
 pub use crate::server::guards::{Csrf, Rate, Who};
 pub use crate::server::route::{Answer, Endpoint, Handler, Route, Slash};
-pub use crate::telemetry::Recovery;
+pub use crate::telemetry::{MetricsFormat, Recovery};
 pub use crate::wire::close::{Close, CloseCode, CloseRow, MAX_REASON_BYTES, Reconnect};
 pub use crate::wire::delivery::Delivery;
 pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, Position, REDACTED};

@@ -23,7 +23,7 @@ use crate::realtime::runtime::Realtime;
 use crate::server::routes::Routes;
 use crate::server::state::State;
 use crate::start_error::StartError;
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, METRICS};
 
 /// Creates the services of a node that is connected to its layer.
 ///
@@ -33,6 +33,9 @@ use crate::telemetry::Chain;
 pub(crate) async fn build(config: Config, application: Application) -> Result<Arc<State>, StartError> {
     let routes = Routes(application.routes);
     routes.check()?;
+    for route in application.routes {
+        METRICS.add_route(route.name);
+    }
     let tokens = Verifier::new(&config.tokens)?;
     let limits = Arc::new(Limits::new(config.limits));
     let hub = Arc::new(Hub::default());

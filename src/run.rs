@@ -43,7 +43,10 @@ pub fn run(application: Application) -> ExitCode {
             let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
             return ExitCode::SUCCESS;
         }
-        Err(Stop::Error(line)) => return failed(application.name, &line, USAGE_ERROR),
+        Err(Stop::Error(line)) => {
+            Arguments::log_format_of(&application).print_failure(application.name, &line);
+            return ExitCode::from(USAGE_ERROR);
+        }
     };
     let config = arguments.config;
     if let Some(command) = &arguments.command {
@@ -52,15 +55,20 @@ pub fn run(application: Application) -> ExitCode {
                 let _ = write!(std::io::stdout(), "{text}"); // the pipe may be closed
                 ExitCode::SUCCESS
             }
-            Err(line) => failed(application.name, &line, USAGE_ERROR),
+            Err(line) => {
+                config.log_format.print_failure(application.name, &line);
+                ExitCode::from(USAGE_ERROR)
+            }
         };
     }
-    telemetry::init(config.log_filter(), config.log_format);
+    let format = config.log_format;
+    telemetry::init(config.log_filter(), format);
     match start(config, application) {
         Ok(code) => code,
         Err(error) => {
             let code = if error.is_temporary() { TRY_AGAIN } else { USAGE_ERROR };
-            failed(application.name, &Chain(&error).to_string(), code)
+            format.print_failure(application.name, &Chain(&error).to_string());
+            ExitCode::from(code)
         }
     }
 }
@@ -88,8 +96,7 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
     watchdog::start();
     announce(&state.context, &application, server.max_connections());
     for address in server.addresses() {
-        // The pipe may be closed.
-        let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+        state.context.config().log_format.print_address(application.name, address);
     }
     // SIGTERM drains; a second signal, or SIGINT, ends at once.
     let signals = tokio::sync::Mutex::new((terminate, interrupt));
@@ -186,9 +193,4 @@ fn announce(context: &Context, application: &Application, max_connections: usize
 fn listed(values: &[impl ToString], otherwise: &str) -> String {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
     if values.is_empty() { otherwise.to_owned() } else { values.join(",") }
-}
-
-fn failed(name: &str, line: &str, code: u8) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{name}: {line}"); // the pipe may be closed
-    ExitCode::from(code)
 }

@@ -1,22 +1,27 @@
-//! The log on stderr, and metrics in the Prometheus text format.
+//! The log on stderr, and metrics for Prometheus.
 
+mod exposition;
 mod labels;
+mod log;
+mod process;
+mod throttle;
 
-use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-use clap::ValueEnum;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use tracing_subscriber::EnvFilter;
 
+pub use self::exposition::MetricsFormat;
 pub use self::labels::Recovery;
-pub(crate) use self::labels::{DropReason, GapReason, LimitReason, RedisRefusal};
+pub(crate) use self::labels::{DropReason, FailureReason, GapReason, LimitReason, RedisRefusal, StatusClass};
+pub(crate) use self::log::{Chain, LogFormat, init};
+pub(crate) use self::throttle::LogThrottle;
 use crate::wire::close::{Close, CloseCode};
 
 /// The metrics of this process.
@@ -35,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) redis_reconnects: Counter,
     pub(crate) redis_round_trip: Histogram,
     pub(crate) subscription_lag: Histogram,
+    pub(crate) handshakes: Histogram,
     outbox_high_water: Gauge,
     gaps: Family<GapLabels, Counter>,
     resumes: Family<RecoveryLabels, Counter>,
@@ -42,6 +48,36 @@ pub(crate) struct Metrics {
     closed: Family<Code, Counter>,
     refused: Family<LimitLabels, Counter>,
     redis_refusals: Family<RefusalLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+}
+
+/// Figures that are asked for when they are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vitals {
+    /// Whether the node can serve sockets.
+    pub(crate) is_ready: bool,
+    /// Whether the node is subscribed, and whether it has its lease; `None` without Redis.
+    pub(crate) redis: Option<(bool, bool)>,
+}
+
+/// The route of requests that match none.
+const NO_ROUTE: &str = "none";
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    code: StatusClass,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FailureLabels {
+    reason: FailureReason,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VersionLabels {
+    version: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -90,6 +126,7 @@ impl Metrics {
             redis_reconnects: Counter::default(),
             redis_round_trip: seconds(),
             subscription_lag: seconds(),
+            handshakes: seconds(),
             outbox_high_water: Gauge::default(),
             dropped: Family::default(),
             gaps: Family::default(),
@@ -97,7 +134,10 @@ impl Metrics {
             closed: Family::default(),
             refused: Family::default(),
             redis_refusals: Family::default(),
+            failures: Family::default(),
+            requests: Family::default(),
         };
+        process::start();
         // Exposed from the start, so that the rate of the first count is known.
         for &reason in DropReason::ALL {
             drop(metrics.dropped.get_or_create(&DropLabels { reason }));
@@ -108,11 +148,16 @@ impl Metrics {
         for &reason in LimitReason::ALL {
             drop(metrics.refused.get_or_create(&LimitLabels { reason }));
         }
+        for &reason in FailureReason::ALL {
+            drop(metrics.failures.get_or_create(&FailureLabels { reason }));
+        }
+        metrics.add_route(NO_ROUTE);
         for &kind in RedisRefusal::ALL {
             drop(metrics.redis_refusals.get_or_create(&RefusalLabels { kind }));
         }
-        for code in CloseCode::ALL {
-            drop(metrics.closed.get_or_create(&Code { code: code.number().into() }));
+        let closed = CloseCode::ALL.iter().map(|code| code.number()).chain(Close::FOREIGN);
+        for code in closed {
+            drop(metrics.closed.get_or_create(&Code { code: code.into() }));
         }
         for &outcome in Recovery::ALL {
             drop(metrics.resumes.get_or_create(&RecoveryLabels { outcome }));
@@ -121,8 +166,36 @@ impl Metrics {
     }
 
     /// Returns the metrics under names that begin with `prefix`.
-    fn registry(&self, prefix: &str) -> Registry {
+    fn registry(&self, prefix: &str, vitals: Vitals) -> Registry {
         let mut registry = Registry::with_prefix(prefix);
+        let mut now = |name: &str, help: &str, is: bool| {
+            let gauge: Gauge = Gauge::default();
+            gauge.set(is.into());
+            registry.register(name, help, gauge);
+        };
+        now("ready", "Whether this node can serve sockets, as /readyz says", vitals.is_ready);
+        if let Some((is_subscribed, has_lease)) = vitals.redis {
+            now("redis_up", "Whether this node is subscribed to its groups in Redis", is_subscribed);
+            now("redis_lease", "Whether this node has renewed its lease in Redis", has_lease);
+        }
+        let build = Family::<VersionLabels, Gauge>::default();
+        build.get_or_create(&VersionLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "The version of this node", build);
+        registry.register(
+            "http_requests",
+            "Requests, by the route that served them and the class of the status",
+            self.requests.clone(),
+        );
+        registry.register(
+            "handshake_seconds",
+            "From the head of a request to the answer that opens a socket or event stream",
+            self.handshakes.clone(),
+        );
+        registry.register(
+            "layer_failures",
+            "Requests of clients that failed because of Redis or what it holds, by reason",
+            self.failures.clone(),
+        );
         registry.register("sockets", "Open sockets of this node", self.sockets.clone());
         registry.register("groups", "Groups with sockets on this node", self.groups.clone());
         registry.register("published", "Events that this node published", self.published.clone());
@@ -184,6 +257,24 @@ impl Metrics {
         registry
     }
 
+    /// Shows the series of a route from now on.
+    pub(crate) fn add_route(&self, route: &'static str) {
+        for &code in StatusClass::ALL {
+            drop(self.requests.get_or_create(&RequestLabels { route, code }));
+        }
+    }
+
+    /// Counts a request that this route answered with this status.
+    pub(crate) fn requested(&self, route: Option<&'static str>, status: u16) {
+        let route = route.unwrap_or(NO_ROUTE);
+        self.requests.get_or_create(&RequestLabels { route, code: StatusClass::from_status(status) }).inc();
+    }
+
+    /// Counts a client's request that failed because of the layer.
+    pub(crate) fn failed(&self, reason: FailureReason) {
+        self.failures.get_or_create(&FailureLabels { reason }).inc();
+    }
+
     /// Counts an event that was not delivered; returns how many there were before for this reason.
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get_or_create(&DropLabels { reason }).inc()
@@ -222,70 +313,35 @@ impl Metrics {
         self.closed.get_or_create(&Code { code: code.into() }).inc();
     }
 
-    /// Returns all metrics in Prometheus' text format. Their names begin with the application's.
-    pub(crate) fn text(&self, application: &str) -> String {
+    /// Returns all metrics in this format. Their names begin with the application's; those of the
+    /// process have the names that every program gives them.
+    pub(crate) fn text(&self, application: &str, vitals: Vitals, format: MetricsFormat) -> String {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry(application))
-            .expect("writing to a String cannot fail");
-        text
-    }
-}
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormat {
-    /// One readable line each.
-    Text,
-    /// One JSON object each.
-    Json,
-}
-
-/// Writes the log to stderr from now on. Only the first call counts.
-pub(crate) fn init(filter: EnvFilter, format: LogFormat) {
-    // A closed stderr must not make the node panic.
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
-    // A second start in one process, as in tests, keeps the first log.
-    let _ = match format {
-        LogFormat::Text => log.with_ansi(false).try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
-}
-
-/// An error with its causes on one line: `what: why: why`.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        f.write_str(&said)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some libraries include the cause in their own text.
-            if !said.ends_with(&text) {
-                write!(f, ": {text}")?;
-            }
-            said = text;
-            cause = error.source();
-        }
-        Ok(())
+        let encoded = encode_registry(&mut text, &self.registry(application, vitals))
+            .and_then(|()| encode(&mut text, &process::registry()));
+        encoded.expect("writing to a String cannot fail");
+        format.convert(text)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Metrics;
+    use super::{Metrics, MetricsFormat, Vitals};
 
     #[test]
     fn names_of_metrics_begin_with_the_application() {
         let metrics = Metrics::new();
         metrics.published.inc();
-        let (echo, parlor) = (metrics.text("echo"), metrics.text("parlor"));
-        assert!(echo.contains("\necho_published_total 1\n"), "{echo}");
-        assert!(!echo.contains("parlor"), "{echo}");
-        assert_eq!(echo.replace("echo_", "parlor_"), parlor);
+        let vitals = Vitals { is_ready: true, redis: Some((true, false)) };
+        for format in [MetricsFormat::Prometheus, MetricsFormat::OpenMetrics] {
+            let text = |name| {
+                let text = metrics.text(name, vitals, format);
+                text.split("# HELP process_").next().unwrap().to_owned()
+            };
+            let (echo, parlor) = (text("echo"), text("parlor"));
+            assert!(echo.contains("\necho_published_total 1\n"), "{echo}");
+            assert!(!echo.contains("parlor"), "{echo}");
+            assert_eq!(echo.replace("echo_", "parlor_"), parlor);
+        }
     }
 }

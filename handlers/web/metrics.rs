@@ -1,9 +1,9 @@
 //! The node's metrics, for Prometheus.
 
-use parlor::{Refusal, Request, Response, StatusCode};
+use parlor::{MetricsFormat, Refusal, Request, Response, StatusCode};
 
-/// `GET /metrics`.
+/// `GET /metrics`, in the format that the client asks for.
 pub(crate) async fn text(request: Request) -> Result<Response, Refusal> {
-    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(Response::new(StatusCode::OK, OPENMETRICS, request.context().metrics()))
+    let format = MetricsFormat::from_accept(request.header("accept"));
+    Ok(Response::new(StatusCode::OK, format.content_type(), request.context().metrics(format)))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
+use tracing::warn;
 
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::ApiKeys;
@@ -12,9 +13,11 @@ use crate::auth::authenticator::Authenticator;
 use crate::auth::credentials::Credentials;
 use crate::auth::error::AuthError;
 use crate::auth::guests::Guest;
+use crate::auth::jwt::TokenError;
 use crate::auth::tickets::Ticket;
 use crate::auth::{api_keys, credentials, guests, sessions};
 use crate::layer::IdempotencyKey;
+use crate::telemetry::{LimitReason, LogThrottle, METRICS};
 use crate::wire::cookies;
 use crate::wire::event::Event;
 use crate::wire::time::now;
@@ -208,7 +211,14 @@ impl Identity {
     }
 
     async fn from_token(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
-        let Some(claims) = auth.tokens().and_then(|tokens| tokens.verify(text).ok()) else { return Ok(None) };
+        let Some(tokens) = auth.tokens() else { return Ok(None) };
+        let claims = match tokens.verify(text) {
+            Ok(claims) => claims,
+            Err(error) => {
+                count_refusal(error);
+                return Ok(None);
+            }
+        };
         let accounts = Accounts { store: auth.store() };
         let Some(account) = accounts.provisioned_from_token(&claims.sub).await? else { return Ok(None) };
         admitted(&account)?;
@@ -225,6 +235,15 @@ impl Identity {
         let Some(account) = account else { return Ok(None) };
         admitted(&account)?;
         Ok(Some(Self::account(&account, ticket.login, ticket.expires_at)))
+    }
+}
+
+/// Counts a token that is not valid, and logs why, without any of it.
+fn count_refusal(error: TokenError) {
+    static THROTTLE: LogThrottle = LogThrottle::new();
+    METRICS.refused(LimitReason::Tokens);
+    if let Some(left_out) = THROTTLE.pass() {
+        warn!(%error, left_out, "refused a token (logged once a minute)");
     }
 }
 

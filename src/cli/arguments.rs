@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::config::app_name::AppName;
 use crate::config::secret::Source;
 use crate::config::{auth, setting, tokens};
+use crate::telemetry::LogFormat;
 
 /// The command line of the process.
 #[derive(Clone, Debug, Parser)]
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) config: Config,
 }
+
+const LOG_FORMAT: &str = "--log-format";
 
 /// Why the process ends before it serves.
 pub(crate) enum Stop {
@@ -66,6 +69,21 @@ fn without_empty_variable(argument: Arg) -> Arg {
     if is_empty { argument.env(Resettable::Reset) } else { argument }
 }
 
+/// Returns whether Kubernetes sets a variable for a Service, as `PARLOR_SERVICE_HOST` and
+/// `PARLOR_PORT_8000_TCP` for one called parlor.
+fn is_of_service(name: &str, value: &str) -> bool {
+    let mut words = name.rsplit('_').peekable();
+    words.next_if(|word| matches!(*word, "ADDR" | "PROTO" | "PORT"));
+    let is_port_of_protocol = words.next_if(|word| matches!(*word, "TCP" | "UDP" | "SCTP")).is_some()
+        && words.next().is_some_and(|number| number.parse::<u16>().is_ok())
+        && words.next() == Some("PORT");
+    is_port_of_protocol
+        || name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && value.contains("://"))
+}
+
 impl Arguments {
     /// Returns the command line of an application: the runtime's settings and its own.
     fn command_of(application: &Application) -> Command {
@@ -83,15 +101,28 @@ impl Arguments {
         let secrets = [auth::SECRET, auth::OPERATOR, tokens::KEY].map(Source::variable);
         let password = setting::variable(password::VARIABLE);
         let prefix = setting::variable("");
-        let names = std::env::vars_os().map(|(name, _)| name);
-        let unknown = names.filter(|name| {
+        let unknown = std::env::vars_os().filter(|(name, value)| {
             name.as_encoded_bytes().starts_with(prefix.as_bytes())
                 && !settings.contains(&name.as_os_str())
                 && !secrets.iter().chain([&password]).any(|known| name == known.as_str())
+                && !is_of_service(&name.to_string_lossy(), &value.to_string_lossy())
         });
-        let mut unknown: Vec<String> = unknown.map(|name| name.to_string_lossy().into_owned()).collect();
+        let mut unknown: Vec<String> = unknown.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         unknown.sort();
         unknown
+    }
+
+    /// Returns the format in which to print that the arguments are invalid: the one that they, or
+    /// the environment, name.
+    pub(crate) fn log_format_of(application: &Application) -> LogFormat {
+        let _ = Self::command_of(application); // names the variables
+        let arguments: Vec<String> =
+            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let named = arguments.windows(2).any(|pair| pair == [LOG_FORMAT, "json"])
+            || arguments.iter().any(|word| word.strip_prefix(LOG_FORMAT) == Some("=json"));
+        let is_named =
+            named || std::env::var(setting::variable(LOG_FORMAT)).is_ok_and(|format| format == "json");
+        if is_named { LogFormat::Json } else { LogFormat::Text }
     }
 
     /// Parses the command line and the environment.
@@ -114,5 +145,30 @@ impl Arguments {
                 Stop::Text(error.render().to_string())
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_service;
+
+    #[test]
+    fn variables_of_kubernetes_services_are_no_settings() {
+        for (name, value, is_one) in [
+            ("PARLOR_SERVICE_HOST", "10.0.0.1", true),
+            ("PARLOR_SERVICE_PORT", "8000", true),
+            ("PARLOR_SERVICE_PORT_HTTP", "8000", true),
+            ("PARLOR_PORT", "tcp://10.0.0.1:8000", true),
+            ("PARLOR_PORT_8000_TCP", "tcp://10.0.0.1:8000", true),
+            ("PARLOR_PORT_8000_TCP_ADDR", "10.0.0.1", true),
+            ("PARLOR_PORT_8000_TCP_PORT", "8000", true),
+            ("PARLOR_PORT_8000_UDP_PROTO", "udp", true),
+            ("PARLOR_CACHE_SERVICE_HOST", "10.0.0.1", true),
+            ("PARLOR_PORT", "8000", false),
+            ("PARLOR_LISTN", "127.0.0.1:8000", false),
+            ("PARLOR_TCP", "1", false),
+        ] {
+            assert_eq!(is_of_service(name, value), is_one, "{name}={value}");
+        }
     }
 }

@@ -25,7 +25,7 @@ impl ClientAddress {
     pub(crate) fn from_headers(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let connected = connected.to_canonical();
         if !is_trusted(connected, trusted) {
-            if connected.is_loopback() && headers.contains_key(FORWARDED_FOR) {
+            if is_private(connected) && headers.contains_key(FORWARDED_FOR) {
                 warn_once(connected);
             }
             return Self { address: connected, secure: false };
@@ -65,7 +65,17 @@ fn address_of(word: &str) -> Option<IpAddr> {
     word.parse().ok().or_else(socket).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
 }
 
-/// Warns of a proxy on this machine that is not trusted: its clients count as one address.
+/// Returns whether an address is of this machine or a private network, as proxies have.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// Warns of a near proxy that is not trusted: its clients count as one address.
 fn warn_once(connected: IpAddr) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
@@ -117,6 +127,18 @@ mod tests {
             ("10.1.1.1", &[(FOR, "")], "10.1.1.1"),
         ] {
             assert_eq!(peer(connected, lines).0, expected, "{connected} with {lines:?}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_near() {
+        for near in
+            ["127.0.0.1", "10.9.9.1", "172.17.0.1", "192.168.1.1", "169.254.1.1", "::1", "fd00::7", "fe80::1"]
+        {
+            assert!(is_private(near.parse().unwrap()), "{near}");
+        }
+        for far in ["192.0.2.1", "8.8.8.8", "172.32.0.1", "2001:db8::1"] {
+            assert!(!is_private(far.parse().unwrap()), "{far}");
         }
     }
 

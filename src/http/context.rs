@@ -20,7 +20,7 @@ use crate::layer::{
     Appended, Broker, Control, Disconnect, IdempotencyKey, Layer, LayerError, Presence, SharedStore,
 };
 use crate::limits;
-use crate::telemetry::{Chain, METRICS};
+use crate::telemetry::{Chain, METRICS, MetricsFormat, Vitals};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
@@ -102,10 +102,11 @@ impl Context {
         self.config.application.get()
     }
 
-    /// Returns the metrics of this process in Prometheus' text format. Their names begin with the
+    /// Returns the metrics of this process in this format. Their names begin with the
     /// application's.
-    pub fn metrics(&self) -> String {
-        METRICS.text(self.config.name.as_str())
+    pub fn metrics(&self, format: MetricsFormat) -> String {
+        let vitals = Vitals { is_ready: self.ready().is_ok(), redis: self.layer.redis_state() };
+        METRICS.text(self.config.name.as_str(), vitals, format)
     }
 
     /// Returns the node's name, which differs after each start.

@@ -15,7 +15,6 @@ use crate::auth::error::AuthError;
 use crate::layer::LayerError;
 use crate::limits::Limited;
 use crate::telemetry::Chain;
-use crate::wire::origin::ForeignOrigin;
 
 /// The body of a response: complete, or a stream.
 pub(crate) type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
@@ -110,6 +109,7 @@ impl Response {
 impl From<LayerError> for Refusal {
     fn from(error: LayerError) -> Self {
         debug!(error = %Chain(&error), "layer call failed");
+        error.record();
         if error.is_retryable() {
             Self::unavailable("the server cannot reach its store: try again later")
         } else {
@@ -122,13 +122,6 @@ impl From<LayerError> for Refusal {
 impl From<Limited> for Refusal {
     fn from(limited: Limited) -> Self {
         Self::too_many(limited.wait)
-    }
-}
-
-/// 403.
-impl From<ForeignOrigin> for Refusal {
-    fn from(foreign: ForeignOrigin) -> Self {
-        Self::new(StatusCode::FORBIDDEN, foreign.0)
     }
 }
 

@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 use tracing::{error, warn};
 
-use crate::telemetry::{Chain, METRICS, RedisRefusal};
+use crate::telemetry::{Chain, FailureReason, LogThrottle, METRICS, RedisRefusal};
 
 /// Errors of Redis that a process logs, and the characters by which they differ.
 const MAX_LOGGED_REFUSALS: usize = 64;
@@ -78,6 +78,23 @@ impl LayerError {
             _ => {}
         }
         Self::Refused { kind, message }
+    }
+
+    /// Counts a client's request that fails for this, and logs it, at most once a minute for each
+    /// reason. What Redis refuses, and what is corrupt, is logged where it is found.
+    pub(crate) fn record(&self) {
+        static TIMED_OUT: LogThrottle = LogThrottle::new();
+        static UNREACHABLE: LogThrottle = LogThrottle::new();
+        let (reason, throttle) = match self {
+            Self::Unreachable(_) => (FailureReason::Unreachable, Some(&UNREACHABLE)),
+            Self::TimedOut(_) => (FailureReason::TimedOut, Some(&TIMED_OUT)),
+            Self::Refused { .. } => (FailureReason::Refused, None),
+            Self::CorruptRecord { .. } | Self::UnexpectedReply(_) => (FailureReason::Corrupt, None),
+        };
+        METRICS.failed(reason);
+        if let Some(left_out) = throttle.and_then(LogThrottle::pass) {
+            warn!(error = %Chain(self), left_out, "a request of a client failed (logged once a minute)");
+        }
     }
 
     /// Returns an error for a value that is not what was written under this key, and logs it.

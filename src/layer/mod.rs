@@ -151,6 +151,15 @@ impl Layer {
         }
     }
 
+    /// Returns whether the node is subscribed in Redis, and whether it has its lease; `None`
+    /// without Redis.
+    pub(crate) fn redis_state(&self) -> Option<(bool, bool)> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(layer) => Some(layer.state()),
+        }
+    }
+
     /// Returns only if the layer can never work again: the node has to stop.
     pub async fn failed(&self) {
         match self {

@@ -64,6 +64,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
     let registration = Registration::subscribe(realtime, socket, subscription, admitted).await;
     let registration = registration.map_err(|error| {
         debug!(error = %Chain(&error), ?transport, "refused a socket");
+        error.record();
         Refusal::unavailable("the server cannot reach its messages: try again later")
     })?;
     revalidation::check_admitted(&registration).await?;

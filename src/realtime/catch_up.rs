@@ -244,6 +244,7 @@ fn is_older(id: Id, seconds: usize) -> bool {
 
 /// Returns how to close a socket whose group's log cannot be read.
 pub(crate) fn log_unreadable(error: &LayerError) -> Close {
+    error.record();
     if error.is_retryable() {
         Close::new(CloseCode::TryAgainLater, "the log cannot be read: try again later")
     } else {

@@ -161,5 +161,5 @@ async fn act<C: Channel, P: Protocol>(registration: &Registration, frame: Frame<
         Ok(()) => C::command(registration.client(), &command).await,
         Err(error) => Err(error),
     };
-    P::reply(&command, reply.as_ref(), C::view)
+    P::reply(&command, reply.as_ref().inspect_err(|error| error.record()), C::view)
 }

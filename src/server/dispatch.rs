@@ -15,7 +15,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Version};
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, warn};
 
 pub(crate) use hyper::StatusCode;
 
@@ -38,13 +38,15 @@ use crate::server::guards::Who;
 use crate::server::route::{Endpoint, Route};
 use crate::server::routes::Found;
 use crate::server::state::State;
-use crate::telemetry::{LimitReason, METRICS};
+use crate::telemetry::{LimitReason, LogThrottle, METRICS};
 use crate::wire::frame;
 use crate::wire::host;
 use crate::wire::host::HostPattern;
 
 /// The longest body that is read.
 const MAX_REQUEST_BODY_BYTES: usize = 128 * 1024;
+/// The most characters of a client's header in the log.
+const MAX_LOGGED_CHARS: usize = 200;
 /// The time in which a body must be complete.
 const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -81,7 +83,9 @@ pub(crate) async fn serve(
     let peer =
         ClientAddress::from_headers(connected, &parts.headers, &context.config().network.trusted_proxies);
     let found = state.routes.find(parts.uri.path());
-    let is_probe = found.as_ref().is_some_and(|found| found.route.is_probe);
+    let route = found.as_ref().map(|found| found.route);
+    let is_probe = route.is_some_and(|route| route.is_probe);
+    let received_at = Instant::now();
     let request = Request {
         context: Arc::clone(&context),
         stream: stream.clone(),
@@ -89,7 +93,7 @@ pub(crate) async fn serve(
         parts,
         params: Params::default(),
         body: Bytes::new(),
-        received_at: Instant::now(),
+        received_at,
         identity: Arc::new(Identity::anonymous()),
         is_authenticated: false,
     };
@@ -129,6 +133,11 @@ pub(crate) async fn serve(
     {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let is_opened = is_upgrade || response.status().is_success() && !response.body().is_end_stream();
+    if is_opened && route.is_some_and(Route::is_realtime) {
+        METRICS.handshakes.observe(received_at.elapsed().as_secs_f64());
+    }
+    METRICS.requested(route.map(|route| route.name), response.status().as_u16());
     stream.on_response();
     Ok(response)
 }
@@ -165,8 +174,14 @@ pub(crate) fn check(parts: &Parts, allowed: &[HostPattern], is_probe: bool) -> R
     let named = host.iter().flatten().chain(parts.uri.authority());
     let may_be_named = |host| host::is_allowed(host, allowed) || (is_probe && host::is_ip_address(host));
     if !named.into_iter().all(may_be_named) {
+        static THROTTLE: LogThrottle = LogThrottle::new();
         METRICS.refused(LimitReason::Hosts);
         let setting = Setting("--allowed-hosts");
+        if let Some(left_out) = THROTTLE.pass() {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let host: String = host.chars().take(MAX_LOGGED_CHARS).collect();
+            warn!(host, left_out, "refused a host (logged once a minute): add it to {setting}");
+        }
         return Err(Refusal::bad_request(format!("`Host`: expected a host of this node, as in {setting}")));
     }
     // hyper accepts other codings before `chunked`.

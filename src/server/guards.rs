@@ -3,15 +3,22 @@
 //! [`dispatch`](crate::server::dispatch) runs them; their order is the order of its calls.
 
 use hyper::header::{AUTHORIZATION, COOKIE};
+use tracing::warn;
 
 use crate::auth::identity::{Identity, Role};
 use crate::auth::usernames::Username;
+use crate::config::setting::Setting;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
 use crate::http::response::Refusal;
 use crate::limits::RequestKind;
 use crate::server::route::{Endpoint, Route};
+use crate::telemetry::{LimitReason, LogThrottle, METRICS};
 use crate::wire::origin;
+use crate::wire::origin::ForeignOrigin;
+
+/// The most characters of a client's header in the log.
+const MAX_LOGGED_CHARS: usize = 200;
 
 /// The clients that may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +83,7 @@ pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refus
     let headers = request.headers();
     let allowed = &request.context().config().network.allowed_origins;
     if route.is_websocket() {
-        return Ok(origin::check_socket(headers, allowed)?);
+        return origin::check_socket(headers, allowed).map_err(|foreign| refuse_origin(request, &foreign));
     }
     let is_checked = match route.endpoint(request.method()) {
         _ if route.is_stream(request.method()) => true,
@@ -89,7 +96,31 @@ pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refus
         },
         Err(_) => false,
     };
-    if is_checked { Ok(origin::check_request(headers, allowed)?) } else { Ok(()) }
+    if !is_checked {
+        return Ok(());
+    }
+    origin::check_request(headers, allowed).map_err(|foreign| refuse_origin(request, &foreign))
+}
+
+/// Counts and logs what a foreign page started. The two hosts side by side show a proxy that passes
+/// another `Host` on than browsers send.
+fn refuse_origin(request: &Request, foreign: &ForeignOrigin) -> Refusal {
+    static THROTTLE: LogThrottle = LogThrottle::new();
+    let setting = Setting("--allowed-origins");
+    METRICS.refused(LimitReason::Origins);
+    if let Some(left_out) = THROTTLE.pass() {
+        let shown = |name| request.header(name).unwrap_or("none").chars().take(MAX_LOGGED_CHARS);
+        let shown = |name| shown(name).collect::<String>();
+        let origin = if request.header("origin").is_some() { shown("origin") } else { shown("referer") };
+        warn!(
+            origin,
+            host = shown("host"),
+            left_out,
+            "refused a page of another origin (logged once a minute): add the origin to {setting}, or have \
+             the proxy pass on the Host that browsers send, with its port (nginx: $http_host)"
+        );
+    }
+    Refusal::forbidden(format!("{}; see {setting}", foreign.0))
 }
 
 /// Rejects clients that are not operators.

@@ -93,6 +93,8 @@ label! {
         Logins = "logins",
         /// Messages of a socket, or of posts of a user.
         Messages = "messages",
+        /// Pages of origins that are not allowed.
+        Origins = "origins",
         /// Passwords that are hashed at a time.
         Passwords = "passwords",
         /// Publishes of an API key.
@@ -103,6 +105,51 @@ label! {
         SocketsPerAddress = "sockets_per_address",
         /// Sockets of a user.
         SocketsPerUser = "sockets_per_user",
+        /// Tokens (JWT) that are not valid.
+        Tokens = "tokens",
+    }
+}
+
+label! {
+    /// Why a request of a client failed because of the layer.
+    pub(crate) enum FailureReason {
+        /// A record, or the log itself, is not what was written there.
+        Corrupt = "corrupt",
+        /// Redis answered with an error.
+        Refused = "refused",
+        /// Redis did not answer in time.
+        TimedOut = "timed_out",
+        /// Redis cannot be reached, or this node is not subscribed.
+        Unreachable = "unreachable",
+    }
+}
+
+label! {
+    /// The class of a status (RFC 9110, section 15).
+    pub(crate) enum StatusClass {
+        /// Upgrades to a socket.
+        Informational = "1xx",
+        /// Successes.
+        Success = "2xx",
+        /// Redirects.
+        Redirection = "3xx",
+        /// Requests that are refused for what they are.
+        ClientError = "4xx",
+        /// Requests that the node cannot serve now.
+        ServerError = "5xx",
+    }
+}
+
+impl StatusClass {
+    /// Returns the class of a status.
+    pub(crate) fn from_status(status: u16) -> Self {
+        match status {
+            ..200 => Self::Informational,
+            200..300 => Self::Success,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
     }
 }
 

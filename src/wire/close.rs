@@ -171,6 +171,10 @@ impl Close {
         matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999)
     }
 
+    /// Labels of sockets that ended with no code of [`CloseCode`]: a code outside of RFC 6455, a
+    /// browser that leaves its page, no code, and no close frame.
+    pub(crate) const FOREIGN: [u16; 4] = [0, 1001, Self::NO_STATUS, Self::ABNORMAL];
+
     /// Returns the label of this code in `parlor_closed_total`. Codes of peers outside of RFC 6455
     /// share 0.
     pub(crate) fn label(code: u16, by_peer: bool) -> u16 {

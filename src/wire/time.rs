@@ -41,6 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn time_zones_are_known_without_files_of_the_system() {
+        let zones = jiff::tz::TimeZoneDatabase::bundled();
+        assert!(zones.get("Asia/Shanghai").is_ok());
+    }
+
+    #[test]
     fn a_time_has_a_text_of_seconds_minutes_and_days() {
         let millis = 1_790_000_000_999;
         assert_eq!(rfc3339(millis), "2026-09-21T14:13:20Z");

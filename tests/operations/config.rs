@@ -232,9 +232,24 @@ async fn json_logs_have_one_object_per_line() {
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
     let lines = node.log().all();
     assert!(!lines.is_empty());
-    for line in lines {
-        let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert!(value["level"].is_string(), "{line}");
+    for line in lines.iter().chain(&node.stdout().all()) {
+        let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        for member in ["timestamp", "level", "target", "message"] {
+            assert!(value[member].is_string(), "{member} of {line}");
+        }
+        assert!(value["fields"].is_null(), "flat: {line}");
+    }
+    for plan in [
+        Node::plan().env("PARLOR_LOG_FORMAT", "json").flag("--max-outbox-bytes", "many"),
+        Node::plan().switch("--log-format=json").env("PARLOR_SECRET", "weak"),
+    ] {
+        let text = plan.rejected().await;
+        let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(
+            (&value["level"], &value["target"]),
+            (&Value::from("ERROR"), &Value::from("parlor")),
+            "{text}"
+        );
     }
 }
 
@@ -279,6 +294,8 @@ async fn the_start_names_redis_without_its_password() {
 #[tokio::test]
 async fn an_unknown_variable_is_named_in_a_warning() {
     let known = Node::plan().env("PARLOR_PASSWORD", "x").env("PARLOR_MAX_NAME_CHARS", "10");
+    // Kubernetes sets these for a Service that is called parlor.
+    let known = known.env("PARLOR_SERVICE_HOST", "10.0.0.1").env("PARLOR_PORT", "tcp://10.0.0.1:8000");
     let node = known.env("PARLOR_LISTN", "127.0.0.1:1").start().await;
     let line = node
         .log()
@@ -287,7 +304,7 @@ async fn an_unknown_variable_is_named_in_a_warning() {
         })
         .await;
     assert!(line.contains("WARN") && line.contains("PARLOR_LISTN"), "{line}");
-    for name in ["PARLOR_PASSWORD", "PARLOR_MAX_NAME_CHARS"] {
+    for name in ["PARLOR_PASSWORD", "PARLOR_MAX_NAME_CHARS", "PARLOR_SERVICE_HOST", "PARLOR_PORT"] {
         assert!(!node.log().text().contains(name), "{}", node.log().text());
     }
 }

@@ -168,7 +168,7 @@ async fn the_metrics_and_their_table_have_the_same_series() {
     let mut ann = V1Client::join(&node, "lobby").await;
     ann.publish("hi").await;
     ann.close().await;
-    let text = Request::get("/metrics").send(&node).await.body;
+    let text = Request::get("/metrics").header("Accept", "text/plain").send(&node).await.body;
     let mut shown = BTreeSet::new();
     for line in text.lines() {
         let Some(("TYPE", rest)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) else {

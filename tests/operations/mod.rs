@@ -5,6 +5,7 @@ mod cluster;
 mod cluster_script;
 mod config;
 mod docs;
+mod metrics;
 mod network;
 mod proxy;
 mod secrets;

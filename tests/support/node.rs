@@ -6,6 +6,8 @@ use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::output::Output;
 use super::process::{Process, Signal};
 use super::redis::Redis;
@@ -205,7 +207,12 @@ impl Plan {
 
 /// The address in `listening on http://ADDRESS`; any other line fails the test.
 fn listening_address(line: &str) -> SocketAddr {
-    line.strip_prefix("listening on http://")
+    // In JSON the text is a member of an object.
+    let text = serde_json::from_str(line).map_or_else(
+        |_| line.to_owned(),
+        |value: Value| value["message"].as_str().unwrap_or_default().to_owned(),
+    );
+    text.strip_prefix("listening on http://")
         .and_then(|address| address.parse().ok())
         .unwrap_or_else(|| panic!("a line on stdout that is not `listening on http://ADDRESS`: {line:?}"))
 }

@@ -218,6 +218,11 @@ impl RedisLayer {
         self.commands.health().check().and_then(|()| self.check_connected())
     }
 
+    /// Returns whether the node is subscribed, and whether it has its lease.
+    pub(super) fn state(&self) -> (bool, bool) {
+        (*self.is_subscribed.borrow(), *self.has_lease.borrow())
+    }
+
     /// Returns the time of the last proof that messages of this node reach it.
     pub(super) fn contact(&self) -> Instant {
         self.commands.health().contact()
