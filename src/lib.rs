@@ -65,9 +65,10 @@ pub use crate::http::form::Form;
 pub use crate::http::request::Request;
 pub use crate::http::response::{Refusal, Response};
 pub use crate::layer::{
-    Appended, Broker, ConnectError, Control, Disconnect, HistoryRange, IDEMPOTENCY_WINDOW, IdempotencyKey,
-    Index, LEAVE_GRACE, Layer, LayerError, LayerListener, LogFigures, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS,
-    NodeFigures, NodeInfo, Page, Presence, PresenceSnapshot, Retention, SharedStore, Store,
+    Appended, Broker, Change, ConnectError, Control, Disconnect, Guard, HistoryRange, IDEMPOTENCY_WINDOW,
+    IdempotencyKey, Index, LEAVE_GRACE, Layer, LayerError, LayerListener, LogFigures, MAX_LISTED_GROUPS,
+    MAX_LISTED_MEMBERS, NodeFigures, NodeInfo, Page, Presence, PresenceSnapshot, Retention, SharedStore,
+    Store,
 };
 pub use crate::realtime::access::{Access, Grant};
 pub use crate::realtime::channel::{Channel, Interval};

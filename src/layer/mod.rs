@@ -77,6 +77,7 @@ mod node_info;
 mod presence;
 pub(crate) mod redis;
 pub(crate) mod shared_store;
+mod step;
 mod store;
 mod tail;
 
@@ -99,6 +100,7 @@ pub use self::node_info::NodeInfo;
 pub use self::presence::{Presence, PresenceSnapshot};
 pub(crate) use self::redis::admin_client::AdminClient;
 pub use self::shared_store::SharedStore;
+pub use self::step::{Change, Guard};
 pub use self::store::{Index, Store};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;

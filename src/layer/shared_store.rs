@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use crate::layer::error::LayerError;
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::redis::store::RedisStore;
+use crate::layer::step::{Change, Guard};
 use crate::layer::store::{Index, Store};
 
 /// One of the two implementations of [`Store`] and [`Index`].
@@ -53,6 +54,10 @@ impl Store for SharedStore {
 
     async fn delete(&self, key: &str) -> Result<bool, LayerError> {
         dispatch!(self, delete(key))
+    }
+
+    async fn step(&self, guards: &[Guard<'_>], changes: &[Change<'_>]) -> Result<Option<usize>, LayerError> {
+        dispatch!(self, step(guards, changes))
     }
 
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {

@@ -3,7 +3,8 @@
 //! A *record* is a text under a key, with an optional lifetime. An *index* is a set of names, each
 //! with a rank (a number, mostly a time), sorted by rank. Each call is atomic. What takes several
 //! calls is made safe by [`create`](Store::create), [`replace`](Store::replace) and
-//! [`take`](Store::take), which succeed for one of many callers.
+//! [`take`](Store::take), which succeed for one of many callers, and by [`step`](Store::step),
+//! which checks and changes several keys at once.
 //!
 //! | key in Redis | type | value |
 //! |---|---|---|
@@ -13,6 +14,7 @@
 use std::time::Duration;
 
 use crate::layer::error::LayerError;
+use crate::layer::step::{Change, Guard};
 
 /// Records that all nodes share.
 ///
@@ -54,6 +56,17 @@ pub trait Store: Send + Sync {
 
     /// Removes a record; returns whether there was one. `DEL`.
     fn delete(&self, key: &str) -> impl Future<Output = Result<bool, LayerError>> + Send;
+
+    /// Makes all changes if all conditions hold, and none otherwise: nothing happens in between.
+    /// Returns the index of the first condition that does not hold, or `None` after the changes.
+    ///
+    /// In Redis Cluster all keys must be in one slot: they have the same text in braces. `EVALSHA`
+    /// of `step.lua`, linear in the number of conditions and changes.
+    fn step(
+        &self,
+        guards: &[Guard<'_>],
+        changes: &[Change<'_>],
+    ) -> impl Future<Output = Result<Option<usize>, LayerError>> + Send;
 
     /// Returns a record and sets its lifetime. `GETEX PX`.
     fn refresh(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlor::{Index, SharedStore, Store};
+use parlor::{Change, Guard, Index, SharedStore, Store};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::wait::{seconds, until};
@@ -86,7 +86,63 @@ async fn an_index_is_ordered_by_rank(peers: LayerNodes) {
     assert_eq!(there.count("i").await.unwrap(), 0);
 }
 
+async fn a_step_makes_all_changes_or_none(peers: LayerNodes) {
+    let (here, there) = ends(&peers);
+    let (key, list) = ("room:{a}", "members:{a}");
+    let add = |name| Change::Add { index: list, name, rank: 5 };
+    let absent = Guard::Record { key, value: None };
+    assert_eq!(here.step(&[absent], &[Change::Put { key, value: "1" }, add("ann")]).await.unwrap(), None);
+    assert_eq!(there.get(key).await.unwrap().as_deref(), Some("1"));
+    let fits = |name, limit| Guard::Fits { index: list, name, limit };
+    let above = |name, rank| Guard::RankAbove { index: list, name, rank };
+    for (guards, failed) in [
+        (vec![absent], Some(0)),
+        (vec![Guard::Record { key, value: Some("1") }, Guard::Record { key, value: Some("2") }], Some(1)),
+        (vec![fits("bob", 1)], Some(0)),
+        (vec![fits("ann", 1), fits("bob", 2)], None),
+        (vec![above("ann", 5)], Some(0)),
+        (vec![above("ann", 4)], None),
+        (vec![above("eve", 0)], Some(0)),
+    ] {
+        let changes = [Change::Put { key: "other:{a}", value: "x" }];
+        assert_eq!(there.step(&guards, &changes).await.unwrap(), failed, "{guards:?}");
+        assert_eq!(here.delete("other:{a}").await.unwrap(), failed.is_none(), "{guards:?}");
+    }
+    let changes = [
+        Change::Add { index: list, name: "ann", rank: 9 },
+        Change::Add { index: list, name: "bob", rank: 7 },
+        Change::Add { index: list, name: "eve", rank: 8 },
+        Change::Trim { index: list, keep: 2 },
+        Change::Delete { key },
+    ];
+    there.step(&[], &changes).await.unwrap();
+    let expected = [("eve".to_owned(), 8), ("bob".to_owned(), 7)];
+    assert_eq!(here.top(list, 9).await.unwrap(), expected, "a name that is there keeps its rank");
+    assert_eq!(here.get(key).await.unwrap(), None);
+    let changes = [Change::Remove { index: list, name: "eve" }, Change::Clear { index: "none:{a}" }];
+    here.step(&[], &changes).await.unwrap();
+    assert_eq!(there.count(list).await.unwrap(), 1);
+    there.step(&[], &[Change::Clear { index: list }]).await.unwrap();
+    assert_eq!(here.count(list).await.unwrap(), 0);
+}
+
+async fn concurrent_steps_keep_a_limit(peers: LayerNodes) {
+    let (here, there) = ends(&peers);
+    let steps = (0..40_u32).map(|number| async move {
+        let store = if number % 2 == 0 { here } else { there };
+        let name = number.to_string();
+        let fits = Guard::Fits { index: "few", name: &name, limit: 7 };
+        let add = Change::Add { index: "few", name: &name, rank: number.into() };
+        store.step(&[fits], &[add]).await.unwrap()
+    });
+    let outcomes = futures_util::future::join_all(steps).await;
+    assert_eq!(outcomes.iter().filter(|failed| failed.is_none()).count(), 7);
+    assert_eq!(here.count("few").await.unwrap(), 7);
+}
+
 clauses! {
+    a_step_makes_all_changes_or_none
+    concurrent_steps_keep_a_limit
     a_record_is_the_same_on_every_node_until_it_expires
     concurrent_create_replace_and_take_each_succeed_once
     concurrent_updates_of_a_record_are_all_kept

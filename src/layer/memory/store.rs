@@ -7,14 +7,18 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::layer::error::LayerError;
+use crate::layer::step::{Change, Guard};
 use crate::layer::store::{Index, Store};
 
 /// Records and indexes of one process.
 #[derive(Default)]
 pub struct MemoryStore {
     records: Mutex<HashMap<String, Record>>,
-    indexes: Mutex<HashMap<String, HashMap<String, u64>>>,
+    indexes: Mutex<Indexes>,
 }
+
+/// Names with their ranks, by index.
+type Indexes = HashMap<String, HashMap<String, u64>>;
 
 struct Record {
     value: String,
@@ -66,6 +70,43 @@ impl Store for MemoryStore {
         Ok(self.take(key).await?.is_some())
     }
 
+    async fn step(&self, guards: &[Guard<'_>], changes: &[Change<'_>]) -> Result<Option<usize>, LayerError> {
+        let (mut records, mut indexes) = (self.records.lock(), self.indexes.lock());
+        let rank_of = |index: &str, name: &str| indexes.get(index).and_then(|names| names.get(name)).copied();
+        let holds = |guard: &Guard<'_>| match *guard {
+            Guard::Record { key, value } => {
+                let record = records.get(key).filter(|record| record.is_alive());
+                record.map(|record| record.value.as_str()) == value
+            }
+            Guard::RankAbove { index, name, rank } => rank_of(index, name).is_some_and(|has| has > rank),
+            Guard::Fits { index, name, limit } => {
+                rank_of(index, name).is_some() || indexes.get(index).map_or(0, HashMap::len) < limit
+            }
+        };
+        if let Some(failed) = guards.iter().position(|guard| !holds(guard)) {
+            return Ok(Some(failed));
+        }
+        for change in changes {
+            match *change {
+                Change::Put { key, value } => insert(&mut records, key, Record::new(value, None)),
+                Change::Delete { key } => drop(records.remove(key)),
+                Change::Add { index, name, rank } => {
+                    indexes.entry(index.to_owned()).or_default().entry(name.to_owned()).or_insert(rank);
+                }
+                Change::Remove { index, name } => {
+                    remove(&mut indexes, index, name);
+                }
+                Change::Trim { index, keep } => {
+                    for (name, _) in sorted(&indexes, index).into_iter().skip(keep) {
+                        remove(&mut indexes, index, &name);
+                    }
+                }
+                Change::Clear { index } => drop(indexes.remove(index)),
+            }
+        }
+        Ok(None)
+    }
+
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
         let mut records = self.records.lock();
         let Some(record) = records.get_mut(key).filter(|record| record.is_alive()) else { return Ok(None) };
@@ -81,13 +122,7 @@ impl Index for MemoryStore {
     }
 
     async fn remove(&self, index: &str, name: &str) -> Result<bool, LayerError> {
-        let mut indexes = self.indexes.lock();
-        let Some(names) = indexes.get_mut(index) else { return Ok(false) };
-        let removed = names.remove(name).is_some();
-        if names.is_empty() {
-            indexes.remove(index);
-        }
-        Ok(removed)
+        Ok(remove(&mut self.indexes.lock(), index, name))
     }
 
     async fn rank(&self, index: &str, name: &str) -> Result<Option<u64>, LayerError> {
@@ -95,7 +130,7 @@ impl Index for MemoryStore {
     }
 
     async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
-        let mut names = self.sorted(index);
+        let mut names = sorted(&self.indexes.lock(), index);
         names.truncate(limit);
         Ok(names)
     }
@@ -105,10 +140,7 @@ impl Index for MemoryStore {
     }
 
     async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
-        for (name, _) in self.sorted(index).into_iter().skip(keep) {
-            self.remove(index, &name).await?;
-        }
-        Ok(())
+        self.step(&[], &[Change::Trim { index, keep }]).await.map(|_| ())
     }
 
     async fn clear(&self, index: &str) -> Result<(), LayerError> {
@@ -117,15 +149,22 @@ impl Index for MemoryStore {
     }
 }
 
-impl MemoryStore {
-    /// Returns the names of an index in Redis' order: by rank, then by name, the highest first.
-    fn sorted(&self, index: &str) -> Vec<(String, u64)> {
-        let indexes = self.indexes.lock();
-        let names = indexes.get(index).into_iter().flatten().map(|(name, rank)| (name.clone(), *rank));
-        let mut names: Vec<(String, u64)> = names.collect();
-        names.sort_unstable_by(|a, b| (b.1, &b.0).cmp(&(a.1, &a.0)));
-        names
+/// Returns the names of an index in Redis' order: by rank, then by name, the highest first.
+fn sorted(indexes: &Indexes, index: &str) -> Vec<(String, u64)> {
+    let names = indexes.get(index).into_iter().flatten().map(|(name, rank)| (name.clone(), *rank));
+    let mut names: Vec<(String, u64)> = names.collect();
+    names.sort_unstable_by(|a, b| (b.1, &b.0).cmp(&(a.1, &a.0)));
+    names
+}
+
+/// Removes a name from an index; returns whether it was there.
+fn remove(indexes: &mut Indexes, index: &str, name: &str) -> bool {
+    let Some(names) = indexes.get_mut(index) else { return false };
+    let removed = names.remove(name).is_some();
+    if names.is_empty() {
+        indexes.remove(index);
     }
+    removed
 }
 
 /// Inserts a record. Those that have ended are removed whenever the map would grow.

@@ -8,6 +8,7 @@ use redis::{Arg, Cmd, FromRedisValue};
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::step::{Change, Guard};
 use crate::layer::store::{Index, Store};
 use crate::telemetry::RedisRefusal;
 use crate::wire::time::millis;
@@ -64,6 +65,20 @@ impl Store for RedisStore {
         self.write(command("DEL", self.commands.keys().record(key))).await
     }
 
+    async fn step(&self, guards: &[Guard<'_>], changes: &[Change<'_>]) -> Result<Option<usize>, LayerError> {
+        let mut script = self.scripts.step.arg(guards.len());
+        for operation in guards.iter().map(check).chain(changes.iter().map(operation)) {
+            let keys = self.commands.keys();
+            script.key(match operation.key {
+                StoreKey::Record(key) => keys.record(key),
+                StoreKey::Index(name) => keys.index(name),
+            });
+            script.arg(operation.name).arg(operation.text).arg(operation.number);
+        }
+        let failed: usize = self.commands.written(&script, self.replicas).await?;
+        Ok(failed.checked_sub(1))
+    }
+
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {
         let mut command = command("GETEX", self.commands.keys().record(key));
         command.arg("PX").arg(millis(ttl).max(1));
@@ -115,6 +130,41 @@ impl Index for RedisStore {
     async fn clear(&self, index: &str) -> Result<(), LayerError> {
         self.write(command("UNLINK", self.commands.keys().index(index))).await
     }
+}
+
+/// An operation of `step.lua`.
+struct Operation<'a> {
+    key: StoreKey<'a>,
+    name: &'static str,
+    text: &'a str,
+    number: u64,
+}
+
+enum StoreKey<'a> {
+    Record(&'a str),
+    Index(&'a str),
+}
+
+fn check<'a>(guard: &Guard<'a>) -> Operation<'a> {
+    let (key, name, text, number) = match *guard {
+        Guard::Record { key, value: Some(value) } => (StoreKey::Record(key), "equals", value, 0),
+        Guard::Record { key, value: None } => (StoreKey::Record(key), "absent", "", 0),
+        Guard::RankAbove { index, name, rank } => (StoreKey::Index(index), "above", name, rank),
+        Guard::Fits { index, name, limit } => (StoreKey::Index(index), "fits", name, limit as u64),
+    };
+    Operation { key, name, text, number }
+}
+
+fn operation<'a>(change: &Change<'a>) -> Operation<'a> {
+    let (key, name, text, number) = match *change {
+        Change::Put { key, value } => (StoreKey::Record(key), "put", value, 0),
+        Change::Delete { key } => (StoreKey::Record(key), "delete", "", 0),
+        Change::Add { index, name, rank } => (StoreKey::Index(index), "add", name, rank),
+        Change::Remove { index, name } => (StoreKey::Index(index), "remove", name, 0),
+        Change::Trim { index, keep } => (StoreKey::Index(index), "trim", "", keep as u64),
+        Change::Clear { index } => (StoreKey::Index(index), "delete", "", 0),
+    };
+    Operation { key, name, text, number }
 }
 
 /// Returns a corrupt record for a key that holds a value of another type, and for text that is not

@@ -1,0 +1,48 @@
+-- Checks conditions, and makes changes if all of them hold.
+-- KEYS: the key of each condition, then of each change.
+-- ARGV: the number of conditions; then for each key an operation, a text and a number.
+-- Returns the number of the first condition that does not hold, or 0.
+local call = redis.call
+
+local checks = {
+  equals = function(key, value)
+    return call('GET', key) == value
+  end,
+  absent = function(key)
+    return call('EXISTS', key) == 0
+  end,
+  above = function(key, name, rank)
+    return tonumber(call('ZSCORE', key, name) or -1) > rank
+  end,
+  fits = function(key, name, limit)
+    return call('ZSCORE', key, name) or call('ZCARD', key) < limit
+  end,
+}
+local changes = {
+  put = function(key, value)
+    call('SET', key, value)
+  end,
+  delete = function(key)
+    call('UNLINK', key)
+  end,
+  add = function(key, name, rank)
+    call('ZADD', key, 'NX', string.format('%.0f', rank), name)
+  end,
+  remove = function(key, name)
+    call('ZREM', key, name)
+  end,
+  trim = function(key, _, keep)
+    call('ZREMRANGEBYRANK', key, 0, -keep - 1)
+  end,
+}
+
+local conditions = tonumber(ARGV[1])
+for i = 1, #KEYS do
+  local operation, text, number = ARGV[3 * i - 1], ARGV[3 * i], tonumber(ARGV[3 * i + 1])
+  if i > conditions then
+    changes[operation](KEYS[i], text, number)
+  elseif not checks[operation](KEYS[i], text, number) then
+    return i
+  end
+end
+return 0
