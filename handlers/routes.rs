@@ -30,10 +30,11 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("members", "/chat/{room}/members/")
         .get(handler!(rooms::members_page::page))
         .post(handler!(rooms::members_page::change)),
-    Route::new("rooms", "/rooms/").post(handler!(rooms::membership::make)),
+    Route::new("rooms", "/rooms/").post(handler!(rooms::claim::make)),
     Route::new("invite", "/invite/{link}/")
         .get(handler!(rooms::invite_page::page))
         .post(handler!(rooms::invite_page::accept)),
+    Route::new("invitations", "/invitations/").post(handler!(rooms::invite_page::answer)),
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)

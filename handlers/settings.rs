@@ -2,6 +2,7 @@
 
 use clap::Args;
 use parlor::parsers::positive;
+use unicode_normalization::UnicodeNormalization;
 
 /// The settings of rooms.
 #[derive(Clone, Debug, Args)]
@@ -10,4 +11,14 @@ pub(crate) struct Settings {
     /// Longest name, in characters
     #[arg(long, value_name = "CHARS", default_value = "64", value_parser = positive)]
     pub(crate) max_name_chars: usize,
+    /// Names that no user can make private, separated by commas
+    #[arg(long, value_name = "NAMES", default_value = "lobby", value_delimiter = ',')]
+    pub(crate) public_rooms: Vec<String>,
+}
+
+impl Settings {
+    /// Returns whether no user can make this name, in normal form C, private.
+    pub(crate) fn is_public(&self, name: &str) -> bool {
+        self.public_rooms.iter().any(|public| public.trim().nfc().eq(name.chars()))
+    }
 }

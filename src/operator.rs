@@ -41,10 +41,17 @@ pub(crate) async fn make_operator(context: &Arc<Context>) -> Result<(), StartErr
 
 async fn try_operator(context: &Context) -> Result<(), SignUpError> {
     let Some((name, password)) = context.config().auth.operator() else { return Ok(()) };
-    match context.accounts().add(name, password, true).await {
+    let added = match context.accounts().check_new(name, password).await {
+        Ok(checked) => {
+            context.audit(ACTOR, "user_add_staff", checked.as_str()).await?;
+            context.accounts().add(name, password, true).await
+        }
+        Err(refused) => Err(refused),
+    };
+    match added {
         Ok(account) => {
             info!(name = account.name, "made the operator's account");
-            Ok(context.audit(ACTOR, "user_add_staff", &account.name).await?)
+            Ok(())
         }
         Err(SignUpError::Taken) => {
             // A user who signed up under the name first does not become an operator.

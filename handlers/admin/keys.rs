@@ -36,12 +36,17 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
                 let page = shown(&request, context! { error, name }).await?;
                 return Ok(page.with_status(StatusCode::BAD_REQUEST));
             }
-            let Some((key, text)) = context.api_keys().make(name, &scopes).await? else {
+            let keys = context.api_keys();
+            let made = if keys.is_free(name).await? {
+                note(&request, "key_add", &format!("{}: {}", name.trim(), scopes.join(", "))).await?;
+                keys.make(name, &scopes).await?
+            } else {
+                None
+            };
+            let Some((key, text)) = made else {
                 let page = shown(&request, context! { error => "taken", name }).await?;
                 return Ok(page.with_status(StatusCode::CONFLICT));
             };
-            // Before the key is shown: without this entry no one receives it.
-            note(&request, "key_add", &format!("{}: {}", key.name, scopes.join(", "))).await?;
             let page = shown(&request, context! { made => text, made_name => key.name }).await?;
             Ok(page.unstored())
         }

@@ -1,10 +1,13 @@
 //! The page of a room for operators: its messages, and the actions on it.
 
 use minijinja::context;
-use parlor::{Broker, CloseCode, Context, Control, Group, Id, Presence, Refusal, Request, Response};
+use parlor::{
+    Broker, CloseCode, Context, Control, Group, Id, Presence, Refusal, Request, Response, StatusCode,
+};
 
 use super::{about, back, no_action, note, user};
 use crate::admin::closure;
+use crate::rooms::claim;
 use crate::rooms::record::RoomRecord;
 use crate::rooms::room::Room;
 
@@ -31,7 +34,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
 }
 
 /// Answers `POST /admin/rooms/{room}/`: form `action`, one of `kick` and `ban` (`user`: an id),
-/// `remove` (`id`: of a message), `close` and `reopen`.
+/// `remove` (`id`: of a message), `close`, `reopen` and `release`.
 pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
     let form = request.form();
     let (room, _) = Room::from_operator_path(&request).await?;
@@ -61,6 +64,13 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         "close" => {
             note(&request, "close", name).await?;
             closure::close(context, name).await?;
+        }
+        "release" => {
+            note(&request, "release", name).await?;
+            if !claim::release(context, name).await? {
+                return Err(Refusal::new(StatusCode::CONFLICT, "this room has members or messages")
+                    .message_key("used_private_room"));
+            }
         }
         "reopen" => {
             note(&request, "reopen", name).await?;

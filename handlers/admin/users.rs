@@ -47,7 +47,7 @@ async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<Str
     if let Some(nickname) = wanted.strip_prefix('~') {
         return Ok((Vec::new(), context.find_guest_by_nickname(nickname).await?.into_iter().collect()));
     }
-    if let Some(account) = context.accounts().find_by_name(wanted).await? {
+    if let Some(account) = context.accounts().find_confusable(wanted).await? {
         return Ok((vec![account], Vec::new()));
     }
     if let Some(account) = context.accounts().find_by_id(wanted).await? {

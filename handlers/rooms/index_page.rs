@@ -33,13 +33,17 @@ async fn show(
     error: Option<&str>,
 ) -> Result<Response, Refusal> {
     let identity = request.identity();
-    let rooms = if identity.is_user() {
-        membership::rooms_of_user(request.context(), identity.id()).await?
-    } else {
-        Vec::new()
-    };
+    let (context, mut rooms, mut invitations) = (request.context(), Vec::new(), Vec::new());
+    if identity.is_user() {
+        rooms = membership::rooms_of_user(context, identity.id()).await?;
+        for (room, record) in membership::invitations(context, identity.id()).await? {
+            let owner = record.owner.as_deref().unwrap_or_default();
+            let by = context.accounts().find_by_id(owner).await?.map(|owner| owner.name);
+            invitations.push(context! { room, by });
+        }
+    }
     let no_signup = request.context().config().auth.no_signup;
     let max_name_chars = request.context().settings::<Settings>().max_name_chars;
-    let page = context! { rooms, room, error, no_signup, max_name_chars };
+    let page = context! { rooms, invitations, room, error, no_signup, max_name_chars };
     Ok(request.render("home.html", page)?.with_status(status))
 }

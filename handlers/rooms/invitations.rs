@@ -1,22 +1,20 @@
-//! Invitations: links by which accounts become members of a private room, until they expire or are
-//! revoked.
+//! Links by which accounts become members of a private room, until they expire or are revoked.
 //!
 //! | record | what |
 //! |---|---|
 //! | `invite:<hash of the link's secret>` | the room and the inviter; expires after a week |
-//! | index `invites:<name>` | the hashes of a room's invitations, by expiry |
+//! | index `invites:{chat_<name>}` | the hashes of a room's valid links, by expiry |
 
-use std::time::Duration;
-
-use parlor::{Context, Identity, Index, LayerError, Store, millis, now, secret};
+use parlor::{Change, Context, Identity, Index, LayerError, Store, millis, now, secret};
 use serde::{Deserialize, Serialize};
 
-/// The lifetime of a link.
-const INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
+use crate::rooms::membership::INVITATION_LIFETIME;
+use crate::rooms::record::RoomRecord;
+
 /// The most links of a room. A new one replaces the oldest.
 const MAX_ROOM_INVITATIONS: usize = 20;
 
-/// The record of a link.
+/// The record of a link. It says where the link leads; whether it is valid, the index says.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Invitation {
     /// The room's name.
@@ -30,44 +28,42 @@ impl Invitation {
     pub(crate) async fn make(context: &Context, room: &str, by: &Identity) -> Result<String, LayerError> {
         let invitation = Self { room: room.to_owned(), by: by.name().to_owned() };
         let (secret, store) = (secret::new(), context.store());
-        let hash = secret::hash(&secret);
+        let (hash, index) = (secret::hash(&secret), RoomRecord::links(room));
         store.write(&key(&hash), &invitation, Some(INVITATION_LIFETIME)).await?;
-        store.add(&index(room), &hash, now() + millis(INVITATION_LIFETIME)).await?;
-        for (oldest, _) in Self::of_room(context, room).await?.into_iter().skip(MAX_ROOM_INVITATIONS) {
-            Self::revoke(context, room, &oldest).await?;
-        }
+        let rank = now() + millis(INVITATION_LIFETIME);
+        let changes = [
+            Change::Add { index: &index, name: &hash, rank },
+            Change::Trim { index: &index, keep: MAX_ROOM_INVITATIONS },
+        ];
+        store.step(&[], &changes).await?;
         Ok(secret)
     }
 
-    /// Returns the invitation of a link.
-    pub(crate) async fn find(context: &Context, link: &str) -> Result<Option<Self>, LayerError> {
+    /// Returns the invitation of a link and the hash of its secret, if the link is valid.
+    pub(crate) async fn find(context: &Context, link: &str) -> Result<Option<(Self, String)>, LayerError> {
         if !secret::is_one(link) {
             return Ok(None);
         }
-        context.store().read(&key(&secret::hash(link))).await
+        let hash = secret::hash(link);
+        let Some(invitation) = context.store().read::<Self>(&key(&hash)).await? else { return Ok(None) };
+        let until = context.store().rank(&RoomRecord::links(&invitation.room), &hash).await?;
+        Ok(until.is_some_and(|until| until > now()).then_some((invitation, hash)))
     }
 
-    /// Returns the hashes of a room's invitations and when they expire, the latest first.
+    /// Returns the hashes of a room's links and when they expire, the latest first.
     pub(crate) async fn of_room(context: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
-        let mut links = context.store().top(&index(room), 2 * MAX_ROOM_INVITATIONS).await?;
+        let index = RoomRecord::links(room);
+        let mut links = context.store().top(&index, 2 * MAX_ROOM_INVITATIONS).await?;
         while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
-            context.store().remove(&index(room), &hash).await?;
+            context.store().remove(&index, &hash).await?;
         }
         Ok(links)
     }
 
-    /// Revokes an invitation of this room. Ignores one of another room.
+    /// Revokes a link of this room. Ignores one of another room.
     pub(crate) async fn revoke(context: &Context, room: &str, hash: &str) -> Result<(), LayerError> {
-        if context.store().remove(&index(room), hash).await? {
+        if context.store().remove(&RoomRecord::links(room), hash).await? {
             context.store().delete(&key(hash)).await?;
-        }
-        Ok(())
-    }
-
-    /// Revokes all invitations of this room.
-    pub(crate) async fn revoke_all(context: &Context, room: &str) -> Result<(), LayerError> {
-        for (hash, _) in Self::of_room(context, room).await? {
-            Self::revoke(context, room, &hash).await?;
         }
         Ok(())
     }
@@ -75,8 +71,4 @@ impl Invitation {
 
 fn key(hash: &str) -> String {
     format!("invite:{hash}")
-}
-
-fn index(room: &str) -> String {
-    format!("invites:{room}")
 }

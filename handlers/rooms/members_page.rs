@@ -3,11 +3,11 @@
 
 use futures_util::future::try_join_all;
 use minijinja::{Value, context};
-use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, local_minute};
+use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, local_minute, now};
 
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership;
-use crate::rooms::membership::MAX_MEMBERS;
+use crate::rooms::membership::{Invited, MAX_MEMBERS};
 use crate::rooms::record::RoomRecord;
 use crate::rooms::room::Room;
 
@@ -34,7 +34,7 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
     let is_owner = record.is_owned_by(identity);
     match (form.get("action"), is_owner) {
         ("leave", false) => {
-            membership::leave(context, room.name(), identity.id()).await?;
+            membership::leave(context, room.name(), identity.id(), false).await?;
             return Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("home", &[])));
         }
         ("invite" | "remove" | "link" | "revoke", false) => {
@@ -46,14 +46,12 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
                 None => Some("unknown_user"),
                 Some(account) if account.id == identity.id() => Some("yourself"),
                 Some(account) if action == "remove" => {
-                    membership::leave(context, room.name(), &account.id).await?;
-                    // The removed member may have a link.
-                    Invitation::revoke_all(context, room.name()).await?;
+                    membership::leave(context, room.name(), &account.id, true).await?;
                     None
                 }
                 Some(account) => {
-                    let joined = membership::join(context, room.name(), &account.id).await?;
-                    (!joined).then_some("full")
+                    let invited = membership::invite(context, room.name(), &record, &account.id).await?;
+                    (invited == Invited::Full).then_some("full")
                 }
             };
             if error.is_some() {
@@ -90,9 +88,10 @@ async fn show(
 ) -> Result<Response, Refusal> {
     let is_owner = record.is_owned_by(request.identity());
     let members = members(request, room.name(), record).await?;
+    let invited = if is_owner { invited(request, room.name()).await? } else { Vec::new() };
     let links = if is_owner { links(request, room.name()).await? } else { Vec::new() };
     let Notice { error, name, link } = notice;
-    let context = context! { room_name => room.name(), members, is_owner, links, error, name, link };
+    let context = context! { room_name => room.name(), members, invited, is_owner, links, error, name, link };
     request.render("members.html", context)
 }
 
@@ -111,6 +110,15 @@ async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<V
             context! { is_me => account.id == me, is_owner, name => account.name }
         })
         .collect())
+}
+
+/// Returns the names of users who are invited and have not answered.
+async fn invited(request: &Request, room: &str) -> Result<Vec<String>, LayerError> {
+    let context = request.context();
+    let ids = context.store().top(&RoomRecord::invited(room), MAX_MEMBERS).await?;
+    let open = ids.iter().filter(|(_, until)| *until > now());
+    let accounts = open.map(|(id, _)| async move { context.accounts().find_by_id(id).await });
+    Ok(try_join_all(accounts).await?.into_iter().flatten().map(|account| account.name).collect())
 }
 
 async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {

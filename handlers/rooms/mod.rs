@@ -1,5 +1,6 @@
 //! Rooms: names, access and pages.
 
+pub(crate) mod claim;
 pub(crate) mod conversation;
 pub(crate) mod groups;
 pub(crate) mod index_page;

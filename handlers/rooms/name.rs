@@ -9,8 +9,10 @@ use unicode_normalization::UnicodeNormalization;
 use crate::settings::Settings;
 
 /// Words of letters, marks and digits of any script, `_`, `-` and `.`, with single spaces between.
+/// Invisible letters and marks are excluded: two rooms must not have one visible name.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^[\p{L}\p{M}\p{Nd}_.-]+(?: [\p{L}\p{M}\p{Nd}_.-]+)*$").expect("a constant pattern")
+    Regex::new(r"^[[\p{L}\p{M}\p{Nd}_.-]--\p{DI}]+(?: [[\p{L}\p{M}\p{Nd}_.-]--\p{DI}]+)*$")
+        .expect("a constant pattern")
 });
 
 /// The name of a room, in Unicode's normal form C.
@@ -65,7 +67,27 @@ mod tests {
             assert_eq!(normal(name, 64).as_deref(), Some(name));
         }
         for name in [
-            "", ".", "..", " a", "a ", "a  b", "a/b", "a*b", "{a}", "a\nb", "a\u{0}", "a:b", "a?b", "½", "😀",
+            "lob\u{34f}by",
+            "lobby\u{fe0f}",
+            "lobby\u{180b}",
+            "\u{3164}",
+            "\u{115f}",
+            "a\u{200d}b",
+            "",
+            ".",
+            "..",
+            " a",
+            "a ",
+            "a  b",
+            "a/b",
+            "a*b",
+            "{a}",
+            "a\nb",
+            "a\u{0}",
+            "a:b",
+            "a?b",
+            "½",
+            "😀",
         ] {
             assert_eq!(normal(name, 64), None, "{name:?}");
         }

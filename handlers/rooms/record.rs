@@ -2,11 +2,15 @@
 //!
 //! | record | what |
 //! |---|---|
-//! | `room:<name>` | the record of a room; a public room that is open has none |
-//! | index `room_members:<name>` | ids of a private room's members and owner, by join time |
+//! | `room:{chat_<name>}` | the record of a room; a public room that is open has none |
+//!
+//! The record and the indexes of a room are in the slot of its chat group: one step may change
+//! several.
 
 use parlor::Identity;
 use serde::{Deserialize, Serialize};
+
+use crate::rooms::groups;
 
 /// The record of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +35,33 @@ impl RoomRecord {
         serde_json::to_string(self).expect("its members have text names")
     }
 
-    /// Returns the key of the record.
-    pub(crate) fn key(name: &str) -> String {
-        format!("room:{name}")
+    /// Parses the record; `None` if it is no record.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
     }
 
-    /// Returns the key of the index of members.
-    pub(crate) fn members(name: &str) -> String {
-        format!("room_members:{name}")
+    /// Returns the key of the record.
+    pub(crate) fn key(name: &str) -> String {
+        tagged("room", name)
     }
+
+    /// Returns the index of members.
+    pub(crate) fn members(name: &str) -> String {
+        tagged("room_members", name)
+    }
+
+    /// Returns the index of users who are invited by name.
+    pub(crate) fn invited(name: &str) -> String {
+        tagged("room_invited", name)
+    }
+
+    /// Returns the index of valid links.
+    pub(crate) fn links(name: &str) -> String {
+        tagged("invites", name)
+    }
+}
+
+/// Returns a key in the slot of a room's chat group.
+fn tagged(kind: &str, name: &str) -> String {
+    format!("{kind}:{{{}}}", groups::chat_group(name))
 }

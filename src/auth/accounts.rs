@@ -41,6 +41,9 @@ pub struct Account {
     pub staff: bool,
     /// Whether the user is banned.
     pub banned: bool,
+    /// How often all logins were ended. A login that began before the last time is void.
+    #[serde(default)]
+    pub(crate) logins_ended: u64,
     /// The time of creation, in milliseconds since 1970.
     pub made: u64,
 }
@@ -63,9 +66,9 @@ pub enum SignUpError {
     /// The name breaks the rule for names.
     #[error("{}", usernames::RULE)]
     Name,
-    /// The password is too short, too long, or equals the name.
+    /// The password is too short, too long, equals the name, or is one of the commonest.
     #[error(
-        "the password: expected {} to {} characters, and not the name",
+        "the password: expected {} to {} characters, not the name, and none of the commonest passwords",
         PASSWORD_CHARS.start(),
         PASSWORD_CHARS.end()
     )]
@@ -94,35 +97,44 @@ pub struct Accounts<'a> {
 }
 
 impl Accounts<'_> {
-    /// Creates an account with a password.
+    /// Creates an account with a password. Names that suggest a role of the site are taken.
     ///
     /// # Errors
     /// Returns [`SignUpError`].
     pub async fn sign_up(&self, name: &str, password: &str) -> Result<Account, SignUpError> {
+        if Username::parse(name).is_some_and(|name| name.is_reserved()) {
+            return Err(SignUpError::Taken);
+        }
         self.add(name, password, false).await
+    }
+
+    /// Checks whether an account with this name and password may be added.
+    pub(crate) async fn check_new(&self, name: &str, password: &str) -> Result<Username, SignUpError> {
+        let name = Username::parse(name).ok_or(SignUpError::Name)?;
+        if !has_password_length(password) || passwords::is_guessable(password, name.as_str()) {
+            return Err(SignUpError::Password);
+        }
+        if self.find_confusable(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
+            return Err(SignUpError::Taken);
+        }
+        Ok(name)
     }
 
     /// Creates an account with a password, optionally of an operator.
     pub(crate) async fn add(&self, name: &str, password: &str, staff: bool) -> Result<Account, SignUpError> {
-        let name = Username::parse(name).ok_or(SignUpError::Name)?;
-        if !has_password_length(password) || password.to_lowercase() == name.as_str().to_lowercase() {
-            return Err(SignUpError::Password);
-        }
-        if self.find_by_name(name.as_str()).await?.is_some() || !self.looks_new(&name).await? {
-            return Err(SignUpError::Taken);
-        }
+        let name = self.check_new(name, password).await?;
         let hash = passwords::hash(password).await?;
         self.make(&name, Some(hash), staff).await?.ok_or(SignUpError::Taken)
     }
 
-    /// Returns the account with this name and password. Takes the same time whether or not the name
-    /// exists.
+    /// Returns the account with this name, or a confusable one, and this password. Takes the same
+    /// time whether or not the name exists.
     ///
     /// # Errors
     /// Returns [`AuthError`] when the layer does not answer, or too many passwords are being
     /// checked.
     pub(crate) async fn check(&self, name: &str, password: &str) -> Result<Option<Account>, AuthError> {
-        let account = self.find_by_name(name).await?;
+        let account = self.find_confusable(name).await?;
         let hash = account.as_ref().and_then(|account| account.password.as_deref());
         let right = password.len() <= MAX_PASSWORD_BYTES;
         let right = passwords::verify(if right { password } else { "" }, hash).await? && right;
@@ -133,21 +145,33 @@ impl Accounts<'_> {
     /// the rule or belongs to an account with a password.
     pub(crate) async fn provisioned_from_token(&self, name: &str) -> Result<Option<Account>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
-        let found = match self.find_by_name(name.as_str()).await? {
+        let found = match self.find_confusable(name.as_str()).await? {
             Some(account) => Some(account),
             None => match self.make(&name, None, false).await? {
                 Some(account) => Some(account),
-                None => self.find_by_name(name.as_str()).await?, // created concurrently
+                None => self.find_confusable(name.as_str()).await?, // created concurrently
             },
         };
         Ok(found.filter(|account| account.password.is_none() && account.name == name.as_str()))
     }
 
-    /// Returns the account with this name, or with a confusable one.
+    /// Returns the account with exactly this name, in normal form C: what is meant for one name is
+    /// not given to a confusable one.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn find_by_name(&self, name: &str) -> Result<Option<Account>, LayerError> {
+        let Some(name) = Username::parse(name) else { return Ok(None) };
+        let account = self.at(&name.skeleton()).await?;
+        Ok(account.filter(|account| account.name == name.as_str()))
+    }
+
+    /// Returns the account with this name, or with a confusable one. Rights are given by
+    /// [`find_by_name`](Self::find_by_name).
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn find_confusable(&self, name: &str) -> Result<Option<Account>, LayerError> {
         match Username::parse(name) {
             Some(name) => self.at(&name.skeleton()).await,
             None => Ok(None),
@@ -209,6 +233,7 @@ impl Accounts<'_> {
             password,
             staff,
             banned: false,
+            logins_ended: 0,
             made: now(),
         };
         // Writes the id index first: a dangling index entry is harmless, an unindexed account is

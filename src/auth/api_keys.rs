@@ -64,15 +64,24 @@ impl ApiKeys<'_> {
         Ok(Some((key, text)))
     }
 
-    /// Returns the key with this name.
+    /// Returns the key with exactly this name.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn find_by_name(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
-        match self.store.get(&name_key(&name)).await? {
-            Some(id) => self.find_by_id(&id).await,
-            None => Ok(None),
+        let Some(id) = self.store.get(&name_key(&name)).await? else { return Ok(None) };
+        Ok(self.find_by_id(&id).await?.filter(|key| key.name == name.as_str()))
+    }
+
+    /// Returns whether a key could be made with this name: it breaks no rule and is free.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn is_free(&self, name: &str) -> Result<bool, LayerError> {
+        match Username::parse(name) {
+            Some(name) => Ok(self.store.get(&name_key(&name)).await?.is_none()),
+            None => Ok(false),
         }
     }
 
@@ -81,13 +90,13 @@ impl ApiKeys<'_> {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn revoke(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
-        let Some(name) = Username::parse(name) else { return Ok(None) };
-        let Some(id) = self.store.get(&name_key(&name)).await? else { return Ok(None) };
-        let key = self.store.read(&record(&id)).await?;
-        self.store.delete(&record(&id)).await?;
-        self.store.remove(KEYS, &id).await?;
-        self.store.delete(&name_key(&name)).await?;
-        Ok(key)
+        let Some(key) = self.find_by_name(name).await? else { return Ok(None) };
+        self.store.delete(&record(&key.id)).await?;
+        self.store.remove(KEYS, &key.id).await?;
+        if let Some(name) = Username::parse(&key.name) {
+            self.store.delete(&name_key(&name)).await?;
+        }
+        Ok(Some(key))
     }
 
     /// Returns all keys, the newest first.

@@ -3,8 +3,9 @@
 //! | record | what |
 //! |---|---|
 //! | `nick:<skeleton>` | the id of the guest with this nickname; expires with the cookie |
-//! | `ban:<id>` | present if this guest is banned |
-//! | index `bans` | ids of banned guests, by time of the ban |
+//! | `ban:<id>` | present if this guest is banned; the id of the account with which it is banned |
+//! | index `bans` | ids of guests that are banned by themselves, by time of the ban |
+//! | index `bans_with:<id>` | ids of guests that are banned with this account |
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use super::secret;
 use crate::auth::usernames::Username;
 use crate::layer::SharedStore;
-use crate::layer::{Index, LayerError, Store};
+use crate::layer::{Change, Guard, Index, LayerError, Store};
 use crate::wire::cookies;
 use crate::wire::time::now;
 
@@ -23,6 +24,8 @@ pub(crate) const SIGNED: &str = "guest";
 /// One year, as for Django's CSRF cookie.
 const AGE: Duration = Duration::from_hours(24 * 7 * 52);
 const BANS: &str = "bans";
+/// More than an account has logins.
+const MAX_BANS_WITH_ACCOUNT: usize = 1000;
 /// Digits of the id that name a guest without a nickname.
 const DIGITS: usize = 8;
 
@@ -86,7 +89,10 @@ impl Guest {
         if let Some(nickname) = &nickname {
             let skeleton = nickname.skeleton();
             let key = nick_key(&skeleton);
-            if looks_like_an_id(nickname) || store.get(&format!("user:{skeleton}")).await?.is_some() {
+            if looks_like_an_id(nickname)
+                || nickname.is_reserved()
+                || store.get(&format!("user:{skeleton}")).await?.is_some()
+            {
                 return Ok(false);
             }
             if !store.create(&key, &self.id, Some(AGE)).await?
@@ -99,10 +105,10 @@ impl Guest {
         if let Some(before) = before
             && self.nickname.as_ref().map(Username::skeleton) != Some(before.skeleton())
         {
+            // Unless it has expired meanwhile and passed to another guest.
             let key = nick_key(&before.skeleton());
-            if store.get(&key).await?.as_deref() == Some(&self.id) {
-                store.delete(&key).await?;
-            }
+            let is_own = Guard::Record { key: &key, value: Some(&self.id) };
+            store.step(&[is_own], &[Change::Delete { key: &key }]).await?;
         }
         Ok(true)
     }
@@ -141,6 +147,23 @@ pub(crate) async fn set_banned(store: &SharedStore, id: &str, banned: bool) -> R
     Ok(())
 }
 
+/// Bans a guest with an account: it is the same browser. A ban of its own stays.
+pub(crate) async fn ban_with(store: &SharedStore, id: &str, account: &str) -> Result<(), LayerError> {
+    store.add(&bans_with(account), id, now()).await?;
+    store.create(&ban_key(id), account, None).await?;
+    Ok(())
+}
+
+/// Lifts the bans of guests that were banned with this account.
+pub(crate) async fn unban_with(store: &SharedStore, account: &str) -> Result<(), LayerError> {
+    for (id, _) in store.top(&bans_with(account), MAX_BANS_WITH_ACCOUNT).await? {
+        let key = ban_key(&id);
+        let is_of_account = Guard::Record { key: &key, value: Some(account) };
+        store.step(&[is_of_account], &[Change::Delete { key: &key }]).await?;
+    }
+    store.clear(&bans_with(account)).await
+}
+
 /// Returns the ids of banned guests, the latest ban first.
 pub(crate) async fn banned(store: &SharedStore, limit: usize) -> Result<Vec<String>, LayerError> {
     Ok(store.top(BANS, limit).await?.into_iter().map(|(id, _)| id).collect())
@@ -152,6 +175,10 @@ pub(crate) async fn called(store: &SharedStore, nickname: &str) -> Result<Option
         Some(nickname) => store.get(&nick_key(&nickname.skeleton())).await,
         None => Ok(None),
     }
+}
+
+fn bans_with(account: &str) -> String {
+    format!("bans_with:{account}")
 }
 
 fn nick_key(skeleton: &str) -> String {

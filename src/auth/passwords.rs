@@ -24,6 +24,21 @@ pub(crate) struct Busy;
 
 static PASSWORDS: LazyLock<Passwords> = LazyLock::new(Passwords::default);
 
+/// The commonest passwords of the allowed length, in small letters: one a line, sorted.
+const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
+/// Passwords with fewer different characters than this are guessable.
+const MIN_DIFFERENT_CHARS: usize = 3;
+
+/// Returns whether a password is among the first that are tried: the name of its user, a common
+/// one, or one of two characters.
+pub(crate) fn is_guessable(password: &str, name: &str) -> bool {
+    let password = password.to_lowercase();
+    let different: std::collections::BTreeSet<char> = password.chars().collect();
+    password == name.to_lowercase()
+        || different.len() < MIN_DIFFERENT_CHARS
+        || COMMON_PASSWORDS.lines().any(|common| common == password)
+}
+
 /// Returns the hash of a password, as a PHC string with its salt and parameters.
 ///
 /// # Errors

@@ -24,17 +24,29 @@ const MAX_LOGINS_PER_USER: usize = 50;
 struct Session {
     user: String,
     made: u64,
+    /// The account's `logins_ended` when the password was checked.
+    #[serde(default)]
+    logins_ended: u64,
+    /// The id of the guest that its browser is without a login.
+    #[serde(default)]
+    guest: Option<String>,
 }
 
 /// Starts a login and returns its secret.
 pub(crate) async fn begin(
     store: &SharedStore,
     account: &Account,
+    guest: Option<String>,
     ttl: Duration,
 ) -> Result<String, LayerError> {
     let secret = secret::new();
     let hash = secret::hash(&secret);
-    let session = Session { user: account.skeleton().to_owned(), made: now() };
+    let session = Session {
+        user: account.skeleton().to_owned(),
+        made: now(),
+        logins_ended: account.logins_ended,
+        guest,
+    };
     store.write(&key(&hash), &session, Some(ttl)).await?;
     let index = index(&account.id);
     store.add(&index, &hash, now()).await?;
@@ -51,10 +63,18 @@ pub(crate) async fn find(
     hash: &str,
     ttl: Duration,
 ) -> Result<Option<Account>, LayerError> {
-    match store.read_and_refresh::<Session>(&key(hash), ttl).await? {
-        Some(session) => (Accounts { store }).at(&session.user).await,
-        None => Ok(None),
+    let Some(session) = store.read_and_refresh::<Session>(&key(hash), ttl).await? else { return Ok(None) };
+    let account = (Accounts { store }).at(&session.user).await?;
+    Ok(account.filter(|account| account.logins_ended == session.logins_ended))
+}
+
+/// Returns the guests that the browsers with a login of this user are without it.
+pub(crate) async fn guests(store: &SharedStore, user: &str) -> Result<Vec<String>, LayerError> {
+    let mut guests = Vec::new();
+    for (hash, _) in store.top(&index(user), 2 * MAX_LOGINS_PER_USER).await? {
+        guests.extend(store.read::<Session>(&key(&hash)).await?.and_then(|session| session.guest));
     }
+    Ok(guests)
 }
 
 /// Ends a login.
@@ -64,12 +84,14 @@ pub(crate) async fn end(store: &SharedStore, user: &str, hash: &str) -> Result<(
     Ok(())
 }
 
-/// Ends all logins of a user.
-pub(crate) async fn end_all(store: &SharedStore, user: &str) -> Result<(), LayerError> {
-    for (hash, _) in store.top(&index(user), 2 * MAX_LOGINS_PER_USER).await? {
-        store.delete(&key(&hash)).await?;
+/// Ends all logins of an account, also one that begins meanwhile: it names the count of before.
+pub(crate) async fn end_all(store: &SharedStore, account: &Account) -> Result<(), LayerError> {
+    (Accounts { store }).change(account, |account| account.logins_ended += 1).await?;
+    // Their records are void, and only take memory until they expire.
+    for (hash, _) in store.top(&index(&account.id), 2 * MAX_LOGINS_PER_USER).await? {
+        end(store, &account.id, &hash).await?;
     }
-    store.clear(&index(user)).await
+    Ok(())
 }
 
 /// Returns the cookie `name` of a login; without one, a cookie that deletes it.

@@ -1,5 +1,6 @@
 //! Usernames, and which of them are confusable.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -13,6 +14,24 @@ pub(crate) const LONGEST: usize = 32;
 /// The error text for a name that breaks the rule.
 pub(crate) const RULE: &str = "expected a name of 1 to 32 letters, marks or digits of any script, `_`, `-` or `.`, with a \
                                letter or digit first";
+
+/// Names that suggest a role of the site. Operators can add accounts with them.
+const RESERVED: [&str; 14] = [
+    "admin",
+    "administrator",
+    "anonymous",
+    "everyone",
+    "moderator",
+    "operator",
+    "root",
+    "security",
+    "server",
+    "staff",
+    "support",
+    "sysadmin",
+    "system",
+    "webmaster",
+];
 
 /// A letter or digit of any script, then letters, marks, digits, `_`, `.` and `-`. Excludes spaces,
 /// bidirectional controls, invisible letters and marks, and `~` and `#`, which start names of
@@ -60,6 +79,15 @@ impl Username {
         // D145).
         let name: String = folded(self.0.nfkd()).nfkd().collect();
         folded(skeleton(&name)).collect()
+    }
+
+    /// Returns whether the name suggests a role of the site, or looks like a name that does.
+    pub(crate) fn is_reserved(&self) -> bool {
+        static SKELETONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+            let names = RESERVED.iter().map(|name| Username::parse(name).expect("a constant name"));
+            names.map(|name| name.skeleton()).collect()
+        });
+        SKELETONS.contains(&self.skeleton())
     }
 
     /// Returns the skeleton of the name as displayed, without folding: a capital can resemble a
@@ -117,6 +145,17 @@ mod tests {
             &long,
         ] {
             assert_eq!(Username::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_roles_are_reserved_and_so_are_those_that_look_like_them() {
+        let is_reserved = |name: &str| Username::parse(name).expect("a name").is_reserved();
+        for name in ["admin", "Admin", "\u{430}dmin", "adrnin", "ROOT", "r00t", "moderator", "System"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["adam", "administer", "rooster", "alice", "moderato"] {
+            assert!(!is_reserved(name), "{name}");
         }
     }
 

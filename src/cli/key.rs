@@ -38,9 +38,12 @@ impl KeyCommand {
                     return Err(format!("--scope: got `{unknown}`, expected some of {}", known.join(", ")));
                 }
                 usernames::Username::parse(name).ok_or_else(|| format!("`{name}`: {}", usernames::RULE))?;
-                let made = keys.make(name, scopes).await.map_err(away)?;
-                let (key, text) = made.ok_or_else(|| format!("there is a key `{name}` already"))?;
-                note(admin.store(), "key_add", &format!("{}: {}", key.name, key.scopes.join(", "))).await?;
+                let taken = || format!("there is a key `{name}`, or one that looks like it, already");
+                if !keys.is_free(name).await.map_err(away)? {
+                    return Err(taken());
+                }
+                note(admin.store(), "key_add", &format!("{}: {}", name.trim(), scopes.join(", "))).await?;
+                let (_, text) = keys.make(name, scopes).await.map_err(away)?.ok_or_else(taken)?;
                 Ok(format!("{text}\n"))
             }
             Self::List => {

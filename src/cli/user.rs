@@ -55,9 +55,10 @@ impl UserCommand {
 
 async fn add(admin: &AdminClient, accounts: Accounts<'_>, name: &str, staff: bool) -> Result<String, String> {
     let password = password::read()?;
-    let added = accounts.add(name, &password, staff).await;
-    let account = added.map_err(|refused| format!("could not add `{name}`: {refused}"))?;
-    note(admin.store(), if staff { "user_add_staff" } else { "user_add" }, &account.name).await?;
+    let could_not = |refused| format!("could not add `{name}`: {refused}");
+    let checked = accounts.check_new(name, &password).await.map_err(could_not)?;
+    note(admin.store(), if staff { "user_add_staff" } else { "user_add" }, checked.as_str()).await?;
+    let account = accounts.add(name, &password, staff).await.map_err(could_not)?;
     Ok(format!("added {}{}\n", account.name, if staff { ", who is an operator" } else { "" }))
 }
 
@@ -68,7 +69,11 @@ async fn set_staff(
     staff: bool,
 ) -> Result<String, String> {
     let Some(account) = accounts.find_by_name(name).await.map_err(away)? else {
-        return Err(format!("there is no account `{name}`"));
+        let other = accounts.find_confusable(name).await.map_err(away)?;
+        let other = other.map_or_else(String::new, |other| {
+            format!("; `{}` looks like it, in other letters: {}", other.name, other.name.escape_unicode())
+        });
+        return Err(format!("there is no account `{name}`{other}"));
     };
     let words = if staff { "an operator" } else { "no operator" };
     if account.staff == staff {

@@ -40,7 +40,8 @@ impl Request {
             self.end_login(before).await?;
         }
         let ttl = self.context.session_ttl();
-        let secret = sessions::begin(self.context.store(), account, ttl).await?;
+        let guest = self.guest_of_browser();
+        let secret = sessions::begin(self.context.store(), account, guest, ttl).await?;
         let cookie = self.session_cookie(Some(&secret));
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }
@@ -57,6 +58,15 @@ impl Request {
         }
         let cookie = self.session_cookie(None);
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
+    }
+
+    /// Returns the id of the guest that the client's browser is without a login.
+    fn guest_of_browser(&self) -> Option<String> {
+        if self.identity().role() <= Role::Guest {
+            return Some(self.identity().id().to_owned());
+        }
+        let cookie = cookies::value(self.headers(), &self.cookies().guest)?;
+        Some(Guest::from_cookie(cookie, self.context.known_key()?)?.id)
     }
 
     fn cookies(&self) -> &CookieNames {
@@ -183,8 +193,8 @@ impl Context {
         Ok(account)
     }
 
-    /// Bans the account or guest with this id, which ends its sessions and closes its sockets, or
-    /// lifts the ban.
+    /// Bans the account or guest with this id and closes its sockets, or lifts the ban. Logins of a
+    /// banned account stay, and are answered 403, as are the guests of the browsers that have them.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
@@ -192,11 +202,18 @@ impl Context {
         match self.accounts().find_by_id(id).await? {
             Some(account) => {
                 self.accounts().change(&account, move |account| account.banned = banned).await?;
+                if banned {
+                    for guest in sessions::guests(self.store(), id).await? {
+                        guests::ban_with(self.store(), &guest, id).await?;
+                        self.disconnect_user(&guest, None, CloseCode::Forbidden, "banned").await?;
+                    }
+                } else {
+                    guests::unban_with(self.store(), id).await?;
+                }
             }
             None => guests::set_banned(self.store(), id, banned).await?,
         }
         if banned {
-            sessions::end_all(self.store(), id).await?;
             self.disconnect_user(id, None, CloseCode::Forbidden, "banned").await?;
         }
         Ok(())
@@ -223,7 +240,9 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
-        sessions::end_all(self.store(), id).await?;
+        if let Some(account) = self.accounts().find_by_id(id).await? {
+            sessions::end_all(self.store(), &account).await?;
+        }
         self.disconnect_user(id, None, CloseCode::LoginEnded, "logged out by an operator").await
     }
 

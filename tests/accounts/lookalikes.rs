@@ -3,8 +3,10 @@
 
 use serde_json::json;
 
+use crate::support::cli::try_command;
 use crate::support::http::Request;
 use crate::support::node::Node;
+use crate::support::redis::Redis;
 use crate::support::user::User;
 use crate::support::wait::seconds;
 
@@ -102,4 +104,45 @@ async fn a_nickname_change_keeps_the_guest_and_frees_the_old_name() {
     );
     let page = Request::get("/chat/lobby/").header("Accept", "text/html");
     assert_eq!(eve.with_cookies(page).send(&node).await.status, 200);
+}
+
+#[tokio::test]
+async fn rights_meant_for_a_name_are_not_given_to_one_that_looks_like_it() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let imitation = "\u{430}nn\u{430}";
+    let mut stranger = User::registered(&node, imitation).await;
+    let mut owner = User::registered(&node, "carol").await;
+    assert_eq!(owner.post(&node, "/rooms/", &[("room", "plans")]).await.status, 303);
+    let invite = [("action", "invite"), ("name", "anna")];
+    assert_eq!(owner.post(&node, "/chat/plans/members/", &invite).await.status, 400);
+    assert_eq!(owner.get(&node, "/dm/anna/").await.status, 404);
+    assert_eq!(owner.get(&node, "/dm/?user=anna").await.status, 404);
+    let refusal = try_command(&redis, &["user", "staff", "anna", "on"]).await;
+    assert!(refusal.contains("there is no account `anna`") && refusal.contains("u{430}"), "{refusal}");
+    assert_eq!(stranger.get(&node, "/admin/").await.status, 404);
+    // Forms of one letter are one name.
+    let mut jose = User::registered(&node, "jos\u{e9}").await;
+    let invite = [("action", "invite"), ("name", "jose\u{301}")];
+    assert_eq!(owner.post(&node, "/chat/plans/members/", &invite).await.status, 303);
+    let accept = [("room", "plans"), ("action", "accept")];
+    assert_eq!(jose.post(&node, "/invitations/", &accept).await.status, 303);
+}
+
+#[tokio::test]
+async fn names_of_roles_and_the_commonest_passwords_are_rejected() {
+    let node = Node::alone().await;
+    for name in ["admin", "Moderator", "\u{43e}perat\u{43e}r", "r00t"] {
+        assert_eq!(User::anonymous().sign_up(&node, name).await.status, 409, "{name}");
+        let mut guest = User::guest(&node).await;
+        assert_eq!(guest.post(&node, "/accounts/guest/", &[("nickname", name)]).await.status, 409, "{name}");
+    }
+    for password in ["password", "PassWord1", "12345678", "qwertyuiop", "abababab", "zzzzzzzzzzzz"] {
+        let fields = [("name", "dave"), ("password", password)];
+        assert_eq!(
+            User::anonymous().post(&node, "/accounts/signup/", &fields).await.status,
+            400,
+            "{password}"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::operator_site::{OperatorSite, pairs};
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::user::{User, password};
+use crate::support::user::{SESSION, User, password};
 use crate::support::v1_client::{V1Client, id_of, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
@@ -50,6 +50,39 @@ async fn a_banned_user_is_rejected_everywhere_until_unbanned() {
     User::logged_in(&scene.nodes[1], "bob").await;
     let about = format!("bob ({id})");
     assert_eq!(scene.audit_entries(2).await, pairs(&[("unban", &about), ("ban", &about)]));
+}
+
+#[tokio::test]
+async fn the_browser_of_a_banned_account_is_banned_until_it_clears_cookies() {
+    let mut scene = OperatorSite::start().await;
+    let [first, second] = [&scene.nodes[0], &scene.nodes[1]];
+    let mut bob = User::guest(first).await;
+    let guest = bob.join(first, "hall").await.user().to_owned();
+    assert_eq!(bob.sign_up(first, "bob").await.status, 303);
+    let id = bob.join(first, "hall").await.user().to_owned();
+    assert_ne!(guest, id);
+    // A new browser, which has no guest's cookie before it logs in.
+    let mut phone = User::logged_in(second, "bob").await;
+    assert_eq!(scene.post("/admin/users/", &[("action", "ban"), ("user", &id)]).await, 303);
+    let [first, second] = [&scene.nodes[0], &scene.nodes[1]];
+    for (browser, node) in [(&mut bob, second), (&mut phone, first)] {
+        let mut without_login = browser.clone();
+        without_login.remove_cookie(SESSION);
+        for browser in [browser, &mut without_login] {
+            for path in ["/chat/", "/chat/lobby/", "/accounts/signup/", "/accounts/login/"] {
+                let page = browser.get(node, path).await;
+                assert_eq!(page.status, 403, "{path}: {page:?}");
+            }
+            assert_eq!(browser.open_socket(node, "/ws/chat/lobby/").await.0.status, 403);
+        }
+    }
+    let mut cleared = User::anonymous();
+    assert_eq!(cleared.get(first, "/chat/lobby/").await.status, 200, "as the docs say");
+    assert_eq!(scene.post("/admin/users/", &[("action", "unban"), ("user", &id)]).await, 303);
+    let [first, second] = [&scene.nodes[0], &scene.nodes[1]];
+    assert_eq!(bob.join(second, "hall").await.user(), id, "logged in as before");
+    phone.remove_cookie(SESSION);
+    assert_eq!(phone.get(first, "/chat/lobby/").await.status, 200);
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn operator_pages_are_404_for_all_other_users() {
         let key = Request::new(if way.method == "socket" { "GET" } else { way.method }, &path);
         assert_eq!(key.header("Authorization", "Bearer plk_x_y").send(&node).await.status, 404, "{path}");
     }
-    let audit: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
+    let audit: i64 = redis.query(&["ZCARD", "parlor:index:auditors"]).await;
     assert_eq!(audit, 0, "nothing was done");
 }
 
@@ -94,7 +94,7 @@ async fn a_form_without_its_csrf_token_is_rejected() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut ann = operator(&node, &redis, "ann").await;
-    let before: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
+    let before: i64 = redis.query(&["ZCARD", "parlor:index:audit:ann"]).await;
     for way in ways().iter().filter(|way| ["POST", "DELETE"].contains(&way.method)) {
         let path = way.path.replace("{room}", "lobby");
         for action in ["close", "ban", "make"] {
@@ -104,7 +104,7 @@ async fn a_form_without_its_csrf_token_is_rejected() {
             assert_eq!(response.status, 403, "{way:?}: {response:?}");
         }
     }
-    let after: i64 = redis.query(&["ZCARD", "parlor:index:audit"]).await;
+    let after: i64 = redis.query(&["ZCARD", "parlor:index:audit:ann"]).await;
     assert_eq!(before, after);
 }
 

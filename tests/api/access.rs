@@ -197,7 +197,9 @@ async fn closed_rooms_and_direct_messages_are_404_private_rooms_are_not() {
         ("attic", json!({ "closed": true })),
         ("cellar", json!({ "private": true, "owner": "0123456789abcdef" })),
     ] {
-        redis.query::<String>(&["SET", &format!("parlor:record:room:{room}"), &record.to_string()]).await;
+        redis
+            .query::<String>(&["SET", &format!("parlor:record:room:{{chat_{room}}}"), &record.to_string()])
+            .await;
     }
     for (room, there) in [("lobby", true), ("cellar", true), ("attic", false), ("@ann", false)] {
         let hi = json!({ "message": "hi" });
@@ -232,7 +234,8 @@ async fn closed_rooms_and_direct_messages_are_404_private_rooms_are_not() {
 /// Waits until the audit log contains this entry.
 async fn audited(redis: &Redis, who: &str, what: &str, about: &str) {
     until(PATIENCE, "an entry of the audit log", async || {
-        let lines: Vec<String> = redis.query(&["ZRANGE", "parlor:index:audit", "0", "-1"]).await;
+        let lines: Vec<String> =
+            redis.query(&["ZRANGE", &format!("parlor:index:audit:{who}"), "0", "-1"]).await;
         let entries: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let fits = |entry: &Value| entry["who"] == who && entry["what"] == what && entry["about"] == about;
         holds(entries.iter().any(fits), || format!("{entries:?}"))

@@ -165,10 +165,12 @@ async fn rights_end(way: Way) {
     let mut ann = operator(&site.near, &site.redis, "ann").await;
     let mut owner = User::registered(&site.near, "owner").await;
     assert_eq!(owner.post(&site.near, "/rooms/", &[("room", "plans")]).await.status, 303);
-    let bob = User::registered(&site.near, "bob").await;
+    let mut bob = User::registered(&site.near, "bob").await;
     let members = "/chat/plans/members/";
     let invited = owner.post(&site.near, members, &[("action", "invite"), ("name", "bob")]).await;
     assert_eq!(invited.status, 303, "{invited:?}");
+    let accept = [("room", "plans"), ("action", "accept")];
+    assert_eq!(bob.post(&site.near, "/invitations/", &accept).await.status, 303);
     let (dog, cat) = (User::registered(&site.near, "dog").await, User::registered(&site.near, "cat").await);
     let (mut dan, eve) =
         (User::registered(&site.near, "dan").await, User::registered(&site.near, "eve").await);

@@ -91,10 +91,11 @@ async fn a_corrupt_audit_entry_is_a_500_of_the_audit_page() {
     let site = Site::start().await;
     let mut ann = operator(&site.node, &site.redis, "ann").await;
     assert_eq!(ann.get(&site.node, "/admin/audit/").await.status, 200);
-    site.redis.query::<i64>(&["ZADD", "parlor:index:audit", "1", CORRUPT]).await;
+    site.redis.query::<i64>(&["ZADD", "parlor:index:auditors", "1", "ann"]).await;
+    site.redis.query::<i64>(&["ZADD", "parlor:index:audit:ann", "1", CORRUPT]).await;
     assert_eq!(ann.get(&site.node, "/admin/audit/").await.status, 500);
     site.logs("audit").await;
-    site.redis.query::<i64>(&["ZREM", "parlor:index:audit", CORRUPT]).await;
+    site.redis.query::<i64>(&["ZREM", "parlor:index:audit:ann", CORRUPT]).await;
     assert_eq!(ann.get(&site.node, "/admin/audit/").await.status, 200);
 }
 

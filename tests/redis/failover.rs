@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::cli::{key, operator};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::sentinel::SentinelCluster;
+use crate::support::user::User;
 use crate::support::v1_client::{V1Client, fresh_id, texts_of};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
@@ -109,4 +111,37 @@ async fn an_ack_waits_for_a_replica_and_fails_without_one() {
     assert!(ack["id"].is_string(), "{ack}");
     ann.publish("end").await;
     assert_eq!(texts_of(&bob.receive_until("end").await), ["with a replica", "without", "end"]);
+}
+
+#[tokio::test]
+async fn decisions_and_records_wait_for_a_replica_too() {
+    let master = Redis::start().await;
+    let replica = master.replica_of().await;
+    let node = Node::plan().redis(&master).flag("--wait-replicas", "1").start().await;
+    let mut ann = operator(&node, &master, "ann").await;
+    let mut bob = User::registered(&node, "bob").await;
+    let id = bob.join(&node, "lobby").await.user().to_owned();
+    assert_eq!(ann.post(&node, "/rooms/", &[("room", "plans")]).await.status, 303);
+    key(&master, "billing", "publish").await;
+    let page = ann.post(&node, "/chat/plans/members/", &[("action", "link")]).await;
+    let link = page.body.split("invite&#x2f;").nth(1).and_then(|rest| rest.split("&#x2f;").next());
+    let link = format!("/invite/{}/", link.expect("a link"));
+    let ban = [("action", "ban"), ("user", &*id)];
+    let decisions = [
+        ("/admin/users/", &ban[..]),
+        ("/admin/keys/", &[("action", "revoke"), ("name", "billing")]),
+        ("/admin/rooms/lobby/", &[("action", "close")]),
+        ("/chat/plans/members/", &[("action", "remove"), ("name", "bob")]),
+    ];
+    drop(replica);
+    // A call that is answered 503 may have been carried out.
+    let sign_up = User::anonymous().sign_up(&node, "carol").await.status;
+    assert_eq!((sign_up, bob.post(&node, &link, &[]).await.status), (503, 503));
+    for (path, fields) in decisions {
+        assert_eq!(ann.post(&node, path, fields).await.status, 503, "{path} {fields:?}");
+    }
+    let replica = master.replica_of().await;
+    assert_eq!(ann.post(&node, "/admin/users/", &ban).await.status, 303);
+    let length: i64 = replica.query(&["XLEN", "parlor:{control}:log"]).await;
+    assert!(length > 0, "a decision that is made is on the replica");
 }

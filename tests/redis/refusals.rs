@@ -12,7 +12,7 @@ use crate::support::v1_client::{V1Client, fresh_id};
 use crate::support::wait::{PATIENCE, holds, until};
 
 /// The record of the room `lobby`.
-const RECORD: &str = "parlor:record:room:lobby";
+const RECORD: &str = "parlor:record:room:{chat_lobby}";
 
 /// Lines of the node's log that contain all of these.
 fn lines(node: &Node, parts: &[&str]) -> Vec<String> {
@@ -33,7 +33,7 @@ async fn a_corrupt_record_is_a_500_and_one_error_that_names_its_key() {
         let response = Request::get("/push?room=lobby").send(&node).await;
         assert_eq!(response.status, 500, "{response:?}");
         until(PATIENCE, "the error to be logged", async || {
-            let errors = lines(&node, &["ERROR", "corrupt record", "room:lobby"]);
+            let errors = lines(&node, &["ERROR", "corrupt record", "room:{chat_lobby}"]);
             holds(errors.len() == count, || format!("{errors:?}"))
         })
         .await;

@@ -4,3 +4,4 @@ mod membership;
 mod names;
 mod presence;
 mod private;
+mod races;

@@ -23,6 +23,14 @@ async fn rules(owner: &mut User, node: &Node, action: &str, name: &str) -> Respo
     owner.post(node, MEMBERS, &[("action", action), ("name", name)]).await
 }
 
+/// Accepts the owner's invitation by name.
+async fn accepts(user: &mut User, node: &Node) {
+    let page = user.get(node, "/chat/").await;
+    assert!(page.body.contains("action=\"/invitations/\""), "the invitation is shown: {}", page.body);
+    let answer = user.post(node, "/invitations/", &[("room", "cellar"), ("action", "accept")]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/chat/cellar/")), "{answer:?}");
+}
+
 /// Creates a link and returns its path.
 async fn link(owner: &mut User, node: &Node) -> String {
     let response = owner.post(node, MEMBERS, &[("action", "link")]).await;
@@ -51,6 +59,8 @@ async fn a_private_room_exists_only_for_its_members(layer: LayerKind) {
     }
 
     assert_eq!(rules(&mut ann, deployment.last(), "invite", "bob").await.status, 303);
+    assert_eq!(bob.get(deployment.last(), "/chat/cellar/").await.status, 404, "not before bob accepts");
+    accepts(&mut bob, deployment.last()).await;
     let (mut his, mut hers) =
         (bob.join(deployment.last(), "cellar").await, ann.join(deployment.first(), "cellar").await);
     assert_eq!((&his.welcome["private"], &hers.welcome["private"]), (&true.into(), &true.into()));
@@ -91,6 +101,7 @@ async fn a_removed_member_is_disconnected_on_every_node(layer: LayerKind) {
     assert!(!bob.get(deployment.first(), "/chat/").await.body.contains("cellar"));
 
     assert_eq!(rules(&mut ann, deployment.first(), "invite", "bob").await.status, 303);
+    accepts(&mut bob, deployment.last()).await;
     let mut again = bob.join(deployment.first(), "cellar").await;
     assert_eq!(
         bob.post(deployment.last(), MEMBERS, &[("action", "leave")]).await.header("location"),
@@ -186,7 +197,7 @@ async fn memberships_do_not_count_as_owned_rooms() {
     let node = Node::on(&redis).await;
     let mut bob = User::registered(&node, "bob").await;
     let id = bob.join(&node, "lobby").await.user().to_owned();
-    let index = format!("parlor:index:rooms_of:{id}");
+    let index = format!("parlor:index:rooms_of:{{{id}}}");
     for n in 0..200 {
         redis.query::<u32>(&["ZADD", &index, "1", &format!("room {n}")]).await;
     }
@@ -195,7 +206,57 @@ async fn memberships_do_not_count_as_owned_rooms() {
     assert_eq!(bob.get(&node, "/chat/den/").await.status, 200);
 }
 
+async fn an_invitation_by_name_counts_once_it_is_accepted(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut ann = owner(deployment.first()).await;
+    let mut bob = User::registered(deployment.last(), "bob").await;
+    let (node, answer) = (deployment.last(), "/invitations/");
+    assert_eq!(rules(&mut ann, node, "invite", "bob").await.status, 303);
+    assert!(ann.get(node, MEMBERS).await.body.contains("id=\"room-invited\""), "the owner sees it");
+    assert_eq!(bob.post(node, answer, &[("room", "cellar"), ("action", "decline")]).await.status, 303);
+    assert_eq!(bob.post(node, answer, &[("room", "cellar"), ("action", "accept")]).await.status, 404);
+    assert!(!bob.get(node, "/chat/").await.body.contains("cellar"));
+    assert!(!ann.get(node, MEMBERS).await.body.contains("id=\"room-invited\""));
+    // The owner may take it back.
+    assert_eq!(rules(&mut ann, node, "invite", "bob").await.status, 303);
+    assert_eq!(rules(&mut ann, node, "remove", "bob").await.status, 303);
+    assert_eq!(bob.post(node, answer, &[("room", "cellar"), ("action", "accept")]).await.status, 404);
+    assert_eq!(bob.post(node, answer, &[("room", "cellar"), ("action", "x")]).await.status, 400);
+    assert_eq!(
+        User::guest(node).await.post(node, answer, &[("room", "a"), ("action", "accept")]).await.status,
+        403
+    );
+}
+
+async fn one_owner_fills_no_list_of_invitations(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let node = deployment.first();
+    let mut eve = User::registered(node, "eve").await;
+    let mut bob = User::registered(node, "bob").await;
+    let mut statuses = Vec::new();
+    for n in 0..7 {
+        let room = format!("trap {n}");
+        assert_eq!(eve.post(node, "/rooms/", &[("room", &room)]).await.status, 303);
+        let members = format!("/chat/{}/members/", encoded(&room));
+        let fields = [("action", "invite"), ("name", "bob")];
+        statuses.push(eve.post(node, &members, &fields).await.status);
+    }
+    assert_eq!(statuses, [303, 303, 303, 303, 303, 400, 400]);
+    let mut ann = owner(node).await;
+    assert_eq!(rules(&mut ann, node, "invite", "bob").await.status, 303, "another owner may invite");
+    accepts(&mut bob, node).await;
+}
+
+async fn a_public_name_of_the_settings_cannot_be_claimed(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut ann = User::registered(deployment.first(), "ann").await;
+    assert_eq!(ann.post(deployment.first(), "/rooms/", &[("room", "lobby")]).await.status, 409);
+}
+
 on_both_layers! {
+    an_invitation_by_name_counts_once_it_is_accepted
+    one_owner_fills_no_list_of_invitations
+    a_public_name_of_the_settings_cannot_be_claimed
     a_private_room_exists_only_for_its_members
     a_removed_member_is_disconnected_on_every_node
     an_invite_link_admits_accounts_until_it_is_revoked

@@ -177,8 +177,13 @@ const OPEN: [(&str, &str); 16] = [
 ];
 
 /// About the user's own account.
-const OWN_RESOURCES: [(&str, &str); 4] =
-    [("GET", "/dm/"), ("socket", "/ws/inbox"), ("POST", "/api/tickets"), ("POST", "/rooms/")];
+const OWN_RESOURCES: [(&str, &str); 5] = [
+    ("GET", "/dm/"),
+    ("socket", "/ws/inbox"),
+    ("POST", "/api/tickets"),
+    ("POST", "/rooms/"),
+    ("POST", "/invitations/"),
+];
 
 /// For the owner of a private room, and for invited users.
 const OWNER: [(&str, &str); 4] = [
@@ -219,8 +224,8 @@ async fn own_resources_require_an_account() {
                 ("/dm/", true, _) => &[200],
                 ("/ws/inbox", true, _) => &[101],
                 ("/api/tickets", true, _) => &[201],
-                // The form lacks a name.
-                ("/rooms/", true, _) => &[400],
+                // The form is empty.
+                ("/rooms/" | "/invitations/", true, _) => &[400],
                 ("/dm/", false, _) => &[303], // to the log-in page
                 ("/api/tickets", false, _) => &[401],
                 ("/ws/inbox", false, _) => &[403, 404],

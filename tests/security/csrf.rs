@@ -85,6 +85,7 @@ fn deeds(invitation: &str, user: &str) -> Vec<Deed> {
         ),
         form_of(Guest, "/accounts/guest/", "/accounts/guest/", &[("nickname", "called")]),
         form_of(Ann, "/rooms/", "/rooms/", &[("room", "forged")]),
+        form_of(Ann, "/invitations/", "/invitations/", &[("room", "forged"), ("action", "decline")]),
         form_of(
             Ann,
             "/chat/{room}/members/",

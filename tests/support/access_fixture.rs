@@ -92,7 +92,7 @@ impl AccessFixture {
         assert_eq!(taken.status, 303, "an invitation is taken: {taken:?}");
         let banned = User::registered(node, "banned").await;
         change(&redis, "parlor:record:user:banned", "banned", true.into()).await;
-        redis.query::<String>(&["SET", "parlor:record:room:attic", r#"{"closed": true}"#]).await;
+        redis.query::<String>(&["SET", "parlor:record:room:{chat_attic}", r#"{"closed": true}"#]).await;
         let bearer = async |name: &str, scopes: &str| {
             User::anonymous()
                 .with_header("Authorization", &format!("Bearer {}", key(&redis, name, scopes).await))

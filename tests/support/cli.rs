@@ -1,6 +1,6 @@
 //! Runs `parlor`'s commands: operators and API keys.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use super::node::Node;
 use super::process::Process;
@@ -11,13 +11,25 @@ use super::wait::PATIENCE;
 /// Runs `parlor` with these arguments on this Redis, with the [`password`] of the last argument in
 /// its environment. Returns its stdout.
 pub async fn command(redis: &Redis, words: &[&str]) -> String {
+    let (status, stdout, stderr) = run(redis, words).await;
+    assert!(status.success(), "parlor {words:?} ended with {status}: {stderr}");
+    stdout
+}
+
+/// Runs `parlor` in the same way, which must fail. Returns its stderr.
+pub async fn try_command(redis: &Redis, words: &[&str]) -> String {
+    let (status, _, stderr) = run(redis, words).await;
+    assert!(!status.success(), "parlor {words:?} succeeded");
+    stderr
+}
+
+async fn run(redis: &Redis, words: &[&str]) -> (ExitStatus, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
     let secret = password(words.last().expect("a command"));
     command.env_clear().env("REDIS_URL", redis.url()).env("PARLOR_PASSWORD", secret).args(words);
     let mut process = Process::spawn("parlor", &mut command);
     let status = process.exit(PATIENCE).await;
-    assert!(status.success(), "parlor {words:?} ended with {status}: {}", process.stderr.text());
-    process.stdout.text()
+    (status, process.stdout.text(), process.stderr.text())
 }
 
 /// Creates an operator with a session on this node.

@@ -28,7 +28,7 @@ impl OperatorSite {
     /// Ann's last entries in the audit log, the newest first: action and subject.
     pub async fn audit_entries(&self, count: usize) -> Vec<(String, String)> {
         let lines: Vec<String> =
-            self.redis.query(&["ZREVRANGE", "parlor:index:audit", "0", &(count - 1).to_string()]).await;
+            self.redis.query(&["ZREVRANGE", "parlor:index:audit:ann", "0", &(count - 1).to_string()]).await;
         let entries = lines.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let texts = entries.map(|entry| {
             assert_eq!(entry["who"], "ann", "{entry}");

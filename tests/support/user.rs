@@ -70,6 +70,10 @@ impl User {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn remove_cookie(&mut self, name: &str) {
+        self.cookies.remove(name);
+    }
+
     /// The header `Cookie`.
     pub fn cookies(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")

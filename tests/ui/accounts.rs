@@ -127,7 +127,8 @@ async fn a_removed_member_sees_the_reason() {
     signs_up(&ann, &node, "ann", "/chat/").await;
     bob.post(&node, "/chat/cellar/members/", &[("action", "invite"), ("name", "ann")]).await;
     ann.open(&url(&node, "/chat/")).await;
-    ann.click(".list a").await;
+    fits_everywhere(&ann, "home-invited").await;
+    ann.click(".list button[value=accept]").await;
     ann.wait_until("the room", "document.getElementById('connection-state')?.dataset.state === 'open'", &[])
         .await;
     assert_eq!(ann.address().await, url(&node, "/chat/cellar/"));

@@ -1,0 +1,130 @@
+//! Claims: a user makes a room with an unused name private.
+
+use parlor::{
+    Change, CloseCode, Context, Control, Group, Guard, Index, LayerError, Presence, Refusal, Request,
+    Response, StatusCode, Store, now,
+};
+
+use crate::rooms::groups;
+use crate::rooms::groups::CHAT_PREFIX;
+use crate::rooms::index_page;
+use crate::rooms::membership;
+use crate::rooms::name::Name;
+use crate::rooms::record::RoomRecord;
+use crate::settings::Settings;
+
+/// Answers `POST /rooms/`: form `room`; creates a private room with an unused name.
+pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
+    let form = request.form();
+    let identity = request.identity();
+    if !identity.is_user() {
+        return Err(Refusal::forbidden("only accounts have private rooms").message_key("accounts_only"));
+    }
+    let text = form.get("room");
+    let Ok(name) = Name::parse(request.context(), text.trim()) else {
+        return index_page::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
+    };
+    let (context, name) = (request.context(), name.as_str());
+    if !membership::count_as_made(context.store(), identity.id(), name).await? {
+        return index_page::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
+    }
+    if !claim(context, name, identity.id()).await? {
+        let record: Option<RoomRecord> = context.store().read(&RoomRecord::key(name)).await?;
+        if !record.is_some_and(|record| record.is_owned_by(identity)) {
+            membership::uncount_as_made(context.store(), identity.id(), name).await?;
+        }
+        return index_page::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
+    }
+    membership::list_if_member(context, name, identity.id()).await?;
+    Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", name)])))
+}
+
+/// Makes a room private, unless its name is public by the settings, or it has a record, members or
+/// messages.
+async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
+    // Its push group would be the chat group of the room after the prefix.
+    if name.starts_with(CHAT_PREFIX) || context.settings::<Settings>().is_public(name) {
+        return Ok(false);
+    }
+    let groups = [groups::chat_group(name), groups::push_group(name)];
+    // Checked before the claim too: a claim on a used name must not lock its members out meanwhile.
+    if is_used(context, &groups).await? {
+        return Ok(false);
+    }
+    let record = RoomRecord { owner: Some(owner.to_owned()), private: true, closed: false };
+    let (store, key, members, text) =
+        (context.store(), RoomRecord::key(name), RoomRecord::members(name), record.text());
+    let changes =
+        [Change::Put { key: &key, value: &text }, Change::Add { index: &members, name: owner, rank: now() }];
+    if store.step(&[Guard::Record { key: &key, value: None }], &changes).await?.is_some() {
+        return Ok(false);
+    }
+    // From here on only the owner may enter. Members that entered meanwhile make the name a used
+    // one.
+    if is_used(context, &groups).await? {
+        unclaim(context, name).await?;
+        return Ok(false);
+    }
+    for group in &groups {
+        groups::disconnect_group(
+            context,
+            group,
+            CloseCode::ServiceRestart,
+            "this room is private now: connect again",
+        )
+        .await?;
+    }
+    Ok(true)
+}
+
+/// Makes a private room public again. A room that an operator closed stays closed. Returns `false`
+/// if the room has members or messages: what was said to few must not be read by all.
+pub(crate) async fn release(context: &Context, name: &str) -> Result<bool, LayerError> {
+    if is_used(context, &[groups::chat_group(name), groups::push_group(name)]).await? {
+        return Ok(false);
+    }
+    let members = context.store().top(&RoomRecord::members(name), membership::MAX_MEMBERS).await?;
+    if let Some(owner) = unclaim(context, name).await? {
+        membership::uncount_as_made(context.store(), &owner, name).await?;
+    }
+    for group in [groups::chat_group(name), groups::push_group(name)] {
+        groups::disconnect_group(context, &group, CloseCode::Forbidden, "no longer private").await?;
+    }
+    for (member, _) in members {
+        membership::list_if_member(context, name, &member).await?;
+    }
+    Ok(true)
+}
+
+/// Removes what a claim has written. Returns the id of the owner, if there was one.
+async fn unclaim(context: &Context, name: &str) -> Result<Option<String>, LayerError> {
+    let (store, key) = (context.store(), RoomRecord::key(name));
+    let (members, invited, links) =
+        (RoomRecord::members(name), RoomRecord::invited(name), RoomRecord::links(name));
+    loop {
+        let Some(text) = store.get(&key).await? else { return Ok(None) };
+        let record = RoomRecord::parse(&text).unwrap_or_default();
+        let closed = RoomRecord { closed: true, ..RoomRecord::default() }.text();
+        let changes = [
+            if record.closed {
+                Change::Put { key: &key, value: &closed }
+            } else {
+                Change::Delete { key: &key }
+            },
+            Change::Clear { index: &members },
+            Change::Clear { index: &invited },
+            Change::Clear { index: &links },
+        ];
+        if store.step(&[Guard::Record { key: &key, value: Some(&text) }], &changes).await?.is_none() {
+            return Ok(record.owner);
+        }
+    }
+}
+
+/// Returns whether one of these groups has members, or the first has messages.
+async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
+    let layer = context.layer();
+    Ok(layer.log_figures(&groups[0]).await?.events > 0
+        || layer.member_count(&groups[0]).await? > 0
+        || layer.member_count(&groups[1]).await? > 0)
+}

@@ -1,0 +1,177 @@
+//! Changes of memberships, links and limits at the same time: what comes of them is what one order
+//! of them could give, in each of many rounds.
+
+use futures_util::future::join_all;
+
+use crate::support::access_fixture::invite;
+use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::node::Node;
+use crate::support::operator_site::OperatorSite;
+use crate::support::redis::Redis;
+use crate::support::user::User;
+use crate::support::v1_client::V1Client;
+
+const ROUNDS: usize = 12;
+const MEMBERS: &str = "/chat/cellar/members/";
+
+/// An owner of the private room `cellar` with a link to it, and a member.
+async fn owner_and_member(node: &Node) -> (User, User, String) {
+    let mut ann = User::registered(node, "ann").await;
+    assert_eq!(ann.post(node, "/rooms/", &[("room", "cellar")]).await.status, 303);
+    let mut bob = User::registered(node, "bob").await;
+    let link = invite(node, &mut ann, "cellar").await;
+    assert_eq!(bob.post(node, &link, &[]).await.status, 303);
+    (ann, bob, link)
+}
+
+/// Whether the user is a member, as every page sees it.
+async fn is_member(user: &mut User, node: &Node) -> bool {
+    let is_admitted = user.get(node, "/chat/cellar/").await.status == 200;
+    let is_listed = user.get(node, "/chat/").await.body.contains("href=\"/chat/cellar/\"");
+    assert_eq!(is_admitted, is_listed, "the list of rooms and the room agree");
+    is_admitted
+}
+
+async fn a_removed_member_is_not_in_again_by_an_old_link(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let (mut ann, mut bob, mut link) = owner_and_member(deployment.first()).await;
+    for round in 0..ROUNDS {
+        let accepts = join_all((0..4).map(|n| {
+            let (mut bob, link) = (bob.clone(), link.clone());
+            let node = if n % 2 == 0 { deployment.first() } else { deployment.last() };
+            async move { while bob.post(node, &link, &[]).await.status == 303 {} }
+        }));
+        let remove = [("action", "remove"), ("name", "bob")];
+        let (removed, _) = tokio::join!(ann.post(deployment.first(), MEMBERS, &remove), accepts);
+        assert_eq!(removed.status, 303);
+        assert!(!is_member(&mut bob, deployment.last()).await, "round {round}");
+        link = invite(deployment.first(), &mut ann, "cellar").await;
+        assert_eq!(bob.post(deployment.first(), &link, &[]).await.status, 303);
+        assert!(is_member(&mut bob, deployment.last()).await, "round {round}");
+    }
+}
+
+async fn joining_and_leaving_at_once_leave_one_truth(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let (_, mut bob, link) = owner_and_member(deployment.first()).await;
+    for _ in 0..ROUNDS {
+        let changes = join_all((0..6).map(|n| {
+            let (mut bob, link) = (bob.clone(), link.clone());
+            let node = if n < 3 { deployment.first() } else { deployment.last() };
+            async move {
+                if n % 2 == 0 {
+                    bob.post(node, &link, &[]).await;
+                } else {
+                    bob.post(node, MEMBERS, &[("action", "leave")]).await;
+                }
+            }
+        }));
+        changes.await;
+        is_member(&mut bob, deployment.last()).await;
+    }
+}
+
+async fn a_room_has_twenty_links_at_most(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let (ann, _, _) = owner_and_member(deployment.first()).await;
+    let makes = join_all((0..40).map(|_| {
+        let mut ann = ann.clone();
+        let node = deployment.last();
+        async move { invite(node, &mut ann, "cellar").await }
+    }));
+    let links = makes.await;
+    let mut eve = User::registered(deployment.first(), "eve").await;
+    let mut valid = 0;
+    for link in &links {
+        valid += usize::from(eve.get(deployment.first(), link).await.status == 200);
+    }
+    assert_eq!(valid, 20);
+}
+
+async fn a_claim_does_not_undo_an_operators_closing(layer: LayerKind) {
+    if layer == LayerKind::Memory {
+        return; // no command makes an operator there
+    }
+    let mut site = OperatorSite::start().await;
+    let mut eve = User::registered(&site.nodes[1], "eve").await;
+    for round in 0..ROUNDS {
+        let (used, unused) = (format!("used {round}"), format!("unused {round}"));
+        let _here = V1Client::join(&site.nodes[0], &used).await;
+        for room in [used, unused] {
+            let path = format!("/admin/rooms/{}/", room.replace(' ', "%20"));
+            let (mut claimant, node) = (eve.clone(), &site.nodes[1]);
+            let claim = async { claimant.post(node, "/rooms/", &[("room", &room)]).await };
+            let close = site.ann.post(&site.nodes[0], &path, &[("action", "close")]);
+            let (_, closed) = tokio::join!(claim, close);
+            assert_eq!(closed.status, 303);
+            let page = eve.get(&site.nodes[1], &format!("/chat/{}/", room.replace(' ', "%20"))).await;
+            assert_eq!(page.status, 404, "{room} is closed, for its owner, too");
+        }
+    }
+}
+
+on_both_layers! {
+    a_removed_member_is_not_in_again_by_an_old_link
+    joining_and_leaving_at_once_leave_one_truth
+    a_room_has_twenty_links_at_most
+    a_claim_does_not_undo_an_operators_closing
+}
+
+#[tokio::test]
+async fn limits_of_rooms_and_members_hold_at_once() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    let (ann, bob, link) = owner_and_member(&nodes[0]).await;
+    let id = ann.join(&nodes[0], "hall").await.user().to_owned();
+    for n in 0..193 {
+        let name = format!("room {n}");
+        redis.query::<u32>(&["ZADD", &format!("parlor:index:rooms_made:{{{id}}}"), "1", &name]).await;
+    }
+    let made = join_all((0..30).map(|n| {
+        let (mut ann, node) = (ann.clone(), &nodes[n % 2]);
+        async move { ann.post(node, "/rooms/", &[("room", &format!("new {n}"))]).await.status }
+    }));
+    let made = made.await;
+    // With `cellar` 200.
+    assert_eq!(made.iter().filter(|status| **status == 303).count(), 6, "{made:?}");
+    for n in 0..196 {
+        let member = format!("{n:016x}");
+        redis.query::<u32>(&["ZADD", "parlor:index:room_members:{chat_cellar}", "1", &member]).await;
+    }
+    let (link, node) = (&link, &nodes);
+    let joins = join_all((0..6).map(|n| async move {
+        let mut user = User::registered(&node[n % 2], &format!("user{n}")).await;
+        (user.post(&node[n % 2], link, &[]).await.status, is_member(&mut user, &node[0]).await)
+    }));
+    let joined = joins.await;
+    // The owner, bob, and two more.
+    assert_eq!(joined.iter().filter(|outcome| **outcome == (303, true)).count(), 2, "{joined:?}");
+    assert_eq!(joined.iter().filter(|outcome| **outcome == (409, false)).count(), 4, "{joined:?}");
+    drop(bob);
+}
+
+#[tokio::test]
+async fn logins_that_begin_while_all_are_ended_can_be_ended() {
+    let mut site = OperatorSite::start().await;
+    let bob = User::registered(&site.nodes[0], "bob").await;
+    let id = bob.join(&site.nodes[0], "hall").await.user().to_owned();
+    for round in 0..6 {
+        let nodes = &site.nodes;
+        let logins = join_all((0..4).map(|n| async move {
+            let mut user = User::anonymous();
+            assert_eq!(user.log_in(&nodes[n % 2], "bob").await.status, 303);
+            user
+        }));
+        let fields = [("user", &*id), ("action", "end_logins")];
+        let (logins, ended) = tokio::join!(logins, site.ann.post(&site.nodes[0], "/admin/users/", &fields));
+        assert_eq!(ended.status, 303);
+        assert_eq!(site.post("/admin/users/", &fields).await, 303);
+        for mut user in logins {
+            assert_eq!(
+                user.get(&site.nodes[1], "/dm/").await.status,
+                303,
+                "round {round}: sent to the login"
+            );
+        }
+    }
+}
