@@ -63,7 +63,7 @@ struct ConnectionSlots {
     /// Connections of addresses that have too many.
     refused_by_address: Arc<Semaphore>,
     by_address: Arc<ConcurrencyLimiter>,
-    /// Notified when the node is full: connections that wait for a next request make room.
+    /// Notified when the node is full: connections that wait for a next request give way.
     pressure: Arc<Notify>,
 }
 
@@ -157,7 +157,7 @@ impl ConnectionSlots {
         let mut served = slot(&self.served);
         if served.is_none() {
             self.pressure.notify_waiters();
-            tokio::task::yield_now().await; // to those that make room
+            tokio::task::yield_now().await; // to those that give way
             served = slot(&self.served);
         }
         let Some(served) = served else { return Some((slot(&self.refused)?, Acceptance::NodeFull)) };

@@ -1,5 +1,5 @@
-//! What one address takes is bounded: its connections before a byte of them is read, and its requests
-//! before anything is asked for them.
+//! What one address takes is bounded: its connections before a byte of them is read, and its
+//! requests before anything is asked for them.
 
 use crate::support::connection::Connection;
 use crate::support::http::{Request, Response};
