@@ -57,7 +57,7 @@ export class Composer {
 
   #submit() {
     // Half an emoji is not UTF-8.
-    const text = this.#field.value.toWellFormed?.() ?? this.#field.value;
+    const text = wellFormed(this.#field.value);
     this.#field.focus();
     if (text.trim() === "") return;
     const size = new TextEncoder().encode(JSON.stringify(text)).length;
@@ -111,4 +111,9 @@ export class Composer {
     this.#field.style.height = "auto";
     this.#field.style.height = `${this.#field.scrollHeight}px`;
   }
+}
+
+// Replaces halves of surrogate pairs, as `String.prototype.toWellFormed` does where it exists.
+export function wellFormed(text) {
+  return text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (match) => (match.length === 2 ? match : "\ufffd"));
 }

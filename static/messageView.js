@@ -65,7 +65,9 @@ export class MessageView {
     time.textContent = this.#catalogue.time(date);
     time.dateTime = date.toISOString();
     time.title = this.#catalogue.day(date);
-    this.day = date.toDateString(); // the log separates days by it
+    // The log separates days by it: those of messages. A push line has the time of this machine, whose
+    // clock may be wrong.
+    this.day = this.#kind === "push" ? null : date.toDateString();
   }
 
   markSending(words) {

@@ -4,7 +4,10 @@
 const MAX_ENTRIES = 50; // of a room
 // The server remembers ids for 5 minutes; older messages are sent again only by the user.
 const MAX_AGE = 4 * 60000; // ms
-const ACK_TIMEOUT = 10000; // ms without an answer until the connection counts as dead
+// Without an answer for so long the connection counts as dead; on a slow line a message takes longer.
+const ACK_TIMEOUT = 10000; // ms
+const MIN_UPLOAD_RATE = 2; // bytes a ms
+const MAX_ACK_PATIENCE = 8; // the factor doubles with each connection that counted as dead
 const FIRST_MAX_BACKOFF = 1000; // ms before the first retry; doubles with each failure
 const LAST_MAX_BACKOFF = 8000; // ms
 const AGE_CHECK_INTERVAL = 5000; // ms
@@ -18,7 +21,8 @@ export const Failure = Object.freeze({
 
 // An entry is `{ id, text, at, failed, isPrivate }`; `failed` is "" or the reason. `send(frame)` returns false
 // when there is no connection. `events.delayed(entry, code)`, `events.failed(entry)` and
-// `events.removed(entry)` report changes; `events.dead()` asks for a new connection.
+// `events.removed(entry)` report changes; `events.dead()` asks for a new connection, and
+// `events.isUploading()` returns whether what was sent still waits in the browser.
 export class Outbox {
   #store;
   #send;
@@ -28,6 +32,7 @@ export class Outbox {
   #ackTimer = 0; // 0: not set
   #retryTimer = 0;
   #failures = 0;
+  #ackPatience = 1;
   #isPrivate; // the room, as far as the page knows
 
   constructor(store, send, events, isPrivate = false) {
@@ -66,7 +71,13 @@ export class Outbox {
     const entry = this.#entries.find((entry) => !entry.failed);
     if (!entry || !this.#send({ type: "message", message: entry.text, id: entry.id })) return;
     this.#inFlight = entry;
-    this.#ackTimer = setTimeout(() => this.#events.dead(), ACK_TIMEOUT);
+    const size = new TextEncoder().encode(entry.text).length;
+    this.#awaitAck(ACK_TIMEOUT * this.#ackPatience + Math.floor(size / MIN_UPLOAD_RATE));
+  }
+
+  // Handles a sign that the message in flight has arrived, before its `ack`.
+  echoed() {
+    if (this.#inFlight) this.#awaitAck(ACK_TIMEOUT);
   }
 
   // Continues on a new connection. The entry in flight is sent again: it may or may not have
@@ -85,6 +96,7 @@ export class Outbox {
     const entry = this.#entries.find((entry) => entry.id === frame.client_id);
     if (!entry) return null;
     this.#failures = 0;
+    this.#ackPatience = 1;
     this.#remove(entry);
     return entry;
   }
@@ -124,6 +136,16 @@ export class Outbox {
   // Drops an entry.
   discard(entry) {
     this.#remove(entry);
+  }
+
+  #awaitAck(timeout) {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = setTimeout(() => {
+      // It has not left the browser: the time of the answer begins later.
+      if (this.#events.isUploading()) return this.#awaitAck(ACK_TIMEOUT);
+      this.#ackPatience = Math.min(MAX_ACK_PATIENCE, 2 * this.#ackPatience);
+      this.#events.dead();
+    }, timeout);
   }
 
   #retry() {

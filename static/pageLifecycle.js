@@ -14,11 +14,16 @@ export class PageLifecycle {
     return performance.now();
   }
 
-  // Calls back when the page becomes visible, is restored, or is online again.
+  // Calls back when the page becomes visible, is restored, or is online again; with `true` when it is
+  // online again.
   onWake(callback) {
-    addEventListener("online", callback);
-    addEventListener("pageshow", callback);
-    document.addEventListener("visibilitychange", () => document.hidden || callback());
+    addEventListener("online", () => callback(true));
+    addEventListener("pageshow", () => callback(false));
+    document.addEventListener("visibilitychange", () => document.hidden || callback(false));
+  }
+
+  onHide(callback) {
+    document.addEventListener("visibilitychange", () => document.hidden && callback());
   }
 
   onOffline(callback) {

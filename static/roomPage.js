@@ -15,7 +15,7 @@ import { PendingMessages } from "./pending.js";
 import { Presence } from "./presence.js";
 import { PushStream } from "./push.js";
 import { Socket } from "./socket.js";
-import { SseTransport } from "./sse.js";
+import { SseTransport, TOO_MANY } from "./sse.js";
 import { Timeline } from "./timeline.js";
 import { WebSocketTransport } from "./transport.js";
 import { UnsentStore } from "./unsentStore.js";
@@ -63,6 +63,7 @@ export class RoomPage {
       failed: (entry) => this.#pending.failed(entry),
       removed: (entry) => this.#pending.removed(entry),
       dead: () => this.#socket.restart(),
+      isUploading: () => this.#socket.isUploading,
     };
     const send = (frame) => this.#socket.send(frame);
     this.#outbox = new Outbox(new UnsentStore(owner, window), send, events, isPrivate === "true");
@@ -130,6 +131,8 @@ export class RoomPage {
 
   #messageShown(frame, isNew) {
     this.#presence.stopTyping(frame.user);
+    const { inFlight } = this.#outbox;
+    if (inFlight && frame.text === inFlight.text && this.#timeline.isOwn(frame.user)) this.#outbox.echoed();
     this.#scheduleRead();
     if (isNew && document.hidden) this.#setUnseen(this.#unseen + 1);
   }
@@ -167,7 +170,8 @@ export class RoomPage {
     if (state !== "open") this.#presence.clearTyping();
     if (this.#isEnded) this.#outbox.end();
     if (end?.code === CloseCode.RATE_LIMITED) this.#composer.show(texts.too_fast);
-    else if (state === "open") this.#composer.hide(texts.too_fast);
+    else if (end?.reason === TOO_MANY) this.#composer.show(texts.too_many);
+    else if (state === "open") [texts.too_fast, texts.too_many].forEach((text) => this.#composer.hide(text));
     this.#showEnd(end);
     this.#pending.refresh();
   }

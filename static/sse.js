@@ -11,6 +11,9 @@ const CLOSE_CODES = new Map([ // by HTTP status: after these, a new connection f
   [404, CloseCode.FORBIDDEN],
 ]);
 
+// The reason of an end after HTTP status 429.
+export const TOO_MANY = "too_many";
+
 export class SseTransport {
   #path;
   #messagesPath;
@@ -49,6 +52,7 @@ export class SseTransport {
 class SseConnection {
   canRequest = false;
   isClosed = false;
+  bufferedAmount = 0; // a POST has a time of its own
   #listener;
   #post;
   #abort = new AbortController();
@@ -72,7 +76,7 @@ class SseConnection {
   }
 
   #closed(status) {
-    if (this.#isOpen) this.#listener.closed(CLOSE_CODES.get(status) ?? 0, "");
+    if (this.#isOpen) this.#listener.closed(CLOSE_CODES.get(status) ?? 0, status === 429 ? TOO_MANY : "");
     this.#isOpen = false;
   }
 

@@ -3,7 +3,7 @@
 // A transport has `open(query, listener)`, which starts one connection and returns it. The listener
 // gets `frame(frame)` for each frame, `alive()` for any other sign of life, and `closed(code,
 // reason)` at most once, never before `open` has returned. A connection has `canRequest` (whether
-// it answers `history`), `isClosed`, `send(frame)` (false when it is not open) and `close()`, after
+// it answers `history`), `isClosed`, `bufferedAmount`, `send(frame)` (false when it is not open) and `close()`, after
 // which the listener gets nothing.
 
 const SUBPROTOCOL = "parlor.v1";
@@ -35,6 +35,11 @@ class WebSocketConnection {
       if (frame) listener.frame(frame);
     };
     socket.onclose = (event) => listener.closed(event.code, event.reason);
+  }
+
+  // The bytes that were sent and have not left the browser.
+  get bufferedAmount() {
+    return this.#socket.bufferedAmount;
   }
 
   get isClosed() {

@@ -25,7 +25,7 @@ impl Channel for Chat {
             }
             Command::Typing => {
                 let event = Event::new(TYPING_TYPE).with("user", client.identity().member());
-                client.publish_ephemeral(event, TYPING_PERIOD);
+                client.publish_ephemeral(event, TYPING_PERIOD).await;
                 Ok(Reply::Nothing)
             }
             Command::History { before, limit } => client.history(*before, *limit).await.map(Reply::History),

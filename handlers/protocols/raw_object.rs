@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use crate::protocols::surrogates;
+
 /// The known members of a JSON object. Of two members with one name, the last counts.
 #[derive(Default)]
 pub(crate) struct RawObject<'a> {
@@ -47,16 +49,29 @@ pub(crate) enum ParseError {
 }
 
 impl<'a> RawObject<'a> {
-    /// Parses an object.
+    /// Parses an object. A half of a surrogate pair becomes U+FFFD.
     ///
     /// # Errors
     /// Returns [`ParseError`] for any other input.
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, ParseError> {
-        // Only invalid input is parsed twice, to state the reason.
-        serde_json::from_slice(json).map_err(|_| match serde_json::from_slice::<Value>(json) {
-            Ok(_) => ParseError::NotAnObject,
-            Err(_) => ParseError::NotJson,
+        // Only unusual input is parsed again: to replace halves of pairs, and to state the reason.
+        serde_json::from_slice(json).or_else(|_| match surrogates::replace_lone(json) {
+            Some(replaced) => {
+                serde_json::from_slice(&replaced).map(RawObject::into_owned).map_err(|_| reason(&replaced))
+            }
+            None => Err(reason(json)),
         })
+    }
+
+    fn into_owned<'b>(self) -> RawObject<'b> {
+        let owned = |member: Option<Member<'_>>| member.map(Member::into_owned);
+        RawObject {
+            kind: owned(self.kind),
+            message: owned(self.message),
+            id: owned(self.id),
+            before: owned(self.before),
+            limit: owned(self.limit),
+        }
     }
 }
 
@@ -92,7 +107,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     }
 }
 
+/// Returns why JSON is no object.
+fn reason(json: &[u8]) -> ParseError {
+    match serde_json::from_slice::<Value>(json) {
+        Ok(_) => ParseError::NotAnObject,
+        Err(_) => ParseError::NotJson,
+    }
+}
+
 impl Member<'_> {
+    fn into_owned<'b>(self) -> Member<'b> {
+        match self {
+            Self::Text(text) => Member::Text(Cow::Owned(text.into_owned())),
+            Self::Other(value) => Member::Other(value),
+        }
+    }
+
     /// Returns the value if it is a text.
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
@@ -104,9 +134,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn half_a_character_is_read_as_the_replacement_character() {
+        let object = RawObject::parse(br#"{"message": "half \ud83d", "id": "a"}"#).ok().expect("an object");
+        assert_eq!(object.message.as_ref().and_then(Member::text), Some("half \u{fffd}"));
+        assert_eq!(object.id.as_ref().and_then(Member::text), Some("a"));
+        assert!(matches!(RawObject::parse(br#"["\ud83d"]"#), Err(ParseError::NotAnObject)));
+        assert!(matches!(RawObject::parse(br#"{"message": "\ud83d""#), Err(ParseError::NotJson)));
+    }
+
+    #[test]
     fn json_is_as_strict_in_unknown_members() {
         let strange = [
-            r#""\ud800""#,
             r#""\x""#,
             "\"\n\"",
             "\"\u{1}\"",

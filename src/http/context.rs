@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cookie::Key as CookieKey;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -24,6 +25,9 @@ use crate::telemetry::{Chain, METRICS, MetricsFormat, Vitals};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
+
+/// How long a client waits for an ephemeral event at most.
+const EPHEMERAL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a node rejects sockets.
 #[derive(Debug, thiserror::Error)]
@@ -155,14 +159,14 @@ impl Context {
         self.append(group, &event, key.as_ref()).await
     }
 
-    /// Publishes an unlogged event in a task of its own. Delivery is not guaranteed.
-    pub(crate) fn publish_ephemeral(&self, group: Group, event: Event) {
-        let layer = Arc::clone(&self.layer);
-        self.track(async move {
-            if let Err(error) = layer.publish_ephemeral(&group, &event).await {
-                debug!(error = %Chain(&error), "could not publish an ephemeral event");
-            }
-        });
+    /// Publishes an unlogged event. Returns once it precedes all that is published later, or after
+    /// [`EPHEMERAL_TIMEOUT`]. Delivery is not guaranteed.
+    pub(crate) async fn publish_ephemeral(&self, group: &Group, event: &Event) {
+        match timeout(EPHEMERAL_TIMEOUT, self.layer.publish_ephemeral(group, event)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(error = %Chain(&error), "could not publish an ephemeral event"),
+            Err(_) => debug!("could not publish an ephemeral event in time"),
+        }
     }
 
     /// Publishes an event to a group, on every node, unlogged.

@@ -45,10 +45,11 @@ impl<'a> Client<'a> {
     }
 
     /// Publishes an unlogged event to the client's group on every node, at most once per period;
-    /// further calls are ignored. Does not wait for the layer, and delivery is not guaranteed.
-    pub fn publish_ephemeral(self, event: Event, period: Duration) {
+    /// further calls are ignored. It precedes what the client sends next. Delivery is not
+    /// guaranteed.
+    pub async fn publish_ephemeral(self, event: Event, period: Duration) {
         if self.subscription.take_ephemeral(period) {
-            self.context.publish_ephemeral(self.group().clone(), event);
+            self.context.publish_ephemeral(self.group(), &event).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Keepalive: pings and silence limits of all sockets, checked once a second.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -11,7 +11,15 @@ use crate::realtime::revalidation;
 use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
+use crate::realtime::tick::Tick;
 use crate::telemetry::Chain;
+
+/// The time in which a message must be complete, in seconds: the longest one at 1.5 KB/s.
+const MAX_MESSAGE_SECONDS: u32 = 180;
+/// The same while all sockets of the node together hold more than [`MAX_HELD_BYTES`].
+const SHORT_MESSAGE_SECONDS: u32 = 10;
+/// The most bytes of incomplete messages that clients may take their time for.
+const MAX_HELD_BYTES: u64 = 32 * 1024 * 1024;
 
 impl Realtime {
     /// Runs [`Socket::keepalive`] for every socket each second, and [`revalidation::run`] for
@@ -21,16 +29,20 @@ impl Realtime {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.context().seconds();
+        let mut held = 0;
         loop {
             second.tick().await;
             let now = self.context().seconds();
             // After the process was frozen, the time since the last read says nothing about the
             // peer.
-            let frozen = now - last > 3;
-            let previous = std::mem::replace(&mut last, now);
-            if self.check_sockets(now, previous, frozen).await
-                && !is_revalidating.swap(true, Ordering::SeqCst)
-            {
+            let is_frozen = now - last > 3;
+            let max_message_seconds =
+                if held > MAX_HELD_BYTES { SHORT_MESSAGE_SECONDS } else { MAX_MESSAGE_SECONDS };
+            let tick = Tick { now, last, is_frozen, max_message_seconds };
+            last = now;
+            let is_due;
+            (is_due, held) = self.check_sockets(tick).await;
+            if is_due && !is_revalidating.swap(true, Ordering::SeqCst) {
                 let (realtime, is_revalidating) = (Arc::clone(self), Arc::clone(&is_revalidating));
                 self.context().track(async move {
                     let mut due = realtime.hub().registered();
@@ -45,16 +57,17 @@ impl Realtime {
         }
     }
 
-    /// Checks all sockets. Returns whether a client is due for revalidation.
-    async fn check_sockets(&self, now: u32, last: u32, frozen: bool) -> bool {
-        let due = AtomicBool::new(false);
+    /// Checks all sockets. Returns whether a client is due for revalidation, and the bytes that are
+    /// held of incomplete messages.
+    async fn check_sockets(&self, tick: Tick) -> (bool, u64) {
+        let (due, held) = (AtomicBool::new(false), AtomicU64::new(0));
         let check = |socket: &Socket| {
-            socket.keepalive(now, last, frozen);
-            if socket.is_due(now) {
+            held.fetch_add(socket.keepalive(tick).into(), Ordering::Relaxed);
+            if socket.is_due(tick.now) {
                 due.store(true, Ordering::Relaxed);
             }
         };
         self.hub().each_socket(check).await;
-        due.into_inner()
+        (due.into_inner(), held.into_inner())
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod denied;
 pub(crate) mod protocol;
+pub(crate) mod tick;
 pub(crate) mod view;
 pub(crate) mod welcome;
 

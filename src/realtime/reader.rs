@@ -17,6 +17,8 @@ use crate::wire::frame::wire;
 
 /// Frames and reads before the task yields. A client may never complete a message.
 const MAX_TURN_FRAMES: usize = 256;
+/// A smaller fragment counts as a message: its bytes alone would make it nearly free.
+const MIN_FRAGMENT_BYTES: usize = 512;
 /// The least time between two pongs that answer pings of the server, in seconds.
 const MIN_PONG_INTERVAL_SECONDS: u32 = 20;
 
@@ -34,6 +36,8 @@ pub(crate) struct Reader<'a> {
     uncharged_bytes: u32,
     /// When the last free pong arrived, in seconds of the node.
     pong_at: u32,
+    /// When the first byte of an incomplete message arrived, in seconds of the node.
+    incomplete_since: Option<u32>,
     /// The worst decision on the fragments of the current message.
     worst: Decision,
     stream: &'a Connection,
@@ -64,6 +68,7 @@ impl<'a> Reader<'a> {
             limiter: None,
             uncharged_bytes: u32::try_from(early.len()).unwrap_or(u32::MAX),
             pong_at: 0,
+            incomplete_since: None,
             worst: Decision::Fine,
             stream,
             socket,
@@ -83,9 +88,15 @@ impl<'a> Reader<'a> {
                         self.socket.send(&wire(WireFrame::pong(payload)));
                     }
                     Some(Decoded::Pong) => self.pong()?,
-                    Some(Decoded::Fragment) => self.charge_unhandled(false)?,
-                    Some(received) => return Ok(received),
-                    None => poll_fn(|task| self.poll_read(task)).await.map_err(|_| Stop::Gone)?,
+                    Some(Decoded::Fragment(bytes)) => self.charge_unhandled(bytes < MIN_FRAGMENT_BYTES)?,
+                    Some(received) => {
+                        self.incomplete_since = None;
+                        return Ok(received);
+                    }
+                    None => {
+                        self.record_incomplete();
+                        poll_fn(|task| self.poll_read(task)).await.map_err(|_| Stop::Gone)?;
+                    }
                 }
             }
             tokio::task::yield_now().await;
@@ -125,6 +136,17 @@ impl<'a> Reader<'a> {
         }
         (self.pong_at, self.uncharged_bytes) = (now, 0);
         Ok(())
+    }
+
+    /// Records what is held of an incomplete message, and since when.
+    fn record_incomplete(&mut self) {
+        let held = self.decoder.held();
+        if held == 0 {
+            self.incomplete_since = None;
+        } else {
+            self.incomplete_since.get_or_insert(self.context.seconds());
+        }
+        self.socket.record_incomplete(held, self.incomplete_since);
     }
 
     fn charge_bytes(&mut self) -> Decision {

@@ -9,6 +9,7 @@ use crate::auth::identity::Identity;
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
 use crate::realtime::renderer::Renderer;
+use crate::realtime::tick::Tick;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::frame::Transport;
 
@@ -35,6 +36,10 @@ pub(crate) struct Socket {
     /// What the outbox had written before the peer last sent a byte. The peer may not have read
     /// what was written since.
     written_before_read: AtomicU32,
+    /// The bytes that are held of an incomplete message of the peer.
+    incomplete_bytes: AtomicU32,
+    /// When the first of them arrived; [`u32::MAX`] without any.
+    incomplete_since: AtomicU32,
     /// When the peer is pinged next.
     ping_at: AtomicU32,
     /// When the client has to be revalidated.
@@ -51,6 +56,8 @@ impl Socket {
             last_read_at: AtomicU32::new(now),
             written: [const { AtomicU32::new(0) }; 2],
             written_before_read: AtomicU32::new(0),
+            incomplete_bytes: AtomicU32::new(0),
+            incomplete_since: AtomicU32::new(u32::MAX),
             ping_at: AtomicU32::new(now + PING_INTERVAL_SECONDS),
             known_until: AtomicU32::new(u32::MAX),
         }
@@ -98,10 +105,13 @@ impl Socket {
 
     /// Pings the peer every [`PING_INTERVAL_SECONDS`], and closes the socket when the peer has sent
     /// no byte for [`MAX_SILENCE_SECONDS`] and the time to read what was on its way. Called once a
-    /// second, the last time at the second `last`. Time in which the node was frozen does not
-    /// count.
-    pub(crate) fn keepalive(&self, now: u32, last: u32, frozen: bool) {
-        if frozen {
+    /// second. Time in which the node was frozen does not count.
+    ///
+    /// Closes it, too, when a message is incomplete after the time of the tick. Returns the bytes
+    /// that are held of such a message.
+    pub(crate) fn keepalive(&self, tick: Tick) -> u32 {
+        let Tick { now, last, is_frozen, max_message_seconds } = tick;
+        if is_frozen {
             self.record_read(now);
         }
         let last_read_at = self.last_read_at.load(Ordering::Relaxed);
@@ -114,12 +124,22 @@ impl Socket {
         // Clients of Server-Sent Events cannot answer; one that does not read is noticed when
         // writing.
         let answers = self.renderer.transport == Transport::WebSocket;
-        if answers && now.saturating_sub(last_read_at) >= self.max_silence() {
+        let incomplete_since = self.incomplete_since.load(Ordering::Relaxed);
+        if now.saturating_sub(incomplete_since) >= max_message_seconds {
+            self.close(&Close::new(CloseCode::Unresponsive, "a message took too long"));
+        } else if answers && now.saturating_sub(last_read_at) >= self.max_silence() {
             self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
             self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
             self.send(&self.renderer.transport.ping());
         }
+        self.incomplete_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records the bytes that are held of an incomplete message, and when its first byte arrived.
+    pub(crate) fn record_incomplete(&self, bytes: usize, since: Option<u32>) {
+        self.incomplete_bytes.store(u32::try_from(bytes).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.incomplete_since.store(since.unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Returns the time without a byte from the peer after which the socket is closed, in seconds.

@@ -17,8 +17,9 @@ const MAX_CONTROL: u64 = 125;
 
 /// The incomplete input of one client.
 pub(crate) struct FrameDecoder {
-    /// The bytes of an incomplete frame.
+    /// The bytes of frames that are not decoded yet, from `start` on.
     received: Vec<u8>,
+    start: usize,
     /// The fragments of an incomplete message.
     message: Option<Box<Fragments>>,
     /// The maximum length of a message, in bytes.
@@ -41,14 +42,14 @@ pub(crate) enum Decoded {
     Pong,
     /// The close frame of the client, with its code if it has one.
     Close(Option<u16>),
-    /// A fragment: the message is not complete.
-    Fragment,
+    /// A fragment with this many bytes: the message is not complete.
+    Fragment(usize),
 }
 
 impl FrameDecoder {
     /// Creates an empty decoder.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { received: Vec::new(), message: None, limit }
+        Self { received: Vec::new(), start: 0, message: None, limit }
     }
 
     /// Returns the maximum length of a message, in bytes.
@@ -56,8 +57,15 @@ impl FrameDecoder {
         self.limit
     }
 
+    /// Returns how many bytes of an incomplete message are held.
+    pub(crate) fn held(&self) -> usize {
+        self.received.len() - self.start + self.message.as_ref().map_or(0, |message| message.bytes.len())
+    }
+
     /// Appends received bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        // Once for all frames of a read: one read may hold thousands.
+        self.received.drain(..std::mem::take(&mut self.start));
         self.received.extend_from_slice(bytes);
     }
 
@@ -66,28 +74,28 @@ impl FrameDecoder {
     /// # Errors
     /// Returns the close for invalid input.
     pub(crate) fn next(&mut self) -> Result<Option<Decoded>, Close> {
-        if self.received.is_empty() {
+        let received = &self.received[self.start..];
+        if received.is_empty() {
             return Ok(None);
         }
-        let mut cursor = Cursor::new(&self.received);
+        let mut cursor = Cursor::new(received);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|error| protocol_error(error.to_string()))?;
         let Some((header, length)) = parsed else { return Ok(None) };
-        let start = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
+        let head = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(protocol_error("reserved bits are set"));
         }
         let mask = header.mask.ok_or_else(|| protocol_error("a client's frame is not masked"))?;
         self.check(header.opcode, header.is_final, length)?;
-        let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(start);
-        let Some(masked) = self.received.get(start..end) else { return Ok(None) };
+        let end = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(head);
+        let Some(masked) = received.get(head..end) else { return Ok(None) };
         let mut payload = masked.to_vec();
         for (byte, mask) in payload.iter_mut().zip(mask.iter().cycle()) {
             *byte ^= mask;
         }
-        if end == self.received.len() {
-            self.received = Vec::new(); // most sockets are idle after that
-        } else {
-            self.received.drain(..end);
+        self.start += end;
+        if self.start == self.received.len() {
+            (self.received, self.start) = (Vec::new(), 0); // most sockets are idle after that
         }
         match header.opcode {
             OpCode::Control(Control::Ping) => Ok(Some(Decoded::Ping(payload))),
@@ -127,6 +135,7 @@ impl FrameDecoder {
     }
 
     fn data(&mut self, is_text: bool, is_final: bool, payload: Vec<u8>) -> Result<Decoded, Close> {
+        let length = payload.len();
         let mut message = match self.message.take() {
             Some(mut message) => {
                 message.bytes.extend_from_slice(&payload);
@@ -144,7 +153,7 @@ impl FrameDecoder {
         match (is_final, message.is_text) {
             (false, _) => {
                 self.message = Some(message);
-                Ok(Decoded::Fragment)
+                Ok(Decoded::Fragment(length))
             }
             (true, true) => String::from_utf8(message.bytes).map(Decoded::Text).map_err(|_| not_utf8()),
             (true, false) => Ok(Decoded::Binary(message.bytes)),
@@ -228,7 +237,8 @@ mod tests {
         assert_eq!(read(&frame(0x82, b"\xff")), Ok(vec![Decoded::Binary(vec![0xff])]));
         let split =
             [frame(0x01, b"h\xc3"), frame(0x89, b"?"), frame(0x00, b""), frame(0x80, b"\xbc")].concat();
-        let expected = vec![Decoded::Fragment, Decoded::Ping(b"?".to_vec()), Decoded::Fragment, text("hü")];
+        let expected =
+            vec![Decoded::Fragment(2), Decoded::Ping(b"?".to_vec()), Decoded::Fragment(0), text("hü")];
         assert_eq!(read(&split), Ok(expected));
         let end = [frame(0x8a, b"!"), frame(0x88, b"\x03\xe8bye")].concat();
         assert_eq!(read(&end), Ok(vec![Decoded::Pong, Decoded::Close(Some(1000))]));

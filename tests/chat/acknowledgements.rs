@@ -8,7 +8,7 @@ use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
 use crate::support::handshake::Handshake;
 use crate::support::metrics::metric;
 use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
-use crate::support::wait::seconds;
+use crate::support::wait::{PATIENCE, seconds};
 
 async fn an_ack_carries_the_id_of_the_delivered_message(layer: LayerKind) {
     let deployment = Deployment::start(layer).await;
@@ -143,6 +143,21 @@ async fn frames_of_one_socket_are_processed_in_order(layer: LayerKind) {
     assert_chain(&received);
 }
 
+async fn typing_is_shown_before_the_message_that_ends_it(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut bob = V1Client::join(deployment.last(), "lobby").await;
+    for n in 0..10 {
+        // Typing is shown once in two seconds for each socket.
+        let mut ann = V1Client::join(deployment.first(), "lobby").await;
+        ann.send_json(&json!({ "type": "typing" })).await;
+        ann.publish(&n.to_string()).await;
+        let kinds = ["typing", "message"];
+        let next = [bob.receive_any(&kinds, PATIENCE).await, bob.receive_any(&kinds, PATIENCE).await];
+        assert_eq!([&next[0]["type"], &next[1]["type"]], kinds, "{next:?}");
+        ann.close().await;
+    }
+}
+
 async fn published_and_acked_messages_are_counted(layer: LayerKind) {
     let deployment = Deployment::start(layer).await;
     let mut ann = V1Client::join(deployment.first(), "lobby").await;
@@ -163,5 +178,6 @@ on_both_layers! {
     the_same_id_for_another_text_is_a_conflict
     a_message_without_id_is_acked_without_one
     frames_of_one_socket_are_processed_in_order
+    typing_is_shown_before_the_message_that_ends_it
     published_and_acked_messages_are_counted
 }

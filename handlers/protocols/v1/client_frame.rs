@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::protocols::raw_object::{Member, ParseError, RawObject};
 use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode};
+use crate::protocols::v1::frame_id;
 
 /// The most messages of one `history`.
 const MAX_HISTORY_MESSAGES: u64 = 200;
@@ -33,9 +34,12 @@ pub(crate) fn decode<'a>(frame: &'a Frame<'_>, max: usize) -> Result<Command<'a>
 /// # Errors
 /// Returns the same errors as [`decode`].
 pub(crate) fn parse(json: &[u8], max: usize) -> Result<Command<'_>, ErrorAndId<'_>> {
-    let object = RawObject::parse(json).map_err(|unread| match unread {
-        ParseError::NotAnObject => malformed("expected a JSON object"),
-        ParseError::NotJson => malformed("expected JSON as {\"message\": \"hi\", \"id\": \"…\"}"),
+    let object = RawObject::parse(json).map_err(|unread| {
+        let (error, _) = malformed(match unread {
+            ParseError::NotAnObject => "expected a JSON object",
+            ParseError::NotJson => "expected JSON as {\"message\": \"hi\", \"id\": \"…\"}",
+        });
+        (error, frame_id::find(json).map(Cow::Borrowed))
     })?;
     match &object.kind {
         None => message(object, max),
@@ -44,9 +48,12 @@ pub(crate) fn parse(json: &[u8], max: usize) -> Result<Command<'_>, ErrorAndId<'
             "typing" => Ok(Command::Typing),
             "history" => history(&object).map_err(malformed),
             "read" => mark_read(&object).map_err(malformed),
-            _ => Err((FrameError::new(FrameErrorCode::UnknownType, KINDS), None)),
+            _ => Err((FrameError::new(FrameErrorCode::UnknownType, KINDS), valid_id(object.id))),
         },
-        Some(Member::Other(_)) => Err(malformed("`type`: expected a string")),
+        Some(Member::Other(_)) => {
+            let (error, _) = malformed("`type`: expected a string");
+            Err((error, valid_id(object.id)))
+        }
     }
 }
 
@@ -69,6 +76,14 @@ fn message(object: RawObject<'_>, max: usize) -> Result<Command<'_>, ErrorAndId<
         None => FrameError::new(FrameErrorCode::Malformed, "`message`: expected, but missing"),
     };
     Err((error, id))
+}
+
+/// Returns the id of a frame that is not a message, if it has the form of one.
+fn valid_id(id: Option<Member<'_>>) -> Option<Cow<'_, str>> {
+    match id {
+        Some(Member::Text(id)) if is_id(&id) => Some(id),
+        _ => None,
+    }
 }
 
 fn mark_read(object: &RawObject<'_>) -> Result<Command<'static>, &'static str> {

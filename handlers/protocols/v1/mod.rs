@@ -2,6 +2,7 @@
 
 pub(crate) mod client_frame;
 pub(crate) mod frame_error;
+pub(crate) mod frame_id;
 pub(crate) mod members_json;
 pub(crate) mod server_frame;
 

@@ -22,6 +22,7 @@ export class FakeTransport {
 class FakeConnection {
   isClosed = false;
   isDiscarded = false;
+  bufferedAmount = 0;
   sent = [];
 
   constructor(query, listener, canRequest) {
@@ -55,6 +56,7 @@ export class FakeLifecycle {
   isHidden = false;
   isOnline = true;
   wake = () => {};
+  hide = () => {};
   goOffline = () => {};
 
   now() {
@@ -63,6 +65,10 @@ export class FakeLifecycle {
 
   onWake(callback) {
     this.wake = callback;
+  }
+
+  onHide(callback) {
+    this.hide = callback;
   }
 
   onOffline(callback) {
