@@ -4,6 +4,7 @@ use parlor::{Refusal, StatusCode};
 use serde_json::Value;
 
 use crate::api::body::Body;
+use crate::protocols::surrogates;
 
 /// Allowed bytes of memory for each byte of input: six bytes can be a member of a tree of values.
 const MEMORY_PER_INPUT_BYTE: usize = 512;
@@ -15,7 +16,8 @@ pub(crate) fn body(bytes: &[u8]) {
     let (mut read, most) = (None, BASE_MEMORY_BYTES + MEMORY_PER_INPUT_BYTE * bytes.len());
     let taken = allocation_counter::measure(|| read = Some(Body::parse(bytes))).bytes_max;
     assert!(taken <= most as u64, "took {taken} bytes, where {most} are enough");
-    let value = serde_json::from_slice::<Value>(bytes);
+    let replaced = surrogates::replace_lone(bytes);
+    let value = serde_json::from_slice::<Value>(replaced.as_deref().unwrap_or(bytes));
     let mut body = match read {
         Some(Ok(body)) => body,
         Some(Err(refusal)) => return check_refusal(&refusal),

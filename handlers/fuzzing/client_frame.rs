@@ -4,6 +4,7 @@ use parlor::{Command, Frame};
 use serde_json::Value;
 
 use crate::protocols::raw_object::{Member, ParseError, RawObject};
+use crate::protocols::surrogates;
 use crate::protocols::v1::client_frame;
 
 /// The longest message, in bytes.
@@ -54,9 +55,11 @@ pub(crate) fn client_frame(bytes: &[u8]) {
     }
 }
 
-/// Checks that an object is read exactly when serde_json reads one, with the same members.
+/// Checks that an object is read exactly when serde_json reads one, with the same members, once
+/// halves of surrogate pairs are replaced.
 fn object(json: &[u8]) -> Option<Value> {
-    let value = serde_json::from_slice::<Value>(json);
+    let replaced = surrogates::replace_lone(json);
+    let value = serde_json::from_slice::<Value>(replaced.as_deref().unwrap_or(json));
     match (RawObject::parse(json), value) {
         (Ok(object), Ok(value)) if value.is_object() => {
             let members = [

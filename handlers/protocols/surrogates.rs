@@ -8,18 +8,15 @@ const REPLACEMENT: &[u8] = br"\ufffd";
 pub(crate) fn replace_lone(json: &[u8]) -> Option<Vec<u8>> {
     let mut replaced = None;
     let mut at = 0;
-    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
+    while let Some(found) = json.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
         let start = at + found;
         at = start + 2; // an escape has another character at least
         let Some(unit) = unit(&json[start..]) else { continue };
         at = start + REPLACEMENT.len();
-        if is_high(unit) && self::unit(&json[at..]).is_some_and(is_low) {
+        if is_high(unit) && json.get(at..).and_then(self::unit).is_some_and(is_low) {
             at += REPLACEMENT.len();
         } else if is_high(unit) || is_low(unit) {
             replaced.get_or_insert_with(|| json.to_vec())[start..at].copy_from_slice(REPLACEMENT);
-        }
-        if at > json.len() {
-            break;
         }
     }
     replaced
