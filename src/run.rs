@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::app::Application;
 use crate::cli::arguments::{Arguments, Stop};
-use crate::config::Config;
+use crate::config::{Config, REDIS_PASSWORD};
 use crate::http::context::Context;
 use crate::layer::Control;
 use crate::realtime::drain;
@@ -48,7 +48,11 @@ pub fn run(application: Application) -> ExitCode {
             return ExitCode::from(USAGE_ERROR);
         }
     };
-    let config = arguments.config;
+    let mut config = arguments.config;
+    if let Err(error) = config.read_redis_password() {
+        config.log_format.print_failure(application.name, &Chain(&error).to_string());
+        return ExitCode::from(USAGE_ERROR);
+    }
     if let Some(command) = &arguments.command {
         return match command.run(&config, &application) {
             Ok(text) => {
@@ -89,6 +93,7 @@ fn start(mut config: Config, application: Application) -> Result<ExitCode, Start
 async fn serve(config: Config, application: Application) -> Result<ExitCode, StartError> {
     let terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    ignore_signals().map_err(StartError::Signals)?;
     let grace = Duration::from_secs(config.drain_seconds.into());
     let state = node::build(config, application).await?;
     operator::make_operator(&state.context).await?;
@@ -112,6 +117,25 @@ async fn serve(config: Config, application: Application) -> Result<ExitCode, Sta
         signal(grace).await;
     };
     Ok(serve_until(&state, server, signal(grace), hurry).await)
+}
+
+/// Ignores signals that other servers take for "read your files again" and that would end the
+/// process: a closed terminal and a rotated log send them, too.
+fn ignore_signals() -> std::io::Result<()> {
+    let ignored = [
+        (SignalKind::hangup(), "SIGHUP"),
+        (SignalKind::user_defined1(), "SIGUSR1"),
+        (SignalKind::user_defined2(), "SIGUSR2"),
+    ];
+    for (kind, name) in ignored {
+        let mut signals = signal(kind)?;
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                info!(signal = name, "signal ignored: settings and files are read at the start only");
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Serves until `stop` yields the grace period, or a part of the node fails; then shuts down in
@@ -184,6 +208,13 @@ fn announce(context: &Context, application: &Application, max_connections: usize
         proxies = listed(&config.network.trusted_proxies, "none"),
         "starting"
     );
+    if Arguments::shows_password() {
+        warn!(
+            "the command line shows the password of Redis to all users of this machine: set {} or REDIS_URL \
+             in the environment instead",
+            REDIS_PASSWORD
+        );
+    }
     for name in Arguments::unknown_variables(application) {
         warn!(name, "unknown environment variable: it is not a setting");
     }

@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::{encode, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use self::exposition::MetricsFormat;
@@ -23,6 +23,9 @@ pub(crate) use self::labels::{DropReason, FailureReason, GapReason, LimitReason,
 pub(crate) use self::log::{Chain, LogFormat, init};
 pub(crate) use self::throttle::LogThrottle;
 use crate::wire::close::{Close, CloseCode};
+
+/// Upper bounds of the buckets of times.
+const BUCKETS_SECONDS: [f64; 11] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
 /// The metrics of this process.
 pub(crate) static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
@@ -112,8 +115,7 @@ struct Code {
 
 impl Metrics {
     fn new() -> Self {
-        // From 0.1 ms to about 6 s.
-        let seconds = || Histogram::new(exponential_buckets(0.0001, 3.0, 11));
+        let seconds = || Histogram::new(BUCKETS_SECONDS);
         let metrics = Self {
             sockets: Gauge::default(),
             groups: Gauge::default(),

@@ -7,9 +7,9 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
 
 use super::{password, usage};
 use crate::app::Application;
-use crate::config::Config;
 use crate::config::app_name::AppName;
 use crate::config::secret::Source;
+use crate::config::{Config, REDIS_PASSWORD};
 use crate::config::{auth, setting, tokens};
 use crate::telemetry::LogFormat;
 
@@ -98,7 +98,7 @@ impl Arguments {
         let command = Self::command_of(application);
         let settings: Vec<&OsStr> = command.get_arguments().filter_map(Arg::get_env).collect();
         // The command line only takes the files of secrets.
-        let secrets = [auth::SECRET, auth::OPERATOR, tokens::KEY].map(Source::variable);
+        let secrets = [auth::SECRET, auth::OPERATOR, tokens::KEY, REDIS_PASSWORD].map(Source::variable);
         let password = setting::variable(password::VARIABLE);
         let prefix = setting::variable("");
         let unknown = std::env::vars_os().filter(|(name, value)| {
@@ -110,6 +110,16 @@ impl Arguments {
         let mut unknown: Vec<String> = unknown.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
         unknown.sort();
         unknown
+    }
+
+    /// Returns whether the command line has a password in a URL, which all users of the machine can
+    /// read.
+    pub(crate) fn shows_password() -> bool {
+        std::env::args_os().any(|word| {
+            let word = word.to_string_lossy();
+            let login = word.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+            login.is_some_and(|(login, _)| login.contains(':'))
+        })
     }
 
     /// Returns the format in which to print that the arguments are invalid: the one that they, or

@@ -25,8 +25,7 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
             None => format!("{line}; see --help"),
         };
     };
-    // The part of a URL before `@` is a password.
-    let value = value.rsplit('@').next().unwrap_or_default();
+    let value = without_login(&value);
     let valid = context(ContextKind::ValidValue).filter(|valid| !valid.is_empty());
     let expected = match (error.source(), valid) {
         (Some(why), _) => why.to_string(),
@@ -39,6 +38,15 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
     }
 }
 
+/// Replaces the part of a URL before `@`, which holds a password, by `…`.
+fn without_login(value: &str) -> String {
+    let Some((login, rest)) = value.rsplit_once('@') else { return value.to_owned() };
+    match login.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://…@{rest}"),
+        None => rest.to_owned(),
+    }
+}
+
 /// Returns the argument, value or command that clap suggests.
 fn suggestion(error: &clap::Error) -> Option<String> {
     let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
@@ -47,4 +55,21 @@ fn suggestion(error: &clap::Error) -> Option<String> {
         ContextValue::Strings(similar) => similar.first().cloned(),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_login;
+
+    #[test]
+    fn a_value_is_shown_without_the_password_in_it() {
+        for (value, shown) in [
+            ("rediss://:p@w@cache.example.com:6379", "rediss://…@cache.example.com:6379"),
+            ("user:pw@host", "host"),
+            ("redis://host", "redis://host"),
+            ("many", "many"),
+        ] {
+            assert_eq!(without_login(value), shown);
+        }
+    }
 }

@@ -70,7 +70,8 @@ impl AuthConfig {
         if self.operator.is_some() {
             let password = OPERATOR.read(self.operator_password_file.as_deref())?;
             if !password.as_ref().and_then(Secret::text).is_some_and(has_password_length) {
-                return Err(SecretError::PasswordLength { setting: OPERATOR });
+                let setting = OPERATOR.shown(self.operator_password_file.as_deref());
+                return Err(SecretError::PasswordLength { setting });
             }
             self.operator_password = password;
         }

@@ -18,6 +18,7 @@ pub(crate) mod secret;
 pub(crate) mod secret_error;
 pub(crate) mod setting;
 pub(crate) mod tokens;
+pub(crate) mod trusted_proxy;
 pub(crate) mod weakness;
 
 use crate::config::app_name::AppName;
@@ -26,12 +27,15 @@ use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
 use crate::config::parsers::{
-    RedisUrl, address, boolean, folder, log_level, positive, redis_prefix, redis_url,
+    RedisUrl, address, boolean, file, folder, log_level, positive, redis_prefix, redis_url,
 };
 use crate::config::redis_address::RedisAddress;
+use crate::config::secret::{Secret, Source};
 use crate::config::secret_error::SecretError;
 use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
+
+pub(crate) const REDIS_PASSWORD: Source = Source { flag: "--redis-password-file" };
 
 /// Every setting of a node is a flag and an environment variable. The flag wins. The variable is
 /// made of the application's name and the flag, unless the setting names one. In the texts for
@@ -54,6 +58,11 @@ pub struct Config {
     /// what they keep there. Without it, the application's name
     #[arg(long, value_name = "PREFIX", global = true, value_parser = redis_prefix)]
     redis_prefix: Option<String>,
+
+    /// File with the password of Redis, which replaces that of the URL; can also be set in
+    /// {NAME}_REDIS_PASSWORD. All users of a machine can read its command lines
+    #[arg(long, value_name = "FILE", global = true, value_parser = file)]
+    redis_password_file: Option<PathBuf>,
 
     /// Retry while Redis is unreachable at the start, instead of exiting
     #[arg(long, value_parser = boolean)]
@@ -153,6 +162,18 @@ impl Config {
     pub(crate) fn read_secrets(&mut self) -> Result<(), SecretError> {
         self.auth.read_secrets()?;
         self.tokens.read_secret()
+    }
+
+    /// Reads the password of Redis, which commands use as well.
+    ///
+    /// # Errors
+    /// Returns [`SecretError`] when it cannot be read.
+    pub(crate) fn read_redis_password(&mut self) -> Result<(), SecretError> {
+        let password = REDIS_PASSWORD.read(self.redis_password_file.as_deref())?;
+        if let (Some(url), Some(password)) = (&self.redis_url, password.as_ref().and_then(Secret::text)) {
+            self.redis_url = Some(url.with_password(password));
+        }
+        Ok(())
     }
 
     /// Returns the URL of the Redis that all nodes share, if there is one.

@@ -1,9 +1,8 @@
 //! The settings of the network: served hosts, allowed origins, trusted proxies.
 
 use clap::Args;
-use ipnet::IpNet;
 
-use crate::config::parsers::network;
+use crate::config::trusted_proxy::TrustedProxy;
 use crate::wire::host::HostPattern;
 use crate::wire::origin::OriginPattern;
 
@@ -18,13 +17,13 @@ pub struct NetworkConfig {
     pub allowed_hosts: Vec<HostPattern>,
 
     /// Accepted origins besides the node's own host, separated by commas: a host, .example.com for
-    /// it and all its subdomains, an origin with its scheme, or * for any
+    /// it and all its subdomains, an origin with its scheme (also of an app, as
+    /// capacitor://localhost), or * for any
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<OriginPattern>,
 
-    /// Addresses or networks of trusted proxies, separated by commas; X-Forwarded-For and
-    /// X-Forwarded-Proto of other peers are ignored
-    #[arg(long, value_name = "NETWORKS", value_delimiter = ',',
-          value_parser = network)]
-    pub trusted_proxies: Vec<IpNet>,
+    /// Addresses or networks of trusted proxies, separated by commas, or loopback, or
+    /// private_ranges; X-Forwarded-For and X-Forwarded-Proto of other peers are ignored
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
+    pub trusted_proxies: Vec<TrustedProxy>,
 }

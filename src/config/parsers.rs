@@ -1,9 +1,9 @@
 //! Parsers for the values of settings, and their error texts.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -21,16 +21,54 @@ impl RedisUrl {
     pub(crate) fn text(&self) -> &str {
         &self.0
     }
+
+    /// Returns the URL with this password instead of its own.
+    pub(crate) fn with_password(&self, password: &str) -> Self {
+        let encoded = utf8_percent_encode(password, NON_ALPHANUMERIC);
+        let Some((scheme, rest)) = self.0.split_once("://") else { return self.clone() };
+        if scheme.contains("unix") {
+            let mark = if rest.contains('?') { '&' } else { '?' };
+            return Self(format!("{scheme}://{rest}{mark}pass={encoded}"));
+        }
+        let (login, hosts) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let user = login.split(':').next().unwrap_or_default();
+        Self(format!("{scheme}://{user}:{encoded}@{hosts}"))
+    }
 }
 
+/// Parses an address with a port. A port alone, as `8000`, `:8000` or `*:8000`, is that port of all
+/// addresses of this machine.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    let mut found = text.trim().to_socket_addrs().into_iter().flatten();
-    found.next().ok_or_else(|| "expected an address with a port, as 127.0.0.1:8000".to_owned())
+    let text = text.trim();
+    let port = text.strip_prefix('*').unwrap_or(text).strip_prefix(':').unwrap_or(text);
+    if let Ok(port) = port.parse::<u16>() {
+        // An address of IPv6 stands for both families, on a machine that has them.
+        let has_both = TcpListener::bind("[::]:0").is_ok();
+        return Ok(if has_both {
+            (Ipv6Addr::UNSPECIFIED, port).into()
+        } else {
+            (Ipv4Addr::UNSPECIFIED, port).into()
+        });
+    }
+    let mut found = text.to_socket_addrs().into_iter().flatten();
+    found
+        .next()
+        .ok_or_else(|| "expected an address with a port, as 127.0.0.1:8000, or a port as :8000".to_owned())
 }
 
 pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
+    let expected = || {
+        "expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name".to_owned()
+    };
+    if text.starts_with("rediss://") {
+        return Err(format!("{}: TLS to Redis is not built in", expected()));
+    }
+    // The library ignores a query where it knows no parameters, and takes another database.
+    if text.starts_with("redis") && !text.starts_with("redis+unix://") && text.contains('?') {
+        return Err(format!("{}, with user, password and database in it and no `?`", expected()));
+    }
     if !text.is_empty() && RedisAddress::parse(text).is_err() {
-        return Err("expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name (TLS to Redis is not built in)".to_owned());
+        return Err(expected());
     }
     Ok(RedisUrl(text.to_owned()))
 }
@@ -111,11 +149,48 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
     if path.exists() && !path.is_dir() { Ok(path) } else { Err("expected a file that exists".to_owned()) }
 }
 
-/// Parses a network, or a single address.
-pub(crate) fn network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    let single = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    single
-        .or_else(|_| text.parse::<IpNet>().map(|network| network.trunc()))
-        .map_err(|_| "expected an address as 127.0.0.1 or a network as 10.0.0.0/8".to_owned())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_put_into_every_form_of_url() {
+        for (url, expected) in [
+            ("redis://h:1/2", "redis://:p%40%2F@h:1/2"),
+            ("redis://ann:old@h", "redis://ann:p%40%2F@h"),
+            ("redis+sentinel://a:1,b:2/m", "redis+sentinel://:p%40%2F@a:1,b:2/m"),
+        ] {
+            let with = redis_url(url).unwrap().with_password("p@/");
+            assert_eq!(with.text(), expected);
+            let server = RedisAddress::parse(with.text()).unwrap().server;
+            assert_eq!(server.redis_settings().password(), Some("p@/"), "{url}");
+        }
+        let unix = redis_url("redis+unix:///run/redis.sock?db=2").unwrap().with_password("p&/");
+        let settings = RedisAddress::parse(unix.text()).unwrap().server.redis_settings().clone();
+        assert_eq!((settings.password(), settings.db()), (Some("p&/"), 2));
+    }
+
+    #[test]
+    fn what_a_redis_url_cannot_say_is_refused_by_name() {
+        for (url, word) in [
+            ("rediss://:pw@cache.example.com:6379", "TLS"),
+            ("redis://h:6390?db=2", "no `?`"),
+            ("redis://h?password=x", "no `?`"),
+            ("redis+sentinel://h/m?db=2", "no `?`"),
+        ] {
+            let error = redis_url(url).unwrap_err();
+            assert!(error.contains(word), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_of_all_addresses() {
+        for text in ["8000", ":8000", "*:8000", " :8000 "] {
+            let address = address(text).unwrap();
+            assert!(address.ip().is_unspecified() && address.port() == 8000, "{text}: {address}");
+        }
+        for text in ["*", ":", "*8000", ":x", "::8000", ":99999"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
 }

@@ -38,7 +38,9 @@ impl RedisAddress {
         let at = if login.is_empty() { "" } else { "@" };
         let server = format!("redis://{login}{at}127.0.0.1/{database}").into_connection_info()?;
         let sentinels = hosts.split(',').map(|host| {
-            let host = if host.contains(':') { host.to_owned() } else { format!("{host}:26379") };
+            // The colons of an IPv6 address are in brackets.
+            let has_port = host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+            let host = if has_port { host.to_owned() } else { format!("{host}:26379") };
             format!("redis://{host}").into_connection_info()
         });
         Ok(Self {
@@ -75,6 +77,8 @@ mod tests {
     fn sentinels_are_named_with_the_master_they_watch() {
         let address = RedisAddress::parse("redis+sentinel://:secret@10.0.0.1:7000,10.0.0.2/rooms/3").unwrap();
         assert_eq!(address.text(), "10.0.0.1:7000, 10.0.0.2:26379");
+        let ipv6 = RedisAddress::parse("redis+sentinel://[::1],[::2]:7000/m").unwrap();
+        assert_eq!(ipv6.text(), "::1:26379, ::2:7000");
         assert_eq!((address.name.as_str(), address.server.redis_settings().db()), ("rooms", 3));
         for wrong in ["redis+sentinel://", "redis+sentinel://a:1", "redis+sentinel://a:b/name", "http://a"] {
             assert!(RedisAddress::parse(wrong).is_err(), "{wrong}");

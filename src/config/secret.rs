@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::config::secret_error::SecretError;
-use crate::config::setting::variable;
+use crate::config::setting::{Setting, variable};
 use crate::config::weakness::Weakness;
 
 /// The maximum size of a file, in bytes.
@@ -29,6 +29,14 @@ impl Source {
         variable(self.flag.trim_end_matches("-file"))
     }
 
+    /// Returns the names of the source that is used: of the file, if there is one.
+    pub(crate) fn shown(self, file: Option<&Path>) -> String {
+        match file {
+            Some(_) => Setting(self.flag).to_string(),
+            None => self.variable(),
+        }
+    }
+
     /// Reads the file, or else the variable; `None` if neither is set. Strips a line break at the
     /// end of a text.
     ///
@@ -43,7 +51,9 @@ impl Source {
         let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes));
         match read {
             Ok(_) => Ok(Some(Secret::new(bytes))),
-            Err(cause) => Err(SecretError::Unreadable { setting: self, path: path.to_owned(), cause }),
+            Err(cause) => {
+                Err(SecretError::Unreadable { setting: self.shown(file), path: path.to_owned(), cause })
+            }
         }
     }
 
@@ -54,7 +64,7 @@ impl Source {
     pub(crate) fn read_strong(self, file: Option<&Path>) -> Result<Option<Secret>, SecretError> {
         let secret = self.read(file)?;
         match secret.as_ref().and_then(Secret::weakness) {
-            Some(weakness) => Err(SecretError::Weak { setting: self, weakness }),
+            Some(weakness) => Err(SecretError::Weak { setting: self.shown(file), weakness }),
             None => Ok(secret),
         }
     }
@@ -62,7 +72,7 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.flag, self.variable())
+        write!(f, "{} ({}), or {}", self.flag, variable(self.flag), self.variable())
     }
 }
 
@@ -126,7 +136,7 @@ mod tests {
         for weak in ["", "secret", short, &poor, &"x".repeat(100)] {
             let error = of_file(weak).unwrap_err().to_string();
             assert!(
-                error.starts_with("--not-set-file (PARLOR_NOT_SET): got ") && error.contains("expected"),
+                error.starts_with("--not-set-file (PARLOR_NOT_SET_FILE): got ") && error.contains("expected"),
                 "{error}"
             );
             assert!(weak.is_empty() || !error.contains(weak), "{error}");

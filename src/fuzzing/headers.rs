@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use hyper::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
-use ipnet::IpNet;
 
 use super::within;
+use crate::config::trusted_proxy::TrustedProxy;
 use crate::http::client_address::ClientAddress;
 use crate::http::csrf::CsrfToken;
 use crate::wire::cookies;
@@ -37,7 +37,7 @@ pub fn headers(bytes: &[u8]) {
 
 /// What a client puts before the entries of proxies does not change its address.
 fn is_client(headers: &HeaderMap) {
-    let trusted: Vec<IpNet> =
+    let trusted: Vec<TrustedProxy> =
         ["10.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
     let [anonymous, proxy, forged] = [[192, 0, 2, 1], [10, 1, 1, 1], [198, 51, 100, 7]].map(IpAddr::from);
     let not_believed = ClientAddress { address: anonymous, secure: false };
@@ -53,7 +53,7 @@ fn is_client(headers: &HeaderMap) {
     }
     let [client, liar] =
         [headers, &more].map(|headers| ClientAddress::from_headers(proxy, headers, &trusted).address);
-    let is_proxy = trusted.iter().any(|network| network.contains(&client));
+    let is_proxy = trusted.iter().any(|proxy| proxy.contains(client));
     assert!(liar == client || (is_proxy && liar == forged), "{liar} is {client}");
 }
 

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::header::{HeaderMap, HeaderName};
-use ipnet::IpNet;
 use tracing::warn;
 
 use crate::config::setting::Setting;
+use crate::config::trusted_proxy::TrustedProxy;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -22,10 +22,10 @@ pub(crate) struct ClientAddress {
 
 impl ClientAddress {
     /// Returns the client behind a connection from this address with these headers.
-    pub(crate) fn from_headers(connected: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+    pub(crate) fn from_headers(connected: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> Self {
         let connected = connected.to_canonical();
         if !is_trusted(connected, trusted) {
-            if is_private(connected) && headers.contains_key(FORWARDED_FOR) {
+            if TrustedProxy::PrivateRanges.contains(connected) && headers.contains_key(FORWARDED_FOR) {
                 warn_once(connected);
             }
             return Self { address: connected, secure: false };
@@ -47,9 +47,9 @@ impl ClientAddress {
 }
 
 /// Returns whether the address is a trusted proxy's.
-pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
     let address = address.to_canonical();
-    trusted.iter().any(|network| network.contains(&address))
+    trusted.iter().any(|proxy| proxy.contains(address))
 }
 
 /// Returns the items of a list header, which may have several lines, the last item first.
@@ -63,16 +63,6 @@ fn address_of(word: &str) -> Option<IpAddr> {
     let socket = || word.parse().ok().map(|address: std::net::SocketAddr| address.ip());
     let bracketed = || word.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     word.parse().ok().or_else(socket).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
-}
-
-/// Returns whether an address is of this machine or a private network, as proxies have.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    }
 }
 
 /// Warns of a near proxy that is not trusted: its clients count as one address.
@@ -127,18 +117,6 @@ mod tests {
             ("10.1.1.1", &[(FOR, "")], "10.1.1.1"),
         ] {
             assert_eq!(peer(connected, lines).0, expected, "{connected} with {lines:?}");
-        }
-    }
-
-    #[test]
-    fn proxies_are_near() {
-        for near in
-            ["127.0.0.1", "10.9.9.1", "172.17.0.1", "192.168.1.1", "169.254.1.1", "::1", "fd00::7", "fe80::1"]
-        {
-            assert!(is_private(near.parse().unwrap()), "{near}");
-        }
-        for far in ["192.0.2.1", "8.8.8.8", "172.32.0.1", "2001:db8::1"] {
-            assert!(!is_private(far.parse().unwrap()), "{far}");
         }
     }
 

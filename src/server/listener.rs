@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
@@ -74,9 +75,12 @@ impl Listener {
     /// Returns [`ServerError::Listen`] for an address that cannot be bound.
     pub(crate) fn bind(state: Arc<State>) -> Result<Self, ServerError> {
         let context = &state.context;
-        let addresses = context.config().listen.iter().copied();
-        let listeners =
-            addresses.map(|address| listen(address).map_err(|cause| ServerError::Listen { address, cause }));
+        let addresses = &context.config().listen;
+        // An address of IPv6 for all stands for IPv4 as well, unless the port has one of its own.
+        let has_ipv4 = |port| addresses.iter().any(|other| other.is_ipv4() && other.port() == port);
+        let listeners = addresses.iter().map(|&address| {
+            listen(address, has_ipv4(address.port())).map_err(|cause| ServerError::Listen { address, cause })
+        });
         let listeners = listeners.collect::<Result<_, _>>()?;
         let slots = ConnectionSlots::new(context.config());
         Ok(Self { state, listeners, slots })
@@ -166,8 +170,12 @@ impl ConnectionSlots {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Binds an address; with `only_v6`, one of IPv6 for that family only.
+fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if address.is_ipv6() && only_v6 {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
     socket.set_reuseaddr(true)?;
     // Frames are written whole, so Nagle's algorithm could only delay them. Connections have it
     // from their listener.
@@ -262,5 +270,21 @@ async fn serve(
     };
     if let Err(error) = ended {
         debug!(error = %Chain(&error), "a connection ended badly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_families_have_a_port_of_their_own_where_both_are_named() {
+        let Ok(first) = listen("[::]:0".parse().unwrap(), true) else { return }; // no IPv6 here
+        let port = first.local_addr().unwrap().port();
+        assert!(listen(([0, 0, 0, 0], port).into(), true).is_ok());
+        drop(first);
+        let Ok(both) = listen("[::]:0".parse().unwrap(), false) else { return };
+        let port = both.local_addr().unwrap().port();
+        assert!(listen(([0, 0, 0, 0], port).into(), false).is_err(), "it stands for IPv4 as well");
     }
 }

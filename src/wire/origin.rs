@@ -26,7 +26,7 @@ pub enum OriginPattern {
     Host(String),
     /// `.example.com`: this host and all its subdomains.
     Domain(String),
-    /// `https://example.com:8443`: exactly this origin.
+    /// `https://example.com:8443`, `capacitor://localhost`: exactly this origin.
     Exact(String),
 }
 
@@ -37,9 +37,17 @@ impl FromStr for OriginPattern {
         let text = text.trim().to_ascii_lowercase();
         match text.as_str() {
             "*" => Ok(Self::Any),
+            "null" => {
+                Err("`null` is the origin of every file and every sandboxed page, and cannot be allowed; * \
+                           allows all origins"
+                    .to_owned())
+            }
+            _ if text.contains("*.") => {
+                Err("expected .example.com, without scheme, for a host and all its subdomains".to_owned())
+            }
             _ if text.contains("://") => match Origin::parse(&text) {
                 Some(origin) => Ok(Self::Exact(origin.to_string())),
-                None => Err("expected an origin as https://example.com".to_owned()),
+                None => Err("expected an origin as https://example.com or capacitor://localhost".to_owned()),
             },
             _ => match text.strip_prefix('.') {
                 Some(domain) if is_host(domain) => Ok(Self::Domain(domain.to_owned())),
@@ -55,12 +63,14 @@ impl OriginPattern {
         match self {
             // Also matches opaque origins (`null`), which do not parse.
             Self::Any => true,
+            Self::Exact(exact) => origin.to_string() == *exact,
+            // An app may take any name.
+            Self::Host(_) | Self::Domain(_) if !origin.is_of_site() => false,
             Self::Host(host) => origin.host == *host,
             Self::Domain(domain) => origin
                 .host
                 .strip_suffix(domain.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
-            Self::Exact(exact) => origin.to_string() == *exact,
         }
     }
 }
@@ -73,25 +83,33 @@ struct Origin {
 }
 
 impl Origin {
-    /// Parses an `Origin` header or a URL; `None` for `null` and for what is not an origin.
+    /// Parses an `Origin` header or a URL; `None` for `null` and for what is not an origin. The
+    /// pages of apps and of browser extensions have schemes of their own.
     fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
         let own = match scheme.as_str() {
-            "https" => 443,
-            "http" => 80,
-            _ => return None,
+            "https" => Some(443),
+            "http" => Some(80),
+            _ if !matches!(uri.path(), "" | "/") || uri.query().is_some() => return None,
+            _ => None,
         };
         uri.authority().filter(|authority| is_sound(authority))?;
-        let port = uri.port_u16().filter(|port| *port != own);
+        let port = uri.port_u16().filter(|port| Some(*port) != own);
         Some(Self { scheme, host: uri.host()?.to_ascii_lowercase(), port })
+    }
+
+    /// Returns whether this is the origin of a site, not of an app.
+    fn is_of_site(&self) -> bool {
+        matches!(self.scheme.as_str(), "http" | "https")
     }
 
     /// Returns whether this is the origin of a request with this `Host`. The scheme is not
     /// compared: behind a proxy that terminates TLS the node does not know it.
     fn is_host(&self, host: &str) -> bool {
-        Self::parse(&format!("{}://{host}", self.scheme))
-            .is_some_and(|own| own.host == self.host && own.port == self.port)
+        self.is_of_site()
+            && Self::parse(&format!("{}://{host}", self.scheme))
+                .is_some_and(|own| own.host == self.host && own.port == self.port)
     }
 }
 
@@ -167,15 +185,54 @@ fn is_allowed(origin: &Origin, allowed: &[OriginPattern]) -> bool {
 mod tests {
     use super::{Origin, OriginPattern};
 
+    /// Origins of pages that apps and browser extensions bring with them.
+    const APPS: [&str; 6] = [
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai",
+        "moz-extension://2e6aa4f2-0f2c-4c1e-b6e6-5f1f3f1c2a3b",
+        "app://-",
+    ];
+
+    #[test]
+    fn the_origin_of_an_app_is_allowed_exactly_and_is_never_a_sites_own() {
+        for app in APPS {
+            let origin = Origin::parse(app).unwrap_or_else(|| panic!("{app}"));
+            assert!(app.parse::<OriginPattern>().unwrap().allows(&origin), "{app}");
+            assert!(!origin.is_host(&origin.host), "{app} at a host of its name");
+            let by_host: Result<OriginPattern, _> = origin.host.parse();
+            assert!(!by_host.is_ok_and(|pattern| pattern.allows(&origin)), "{app} by its host");
+        }
+    }
+
     #[test]
     fn a_host_of_the_list_is_a_host_and_nothing_else() {
         for text in ["example.com", ".example.com", "[::1]", "https://example.com:8443", "*"] {
             assert!(text.parse::<OriginPattern>().is_ok(), "{text}");
         }
+        for app in APPS {
+            assert!(app.parse::<OriginPattern>().is_ok(), "{app}");
+        }
         // No origin has these forms, so such an entry would silently reject every page.
-        for text in
-            ["example.com:8080", ".example.com:80", "http:", "a?b", "a@b", "a/b", "", ".", "a..b", "*.a"]
-        {
+        for text in [
+            "example.com:8080",
+            ".example.com:80",
+            "http:",
+            "a?b",
+            "a@b",
+            "a/b",
+            "",
+            ".",
+            "a..b",
+            "*.a",
+            "null",
+            "https://*.a.example",
+            "https://*",
+            "app://",
+            "app://a/b",
+            "file:///a",
+        ] {
             assert!(text.parse::<OriginPattern>().is_err(), "{text}");
         }
     }

@@ -9,9 +9,10 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
-const SETTINGS: [(&str, &str, &str); 40] = [
+const SETTINGS: [(&str, &str, &str); 41] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
+    ("--redis-password-file", "PARLOR_REDIS_PASSWORD_FILE", "PARLOR_REDIS_PASSWORD."),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
     ("--log-level", "PARLOR_LOG_LEVEL", "info"),
     ("--log-format", "PARLOR_LOG_FORMAT", "text"),
@@ -53,7 +54,7 @@ const SETTINGS: [(&str, &str, &str); 40] = [
 ];
 
 /// Invalid values of settings.
-const BAD: [(&str, &[&str]); 30] = [
+const BAD: [(&str, &[&str]); 31] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
@@ -78,7 +79,8 @@ const BAD: [(&str, &[&str]); 30] = [
     ("--token-algorithm", &["none", "HS1", "RS"]),
     ("--token-jwks-file", &["/no/such/file"]),
     ("--allowed-hosts", &["https://example.com", "a b", "example.com,*.example.com", "example.com:80"]),
-    ("--trusted-proxies", &["nonsense", "10.0.0.0/33", "127.0.0.1,localhost"]),
+    ("--allowed-origins", &["null", "https://*.a.example", "*.a.example", "app://a/b", "example.com:80"]),
+    ("--trusted-proxies", &["nonsense", "10.0.0.0/33", "127.0.0.1,nginx"]),
     ("--messages-per-second", &["many", "-1", "1.5"]),
     ("--bytes-per-second", &["many", "-1", "99999999999999"]),
     ("--handshakes-per-second", &["many", "-1"]),
@@ -174,6 +176,64 @@ async fn the_redis_url_may_come_from_the_environment() {
     let redis = Redis::start().await;
     let _node = Node::plan().env("REDIS_URL", &redis.url()).start().await;
     redis.wait_for_members("parlor:nodes", 1).await;
+}
+
+#[tokio::test]
+async fn the_redis_password_may_be_in_the_environment_or_a_file() {
+    let redis = Redis::start().await;
+    redis.query::<String>(&["CONFIG", "SET", "requirepass", "p@ss/word"]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, "p@ss/word\n").expect("a file");
+    let path = file.to_str().expect("UTF-8");
+    for plan in [
+        Node::plan().redis(&redis).env("PARLOR_REDIS_PASSWORD", "p@ss/word"),
+        Node::plan().redis(&redis).flag("--redis-password-file", path),
+        Node::plan()
+            .env("PARLOR_REDIS_PASSWORD_FILE", path)
+            .env("REDIS_URL", &redis.url().replace("//", "//:old@")),
+    ] {
+        let node = plan.start().await;
+        assert_eq!(Request::get("/readyz").send(&node).await.body, "ready (redis)\n");
+        assert!(!node.log().text().contains("the command line shows the password"));
+        let listed = plan.switch("user").switch("list").spawn().exit(PATIENCE).await;
+        assert_eq!(listed.code(), Some(0), "commands use it too");
+    }
+    let url = redis.url().replace("redis://", "redis://:p%40ss%2Fword@");
+    let node = Node::plan().flag("--redis-url", &url).start().await;
+    let warned = |line: &str| line.contains("WARN") && line.contains("the command line shows the password");
+    let line = node.log().wait_for("a warning", PATIENCE, warned).await;
+    assert!(line.contains("PARLOR_REDIS_PASSWORD") && !line.contains("p%40ss"), "{line}");
+}
+
+#[tokio::test]
+async fn a_wrong_url_of_redis_is_shown_with_its_scheme_and_without_its_password() {
+    for (url, shown, why) in [
+        (
+            "rediss://:hunter2@cache.example.com:6379",
+            "rediss://…@cache.example.com:6379",
+            "TLS to Redis is not built in",
+        ),
+        ("redis://:hunter2@h:6379?db=2", "redis://…@h:6379?db=2", "no `?`"),
+    ] {
+        let text = Node::plan().env("REDIS_URL", url).rejected().await;
+        assert!(text.contains(shown) && text.contains(why) && !text.contains("hunter2"), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn signals_that_ask_others_to_reload_are_ignored() {
+    let mut node = Node::alone().await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    for (signal, name) in
+        [(Signal::SIGHUP, "SIGHUP"), (Signal::SIGUSR1, "SIGUSR1"), (Signal::SIGUSR2, "SIGUSR2")]
+    {
+        node.signal(signal);
+        let logged = |line: &str| line.contains("signal ignored") && line.contains(name);
+        node.log().wait_for(name, PATIENCE, logged).await;
+        ann.publish(name).await;
+        assert_eq!(ann.receive_chat().await, name);
+    }
 }
 
 #[tokio::test]

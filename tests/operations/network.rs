@@ -11,6 +11,20 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, until};
 
 #[tokio::test]
+async fn a_page_of_an_app_connects_if_its_origin_is_allowed() {
+    let apps = ["capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefghijklmnop"];
+    let (open, closed) = (Node::plan().flag("--allowed-origins", &apps.join(",")), Node::plan());
+    let (open, closed) = (open.start().await, closed.flag("--allowed-origins", "localhost").start().await);
+    for app in apps {
+        let socket = Request::upgrade("/ws/chat/lobby/").header("Origin", app).with("Host", "localhost");
+        assert_eq!(socket.send(&open).await.status, 101, "{app}");
+        assert_eq!(socket.send(&closed).await.status, 403, "{app}");
+    }
+    let other = Request::upgrade("/ws/chat/lobby/").header("Origin", "capacitor://localhost:1");
+    assert_eq!(other.send(&open).await.status, 403, "exactly");
+}
+
+#[tokio::test]
 async fn probes_may_call_a_node_by_any_address() {
     let node = Node::plan().flag("--allowed-hosts", "chat.example.com").start().await;
     for host in ["10.244.2.73:8000", "127.0.0.1", "[fd00::7]:8000"] {

@@ -8,7 +8,7 @@ use crate::support::frame::{Frame, TEXT};
 use crate::support::http::{Request, Response};
 use crate::support::nginx::Nginx;
 use crate::support::node::Node;
-use crate::support::wait::{PATIENCE, within};
+use crate::support::wait::{PATIENCE, holds, until, within};
 
 /// nginx takes the address in `X-Test-Client` for the client's when a request comes from
 /// `127.0.0.1`.
@@ -101,6 +101,23 @@ async fn nginx_and_a_node_have_the_same_size_limits() {
         let request = Request::get("/chat/").header("Cookie", &"x".repeat(size));
         assert_eq!(ask(&nginx, &request).await.status, 431, "a head of {size} bytes");
     }
+}
+
+#[tokio::test]
+async fn nginx_logs_no_invitation_links() {
+    let node = Node::alone().await;
+    let nginx = before(&node, "").await;
+    for path in ["/invite/AbCdEfGhIjKlMnOp/?x=y", "/%69nvite/AbCdEfGhIjKlMnOp/", "/chat/lobby/"] {
+        ask(&nginx, &Request::get(path)).await;
+    }
+    until(PATIENCE, "the requests to be logged", async || {
+        let log = nginx.access_log();
+        holds(log.matches("GET /invite/-/ ").count() == 2 && log.contains("GET /chat/lobby/ "), || {
+            log.clone()
+        })
+    })
+    .await;
+    assert!(!nginx.access_log().contains("AbCdEf"), "{}", nginx.access_log());
 }
 
 #[tokio::test]

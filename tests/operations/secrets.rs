@@ -29,10 +29,11 @@ fn plans(folder: &Path, secret: &str) -> [Plan; 2] {
 async fn a_weak_secret_ends_the_start_and_is_not_printed() {
     let folder = tempfile::tempdir().unwrap();
     for secret in WEAK {
-        for plan in plans(folder.path(), secret) {
+        let names = ["--secret-file (PARLOR_SECRET_FILE): got ", "PARLOR_SECRET: got "];
+        for (plan, name) in plans(folder.path(), secret).into_iter().zip(names) {
             let text = plan.flag("--log-level", "trace").rejected().await;
             assert_eq!(text.lines().count(), 1, "one line: {text:?}");
-            assert!(text.contains("--secret-file (PARLOR_SECRET): got "), "{text:?}");
+            assert!(text.contains(name), "{name} in {text:?}");
             assert!(text.contains("expected at least"), "{text:?}");
             assert!(!text.contains(secret), "the secret in {text:?}");
         }
@@ -109,7 +110,8 @@ async fn a_weak_token_key_ends_the_start() {
         let text = plan.rejected().await;
         assert_eq!(text.lines().count(), 1, "one line: {text:?}");
         assert!(
-            text.contains("--token-key-file (PARLOR_TOKEN_KEY): ") && text.contains("expected"),
+            text.contains("--token-key-file (PARLOR_TOKEN_KEY_FILE), or PARLOR_TOKEN_KEY: ")
+                && text.contains("expected"),
             "{text:?}"
         );
         assert!(!text.contains("hunter2"), "{text:?}");

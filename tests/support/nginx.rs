@@ -58,6 +58,11 @@ impl Nginx {
         self.port.address()
     }
 
+    /// The lines of the access log so far.
+    pub fn access_log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("parlor.access.log")).unwrap_or_default()
+    }
+
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())

@@ -243,7 +243,8 @@ fn weak_and_unsuitable_keys_end_the_start() {
     ] {
         let error = with_secret(secret, &[]).err().expect("a refusal");
         assert!(
-            error.starts_with("--token-key-file (PARLOR_TOKEN_KEY): ") && error.contains(part),
+            error.starts_with("--token-key-file (PARLOR_TOKEN_KEY_FILE), or PARLOR_TOKEN_KEY: ")
+                && error.contains(part),
             "{error}"
         );
     }
