@@ -65,8 +65,8 @@ export class MessageView {
     time.textContent = this.#catalogue.time(date);
     time.dateTime = date.toISOString();
     time.title = this.#catalogue.day(date);
-    // The log separates days by it: those of messages. A push line has the time of this machine, whose
-    // clock may be wrong.
+    // The log separates days by it: those of messages. A push line has the time of this machine,
+    // whose clock may be wrong.
     this.day = this.#kind === "push" ? null : date.toDateString();
   }
 

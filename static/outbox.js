@@ -4,7 +4,8 @@
 const MAX_ENTRIES = 50; // of a room
 // The server remembers ids for 5 minutes; older messages are sent again only by the user.
 const MAX_AGE = 4 * 60000; // ms
-// Without an answer for so long the connection counts as dead; on a slow line a message takes longer.
+// Without an answer for so long the connection counts as dead; on a slow line a message takes
+// longer.
 const ACK_TIMEOUT = 10000; // ms
 const MIN_UPLOAD_RATE = 2; // bytes a ms
 const MAX_ACK_PATIENCE = 8; // the factor doubles with each connection that counted as dead

@@ -14,8 +14,8 @@ export class PageLifecycle {
     return performance.now();
   }
 
-  // Calls back when the page becomes visible, is restored, or is online again; with `true` when it is
-  // online again.
+  // Calls back when the page becomes visible, is restored, or is online again; with `true` when it
+  // is online again.
   onWake(callback) {
     addEventListener("online", () => callback(true));
     addEventListener("pageshow", () => callback(false));

@@ -92,8 +92,8 @@ export class Socket {
     this.#reconnectTimer = 0;
     if (via === "sse" && this.#lifecycle.isHidden) return; // until the page is shown
     const now = this.#lifecycle.now();
-    // `requests` are the frames that await an answer, which come in order: `{ id }` of a message, or
-    // `{ resolve }`.
+    // `requests` are the frames that await an answer, which come in order: `{ id }` of a message,
+    // or `{ resolve }`.
     const attempt = { via, startedAt: now, lastHeard: now, requests: [], probedAt: 0, isLeaving: false };
     this.#next = attempt;
     const timeout = Math.min(LAST_WELCOME_TIMEOUT, FIRST_WELCOME_TIMEOUT * 2 ** this.#lateWelcomes);
@@ -133,7 +133,8 @@ export class Socket {
     if (place >= 0) attempt.requests.splice(place, 1)[0].resolve(frame);
   }
 
-  // The server could not read a frame well enough to name it: it is the oldest one without an answer.
+  // The server could not read a frame well enough to name it: it is the oldest one without an
+  // answer.
   #rejected(attempt, frame) {
     const { id, resolve } = attempt.requests.shift() ?? {};
     if (resolve) resolve(null);
@@ -172,7 +173,7 @@ export class Socket {
       this.#next = null;
       this.#websocketFailures = attempt.via === "websocket" ? this.#websocketFailures + 1 : 0;
       if (!this.#current) this.#reconnect(code, reason);
-      else if (this.#isProven(attempt)) this.#lateWelcomes = 0; // nothing was wrong with the connection
+      else if (this.#isProven(attempt)) this.#lateWelcomes = 0; // nothing was wrong with it
       else this.#connectAfter("websocket", this.#current.via === "sse" ? UPGRADE_DELAY : this.#backoff());
     }
     this.#report();
@@ -245,9 +246,9 @@ export class Socket {
     this.#closed(attempt, 0);
   }
 
-  // The cause of the failures may be over, so the rest of the backoff is skipped. After a sleep, or on
-  // a new network, the connection is probably dead: a successor is dialled at once, and the connection
-  // is kept until its welcome.
+  // The cause of the failures may be over, so the rest of the backoff is skipped. After a sleep, or
+  // on a new network, the connection is probably dead: a successor is dialled at once, and the
+  // connection is kept until its welcome.
   #wake(isNetworkNew) {
     clearTimeout(this.#releaseTimer);
     if (this.#end?.isFinal) return;

@@ -3,8 +3,8 @@
 // A transport has `open(query, listener)`, which starts one connection and returns it. The listener
 // gets `frame(frame)` for each frame, `alive()` for any other sign of life, and `closed(code,
 // reason)` at most once, never before `open` has returned. A connection has `canRequest` (whether
-// it answers `history`), `isClosed`, `bufferedAmount`, `send(frame)` (false when it is not open) and `close()`, after
-// which the listener gets nothing.
+// it answers `history`), `isClosed`, `bufferedAmount` (bytes that have not left the browser),
+// `send(frame)` (false when it is not open) and `close()`, after which the listener gets nothing.
 
 const SUBPROTOCOL = "parlor.v1";
 

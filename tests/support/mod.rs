@@ -18,6 +18,7 @@ pub mod handshake;
 pub mod http;
 pub mod jwt_keys;
 pub mod layer_nodes;
+pub mod line;
 pub mod metrics;
 pub mod nginx;
 pub mod node;

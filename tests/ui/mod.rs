@@ -5,5 +5,6 @@ mod admin;
 mod event_source;
 mod hostile_messages;
 mod layout;
+mod lines;
 pub mod rooms;
 mod tutorial;
