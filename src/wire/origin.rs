@@ -42,7 +42,7 @@ impl FromStr for OriginPattern {
                            allows all origins"
                     .to_owned())
             }
-            _ if text.contains("*.") => {
+            _ if text.contains('*') => {
                 Err("expected .example.com, without scheme, for a host and all its subdomains".to_owned())
             }
             _ if text.contains("://") => match Origin::parse(&text) {
