@@ -14,6 +14,7 @@ mod payload_lengths;
 mod readiness;
 mod redaction;
 mod refusals;
+mod rewritten_logs;
 mod starts;
 mod unavailable;
 mod wire;

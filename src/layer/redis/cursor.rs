@@ -1,4 +1,5 @@
-//! The cursor of a group: up to which event it was delivered, and the cached tail of its log.
+//! The cursor of a group: up to which event it was delivered, and what waits. Decides only: it
+//! reads nothing, sends nothing and has no clock. Times are Unix milliseconds of Redis' clock.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,12 +8,13 @@ use parking_lot::Mutex;
 
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::presence::PresenceSnapshot;
+use crate::layer::redis::held_events::HeldEvents;
+use crate::layer::redis::log::LogPage;
 use crate::layer::redis::tail_cache::TailCache;
-use crate::telemetry::{DropReason, GapReason, METRICS};
+use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::{Event, PRESENCE, Position};
+use crate::wire::event::{Event, GAP, PRESENCE, Position};
 use crate::wire::id::Id;
-use crate::wire::time;
 
 /// Milliseconds before the last delivered event from which a rewritten log may differ from the
 /// known one.
@@ -20,8 +22,10 @@ const MAX_FORK_MILLIS: u64 = 60_000;
 /// Delivered events of that time that are distinguished from new ones of a rewritten log; a client
 /// drops others by their ids.
 const MAX_RECENT_EVENTS: usize = 4096;
-/// Milliseconds by which Redis' clock may be ahead of this node's.
-const MAX_CLOCK_LEAD_MILLIS: u64 = 60_000;
+/// Events of which the node knows only that they exist.
+const MAX_HEARD_EVENTS: usize = 1024;
+/// Milliseconds by which an event may be later than both Redis' clock and the log.
+const MAX_LEAD_MILLIS: u64 = 60_000;
 
 #[derive(Default)]
 pub(super) struct GroupCursor {
@@ -30,79 +34,142 @@ pub(super) struct GroupCursor {
     pub(super) reading: tokio::sync::Mutex<()>,
 }
 
+/// Where a group's deliveries are in its log.
 #[derive(Default)]
 pub(super) struct CursorState {
     /// Everything up to this id was delivered; `None` until the end of the log is found.
     position: Option<Id>,
+    /// The last event that was delivered, or the end of the log when the node subscribed.
+    delivered: Id,
     /// The position when the node subscribed: older events are not new to any member here.
     start: Id,
-    /// The newest event that waits until the log is read up to it.
-    wanted: Option<Position>,
-    /// Whether a backfill runs.
-    is_backfilling: bool,
-    /// Whether the log was rewritten, and the position was set back before the possible fork.
-    is_rewound: bool,
-    /// Ids of the last delivered events: what pub/sub brings after the log, or a rewritten log
-    /// still has, is not new.
-    recent: VecDeque<Id>,
+    /// What was pushed and waits until the log is read up to it.
+    held: HeldEvents,
+    /// Events that exist and were not delivered: skipped ones, and ends of the log.
+    heard: BTreeSet<Id>,
+    /// Held events with smaller numbers were pushed over an earlier subscription.
+    stale: u64,
+    backfill: Backfill,
+    /// Held events with smaller numbers may be older than what was delivered from the log.
+    overtaken: u64,
+    /// Whether something is missing after `delivered`.
+    hole: Hole,
+    /// Whether something may be missing after what the log has.
+    is_uncertain: bool,
+    /// An event has the id of a delivered one and another place: the log was rewritten.
+    is_rewritten: bool,
+    /// Since when events may have been missed, if so. Otherwise every event since `position` was
+    /// pushed and taken, whatever became of the log.
+    missing_since: Option<u64>,
+    /// How often something was missed: a page that was asked for before is not enough.
+    misses: u64,
+    is_subscribed: bool,
+    /// How often the subscription was lost.
+    connection: u64,
+    /// The last delivered events: what pub/sub brings after the log, or a rewritten log still has,
+    /// is not new.
+    recent: VecDeque<Position>,
     pub(super) tail_cache: TailCache,
     /// The users of the group, once they were asked for.
     pub(super) presence: Option<PresenceSnapshot>,
 }
 
-/// Where an event stands in the sequence of the log.
-#[derive(PartialEq, Eq)]
+/// Whether the log is read, and how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Backfill {
+    #[default]
+    Idle,
+    /// From the last event that was delivered.
+    Reading,
+    /// The log was rewritten, and the position was set back before the possible fork.
+    Rewound,
+    /// After that: ids of pushed and of logged events do not compare.
+    Rereading,
+}
+
+/// Whether something is missing before the next event. If so, a gap is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Hole {
+    #[default]
+    No,
+    /// Unless the next event follows the last one.
+    Possible,
+    Certain,
+}
+
+/// What to do with an event that was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sequence {
     /// It is the next event, or not logged: it is delivered.
     Next,
+    /// It is the next event of a log that was begun anew: it is delivered after a gap.
+    Rewritten(Id),
     /// It was or will be read from the log.
     Waits,
     /// An event before it is missing: a backfill has to begin.
     Behind,
 }
 
-/// How a page of a backfill continues what was delivered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum BackfillOutcome {
-    /// Without a hole.
-    Follows,
-    /// It is empty, but an event was appended while it was read.
-    Again,
-    /// Events may be missing, for this reason.
-    Gap(GapReason),
+/// A page of a backfill that was asked for: from where, and what was known then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageRequest {
+    pub(super) from: Id,
+    arrived: u64,
+    misses: u64,
+    connection: u64,
+}
+
+/// What follows from a page.
+#[derive(Default)]
+pub(super) struct Backfilled {
+    /// New events in their order, with a [`GAP`] where some may be missing.
+    pub(super) events: Vec<Arc<Delivery>>,
+    /// The gaps: why, and after which id.
+    pub(super) gaps: Vec<(GapReason, Id)>,
+    /// Events that were pushed and dropped, because the log does not have them.
+    pub(super) dropped: usize,
+    /// Whether nothing is missing any more, and the backfill has ended.
+    pub(super) is_done: bool,
 }
 
 impl CursorState {
-    /// Returns the id up to which everything was delivered, and what waits beyond it.
-    pub(super) fn position(&self) -> (Id, Option<Position>) {
-        (self.position.unwrap_or(Id::START), self.wanted)
-    }
-
     /// Compares the cursor with the end of the log and its redactions; returns the redactions that
     /// were missed, and whether a backfill has to begin.
     pub(super) fn locate(&mut self, last: Id, redacted: BTreeSet<Id>) -> (Vec<Id>, bool) {
         let mut new_redactions = self.tail_cache.on_subscribed(redacted);
+        self.is_subscribed = true;
         if self.position.is_none() {
             new_redactions.clear(); // no member here has their texts
+            self.held.drop_until(last);
+            self.heard.retain(|heard| *heard > last);
         }
         let position = *self.position.get_or_insert_with(|| {
-            self.start = last;
+            (self.start, self.delivered) = (last, last);
             last
         });
-        let is_behind = position != last || self.wanted.is_some_and(|wanted| wanted.id > position);
-        let begins = is_behind && !self.is_backfilling;
-        self.is_backfilling |= is_behind;
-        (new_redactions, begins)
+        if position == last && self.held.is_empty() && self.heard.is_empty() {
+            if self.backfill == Backfill::Idle {
+                self.missing_since = None;
+            }
+            return (new_redactions, false);
+        }
+        self.misses += 1;
+        self.hear(last);
+        (new_redactions, self.begin())
     }
 
     /// The connection with the subscription was lost.
-    pub(super) fn on_disconnected(&mut self) {
+    pub(super) fn on_disconnected(&mut self, now: u64) {
+        self.is_subscribed = false;
+        self.stale = self.held.arrived();
+        self.connection += 1;
+        self.miss(now);
         self.presence = None; // the next answer is Redis' own
         self.tail_cache.on_disconnected();
     }
 
     /// Takes an event that Redis pushed. `age` is the retention of the log in milliseconds.
-    pub(super) fn on_event(&mut self, event: &Arc<Delivery>, age: u64) -> Sequence {
+    pub(super) fn on_event(&mut self, event: &Arc<Delivery>, now: u64, age: u64) -> Sequence {
         if is_presence(event) {
             self.update_presence(event);
         }
@@ -110,136 +177,299 @@ impl CursorState {
             self.tail_cache.redact(id);
         }
         let Some(stamp) = event.position() else { return Sequence::Next };
-        match self.position {
-            Some(position) if !self.is_backfilling => {
-                // A log without an append for its whole age has expired: nothing is missing.
-                let has_expired =
-                    stamp.prev == Id::START && position.millis().saturating_add(age) < stamp.id.millis();
-                // Any program that publishes can claim any position; the log decides about one in
-                // the future.
-                let is_ahead = stamp.id.millis() > time::now().saturating_add(MAX_CLOCK_LEAD_MILLIS);
-                let is_next = stamp.prev == position && stamp.id > position;
-                if !is_ahead && (is_next || has_expired) {
-                    self.advance(event, stamp.id);
-                    Sequence::Next
-                } else if self.recent.contains(&stamp.id) {
-                    Sequence::Waits
-                } else {
-                    self.wait_for(stamp);
-                    self.is_backfilling = true;
-                    Sequence::Behind
-                }
-            }
-            _ => {
-                self.wait_for(stamp);
-                Sequence::Waits
-            }
+        let Some(position) = self.position.filter(|_| self.backfill == Backfill::Idle) else {
+            self.hold(event, now);
+            return Sequence::Waits;
+        };
+        let is_later = stamp.id > position && !self.is_ahead(stamp.id, now);
+        // A log without an append for its whole age has expired: nothing is missing.
+        let has_expired =
+            stamp.prev == Id::START && position.millis().saturating_add(age) < stamp.id.millis();
+        if is_later && (stamp.prev == position || has_expired) {
+            self.deliver(event, stamp);
+            return Sequence::Next;
         }
+        if self.recent.contains(&stamp) {
+            return Sequence::Waits;
+        }
+        let is_reused = self.recent.iter().any(|recent| recent.id == stamp.id);
+        if self.missing_since.is_none() && (is_reused || is_later && stamp.prev == Id::START) {
+            let after = self.delivered;
+            self.tail_cache.clear();
+            self.deliver(event, stamp);
+            return Sequence::Rewritten(after);
+        }
+        self.is_rewritten |= is_reused;
+        self.hold(event, now);
+        self.begin();
+        Sequence::Behind
     }
 
     /// Takes note of an event that was not delivered because too many wait; returns whether a
     /// backfill has to begin.
-    pub(super) fn on_skipped(&mut self, event: &Event) -> bool {
+    pub(super) fn on_skipped(&mut self, event: &Event, now: u64) -> bool {
         if is_presence(event) {
             self.presence = None; // the next answer is Redis' own
         }
         let Some(stamp) = event.position() else { return false };
-        self.wait_for(stamp);
-        let begins = self.position.is_some() && !self.is_backfilling;
-        self.is_backfilling |= begins;
-        begins
+        self.hear(stamp.id);
+        self.miss(now);
+        self.position.is_some() && self.begin()
     }
 
-    /// Makes the backfill read at least up to this event.
-    fn wait_for(&mut self, stamp: Position) {
-        if self.wanted.is_none_or(|wanted| wanted.id < stamp.id) {
-            self.wanted = Some(stamp);
+    /// Returns which page the backfill has to read next.
+    pub(super) fn next_page(&self) -> PageRequest {
+        let from = self.position.unwrap_or(Id::START);
+        let (misses, connection) = (self.misses, self.connection);
+        PageRequest { from, arrived: self.held.arrived(), misses, connection }
+    }
+
+    /// Takes a page of a backfill.
+    pub(super) fn on_page(&mut self, asked: PageRequest, page: LogPage, now: u64, age: u64) -> Backfilled {
+        let mut result = Backfilled::default();
+        if asked.connection != self.connection {
+            return result; // another server may answer now
         }
-    }
-
-    /// Takes a page of the log after `from`; returns how it continues what was delivered, and its
-    /// new events. `newest` is the id of the log's last event.
-    pub(super) fn on_backfill(
-        &mut self,
-        from: Id,
-        mut events: Vec<Arc<Delivery>>,
-        newest: Id,
-        age: u64,
-    ) -> (BackfillOutcome, Vec<Arc<Delivery>>) {
-        self.tail_cache.redact_texts(&mut events);
-        let first = events.first().and_then(|event| event.position());
-        let outcome = match first {
-            _ if std::mem::take(&mut self.is_rewound) => BackfillOutcome::Follows,
-            Some(stamp) if stamp.prev == from => BackfillOutcome::Follows,
-            None if newest == from => BackfillOutcome::Follows,
-            None if newest > from => return (BackfillOutcome::Again, events),
-            // The missing events were trimmed by age or number.
-            Some(stamp) if stamp.prev > from => BackfillOutcome::Gap(GapReason::Trimmed),
-            _ if from.millis().saturating_add(age) < time::now() => BackfillOutcome::Gap(GapReason::Trimmed),
-            // Another log than the known one: some of its events before the fork may be new.
-            _ => {
-                self.tail_cache.clear();
-                self.is_rewound = true;
-                let fork = from.min(newest).back(MAX_FORK_MILLIS);
-                self.position = Some(if self.start <= newest { fork.max(self.start) } else { fork });
-                return (BackfillOutcome::Gap(GapReason::Rewritten), Vec::new());
+        let (from, last) = (asked.from, page.last);
+        let first = page.events.first().and_then(|event| event.position());
+        let has_expired = from.millis().saturating_add(age) < now;
+        let is_rewritten = std::mem::take(&mut self.is_rewritten)
+            || match first {
+                Some(first) => first.prev < from,
+                None => last != from && !has_expired,
+            };
+        let is_rewound = self.backfill == Backfill::Rewound;
+        if is_rewritten && !is_rewound {
+            // Some events of the log before the fork may be new.
+            self.tail_cache.clear();
+            let fork = from.min(last).back(MAX_FORK_MILLIS);
+            self.position = Some(if self.start <= last { fork.max(self.start) } else { fork });
+            self.backfill = Backfill::Rewound;
+            self.suspect(Hole::Possible);
+            return result;
+        }
+        if page.events.is_empty() {
+            // What expired was delivered, unless the node missed more time than an event lives.
+            let is_idle = self.missing_since.is_none_or(|since| since.saturating_add(age) > now);
+            if last != from && !is_rewound && !is_idle {
+                self.suspect(Hole::Possible);
             }
-        };
-        if outcome != BackfillOutcome::Follows {
+            self.position = Some(last);
             self.tail_cache.clear();
         }
-        for event in &events {
-            if let Some(stamp) = event.position() {
-                self.position = Some(stamp.id);
+        let (mut at, mut is_pushed) = ((!is_rewound).then_some(from), false);
+        for found in self.with_held(page.events, page.more, last, asked, now) {
+            match found {
+                Found::Logged(event) => {
+                    // What follows a pushed event in the log is of another one than it was.
+                    if is_pushed && !self.is_new(&event) {
+                        self.suspect(Hole::Certain);
+                    }
+                    if is_rewound && self.is_new(&event) {
+                        self.heard.retain(|heard| *heard <= last); // the others were before the gap
+                    }
+                    at = self.walk(at, &event, true, &mut result);
+                }
+                Found::Pushed(event, is_stale) => {
+                    is_pushed = true;
+                    at = self.walk(at, &event, false, &mut result);
+                    if is_stale {
+                        self.suspect(Hole::Possible); // what came after it was not pushed
+                    }
+                }
+                Found::Dropped => {
+                    result.dropped += 1;
+                    self.suspect(Hole::Certain);
+                }
+                Found::Foreign => result.dropped += 1,
             }
         }
-        let read = events.len();
-        events.retain(|event| event.position().is_none_or(|stamp| !self.recent.contains(&stamp.id)));
-        if events.len() < read {
-            self.tail_cache.clear(); // it must have no holes
+        if is_rewound {
+            self.backfill = Backfill::Rereading;
         }
-        for event in &events {
-            self.remember(event);
-        }
-        (outcome, events)
-    }
-
-    /// Returns whether nothing is missing, and ends the backfill then. `is_end`: the log has no
-    /// more than was read. `wanted_before` is what waited before the reading.
-    pub(super) fn settle(&mut self, is_end: bool, wanted_before: Option<Position>) -> bool {
-        let (position, wanted) = self.position();
-        if wanted.is_some_and(|wanted| wanted.id > position) {
-            if !is_end || wanted != wanted_before {
-                return false;
-            }
-            // It was published with a position, but the log does not have it.
-            METRICS.dropped(DropReason::NotLogged);
-        }
+        let is_end = !page.more && asked.misses == self.misses;
         if is_end {
-            self.wanted = None;
-            self.is_backfilling = false;
+            let is_unheard = !std::mem::take(&mut self.heard).is_empty();
+            let has_hole = std::mem::take(&mut self.hole) != Hole::No;
+            if is_unheard | has_hole | std::mem::take(&mut self.is_uncertain) {
+                let is_trimmed = !is_rewound && has_expired && last == Id::START;
+                result.gap(is_trimmed, self.delivered);
+            }
         }
-        is_end
+        result.is_done = is_end && self.held.is_empty();
+        if result.is_done {
+            self.backfill = Backfill::Idle;
+            if self.is_subscribed {
+                self.missing_since = None;
+            }
+        }
+        result
     }
 
-    fn advance(&mut self, event: &Arc<Delivery>, id: Id) {
-        self.position = Some(id);
-        self.remember(event);
+    /// Delivers the next event of a page if it is new, after a gap if others are missing before it.
+    /// `at` is the event before it, if that is known. Returns the id of the event.
+    fn walk(
+        &mut self,
+        at: Option<Id>,
+        event: &Arc<Delivery>,
+        is_logged: bool,
+        result: &mut Backfilled,
+    ) -> Option<Id> {
+        let Some(stamp) = event.position() else { return at };
+        if !self.is_new(event) {
+            self.position = Some(stamp.id);
+            self.heard.remove(&stamp.id);
+            self.tail_cache.clear(); // it must have no holes
+            return Some(stamp.id);
+        }
+        self.heard.remove(&stamp.id);
+        let later = self.heard.split_off(&stamp.id);
+        if !std::mem::replace(&mut self.heard, later).is_empty() {
+            self.suspect(Hole::Certain);
+        }
+        let follows = stamp.prev == self.delivered && self.hole != Hole::Certain;
+        let is_missing = self.hole != Hole::No || at.is_some_and(|at| at != stamp.prev);
+        if !follows && is_missing {
+            result.gap(stamp.prev > self.delivered, self.delivered);
+            self.tail_cache.clear();
+            self.hole = Hole::No;
+        }
+        if is_logged {
+            self.hole = Hole::No;
+        }
+        self.deliver(event, stamp);
+        result.events.push(Arc::clone(event));
+        Some(stamp.id)
+    }
+
+    /// Returns the events of a page with those among them that were pushed before the page was
+    /// asked for and that the log does not have: it was lost.
+    fn with_held(
+        &mut self,
+        events: Vec<Arc<Delivery>>,
+        more: bool,
+        last: Id,
+        asked: PageRequest,
+        now: u64,
+    ) -> Vec<Found> {
+        let mut all = Vec::with_capacity(events.len());
+        let mut rest: VecDeque<Arc<Delivery>> = events.into();
+        self.tail_cache.redact_texts(rest.make_contiguous());
+        let read: BTreeSet<Id> = ids(&rest).collect();
+        let is_reread = matches!(self.backfill, Backfill::Rewound | Backfill::Rereading);
+        let first = rest.front().and_then(|event| event.position());
+        let is_trimmed = first.is_some_and(|first| first.prev != asked.from);
+        let has_news = rest.iter().any(|event| self.is_new(event));
+        let mut waiting = self.held.take();
+        // The last event before the next one, and the number of the last push among them.
+        let (mut at, mut passed) = (self.delivered, 0);
+        while let Some((arrival, mut held)) = waiting.pop_front() {
+            let Some(stamp) = held.position() else { continue };
+            if let Some(end) = rest.iter().position(|event| event.position() == Some(stamp)) {
+                all.extend(rest.drain(..=end).map(Found::Logged));
+                (at, passed) = (stamp.id, arrival);
+                continue;
+            }
+            if read.contains(&stamp.id) || !self.is_new(&held) {
+                continue;
+            }
+            let before = ids(&rest).position(|id| id == stamp.prev).map(|before| before + 1);
+            let follows = before.or((stamp.prev == at).then_some(0));
+            // The log has another one in its place.
+            let is_later = arrival >= asked.arrived;
+            let is_replaced = !is_later && follows.is_some_and(|place| place < rest.len());
+            if (more || is_later) && !is_replaced && read.last().is_none_or(|last| stamp.id > *last) {
+                self.held.keep((arrival, held));
+                continue;
+            }
+            if self.position.is_some_and(|position| stamp.id <= position) || self.is_ahead(stamp.id, now) {
+                all.push(Found::Foreign);
+                continue;
+            }
+            // Before what was pushed after it, and after what has a smaller id.
+            let pushed: BTreeSet<Id> =
+                waiting.iter().filter_map(|(_, later)| later.position()).map(|later| later.id).collect();
+            let next = ids(&rest).position(|id| pushed.contains(&id)).unwrap_or(rest.len());
+            let later = ids(&rest).position(|id| id > stamp.id).unwrap_or(rest.len());
+            let is_comparable = arrival >= self.stale && !is_reread;
+            let is_alone = !has_news && arrival >= self.overtaken && stamp.id > self.delivered;
+            all.extend(rest.drain(..follows.unwrap_or(next.min(later))).map(Found::Logged));
+            if follows.is_some() || is_comparable || is_alone {
+                self.tail_cache.redact_texts(std::slice::from_mut(&mut held));
+                (at, passed) = (stamp.id, arrival);
+                all.push(Found::Pushed(held, arrival < self.stale));
+            } else {
+                // The ids are of another log, or of before a connection was lost.
+                all.push(Found::Dropped);
+                // Unless the log has lost its beginning, it was before or after what the log has.
+                if is_reread || stamp.id > last || !is_trimmed {
+                    self.is_uncertain = true;
+                    all.insert(0, Found::Dropped);
+                }
+            }
+        }
+        all.extend(rest.into_iter().map(Found::Logged));
+        self.held.drop_before(passed);
+        if has_news {
+            self.overtaken = asked.arrived;
+        }
+        all
+    }
+
+    /// Returns whether an event was not delivered yet.
+    fn is_new(&self, event: &Event) -> bool {
+        event.position().is_none_or(|stamp| !self.recent.contains(&stamp))
+    }
+
+    /// Begins a backfill; returns whether none runs.
+    fn begin(&mut self) -> bool {
+        let is_idle = self.backfill == Backfill::Idle;
+        if is_idle {
+            self.backfill = Backfill::Reading;
+        }
+        is_idle
+    }
+
+    fn suspect(&mut self, hole: Hole) {
+        self.hole = self.hole.max(hole);
+    }
+
+    /// Takes note of an event that exists.
+    fn hear(&mut self, id: Id) {
+        if self.position.is_none_or(|position| id > position) && self.heard.len() < MAX_HEARD_EVENTS {
+            self.heard.insert(id);
+        }
+    }
+
+    fn hold(&mut self, event: &Arc<Delivery>, now: u64) {
+        if !self.held.push(event) {
+            self.miss(now);
+        }
+    }
+
+    fn miss(&mut self, now: u64) {
+        self.missing_since.get_or_insert(now);
+        self.misses += 1;
+    }
+
+    /// Returns whether an id is of a time that has not come. Any program that publishes can claim
+    /// any position; the log decides about one in the future.
+    fn is_ahead(&self, id: Id, now: u64) -> bool {
+        let latest = self.position.map_or(now, |position| position.millis().max(now));
+        id.millis() > latest.saturating_add(MAX_LEAD_MILLIS)
     }
 
     /// Takes note of an event that is delivered.
-    fn remember(&mut self, event: &Arc<Delivery>) {
+    fn deliver(&mut self, event: &Arc<Delivery>, stamp: Position) {
+        self.position = Some(stamp.id);
+        self.delivered = stamp.id;
         self.tail_cache.push(event);
-        let Some(stamp) = event.position() else { return };
-        while self.recent.len() == MAX_RECENT_EVENTS
-            || self
-                .recent
-                .front()
-                .is_some_and(|id| id.millis().saturating_add(MAX_FORK_MILLIS) < stamp.id.millis())
-        {
+        let is_old =
+            |recent: &Position| recent.id.millis().saturating_add(MAX_FORK_MILLIS) < stamp.id.millis();
+        while self.recent.len() == MAX_RECENT_EVENTS || self.recent.front().is_some_and(is_old) {
             self.recent.pop_front();
         }
-        self.recent.push_back(stamp.id);
+        self.recent.push_back(stamp);
     }
 
     /// See [`TailCache::missing`].
@@ -270,6 +500,34 @@ impl CursorState {
             presence.members = None;
         }
     }
+}
+
+/// An event that a backfill found.
+enum Found {
+    Logged(Arc<Delivery>),
+    /// It was pushed, and the log does not have it; whether that was over an earlier subscription.
+    Pushed(Arc<Delivery>, bool),
+    /// Such an event without a place in the order: it is lost.
+    Dropped,
+    /// Such an event that is none of the log's next: somebody made it up or repeats it.
+    Foreign,
+}
+
+impl Backfilled {
+    fn gap(&mut self, is_trimmed: bool, after: Id) {
+        let reason = if is_trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
+        self.gaps.push((reason, after));
+        self.events.push(Arc::new(gap(reason, after).into()));
+    }
+}
+
+fn ids(events: &VecDeque<Arc<Delivery>>) -> impl Iterator<Item = Id> {
+    events.iter().filter_map(|event| event.position()).map(|stamp| stamp.id)
+}
+
+/// Returns the event that tells members of missing events.
+pub(super) fn gap(reason: GapReason, after: Id) -> Event {
+    Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string())
 }
 
 /// Returns whether an event is one of the layer's about the users of a group.

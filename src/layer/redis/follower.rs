@@ -17,13 +17,15 @@ use tracing::{debug, warn};
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::{HistoryRange, Page, Retention};
+use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::cursor::{BackfillOutcome, GroupCursor, Sequence};
+use crate::layer::redis::cursor::{GroupCursor, Sequence, gap};
 use crate::layer::redis::log::{LogEnd, LogPage, LogReader, PageQuery};
-use crate::telemetry::{Chain, METRICS};
+use crate::telemetry::{Chain, DropReason, GapReason, METRICS};
 use crate::wire::delivery::Delivery;
-use crate::wire::event::{Event, GAP};
+use crate::wire::event::Event;
 use crate::wire::group::Group;
+use crate::wire::id::Id;
 use crate::wire::time::millis;
 
 /// Pause before a backfill tries again: the log could not be read, or too many events wait for
@@ -35,6 +37,7 @@ pub(super) struct LogFollower {
     pub(super) reader: LogReader,
     pub(super) listener: Arc<dyn LayerListener>,
     pub(super) retention: Retention,
+    pub(super) clock: Arc<RedisClock>,
     pub(super) cursors: Mutex<HashMap<Group, Arc<GroupCursor>>>,
 }
 
@@ -92,11 +95,17 @@ impl LogFollower {
         let Some(cursor) = self.cursor(group) else { return };
         let mut ready = Vec::with_capacity(events.len());
         let mut is_behind = false;
+        let (now, age) = (self.clock.now(), millis(self.retention.age));
         let mut state = cursor.state.lock();
         for event in events {
             let event = Arc::new(Delivery::from(event));
-            match state.on_event(&event, millis(self.retention.age)) {
+            match state.on_event(&event, now, age) {
                 Sequence::Next => ready.push(event),
+                Sequence::Rewritten(after) => {
+                    report_gap(group, GapReason::Rewritten, after);
+                    ready.push(Arc::new(gap(GapReason::Rewritten, after).into()));
+                    ready.push(event);
+                }
                 Sequence::Waits => {}
                 Sequence::Behind => is_behind = true,
             }
@@ -114,7 +123,7 @@ impl LogFollower {
     /// later.
     pub(super) fn on_skipped(self: &Arc<Self>, group: &str, event: &Event) {
         let Some(cursor) = self.cursor(group) else { return };
-        let is_behind = cursor.state.lock().on_skipped(event);
+        let is_behind = cursor.state.lock().on_skipped(event, self.clock.now());
         if is_behind {
             tokio::spawn(Arc::clone(self).backfill(Group::new(group), cursor));
         }
@@ -143,26 +152,21 @@ impl LogFollower {
         while self.listener.is_full() {
             sleep(RETRY_PAUSE).await;
         }
-        let (from, wanted) = cursor.state.lock().position();
-        let LogPage { events, more, last } = self.reader.page(group, PageQuery::after(from)).await?;
-        let newest = events.last().and_then(|event| event.position()).map_or(last, |stamp| stamp.id);
+        let asked = cursor.state.lock().next_page();
+        let page = self.reader.page(group, PageQuery::after(asked.from)).await?;
         // Held until all is delivered: a redaction that arrives meanwhile is delivered after it.
         let mut state = cursor.state.lock();
-        let (outcome, events) = state.on_backfill(from, events, newest, millis(self.retention.age));
-        if let BackfillOutcome::Gap(reason) = outcome {
-            METRICS.gap(reason);
-            let reason = reason.as_str();
-            warn!(%group, after = %from, reason, "messages of a group may be missing");
-            let gap = Event::new(GAP).with("reason", reason).with("after", &from.to_string());
-            self.listener.deliver(group.name(), &[Arc::new(gap.into())]);
+        let found = state.on_page(asked, page, self.clock.now(), millis(self.retention.age));
+        for (reason, after) in &found.gaps {
+            report_gap(group.name(), *reason, *after);
         }
-        if !events.is_empty() {
-            self.listener.deliver(group.name(), &events);
+        for _ in 0..found.dropped {
+            METRICS.dropped(DropReason::NotLogged);
         }
-        drop(state);
-        // What was pushed during the delivery is in the log: the next page has it.
-        let is_end = !more && outcome == BackfillOutcome::Follows;
-        Ok(cursor.state.lock().settle(is_end, wanted))
+        if !found.events.is_empty() {
+            self.listener.deliver(group.name(), &found.events);
+        }
+        Ok(found.is_done)
     }
 
     /// Returns a range of a log: what is cached, else what one caller of the group reads at a time.
@@ -229,8 +233,15 @@ impl LogFollower {
     /// The connection with the subscriptions was lost: presence and redactions are known to Redis
     /// only.
     pub(super) fn on_disconnected(&self) {
+        let now = self.clock.now();
         for cursor in self.cursors.lock().values() {
-            cursor.state.lock().on_disconnected();
+            cursor.state.lock().on_disconnected(now);
         }
     }
+}
+
+/// Counts and logs a gap.
+fn report_gap(group: &str, reason: GapReason, after: Id) {
+    METRICS.gap(reason);
+    warn!(group, %after, reason = reason.as_str(), "messages of a group may be missing");
 }

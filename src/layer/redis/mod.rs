@@ -9,6 +9,7 @@
 
 pub(crate) mod admin_client;
 mod broker;
+mod clock;
 mod command_queue;
 mod commands;
 mod control;
@@ -20,6 +21,9 @@ mod dial;
 mod follower;
 mod health;
 mod heartbeat;
+mod held_events;
+#[cfg(test)]
+mod interleavings;
 mod keys;
 mod log;
 mod membership;
@@ -48,6 +52,7 @@ use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::Retention;
 use crate::layer::node_info::NodeInfo;
+use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::{DecisionLog, DecisionWriter};
@@ -126,11 +131,13 @@ impl RedisLayer {
             scripts: Arc::clone(&scripts),
             has_lease: lease_sender,
         };
+        let clock = Arc::new(RedisClock::new());
         let follower = Arc::new(LogFollower {
             commands: Arc::clone(&commands),
             reader: LogReader::new(Arc::clone(&commands)),
             listener: Arc::clone(&listener),
             retention,
+            clock: Arc::clone(&clock),
             cursors: parking_lot::Mutex::default(),
         });
         let queue = Arc::new(CommandQueue::default());
@@ -170,7 +177,7 @@ impl RedisLayer {
                 retention.replicas,
             )),
             decisions,
-            publisher: Publisher::new(queue, Arc::clone(&commands), Arc::clone(&scripts), retention),
+            publisher: Publisher::new(queue, Arc::clone(&commands), Arc::clone(&scripts), retention, clock),
             commands,
             follower,
             membership,

@@ -20,7 +20,7 @@ const MAX_BATCH_EVENTS: usize = 128;
 /// Bytes of the events of one call, approximately.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Arguments of the script before those of the events.
-const HEAD_ARGUMENTS: usize = 4;
+const HEAD_ARGUMENTS: usize = 5;
 /// Arguments of the script for each event.
 const EVENT_ARGUMENTS: usize = 3;
 
@@ -84,7 +84,8 @@ impl BatchEncoder {
         }
         resp::argument(out, keys::channel(group).as_bytes());
         let Retention { messages, age, .. } = self.retention;
-        for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW)] {
+        let nonce = rand::random::<u16>().into();
+        for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW), nonce] {
             resp::argument(out, number.to_string().as_bytes());
         }
         for append in &batch.appends {

@@ -1,7 +1,6 @@
 //! The publisher: appends events to logs, each once, and none after its caller got an error.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -10,6 +9,7 @@ use tokio::time::timeout;
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, IdempotencyKey, Retention};
+use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::command_queue::{APPEND_TIMEOUT, CommandQueue};
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::keys;
@@ -17,15 +17,14 @@ use crate::layer::redis::publish_batch::{AppendReply, PendingAppend};
 use crate::layer::redis::scripts::Scripts;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
-use crate::wire::time::{millis, now};
+use crate::wire::time::millis;
 
 pub(super) struct Publisher {
     queue: Arc<CommandQueue>,
     commands: Arc<Commands>,
     scripts: Arc<Scripts>,
     retention: Retention,
-    /// How far Redis' clock is ahead of this node's, in milliseconds.
-    clock_offset: AtomicI64,
+    clock: Arc<RedisClock>,
 }
 
 impl Publisher {
@@ -34,8 +33,9 @@ impl Publisher {
         commands: Arc<Commands>,
         scripts: Arc<Scripts>,
         retention: Retention,
+        clock: Arc<RedisClock>,
     ) -> Self {
-        Self { queue, commands, scripts, retention, clock_offset: AtomicI64::new(0) }
+        Self { queue, commands, scripts, retention, clock }
     }
 
     /// Appends an event.
@@ -49,9 +49,9 @@ impl Publisher {
         key: Option<&IdempotencyKey>,
     ) -> Result<Appended, LayerError> {
         let called_at = Instant::now();
-        let deadline = now() + millis(APPEND_TIMEOUT);
         loop {
-            let deadline = deadline.saturating_add_signed(self.clock_offset.load(Ordering::Relaxed));
+            let left = APPEND_TIMEOUT.saturating_sub(called_at.elapsed());
+            let deadline = self.clock.now() + millis(left);
             let appended = self.append_until(group, event, key, deadline).await;
             let AppendReply { status, value } =
                 appended.inspect_err(|error| self.commands.health().on_error(error))?;
@@ -66,9 +66,10 @@ impl Publisher {
                     return Err(LayerError::corrupt_record(key, "not an id and a digest"));
                 }
                 _ => {
-                    // Late, or the offset of the clocks was wrong and is now right.
-                    let redis_now: i64 = value.parse().unwrap_or_default();
-                    self.clock_offset.store(redis_now.saturating_sub_unsigned(now()), Ordering::Relaxed);
+                    // Late, or Redis' clock was set.
+                    if let Ok(now) = value.parse() {
+                        self.clock.learn(now);
+                    }
                     if called_at.elapsed() > APPEND_TIMEOUT / 2 {
                         return Err(LayerError::TimedOut("append an event"));
                     }
@@ -116,7 +117,8 @@ impl Publisher {
             .arg(keys::channel(group))
             .arg(self.retention.messages)
             .arg(millis(self.retention.age))
-            .arg(millis(IDEMPOTENCY_WINDOW));
+            .arg(millis(IDEMPOTENCY_WINDOW))
+            .arg(rand::random::<u16>());
         script.arg(event.encode_open()).arg(deadline).arg(digest);
         let late = |_| LayerError::TimedOut("append an event");
         let (status, value) = match self.retention.replicas {

@@ -101,12 +101,21 @@ impl Subscriber {
                 Err("another server is the master now".to_owned())
             }
             Ok(Ok(pipeline)) => {
+                // Before the first append, which must not be carried out late.
+                self.learn_time().await.map_err(|error| Chain(&error).to_string())?;
                 self.queue.open();
                 Ok((name, pipeline))
             }
             Ok(Err(error)) => Err(Chain(&error).to_string()),
             Err(_) => Err("Redis did not accept the connection in time".to_owned()),
         }
+    }
+
+    /// Asks Redis for its time.
+    async fn learn_time(&self) -> Result<(), LayerError> {
+        let (seconds, micros): (u64, u64) = self.follower.commands.command(&redis::cmd("TIME")).await?;
+        self.follower.clock.learn(seconds * 1000 + micros / 1000);
+        Ok(())
     }
 
     /// Publishes probes on the connection for commands; returns why the subscribing connection has
@@ -137,6 +146,9 @@ impl Subscriber {
             }
             commands.health().on_contact();
             let lag = sent_at.elapsed();
+            if let Err(error) = self.learn_time().await {
+                debug!(error = %Chain(&error), "redis did not return its time");
+            }
             METRICS.subscription_lag.observe(lag.as_secs_f64());
             *self.lag.lock() = Some(lag);
         }

@@ -84,6 +84,9 @@ impl TailCache {
     /// Adds a newer event.
     pub(super) fn push(&mut self, event: &Arc<Delivery>) {
         let Some(tail) = &mut self.tail else { return };
+        if event.position().is_some_and(|position| position.prev != tail.last()) {
+            return self.clear(); // it must have no holes
+        }
         tail.push(Arc::clone(event));
         while is_full(tail) && tail.len() > 1 {
             tail.pop();

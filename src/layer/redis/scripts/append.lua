@@ -1,9 +1,9 @@
 -- Appends events to a group's log and publishes each, once for each idempotency key.
 -- KEYS: the log (stream), its redactions (sorted set), then the idempotency key of each event
 -- (string).
--- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms; then
--- for each event: its open bytes, its deadline (Unix ms of this clock), its digest or '' without a
--- key.
+-- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms, a random
+-- number of 16 bits; then for each event: its open bytes, its deadline (Unix ms of this clock), its
+-- digest or '' without a key.
 -- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, `corrupt`
 -- with '' for an idempotency key whose value is no id and digest, or `late` with the time.
 local function messagepack(text)
@@ -21,8 +21,31 @@ local before = newest and newest[1] or '0-0'
 local prev = before
 local replies = {}
 
+-- The id of the next event: Redis' time, and a number that begins at random in each call, so that
+-- no id is used twice, though the log was lost, a server without its end took over, or the clock
+-- was set back. A new log begins with the microseconds: its ids rise also within a millisecond.
+local id_ms, id_number = before:match('^(%d+)-(%d+)$')
+id_ms, id_number = tonumber(id_ms), tonumber(id_number)
+if now > id_ms then
+  id_ms, id_number = now, newest and -1 or time[2] % 1000 * 65536 - 1
+end
+local step = ARGV[5] + 1
+
+local function append(open)
+  id_number, step = id_number + step, 1
+  local id = string.format('%.0f-%.0f', id_ms, id_number)
+  local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'e', open, 'p', prev)
+  if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
+    -- The log has had ids that it has no more.
+    added = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
+    local ms, number = added:match('^(%d+)-(%d+)$')
+    id_ms, id_number = tonumber(ms), tonumber(number)
+  end
+  return added
+end
+
 for i = 3, #KEYS do
-  local open, deadline, digest = ARGV[3 * i - 4], ARGV[3 * i - 3], ARGV[3 * i - 2]
+  local open, deadline, digest = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1]
   local remembered = digest ~= '' and call('GET', KEYS[i])
   local status, value
   if now > tonumber(deadline) then
@@ -35,7 +58,10 @@ for i = 3, #KEYS do
       status, value = 'corrupt', ''
     end
   else
-    local id = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
+    local id = append(open)
+    if id.err then
+      return id
+    end
     if digest ~= '' then
       call('SET', KEYS[i], id .. ' ' .. digest, 'PX', ARGV[4])
     end

@@ -1,0 +1,358 @@
+//! A search for interleavings in which a group's cursor goes wrong: a small model of Redis and of
+//! the connections to it, driven by seeded random steps.
+//!
+//! Each message that was acknowledged after the node had found the end of the log has to be
+//! delivered once and in order, or a gap before the next one that is; and no gap is told for
+//! nothing. The log is lost, or the clock set, again only after the node has found its way: what was
+//! before and after both is in no order that a node could know.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::layer::redis::cursor::{CursorState, PageRequest, Sequence};
+use crate::layer::redis::log::LogPage;
+use crate::wire::delivery::Delivery;
+use crate::wire::event::{Event, GAP, Position};
+use crate::wire::id::Id;
+
+/// The age of the log.
+const AGE: u64 = 100_000;
+const PAGE_EVENTS: usize = 3;
+const STEPS: usize = 120;
+const SEEDS: u64 = 10_000;
+
+/// What may happen beside publishing and delivering.
+#[derive(Clone, Copy, Debug)]
+struct Faults {
+    /// The log loses its oldest entries.
+    trims: bool,
+    /// The log is lost, or falls back to an earlier state with a new connection.
+    losses: bool,
+    /// Redis' clock is set.
+    steps: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    number: u64,
+    position: Position,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Locating {
+    Done,
+    Asked,
+    /// The id of the newest event, and the number of messages then.
+    Found(Id, u64),
+}
+
+struct Model {
+    random: StdRng,
+    faults: Faults,
+    clock: u64,
+    log: Vec<Message>,
+    /// The greatest id of the log's incarnation.
+    top: Id,
+    published: u64,
+    /// What Redis pushed and the node has not taken; `None` without a subscription.
+    pushes: Option<VecDeque<Message>>,
+    /// Whether the end of the log has to be found.
+    locating: Locating,
+    is_backfilling: bool,
+    read: Option<(PageRequest, Option<LogPage>)>,
+    cursor: CursorState,
+    /// The number of the first message after the end that the node found first.
+    first: Option<u64>,
+    /// Numbers of delivered messages; `None` for a gap.
+    delivered: Vec<Option<u64>>,
+    /// How often the log was lost.
+    losses: usize,
+    /// Numbers of messages of which the node heard: it has to tell if they are lost.
+    heard: BTreeSet<u64>,
+    /// Numbers of messages that were lost before the node heard of them.
+    unheard: BTreeSet<u64>,
+    /// Whether nothing was lost or set since all had arrived.
+    is_quiet: bool,
+    trace: Vec<String>,
+}
+
+impl Model {
+    fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            faults,
+            clock: 1_000_000_000,
+            log: Vec::new(),
+            top: Id::START,
+            published: 0,
+            pushes: None,
+            locating: Locating::Done,
+            is_backfilling: false,
+            read: None,
+            cursor: CursorState::default(),
+            first: None,
+            delivered: Vec::new(),
+            losses: 0,
+            heard: BTreeSet::new(),
+            unheard: BTreeSet::new(),
+            is_quiet: true,
+            trace: Vec::new(),
+        }
+    }
+
+    fn expire(&mut self) {
+        if self.log.last().is_some_and(|last| last.position.id.millis() + AGE + 1000 < self.clock) {
+            self.log.clear();
+            self.top = Id::START;
+            self.losses += 1;
+        }
+    }
+
+    fn publish(&mut self) {
+        self.expire();
+        let prev = self.log.last().map_or(Id::START, |last| last.position.id);
+        // As `append.lua` does it: no id is used twice, though the log is lost and the clock set.
+        let next = self.top.next(self.clock).to_string();
+        let (millis, number) = next.split_once('-').expect("an id has two parts");
+        let number = number.parse::<u64>().unwrap() + self.random.random_range(0..65_536_u64);
+        let id: Id = format!("{millis}-{number}").parse().unwrap();
+        self.top = id;
+        self.published += 1;
+        let message = Message { number: self.published, position: Position { id, prev } };
+        self.trace.push(format!("publish {message:?}"));
+        self.log.push(message);
+        if let Some(pushes) = &mut self.pushes {
+            pushes.push_back(message);
+        }
+    }
+
+    fn take_push(&mut self, skips: bool) {
+        let Some(message) = self.pushes.as_mut().and_then(VecDeque::pop_front) else { return };
+        let event = event(message);
+        self.heard.insert(message.number);
+        if skips {
+            self.is_backfilling |= self.cursor.on_skipped(&event, self.clock);
+            self.trace.push(format!("skip {}", message.number));
+            return;
+        }
+        let sequence = self.cursor.on_event(&event, self.clock, AGE);
+        self.trace.push(format!("push {}: {sequence:?}", message.number));
+        match sequence {
+            Sequence::Next => self.delivered.push(Some(message.number)),
+            Sequence::Rewritten(_) => self.delivered.extend([None, Some(message.number)]),
+            Sequence::Waits => {}
+            Sequence::Behind => self.is_backfilling = true,
+        }
+    }
+
+    /// A backfill asks for a page, Redis answers, or the answer arrives.
+    fn read_on(&mut self) {
+        match self.read.take() {
+            None if self.is_backfilling => self.read = Some((self.cursor.next_page(), None)),
+            None => {}
+            Some((asked, None)) => {
+                self.expire();
+                let after = self.log.iter().filter(|message| message.position.id > asked.from);
+                let mut events: Vec<_> = after.map(|message| event(*message)).collect();
+                let more = events.len() > PAGE_EVENTS;
+                events.truncate(PAGE_EVENTS);
+                let last = self.log.last().map_or(Id::START, |last| last.position.id);
+                self.read = Some((asked, Some(LogPage { events, more, last })));
+            }
+            Some((asked, Some(page))) => {
+                let read = page.events.len();
+                let found = self.cursor.on_page(asked, page, self.clock, AGE);
+                let numbers: Vec<_> = found.events.iter().map(|event| number_of(event)).collect();
+                self.trace
+                    .push(format!("page of {read} after {}: {numbers:?} {}", asked.from, found.is_done));
+                self.delivered.extend(numbers);
+                self.is_backfilling = !found.is_done;
+            }
+        }
+    }
+
+    /// The end of the log is asked for after a subscription, or is known.
+    fn locate(&mut self) {
+        match self.locating {
+            Locating::Done => {}
+            Locating::Asked => {
+                self.expire();
+                let last = self.log.last().map_or(Id::START, |last| last.position.id);
+                self.locating = Locating::Found(last, self.published);
+            }
+            Locating::Found(last, published) => {
+                self.locating = Locating::Done;
+                self.first.get_or_insert(published + 1);
+                self.heard.extend(0..=published);
+                let begins = self.cursor.locate(last, BTreeSet::new()).1;
+                self.is_backfilling |= begins;
+                self.trace.push(format!("the log ends at {last}: {begins}"));
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.pushes.take().is_some() {
+            self.trace.push("cut".to_owned());
+            self.locating = Locating::Done;
+            self.cursor.on_disconnected(self.clock);
+        }
+    }
+
+    fn subscribe(&mut self) {
+        if self.pushes.is_none() {
+            self.trace.push("subscribe".to_owned());
+            self.pushes = Some(VecDeque::new());
+            self.locating = Locating::Asked;
+        }
+    }
+
+    fn lose(&mut self) {
+        // A server with an earlier log and an earlier clock may go on between ids that were.
+        let is_whole = self.faults.steps || self.random.random_bool(0.5);
+        let kept = if is_whole { 0 } else { self.random.random_range(0..=self.log.len()) };
+        self.trace.push(format!("the log falls back to {kept} of {}", self.log.len()));
+        self.losses += 1;
+        if kept > 0 || self.random.random_bool(0.3) {
+            self.cut();
+        }
+        let heard = &self.heard;
+        let lost = self.log.drain(kept..).map(|message| message.number);
+        self.unheard.extend(lost.filter(|number| !heard.contains(number)));
+        self.top = self.log.last().map_or(Id::START, |last| last.position.id);
+    }
+
+    fn step(&mut self) {
+        self.clock += self.random.random_range(0..3_u64);
+        self.is_quiet |= self.is_idle() && self.pushes.is_some();
+        match self.random.random_range(0..100) {
+            0..20 => self.publish(),
+            20..45 => self.take_push(false),
+            45..48 => self.take_push(true),
+            48..68 => self.read_on(),
+            68..80 => self.locate(),
+            80..83 => self.cut(),
+            83..92 => self.subscribe(),
+            92..94 if self.faults.trims && !self.log.is_empty() => {
+                let gone = self.random.random_range(0..self.log.len());
+                self.log.drain(..gone);
+                self.trace.push(format!("trim {gone}"));
+            }
+            94..96 if self.faults.losses && self.is_quiet => {
+                self.is_quiet = false;
+                self.lose();
+            }
+            96 if self.faults.steps && self.is_quiet => {
+                self.is_quiet = false;
+                let ahead = self.random.random_range(0..2 * AGE);
+                self.clock = (self.clock + ahead).saturating_sub(AGE);
+                self.trace.push(format!("the clock is set to {}", self.clock));
+            }
+            97 => self.read = self.read.take().filter(|_| self.random.random_bool(0.5)),
+            _ => {}
+        }
+    }
+
+    /// Returns whether everything has arrived.
+    fn is_idle(&self) -> bool {
+        let has_pushes = self.pushes.as_ref().is_some_and(|pushes| !pushes.is_empty());
+        !has_pushes && self.locating == Locating::Done && !self.is_backfilling
+    }
+
+    /// Lets everything arrive.
+    fn settle(&mut self) {
+        self.subscribe();
+        for _ in 0..10_000 {
+            if self.is_idle() {
+                return;
+            }
+            self.locate();
+            self.take_push(false);
+            self.read_on();
+        }
+        panic!("it never ends");
+    }
+
+    /// Returns what is wrong with what was delivered.
+    fn verdict(&self) -> Result<(), String> {
+        let Some(first) = self.first else { return Ok(()) };
+        let mut expected = first;
+        let (mut gap, mut needless) = (false, 0);
+        for delivered in self.delivered.iter().copied().chain([Some(self.published + 1)]) {
+            let Some(number) = delivered else {
+                gap = true;
+                continue;
+            };
+            if number < first {
+                continue; // from before the node subscribed
+            }
+            if number < expected {
+                return Err(format!("{number} is delivered after {}", expected - 1));
+            }
+            let is_missing = (expected..number).any(|missing| !self.unheard.contains(&missing));
+            if is_missing && !gap {
+                return Err(format!("{expected} to {} are missing without a gap", number - 1));
+            }
+            if gap && number == expected {
+                needless += 1;
+            }
+            (expected, gap) = (number + 1, false);
+        }
+        // A lost log is told, also to those who have all that it had; again where what was pushed of
+        // it has no place in what followed.
+        if needless > 3 * self.losses {
+            return Err(format!("{needless} gaps for nothing, and {} losses", self.losses));
+        }
+        Ok(())
+    }
+}
+
+fn event(message: Message) -> Arc<Delivery> {
+    let event = Event::new("a").with("number", &message.number.to_string());
+    Arc::new(event.at_position(message.position).into())
+}
+
+/// Returns the number of a message; `None` for a gap.
+fn number_of(event: &Event) -> Option<u64> {
+    if event.kind() == GAP {
+        return None;
+    }
+    Some(event.text("number").and_then(|number| number.parse().ok()).expect("a message has a number"))
+}
+
+fn search(seeds: u64, faults: Faults) {
+    for seed in 0..seeds {
+        let mut model = Model::new(seed, faults);
+        for _ in 0..STEPS {
+            model.step();
+        }
+        model.settle();
+        if let Err(wrong) = model.verdict() {
+            let trace = model.trace.join("\n");
+            panic!("seed {seed} of {faults:?}: {wrong}\n{trace}\n{:?}", model.delivered);
+        }
+    }
+}
+
+#[test]
+fn cuts_and_delays_lose_nothing_and_tell_no_gap() {
+    search(SEEDS, Faults { trims: false, losses: false, steps: false });
+}
+
+#[test]
+fn a_trimmed_log_is_a_gap_where_messages_are_missing() {
+    search(SEEDS, Faults { trims: true, losses: false, steps: false });
+}
+
+#[test]
+fn a_lost_log_is_a_gap_and_nothing_acknowledged_is_lost_untold() {
+    search(SEEDS, Faults { trims: false, losses: true, steps: false });
+}
+
+#[test]
+fn a_clock_that_is_set_loses_nothing_untold() {
+    search(SEEDS * 2 / 5, Faults { trims: true, losses: true, steps: true });
+}
