@@ -47,6 +47,7 @@ export class Socket {
   #patience = 1; // factor of the times of silence
   #checkedAt; // in wall-clock time: a monotonic clock may stand still while the machine sleeps
   #releaseTimer = 0; // 0: not set
+  #isReleased = false; // the SSE connection of a hidden page was let go
   #websocketFailures = 0; // in a row, without a welcome
   #reconnectTimer = 0; // 0: not set
   #stableTimer = 0;
@@ -147,6 +148,7 @@ export class Socket {
     this.#next = null;
     this.#end = null;
     this.#wasOpen = true;
+    this.#isReleased = false;
     this.#lateWelcomes = 0;
     clearTimeout(attempt.welcomeTimer);
     clearTimeout(this.#reconnectTimer); // the successor of one that was not leaving
@@ -190,7 +192,7 @@ export class Socket {
     clearTimeout(this.#reconnectTimer);
     this.#reconnectTimer = 0;
     this.#end = { code, reason, isFinal: isFinal(code) };
-    if (this.#end.isFinal) return;
+    if (this.#end.isFinal || this.#isReleased) return;
     this.#connectAfter(this.#preferredTransport(), this.#backoff());
   }
 
@@ -200,8 +202,10 @@ export class Socket {
     for (const { resolve } of attempt.requests.splice(0)) resolve?.(null);
   }
 
+  // A hidden page would let an SSE connection go at once.
   #preferredTransport() {
-    return this.#transports.sse && this.#websocketFailures >= FAILURES_BEFORE_SSE ? "sse" : "websocket";
+    const isBlocked = this.#websocketFailures >= FAILURES_BEFORE_SSE;
+    return this.#transports.sse && isBlocked && !this.#lifecycle.isHidden ? "sse" : "websocket";
   }
 
   #backoff() {
@@ -251,6 +255,7 @@ export class Socket {
   // connection is kept until its welcome.
   #wake(isNetworkNew) {
     clearTimeout(this.#releaseTimer);
+    this.#isReleased = false;
     if (this.#end?.isFinal) return;
     // It may have been closed while the page was frozen.
     if (this.#current?.connection.isClosed) this.#closed(this.#current, 0);
@@ -271,6 +276,7 @@ export class Socket {
   }
 
   #release(attempt) {
+    this.#isReleased = true;
     this.#discard(attempt);
     if (attempt === this.#current) this.#current = null;
     else this.#next = null;

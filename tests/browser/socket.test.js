@@ -430,6 +430,18 @@ test("a hidden page lets its SSE connection go, and connects again when it is sh
   assert.equal(sse.connections.length, 2);
 });
 
+test("a hidden page tries WebSockets for ever", () => {
+  const { websocket, sse, lifecycle } = open({ withSse: true });
+  lifecycle.isHidden = true;
+  for (let n = 1; n <= 5; n++) {
+    websocket.last.end(1006);
+    mock.timers.tick(15000);
+    assert.ok(websocket.connections.length > n);
+  }
+  assert.equal(sse.connections.length, 0);
+  websocket.last.welcome();
+});
+
 test("a hidden page keeps its WebSocket", () => {
   const { websocket, lifecycle } = opened();
   lifecycle.isHidden = true;
