@@ -1,6 +1,7 @@
 //! What nodes write to Redis and read from it, and what they do while it is away.
 
 mod access_after_disconnection;
+mod acl;
 mod backfill;
 mod bad_events;
 mod corrupt_records;

@@ -1,0 +1,130 @@
+//! The ACL of docs/operations.md lets a node and its commands do everything, and nothing else.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::api_client::ApiClient;
+use crate::support::http::Request;
+use crate::support::node::{Node, Plan};
+use crate::support::redis::Redis;
+use crate::support::user::{User, password};
+use crate::support::v1_client::id_of;
+use crate::support::wait::{PATIENCE, holds, until};
+
+/// The words of the `ACL SETUSER` line in the documentation.
+fn documented_acl() -> Vec<String> {
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).expect("the page");
+    let mut lines = page.lines().map(str::trim).skip_while(|line| !line.starts_with("ACL SETUSER"));
+    let mut words = Vec::new();
+    for line in lines.by_ref().take_while(|line| !line.is_empty()) {
+        words.extend(line.trim_end_matches('\\').split_whitespace().map(str::to_owned));
+    }
+    words
+}
+
+/// Runs a command of the command line and returns its output.
+async fn run(plan: &Plan, words: &[&str]) -> String {
+    let plan = words.iter().fold(plan.clone(), |plan, word| plan.switch(word));
+    let mut process = plan.spawn();
+    let status = process.exit(PATIENCE).await;
+    assert!(status.success(), "{words:?}: {}", process.stderr.text());
+    process.stdout.text().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_node_does_everything_with_the_documented_acl() {
+    let redis = Redis::start().await;
+    assert_eq!(redis.query::<String>(&documented_acl()).await, "OK");
+    let plan = Node::plan().env("REDIS_URL", &redis.url().replace("//", "//parlor:pw@"));
+    let nodes = [plan.start().await, plan.start().await];
+    let [first, second] = &nodes;
+    run(&plan.clone().env("PARLOR_PASSWORD", &password("ann")), &["user", "add", "--staff", "ann"]).await;
+    run(&plan, &["user", "list"]).await;
+    let key = run(&plan, &["key", "add", "billing", "--scope", "publish,read,disconnect"]).await;
+    let (mut ann, mut bob) = (User::logged_in(first, "ann").await, User::registered(second, "bob").await);
+
+    let mut here = bob.join(first, "lobby").await;
+    let mut there = ann.join(second, "lobby").await;
+    let id = id_of(&here.publish("hi").await);
+    there.receive().await;
+    for frame in
+        [json!({ "type": "typing" }), json!({ "type": "history" }), json!({ "type": "read", "id": id })]
+    {
+        here.send_json(&frame).await;
+    }
+    here.receive_frame("history").await;
+    bob.handshake("lobby").since(&id).connect(second).await.close().await;
+    bob.handshake("lobby").history(10).connect(second).await.close().await;
+    assert_eq!(bob.get(first, "/push?room=lobby").await.status, 200);
+    bob.handshake_at("/ws/push/lobby").connect(second).await.receive_frame("push").await;
+    assert_eq!(Request::new("DELETE", "/push?room=lobby").send(first).await.status, 200);
+    let mut inbox = ann.handshake_at("/ws/inbox/").connect(first).await;
+    bob.join(second, "@ann").await.publish("hello").await;
+    inbox.receive_frame("unread").await;
+    ann.get(first, "/dm/").await;
+
+    assert_eq!(ann.post(first, "/rooms/", &[("room", "cellar")]).await.status, 303);
+    for action in [&[("action", "link")][..], &[("action", "invite"), ("name", "bob")]] {
+        let status = ann.post(first, "/chat/cellar/members/", action).await.status;
+        assert!(status < 400, "{action:?}: {status}");
+    }
+    bob.get(second, "/chat/").await;
+    let user = here.user().to_owned();
+    for (path, fields) in [
+        ("/admin/rooms/lobby/", &[("action", "remove"), ("id", &*id)][..]),
+        ("/admin/rooms/lobby/", &[("action", "kick"), ("user", &*user)]),
+        ("/admin/users/", &[("action", "ban"), ("user", &*user)]),
+        ("/admin/users/", &[("action", "unban"), ("user", &*user)]),
+        ("/admin/users/", &[("action", "end_logins"), ("user", &*user)]),
+        ("/admin/rooms/attic/", &[("action", "close")]),
+        ("/admin/rooms/attic/", &[("action", "reopen")]),
+    ] {
+        let status = ann.post(first, path, fields).await.status;
+        assert!(status < 400, "{path} {fields:?}: {status}");
+    }
+    for path in [
+        "/admin/",
+        "/admin/figures",
+        "/admin/figures?of=rooms",
+        "/admin/rooms/",
+        "/admin/rooms/lobby/",
+        "/admin/users/",
+        "/admin/users/?name=bob",
+        "/admin/keys/",
+        "/admin/audit/",
+    ] {
+        assert_eq!(ann.get(second, path).await.status, 200, "{path}");
+    }
+    let api = ApiClient::with_bearer(&key);
+    let message = json!({ "message": "from a program" });
+    for (request, status) in [
+        (api.get("/api/rooms"), 200),
+        (api.get("/api/rooms/lobby/messages"), 200),
+        (api.get("/api/rooms/lobby/members"), 200),
+        (api.post("/api/rooms/lobby/messages", &message), 201),
+        (api.post("/api/users/bob/disconnect", &json!({})), 204),
+    ] {
+        let response = request.send(first).await;
+        assert!(response.status == status || response.status < 300, "{response:?}");
+    }
+    run(&plan, &["key", "revoke", "billing"]).await;
+    bob.log_in(first, "bob").await;
+    bob.log_out(first).await;
+
+    let log: redis::Value = redis.query(&["ACL", "LOG"]).await;
+    assert!(matches!(&log, redis::Value::Array(entries) if entries.is_empty()), "{log:?}");
+    for mut node in nodes {
+        let text = Request::get("/metrics").send(&node).await.body;
+        let refused = text.lines().filter(|line| line.starts_with("parlor_redis_refusals_total"));
+        assert!(refused.clone().all(|line| line.ends_with(" 0")), "{:?}", refused.collect::<Vec<_>>());
+        node.terminate();
+        node.exit(PATIENCE).await;
+    }
+    until(PATIENCE, "no refusal at the end either", async || {
+        let log: redis::Value = redis.query(&["ACL", "LOG"]).await;
+        holds(matches!(&log, redis::Value::Array(entries) if entries.is_empty()), || format!("{log:?}"))
+    })
+    .await;
+}
