@@ -94,8 +94,8 @@ pub trait Broker: Send + Sync {
     ///
     /// # Cost
     /// Nothing where the node has the range in its cache of the log's tail; else one or two
-    /// `EVALSHA` of `page.lua` (`XRANGE` or `XREVRANGE`, `ZRANGEBYSCORE`), at most a page each, on a
-    /// connection for such reads. One caller of a group reads at a time, and a few of a node.
+    /// `EVALSHA` of `page.lua` (`XRANGE` or `XREVRANGE`, `ZRANGEBYSCORE`), at most a page each, on
+    /// a connection for such reads. One caller of a group reads at a time, and a few of a node.
     fn history(
         &self,
         group: &Group,

@@ -1,4 +1,5 @@
-//! A client of `parlor.v1`, by WebSocket or event stream, that follows docs/protocol.md and records what it does and sees.
+//! A client of `parlor.v1`, by WebSocket or event stream, that follows docs/protocol.md and records
+//! what it does and sees.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
