@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 pub(crate) use hyper::StatusCode;
 
-use crate::auth::identity::Identity;
+use crate::auth::identity::{Identity, Role};
 use crate::config::setting::Setting;
 use crate::http::client_address;
 use crate::http::client_address::ClientAddress;
@@ -49,6 +49,9 @@ const MAX_REQUEST_BODY_BYTES: usize = 128 * 1024;
 const MAX_LOGGED_CHARS: usize = 200;
 /// The time in which a body must be complete.
 const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long ago a client may have been identified when its body is complete. A client could hold the
+/// body back, and lose its rights meanwhile.
+const MAX_IDENTITY_AGE: Duration = Duration::from_millis(100);
 
 /// The media type of Server-Sent Events, and all that a browser's `EventSource` accepts.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -213,34 +216,58 @@ async fn answer(
     if is_options && route.who != Who::Staff {
         return Ok(Response::options(route.allowed()));
     }
-    if route.who != Who::Public {
-        let auth = request.context.auth();
-        let identity =
-            Identity::authenticate(auth, &request.parts, route.is_realtime()).await.map_err(Refusal::from);
-        if route.who == Who::Staff {
-            guards::check_staff(&identity)?;
-        }
-        request.identity = Arc::new(identity?);
-        request.is_authenticated = true;
+    let stream = route.sse.filter(|_| route.is_stream(&request.parts.method));
+    let mut body = Some(body);
+    if stream.is_some() {
+        // Before the client is known: a ticket is valid once.
+        request.body = read_body(body.take()).await?;
     }
+    authenticate(route, &mut request).await?;
     if route.is_websocket() {
         let upgrade = Upgrade::check(&mut request.parts)?;
         let open = route.opener(&upgrade)?;
         return open(Arc::clone(&state.realtime), request, Some(upgrade)).await;
     }
-    if let Some(open) = route.sse.filter(|_| route.is_stream(&request.parts.method)) {
-        request.body = read_body(body).await?;
+    if let Some(open) = stream {
         return open(Arc::clone(&state.realtime), request, None).await;
     }
     let endpoint = route.endpoint(&request.parts.method)?;
-    request.body = read_body(body).await?;
     guards::check_scope(endpoint, &request)?;
+    let authenticated_at = Instant::now();
+    request.body = read_body(body.take()).await?;
+    if authenticated_at.elapsed() > MAX_IDENTITY_AGE {
+        authenticate(route, &mut request).await?;
+        guards::check_scope(endpoint, &request)?;
+    }
     guards::check_csrf(endpoint, &request)?;
     guards::check_rate(endpoint, &request)?;
     if lacks_slash {
         return redirect_to_slash(route, endpoint, request).await;
     }
     (endpoint.handler)(request).await
+}
+
+/// Identifies the client, unless the route is public.
+async fn authenticate(route: &Route, request: &mut Request) -> Result<(), Refusal> {
+    if route.who == Who::Public {
+        return Ok(());
+    }
+    let auth = request.context.auth();
+    let identity =
+        Identity::authenticate(auth, &request.parts, route.is_realtime()).await.map_err(Refusal::from);
+    if route.who == Who::Staff {
+        guards::check_staff(&identity)?;
+    }
+    let identity = identity?;
+    // An anonymous client has another id each time: of one request it keeps the first.
+    let is_still_anonymous = request.is_authenticated
+        && identity.role() == Role::Anonymous
+        && request.identity.role() == Role::Anonymous;
+    if !is_still_anonymous {
+        request.identity = Arc::new(identity);
+    }
+    request.is_authenticated = true;
+    Ok(())
 }
 
 /// Answers 308 to the path with the slash if the handler would serve that path, so that a redirect
@@ -267,7 +294,8 @@ async fn redirect_to_slash(
 ///
 /// # Errors
 /// Returns 413 above the limit of bytes, 408 above the limit of time, 400 when the body ends early.
-async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
+async fn read_body(body: Option<Incoming>) -> Result<Bytes, Refusal> {
+    let Some(body) = body else { return Ok(Bytes::new()) };
     let too_large = || {
         Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,

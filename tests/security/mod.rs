@@ -9,6 +9,7 @@ mod csrf;
 mod foreign_pages;
 pub mod forged_tokens;
 mod guessing;
+mod held_back_bodies;
 mod hostile_input;
 mod impersonation;
 mod injection;
