@@ -2,19 +2,35 @@
 
 use crate::config::app_name::AppName;
 
+/// The prefix of cookies that a browser takes from this host alone, over `https` (RFC 6265bis,
+/// section 4.1.3.2): no other host of the domain can set them.
+const HOST_PREFIX: &str = "__Host-";
+
 /// The names of the cookies that identify clients. They begin with the application's name: browsers
-/// send the cookies of a host to all of its ports.
+/// send the cookies of a host to all of its ports. Over `https` they have a prefix besides, and
+/// cookies without it are ignored there.
 pub(crate) struct CookieNames {
-    /// The cookie of a login.
-    pub(crate) session: String,
-    /// The signed cookie of a guest.
-    pub(crate) guest: String,
+    session: [String; 2],
+    guest: [String; 2],
 }
 
 impl CookieNames {
     pub(crate) fn new(application: AppName) -> Self {
-        let name = application.as_str();
-        Self { session: format!("{name}_session"), guest: format!("{name}_guest") }
+        let both = |kind: &str| {
+            let name = format!("{}_{kind}", application.as_str());
+            [format!("{HOST_PREFIX}{name}"), name]
+        };
+        Self { session: both("session"), guest: both("guest") }
+    }
+
+    /// Returns the name of the cookie of a login.
+    pub(crate) fn session(&self, is_secure: bool) -> &str {
+        &self.session[usize::from(!is_secure)]
+    }
+
+    /// Returns the name of the signed cookie of a guest.
+    pub(crate) fn guest(&self, is_secure: bool) -> &str {
+        &self.guest[usize::from(!is_secure)]
     }
 }
 
@@ -24,10 +40,9 @@ mod tests {
     use crate::config::app_name::AppName;
 
     #[test]
-    fn cookies_begin_with_the_application() {
+    fn cookies_begin_with_the_application_and_over_https_with_a_prefix() {
         let names = CookieNames::new(AppName::new("echo"));
-        assert_eq!((names.session.as_str(), names.guest.as_str()), ("echo_session", "echo_guest"));
-        let names = CookieNames::new(AppName::new("parlor"));
-        assert_eq!((names.session.as_str(), names.guest.as_str()), ("parlor_session", "parlor_guest"));
+        assert_eq!((names.session(false), names.guest(false)), ("echo_session", "echo_guest"));
+        assert_eq!((names.session(true), names.guest(true)), ("__Host-echo_session", "__Host-echo_guest"));
     }
 }

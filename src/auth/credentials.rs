@@ -3,7 +3,6 @@
 use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use hyper::http::request::Parts;
 
-use crate::auth::cookie_names::CookieNames;
 use crate::auth::secret;
 use crate::wire::{cookies, headers};
 
@@ -37,7 +36,7 @@ pub(crate) fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
     token.map(Credentials::Bearer).or_else(|| headers::query(&parts.uri, "ticket").map(Credentials::Ticket))
 }
 
-/// Returns the hash of the login's secret in the cookies, if they have the form of one.
-pub(crate) fn login_of(headers: &HeaderMap, names: &CookieNames) -> Option<String> {
-    cookies::value(headers, &names.session).filter(|secret| secret::is_one(secret)).map(secret::hash)
+/// Returns the secrets of logins in the cookies of this name that have the form of one; mostly one.
+pub(crate) fn logins_of<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> + Send {
+    cookies::values(headers, name).into_iter().filter(|secret| secret::is_one(secret))
 }

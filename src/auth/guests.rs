@@ -52,6 +52,14 @@ impl Guest {
         secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: Username::parse(&nickname) })
     }
 
+    /// Returns the guest of these cookies; `None` if there is no valid one, or valid ones of several
+    /// guests.
+    pub(crate) fn from_cookies(cookies: &[&str], key: &Key) -> Option<Self> {
+        let mut guests = cookies.iter().filter_map(|cookie| Self::from_cookie(cookie, key));
+        let first = guests.next()?;
+        guests.all(|guest| guest.id == first.id).then_some(first)
+    }
+
     /// Returns the display name: the nickname or the start of the id, after a `~`, which no
     /// account's name contains.
     pub(crate) fn name(&self) -> String {

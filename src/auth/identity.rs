@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
+use smallvec::SmallVec;
 use tracing::warn;
 
 use crate::auth::accounts::{Account, Accounts};
@@ -15,7 +16,7 @@ use crate::auth::error::AuthError;
 use crate::auth::guests::Guest;
 use crate::auth::jwt::TokenError;
 use crate::auth::tickets::Ticket;
-use crate::auth::{api_keys, credentials, guests, sessions};
+use crate::auth::{api_keys, credentials, guests, secret, sessions};
 use crate::layer::IdempotencyKey;
 use crate::telemetry::{LimitReason, LogThrottle, METRICS};
 use crate::wire::cookies;
@@ -158,7 +159,7 @@ impl Identity {
         (event.attributed(self.id(), self.name()), key)
     }
 
-    /// Authenticates the client of a request. A WebSocket handshake may carry credentials in other
+    /// Authenticates the client of a request, over `https` if `is_secure`. A WebSocket handshake may carry credentials in other
     /// ways.
     ///
     /// # Errors
@@ -167,13 +168,14 @@ impl Identity {
     pub(crate) async fn authenticate(
         auth: &Authenticator,
         parts: &Parts,
+        is_secure: bool,
         socket: bool,
     ) -> Result<Self, AuthError> {
         let identity = match credentials::shown(parts, socket) {
             Some(Credentials::Ticket(ticket)) => Self::from_ticket(auth, &ticket).await?,
             Some(Credentials::Bearer(text)) if api_keys::is_key(text) => Self::from_key(auth, text).await?,
             Some(Credentials::Bearer(text)) => Self::from_token(auth, text).await?,
-            None => return Self::from_cookies(auth, &parts.headers, socket).await,
+            None => return Self::from_cookies(auth, &parts.headers, is_secure, socket).await,
         };
         identity.ok_or(AuthError::Invalid { socket })
     }
@@ -181,18 +183,25 @@ impl Identity {
     async fn from_cookies(
         auth: &Authenticator,
         headers: &HeaderMap,
+        is_secure: bool,
         socket: bool,
     ) -> Result<Self, AuthError> {
         let store = auth.store();
-        if let Some(hash) = credentials::login_of(headers, auth.cookies())
-            && let Some(account) = sessions::find(store, &hash, auth.session_ttl()).await?
-        {
+        // Of several valid logins none is believed: one may be of another user, set by another host.
+        let mut logins = SmallVec::<[(Account, String); 1]>::new();
+        for secret in credentials::logins_of(headers, auth.cookies().session(is_secure)) {
+            let hash = secret::hash(secret);
+            let account = sessions::find(store, &hash, auth.session_ttl()).await?;
+            logins.extend(account.map(|account| (account, hash)));
+        }
+        if let (1, Some((account, hash))) = (logins.len(), logins.pop()) {
             return admitted(&account).map(|()| Self::account(&account, Some(hash), None));
         }
-        let Some(cookie) = cookies::value(headers, &auth.cookies().guest) else {
+        let cookies = cookies::values(headers, auth.cookies().guest(is_secure));
+        if cookies.is_empty() {
             return Ok(Self::anonymous());
-        };
-        match Guest::from_cookie(cookie, auth.key().await?) {
+        }
+        match Guest::from_cookies(&cookies, &*auth.key().await?) {
             Some(guest) => match guests::is_banned(store, &guest.id).await {
                 Ok(true) => Err(banned()),
                 // Without the layer there are no messages, but pages still work.

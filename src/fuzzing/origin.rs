@@ -14,9 +14,12 @@ pub fn origin(bytes: &[u8]) {
     let may = is_own || allowed.iter().any(|pattern| allows(pattern, page));
     for named in [ORIGIN, REFERER] {
         let Some(headers) = headers([(HOST, host), (named.clone(), page), (COOKIE, "a=b")]) else { return };
-        assert!(may || check_request(&headers, &allowed).is_err(), "a request from {page} to {host}");
+        assert!(may || check_request(&headers, false, &allowed).is_err(), "a request from {page} to {host}");
         if named == ORIGIN {
-            assert!(may || check_socket(&headers, &allowed).is_err(), "a socket from {page} to {host}");
+            assert!(
+                may || check_socket(&headers, false, &allowed).is_err(),
+                "a socket from {page} to {host}"
+            );
         }
     }
 }
@@ -36,7 +39,7 @@ fn pattern(text: &str) -> Option<OriginPattern> {
     };
     assert_eq!(written.parse().as_ref(), Ok(&pattern), "`{text}` is `{written}`");
     let headers = headers([(HOST, "x"), (ORIGIN, &page), (COOKIE, "a=b")])?;
-    let answer = check_socket(&headers, std::slice::from_ref(&pattern));
+    let answer = check_socket(&headers, false, std::slice::from_ref(&pattern));
     assert!(answer.is_ok(), "`{text}` does not allow {page}");
     Some(pattern)
 }

@@ -40,8 +40,8 @@ pub fn request(bytes: &[u8]) {
     assert!(["zh", "en"].contains(&request.language()));
     let _ = (
         request.wants_page(),
-        origin::check_request(request.headers(), &[]).is_ok(),
-        origin::check_socket(request.headers(), &[]).is_ok(),
+        origin::check_request(request.headers(), false, &[]).is_ok(),
+        origin::check_socket(request.headers(), false, &[]).is_ok(),
         Routes(&[]).find(request.parts.uri.path()).is_none(),
     );
     request.parts.uri.path().split('/').for_each(is_decoded);
@@ -72,7 +72,7 @@ fn is_not_authenticated(parts: &Parts) {
         || parts.uri.query().is_some_and(|uri| query(uri, "ticket").is_some());
     for (socket, refused) in [(false, 401), (true, 403)] {
         let shown = parts.headers.contains_key(AUTHORIZATION) || (socket && on_a_socket);
-        let identity = Identity::authenticate(memory_node::node().auth(), parts, socket);
+        let identity = Identity::authenticate(memory_node::node().auth(), parts, false, socket);
         match memory_node::run(identity).map_err(Refusal::from) {
             Ok(identity) => assert!(!shown && identity.role() == Role::Anonymous, "{identity:?}"),
             Err(refusal) => assert!(shown && refusal.status.as_u16() == refused, "{}", refusal.detail),

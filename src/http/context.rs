@@ -290,12 +290,21 @@ impl Context {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub(crate) async fn key(&self) -> Result<&CookieKey, LayerError> {
+    pub(crate) async fn key(&self) -> Result<Arc<CookieKey>, LayerError> {
         self.auth.key().await
     }
 
+    /// Compares the key of guests' cookies with the one that all nodes share. Redis may have lost
+    /// it, and another node may have made another one.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn compare_key(&self) -> Result<(), LayerError> {
+        self.auth.compare_key().await.map(|_| ())
+    }
+
     /// Returns the key of guests' cookies, if it has been read.
-    pub(crate) fn known_key(&self) -> Option<&CookieKey> {
+    pub(crate) fn known_key(&self) -> Option<Arc<CookieKey>> {
         self.auth.known_key()
     }
 

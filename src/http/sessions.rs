@@ -1,14 +1,16 @@
 //! Login, logout, nicknames and tickets.
 
+use cookie::Key as CookieKey;
+
 use crate::auth::accounts::{Account, Accounts};
 use crate::auth::api_keys::{ApiKey, ApiKeys};
 use crate::auth::cookie_names::CookieNames;
-use crate::auth::credentials::login_of;
+use crate::auth::credentials::logins_of;
 use crate::auth::guests::Guest;
 use crate::auth::identity::Role;
 use crate::auth::tickets::Ticket;
 use crate::auth::usernames::Username;
-use crate::auth::{guests, sessions};
+use crate::auth::{guests, secret, sessions};
 use crate::http::context::Context;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
@@ -52,7 +54,7 @@ impl Request {
     /// Returns 503 when the layer does not answer.
     pub async fn log_out(&self, response: Response) -> Result<Response, Refusal> {
         if let Some(hash) =
-            self.identity().login().map(str::to_owned).or_else(|| login_of(self.headers(), self.cookies()))
+            self.identity().login().map(str::to_owned).or_else(|| self.secret().map(secret::hash))
         {
             self.end_login(&hash).await?;
         }
@@ -65,8 +67,28 @@ impl Request {
         if self.identity().role() <= Role::Guest {
             return Some(self.identity().id().to_owned());
         }
-        let cookie = cookies::value(self.headers(), &self.cookies().guest)?;
-        Some(Guest::from_cookie(cookie, self.context.known_key()?)?.id)
+        Some(self.guest_of_cookies(&*self.context.known_key()?)?.id)
+    }
+
+    fn guest_of_cookies(&self, key: &CookieKey) -> Option<Guest> {
+        let cookies = cookies::values(self.headers(), self.guest_cookie_name());
+        Guest::from_cookies(&cookies, key)
+    }
+
+    fn guest_cookie_name(&self) -> &str {
+        self.cookies().guest(self.is_secure())
+    }
+
+    /// Returns the secret of the login that the client is identified by, or of the only one in its
+    /// cookies.
+    fn secret(&self) -> Option<&str> {
+        let name = self.cookies().session(self.is_secure());
+        let is_own = |secret: &&str| self.identity().login().is_some_and(|hash| secret::hash(secret) == hash);
+        let own = logins_of(self.headers(), name).find(is_own);
+        own.or_else(|| {
+            let mut secrets = logins_of(self.headers(), name);
+            secrets.next().filter(|_| secrets.next().is_none())
+        })
     }
 
     fn cookies(&self) -> &CookieNames {
@@ -75,7 +97,7 @@ impl Request {
 
     fn session_cookie(&self, secret: Option<&str>) -> String {
         let ttl = self.context.session_ttl();
-        sessions::cookie(&self.cookies().session, secret, ttl, self.is_secure())
+        sessions::cookie(self.cookies().session(self.is_secure()), secret, ttl, self.is_secure())
     }
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
@@ -104,9 +126,7 @@ impl Request {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
-        let cookie = cookies::value(self.headers(), &self.cookies().guest);
-        let known = cookie.and_then(|cookie| Guest::from_cookie(cookie, key));
-        let mut guest = known.unwrap_or_else(Guest::new);
+        let mut guest = self.guest_of_cookies(&key).unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty())
             || !guest.set_nickname(self.context.store(), wanted).await?
@@ -115,7 +135,7 @@ impl Request {
         }
         // The guest's sockets reconnect under the new name.
         self.context.renew(&guest.id).await?;
-        Ok(Some(response.with_cookie(&guest.cookie(&self.cookies().guest, key, self.is_secure()))))
+        Ok(Some(response.with_cookie(&guest.cookie(self.guest_cookie_name(), &key, self.is_secure()))))
     }
 
     /// Returns a ticket for one socket of this client, valid for
@@ -145,14 +165,13 @@ impl Request {
             return None;
         }
         let guest = Guest { id: identity.id().to_owned(), nickname: None };
-        Some(guest.cookie(&self.cookies().guest, self.context.known_key()?, self.is_secure()))
+        Some(guest.cookie(self.guest_cookie_name(), &*self.context.known_key()?, self.is_secure()))
     }
 
     /// Returns the cookie of the session with a renewed lifetime.
     pub(crate) fn login_cookie(&self) -> Option<String> {
         self.identity().login()?;
-        let secret = cookies::value(self.headers(), &self.cookies().session)?;
-        Some(self.session_cookie(Some(secret)))
+        Some(self.session_cookie(Some(self.secret()?)))
     }
 }
 

@@ -20,6 +20,8 @@ const MAX_MESSAGE_SECONDS: u32 = 180;
 const SHORT_MESSAGE_SECONDS: u32 = 10;
 /// The most bytes of incomplete messages that clients may take their time for.
 const MAX_HELD_BYTES: u64 = 32 * 1024 * 1024;
+/// The time between two comparisons of the key of guests' cookies with that of all nodes.
+const KEY_COMPARE_SECONDS: u32 = 5;
 
 impl Realtime {
     /// Runs [`Socket::keepalive`] for every socket each second, and [`revalidation::run`] for
@@ -33,6 +35,10 @@ impl Realtime {
         loop {
             second.tick().await;
             let now = self.context().seconds();
+            if now.is_multiple_of(KEY_COMPARE_SECONDS) {
+                let context = Arc::clone(self.context());
+                tokio::spawn(async move { context.compare_key().await });
+            }
             // After the process was frozen, the time since the last read says nothing about the
             // peer.
             let is_frozen = now - last > 3;

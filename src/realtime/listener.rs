@@ -73,10 +73,8 @@ impl LayerListener for NodeListener {
                     socket.set_known_until(0);
                 }
             }
-            if realtime.context().known_key().is_none() {
-                let context = Arc::clone(realtime.context());
-                tokio::spawn(async move { context.key().await.map(|_| ()) });
-            }
+            let context = Arc::clone(realtime.context());
+            tokio::spawn(async move { context.compare_key().await });
         }
     }
 }

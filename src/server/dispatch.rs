@@ -254,7 +254,8 @@ async fn authenticate(route: &Route, request: &mut Request) -> Result<(), Refusa
     }
     let auth = request.context.auth();
     let identity =
-        Identity::authenticate(auth, &request.parts, route.is_realtime()).await.map_err(Refusal::from);
+        Identity::authenticate(auth, &request.parts, request.is_secure(), route.is_realtime()).await;
+    let identity = identity.map_err(Refusal::from);
     if route.who == Who::Staff {
         guards::check_staff(&identity)?;
     }

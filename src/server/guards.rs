@@ -83,7 +83,8 @@ pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refus
     let headers = request.headers();
     let allowed = &request.context().config().network.allowed_origins;
     if route.is_websocket() {
-        return origin::check_socket(headers, allowed).map_err(|foreign| refuse_origin(request, &foreign));
+        return origin::check_socket(headers, request.is_secure(), allowed)
+            .map_err(|foreign| refuse_origin(request, &foreign));
     }
     let is_checked = match route.endpoint(request.method()) {
         _ if route.is_stream(request.method()) => true,
@@ -99,7 +100,8 @@ pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refus
     if !is_checked {
         return Ok(());
     }
-    origin::check_request(headers, allowed).map_err(|foreign| refuse_origin(request, &foreign))
+    origin::check_request(headers, request.is_secure(), allowed)
+        .map_err(|foreign| refuse_origin(request, &foreign))
 }
 
 /// Counts and logs what a foreign page started. The two hosts side by side show a proxy that passes

@@ -4,12 +4,34 @@ use std::time::Duration;
 
 use cookie::{Cookie, SameSite};
 use hyper::header::{COOKIE, HeaderMap};
+use smallvec::SmallVec;
+
+/// The most values of one cookie that are looked at.
+const MAX_VALUES: usize = 4;
+
+/// Returns the different values of the cookies of this name; none if there are more than a browser
+/// has from any mistake. Other hosts of the domain can set cookies of the same name, and a browser
+/// does not say which cookie is whose.
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &str) -> SmallVec<[&'a str; MAX_VALUES]> {
+    let mut values = SmallVec::new();
+    for cookie in all(headers).filter(|cookie| cookie.name() == name) {
+        let Some(value) = cookie.value_raw().filter(|value| !values.contains(value)) else { continue };
+        if values.len() == MAX_VALUES {
+            return SmallVec::new();
+        }
+        values.push(value);
+    }
+    values
+}
 
 /// Returns the value of the first cookie of this name.
 pub(crate) fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    all(headers).find(|cookie| cookie.name() == name)?.value_raw()
+}
+
+fn all(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut cookies = lines.flat_map(Cookie::split_parse).filter_map(Result::ok);
-    cookies.find(|cookie| cookie.name() == name)?.value_raw()
+    lines.flat_map(Cookie::split_parse).filter_map(Result::ok)
 }
 
 /// Gives a cookie the attributes of every cookie that is set: it is sent to all paths of the site,
@@ -48,6 +70,18 @@ mod tests {
         ] {
             assert_eq!(value(&headers, name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn all_values_of_a_cookie_are_found_once_and_too_many_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; b=2; a=1; a=3"));
+        headers.append(COOKIE, HeaderValue::from_static("a=4; a=5; c=6"));
+        assert_eq!(values(&headers, "a")[..], ["1", "3", "4", "5"]);
+        assert_eq!(values(&headers, "b")[..], ["2"]);
+        assert!(values(&headers, "d").is_empty());
+        headers.append(COOKIE, HeaderValue::from_static("a=7"));
+        assert!(values(&headers, "a").is_empty());
     }
 
     #[test]

@@ -104,10 +104,12 @@ impl Origin {
         matches!(self.scheme.as_str(), "http" | "https")
     }
 
-    /// Returns whether this is the origin of a request with this `Host`. The scheme is not
-    /// compared: behind a proxy that terminates TLS the node does not know it.
-    fn is_host(&self, host: &str) -> bool {
+    /// Returns whether this is the origin of a request with this `Host`. A page that came by `http`
+    /// may be of any sender, and is foreign to a request over `https`. Other requests may be over
+    /// `https`, too: the proxy that terminates TLS may not say so.
+    fn is_host(&self, host: &str, is_secure: bool) -> bool {
         self.is_of_site()
+            && (!is_secure || self.scheme == "https")
             && Self::parse(&format!("{}://{host}", self.scheme))
                 .is_some_and(|own| own.host == self.host && own.port == self.port)
     }
@@ -120,16 +122,20 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Checks a WebSocket handshake: the origin must be this host or allowed. A client without `Origin`
+/// Checks a WebSocket handshake, over `https` if `is_secure`: the origin must be this host or allowed. A client without `Origin`
 /// is not a browser, and passes if it sends no cookies.
 ///
 /// # Errors
 /// Returns an error (403) otherwise.
-pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
+pub(crate) fn check_socket(
+    headers: &HeaderMap,
+    is_secure: bool,
+    allowed: &[OriginPattern],
+) -> Result<(), ForeignOrigin> {
     if allowed.contains(&OriginPattern::Any) {
         Ok(())
     } else if headers.contains_key(ORIGIN) {
-        check_header(headers, &ORIGIN, allowed)
+        check_header(headers, &ORIGIN, is_secure, allowed)
     } else if headers.contains_key(COOKIE) {
         Err(ForeignOrigin("a request with cookies needs an `Origin`".into()))
     } else {
@@ -143,7 +149,11 @@ pub(crate) fn check_socket(headers: &HeaderMap, allowed: &[OriginPattern]) -> Re
 ///
 /// # Errors
 /// Returns an error (403) otherwise.
-pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> Result<(), ForeignOrigin> {
+pub(crate) fn check_request(
+    headers: &HeaderMap,
+    is_secure: bool,
+    allowed: &[OriginPattern],
+) -> Result<(), ForeignOrigin> {
     let site = headers.get("sec-fetch-site").map(hyper::header::HeaderValue::as_bytes);
     match site {
         // `none`: typed into the address bar, or a bookmark.
@@ -151,8 +161,8 @@ pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> R
         _ if allowed.contains(&OriginPattern::Any) => Ok(()),
         Some(_) if origin_of(headers, &ORIGIN).is_some_and(|origin| is_allowed(&origin, allowed)) => Ok(()),
         Some(_) => Err(ForeignOrigin("`Sec-Fetch-Site`: only pages of this host may call".into())),
-        None if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, allowed),
-        None if headers.contains_key(REFERER) => check_header(headers, &REFERER, allowed),
+        None if headers.contains_key(ORIGIN) => check_header(headers, &ORIGIN, is_secure, allowed),
+        None if headers.contains_key(REFERER) => check_header(headers, &REFERER, is_secure, allowed),
         None => Ok(()),
     }
 }
@@ -160,12 +170,15 @@ pub(crate) fn check_request(headers: &HeaderMap, allowed: &[OriginPattern]) -> R
 fn check_header(
     headers: &HeaderMap,
     name: &HeaderName,
+    is_secure: bool,
     allowed: &[OriginPattern],
 ) -> Result<(), ForeignOrigin> {
     let Some(origin) = origin_of(headers, name) else {
         return Err(ForeignOrigin(format!("`{name}`: expected one origin").into()));
     };
-    if text(headers, &HOST).is_some_and(|host| origin.is_host(host)) || is_allowed(&origin, allowed) {
+    if text(headers, &HOST).is_some_and(|host| origin.is_host(host, is_secure))
+        || is_allowed(&origin, allowed)
+    {
         Ok(())
     } else {
         Err(ForeignOrigin(format!("`{name}`: pages of other hosts may not call").into()))
@@ -200,7 +213,7 @@ mod tests {
         for app in APPS {
             let origin = Origin::parse(app).unwrap_or_else(|| panic!("{app}"));
             assert!(app.parse::<OriginPattern>().unwrap().allows(&origin), "{app}");
-            assert!(!origin.is_host(&origin.host), "{app} at a host of its name");
+            assert!(!origin.is_host(&origin.host, false), "{app} at a host of its name");
             let by_host: Result<OriginPattern, _> = origin.host.parse();
             assert!(!by_host.is_ok_and(|pattern| pattern.allows(&origin)), "{app} by its host");
         }

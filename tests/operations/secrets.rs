@@ -8,7 +8,7 @@ use crate::support::node::{Node, Plan};
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::wait::{PATIENCE, seconds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const WEAK: [&str; 4] = [
     "hunter2",
@@ -69,6 +69,43 @@ async fn without_a_setting_nodes_share_a_generated_secret() {
     }
     let alone = Node::plan().without_env("PARLOR_SECRET").start().await;
     assert!(!Request::get("/chat/").send(&alone).await.cookie("parlor_guest").is_empty());
+}
+
+#[tokio::test]
+async fn nodes_share_one_secret_again_once_redis_has_lost_it() {
+    let redis = Redis::start().await;
+    let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
+    let (first, second) = (plan.start().await, plan.start().await);
+    let response = Request::get("/chat/").send(&first).await;
+    let cookie = response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
+    let knows = async |node: &Node, cookie: &str| {
+        let response = Request::get("/chat/").header("Cookie", cookie).send(node).await;
+        !response.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="))
+    };
+    // One of them puts it back, also when nothing else is lost.
+    for loss in [&["DEL", "parlor:record:secret"][..], &["FLUSHALL"]] {
+        redis.query::<::redis::Value>(loss).await;
+        until(seconds(10), "the secret to be put back", async || {
+            holds(redis.exists("parlor:record:secret").await, String::new)
+        })
+        .await;
+        let third = plan.start().await;
+        for node in [&first, &second, &third] {
+            assert!(knows(node, &cookie).await, "{loss:?}");
+        }
+    }
+    assert!([&first, &second].iter().any(|node| node.log().text().contains("has put it back")));
+    // Another node was faster.
+    redis.query::<String>(&["SET", "parlor:record:secret", "of another node 0123456789 0123456789"]).await;
+    until(seconds(10), "all to take the other secret", async || {
+        let both = (knows(&first, &cookie).await, knows(&second, &cookie).await);
+        holds(both == (false, false), || format!("{both:?}"))
+    })
+    .await;
+    let response = Request::get("/chat/").send(&first).await;
+    let cookie = response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
+    assert!(knows(&second, &cookie).await);
+    assert!(first.log().text().contains("another node has made a new secret"));
 }
 
 #[tokio::test]

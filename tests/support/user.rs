@@ -116,8 +116,15 @@ impl User {
     pub async fn post(&mut self, node: &Node, target: &str, fields: &[(&str, &str)]) -> Response {
         let token = self.token(node).await;
         let fields: Vec<_> = fields.iter().copied().chain([(FIELD, token.as_str())]).collect();
-        let request = form(target, &fields).header("Origin", &format!("http://{}", node.address()));
+        let request = form(target, &fields).header("Origin", &self.origin(node));
         self.send(node, request).await
+    }
+
+    /// The origin of the node's pages, as the user's browser sees it.
+    fn origin(&self, node: &Node) -> String {
+        let is_https =
+            self.headers.iter().any(|(name, value)| name == "X-Forwarded-Proto" && value == "https");
+        format!("{}://{}", if is_https { "https" } else { "http" }, node.address())
     }
 
     /// The CSRF token; opens a page with a form when there is none.
