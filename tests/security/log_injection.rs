@@ -100,7 +100,7 @@ async fn input_cannot_begin_a_line_of_a_text_log() {
         for end in ENDS {
             assert!(!line.contains(end), "the end of a line within a line: {line:?}");
         }
-        assert!(!line.contains(" WARN ") || !line.contains("forged"), "{line:?}");
+        assert!(!line.contains(" WARN ") || !line.contains(FORGED), "{line:?}");
     }
 }
 

@@ -195,10 +195,15 @@ impl LayerNode {
         .await;
     }
 
+    /// The disconnects that were delivered.
+    pub fn disconnects(&self) -> Vec<Disconnect> {
+        self.received.disconnects.lock().unwrap().clone()
+    }
+
     /// Waits until this many disconnects were delivered.
     pub async fn wait_for_disconnects(&self, count: usize) -> Vec<Disconnect> {
         until(seconds(1), &format!("{count} orders"), async || {
-            let disconnects = self.received.disconnects.lock().unwrap().clone();
+            let disconnects = self.disconnects();
             holds(disconnects.len() == count, || format!("{disconnects:?}")).map(|()| disconnects)
         })
         .await
