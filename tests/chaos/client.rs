@@ -107,7 +107,7 @@ impl Client {
         let welcome = loop {
             match line.next().await {
                 Arrival::Frame(frame) => break frame,
-                Arrival::Ping => {}
+                Arrival::Reply(_) | Arrival::Ping => {}
                 Arrival::End(_) => return None,
             }
         };
@@ -155,7 +155,11 @@ impl Client {
             self.state.lock().unwrap().unanswered = self.pending.oldest();
             tokio::select! {
                 arrival = line.next(), if !stalled => match arrival {
-                    Arrival::Frame(frame) => self.take(&frame),
+                    Arrival::Frame(frame) => {
+                        (self.last_frame_at, self.probed) = (Instant::now(), false);
+                        self.take(&frame);
+                    }
+                    Arrival::Reply(reply) => self.take(&reply),
                     Arrival::Ping => self.last_frame_at = Instant::now(),
                     Arrival::End(code) => return code,
                 },
@@ -206,7 +210,6 @@ impl Client {
 
     /// Handles a frame of the server; ignores unknown types.
     fn take(&mut self, frame: &Value) {
-        (self.last_frame_at, self.probed) = (Instant::now(), false);
         match frame["type"].as_str().expect("a type in each frame") {
             "message" => self.receive(frame),
             "presence" => self.learn_members(frame),

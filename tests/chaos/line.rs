@@ -35,6 +35,8 @@ pub struct Stream {
 /// What arrives on a line.
 pub enum Arrival {
     Frame(Value),
+    /// An answer on another connection, which says nothing of this one.
+    Reply(Value),
     /// A sign of life.
     Ping,
     /// The end, with the code of a Close frame if there was one.
@@ -76,7 +78,7 @@ impl Line {
             },
             Self::Stream(stream) => {
                 if let Some(reply) = stream.replies.pop_front() {
-                    return Arrival::Frame(reply);
+                    return Arrival::Reply(reply);
                 }
                 match stream.events.try_next_part().await {
                     Some(part) if part.frame.is_null() => Arrival::Ping,
