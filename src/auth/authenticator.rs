@@ -69,8 +69,8 @@ impl Authenticator {
         }
     }
 
-    /// Compares the key with the one that all nodes share: puts it back if the store has lost it, and
-    /// takes the other one if another node has made one meanwhile. Returns the key.
+    /// Compares the key with the one that all nodes share: puts it back if the store has lost it,
+    /// and takes the other one if another node has made one meanwhile. Returns the key.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.

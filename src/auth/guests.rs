@@ -52,8 +52,8 @@ impl Guest {
         secret::is_user_id(id).then(|| Self { id: id.to_owned(), nickname: Username::parse(&nickname) })
     }
 
-    /// Returns the guest of these cookies; `None` if there is no valid one, or valid ones of several
-    /// guests.
+    /// Returns the guest of these cookies; `None` if there is no valid one, or valid ones of
+    /// several guests.
     pub(crate) fn from_cookies(cookies: &[&str], key: &Key) -> Option<Self> {
         let mut guests = cookies.iter().filter_map(|cookie| Self::from_cookie(cookie, key));
         let first = guests.next()?;

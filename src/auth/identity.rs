@@ -159,8 +159,8 @@ impl Identity {
         (event.attributed(self.id(), self.name()), key)
     }
 
-    /// Authenticates the client of a request, over `https` if `is_secure`. A WebSocket handshake may carry credentials in other
-    /// ways.
+    /// Authenticates the client of a request, over `https` if `is_secure`. A WebSocket handshake
+    /// may carry credentials in other ways.
     ///
     /// # Errors
     /// Returns an error for invalid credentials (401, on a handshake 403), for a banned user (403),
@@ -187,7 +187,8 @@ impl Identity {
         socket: bool,
     ) -> Result<Self, AuthError> {
         let store = auth.store();
-        // Of several valid logins none is believed: one may be of another user, set by another host.
+        // Of several valid logins none is believed: one may be of another user, set by another
+        // host.
         let mut logins = SmallVec::<[(Account, String); 1]>::new();
         for secret in credentials::logins_of(headers, auth.cookies().session(is_secure)) {
             let hash = secret::hash(secret);

@@ -16,11 +16,10 @@ pub(crate) const RULE: &str = "expected a name of 1 to 32 letters, marks or digi
                                letter or digit first";
 
 /// Names that suggest a role of the site. Operators can add accounts with them.
-const RESERVED: [&str; 14] = [
+const RESERVED: [&str; 13] = [
     "admin",
     "administrator",
     "anonymous",
-    "everyone",
     "moderator",
     "operator",
     "root",

@@ -30,7 +30,7 @@ pub(crate) struct Replay {
 pub(crate) enum Step {
     /// Send this event.
     Event(Arc<Delivery>),
-    /// Tell the client that events after this one may be missing.
+    /// Report to the client that events after this one may be missing.
     Gap(GapReason, Id),
     /// Read the log after this id.
     Read(Id),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_told_where_it_is() {
+    fn a_hole_is_reported_where_it_is() {
         let mut replay = Replay::new(None, page(&[(2, 1), (3, 2)], 9));
         assert_eq!(steps(&mut replay), ["2", "3", "read 3"]);
         replay.on_page(page(&[(7, 6), (9, 8)], 9));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_ends_before_the_cursor_is_lost_or_not_heard_yet() {
+    fn a_log_that_ends_before_the_cursor_is_lost_or_not_read_yet() {
         let mut replay = Replay::new(Some(id(3)), page(&[], 5));
         assert_eq!(steps(&mut replay), ["read 3"]);
         replay.on_page(page(&[], 3));

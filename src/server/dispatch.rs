@@ -49,8 +49,8 @@ const MAX_REQUEST_BODY_BYTES: usize = 128 * 1024;
 const MAX_LOGGED_CHARS: usize = 200;
 /// The time in which a body must be complete.
 const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long ago a client may have been identified when its body is complete. A client could hold the
-/// body back, and lose its rights meanwhile.
+/// How long ago a client may have been identified when its body is complete. A client could hold
+/// the body back, and lose its rights meanwhile.
 const MAX_IDENTITY_AGE: Duration = Duration::from_millis(100);
 
 /// The media type of Server-Sent Events, and all that a browser's `EventSource` accepts.

@@ -122,8 +122,8 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Checks a WebSocket handshake, over `https` if `is_secure`: the origin must be this host or allowed. A client without `Origin`
-/// is not a browser, and passes if it sends no cookies.
+/// Checks a WebSocket handshake, over `https` if `is_secure`: the origin must be this host or
+/// allowed. A client without `Origin` is not a browser, and passes if it sends no cookies.
 ///
 /// # Errors
 /// Returns an error (403) otherwise.

@@ -62,7 +62,7 @@ pub enum Verdict {
     RejectedAndDelivered,
     /// A message was neither acked nor rejected by the end of the run.
     Unanswered,
-    /// A client was told other members than those connected.
+    /// A client received other members than those connected.
     Presence,
 }
 

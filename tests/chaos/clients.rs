@@ -19,7 +19,7 @@ use crate::support::wait::{PATIENCE, within};
 
 /// The user id of the test's own clients; no other client has it.
 const TEST_USER: u64 = 1 << 40;
-/// In which everybody has learned that a user left: the grace, and a second more for busy machines.
+/// In which all clients have learned that a user left: the grace, and a moment for busy machines.
 const LEAVE: Duration = Duration::from_secs(8);
 
 pub struct Clients {
@@ -27,7 +27,7 @@ pub struct Clients {
     /// The room of each client.
     rooms: Vec<usize>,
     instructions: Vec<watch::Sender<Instructions>>,
-    /// The instructions of those who only listen.
+    /// The instructions of clients that only listen.
     listening: watch::Sender<Instructions>,
     states: Vec<Arc<Mutex<State>>>,
     _tasks: JoinSet<()>,
@@ -71,7 +71,7 @@ impl Clients {
         clients
     }
 
-    /// Makes those who only listen leave, and waits until they have.
+    /// Makes the clients that only listen leave, and waits until they have.
     pub async fn dismiss_listeners(&self) {
         self.listening.send_modify(|instructions| instructions.lifecycle = Lifecycle::Leaves);
         self.listening.closed().await;
@@ -169,7 +169,7 @@ impl Clients {
                 let told = Told::NewClientOf(name);
                 self.recorder.write(self.members_of(room)[0], Action::Members { told, members });
             }
-            // The new clients have left, and whoever was told so knows it after the grace.
+            // The new clients have left; all members know it after the grace.
             let knows = |who: usize| self.states[who].lock().unwrap().members.clone();
             let all_know = || connected.iter().filter(|who| knows(**who) != there).map(ToString::to_string);
             let _ =
@@ -181,7 +181,7 @@ impl Clients {
     }
 }
 
-/// Returns the node's name, and the members of a room that a new client of this node is told.
+/// Returns the node's name, and the members of a room that a new client of this node receives.
 async fn told_to_a_new_client(node: SocketAddr, room: usize) -> (String, BTreeSet<String>) {
     let handshake = Handshake::to_room(&name_of(room)).with_guest(TEST_USER);
     let client = within(PATIENCE * 2, "a new client's welcome", handshake.connect_to(node)).await;

@@ -44,6 +44,6 @@ pub struct State {
     pub unanswered: Option<Instant>,
     /// The id of the newest message received.
     pub last: Option<String>,
-    /// The members of the room, itself included, as the client was told.
+    /// The members of the room, itself included, as far as the client knows.
     pub members: BTreeSet<String>,
 }

@@ -86,14 +86,14 @@ pub enum Action {
     Resumed,
     /// The client does not reconnect and is not owed later messages.
     Left,
-    /// The members of the room, without whoever asks, as somebody was told who is there.
+    /// The members of the room, without the client that asks, as far as a client knows.
     Members {
         told: Told,
         members: BTreeSet<String>,
     },
 }
 
-/// Who was told the members of a room.
+/// Which client knows the members of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// A new client of this node, by its welcome.

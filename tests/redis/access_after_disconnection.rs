@@ -1,4 +1,4 @@
-//! Rights that end while a node hears nothing of Redis: for each way of being disconnected, each
+//! Rights that end while a node receives nothing of Redis: for each way of being disconnected, each
 //! right and each wire, the socket is closed before anything else is delivered on it.
 
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl Site {
         self.stream(right, user, room).await;
     }
 
-    /// Ends the subscriptions of the far node, or all that it hears.
+    /// Ends the subscriptions of the far node, or all that it receives.
     async fn disconnect(&mut self, way: Way) {
         match way {
             Way::SubscriptionsKilled => {

@@ -90,7 +90,7 @@ async fn the_newest_messages_are_sent_as_far_as_they_fit() {
     let bytes = bytes_of(&messages) / 2;
     assert!((256 * 1024..384 * 1024).contains(&bytes), "{bytes} bytes of text");
     assert_chain(&messages);
-    // The rest is there for those who ask for it.
+    // The rest is there for clients that ask for it.
     let before = id_of(&messages[0]);
     reader.send_json(&json!({ "type": "history", "before": before })).await;
     let older = reader.receive_frame("history").await;

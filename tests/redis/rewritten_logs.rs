@@ -1,4 +1,4 @@
-//! A log that is lost and begun anew: no id is used again, and nothing acknowledged is lost untold.
+//! A log that is lost and begins again: no id is used twice, and each loss is reported.
 
 use std::collections::BTreeSet;
 
@@ -83,7 +83,7 @@ async fn members_receive_all_that_is_said_while_the_log_is_lost() {
 }
 
 #[tokio::test]
-async fn a_log_that_expired_while_nobody_spoke_is_no_gap() {
+async fn a_log_that_expired_in_a_silent_room_is_no_gap() {
     let redis = Redis::start().await;
     let node = Node::plan().redis(&redis).flag("--log-seconds", "1").start().await;
     let mut ann = V1Client::join(&node, "lobby").await;

@@ -75,7 +75,7 @@ impl RedisProxy {
         self.set(Fate::Late);
     }
 
-    /// Holds all bytes in this direction: nobody sees an error.
+    /// Holds all bytes in this direction, without an error on either side.
     pub fn hold(&self, direction: Direction) {
         self.set(Fate::Held(direction));
     }

@@ -87,7 +87,7 @@ enum Backfill {
     Rereading,
 }
 
-/// Whether something is missing before the next event. If so, a gap is told.
+/// Whether something is missing before the next event. If so, a gap is delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Hole {
     #[default]
@@ -102,7 +102,7 @@ enum Hole {
 pub(super) enum Sequence {
     /// It is the next event, or not logged: it is delivered.
     Next,
-    /// It is the next event of a log that was begun anew: it is delivered after a gap.
+    /// It is the first event of a log that begins again: it is delivered after a gap.
     Rewritten(Id),
     /// It was or will be read from the log.
     Waits,
@@ -509,7 +509,7 @@ enum Found {
     Pushed(Arc<Delivery>, bool),
     /// Such an event without a place in the order: it is lost.
     Dropped,
-    /// Such an event that is none of the log's next: somebody made it up or repeats it.
+    /// Such an event that does not continue the log: a foreign program invented or repeats it.
     Foreign,
 }
 
@@ -525,7 +525,7 @@ fn ids(events: &VecDeque<Arc<Delivery>>) -> impl Iterator<Item = Id> {
     events.iter().filter_map(|event| event.position()).map(|stamp| stamp.id)
 }
 
-/// Returns the event that tells members of missing events.
+/// Returns the event that reports missing events to members.
 pub(super) fn gap(reason: GapReason, after: Id) -> Event {
     Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string())
 }

@@ -126,7 +126,7 @@ impl DecisionLog {
         }
     }
 
-    /// Applies every decision that this node has missed. If the log does not tell, asks every
+    /// Applies every decision that this node has missed. If the log does not say, asks every
     /// connection again. The node must be subscribed to the control channel, and to no group yet.
     pub(super) async fn catch_up(&self) -> Result<(), LayerError> {
         while !self.compare().await? {

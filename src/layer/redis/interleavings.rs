@@ -2,9 +2,9 @@
 //! the connections to it, driven by seeded random steps.
 //!
 //! Each message that was acknowledged after the node had found the end of the log has to be
-//! delivered once and in order, or a gap before the next one that is; and no gap is told for
-//! nothing. The log is lost, or the clock set, again only after the node has found its way: what was
-//! before and after both is in no order that a node could know.
+//! delivered once and in order, or a gap before the next one that is; and no gap is reported for
+//! nothing. The log is lost, or the clock set, again only after the node has found its way: what
+//! was before and after both is in no order that a node could know.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -70,9 +70,9 @@ struct Model {
     delivered: Vec<Option<u64>>,
     /// How often the log was lost.
     losses: usize,
-    /// Numbers of messages of which the node heard: it has to tell if they are lost.
+    /// Numbers of messages that reached the node: it has to report their loss.
     heard: BTreeSet<u64>,
-    /// Numbers of messages that were lost before the node heard of them.
+    /// Numbers of messages that were lost before they reached the node.
     unheard: BTreeSet<u64>,
     /// Whether nothing was lost or set since all had arrived.
     is_quiet: bool,
@@ -139,7 +139,7 @@ impl Model {
             return;
         }
         let sequence = self.cursor.on_event(&event, self.clock, AGE);
-        self.trace.push(format!("push {}: {sequence:?}", message.number));
+        self.trace.push(format!("event {}: {sequence:?}", message.number));
         match sequence {
             Sequence::Next => self.delivered.push(Some(message.number)),
             Sequence::Rewritten(_) => self.delivered.extend([None, Some(message.number)]),
@@ -301,7 +301,7 @@ impl Model {
             }
             (expected, gap) = (number + 1, false);
         }
-        // A lost log is told, also to those who have all that it had; again where what was pushed of
+        // A lost log is reported, also to clients that have all of it; again where what arrived of
         // it has no place in what followed.
         if needless > 3 * self.losses {
             return Err(format!("{needless} gaps for nothing, and {} losses", self.losses));
@@ -338,7 +338,7 @@ fn search(seeds: u64, faults: Faults) {
 }
 
 #[test]
-fn cuts_and_delays_lose_nothing_and_tell_no_gap() {
+fn cuts_and_delays_lose_nothing_and_report_no_gap() {
     search(SEEDS, Faults { trims: false, losses: false, steps: false });
 }
 

@@ -48,7 +48,7 @@ pub fn missing<'a>(index: &RecordIndex<'a>, who: usize) -> Vec<&'a str> {
     missing.map(|(text, _)| *text).collect()
 }
 
-/// Whether Redis may have discarded a message that somebody received and that was never acked.
+/// Whether Redis may have discarded a message that a client received and that was never acked.
 fn may_discard_unacked(index: &RecordIndex<'_>, message: &Message<'_>) -> bool {
     matches!(kind(index.record, message.sent), Some(PhaseKind::Losing | PhaseKind::Doubling))
 }

@@ -8,7 +8,7 @@ use super::index::RecordIndex;
 use super::{Finding, Verdict, kind};
 use crate::chaos::record::PhaseKind;
 
-/// When Redis has lost data, nobody can tell whether a client misses something: it is informed once
+/// When Redis has lost data, no node knows whether a client misses something: it is informed once
 /// for each socket that it opens and for each log that begins again, of which a fault may cause
 /// this many.
 const MAX_REWRITES: usize = 2;

@@ -1,5 +1,5 @@
-//! At rest, new clients of every node and the members themselves are told exactly the connected
-//! users.
+//! At rest, new clients of every node and the members themselves have a list of exactly the
+//! connected users.
 
 use std::collections::BTreeSet;
 

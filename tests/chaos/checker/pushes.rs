@@ -1,4 +1,4 @@
-//! A push stream goes on as long as somebody listens.
+//! A push stream goes on as long as a client listens.
 
 use std::time::Duration;
 

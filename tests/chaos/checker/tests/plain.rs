@@ -4,7 +4,7 @@ use super::record_builder::RecordBuilder;
 use crate::chaos::checker::Verdict;
 use crate::chaos::record::{Action, PhaseKind};
 
-/// Three messages, of which client 4, on the plain wire, hears these.
+/// Three messages, of which client 4, on the plain wire, receives these.
 fn heard(kind: PhaseKind, texts: &[&str]) -> RecordBuilder {
     let builder = RecordBuilder::in_a_phase(kind).then(4, Action::Opened { user: "plain".to_owned() });
     let builder = builder.delivers_to_all("a", "1").delivers_to_all("b", "2").delivers_to_all("c", "3");
