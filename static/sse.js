@@ -65,8 +65,9 @@ class SseConnection {
   }
 
   send(frame) {
-    if (!this.#isOpen || frame.type !== "message") return false;
-    this.#post(frame).then((answer) => this.#isOpen && this.#listener.frame(answer));
+    if (!this.#isOpen || !["message", "read"].includes(frame.type)) return false;
+    const answered = this.#post(frame);
+    if (frame.type === "message") answered.then((answer) => this.#isOpen && this.#listener.frame(answer));
     return true;
   }
 

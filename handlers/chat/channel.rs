@@ -1,8 +1,11 @@
 //! The chat of a room or of a private chat.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::{Appended, Channel, Client, Command, Context, Event, Group, Identity, LayerError, Reply, View};
+use parlor::{
+    Appended, Channel, Client, Command, Context, Event, Group, Id, Identity, LayerError, Reply, View,
+};
 
 use crate::rooms::conversation::Conversation;
 use crate::rooms::groups::MESSAGE_TYPE;
@@ -30,9 +33,7 @@ impl Channel for Chat {
             }
             Command::History { before, limit } => client.history(*before, *limit).await.map(Reply::History),
             Command::MarkRead { id } => {
-                if let Some(conversation) = Conversation::from_group(client.group(), client.identity()) {
-                    unread::mark_read(client.context(), &conversation, *id).await?;
-                }
+                mark_read(client.context(), client.identity(), client.group(), *id).await?;
                 Ok(Reply::Nothing)
             }
         }
@@ -53,7 +54,7 @@ impl Channel for Chat {
 /// # Errors
 /// Returns [`LayerError`] when the layer does not accept it.
 pub(crate) async fn publish(
-    context: &Context,
+    context: &Arc<Context>,
     identity: &Identity,
     group: &Group,
     text: &str,
@@ -63,13 +64,24 @@ pub(crate) async fn publish(
     if let Appended::New(id) | Appended::Duplicate(id) = appended
         && let Some(conversation) = Conversation::from_group(group, identity)
     {
-        match unread::record_message(context, &conversation, identity, id).await {
-            // The message is in the log, and sending it again would not repair a corrupt record.
-            Err(error) if !error.is_retryable() => {}
-            recorded => recorded?,
-        }
+        unread::record_message(context, &conversation, identity, id).await;
     }
     Ok(appended)
+}
+
+/// Records that this client has read the messages of a group up to this one, if the group is a
+/// private chat.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not answer.
+pub(crate) async fn mark_read(
+    context: &Context,
+    identity: &Identity,
+    group: &Group,
+    id: Id,
+) -> Result<(), LayerError> {
+    let Some(conversation) = Conversation::from_group(group, identity) else { return Ok(()) };
+    unread::mark_read(context, &conversation, id).await
 }
 
 /// Creates the event of a message with this text.

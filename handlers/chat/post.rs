@@ -9,7 +9,7 @@ use crate::protocols::v1::server_frame;
 use crate::rooms::room::Room;
 
 /// Answers `POST /chat/{room}/messages`: the body is a client's `message` frame, the response an
-/// `ack` or an `error` frame.
+/// `ack` or an `error` frame. A `read` frame is answered 204.
 pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
     let (context, identity) = (request.context(), request.identity());
     let room = match Room::find(context, identity, request.param("room").unwrap_or_default()).await {
@@ -26,7 +26,16 @@ pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
                 Err(error) => failed(&error, id),
             }
         }
-        Ok(_) => failed(&FrameError::new(FrameErrorCode::UnknownType, "`type`: expected message"), None),
+        Ok(Command::MarkRead { id }) => {
+            match channel::mark_read(context, identity, &room.chat_group(), id).await {
+                Ok(()) => Response::text(StatusCode::NO_CONTENT, ""),
+                Err(error) => failed(&FrameError::from(&error), None),
+            }
+        }
+        Ok(_) => {
+            let error = FrameError::new(FrameErrorCode::UnknownType, "`type`: expected message or read");
+            failed(&error, None)
+        }
         Err((error, id)) => failed(&error, id.as_deref()),
     })
 }

@@ -3,17 +3,28 @@
 //! | record | what |
 //! |---|---|
 //! | index `talks:<id>` | the ids of this user's peers, by the time of the last message |
-//! | `read:<id>:<peer's id>` | the id of the last message of the peer that this user has read |
+//! | `read:<id>:<peer's id>` | the id of the last message that this user has read |
+//! | index `unread:<id>:<peer's id>` | the ids of the newest messages of the peer that this user has not read |
 
-use parlor::{Broker, Context, Event, Group, HistoryRange, Id, Identity, Index, LayerError, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{try_join_all, try_join3};
+use parlor::{
+    Broker, Change, Context, Event, Group, Guard, HistoryRange, Id, Identity, Index, LayerError, Store,
+};
 
 use crate::rooms::conversation::Conversation;
-use crate::rooms::groups::MESSAGE_TYPE;
 
 /// The type of an event with the `user` and `name` of the peer, and the unread `count`.
 pub(crate) const UNREAD_TYPE: &str = "chat_unread";
 /// The most conversations in a list.
 const MAX_LISTED_CONVERSATIONS: usize = 100;
+/// The most unread messages that are counted.
+const MAX_UNREAD_MESSAGES: usize = 200;
+/// Tries to count a message, and the pause before the second; it doubles.
+const MAX_COUNT_TRIES: u32 = 6;
+const COUNT_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// An entry in a user's list of conversations.
 pub(crate) struct InboxEntry {
@@ -29,34 +40,76 @@ pub(crate) struct InboxEntry {
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
 pub(crate) async fn entries(context: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
-    let mut entries = Vec::new();
-    for (peer, at) in context.store().top(&peers_key(user), MAX_LISTED_CONVERSATIONS).await? {
-        let Some(account) = context.accounts().find_by_id(&peer).await? else { continue };
+    let peers = context.store().top(&peers_key(user), MAX_LISTED_CONVERSATIONS).await?;
+    let entries = peers.into_iter().map(|(peer, at)| async move {
+        let Some(account) = context.accounts().find_by_id(&peer).await? else { return Ok(None) };
         let unread = count(context, &Conversation::new(user, &peer)).await?;
-        entries.push(InboxEntry { user: peer, name: account.name, unread, at });
-    }
-    Ok(entries)
+        Ok::<_, LayerError>(Some(InboxEntry { user: peer, name: account.name, unread, at }))
+    });
+    Ok(try_join_all(entries).await?.into_iter().flatten().collect())
 }
 
-/// Records a message of the client: adds the conversation to the lists of both users, and sends the
-/// peer its unread count. Idempotent.
-///
-/// # Errors
-/// Returns [`LayerError`] when the layer does not answer.
+/// Records a message of the client, in a task of its own if the layer does not do it at once: the
+/// message is in the log, whatever becomes of the count.
 pub(crate) async fn record_message(
-    context: &Context,
+    context: &Arc<Context>,
     conversation: &Conversation,
     sender: &Identity,
     id: Id,
-) -> Result<(), LayerError> {
-    let (user, peer) = (conversation.user(), conversation.peer());
-    context.store().add(&peers_key(user), peer, id.millis()).await?;
-    context.store().add(&peers_key(peer), user, id.millis()).await?;
-    let count = count(context, &conversation.reversed()).await?;
-    announce(context, peer, &event(user, sender.name(), count)).await
+) {
+    let name = sender.name().to_owned();
+    if is_settled(&try_record(context, conversation, &name, id).await) {
+        return;
+    }
+    let (context, conversation) = (Arc::clone(context), conversation.clone());
+    Arc::clone(&context).spawn(async move {
+        let mut pause = COUNT_RETRY_PAUSE;
+        for _ in 1..MAX_COUNT_TRIES {
+            tokio::time::sleep(pause).await;
+            if is_settled(&try_record(&context, &conversation, &name, id).await) {
+                return;
+            }
+            pause *= 2;
+        }
+    });
 }
 
-/// Marks messages up to this one as read.
+/// Returns whether another try would change nothing.
+fn is_settled(recorded: &Result<(), LayerError>) -> bool {
+    recorded.as_ref().err().is_none_or(|error| !error.is_retryable())
+}
+
+/// Adds the conversation to the lists of both users, counts the message, and sends the peer its
+/// unread count. Idempotent.
+async fn try_record(
+    context: &Context,
+    conversation: &Conversation,
+    name: &str,
+    id: Id,
+) -> Result<(), LayerError> {
+    let (user, peer) = (conversation.user(), conversation.peer());
+    let (store, theirs) = (context.store(), conversation.reversed());
+    let unread = unread_key(&theirs);
+    let text = id.to_string();
+    try_join3(
+        store.add(&peers_key(user), peer, id.millis()),
+        store.add(&peers_key(peer), user, id.millis()),
+        store.add(&unread, &text, id.millis()),
+    )
+    .await?;
+    // Read meanwhile, or sent again after it was read.
+    if read_up_to(context, &theirs).await? >= id {
+        store.remove(&unread, &text).await?;
+    }
+    let mut count = count(context, &theirs).await?;
+    if count > MAX_UNREAD_MESSAGES {
+        store.trim(&unread, MAX_UNREAD_MESSAGES).await?;
+        count = MAX_UNREAD_MESSAGES;
+    }
+    announce(context, peer, &event(user, name, count)).await
+}
+
+/// Marks messages up to this one as read; an id beyond the newest message means that one.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
@@ -65,22 +118,45 @@ pub(crate) async fn mark_read(
     conversation: &Conversation,
     id: Id,
 ) -> Result<(), LayerError> {
-    if read_up_to(context, conversation).await? >= id {
+    let newest = context.layer().history(&conversation.chat_group(), HistoryRange::Before(None, 0)).await?;
+    let id = id.min(newest.last);
+    if !advance(context, conversation, id).await? {
         return Ok(());
     }
-    context.store().put(&read_key(conversation), &id.to_string(), None).await?;
+    let (store, unread) = (context.store(), unread_key(conversation));
+    let mut left = 0;
+    for (text, _) in store.top(&unread, MAX_UNREAD_MESSAGES).await? {
+        if text.parse::<Id>().is_ok_and(|unread| unread > id) {
+            left += 1;
+        } else {
+            store.remove(&unread, &text).await?;
+        }
+    }
     let Some(peer) = context.accounts().find_by_id(conversation.peer()).await? else { return Ok(()) };
-    let count = count(context, conversation).await?;
-    announce(context, conversation.user(), &event(&peer.id, &peer.name, count)).await
+    announce(context, conversation.user(), &event(&peer.id, &peer.name, left)).await
 }
 
-/// Counts the peer's unread messages, up to one page of the log.
+/// Sets the last message that the user has read; returns `false` if it was not before this one.
+async fn advance(context: &Context, conversation: &Conversation, id: Id) -> Result<bool, LayerError> {
+    let (store, key) = (context.store(), read_key(conversation));
+    loop {
+        let before = store.read_text::<Id>(&key).await?;
+        if before.unwrap_or(Id::START) >= id {
+            return Ok(false);
+        }
+        let before = before.map(|before| before.to_string());
+        let guard = Guard::Record { key: &key, value: before.as_deref() };
+        let change = Change::Put { key: &key, value: &id.to_string() };
+        // Unless another of the user's sockets was faster.
+        if store.step(&[guard], &[change]).await?.is_none() {
+            return Ok(true);
+        }
+    }
+}
+
+/// Returns the number of the peer's messages that the user has not read.
 async fn count(context: &Context, conversation: &Conversation) -> Result<usize, LayerError> {
-    let since = read_up_to(context, conversation).await?;
-    let page = context.layer().history(&conversation.chat_group(), HistoryRange::After(since)).await?;
-    let is_unread =
-        |event: &Event| event.kind() == MESSAGE_TYPE && event.text("user") == Some(conversation.peer());
-    Ok(page.events.iter().filter(|event| is_unread(event)).count())
+    context.store().count(&unread_key(conversation)).await
 }
 
 /// Creates the event that this user has `count` unread messages from a peer.
@@ -109,4 +185,8 @@ fn read_key(conversation: &Conversation) -> String {
 
 fn peers_key(user: &str) -> String {
     format!("talks:{user}")
+}
+
+fn unread_key(conversation: &Conversation) -> String {
+    format!("unread:{}:{}", conversation.user(), conversation.peer())
 }

@@ -308,6 +308,11 @@ impl Context {
         self.auth.known_key()
     }
 
+    /// Runs a task beside the caller. A node that stops does not wait for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
     /// Runs a task that the stop of the node waits for.
     pub(crate) fn track(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);

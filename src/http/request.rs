@@ -43,7 +43,7 @@ pub struct Request {
 
 impl Request {
     /// Returns the node that serves the request.
-    pub fn context(&self) -> &Context {
+    pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
 

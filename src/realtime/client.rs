@@ -1,6 +1,7 @@
 //! The client of a subscription, as a channel sees it, and the operations of the layer that it may
 //! do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::identity::Identity;
@@ -14,14 +15,14 @@ use crate::wire::id::Id;
 /// A client in a channel.
 #[derive(Clone, Copy)]
 pub struct Client<'a> {
-    pub(crate) context: &'a Context,
+    pub(crate) context: &'a Arc<Context>,
     pub(crate) identity: &'a Identity,
     pub(crate) subscription: &'a Subscription,
 }
 
 impl<'a> Client<'a> {
     /// Returns the node that serves the client.
-    pub fn context(self) -> &'a Context {
+    pub fn context(self) -> &'a Arc<Context> {
         self.context
     }
 
