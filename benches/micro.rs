@@ -96,7 +96,7 @@ mod memory_layer {
     /// Returns a layer with one group that has a member.
     fn layer() -> (Runtime, Layer, Group) {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let keep = Retention { messages: 1000, age: Duration::from_hours(1), replicas: 0 };
+        let keep = Retention { messages: 1000, bytes: 0, age: Duration::from_hours(1), replicas: 0 };
         let (layer, group) = (Layer::memory(keep, Arc::new(NullListener)), Group::new("chat_bench"));
         {
             let _inside = runtime.enter(); // the grace of a member is a task

@@ -47,6 +47,7 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     let listener = Arc::clone(&node_listener) as Arc<dyn LayerListener>;
     let retention = Retention {
         messages: config.log_messages,
+        bytes: config.log_bytes,
         age: Duration::from_secs(config.log_seconds as u64),
         replicas: config.wait_replicas,
     };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | index `talks:<id>` | the ids of this user's peers, by the time of the last message |
 //! | `read:<id>:<peer's id>` | the id of the last message that this user has read |
-//! | index `unread:<id>:<peer's id>` | the ids of the newest messages of the peer that this user has not read |
+//! | index `unread:<id>:<peer's id>` | the ids of the newest messages that this user has not read |
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,6 +18,17 @@ pub struct LimitsConfig {
     #[arg(long, value_name = "BYTES", default_value = "262144", value_parser = limit)]
     pub bytes_per_second: u32,
 
+    /// Bytes per second of the messages of an address (IPv6: a /64), with bursts of four times as
+    /// many; none with --bytes-per-second 0
+    #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = limit)]
+    pub(crate) address_bytes_per_second: u32,
+
+    /// Pages of logs per second that an address (IPv6: a /64) reads by the frame `history` or by
+    /// connecting with `since` or `history`, with bursts of ten times as many; none with
+    /// --messages-per-second 0
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = limit)]
+    pub(crate) reads_per_second: u32,
+
     /// Handshakes per second of an address (IPv6: a /64), with bursts of ten times as many
     #[arg(long, value_name = "COUNT", default_value = "50", value_parser = limit)]
     pub handshakes_per_second: u32,
@@ -52,6 +63,16 @@ pub struct LimitsConfig {
 }
 
 impl LimitsConfig {
+    /// Returns the limit of bytes of the messages of an address, per second; 0 is none.
+    pub(crate) fn address_bytes_per_second(&self) -> u32 {
+        if self.bytes_per_second == 0 { 0 } else { self.address_bytes_per_second }
+    }
+
+    /// Returns the limit of pages of logs that an address reads, per second; 0 is none.
+    pub(crate) fn reads_per_second(&self) -> u32 {
+        if self.messages_per_second == 0 { 0 } else { self.reads_per_second }
+    }
+
     /// Returns the limit of requests of an address, per second; 0 is none.
     pub(crate) fn requests_per_second(&self) -> u32 {
         if self.handshakes_per_second == 0 { 0 } else { self.requests_per_second }

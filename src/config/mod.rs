@@ -97,6 +97,10 @@ pub struct Config {
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = positive)]
     pub log_messages: usize,
 
+    /// Maximum number of bytes that a group's log keeps; 0 is no limit
+    #[arg(long, value_name = "BYTES", default_value = "134217728")]
+    pub log_bytes: usize,
+
     /// Time after which a log drops a message, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = positive)]
     pub log_seconds: usize,

@@ -14,6 +14,8 @@ use crate::wire::id::Id;
 pub struct Retention {
     /// Number of events, at least.
     pub messages: usize,
+    /// Bytes of its events, at most, but for the newest; 0 is no limit.
+    pub bytes: usize,
     /// Age of the oldest event.
     pub age: Duration,
     /// Replicas that must have an event before [`Broker::append`](crate::layer::Broker::append)

@@ -29,6 +29,16 @@ impl KeyedRateLimiter {
         }))
     }
 
+    /// Creates a limiter of `rate` events per second, with bursts of `burst` times as many, but at
+    /// least of `at_least`; 0 is no limit.
+    pub(crate) fn per_second_at_least(rate: u32, burst: u32, at_least: u32) -> Self {
+        Self::new(NonZeroU32::new(rate).map(|rate| {
+            let burst = NonZeroU32::new(burst).map_or(rate, |burst| rate.saturating_mul(burst));
+            let at_least = NonZeroU32::new(at_least).unwrap_or(burst);
+            Quota::per_second(rate).allow_burst(burst.max(at_least))
+        }))
+    }
+
     /// Creates a limiter of `rate` events per minute, which may arrive in one burst; 0 is no limit.
     pub(crate) fn per_minute(rate: u32) -> Self {
         Self::new(NonZeroU32::new(rate).map(Quota::per_minute))
@@ -39,18 +49,37 @@ impl KeyedRateLimiter {
         Self { limiter, hasher: RandomState::new(), asked: AtomicU32::new(0) }
     }
 
+    /// Counts that many events of the key.
+    ///
+    /// # Errors
+    /// Returns the time until they are allowed, or a second if they never are.
+    pub(crate) fn check_n<K: Hash + ?Sized>(&self, key: &K, count: u32) -> Result<(), Duration> {
+        let (Some(limiter), Some(count)) = (&self.limiter, NonZeroU32::new(count)) else { return Ok(()) };
+        self.sweep(limiter);
+        match limiter.check_key_n(&self.hasher.hash_one(key), count) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(until)) => Err(until.wait_time_from(limiter.clock().now())),
+            Err(_) => Err(Duration::from_secs(1)),
+        }
+    }
+
     /// Counts an event of the key.
     ///
     /// # Errors
     /// Returns the time until the next event is allowed.
     pub(crate) fn check<K: Hash + ?Sized>(&self, key: &K) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
+        self.sweep(limiter);
+        let passed = limiter.check_key(&self.hasher.hash_one(key));
+        passed.map_err(|until| until.wait_time_from(limiter.clock().now()))
+    }
+
+    /// Removes idle keys once in a while.
+    fn sweep(&self, limiter: &DefaultKeyedRateLimiter<u64>) {
         if self.asked.fetch_add(1, Ordering::Relaxed) % CHECKS_PER_SWEEP == CHECKS_PER_SWEEP - 1 {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }
-        let passed = limiter.check_key(&self.hasher.hash_one(key));
-        passed.map_err(|until| until.wait_time_from(limiter.clock().now()))
     }
 }
 

@@ -85,6 +85,8 @@ mod tests {
         let rates = LimitsConfig {
             messages_per_second: messages,
             bytes_per_second: bytes,
+            address_bytes_per_second: 0,
+            reads_per_second: 0,
             handshakes_per_second: 0,
             logins_per_minute: 0,
             publishes_per_second: 0,

@@ -31,6 +31,12 @@ const KEYS_PER_ADDRESS: u32 = 10;
 /// Addresses that may guess at one name before its owner is limited too, so that one attacker
 /// cannot lock the owner out.
 const GUESSING_ADDRESSES_PER_NAME: u32 = 6;
+/// The burst of pages of logs, as a multiple of the rate per second: an office reconnects after a
+/// restart.
+const READ_BURST_FACTOR: u32 = 10;
+/// The least burst of the bytes of an address: the longest message that a setting allows is sent in
+/// parts that are counted one by one.
+const MIN_BYTES_BURST: u32 = 1024 * 1024;
 /// The burst of posted messages, as a multiple of the rate per second: as on a socket.
 const POST_BURST_FACTOR: u32 = 4;
 /// When a client with too many open sockets may retry.
@@ -47,6 +53,9 @@ pub(crate) struct Limits {
     names: KeyedRateLimiter,
     posts: KeyedRateLimiter,
     publishes: KeyedRateLimiter,
+    /// By the keys of `by_address`, as are the reads.
+    bytes: KeyedRateLimiter,
+    reads: KeyedRateLimiter,
     by_address: ConcurrencyLimiter,
     by_user: ConcurrencyLimiter,
 }
@@ -86,6 +95,12 @@ impl Limits {
                 rates.publishes_per_second.saturating_mul(KEYS_PER_ADDRESS),
                 1,
             ),
+            bytes: KeyedRateLimiter::per_second_at_least(
+                rates.address_bytes_per_second(),
+                POST_BURST_FACTOR,
+                MIN_BYTES_BURST,
+            ),
+            reads: KeyedRateLimiter::per_second(rates.reads_per_second(), READ_BURST_FACTOR),
             logins: KeyedRateLimiter::per_minute(rates.logins_per_minute),
             names: KeyedRateLimiter::per_minute(
                 rates.logins_per_minute.saturating_mul(GUESSING_ADDRESSES_PER_NAME),
@@ -151,6 +166,16 @@ impl Limits {
         passed.map_err(|wait| refused(LimitReason::Messages, wait))
     }
 
+    /// Counts bytes of messages that are posted without a socket.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] over the limit.
+    pub(crate) fn posted_bytes(&self, address: IpAddr, count: usize) -> Result<(), Limited> {
+        let (key, count) =
+            (self.by_address.key(&network_of(address)), u32::try_from(count).unwrap_or(u32::MAX));
+        self.bytes.check_n(&key, count).map_err(|wait| refused(LimitReason::AddressBytes, wait))
+    }
+
     /// Counts a publish by the API key with this id.
     ///
     /// # Errors
@@ -182,6 +207,21 @@ impl Limits {
 }
 
 impl Admitted {
+    /// Counts bytes of the socket's messages for its address; returns whether they are within the
+    /// limit.
+    pub(crate) fn bytes(&self, count: u32) -> bool {
+        let passed = self.limits.bytes.check_n(&self.address, count);
+        passed.map_err(|wait| refused(LimitReason::AddressBytes, wait)).is_ok()
+    }
+
+    /// Counts a page of a log that the socket reads, for its address.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] over the limit.
+    pub(crate) fn read(&self) -> Result<(), Limited> {
+        self.limits.reads.check(&self.address).map_err(|wait| refused(LimitReason::Reads, wait))
+    }
+
     /// Counts the socket for this user too. Anonymous clients are not counted by user.
     ///
     /// # Errors
@@ -230,6 +270,8 @@ mod tests {
     const RATES: LimitsConfig = LimitsConfig {
         messages_per_second: 0,
         bytes_per_second: 0,
+        address_bytes_per_second: 1000,
+        reads_per_second: 2,
         handshakes_per_second: 1,
         logins_per_minute: 3,
         publishes_per_second: 2,
@@ -274,6 +316,21 @@ mod tests {
             limits.login(address("192.0.2.4"), name).unwrap();
         }
         assert!(limits.login(address("192.0.2.4"), "joe").is_err(), "one address, many names");
+    }
+
+    #[test]
+    fn bytes_and_reads_are_counted_by_address_and_off_with_those_of_a_socket() {
+        let on = LimitsConfig { bytes_per_second: 1, messages_per_second: 1, ..RATES };
+        let limits = Arc::new(Limits::new(on));
+        let [one, two] = [(); 2].map(|()| limits.admit(address("192.0.2.1")).unwrap());
+        let other = limits.admit(address("192.0.2.2")).unwrap();
+        assert!(one.bytes(MIN_BYTES_BURST - 10) && !two.bytes(1_000_000) && other.bytes(1_000_000));
+        assert!(limits.posted_bytes(address("192.0.2.1"), 1_000_000).is_err());
+        let reads = (0..30).filter(|_| one.read().is_ok() && two.read().is_ok()).count();
+        assert!((10..12).contains(&reads), "{reads} times two pages");
+        let off = Arc::new(Limits::new(RATES));
+        let one = off.admit(address("192.0.2.1")).unwrap();
+        assert!((0..100).all(|_| one.bytes(u32::MAX) && one.read().is_ok()));
     }
 
     #[test]

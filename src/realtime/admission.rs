@@ -56,6 +56,9 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
         (true, false) => Some(StartPosition::now()),
         (true, true) => Some(StartPosition::from_request(&request)?),
     };
+    if start.is_some_and(|start| start.reads()) {
+        admitted.read()?;
+    }
     let admitted = admitted.for_user(identity.known_id())?;
     let renderer = Renderer::new::<C, P>(transport);
     let socket = realtime.socket(identity, renderer);

@@ -9,7 +9,8 @@ use tungstenite::protocol::frame::Frame as WireFrame;
 
 use crate::http::connection::Connection;
 use crate::http::context::Context;
-use crate::limits::{Decision, MessageRateLimiter};
+use crate::limits::{Admitted, Decision, MessageRateLimiter};
+use crate::realtime::registration::Registration;
 use crate::realtime::socket::Socket;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::{Decoded, FrameDecoder};
@@ -43,6 +44,7 @@ pub(crate) struct Reader<'a> {
     stream: &'a Connection,
     socket: &'a Socket,
     context: &'a Context,
+    admitted: &'a Admitted,
 }
 
 /// Why reading stopped.
@@ -55,12 +57,12 @@ pub(crate) enum Stop {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(
-        context: &'a Context,
-        socket: &'a Socket,
+        registration: &'a Registration,
         stream: &'a Connection,
         early: &[u8],
         limit: usize,
     ) -> Self {
+        let (context, socket) = (registration.context(), registration.socket());
         let mut decoder = FrameDecoder::new(limit);
         decoder.push(early);
         Self {
@@ -73,6 +75,7 @@ impl<'a> Reader<'a> {
             stream,
             socket,
             context,
+            admitted: registration.admitted(),
         }
     }
 
@@ -151,7 +154,9 @@ impl<'a> Reader<'a> {
 
     fn charge_bytes(&mut self) -> Decision {
         let count = std::mem::take(&mut self.uncharged_bytes);
-        self.limiter().map_or(Decision::Fine, |limiter| limiter.bytes(count))
+        let decision = self.limiter().map_or(Decision::Fine, |limiter| limiter.bytes(count));
+        // An address over its limit may be many clients: none is taken for a flood.
+        if self.admitted.bytes(count) { decision } else { decision.max(Decision::TooFast) }
     }
 
     fn limiter(&mut self) -> Option<&MessageRateLimiter> {

@@ -19,7 +19,7 @@ pub(crate) struct Registration {
     socket: Arc<Socket>,
     subscription: Arc<Subscription>,
     key: SubscriberKey,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl Registration {
@@ -37,7 +37,7 @@ impl Registration {
     ) -> Result<Self, LayerError> {
         let key = realtime.hub().register(&socket, &subscription);
         // From here on, its drop undoes whatever has been done.
-        let registration = Self { realtime, socket, subscription, key, _admitted: admitted };
+        let registration = Self { realtime, socket, subscription, key, admitted };
         let group = registration.subscription.group();
         registration.context().layer().subscribe(group, registration.socket.identity().member()).await?;
         // The interval may be on.
@@ -55,6 +55,11 @@ impl Registration {
     /// Returns the socket.
     pub(crate) fn socket(&self) -> &Arc<Socket> {
         &self.socket
+    }
+
+    /// Returns the socket's place in the limits of its address.
+    pub(crate) fn admitted(&self) -> &Admitted {
+        &self.admitted
     }
 
     /// Returns the socket's subscription.

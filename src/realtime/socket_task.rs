@@ -11,6 +11,7 @@ use crate::layer::Control;
 use crate::limits::Decision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::channel::Channel;
+use crate::realtime::command::Command;
 use crate::realtime::protocol::{Action, Protocol};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::registration::Registration;
@@ -45,7 +46,7 @@ pub(crate) async fn run<C: Channel, P: Protocol>(
     socket.outbox().attach(stream.clone());
     let max_frame_bytes =
         if C::TAKES_COMMANDS { P::max_frame_bytes(config) } else { config.max_message_bytes };
-    let mut reader = Reader::new(context, socket, &stream, &early, max_frame_bytes);
+    let mut reader = Reader::new(registration, &stream, &early, max_frame_bytes);
     // Boxed, and dropped once it is done, early in a socket's life.
     let mut catching_up = CatchUp::new(registration)
         .map(|position| Box::pin(catch_up::<C, P>(position, registration, &stream)));
@@ -155,6 +156,9 @@ async fn act<C: Channel, P: Protocol>(registration: &Registration, frame: Frame<
         Ok(command) => command,
         Err(action) => return action,
     };
+    if matches!(command, Command::History { .. }) && registration.admitted().read().is_err() {
+        return P::too_fast(&frame);
+    }
     // Nothing is done for a client that has lost its right on a node that does not know it yet.
     let reply = match registration.context().layer().in_line().await {
         Ok(()) if registration.socket().outbox().closed().is_some() => return Action::Nothing,

@@ -20,6 +20,11 @@ impl StartPosition {
         Self { since: None, history: None }
     }
 
+    /// Returns whether messages have to be read.
+    pub(crate) fn reads(&self) -> bool {
+        self.since.is_some() || self.history.is_some_and(|count| count > 0)
+    }
+
     /// Parses the request: `since` (or `Last-Event-ID`) is the id of the client's last message,
     /// `history` the number of newest messages that it wants.
     ///

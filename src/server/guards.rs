@@ -204,7 +204,10 @@ pub(crate) fn check_rate(endpoint: &Endpoint, request: &Request) -> Result<(), R
     let (limits, address, identity) = (request.context().limits(), request.peer(), request.identity());
     match endpoint.rate {
         Rate::ByMethod if request.method().is_safe() => {}
-        Rate::ByMethod | Rate::Messages => limits.post(address, identity.is_user().then(|| identity.id()))?,
+        Rate::ByMethod | Rate::Messages => {
+            limits.post(address, identity.is_user().then(|| identity.id()))?;
+            limits.posted_bytes(address, request.body().len())?;
+        }
         Rate::Publishes => limits.publish(identity.id())?,
         Rate::Names => limits.naming(address)?,
         Rate::Logins => {

@@ -79,6 +79,8 @@ label! {
 label! {
     /// Which limit rejected something.
     pub(crate) enum LimitReason {
+        /// Bytes of messages of an address.
+        AddressBytes = "address_bytes",
         /// Bytes of messages of a socket.
         Bytes = "bytes",
         /// Connections of the node.
@@ -99,6 +101,8 @@ label! {
         Passwords = "passwords",
         /// Publishes of an API key.
         Publishes = "publishes",
+        /// Pages of logs that an address reads.
+        Reads = "reads",
         /// Requests of an address.
         Requests = "requests",
         /// Sockets of an address.

@@ -1,6 +1,7 @@
 //! Chat: delivery, history, resuming, and how fast one client may send.
 
 mod acknowledgements;
+mod budgets;
 mod delivery;
 mod flood;
 mod history;

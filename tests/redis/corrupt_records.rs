@@ -139,7 +139,7 @@ async fn a_corrupt_ban_of_a_guest_is_a_500() {
 }
 
 #[tokio::test]
-async fn a_corrupt_read_marker_is_a_500_of_the_list_of_private_chats() {
+async fn a_corrupt_unread_record_is_a_500_where_it_is_needed() {
     let site = Site::start().await;
     let mut ann = User::registered(&site.node, "ann").await;
     let mut bob = User::registered(&site.node, "bob").await;
@@ -154,10 +154,14 @@ async fn a_corrupt_read_marker_is_a_500_of_the_list_of_private_chats() {
     .await;
     assert_eq!(ann.get(&site.node, "/dm/").await.status, 200);
     site.overwrite(&site.key("parlor:record:read:*").await, CORRUPT).await;
-    assert_eq!(ann.get(&site.node, "/dm/").await.status, 500);
+    hers.send_json(&json!({ "type": "read", "id": id })).await;
+    hers.expect_error("internal").await;
     site.logs("read:").await;
-    assert_eq!(bob.get(&site.node, "/dm/").await.status, 200, "his list does not need it");
     assert_eq!(his.publish("again").await["type"], "ack", "the message is in the log");
+    site.overwrite(&site.key("parlor:index:unread:*").await, CORRUPT).await;
+    assert_eq!(ann.get(&site.node, "/dm/").await.status, 500);
+    site.logs("unread:").await;
+    assert_eq!(bob.get(&site.node, "/dm/").await.status, 200, "his list does not need it");
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl LayerNodes {
 }
 
 fn keep() -> Retention {
-    Retention { messages: 1000, age: seconds(60), replicas: 0 }
+    Retention { messages: 1000, bytes: 0, age: seconds(60), replicas: 0 }
 }
 
 impl LayerNode {

@@ -97,7 +97,11 @@ impl MemoryGroup {
     /// Returns the log without what is too old.
     pub(super) fn log(&mut self, retention: Retention) -> &Tail {
         let oldest = now().saturating_sub(millis(retention.age));
-        while self.log.len() > retention.messages || self.log.first().is_some_and(|id| id.millis() < oldest) {
+        let is_large = |log: &Tail| retention.bytes > 0 && log.bytes() > retention.bytes && log.len() > 1;
+        while self.log.len() > retention.messages
+            || is_large(&self.log)
+            || self.log.first().is_some_and(|id| id.millis() < oldest)
+        {
             self.log.pop();
         }
         &self.log

@@ -20,7 +20,7 @@ const MAX_BATCH_EVENTS: usize = 128;
 /// Bytes of the events of one call, approximately.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Arguments of the script before those of the events.
-const HEAD_ARGUMENTS: usize = 5;
+const HEAD_ARGUMENTS: usize = 6;
 /// Arguments of the script for each event.
 const EVENT_ARGUMENTS: usize = 3;
 
@@ -83,9 +83,9 @@ impl BatchEncoder {
             resp::argument(out, self.keys.idempotency_key(group, &append.key_name).as_bytes());
         }
         resp::argument(out, keys::channel(group).as_bytes());
-        let Retention { messages, age, .. } = self.retention;
+        let Retention { messages, bytes, age, .. } = self.retention;
         let nonce = rand::random::<u16>().into();
-        for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW), nonce] {
+        for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW), nonce, bytes as u64] {
             resp::argument(out, number.to_string().as_bytes());
         }
         for append in &batch.appends {

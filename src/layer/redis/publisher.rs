@@ -118,7 +118,8 @@ impl Publisher {
             .arg(self.retention.messages)
             .arg(millis(self.retention.age))
             .arg(millis(IDEMPOTENCY_WINDOW))
-            .arg(rand::random::<u16>());
+            .arg(rand::random::<u16>())
+            .arg(self.retention.bytes);
         script.arg(event.encode_open()).arg(deadline).arg(digest);
         let late = |_| LayerError::TimedOut("append an event");
         let (status, value) = match self.retention.replicas {

@@ -2,8 +2,8 @@
 -- KEYS: the log (stream), its redactions (sorted set), then the idempotency key of each event
 -- (string).
 -- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms, a random
--- number of 16 bits; then for each event: its open bytes, its deadline (Unix ms of this clock), its
--- digest or '' without a key.
+-- number of 16 bits, the log's most bytes or 0; then for each event: its open bytes, its deadline
+-- (Unix ms of this clock), its digest or '' without a key.
 -- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, `corrupt`
 -- with '' for an idempotency key whose value is no id and digest, or `late` with the time.
 local function messagepack(text)
@@ -31,13 +31,23 @@ if now > id_ms then
 end
 local step = ARGV[5] + 1
 
+-- An entry has the sum `b` of the bytes of all up to it: the log's size is a difference.
+local ENTRY_BYTES = 64 -- of an entry beside its event
+local function sum_of(entry)
+  return entry and entry[2][5] == 'b' and tonumber(entry[2][6]) or 0
+end
+local sum_before = sum_of(newest)
+local sum = sum_before
+
 local function append(open)
   id_number, step = id_number + step, 1
+  sum = sum + #open + ENTRY_BYTES
+  local total = string.format('%.0f', sum)
   local id = string.format('%.0f-%.0f', id_ms, id_number)
-  local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'e', open, 'p', prev)
+  local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'e', open, 'p', prev, 'b', total)
   if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
     -- The log has had ids that it has no more.
-    added = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev)
+    added = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev, 'b', total)
     local ms, number = added:match('^(%d+)-(%d+)$')
     id_ms, id_number = tonumber(ms), tonumber(number)
   end
@@ -45,7 +55,7 @@ local function append(open)
 end
 
 for i = 3, #KEYS do
-  local open, deadline, digest = ARGV[3 * i - 3], ARGV[3 * i - 2], ARGV[3 * i - 1]
+  local open, deadline, digest = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
   local remembered = digest ~= '' and call('GET', KEYS[i])
   local status, value
   if now > tonumber(deadline) then
@@ -71,6 +81,31 @@ for i = 3, #KEYS do
   end
   replies[#replies + 1] = status
   replies[#replies + 1] = value
+end
+
+-- A log over its bytes loses its oldest entries, a bounded number in a call. It is looked at
+-- whenever it grew by a part of its bytes, and ends below them by as much.
+local most = tonumber(ARGV[6])
+local part = math.max(most / 32, 1)
+if most > 0 and math.floor(sum / part) ~= math.floor(sum_before / part) then
+  local from, kept, fits = '-', nil, false
+  for _ = 1, 64 do
+    local read = call('XRANGE', KEYS[1], from, '+', 'COUNT', 16)
+    for _, entry in ipairs(read) do
+      kept = entry[1]
+      fits = sum - sum_of(entry) <= most - part
+      if fits then
+        break
+      end
+    end
+    if fits or #read < 16 then
+      break
+    end
+    from = '(' .. kept
+  end
+  if kept then
+    call('XTRIM', KEYS[1], 'MINID', kept)
+  end
 end
 
 -- Old events and the lifetime of the log are seen to once a second, also while no second passes
