@@ -113,6 +113,5 @@ fn main() -> ExitCode {
         languages: &["en"],
         api_prefixes: &[],
         scopes: &[],
-        renamed_records: &[],
     })
 }

@@ -88,6 +88,5 @@ fn main() -> ExitCode {
         languages: &["en"],
         api_prefixes: &[],
         scopes: &[],
-        renamed_records: &[],
     })
 }

@@ -32,7 +32,6 @@ const APPLICATION: Application = Application {
     languages: &["zh", "en"],
     api_prefixes: &[],
     scopes: &[],
-    renamed_records: &[],
 };
 
 struct MemoryNode {

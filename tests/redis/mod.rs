@@ -10,7 +10,6 @@ mod disconnects;
 mod failover;
 mod keys;
 mod large_logs;
-mod layout;
 mod moving_on;
 mod outage;
 mod payload_lengths;

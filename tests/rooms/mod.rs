@@ -3,6 +3,5 @@
 mod membership;
 mod names;
 mod presence;
-mod presence_faults;
 mod private;
 mod races;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::layer::broker::Broker;
 use crate::layer::contract::READ_PATIENCE;
@@ -20,11 +20,10 @@ impl Broker for RedisLayer {
     fn subscribe(
         &self,
         group: &Group,
-        member: Option<&Arc<str>>,
+        user: &Arc<str>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
-        let member = member.map(|member| &**member);
-        self.membership.enter(group, member);
-        let subscription = self.check_connected().map(|()| self.membership.subscription(group, member));
+        self.membership.enter(group, user);
+        let subscription = self.check_connected().map(|()| self.membership.subscription(group));
         async move {
             let Some(subscribed) = subscription? else { return Ok(()) };
             match timeout(SUBSCRIBE_TIMEOUT, subscribed).await {
@@ -34,8 +33,8 @@ impl Broker for RedisLayer {
         }
     }
 
-    fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {
-        self.membership.leave(group, member.map(|member| &**member), Instant::now());
+    fn unsubscribe(&self, group: &Group, user: &Arc<str>) {
+        self.membership.leave(group, user);
     }
 
     async fn append(
