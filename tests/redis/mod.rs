@@ -4,7 +4,6 @@ mod access_after_disconnection;
 mod acl;
 mod backfill;
 mod bad_events;
-mod budget;
 mod corrupt_records;
 mod disconnects;
 mod failover;
