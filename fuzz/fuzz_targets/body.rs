@@ -12,4 +12,11 @@ mod api {
     pub(crate) mod body;
 }
 
+#[path = "."]
+mod protocols {
+    //! A part of `handlers/protocols/`.
+    #[path = "../../handlers/protocols/surrogates.rs"]
+    pub(crate) mod surrogates;
+}
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::body(bytes));
