@@ -124,14 +124,15 @@ pub(crate) async fn mark_read(
         return Ok(());
     }
     let (store, unread) = (context.store(), unread_key(conversation));
-    let mut left = 0;
-    for (text, _) in store.top(&unread, MAX_UNREAD_MESSAGES).await? {
-        if text.parse::<Id>().is_ok_and(|unread| unread > id) {
-            left += 1;
-        } else {
-            store.remove(&unread, &text).await?;
-        }
-    }
+    let counted = store.top(&unread, MAX_UNREAD_MESSAGES).await?;
+    let is_unread = |text: &str| text.parse::<Id>().is_ok_and(|unread| unread > id);
+    let read: Vec<Change<'_>> = counted
+        .iter()
+        .filter(|(text, _)| !is_unread(text))
+        .map(|(text, _)| Change::Remove { index: &unread, name: text })
+        .collect();
+    store.step(&[], &read).await?;
+    let left = counted.len() - read.len();
     let Some(peer) = context.accounts().find_by_id(conversation.peer()).await? else { return Ok(()) };
     announce(context, conversation.user(), &event(&peer.id, &peer.name, left)).await
 }
