@@ -113,6 +113,16 @@ struct Code {
     code: u32,
 }
 
+/// Shows these series of a family from now on, before their first count.
+fn expose<L>(family: &Family<L, Counter>, series: impl Iterator<Item = L>)
+where
+    L: Clone + Eq + std::hash::Hash,
+{
+    for labels in series {
+        drop(family.get_or_create(&labels));
+    }
+}
+
 impl Metrics {
     fn new() -> Self {
         let seconds = || Histogram::new(BUCKETS_SECONDS);
@@ -141,29 +151,15 @@ impl Metrics {
         };
         process::start();
         // Exposed from the start, so that the rate of the first count is known.
-        for &reason in DropReason::ALL {
-            drop(metrics.dropped.get_or_create(&DropLabels { reason }));
-        }
-        for &reason in GapReason::ALL {
-            drop(metrics.gaps.get_or_create(&GapLabels { reason }));
-        }
-        for &reason in LimitReason::ALL {
-            drop(metrics.refused.get_or_create(&LimitLabels { reason }));
-        }
-        for &reason in FailureReason::ALL {
-            drop(metrics.failures.get_or_create(&FailureLabels { reason }));
-        }
+        expose(&metrics.dropped, DropReason::ALL.iter().map(|&reason| DropLabels { reason }));
+        expose(&metrics.gaps, GapReason::ALL.iter().map(|&reason| GapLabels { reason }));
+        expose(&metrics.refused, LimitReason::ALL.iter().map(|&reason| LimitLabels { reason }));
+        expose(&metrics.failures, FailureReason::ALL.iter().map(|&reason| FailureLabels { reason }));
+        expose(&metrics.redis_refusals, RedisRefusal::ALL.iter().map(|&kind| RefusalLabels { kind }));
+        expose(&metrics.resumes, Recovery::ALL.iter().map(|&outcome| RecoveryLabels { outcome }));
+        let codes = CloseCode::ALL.iter().map(|code| code.number()).chain(Close::FOREIGN);
+        expose(&metrics.closed, codes.map(|code| Code { code: code.into() }));
         metrics.add_route(NO_ROUTE);
-        for &kind in RedisRefusal::ALL {
-            drop(metrics.redis_refusals.get_or_create(&RefusalLabels { kind }));
-        }
-        let closed = CloseCode::ALL.iter().map(|code| code.number()).chain(Close::FOREIGN);
-        for code in closed {
-            drop(metrics.closed.get_or_create(&Code { code: code.into() }));
-        }
-        for &outcome in Recovery::ALL {
-            drop(metrics.resumes.get_or_create(&RecoveryLabels { outcome }));
-        }
         metrics
     }
 
@@ -261,9 +257,7 @@ impl Metrics {
 
     /// Shows the series of a route from now on.
     pub(crate) fn add_route(&self, route: &'static str) {
-        for &code in StatusClass::ALL {
-            drop(self.requests.get_or_create(&RequestLabels { route, code }));
-        }
+        expose(&self.requests, StatusClass::ALL.iter().map(|&code| RequestLabels { route, code }));
     }
 
     /// Counts a request that this route answered with this status.

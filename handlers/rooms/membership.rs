@@ -102,8 +102,8 @@ pub(crate) async fn invite(
     Ok(Invited::Done)
 }
 
-/// Makes a user a member whom something entitles. Of a removal and a joining at the same time, the
-/// later one counts: the entitlement, the room's record and the limit are checked in one step.
+/// Makes an entitled user a member. Of a removal and a joining at the same time, the later one
+/// counts: the entitlement, the room's record and the limit are checked in one step.
 pub(crate) async fn join(
     context: &Context,
     room: &str,

@@ -23,10 +23,7 @@ impl KeyedRateLimiter {
     /// Creates a limiter of `rate` events per second, with bursts of `burst` times as many; 0 is no
     /// limit.
     pub(crate) fn per_second(rate: u32, burst: u32) -> Self {
-        Self::new(NonZeroU32::new(rate).map(|rate| {
-            let burst = NonZeroU32::new(burst).map_or(rate, |burst| rate.saturating_mul(burst));
-            Quota::per_second(rate).allow_burst(burst)
-        }))
+        Self::per_second_at_least(rate, burst, 0)
     }
 
     /// Creates a limiter of `rate` events per second, with bursts of `burst` times as many, but at

@@ -88,6 +88,13 @@ impl Site {
         self.cases.push(Case { name, line: Line::Socket(socket), codes });
     }
 
+    /// Opens a socket in the lobby with this API key.
+    async fn open_with_key(&mut self, key: &str) {
+        let socket = Handshake::to_room("lobby").token(key).try_connect(self.far.address()).await;
+        let line = Line::Socket(socket.expect("a handshake"));
+        self.cases.push(Case { name: "a key".to_owned(), line, codes: ENDED });
+    }
+
     async fn stream(&mut self, right: &str, user: &User, room: &str) {
         let request = user.with_cookies(Request::get(&stream_of(room)));
         let line = Line::Stream(EventStream::open(&self.far, request).await);
@@ -198,9 +205,7 @@ async fn rights_end(way: Way) {
     }
     site.open("an operator", &sam, "/ws/admin/lobby/", true, RENEWED).await;
     site.open("a nickname", &nic, &chat_path("lobby"), true, RENEWED).await;
-    let handshake = Handshake::to_room("lobby").token(&billing);
-    let socket = handshake.try_connect(site.far.address()).await.expect("a handshake");
-    site.cases.push(Case { name: "a key".to_owned(), line: Line::Socket(socket), codes: ENDED });
+    site.open_with_key(&billing).await;
     let mut stays =
         (V1Client::join(&site.far, "lobby").await, TutorialClient::chat(&site.far, "lobby").await);
     let id_of = async |user: &User| user.join(&site.near, "hall").await.user().to_owned();
@@ -304,9 +309,7 @@ async fn an_emptied_redis_closes_what_rested_on_its_records() {
     site.all_wires("a private room", &owner, "board").await;
     site.open("an inbox", &owner, "/ws/inbox/", true, ENDED).await;
     site.open("a nickname", &nic, &chat_path("lobby"), true, RENEWED).await;
-    let handshake = Handshake::to_room("lobby").token(&billing);
-    let socket = handshake.try_connect(site.far.address()).await.expect("a handshake");
-    site.cases.push(Case { name: "a key".to_owned(), line: Line::Socket(socket), codes: ENDED });
+    site.open_with_key(&billing).await;
     let mut stays =
         (V1Client::join(&site.far, "lobby").await, TutorialClient::chat(&site.far, "lobby").await);
     site.redis.query::<()>(&["FLUSHALL"]).await;

@@ -8,13 +8,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use redis::Script;
 use tokio::sync::Semaphore;
 
 use crate::layer::contract::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS};
 use crate::layer::error::LayerError;
 use crate::layer::log::RATE_SAMPLE_EVENTS;
 use crate::layer::redis::commands::Commands;
+use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::tail_cache::MAX_KNOWN_REDACTIONS;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
@@ -38,10 +38,8 @@ pub(super) type LogEnd = (Id, BTreeSet<Id>);
 /// node is bounded however many ask.
 pub(super) struct LogReader {
     commands: Arc<Commands>,
+    scripts: Arc<Scripts>,
     turns: Semaphore,
-    page: Script,
-    end: Script,
-    figures: Script,
 }
 
 /// A query for a part of a log.
@@ -101,14 +99,8 @@ impl PageQuery {
 }
 
 impl LogReader {
-    pub(super) fn new(commands: Arc<Commands>) -> Self {
-        Self {
-            commands,
-            turns: Semaphore::new(MAX_CONCURRENT_READS),
-            page: Script::new(include_str!("scripts/page.lua")),
-            end: Script::new(include_str!("scripts/log_end.lua")),
-            figures: Script::new(include_str!("scripts/log_figures.lua")),
-        }
+    pub(super) fn new(commands: Arc<Commands>, scripts: Arc<Scripts>) -> Self {
+        Self { commands, scripts, turns: Semaphore::new(MAX_CONCURRENT_READS) }
     }
 
     /// Reads a page, at most [`MAX_PAGE_BYTES`] of events, but one at least. An event that is
@@ -117,7 +109,7 @@ impl LogReader {
         let _turn = self.turns.acquire().await;
         METRICS.log_reads.inc();
         let (command, from) = query.range();
-        let mut script = self.page.key(self.commands.keys().log(group));
+        let mut script = self.scripts.page.key(self.commands.keys().log(group));
         script.key(self.commands.keys().redactions(group));
         script.arg(command).arg(from).arg(query.most).arg(MAX_PAGE_BYTES);
         let (last, more, entries, redacted): (String, bool, Vec<StreamEntry>, Vec<String>) =
@@ -133,7 +125,7 @@ impl LogReader {
 
     /// Returns the end of a log.
     pub(super) async fn end(&self, group: &Group) -> Result<LogEnd, LayerError> {
-        let mut script = self.end.key(self.commands.keys().log(group));
+        let mut script = self.scripts.log_end.key(self.commands.keys().log(group));
         script.key(self.commands.keys().redactions(group)).arg(MAX_KNOWN_REDACTIONS);
         let answer: Vec<String> = self.commands.script(&script).await?;
         let (newest, redacted) = answer.split_first().ok_or(LayerError::UnexpectedReply("log_end.lua"))?;
@@ -142,7 +134,7 @@ impl LogReader {
 
     /// Returns how many events a log has, and the ids of the newest, the newest first.
     pub(super) async fn figures(&self, group: &Group) -> Result<(usize, Vec<Id>), LayerError> {
-        let mut script = self.figures.key(self.commands.keys().log(group));
+        let mut script = self.scripts.log_figures.key(self.commands.keys().log(group));
         script.arg(RATE_SAMPLE_EVENTS).arg(MAX_PAGE_BYTES);
         let (length, newest): (usize, Vec<String>) = self.commands.script(&script).await?;
         Ok((length, newest.iter().filter_map(|id| id.parse().ok()).collect()))

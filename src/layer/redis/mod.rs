@@ -134,7 +134,7 @@ impl RedisLayer {
         let clock = Arc::new(RedisClock::new());
         let follower = Arc::new(LogFollower {
             commands: Arc::clone(&commands),
-            reader: LogReader::new(Arc::clone(&commands)),
+            reader: LogReader::new(Arc::clone(&commands), Arc::clone(&scripts)),
             listener: Arc::clone(&listener),
             retention,
             clock: Arc::clone(&clock),

@@ -4,11 +4,14 @@ use redis::Script;
 
 use crate::layer::redis::keys::Keys;
 
-/// The scripts that run on the connection for commands.
+/// The scripts that run on the connections for commands and for pages of logs.
 pub(super) struct Scripts {
     pub(super) append: Script,
     pub(super) redact: Script,
     pub(super) replace: Script,
+    pub(super) page: Script,
+    pub(super) log_end: Script,
+    pub(super) log_figures: Script,
     pub(super) decide: Script,
     pub(super) step: Script,
     pub(super) start_interval: Script,
@@ -39,6 +42,9 @@ impl Scripts {
             append: Script::new(APPEND),
             redact: Script::new(include_str!("scripts/redact.lua")),
             replace: Script::new(include_str!("scripts/replace.lua")),
+            page: Script::new(include_str!("scripts/page.lua")),
+            log_end: Script::new(include_str!("scripts/log_end.lua")),
+            log_figures: Script::new(include_str!("scripts/log_figures.lua")),
             step: Script::new(include_str!("scripts/step.lua")),
             decide: Script::new(include_str!("scripts/decide.lua")),
             start_interval: Script::new(include_str!("scripts/start_interval.lua")),
