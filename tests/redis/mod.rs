@@ -4,6 +4,7 @@ mod access_after_disconnection;
 mod acl;
 mod backfill;
 mod bad_events;
+mod budget;
 mod corrupt_records;
 mod disconnects;
 mod failover;

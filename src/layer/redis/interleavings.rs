@@ -356,3 +356,23 @@ fn a_lost_log_is_a_gap_and_nothing_acknowledged_is_lost_untold() {
 fn a_clock_that_is_set_loses_nothing_untold() {
     search(SEEDS * 2 / 5, Faults { trims: true, losses: true, steps: true });
 }
+
+#[test]
+fn a_known_id_in_another_place_is_of_another_log() {
+    let id = |millis: u64| format!("{millis}-0").parse::<Id>().unwrap();
+    let message = |number, at, prev| event(Message { number, position: Position { id: id(at), prev } });
+    let mut cursor = CursorState::default();
+    assert!(!cursor.locate(Id::START, BTreeSet::new()).1);
+    let first = message(1, 5, Id::START);
+    let second = message(2, 6, id(5));
+    for event in [&first, &second] {
+        assert_eq!(cursor.on_event(event, 6, AGE), Sequence::Next);
+    }
+    assert_eq!(cursor.on_event(&second, 6, AGE), Sequence::Waits, "it was delivered");
+    let anew = message(3, 6, Id::START);
+    assert_eq!(cursor.on_event(&anew, 6, AGE), Sequence::Rewritten(id(6)));
+    assert_eq!(cursor.on_event(&message(4, 7, id(6)), 7, AGE), Sequence::Next);
+    // The same after something was missed: the log decides.
+    cursor.on_disconnected(7);
+    assert_eq!(cursor.on_event(&message(5, 7, Id::START), 7, AGE), Sequence::Behind);
+}
