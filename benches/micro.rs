@@ -100,7 +100,7 @@ mod memory_layer {
         let (layer, group) = (Layer::memory(keep, Arc::new(NullListener)), Group::new("chat_bench"));
         {
             let _inside = runtime.enter(); // the grace of a member is a task
-            drop(layer.subscribe(&group, &"0123456789abcdef".into()));
+            drop(layer.subscribe(&group, Some(&"0123456789abcdef".into())));
         }
         (runtime, layer, group)
     }

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use parlor::{AppSettings, Application};
 
+use crate::rooms::record::RoomRecord;
 use crate::settings::Settings;
 
 // The tests use one that counts allocations.
@@ -38,5 +39,6 @@ fn main() -> ExitCode {
         languages: &["zh", "en"],
         api_prefixes: &["/api/"],
         scopes: &scopes::SCOPES,
+        renamed_records: &RoomRecord::RENAMED,
     })
 }

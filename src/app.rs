@@ -28,6 +28,9 @@ pub struct Application {
     pub api_prefixes: &'static [&'static str],
     /// The scopes that API keys may have.
     pub scopes: &'static [&'static str],
+    /// Records and indexes that a former version kept under other names: how their keys in Redis
+    /// began, and how they begin now, with `}` behind the rest. They are renamed at start.
+    pub renamed_records: &'static [(&'static str, &'static str)],
 }
 
 impl Application {

@@ -54,7 +54,15 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
     let layer = Arc::new(match config.redis_url() {
         None => Layer::memory(retention, listener),
         Some(url) => {
-            Layer::redis(url, config.redis_prefix(), config.wait_for_redis, retention, listener).await?
+            Layer::redis(
+                url,
+                config.redis_prefix(),
+                application.renamed_records,
+                config.wait_for_redis,
+                retention,
+                listener,
+            )
+            .await?
         }
     });
     let key = config.auth.secret().map(|secret| CookieKey::derive_from(secret.bytes()));
@@ -91,6 +99,7 @@ mod tests {
             languages: &["en"],
             api_prefixes: &[],
             scopes: &[],
+            renamed_records: &[],
         };
         build(Arguments::parse_from([""]).config, application).await.unwrap()
     }

@@ -60,7 +60,7 @@ pub(crate) struct Metrics {
 pub(crate) struct Vitals {
     /// Whether the node can serve sockets.
     pub(crate) is_ready: bool,
-    /// Whether the node is subscribed, and whether it has its lease; `None` without Redis.
+    /// Whether the node is subscribed, and whether it beats; `None` without Redis.
     pub(crate) redis: Option<(bool, bool)>,
 }
 
@@ -172,9 +172,13 @@ impl Metrics {
             registry.register(name, help, gauge);
         };
         now("ready", "Whether this node can serve sockets, as /readyz says", vitals.is_ready);
-        if let Some((is_subscribed, has_lease)) = vitals.redis {
+        if let Some((is_subscribed, is_beating)) = vitals.redis {
             now("redis_up", "Whether this node is subscribed to its groups in Redis", is_subscribed);
-            now("redis_lease", "Whether this node has renewed its lease in Redis", has_lease);
+            now(
+                "redis_heartbeat",
+                "Whether this node has written its heartbeat to Redis in time",
+                is_beating,
+            );
         }
         let build = Family::<VersionLabels, Gauge>::default();
         build.get_or_create(&VersionLabels { version: env!("CARGO_PKG_VERSION") }).set(1);

@@ -29,8 +29,9 @@ export class Presence {
     const { other } = this.#catalogue.texts;
     if (members) this.#members = new Map(members.map((user) => [user, names?.[user] ?? other]));
     else if (change === "state" || count > MAX_LISTED_MEMBERS) this.#members = null;
-    else if (change === "join") this.#members?.set(user, name);
+    else if (change === "join" || change === "rename") this.#members?.set(user, name);
     else this.#members?.delete(user);
+    if (change === "rename") this.#renameTyping(user, name);
     if (change === "leave") this.stopTyping(user);
     this.#count.textContent = this.#catalogue.plural("members", count);
     this.#panel.hidden = false;
@@ -42,6 +43,13 @@ export class Presence {
     if (this.#isOwn(user)) return;
     clearTimeout(this.#typing.get(user)?.timer);
     this.#typing.set(user, { name, timer: setTimeout(() => this.stopTyping(user), duration) });
+    this.#renderTyping();
+  }
+
+  #renameTyping(user, name) {
+    const typing = this.#typing.get(user);
+    if (!typing) return;
+    typing.name = name;
     this.#renderTyping();
   }
 

@@ -88,5 +88,6 @@ fn main() -> ExitCode {
         languages: &["en"],
         api_prefixes: &[],
         scopes: &[],
+        renamed_records: &[],
     })
 }

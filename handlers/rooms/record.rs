@@ -25,6 +25,13 @@ pub(crate) struct RoomRecord {
 }
 
 impl RoomRecord {
+    /// How the keys of a room's record and indexes began, and how they begin now.
+    pub(crate) const RENAMED: [(&'static str, &'static str); 3] = [
+        ("record:room:", "record:room:{chat_"),
+        ("index:room_members:", "index:room_members:{chat_"),
+        ("index:invites:", "index:invites:{chat_"),
+    ];
+
     /// Returns whether this client owns the room.
     pub(crate) fn is_owned_by(&self, identity: &Identity) -> bool {
         identity.is_user() && self.owner.as_deref() == Some(identity.id())

@@ -178,7 +178,10 @@ impl Room {
 
     /// Grants access to one of the room's groups.
     pub(crate) fn grant(&self, group: Group) -> Grant {
+        // A listener of the push stream of `chat_x` is no member of the chat of `x`.
+        let is_listener = self.name.starts_with(CHAT_PREFIX) && group == self.push_group();
         let grant = Grant::new(group, &self.name);
+        let grant = if is_listener { grant.as_listener() } else { grant };
         match &self.kind {
             Kind::Public => grant,
             Kind::Private(_) | Kind::Direct(_) => grant.private(),

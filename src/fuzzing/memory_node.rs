@@ -32,6 +32,7 @@ const APPLICATION: Application = Application {
     languages: &["zh", "en"],
     api_prefixes: &[],
     scopes: &[],
+    renamed_records: &[],
 };
 
 struct MemoryNode {

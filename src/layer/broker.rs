@@ -14,7 +14,9 @@ use crate::wire::id::Id;
 ///
 /// A call that fails with a [retryable](LayerError::is_retryable) error may have been carried out.
 pub trait Broker: Send + Sync {
-    /// Adds a member to a group of this node, and waits until the node is subscribed.
+    /// Adds a socket to a group of this node, and waits until the node is subscribed. `member` is
+    /// its user: an id without spaces, then `/` and a name. A socket without one only receives
+    /// events.
     ///
     /// The member is added by the call itself, before the future is polled:
     /// [`unsubscribe`](Self::unsubscribe) must follow, also if the future fails or is dropped. From
@@ -26,19 +28,20 @@ pub trait Broker: Send + Sync {
     ///
     /// # Cost
     /// `SUBSCRIBE` for the first member on this node, which many groups share; nothing for further
-    /// ones. What the group's other nodes see of it is written later by the heartbeat, see
-    /// [`Presence`](crate::layer::Presence).
+    /// sockets of a user. For a new user `EVALSHA` of `seat.lua`, which all joins and leaves that
+    /// wait at a time share.
     fn subscribe(
         &self,
         group: &Group,
-        user: &Arc<str>,
+        member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send;
 
-    /// Removes a member from a group of this node. Never waits.
+    /// Removes a socket from a group of this node. Never waits.
     ///
     /// # Cost
-    /// `UNSUBSCRIBE` after the last member on this node.
-    fn unsubscribe(&self, group: &Group, user: &Arc<str>);
+    /// After the grace of the user's last socket, a part of a call of `seat.lua`; `UNSUBSCRIBE`
+    /// after the grace of the last user on this node.
+    fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>);
 
     /// Appends an event to the group's log and delivers it to every subscribed node, once for each
     /// key.

@@ -30,6 +30,14 @@ pub enum ConnectError {
         /// Why, in one line.
         cause: String,
     },
+    /// The keys in Redis are those of another version, or of nodes of another version that run.
+    #[error("{cause}")]
+    Layout {
+        /// Why, and what to do.
+        cause: String,
+        /// Whether only an operator can mend it.
+        is_permanent: bool,
+    },
     /// Redis answers, and does not do everything that a node needs.
     #[error("Redis at {address} answers, and this node cannot use it: {cause}")]
     Unusable {
@@ -48,7 +56,9 @@ impl ConnectError {
         match self {
             Self::InvalidUrl(_) => false,
             Self::UnreachableByCommand { .. } => true,
-            Self::Unreachable { is_permanent, .. } | Self::Unusable { is_permanent, .. } => !is_permanent,
+            Self::Unreachable { is_permanent, .. }
+            | Self::Layout { is_permanent, .. }
+            | Self::Unusable { is_permanent, .. } => !is_permanent,
         }
     }
 }

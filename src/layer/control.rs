@@ -38,7 +38,7 @@ pub trait Control: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `SMEMBERS parlor:nodes`, and one `MGET` of all leases.
+    /// `HGETALL` of the hashes of beats and facts.
     fn nodes(&self) -> impl Future<Output = Result<Vec<NodeInfo>, LayerError>> + Send;
 
     /// Returns how many events a group's log has, and how many are appended to it.
@@ -97,7 +97,7 @@ pub trait Control: Send + Sync {
     /// Returns the name of the layer if this node is subscribed and can publish.
     ///
     /// # Errors
-    /// [`LayerError::Unreachable`] while the node is not subscribed, or its lease has expired.
+    /// [`LayerError::Unreachable`] while the node is not subscribed, or cannot beat.
     fn ready(&self) -> Result<&'static str, LayerError>;
 
     /// Removes this node from every group. The layer must not be used after it.

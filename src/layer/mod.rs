@@ -6,8 +6,9 @@
 //!
 //! # The contract
 //!
-//! A *member* is one socket of one node. The layer knows a node's members of a group from
-//! [`subscribe`](Broker::subscribe) to [`unsubscribe`](Broker::unsubscribe). Each clause is held by
+//! A *member* is one socket of one node, with its user's id and name. The layer knows a node's
+//! members of a group from [`subscribe`](Broker::subscribe) to
+//! [`unsubscribe`](Broker::unsubscribe). Each clause is held by
 //! a test in `tests/layer/`, which every implementation has to pass.
 //!
 //! Guaranteed:
@@ -34,22 +35,27 @@
 //! - **Deadline.** `append` and `publish` return within about a second: with success, or with an
 //!   error. An append that failed because it was late is not carried out later.
 //! - **Foreign bytes.** Payloads that are no events are counted and dropped.
-//! - **Live members.** [`member_count`](Presence::member_count) counts users of live nodes. A node
-//!   that stops leaves every group at once; one that is killed is removed within 15 seconds. A node
-//!   that was removed while it lived, or whose Redis lost its data, adds its members again.
-//! - **Presence.** Every node of a group receives each join and leave of a user once, as a
-//!   [`PRESENCE`](crate::wire::event::PRESENCE) event in order with the messages. When many users
-//!   join at once, the nodes receive the new state within a second instead. A user who returns
-//!   within [`LEAVE_GRACE`] never left. Groups of more than [`MAX_LISTED_MEMBERS`] users report
-//!   their number only, at most once a second.
+//! - **Members.** [`presence`](Presence::presence) and [`member_count`](Presence::member_count) are
+//!   one number: users with a member on a live node, and users whose last member left less than
+//!   [`LEAVE_GRACE`] ago. A user is known by its id; its name is data. The users of a node that
+//!   ends leave after the grace, those of a killed one within 15 seconds of the next time that a
+//!   node has members in the group or is asked for its count. A node that was taken for dead while
+//!   it lived, or whose Redis lost its data or went back to older data, adds its members again.
+//! - **Presence.** Every node of a group receives each join, leave and rename of a user once, as a
+//!   [`PRESENCE`](crate::wire::event::PRESENCE) event in order with the messages, and never a join
+//!   of a user that it has, nor a leave of one that it does not have. When many users join at once,
+//!   the nodes receive the new state within a second instead. A user who returns within
+//!   [`LEAVE_GRACE`] never left. Groups of more than [`MAX_LISTED_MEMBERS`] users report their
+//!   number only, at most once a second, less often the larger they are. Whatever a node missed,
+//!   its list is right within 30 seconds.
 //! - **Disconnects.** A [`Disconnect`] command that was accepted reaches every connected node
 //!   within a second, the sender included, and a node that was disconnected before anything else is
 //!   delivered there ([`on_missed_disconnects`](LayerListener::on_missed_disconnects)). Where the
 //!   log of commands was lost, every connection is asked again
 //!   ([`ask_again`](LayerListener::ask_again)) before anything is delivered. A command is as
 //!   durable as an append, and so is every write to the store.
-//! - **Nodes.** [`nodes`](Control::nodes) returns the nodes whose lease is alive, with figures that
-//!   are at most a few seconds old. [`groups`](Presence::groups) counts as
+//! - **Nodes.** [`nodes`](Control::nodes) returns the nodes that are not known to be dead, with
+//!   figures that are at most a few seconds old. [`groups`](Presence::groups) counts as
 //!   [`member_count`](Presence::member_count) does.
 //! - **Recovery.** When Redis returns after an outage, the node resubscribes to every group within
 //!   about a second. Sockets stay open.
@@ -71,6 +77,7 @@ mod disconnect;
 mod error;
 mod listener;
 mod log;
+pub(crate) mod member;
 pub(crate) mod memory;
 mod node_figures;
 mod node_info;
@@ -102,6 +109,7 @@ pub(crate) use self::redis::admin_client::AdminClient;
 pub use self::shared_store::SharedStore;
 pub use self::step::{Change, Guard};
 pub use self::store::{Index, Store};
+use crate::layer::redis::layout::RenamedRecords;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
@@ -122,18 +130,20 @@ impl Layer {
     }
 
     /// Returns a layer in the Redis at this URL, which the nodes with this prefix share: it begins
-    /// their keys. With `wait`, an unreachable Redis is waited for in the background.
+    /// their keys. Keys of records that had other names are `renamed`. With `wait`, an unreachable
+    /// Redis is waited for in the background.
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
         url: &str,
         prefix: &str,
+        renamed: RenamedRecords,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        Ok(Self::Redis(redis::RedisLayer::connect(url, prefix, wait, retention, listener).await?))
+        Ok(Self::Redis(redis::RedisLayer::connect(url, prefix, renamed, wait, retention, listener).await?))
     }
 
     /// Returns the records and indexes that all nodes share.
@@ -153,7 +163,7 @@ impl Layer {
         }
     }
 
-    /// Returns whether the node is subscribed in Redis, and whether it has its lease; `None`
+    /// Returns whether the node is subscribed in Redis, and whether it beats; `None`
     /// without Redis.
     pub(crate) fn redis_state(&self) -> Option<(bool, bool)> {
         match self {
@@ -191,12 +201,12 @@ impl Broker for Layer {
     fn subscribe(
         &self,
         group: &Group,
-        user: &Arc<str>,
+        member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
         // Outside of the future: the member is added by the call.
         let (in_memory, in_redis) = match self {
-            Self::Memory(layer) => (Some(layer.subscribe(group, user)), None),
-            Self::Redis(layer) => (None, Some(layer.subscribe(group, user))),
+            Self::Memory(layer) => (Some(layer.subscribe(group, member)), None),
+            Self::Redis(layer) => (None, Some(layer.subscribe(group, member))),
         };
         async move {
             match (in_memory, in_redis) {
@@ -207,8 +217,8 @@ impl Broker for Layer {
         }
     }
 
-    fn unsubscribe(&self, group: &Group, user: &Arc<str>) {
-        dispatch!(self, unsubscribe(group, user));
+    fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {
+        dispatch!(self, unsubscribe(group, member));
     }
 
     async fn append(

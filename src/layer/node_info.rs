@@ -31,8 +31,8 @@ impl NodeInfo {
         Self { name: name.to_owned(), since_ms, sockets, groups, lag_ms, published, delivered }
     }
 
-    /// Returns a new name for a node.
+    /// Returns a new name for a node: eight letters and digits, 41 random bits.
     pub(super) fn new_name() -> String {
-        format!("{:016x}", rand::random::<u64>())
+        (0..8).map(|_| char::from_digit(rand::random_range(0..36), 36).unwrap_or('0')).collect()
     }
 }

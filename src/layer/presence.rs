@@ -1,15 +1,16 @@
 //! Presence: which users are in a group, on all nodes.
 
-use crate::layer::contract::MAX_LISTED_GROUPS;
+use crate::layer::contract::{MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
 use crate::layer::error::LayerError;
-use crate::wire::event::{Event, PRESENCE};
+use crate::layer::member;
+use crate::wire::event::{Event, PRESENCE, VERSION};
 use crate::wire::group::Group;
 
 /// Which users are in a group, on all nodes.
 ///
-/// Nodes write their own members about every [`Broker::subscribe`](crate::layer::Broker::subscribe)
-/// and `unsubscribe` (`EVALSHA` of `enter.lua`, changes that come together in one call), and renew
-/// a lease every two seconds.
+/// Nodes write their own members with [`Broker::subscribe`](crate::layer::Broker::subscribe) and
+/// after `unsubscribe` (`EVALSHA` of `seat.lua`, changes that come together in one call), and say
+/// every two seconds that they live.
 pub trait Presence: Send + Sync {
     /// Returns the users of a group as its members see them: including users that left less than
     /// [`LEAVE_GRACE`](crate::layer::LEAVE_GRACE) ago.
@@ -18,18 +19,17 @@ pub trait Presence: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// Nothing while the node is subscribed and has the answer; else `EVALSHA` of `present.lua`
-    /// (`SCARD`, `SMEMBERS`).
+    /// Nothing while the node is subscribed; else `EVALSHA` of `list.lua` (`HGET`, and `HGETALL` of
+    /// a group that is listed).
     fn presence(&self, group: &Group) -> impl Future<Output = Result<PresenceSnapshot, LayerError>> + Send;
 
-    /// Returns the number of users in a group who have a member on a live node.
+    /// Returns the number of users of [`presence`](Self::presence), as Redis has it.
     ///
     /// # Errors
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `EVALSHA` of `members.lua`: `EXISTS` for each node of the group, `SCARD` or `SUNION` of
-    /// their sets.
+    /// `HGET` of one field, however many users there are.
     fn member_count(&self, group: &Group) -> impl Future<Output = Result<usize, LayerError>> + Send;
 
     /// Returns the groups that have members on live nodes with their numbers of users: the largest
@@ -39,28 +39,75 @@ pub trait Presence: Send + Sync {
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `SMEMBERS` for each node, and `members.lua` for each hundred groups: linear in all groups.
-    /// For operators.
+    /// `MGET` of the nodes' lists of their largest groups, at most [`MAX_LISTED_GROUPS`] each, and
+    /// `HGET` for each group that is returned.
     fn groups(&self) -> impl Future<Output = Result<Vec<(String, usize)>, LayerError>> + Send;
 
     /// Returns the name by which the other nodes know this one. It is another one after each start.
     fn node_name(&self) -> &str;
 }
 
+/// Changes that are reported one by one; more of them are reported as a state.
+pub(crate) const MAX_SINGLE_CHANGES: usize = 32;
+
 /// The users of a group at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PresenceSnapshot {
     /// Number of users.
     pub count: usize,
-    /// The users; `None` if they are more than [`MAX_LISTED_MEMBERS`](super::MAX_LISTED_MEMBERS).
+    /// The users, each as its id, `/` and its name; `None` if they are more than
+    /// [`MAX_LISTED_MEMBERS`](super::MAX_LISTED_MEMBERS).
     pub members: Option<Vec<String>>,
+    /// The number of the last [`PRESENCE`] event that the node's sockets were sent. Numbers rise.
+    pub version: u64,
 }
 
 impl PresenceSnapshot {
-    /// Returns the event that reports this state after a change: `join` or `leave` of a user, or
-    /// `state`.
-    pub(super) fn event(&self, change: &str, user: Option<&str>) -> Event {
-        let event = Event::new(PRESENCE).with("change", change).with("count", &self.count.to_string());
+    /// Adds a member, or gives its user the member's name, if users are listed.
+    pub(crate) fn insert(&mut self, member: &str) {
+        let Some(members) = &mut self.members else { return };
+        match member::find(members, member::id(member)) {
+            Some(at) => member.clone_into(&mut members[at]),
+            None => members.push(member.to_owned()),
+        }
+        self.count = members.len();
+        if self.count > MAX_LISTED_MEMBERS {
+            self.members = None;
+        }
+    }
+
+    /// Returns the events that lead from another state to this one: leaves, joins and renames, or
+    /// this state if they are too many, or are not known.
+    pub(crate) fn changes_since(&self, before: &Self) -> Vec<Event> {
+        let (Some(old), Some(new)) = (&before.members, &self.members) else {
+            let is_known = before.members.is_none() && self.members.is_none() && before.count == self.count;
+            return if is_known { Vec::new() } else { vec![self.event("state", None)] };
+        };
+        let (joined, left) = member::differences(old, new);
+        if joined.len() + left.len() > MAX_SINGLE_CHANGES {
+            return vec![self.event("state", None)];
+        }
+        let mut step = Self { count: old.len(), members: None, version: self.version };
+        let mut events = Vec::with_capacity(joined.len() + left.len());
+        for text in left {
+            step.count -= 1;
+            events.push(step.event("leave", Some(text)));
+        }
+        for text in joined {
+            let change = if member::find(old, member::id(text)).is_some() { "rename" } else { "join" };
+            step.count += usize::from(change == "join");
+            events.push(step.event(change, Some(text)));
+        }
+        events
+    }
+
+    /// Returns the event that reports this state after a change: `join`, `leave` or `rename` of a
+    /// member, or `state`.
+    pub(crate) fn event(&self, change: &str, user: Option<&str>) -> Event {
+        let event = Event::new(PRESENCE)
+            .with("change", change)
+            .with("count", &self.count.to_string())
+            .with(VERSION, &self.version.to_string());
         let event = match user {
             Some(user) => event.with("user", user),
             None => event,

@@ -50,12 +50,13 @@ pub struct Grant {
     pub(crate) group: Group,
     pub(crate) name: Box<str>,
     pub(crate) is_private: bool,
+    pub(crate) is_member: bool,
 }
 
 impl Grant {
     /// Grants access to this group, which clients know under this name.
     pub fn new(group: Group, name: &str) -> Self {
-        Self { group, name: name.into(), is_private: false }
+        Self { group, name: name.into(), is_private: false, is_member: true }
     }
 
     /// Marks a channel that only some clients may enter. Its welcome says so, and its sockets are
@@ -64,6 +65,12 @@ impl Grant {
     #[must_use]
     pub fn private(self) -> Self {
         Self { is_private: true, ..self }
+    }
+
+    /// Makes the client a listener, who is no member of the group and is not listed.
+    #[must_use]
+    pub fn as_listener(self) -> Self {
+        Self { is_member: false, ..self }
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::http::context::Context;
 use crate::layer::LayerError;
-use crate::layer::{Broker, Control, HistoryRange, MAX_LISTED_MEMBERS, Page, Presence};
+use crate::layer::{Broker, Control, HistoryRange, Page, Presence, PresenceSnapshot};
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
@@ -19,6 +19,7 @@ use crate::realtime::renderer;
 use crate::realtime::renderer::{Rendered, Renderer};
 use crate::realtime::replay::{Replay, Step};
 use crate::realtime::start_position::StartPosition;
+use crate::realtime::subscribers::{Behind, Cursor};
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{METRICS, Recovery};
 use crate::wire::close::{Close, CloseCode};
@@ -46,6 +47,8 @@ pub(crate) struct CatchUp {
     redacted: BTreeSet<Id>,
     /// Redacted events that the socket may still show; a redaction is sent for each.
     pending_redactions: Vec<Id>,
+    /// The members of the group as the socket knows them.
+    presence: PresenceSnapshot,
 }
 
 impl CatchUp {
@@ -57,6 +60,7 @@ impl CatchUp {
             joined: false,
             redacted: BTreeSet::new(),
             pending_redactions: Vec::new(),
+            presence: PresenceSnapshot::default(),
         })
     }
 
@@ -85,12 +89,22 @@ impl CatchUp {
                     replay.on_page(layer.history(group, HistoryRange::After(cursor)).await?);
                 }
                 Some(Step::Join(cursor, is_forced)) => {
-                    if registration.join(cursor, is_forced).is_err() {
-                        replay.on_behind();
-                        continue;
+                    // Changes of presence during the catch-up went to the other sockets only.
+                    let presence = layer.presence(group).await?;
+                    if let Some(frames) = render_presence(registration, &mut self.presence, presence) {
+                        return Ok(Some(frames));
+                    }
+                    let cursor = Cursor { id: cursor, presence: self.presence.version };
+                    match registration.join(cursor, is_forced) {
+                        Ok(()) => {}
+                        Err(Behind::Log) => {
+                            replay.on_behind();
+                            continue;
+                        }
+                        Err(Behind::Presence) => continue,
                     }
                     self.joined = true;
-                    // Redactions published during the catch-up went to the other sockets only.
+                    // As did redactions.
                     let redacted = layer.redacted(group);
                     self.pending_redactions = redacted.difference(&self.redacted).copied().collect();
                 }
@@ -113,14 +127,8 @@ impl CatchUp {
         }
         let (recovery, page) = self.first_page(context, group).await?;
         METRICS.resumed(recovery);
-        let mut presence = context.layer().presence(group).await?;
-        if let Some(members) = &mut presence.members
-            && !members.iter().any(|member| **member == **identity.member())
-        {
-            members.push(identity.member().to_string());
-            presence.count += 1;
-        }
-        presence.members = presence.members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
+        let presence = with_member(context.layer().presence(group).await?, registration);
+        self.presence = presence.clone();
         let welcome = Welcome {
             node: context.name().to_owned(),
             last: page.last,
@@ -216,6 +224,28 @@ fn render_all(registration: &Registration, replay: &mut Replay, frames: &mut Byt
         }
     }
     None
+}
+
+/// Renders how the presence differs from what the socket knows; `None` if it does not.
+fn render_presence(
+    registration: &Registration,
+    known: &mut PresenceSnapshot,
+    presence: PresenceSnapshot,
+) -> Option<Bytes> {
+    let before = std::mem::replace(known, with_member(presence, registration));
+    let mut frames = BytesMut::new();
+    for event in known.changes_since(&before) {
+        render(registration.socket().renderer(), &event.into(), &mut frames);
+    }
+    (!frames.is_empty()).then(|| frames.freeze())
+}
+
+/// Adds the socket's own user, whose join or new name may still be on its way to this node.
+fn with_member(mut presence: PresenceSnapshot, registration: &Registration) -> PresenceSnapshot {
+    if let Some(own) = registration.member() {
+        presence.insert(own);
+    }
+    presence
 }
 
 /// Appends the frame of an event, if the socket receives one.

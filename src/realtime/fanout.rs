@@ -24,12 +24,22 @@ pub(crate) struct Fanout {
 
 /// Events, rendered by one renderer.
 struct Batch {
-    /// Each frame, with its event's id if it is logged.
-    each: Vec<(Option<Id>, Bytes)>,
+    each: Vec<BatchFrame>,
     /// All frames, concatenated.
     all: Bytes,
     /// The smallest of the ids; [`Id::NEVER`] if there is none.
     least: Id,
+    /// The smallest of the presence versions; the greatest number if there is none.
+    least_presence: u64,
+}
+
+/// A frame, with what decides which sockets have it already.
+struct BatchFrame {
+    /// The id of a logged event.
+    id: Option<Id>,
+    /// The version of a presence event.
+    presence: Option<u64>,
+    frame: Bytes,
 }
 
 impl Fanout {
@@ -80,32 +90,41 @@ impl Batch {
             match renderer.render(event) {
                 Rendered::Unlisted => continue,
                 Rendered::Omitted => {}
-                Rendered::Frame(frame) => each.push((event.position().map(|stamp| stamp.id), frame)),
+                Rendered::Frame(frame) => each.push(BatchFrame {
+                    id: event.position().map(|stamp| stamp.id),
+                    presence: event.presence_version(),
+                    frame,
+                }),
                 Rendered::Failed => renderer::count_failure(event),
             }
             *listed = true;
         }
         let all = match each.as_slice() {
-            [(_, only)] => only.clone(),
+            [only] => only.frame.clone(),
             several => {
-                let mut joined = BytesMut::with_capacity(several.iter().map(|(_, frame)| frame.len()).sum());
-                for (_, frame) in several {
-                    joined.extend_from_slice(frame);
+                let mut joined = BytesMut::with_capacity(several.iter().map(|each| each.frame.len()).sum());
+                for each in several {
+                    joined.extend_from_slice(&each.frame);
                 }
                 joined.freeze()
             }
         };
-        let least = each.iter().filter_map(|(id, _)| *id).min().unwrap_or(Id::NEVER);
-        Self { each, all, least }
+        let least = each.iter().filter_map(|each| each.id).min().unwrap_or(Id::NEVER);
+        let least_presence = each.iter().filter_map(|each| each.presence).min().unwrap_or(u64::MAX);
+        Self { each, all, least, least_presence }
     }
 
     fn send(&self, subscriber: &Subscriber) {
-        if subscriber.from < self.least {
+        if subscriber.from < self.least && subscriber.presence < self.least_presence {
             subscriber.socket.send(&self.all);
         } else if subscriber.from != Id::NEVER {
-            // The socket has read some of the events from the log already.
-            for (_, frame) in self.each.iter().filter(|(id, _)| id.is_none_or(|id| id > subscriber.from)) {
-                subscriber.socket.send(frame);
+            // The socket has some of the events already, from its catch-up.
+            let is_new = |each: &&BatchFrame| {
+                each.id.is_none_or(|id| id > subscriber.from)
+                    && each.presence.is_none_or(|version| version > subscriber.presence)
+            };
+            for each in self.each.iter().filter(is_new) {
+                subscriber.socket.send(&each.frame);
             }
         }
     }

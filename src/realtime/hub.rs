@@ -18,7 +18,7 @@ use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{DisconnectIndex, RecentDisconnects};
 use crate::realtime::socket::Socket;
-use crate::realtime::subscribers::Subscribers;
+use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
 use crate::realtime::subscription::Subscription;
 use crate::telemetry::METRICS;
 use crate::wire::close::CloseCode;
@@ -91,19 +91,19 @@ impl Hub {
         }
     }
 
-    /// Starts live delivery to a socket that has every logged event up to `cursor`.
+    /// Starts live delivery to a socket that has everything up to `cursor`.
     ///
     /// # Errors
-    /// Returns the position of the group if it is ahead of `cursor`, unless the join
-    /// `is_forced`.
+    /// Returns where the group is ahead of `cursor`. A join that `is_forced` does not compare the
+    /// position in the log.
     pub(crate) fn join(
         &self,
         group: &Group,
         socket: &Socket,
         key: SubscriberKey,
-        cursor: Id,
+        cursor: Cursor,
         is_forced: bool,
-    ) -> Result<(), Id> {
+    ) -> Result<(), Behind> {
         let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
         subscribers.lock().join(socket.renderer(), key.subscriber, cursor, is_forced)
     }

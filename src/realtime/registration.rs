@@ -10,8 +10,8 @@ use crate::realtime::client::Client;
 use crate::realtime::hub::SubscriberKey;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
+use crate::realtime::subscribers::{Behind, Cursor};
 use crate::realtime::subscription::Subscription;
-use crate::wire::id::Id;
 
 /// The registration of one socket's subscription.
 pub(crate) struct Registration {
@@ -39,7 +39,7 @@ impl Registration {
         // From here on, its drop undoes whatever has been done.
         let registration = Self { realtime, socket, subscription, key, admitted };
         let group = registration.subscription.group();
-        registration.context().layer().subscribe(group, registration.socket.identity().member()).await?;
+        registration.context().layer().subscribe(group, registration.member()).await?;
         // The interval may be on.
         if registration.socket.renderer().interval.is_some() {
             registration.realtime.intervals().poll(&registration.realtime, group);
@@ -72,13 +72,18 @@ impl Registration {
         Client { context: self.context(), identity: self.socket.identity(), subscription: &self.subscription }
     }
 
+    /// Returns the member of the group that the socket's user is, unless it only listens.
+    pub(crate) fn member(&self) -> Option<&Arc<str>> {
+        self.subscription.is_member().then(|| self.socket.identity().member())
+    }
+
     /// See [`Hub::were_asked_since`](crate::realtime::hub::Hub::were_asked_since).
     pub(crate) fn were_asked_since(&self, received_at: Instant) -> bool {
         self.realtime.hub().were_asked_since(received_at)
     }
 
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
-    pub(crate) fn join(&self, cursor: Id, is_forced: bool) -> Result<(), Id> {
+    pub(crate) fn join(&self, cursor: Cursor, is_forced: bool) -> Result<(), Behind> {
         self.realtime.hub().join(self.subscription.group(), &self.socket, self.key, cursor, is_forced)
     }
 }
@@ -87,6 +92,6 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let group = self.subscription.group();
         self.realtime.hub().unregister(group, &self.socket, self.key);
-        self.context().layer().unsubscribe(group, self.socket.identity().member());
+        self.context().layer().unsubscribe(group, self.member());
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Subscribers {
     fanout: Option<Fanout>,
     /// The last logged event of a batch, if there was one.
     position: Option<Id>,
+    /// The version of the last presence event of a batch.
+    presence: u64,
     /// How often the log was found to be rewritten.
     gaps: u32,
     /// The group has left the hub; callers that still hold this look it up again.
@@ -46,9 +48,29 @@ pub(crate) struct Subscriber {
     pub(crate) socket: Arc<Socket>,
     /// It receives the logged events after this one; [`Id::NEVER`] while it receives nothing.
     pub(crate) from: Id,
+    /// It receives the presence events after this version.
+    pub(crate) presence: u64,
     /// The group's `gaps` when it registered. After a further gap, new ids may be smaller than
     /// those that it has.
     gaps: u32,
+}
+
+/// What a socket that catches up has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor {
+    /// The id of the last logged event.
+    pub(crate) id: Id,
+    /// The version of the presence that it knows.
+    pub(crate) presence: u64,
+}
+
+/// Why a socket cannot join the others of its group yet.
+#[derive(Debug)]
+pub(crate) enum Behind {
+    /// They have more of the log.
+    Log,
+    /// They know of later changes of presence.
+    Presence,
 }
 
 impl Subscribers {
@@ -65,7 +87,12 @@ impl Subscribers {
             self.rows.push(SubscriberRow { renderer, sockets: Slab::new() });
             self.rows.len() - 1
         });
-        Some(self.rows[row].sockets.insert(Subscriber { socket: Arc::clone(socket), from, gaps }))
+        Some(self.rows[row].sockets.insert(Subscriber {
+            socket: Arc::clone(socket),
+            from,
+            presence: 0,
+            gaps,
+        }))
     }
 
     /// Removes a socket. Returns whether it was the last; the group has then left the hub.
@@ -91,11 +118,12 @@ impl Subscribers {
         &mut self,
         renderer: Renderer,
         key: usize,
-        cursor: Id,
+        cursor: Cursor,
         is_forced: bool,
-    ) -> Result<(), Id> {
+    ) -> Result<(), Behind> {
         match self.position {
-            Some(position) if position > cursor && !is_forced => Err(position),
+            Some(position) if position > cursor.id && !is_forced => Err(Behind::Log),
+            _ if self.presence > cursor.presence => Err(Behind::Presence),
             _ => {
                 let row = self
                     .rows
@@ -103,7 +131,8 @@ impl Subscribers {
                     .find(|row| row.renderer == renderer)
                     .expect("a subscriber has its row");
                 let subscriber = &mut row.sockets[key];
-                subscriber.from = if subscriber.gaps == self.gaps { cursor } else { Id::START };
+                subscriber.from = if subscriber.gaps == self.gaps { cursor.id } else { Id::START };
+                subscriber.presence = cursor.presence;
                 Ok(())
             }
         }
@@ -172,6 +201,8 @@ impl Subscribers {
     fn advance(&mut self, event: &Event) {
         if let Some(stamp) = event.position() {
             self.position = Some(stamp.id);
+        } else if let Some(version) = event.presence_version() {
+            self.presence = version;
         } else if is_gap(event) {
             // A rewritten log may continue with smaller ids.
             self.position = None;

@@ -12,6 +12,8 @@ use crate::wire::time::millis;
 pub(crate) struct Subscription {
     group: Group,
     name: Name,
+    /// Its user is a member of the group.
+    is_member: bool,
     /// What admitted it.
     access: AccessCheck,
     is_private: bool,
@@ -39,10 +41,10 @@ impl Subscription {
         start: Option<StartPosition>,
         opened_at: Instant,
     ) -> Self {
-        let Grant { group, name, is_private } = grant;
+        let Grant { group, name, is_private, is_member } = grant;
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
-        Self { group, name, access, is_private, start, opened_at, ephemeral_at: AtomicU64::new(0) }
+        Self { group, name, access, is_private, is_member, start, opened_at, ephemeral_at: AtomicU64::new(0) }
     }
 
     /// Returns the group whose events the socket receives.
@@ -56,6 +58,10 @@ impl Subscription {
             Name::InGroup(start) => &self.group.name()[*start as usize..],
             Name::Apart(name) => name,
         }
+    }
+
+    pub(crate) fn is_member(&self) -> bool {
+        self.is_member
     }
 
     /// Returns what admitted it.

@@ -14,9 +14,9 @@ pub enum View<'a> {
     },
     /// The members of the group changed.
     Presence {
-        /// `join`, `leave` or `state`.
+        /// `join`, `leave`, `rename` or `state`.
         change: &'a str,
-        /// The member that joined or left: `<id>/<name>`.
+        /// The member that joined, left or has another name now: `<id>/<name>`.
         member: Option<&'a str>,
         /// With `state`: all members, separated by spaces, unless they are too many.
         members: Option<&'a str>,

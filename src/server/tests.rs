@@ -42,6 +42,7 @@ async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
         languages: &["en"],
         api_prefixes: &[],
         scopes: &[],
+        renamed_records: &[],
     };
     let arguments = ["parlor", "--listen", "127.0.0.1:0", "--messages-per-second", "1"];
     let state = node::build(Arguments::parse_from(arguments).config, application).await.unwrap();

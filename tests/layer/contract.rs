@@ -57,7 +57,7 @@ async fn a_group_without_local_members_is_unsubscribed(peers: LayerNodes) {
     for node in &peers.nodes {
         for round in 0..20 {
             node.enter(&left, &round.to_string()).await;
-            node.layer.unsubscribe(&left, &round.to_string().into());
+            node.layer.unsubscribe(&left, Some(&round.to_string().into()));
         }
         node.enter(&kept, "ann").await;
         node.wait_for_members(&left, 0).await;
@@ -75,13 +75,13 @@ async fn members_are_counted_across_nodes(peers: LayerNodes) {
     for (n, node) in peers.nodes.iter().enumerate() {
         for user in 0..3 {
             // Each twice, as with two tabs.
-            node.enter(&group, &format!("{user} of {n}")).await;
-            node.enter(&group, &format!("{user} of {n}")).await;
+            node.enter(&group, &format!("{user}-of-{n}")).await;
+            node.enter(&group, &format!("{user}-of-{n}")).await;
         }
-        node.enter(&group, "at all").await;
-        node.layer.unsubscribe(&group, &format!("0 of {n}").into());
-        node.layer.unsubscribe(&group, &format!("0 of {n}").into());
-        node.layer.unsubscribe(&group, &format!("1 of {n}").into());
+        node.enter(&group, "at-all").await;
+        node.layer.unsubscribe(&group, Some(&format!("0-of-{n}").into()));
+        node.layer.unsubscribe(&group, Some(&format!("0-of-{n}").into()));
+        node.layer.unsubscribe(&group, Some(&format!("1-of-{n}").into()));
     }
     for node in &peers.nodes {
         node.wait_for_members(&group, 2 * peers.nodes.len() + 1).await;

@@ -175,7 +175,7 @@ async fn a_flag_overrides_its_variable() {
 async fn the_redis_url_may_come_from_the_environment() {
     let redis = Redis::start().await;
     let _node = Node::plan().env("REDIS_URL", &redis.url()).start().await;
-    redis.wait_for_members("parlor:nodes", 1).await;
+    redis.wait_for_nodes(1).await;
 }
 
 #[tokio::test]

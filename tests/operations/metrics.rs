@@ -123,7 +123,7 @@ async fn metrics_show_that_redis_is_away() {
     let node = Node::on(&redis).await;
     let mut ann = V1Client::join(&node, "lobby").await;
     let vitals = async || (metric(&node, "parlor_ready").await, metric(&node, "parlor_redis_up").await);
-    assert_eq!((vitals().await, metric(&node, "parlor_redis_lease").await), ((1, 1), 1));
+    assert_eq!((vitals().await, metric(&node, "parlor_redis_heartbeat").await), ((1, 1), 1));
     redis.kill();
     until(PATIENCE, "the metrics to show it", async || {
         let vitals = vitals().await;

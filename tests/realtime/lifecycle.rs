@@ -45,7 +45,7 @@ async fn idle_peers_do_not_delay_the_stop() {
     node.terminate();
     assert_eq!(silent.close_code().await.0, 1012);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
-    assert_eq!(redis.keys("parlor:node*").await, Vec::<String>::new(), "the node left before it ended");
+    assert_eq!(redis.nodes().await, Vec::<String>::new(), "the node said that it ends");
 }
 
 #[tokio::test]

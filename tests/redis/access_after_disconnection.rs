@@ -21,7 +21,7 @@ use crate::support::websocket::WebSocket;
 
 /// What is said in each room after the rights have ended.
 const SECRET: &str = "what only those who stay may read";
-/// Longer than the lease of a node.
+/// Longer than a node takes to be found dead.
 const LONG_CUT: Duration = seconds(12);
 /// The close codes of a client that may not stay, and of one that has to connect again.
 const ENDED: &[u16] = &[4401, 4403];
@@ -252,7 +252,7 @@ async fn rights_end(way: Way) {
 
 /// Sends a form until the node does what it says: it may be reconnecting itself.
 async fn until_done(user: &mut User, node: &Node, path: &str, fields: &[(&str, &str)]) {
-    until(PATIENCE, &format!("{fields:?} at {path}"), async || {
+    until(seconds(25), &format!("{fields:?} at {path}"), async || {
         let response = user.post(node, path, fields).await;
         if response.status == 303 { Ok(()) } else { Err(format!("{response:?}")) }
     })
@@ -291,7 +291,7 @@ async fn a_socket_of_a_name_that_became_private_meanwhile_is_closed() {
         case.codes = RENEWED;
     }
     site.proxy.cut();
-    // The far node's members count until its lease is over.
+    // The far node's members count until it is found dead.
     until_done(&mut alice, &site.near, "/rooms/", &[("room", "plans")]).await;
     alice.join(&site.near, "plans").await.publish(SECRET).await;
     site.proxy.open();

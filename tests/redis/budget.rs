@@ -57,16 +57,17 @@ struct Site {
 }
 
 impl Site {
-    /// The lobby and the private chat of `ann` and `bob` with large logs.
+    /// The lobby and the private chat of `ann` and `bob` with large logs, and a node that has
+    /// subscribed to neither: a subscribed node reads what it missed, whatever it is asked.
     async fn start() -> Self {
         let redis = Redis::start().await;
-        let node = Node::on(&redis).await;
-        let operator = operator(&node, &redis, "zed").await;
-        let ann = User::registered(&node, "ann").await;
-        let bob = User::registered(&node, "bob").await;
+        let writer = Node::on(&redis).await;
+        let operator = operator(&writer, &redis, "zed").await;
+        let ann = User::registered(&writer, "ann").await;
+        let bob = User::registered(&writer, "bob").await;
         let text = "x".repeat(MESSAGE_BYTES);
-        V1Client::join(&node, "lobby").await.publish(&text).await;
-        bob.join(&node, "@ann").await.publish(&text).await;
+        V1Client::join(&writer, "lobby").await.publish(&text).await;
+        bob.join(&writer, "@ann").await.publish(&text).await;
         for key in redis.keys("parlor:log:{chat_*}").await {
             let copies = if key.contains("lobby") { MESSAGES } else { MESSAGES / 5 };
             let script = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -76,6 +77,8 @@ impl Site {
                 end";
             redis.query::<redis::Value>(&["EVAL", script, "1", &key, &copies.to_string()]).await;
         }
+        drop(writer);
+        let node = Node::on(&redis).await;
         Self { redis, node, operator, ann }
     }
 

@@ -31,7 +31,7 @@ async fn all_keys_and_own_channels_begin_with_the_prefix() {
     echo.layer.store().add("index", "x", 1).await.expect("an answer");
     assert_eq!(echo.layer.presence(&group).await.expect("an answer").count, 1);
     let keys: Vec<String> = redis.query(&["KEYS", "*"]).await;
-    assert!(keys.len() > 10 && keys.iter().all(|key| key.starts_with("echo-1:")), "{keys:?}");
+    assert!(keys.len() > 8 && keys.iter().all(|key| key.starts_with("echo-1:")), "{keys:?}");
     let channels: Vec<String> = redis.query(&["PUBSUB", "CHANNELS"]).await;
     let own = channels.iter().filter(|channel| **channel != "asgi__group__lobby");
     assert!(own.clone().count() > 2 && own.clone().all(|name| name.starts_with("echo-1:")), "{channels:?}");

@@ -31,6 +31,8 @@ async fn site(messages: usize) -> (Redis, Node, Vec<String>) {
     let mut sender = V1Client::join(&node, "lobby").await;
     sender.publish(&"x".repeat(MESSAGE_BYTES)).await;
     sender.close().await;
+    // The node does not follow the log any more, which is written by others now.
+    redis.wait_for_subscribers("asgi__group__chat_lobby", 0).await;
     let ids = fill(&redis, messages - 1).await;
     (redis, node, ids)
 }

@@ -10,6 +10,7 @@ mod disconnects;
 mod failover;
 mod keys;
 mod large_logs;
+mod layout;
 mod moving_on;
 mod outage;
 mod payload_lengths;

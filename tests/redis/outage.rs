@@ -10,7 +10,7 @@ use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::wait::{PATIENCE, holds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// `{"type": "chat_message", "message": "probe"}` from another program.
 const PROBE: &[u8] = b"\x82\xa4type\xacchat_message\xa7message\xa5probe";
@@ -122,14 +122,15 @@ async fn a_member_that_left_during_an_outage_is_removed_afterwards() {
     alone.close().await;
     redis.restart().await;
     let id = redis.wait_for_node().await;
-    until(PATIENCE, "one member in the lobby and none elsewhere", async || {
-        let groups = redis.members(&format!("parlor:node:{id}:groups")).await;
-        let members = redis.members(&format!("parlor:group:chat_lobby:{id}")).await;
-        holds(groups == ["chat_lobby"] && members.len() == 1, || format!("{groups:?} {members:?}"))
+    until(seconds(5) + PATIENCE, "one member in the lobby and none elsewhere", async || {
+        let groups = redis.keys("parlor:m:*").await;
+        let users = redis.seats("chat_lobby").await;
+        let is_here = users.len() == 1 && users.values().all(|nodes| *nodes == [&*id]);
+        holds(groups == ["parlor:m:{chat_lobby}"] && is_here, || format!("{groups:?} {users:?}"))
     })
     .await;
     redis.wait_for_subscribers("asgi__group__chat_lobby", 1).await;
-    assert_eq!(redis.subscribers("asgi__group__chat_kitchen").await, 0);
+    redis.wait_for_subscribers("asgi__group__chat_kitchen", 0).await;
     drop(stays);
 }
 

@@ -1,76 +1,54 @@
-//! Members in Redis: sets with a heartbeat per node, so that dead nodes and their members are
-//! removed.
+//! Members in Redis: a set of nodes and a hash of users for each group, from which dead nodes and
+//! their users are removed.
+
+use std::time::Duration;
 
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
-const GROUP: &str = "parlor:group:chat_lobby";
+const GROUP: &str = "parlor:group:{chat_lobby}";
+/// How long a user may be away without having left.
+const GRACE: Duration = Duration::from_secs(5);
 
-/// The id of the only node on this Redis.
-async fn only_node(redis: &Redis) -> String {
-    redis.wait_for_members("parlor:nodes", 1).await.remove(0)
-}
-
-/// The ids of two nodes in the order of their start.
+/// The names of two nodes in the order of their start.
 async fn two_nodes(redis: &Redis) -> (Node, String, Node, String) {
     let first = Node::on(redis).await;
-    let first_id = only_node(redis).await;
+    let first_id = redis.wait_for_node().await;
     let second = Node::on(redis).await;
-    let ids = redis.wait_for_members("parlor:nodes", 2).await;
+    let ids = redis.wait_for_nodes(2).await;
     let second_id = ids.into_iter().find(|id| *id != first_id).expect("another id");
     (first, first_id, second, second_id)
 }
 
-/// Every key that names the node, and its entries in the sets of nodes.
-async fn traces(redis: &Redis, node: &str) -> Vec<String> {
-    let mut traces: Vec<_> =
-        redis.keys("parlor:*").await.into_iter().filter(|key| key.contains(node)).collect();
-    for set in redis.keys("parlor:group:*").await.into_iter().chain(["parlor:nodes".to_owned()]) {
-        if redis.query::<String>(&["TYPE", &set]).await == "set"
-            && redis.members(&set).await.iter().any(|id| id == node)
-        {
-            traces.push(format!("member of {set}"));
-        }
-    }
-    traces
-}
-
-/// Waits until the group's sets have this many members of this node.
+/// Waits until the lobby has this many users of this node.
 async fn wait_for_members(redis: &Redis, node: &str, count: usize) {
-    until(PATIENCE, &format!("{count} members at the node in {GROUP}"), async || {
-        let (nodes, members) = (redis.members(GROUP).await, redis.members(&format!("{GROUP}:{node}")).await);
+    until(GRACE + PATIENCE, &format!("{count} users of {node} in the lobby"), async || {
+        let (nodes, users) = (redis.members(GROUP).await, redis.seats("chat_lobby").await);
+        let here = users.values().filter(|nodes| nodes.iter().any(|id| id == node)).count();
         let listed = nodes.iter().any(|id| id == node);
-        holds(members.len() == count && listed == (count > 0), || {
-            format!("nodes {nodes:?}, members {members:?}")
-        })
+        holds(here == count && listed == (count > 0), || format!("nodes {nodes:?}, users {users:?}"))
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_node_registers_and_renews_its_heartbeat() {
+async fn a_node_beats_every_two_seconds() {
     let redis = Redis::start().await;
     let _node = Node::on(&redis).await;
-    let lease = format!("parlor:node:{}", only_node(&redis).await);
-    let mut before = redis.pttl(&lease).await;
-    let mut renewals = 0;
-    until(seconds(12), "two renewals of the lease", async || {
-        let left = redis.pttl(&lease).await;
-        assert!(
-            (5_000..=10_000).contains(&left),
-            "{left} ms are left of a lease of 10 s that is renewed every 3 s"
-        );
-        renewals += u32::from(left > before);
-        before = left;
-        holds(renewals >= 2, || format!("{renewals} renewals, {left} ms left"))
+    let id = redis.wait_for_node().await;
+    let beat = async || redis.query::<u64>(&["HGET", "parlor:beats", &id]).await;
+    let first = beat().await;
+    until(seconds(12), "three more beats", async || {
+        let now = beat().await;
+        holds(now >= first + 3, || format!("{first}, then {now}"))
     })
     .await;
 }
 
 #[tokio::test]
-async fn members_are_in_the_sets_while_connected() {
+async fn members_are_in_redis_while_connected_and_in_their_grace() {
     let redis = Redis::start().await;
     let (first, first_id, second, second_id) = two_nodes(&redis).await;
     let ann = TutorialClient::chat(&first, "lobby").await;
@@ -78,7 +56,6 @@ async fn members_are_in_the_sets_while_connected() {
     let cleo = TutorialClient::chat(&second, "lobby").await;
     wait_for_members(&redis, &first_id, 2).await;
     wait_for_members(&redis, &second_id, 1).await;
-    assert_eq!(redis.members(&format!("parlor:node:{first_id}:groups")).await, ["chat_lobby"]);
     ann.close().await;
     wait_for_members(&redis, &first_id, 1).await;
     drop(bob);
@@ -86,8 +63,8 @@ async fn members_are_in_the_sets_while_connected() {
     assert_eq!(redis.members(GROUP).await, [second_id.as_str()]);
     cleo.close().await;
     wait_for_members(&redis, &second_id, 0).await;
-    until(PATIENCE, "empty sets to be gone", async || {
-        let keys = redis.keys("parlor:group:*").await;
+    until(PATIENCE, "nothing to be left of the group", async || {
+        let keys = redis.keys("parlor:*:{*").await;
         holds(keys.is_empty(), || format!("{keys:?}"))
     })
     .await;
@@ -97,17 +74,18 @@ async fn members_are_in_the_sets_while_connected() {
 async fn chat_and_push_are_separate_groups() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let id = only_node(&redis).await;
+    let id = redis.wait_for_node().await;
     let _chat = TutorialClient::chat(&node, "聊天").await;
     let _push = TutorialClient::push(&node, "聊天").await;
-    let groups = redis.wait_for_members(&format!("parlor:node:{id}:groups"), 2).await;
-    assert_eq!(groups, ["chat_聊天", "聊天"]);
-    assert_eq!(redis.members("parlor:group:chat_聊天").await, [id.as_str()]);
-    assert_eq!(redis.members("parlor:group:聊天").await, [id.as_str()]);
+    for group in ["parlor:group:{chat_聊天}", "parlor:group:{聊天}"] {
+        assert_eq!(redis.wait_for_members(group, 1).await, [id.as_str()]);
+        assert_eq!(redis.query::<String>(&["TYPE", group]).await, "set");
+        assert!(redis.pttl(group).await > 0, "it does not outlive a day");
+    }
 }
 
 #[tokio::test]
-async fn a_killed_node_is_removed_from_every_set_within_15_seconds() {
+async fn a_killed_node_is_removed_where_others_are_within_15_seconds() {
     let redis = Redis::start().await;
     let (mut first, first_id, second, second_id) = two_nodes(&redis).await;
     let mut at_first = Vec::new();
@@ -116,17 +94,20 @@ async fn a_killed_node_is_removed_from_every_set_within_15_seconds() {
         at_first.push(TutorialClient::push(&first, room).await);
     }
     let mut bob = TutorialClient::chat(&second, "lobby").await;
-    redis.wait_for_members(&format!("parlor:node:{first_id}:groups"), 6).await;
     wait_for_members(&redis, &second_id, 1).await;
     first.kill();
-    until(seconds(15), "the killed node to be out of every set", async || {
-        let traces = traces(&redis, &first_id).await;
-        holds(traces.is_empty(), || format!("{traces:?}"))
+    until(seconds(15), "the killed node to be out of the lobby", async || {
+        let (nodes, users) = (redis.members(GROUP).await, redis.seats("chat_lobby").await);
+        holds(nodes == [second_id.as_str()] && users.len() == 1, || format!("{nodes:?} {users:?}"))
     })
     .await;
-    // The other node and its member stay.
-    assert_eq!(redis.members("parlor:nodes").await, [second_id.as_str()]);
-    assert_eq!(redis.members(GROUP).await, [second_id.as_str()]);
+    // A member that comes to another of its rooms finds no other user there soon.
+    let _cleo = TutorialClient::chat(&second, "kitchen").await;
+    until(seconds(5), "the killed node to be out of the kitchen", async || {
+        let users = redis.seats("chat_kitchen").await;
+        holds(users.values().all(|nodes| *nodes == [&*second_id]), || format!("{users:?} {first_id}"))
+    })
+    .await;
     bob.publish("still here").await;
     assert_eq!(bob.receive_chat().await, "still here");
 }
@@ -135,40 +116,44 @@ async fn a_killed_node_is_removed_from_every_set_within_15_seconds() {
 async fn a_node_started_after_all_died_cleans_up() {
     let redis = Redis::start().await;
     let mut dead = Node::on(&redis).await;
-    let dead_id = only_node(&redis).await;
+    let dead_id = redis.wait_for_node().await;
     let _member = TutorialClient::chat(&dead, "lobby").await;
     wait_for_members(&redis, &dead_id, 1).await;
     dead.kill();
-    let _next = Node::on(&redis).await;
-    until(seconds(15), "the killed node to be out of every set", async || {
-        let traces = traces(&redis, &dead_id).await;
-        holds(traces.is_empty(), || format!("{traces:?}"))
+    let next = Node::on(&redis).await;
+    let _member = TutorialClient::chat(&next, "lobby").await;
+    until(seconds(20), "the killed node to be out of the lobby", async || {
+        let users = redis.seats("chat_lobby").await;
+        holds(users.len() == 1 && !redis.members(GROUP).await.contains(&dead_id), || format!("{users:?}"))
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stopped_node_leaves_every_set_at_once() {
+async fn the_users_of_a_stopped_node_leave_after_the_grace() {
     let redis = Redis::start().await;
-    let (mut first, first_id, _second, second_id) = two_nodes(&redis).await;
+    let (mut first, first_id, second, second_id) = two_nodes(&redis).await;
     let _ann = TutorialClient::chat(&first, "lobby").await;
     let _page = TutorialClient::push(&first, "lobby").await;
-    redis.wait_for_members(&format!("parlor:node:{first_id}:groups"), 2).await;
+    let _bob = TutorialClient::chat(&second, "lobby").await;
+    wait_for_members(&redis, &first_id, 1).await;
     first.terminate();
     assert_eq!(first.exit(PATIENCE).await.code(), Some(0));
-    assert_eq!(
-        traces(&redis, &first_id).await,
-        Vec::<String>::new(),
-        "nothing of the node is left when it has ended"
-    );
-    assert_eq!(redis.members("parlor:nodes").await, [second_id.as_str()]);
+    assert_eq!(redis.nodes().await, [second_id.as_str()]);
+    assert_eq!(redis.members(GROUP).await, [second_id.as_str()]);
+    assert!(!redis.exists(&format!("parlor:top:{first_id}")).await);
+    until(GRACE + PATIENCE, "its user to leave", async || {
+        let users = redis.seats("chat_lobby").await;
+        holds(users.values().all(|nodes| *nodes == [&*second_id]), || format!("{users:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_node_registers_again_when_redis_lost_its_data() {
+async fn a_node_writes_its_members_again_when_redis_lost_its_data() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let id = only_node(&redis).await;
+    let id = redis.wait_for_node().await;
     let mut ann = TutorialClient::chat(&node, "lobby").await;
     let _bob = TutorialClient::chat(&node, "lobby").await;
     wait_for_members(&redis, &id, 2).await;
@@ -179,10 +164,10 @@ async fn a_node_registers_again_when_redis_lost_its_data() {
 }
 
 #[tokio::test]
-async fn a_node_registers_again_when_redis_restarted_empty() {
+async fn a_node_writes_its_members_again_when_redis_restarted_empty() {
     let mut redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let id = only_node(&redis).await;
+    let id = redis.wait_for_node().await;
     let _ann = TutorialClient::chat(&node, "lobby").await;
     let _bob = TutorialClient::chat(&node, "lobby").await;
     redis.kill();
@@ -190,27 +175,30 @@ async fn a_node_registers_again_when_redis_restarted_empty() {
     is_back(&redis, &id).await;
 }
 
-/// Waits until the node and its two members of the lobby are in the sets again.
+/// Waits until the node and its two users of the lobby are in Redis again.
 async fn is_back(redis: &Redis, id: &str) {
-    until(PATIENCE, "the node to be in the set of nodes again", async || {
-        let nodes = redis.members("parlor:nodes").await;
+    until(PATIENCE, "the node to beat again", async || {
+        let nodes = redis.nodes().await;
         holds(nodes == [id], || format!("{nodes:?}"))
     })
     .await;
-    wait_for_members(redis, id, 2).await;
-    until(PATIENCE, "the lease and the list of groups", async || {
-        let groups = redis.members(&format!("parlor:node:{id}:groups")).await;
-        let left = redis.pttl(&format!("parlor:node:{id}")).await;
-        holds(groups == ["chat_lobby"] && left > 0, || format!("groups {groups:?}, lease {left}"))
+    until(seconds(30), "its two users", async || {
+        let users = redis.seats("chat_lobby").await;
+        holds(users.len() == 2 && users.values().all(|nodes| *nodes == [id]), || format!("{users:?}"))
+    })
+    .await;
+    until(seconds(30), "the node in the group", async || {
+        let nodes = redis.members(GROUP).await;
+        holds(nodes == [id], || format!("{nodes:?}"))
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_sets_are_right_after_fast_joins_and_leaves() {
+async fn the_hash_is_right_after_fast_joins_and_leaves() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
-    let id = only_node(&redis).await;
+    let id = redis.wait_for_node().await;
     let stays = TutorialClient::chat(&node, "lobby").await;
     for _ in 0..5 {
         let crowd =

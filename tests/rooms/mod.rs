@@ -3,5 +3,6 @@
 mod membership;
 mod names;
 mod presence;
+mod presence_faults;
 mod private;
 mod races;

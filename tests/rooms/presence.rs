@@ -16,7 +16,7 @@ use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// How long a user may be away without having left.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long Redis keeps the lease of a killed node.
+/// How long a killed node is not known to be dead.
 const LEASE: Duration = Duration::from_secs(10);
 
 /// The next presence change.
@@ -168,7 +168,11 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
     }))
     .await;
     if let Some(redis) = &deployment.redis {
-        redis.wait_for_members("parlor:present:chat_lobby", 200).await;
+        until(PATIENCE, "200 users", async || {
+            let users = redis.seats("chat_lobby").await.len();
+            holds(users == 200, || users.to_string())
+        })
+        .await;
     }
     let ann = V1Client::join(deployment.first(), "lobby").await;
     assert!(

@@ -35,12 +35,12 @@ impl Cluster {
 
     /// Starts the node at this index, for the first time or again.
     pub async fn start(&mut self, index: usize) {
-        let before = self.redis.members("parlor:nodes").await;
+        let before = self.redis.nodes().await;
         let place = &mut self.places[index];
         let listen = place.port.address().to_string();
         place.node = Some(Node::bare_plan().flag("--listen", &listen).redis(&self.redis).start().await);
         place.id = until(PATIENCE, "the new node's name in Redis", async || {
-            let nodes = self.redis.members("parlor:nodes").await;
+            let nodes = self.redis.nodes().await;
             nodes.iter().find(|id| !before.contains(id)).cloned().ok_or_else(|| format!("{nodes:?}"))
         })
         .await;
@@ -52,7 +52,7 @@ impl Cluster {
 
     /// The nodes at which the group has members.
     pub async fn nodes_of(&self, group: &str) -> Vec<usize> {
-        let members = self.redis.members(&format!("parlor:group:{group}")).await;
+        let members = self.redis.members(&format!("parlor:group:{{{group}}}")).await;
         (0..self.places.len()).filter(|index| members.contains(&self.places[*index].id)).collect()
     }
 }

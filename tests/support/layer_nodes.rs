@@ -105,7 +105,7 @@ impl LayerNode {
     /// Connects a node with this prefix to the Redis at this URL.
     pub async fn with_prefix(prefix: &str, url: &str) -> Self {
         let received = Arc::new(Received::default());
-        let layer = Layer::redis(url, prefix, false, keep(), received.clone()).await.expect("a layer");
+        let layer = Layer::redis(url, prefix, &[], false, keep(), received.clone()).await.expect("a layer");
         let peer = Self { layer, received };
         peer.wait_until_ready().await;
         peer
@@ -118,7 +118,7 @@ impl LayerNode {
 
     /// Adds a member to the group and waits for the subscription.
     pub async fn enter(&self, group: &Group, user: &str) {
-        self.layer.subscribe(group, &user.into()).await.expect("a subscription to the group");
+        self.layer.subscribe(group, Some(&user.into())).await.expect("a subscription to the group");
     }
 
     pub async fn publish(&self, group: &Group, text: &str) {

@@ -19,6 +19,7 @@ pub mod http;
 pub mod jwt_keys;
 pub mod layer_nodes;
 pub mod line;
+pub mod member_list;
 pub mod metrics;
 pub mod nginx;
 pub mod node;

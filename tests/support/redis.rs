@@ -1,6 +1,7 @@
 //! A private Redis on its own port, without persistence, that can be killed and restarted at the
 //! same port.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
@@ -257,9 +258,43 @@ impl Redis {
     /// Waits until a node has registered and returns its id.
     pub async fn wait_for_node(&self) -> String {
         until(PATIENCE, "a node to be known to Redis", async || {
-            self.members("parlor:nodes").await.pop().ok_or_else(|| "no node".to_owned())
+            self.nodes().await.pop().ok_or_else(|| "no node".to_owned())
         })
         .await
+    }
+
+    /// The names of the nodes that beat and have not said that they end, sorted.
+    pub async fn nodes(&self) -> Vec<String> {
+        let beats: BTreeMap<String, String> = self.query(&["HGETALL", "parlor:beats"]).await;
+        beats.into_iter().filter(|(_, beat)| beat != "end").map(|(node, _)| node).collect()
+    }
+
+    /// Waits until this many nodes beat and returns their names sorted.
+    pub async fn wait_for_nodes(&self, count: usize) -> Vec<String> {
+        until(PATIENCE, &format!("{count} nodes"), async || {
+            let nodes = self.nodes().await;
+            if nodes.len() == count { Ok(nodes) } else { Err(format!("{nodes:?}")) }
+        })
+        .await
+    }
+
+    /// The users of a group with the names of the nodes that have them; fails if the group's
+    /// hash contradicts itself.
+    pub async fn seats(&self, group: &str) -> BTreeMap<String, Vec<String>> {
+        let key = format!("parlor:m:{{{group}}}");
+        let fields: BTreeMap<Vec<u8>, Vec<u8>> = self.query(&["HGETALL", &key]).await;
+        let mut users = BTreeMap::new();
+        for (field, value) in fields.iter().filter(|(field, _)| field[0] != b' ') {
+            let ids = value.split(|byte| *byte == b'/').next().expect("ids");
+            assert!(!ids.is_empty() && ids.len().is_multiple_of(9), "ids of nine bytes: {value:?}");
+            let nodes = ids.chunks(9).map(|id| String::from_utf8_lossy(&id[..8]).into_owned());
+            users.insert(String::from_utf8_lossy(field).into_owned(), nodes.collect());
+        }
+        if let Some(state) = fields.get(&b" m"[..]) {
+            let count = u32::from_le_bytes(state[..4].try_into().expect("four bytes"));
+            assert_eq!(count as usize, users.len(), "the count is that of the users: {fields:?}");
+        }
+        users
     }
 
     /// The keys that match the pattern, sorted.

@@ -37,6 +37,8 @@ enum Fate {
     Late,
     /// Bytes in this direction arrive when the proxy is opened again.
     Held(Direction),
+    /// All that comes from Redis is delayed.
+    Slow,
     /// Connections are cut, new ones too.
     Cut,
 }
@@ -85,6 +87,11 @@ impl RedisProxy {
         self.set(Fate::Cut);
     }
 
+    /// Delays everything that Redis sends from now on, replies and published messages alike.
+    pub fn delay_everything(&self) {
+        self.set(Fate::Slow);
+    }
+
     /// Lets all bytes through again.
     pub fn open(&self) {
         self.set(Fate::Open);
@@ -124,7 +131,7 @@ async fn carry(mut near: TcpStream, mut state: watch::Receiver<State>) {
             downward.wait_for(|state| !state.fate.holds(Direction::FromRedis)).await.ok();
             let (fate, subscribes) = (downward.borrow().fate, subscribes.load(Ordering::Relaxed));
             lost |= fate == Fate::Deaf && subscribes;
-            if fate == Fate::Late && !subscribes {
+            if fate == Fate::Slow || fate == Fate::Late && !subscribes {
                 tokio::time::sleep(LATE).await;
             }
             if !lost && near_writes.write_all(&bytes[..count]).await.is_err() {

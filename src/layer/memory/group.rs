@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::layer::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_MEMBERS};
 use crate::layer::log::{Appended, IdempotencyKey, Retention};
+use crate::layer::member;
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::tail::Tail;
 use crate::wire::delivery::Delivery;
@@ -20,11 +21,16 @@ pub(super) struct MemoryGroup {
     /// The keys of recently appended events.
     keys: HashMap<String, RememberedKey>,
     users: HashMap<String, User>,
+    /// Sockets, with those that are no members.
+    pub(super) sockets: usize,
+    /// The number of the last presence event.
+    pub(super) version: u64,
     /// Whether the number of users is about to be delivered.
     pub(super) count_pending: bool,
 }
 
 struct User {
+    name: String,
     /// Number of members that are this user; 0 during the grace.
     members: usize,
     /// When the last of them left.
@@ -41,50 +47,63 @@ impl Default for MemoryGroup {
     fn default() -> Self {
         let mut log = Tail::new(Id::START);
         log.whole = true;
-        Self { log, keys: HashMap::new(), users: HashMap::new(), count_pending: false }
+        Self {
+            log,
+            keys: HashMap::new(),
+            users: HashMap::new(),
+            sockets: 0,
+            version: 0,
+            count_pending: false,
+        }
     }
 }
 
 impl MemoryGroup {
-    /// Adds a member; returns whether the user was not in the group.
-    pub(super) fn enter(&mut self, user: &str) -> bool {
-        let is_new = !self.users.contains_key(user);
-        let absent = || User { members: 0, left_at: Instant::now() };
-        self.users.entry(user.to_owned()).or_insert_with(absent).members += 1;
-        is_new
+    /// Adds a member; returns what changed: `join` of its user, or `rename`.
+    pub(super) fn enter(&mut self, member: &str) -> Option<&'static str> {
+        let (user, name) = member::split(member);
+        if let Some(known) = self.users.get_mut(user) {
+            known.members += 1;
+            return (known.name != name).then(|| {
+                name.clone_into(&mut known.name);
+                "rename"
+            });
+        }
+        let joined = User { name: name.to_owned(), members: 1, left_at: Instant::now() };
+        self.users.insert(user.to_owned(), joined);
+        Some("join")
     }
 
     /// Removes a member; returns whether it was the user's last.
-    pub(super) fn leave(&mut self, name: &str) -> bool {
-        let Some(user) = self.users.get_mut(name).filter(|user| user.members > 0) else { return false };
+    pub(super) fn leave(&mut self, id: &str) -> bool {
+        let Some(user) = self.users.get_mut(id).filter(|user| user.members > 0) else { return false };
         user.members -= 1;
         user.left_at = Instant::now();
         user.members == 0
     }
 
-    /// Removes a user whose grace is over; returns whether it was removed.
-    pub(super) fn remove_if_gone(&mut self, name: &str) -> bool {
-        let user = self.users.get(name);
-        let gone = user.is_some_and(|user| user.members == 0 && user.left_at.elapsed() >= LEAVE_GRACE);
-        if gone {
-            self.users.remove(name);
-        }
-        gone
+    /// Removes a user whose grace is over; returns the member if it was removed.
+    pub(super) fn remove_if_gone(&mut self, id: &str) -> Option<String> {
+        let is_gone = |user: &&User| user.members == 0 && user.left_at.elapsed() >= LEAVE_GRACE;
+        self.users.get(id).filter(is_gone)?;
+        let user = self.users.remove(id)?;
+        Some(member::text(id, &user.name))
     }
 
-    /// Returns the number of users who have members.
+    /// Returns the number of users.
     pub(super) fn user_count(&self) -> usize {
-        self.users.values().filter(|user| user.members > 0).count()
+        self.users.len()
     }
 
     pub(super) fn presence(&self) -> PresenceSnapshot {
-        let members = (self.users.len() <= MAX_LISTED_MEMBERS).then(|| self.users.keys().cloned().collect());
-        PresenceSnapshot { count: self.users.len(), members }
+        let members = || self.users.iter().map(|(id, user)| member::text(id, &user.name)).collect();
+        let members = (self.users.len() <= MAX_LISTED_MEMBERS).then(members);
+        PresenceSnapshot { count: self.users.len(), members, version: self.version }
     }
 
     /// Returns whether the group has users, or events that were written after this time.
     pub(super) fn is_used(&self, oldest: u64) -> bool {
-        !self.users.is_empty() || self.log.last().millis() >= oldest
+        self.sockets > 0 || !self.users.is_empty() || self.log.last().millis() >= oldest
     }
 
     /// Removes the text of an event from the log; returns whether it was still there, or `None` if

@@ -5,6 +5,7 @@ pub(crate) mod store;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +20,7 @@ use crate::layer::listener::LayerListener;
 use crate::layer::log::{
     Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention,
 };
+use crate::layer::member;
 use crate::layer::memory::group::MemoryGroup;
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::node_info::NodeInfo;
@@ -43,6 +45,8 @@ pub struct MemoryLayer {
     groups: Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>,
     intervals: Mutex<HashMap<Group, RunningInterval>>,
     store: SharedStore,
+    /// The number of the last presence event, over all groups.
+    versions: Arc<AtomicU64>,
 }
 
 /// An interval that runs.
@@ -62,6 +66,7 @@ impl MemoryLayer {
             groups: Mutex::default(),
             intervals: Mutex::default(),
             store: SharedStore::Memory(MemoryStore::default()),
+            versions: Arc::default(),
         }
     }
 
@@ -81,18 +86,34 @@ impl MemoryLayer {
         Arc::clone(groups.entry(name.clone()).or_default())
     }
 
-    fn enter(&self, name: &Group, user: &str) {
+    fn enter(&self, name: &Group, member: Option<&Arc<str>>) {
         let group = self.group(name);
         let mut locked = group.lock();
-        if locked.enter(user) {
-            report_change(&self.listener, &group, &mut locked, name, "join", user);
+        locked.sockets += 1;
+        if let Some(member) = member
+            && let Some(change) = locked.enter(member)
+        {
+            self.report_change(&group, &mut locked, name, change, member);
         }
+    }
+
+    /// Delivers the join, leave or rename of a member to the group; in a large group, a little
+    /// later, the number of users.
+    fn report_change(
+        &self,
+        group: &Arc<Mutex<MemoryGroup>>,
+        locked: &mut MemoryGroup,
+        name: &Group,
+        change: &str,
+        member: &str,
+    ) {
+        report_change(&self.listener, &self.versions, group, locked, name, change, member);
     }
 
     fn deliver_unlogged(&self, name: &Group, event: &Event) {
         let group = self.group(name);
         let group = group.lock();
-        if group.user_count() > 0 {
+        if group.sockets > 0 {
             self.listener.deliver(name.name(), &[Arc::new(event.clone().into())]);
         }
     }
@@ -102,23 +123,27 @@ impl Broker for MemoryLayer {
     fn subscribe(
         &self,
         group: &Group,
-        user: &Arc<str>,
+        member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
-        self.enter(group, user);
+        self.enter(group, member);
         std::future::ready(Ok(()))
     }
 
-    fn unsubscribe(&self, name: &Group, user: &Arc<str>) {
+    fn unsubscribe(&self, name: &Group, member: Option<&Arc<str>>) {
         let group = self.group(name);
-        if !group.lock().leave(user) {
+        let mut locked = group.lock();
+        locked.sockets = locked.sockets.saturating_sub(1);
+        let Some(user) = member.map(|member| member::id(member)).filter(|user| locked.leave(user)) else {
             return;
-        }
-        let (listener, name, user) = (Arc::clone(&self.listener), name.clone(), Arc::clone(user));
+        };
+        drop(locked);
+        let (listener, versions) = (Arc::clone(&self.listener), Arc::clone(&self.versions));
+        let (name, user) = (name.clone(), user.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep(LEAVE_GRACE).await;
             let mut locked = group.lock();
-            if locked.remove_if_gone(&user) {
-                report_change(&listener, &group, &mut locked, &name, "leave", &user);
+            if let Some(member) = locked.remove_if_gone(&user) {
+                report_change(&listener, &versions, &group, &mut locked, &name, "leave", &member);
             }
         });
     }
@@ -279,29 +304,33 @@ impl Control for MemoryLayer {
     async fn close(&self) {}
 }
 
-/// Delivers the join or leave of a user to the group; in a large group, a little later, the number
-/// of users.
 fn report_change(
     listener: &Arc<dyn LayerListener>,
+    versions: &Arc<AtomicU64>,
     group: &Arc<Mutex<MemoryGroup>>,
     locked: &mut MemoryGroup,
     name: &Group,
     change: &str,
-    user: &str,
+    member: &str,
 ) {
+    if locked.user_count() <= MAX_LISTED_MEMBERS && !locked.count_pending {
+        locked.version = versions.fetch_add(1, Ordering::Relaxed) + 1;
+    }
     let presence = locked.presence();
     if presence.count <= MAX_LISTED_MEMBERS && !locked.count_pending {
-        listener.deliver(name.name(), &[Arc::new(presence.event(change, Some(user)).into())]);
+        listener.deliver(name.name(), &[Arc::new(presence.event(change, Some(member)).into())]);
         return;
     }
     if std::mem::replace(&mut locked.count_pending, true) {
         return;
     }
-    let (listener, group, name) = (Arc::clone(listener), Arc::clone(group), name.clone());
+    let (listener, versions) = (Arc::clone(listener), Arc::clone(versions));
+    let (group, name) = (Arc::clone(group), name.clone());
     tokio::spawn(async move {
         tokio::time::sleep(COUNT_INTERVAL).await;
         let mut locked = group.lock();
         locked.count_pending = false;
+        locked.version = versions.fetch_add(1, Ordering::Relaxed) + 1;
         listener.deliver(name.name(), &[Arc::new(locked.presence().event("state", None).into())]);
     });
 }

@@ -28,12 +28,12 @@ impl AdminClient {
     pub(crate) async fn open(url: &str, prefix: &str, replicas: usize) -> Result<Self, ConnectError> {
         let address = parse_url(url)?;
         let keys = Keys::new(prefix, address.database());
-        let scripts = Arc::new(Scripts::new(&keys));
         let commands = Arc::new(Commands::new(address, keys));
         if let Err(fault) = diagnosis::ask(commands.address()).await {
             let address = commands.address().text();
             return Err(ConnectError::UnreachableByCommand { address, cause: fault.cause });
         }
+        let scripts = Arc::new(Scripts::new());
         let store = RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts), replicas);
         let store = SharedStore::Redis(store);
         let decisions = DecisionWriter { commands, scripts, replicas };

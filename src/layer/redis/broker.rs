@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::layer::broker::Broker;
 use crate::layer::contract::READ_PATIENCE;
@@ -20,10 +20,11 @@ impl Broker for RedisLayer {
     fn subscribe(
         &self,
         group: &Group,
-        user: &Arc<str>,
+        member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
-        self.membership.enter(group, user);
-        let subscription = self.check_connected().map(|()| self.membership.subscription(group));
+        let member = member.map(|member| &**member);
+        self.membership.enter(group, member);
+        let subscription = self.check_connected().map(|()| self.membership.subscription(group, member));
         async move {
             let Some(subscribed) = subscription? else { return Ok(()) };
             match timeout(SUBSCRIBE_TIMEOUT, subscribed).await {
@@ -33,8 +34,8 @@ impl Broker for RedisLayer {
         }
     }
 
-    fn unsubscribe(&self, group: &Group, user: &Arc<str>) {
-        self.membership.leave(group, user);
+    fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {
+        self.membership.leave(group, member.map(|member| &**member), Instant::now());
     }
 
     async fn append(

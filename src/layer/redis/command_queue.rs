@@ -7,9 +7,12 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::publish_batch::PendingAppend;
+use crate::wire::group::Group;
 
 /// Time in which an event has to be appended, from the call on.
 pub(super) const APPEND_TIMEOUT: Duration = Duration::from_millis(800);
+/// The command that subscribes.
+pub(super) const SUBSCRIBE: &str = "SUBSCRIBE";
 
 #[derive(Default)]
 pub(super) struct CommandQueue {
@@ -34,6 +37,8 @@ pub(super) enum QueuedRequest {
 pub(super) struct ChannelRequest {
     pub(super) command: &'static str,
     pub(super) names: Vec<String>,
+    /// The groups whose channels these are.
+    pub(super) groups: Vec<Group>,
     pub(super) reply: oneshot::Sender<Result<(), LayerError>>,
 }
 
@@ -44,26 +49,32 @@ impl CommandQueue {
         self.push(QueuedRequest::Append(append))
     }
 
-    /// Subscribes to these channels.
+    /// Subscribes to these channels, which are those of `groups`.
     ///
     /// # Errors
     /// Fails when Redis refuses, or the connection ends.
-    pub(super) async fn subscribe(&self, names: Vec<String>) -> Result<(), LayerError> {
-        self.change_channels("SUBSCRIBE", names).await
+    pub(super) async fn subscribe(&self, names: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
+        self.change_channels(SUBSCRIBE, names, groups).await
     }
 
-    /// Unsubscribes from these channels.
+    /// Unsubscribes from these channels, which are those of `groups`.
     ///
     /// # Errors
     /// Fails when Redis refuses, or the connection ends.
-    pub(super) async fn unsubscribe(&self, names: Vec<String>) -> Result<(), LayerError> {
-        self.change_channels("UNSUBSCRIBE", names).await
+    pub(super) async fn unsubscribe(&self, names: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
+        self.change_channels("UNSUBSCRIBE", names, groups).await
     }
 
-    async fn change_channels(&self, command: &'static str, names: Vec<String>) -> Result<(), LayerError> {
+    async fn change_channels(
+        &self,
+        command: &'static str,
+        names: Vec<String>,
+        groups: &[Group],
+    ) -> Result<(), LayerError> {
         let (reply, wait) = oneshot::channel();
+        let groups = groups.to_vec();
         // Without a connection this drops the sender.
-        self.push(QueuedRequest::Channels(ChannelRequest { command, names, reply }));
+        self.push(QueuedRequest::Channels(ChannelRequest { command, names, groups, reply }));
         wait.await.unwrap_or(Err(LayerError::Unreachable("the connection is closed".into())))
     }
 

@@ -1,4 +1,4 @@
-//! Control in Redis: a channel of all nodes, their leases, and a key for each interval.
+//! Control in Redis: a channel of all nodes, their beats, and a key for each interval.
 
 use std::time::Duration;
 
@@ -27,15 +27,9 @@ impl Control for RedisLayer {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, LayerError> {
-        let names = self.nodes_with_lease().await?;
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut mget = Cmd::new();
-        mget.arg("MGET").arg(names.iter().map(|name| self.commands.keys().node(name)).collect::<Vec<_>>());
-        let leases: Vec<Option<Vec<u8>>> = self.commands.command(&mget).await?;
-        // A lease of another version may have another shape. That node is left out.
-        let nodes = leases.iter().flatten().filter_map(|lease| serde_json::from_slice(lease).ok());
+        let (names, facts) = self.beats_and_facts().await?;
+        // The facts of another version may have another shape. That node is left out.
+        let nodes = names.iter().filter_map(|name| serde_json::from_slice(facts.get(name)?).ok());
         let mut nodes: Vec<NodeInfo> = nodes.collect();
         nodes.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(nodes)
@@ -84,7 +78,7 @@ impl Control for RedisLayer {
     async fn close(&self) {
         self.tasks.lock().await.shutdown().await;
         if let Err(error) = self.heartbeat.end().await {
-            warn!(error = %Chain(&error), "could not leave the groups; the lease of this node will expire");
+            warn!(error = %Chain(&error), "could not say that this node ends; others find it dead");
         }
     }
 }

@@ -6,14 +6,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::layer::contract::MAX_LISTED_MEMBERS;
-use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::held_events::HeldEvents;
 use crate::layer::redis::log::LogPage;
 use crate::layer::redis::tail_cache::TailCache;
 use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::{Event, GAP, PRESENCE, Position};
+use crate::wire::event::{Event, GAP, Position};
 use crate::wire::id::Id;
 
 /// Milliseconds before the last delivered event from which a rewritten log may differ from the
@@ -70,8 +68,6 @@ pub(super) struct CursorState {
     /// is not new.
     recent: VecDeque<Position>,
     pub(super) tail_cache: TailCache,
-    /// The users of the group, once they were asked for.
-    pub(super) presence: Option<PresenceSnapshot>,
 }
 
 /// Whether the log is read, and how far.
@@ -164,15 +160,11 @@ impl CursorState {
         self.stale = self.held.arrived();
         self.connection += 1;
         self.miss(now);
-        self.presence = None; // the next answer is Redis' own
         self.tail_cache.on_disconnected();
     }
 
     /// Takes an event that Redis pushed. `age` is the retention of the log in milliseconds.
     pub(super) fn on_event(&mut self, event: &Arc<Delivery>, now: u64, age: u64) -> Sequence {
-        if is_presence(event) {
-            self.update_presence(event);
-        }
         if let Some(id) = event.redacts() {
             self.tail_cache.redact(id);
         }
@@ -208,9 +200,6 @@ impl CursorState {
     /// Takes note of an event that was not delivered because too many wait; returns whether a
     /// backfill has to begin.
     pub(super) fn on_skipped(&mut self, event: &Event, now: u64) -> bool {
-        if is_presence(event) {
-            self.presence = None; // the next answer is Redis' own
-        }
         let Some(stamp) = event.position() else { return false };
         self.hear(stamp.id);
         self.miss(now);
@@ -476,30 +465,6 @@ impl CursorState {
     pub(super) fn missing_tail(&mut self) -> Option<(Id, usize)> {
         self.tail_cache.missing(self.position?)
     }
-
-    /// Applies a presence event to the known users.
-    fn update_presence(&mut self, event: &Event) {
-        let Some(count) = event.text("count").and_then(|count| count.parse().ok()) else { return };
-        let change = event.text("change");
-        if change == Some("state") {
-            let names =
-                |text: &str| text.split(' ').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            self.presence = Some(PresenceSnapshot { count, members: event.text("members").map(names) });
-            return;
-        }
-        let (Some(presence), Some(user)) = (&mut self.presence, event.text("user")) else { return };
-        presence.count = count;
-        if let Some(members) = &mut presence.members {
-            members.retain(|member| member != user);
-            if change == Some("join") {
-                members.push(user.to_owned());
-            }
-            presence.count = members.len();
-        }
-        if presence.count > MAX_LISTED_MEMBERS {
-            presence.members = None;
-        }
-    }
 }
 
 /// An event that a backfill found.
@@ -528,9 +493,4 @@ fn ids(events: &VecDeque<Arc<Delivery>>) -> impl Iterator<Item = Id> {
 /// Returns the event that reports missing events to members.
 pub(super) fn gap(reason: GapReason, after: Id) -> Event {
     Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string())
-}
-
-/// Returns whether an event is one of the layer's about the users of a group.
-fn is_presence(event: &Event) -> bool {
-    event.is_own() && event.kind() == PRESENCE
 }

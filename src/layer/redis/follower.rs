@@ -230,8 +230,7 @@ impl LogFollower {
         }
     }
 
-    /// The connection with the subscriptions was lost: presence and redactions are known to Redis
-    /// only.
+    /// The connection with the subscriptions was lost: redactions are known to Redis only.
     pub(super) fn on_disconnected(&self) {
         let now = self.clock.now();
         for cursor in self.cursors.lock().values() {

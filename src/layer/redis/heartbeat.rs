@@ -1,49 +1,64 @@
-//! The heartbeat: renews this node's lease, writes its members to Redis, and removes dead nodes.
+//! The heartbeat: says that this node lives, finds nodes that do not, and does what seat calls
+//! need beside them.
 //!
 //! | key | type | value |
 //! |---|---|---|
-//! | `parlor:nodes` | set | names of nodes |
-//! | `parlor:node:<node>` | string | the lease, for 10 s: what the node reports of itself |
-//! | `parlor:node:<node>:groups` | set | groups in which the node has members |
-//! | `parlor:group:<group>` | set | nodes that have members in the group |
-//! | `parlor:group:<group>:<node>` | set | users who are members on the node |
-//! | `parlor:present:<group>` | set | users in the group, with those in their grace |
-//! | `parlor:leaving`, `parlor:counting`, `parlor:sweep` | | see `presence.lua` and `sweep.lua` |
+//! | `parlor:beats` | hash | for each node a number that rises every two seconds, or `end` |
+//! | `parlor:facts` | hash | for each node what it reports of itself (JSON) |
+//! | `parlor:top:<node>` | string, 30 s | the node's largest groups with their users there (JSON) |
+//! | `parlor:group:{<group>}` | set | names of nodes with sockets in the group |
+//! | `parlor:m:{<group>}` | hash | the users of the group, see `group.lua` |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::{Cmd, Pipeline};
+use redis::{Cmd, Pipeline, ScriptInvocation};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info, warn};
 
-use crate::layer::contract::{LEAVE_GRACE, MAX_LISTED_MEMBERS};
+use crate::layer::contract::{MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::node_info::NodeInfo;
+use crate::layer::presence::{MAX_SINGLE_CHANGES, largest};
+use crate::layer::redis::beat_watch::{BeatWatch, ENDED};
+use crate::layer::redis::belief::Belief;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::membership::{GroupChange, LocalMembership, MembershipChanges};
+use crate::layer::redis::job::Job;
+use crate::layer::redis::keys::GROUP_LIFETIME_MILLIS;
+use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::seat_batch::{group_state, parse_share, seat_ids};
+use crate::layer::redis::seat_id::SeatId;
 use crate::telemetry::Chain;
 use crate::wire::group::Group;
-use crate::wire::time::millis;
 
-/// Lifetime of a lease. A node without one is dead.
-const LEASE_MILLIS: u64 = 10_000;
-/// Time between two renewals, and between two searches for dead nodes.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(2);
-/// Time between two sweeps, each made by one of the nodes.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(900);
-/// Users that one script writes; Redis does nothing else meanwhile.
-const MAX_SCRIPT_USERS: usize = 500;
+/// Time between two beats, and between two readings of the others'.
+const BEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Time without a beat after which this node takes itself for dead.
+const BEAT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Beats in which each group is compared once with what Redis has.
+const COMPARISON_BEATS: u64 = 13;
+/// Beats between two lists of the largest groups.
+const TOP_BEATS: u64 = 2;
+/// Lifetime of the list of the largest groups.
+const TOP_LIFETIME_SECONDS: u64 = 30;
+/// Beats between two renewals of the lifetime of what Redis has of this node's groups: an hour.
+const RENEWAL_BEATS: u64 = 1800;
+/// Groups of one pipeline.
+const MAX_PIPELINE_GROUPS: usize = 500;
+/// Fields that one call scans; Redis does nothing else meanwhile.
+const MAX_SCANNED_FIELDS: usize = 500;
+/// Calls that reap at a time.
+const MAX_REAPERS: usize = 16;
 
 /// Time from a publish of this node to its own subscription; `None` before the first measurement.
 pub(super) type MeasuredLag = Arc<Mutex<Option<Duration>>>;
 
-#[derive(Clone)]
 pub(super) struct Heartbeat {
     /// The name of this node.
     pub(super) node: String,
@@ -54,147 +69,368 @@ pub(super) struct Heartbeat {
     pub(super) commands: Arc<Commands>,
     pub(super) membership: Arc<LocalMembership>,
     pub(super) scripts: Arc<Scripts>,
-    /// Whether the lease was renewed before it expired.
-    pub(super) has_lease: watch::Sender<bool>,
+    pub(super) watch: Mutex<BeatWatch>,
+    /// Whether the last beat is not too old.
+    pub(super) is_beating: watch::Sender<bool>,
+}
+
+/// The fields of a group's users that say how many there are, and what one id has of them.
+type StateAndShare = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// What changes from beat to beat.
+struct Beats {
+    count: u64,
+    /// What this node wrote last.
+    written: Option<String>,
+    beaten_at: Instant,
+    /// Groups in which dead nodes may have a seat.
+    suspects: HashSet<Group>,
 }
 
 impl Heartbeat {
-    /// Keeps Redis in line with the local membership. Never returns.
-    pub(super) async fn run(self) {
-        self.membership.mark_unknown(); // Redis does not know this node
-        let mut renewal = interval(RENEWAL_INTERVAL);
-        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sweep = interval(SWEEP_INTERVAL);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut renewed_at = Instant::now();
+    /// Beats. Never returns.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut ticks = interval(BEAT_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beats =
+            Beats { count: 0, written: None, beaten_at: Instant::now(), suspects: HashSet::new() };
         loop {
-            tokio::select! {
-                _ = sweep.tick() => {
-                    if let Err(error) = self.sweep().await {
-                        debug!(error = %Chain(&error), "sweep of left users failed");
+            let (is_beat, done) = tokio::select! {
+                _ = ticks.tick() => (true, self.beat(&mut beats, true).await),
+                () = self.membership.jobs_changed.notified() => (false, self.work(&mut beats).await),
+            };
+            match done {
+                Ok(()) => {}
+                Err(error) if is_beat => {
+                    if beats.beaten_at.elapsed() > BEAT_TIMEOUT && self.is_beating.send_replace(false) {
+                        warn!(error = %Chain(&error), "no heartbeat; other nodes take this node for dead");
                     }
-                    continue;
                 }
-                _ = renewal.tick() => match self.renew().await {
-                    Ok(()) => {
-                        renewed_at = Instant::now();
-                        if !self.has_lease.send_replace(true) {
-                            info!("node lease renewed after it had expired");
-                        }
-                    }
-                    Err(error) => {
-                        let has_expired = renewed_at.elapsed().as_millis() > LEASE_MILLIS.into();
-                        if has_expired && self.has_lease.send_replace(false) {
-                            warn!(error = %Chain(&error), "node lease expired; other nodes remove this node");
-                        }
-                    }
+                Err(error) => debug!(error = %Chain(&error), "presence could not be written"),
+            }
+        }
+    }
+
+    /// Runs the timers of the membership. Never returns.
+    pub(super) async fn run_timers(membership: Arc<LocalMembership>) {
+        loop {
+            match membership.next_timer() {
+                Some(at) => tokio::select! {
+                    () = sleep_until(at) => membership.on_time(Instant::now()),
+                    () = membership.timers_changed.notified() => {}
                 },
-                () = self.membership.members_changed.notified() => {}
-            }
-            if let Err(error) = self.write().await {
-                debug!(error = %Chain(&error), "write of members failed");
-                self.membership.mark_unknown();
-                // The next renewal tries again; do not spin meanwhile.
-                sleep(RENEWAL_INTERVAL / 4).await;
+                None => membership.timers_changed.notified().await,
             }
         }
     }
 
-    /// Removes this node from every set.
-    pub(super) async fn end(&self) -> Result<(), LayerError> {
-        self.commands.script(self.scripts.reap.arg(millis(LEAVE_GRACE)).arg(&self.node)).await
-    }
-
-    /// Reports users whose grace is over, unless another node has done it in this period.
-    async fn sweep(&self) -> Result<(), LayerError> {
-        let sweep = &self.scripts.sweep;
-        self.commands.script(sweep.arg(&self.node).arg(millis(SWEEP_INTERVAL)).arg(MAX_LISTED_MEMBERS)).await
-    }
-
-    async fn renew(&self) -> Result<(), LayerError> {
-        let mut set = Cmd::new();
-        set.arg("SET")
-            .arg(self.commands.keys().node(&self.node))
-            .arg(self.lease())
-            .arg("XX")
-            .arg("PX")
-            .arg(LEASE_MILLIS);
-        let renewed: Option<String> = self.commands.command(&set).await?;
-        if renewed.is_none() {
-            self.membership.mark_unknown();
+    /// Writes the next number and reads those of all nodes; with `counts`, as a reading.
+    async fn beat(&self, beats: &mut Beats, counts: bool) -> Result<(), LayerError> {
+        let keys = self.commands.keys();
+        beats.count += 1;
+        let number = beats.count.to_string();
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("HGET").arg(keys.beats()).arg(&self.node);
+        pipeline.cmd("HSET").arg(keys.beats()).arg(&self.node).arg(&number).ignore();
+        pipeline.cmd("HSET").arg(keys.facts()).arg(&self.node).arg(self.facts()).ignore();
+        pipeline.cmd("HGETALL").arg(keys.beats());
+        let (before, all): (Option<String>, HashMap<String, String>) =
+            self.commands.pipeline(&pipeline).await?;
+        let is_late = beats.beaten_at.elapsed() > BEAT_TIMEOUT;
+        beats.beaten_at = Instant::now();
+        if !self.is_beating.send_replace(true) {
+            info!("heartbeat resumed");
         }
-        self.reap().await
+        // Redis lost or forgot it, or other nodes took this one for dead.
+        let is_lost = beats.written.is_some() && before != beats.written;
+        beats.written = Some(number);
+        if is_late || is_lost {
+            self.membership.look_at_all(Instant::now());
+        }
+        self.membership.on_beat();
+        if counts {
+            self.on_reading(&all, beats).await?;
+        }
+        self.work_now(beats).await
     }
 
-    /// Removes every node whose lease has expired. The script is atomic: one live node finds each
-    /// dead one.
-    async fn reap(&self) -> Result<(), LayerError> {
-        let dead: Vec<String> = self.commands.script(&self.scripts.reap.arg(millis(LEAVE_GRACE))).await?;
-        for node in dead.iter().filter(|node| **node != self.node) {
-            info!(node, "dead node removed from every group");
+    /// Does what a reading asks for: dead nodes, comparisons, the list of the largest groups.
+    async fn on_reading(&self, all: &HashMap<String, String>, beats: &mut Beats) -> Result<(), LayerError> {
+        let keys = self.commands.keys();
+        let reading = self.watch.lock().on_reading(all, Instant::now());
+        for node in reading.dead.iter().filter(|node| **node != self.node) {
+            info!(node, "dead node found");
+            beats.suspects.extend(self.membership.groups());
+        }
+        if !reading.removable.is_empty() {
+            let mut pipeline = Pipeline::new();
+            for node in reading.removable.iter().filter(|node| **node != self.node) {
+                pipeline.cmd("HDEL").arg(keys.beats()).arg(node).ignore();
+                pipeline.cmd("HDEL").arg(keys.facts()).arg(node).ignore();
+            }
+            self.commands.pipeline::<()>(&pipeline).await?;
+        }
+        if beats.count.is_multiple_of(TOP_BEATS) {
+            let json = serde_json::to_string(&self.largest_groups()).expect("texts and numbers become JSON");
+            let mut set = Cmd::new();
+            set.arg("SET").arg(keys.top(&self.node)).arg(json).arg("EX").arg(TOP_LIFETIME_SECONDS);
+            self.commands.command::<()>(&set).await?;
+        }
+        if beats.count.is_multiple_of(RENEWAL_BEATS) {
+            self.membership.renew_all();
+        }
+        let part = beats.count % COMPARISON_BEATS;
+        self.compare(|group| part_of(group) == part, beats.count.is_multiple_of(RENEWAL_BEATS)).await
+    }
+
+    fn largest_groups(&self) -> Vec<(String, usize)> {
+        let counts = self.membership.user_counts().into_iter();
+        let mut groups = largest(counts.map(|(group, users)| (group.name().to_owned(), users)).collect());
+        groups.truncate(MAX_LISTED_GROUPS);
+        groups
+    }
+
+    /// Compares what the node believes of some groups with what Redis has.
+    async fn compare(&self, is_in_part: impl Fn(&Group) -> bool, renews: bool) -> Result<(), LayerError> {
+        let keys = self.commands.keys();
+        let beliefs = self.membership.beliefs(is_in_part);
+        for beliefs in beliefs.chunks(MAX_PIPELINE_GROUPS) {
+            let mut pipeline = Pipeline::new();
+            for Belief { group, id, .. } in beliefs {
+                let share = [b" n", id.as_bytes()].concat();
+                self.enlist(&mut pipeline, group, renews);
+                pipeline.cmd("HMGET").arg(keys.members(group)).arg(" m").arg(share);
+            }
+            let read: Vec<StateAndShare> = self.commands.pipeline(&pipeline).await?;
+            for (belief, (state, share)) in beliefs.iter().zip(read) {
+                let (state, share) = (state.unwrap_or_default(), share.unwrap_or_default());
+                if let (Some(read), Some(share)) = (group_state(&state), parse_share(&share)) {
+                    self.membership.on_compared(belief, &read, seat_ids(&state), share, Instant::now());
+                }
+            }
         }
         Ok(())
     }
 
-    async fn write(&self) -> Result<(), LayerError> {
-        match self.membership.take_changes() {
-            MembershipChanges::Some(changed) => self.write_users(&changed, false).await,
-            MembershipChanges::All(all) => {
-                self.end().await?;
-                let mut register = Pipeline::new();
-                register.atomic().cmd("SADD").arg(self.commands.keys().nodes()).arg(&self.node).ignore();
-                let set = register.cmd("SET").arg(self.commands.keys().node(&self.node)).arg(self.lease());
-                set.arg("PX").arg(LEASE_MILLIS).ignore();
-                self.commands.pipeline::<()>(&register).await?;
-                self.write_users(&all, true).await
+    /// Puts this node into the set of a group.
+    fn enlist(&self, pipeline: &mut Pipeline, group: &Group, renews: bool) {
+        let set = self.commands.keys().nodes_of_group(group);
+        pipeline.cmd("SADD").arg(&set).arg(&self.node).ignore();
+        if renews {
+            pipeline.cmd("PEXPIRE").arg(&set).arg(GROUP_LIFETIME_MILLIS).ignore();
+        }
+    }
+
+    /// Does the jobs of the membership.
+    async fn work(&self, beats: &mut Beats) -> Result<(), LayerError> {
+        let (beat, rest) = self.membership.take_jobs().into_iter().partition(|job| *job == Job::Beat);
+        let beat: Vec<Job> = beat;
+        self.do_jobs(rest, beats).await?;
+        if beat.is_empty() { self.find_dead(beats).await } else { self.beat(beats, false).await }
+    }
+
+    async fn work_now(&self, beats: &mut Beats) -> Result<(), LayerError> {
+        let jobs = self.membership.take_jobs().into_iter().filter(|job| *job != Job::Beat).collect();
+        self.do_jobs(jobs, beats).await?;
+        self.find_dead(beats).await
+    }
+
+    async fn do_jobs(&self, jobs: Vec<Job>, beats: &mut Beats) -> Result<(), LayerError> {
+        let keys = self.commands.keys();
+        // A job that fails does not keep the others from being done; the next comparison finds it.
+        let mut outcome = Ok(());
+        let mut reaped = Vec::new();
+        // Groups and ids, by node.
+        let mut asked: HashMap<String, Vec<(String, String)>> = HashMap::new();
+        for job in jobs {
+            let done = match job {
+                Job::Beat => continue, // the caller beats
+                Job::See(group, ids) => {
+                    let mut watch = self.watch.lock();
+                    for id in ids {
+                        watch.see(id.node());
+                        if watch.is_dead(id.node()) {
+                            beats.suspects.insert(group.clone());
+                        }
+                    }
+                    continue;
+                }
+                Job::Tell(group, mark) => {
+                    let mut script = presence_script(&self.commands, &self.scripts.publish_state, &group);
+                    script.arg(mark);
+                    self.commands.script::<()>(&script).await
+                }
+                Job::Enlist(group) => {
+                    let mut pipeline = Pipeline::new();
+                    self.enlist(&mut pipeline, &group, true);
+                    self.commands.pipeline::<()>(&pipeline).await
+                }
+                Job::Reap(group, id) => {
+                    reaped.push((group, id));
+                    continue;
+                }
+                Job::Ask(group, id) => {
+                    let id_text = format!("{id:?}");
+                    asked.entry(id.node().to_owned()).or_default().push((group.name().to_owned(), id_text));
+                    continue;
+                }
+            };
+            outcome = outcome.and(done);
+        }
+        for (node, asked) in asked {
+            let json = serde_json::to_vec(&asked).expect("texts become JSON");
+            outcome = outcome.and(self.commands.publish(&keys.probe_channel(&node), &json).await);
+        }
+        self.reap(reaped).await.and(outcome)
+    }
+
+    /// Removes the users of dead nodes from the groups that may have them.
+    ///
+    /// The order counts: a node that lives again beats before it writes, and writes under a new id.
+    /// So an id that was seen before a reading that still shows its node dead is not that one.
+    async fn find_dead(&self, beats: &mut Beats) -> Result<(), LayerError> {
+        if beats.suspects.is_empty() {
+            return Ok(());
+        }
+        let keys = self.commands.keys();
+        let suspects: Vec<Group> = beats.suspects.iter().cloned().collect();
+        let mut found = Vec::new();
+        for groups in suspects.chunks(MAX_PIPELINE_GROUPS) {
+            let mut pipeline = Pipeline::new();
+            for group in groups {
+                pipeline.cmd("HGET").arg(keys.members(group)).arg(" m");
+            }
+            let read: Vec<Option<Vec<u8>>> = self.commands.pipeline(&pipeline).await?;
+            let mut watch = self.watch.lock();
+            for (group, state) in groups.iter().zip(read) {
+                for id in SeatId::parse_all(seat_ids(&state.unwrap_or_default())) {
+                    watch.see(id.node());
+                    if watch.is_dead(id.node()) && id.node() != self.node {
+                        found.push((group.clone(), id));
+                    }
+                }
+            }
+        }
+        if !found.is_empty() {
+            let mut read = Cmd::new();
+            read.arg("HGETALL").arg(keys.beats());
+            let all: HashMap<String, String> = self.commands.command(&read).await?;
+            let watch = self.watch.lock();
+            found.retain(|(_, id)| watch.is_still_dead(id.node(), &all));
+        }
+        let mut leave = Pipeline::new();
+        for (group, id) in &found {
+            leave.cmd("SREM").arg(keys.nodes_of_group(group)).arg(id.node()).ignore();
+        }
+        let has_found = !found.is_empty();
+        self.reap(found).await?;
+        if has_found {
+            self.commands.pipeline::<()>(&leave).await?;
+        }
+        for group in suspects {
+            beats.suspects.remove(&group);
+        }
+        Ok(())
+    }
+
+    /// Removes all users of these ids, some in each call.
+    async fn reap(&self, ids: Vec<(Group, SeatId)>) -> Result<(), LayerError> {
+        let mut running = JoinSet::new();
+        let mut ids = ids.into_iter();
+        let mut outcome = Ok(());
+        loop {
+            while running.len() < MAX_REAPERS
+                && let Some((group, id)) = ids.next()
+            {
+                let (commands, scripts) = (Arc::clone(&self.commands), Arc::clone(&self.scripts));
+                running.spawn(async move {
+                    let done = reap_all(&commands, &scripts, &group, id).await;
+                    (group, id, done)
+                });
+            }
+            match running.join_next().await {
+                None => return outcome,
+                Some(Ok((group, id, Err(error)))) => {
+                    if id.node() == self.node {
+                        self.membership.put_back(Job::Reap(group, id));
+                    }
+                    outcome = Err(error);
+                }
+                // It is done, or was cancelled with the heartbeat.
+                Some(Ok(_) | Err(_)) => {}
             }
         }
     }
 
-    /// Writes joins and leaves. With `is_complete`, they are the whole state of this node and are
-    /// not reported one by one.
-    async fn write_users(
-        &self,
-        changes: &HashMap<Group, GroupChange>,
-        is_complete: bool,
-    ) -> Result<(), LayerError> {
-        let begin = || {
-            let mut script = self.scripts.enter.prepare_invoke();
-            script
-                .arg(&self.node)
-                .arg(if is_complete { "1" } else { "" })
-                .arg(millis(LEAVE_GRACE))
-                .arg(MAX_LISTED_MEMBERS);
-            script
-        };
-        let (mut script, mut users) = (begin(), 0);
-        for (group, change) in changes {
-            // The users of a large group in parts, each with lists of its own.
-            let (joined, left) = (Vec::from_iter(&change.joined), Vec::from_iter(&change.left));
-            let parts = joined.len().max(left.len()).div_ceil(MAX_SCRIPT_USERS).max(1);
-            for part in 0..parts {
-                script.arg(group.name()).arg(if change.has_members { "1" } else { "0" });
-                for list in [&joined, &left] {
-                    let list = list.chunks(MAX_SCRIPT_USERS).nth(part).unwrap_or_default();
-                    script.arg(list.len());
-                    for user in list {
-                        script.arg(&***user);
-                    }
-                    users += list.len() + 1;
-                }
-                if users >= MAX_SCRIPT_USERS {
-                    self.commands.script::<()>(&script).await?;
-                    (script, users) = (begin(), 0);
-                }
+    /// Returns the users of a group as Redis has them.
+    pub(super) async fn list(&self, group: &Group) -> Result<(usize, Option<Vec<String>>), LayerError> {
+        let mut script = self.scripts.list.key(self.commands.keys().members(group));
+        script.arg(MAX_LISTED_MEMBERS).arg(MAX_SINGLE_CHANGES);
+        self.commands.script(&script).await
+    }
+
+    /// Says that this node ends: its users leave after their grace.
+    pub(super) async fn end(&self) -> Result<(), LayerError> {
+        let keys = self.commands.keys();
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("HSET").arg(keys.beats()).arg(&self.node).arg(ENDED).ignore();
+        pipeline.cmd("HDEL").arg(keys.facts()).arg(&self.node).ignore();
+        pipeline.cmd("DEL").arg(keys.top(&self.node)).ignore();
+        self.commands.pipeline::<()>(&pipeline).await?;
+        for groups in self.membership.groups().chunks(MAX_PIPELINE_GROUPS) {
+            let mut pipeline = Pipeline::new();
+            for group in groups {
+                pipeline.cmd("SREM").arg(keys.nodes_of_group(group)).arg(&self.node).ignore();
             }
+            self.commands.pipeline::<()>(&pipeline).await?;
         }
-        if users == 0 { Ok(()) } else { self.commands.script(&script).await }
+        Ok(())
+    }
+
+    /// Returns whether a node is neither dead nor has ended, as far as this node knows.
+    pub(super) fn is_alive(&self, node: &str, beat: Option<&String>) -> bool {
+        beat.is_some_and(|beat| beat != ENDED) && !self.watch.lock().is_dead(node)
     }
 
     /// Returns what the node reports of itself, as JSON.
-    fn lease(&self) -> String {
+    fn facts(&self) -> String {
         let lag = self.lag.lock().map(|lag| lag.as_secs_f64() * 1000.0);
         let info = NodeInfo::new(&self.node, self.since, lag, self.listener.figures());
         serde_json::to_string(&info).expect("texts and numbers become JSON")
     }
+}
+
+/// Removes all users of an id from a group.
+async fn reap_all(
+    commands: &Commands,
+    scripts: &Scripts,
+    group: &Group,
+    id: SeatId,
+) -> Result<(), LayerError> {
+    loop {
+        let mut script = presence_script(commands, &scripts.reap, group);
+        script.arg(id.as_bytes()).arg(MAX_SCANNED_FIELDS);
+        let (left, _mark): (usize, u32) = commands.script(&script).await?;
+        if left == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Begins a call of a script about the users of a group.
+fn presence_script<'a>(
+    commands: &Commands,
+    script: &'a redis::Script,
+    group: &Group,
+) -> ScriptInvocation<'a> {
+    let keys = commands.keys();
+    let mut script = script.key(keys.members(group));
+    script.arg(MAX_LISTED_MEMBERS).arg(MAX_SINGLE_CHANGES).arg(keys.own_channel(group));
+    script
+}
+
+/// Returns the part in which a group is compared.
+fn part_of(group: &Group) -> u64 {
+    let sum = group.name().bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    sum % COMPARISON_BEATS
 }

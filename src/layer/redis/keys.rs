@@ -11,6 +11,8 @@ use crate::wire::group::Group;
 
 /// Prefix of a group's channel, as channels_redis has it.
 pub(super) const GROUP_PREFIX: &str = "asgi__group__";
+/// Lifetime of a group's set of nodes, in milliseconds; a node renews it every hour.
+pub(super) const GROUP_LIFETIME_MILLIS: u64 = 86_400_000;
 
 /// Returns the channel of a group, which it shares with channels_redis.
 pub(super) fn channel(group: &Group) -> String {
@@ -38,9 +40,9 @@ impl Keys {
         &self.prefix
     }
 
-    /// Returns the prefix of channels.
-    pub(super) fn channel_prefix(&self) -> &str {
-        &self.channels
+    /// Returns the string that is the version of the layout.
+    pub(super) fn version(&self) -> String {
+        format!("{}:version", self.prefix)
     }
 
     /// Returns the channel of a group for events of the nodes themselves: presence, redactions,
@@ -69,15 +71,19 @@ impl Keys {
         format!("{}:node:{node}", self.channels)
     }
 
-    /// Returns the set of the names of the nodes.
-    pub(super) fn nodes(&self) -> String {
-        format!("{}:nodes", self.prefix)
+    /// Returns the hash of the nodes' beats.
+    pub(super) fn beats(&self) -> String {
+        format!("{}:beats", self.prefix)
     }
 
-    /// Returns the set of groups whose presence is published at the next sweep. Keeps its old name;
-    /// `presence.lua` has it too.
-    pub(super) fn pending_states(&self) -> String {
-        format!("{}:counting", self.prefix)
+    /// Returns the hash of what the nodes report of themselves.
+    pub(super) fn facts(&self) -> String {
+        format!("{}:facts", self.prefix)
+    }
+
+    /// Returns the string with the largest groups of a node.
+    pub(super) fn top(&self, node: &str) -> String {
+        format!("{}:top:{node}", self.prefix)
     }
 
     /// Returns the stream that is a group's log.
@@ -95,24 +101,19 @@ impl Keys {
         format!("{}:sent:{{{group}}}:{key}", self.prefix)
     }
 
-    /// Returns the string that is a node's lease.
-    pub(super) fn node(&self, node: &str) -> String {
-        format!("{}:node:{node}", self.prefix)
+    /// Returns the set of the names of the nodes that have sockets in a group.
+    pub(super) fn nodes_of_group(&self, group: &Group) -> String {
+        format!("{}:group:{{{group}}}", self.prefix)
+    }
+
+    /// Returns the hash of a group's users.
+    pub(super) fn members(&self, group: &Group) -> String {
+        format!("{}:m:{{{group}}}", self.prefix)
     }
 
     /// Returns the key that a node writes to learn whether Redis takes writes.
     pub(super) fn check(&self, node: &str) -> String {
-        format!("{}:check", self.node(node))
-    }
-
-    /// Returns the set of groups in which a node has members.
-    pub(super) fn groups_of_node(&self, name: &str) -> String {
-        format!("{}:groups", self.node(name))
-    }
-
-    /// Returns the set of nodes that have members in a group.
-    pub(super) fn nodes_of_group(&self, group: &str) -> String {
-        format!("{}:group:{group}", self.prefix)
+        format!("{}:check:{node}", self.prefix)
     }
 
     /// Returns the string that says when a group's next tick is due, or `off`.

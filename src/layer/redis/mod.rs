@@ -8,7 +8,10 @@
 //! the pages of logs on a connection of their own.
 
 pub(crate) mod admin_client;
+mod beat_watch;
+mod belief;
 mod broker;
+mod channel_changes;
 mod clock;
 mod command_queue;
 mod commands;
@@ -24,15 +27,24 @@ mod heartbeat;
 mod held_events;
 #[cfg(test)]
 mod interleavings;
+mod job;
 mod keys;
+pub(crate) mod layout;
+mod local_group;
 mod log;
+mod member_view;
 mod membership;
 mod pipeline;
 mod presence;
+#[cfg(test)]
+mod presence_model;
 mod publish_batch;
 mod publisher;
 pub(crate) mod resp;
 mod scripts;
+mod seat_batch;
+mod seat_id;
+mod seating;
 mod self_check;
 pub(crate) mod store;
 mod subscriber;
@@ -60,11 +72,13 @@ use crate::layer::redis::diagnosis::{Fault, ServerInfo};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
+use crate::layer::redis::layout::{LayoutError, RenamedRecords};
 use crate::layer::redis::log::LogReader;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::layer::redis::publisher::Publisher;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::seat_batch::SeatEncoder;
 use crate::layer::redis::self_check::SelfCheck;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::redis::subscriber::Subscriber;
@@ -84,11 +98,11 @@ pub struct RedisLayer {
     follower: Arc<LogFollower>,
     publisher: Publisher,
     membership: Arc<LocalMembership>,
-    heartbeat: Heartbeat,
+    heartbeat: Arc<Heartbeat>,
     scripts: Arc<Scripts>,
     decisions: Arc<DecisionLog>,
     is_subscribed: watch::Receiver<bool>,
-    has_lease: watch::Receiver<bool>,
+    is_beating: watch::Receiver<bool>,
     /// The subscriber and the heartbeat, which run as long as the layer.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -97,6 +111,7 @@ impl RedisLayer {
     pub(super) async fn connect(
         url: &str,
         prefix: &str,
+        renamed: RenamedRecords,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
@@ -104,33 +119,32 @@ impl RedisLayer {
         let address = parse_url(url)?;
         let keys = Keys::new(prefix, address.database());
         let commands = Arc::new(Commands::new(address, keys.clone()));
-        match diagnosis::ask(commands.address()).await {
-            Ok(server) => warn_of_eviction(&server),
-            Err(fault) => {
-                let address = commands.address().text();
-                let Fault { cause, is_permanent } = fault;
-                let unreachable = ConnectError::Unreachable { address, cause, is_permanent };
-                if !wait {
-                    return Err(unreachable);
-                }
-                warn!("{unreachable}");
+        let checked = check_server(&commands, renamed).await;
+        let is_prepared = checked.is_ok().into();
+        if let Err(error) = checked {
+            if !wait {
+                return Err(error);
             }
+            warn!("{error}");
         }
-        let scripts = Arc::new(Scripts::new(&keys));
-        let membership = Arc::new(LocalMembership::default());
+        let scripts = Arc::new(Scripts::new());
+        let node = NodeInfo::new_name();
+        let queue = Arc::new(CommandQueue::default());
+        let membership = Arc::new(LocalMembership::new(&node, Arc::clone(&queue)));
         let (subscription_sender, is_subscribed) = watch::channel(false);
-        let (lease_sender, has_lease) = watch::channel(true);
+        let (beat_sender, is_beating) = watch::channel(true);
         let lag = MeasuredLag::default();
-        let heartbeat = Heartbeat {
-            node: NodeInfo::new_name(),
+        let heartbeat = Arc::new(Heartbeat {
+            node,
             since: now(),
             lag: Arc::clone(&lag),
             listener: Arc::clone(&listener),
             commands: Arc::clone(&commands),
             membership: Arc::clone(&membership),
             scripts: Arc::clone(&scripts),
-            has_lease: lease_sender,
-        };
+            watch: parking_lot::Mutex::default(),
+            is_beating: beat_sender,
+        });
         let clock = Arc::new(RedisClock::new());
         let follower = Arc::new(LogFollower {
             commands: Arc::clone(&commands),
@@ -140,7 +154,6 @@ impl RedisLayer {
             clock: Arc::clone(&clock),
             cursors: parking_lot::Mutex::default(),
         });
-        let queue = Arc::new(CommandQueue::default());
         let writer = DecisionWriter {
             commands: Arc::clone(&commands),
             scripts: Arc::clone(&scripts),
@@ -151,9 +164,12 @@ impl RedisLayer {
             decisions: Arc::clone(&decisions),
             queue: Arc::clone(&queue),
             encoder: BatchEncoder::new(keys.clone(), retention),
+            seats: SeatEncoder::new(&heartbeat.node, keys.clone()),
             control_channel: keys.control_channel(),
             probe_channel: keys.probe_channel(&heartbeat.node),
             keys,
+            is_prepared,
+            renamed,
             received_probe: watch::channel(0).0,
             lag,
             follower: Arc::clone(&follower),
@@ -169,7 +185,8 @@ impl RedisLayer {
         let mut tasks = JoinSet::new();
         tasks.spawn(self_check.run());
         tasks.spawn(subscriber.run());
-        tasks.spawn(heartbeat.clone().run());
+        tasks.spawn(Arc::clone(&heartbeat).run());
+        tasks.spawn(Heartbeat::run_timers(Arc::clone(&membership)));
         let layer = Self {
             store: SharedStore::Redis(RedisStore::new(
                 Arc::clone(&commands),
@@ -184,7 +201,7 @@ impl RedisLayer {
             heartbeat,
             scripts,
             is_subscribed,
-            has_lease,
+            is_beating,
             tasks: Mutex::new(tasks),
         };
         if !wait {
@@ -225,9 +242,9 @@ impl RedisLayer {
         self.commands.health().check().and_then(|()| self.check_connected())
     }
 
-    /// Returns whether the node is subscribed, and whether it has its lease.
+    /// Returns whether the node is subscribed, and whether it beats.
     pub(super) fn state(&self) -> (bool, bool) {
-        (*self.is_subscribed.borrow(), *self.has_lease.borrow())
+        (*self.is_subscribed.borrow(), *self.is_beating.borrow())
     }
 
     /// Returns the time of the last proof that messages of this node reach it.
@@ -235,13 +252,13 @@ impl RedisLayer {
         self.commands.health().contact()
     }
 
-    /// Returns an error while the node is not subscribed, or its lease has expired.
+    /// Returns an error while the node is not subscribed, or cannot say that it lives.
     fn check_connected(&self) -> Result<(), LayerError> {
         if !*self.is_subscribed.borrow() {
             return Err(LayerError::Unreachable("this node is not subscribed".into()));
         }
-        if !*self.has_lease.borrow() {
-            return Err(LayerError::Unreachable("this node has no lease".into()));
+        if !*self.is_beating.borrow() {
+            return Err(LayerError::Unreachable("this node cannot write its heartbeat".into()));
         }
         Ok(())
     }
@@ -256,6 +273,28 @@ fn warn_of_eviction(server: &ServerInfo) {
              noeviction"
         );
     }
+}
+
+/// Asks whether there is a Redis that this node can use, and makes sure of the layout of its keys.
+async fn check_server(commands: &Commands, renamed: RenamedRecords) -> Result<(), ConnectError> {
+    match diagnosis::ask(commands.address()).await {
+        Ok(server) => warn_of_eviction(&server),
+        Err(Fault { cause, is_permanent }) => {
+            let address = commands.address().text();
+            return Err(ConnectError::Unreachable { address, cause, is_permanent });
+        }
+    }
+    layout::prepare(commands, renamed).await.map_err(|error| {
+        let cause = error.to_string();
+        match error {
+            LayoutError::Layer(_) => {
+                let (address, is_permanent) = (commands.address().text(), diagnosis::is_permanent(&cause));
+                ConnectError::Unusable { address, cause, is_permanent }
+            }
+            LayoutError::OldNodes(_) => ConnectError::Layout { cause, is_permanent: false },
+            LayoutError::Unknown(_) => ConnectError::Layout { cause, is_permanent: true },
+        }
+    })
 }
 
 /// Parses the URL of the settings.

@@ -15,16 +15,22 @@ use bytes::{Buf, BytesMut};
 use redis::ConnectionInfo;
 use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
 use crate::layer::error::LayerError;
-use crate::layer::redis::command_queue::{APPEND_TIMEOUT, ChannelRequest, CommandQueue, QueuedRequest};
+use crate::layer::redis::command_queue::{
+    APPEND_TIMEOUT, ChannelRequest, CommandQueue, QueuedRequest, SUBSCRIBE,
+};
 use crate::layer::redis::diagnosis::{self, Fault};
 use crate::layer::redis::dial::{Io, dial};
+use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::{BatchEncoder, PublishBatch};
 use crate::layer::redis::resp::{self, Value};
+use crate::layer::redis::seat_batch::{SeatBatch, SeatEncoder};
 use crate::telemetry::{METRICS, RedisRefusal};
+use crate::wire::event::Event;
+use crate::wire::group::Group;
 
 /// Time between two searches for appends that took too long.
 const TIMEOUT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,6 +42,8 @@ const MAX_UNSENT_BYTES: usize = 1024 * 1024;
 pub(super) struct Pipeline<'a> {
     queue: &'a CommandQueue,
     encoder: &'a BatchEncoder,
+    seats: &'a SeatEncoder,
+    membership: &'a LocalMembership,
     io: Box<dyn Io>,
     received: BytesMut,
     out: Vec<u8>,
@@ -49,7 +57,10 @@ enum PendingReply {
     Batch(PublishBatch),
     /// One push for each channel.
     Channels(usize, oneshot::Sender<Result<(), LayerError>>),
+    Seats(SeatBatch),
     ScriptLoad,
+    /// The node's entry in a group's set, which is written again now and then.
+    Ignored,
 }
 
 /// A message as Redis pushes it: its channel and its payload.
@@ -63,12 +74,16 @@ impl<'a> Pipeline<'a> {
     pub(super) async fn open(
         queue: &'a CommandQueue,
         encoder: &'a BatchEncoder,
+        seats: &'a SeatEncoder,
+        membership: &'a LocalMembership,
         server: &ConnectionInfo,
     ) -> io::Result<Self> {
         let io = dial(server).await?;
         let mut pipeline = Self {
             queue,
             encoder,
+            seats,
+            membership,
             io,
             received: BytesMut::with_capacity(READ_BYTES),
             out: Vec::new(),
@@ -89,7 +104,8 @@ impl<'a> Pipeline<'a> {
             resp::command(&mut self.out, &[b"SELECT", database.to_string().as_bytes()]);
         }
         BatchEncoder::encode_load(&mut self.out);
-        for _ in 0..2 + usize::from(database != 0) {
+        self.seats.encode_load(&mut self.out);
+        for _ in 0..3 + usize::from(database != 0) {
             loop {
                 let fault = |fault: Fault| io::Error::other(fault.cause);
                 let foreign = |_| fault(diagnosis::foreign(&self.received));
@@ -110,14 +126,21 @@ impl<'a> Pipeline<'a> {
 
     /// Sends what is queued and passes on what is pushed, all of one turn at once, until the
     /// connection ends; returns why it ended.
-    pub(super) async fn run(&mut self, mut on_pushed: impl FnMut(&[Pushed<'_>])) -> String {
+    ///
+    /// What is pushed and what is replied is passed on in the order in which Redis sent it: an
+    /// event about a group's users counts for the reply behind it.
+    pub(super) async fn run(
+        &mut self,
+        mut on_pushed: impl FnMut(&[Pushed<'_>]),
+        mut on_told: impl FnMut(&Group, Vec<Event>),
+    ) -> String {
         let mut timeout_check = interval(TIMEOUT_CHECK_INTERVAL);
         timeout_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let queue = self.queue;
             let turn = tokio::select! {
                 exchanged = self.exchange() => match exchanged {
-                    Ok(()) => self.receive(&mut on_pushed),
+                    Ok(()) => self.receive(&mut on_pushed, &mut on_told),
                     Err(error) => Err(error.to_string()),
                 },
                 () = queue.changed.notified() => {
@@ -174,12 +197,12 @@ impl<'a> Pipeline<'a> {
         for request in requests {
             match request {
                 QueuedRequest::Append(append) => appends.push(append),
-                QueuedRequest::Channels(ChannelRequest { command, names, reply }) => {
-                    let texts = std::iter::once(command).chain(names.iter().map(String::as_str));
-                    resp::command(&mut self.out, &texts.map(str::as_bytes).collect::<Vec<_>>());
-                    self.pending.push_back(PendingReply::Channels(names.len(), reply));
-                }
+                QueuedRequest::Channels(request) => self.send_channels(request),
             }
+        }
+        // Behind the subscriptions that they need.
+        for batch in self.membership.take_calls() {
+            self.send_seats(batch);
         }
         // Stable: the events of each group keep their order.
         appends.sort_by(|one, other| one.group.cmp(&other.group));
@@ -196,6 +219,26 @@ impl<'a> Pipeline<'a> {
         self.send_batch(batch);
     }
 
+    fn send_channels(&mut self, request: ChannelRequest) {
+        let ChannelRequest { command, names, groups, reply } = request;
+        let texts = std::iter::once(command).chain(names.iter().map(String::as_str));
+        resp::command(&mut self.out, &texts.map(str::as_bytes).collect::<Vec<_>>());
+        self.pending.push_back(PendingReply::Channels(names.len(), reply));
+        let subscribes = command == SUBSCRIBE;
+        for group in &groups {
+            let commands = self.seats.encode_node(group, subscribes, &mut self.out);
+            self.pending.extend((0..commands).map(|_| PendingReply::Ignored));
+        }
+        if subscribes {
+            self.membership.on_subscribe_sent(&groups);
+        }
+    }
+
+    fn send_seats(&mut self, batch: SeatBatch) {
+        self.seats.encode(&batch, &mut self.out);
+        self.pending.push_back(PendingReply::Seats(batch));
+    }
+
     fn send_batch(&mut self, batch: Option<PublishBatch>) {
         if let Some(batch) = batch {
             self.encoder.encode(&batch, &mut self.out);
@@ -205,7 +248,11 @@ impl<'a> Pipeline<'a> {
 
     /// Parses everything that was received: replies complete their requests, pushes are passed on
     /// together.
-    fn receive(&mut self, on_pushed: &mut impl FnMut(&[Pushed<'_>])) -> Result<(), String> {
+    fn receive(
+        &mut self,
+        on_pushed: &mut impl FnMut(&[Pushed<'_>]),
+        on_told: &mut impl FnMut(&Group, Vec<Event>),
+    ) -> Result<(), String> {
         let mut received = std::mem::take(&mut self.received);
         let (mut at, mut pushed) = (0, Vec::new());
         while let Some((value, length)) = Value::parse(&received[at..]).map_err(|_| "this is not RESP")? {
@@ -218,7 +265,13 @@ impl<'a> Pipeline<'a> {
                     [Value::Text(b"subscribe" | b"unsubscribe"), ..] => self.on_channel_changed(),
                     _ => {}
                 },
-                reply => self.on_reply(&reply)?,
+                reply => {
+                    if matches!(self.pending.front(), Some(PendingReply::Seats(_))) && !pushed.is_empty() {
+                        on_pushed(&pushed);
+                        pushed.clear();
+                    }
+                    self.on_reply(&reply, on_told)?;
+                }
             }
         }
         if !pushed.is_empty() {
@@ -241,14 +294,18 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn on_reply(&mut self, reply: &Value<'_>) -> Result<(), String> {
+    fn on_reply(
+        &mut self,
+        reply: &Value<'_>,
+        on_told: &mut impl FnMut(&Group, Vec<Event>),
+    ) -> Result<(), String> {
         let refusal = match reply {
             Value::Error(text) => Some(String::from_utf8_lossy(text)),
             _ => None,
         };
         let pending = self.pending.pop_front().ok_or("Redis sent a reply without a request")?;
         match (pending, refusal) {
-            (PendingReply::ScriptLoad, None) => {}
+            (PendingReply::ScriptLoad, None) | (PendingReply::Ignored, _) => {}
             (PendingReply::ScriptLoad, Some(refusal)) => return Err(refusal.into_owned()),
             (PendingReply::Batch(batch), None) => {
                 METRICS.redis_round_trip.observe(batch.age().as_secs_f64());
@@ -265,6 +322,29 @@ impl<'a> Pipeline<'a> {
                 batch.fail(&error);
                 // A demoted master: the next connection asks the Sentinels.
                 if let LayerError::Refused { kind: RedisRefusal::ReadOnly, message } = error {
+                    return Err(message);
+                }
+            }
+            (PendingReply::Seats(batch), None) => {
+                let now = Instant::now();
+                for (call, reply) in batch.replies(reply) {
+                    let told = self.membership.on_reply(call, reply, now);
+                    if !told.is_empty() {
+                        on_told(&call.group, told);
+                    }
+                }
+            }
+            (PendingReply::Seats(batch), Some(refusal)) if refusal.starts_with("NOSCRIPT") => {
+                self.seats.encode_load(&mut self.out);
+                self.pending.push_back(PendingReply::ScriptLoad);
+                self.send_seats(batch);
+            }
+            (PendingReply::Seats(batch), Some(refusal)) => {
+                self.membership.on_refused(&batch.calls, Instant::now());
+                // Counts it, and warns of the first of its kind.
+                if let LayerError::Refused { kind: RedisRefusal::ReadOnly, message } =
+                    LayerError::refused(refusal)
+                {
                     return Err(message);
                 }
             }

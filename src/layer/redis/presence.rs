@@ -1,62 +1,64 @@
-//! Presence in Redis: the sets that the heartbeats of all nodes write.
+//! Presence in Redis: what this node knows of its groups, and what Redis has of others.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use redis::{Cmd, Pipeline};
 
-use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::error::LayerError;
 use crate::layer::presence::{Presence, PresenceSnapshot, largest};
 use crate::layer::redis::RedisLayer;
+use crate::layer::redis::job::Job;
+use crate::layer::redis::seat_batch::{group_state, seat_ids};
+use crate::layer::redis::seat_id::SeatId;
 use crate::wire::group::Group;
-
-/// Groups that one script counts; Redis does nothing else meanwhile.
-const MAX_COUNTED_GROUPS: usize = 100;
 
 impl Presence for RedisLayer {
     async fn presence(&self, group: &Group) -> Result<PresenceSnapshot, LayerError> {
-        let cursor = self.follower.cursor(group.name());
-        let known = || cursor.as_ref().and_then(|cursor| cursor.state.lock().presence.clone());
-        if let Some(presence) = known() {
-            return Ok(presence);
+        if let Some(known) = self.membership.snapshot(group) {
+            return Ok(known);
         }
-        // One caller asks Redis; the others wait for its answer.
-        let _turn = match &cursor {
-            Some(cursor) => Some(cursor.reading.lock().await),
-            None => None,
-        };
-        if let Some(presence) = known() {
-            return Ok(presence);
-        }
-        let mut script = self.scripts.present.prepare_invoke();
-        let (count, members) = self.commands.script(script.arg(group.name()).arg(MAX_LISTED_MEMBERS)).await?;
-        let presence = PresenceSnapshot { count, members };
-        if let Some(cursor) = &cursor {
-            cursor.state.lock().presence = Some(presence.clone());
-        }
-        Ok(presence)
+        let (count, members) = self.heartbeat.list(group).await?;
+        Ok(self.membership.foreign_snapshot(count, members))
     }
 
     async fn member_count(&self, group: &Group) -> Result<usize, LayerError> {
-        let counts = self.count(&[group.name().to_owned()]).await?;
-        Ok(counts.first().copied().unwrap_or_default())
+        let mut read = Cmd::new();
+        read.arg("HGET").arg(self.commands.keys().members(group)).arg(" m");
+        let state: Option<Vec<u8>> = self.commands.command(&read).await?;
+        let ids = SeatId::parse_all(seat_ids(state.as_deref().unwrap_or_default())).collect();
+        self.membership.add_job(Job::See(group.clone(), ids));
+        Ok(count(state))
     }
 
     async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
-        let nodes = self.nodes_with_lease().await?;
-        let mut sets = Pipeline::new();
+        let keys = self.commands.keys();
+        let (nodes, _) = self.beats_and_facts().await?;
+        let mut tops = Cmd::new();
+        tops.arg("MGET");
         for node in &nodes {
-            sets.cmd("SMEMBERS").arg(self.commands.keys().groups_of_node(node));
+            tops.arg(keys.top(node));
         }
-        let sets: Vec<BTreeSet<String>> =
-            if nodes.is_empty() { Vec::new() } else { self.commands.pipeline(&sets).await? };
-        let groups: Vec<String> = sets.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-        let mut counted = Vec::with_capacity(groups.len());
-        for groups in groups.chunks(MAX_COUNTED_GROUPS) {
-            let counts = self.count(groups).await?;
-            counted.extend(groups.iter().cloned().zip(counts));
+        if nodes.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(largest(counted))
+        let tops: Vec<Option<Vec<u8>>> = self.commands.command(&tops).await?;
+        let mut local: HashMap<String, usize> = HashMap::new();
+        for top in tops.iter().flatten() {
+            // A list of another version may have another shape.
+            for (group, users) in serde_json::from_slice::<Vec<(String, usize)>>(top).unwrap_or_default() {
+                *local.entry(group).or_default() += users;
+            }
+        }
+        let groups = largest(local.into_iter().collect());
+        if groups.is_empty() {
+            return Ok(groups);
+        }
+        let mut pipeline = Pipeline::new();
+        for (group, _) in &groups {
+            pipeline.cmd("HGET").arg(keys.members(&Group::new(group))).arg(" m");
+        }
+        let states: Vec<Option<Vec<u8>>> = self.commands.pipeline(&pipeline).await?;
+        Ok(largest(groups.into_iter().map(|(group, _)| group).zip(states.into_iter().map(count)).collect()))
     }
 
     fn node_name(&self) -> &str {
@@ -65,17 +67,21 @@ impl Presence for RedisLayer {
 }
 
 impl RedisLayer {
-    /// Returns the number of users on live nodes for each of these groups.
-    async fn count(&self, groups: &[String]) -> Result<Vec<usize>, LayerError> {
-        let mut script = self.scripts.members.prepare_invoke();
-        for group in groups {
-            script.key(self.commands.keys().nodes_of_group(group));
-        }
-        self.commands.script(&script).await
+    /// Returns the names of the live nodes, and what they report of themselves (JSON).
+    pub(super) async fn beats_and_facts(
+        &self,
+    ) -> Result<(Vec<String>, HashMap<String, Vec<u8>>), LayerError> {
+        let keys = self.commands.keys();
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("HGETALL").arg(keys.beats());
+        pipeline.cmd("HGETALL").arg(keys.facts());
+        let (beats, facts): (HashMap<String, String>, HashMap<String, Vec<u8>>) =
+            self.commands.pipeline(&pipeline).await?;
+        let alive = |node: &&String| self.heartbeat.is_alive(node, beats.get(*node));
+        Ok((beats.keys().filter(alive).cloned().collect(), facts))
     }
+}
 
-    /// Returns the names of the nodes that have a lease, or had one until a moment ago.
-    pub(super) async fn nodes_with_lease(&self) -> Result<Vec<String>, LayerError> {
-        self.commands.command(Cmd::new().arg("SMEMBERS").arg(self.commands.keys().nodes())).await
-    }
+fn count(state: Option<Vec<u8>>) -> usize {
+    group_state(&state.unwrap_or_default()).map_or(0, |state| state.count)
 }

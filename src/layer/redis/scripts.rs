@@ -2,8 +2,6 @@
 
 use redis::Script;
 
-use crate::layer::redis::keys::Keys;
-
 /// The scripts that run on the connections for commands and for pages of logs.
 pub(super) struct Scripts {
     pub(super) append: Script,
@@ -16,28 +14,28 @@ pub(super) struct Scripts {
     pub(super) step: Script,
     pub(super) start_interval: Script,
     pub(super) tick: Script,
-    pub(super) members: Script,
-    pub(super) present: Script,
-    pub(super) enter: Script,
+    pub(super) publish_state: Script,
     pub(super) reap: Script,
-    pub(super) sweep: Script,
+    pub(super) list: Script,
     pub(super) check: Script,
 }
 
 /// The text of `append.lua`, for the connection that appends.
 pub(super) const APPEND: &str = include_str!("scripts/append.lua");
+/// The text of `seat.lua`, for the same connection.
+pub(super) const SEAT: &str = include_str!("scripts/seat.lua");
 
 /// The functions that the scripts about users share.
-const PRESENCE: &str = include_str!("scripts/presence.lua");
+const GROUP: &str = include_str!("scripts/group.lua");
+
+/// Returns the text of a script about users, with the functions that it uses.
+pub(super) fn with_group(script: &str) -> String {
+    [GROUP, script].concat()
+}
 
 impl Scripts {
-    /// Creates the scripts of nodes with these keys.
-    pub(super) fn new(keys: &Keys) -> Self {
-        let (prefix, channels) = (keys.prefix(), keys.channel_prefix());
-        let named = |script: &str| {
-            Script::new(&format!("local APPLICATION, CHANNELS = '{prefix}', '{channels}'\n{script}"))
-        };
-        let with_presence = |script: &str| named(&[PRESENCE, script].concat());
+    pub(super) fn new() -> Self {
+        let about_users = |script: &str| Script::new(&with_group(script));
         Self {
             append: Script::new(APPEND),
             redact: Script::new(include_str!("scripts/redact.lua")),
@@ -49,11 +47,9 @@ impl Scripts {
             decide: Script::new(include_str!("scripts/decide.lua")),
             start_interval: Script::new(include_str!("scripts/start_interval.lua")),
             tick: Script::new(include_str!("scripts/tick.lua")),
-            members: named(include_str!("scripts/members.lua")),
-            present: with_presence(include_str!("scripts/present.lua")),
-            enter: with_presence(include_str!("scripts/enter.lua")),
-            reap: with_presence(include_str!("scripts/reap.lua")),
-            sweep: with_presence(include_str!("scripts/sweep.lua")),
+            publish_state: about_users(include_str!("scripts/publish_state.lua")),
+            reap: about_users(include_str!("scripts/reap.lua")),
+            list: about_users(include_str!("scripts/list.lua")),
             check: Script::new(include_str!("scripts/check.lua")),
         }
     }

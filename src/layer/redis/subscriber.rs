@@ -1,6 +1,7 @@
 //! The subscriber: keeps the connection on which this node receives its groups.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -18,11 +19,14 @@ use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
 use crate::layer::redis::keys::{GROUP_PREFIX, Keys, channel};
+use crate::layer::redis::layout::{self, RenamedRecords};
+use crate::layer::redis::member_view::PresenceEvent;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::pipeline::{Pipeline, Pushed};
 use crate::layer::redis::publish_batch::BatchEncoder;
+use crate::layer::redis::seat_batch::SeatEncoder;
 use crate::telemetry::{Chain, DropReason, METRICS};
-use crate::wire::event::{Event, INTERVAL};
+use crate::wire::event::{Event, INTERVAL, PRESENCE};
 use crate::wire::group::Group;
 
 /// Time in which Redis has to accept a connection, and to confirm a subscription.
@@ -39,7 +43,11 @@ const MAX_COMMAND_GROUPS: usize = 1000;
 pub(super) struct Subscriber {
     pub(super) queue: Arc<CommandQueue>,
     pub(super) encoder: BatchEncoder,
+    pub(super) seats: SeatEncoder,
     pub(super) keys: Keys,
+    /// Whether the keys in Redis have this program's layout.
+    pub(super) is_prepared: AtomicBool,
+    pub(super) renamed: RenamedRecords,
     pub(super) control_channel: String,
     pub(super) probe_channel: String,
     /// The number of the last probe that arrived.
@@ -58,17 +66,15 @@ impl Subscriber {
     /// Keeps the connection. Never returns.
     pub(super) async fn run(self) {
         let mut pause = Duration::ZERO;
-        let mut master: Option<String> = None;
         loop {
             let cause = match self.connect().await {
                 Ok((server, mut pipeline)) => {
-                    // A new master may not have the last changes of the members.
-                    if master.replace(server.clone()).is_some_and(|before| before != server) {
-                        self.membership.mark_unknown();
-                    }
+                    // It may be another server behind the same address, or one with older data.
+                    self.membership.on_connected(Instant::now());
+                    let on_told = |group: &Group, told| self.follower.on_events(group.name(), told);
                     tokio::select! {
                         Err(error) = self.settle() => Chain(&error).to_string(),
-                        cause = pipeline.run(|pushed| self.on_turn(pushed)) => cause,
+                        cause = pipeline.run(|pushed| self.on_turn(pushed), on_told) => cause,
                         cause = self.probe(&server) => cause.to_owned(),
                         cause = self.decisions.follow() => cause.to_owned(),
                     }
@@ -95,12 +101,19 @@ impl Subscriber {
         let address = self.follower.commands.address();
         let server = current_server(address).await.map_err(|error| Chain(&error).to_string())?;
         let name = server.addr().to_string();
-        match timeout(CONFIRM_TIMEOUT, Pipeline::open(&self.queue, &self.encoder, &server)).await {
+        let opened = Pipeline::open(&self.queue, &self.encoder, &self.seats, &self.membership, &server);
+        match timeout(CONFIRM_TIMEOUT, opened).await {
             // The master may have changed meanwhile.
             Ok(Ok(_)) if has_moved(address, &name).await => {
                 Err("another server is the master now".to_owned())
             }
             Ok(Ok(pipeline)) => {
+                if !self.is_prepared.load(Ordering::Relaxed) {
+                    layout::prepare(&self.follower.commands, self.renamed)
+                        .await
+                        .map_err(|error| error.to_string())?;
+                    self.is_prepared.store(true, Ordering::Relaxed);
+                }
                 // Before the first append, which must not be carried out late.
                 self.learn_time().await.map_err(|error| Chain(&error).to_string())?;
                 self.queue.open();
@@ -160,21 +173,18 @@ impl Subscriber {
         // Before any group: no socket receives what its client lost the right to meanwhile.
         self.decisions.catch_up().await?;
         loop {
-            let changes = self.membership.take_channel_changes();
+            let changes = self.membership.take_channel_changes(Instant::now());
             self.follower.remove(&changes.unsubscribe);
             self.follower.remove(&changes.abandoned);
             for groups in changes.unsubscribe.chunks(MAX_COMMAND_GROUPS) {
-                let unsubscribed = self.queue.unsubscribe(self.channels_of(groups));
+                let unsubscribed = self.queue.unsubscribe(self.channels_of(groups), groups);
                 timeout(CONFIRM_TIMEOUT, unsubscribed).await.map_err(timed_out)??;
             }
             for groups in changes.subscribe.chunks(MAX_COMMAND_GROUPS) {
                 self.follower.add(groups);
-                self.subscribe(self.channels_of(groups)).await?;
+                self.subscribe(self.channels_of(groups), groups).await?;
                 self.follower.locate(groups).await?;
-                if !*self.is_subscribed.borrow() {
-                    self.request_states(groups).await?;
-                }
-                self.membership.on_subscribed(groups);
+                self.membership.on_located(groups);
             }
             if !self.is_subscribed.send_replace(true) {
                 self.follower.commands.health().on_subscribed();
@@ -183,16 +193,6 @@ impl Subscriber {
             }
             self.membership.channels_changed.notified().await;
         }
-    }
-
-    /// Makes the next sweep publish who is in these groups: joins and leaves were missed.
-    async fn request_states(&self, groups: &[Group]) -> Result<(), LayerError> {
-        let mut request = Cmd::new();
-        request.arg("SADD").arg(self.follower.commands.keys().pending_states());
-        for group in groups {
-            request.arg(group.name());
-        }
-        self.follower.commands.command(&request).await
     }
 
     /// Returns the two channels of each group: that of channels_redis, and that of the
@@ -208,7 +208,7 @@ impl Subscriber {
         let mut channels = vec![self.control_channel.clone(), self.probe_channel.clone()];
         channels.extend_from_slice(&of_group);
         let subscribed = channels.into_iter().map(async |channel| {
-            let subscribed = self.subscribe(vec![channel.clone()]).await;
+            let subscribed = self.subscribe(vec![channel.clone()], &[]).await;
             subscribed.map_err(|error| match error {
                 LayerError::Refused { kind, message } => {
                     LayerError::Refused { kind, message: format!("{message} (SUBSCRIBE {channel})") }
@@ -217,11 +217,11 @@ impl Subscriber {
             })
         });
         try_join_all(subscribed).await?;
-        timeout(CONFIRM_TIMEOUT, self.queue.unsubscribe(of_group)).await.map_err(timed_out)?
+        timeout(CONFIRM_TIMEOUT, self.queue.unsubscribe(of_group, &[])).await.map_err(timed_out)?
     }
 
-    async fn subscribe(&self, channels: Vec<String>) -> Result<(), LayerError> {
-        timeout(CONFIRM_TIMEOUT, self.queue.subscribe(channels)).await.map_err(timed_out)?
+    async fn subscribe(&self, channels: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
+        timeout(CONFIRM_TIMEOUT, self.queue.subscribe(channels, groups)).await.map_err(timed_out)?
     }
 
     /// Passes on what arrived in one turn by group, the events of each group in their order.
@@ -234,7 +234,11 @@ impl Subscriber {
             }
             if channel == self.probe_channel {
                 let number = std::str::from_utf8(payload).ok().and_then(|number| number.parse().ok());
-                self.received_probe.send_replace(number.unwrap_or_default());
+                if let Some(number) = number {
+                    self.received_probe.send_replace(number);
+                } else if let Ok(asked) = serde_json::from_slice::<Vec<_>>(payload) {
+                    self.membership.on_asked(&asked);
+                }
                 continue;
             }
             let own = self.keys.group_of(channel);
@@ -243,6 +247,19 @@ impl Subscriber {
             match event {
                 Ok(event) if event.is_own() && event.kind() == INTERVAL => {
                     self.listener.on_interval_started(group);
+                }
+                Ok(event) if event.is_own() && event.kind() == PRESENCE => {
+                    let Some(change) = PresenceEvent::decode(&event) else { continue };
+                    if self.listener.is_full() {
+                        self.membership.on_skipped(group, Instant::now());
+                        continue;
+                    }
+                    let told = self.membership.on_event(group, change, Instant::now());
+                    match groups.iter_mut().rev().find(|(name, _)| *name == group) {
+                        Some((_, events)) => events.extend(told),
+                        None if told.is_empty() => {}
+                        None => groups.push((group, told)),
+                    }
                 }
                 // A redaction is small, and is not repeated: it is delivered nevertheless.
                 Ok(event) if self.listener.is_full() && event.redacts().is_none() => {

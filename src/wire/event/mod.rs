@@ -57,9 +57,12 @@ const OWN: &str = "parlor_";
 /// Events may be missing before this one. Members: `reason` (`trimmed`, `rewritten`), `after` (an
 /// id).
 pub const GAP: &str = "parlor_gap";
-/// The members of the group changed. Members: `change` (`join`, `leave`, `state`), `user`, `count`,
-/// and with `state` `members`, separated by spaces, unless they are too many.
+/// The members of the group changed. Members: `change` (`join`, `leave`, `rename`, `state`),
+/// `user`, `count`, with `state` `members`, separated by spaces, unless they are too many, and the
+/// `version`.
 pub const PRESENCE: &str = "parlor_presence";
+/// The member of a [`PRESENCE`] event with its number on this node.
+pub(crate) const VERSION: &str = "version";
 /// The group's interval was started. It has no members and is delivered to no socket.
 pub(crate) const INTERVAL: &str = "parlor_interval";
 /// A logged event was redacted. In the log it replaces the event and has no members. When
@@ -115,6 +118,11 @@ impl Event {
     #[must_use]
     pub(crate) fn at_position(self, position: Position) -> Self {
         Self { position: Some(position), ..self }
+    }
+
+    /// Returns the number of a [`PRESENCE`] event on this node; `None` for other events.
+    pub(crate) fn presence_version(&self) -> Option<u64> {
+        if self.kind() == PRESENCE { self.text(VERSION)?.parse().ok() } else { None }
     }
 
     /// Returns whether only the layer sends events of this type.
