@@ -81,7 +81,7 @@ impl Simulation {
 
     fn run(&mut self, steps: usize) {
         for _ in 0..steps {
-            self.now += Duration::from_millis(self.rng.random_range(0..120));
+            self.now += Duration::from_millis(self.rng.random_range(0..400));
             self.act();
             if self.has_faults && self.chance(25) {
                 self.fail();
@@ -92,7 +92,22 @@ impl Simulation {
                 }
             }
         }
+        if self.has_faults {
+            self.fail_unseen();
+        }
         self.settle();
+    }
+
+    /// The users of groups are lost, or older ones come back, and no connection or beat shows it.
+    fn fail_unseen(&mut self) {
+        for group in self.groups.clone() {
+            let name = group.name();
+            match (self.rng.random_range(0..3), self.snapshot.groups.get(name).cloned()) {
+                (0, _) => drop(self.redis.groups.remove(name)),
+                (1, Some(older)) => drop(self.redis.groups.insert(name.to_owned(), older)),
+                _ => {}
+            }
+        }
     }
 
     /// A socket opens or closes, or a user takes another name.
