@@ -9,7 +9,7 @@ pub(crate) struct ChatAccess;
 
 impl Access for ChatAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
-        let room = Room::find(context, identity, name).await?;
+        let room = Room::find_to_join(context, identity, name).await?;
         Ok(room.grant(room.chat_group()))
     }
 }

@@ -9,7 +9,7 @@ pub(crate) struct PushAccess;
 
 impl Access for PushAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
-        let room = Room::find(context, identity, name).await?;
+        let room = Room::find_to_join(context, identity, name).await?;
         Ok(room.grant(room.push_group()))
     }
 }

@@ -26,6 +26,14 @@ enum Kind {
     Direct(Conversation),
 }
 
+/// How the record of a room is read.
+#[derive(Clone, Copy)]
+enum Lookup {
+    Stored,
+    /// For a socket, which a disconnect command closes when the record has changed.
+    ForJoin,
+}
+
 impl Room {
     /// Returns the room of this name, if the client may enter it.
     ///
@@ -33,6 +41,27 @@ impl Room {
     /// Returns [`Denied`]: for an invalid name, for guests where they are not admitted, for a room
     /// that the client may not see, and when the layer does not answer.
     pub(crate) async fn find(context: &Context, identity: &Identity, name: &str) -> Result<Self, Denied> {
+        Self::look_up(context, identity, name, Lookup::Stored).await
+    }
+
+    /// Returns the room of this name for a client that joins one of its groups.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub(crate) async fn find_to_join(
+        context: &Context,
+        identity: &Identity,
+        name: &str,
+    ) -> Result<Self, Denied> {
+        Self::look_up(context, identity, name, Lookup::ForJoin).await
+    }
+
+    async fn look_up(
+        context: &Context,
+        identity: &Identity,
+        name: &str,
+        lookup: Lookup,
+    ) -> Result<Self, Denied> {
         if !may_enter_rooms(context, identity) {
             const DETAIL: &str = "`Cookie`: expected the cookie of a login, for there are no guests here";
             return Err(Denied::LoginRequired(Reason::new(DETAIL).message_key("no_guests")));
@@ -50,11 +79,11 @@ impl Room {
         // The push group of the room `chat_x` is the chat group of `x`, as in the tutorial. Only
         // public rooms may share it: a user removed from `x` is not searched for in `chat_x`.
         if let Some(other) = name.as_str().strip_prefix(CHAT_PREFIX)
-            && !matches!(kind(context, identity, other).await?, Some(Kind::Public))
+            && !matches!(kind(context, identity, other, lookup).await?, Some(Kind::Public))
         {
             return Err(Denied::NotFound);
         }
-        let kind = kind(context, identity, name.as_str()).await?.ok_or(Denied::NotFound)?;
+        let kind = kind(context, identity, name.as_str(), lookup).await?.ok_or(Denied::NotFound)?;
         Ok(Self { name: name.into(), kind })
     }
 
@@ -195,8 +224,18 @@ pub(crate) fn may_enter_rooms(context: &Context, identity: &Identity) -> bool {
 }
 
 /// Returns the kind of the room for the client; `None` if the client may not see the room.
-async fn kind(context: &Context, identity: &Identity, name: &str) -> Result<Option<Kind>, LayerError> {
-    Ok(match context.store().read::<RoomRecord>(&RoomRecord::key(name)).await? {
+async fn kind(
+    context: &Context,
+    identity: &Identity,
+    name: &str,
+    lookup: Lookup,
+) -> Result<Option<Kind>, LayerError> {
+    let (store, key) = (context.store(), RoomRecord::key(name));
+    let record: Option<RoomRecord> = match lookup {
+        Lookup::Stored => store.read(&key).await?,
+        Lookup::ForJoin => store.read_for_join(&key).await?,
+    };
+    Ok(match record {
         Some(record) if record.closed => None,
         Some(record) if record.private => {
             is_member(context, identity, name, &record).await?.then_some(Kind::Private(record))

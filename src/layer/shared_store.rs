@@ -105,6 +105,22 @@ impl SharedStore {
         self.get(key).await?.map(|text| parse(key, &text)).transpose()
     }
 
+    /// Returns the record that decides who may join a group, parsed from JSON. That there is none
+    /// is remembered for a second, so that many joins ask for it once.
+    ///
+    /// A disconnect command to the node ends that, and closes the sockets which it matches: a
+    /// caller that writes such a record sends one about the group after it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_for_join<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LayerError> {
+        let text = match self {
+            Self::Memory(store) => store.get(key).await?,
+            Self::Redis(store) => store.get_for_join(key).await?,
+        };
+        text.map(|text| parse(key, &text)).transpose()
+    }
+
     /// Returns the record under this key, parsed from its text.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Rooms: their names, who may enter them, and who is in them.
 
+mod joins;
 mod membership;
 mod names;
 mod presence;

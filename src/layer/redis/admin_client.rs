@@ -34,7 +34,7 @@ impl AdminClient {
             return Err(ConnectError::UnreachableByCommand { address, cause: fault.cause });
         }
         let scripts = Arc::new(Scripts::new());
-        let store = RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts), replicas);
+        let store = RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts), replicas, Arc::default());
         let store = SharedStore::Redis(store);
         let decisions = DecisionWriter { commands, scripts, replicas };
         Ok(Self { decisions, store })

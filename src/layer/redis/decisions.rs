@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
+use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decision_cursor::{
     DecisionCursor, DecisionEntry, DecisionPosition, PageOutcome, Pushed,
@@ -83,6 +84,8 @@ type StreamEntry = (String, Vec<(String, Vec<u8>)>);
 pub(super) struct DecisionLog {
     writer: DecisionWriter,
     listener: Arc<dyn LayerListener>,
+    /// What no decision has ended yet.
+    absent: Arc<AbsentRecords>,
     cursor: Mutex<DecisionCursor>,
     /// When the node was last in line with the log; `None` while it is disconnected.
     compared_at: watch::Sender<Option<Instant>>,
@@ -91,10 +94,15 @@ pub(super) struct DecisionLog {
 }
 
 impl DecisionLog {
-    pub(super) fn new(writer: DecisionWriter, listener: Arc<dyn LayerListener>) -> Self {
+    pub(super) fn new(
+        writer: DecisionWriter,
+        listener: Arc<dyn LayerListener>,
+        absent: Arc<AbsentRecords>,
+    ) -> Self {
         Self {
             writer,
             listener,
+            absent,
             cursor: Mutex::default(),
             compared_at: watch::Sender::new(None),
             behind: Notify::new(),
@@ -109,6 +117,7 @@ impl DecisionLog {
     /// The subscription was lost, and with it perhaps decisions.
     pub(super) fn on_disconnected(&self) {
         self.compared_at.send_replace(None);
+        self.absent.forget();
     }
 
     /// Takes a message of the control channel.
@@ -120,7 +129,11 @@ impl DecisionLog {
         };
         let pushed = self.cursor.lock().on_pushed(entry);
         match pushed {
-            Pushed::Apply(Some(decision)) => self.listener.on_disconnect(decision),
+            Pushed::Apply(Some(decision)) => {
+                // First: a client that was admitted by it registers in time to be matched.
+                self.absent.forget();
+                self.listener.on_disconnect(decision);
+            }
             Pushed::Apply(None) | Pushed::Known => {}
             Pushed::Behind => self.behind.notify_one(),
         }
@@ -190,6 +203,7 @@ impl DecisionLog {
                 PageOutcome::Missed(missed) if missed.is_empty() => {}
                 PageOutcome::Missed(missed) => {
                     info!(decisions = missed.len(), "applied decisions that this node had missed");
+                    self.absent.forget();
                     self.listener.on_missed_disconnects(&missed);
                 }
                 PageOutcome::Lost => {

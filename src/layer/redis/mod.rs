@@ -7,6 +7,7 @@
 //! A node has three connections. `pipeline` carries events both ways, `commands` everything else,
 //! the pages of logs on a connection of their own.
 
+mod absent_records;
 pub(crate) mod admin_client;
 mod beat_watch;
 mod belief;
@@ -64,6 +65,7 @@ use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::Retention;
 use crate::layer::node_info::NodeInfo;
+use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::commands::Commands;
@@ -159,7 +161,8 @@ impl RedisLayer {
             scripts: Arc::clone(&scripts),
             replicas: retention.replicas,
         };
-        let decisions = Arc::new(DecisionLog::new(writer, Arc::clone(&listener)));
+        let absent = Arc::<AbsentRecords>::default();
+        let decisions = Arc::new(DecisionLog::new(writer, Arc::clone(&listener), Arc::clone(&absent)));
         let subscriber = Subscriber {
             decisions: Arc::clone(&decisions),
             queue: Arc::clone(&queue),
@@ -192,6 +195,7 @@ impl RedisLayer {
                 Arc::clone(&commands),
                 Arc::clone(&scripts),
                 retention.replicas,
+                absent,
             )),
             decisions,
             publisher: Publisher::new(queue, Arc::clone(&commands), Arc::clone(&scripts), retention, clock),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Arg, Cmd, FromRedisValue};
+use tokio::time::Instant;
 
 use crate::layer::error::LayerError;
+use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::step::{Change, Guard};
@@ -19,11 +21,27 @@ pub struct RedisStore {
     scripts: Arc<Scripts>,
     /// Replicas that have to have a write before it counts as done.
     replicas: usize,
+    absent: Arc<AbsentRecords>,
 }
 
 impl RedisStore {
-    pub(super) fn new(commands: Arc<Commands>, scripts: Arc<Scripts>, replicas: usize) -> Self {
-        Self { commands, scripts, replicas }
+    pub(super) fn new(
+        commands: Arc<Commands>,
+        scripts: Arc<Scripts>,
+        replicas: usize,
+        absent: Arc<AbsentRecords>,
+    ) -> Self {
+        Self { commands, scripts, replicas, absent }
+    }
+
+    /// As [`SharedStore::read_for_join`](crate::SharedStore::read_for_join).
+    pub(in crate::layer) async fn get_for_join(&self, key: &str) -> Result<Option<String>, LayerError> {
+        let Some(reading) = self.absent.begin(key, Instant::now()) else { return Ok(None) };
+        let text = self.get(key).await?;
+        if text.is_none() {
+            self.absent.learn(key, reading);
+        }
+        Ok(text)
     }
 
     async fn run<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
