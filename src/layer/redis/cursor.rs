@@ -130,8 +130,9 @@ pub(super) struct Backfilled {
 
 impl CursorState {
     /// Compares the cursor with the end of the log and its redactions; returns the redactions that
-    /// were missed, and whether a backfill has to begin.
-    pub(super) fn locate(&mut self, last: Id, redacted: BTreeSet<Id>) -> (Vec<Id>, bool) {
+    /// were missed, and whether a backfill has to begin. `age` is the retention of the log in
+    /// milliseconds.
+    pub(super) fn locate(&mut self, last: Id, redacted: BTreeSet<Id>, now: u64, age: u64) -> (Vec<Id>, bool) {
         let mut new_redactions = self.tail_cache.on_subscribed(redacted);
         self.is_subscribed = true;
         if self.position.is_none() {
@@ -143,7 +144,9 @@ impl CursorState {
             (self.start, self.delivered) = (last, last);
             last
         });
-        if position == last && self.held.is_empty() && self.heard.is_empty() {
+        if self.may_lack_a_log(now, age) {
+            self.suspect(Hole::Possible);
+        } else if position == last && self.held.is_empty() && self.heard.is_empty() {
             if self.backfill == Backfill::Idle {
                 self.missing_since = None;
             }
@@ -178,8 +181,12 @@ impl CursorState {
         let has_expired =
             stamp.prev == Id::START && position.millis().saturating_add(age) < stamp.id.millis();
         if is_later && (stamp.prev == position || has_expired) {
+            let after = self.may_lack_a_log(now, age).then_some(self.delivered);
+            if after.is_some() {
+                self.tail_cache.clear();
+            }
             self.deliver(event, stamp);
-            return Sequence::Next;
+            return after.map_or(Sequence::Next, Sequence::Rewritten);
         }
         if self.recent.contains(&stamp) {
             return Sequence::Waits;
@@ -403,6 +410,13 @@ impl CursorState {
             self.overtaken = asked.arrived;
         }
         all
+    }
+
+    /// Returns whether logs may have been written and lost since the connection was lost. The one
+    /// before was: one empty log looks like another, and one that begins may not be the first.
+    fn may_lack_a_log(&self, now: u64, age: u64) -> bool {
+        let is_young = self.delivered != Id::START && self.delivered.millis().saturating_add(age) > now;
+        self.position == Some(Id::START) && is_young && self.missing_since.is_some()
     }
 
     /// Returns whether an event was not delivered yet.

@@ -67,6 +67,7 @@ impl LogFollower {
     /// are delivered at once, missed events by tasks of their own.
     pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
         let ends = join_all(groups.iter().map(|group| self.reader.end(group))).await;
+        let (now, age) = (self.clock.now(), millis(self.retention.age));
         for (group, end) in groups.iter().zip(ends) {
             let (last, redacted) = match end {
                 Ok(end) => end,
@@ -78,7 +79,7 @@ impl LogFollower {
                 }
             };
             let Some(cursor) = self.cursor(group.name()) else { continue };
-            let (new_redactions, is_behind) = cursor.state.lock().locate(last, redacted);
+            let (new_redactions, is_behind) = cursor.state.lock().locate(last, redacted, now, age);
             if !new_redactions.is_empty() {
                 let events = new_redactions.into_iter().map(|id| Arc::new(Event::redaction(id).into()));
                 self.listener.deliver(group.name(), &events.collect::<Vec<_>>());

@@ -66,17 +66,28 @@ struct Model {
     cursor: CursorState,
     /// The number of the first message after the end that the node found first.
     first: Option<u64>,
-    /// Numbers of delivered messages; `None` for a gap.
-    delivered: Vec<Option<u64>>,
+    /// Whether the log had events then.
+    knows_log: bool,
+    delivered: Vec<Delivered>,
     /// How often the log was lost.
     losses: usize,
     /// Numbers of messages that reached the node: it has to report their loss.
     heard: BTreeSet<u64>,
-    /// Numbers of messages that were lost before they reached the node.
+    /// Numbers of messages that were lost with all of their log before they reached the node.
     unheard: BTreeSet<u64>,
+    /// The same with the end of their log, which then goes on as if they had not been.
+    unknowable: BTreeSet<u64>,
     /// Whether nothing was lost or set since all had arrived.
     is_quiet: bool,
     trace: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Delivered {
+    /// A message, by its number.
+    Message(u64),
+    /// A gap, with the number of messages that had been published: it reports the loss of no other.
+    Gap(u64),
 }
 
 impl Model {
@@ -94,10 +105,12 @@ impl Model {
             read: None,
             cursor: CursorState::default(),
             first: None,
+            knows_log: false,
             delivered: Vec::new(),
             losses: 0,
             heard: BTreeSet::new(),
             unheard: BTreeSet::new(),
+            unknowable: BTreeSet::new(),
             is_quiet: true,
             trace: Vec::new(),
         }
@@ -141,11 +154,19 @@ impl Model {
         let sequence = self.cursor.on_event(&event, self.clock, AGE);
         self.trace.push(format!("event {}: {sequence:?}", message.number));
         match sequence {
-            Sequence::Next => self.delivered.push(Some(message.number)),
-            Sequence::Rewritten(_) => self.delivered.extend([None, Some(message.number)]),
+            Sequence::Next => self.deliver(Some(message.number)),
+            Sequence::Rewritten(_) => {
+                self.deliver(None);
+                self.deliver(Some(message.number));
+            }
             Sequence::Waits => {}
             Sequence::Behind => self.is_backfilling = true,
         }
+    }
+
+    /// Takes note of a message with this number, or of a gap.
+    fn deliver(&mut self, number: Option<u64>) {
+        self.delivered.push(number.map_or(Delivered::Gap(self.published), Delivered::Message));
     }
 
     /// A backfill asks for a page, Redis answers, or the answer arrives.
@@ -168,7 +189,9 @@ impl Model {
                 let numbers: Vec<_> = found.events.iter().map(|event| number_of(event)).collect();
                 self.trace
                     .push(format!("page of {read} after {}: {numbers:?} {}", asked.from, found.is_done));
-                self.delivered.extend(numbers);
+                for number in numbers {
+                    self.deliver(number);
+                }
                 self.is_backfilling = !found.is_done;
             }
         }
@@ -185,9 +208,12 @@ impl Model {
             }
             Locating::Found(last, published) => {
                 self.locating = Locating::Done;
-                self.first.get_or_insert(published + 1);
+                if self.first.is_none() {
+                    self.first = Some(published + 1);
+                    self.knows_log = last != Id::START && !self.faults.steps;
+                }
                 self.heard.extend(0..=published);
-                let begins = self.cursor.locate(last, BTreeSet::new()).1;
+                let begins = self.cursor.locate(last, BTreeSet::new(), self.clock, AGE).1;
                 self.is_backfilling |= begins;
                 self.trace.push(format!("the log ends at {last}: {begins}"));
             }
@@ -221,7 +247,8 @@ impl Model {
         }
         let heard = &self.heard;
         let lost = self.log.drain(kept..).map(|message| message.number);
-        self.unheard.extend(lost.filter(|number| !heard.contains(number)));
+        let unheard = if kept == 0 { &mut self.unheard } else { &mut self.unknowable };
+        unheard.extend(lost.filter(|number| !heard.contains(number)));
         self.top = self.log.last().map_or(Id::START, |last| last.position.id);
     }
 
@@ -280,11 +307,16 @@ impl Model {
     fn verdict(&self) -> Result<(), String> {
         let Some(first) = self.first else { return Ok(()) };
         let mut expected = first;
-        let (mut gap, mut needless) = (false, 0);
-        for delivered in self.delivered.iter().copied().chain([Some(self.published + 1)]) {
-            let Some(number) = delivered else {
-                gap = true;
-                continue;
+        // The last message that a gap reports.
+        let mut reported = None;
+        let (mut needless, mut knows_log) = (0, self.knows_log);
+        for delivered in self.delivered.iter().copied().chain([Delivered::Message(self.published + 1)]) {
+            let number = match delivered {
+                Delivered::Message(number) => number,
+                Delivered::Gap(published) => {
+                    reported = Some(published);
+                    continue;
+                }
             };
             if number < first {
                 continue; // from before the node subscribed
@@ -292,14 +324,18 @@ impl Model {
             if number < expected {
                 return Err(format!("{number} is delivered after {}", expected - 1));
             }
-            let is_missing = (expected..number).any(|missing| !self.unheard.contains(&missing));
-            if is_missing && !gap {
-                return Err(format!("{expected} to {} are missing without a gap", number - 1));
+            // A node that knows an empty log cannot learn that there was another one meanwhile.
+            let is_unknown = |missing: u64| {
+                self.unknowable.contains(&missing) || !knows_log && self.unheard.contains(&missing)
+            };
+            let is_reported = |missing: u64| reported.is_some_and(|reported| missing <= reported);
+            if (expected..number).any(|missing| !is_unknown(missing) && !is_reported(missing)) {
+                return Err(format!("{expected} to {} are missing, a gap reports {reported:?}", number - 1));
             }
-            if gap && number == expected {
+            if reported.is_some() && number == expected {
                 needless += 1;
             }
-            (expected, gap) = (number + 1, false);
+            (expected, reported, knows_log) = (number + 1, None, !self.faults.steps);
         }
         // A lost log is reported, also to clients that have all of it; again where what arrived of
         // it has no place in what followed.
@@ -362,7 +398,7 @@ fn a_known_id_in_another_place_is_of_another_log() {
     let id = |millis: u64| format!("{millis}-0").parse::<Id>().unwrap();
     let message = |number, at, prev| event(Message { number, position: Position { id: id(at), prev } });
     let mut cursor = CursorState::default();
-    assert!(!cursor.locate(Id::START, BTreeSet::new()).1);
+    assert!(!cursor.locate(Id::START, BTreeSet::new(), 5, AGE).1);
     let first = message(1, 5, Id::START);
     let second = message(2, 6, id(5));
     for event in [&first, &second] {
@@ -375,4 +411,34 @@ fn a_known_id_in_another_place_is_of_another_log() {
     // The same after something was missed: the log decides.
     cursor.on_disconnected(7);
     assert_eq!(cursor.on_event(&message(5, 7, Id::START), 7, AGE), Sequence::Behind);
+}
+
+#[test]
+fn a_log_lost_while_a_node_was_away_is_reported_also_after_another() {
+    let id = |millis: u64| format!("{millis}-0").parse::<Id>().unwrap();
+    let first_of_a_log =
+        |number, at| event(Message { number, position: Position { id: id(at), prev: Id::START } });
+    for is_located_first in [true, false] {
+        let mut cursor = CursorState::default();
+        cursor.locate(Id::START, BTreeSet::new(), 5, AGE);
+        assert_eq!(cursor.on_event(&first_of_a_log(1, 5), 5, AGE), Sequence::Next);
+        cursor.on_disconnected(6);
+        assert!(cursor.locate(Id::START, BTreeSet::new(), 6, AGE).1, "the log was lost");
+        let (mut gaps, mut is_done) = (Vec::new(), false);
+        while !is_done {
+            let page = LogPage { events: Vec::new(), more: false, last: Id::START };
+            let found = cursor.on_page(cursor.next_page(), page, 6, AGE);
+            gaps.extend(found.gaps);
+            is_done = found.is_done;
+        }
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        // Another log may have been there meanwhile.
+        cursor.on_disconnected(7);
+        if is_located_first {
+            assert!(cursor.locate(Id::START, BTreeSet::new(), 8, AGE).1);
+        } else {
+            assert_eq!(cursor.on_event(&first_of_a_log(3, 8), 8, AGE), Sequence::Rewritten(id(5)));
+            assert!(!cursor.locate(id(8), BTreeSet::new(), 8, AGE).1, "nothing is missing after it");
+        }
+    }
 }
