@@ -72,16 +72,19 @@ pub fn covers(index: &RecordIndex<'_>, receiver: &Receiver<'_>, notice: &Notice,
 }
 
 /// Whether `first` is certainly before `second` in the room: a client received them so, or the
-/// first was logged before the second was sent.
+/// first was logged before the second was sent. A text that was logged twice is at two places.
 fn surely_before(index: &RecordIndex<'_>, first: &str, second: &str) -> bool {
     let (Some(one), Some(two)) = (index.messages.get(first), index.messages.get(second)) else {
         return false;
     };
-    one.logged.is_some_and(|logged| logged < two.sent)
-        || index.receivers_in(index.room_of(one.who)).any(|(_, receiver)| {
-            let places = (receiver.places.get(first), receiver.places.get(second));
-            matches!(places, (Some(one), Some(two)) if one < two)
-        })
+    let is_received_so = |receiver: &Receiver<'_>| {
+        let places = (receiver.places.get(first), receiver.places.get(second));
+        matches!(places, (Some(one), Some(two)) if one < two)
+    };
+    one.ids.len() < 2
+        && (one.logged.is_some_and(|logged| logged < two.sent)
+            || two.ids.len() < 2
+                && index.receivers_in(index.room_of(one.who)).any(|(_, receiver)| is_received_so(receiver)))
 }
 
 /// The messages around the time at which the client should have received this one.

@@ -1,6 +1,6 @@
 //! A client is informed of a loss only where it misses something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::delivery::{covers, missing};
@@ -9,27 +9,44 @@ use super::{Finding, Verdict, kind};
 use crate::chaos::record::PhaseKind;
 
 /// When Redis has lost data, no node knows whether a client misses something: it is informed once
-/// for each socket that it opens and for each log that begins again, of which a fault may cause
-/// this many.
-const MAX_REWRITES: usize = 2;
+/// for each socket that it opens, and this often for each log that begins again. One gap is for the
+/// log that was lost, one for what another may have had that was lost with it unseen.
+const MAX_GAPS_PER_LOG: usize = 2;
 
 pub fn needless(index: &RecordIndex<'_>) -> Vec<Finding> {
+    let beginnings = beginnings(index);
     let mut findings = Vec::new();
     for (who, receiver) in index.receivers.iter().enumerate() {
         let missing = missing(index, who);
         let mut gaps: BTreeMap<usize, usize> = BTreeMap::new();
         for notice in &receiver.notices {
+            // A gap where something is missing is none of those.
+            if missing.iter().any(|text| covers(index, receiver, notice, text)) {
+                continue;
+            }
             let phase = index.record.phase(notice.at);
             let gaps = gaps.entry(phase).or_default();
             *gaps += usize::from(!notice.in_welcome);
-            let is_tolerated = (notice.in_welcome || *gaps <= MAX_REWRITES) && loses_data(index, notice.at);
-            if !is_tolerated && !missing.iter().any(|text| covers(index, receiver, notice, text)) {
+            let logs = beginnings.get(&(index.room_of(who), phase)).map_or(1, BTreeSet::len);
+            let is_tolerated =
+                (notice.in_welcome || *gaps <= MAX_GAPS_PER_LOG * logs) && loses_data(index, notice.at);
+            if !is_tolerated {
                 let detail = format!("client {who} misses nothing at {}", notice.detail);
                 findings.push(Finding::new(Verdict::Needless, notice.at, detail));
             }
         }
     }
     findings
+}
+
+/// The first messages of logs, by room and phase.
+fn beginnings<'a>(index: &RecordIndex<'a>) -> BTreeMap<(usize, usize), BTreeSet<&'a str>> {
+    let mut beginnings: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (who, receipt, _) in index.receipts().filter(|(_, receipt, _)| receipt.prev.is_none()) {
+        let place = (index.room_of(who), index.record.phase(receipt.at));
+        beginnings.entry(place).or_default().insert(receipt.id);
+    }
+    beginnings
 }
 
 fn loses_data(index: &RecordIndex<'_>, at: Duration) -> bool {

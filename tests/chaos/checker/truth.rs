@@ -7,7 +7,9 @@ use super::index::RecordIndex;
 use super::{Finding, Verdict, kind};
 use crate::chaos::record::PhaseKind;
 
-/// Texts under two ids. Forgiven when the message had to be sent again while Redis had lost data.
+/// Texts under two ids. Forgiven while Redis loses data, its memory of keys included: a client
+/// sends a message again without an answer, and so does its node when the connection broke before
+/// one.
 pub fn duplicated(index: &RecordIndex<'_>) -> Vec<Finding> {
     let doubles = index.messages.iter().filter(|(_, message)| message.ids.len() > 1);
     doubles
@@ -17,9 +19,8 @@ pub fn duplicated(index: &RecordIndex<'_>) -> Vec<Finding> {
                 message.who, message.ids, message.tries
             );
             let mut finding = Finding::new(Verdict::Duplicated, message.sent, detail);
-            let forgets =
+            finding.forgiven =
                 matches!(kind(index.record, message.sent), Some(PhaseKind::Losing | PhaseKind::Doubling));
-            finding.forgiven = message.tries > 1 && forgets;
             finding
         })
         .collect()

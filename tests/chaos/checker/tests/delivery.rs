@@ -53,6 +53,15 @@ fn redis_may_discard_an_unacked_message_when_it_loses_data() {
 }
 
 #[test]
+fn a_text_that_was_logged_twice_says_nothing_of_the_order() {
+    let builder = RecordBuilder::in_a_phase(PhaseKind::Losing).sends(0, "a").received_by(&[1], 0, "a", "1");
+    // Redis discards "a", client 1 misses "b" and is informed of it, and "a" is sent again.
+    let builder = builder.sends_acked(0, "b", "2").received_by(&[0, 2], 0, "b", "2").gap(1);
+    let builder = builder.sends_acked(0, "a", "3").received_by(&[0, 1, 2], 0, "a", "3");
+    assert_eq!(builder.verdicts(), ["Duplicated*", "Lost reported*"]);
+}
+
+#[test]
 fn a_client_is_owed_what_is_behind_the_end_of_the_log_at_its_welcome() {
     let builder = RecordBuilder::without_clients(PhaseKind::Harmless).joins(0).sends(0, "a").joins(1);
     let builder = builder.acked(0, "a", "1").received_by(&[0], 0, "a", "1");

@@ -30,6 +30,29 @@ fn a_gap_after_each_message_is_needless_even_when_redis_lost_data() {
 }
 
 #[test]
+fn each_log_that_begins_again_may_be_reported() {
+    let mut builder = RecordBuilder::in_a_phase(PhaseKind::Losing);
+    for id in 1..=3 {
+        let text = format!("text {id}");
+        builder = builder.sends_acked(0, &text, &id.to_string());
+        for who in 0..=2 {
+            builder = builder.received_after(who, 0, &text, (&id.to_string(), None));
+        }
+        builder = builder.gap(1).gap(1);
+    }
+    assert_eq!(builder.verdicts(), [""; 0]);
+    assert_eq!(builder.gap(1).verdicts(), ["Needless"]);
+}
+
+#[test]
+fn a_gap_where_a_message_is_missing_is_none_of_the_tolerated_ones() {
+    let builder = RecordBuilder::in_a_phase(PhaseKind::Losing).delivers_to_all("a", "1").gap(1);
+    let builder = builder.sends_acked(0, "b", "2").received_by(&[0, 2], 0, "b", "2").gap(1);
+    let builder = builder.delivers_to_all("c", "3").gap(1).delivers_to_all("d", "4");
+    assert_eq!(builder.verdicts(), ["Lost reported*"]);
+}
+
+#[test]
 fn each_failed_recovery_may_be_reported_when_redis_lost_data() {
     let mut builder = RecordBuilder::in_a_phase(PhaseKind::Losing).delivers_to_all("a", "1");
     for _ in 0..5 {
