@@ -23,6 +23,8 @@ pub struct ChaosCluster {
     places: [Place; 3],
     /// Exits of nodes that no fault caused.
     pub unexpected_exits: Vec<String>,
+    /// What nodes have logged that have ended.
+    past_logs: String,
     _nginx: Nginx,
 }
 
@@ -80,7 +82,8 @@ impl ChaosCluster {
             places.push(Place { port, node: plan.start().await, link, plan, doomed: false });
         }
         let places = places.try_into().unwrap_or_else(|_| unreachable!("as many places as ports"));
-        Self { store, proxy, places, unexpected_exits: Vec::new(), _nginx: nginx }
+        let (unexpected_exits, past_logs) = (Vec::new(), String::new());
+        Self { store, proxy, places, unexpected_exits, past_logs, _nginx: nginx }
     }
 
     /// Returns the Redis without Sentinels.
@@ -107,9 +110,16 @@ impl ChaosCluster {
                 let log = place.node.log().tail(20);
                 self.unexpected_exits.push(format!("a node ended by itself; the end of its log:\n{log}"));
             }
+            self.past_logs += &place.node.log().text();
             place.node = place.plan.start().await;
             place.doomed = false;
         }
+    }
+
+    /// Returns what all nodes have logged, those first that have ended.
+    pub fn logs(&self) -> String {
+        let logs = self.places.iter().map(|place| format!("\n\n{}", place.node.log().text()));
+        self.past_logs.clone() + &logs.collect::<String>()
     }
 
     /// Returns the way of the node at this index to its Redis.

@@ -140,16 +140,21 @@ impl Record {
         self.phases.partition_point(|phase| phase.from <= at).saturating_sub(1)
     }
 
-    /// Writes all events to a file, one a line.
-    pub fn keep(&self, name: &str) -> PathBuf {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    /// Returns the phases and all events, one a line.
+    pub fn text(&self) -> String {
         let phases = self.phases.iter().map(|phase| format!("{:?} {}\n", phase.from, phase.fault));
         let events = self.events.iter().map(|event| {
             format!("{:?} room {} client {} {:?}\n", event.at, self.rooms[event.who], event.who, event.action)
         });
-        fs::write(&path, phases.chain(events).collect::<String>()).expect("a file for the record");
-        path
+        phases.chain(events).collect()
     }
+}
+
+/// Writes what a failed run leaves to a file of this name, and returns its path.
+pub fn keep(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).expect("a file for the record");
+    path
 }
 
 /// Writes to the record; all clients share it.

@@ -15,7 +15,7 @@ use super::clients::Clients;
 use super::cluster::ChaosCluster;
 use super::fault::{Fault, Pace};
 use super::instructions::{Lifecycle, Traffic};
-use super::record::PhaseKind;
+use super::record::{PhaseKind, keep};
 use super::report::{AT_REST, Report};
 use crate::support::wait::{PATIENCE, within};
 
@@ -51,6 +51,7 @@ impl Scenario {
         problems.append(&mut cluster.unexpected_exits);
 
         let record = clients.recorder.read();
+        let logs = cluster.logs();
         // The findings say more than the last lines of each log.
         drop(cluster);
         let findings = check(&record);
@@ -62,12 +63,11 @@ impl Scenario {
         problems.extend(wrong.into_iter().map(ToString::to_string));
         let mut detail = String::new();
         if !problems.is_empty() {
-            writeln!(
-                detail,
-                "- the full record is in {}",
-                record.keep(&format!("chaos-{}-{}.txt", self.name, self.seed)).display()
-            )
-            .expect("writing to a text");
+            let name = format!("chaos-{}-{}", self.name, self.seed);
+            let events = keep(&format!("{name}.txt"), &record.text());
+            let logs = keep(&format!("{name}-nodes.txt"), &logs);
+            writeln!(detail, "- the full record is in {}, logs in {}", events.display(), logs.display())
+                .expect("writing to a text");
         }
         for problem in problems.iter().take(12) {
             writeln!(detail, "- {problem}").expect("writing to a text");
@@ -134,6 +134,14 @@ async fn rest(cluster: &mut ChaosCluster, clients: &Clients, problems: &mut Vec<
 /// Returns the seed in the environment, or this one.
 pub fn seed_or(other: u64) -> u64 {
     setting("CHAOS_SEED").unwrap_or(other)
+}
+
+/// Returns those of the faults whose name has the text in the environment, or all of them.
+pub fn chosen(faults: &[Fault]) -> Vec<Fault> {
+    let part = env::var("CHAOS_FAULT").unwrap_or_default();
+    let chosen: Vec<_> = faults.iter().copied().filter(|fault| fault.name().contains(&part)).collect();
+    assert!(!chosen.is_empty(), "`CHAOS_FAULT` is {part:?}; expected a part of a fault's name");
+    chosen
 }
 
 /// Returns the minimum duration of a run in the environment, or two minutes.
