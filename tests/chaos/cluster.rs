@@ -156,6 +156,9 @@ fn plan<'a>(
         (Store::SentinelCluster(with_sentinels), None) => with_sentinels.url(),
     };
     let plan = Node::bare_plan().flag("--listen", &port.address().to_string()).flag("--redis-url", &url);
+    // As deploy/nginx.conf says: then a node that stops answers 503 to a stream as well, and nginx
+    // asks another one.
+    let plan = plan.flag("--trusted-proxies", "127.0.0.1");
     // Few messages are queued for a slow reader; the log keeps all messages of a run.
     let plan = plan.flag("--max-outbox-messages", "64").flag("--log-messages", "200000");
     flags.fold(plan, |plan, (name, value)| plan.flag(name, value))

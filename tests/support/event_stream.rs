@@ -50,13 +50,15 @@ impl EventStream {
         Self::from_connection(connection, head)
     }
 
-    /// Opens the stream; `None` when the connection fails, or the status is another than 200.
+    /// Opens the stream; `None` when the connection fails, the status is another than 200, or the
+    /// stream has an end from the start: so a browser learns of a refusal.
     pub async fn try_open(address: SocketAddr, request: Request) -> Option<Self> {
         let mut connection = Connection::try_connect(address).await.ok()?;
         let request = request.header("Accept", "text/event-stream").bytes(address);
         connection.try_send(&request).await.ok()?;
         let head = connection.try_response_head().await?.to_ascii_lowercase();
-        head.starts_with("http/1.1 200 ").then(|| Self::from_connection(connection, head))
+        let is_endless = head.contains("transfer-encoding: chunked");
+        (head.starts_with("http/1.1 200 ") && is_endless).then(|| Self::from_connection(connection, head))
     }
 
     fn from_connection(connection: Connection, head: String) -> Self {
