@@ -31,6 +31,8 @@ use crate::wire::time::millis;
 /// Pause before a backfill tries again: the log could not be read, or too many events wait for
 /// delivery.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Ends of logs that are asked for at a time: a node that reconnects may have thousands of groups.
+const MAX_ENDS_ASKED: usize = 200;
 
 pub(super) struct LogFollower {
     pub(super) commands: Arc<Commands>,
@@ -66,6 +68,13 @@ impl LogFollower {
     /// Finds the ends of the logs of groups that the node is subscribed to now. Missed redactions
     /// are delivered at once, missed events by tasks of their own.
     pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
+        for groups in groups.chunks(MAX_ENDS_ASKED) {
+            self.locate_some(groups).await?;
+        }
+        Ok(())
+    }
+
+    async fn locate_some(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
         let ends = join_all(groups.iter().map(|group| self.reader.end(group))).await;
         let (now, age) = (self.clock.now(), millis(self.retention.age));
         for (group, end) in groups.iter().zip(ends) {
