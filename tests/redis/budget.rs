@@ -1,59 +1,64 @@
-//! What a request or a frame costs Redis is in proportion to what the client sends and receives,
-//! for every route, with a log of 1,000 messages of 64 KB.
+//! What a request or a frame costs Redis, the node and the client is in proportion to what the
+//! client sends and receives, for every route and every frame, with a log of 1,000 messages of
+//! 64 KB in a room of 100,000 users.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::support::access_fixture::invite;
 use crate::support::cli::operator;
+use crate::support::deeds::{Deed, Role, Token, deeds};
 use crate::support::event_stream::EventStream;
 use crate::support::http::Request;
+use crate::support::large_room::LargeRoom;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::routes::{Way, table};
-use crate::support::user::{CSRF, User};
-use crate::support::v1_client::{V1Client, id_of};
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::user::User;
+use crate::support::v1_client::V1Client;
+use crate::support::wait::{holds, seconds, until};
 
 const MESSAGES: usize = 1000;
 const MESSAGE_BYTES: usize = 64_000;
-/// What Redis may send for a request beside twice the response: two pages of a log.
-const FREE_BYTES: usize = 300_000;
-/// What Redis may work for a request, in microseconds.
-const REDIS_MICROS: u64 = 60_000;
+const USERS: usize = 100_000;
 
-/// The ways that are requests with a body or without a log, which other tests send.
-const OTHERS: [(&str, &str); 24] = [
-    ("POST", "/chat/{room}/members/"),
-    ("POST", "/rooms/"),
-    ("POST", "/invite/{link}/"),
-    ("POST", "/invitations/"),
-    ("POST", "/push"),
-    ("DELETE", "/push"),
-    ("POST", "/accounts/login/"),
-    ("POST", "/accounts/signup/"),
-    ("POST", "/accounts/logout/"),
-    ("POST", "/accounts/guest/"),
-    ("POST", "/api/tickets"),
-    ("POST", "/api/rooms/{room}/messages"),
-    ("POST", "/api/broadcast"),
-    ("POST", "/api/groups/{group}/events"),
-    ("POST", "/api/users/{user}/disconnect"),
-    ("POST", "/api/push/{room}"),
-    ("DELETE", "/api/push/{room}"),
-    ("POST", "/admin/rooms/{room}/"),
-    ("POST", "/admin/rooms/{room}/push"),
-    ("DELETE", "/admin/rooms/{room}/push"),
-    ("POST", "/admin/users/"),
-    ("POST", "/admin/keys/"),
-    ("GET", "/static/{path*}"),
-    ("GET", "/push"),
-];
+/// What Redis may send for a request beside twice the bytes that the client sends and receives.
+const FREE_REDIS_BYTES: usize = 8 * 1024;
+/// The CPU time of Redis for a request, the test's questions included, and for each of those bytes.
+const FREE_REDIS_TIME: Duration = Duration::from_millis(5);
+const REDIS_TIME_PER_BYTE: Duration = Duration::from_nanos(10);
+/// The CPU time of the node, without optimisation, in the same way.
+const FREE_NODE_TIME: Duration = Duration::from_millis(15);
+const NODE_TIME_PER_BYTE: Duration = Duration::from_nanos(60);
+/// The CPU time of hashing a password.
+const HASH_TIME: Duration = Duration::from_millis(150);
+/// What a client may receive for a request: `history` of a connection, with each text twice.
+const MAX_RECEIVED_BYTES: usize = 1024 * 1024;
+/// What a call of a script may take.
+const MAX_CALL_TIME: Duration = Duration::from_millis(5);
 
 struct Site {
     redis: Redis,
     node: Node,
     operator: User,
     ann: User,
+    /// An invitation to a room of another user.
+    invitation: String,
+    /// The id of the user `bob`.
+    bob: String,
+    room: LargeRoom,
+}
+
+/// What was spent up to now.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    /// Bytes that Redis has sent.
+    bytes: usize,
+    redis: Duration,
+    node: Duration,
 }
 
 impl Site {
@@ -63,11 +68,17 @@ impl Site {
         let redis = Redis::start().await;
         let writer = Node::on(&redis).await;
         let operator = operator(&writer, &redis, "zed").await;
-        let ann = User::registered(&writer, "ann").await;
+        let mut ann = User::registered(&writer, "ann").await;
+        assert_eq!(ann.post(&writer, "/rooms/", &[("room", "cellar")]).await.status, 303);
+        let mut host = User::registered(&writer, "host").await;
+        assert_eq!(host.post(&writer, "/rooms/", &[("room", "wine")]).await.status, 303);
+        let invitation = invite(&writer, &mut host, "wine").await;
         let bob = User::registered(&writer, "bob").await;
         let text = "x".repeat(MESSAGE_BYTES);
         V1Client::join(&writer, "lobby").await.publish(&text).await;
-        bob.join(&writer, "@ann").await.publish(&text).await;
+        let mut chat = bob.join(&writer, "@ann").await;
+        chat.publish(&text).await;
+        let bob = chat.user().to_owned();
         for key in redis.keys("parlor:log:{chat_*}").await {
             let copies = if key.contains("lobby") { MESSAGES } else { MESSAGES / 5 };
             let script = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -77,28 +88,32 @@ impl Site {
                 end";
             redis.query::<redis::Value>(&["EVAL", script, "1", &key, &copies.to_string()]).await;
         }
-        drop(writer);
+        drop((chat, writer));
+        let room = LargeRoom::start(&redis, "chat_lobby", USERS).await;
         let node = Node::on(&redis).await;
-        Self { redis, node, operator, ann }
+        Self { redis, node, operator, ann, invitation, bob, room }
     }
 
-    /// The bytes that Redis has sent, and the time that it has worked, in microseconds.
-    async fn spent(&self) -> (usize, u64) {
-        let stats: String = self.redis.query(&["INFO", "commandstats"]).await;
-        let of =
-            |line: &str| line.split(',').find_map(|part| part.strip_prefix("usec=")?.parse::<u64>().ok());
-        let micros = stats.lines().filter(|line| !line.contains("_eval:")).filter_map(of).sum();
-        (self.redis.sent_bytes().await, micros)
+    async fn spent(&self) -> Spent {
+        let bytes = self.redis.sent_bytes().await;
+        Spent { bytes, redis: self.redis.cpu(), node: self.node.cpu() }
     }
 
-    /// Fails if what was done since costs more than what the client received allows.
-    async fn check(&self, what: &str, before: (usize, u64), received: usize, times: usize) {
+    /// Fails if what was done since costs more than the bytes that the client sent and received
+    /// allow.
+    async fn check(&self, what: &str, before: Spent, exchanged: usize) {
         let after = self.spent().await;
-        let (sent, micros) = (after.0 - before.0, after.1 - before.1);
-        let most = 2 * received + times * FREE_BYTES;
-        assert!(sent <= most, "{what}: redis sent {sent} bytes for {received} to the client");
-        let most = REDIS_MICROS * times as u64;
-        assert!(micros <= most, "{what}: redis worked {micros} µs for {received} bytes to the client");
+        let hashing = if what.contains("/accounts/") { HASH_TIME } else { Duration::ZERO };
+        let bytes = after.bytes - before.bytes;
+        let redis = after.redis.saturating_sub(before.redis);
+        let node = after.node.saturating_sub(before.node);
+        let what = format!("{what}, {exchanged} bytes with the client");
+        assert!(exchanged <= MAX_RECEIVED_BYTES, "{what}");
+        assert!(bytes <= 2 * exchanged + FREE_REDIS_BYTES, "{what}: redis sent {bytes} bytes");
+        let count = u32::try_from(exchanged).expect("a small number");
+        assert!(redis <= FREE_REDIS_TIME + REDIS_TIME_PER_BYTE * count, "{what}: redis worked {redis:?}");
+        let most = FREE_NODE_TIME + hashing + NODE_TIME_PER_BYTE * count;
+        assert!(node <= most, "{what}: the node worked {node:?}");
     }
 }
 
@@ -109,64 +124,72 @@ fn targets(path: &str) -> Vec<String> {
     } else {
         vec!["lobby", "@bob"]
     };
-    let paths = rooms
-        .into_iter()
-        .map(|room| path.replace("{room}", room).replace("{user}", "bob").replace("{link}", &"a".repeat(43)));
+    let paths = rooms.into_iter().map(|room| {
+        let path = path.replace("{room}", room).replace("{user}", "bob").replace("{link}", &"a".repeat(43));
+        path.replace("{path*}", "room.js")
+    });
     let paths: BTreeSet<String> = paths.collect();
     let queries: &[&str] = match path {
         "/api/rooms/{room}/messages" => {
             &["?limit=200", "?since=0-0&limit=200", "?before=9999999999999-0&limit=200"]
         }
         "/admin/figures" => &["", "?of=rooms"],
+        "/push" => &["?room=lobby"],
         _ => &[""],
     };
     paths.iter().flat_map(|path| queries.iter().map(move |query| format!("{path}{query}"))).collect()
 }
 
 #[tokio::test]
-async fn every_route_costs_redis_what_the_client_receives() {
+async fn every_route_costs_what_the_client_receives() {
     const TIMES: usize = 3;
     let mut site = Site::start().await;
     let _member = V1Client::join(&site.node, "lobby").await;
-    let mut gone = OTHERS.to_vec();
+    let deeds = deeds(&site.invitation, &site.bob);
     for Way { method, path } in table() {
-        gone.retain(|other| *other != (method, path.as_str()));
-        if OTHERS.contains(&(method, path.as_str())) {
+        if matches!(method, "POST" | "DELETE") {
+            assert!(deeds.iter().any(|deed| deed.way.path == path), "{method} {path} has no body");
             continue;
         }
         for target in targets(&path) {
-            let before = site.spent().await;
-            let mut received = 0;
             for _ in 0..TIMES {
+                let before = site.spent().await;
                 let (node, operator, ann) = (&site.node, &site.operator, &site.ann);
-                let is_staff = target.starts_with("/admin") || target.starts_with("/api");
-                let person = if is_staff || target.starts_with("/ws/admin") { operator } else { ann };
-                let origin = format!("http://{}", node.address());
-                received += match method {
+                let is_staff = ["/admin", "/api", "/ws/admin"].iter().any(|way| target.starts_with(way));
+                let person = if is_staff { operator } else { ann };
+                let received = match method {
                     "GET" => person.with_cookies(Request::get(&target)).send(node).await.body.len(),
-                    "POST" => {
-                        let body = json!({ "message": "hi" }).to_string();
-                        let request = Request::post(&target).header("Origin", &origin);
-                        let token = person.cookie(CSRF).expect("a token");
-                        let request = request.header("X-CSRFToken", token).body(body);
-                        person.with_cookies(request).send(node).await.body.len()
-                    }
                     "socket" => read_socket(person, node, &target).await,
-                    "feed" => {
-                        let request = Request::get(&format!("{target}?history=1000"));
-                        let request = person.with_cookies(request).header("Origin", &origin);
-                        let mut stream = EventStream::open(node, request).await;
-                        stream.receive_event("message").await.frame.to_string().len()
-                    }
-                    other => panic!("{other} {path} is in no list of this test"),
+                    "feed" => read_feed(person, node, &target).await,
+                    other => panic!("{other} {path} is of no kind that this test knows"),
                 };
+                site.check(&format!("{method} {target}"), before, received).await;
             }
-            site.check(&format!("{method} {target}"), before, received, TIMES).await;
         }
     }
-    assert!(gone.is_empty(), "routes that are gone: {gone:?}");
     let list = site.ann.get(&site.node, "/dm/").await;
     assert!(list.body.contains("bob"), "the chats were listed");
+    for deed in deeds {
+        do_deed(&mut site, &deed).await;
+    }
+}
+
+/// Sends a request that changes something.
+async fn do_deed(site: &mut Site, deed: &Deed) {
+    let what = format!("{} {}", deed.way.method, deed.target);
+    let mut guest = User::guest(&site.node).await;
+    let person = match deed.who {
+        Role::Ann => &mut site.ann,
+        Role::Guest => &mut guest,
+        Role::Operator => &mut site.operator,
+    };
+    let token = person.token(&site.node).await;
+    let origin = format!("http://{}", site.node.address());
+    let request = deed.request(person, &Token { cookie: Some(&token), sent: Some(&token) });
+    let before = site.spent().await;
+    let response = request.header("Origin", &origin).send(&site.node).await;
+    assert!(response.status < 400, "{what}: {response:?}");
+    site.check(&what, before, response.body.len()).await;
 }
 
 /// Opens a socket with as much of the past as there may be, and asks for more; returns the bytes of
@@ -178,19 +201,97 @@ async fn read_socket(person: &User, node: &Node, target: &str) -> usize {
         handshake = handshake.history(1000);
     }
     let mut member = handshake.connect(node).await;
-    if !reads {
-        return 0;
+    let mut received = member.welcome.to_string().len();
+    if reads {
+        let messages = member.receive_history().await;
+        received += json!(messages).to_string().len();
     }
-    let mut received = member.receive().await.to_string().len();
-    let mut before: Value = Value::Null;
-    for _ in 0..5 {
-        member.send_json(&json!({ "type": "history", "limit": 200, "before": before })).await;
-        let page = member.receive_frame("history").await;
-        before = json!(id_of(&page["messages"][0]));
-        received += page.to_string().len();
-    }
-    for frame in ["typing", "read"] {
-        member.send_json(&json!({ "type": frame, "id": before })).await;
-    }
+    member.close().await;
     received
+}
+
+/// Opens an event stream with as much of the past as there may be.
+async fn read_feed(person: &User, node: &Node, target: &str) -> usize {
+    let request = person.with_cookies(Request::get(&format!("{target}?history=1000")));
+    let request = request.header("Origin", &format!("http://{}", node.address()));
+    let mut stream = EventStream::open(node, request).await;
+    let welcome = stream.receive_event("welcome").await.frame;
+    let mut received = welcome.to_string().len();
+    loop {
+        let message = stream.receive_event("message").await.frame;
+        received += message.to_string().len();
+        if message["id"] == welcome["last"] {
+            return received;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_frame_costs_what_the_client_sends_and_receives() {
+    const TIMES: usize = 3;
+    let site = Site::start().await;
+    let mut member = site.ann.join(&site.node, "lobby").await;
+    let text = "x".repeat(MESSAGE_BYTES);
+    let frames = [
+        json!({ "type": "history", "limit": 200 }),
+        json!({ "type": "history", "limit": 200, "before": "9999999999999-0" }),
+        json!({ "type": "history", "limit": 200, "before": member.welcome["last"] }),
+        json!({ "type": "message", "message": "hi", "id": "a" }),
+        json!({ "type": "message", "message": text, "id": "b" }),
+        json!({ "type": "message", "message": text }),
+        json!({ "type": "typing" }),
+        json!({ "type": "read", "id": member.welcome["last"] }),
+        json!({ "type": "no such type" }),
+    ];
+    for frame in &frames {
+        for _ in 0..TIMES {
+            let before = site.spent().await;
+            member.send_json(frame).await;
+            // Its answer comes after what there is for this one.
+            member.send_json(&json!({ "type": "history", "limit": 1 })).await;
+            let pages = if frame["type"] == "history" { 2 } else { 1 };
+            let mut received = 0;
+            for _ in 0..pages {
+                received += member.receive_frame("history").await.to_string().len();
+            }
+            received += member.take_unread().iter().map(|frame| frame.to_string().len()).sum::<usize>();
+            let what = frame.to_string().chars().take(80).collect::<String>();
+            site.check(&what, before, frame.to_string().len() + received).await;
+        }
+    }
+    let mut plain = TutorialClient::chat(&site.node, "lobby").await;
+    for text in ["hi", &text] {
+        let before = site.spent().await;
+        plain.publish(text).await;
+        let received = plain.receive().await.len() + member.receive().await.to_string().len();
+        site.check("a message of the plain wire", before, text.len() + received).await;
+    }
+}
+
+#[tokio::test]
+async fn the_users_of_a_dead_node_are_removed_in_short_calls() {
+    let Site { redis, node, room, .. } = Site::start().await;
+    let _member = V1Client::join(&node, "lobby").await;
+    let before = script_calls(&redis).await;
+    drop(room);
+    until(seconds(60), "the users of the dead node to be removed", async || {
+        let fields: usize = redis.query(&["HLEN", "parlor:m:{chat_lobby}"]).await;
+        holds(fields <= 4, || format!("{fields} fields"))
+    })
+    .await;
+    let after = script_calls(&redis).await;
+    let (calls, time) = (after.0 - before.0, after.1.saturating_sub(before.1));
+    assert!(calls >= 50, "{calls} calls");
+    assert!(time <= MAX_CALL_TIME * calls, "{calls} calls took {time:?}");
+}
+
+/// How many calls of scripts there were, and how long they took.
+async fn script_calls(redis: &Redis) -> (u32, Duration) {
+    let stats: String = redis.query(&["INFO", "commandstats"]).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:")).expect("scripts");
+    let of = |name: &str| {
+        let value = line.split(',').find_map(|part| part.strip_prefix(name)).expect("a figure");
+        value.parse::<u64>().expect("a number")
+    };
+    (u32::try_from(of("calls=")).expect("a small number"), Duration::from_micros(of("usec=")))
 }

@@ -97,6 +97,11 @@ impl Node {
         &self.addresses
     }
 
+    /// The CPU time that the process has used.
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.process.id()

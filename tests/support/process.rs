@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use nix::sys::signal::Signal;
 use nix::sys::signal::kill;
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 use super::output::Output;
@@ -33,6 +34,13 @@ impl Process {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The CPU time that it has used. `/proc/ID/stat` counts in hundredths of a second.
+    pub fn cpu(&self) -> Duration {
+        let id = Pid::from_raw(self.id().try_into().expect("a process id"));
+        let clock = clock_getcpuclockid(id).expect("the CPU clock of a process");
+        clock_gettime(clock).expect("the time of a CPU clock").into()
     }
 
     /// The exit status if the process has ended.

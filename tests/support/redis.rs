@@ -227,6 +227,11 @@ impl Redis {
         .await;
     }
 
+    /// The CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        self.process.as_ref().expect("a Redis that runs").cpu()
+    }
+
     /// The bytes that it has sent.
     pub async fn sent_bytes(&self) -> usize {
         let info: String = self.query(&["INFO", "stats"]).await;
