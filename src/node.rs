@@ -37,7 +37,7 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
         METRICS.add_route(route.name);
     }
     let tokens = Verifier::new(&config.tokens)?;
-    let limits = Arc::new(Limits::new(config.limits));
+    let limits = Arc::new(Limits::new(config.limits, Duration::from_secs(config.log_seconds as u64)));
     let hub = Arc::new(Hub::default());
     let node_listener = Arc::new(NodeListener {
         hub: Arc::clone(&hub),

@@ -19,8 +19,9 @@ pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
     };
     Ok(match client_frame::parse(request.body(), context.config().max_message_bytes) {
         Ok(Command::Publish { text, id }) => {
-            let id = id.as_deref();
-            let appended = channel::publish(context, identity, &room.chat_group(), &text, id).await;
+            let (id, group) = (id.as_deref(), room.chat_group());
+            request.charge_log(&group)?;
+            let appended = channel::publish(context, identity, &group, &text, id).await;
             match appended.map_err(|error| FrameError::from(&error)).and_then(Logged::try_from) {
                 Ok(logged) => response(StatusCode::OK, &server_frame::ack(id, &logged)),
                 Err(error) => failed(&error, id),

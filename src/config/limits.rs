@@ -29,6 +29,11 @@ pub struct LimitsConfig {
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = limit)]
     pub(crate) reads_per_second: u32,
 
+    /// Groups in whose logs an address (IPv6: a /64) may have messages; none with
+    /// --messages-per-second 0
+    #[arg(long = "address-rooms", value_name = "COUNT", default_value = "1000", value_parser = limit)]
+    pub(crate) address_logs: u32,
+
     /// Handshakes per second of an address (IPv6: a /64), with bursts of ten times as many
     #[arg(long, value_name = "COUNT", default_value = "50", value_parser = limit)]
     pub handshakes_per_second: u32,
@@ -71,6 +76,11 @@ impl LimitsConfig {
     /// Returns the limit of pages of logs that an address reads, per second; 0 is none.
     pub(crate) fn reads_per_second(&self) -> u32 {
         if self.messages_per_second == 0 { 0 } else { self.reads_per_second }
+    }
+
+    /// Returns in how many logs an address may have messages; 0 is no limit.
+    pub(crate) fn address_logs(&self) -> u32 {
+        if self.messages_per_second == 0 { 0 } else { self.address_logs }
     }
 
     /// Returns the limit of requests of an address, per second; 0 is none.

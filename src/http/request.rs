@@ -167,6 +167,14 @@ impl Request {
         Ok(self.context.limits().publish(self.identity.id())?)
     }
 
+    /// Counts a message into this group's log, for the client's address.
+    ///
+    /// # Errors
+    /// Returns 429 if the address has messages in too many logs.
+    pub fn charge_log(&self, group: &Group) -> Result<(), Refusal> {
+        Ok(self.context.limits().posted_to(self.peer(), group)?)
+    }
+
     /// Returns whether a header states the page that made the request.
     pub(crate) fn names_its_page(&self) -> bool {
         ["sec-fetch-site", "origin", "referer"].iter().any(|name| self.parts.headers.contains_key(*name))

@@ -87,6 +87,7 @@ mod tests {
             bytes_per_second: bytes,
             address_bytes_per_second: 0,
             reads_per_second: 0,
+            address_logs: 0,
             handshakes_per_second: 0,
             logins_per_minute: 0,
             publishes_per_second: 0,

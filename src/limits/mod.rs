@@ -3,6 +3,7 @@
 //! Rates follow GCRA (crate `governor`): a sustained rate and a burst. Concurrency limits count
 //! what is open now. Keys are stored as hashes of eight bytes, however long the name.
 
+mod address_logs;
 mod concurrency;
 mod connection_slot;
 mod keyed_rate;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limits::LimitsConfig;
+use crate::limits::address_logs::AddressLogs;
 pub(crate) use crate::limits::concurrency::ConcurrencyLimiter;
 pub(crate) use crate::limits::connection_slot::ConnectionSlot;
 use crate::limits::keyed_rate::KeyedRateLimiter;
 pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
 use crate::telemetry::{LimitReason, METRICS};
+use crate::wire::group::Group;
 
 /// The burst of handshakes, as a multiple of the rate per second: an office reconnects after a
 /// restart.
@@ -39,6 +42,8 @@ const READ_BURST_FACTOR: u32 = 10;
 const MIN_BYTES_BURST: u32 = 1024 * 1024;
 /// The burst of posted messages, as a multiple of the rate per second: as on a socket.
 const POST_BURST_FACTOR: u32 = 4;
+/// When a client of an address with messages in too many logs may retry.
+const LOG_RETRY_DELAY: Duration = Duration::from_mins(1);
 /// When a client with too many open sockets may retry.
 const SOCKET_RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -56,6 +61,7 @@ pub(crate) struct Limits {
     /// By the keys of `by_address`, as are the reads.
     bytes: KeyedRateLimiter,
     reads: KeyedRateLimiter,
+    logs: AddressLogs,
     by_address: ConcurrencyLimiter,
     by_user: ConcurrencyLimiter,
 }
@@ -81,8 +87,9 @@ pub(crate) struct Admitted {
 }
 
 impl Limits {
-    /// Creates the limits with nothing counted.
-    pub(crate) fn new(rates: LimitsConfig) -> Self {
+    /// Creates the limits with nothing counted. `log_age` is the time for which a log keeps a
+    /// message.
+    pub(crate) fn new(rates: LimitsConfig, log_age: Duration) -> Self {
         Self {
             rates,
             handshakes: KeyedRateLimiter::per_second(rates.handshakes_per_second, HANDSHAKE_BURST_FACTOR),
@@ -101,6 +108,7 @@ impl Limits {
                 MIN_BYTES_BURST,
             ),
             reads: KeyedRateLimiter::per_second(rates.reads_per_second(), READ_BURST_FACTOR),
+            logs: AddressLogs::new(rates.address_logs(), log_age),
             logins: KeyedRateLimiter::per_minute(rates.logins_per_minute),
             names: KeyedRateLimiter::per_minute(
                 rates.logins_per_minute.saturating_mul(GUESSING_ADDRESSES_PER_NAME),
@@ -176,6 +184,19 @@ impl Limits {
         self.bytes.check_n(&key, count).map_err(|wait| refused(LimitReason::AddressBytes, wait))
     }
 
+    /// Counts a message that is posted without a socket into this group's log.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] if the address has messages in too many logs.
+    pub(crate) fn posted_to(&self, address: IpAddr, group: &Group) -> Result<(), Limited> {
+        self.publishes_to(self.by_address.key(&network_of(address)), group)
+    }
+
+    fn publishes_to(&self, address: u64, group: &Group) -> Result<(), Limited> {
+        let is_allowed = self.logs.enter(address, group.name());
+        if is_allowed { Ok(()) } else { Err(refused(LimitReason::AddressLogs, LOG_RETRY_DELAY)) }
+    }
+
     /// Counts a publish by the API key with this id.
     ///
     /// # Errors
@@ -220,6 +241,14 @@ impl Admitted {
     /// Returns [`Limited`] over the limit.
     pub(crate) fn read(&self) -> Result<(), Limited> {
         self.limits.reads.check(&self.address).map_err(|wait| refused(LimitReason::Reads, wait))
+    }
+
+    /// Counts a message of the socket into this group's log, for its address.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] if the address has messages in too many logs.
+    pub(crate) fn publishes_to(&self, group: &Group) -> Result<(), Limited> {
+        self.limits.publishes_to(self.address, group)
     }
 
     /// Counts the socket for this user too. Anonymous clients are not counted by user.
@@ -267,11 +296,13 @@ fn refused(reason: LimitReason, wait: Duration) -> Limited {
 mod tests {
     use super::*;
 
+    const LOG_AGE: Duration = Duration::from_mins(1);
     const RATES: LimitsConfig = LimitsConfig {
         messages_per_second: 0,
         bytes_per_second: 0,
         address_bytes_per_second: 1000,
         reads_per_second: 2,
+        address_logs: 2,
         handshakes_per_second: 1,
         logins_per_minute: 3,
         publishes_per_second: 2,
@@ -287,7 +318,7 @@ mod tests {
 
     #[test]
     fn sockets_are_counted_by_address_and_user_and_forgotten_at_their_end() {
-        let limits = Arc::new(Limits::new(RATES));
+        let limits = Arc::new(Limits::new(RATES, LOG_AGE));
         let (near, far) = (address("2001:db8::1"), address("192.0.2.1"));
         let ann = limits.admit(near).unwrap().for_user(Some("ann")).unwrap();
         let again = limits.admit(far).unwrap().for_user(Some("ann")).unwrap();
@@ -301,7 +332,7 @@ mod tests {
 
     #[test]
     fn logins_are_counted_by_address_and_by_name() {
-        let limits = Limits::new(RATES);
+        let limits = Limits::new(RATES, LOG_AGE);
         for _ in 0..4 {
             // The fourth is too many for one address.
             let _ = limits.login(address("192.0.2.1"), "ann");
@@ -321,16 +352,28 @@ mod tests {
     #[test]
     fn bytes_and_reads_are_counted_by_address_and_off_with_those_of_a_socket() {
         let on = LimitsConfig { bytes_per_second: 1, messages_per_second: 1, ..RATES };
-        let limits = Arc::new(Limits::new(on));
+        let limits = Arc::new(Limits::new(on, LOG_AGE));
         let [one, two] = [(); 2].map(|()| limits.admit(address("192.0.2.1")).unwrap());
         let other = limits.admit(address("192.0.2.2")).unwrap();
         assert!(one.bytes(MIN_BYTES_BURST - 10) && !two.bytes(1_000_000) && other.bytes(1_000_000));
         assert!(limits.posted_bytes(address("192.0.2.1"), 1_000_000).is_err());
         let reads = (0..30).filter(|_| one.read().is_ok() && two.read().is_ok()).count();
         assert!((10..12).contains(&reads), "{reads} times two pages");
-        let off = Arc::new(Limits::new(RATES));
+        let off = Arc::new(Limits::new(RATES, LOG_AGE));
         let one = off.admit(address("192.0.2.1")).unwrap();
         assert!((0..100).all(|_| one.bytes(u32::MAX) && one.read().is_ok()));
+    }
+
+    #[test]
+    fn logs_are_counted_by_address_and_off_with_messages() {
+        let limits = Arc::new(Limits::new(LimitsConfig { messages_per_second: 1, ..RATES }, LOG_AGE));
+        let [one, two] = [(); 2].map(|()| limits.admit(address("192.0.2.1")).unwrap());
+        let [a, b, c] = ["a", "b", "c"].map(Group::new);
+        assert!(one.publishes_to(&a).is_ok() && two.publishes_to(&b).is_ok());
+        assert!(one.publishes_to(&c).is_err() && limits.posted_to(address("192.0.2.1"), &c).is_err());
+        assert!(one.publishes_to(&b).is_ok() && limits.posted_to(address("192.0.2.2"), &c).is_ok());
+        let off = Limits::new(RATES, LOG_AGE);
+        assert!([a, b, c].iter().all(|group| off.posted_to(address("192.0.2.1"), group).is_ok()));
     }
 
     #[test]
@@ -341,7 +384,7 @@ mod tests {
             publishes_per_second: 0,
             ..RATES
         };
-        let limits = Arc::new(Limits::new(none));
+        let limits = Arc::new(Limits::new(none, LOG_AGE));
         let admitted: Vec<_> = (0..100).map(|_| limits.admit(address("::1")).unwrap()).collect();
         assert!(limits.by_address.is_empty(), "a limiter that is off keeps no count");
         drop(admitted);

@@ -156,7 +156,13 @@ async fn act<C: Channel, P: Protocol>(registration: &Registration, frame: Frame<
         Ok(command) => command,
         Err(action) => return action,
     };
-    if matches!(command, Command::History { .. }) && registration.admitted().read().is_err() {
+    let admitted = registration.admitted();
+    let allowed = match command {
+        Command::History { .. } => admitted.read(),
+        Command::Publish { .. } => admitted.publishes_to(registration.subscription().group()),
+        Command::Typing | Command::MarkRead { .. } => Ok(()),
+    };
+    if allowed.is_err() {
         return P::too_fast(&frame);
     }
     // Nothing is done for a client that has lost its right on a node that does not know it yet.

@@ -81,6 +81,8 @@ label! {
     pub(crate) enum LimitReason {
         /// Bytes of messages of an address.
         AddressBytes = "address_bytes",
+        /// Logs in which an address has messages.
+        AddressLogs = "address_logs",
         /// Bytes of messages of a socket.
         Bytes = "bytes",
         /// Connections of the node.

