@@ -6,6 +6,7 @@
 mod address_logs;
 mod concurrency;
 mod connection_slot;
+mod held_bytes;
 mod keyed_rate;
 mod message_rate;
 
@@ -17,6 +18,7 @@ use crate::config::limits::LimitsConfig;
 use crate::limits::address_logs::AddressLogs;
 pub(crate) use crate::limits::concurrency::ConcurrencyLimiter;
 pub(crate) use crate::limits::connection_slot::ConnectionSlot;
+use crate::limits::held_bytes::HeldBytes;
 use crate::limits::keyed_rate::KeyedRateLimiter;
 pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
 use crate::telemetry::{LimitReason, METRICS};
@@ -40,6 +42,12 @@ const READ_BURST_FACTOR: u32 = 10;
 /// The least burst of the bytes of an address: the longest message that a setting allows is sent in
 /// parts that are counted one by one.
 const MIN_BYTES_BURST: u32 = 1024 * 1024;
+/// The least bytes that a message counts for its address: its idempotency key and its place in a
+/// log take about 300 in Redis for five minutes, and every node of its group handles it.
+const MIN_MESSAGE_BYTES: u32 = 1024;
+/// The most bytes of incomplete messages and bodies that an address makes a node hold: more than a
+/// hundred of the longest messages.
+const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 /// The burst of posted messages, as a multiple of the rate per second: as on a socket.
 const POST_BURST_FACTOR: u32 = 4;
 /// When a client of an address with messages in too many logs may retry.
@@ -62,6 +70,7 @@ pub(crate) struct Limits {
     bytes: KeyedRateLimiter,
     reads: KeyedRateLimiter,
     logs: AddressLogs,
+    held: HeldBytes,
     by_address: ConcurrencyLimiter,
     by_user: ConcurrencyLimiter,
 }
@@ -84,6 +93,13 @@ pub(crate) struct Admitted {
     limits: Arc<Limits>,
     address: u64,
     user: Option<u64>,
+}
+
+/// Bytes of a body that may be held while it arrives, counted until this is dropped.
+pub(crate) struct HeldBody {
+    limits: Arc<Limits>,
+    address: u64,
+    bytes: usize,
 }
 
 impl Limits {
@@ -109,6 +125,7 @@ impl Limits {
             ),
             reads: KeyedRateLimiter::per_second(rates.reads_per_second(), READ_BURST_FACTOR),
             logs: AddressLogs::new(rates.address_logs(), log_age),
+            held: HeldBytes::new(if rates.address_bytes_per_second() == 0 { 0 } else { MAX_HELD_BYTES }),
             logins: KeyedRateLimiter::per_minute(rates.logins_per_minute),
             names: KeyedRateLimiter::per_minute(
                 rates.logins_per_minute.saturating_mul(GUESSING_ADDRESSES_PER_NAME),
@@ -174,14 +191,25 @@ impl Limits {
         passed.map_err(|wait| refused(LimitReason::Messages, wait))
     }
 
-    /// Counts bytes of messages that are posted without a socket.
+    /// Counts the bytes of a message that is posted without a socket.
     ///
     /// # Errors
     /// Returns [`Limited`] over the limit.
     pub(crate) fn posted_bytes(&self, address: IpAddr, count: usize) -> Result<(), Limited> {
-        let (key, count) =
-            (self.by_address.key(&network_of(address)), u32::try_from(count).unwrap_or(u32::MAX));
+        let key = self.by_address.key(&network_of(address));
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(MIN_MESSAGE_BYTES);
         self.bytes.check_n(&key, count).map_err(|wait| refused(LimitReason::AddressBytes, wait))
+    }
+
+    /// Counts the bytes of a body of this address that may be held while it arrives.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] if the address makes the node hold too many.
+    pub(crate) fn hold_body(self: &Arc<Self>, address: IpAddr, bytes: usize) -> Result<HeldBody, Limited> {
+        let address = self.by_address.key(&network_of(address));
+        let is_allowed = self.held.change(address, 0, bytes);
+        let held = HeldBody { limits: Arc::clone(self), address, bytes };
+        if is_allowed { Ok(held) } else { Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY)) }
     }
 
     /// Counts a message that is posted without a socket into this group's log.
@@ -228,8 +256,13 @@ impl Limits {
 }
 
 impl Admitted {
-    /// Counts bytes of the socket's messages for its address; returns whether they are within the
-    /// limit.
+    /// Counts the bytes of a message of the socket for its address; returns whether they are within
+    /// the limit.
+    pub(crate) fn message(&self, count: u32) -> bool {
+        self.bytes(count.max(MIN_MESSAGE_BYTES))
+    }
+
+    /// Counts bytes of the socket for its address; returns whether they are within the limit.
     pub(crate) fn bytes(&self, count: u32) -> bool {
         let passed = self.limits.bytes.check_n(&self.address, count);
         passed.map_err(|wait| refused(LimitReason::AddressBytes, wait)).is_ok()
@@ -241,6 +274,18 @@ impl Admitted {
     /// Returns [`Limited`] over the limit.
     pub(crate) fn read(&self) -> Result<(), Limited> {
         self.limits.reads.check(&self.address).map_err(|wait| refused(LimitReason::Reads, wait))
+    }
+
+    /// Records that the socket holds `now` bytes of an incomplete message instead of `before`.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] if the sockets of the address hold too many.
+    pub(crate) fn hold(&self, before: u32, now: u32) -> Result<(), Limited> {
+        let is_allowed = self.limits.held.change(self.address, before as usize, now as usize);
+        if is_allowed || now <= before {
+            return Ok(());
+        }
+        Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY))
     }
 
     /// Counts a message of the socket into this group's log, for its address.
@@ -260,6 +305,12 @@ impl Admitted {
         let entered = self.limits.by_user.enter(user);
         self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, SOCKET_RETRY_DELAY))?);
         Ok(self)
+    }
+}
+
+impl Drop for HeldBody {
+    fn drop(&mut self) {
+        self.limits.held.change(self.address, self.bytes, 0);
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Reader<'a> {
     uncharged_bytes: u32,
     /// When the last free pong arrived, in seconds of the node.
     pong_at: u32,
+    /// The bytes of an incomplete message that are counted for the address.
+    held: u32,
     /// When the first byte of an incomplete message arrived, in seconds of the node.
     incomplete_since: Option<u32>,
     /// The worst decision on the fragments of the current message.
@@ -70,6 +72,7 @@ impl<'a> Reader<'a> {
             limiter: None,
             uncharged_bytes: u32::try_from(early.len()).unwrap_or(u32::MAX),
             pong_at: 0,
+            held: 0,
             incomplete_since: None,
             worst: Decision::Fine,
             stream,
@@ -97,7 +100,7 @@ impl<'a> Reader<'a> {
                         return Ok(received);
                     }
                     None => {
-                        self.record_incomplete();
+                        self.record_incomplete()?;
                         poll_fn(|task| self.poll_read(task)).await.map_err(|_| Stop::Gone)?;
                     }
                 }
@@ -109,7 +112,10 @@ impl<'a> Reader<'a> {
     /// Charges the message that was read last.
     pub(crate) fn charge(&mut self) -> Decision {
         let frame = self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame);
-        self.charge_bytes().max(frame).max(std::mem::replace(&mut self.worst, Decision::Fine))
+        let count = std::mem::take(&mut self.uncharged_bytes);
+        self.charge_bytes(count, self.admitted.message(count))
+            .max(frame)
+            .max(std::mem::replace(&mut self.worst, Decision::Fine))
     }
 
     /// Charges a frame that is not handled as a message; with `counts`, as a message.
@@ -122,7 +128,8 @@ impl<'a> Reader<'a> {
         } else {
             Decision::Fine
         };
-        self.worst = self.charge_bytes().max(self.worst);
+        let count = std::mem::take(&mut self.uncharged_bytes);
+        self.worst = self.charge_bytes(count, self.admitted.bytes(count)).max(self.worst);
         if frame == Decision::Fine && self.worst < Decision::Flood {
             Ok(())
         } else {
@@ -142,7 +149,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Records what is held of an incomplete message, and since when.
-    fn record_incomplete(&mut self) {
+    ///
+    /// # Errors
+    /// Returns [`Stop::Refused`] with 4429 if the sockets of the address hold too much.
+    fn record_incomplete(&mut self) -> Result<(), Stop> {
         let held = self.decoder.held();
         if held == 0 {
             self.incomplete_since = None;
@@ -150,13 +160,15 @@ impl<'a> Reader<'a> {
             self.incomplete_since.get_or_insert(self.context.seconds());
         }
         self.socket.record_incomplete(held, self.incomplete_since);
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        let allowed = self.admitted.hold(std::mem::replace(&mut self.held, held), held);
+        allowed.map_err(|_| Stop::Refused(CloseCode::RateLimited.into()))
     }
 
-    fn charge_bytes(&mut self) -> Decision {
-        let count = std::mem::take(&mut self.uncharged_bytes);
+    fn charge_bytes(&mut self, count: u32, is_allowed: bool) -> Decision {
         let decision = self.limiter().map_or(Decision::Fine, |limiter| limiter.bytes(count));
         // An address over its limit may be many clients: none is taken for a flood.
-        if self.admitted.bytes(count) { decision } else { decision.max(Decision::TooFast) }
+        if is_allowed { decision } else { decision.max(Decision::TooFast) }
     }
 
     fn limiter(&mut self) -> Option<&MessageRateLimiter> {
@@ -189,5 +201,12 @@ impl<'a> Reader<'a> {
     /// Reads and discards until the peer's close frame, or until the connection ends.
     pub(crate) async fn finish(&mut self) {
         while !matches!(self.next().await, Ok(Decoded::Close(_)) | Err(_)) {}
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        // What is held goes with it.
+        self.admitted.hold(self.held, 0).ok();
     }
 }

@@ -220,7 +220,7 @@ async fn answer(
     let mut body = Some(body);
     if stream.is_some() {
         // Before the client is known: a ticket is valid once.
-        request.body = read_body(body.take()).await?;
+        request.body = read_body(&request, body.take()).await?;
     }
     authenticate(route, &mut request).await?;
     if route.is_websocket() {
@@ -234,7 +234,7 @@ async fn answer(
     let endpoint = route.endpoint(&request.parts.method)?;
     guards::check_scope(endpoint, &request)?;
     let authenticated_at = Instant::now();
-    request.body = read_body(body.take()).await?;
+    request.body = read_body(&request, body.take()).await?;
     if authenticated_at.elapsed() > MAX_IDENTITY_AGE {
         authenticate(route, &mut request).await?;
         guards::check_scope(endpoint, &request)?;
@@ -294,8 +294,9 @@ async fn redirect_to_slash(
 /// Reads a body to its end.
 ///
 /// # Errors
-/// Returns 413 above the limit of bytes, 408 above the limit of time, 400 when the body ends early.
-async fn read_body(body: Option<Incoming>) -> Result<Bytes, Refusal> {
+/// Returns 413 above the limit of bytes, 429 above that of the address, 408 above the limit of
+/// time, 400 when the body ends early.
+async fn read_body(request: &Request, body: Option<Incoming>) -> Result<Bytes, Refusal> {
     let Some(body) = body else { return Ok(Bytes::new()) };
     let too_large = || {
         Refusal::new(
@@ -306,6 +307,9 @@ async fn read_body(body: Option<Incoming>) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > MAX_REQUEST_BODY_BYTES as u64 {
         return Err(too_large());
     }
+    let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok());
+    let most = most.unwrap_or(MAX_REQUEST_BODY_BYTES);
+    let _held = request.context.limits().hold_body(request.peer(), most)?;
     match timeout(REQUEST_BODY_TIMEOUT, Limited::new(body, MAX_REQUEST_BODY_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),

@@ -5,11 +5,13 @@ use serde_json::json;
 
 use crate::support::connection::Connection;
 use crate::support::event_stream::post;
+use crate::support::frame::{Frame, PING, PONG, TEXT};
 use crate::support::http::{Request, Response};
 use crate::support::metrics::metric;
 use crate::support::node::{Node, Plan};
+use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
-use crate::support::v1_client::V1Client;
+use crate::support::v1_client::{V1Client, fresh_id};
 use crate::support::wait::{PATIENCE, holds, until, within};
 
 const OTHER: [u8; 4] = [127, 0, 0, 2];
@@ -164,4 +166,97 @@ async fn an_address_writes_in_so_many_rooms() {
     let body = json!({ "message": "hi" }).to_string();
     let request = Request::post("/chat/kitchen/messages").header("Content-Type", "application/json");
     assert_eq!(request.body(body).send_on(&mut other).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_address_leaves_so_many_bytes_of_messages_incomplete() {
+    const PART: usize = 60_000;
+    /// The sockets whose parts are more than 8 MiB.
+    const MANY: usize = 8 * 1024 * 1024 / PART + 1;
+    let plan = Node::plan().env("PARLOR_BYTES_PER_SECOND", "262144");
+    let node = plan.flag("--address-bytes-per-second", "1000000000").start().await;
+    let part = Frame::new(TEXT, "x".repeat(PART)).unfinished();
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for n in 0..MANY + 10 {
+        let mut connection = Connection::websocket(&node, "/ws/chat/lobby/").await;
+        connection.send_frame(&part).await;
+        if n + 1 >= MANY {
+            assert_eq!(connection.close_code().await.0, 4429);
+            refused += 1;
+        } else {
+            // The node has taken the part before the next one comes.
+            connection.send_frame(&Frame::new(PING, "")).await;
+            connection.frame_with_opcode(PONG, PATIENCE).await;
+        }
+        held.push(connection);
+    }
+    assert_eq!(metric(&node, "parlor_refused_total{reason=\"address_bytes\"}").await, refused);
+    let mut other = Connection::connect_from(OTHER, node.address()).await.upgrade("/ws/chat/lobby/").await;
+    other.send_frame(&part).await;
+    other.send_frame(&Frame::new(PING, "")).await;
+    other.frame_with_opcode(PONG, PATIENCE).await;
+    // What is complete or gone counts no more.
+    drop(held);
+    until(PATIENCE, "the address to have room again", async || {
+        let mut connection = Connection::websocket(&node, "/ws/chat/lobby/").await;
+        connection.send_frame(&part).await;
+        connection.send_frame(&Frame::new(PING, "")).await;
+        let answer = connection.next_frame(PATIENCE).await;
+        holds(answer.as_ref().is_some_and(|frame| frame.opcode == PONG), || format!("{answer:?}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_leaves_so_many_idempotency_keys() {
+    const SOCKETS: usize = 4;
+    let redis = Redis::start().await;
+    // In bursts of 1 MiB, of which each message is 1 KiB, however short.
+    let plan = Node::plan().redis(&redis).env("PARLOR_BYTES_PER_SECOND", "262144");
+    let node = plan.flag("--address-bytes-per-second", "1").start().await;
+    let mut members = Vec::new();
+    for _ in 0..SOCKETS {
+        members.push(V1Client::join(&node, "lobby").await);
+    }
+    for n in 0..1200 {
+        let id = format!("{:0>64}", fresh_id());
+        let reply = members[n % SOCKETS].try_publish(&id, "").await;
+        assert!(reply["type"] == "ack" || reply["code"] == "rate", "{reply}");
+    }
+    let keys = redis.keys("parlor:sent:*").await;
+    assert!((1000..=1030).contains(&keys.len()), "{} keys", keys.len());
+    let bytes: usize = redis.query(&["MEMORY", "USAGE", &keys[0]]).await;
+    assert!(bytes <= 512, "{bytes} bytes of {}", keys[0]);
+}
+
+#[tokio::test]
+async fn an_address_leaves_so_many_bytes_of_bodies_incomplete() {
+    const MANY: usize = 100;
+    const BODY: usize = 8 * 1024 * 1024 / MANY;
+    let plan = Node::plan().env("PARLOR_BYTES_PER_SECOND", "262144");
+    let node = plan.flag("--address-bytes-per-second", "1000000000").start().await;
+    let request = Request::post("/chat/lobby/messages").header("Content-Length", &BODY.to_string());
+    let request = request.header("Content-Type", "application/json").raw_body("{").bytes(node.address());
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        let mut connection = Connection::connect(&node).await;
+        connection.send(&request).await;
+        held.push(connection);
+    }
+    let body = json!({ "message": "x".repeat(BODY / 2) });
+    until(PATIENCE, "the address to have no room", async || {
+        let refusal = post(&node, "lobby", &body).await;
+        holds((refusal.status, refusal.header("retry-after")) == (429, Some("5")), || format!("{refusal:?}"))
+    })
+    .await;
+    let mut other = Connection::connect_from(OTHER, node.address()).await;
+    let messages = Request::post("/chat/lobby/messages").header("Content-Type", "application/json");
+    let answer = messages.body(body.to_string()).send_on(&mut other).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    drop(held);
+    until(PATIENCE, "the address to have room again", async || {
+        let answer = post(&node, "lobby", &body).await;
+        holds(answer.status == 200, || format!("{answer:?}"))
+    })
+    .await;
 }
