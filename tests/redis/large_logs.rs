@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::support::event_stream::EventStream;
 use crate::support::handshake::Handshake;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -93,11 +94,26 @@ async fn the_newest_messages_are_sent_as_far_as_they_fit() {
     assert!((256 * 1024..384 * 1024).contains(&bytes), "{bytes} bytes of text");
     assert_chain(&messages);
     // The rest is there for clients that ask for it.
-    let before = id_of(&messages[0]);
-    reader.send_json(&json!({ "type": "history", "before": before })).await;
-    let older = reader.receive_frame("history").await;
-    let older = older["messages"].as_array().expect("messages");
-    assert_eq!(older.last().map(|last| last["id"].clone()), Some(messages[0]["prev"].clone()));
+    let mut all = messages;
+    loop {
+        let before = id_of(&all[0]);
+        reader.send_json(&json!({ "type": "history", "before": before, "limit": 200 })).await;
+        let page = reader.receive_frame("history").await;
+        let mut older = page["messages"].as_array().expect("messages").clone();
+        older.append(&mut all);
+        all = older;
+        if page["more"] == false {
+            break;
+        }
+    }
+    assert_eq!(all.iter().map(id_of).collect::<Vec<_>>(), ids);
+    assert_chain(&all);
+    assert_eq!(all[0]["prev"], Value::Null);
+    // An event stream has it all from the beginning.
+    let mut stream = EventStream::after(&node, "lobby", "0-0").await;
+    for id in ids {
+        assert_eq!(stream.receive_event("message").await.frame["id"], id);
+    }
 }
 
 #[tokio::test]
