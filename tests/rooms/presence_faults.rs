@@ -11,6 +11,7 @@ use crate::support::handshake::Handshake;
 use crate::support::http::Request;
 use crate::support::member_list::MemberList;
 use crate::support::node::Node;
+use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::redis_proxy::RedisProxy;
 use crate::support::tutorial_client::TutorialClient;
@@ -86,18 +87,22 @@ async fn two_hundred_joins_and_leaves_with_late_answers_leave_every_list_right()
     all_agree(&nodes, &mut members, PATIENCE).await;
 }
 
+/// A member that is sent more than it reads for now.
+async fn catching_up(writer: &mut MemberList, node: &Node) -> MemberList {
+    let text = "x".repeat(8000);
+    for _ in 0..1000 {
+        writer.client.publish(&text).await;
+    }
+    MemberList::new(Handshake::to_room("lobby").with_guest(2).history(1000).connect(node).await)
+}
+
 #[tokio::test]
 async fn joins_and_leaves_during_a_catch_up_are_sent() {
     let redis = Redis::start().await;
     let [first, second] = Node::several(&redis).await;
     let mut members = vec![join(&first, 0).await];
-    let text = "x".repeat(8000);
-    for _ in 0..1000 {
-        members[0].client.publish(&text).await;
-    }
     let leaver = join(&second, 1).await;
-    let mut slow =
-        MemberList::new(Handshake::to_room("lobby").with_guest(2).history(1000).connect(&first).await);
+    let mut slow = catching_up(&mut members[0], &first).await;
     assert_eq!(slow.count(), 3);
     // It does not read while others come and go.
     leaver.client.close().await;
@@ -107,6 +112,72 @@ async fn joins_and_leaves_during_a_catch_up_are_sent() {
     slow.listen(seconds(2)).await;
     members.push(slow);
     all_agree(&[&first, &second], &mut members, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_nickname_that_changes_during_a_catch_up_is_known() {
+    let redis = Redis::start().await;
+    let [first, second] = Node::several(&redis).await;
+    let mut members = vec![join(&first, 0).await];
+    let mut guest = User::guest(&second).await;
+    let mut tab = guest.join(&second, "lobby").await;
+    let user = tab.user().to_owned();
+    let mut slow = catching_up(&mut members[0], &first).await;
+    // It does not read while the guest comes back under another name.
+    assert_eq!(guest.post(&second, "/accounts/guest/", &[("nickname", "zoe")]).await.status, 303);
+    tab.closed(PATIENCE).await;
+    tab = guest.join(&second, "lobby").await;
+    assert_eq!(tab.welcome["name"], "~zoe");
+    until(PATIENCE, "the new name", async || {
+        slow.listen(Duration::from_millis(50)).await;
+        holds(slow.name_of(&user) == Some("~zoe"), || format!("{:?}", slow.name_of(&user)))
+    })
+    .await;
+    members.extend([slow, MemberList::new(tab)]);
+    all_agree(&[&first, &second], &mut members, PATIENCE).await;
+}
+
+#[tokio::test]
+async fn users_of_a_node_that_dies_while_redis_is_away_leave() {
+    for loses_data in [false, true] {
+        let mut redis = Redis::start().await;
+        let mut nodes: [Node; 3] = Node::several(&redis).await;
+        let joins = (0..6).map(|guest| join(&nodes[(guest % 3) as usize], guest));
+        let mut members = join_all(joins).await;
+        all_agree(&nodes.iter().collect::<Vec<_>>(), &mut members, PATIENCE).await;
+        if loses_data {
+            redis.kill();
+        } else {
+            redis.signal(Signal::Stop);
+        }
+        nodes[2].kill();
+        let mut guest = 0..6;
+        members.retain(|_| guest.next().is_some_and(|guest| guest % 3 != 2));
+        if loses_data {
+            redis.restart().await;
+        } else {
+            redis.signal(Signal::Continue);
+        }
+        all_agree(&[&nodes[0], &nodes[1]], &mut members, REPAIR).await;
+    }
+}
+
+#[tokio::test]
+async fn former_seats_of_a_node_that_older_data_brings_back_are_removed() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut members = join_all((0..4).map(|guest| join(&node, guest))).await;
+    all_agree(&[&node], &mut members, PATIENCE).await;
+    let old = dump(&redis).await;
+    members.pop().expect("a member").client.close().await;
+    all_agree(&[&node], &mut members, GRACE + PATIENCE).await;
+    // From here on the node's users have seats under another id.
+    redis.query::<i64>(&["DEL", GROUP_HASH]).await;
+    members.push(join(&node, 10).await);
+    all_agree(&[&node], &mut members, REPAIR).await;
+    restore(&redis, &old).await;
+    members.push(join(&node, 11).await);
+    all_agree(&[&node], &mut members, REPAIR).await;
 }
 
 #[tokio::test]

@@ -147,7 +147,7 @@ impl Heartbeat {
         if is_late || is_lost {
             self.membership.look_at_all(Instant::now());
         }
-        self.membership.on_beat();
+        self.membership.on_beat(beats.beaten_at);
         if counts {
             self.on_reading(&all, beats).await?;
         }

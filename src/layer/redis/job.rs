@@ -4,7 +4,7 @@ use crate::layer::redis::seat_id::SeatId;
 use crate::wire::group::Group;
 
 /// What the heartbeat has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Job {
     /// Beat, for the groups that await it.
     Beat,

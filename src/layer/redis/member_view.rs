@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::member;
 use crate::layer::presence::PresenceSnapshot;
+use crate::layer::redis::effects::Effects;
 use crate::wire::event::Event;
 
 /// What Redis has of a group's users, as it says with each reply.
@@ -107,6 +108,12 @@ impl MemberView {
         self.known.is_some()
     }
 
+    /// Returns whether the user is in the list.
+    pub(super) fn lists(&self, user: &str) -> bool {
+        let members = self.known.as_ref().and_then(|known| known.members.as_ref());
+        members.is_some_and(|members| member::find(members, user).is_some())
+    }
+
     pub(super) fn digest(&self) -> Option<u64> {
         self.known.as_ref().map(|known| known.digest)
     }
@@ -120,14 +127,8 @@ impl MemberView {
         self.believes_at
     }
 
-    /// Takes an event. `versions` numbers what the sockets are sent.
-    pub(super) fn on_event(
-        &mut self,
-        event: PresenceEvent,
-        now: Instant,
-        versions: &mut impl FnMut() -> u64,
-        told: &mut Vec<Event>,
-    ) -> Next {
+    /// Takes an event.
+    pub(super) fn on_event(&mut self, event: PresenceEvent, effects: &mut Effects) -> Next {
         let Some(known) = &mut self.known else { return Next::Nothing }; // a look is on its way
         match event.change {
             Change::Look => Next::Look,
@@ -143,40 +144,31 @@ impl MemberView {
                 }
                 known.digest = event.to;
                 for text in joined {
-                    known.tell_joined(&text, versions, told);
+                    known.tell_joined(&text, effects);
                 }
                 for user in left {
-                    known.tell_left(&user, versions, told);
+                    known.tell_left(&user, effects);
                 }
                 if known.count == event.count { Next::Nothing } else { Next::Look }
             }
             Change::State(members) => {
                 let state = GroupState { count: event.count, mark: 0, digest: event.to };
-                if self.believes_at.is_some_and(|at| now < at) {
+                if self.believes_at.is_some_and(|at| effects.now < at) {
                     return Next::LookLater;
                 }
-                self.take(&state, members, versions, told);
+                self.take(&state, members, effects);
                 Next::Nothing
             }
         }
     }
 
-    /// Users of this node have a seat: they are there, whatever was missed of the others.
-    pub(super) fn on_seated(
-        &mut self,
-        joined: &[String],
-        versions: &mut impl FnMut() -> u64,
-        told: &mut Vec<Event>,
-    ) {
-        let Some(known) = &mut self.known else { return };
-        for text in joined {
-            let is_new = known
-                .members
-                .as_ref()
-                .is_some_and(|members| member::find(members, member::id(text)).is_none());
-            if is_new {
-                known.tell_joined(text, versions, told);
-            }
+    /// A user of this node has a seat: it is there, whatever was missed of the others.
+    pub(super) fn on_seated(&mut self, text: &str, effects: &mut Effects) {
+        if let Some(known) = &mut self.known
+            && let Some(members) = &known.members
+            && member::find(members, member::id(text)).is_none()
+        {
+            known.tell_joined(text, effects);
         }
     }
 
@@ -185,12 +177,10 @@ impl MemberView {
         &mut self,
         state: &GroupState,
         members: Option<Vec<String>>,
-        now: Instant,
-        versions: &mut impl FnMut() -> u64,
-        told: &mut Vec<Event>,
+        effects: &mut Effects,
     ) -> Next {
         let Some(known) = &self.known else {
-            self.known = Some(Known::new(state, members, versions()));
+            self.known = Some(Known::new(state, members, effects.next_version()));
             return if state.mark > 0 { Next::Tell } else { Next::Nothing };
         };
         if known.digest == state.digest && known.count == state.count {
@@ -199,10 +189,10 @@ impl MemberView {
         if state.mark > 0 {
             return Next::Tell; // the state comes soon
         }
-        if self.believes_at.is_some_and(|at| now < at) {
+        if self.believes_at.is_some_and(|at| effects.now < at) {
             return Next::LookLater;
         }
-        self.take(state, members, versions, told);
+        self.take(state, members, effects);
         Next::Nothing
     }
 
@@ -218,17 +208,11 @@ impl MemberView {
     }
 
     /// Replaces the view, and reports the differences.
-    fn take(
-        &mut self,
-        state: &GroupState,
-        members: Option<Vec<String>>,
-        versions: &mut impl FnMut() -> u64,
-        told: &mut Vec<Event>,
-    ) {
+    fn take(&mut self, state: &GroupState, members: Option<Vec<String>>, effects: &mut Effects) {
         let Some(mut before) = self.snapshot() else { return };
         before.count = self.known.as_ref().map_or(0, |known| known.told_count);
-        self.known = Some(Known::new(state, members, versions()));
-        told.extend(self.snapshot().map(|now| now.changes_since(&before)).unwrap_or_default());
+        self.known = Some(Known::new(state, members, effects.next_version()));
+        effects.tell(self.snapshot().map(|now| now.changes_since(&before)).unwrap_or_default());
     }
 }
 
@@ -239,7 +223,7 @@ impl Known {
         Self { count, told_count: count, digest: state.digest, members, version }
     }
 
-    fn tell_joined(&mut self, text: &str, versions: &mut impl FnMut() -> u64, told: &mut Vec<Event>) {
+    fn tell_joined(&mut self, text: &str, effects: &mut Effects) {
         let Some(members) = &mut self.members else { return };
         let change = match member::find(members, member::id(text)) {
             Some(at) if members[at] == text => return,
@@ -255,38 +239,28 @@ impl Known {
         self.count = members.len();
         if members.len() > MAX_LISTED_MEMBERS {
             self.members = None;
-            self.tell_state(versions, told);
+            self.tell("state", None, effects);
         } else {
-            self.tell(change, Some(text), versions, told);
+            self.tell(change, Some(text), effects);
         }
     }
 
-    fn tell_left(&mut self, user: &str, versions: &mut impl FnMut() -> u64, told: &mut Vec<Event>) {
+    fn tell_left(&mut self, user: &str, effects: &mut Effects) {
         let Some(members) = &mut self.members else { return };
         let Some(at) = member::find(members, user) else { return };
         let text = members.swap_remove(at);
         self.count = members.len();
-        self.tell("leave", Some(&text), versions, told);
+        self.tell("leave", Some(&text), effects);
     }
 
-    fn tell_state(&mut self, versions: &mut impl FnMut() -> u64, told: &mut Vec<Event>) {
-        self.tell("state", None, versions, told);
-    }
-
-    fn tell(
-        &mut self,
-        change: &str,
-        text: Option<&str>,
-        versions: &mut impl FnMut() -> u64,
-        told: &mut Vec<Event>,
-    ) {
-        self.version = versions();
+    fn tell(&mut self, change: &str, text: Option<&str>, effects: &mut Effects) {
+        self.version = effects.next_version();
         self.told_count = self.count;
         let snapshot = PresenceSnapshot {
             count: self.count,
             members: if text.is_none() { self.members.clone() } else { None },
             version: self.version,
         };
-        told.push(snapshot.event(change, text));
+        effects.tell([snapshot.event(change, text)]);
     }
 }

@@ -22,6 +22,7 @@ mod decision_cursor;
 mod decisions;
 mod diagnosis;
 mod dial;
+mod effects;
 mod follower;
 mod health;
 mod heartbeat;

@@ -6,20 +6,19 @@
 //! So no user is ever missing meanwhile, and what is left under the old id are users that have
 //! gone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::layer::contract::LEAVE_GRACE;
-use crate::layer::member;
 use crate::layer::redis::seat_id::SeatId;
 
 /// Users of one call: Redis does nothing else meanwhile.
 pub(super) const MAX_CALL_USERS: usize = 500;
 
-/// How often a node writes the name of a user again that another node overwrites.
-const MAX_INSISTED: u8 = 3;
+/// How often a node writes the name of a user again at once when Redis has another one.
+const MAX_INSTANT_WRITES: u32 = 3;
 
 /// The part of a group's users that Redis has under one id: how many, and the number of the call
 /// that wrote it last. No number is used twice by a node.
@@ -29,13 +28,15 @@ pub(super) struct Share {
     pub(super) number: u32,
 }
 
-/// The users of this node in one group.
+/// The users of this node in one group. Ordered, so that a run of the search in `presence_model`
+/// can be repeated.
 pub(super) struct Seating {
     id: SeatId,
     share: Share,
-    users: HashMap<Arc<str>, LocalUser>,
+    users: BTreeMap<Arc<str>, LocalUser>,
     /// Users whose seat may differ from what it should be.
-    unsettled: HashSet<Arc<str>>,
+    unsettled: BTreeSet<Arc<str>>,
+    disputes: BTreeMap<Arc<str>, Dispute>,
     in_flight: Option<SeatCall>,
     /// A call whose reply was lost: Redis may have carried it out.
     unanswered: Option<SeatCall>,
@@ -54,9 +55,16 @@ struct LocalUser {
     /// The name is written even if it is that of the seat: another node may have written another
     /// one.
     renews_name: bool,
-    /// How often the name was written again because Redis had another one. Two nodes with different
-    /// names of a user would do it for ever.
-    insisted: u8,
+}
+
+/// A user whose name in Redis was another than that of its sockets here. It may be an old one,
+/// which is written over; or that of sockets of another node, which does the same. So after some
+/// times the name is written at comparisons only, less and less often.
+#[derive(Default)]
+struct Dispute {
+    writes: u32,
+    /// Redis has the other name, and the name was not written since.
+    is_lost: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,10 +101,8 @@ pub(super) struct Joining {
 /// What follows from a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Redis has what the call said.
-    Seated,
-    /// Nothing was written, but what Redis has is known now: call again.
-    Again,
+    /// What Redis has is known.
+    Known,
     /// A repair began: see [`Seating::awaits_beat`].
     Differs,
     /// Each user has a seat under a new id. The group's state has to be published.
@@ -115,8 +121,9 @@ impl Seating {
         Self {
             id,
             share: Share::default(),
-            users: HashMap::new(),
-            unsettled: HashSet::new(),
+            users: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            disputes: BTreeMap::new(),
             in_flight: None,
             unanswered: None,
             repair: Repair::None,
@@ -142,15 +149,15 @@ impl Seating {
             leaves_at: None,
             seat: None,
             renews_name: false,
-            insisted: 0,
         };
         let local = self.users.entry(Arc::clone(user)).or_insert_with(absent);
         local.sockets += 1;
         if local.leaves_at.take().is_some() {
-            (local.renews_name, local.insisted) = (true, 0);
+            local.renews_name = true;
         }
         if local.name != *name {
-            (local.name, local.insisted) = (Arc::clone(name), 0);
+            local.name = Arc::clone(name);
+            self.disputes.remove(user);
         }
         if local.renews_name || local.seat.as_ref() != Some(name) {
             self.unsettled.insert(Arc::clone(user));
@@ -160,14 +167,45 @@ impl Seating {
     /// Redis has this name of a user. If the user's sockets here have another one, which may be
     /// newer, it is written again.
     pub(super) fn on_name(&mut self, user: &str, name: &str) {
-        if let Some((user, _)) = self.users.get_key_value(user)
-            && let user = Arc::clone(user)
-            && let Some(local) = self.users.get_mut(&user)
-            && local.sockets > 0
-            && *local.name != *name
-            && local.insisted < MAX_INSISTED
-        {
-            local.insisted += 1;
+        let Some((user, local)) = self.users.get_key_value(user).filter(|(_, local)| local.sockets > 0)
+        else {
+            return;
+        };
+        if *local.name == *name {
+            if let Some(dispute) = self.disputes.get_mut(user) {
+                dispute.is_lost = false;
+            }
+            return;
+        }
+        let user = Arc::clone(user);
+        let dispute = self.disputes.entry(Arc::clone(&user)).or_default();
+        dispute.is_lost = dispute.writes >= MAX_INSTANT_WRITES;
+        if !dispute.is_lost {
+            dispute.writes += 1;
+            self.renew_name(user);
+        }
+    }
+
+    /// The group was compared with what Redis has.
+    pub(super) fn on_compared(&mut self) {
+        let users = &self.users;
+        self.disputes.retain(|user, dispute| {
+            dispute.is_lost && users.get(user).is_some_and(|local| local.sockets > 0)
+        });
+        let mut renewed = Vec::new();
+        for (user, dispute) in &mut self.disputes {
+            dispute.writes += 1;
+            if dispute.writes.is_power_of_two() {
+                renewed.push(Arc::clone(user));
+            }
+        }
+        for user in renewed {
+            self.renew_name(user);
+        }
+    }
+
+    fn renew_name(&mut self, user: Arc<str>) {
+        if let Some(local) = self.users.get_mut(&user) {
             local.renews_name = true;
             self.unsettled.insert(user);
         }
@@ -184,26 +222,29 @@ impl Seating {
         local.leaves_at
     }
 
-    /// Ends the grace of a user, if it is over; returns whether it was.
-    pub(super) fn end_grace(&mut self, user: &Arc<str>, now: Instant) -> bool {
-        let Some(local) = self.users.get_mut(user) else { return false };
-        if local.leaves_at.is_none_or(|at| at > now) {
-            return false;
+    /// Ends the grace of a user, if it is over.
+    pub(super) fn end_grace(&mut self, user: &Arc<str>, now: Instant) {
+        if let Some(local) = self.users.get_mut(user)
+            && local.leaves_at.take_if(|at| *at <= now).is_some()
+        {
+            self.unsettled.insert(Arc::clone(user));
         }
-        local.leaves_at = None;
-        self.unsettled.insert(Arc::clone(user));
-        true
     }
 
-    /// Returns the members with sockets here that Redis has.
-    pub(super) fn seated(&self) -> impl Iterator<Item = String> {
-        let seated = self.users.iter().filter(|(_, local)| local.sockets > 0 && local.seat.is_some());
-        seated.map(|(user, local)| member::text(user, &local.name))
+    /// Returns the users with sockets here, with their names.
+    pub(super) fn present(&self) -> impl Iterator<Item = (&str, &str)> {
+        let present = self.users.iter().filter(|(_, local)| local.sockets > 0);
+        present.map(|(user, local)| (&**user, &*local.name))
     }
 
     /// Returns whether Redis has the user under the current id.
     pub(super) fn is_seated(&self, user: &str) -> bool {
         self.users.get(user).is_some_and(|local| local.seat.is_some())
+    }
+
+    /// Returns whether the user has sockets here.
+    pub(super) fn has_sockets(&self, user: &str) -> bool {
+        self.users.get(user).is_some_and(|local| local.sockets > 0)
     }
 
     /// Returns whether nothing of the group is left to keep or to write.
@@ -266,29 +307,31 @@ impl Seating {
     /// Takes the reply of a call that Redis carried out, with the share that it has now.
     pub(super) fn on_seated(&mut self, share: Share) -> Outcome {
         self.unanswered = None;
-        if let Some(call) = self.in_flight.take() {
-            self.apply(&call);
+        let Some(call) = self.in_flight.take() else { return Outcome::Known };
+        if share.users != self.share_after(&call).users {
+            return self.begin_repair();
         }
-        self.share = share;
-        self.settle();
+        self.apply(&call, share);
         if self.repair == Repair::Reseats && self.unsettled.is_empty() {
             self.repair = Repair::None;
             return Outcome::Reseated;
         }
-        Outcome::Seated
+        Outcome::Known
     }
 
     /// Takes the reply of a call that Redis did not carry out because it has this share.
     pub(super) fn on_differs(&mut self, share: Share) -> Outcome {
         self.in_flight = None;
         if let Some(call) = self.unanswered.take()
-            && (share.users > 0 && share.number == call.number || share.users == 0 && self.after(&call) == 0)
+            && share.is(self.share_after(&call))
         {
-            self.apply(&call);
-            self.share = share;
-            self.settle();
-            return Outcome::Again;
+            self.apply(&call, share);
+            return Outcome::Known;
         }
+        self.begin_repair()
+    }
+
+    fn begin_repair(&mut self) -> Outcome {
         self.repair = Repair::AwaitsBeat;
         Outcome::Differs
     }
@@ -315,15 +358,15 @@ impl Seating {
     }
 
     /// The node has beaten: each user gets a seat under the next id.
-    pub(super) fn on_beat(&mut self, next: impl FnOnce() -> SeatId) {
+    pub(super) fn on_beat(&mut self, next: SeatId) {
         if self.repair != Repair::AwaitsBeat {
             return;
         }
         self.repair = Repair::Reseats;
         self.unanswered = None;
         self.in_flight = None;
-        self.stale.push(self.id);
-        self.id = next();
+        let old = std::mem::replace(&mut self.id, next);
+        self.on_found(old);
         self.share = Share::default();
         for (user, local) in &mut self.users {
             local.seat = None;
@@ -335,18 +378,33 @@ impl Seating {
         }
     }
 
+    /// Returns whether the id is one of this node.
+    pub(super) fn is_own(&self, id: SeatId) -> bool {
+        id.node() == self.id.node()
+    }
+
+    /// Redis has users under this id. A former one of this node is to be reaped.
+    pub(super) fn on_found(&mut self, id: SeatId) {
+        if self.is_own(id) && id != self.id && !self.stale.contains(&id) {
+            self.stale.push(id);
+        }
+    }
+
     /// Returns the ids to reap, once no user depends on them.
     pub(super) fn take_stale(&mut self) -> Vec<SeatId> {
         if self.repair == Repair::None { std::mem::take(&mut self.stale) } else { Vec::new() }
     }
 
-    /// Returns how many users Redis has after this call.
-    fn after(&self, call: &SeatCall) -> usize {
+    /// Returns the share that Redis has after this call, if the call changed something.
+    fn share_after(&self, call: &SeatCall) -> Share {
         let joined = call.joins.iter().filter(|joining| !self.is_seated(&joining.user)).count();
-        (self.share.users as usize + joined).saturating_sub(call.leaves.len())
+        let count = |users: usize| u32::try_from(users).expect("users of one call");
+        let users = (self.share.users + count(joined)).saturating_sub(count(call.leaves.len()));
+        Share { users, number: call.number }
     }
 
-    fn apply(&mut self, call: &SeatCall) {
+    /// Redis carried this call out, and has this share since.
+    fn apply(&mut self, call: &SeatCall, share: Share) {
         for Joining { user, name, .. } in &call.joins {
             if let Some(local) = self.users.get_mut(user) {
                 local.seat = Some(Arc::clone(name));
@@ -357,6 +415,8 @@ impl Seating {
                 local.seat = None;
             }
         }
+        self.share = share;
+        self.settle();
     }
 
     /// Forgets users that are gone, and settles those whose seat is as it should be.
@@ -386,5 +446,109 @@ impl LocalUser {
     fn is_settled(&self) -> bool {
         let has_name = !self.renews_name && self.seat.as_ref() == Some(&self.name);
         if self.sockets > 0 { has_name } else { self.seat.is_some() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A user's seating, as Redis has it after call 1.
+    fn seated(users: &[&str]) -> Seating {
+        let mut seating = Seating::new(SeatId::new("node0000", 0));
+        for user in users {
+            seating.enter(&(*user).into(), &"first".into());
+        }
+        seating.begin_call(1).expect("a call");
+        seating.on_seated(share(users.len(), 1));
+        assert!(!seating.is_unsettled());
+        seating
+    }
+
+    fn share(users: usize, number: u32) -> Share {
+        Share { users: users.try_into().expect("few"), number }
+    }
+
+    fn lose_a_join(seating: &mut Seating, user: &str, number: u32) {
+        seating.enter(&user.into(), &"first".into());
+        seating.begin_call(number).expect("a call");
+        seating.on_disconnected();
+        assert!(seating.begin_call(number + 1).expect("a look").joins.is_empty());
+    }
+
+    #[test]
+    fn a_lost_call_that_was_carried_out_is_known_by_its_share() {
+        let mut seating = seated(&["ann", "bob"]);
+        lose_a_join(&mut seating, "eve", 2);
+        assert_eq!(seating.on_differs(share(3, 2)), Outcome::Known);
+        assert!(seating.is_seated("eve"));
+    }
+
+    #[test]
+    fn a_share_that_was_reaped_since_the_lost_call_is_repaired() {
+        let mut seating = seated(&["ann", "bob"]);
+        lose_a_join(&mut seating, "eve", 2);
+        assert_eq!(seating.on_differs(share(2, 2)), Outcome::Differs);
+    }
+
+    #[test]
+    fn a_reply_with_another_number_of_users_is_repaired() {
+        let mut seating = seated(&["ann", "bob"]);
+        seating.enter(&"eve".into(), &"first".into());
+        seating.begin_call(2).expect("a call");
+        assert_eq!(seating.on_seated(share(2, 2)), Outcome::Differs);
+    }
+
+    #[test]
+    fn a_former_id_is_reaped_once_no_user_depends_on_it() {
+        let mut seating = seated(&["ann"]);
+        let (old, new) = (seating.id(), SeatId::new("node0000", 1));
+        seating.begin_call(2).expect("a look");
+        assert_eq!(seating.on_differs(share(0, 0)), Outcome::Differs);
+        seating.on_beat(new);
+        seating.on_found(old);
+        assert!(seating.take_stale().is_empty(), "ann has no other seat");
+        seating.begin_call(3).expect("a call");
+        assert_eq!(seating.on_seated(share(1, 3)), Outcome::Reseated);
+        assert_eq!(seating.take_stale(), [old]);
+        // Older data brings it back.
+        for id in [new, old, SeatId::new("node0001", 0)] {
+            seating.on_found(id);
+        }
+        assert_eq!(seating.take_stale(), [old]);
+    }
+
+    #[test]
+    fn a_contested_name_is_written_at_once_and_then_less_and_less_often() {
+        let mut seating = seated(&["ann"]);
+        let write = |seating: &mut Seating| {
+            let call = seating.begin_call(2).expect("a call");
+            seating.on_seated(share(1, 2));
+            call.joins.len()
+        };
+        let mut rounds = Vec::new();
+        for _ in 0..14 {
+            let mut writes = 0;
+            for _ in 0..5 {
+                seating.on_name("ann", "old");
+                writes += write(&mut seating);
+            }
+            seating.on_compared();
+            rounds.push(writes + write(&mut seating));
+        }
+        assert_eq!(rounds, [4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_grace_ends_in_its_time_only() {
+        let mut seating = seated(&["ann"]);
+        let now = Instant::now();
+        let at = seating.leave("ann", now).expect("the last socket");
+        seating.end_grace(&"ann".into(), at - Duration::from_millis(1));
+        assert!(!seating.is_unsettled());
+        seating.end_grace(&"ann".into(), at);
+        assert_eq!(seating.begin_call(2).expect("a call").leaves, [Arc::from("ann")]);
     }
 }

@@ -237,7 +237,7 @@ impl Subscriber {
                 if let Some(number) = number {
                     self.received_probe.send_replace(number);
                 } else if let Ok(asked) = serde_json::from_slice::<Vec<_>>(payload) {
-                    self.membership.on_asked(&asked);
+                    self.membership.on_asked(&asked, Instant::now());
                 }
                 continue;
             }

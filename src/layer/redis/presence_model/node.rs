@@ -25,6 +25,8 @@ pub(super) enum Inbound {
     Event(String, PresenceEvent),
     Reply(GroupCall, SeatReply),
     Subscribed(Vec<Group>),
+    /// Another node asks about ids.
+    Asked(Vec<(String, String)>),
 }
 
 /// What is on its way to Redis on that connection.
@@ -37,6 +39,20 @@ pub(super) enum Outbound {
 /// What a socket of a node knows.
 pub(super) type Told = Option<BTreeMap<String, String>>;
 
+pub(super) struct SimSocket {
+    pub(super) group: Group,
+    /// The member; `None` for a socket that only receives.
+    pub(super) member: Option<Arc<str>>,
+    /// Redis has the user, as a reply said.
+    pub(super) is_seated: bool,
+}
+
+impl SimSocket {
+    pub(super) fn user(&self) -> Option<&str> {
+        self.member.as_deref().map(member::id)
+    }
+}
+
 pub(super) struct SimNode {
     pub(super) name: String,
     pub(super) membership: LocalMembership,
@@ -47,8 +63,7 @@ pub(super) struct SimNode {
     pub(super) to_redis: VecDeque<Outbound>,
     pub(super) from_redis: VecDeque<Inbound>,
     pub(super) subscriptions: HashSet<String>,
-    /// Each socket: group and member.
-    pub(super) sockets: Vec<(Group, Arc<str>)>,
+    pub(super) sockets: Vec<SimSocket>,
     pub(super) told: HashMap<String, (Told, usize)>,
     pub(super) jobs: VecDeque<Job>,
     pub(super) suspects: BTreeSet<Group>,
@@ -85,6 +100,31 @@ impl SimNode {
         }
     }
 
+    pub(super) fn open(&mut self, group: &Group, member: Option<Arc<str>>) {
+        self.membership.enter(group, member.as_deref());
+        self.sockets.push(SimSocket { group: group.clone(), member, is_seated: false });
+    }
+
+    /// Redis carried a call out.
+    pub(super) fn seat(&mut self, call: &GroupCall) {
+        for socket in self.sockets.iter_mut().filter(|socket| socket.group == call.group) {
+            let user = socket.member.as_deref().map(member::id);
+            socket.is_seated |= call.call.joins.iter().any(|joining| Some(&*joining.user) == user);
+        }
+    }
+
+    pub(super) fn is_in(&self, group: &Group) -> bool {
+        self.sockets.iter().any(|socket| socket.group == *group)
+    }
+
+    pub(super) fn sockets_of(&self, group: &str, user: &str) -> impl Iterator<Item = &SimSocket> {
+        self.sockets.iter().filter(move |of| of.group.name() == group && of.user() == Some(user))
+    }
+
+    fn has_socket(&self, group: &str, user: &str) -> bool {
+        self.sockets_of(group, user).next().is_some()
+    }
+
     /// The subscribing connection is lost, with all that is on its way to the node.
     pub(super) fn cut(&mut self, reconnects_at: Instant) {
         self.is_connected = false;
@@ -97,23 +137,31 @@ impl SimNode {
     /// Compares what sockets are sent with what they know.
     pub(super) fn tell(&mut self, group: &str, events: &[Event]) {
         for event in events {
-            let Some((members, count)) = self.told.get_mut(group) else { continue };
+            let Some((mut members, _)) = self.told.remove(group) else { continue };
             let change = event.text("change").expect("a change");
-            *count = event.text("count").expect("a count").parse().expect("a number");
+            let count = event.text("count").expect("a count").parse().expect("a number");
             if change == "state" {
-                *members = event
+                let before = members.unwrap_or_default();
+                members = event
                     .text("members")
                     .map(|texts| texts.split(' ').filter(|text| !text.is_empty()).map(split).collect());
+                if let Some(members) = &members {
+                    let mut gone = before.keys().filter(|user| !members.contains_key(*user));
+                    let wrong = gone.find(|user| self.has_socket(group, user));
+                    assert_eq!(wrong, None, "a user of {} that a state of {group} lacks", self.name);
+                }
+                self.told.insert(group.to_owned(), (members, count));
                 continue;
             }
             let (user, name) = split(event.text("user").expect("a user"));
-            let members = members.as_mut().expect("changes are of lists only");
+            let mut members = members.expect("changes are of lists only");
             match change {
                 "join" => {
                     assert!(members.insert(user.clone(), name).is_none(), "{user} joined {group} twice");
                 }
                 "leave" => {
                     assert!(members.remove(&user).is_some(), "{user} left {group} without being there");
+                    assert!(!self.has_socket(group, &user), "{user} of {} left {group}", self.name);
                 }
                 "rename" => {
                     let known = members.insert(user.clone(), name.clone());
@@ -121,7 +169,8 @@ impl SimNode {
                 }
                 other => panic!("{other}"),
             }
-            assert_eq!(members.len(), *count, "the count of {group}");
+            assert_eq!(members.len(), count, "the count of {group}");
+            self.told.insert(group.to_owned(), (Some(members), count));
         }
         self.check_told(group);
     }
@@ -143,7 +192,7 @@ impl SimNode {
 
     /// Sockets of groups whose members are known are welcomed.
     pub(super) fn welcome(&mut self) {
-        let joined: BTreeSet<Group> = self.sockets.iter().map(|(group, _)| group.clone()).collect();
+        let joined: BTreeSet<Group> = self.sockets.iter().map(|socket| socket.group.clone()).collect();
         self.told.retain(|group, _| joined.iter().any(|joined| joined.name() == group));
         for group in joined {
             if let Some(snapshot) = self.membership.snapshot(&group)

@@ -240,6 +240,14 @@ impl ModelRedis {
             assert_eq!(of.digest, digest, "the digest of {group}");
             let ids: BTreeSet<SeatId> = of.users.values().flat_map(|(seats, _)| seats.clone()).collect();
             assert_eq!(of.ids.iter().copied().collect::<BTreeSet<_>>(), ids, "the ids of {group}");
+            for id in &ids {
+                let users = of.users.values().filter(|(seats, _)| seats.contains(id)).count();
+                assert_eq!(
+                    of.shares.get(id).map(|share| share.users as usize),
+                    Some(users),
+                    "{id:?}'s share"
+                );
+            }
         }
     }
 }
