@@ -148,7 +148,7 @@ async fn users_of_a_node_that_dies_while_redis_is_away_leave() {
         if loses_data {
             redis.kill();
         } else {
-            redis.signal(Signal::Stop);
+            redis.signal(Signal::SIGSTOP);
         }
         nodes[2].kill();
         let mut guest = 0..6;
@@ -156,14 +156,14 @@ async fn users_of_a_node_that_dies_while_redis_is_away_leave() {
         if loses_data {
             redis.restart().await;
         } else {
-            redis.signal(Signal::Continue);
+            redis.signal(Signal::SIGCONT);
         }
         all_agree(&[&nodes[0], &nodes[1]], &mut members, REPAIR).await;
     }
 }
 
 #[tokio::test]
-async fn former_seats_of_a_node_that_older_data_brings_back_are_removed() {
+async fn users_under_a_former_id_that_older_data_brings_back_are_removed() {
     let redis = Redis::start().await;
     let node = Node::on(&redis).await;
     let mut members = join_all((0..4).map(|guest| join(&node, guest))).await;
@@ -171,7 +171,7 @@ async fn former_seats_of_a_node_that_older_data_brings_back_are_removed() {
     let old = dump(&redis).await;
     members.pop().expect("a member").client.close().await;
     all_agree(&[&node], &mut members, GRACE + PATIENCE).await;
-    // From here on the node's users have seats under another id.
+    // From here on Redis has the users under another id of the node.
     redis.query::<i64>(&["DEL", GROUP_HASH]).await;
     members.push(join(&node, 10).await);
     all_agree(&[&node], &mut members, REPAIR).await;
