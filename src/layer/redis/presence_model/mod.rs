@@ -570,3 +570,25 @@ fn every_list_becomes_right_whatever_happens() {
     assert!(wrong.is_empty(), "seeds with a wrong list: {wrong:?} of {}", seeds.len());
     assert!(told > 5 * seeds.len(), "{told} changes were told");
 }
+
+/// A node's users in a group, and older data with a user more, under an id of before a repair.
+#[test]
+fn users_under_a_former_id_are_removed_by_their_node() {
+    let mut simulation = Simulation::new(0);
+    let group = simulation.groups[0].clone();
+    simulation.nodes.truncate(1);
+    for user in ["user000", "user001", "user002"] {
+        simulation.open(0, &group, user);
+    }
+    simulation.settle();
+    let older = simulation.redis.groups.clone();
+    simulation.close(0, 2);
+    simulation.settle();
+    // Lost, so that each user gets a seat under the next id; then the older data is there as well.
+    simulation.redis.groups.clear();
+    simulation.nodes[0].membership.look_at_all(simulation.now);
+    simulation.settle();
+    simulation.redis.groups = older;
+    simulation.nodes[0].membership.look_at_all(simulation.now);
+    simulation.settle();
+}
