@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::layer::error::LayerError;
+use crate::layer::redis::log::LogEnd;
 use crate::layer::redis::publish_batch::PendingAppend;
 use crate::wire::group::Group;
 
@@ -39,8 +40,12 @@ pub(super) struct ChannelRequest {
     pub(super) names: Vec<String>,
     /// The groups whose channels these are.
     pub(super) groups: Vec<Group>,
-    pub(super) reply: oneshot::Sender<Result<(), LayerError>>,
+    pub(super) reply: oneshot::Sender<Result<LogEnds, LayerError>>,
 }
+
+/// The ends of the logs of a `SUBSCRIBE`'s groups, in their order; `None` where the log has to be
+/// asked again.
+pub(super) type LogEnds = Vec<Option<LogEnd>>;
 
 impl CommandQueue {
     /// Queues an append; returns `false` without a connection. If the reply will never come, its
@@ -49,11 +54,16 @@ impl CommandQueue {
         self.push(QueuedRequest::Append(append))
     }
 
-    /// Subscribes to these channels, which are those of `groups`.
+    /// Subscribes to these channels, which are those of `groups`; returns where the logs of these
+    /// groups ended after it.
     ///
     /// # Errors
     /// Fails when Redis refuses, or the connection ends.
-    pub(super) async fn subscribe(&self, names: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
+    pub(super) async fn subscribe(
+        &self,
+        names: Vec<String>,
+        groups: &[Group],
+    ) -> Result<LogEnds, LayerError> {
         self.change_channels(SUBSCRIBE, names, groups).await
     }
 
@@ -62,7 +72,7 @@ impl CommandQueue {
     /// # Errors
     /// Fails when Redis refuses, or the connection ends.
     pub(super) async fn unsubscribe(&self, names: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
-        self.change_channels("UNSUBSCRIBE", names, groups).await
+        self.change_channels("UNSUBSCRIBE", names, groups).await.map(|_| ())
     }
 
     async fn change_channels(
@@ -70,7 +80,7 @@ impl CommandQueue {
         command: &'static str,
         names: Vec<String>,
         groups: &[Group],
-    ) -> Result<(), LayerError> {
+    ) -> Result<LogEnds, LayerError> {
         let (reply, wait) = oneshot::channel();
         let groups = groups.to_vec();
         // Without a connection this drops the sender.

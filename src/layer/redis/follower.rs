@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -18,6 +17,7 @@ use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::{HistoryRange, Page, Retention};
 use crate::layer::redis::clock::RedisClock;
+use crate::layer::redis::command_queue::LogEnds;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::cursor::{GroupCursor, Sequence, gap};
 use crate::layer::redis::log::{LogEnd, LogPage, LogReader, PageQuery};
@@ -31,8 +31,6 @@ use crate::wire::time::millis;
 /// Pause before a backfill tries again: the log could not be read, or too many events wait for
 /// delivery.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// Ends of logs that are asked for at a time: a node that reconnects may have thousands of groups.
-const MAX_ENDS_ASKED: usize = 200;
 
 pub(super) struct LogFollower {
     pub(super) commands: Arc<Commands>,
@@ -65,19 +63,15 @@ impl LogFollower {
         }
     }
 
-    /// Finds the ends of the logs of groups that the node is subscribed to now. Missed redactions
+    /// Takes the ends of the logs of groups that the node is subscribed to now. Missed redactions
     /// are delivered at once, missed events by tasks of their own.
-    pub(super) async fn locate(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
-        for groups in groups.chunks(MAX_ENDS_ASKED) {
-            self.locate_some(groups).await?;
-        }
-        Ok(())
-    }
-
-    async fn locate_some(self: &Arc<Self>, groups: &[Group]) -> Result<(), LayerError> {
-        let ends = join_all(groups.iter().map(|group| self.reader.end(group))).await;
+    pub(super) async fn locate(self: &Arc<Self>, groups: &[Group], ends: LogEnds) -> Result<(), LayerError> {
         let (now, age) = (self.clock.now(), millis(self.retention.age));
         for (group, end) in groups.iter().zip(ends) {
+            let end = match end {
+                Some(end) => Ok(end),
+                None => self.reader.end(group).await,
+            };
             let (last, redacted) = match end {
                 Ok(end) => end,
                 Err(error) if error.is_retryable() => return Err(error),

@@ -76,7 +76,7 @@ use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
 use crate::layer::redis::layout::{LayoutError, RenamedRecords};
-use crate::layer::redis::log::LogReader;
+use crate::layer::redis::log::{LogEndEncoder, LogReader};
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::layer::redis::publisher::Publisher;
@@ -169,6 +169,7 @@ impl RedisLayer {
             queue: Arc::clone(&queue),
             encoder: BatchEncoder::new(keys.clone(), retention),
             seats: SeatEncoder::new(&heartbeat.node, keys.clone()),
+            log_ends: LogEndEncoder::new(keys.clone()),
             control_channel: keys.control_channel(),
             probe_channel: keys.probe_channel(&heartbeat.node),
             keys,

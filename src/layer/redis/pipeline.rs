@@ -20,10 +20,11 @@ use tokio_util::io::poll_read_buf;
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::{
-    APPEND_TIMEOUT, ChannelRequest, CommandQueue, QueuedRequest, SUBSCRIBE,
+    APPEND_TIMEOUT, ChannelRequest, CommandQueue, LogEnds, QueuedRequest, SUBSCRIBE,
 };
 use crate::layer::redis::diagnosis::{self, Fault};
 use crate::layer::redis::dial::{Io, dial};
+use crate::layer::redis::log::LogEndEncoder;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::{BatchEncoder, PublishBatch};
 use crate::layer::redis::resp::{self, Value};
@@ -43,6 +44,7 @@ pub(super) struct Pipeline<'a> {
     queue: &'a CommandQueue,
     encoder: &'a BatchEncoder,
     seats: &'a SeatEncoder,
+    log_ends: &'a LogEndEncoder,
     membership: &'a LocalMembership,
     io: Box<dyn Io>,
     received: BytesMut,
@@ -50,13 +52,17 @@ pub(super) struct Pipeline<'a> {
     /// Bytes of `out` that are written.
     written: usize,
     pending: VecDeque<PendingReply>,
+    /// What came of the last `SUBSCRIBE` of groups.
+    subscribed: Result<LogEnds, LayerError>,
 }
 
 /// What Redis has yet to reply to; it replies in order.
 enum PendingReply {
     Batch(PublishBatch),
-    /// One push for each channel.
-    Channels(usize, oneshot::Sender<Result<(), LayerError>>),
+    /// One push for each channel. Without a sender, ends of logs follow.
+    Channels(usize, Option<oneshot::Sender<Result<LogEnds, LayerError>>>),
+    /// The end of a group's log; the last one of a `SUBSCRIBE` has the sender.
+    LogEnd(Option<oneshot::Sender<Result<LogEnds, LayerError>>>),
     Seats(SeatBatch),
     ScriptLoad,
     /// The node's entry in a group's set, which is written again now and then.
@@ -75,6 +81,7 @@ impl<'a> Pipeline<'a> {
         queue: &'a CommandQueue,
         encoder: &'a BatchEncoder,
         seats: &'a SeatEncoder,
+        log_ends: &'a LogEndEncoder,
         membership: &'a LocalMembership,
         server: &ConnectionInfo,
     ) -> io::Result<Self> {
@@ -83,12 +90,14 @@ impl<'a> Pipeline<'a> {
             queue,
             encoder,
             seats,
+            log_ends,
             membership,
             io,
             received: BytesMut::with_capacity(READ_BYTES),
             out: Vec::new(),
             written: 0,
             pending: VecDeque::new(),
+            subscribed: Ok(Vec::new()),
         };
         pipeline.handshake(server).await?;
         Ok(pipeline)
@@ -105,7 +114,8 @@ impl<'a> Pipeline<'a> {
         }
         BatchEncoder::encode_load(&mut self.out);
         self.seats.encode_load(&mut self.out);
-        for _ in 0..3 + usize::from(database != 0) {
+        LogEndEncoder::encode_load(&mut self.out);
+        for _ in 0..4 + usize::from(database != 0) {
             loop {
                 let fault = |fault: Fault| io::Error::other(fault.cause);
                 let foreign = |_| fault(diagnosis::foreign(&self.received));
@@ -223,14 +233,23 @@ impl<'a> Pipeline<'a> {
         let ChannelRequest { command, names, groups, reply } = request;
         let texts = std::iter::once(command).chain(names.iter().map(String::as_str));
         resp::command(&mut self.out, &texts.map(str::as_bytes).collect::<Vec<_>>());
-        self.pending.push_back(PendingReply::Channels(names.len(), reply));
-        let subscribes = command == SUBSCRIBE;
+        let (subscribes, mut reply) = (command == SUBSCRIBE, Some(reply));
+        let locates = subscribes && !groups.is_empty();
+        self.pending.push_back(PendingReply::Channels(names.len(), reply.take_if(|_| !locates)));
         for group in &groups {
             let commands = self.seats.encode_node(group, subscribes, &mut self.out);
             self.pending.extend((0..commands).map(|_| PendingReply::Ignored));
         }
         if subscribes {
             self.membership.on_subscribe_sent(&groups);
+        }
+        if locates {
+            self.subscribed = Ok(Vec::with_capacity(groups.len()));
+            for (position, group) in groups.iter().enumerate() {
+                self.log_ends.encode(group, &mut self.out);
+                let is_last = position + 1 == groups.len();
+                self.pending.push_back(PendingReply::LogEnd(reply.take_if(|_| is_last)));
+            }
         }
     }
 
@@ -288,9 +307,9 @@ impl<'a> Pipeline<'a> {
         let Some(PendingReply::Channels(left, _)) = self.pending.front_mut() else { return };
         *left -= 1;
         if *left == 0
-            && let Some(PendingReply::Channels(_, reply)) = self.pending.pop_front()
+            && let Some(PendingReply::Channels(_, Some(reply))) = self.pending.pop_front()
         {
-            let _ = reply.send(Ok(())); // the caller may have given up
+            let _ = reply.send(Ok(LogEnds::new())); // the caller may have given up
         }
     }
 
@@ -350,7 +369,19 @@ impl<'a> Pipeline<'a> {
             }
             (PendingReply::Channels(_, reply), refusal) => {
                 let error = refusal.map_or(LayerError::UnexpectedReply("SUBSCRIBE"), LayerError::refused);
-                let _ = reply.send(Err(error)); // the caller may have given up
+                match reply {
+                    Some(reply) => drop(reply.send(Err(error))), // the caller may have given up
+                    None => self.subscribed = Err(error),
+                }
+            }
+            (PendingReply::LogEnd(last), _) => {
+                if let Ok(ends) = &mut self.subscribed {
+                    ends.push(LogEndEncoder::parse(reply));
+                }
+                if let Some(last) = last {
+                    let subscribed = std::mem::replace(&mut self.subscribed, Ok(LogEnds::new()));
+                    let _ = last.send(subscribed); // the caller may have given up
+                }
             }
         }
         Ok(())

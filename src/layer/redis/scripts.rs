@@ -25,6 +25,9 @@ pub(super) const APPEND: &str = include_str!("scripts/append.lua");
 /// The text of `seat.lua`, for the same connection.
 pub(super) const SEAT: &str = include_str!("scripts/seat.lua");
 
+/// The text of `log_end.lua`, for the same connection.
+pub(super) const LOG_END: &str = include_str!("scripts/log_end.lua");
+
 /// The functions that the scripts about users share.
 const GROUP: &str = include_str!("scripts/group.lua");
 
@@ -41,7 +44,7 @@ impl Scripts {
             redact: Script::new(include_str!("scripts/redact.lua")),
             replace: Script::new(include_str!("scripts/replace.lua")),
             page: Script::new(include_str!("scripts/page.lua")),
-            log_end: Script::new(include_str!("scripts/log_end.lua")),
+            log_end: Script::new(LOG_END),
             log_figures: Script::new(include_str!("scripts/log_figures.lua")),
             step: Script::new(include_str!("scripts/step.lua")),
             decide: Script::new(include_str!("scripts/decide.lua")),

@@ -13,13 +13,14 @@ use tracing::{debug, info, warn};
 
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
-use crate::layer::redis::command_queue::CommandQueue;
+use crate::layer::redis::command_queue::{CommandQueue, LogEnds};
 use crate::layer::redis::decisions::DecisionLog;
 use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
 use crate::layer::redis::keys::{GROUP_PREFIX, Keys, channel};
 use crate::layer::redis::layout::{self, RenamedRecords};
+use crate::layer::redis::log::LogEndEncoder;
 use crate::layer::redis::member_view::PresenceEvent;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::pipeline::{Pipeline, Pushed};
@@ -44,6 +45,7 @@ pub(super) struct Subscriber {
     pub(super) queue: Arc<CommandQueue>,
     pub(super) encoder: BatchEncoder,
     pub(super) seats: SeatEncoder,
+    pub(super) log_ends: LogEndEncoder,
     pub(super) keys: Keys,
     /// Whether the keys in Redis have this program's layout.
     pub(super) is_prepared: AtomicBool,
@@ -101,7 +103,14 @@ impl Subscriber {
         let address = self.follower.commands.address();
         let server = current_server(address).await.map_err(|error| Chain(&error).to_string())?;
         let name = server.addr().to_string();
-        let opened = Pipeline::open(&self.queue, &self.encoder, &self.seats, &self.membership, &server);
+        let opened = Pipeline::open(
+            &self.queue,
+            &self.encoder,
+            &self.seats,
+            &self.log_ends,
+            &self.membership,
+            &server,
+        );
         match timeout(CONFIRM_TIMEOUT, opened).await {
             // The master may have changed meanwhile.
             Ok(Ok(_)) if has_moved(address, &name).await => {
@@ -182,8 +191,8 @@ impl Subscriber {
             }
             for groups in changes.subscribe.chunks(MAX_COMMAND_GROUPS) {
                 self.follower.add(groups);
-                self.subscribe(self.channels_of(groups), groups).await?;
-                self.follower.locate(groups).await?;
+                let ends = self.subscribe(self.channels_of(groups), groups).await?;
+                self.follower.locate(groups, ends).await?;
                 self.membership.on_located(groups);
             }
             if !self.is_subscribed.send_replace(true) {
@@ -220,7 +229,7 @@ impl Subscriber {
         timeout(CONFIRM_TIMEOUT, self.queue.unsubscribe(of_group, &[])).await.map_err(timed_out)?
     }
 
-    async fn subscribe(&self, channels: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
+    async fn subscribe(&self, channels: Vec<String>, groups: &[Group]) -> Result<LogEnds, LayerError> {
         timeout(CONFIRM_TIMEOUT, self.queue.subscribe(channels, groups)).await.map_err(timed_out)?
     }
 
