@@ -4,7 +4,7 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
-use parlor::{CloseCode, Context, Index, LayerError, Store, now};
+use parlor::{CloseCode, Context, Disconnect, Index, LayerError, Store, now};
 
 use crate::rooms::groups;
 use crate::rooms::record::RoomRecord;
@@ -13,6 +13,12 @@ const CLOSED_ROOMS_INDEX: &str = "closed_rooms";
 
 /// Closes the room of this name and disconnects its members on every node.
 pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerError> {
+    let commands = [groups::chat_group(name), groups::push_group(name)]
+        .map(|group| Disconnect::of_group(&group, CloseCode::Forbidden, "an operator has closed this room"));
+    context.change_rights(&commands, write_closed(context, name)).await
+}
+
+async fn write_closed(context: &Context, name: &str) -> Result<(), LayerError> {
     let (store, key) = (context.store(), RoomRecord::key(name));
     let new = RoomRecord { closed: true, ..RoomRecord::default() }.text();
     // The record may be created or deleted between the two calls.
@@ -22,10 +28,6 @@ pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerErro
         }
     }
     store.add(CLOSED_ROOMS_INDEX, name, now()).await?;
-    for group in [groups::chat_group(name), groups::push_group(name)] {
-        groups::disconnect_group(context, &group, CloseCode::Forbidden, "an operator has closed this room")
-            .await?;
-    }
     Ok(())
 }
 

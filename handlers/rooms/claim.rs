@@ -1,8 +1,8 @@
 //! Claims: a user makes a room with an unused name private.
 
 use parlor::{
-    Change, CloseCode, Context, Control, Group, Guard, Index, LayerError, Presence, Refusal, Request,
-    Response, StatusCode, Store, now,
+    Change, CloseCode, Context, Control, Disconnect, Group, Guard, Index, LayerError, Presence, Refusal,
+    Request, Response, StatusCode, Store, now,
 };
 
 use crate::rooms::groups;
@@ -84,11 +84,10 @@ pub(crate) async fn release(context: &Context, name: &str) -> Result<bool, Layer
         return Ok(false);
     }
     let members = context.store().top(&RoomRecord::members(name), membership::MAX_MEMBERS).await?;
-    if let Some(owner) = unclaim(context, name).await? {
+    let commands = [groups::chat_group(name), groups::push_group(name)]
+        .map(|group| Disconnect::of_group(&group, CloseCode::Forbidden, "no longer private"));
+    if let Some(owner) = context.change_rights(&commands, unclaim(context, name)).await? {
         membership::uncount_as_made(context.store(), &owner, name).await?;
-    }
-    for group in [groups::chat_group(name), groups::push_group(name)] {
-        groups::disconnect_group(context, &group, CloseCode::Forbidden, "no longer private").await?;
     }
     for (member, _) in members {
         membership::list_if_member(context, name, &member).await?;

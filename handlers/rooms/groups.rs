@@ -34,8 +34,5 @@ pub(crate) async fn disconnect_group(
     code: CloseCode,
     reason: &str,
 ) -> Result<(), LayerError> {
-    let group = Some(group.name().to_owned());
-    let command =
-        Disconnect { group, code: code.number(), reason: reason.to_owned(), ..Disconnect::default() };
-    context.disconnect(&command).await
+    context.disconnect(&Disconnect::of_group(group, code, reason)).await
 }

@@ -14,7 +14,9 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use parlor::{Change, CloseCode, Context, Guard, Index, LayerError, SharedStore, Store, millis, now};
+use parlor::{
+    Change, CloseCode, Context, Disconnect, Guard, Index, LayerError, SharedStore, Store, millis, now,
+};
 
 use crate::rooms::groups;
 use crate::rooms::record::RoomRecord;
@@ -178,12 +180,11 @@ pub(crate) async fn leave(
         Change::Remove { index: &invited, name: user },
         Change::Clear { index: &links },
     ];
-    store.step(&[], if revoke_links { &changes } else { &changes[..2] }).await?;
-    for group in [groups::chat_group(room), groups::push_group(room)] {
-        context
-            .disconnect_user(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
-            .await?;
-    }
+    let commands = [groups::chat_group(room), groups::push_group(room)].map(|group| {
+        Disconnect::of_user(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
+    });
+    let step = store.step(&[], if revoke_links { &changes } else { &changes[..2] });
+    context.change_rights(&commands, step).await?;
     store.remove(&invitations_of(user), room).await?;
     list_if_member(context, room, user).await
 }

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{away, note};
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::usernames;
-use crate::layer::{AdminClient, Disconnect};
+use crate::layer::{AdminClient, Disconnect, DisconnectSender};
 use crate::wire::time::local_day;
 
 /// What to do about keys.
@@ -57,8 +57,8 @@ impl KeyCommand {
                     return Err(format!("there is no key `{name}`"));
                 };
                 note(admin.store(), "key_revoke", &key.name).await?;
-                keys.revoke(name).await.map_err(away)?;
-                admin.disconnect(&Disconnect::revocation(&key.id)).await.map_err(away)?;
+                let command = Disconnect::revocation(&key.id);
+                admin.change_rights(&[command], keys.revoke(name)).await.map_err(away)?;
                 Ok(format!("revoked {}\n", key.name))
             }
         }

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::{away, note, password};
 use crate::auth::accounts::{Account, Accounts};
-use crate::layer::{AdminClient, Disconnect};
+use crate::layer::{AdminClient, Disconnect, DisconnectSender};
 use crate::wire::time::local_day;
 
 /// What to do about accounts.
@@ -80,8 +80,8 @@ async fn set_staff(
         return Ok(format!("{} is {words} already\n", account.name));
     }
     note(admin.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
-    accounts.change(&account, move |account| account.staff = staff).await.map_err(away)?;
-    admin.disconnect(&Disconnect::renewal(&account.id)).await.map_err(away)?;
+    let change = accounts.change(&account, move |account| account.staff = staff);
+    admin.change_rights(&[Disconnect::renewal(&account.id)], change).await.map_err(away)?;
     Ok(format!("{} is {words} from now on\n", account.name))
 }
 

@@ -18,7 +18,8 @@ use crate::config::Config;
 use crate::http::pages::Pages;
 use crate::http::site::Site;
 use crate::layer::{
-    Appended, Broker, Control, Disconnect, IdempotencyKey, Layer, LayerError, Presence, SharedStore,
+    Appended, Broker, Control, Disconnect, DisconnectSender, IdempotencyKey, Layer, LayerError, Presence,
+    SharedStore,
 };
 use crate::limits;
 use crate::telemetry::{Chain, METRICS, MetricsFormat, Vitals};
@@ -195,6 +196,20 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
         self.layer.disconnect(command).await
+    }
+
+    /// Changes records on which rights rest, and closes the sockets that the commands match, on
+    /// every node. A node that ends in between, or does not know whether the change was made,
+    /// leaves no socket with a right that has ended: every node asks these sockets again.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not accept the commands, and as the change does.
+    pub async fn change_rights<T: Send>(
+        &self,
+        commands: &[Disconnect],
+        change: impl Future<Output = Result<T, LayerError>> + Send,
+    ) -> Result<T, LayerError> {
+        self.layer.change_rights(commands, change).await
     }
 
     /// Writes an entry into the audit log: the actor, the action and its subject. Call it before

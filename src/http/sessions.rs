@@ -101,14 +101,14 @@ impl Request {
     }
 
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
-        sessions::end(self.context.store(), self.identity().id(), hash).await?;
         let command = Disconnect {
             login: Some(hash.to_owned()),
             code: CloseCode::LoginEnded.number(),
             reason: "logged out".to_owned(),
             ..Disconnect::default()
         };
-        Ok(self.context.disconnect(&command).await?)
+        let end = sessions::end(self.context.store(), self.identity().id(), hash);
+        Ok(self.context.change_rights(&[command], end).await?)
     }
 
     /// Sets the nickname of the guest, and adds its cookie to the response. An empty nickname
@@ -192,11 +192,8 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
-        let key = self.api_keys().revoke(name).await?;
-        if let Some(key) = &key {
-            self.disconnect(&Disconnect::revocation(&key.id)).await?;
-        }
-        Ok(key)
+        let Some(key) = self.api_keys().find_by_name(name).await? else { return Ok(None) };
+        self.change_rights(&[Disconnect::revocation(&key.id)], self.api_keys().revoke(name)).await
     }
 
     /// Makes an account an operator, or revokes that. Returns `None` when there is no such account.
@@ -205,11 +202,9 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, LayerError> {
         let Some(account) = self.accounts().find_by_name(name).await? else { return Ok(None) };
-        let account = self.accounts().change(&account, move |account| account.staff = staff).await?;
-        if let Some(account) = &account {
-            self.renew(&account.id).await?;
-        }
-        Ok(account)
+        let accounts = self.accounts();
+        let change = accounts.change(&account, move |account| account.staff = staff);
+        self.change_rights(&[Disconnect::renewal(&account.id)], change).await
     }
 
     /// Bans the account or guest with this id and closes its sockets, or lifts the ban. Logins of a
@@ -218,22 +213,20 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_banned(&self, id: &str, banned: bool) -> Result<(), LayerError> {
-        match self.accounts().find_by_id(id).await? {
-            Some(account) => {
-                self.accounts().change(&account, move |account| account.banned = banned).await?;
-                if banned {
-                    for guest in sessions::guests(self.store(), id).await? {
-                        guests::ban_with(self.store(), &guest, id).await?;
-                        self.disconnect_user(&guest, None, CloseCode::Forbidden, "banned").await?;
-                    }
-                } else {
-                    guests::unban_with(self.store(), id).await?;
-                }
-            }
-            None => guests::set_banned(self.store(), id, banned).await?,
+        let ban = |id: &str| Disconnect::of_user(id, None, CloseCode::Forbidden, "banned");
+        let bans = |id: &str| if banned { vec![ban(id)] } else { Vec::new() };
+        let Some(account) = self.accounts().find_by_id(id).await? else {
+            return self.change_rights(&bans(id), guests::set_banned(self.store(), id, banned)).await;
+        };
+        let accounts = self.accounts();
+        let change = accounts.change(&account, move |account| account.banned = banned);
+        self.change_rights(&bans(id), change).await?;
+        if !banned {
+            return guests::unban_with(self.store(), id).await;
         }
-        if banned {
-            self.disconnect_user(id, None, CloseCode::Forbidden, "banned").await?;
+        // After the ban: a login that begins later is refused.
+        for guest in sessions::guests(self.store(), id).await? {
+            self.change_rights(&[ban(&guest)], guests::ban_with(self.store(), &guest, id)).await?;
         }
         Ok(())
     }
@@ -259,10 +252,14 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
-        if let Some(account) = self.accounts().find_by_id(id).await? {
-            sessions::end_all(self.store(), &account).await?;
-        }
-        self.disconnect_user(id, None, CloseCode::LoginEnded, "logged out by an operator").await
+        let command = Disconnect::of_user(id, None, CloseCode::LoginEnded, "logged out by an operator");
+        let end = async {
+            match self.accounts().find_by_id(id).await? {
+                Some(account) => sessions::end_all(self.store(), &account).await,
+                None => Ok(()),
+            }
+        };
+        self.change_rights(&[command], end).await
     }
 
     /// Closes the sockets of a user, in one group or in all, on every node.
@@ -276,15 +273,7 @@ impl Context {
         code: CloseCode,
         reason: &str,
     ) -> Result<(), LayerError> {
-        let group = group.map(|group| group.name().to_owned());
-        self.disconnect(&Disconnect {
-            user: Some(id.to_owned()),
-            login: None,
-            group,
-            code: code.number(),
-            reason: reason.to_owned(),
-        })
-        .await
+        self.disconnect(&Disconnect::of_user(id, group, code, reason)).await
     }
 
     /// Has the sockets of this user reconnect with its changed identity. They lose no messages.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::wire::close::{Close, CloseCode};
+use crate::wire::group::Group;
 
 /// Closes the sockets that match all given members; without a member, none.
 ///
@@ -20,6 +21,9 @@ pub struct Disconnect {
     /// The sockets that are subscribed to this group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Announces a change: the matching sockets are not closed, but asked again some seconds later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_announcement: bool,
     /// The close code: one of RFC 6455, section 7.4, or of 3000 to 4999.
     pub code: u16,
     /// The close reason. A close frame has at most 123 bytes of it.
@@ -44,10 +48,32 @@ impl Disconnect {
         }
     }
 
+    /// Returns the command for the sockets of a user, in one group or in all.
+    pub fn of_user(user: &str, group: Option<&Group>, code: CloseCode, reason: &str) -> Self {
+        Self {
+            user: Some(user.to_owned()),
+            group: group.map(|group| group.name().to_owned()),
+            code: code.number(),
+            reason: reason.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the command for the sockets of a group.
+    pub fn of_group(group: &Group, code: CloseCode, reason: &str) -> Self {
+        let group = Some(group.name().to_owned());
+        Self { group, code: code.number(), reason: reason.to_owned(), ..Self::default() }
+    }
+
     /// Returns the command for a revoked API key: its sockets close.
     pub(crate) fn revocation(key: &str) -> Self {
         let reason = "this key is revoked".to_owned();
         Self { user: Some(key.to_owned()), code: CloseCode::LoginEnded.number(), reason, ..Self::default() }
+    }
+
+    /// Returns the announcement of this command.
+    pub(crate) fn announcement(&self) -> Self {
+        Self { is_announcement: true, ..self.clone() }
     }
 
     /// Returns whether a close frame may carry its code.
@@ -62,8 +88,12 @@ impl Disconnect {
         given.peek().is_some() && given.all(|(wanted, has)| wanted.as_deref() == *has)
     }
 
-    /// Returns how to close the matching sockets.
+    /// Returns how to close the matching sockets. Those that register only after an announcement
+    /// cannot be asked in time: their clients connect again.
     pub(crate) fn close(&self) -> Close {
+        if self.is_announcement {
+            return Close::new(CloseCode::ServiceRestart, "what you enter is changing: connect again");
+        }
         // A line break in an event stream would start another field.
         Close::foreign(self.code, self.reason.replace(char::is_control, " "))
     }

@@ -74,6 +74,7 @@ mod connect_error;
 pub(crate) mod contract;
 mod control;
 mod disconnect;
+mod disconnect_sender;
 mod error;
 mod listener;
 mod log;
@@ -99,6 +100,7 @@ pub use self::connect_error::ConnectError;
 pub use self::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS};
 pub use self::control::Control;
 pub use self::disconnect::Disconnect;
+pub(crate) use self::disconnect_sender::DisconnectSender;
 pub use self::error::LayerError;
 pub use self::listener::LayerListener;
 pub use self::log::{Appended, HistoryRange, IdempotencyKey, LogFigures, Page, Retention};
@@ -270,6 +272,12 @@ impl Presence for Layer {
 
     fn node_name(&self) -> &str {
         dispatch!(self, node_name())
+    }
+}
+
+impl DisconnectSender for Layer {
+    async fn send(&self, command: &Disconnect) -> Result<(), LayerError> {
+        self.disconnect(command).await
     }
 }
 

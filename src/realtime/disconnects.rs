@@ -50,7 +50,8 @@ impl RecentDisconnects {
             ));
         }
         let since = self.recent.iter().rev().take_while(|(at, _)| *at >= received_at);
-        since.map(|(_, command)| command).find(|command| matches(command)).map(Disconnect::close)
+        let matching = since.map(|(_, command)| command).filter(|command| matches(command));
+        matching.min_by_key(|command| command.is_announcement).map(Disconnect::close)
     }
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct DisconnectIndex<'a> {
 
 impl<'a> DisconnectIndex<'a> {
     /// Creates the index of these commands.
-    pub(crate) fn new(commands: &'a [Disconnect]) -> Self {
+    pub(crate) fn new(commands: impl Iterator<Item = &'a Disconnect>) -> Self {
         let mut index = Self::default();
         for command in commands {
             let (map, key) = match (&command.login, &command.user, &command.group) {
@@ -131,18 +132,18 @@ mod tests {
             for login in values {
                 for group in values {
                     let [user, login, group] = [user, login, group].map(|value| value.map(str::to_owned));
-                    commands.push(Disconnect { user, login, group, code: 4403, reason: String::new() });
+                    commands.push(Disconnect { user, login, group, code: 4403, ..Disconnect::default() });
                 }
             }
         }
         for command in &commands {
             let one = std::slice::from_ref(command);
             for (user, login, group) in [("a", Some("a"), "a"), ("a", None, "b"), ("b", Some("a"), "c")] {
-                let found = DisconnectIndex::new(one).find(user, login, group);
+                let found = DisconnectIndex::new(one.iter()).find(user, login, group);
                 let expected = command.matches(Some(user), login, Some(group));
                 assert_eq!(found.is_some(), expected, "{command:?} for {user} {login:?} {group}");
             }
         }
-        assert!(DisconnectIndex::new(&commands).find("a", Some("b"), "c").is_some());
+        assert!(DisconnectIndex::new(commands.iter()).find("a", Some("b"), "c").is_some());
     }
 }

@@ -207,29 +207,39 @@ impl Hub {
         self.disconnects.lock().were_asked_since(received_at)
     }
 
-    /// Closes every socket that one of these commands matches, before it returns.
-    pub(crate) fn apply_missed(&self, commands: &[Disconnect]) {
+    /// Closes every socket that one of these commands matches, before it returns. Those of an
+    /// announcement are asked again at `ask_at`, in seconds of this node.
+    pub(crate) fn apply_missed(&self, commands: &[Disconnect], ask_at: u32) {
         let mut disconnects = self.disconnects.lock();
         for command in commands {
             disconnects.record(command.clone());
         }
         drop(disconnects);
-        let index = DisconnectIndex::new(commands);
+        let (announced, made): (Vec<_>, Vec<_>) =
+            commands.iter().partition(|command| command.is_announcement);
+        let (announced, made) =
+            (DisconnectIndex::new(announced.into_iter()), DisconnectIndex::new(made.into_iter()));
         for Registered { socket, subscription } in self.registered() {
             let (identity, group) = (socket.identity(), subscription.group().name());
-            if let Some(command) = index.find(identity.id(), identity.login(), group) {
+            if let Some(command) = made.find(identity.id(), identity.login(), group) {
                 socket.close(&command.close());
+            } else if announced.find(identity.id(), identity.login(), group).is_some() {
+                socket.ask_at(ask_at);
             }
         }
     }
 
-    /// Closes every socket that the command matches, in a task of its own.
-    pub(crate) fn apply(self: &Arc<Self>, command: Disconnect) {
+    /// Closes every socket that the command matches, in a task of its own. Those of an announcement
+    /// are asked again at `ask_at`, in seconds of this node.
+    pub(crate) fn apply(self: &Arc<Self>, command: Disconnect, ask_at: u32) {
         self.disconnects.lock().record(command.clone());
         let (hub, close) = (Arc::clone(self), command.close());
         tokio::spawn(async move {
             hub.each(|socket, group| {
-                if matches(&command, socket, group) {
+                if !matches(&command, socket, group) {
+                } else if command.is_announcement {
+                    socket.ask_at(ask_at);
+                } else {
                     socket.close(&close);
                 }
             })

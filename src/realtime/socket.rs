@@ -73,6 +73,11 @@ impl Socket {
         self.known_until.store(then, Ordering::Relaxed);
     }
 
+    /// Makes the client be revalidated at this time, or earlier as before, in seconds of its node.
+    pub(crate) fn ask_at(&self, then: u32) {
+        self.known_until.fetch_min(then, Ordering::Relaxed);
+    }
+
     /// Returns whether the client has to be revalidated.
     pub(crate) fn is_due(&self, now: u32) -> bool {
         now >= self.known_until.load(Ordering::Relaxed)

@@ -30,6 +30,7 @@ async fn every_node_receives_every_disconnect_in_order(peers: LayerNodes) {
         group: Some("lobby".to_owned()),
         code: 4401,
         reason: "\"signed out\"".to_owned(),
+        ..Disconnect::default()
     };
     let disconnects = [whole, about_group("lobby", 4403), Disconnect { code: 1012, ..Disconnect::default() }];
     for order in &disconnects {

@@ -2,6 +2,7 @@
 
 mod access_after_disconnection;
 mod acl;
+mod announcements;
 mod backfill;
 mod bad_events;
 mod budget;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::layer::connect_error::ConnectError;
 use crate::layer::disconnect::Disconnect;
+use crate::layer::disconnect_sender::DisconnectSender;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::DecisionWriter;
@@ -44,9 +45,10 @@ impl AdminClient {
     pub(crate) fn store(&self) -> &SharedStore {
         &self.store
     }
+}
 
-    /// Makes every node close the sockets that the command matches.
-    pub(crate) async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
+impl DisconnectSender for AdminClient {
+    async fn send(&self, command: &Disconnect) -> Result<(), LayerError> {
         self.decisions.write(command).await
     }
 }
