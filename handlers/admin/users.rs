@@ -23,7 +23,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     } else {
         found(context, &wanted).await?
     };
-    let users: Vec<Value> = accounts.iter().map(row).collect();
+    let users: Vec<Value> = accounts.iter().map(|account| row(account, &wanted)).collect();
     let guests: Vec<Value> = guests
         .iter()
         .map(|id| context! { id, name => format!("~{}", &id[..GUEST_NAME_DIGITS]), banned => banned.contains(id) })
@@ -37,9 +37,12 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     Ok(request.render("admin_users.html", context)?.with_status(status))
 }
 
-fn row(account: &Account) -> Value {
+fn row(account: &Account, wanted: &str) -> Value {
     let Account { id, name, staff, banned, made, .. } = account;
-    context! { id, name, staff, banned, by_token => account.by_token(), made => rfc3339(*made) }
+    // Another name that looks alike: its letters are shown, and it is made no operator here.
+    let letters = (!wanted.is_empty() && id != wanted && !account.is_named(wanted))
+        .then(|| name.escape_default().to_string());
+    context! { id, name, staff, banned, by_token => account.by_token(), made => rfc3339(*made), letters }
 }
 
 /// Finds accounts, and guests by their ids.

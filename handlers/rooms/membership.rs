@@ -76,11 +76,6 @@ pub(crate) async fn invite(
     if has(context, room, user).await? {
         return Ok(Invited::Member);
     }
-    let pending = invitations(context, user).await?;
-    let of_owner = pending.iter().filter(|(_, other)| other.owner == record.owner).count();
-    if of_owner >= MAX_OWNER_INVITATIONS && pending.iter().all(|(name, _)| name != room) {
-        return Ok(Invited::Full);
-    }
     let (list, invited) = (invitations_of(user), RoomRecord::invited(room));
     let rank = now() + millis(INVITATION_LIFETIME);
     let fits = Guard::Fits { index: &list, name: room, limit: MAX_INVITATIONS };
@@ -99,6 +94,13 @@ pub(crate) async fn invite(
     let is_same = RoomRecord::parse(&text).as_ref() == Some(record);
     if !is_same || store.step(&guards, &renew).await?.is_some() {
         store.remove(&list, room).await?;
+        return Ok(Invited::Full);
+    }
+    // Counted behind the addition: of several at a time, the last one sees all that stay.
+    let pending = invitations(context, user).await?;
+    let of_owner = pending.iter().filter(|(_, other)| other.owner == record.owner).count();
+    if of_owner > MAX_OWNER_INVITATIONS {
+        decline(context, room, user).await?;
         return Ok(Invited::Full);
     }
     Ok(Invited::Done)

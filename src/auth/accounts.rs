@@ -54,6 +54,11 @@ impl Account {
         self.password.is_none()
     }
 
+    /// Returns whether it has exactly this name, in normal form C.
+    pub fn is_named(&self, name: &str) -> bool {
+        Username::parse(name).is_some_and(|name| self.name == name.as_str())
+    }
+
     /// Returns the skeleton of the name, under which the account is stored.
     pub(crate) fn skeleton(&self) -> &str {
         &self.skeleton
@@ -163,7 +168,7 @@ impl Accounts<'_> {
     pub async fn find_by_name(&self, name: &str) -> Result<Option<Account>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         let account = self.at(&name.skeleton()).await?;
-        Ok(account.filter(|account| account.name == name.as_str()))
+        Ok(account.filter(|account| account.is_named(name.as_str())))
     }
 
     /// Returns the account with this name, or with a confusable one. Rights are given by

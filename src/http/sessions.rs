@@ -43,7 +43,17 @@ impl Request {
         }
         let ttl = self.context.session_ttl();
         let guest = self.guest_of_browser();
-        let secret = sessions::begin(self.context.store(), account, guest, ttl).await?;
+        let store = self.context.store();
+        let secret = sessions::begin(store, account, guest.clone(), ttl).await?;
+        if let Some(guest) = guest {
+            // A ban that came meanwhile has not seen this login.
+            let now = self.context.accounts().find_by_id(&account.id).await?;
+            if now.is_some_and(|account| account.banned) {
+                guests::ban_with(store, &guest, &account.id).await?;
+            }
+            // The browser's other tabs are the account's from now on.
+            self.context.renew(&guest).await?;
+        }
         let cookie = self.session_cookie(Some(&secret));
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
     }

@@ -154,3 +154,15 @@ async fn a_second_login_in_one_browser_closes_the_first_sessions_sockets() {
     let member = thief.join(&nodes[1], "lobby").await;
     assert_ne!(member.welcome["name"], json!("ann"));
 }
+
+#[tokio::test]
+async fn a_login_in_one_tab_reconnects_the_other_tabs_of_its_guest() {
+    let redis = Redis::start().await;
+    let nodes = Node::several::<2>(&redis).await;
+    User::registered(&nodes[0], "ann").await;
+    let mut browser = User::guest(&nodes[0]).await;
+    let mut other_tab = browser.join(&nodes[1], "lobby").await;
+    assert_eq!(browser.log_in(&nodes[0], "ann").await.status, 303);
+    expect_closed(&mut other_tab, 1012, Instant::now()).await;
+    assert_eq!(browser.join(&nodes[1], "lobby").await.welcome["name"], json!("ann"));
+}

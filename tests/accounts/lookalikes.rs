@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::cli::try_command;
+use crate::support::cli::{operator, try_command};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -145,4 +145,17 @@ async fn names_of_roles_and_the_commonest_passwords_are_rejected() {
             "{password}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_page_of_users_gives_no_role_to_a_name_that_looks_alike() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut zed = operator(&node, &redis, "zed").await;
+    User::registered(&node, "\u{430}nn\u{430}").await;
+    let found = zed.get(&node, "/admin/users/?name=anna").await.body;
+    assert!(found.contains("\\u{430}nn\\u{430}"), "its letters: {found}");
+    assert!(found.contains("value=\"ban\"") && !found.contains("value=\"staff_on\""), "{found}");
+    let exact = zed.get(&node, "/admin/users/?name=%D0%B0nn%D0%B0").await.body;
+    assert!(exact.contains("value=\"staff_on\"") && !exact.contains("\\u{430}"), "{exact}");
 }

@@ -8,7 +8,7 @@ use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
 use crate::support::node::Node;
 use crate::support::operator_site::OperatorSite;
 use crate::support::redis::Redis;
-use crate::support::user::User;
+use crate::support::user::{SESSION, User};
 use crate::support::v1_client::V1Client;
 
 const ROUNDS: usize = 12;
@@ -110,7 +110,34 @@ async fn a_claim_does_not_undo_an_operators_closing(layer: LayerKind) {
     }
 }
 
+async fn one_owner_has_five_invitations_of_a_user_at_most(layer: LayerKind) {
+    const ROOMS: usize = 12;
+    let deployment = Deployment::start(layer).await;
+    let mut eve = User::registered(deployment.first(), "eve").await;
+    let mut bob = User::registered(deployment.first(), "bob").await;
+    for n in 0..ROOMS {
+        let made = eve.post(deployment.first(), "/rooms/", &[("room", &format!("trap-{n}"))]).await;
+        assert_eq!(made.status, 303);
+    }
+    let invite = [("action", "invite"), ("name", "bob")];
+    let invited = join_all((0..ROOMS).map(|n| {
+        let mut eve = eve.clone();
+        let node = if n % 2 == 0 { deployment.first() } else { deployment.last() };
+        async move { eve.post(node, &format!("/chat/trap-{n}/members/"), &invite).await.status }
+    }))
+    .await;
+    assert!(invited.iter().all(|status| [303, 400].contains(status)), "{invited:?}");
+    let page = bob.get(deployment.last(), "/chat/").await.body;
+    let listed = page.matches("value=\"trap-").count();
+    assert_eq!(listed, invited.iter().filter(|status| **status == 303).count(), "{invited:?}: {page}");
+    assert!(listed <= 5, "{listed} invitations");
+    let mut ann = User::registered(deployment.first(), "ann").await;
+    assert_eq!(ann.post(deployment.first(), "/rooms/", &[("room", "cellar")]).await.status, 303);
+    assert_eq!(ann.post(deployment.first(), MEMBERS, &invite).await.status, 303, "another owner");
+}
+
 on_both_layers! {
+    one_owner_has_five_invitations_of_a_user_at_most
     a_removed_member_is_not_in_again_by_an_old_link
     joining_and_leaving_at_once_leave_one_truth
     a_room_has_twenty_links_at_most
@@ -148,6 +175,32 @@ async fn limits_of_rooms_and_members_hold_at_once() {
     assert_eq!(joined.iter().filter(|outcome| **outcome == (303, true)).count(), 2, "{joined:?}");
     assert_eq!(joined.iter().filter(|outcome| **outcome == (409, false)).count(), 4, "{joined:?}");
     drop(bob);
+}
+
+#[tokio::test]
+async fn a_login_beside_a_ban_leaves_no_guest_of_its_browser() {
+    let mut site = OperatorSite::start().await;
+    let bob = User::registered(&site.nodes[0], "bob").await;
+    let id = bob.join(&site.nodes[0], "hall").await.user().to_owned();
+    for round in 0..ROUNDS {
+        let browsers = join_all((0..3).map(|_| User::guest(&site.nodes[1]))).await;
+        let OperatorSite { nodes, ann, .. } = &mut site;
+        let nodes = &*nodes;
+        let logins = join_all(browsers.into_iter().enumerate().map(|(n, mut browser)| {
+            let node = &nodes[n % 2];
+            async move { (browser.log_in(node, "bob").await.status, browser) }
+        }));
+        let ban = [("user", &*id), ("action", "ban")];
+        let (banned, logins) = tokio::join!(ann.post(&nodes[0], "/admin/users/", &ban), logins);
+        assert_eq!(banned.status, 303);
+        for (status, mut browser) in logins {
+            browser.remove_cookie(SESSION);
+            let page = browser.get(&site.nodes[0], "/chat/lobby/").await.status;
+            assert_eq!(page, if status == 303 { 403 } else { 200 }, "round {round}, login {status}");
+        }
+        let unban = [("user", &*id), ("action", "unban")];
+        assert_eq!(site.post("/admin/users/", &unban).await, 303);
+    }
 }
 
 #[tokio::test]
