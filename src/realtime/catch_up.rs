@@ -101,6 +101,10 @@ impl CatchUp {
                             replay.on_behind();
                             continue;
                         }
+                        Err(Behind::Gap) => {
+                            replay.on_gap();
+                            continue;
+                        }
                         Err(Behind::Presence) => continue,
                     }
                     self.joined = true;

@@ -30,6 +30,8 @@ pub(crate) mod sse;
 pub(crate) mod disconnects;
 pub(crate) mod fanout;
 pub(crate) mod hub;
+#[cfg(test)]
+mod interleavings;
 pub(crate) mod renderer;
 mod replay;
 pub(crate) mod subscribers;

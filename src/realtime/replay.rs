@@ -87,6 +87,11 @@ impl Replay {
         self.is_behind = true;
     }
 
+    /// The others were sent a gap: the log has to be read again.
+    pub(crate) fn on_gap(&mut self) {
+        self.end = Id::NEVER;
+    }
+
     /// Takes a page of what follows the cursor.
     pub(crate) fn on_page(&mut self, page: Page) {
         let is_behind = std::mem::take(&mut self.is_behind);

@@ -50,8 +50,8 @@ pub(crate) struct Subscriber {
     pub(crate) from: Id,
     /// It receives the presence events after this version.
     pub(crate) presence: u64,
-    /// The group's `gaps` when it registered. After a further gap, new ids may be smaller than
-    /// those that it has.
+    /// The group's `gaps` when it registered, or last tried to join. It has to read the log again
+    /// after a further one.
     gaps: u32,
 }
 
@@ -69,6 +69,8 @@ pub(crate) struct Cursor {
 pub(crate) enum Behind {
     /// They have more of the log.
     Log,
+    /// They were sent a gap: ids from before it and after it do not compare.
+    Gap,
     /// They know of later changes of presence.
     Presence,
 }
@@ -121,18 +123,17 @@ impl Subscribers {
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
+        let row =
+            self.rows.iter_mut().find(|row| row.renderer == renderer).expect("a subscriber has its row");
+        let subscriber = &mut row.sockets[key];
+        if std::mem::replace(&mut subscriber.gaps, self.gaps) != self.gaps {
+            return Err(Behind::Gap);
+        }
         match self.position {
             Some(position) if position > cursor.id && !is_forced => Err(Behind::Log),
             _ if self.presence > cursor.presence => Err(Behind::Presence),
             _ => {
-                let row = self
-                    .rows
-                    .iter_mut()
-                    .find(|row| row.renderer == renderer)
-                    .expect("a subscriber has its row");
-                let subscriber = &mut row.sockets[key];
-                subscriber.from = if subscriber.gaps == self.gaps { cursor.id } else { Id::START };
-                subscriber.presence = cursor.presence;
+                (subscriber.from, subscriber.presence) = (cursor.id, cursor.presence);
                 Ok(())
             }
         }

@@ -1,0 +1,444 @@
+//! A search for interleavings in which a subscription that catches up goes wrong: a small model of
+//! the log and of the node that follows it, driven by seeded random steps, with the subscribers and
+//! the replay of the server.
+//!
+//! What a client has not had of the log after its position has to reach it once and in order, or a
+//! gap before the next message that does; and no gap is reported for nothing. It knows every
+//! version of the presence after the one that it was sent. After a gap a message may come again: a
+//! client drops it by its id.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use futures_util::FutureExt;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::auth::identity::Identity;
+use crate::layer::Page;
+use crate::realtime::backlog::Limits;
+use crate::realtime::renderer::Renderer;
+use crate::realtime::renderer::tests::{Fragile, Plain};
+use crate::realtime::replay::{Replay, Step};
+use crate::realtime::socket::Socket;
+use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
+use crate::wire::delivery::Delivery;
+use crate::wire::event::{Event, GAP, PRESENCE, Position, VERSION};
+use crate::wire::frame::Transport;
+use crate::wire::id::Id;
+
+const PAGE_EVENTS: usize = 3;
+const STEPS: usize = 150;
+const SEEDS: u64 = 1_500;
+const CLIENTS: usize = 3;
+
+/// What may happen beside publishing and delivering.
+#[derive(Clone, Copy, Debug)]
+struct Faults {
+    /// The log loses its oldest entries.
+    trims: bool,
+    /// The log is lost, or falls back to an earlier state; the clock, too.
+    losses: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Message {
+    number: u64,
+    position: Position,
+}
+
+/// What a client received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Received {
+    Message(u64),
+    Gap,
+    /// A version of the presence; with `true`, all up to it.
+    Presence(u64, bool),
+}
+
+/// What a client waits for.
+#[derive(Debug)]
+enum Waiting {
+    /// Nothing: it has not connected.
+    Away,
+    /// Its first page, once it is read.
+    First(Option<Page>),
+    /// Its next step.
+    Step,
+    /// A page after this id, once it is read.
+    Page(Id, Option<Page>),
+    /// The presence, to join with it.
+    Join(Id, bool),
+    /// Nothing more: it has joined.
+    Joined,
+}
+
+struct Client {
+    socket: Arc<Socket>,
+    key: usize,
+    waiting: Waiting,
+    replay: Option<Replay>,
+    /// The position that it comes back with.
+    since: Message,
+    presence: u64,
+    received: Vec<Received>,
+    /// Numbers of messages that were lost before it had joined: the log does not show that they
+    /// were there.
+    unheard: BTreeSet<u64>,
+}
+
+struct Model {
+    random: StdRng,
+    faults: Faults,
+    clock: u64,
+    log: Vec<Message>,
+    published: u64,
+    /// The last message that the node delivered.
+    delivered: Message,
+    /// The last version of the presence.
+    presence: u64,
+    subscribers: Subscribers,
+    clients: Vec<Client>,
+    /// Numbers of lost messages.
+    lost: BTreeSet<u64>,
+    /// Gaps that the node delivered.
+    gaps: usize,
+    losses: usize,
+    trace: Vec<String>,
+}
+
+const NOTHING: Message = Message { number: 0, position: Position { id: Id::START, prev: Id::START } };
+
+impl Model {
+    fn new(seed: u64, faults: Faults) -> Self {
+        Self {
+            random: StdRng::seed_from_u64(seed),
+            faults,
+            clock: 1_000,
+            log: Vec::new(),
+            published: 0,
+            delivered: NOTHING,
+            presence: 0,
+            subscribers: Subscribers::default(),
+            clients: Vec::new(),
+            lost: BTreeSet::new(),
+            gaps: 0,
+            losses: 0,
+            trace: Vec::new(),
+        }
+    }
+
+    fn last(&self) -> Message {
+        self.log.last().copied().unwrap_or(NOTHING)
+    }
+
+    fn publish(&mut self) {
+        let prev = self.last().position.id;
+        self.published += 1;
+        // No id is used twice, though the log is lost and the clock set.
+        let id: Id = format!("{}-{}", prev.millis().max(self.clock), self.published).parse().unwrap();
+        let message = Message { number: self.published, position: Position { id, prev } };
+        self.trace.push(format!("publish {message:?}"));
+        self.log.push(message);
+    }
+
+    /// The node takes the next message of the log, after a gap if others are missing before it.
+    fn follow(&mut self) {
+        let at = self.delivered.number;
+        let Some(next) = self.log.iter().copied().find(|message| message.number > at) else { return };
+        if next.position.prev != self.delivered.position.id {
+            self.trace.push(format!("the node reports a gap before {}", next.number));
+            self.gaps += 1;
+            self.subscribers.enqueue(&[Arc::new(Event::new(GAP).with("text", "gap").into())]);
+        }
+        self.trace.push(format!("the node delivers {}", next.number));
+        self.delivered = next;
+        self.subscribers.enqueue(&[event(next)]);
+    }
+
+    fn change_presence(&mut self) {
+        self.presence += 1;
+        let version = self.presence.to_string();
+        let event = Event::new(PRESENCE).with(VERSION, &version).with("text", &format!("p{version}"));
+        self.subscribers.enqueue(&[Arc::new(event.into())]);
+    }
+
+    fn flush(&mut self) {
+        let mut left = self.random.random_range(1..4);
+        self.subscribers.flush(&mut left, &AtomicU64::default());
+        self.take_frames();
+    }
+
+    /// Takes what live sockets were sent.
+    fn take_frames(&mut self) {
+        for client in &mut self.clients {
+            while let Some(Some(frames)) = client.socket.outbox().take().now_or_never() {
+                let mut rest = &frames[..];
+                while let [0x81, length, more @ ..] = rest {
+                    let (text, after) = more.split_at(usize::from(*length));
+                    client.received.push(parse(std::str::from_utf8(text).unwrap()));
+                    rest = after;
+                }
+                assert!(rest.is_empty(), "short texts: {frames:?}");
+            }
+        }
+    }
+
+    /// A client comes, with any message that it may have had.
+    fn connect(&mut self) {
+        if self.clients.len() == CLIENTS {
+            return;
+        }
+        let limits = Limits { bytes: usize::MAX / 2, messages: usize::MAX };
+        let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
+        let socket = Arc::new(Socket::new(renderer, Arc::new(Identity::anonymous()), limits, 0));
+        let key = self.subscribers.insert(&socket, Id::NEVER).expect("a group that has not left");
+        let place = self.random.random_range(0..=self.log.len());
+        let since = place.checked_sub(1).map_or(NOTHING, |place| self.log[place]);
+        self.trace.push(format!("client {} comes with {}", self.clients.len(), since.number));
+        self.clients.push(Client {
+            socket,
+            key,
+            waiting: Waiting::First(None),
+            replay: None,
+            since,
+            presence: 0,
+            received: Vec::new(),
+            unheard: self.lost.clone(),
+        });
+    }
+
+    /// Reads a page of the log, or of what this node has of it.
+    fn page(&mut self, after: Id) -> Page {
+        let is_cached = self.random.random_bool(0.3)
+            && self.log.contains(&self.delivered)
+            && after <= self.delivered.position.id;
+        let most = if is_cached { self.delivered.number } else { u64::MAX };
+        let known: Vec<_> = self.log.iter().filter(|message| message.number <= most).collect();
+        let mut events: Vec<_> = known.iter().filter(|message| message.position.id > after).collect();
+        let more = events.len() > PAGE_EVENTS;
+        events.truncate(PAGE_EVENTS);
+        let last = known.last().map_or(Id::START, |last| last.position.id);
+        Page { events: events.into_iter().map(|message| event(**message)).collect(), more, last }
+    }
+
+    /// A client that catches up does what is next, as `CatchUp::next`.
+    fn catch_up(&mut self, index: usize) {
+        let waiting = std::mem::replace(&mut self.clients[index].waiting, Waiting::Step);
+        let since = self.clients[index].since.position.id;
+        let read = match &waiting {
+            Waiting::First(None) => Some(self.page(since)),
+            Waiting::Page(after, None) => Some(self.page(*after)),
+            _ => None,
+        };
+        let client = &mut self.clients[index];
+        let had = client.received.len();
+        client.waiting = match waiting {
+            Waiting::First(None) => Waiting::First(read),
+            Waiting::Page(after, None) => Waiting::Page(after, read),
+            Waiting::First(Some(page)) => {
+                let first = page.events.first().and_then(|event| event.position());
+                let is_recovered = first.map_or(page.last == since, |first| first.prev == since);
+                if !is_recovered {
+                    client.received.push(Received::Gap); // the welcome says so
+                }
+                client.send_presence(self.presence);
+                client.replay = Some(Replay::new(is_recovered.then_some(since), page));
+                Waiting::Step
+            }
+            Waiting::Page(_, Some(page)) => {
+                client.replay.as_mut().unwrap().on_page(page);
+                Waiting::Step
+            }
+            Waiting::Step => match client.replay.as_mut().unwrap().next() {
+                Step::Event(event) => {
+                    client.received.push(parse(event.text("text").unwrap()));
+                    Waiting::Step
+                }
+                Step::Gap(..) => {
+                    client.received.push(Received::Gap);
+                    Waiting::Step
+                }
+                Step::Read(after) => Waiting::Page(after, None),
+                Step::Join(..) if client.presence != self.presence => {
+                    client.send_presence(self.presence);
+                    Waiting::Step
+                }
+                Step::Join(id, is_forced) => Waiting::Join(id, is_forced),
+            },
+            Waiting::Join(id, is_forced) => {
+                let cursor = Cursor { id, presence: client.presence };
+                match self.subscribers.join(client.socket.renderer(), client.key, cursor, is_forced) {
+                    Ok(()) => Waiting::Joined,
+                    Err(Behind::Presence) => Waiting::Step,
+                    Err(Behind::Gap) => {
+                        client.replay.as_mut().unwrap().on_gap();
+                        Waiting::Step
+                    }
+                    Err(Behind::Log) => {
+                        client.replay.as_mut().unwrap().on_behind();
+                        Waiting::Step
+                    }
+                }
+            }
+            other => other,
+        };
+        if had < client.received.len() || !matches!(client.waiting, Waiting::Joined) {
+            let received = &client.received[had..];
+            self.trace.push(format!("client {index}: {:?}, received {received:?}", client.waiting));
+        }
+    }
+
+    fn lose(&mut self) {
+        let kept = self.random.random_range(0..=self.log.len());
+        self.trace.push(format!("the log falls back to {kept} of {}", self.log.len()));
+        self.losses += 1;
+        // A log that begins again does not show that it had been trimmed.
+        let from = kept.checked_sub(1).map_or(1, |last| self.log[last].number + 1);
+        self.log.truncate(kept);
+        let lost: Vec<u64> = (from..=self.published).collect();
+        for client in self.clients.iter_mut().filter(|client| !matches!(client.waiting, Waiting::Joined)) {
+            client.unheard.extend(&lost);
+        }
+        self.lost.extend(lost);
+        self.clock = self.clock.saturating_sub(self.random.random_range(0..20)).max(1);
+    }
+
+    fn step(&mut self) {
+        self.clock += self.random.random_range(0..3_u64);
+        match self.random.random_range(0..100) {
+            0..20 => self.publish(),
+            20..38 => self.follow(),
+            38..44 => self.change_presence(),
+            44..62 => self.flush(),
+            62..65 => self.connect(),
+            65..94 if !self.clients.is_empty() => {
+                let index = self.random.random_range(0..self.clients.len());
+                self.catch_up(index);
+            }
+            94..96 if self.faults.trims && !self.log.is_empty() => {
+                let gone = self.random.random_range(0..self.log.len());
+                self.log.drain(..gone);
+                self.trace.push(format!("trim {gone}"));
+            }
+            96 if self.faults.losses && self.is_followed() => self.lose(),
+            _ => {}
+        }
+    }
+
+    /// Returns whether the node is where the log is.
+    fn is_followed(&self) -> bool {
+        self.delivered == self.last() && !self.subscribers.is_busy()
+    }
+
+    /// Lets everything arrive.
+    fn settle(&mut self) {
+        self.connect();
+        // A log that was lost is found to be by its next message.
+        self.publish();
+        for _ in 0..1000 {
+            self.follow();
+            self.flush();
+            for index in 0..self.clients.len() {
+                self.catch_up(index);
+            }
+            let all_joined = self.clients.iter().all(|client| matches!(client.waiting, Waiting::Joined));
+            if all_joined && self.is_followed() {
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    /// Returns what is wrong with what a client received.
+    fn verdict(&self, client: &Client) -> Result<(), String> {
+        let (mut expected, mut presence) = (client.since.number + 1, 0);
+        let (mut gap, mut has_gap, mut needless) = (false, false, 0);
+        for received in client.received.iter().copied().chain([Received::Message(self.published + 1)]) {
+            match received {
+                Received::Gap => (gap, has_gap) = (true, true),
+                Received::Presence(version, is_all) => {
+                    if !is_all && version != presence + 1 {
+                        return Err(format!("presence {version} after {presence}"));
+                    }
+                    presence = version;
+                }
+                Received::Message(number) if number < expected => {
+                    let is_repeated = client.received.contains(&Received::Message(number));
+                    if !has_gap || !is_repeated {
+                        return Err(format!("{number} is received after {}", expected - 1));
+                    }
+                }
+                Received::Message(number) => {
+                    let is_missing = (expected..number).any(|missing| !client.unheard.contains(&missing));
+                    if is_missing && !gap {
+                        return Err(format!("{expected} to {} are missing without a gap", number - 1));
+                    }
+                    needless += usize::from(gap && number == expected);
+                    (expected, gap) = (number + 1, false);
+                }
+            }
+        }
+        if presence != self.presence {
+            return Err(format!("presence {presence} in the end, not {}", self.presence));
+        }
+        if needless > self.gaps + 2 * self.losses {
+            return Err(format!("{needless} gaps for nothing, {} of the node", self.gaps));
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// It is sent all of the presence.
+    fn send_presence(&mut self, version: u64) {
+        self.presence = version;
+        self.received.push(Received::Presence(version, true));
+    }
+}
+
+fn event(message: Message) -> Arc<Delivery> {
+    let event = Event::new("a").with("text", &format!("m{}", message.number));
+    Arc::new(event.at_position(message.position).into())
+}
+
+fn parse(text: &str) -> Received {
+    let number = |text: &str| text.parse().unwrap();
+    match text.split_at(1) {
+        ("m", rest) => Received::Message(number(rest)),
+        ("p", rest) => Received::Presence(number(rest), false),
+        _ => Received::Gap,
+    }
+}
+
+fn search(faults: Faults) {
+    for seed in 0..SEEDS {
+        let mut model = Model::new(seed, faults);
+        for _ in 0..STEPS {
+            model.step();
+        }
+        model.settle();
+        for (index, client) in model.clients.iter().enumerate() {
+            if let Err(wrong) = model.verdict(client) {
+                let trace = model.trace.join("\n");
+                panic!("seed {seed} of {faults:?}, client {index}: {wrong}\n{trace}\n{:?}", client.received);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_that_joins_misses_nothing_and_receives_nothing_twice() {
+    search(Faults { trims: false, losses: false });
+}
+
+#[test]
+fn a_trimmed_log_is_a_gap_for_clients_that_catch_up() {
+    search(Faults { trims: true, losses: false });
+}
+
+#[test]
+fn a_lost_log_is_a_gap_for_clients_that_catch_up() {
+    search(Faults { trims: true, losses: true });
+}
