@@ -148,12 +148,14 @@ impl Tail {
         Page { events: self.events.range(start..end).cloned().collect(), more: start > 0, last: self.last }
     }
 
-    /// Returns the newest events, or those before this id, if none is missing here.
+    /// Returns the newest events, or those before this id, if none is missing here. The log may
+    /// have more before an id beyond the last.
     pub(super) fn before_if_whole(&self, id: Option<Id>, limit: usize) -> Option<Page> {
         let page = self.before(id, limit);
         // With more here, the page is as full as one of the log.
         let is_full = page.more || page.events.len() == limit;
-        (self.whole || is_full && id.is_none_or(|id| id > self.floor))
+        let is_known = id.is_none_or(|id| id <= self.last);
+        (is_known && (self.whole || is_full && id.is_none_or(|id| id > self.floor)))
             .then_some(Page { more: page.more || !self.whole, ..page })
     }
 }

@@ -7,7 +7,7 @@
 //! version of the presence after the one that it was sent. After a gap a message may come again: a
 //! client drops it by its id.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -60,8 +60,6 @@ enum Received {
 /// What a client waits for.
 #[derive(Debug)]
 enum Waiting {
-    /// Nothing: it has not connected.
-    Away,
     /// Its first page, once it is read.
     First(Option<Page>),
     /// Its next step.
@@ -115,7 +113,7 @@ impl Model {
         Self {
             random: StdRng::seed_from_u64(seed),
             faults,
-            clock: 1_000,
+            clock: 100_000,
             log: Vec::new(),
             published: 0,
             delivered: NOTHING,
@@ -337,7 +335,7 @@ impl Model {
         self.connect();
         // A log that was lost is found to be by its next message.
         self.publish();
-        for _ in 0..1000 {
+        for _ in 0..2000 {
             self.follow();
             self.flush();
             for index in 0..self.clients.len() {

@@ -20,7 +20,8 @@ use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::command_queue::LogEnds;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::cursor::{GroupCursor, Sequence, gap};
-use crate::layer::redis::log::{LogEnd, LogPage, LogReader, PageQuery};
+use crate::layer::redis::history_reading::{HistoryReading, HistoryStep, in_order, range_query};
+use crate::layer::redis::log::{LogEnd, LogReader, PageQuery};
 use crate::telemetry::{Chain, DropReason, GapReason, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
@@ -175,54 +176,26 @@ impl LogFollower {
 
     /// Returns a range of a log: what is cached, else what one caller of the group reads at a time.
     pub(super) async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
-        let Some(cursor) = self.cursor(group.name()) else { return self.read(group, range).await };
-        let answer = || cursor.state.lock().tail_cache.answer(range, Instant::now());
-        if let Some(page) = answer() {
+        let Some(cursor) = self.cursor(group.name()) else {
+            return Ok(in_order(range, self.reader.page(group, range_query(range)).await?));
+        };
+        let mut reading = HistoryReading::new(range);
+        let cached = cursor.state.lock().tail_cache.answer(range, Instant::now());
+        if let Some(page) = cached {
             return Ok(page);
         }
         let _turn = cursor.reading.lock().await;
         loop {
-            if let Some(page) = answer() {
-                return Ok(page);
-            }
-            let is_far = match range {
-                HistoryRange::Before(id, _) => id.is_some(),
-                HistoryRange::After(_) => false,
+            let step = reading.next(&mut cursor.state.lock(), Instant::now());
+            let query = match step {
+                HistoryStep::Answer(page) => return Ok(page),
+                HistoryStep::Read(query) => query,
             };
-            let missing = if is_far { None } else { cursor.state.lock().missing_tail() };
-            let Some((floor, most)) = missing else { break };
-            // The end of the log is known without reading.
-            if let Some(page) = answer() {
+            let page = self.reader.page(group, query).await?;
+            if let Some(page) = reading.on_page(&mut cursor.state.lock(), page) {
                 return Ok(page);
             }
-            let LogPage { events, more, .. } = self.reader.page(group, PageQuery::until(floor, most)).await?;
-            cursor.state.lock().tail_cache.extend(floor, events, !more);
-            // What is read beyond this was not asked for.
-            if let (HistoryRange::After(_), None) = (range, answer()) {
-                break;
-            }
         }
-        let mut page = self.read(group, range).await?;
-        let mut state = cursor.state.lock();
-        state.tail_cache.redact_texts(&mut page.events);
-        if let HistoryRange::After(id) = range {
-            state.tail_cache.keep_page(id, &page);
-        }
-        Ok(page)
-    }
-
-    /// Reads a range of a log.
-    async fn read(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
-        let query = match range {
-            HistoryRange::After(id) => PageQuery::after(id),
-            HistoryRange::Before(None, most) => PageQuery::newest(most),
-            HistoryRange::Before(Some(id), most) => PageQuery::before(id, most),
-        };
-        let LogPage { mut events, more, last } = self.reader.page(group, query).await?;
-        if let HistoryRange::Before(..) = range {
-            events.reverse();
-        }
-        Ok(Page { events, more, last })
     }
 
     /// Drops the cached tails that were not read lately.

@@ -84,12 +84,13 @@ pub(super) struct LogReader {
 /// A query for a part of a log.
 #[derive(Clone, Copy)]
 pub(super) struct PageQuery {
-    from: From,
-    most: usize,
+    pub(super) from: From,
+    pub(super) most: usize,
 }
 
+/// Where a page begins.
 #[derive(Clone, Copy)]
-enum From {
+pub(super) enum From {
     After(Id),
     Until(Id),
     Before(Id),

@@ -27,6 +27,7 @@ mod follower;
 mod health;
 mod heartbeat;
 mod held_events;
+mod history_reading;
 #[cfg(test)]
 mod interleavings;
 mod job;

@@ -83,6 +83,9 @@ impl TailCache {
 
     /// Adds a newer event.
     pub(super) fn push(&mut self, event: &Arc<Delivery>) {
+        if let (Some((_, page)), Some(position)) = (&mut self.page, event.position()) {
+            page.last = position.id;
+        }
         let Some(tail) = &mut self.tail else { return };
         if event.position().is_some_and(|position| position.prev != tail.last()) {
             return self.clear(); // it must have no holes
