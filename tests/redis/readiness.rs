@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::cli::operator;
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::v1_client::{V1Client, fresh_id};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// Waits until `/readyz` has this status and contains these texts.
@@ -35,6 +38,25 @@ async fn readiness_follows_refused_writes_in_redis_own_words() {
         redis.query::<String>(end).await;
         wait_for_readiness(&node, 200, &["ready (redis)"]).await;
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_makes_a_node_unready_until_redis_has_saved_again() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    redis.query::<String>(&["CONFIG", "SET", "save", "3600 1000000"]).await;
+    redis.fill_disk();
+    // A child saves, and ends at its first write.
+    redis.query::<String>(&["BGSAVE"]).await;
+    wait_for_readiness(&node, 503, &["MISCONF", "(for "]).await;
+    let id = fresh_id();
+    let error = ann.try_publish(&id, "refused").await;
+    assert_eq!((&error["code"], &error["retry"]), (&json!("unavailable"), &json!(true)), "{error}");
+    redis.free_disk();
+    redis.query::<String>(&["BGSAVE"]).await;
+    wait_for_readiness(&node, 200, &["ready (redis)"]).await;
+    ann.publish_until_acked(&id, "refused", PATIENCE).await;
 }
 
 #[tokio::test]

@@ -164,9 +164,18 @@ impl Redis {
 
     /// Lets the process write no file longer than it is now; the next write ends it, halfway.
     pub fn fill_disk(&self) {
-        let process = self.process.as_ref().expect("a Redis that runs");
         let longest = files_below(self.directory.path()).into_iter().max().unwrap_or_default();
-        let (pid, limit) = (process.id().to_string(), format!("--fsize={}", longest + 20));
+        self.limit_files(&(longest + 20).to_string());
+    }
+
+    /// Lets the process, which has survived it, write files of any length again.
+    pub fn free_disk(&self) {
+        self.limit_files("unlimited");
+    }
+
+    fn limit_files(&self, bytes: &str) {
+        let process = self.process.as_ref().expect("a Redis that runs");
+        let (pid, limit) = (process.id().to_string(), format!("--fsize={bytes}:unlimited"));
         let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit");
         assert!(status.success(), "prlimit: {status}");
     }
