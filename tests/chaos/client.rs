@@ -24,6 +24,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_SILENCE: Duration = Duration::from_secs(4);
 /// Time for the reply to that, after which the socket is dead.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(4);
+/// Silence after which an event stream in a room at rest is dead: it takes no questions, and has a
+/// comment every 25 s.
+const MAX_STREAM_SILENCE: Duration = Duration::from_secs(40);
 
 pub struct Client {
     index: usize,
@@ -169,10 +172,15 @@ impl Client {
         }
     }
 
+    /// The silence after which the socket is dead.
+    fn max_silence(&self, traffic: Traffic) -> Duration {
+        let is_silent_stream = self.wire == Wire::EventStream && traffic == Traffic::None;
+        if is_silent_stream { MAX_STREAM_SILENCE } else { MAX_SILENCE + REPLY_TIMEOUT }
+    }
+
     /// When the next action is due, whatever is received.
     fn next_act(&self, traffic: Traffic) -> Instant {
-        let liveness =
-            self.last_frame_at + if self.probed { MAX_SILENCE + REPLY_TIMEOUT } else { MAX_SILENCE };
+        let liveness = self.last_frame_at + if self.probed { self.max_silence(traffic) } else { MAX_SILENCE };
         let next_send_at = (traffic != Traffic::None && self.pending.has_room()).then_some(self.next_send_at);
         [next_send_at, self.pending.due()].into_iter().flatten().fold(liveness, Instant::min)
     }
@@ -191,7 +199,7 @@ impl Client {
             frames.push(json!({ "type": "message", "message": text, "id": client_id }));
             self.write(Action::Sent { text, client_id });
         }
-        if now >= self.last_frame_at + MAX_SILENCE + REPLY_TIMEOUT {
+        if now >= self.last_frame_at + self.max_silence(traffic) {
             return false;
         }
         if now >= self.last_frame_at + MAX_SILENCE && !self.probed {

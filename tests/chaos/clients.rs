@@ -13,7 +13,7 @@ use super::client::Client;
 use super::instructions::{Instructions, Lifecycle, State};
 use super::line::Wire;
 use super::listener::{Listener, Listens};
-use super::record::{Action, Record, Recorder, Told};
+use super::record::{Action, Observer, Record, Recorder};
 use crate::support::handshake::Handshake;
 use crate::support::wait::{PATIENCE, within};
 
@@ -160,29 +160,31 @@ impl Clients {
             let there: BTreeSet<_> = connected.iter().filter_map(|who| user_of(&record, *who)).collect();
             for node in nodes {
                 let (name, members) = loop {
-                    let (name, members) = told_to_a_new_client(*node, room).await;
+                    let (name, members) = members_for_a_new_client(*node, room).await;
                     if members == there || Instant::now() > end {
                         break (name, members);
                     }
                     sleep(Duration::from_millis(200)).await;
                 };
-                let told = Told::NewClientOf(name);
-                self.recorder.write(self.members_of(room)[0], Action::Members { told, members });
+                let observer = Observer::NewClientOf(name);
+                self.recorder.write(self.members_of(room)[0], Action::Members { observer, members });
             }
             // The new clients have left; all members know it after the grace.
             let knows = |who: usize| self.states[who].lock().unwrap().members.clone();
-            let all_know = || connected.iter().filter(|who| knows(**who) != there).map(ToString::to_string);
+            // A client that is just returning learns the members then.
+            let lacks = |who: &&usize| knows(**who) != there || !self.states[**who].lock().unwrap().online;
+            let all_know = || connected.iter().filter(lacks).map(ToString::to_string);
             let _ =
                 self.reached(end.duration_since(Instant::now()).max(LEAVE), || all_know().collect()).await;
             for who in connected {
-                self.recorder.write(who, Action::Members { told: Told::Member, members: knows(who) });
+                self.recorder.write(who, Action::Members { observer: Observer::Member, members: knows(who) });
             }
         }
     }
 }
 
 /// Returns the node's name, and the members of a room that a new client of this node receives.
-async fn told_to_a_new_client(node: SocketAddr, room: usize) -> (String, BTreeSet<String>) {
+async fn members_for_a_new_client(node: SocketAddr, room: usize) -> (String, BTreeSet<String>) {
     let handshake = Handshake::to_room(&name_of(room)).with_guest(TEST_USER);
     let client = within(PATIENCE * 2, "a new client's welcome", handshake.connect_to(node)).await;
     let listed = client.welcome["members"].as_array().cloned().unwrap_or_default();

@@ -88,14 +88,14 @@ pub enum Action {
     Left,
     /// The members of the room, without the client that asks, as far as a client knows.
     Members {
-        told: Told,
+        observer: Observer,
         members: BTreeSet<String>,
     },
 }
 
 /// Which client knows the members of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Observer {
     /// A new client of this node, by its welcome.
     NewClientOf(String),
     /// The client itself, by its welcome and every change after it.

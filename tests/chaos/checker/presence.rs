@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::index::RecordIndex;
 use super::{Finding, Verdict};
-use crate::chaos::record::{Action, Told};
+use crate::chaos::record::{Action, Observer};
 
 pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for event in &index.record.events {
-        let Action::Members { told, members } = &event.action else { continue };
+        let Action::Members { observer, members } = &event.action else { continue };
         let room = index.room_of(event.who);
         let there: BTreeSet<&str> = index
             .receivers_in(room)
@@ -23,9 +23,9 @@ pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
             let missing: Vec<_> = there.difference(&reported).collect();
             let ghosts: Vec<_> = reported.difference(&there).collect();
             let detail = format!(
-                "in room {room} are {} users, as told to {}; missing {missing:?}, ghosts {ghosts:?}",
+                "in room {room} are {} users, as seen by {}; missing {missing:?}, ghosts {ghosts:?}",
                 there.len(),
-                whom(told, event.who)
+                name_of(observer, event.who)
             );
             findings.push(Finding::new(Verdict::Presence, event.at, detail));
         }
@@ -33,9 +33,9 @@ pub fn wrong(index: &RecordIndex<'_>) -> Vec<Finding> {
     findings
 }
 
-fn whom(told: &Told, who: usize) -> String {
-    match told {
-        Told::NewClientOf(node) => format!("a new client of node {node}"),
-        Told::Member => format!("client {who}"),
+fn name_of(observer: &Observer, who: usize) -> String {
+    match observer {
+        Observer::NewClientOf(node) => format!("a new client of node {node}"),
+        Observer::Member => format!("client {who}"),
     }
 }

@@ -38,8 +38,11 @@ fn the_first_message_follows_the_last_one_before_the_welcome() {
 fn a_message_after_a_notice_may_follow_any_other() {
     let builder =
         RecordBuilder::in_a_phase(PhaseKind::Losing).delivers_to_all("a", "1").sends_acked(0, "b", "7");
-    let told = builder.received_by(&[0], 0, "b", "7").gap(1).gap(2);
-    told.received_after(1, 0, "b", ("7", Some("6"))).received_after(2, 0, "b", ("7", None)).has_no_findings();
+    let reported = builder.received_by(&[0], 0, "b", "7").gap(1).gap(2);
+    reported
+        .received_after(1, 0, "b", ("7", Some("6")))
+        .received_after(2, 0, "b", ("7", None))
+        .has_no_findings();
 }
 
 #[test]

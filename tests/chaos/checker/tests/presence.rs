@@ -25,7 +25,7 @@ fn a_member_absent_from_the_list_is_missing() {
 #[test]
 fn the_list_of_each_member_is_judged() {
     let builder = RecordBuilder::in_a_phase(PhaseKind::Harmless).knows(0, &[0, 1, 2]);
-    builder.knows(2, &[0, 2]).is(Verdict::Presence, &["told to client 2", "missing [\"user1\"]"]);
+    builder.knows(2, &[0, 2]).is(Verdict::Presence, &["seen by client 2", "missing [\"user1\"]"]);
 }
 
 #[test]

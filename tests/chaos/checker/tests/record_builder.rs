@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::chaos::checker::{Finding, Verdict, check};
-use crate::chaos::record::{Action, Event, Phase, PhaseKind, Record, Told};
+use crate::chaos::record::{Action, Event, Observer, Phase, PhaseKind, Record};
 
 /// Clients 0, 1 and 2 in room 0, client 3 in room 1; client 4 of room 0 listens only.
 pub struct RecordBuilder {
@@ -108,13 +108,13 @@ impl RecordBuilder {
 
     pub fn counted(self, who: usize, members: &[usize]) -> Self {
         let members: BTreeSet<_> = members.iter().map(|&member| user(member)).collect();
-        self.then(who, Action::Members { told: Told::NewClientOf("a".to_owned()), members })
+        self.then(who, Action::Members { observer: Observer::NewClientOf("a".to_owned()), members })
     }
 
     /// The client itself has learned of these members.
     pub fn knows(self, who: usize, members: &[usize]) -> Self {
         let members: BTreeSet<_> = members.iter().map(|&member| user(member)).collect();
-        self.then(who, Action::Members { told: Told::Member, members })
+        self.then(who, Action::Members { observer: Observer::Member, members })
     }
 
     pub fn findings(&self) -> Vec<Finding> {
