@@ -24,6 +24,8 @@ pub(super) enum Timer {
     Grace(Arc<str>),
     Look,
     Tell,
+    /// The changes of a large group that came meanwhile are written.
+    Call,
 }
 
 impl Effects {

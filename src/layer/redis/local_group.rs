@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::member;
+use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::belief::Belief;
 use crate::layer::redis::effects::{Effects, Timer};
 use crate::layer::redis::job::Job;
@@ -29,6 +30,10 @@ const FOREIGN_REPAIR_PAUSE: Duration = Duration::from_millis(2500);
 /// Pause before a refused call is made again, or a look after an event that was not taken.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// Time between two calls of a large group: what changes meanwhile is written together. Its sockets
+/// are sent its count about once a second.
+const LARGE_GROUP_PAUSE: Duration = Duration::from_millis(25);
+
 /// A group of this node.
 pub(super) struct LocalGroup {
     /// Sockets here, with those that are no members.
@@ -39,7 +44,7 @@ pub(super) struct LocalGroup {
     pub(super) next_call: NextCall,
     /// Redis refused the last call. Sockets do not wait for a seat meanwhile.
     is_refused: bool,
-    /// No call is made until the next look is due.
+    /// No call is made until a timer is due.
     is_pausing: bool,
     /// Ids in use, as of the last reply.
     pub(super) seats: Box<[u8]>,
@@ -126,6 +131,10 @@ impl LocalGroup {
                 self.on_seats(&call.group, &seats, effects);
                 self.on_seated(call, &state, members, effects);
                 self.on_outcome(&outcome, &call.group, effects);
+                if self.view.is_large() {
+                    self.is_pausing = true;
+                    effects.set_timer(effects.now + LARGE_GROUP_PAUSE, Timer::Call);
+                }
             }
             Some(SeatReply { status: SeatStatus::Differs(share), .. }) => {
                 self.next_call.looks = true;
@@ -282,6 +291,7 @@ impl LocalGroup {
         match timer {
             Timer::Grace(user) => self.seating.end_grace(user, effects.now),
             Timer::Look => (self.next_call.looks, self.is_pausing) = (true, false),
+            Timer::Call => self.is_pausing = false,
             Timer::Tell => {
                 if let Some((_, mark)) = self.tell.take_if(|(at, _)| *at <= effects.now) {
                     effects.jobs.push(Job::Tell(group.clone(), mark));
@@ -317,10 +327,20 @@ impl LocalGroup {
         self.sockets == 0 && self.seating.is_over()
     }
 
+    /// Returns whether a socket of this user waits for nothing. In a large group it does not wait
+    /// for a seat: no list would lack it.
     pub(super) fn is_ready_for(&self, user: Option<&str>) -> bool {
-        self.link == Link::Located
-            && (self.is_refused
-                || self.view.is_known() && user.is_none_or(|user| self.seating.is_seated(user)))
+        let is_seated = || self.view.is_large() || user.is_none_or(|user| self.seating.is_seated(user));
+        self.link == Link::Located && (self.is_refused || self.view.is_known() && is_seated())
+    }
+
+    /// Returns the users of the group as the sockets of this node know them; `None` without a view.
+    pub(super) fn snapshot(&self) -> Option<PresenceSnapshot> {
+        let mut snapshot = self.view.snapshot()?;
+        if self.view.is_large() {
+            snapshot.count += self.seating.joining_count();
+        }
+        Some(snapshot)
     }
 
     /// Completes those that wait for nothing more.

@@ -108,6 +108,11 @@ impl MemberView {
         self.known.is_some()
     }
 
+    /// Returns whether the group has too many users for a list.
+    pub(super) fn is_large(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.members.is_none())
+    }
+
     /// Returns whether the user is in the list.
     pub(super) fn lists(&self, user: &str) -> bool {
         let members = self.known.as_ref().and_then(|known| known.members.as_ref());

@@ -316,7 +316,7 @@ impl LocalMembership {
 
     /// Returns the users of a group as the sockets of this node know them; `None` without a view.
     pub(super) fn snapshot(&self, group: &Group) -> Option<PresenceSnapshot> {
-        self.state.lock().groups.get(group)?.view.snapshot()
+        self.state.lock().groups.get(group)?.snapshot()
     }
 
     /// Returns a snapshot of what another one reads from Redis.

@@ -272,6 +272,11 @@ impl Seating {
         !self.unsettled.is_empty()
     }
 
+    /// Returns how many users join, roughly: those that leave or are renamed count, too.
+    pub(super) fn joining_count(&self) -> usize {
+        if self.repair == Repair::None { self.unsettled.len() } else { 0 }
+    }
+
     /// Begins the next call: up to [`MAX_CALL_USERS`] changes, or none for a look. Returns `None`
     /// while another is on its way, or a beat has to come first. `number` has to be a new one.
     pub(super) fn begin_call(&mut self, number: u32) -> Option<SeatCall> {
