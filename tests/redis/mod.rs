@@ -6,6 +6,7 @@ mod announcements;
 mod backfill;
 mod bad_events;
 mod budget;
+mod clocks;
 mod corrupt_records;
 mod disconnects;
 mod failover;

@@ -179,6 +179,13 @@ impl Plan {
         self.env("REDIS_URL", &redis.url())
     }
 
+    /// Sets the clock of the node's machine to this many seconds from the time that it is.
+    pub fn clock_off_by(self, seconds: i64) -> Self {
+        self.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1")
+            .env("FAKETIME", &format!("{seconds:+}s"))
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Starts the binary without waiting for anything.
     pub fn spawn(&self) -> Process {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
