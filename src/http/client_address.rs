@@ -25,7 +25,7 @@ impl ClientAddress {
     pub(crate) fn from_headers(connected: IpAddr, headers: &HeaderMap, trusted: &[TrustedProxy]) -> Self {
         let connected = connected.to_canonical();
         if !is_trusted(connected, trusted) {
-            if TrustedProxy::PrivateRanges.contains(connected) && headers.contains_key(FORWARDED_FOR) {
+            if is_proxy(connected, headers) {
                 warn_once(connected);
             }
             return Self { address: connected, secure: false };
@@ -50,6 +50,11 @@ impl ClientAddress {
 pub(crate) fn is_trusted(address: IpAddr, trusted: &[TrustedProxy]) -> bool {
     let address = address.to_canonical();
     trusted.iter().any(|proxy| proxy.contains(address))
+}
+
+/// Returns whether a peer seems to be a proxy of this site: it is near, and reports an address.
+fn is_proxy(connected: IpAddr, headers: &HeaderMap) -> bool {
+    TrustedProxy::PrivateRanges.contains(connected) && headers.contains_key(FORWARDED_FOR)
 }
 
 /// Returns the items of a list header, which may have several lines, the last item first.
@@ -117,6 +122,25 @@ mod tests {
             ("10.1.1.1", &[(FOR, "")], "10.1.1.1"),
         ] {
             assert_eq!(peer(connected, lines).0, expected, "{connected} with {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_near_peer_that_reports_an_address_seems_to_be_a_proxy() {
+        let mut headers = HeaderMap::new();
+        headers.append(FORWARDED_FOR, HeaderValue::from_static("198.51.100.7"));
+        for (connected, expected) in [
+            ("10.9.9.1", true),
+            ("172.18.0.3", true),
+            ("192.168.1.2", true),
+            ("127.0.0.1", true),
+            ("fd00::3", true),
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            let connected = connected.parse().unwrap();
+            assert_eq!(is_proxy(connected, &headers), expected, "{connected}");
+            assert!(!is_proxy(connected, &HeaderMap::new()), "{connected} reports none");
         }
     }
 
