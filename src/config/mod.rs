@@ -27,7 +27,7 @@ use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
 use crate::config::parsers::{
-    RedisUrl, address, boolean, file, folder, log_level, positive, redis_prefix, redis_url,
+    RedisUrl, address, boolean, file, folder, log_level, number, positive, redis_prefix, redis_url,
 };
 use crate::config::redis_address::RedisAddress;
 use crate::config::secret::{Secret, Source};
@@ -98,7 +98,7 @@ pub struct Config {
     pub log_messages: usize,
 
     /// Maximum number of bytes that a group's log keeps; 0 is no limit
-    #[arg(long, value_name = "BYTES", default_value = "134217728")]
+    #[arg(long, value_name = "BYTES", default_value = "134217728", value_parser = number::<usize>)]
     pub log_bytes: usize,
 
     /// Time after which a log drops a message, in seconds
@@ -106,21 +106,21 @@ pub struct Config {
     pub log_seconds: usize,
 
     /// Number of Redis replicas that must have a message before it is acknowledged
-    #[arg(long, value_name = "COUNT", default_value = "0")]
+    #[arg(long, value_name = "COUNT", default_value = "0", value_parser = number::<usize>)]
     pub wait_replicas: usize,
 
     /// Time over which a stopping node (SIGTERM) closes its sockets one by one, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "20")]
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = number::<u32>)]
     pub drain_seconds: u32,
 
     /// Time without Redis after which clients that can resume are sent to another node, in
     /// seconds; 0 keeps them
-    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = number::<u32>)]
     pub move_on_seconds: u32,
 
     /// Time after which an idle HTTP connection is closed, in seconds; longer than the load
     /// balancer keeps one. 0 closes each after its response
-    #[arg(long, value_name = "SECONDS", default_value = "75")]
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = number::<u32>)]
     keep_alive_seconds: u32,
 
     /// Maximum number of open connections; further ones get 503. Without it, the hard limit of file

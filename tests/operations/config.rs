@@ -1,5 +1,7 @@
 //! Settings are checked before the node binds, and an invalid one is reported in one line.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use crate::support::http::Request;
@@ -9,21 +11,26 @@ use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
-const SETTINGS: [(&str, &str, &str); 41] = [
+/// Each setting with its variable and a word of its default.
+const SETTINGS: [(&str, &str, &str); 48] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
+    ("--redis-prefix", "PARLOR_REDIS_PREFIX", ""),
     ("--redis-password-file", "PARLOR_REDIS_PASSWORD_FILE", "PARLOR_REDIS_PASSWORD."),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
+    ("--threads", "PARLOR_THREADS", "1"),
     ("--log-level", "PARLOR_LOG_LEVEL", "info"),
     ("--log-format", "PARLOR_LOG_FORMAT", "text"),
     ("--max-message-bytes", "PARLOR_MAX_MESSAGE_BYTES", "65536"),
     ("--max-name-chars", "PARLOR_MAX_NAME_CHARS", "64"),
+    ("--public-rooms", "PARLOR_PUBLIC_ROOMS", "lobby"),
     ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
     ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
     ("--max-connections", "PARLOR_MAX_CONNECTIONS", "ulimit -Hn"),
     ("--keep-alive-seconds", "PARLOR_KEEP_ALIVE_SECONDS", "75"),
     ("--move-on-seconds", "PARLOR_MOVE_ON_SECONDS", "10"),
     ("--log-messages", "PARLOR_LOG_MESSAGES", "1000"),
+    ("--log-bytes", "PARLOR_LOG_BYTES", "134217728"),
     ("--log-seconds", "PARLOR_LOG_SECONDS", "86400"),
     ("--drain-seconds", "PARLOR_DRAIN_SECONDS", "20"),
     ("--wait-replicas", "PARLOR_WAIT_REPLICAS", "0"),
@@ -44,6 +51,9 @@ const SETTINGS: [(&str, &str, &str); 41] = [
     ("--trusted-proxies", "PARLOR_TRUSTED_PROXIES", ""),
     ("--messages-per-second", "PARLOR_MESSAGES_PER_SECOND", "50"),
     ("--bytes-per-second", "PARLOR_BYTES_PER_SECOND", "262144"),
+    ("--address-bytes-per-second", "PARLOR_ADDRESS_BYTES_PER_SECOND", "4194304"),
+    ("--reads-per-second", "PARLOR_READS_PER_SECOND", "100"),
+    ("--address-rooms", "PARLOR_ADDRESS_ROOMS", "1000"),
     ("--handshakes-per-second", "PARLOR_HANDSHAKES_PER_SECOND", "50"),
     ("--requests-per-second", "PARLOR_REQUESTS_PER_SECOND", "200"),
     ("--logins-per-minute", "PARLOR_LOGINS_PER_MINUTE", "10"),
@@ -53,13 +63,27 @@ const SETTINGS: [(&str, &str, &str); 41] = [
     ("--sockets-per-address", "PARLOR_SOCKETS_PER_ADDRESS", "1000"),
 ];
 
-/// Invalid values of settings.
-const BAD: [(&str, &[&str]); 31] = [
+/// Settings that take any text, or none.
+const FREE: [&str; 7] = [
+    "--wait-for-redis",
+    "--no-guests",
+    "--no-signup",
+    "--operator",
+    "--token-audience",
+    "--token-issuer",
+    "--public-rooms",
+];
+
+/// Invalid values of all other settings.
+const BAD: [(&str, &[&str]); 41] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
         &["nonsense", "http://127.0.0.1:6379", "redis+sentinel://127.0.0.1:26379", "redis+sentinel:///x"],
     ),
+    ("--redis-prefix", &["{chat}", "a b", "ä"]),
+    ("--redis-password-file", &["/no/such/file"]),
+    ("--threads", &["many", "-1", "0"]),
     ("--log-level", &["parlor=loud", "=,="]),
     ("--log-format", &["xml", "JSON5"]),
     ("--max-message-bytes", &["many", "-1", "1.5", "99999999999999999999999"]),
@@ -68,7 +92,10 @@ const BAD: [(&str, &[&str]); 31] = [
     ("--max-outbox-messages", &["many", "-1", "0"]),
     ("--max-connections", &["many", "-1", "0"]),
     ("--log-messages", &["many", "-1", "0"]),
+    ("--log-bytes", &["many", "-1", "1.5"]),
     ("--log-seconds", &["many", "-1", "0"]),
+    ("--keep-alive-seconds", &["many", "-1", "1.5"]),
+    ("--move-on-seconds", &["many", "-1", "1.5"]),
     ("--drain-seconds", &["many", "-1", "1.5"]),
     ("--wait-replicas", &["many", "-1"]),
     ("--assets", &["/no/such/folder"]),
@@ -83,7 +110,11 @@ const BAD: [(&str, &[&str]); 31] = [
     ("--trusted-proxies", &["nonsense", "10.0.0.0/33", "127.0.0.1,nginx"]),
     ("--messages-per-second", &["many", "-1", "1.5"]),
     ("--bytes-per-second", &["many", "-1", "99999999999999"]),
+    ("--address-bytes-per-second", &["many", "-1", "99999999999999"]),
+    ("--reads-per-second", &["many", "-1", "1.5"]),
+    ("--address-rooms", &["many", "-1", "1.5"]),
     ("--handshakes-per-second", &["many", "-1"]),
+    ("--publishes-per-second", &["many", "-1"]),
     ("--logins-per-minute", &["many", "-1"]),
     ("--requests-per-second", &["many", "-1"]),
     ("--connections-per-address", &["many", "-1"]),
@@ -109,6 +140,7 @@ async fn invalid_flags_are_rejected_in_one_line() {
             // In this form a value may begin with a dash.
             let text = Node::plan().switch(&format!("{flag}={value}")).rejected().await;
             names(&text, flag, variable, value);
+            assert!(!text.contains("invalid digit"), "in the words of the settings: {text:?}");
         }
     }
 }
@@ -121,6 +153,7 @@ async fn invalid_variables_are_rejected_in_one_line() {
         for value in values {
             let text = plan.clone().env(variable, value).rejected().await;
             names(&text, flag, variable, value);
+            assert!(!text.contains("invalid digit"), "in the words of the settings: {text:?}");
         }
     }
 }
@@ -236,16 +269,40 @@ async fn signals_that_ask_others_to_reload_are_ignored() {
     }
 }
 
+/// The settings in the help, each with its description on one line.
+fn settings_in(help: &str) -> BTreeMap<String, String> {
+    let mut settings: BTreeMap<String, String> = BTreeMap::new();
+    let mut current = None;
+    for line in help.lines() {
+        let text = line.trim_start();
+        if line.len() - text.len() < 8 {
+            let flag = text.strip_prefix("--").and_then(|text| text.split_whitespace().next());
+            current = flag.map(|flag| format!("--{flag}"));
+        }
+        if let Some(flag) = &current {
+            let description = settings.entry(flag.clone()).or_default();
+            description.push_str(text);
+            description.push(' ');
+        }
+    }
+    settings
+}
+
 #[tokio::test]
 async fn help_shows_every_setting_with_its_default_and_variable() {
     let mut process = Node::bare_plan().switch("--help").spawn();
     assert_eq!(process.exit(PATIENCE).await.code(), Some(0));
-    let help = process.stdout.text();
+    let shown = settings_in(&process.stdout.text());
     for (flag, variable, default) in SETTINGS {
-        for word in [flag, variable, default] {
-            assert!(help.contains(word), "{word} in the help: {help}");
-        }
+        let text = shown.get(flag).unwrap_or_else(|| panic!("{flag} in {:?}", shown.keys()));
+        let variable = format!("[env: {variable}");
+        assert!(text.contains(&variable) && text.contains(default), "{variable}, {default}: {text}");
     }
+    // What these tests try of each setting is tried of all.
+    let known: BTreeSet<&str> = SETTINGS.iter().map(|(flag, ..)| *flag).collect();
+    assert_eq!(shown.keys().map(String::as_str).collect::<BTreeSet<_>>(), known, "all are known here");
+    let tried: BTreeSet<&str> = BAD.iter().map(|(flag, _)| *flag).chain(FREE).collect();
+    assert_eq!(tried, known, "with invalid values, if there are any");
     assert_eq!(process.stderr.all(), Vec::<String>::new());
 }
 
