@@ -23,9 +23,9 @@ pub struct LimitsConfig {
     #[arg(long, value_name = "BYTES", default_value = "4194304", value_parser = limit)]
     pub(crate) address_bytes_per_second: u32,
 
-    /// Pages of logs per second that an address (IPv6: a /64) reads by the frame `history` or by
-    /// connecting with `since` or `history`, with bursts of ten times as many; none with
-    /// --messages-per-second 0
+    /// Reads of logs per second by an address (IPv6: a /64), with bursts of ten times as many: each
+    /// frame `history`, and each connection with `since` or `history`, however much it is then
+    /// sent; none with --messages-per-second 0
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = limit)]
     pub(crate) reads_per_second: u32,
 
@@ -73,7 +73,7 @@ impl LimitsConfig {
         if self.bytes_per_second == 0 { 0 } else { self.address_bytes_per_second }
     }
 
-    /// Returns the limit of pages of logs that an address reads, per second; 0 is none.
+    /// Returns the limit of reads of logs by an address, per second; 0 is none.
     pub(crate) fn reads_per_second(&self) -> u32 {
         if self.messages_per_second == 0 { 0 } else { self.reads_per_second }
     }

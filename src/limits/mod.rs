@@ -36,7 +36,7 @@ const KEYS_PER_ADDRESS: u32 = 10;
 /// Addresses that may guess at one name before its owner is limited too, so that one attacker
 /// cannot lock the owner out.
 const GUESSING_ADDRESSES_PER_NAME: u32 = 6;
-/// The burst of pages of logs, as a multiple of the rate per second: an office reconnects after a
+/// The burst of reads of logs, as a multiple of the rate per second: an office reconnects after a
 /// restart.
 const READ_BURST_FACTOR: u32 = 10;
 /// The least burst of the bytes of an address: the longest message that a setting allows is sent in
@@ -268,7 +268,7 @@ impl Admitted {
         passed.map_err(|wait| refused(LimitReason::AddressBytes, wait)).is_ok()
     }
 
-    /// Counts a page of a log that the socket reads, for its address.
+    /// Counts a read of a log by the socket, for its address.
     ///
     /// # Errors
     /// Returns [`Limited`] over the limit.
