@@ -1,6 +1,7 @@
 //! The ACL of docs/operations.md lets a node and its commands do everything, and nothing else.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -9,8 +10,11 @@ use crate::support::http::Request;
 use crate::support::node::{Node, Plan};
 use crate::support::redis::Redis;
 use crate::support::user::{User, password};
-use crate::support::v1_client::id_of;
-use crate::support::wait::{PATIENCE, holds, until};
+use crate::support::v1_client::{V1Client, id_of};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
+
+/// The time after which no user of a dead node is listed where others are, and some more.
+const REAPED: Duration = seconds(30);
 
 /// The words of the `ACL SETUSER` line in the documentation.
 fn documented_acl() -> Vec<String> {
@@ -37,9 +41,16 @@ async fn run(plan: &Plan, words: &[&str]) -> String {
 async fn a_node_does_everything_with_the_documented_acl() {
     let redis = Redis::start().await;
     assert_eq!(redis.query::<String>(&documented_acl()).await, "OK");
-    let plan = Node::plan().env("REDIS_URL", &redis.url().replace("//", "//parlor:pw@"));
+    let _replica = redis.replica_of().await;
+    let url = redis.url().replace("//", "//parlor:pw@");
+    let plan = Node::plan().env("REDIS_URL", &url).env("PARLOR_WAIT_REPLICAS", "1");
     let nodes = [plan.start().await, plan.start().await];
     let [first, second] = &nodes;
+    // A third one dies with a member; the others remove it at the end.
+    let mut dead = plan.start().await;
+    let member = V1Client::join(&dead, "lobby").await;
+    redis.wait_for_members("parlor:group:{chat_lobby}", 1).await;
+    dead.kill();
     run(&plan.clone().env("PARLOR_PASSWORD", &password("ann")), &["user", "add", "--staff", "ann"]).await;
     run(&plan, &["user", "list"]).await;
     let key = run(&plan, &["key", "add", "billing", "--scope", "publish,read,disconnect"]).await;
@@ -113,6 +124,11 @@ async fn a_node_does_everything_with_the_documented_acl() {
     bob.log_in(first, "bob").await;
     bob.log_out(first).await;
 
+    until(REAPED, "the user of a dead node to be removed", async || {
+        let users = redis.seats("chat_lobby").await;
+        holds(!users.contains_key(member.user()), || format!("{users:?}"))
+    })
+    .await;
     let log: redis::Value = redis.query(&["ACL", "LOG"]).await;
     assert!(matches!(&log, redis::Value::Array(entries) if entries.is_empty()), "{log:?}");
     for mut node in nodes {
