@@ -16,5 +16,5 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
         .into_iter()
         .map(|AuditEntry { at, who, what, about }| context! { at => rfc3339(at), who, what, about })
         .collect();
-    request.render("admin_audit.html", context! { entries, more, kept => MAX_AUDIT_ENTRIES })
+    request.render("admin_audit.html", context! { entries, more })
 }

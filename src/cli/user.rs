@@ -71,7 +71,7 @@ async fn set_staff(
     let Some(account) = accounts.find_by_name(name).await.map_err(away)? else {
         let other = accounts.find_confusable(name).await.map_err(away)?;
         let other = other.map_or_else(String::new, |other| {
-            format!("; `{}` looks like it, in other letters: {}", other.name, other.name.escape_unicode())
+            format!("; `{}` looks like it, in other letters: {}", other.name, other.name.escape_default())
         });
         return Err(format!("there is no account `{name}`{other}"));
     };

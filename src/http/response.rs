@@ -221,7 +221,7 @@ impl Refusal {
 
     /// Creates a 404.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+        Self::new(StatusCode::NOT_FOUND, "there is nothing at this path").message_key("nothing_here")
     }
 
     /// Creates a 429 with this `Retry-After`, rounded up to seconds.
@@ -230,6 +230,8 @@ impl Refusal {
         let after = HeaderValue::from_str(&seconds.to_string()).unwrap_or(HeaderValue::from_static("1"));
         Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many: try again in {seconds} s"))
             .with(hyper::header::RETRY_AFTER, after)
+            .message_key("too_many_requests")
+            .message_value("seconds", seconds.to_string())
     }
 
     /// Has browsers receive the detail instead of a page.

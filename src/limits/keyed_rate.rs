@@ -65,10 +65,7 @@ impl KeyedRateLimiter {
     /// # Errors
     /// Returns the time until the next event is allowed.
     pub(crate) fn check<K: Hash + ?Sized>(&self, key: &K) -> Result<(), Duration> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        self.sweep(limiter);
-        let passed = limiter.check_key(&self.hasher.hash_one(key));
-        passed.map_err(|until| until.wait_time_from(limiter.clock().now()))
+        self.check_n(key, 1)
     }
 
     /// Removes idle keys once in a while.

@@ -2,7 +2,8 @@
 //!
 //! The first layout had no version, and other names for what belongs to a group. Nodes of the two
 //! cannot share a Redis. A node that finds the first one without live nodes renames what lasts
-//! (logs, redactions, idempotency keys, intervals), and deletes what nodes wrote of themselves.
+//! (logs, redactions, idempotency keys, intervals, records that the application names), and deletes
+//! what nodes wrote of themselves.
 
 use std::time::Duration;
 

@@ -204,10 +204,10 @@ fn id(entry: &StreamEntry) -> Option<Id> {
 fn event(entry: &StreamEntry, redacted: &BTreeSet<Id>) -> Option<Event> {
     let field = |name: &[u8]| entry.1.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &pair[1][..]);
     let prev = field(b"p").and_then(|prev| std::str::from_utf8(prev).ok()?.parse().ok());
-    let stamp = Position { id: id(entry)?, prev: prev.unwrap_or(Id::START) };
-    if redacted.contains(&stamp.id) {
-        return Some(Event::redacted(stamp));
+    let position = Position { id: id(entry)?, prev: prev.unwrap_or(Id::START) };
+    if redacted.contains(&position.id) {
+        return Some(Event::redacted(position));
     }
-    let decoded = field(b"e").and_then(|open| Event::decode_open(open, stamp).ok());
-    Some(decoded.unwrap_or_else(|| Event::new("").at_position(stamp)))
+    let decoded = field(b"e").and_then(|open| Event::decode_open(open, position).ok());
+    Some(decoded.unwrap_or_else(|| Event::new("").at_position(position)))
 }

@@ -268,20 +268,18 @@ impl LocalMembership {
         if state.callers.is_empty() {
             return Vec::new();
         }
-        let mut batches = vec![SeatBatch::default()];
+        let mut batches: Vec<SeatBatch> = Vec::new();
         for group in take(&mut state.callers) {
             let MembershipState { groups, calls, .. } = &mut *state;
             let Some(local) = groups.get_mut(&group) else { continue };
             *calls = calls.wrapping_add(1);
             let Some(call) = local.begin_call(&group, *calls) else { continue };
-            let last = batches.last_mut().expect("one at least");
-            if let Err(call) = last.push(call) {
-                let mut batch = SeatBatch::default();
-                let _ = batch.push(call); // an empty one takes any call
-                batches.push(batch);
-            }
+            let rejected = match batches.last_mut() {
+                Some(batch) => batch.push(call).err(),
+                None => Some(call),
+            };
+            batches.extend(rejected.map(SeatBatch::new));
         }
-        batches.retain(|batch| !batch.calls.is_empty());
         batches
     }
 

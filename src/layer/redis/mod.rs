@@ -4,8 +4,8 @@
 //! the same Redis exchanges events with Parlor unmodified. Pub/sub has no database numbers: nodes
 //! of one Redis share these channels, whatever database or prefix they have.
 //!
-//! A node has three connections. `pipeline` carries events both ways, `commands` everything else,
-//! the pages of logs on a connection of their own.
+//! A node has three connections. `pipeline` carries events both ways and presence, `commands` the
+//! rest, the pages of logs on a connection of their own.
 
 mod absent_records;
 pub(crate) mod admin_client;

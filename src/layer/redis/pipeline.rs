@@ -1,4 +1,4 @@
-//! The pipelined connection: this node's subscriptions and its appends.
+//! The pipelined connection: this node's subscriptions, its appends, and its users.
 //!
 //! Every message passes it twice. What many sockets append in one turn leaves in one write; what
 //! Redis sent meanwhile is read at once, pushes and replies alike, without waking a task in
@@ -73,7 +73,7 @@ enum PendingReply {
 pub(super) type Pushed<'a> = (&'a str, &'a [u8]);
 
 impl<'a> Pipeline<'a> {
-    /// Connects, authenticates and loads the script.
+    /// Connects, authenticates and loads the scripts.
     ///
     /// # Errors
     /// Fails when Redis cannot be reached, or refuses.

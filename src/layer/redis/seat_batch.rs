@@ -30,7 +30,6 @@ pub(super) struct GroupCall {
 }
 
 /// Calls for different groups.
-#[derive(Default)]
 pub(super) struct SeatBatch {
     pub(super) calls: Vec<GroupCall>,
     users: usize,
@@ -53,15 +52,25 @@ pub(super) enum SeatStatus {
     Refused,
 }
 
+impl GroupCall {
+    /// Returns how many users it is about.
+    fn users(&self) -> usize {
+        self.call.joins.len() + self.call.leaves.len()
+    }
+}
+
 impl SeatBatch {
+    pub(super) fn new(call: GroupCall) -> Self {
+        Self { users: call.users(), looks: usize::from(call.looks), calls: vec![call] }
+    }
+
     /// Adds a call, or returns it when the batch is full.
     pub(super) fn push(&mut self, call: GroupCall) -> Result<(), GroupCall> {
-        let users = call.call.joins.len() + call.call.leaves.len();
-        let looks = usize::from(call.looks);
+        let (users, looks) = (call.users(), usize::from(call.looks));
         let is_full = self.calls.len() == MAX_BATCH_GROUPS
             || self.users + users > MAX_CALL_USERS
             || self.looks + looks > MAX_BATCH_LOOKS;
-        if is_full && !self.calls.is_empty() {
+        if is_full {
             return Err(call);
         }
         self.users += users;
@@ -92,11 +101,7 @@ impl SeatReply {
         let (status, state, share) =
             (values.first()?.text()?, bytes(values.get(1)?)?, bytes(values.get(2)?)?);
         let status = match status {
-            "ok" => SeatStatus::Seated(
-                group_state(state)?,
-                state.get(STATE_BYTES..).unwrap_or_default().to_vec(),
-                parse_share(share)?,
-            ),
+            "ok" => SeatStatus::Seated(group_state(state)?, seat_ids(state).to_vec(), parse_share(share)?),
             "differs" => SeatStatus::Differs(parse_share(share)?),
             "error" => {
                 let _ = LayerError::refused(String::from_utf8_lossy(state)); // counts and logs it
