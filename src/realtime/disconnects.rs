@@ -125,6 +125,18 @@ mod tests {
     }
 
     #[test]
+    fn sockets_of_requests_before_an_asking_have_to_be_asked_too() {
+        let mut disconnects = RecentDisconnects::default();
+        let before = Instant::now();
+        assert!(!disconnects.were_asked_since(before), "none was asked yet");
+        disconnects.record_asking();
+        let after = Instant::now() + std::time::Duration::from_millis(1);
+        assert!(disconnects.were_asked_since(before) && !disconnects.were_asked_since(after));
+        disconnects.record(disconnect("a"));
+        assert!(!disconnects.were_asked_since(after), "a command asks none");
+    }
+
+    #[test]
     fn an_index_finds_what_a_look_at_each_command_finds() {
         let values = [None, Some("a"), Some("b")];
         let mut commands = Vec::new();

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use jsonwebtoken::Algorithm;
 use tokio::time::sleep;
 
 use crate::support::cli::{key, operator};
 use crate::support::event_stream::{EventStream, stream_of};
 use crate::support::handshake::{Handshake, V1};
 use crate::support::http::Request;
+use crate::support::jwt_keys::{KeyPair, claims};
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
@@ -46,6 +48,11 @@ enum Line {
     Stream(EventStream),
 }
 
+/// The keys of the tokens that both nodes accept.
+fn pair() -> KeyPair {
+    KeyPair::for_algorithm(Algorithm::EdDSA)
+}
+
 struct Case {
     name: String,
     line: Line,
@@ -66,8 +73,10 @@ impl Site {
         let redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
         let proxy = RedisProxy::start(&redis).await;
         // The sockets of a node that is cut off for long would be moved to another one.
-        let far = Node::plan().flag("--redis-url", &proxy.url()).flag("--move-on-seconds", "0");
-        let (near, far) = (Node::on(&redis).await, far.start().await);
+        let plan = Node::plan().flag("--token-key-file", pair().file().to_str().expect("UTF-8"));
+        let plan = plan.flag("--token-algorithm", "EdDSA");
+        let far = plan.clone().flag("--redis-url", &proxy.url()).flag("--move-on-seconds", "0");
+        let (near, far) = (plan.redis(&redis).start().await, far.start().await);
         Self { redis, proxy, near, far, cases: Vec::new() }
     }
 
@@ -88,11 +97,14 @@ impl Site {
         self.cases.push(Case { name, line: Line::Socket(socket), codes });
     }
 
-    /// Opens a socket in the lobby with this API key.
-    async fn open_with_key(&mut self, key: &str) {
-        let socket = Handshake::to_room("lobby").token(key).try_connect(self.far.address()).await;
+    /// Opens a socket and a stream in the lobby with this API key or token.
+    async fn open_with_token(&mut self, right: &str, token: &str) {
+        let socket = Handshake::to_room("lobby").token(token).try_connect(self.far.address()).await;
         let line = Line::Socket(socket.expect("a handshake"));
-        self.cases.push(Case { name: "a key".to_owned(), line, codes: ENDED });
+        self.cases.push(Case { name: right.to_owned(), line, codes: ENDED });
+        let request = Request::get(&stream_of("lobby")).header("Authorization", &format!("Bearer {token}"));
+        let line = Line::Stream(EventStream::open(&self.far, request).await);
+        self.cases.push(Case { name: format!("{right} on SSE"), line, codes: ENDED });
     }
 
     async fn stream(&mut self, right: &str, user: &User, room: &str) {
@@ -186,6 +198,7 @@ async fn rights_end(way: Way) {
     let mut nic = User::guest(&site.near).await;
     assert_eq!(nic.post(&site.near, "/accounts/guest/", &[("nickname", "nic")]).await.status, 303);
     let billing = key(&site.redis, "billing", "publish,read").await;
+    let tom = pair().token(&claims("tom"));
 
     let stranger = User::anonymous();
     for path in [chat_path("den"), "/ws/push/den".to_owned()] {
@@ -202,15 +215,18 @@ async fn rights_end(way: Way) {
         site.open(right, user, "/ws/inbox/", true, ENDED).await;
         site.open(right, user, &chat_path("@dog"), true, ENDED).await;
         site.open(right, user, &chat_path("@dog"), false, ENDED).await;
+        site.stream(right, user, "@dog").await;
     }
     site.open("an operator", &sam, "/ws/admin/lobby/", true, RENEWED).await;
     site.open("a nickname", &nic, &chat_path("lobby"), true, RENEWED).await;
-    site.open_with_key(&billing).await;
+    site.open_with_token("a key", &billing).await;
+    site.open_with_token("a token of a banned user", &tom).await;
     let mut stays =
         (V1Client::join(&site.far, "lobby").await, TutorialClient::chat(&site.far, "lobby").await);
     let id_of = async |user: &User| user.join(&site.near, "hall").await.user().to_owned();
     let (cat_id, gus_id, eve_id, sam_id) =
         (id_of(&cat).await, id_of(&gus).await, id_of(&eve).await, id_of(&sam).await);
+    let tom = Handshake::to_room("hall").token(&tom).connect(&site.near).await.user().to_owned();
 
     site.disconnect(way).await;
     let near = &site.near;
@@ -218,6 +234,7 @@ async fn rights_end(way: Way) {
         ("/admin/rooms/den/", "close", ""),
         ("/admin/users/", "ban", &*cat_id),
         ("/admin/users/", "ban", &gus_id),
+        ("/admin/users/", "ban", &tom),
         ("/admin/users/", "end_logins", &eve_id),
         ("/admin/users/", "staff_off", &sam_id),
     ];
@@ -309,7 +326,7 @@ async fn an_emptied_redis_closes_what_rested_on_its_records() {
     site.all_wires("a private room", &owner, "board").await;
     site.open("an inbox", &owner, "/ws/inbox/", true, ENDED).await;
     site.open("a nickname", &nic, &chat_path("lobby"), true, RENEWED).await;
-    site.open_with_key(&billing).await;
+    site.open_with_token("a key", &billing).await;
     let mut stays =
         (V1Client::join(&site.far, "lobby").await, TutorialClient::chat(&site.far, "lobby").await);
     site.redis.query::<()>(&["FLUSHALL"]).await;
