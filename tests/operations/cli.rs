@@ -195,6 +195,51 @@ async fn commands_write_to_the_audit_log() {
 }
 
 #[tokio::test]
+async fn an_entry_of_the_audit_log_is_written_before_the_deed() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = operator(&node, &redis, "ann").await;
+    let bob = User::registered(&node, "bob").await.join(&node, "lobby").await;
+    let mut monitor = redis.monitor().await;
+    for words in [
+        &["user", "add", "eve"][..],
+        &["user", "staff", "bob", "on"],
+        &["key", "add", "billing", "--scope", "read"],
+        &["key", "revoke", "billing"],
+    ] {
+        command(&redis, words).await;
+        entry_comes_first(&monitor.commands().await, &format!("{words:?}"));
+    }
+    for (path, fields) in [
+        ("/admin/users/", &[("action", "staff_off"), ("user", bob.user())][..]),
+        ("/admin/users/", &[("action", "ban"), ("user", bob.user())]),
+        ("/admin/users/", &[("action", "unban"), ("user", bob.user())]),
+        ("/admin/rooms/attic/", &[("action", "close")]),
+        ("/admin/rooms/attic/", &[("action", "reopen")]),
+        ("/admin/rooms/lobby/", &[("action", "kick"), ("user", bob.user())]),
+    ] {
+        assert!(ann.post(&node, path, fields).await.status < 400, "{path} {fields:?}");
+        entry_comes_first(&monitor.commands().await, &format!("{path} {fields:?}"));
+    }
+}
+
+/// The first change of records, indexes and decisions is that of the audit log.
+fn entry_comes_first(commands: &[String], what: &str) {
+    const WRITES: [&str; 8] = ["SET", "DEL", "ZADD", "ZREM", "XADD", "EVALSHA", "EVAL", "GETDEL"];
+    const KEPT: [&str; 3] = ["parlor:record:", "parlor:index:", "parlor:{control}"];
+    let is_write = |command: &&String| {
+        let mut words = command.split('"').skip(1).step_by(2);
+        let verb = words.next().unwrap_or_default().to_uppercase();
+        WRITES.contains(&&*verb) && words.any(|word| KEPT.iter().any(|kept| word.starts_with(kept)))
+    };
+    let writes: Vec<&String> = commands.iter().filter(is_write).collect();
+    assert!(writes.len() > 2, "{what}: {commands:#?}");
+    let is_entry =
+        |command: &str| command.contains("parlor:index:audit:") || command.contains("parlor:index:auditors");
+    assert!(is_entry(writes[0]) && is_entry(writes[1]), "{what}: {writes:#?}");
+}
+
+#[tokio::test]
 async fn a_node_creates_the_operator_named_in_its_settings() {
     let redis = Redis::start().await;
     let plan = Node::plan().flag("--operator", "ann").env("PARLOR_OPERATOR_PASSWORD", &password("ann"));

@@ -1,13 +1,16 @@
 //! Settings are checked before the node binds, and an invalid one is reported in one line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 
 use serde_json::Value;
 
+use crate::support::connection::Connection;
 use crate::support::http::Request;
 use crate::support::node::{Node, Plan};
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::reserved_port::ReservedPort;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
@@ -190,9 +193,26 @@ async fn a_node_listens_on_every_address() {
         let node = Node::from_process(plan.spawn(), 2).await;
         assert_ne!(node.addresses()[0], node.addresses()[1]);
         for address in node.addresses() {
-            let mut connection = crate::support::connection::Connection::connect_to(*address).await;
+            let mut connection = Connection::connect_to(*address).await;
             assert_eq!(Request::get("/healthz").send_on(&mut connection).await.status, 200, "{address}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_node_listens_on_one_port_of_both_families() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return; // no IPv6 here
+    }
+    let port = ReservedPort::reserve().number();
+    for addresses in [format!("0.0.0.0:{port},[::]:{port}"), format!("[::]:{port},0.0.0.0:{port}")] {
+        let mut node = Node::from_process(Node::bare_plan().flag("--listen", &addresses).spawn(), 2).await;
+        for host in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+            let address = host.parse().expect("an address");
+            let mut connection = Connection::connect_to(address).await;
+            assert_eq!(Request::get("/healthz").send_on(&mut connection).await.status, 200, "{host}");
+        }
+        node.kill();
     }
 }
 
