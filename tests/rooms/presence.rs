@@ -184,7 +184,7 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
     sleep(seconds(2)).await;
     members[0].receives_none_of(&["nothing"], Duration::from_millis(100)).await;
     members[0].take_unread();
-    let more = join_all((0..50).map(|_| V1Client::join(deployment.last(), "lobby"))).await;
+    let mut more = join_all((0..79).map(|_| V1Client::join(deployment.last(), "lobby"))).await;
     let counts = async {
         let mut frames = Vec::new();
         loop {
@@ -194,13 +194,20 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
                 (&json!("state"), &Value::Null, &Value::Null)
             );
             frames.push(Instant::now());
-            if frame["count"] == 251 {
+            if frame["count"] == 280 {
                 return frames;
             }
         }
     };
     let frames = counts.await;
-    assert!(frames.len() <= 10, "{} frames for 50 comings", frames.len());
+    assert!(frames.len() <= 10, "{} frames for 79 comings", frames.len());
+    // A newcomer is in the first count that it is sent, at either node.
+    let ann = V1Client::join(deployment.first(), "lobby").await;
+    assert_eq!((&ann.welcome["count"], &ann.welcome["members"]), (&json!(281), &Value::Null));
+    while more[0].receive_frame("presence").await["count"] != 281 {}
+    let bob = V1Client::join(deployment.last(), "lobby").await;
+    assert_eq!((&bob.welcome["count"], &bob.welcome["members"]), (&json!(282), &Value::Null));
+    drop((ann, bob));
     drop(more);
     drop(members.split_off(100));
     until(seconds(15), "a list again, when there are fewer", async || {
