@@ -56,25 +56,23 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
         (context.store(), RoomRecord::key(name), RoomRecord::members(name), record.text());
     let changes =
         [Change::Put { key: &key, value: &text }, Change::Add { index: &members, name: owner, rank: now() }];
-    if store.step(&[Guard::Record { key: &key, value: None }], &changes).await?.is_some() {
-        return Ok(false);
-    }
-    // From here on only the owner may enter. Members that entered meanwhile make the name a used
-    // one.
-    if is_used(context, &groups).await? {
-        unclaim(context, name).await?;
-        return Ok(false);
-    }
-    for group in &groups {
-        groups::disconnect_group(
-            context,
-            group,
-            CloseCode::ServiceRestart,
-            "this room is private now: connect again",
-        )
-        .await?;
-    }
-    Ok(true)
+    let commands = groups.each_ref().map(|group| {
+        let reason = "this room is private now: connect again";
+        Disconnect::of_group(group, CloseCode::ServiceRestart, reason)
+    });
+    let claim = async {
+        if store.step(&[Guard::Record { key: &key, value: None }], &changes).await?.is_some() {
+            return Ok(false);
+        }
+        // From here on only the owner may enter. Members that entered meanwhile make the name a
+        // used one.
+        if is_used(context, &groups).await? {
+            unclaim(context, name).await?;
+            return Ok(false);
+        }
+        Ok(true)
+    };
+    context.change_rights(&commands, claim).await
 }
 
 /// Makes a private room public again. A room that an operator closed stays closed. Returns `false`

@@ -1,6 +1,6 @@
 //! The groups of rooms, under the tutorial's names.
 
-use parlor::{CloseCode, Context, Disconnect, Group, LayerError};
+use parlor::Group;
 
 /// The prefix of the names of chat groups.
 pub(crate) const CHAT_PREFIX: &str = "chat_";
@@ -25,14 +25,4 @@ pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
 /// Returns whether the group is the chat of a private chat.
 pub(crate) fn is_conversation(chat_group: &str) -> bool {
     chat_group.starts_with(CHAT_PREFIX) && room_of(chat_group).is_none()
-}
-
-/// Closes every socket of a group, on every node.
-pub(crate) async fn disconnect_group(
-    context: &Context,
-    group: &Group,
-    code: CloseCode,
-    reason: &str,
-) -> Result<(), LayerError> {
-    context.disconnect(&Disconnect::of_group(group, code, reason)).await
 }

@@ -77,6 +77,11 @@ pub(crate) async fn guests(store: &SharedStore, user: &str) -> Result<Vec<String
     Ok(guests)
 }
 
+/// Returns whether a login exists.
+pub(crate) async fn exists(store: &SharedStore, hash: &str) -> Result<bool, LayerError> {
+    Ok(store.get(&key(hash)).await?.is_some())
+}
+
 /// Ends a login.
 pub(crate) async fn end(store: &SharedStore, user: &str, hash: &str) -> Result<(), LayerError> {
     store.delete(&key(hash)).await?;

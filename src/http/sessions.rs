@@ -110,7 +110,11 @@ impl Request {
         sessions::cookie(self.cookies().session(self.is_secure()), secret, ttl, self.is_secure())
     }
 
+    /// Ends a login. A session that does not exist costs the nodes nothing.
     async fn end_login(&self, hash: &str) -> Result<(), Refusal> {
+        if !sessions::exists(self.context.store(), hash).await? {
+            return Ok(());
+        }
         let command = Disconnect {
             login: Some(hash.to_owned()),
             code: CloseCode::LoginEnded.number(),

@@ -121,6 +121,14 @@ impl SharedStore {
         text.map(|text| parse(key, &text)).transpose()
     }
 
+    /// Forgets which records were absent: what [`read_for_join`](Self::read_for_join) returns from
+    /// now on was read after this call.
+    pub(crate) fn forget_absences(&self) {
+        if let Self::Redis(store) = self {
+            store.forget_absences();
+        }
+    }
+
     /// Returns the record under this key, parsed from its text.
     ///
     /// # Errors

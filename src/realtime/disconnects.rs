@@ -1,13 +1,18 @@
 //! Recent disconnect commands: a socket admitted before a command may register after it.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::layer::Disconnect;
 use crate::wire::close::{Close, CloseCode};
 
 /// The most commands that are remembered.
 const MAX_RECENT_DISCONNECTS: usize = 1024;
+
+/// Times after an announcement at which its sockets are asked again. A change is made, or has
+/// failed, within 3 s; what a node sent to a Redis that it had lost may be carried out later.
+const ANNOUNCED_CHANGE_TIMES: [Duration; 4] =
+    [Duration::from_secs(3), Duration::from_secs(8), Duration::from_secs(20), Duration::from_mins(1)];
 
 #[derive(Default)]
 pub(crate) struct RecentDisconnects {
@@ -26,6 +31,14 @@ impl RecentDisconnects {
             self.forgotten = self.recent.pop_front().map(|(at, _)| at);
         }
         self.recent.push_back((Instant::now(), command));
+    }
+
+    /// Returns the announcements whose sockets are asked again at a time after `last`, up to `now`.
+    pub(crate) fn due_announcements(&self, last: Instant, now: Instant) -> Vec<Disconnect> {
+        let is_due =
+            |at: Instant| ANNOUNCED_CHANGE_TIMES.iter().any(|time| (last..now).contains(&(at + *time)));
+        let due = self.recent.iter().filter(|(at, command)| command.is_announcement && is_due(*at));
+        due.map(|(_, command)| command.clone()).collect()
     }
 
     /// Records that all sockets are asked again from now on.
@@ -134,6 +147,23 @@ mod tests {
         assert!(disconnects.were_asked_since(before) && !disconnects.were_asked_since(after));
         disconnects.record(disconnect("a"));
         assert!(!disconnects.were_asked_since(after), "a command asks none");
+    }
+
+    #[test]
+    fn an_announcement_is_due_several_times_and_a_command_never() {
+        let mut disconnects = RecentDisconnects::default();
+        let start = Instant::now();
+        disconnects.record(disconnect("a"));
+        disconnects.record(disconnect("b").announcement());
+        let mut times = Vec::new();
+        for second in 0..120 {
+            let at = |second| start + Duration::from_secs(second);
+            for command in disconnects.due_announcements(at(second), at(second + 1)) {
+                assert_eq!(command.group.as_deref(), Some("b"));
+                times.push(second);
+            }
+        }
+        assert_eq!(times, [3, 8, 20, 60]);
     }
 
     #[test]

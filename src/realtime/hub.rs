@@ -207,39 +207,48 @@ impl Hub {
         self.disconnects.lock().were_asked_since(received_at)
     }
 
-    /// Closes every socket that one of these commands matches, before it returns. Those of an
-    /// announcement are asked again at `ask_at`, in seconds of this node.
-    pub(crate) fn apply_missed(&self, commands: &[Disconnect], ask_at: u32) {
+    /// Closes every socket that one of these commands matches, before it returns.
+    pub(crate) fn apply_missed(&self, commands: &[Disconnect]) {
         let mut disconnects = self.disconnects.lock();
         for command in commands {
             disconnects.record(command.clone());
         }
         drop(disconnects);
-        let (announced, made): (Vec<_>, Vec<_>) =
-            commands.iter().partition(|command| command.is_announcement);
-        let (announced, made) =
-            (DisconnectIndex::new(announced.into_iter()), DisconnectIndex::new(made.into_iter()));
+        let made = DisconnectIndex::new(commands.iter().filter(|command| !command.is_announcement));
         for Registered { socket, subscription } in self.registered() {
             let (identity, group) = (socket.identity(), subscription.group().name());
             if let Some(command) = made.find(identity.id(), identity.login(), group) {
                 socket.close(&command.close());
-            } else if announced.find(identity.id(), identity.login(), group).is_some() {
-                socket.ask_at(ask_at);
             }
         }
     }
 
-    /// Closes every socket that the command matches, in a task of its own. Those of an announcement
-    /// are asked again at `ask_at`, in seconds of this node.
-    pub(crate) fn apply(self: &Arc<Self>, command: Disconnect, ask_at: u32) {
+    /// Makes the sockets of announcements due whose time came after `last`, up to `now`.
+    pub(crate) async fn ask_announced(&self, last: Instant, now: Instant) {
+        let due = self.disconnects.lock().due_announcements(last, now);
+        if due.is_empty() {
+            return;
+        }
+        let index = DisconnectIndex::new(due.iter());
+        self.each(|socket, group| {
+            let identity = socket.identity();
+            if index.find(identity.id(), identity.login(), group.name()).is_some() {
+                socket.ask_at(0);
+            }
+        })
+        .await;
+    }
+
+    /// Closes every socket that the command matches, in a task of its own.
+    pub(crate) fn apply(self: &Arc<Self>, command: Disconnect) {
         self.disconnects.lock().record(command.clone());
+        if command.is_announcement {
+            return;
+        }
         let (hub, close) = (Arc::clone(self), command.close());
         tokio::spawn(async move {
             hub.each(|socket, group| {
-                if !matches(&command, socket, group) {
-                } else if command.is_announcement {
-                    socket.ask_at(ask_at);
-                } else {
+                if matches(&command, socket, group) {
                     socket.close(&close);
                 }
             })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
@@ -32,9 +32,12 @@ impl Realtime {
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.context().seconds();
         let mut held = 0;
+        let mut announced_until = Instant::now();
         loop {
             second.tick().await;
             let now = self.context().seconds();
+            let last_asked = std::mem::replace(&mut announced_until, Instant::now());
+            self.hub().ask_announced(last_asked, announced_until).await;
             if now.is_multiple_of(KEY_COMPARE_SECONDS) {
                 let context = Arc::clone(self.context());
                 tokio::spawn(async move { context.compare_key().await });

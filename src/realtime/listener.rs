@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
@@ -15,10 +14,6 @@ use crate::realtime::runtime::Realtime;
 use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
 
-/// Time in which an announced change is made, or has failed: each call of the layer takes at most a
-/// second.
-const ANNOUNCED_CHANGE_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// Receives the callbacks of the layer for this node.
 pub(crate) struct NodeListener {
     pub(crate) hub: Arc<Hub>,
@@ -26,14 +21,6 @@ pub(crate) struct NodeListener {
     pub(crate) realtime: OnceCell<Weak<Realtime>>,
     /// Every connection was asked again since the node was last subscribed.
     pub(crate) has_asked: AtomicBool,
-}
-
-impl NodeListener {
-    /// Returns when the sockets of an announcement are asked again, in seconds of this node.
-    fn ask_at(&self) -> u32 {
-        let realtime = self.realtime.get().and_then(Weak::upgrade);
-        realtime.map_or(0, |realtime| realtime.context().seconds_after(Some(ANNOUNCED_CHANGE_TIMEOUT)))
-    }
 }
 
 impl LayerListener for NodeListener {
@@ -58,11 +45,11 @@ impl LayerListener for NodeListener {
     }
 
     fn on_disconnect(&self, command: Disconnect) {
-        self.hub.apply(command, self.ask_at());
+        self.hub.apply(command);
     }
 
     fn on_missed_disconnects(&self, commands: &[Disconnect]) {
-        self.hub.apply_missed(commands, self.ask_at());
+        self.hub.apply_missed(commands);
     }
 
     fn ask_again(&self) -> Pin<Box<dyn Future<Output = Result<(), LayerError>> + Send + '_>> {

@@ -102,18 +102,45 @@ fn question(Registered { socket, subscription }: &Registered) -> Question {
 /// Asks one question, and closes its sockets or keeps them.
 async fn settle(context: &Context, sockets: &[Registered]) -> Result<(), LayerError> {
     let Some(Registered { socket: first, subscription }) = sockets.first() else { return Ok(()) };
+    let mut unanswered = Unanswered::begin(sockets);
     let verdict = verdict(context, first.identity(), subscription).await?;
-    for Registered { socket, subscription } in sockets {
+    for Registered { socket, subscription } in unanswered.finish() {
         let close = match &verdict {
             Ok(grant) => mismatch(grant, subscription),
             Err(close) => Some(close.clone()),
         };
         match close {
             Some(close) => socket.close(&close),
-            None => socket.set_known_until(context.seconds_after(socket.identity().valid_for())),
+            // Or earlier, if that was wished while the layer answered.
+            None => socket.ask_at(context.seconds_after(socket.identity().valid_for())),
         }
     }
     Ok(())
+}
+
+/// Sockets whose question has no answer yet. They are due again if it gets none.
+struct Unanswered<'a>(&'a [Registered]);
+
+impl<'a> Unanswered<'a> {
+    fn begin(sockets: &'a [Registered]) -> Self {
+        for Registered { socket, .. } in sockets {
+            socket.set_known_until(u32::MAX);
+        }
+        Self(sockets)
+    }
+
+    /// Returns the sockets, whose question has an answer.
+    fn finish(&mut self) -> &'a [Registered] {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        for Registered { socket, .. } in self.0 {
+            socket.ask_at(0);
+        }
+    }
 }
 
 /// Returns what the client may enter under this name now, or how to close its sockets.
@@ -122,6 +149,8 @@ async fn verdict(
     identity: &Identity,
     subscription: &Subscription,
 ) -> Result<Result<Grant, Close>, LayerError> {
+    // What was remembered is from before the question.
+    context.store().forget_absences();
     let answer = async {
         if let Some(close) = identity_verdict(context, identity).await? {
             return Ok(Err(close));

@@ -7,7 +7,7 @@ use crate::support::cli::{key, operator};
 use crate::support::layer_nodes::LayerNode;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
-use crate::support::user::User;
+use crate::support::user::{SESSION, User};
 use crate::support::wait::PATIENCE;
 
 /// The fields of a form.
@@ -54,7 +54,8 @@ async fn each_change_of_rights_is_announced_before_it_is_made() {
     key(&redis, "billing", "publish").await;
     let mut monitor = redis.monitor().await;
     let user = ("user", id.as_str());
-    let changes: [(&str, &str, Fields<'_>); 7] = [
+    let changes: [(&str, &str, Fields<'_>); 8] = [
+        ("private room", "/rooms/", &[("room", "attic")]),
         ("ban", "/admin/users/", &[("action", "ban"), user]),
         ("end of logins", "/admin/users/", &[("action", "end_logins"), user]),
         ("operator", "/admin/users/", &[("action", "staff_on"), user]),
@@ -65,7 +66,8 @@ async fn each_change_of_rights_is_announced_before_it_is_made() {
     ];
     for (change, path, fields) in changes {
         monitor.commands().await;
-        let client = if path.starts_with("/chat/") { &mut ann } else { &mut zed };
+        let is_owners = path.starts_with("/chat/") || path == "/rooms/";
+        let client = if is_owners { &mut ann } else { &mut zed };
         let response = client.post(&node, path, fields).await;
         assert_eq!(response.status, 303, "{change}: {}", response.body);
         let commands = monitor.commands().await;
@@ -75,7 +77,7 @@ async fn each_change_of_rights_is_announced_before_it_is_made() {
                 .any(|name| command.contains(name))
                 && (command.contains("parlor:record:") || command.contains("parlor:index:"))
                 // Lists for pages, which give no right.
-                && !["audit", "rooms_of:", "invitations:"].iter().any(|list| command.contains(list))
+                && !["audit", "rooms_of:", "rooms_made:", "invitations:"].iter().any(|list| command.contains(list))
         };
         let is_decision =
             |command: &String| command.contains("\"EVALSHA\"") && command.contains("parlor:{control}:log");
@@ -88,4 +90,22 @@ async fn each_change_of_rights_is_announced_before_it_is_made() {
         assert!(!written.is_empty(), "{change}: {commands:#?}");
         assert!(written.iter().all(|at| (announced..made).contains(at)), "{change}: {commands:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_logout_without_a_session_costs_the_nodes_nothing() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let decisions = async || redis.query::<u64>(&["XLEN", "parlor:{control}:log"]).await;
+    let mut mallory = User::guest(&node).await;
+    let before = decisions().await;
+    for n in 0..5 {
+        mallory.set_cookie(SESSION, &format!("{n}").repeat(43));
+        assert_eq!(mallory.post(&node, "/accounts/logout/", &[]).await.status, 303);
+    }
+    assert_eq!(decisions().await, before);
+    let mut ann = User::registered(&node, "ann").await;
+    let before = decisions().await;
+    assert_eq!(ann.log_out(&node).await.status, 303);
+    assert_eq!(decisions().await, before + 2, "an announcement and a command");
 }

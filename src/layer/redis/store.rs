@@ -44,6 +44,10 @@ impl RedisStore {
         Ok(text)
     }
 
+    pub(in crate::layer) fn forget_absences(&self) {
+        self.absent.forget();
+    }
+
     async fn run<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
         self.commands.command(&command).await.map_err(|error| mistyped(error, &command))
     }
