@@ -59,7 +59,7 @@ async fn logs_removals_and_records_of_the_first_layout_are_kept() {
     let [first, second] = Node::several(&redis).await;
     for node in [&first, &second] {
         let client = V1Client::join(node, "lobby").await;
-        assert!(client.welcome["count"].as_u64() <= Some(2), "nobody of old: {}", client.welcome);
+        assert!(client.welcome["count"].as_u64() <= Some(2), "no user of before: {}", client.welcome);
         assert_eq!(client.welcome["last"], json!(ids[2]));
         assert_eq!(Request::get("/chat/attic/").send(node).await.status, 404, "a closed room stays closed");
     }

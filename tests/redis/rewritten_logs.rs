@@ -75,7 +75,7 @@ async fn members_receive_all_that_is_said_while_the_log_is_lost() {
     };
     for (texts, gaps) in received {
         assert_eq!(texts, (0..=MESSAGES).map(|n| n.to_string()).collect::<Vec<_>>(), "{gaps} gaps");
-        assert!(gaps > 0, "a lost log is told");
+        assert!(gaps > 0, "a lost log is reported");
     }
     for node in &nodes {
         assert_eq!(metric(node, "parlor_repairs_total").await, 0, "each was in the node's hands");

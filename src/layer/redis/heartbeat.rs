@@ -151,7 +151,8 @@ impl Heartbeat {
         if counts {
             self.on_reading(&all, beats).await?;
         }
-        self.work_now(beats).await
+        self.do_jobs(beats).await?;
+        self.find_dead(beats).await
     }
 
     /// Does what a reading asks for: dead nodes, comparisons, the list of the largest groups.
@@ -223,28 +224,24 @@ impl Heartbeat {
 
     /// Does the jobs of the membership.
     async fn work(&self, beats: &mut Beats) -> Result<(), LayerError> {
-        let (beat, rest) = self.membership.take_jobs().into_iter().partition(|job| *job == Job::Beat);
-        let beat: Vec<Job> = beat;
-        self.do_jobs(rest, beats).await?;
-        if beat.is_empty() { self.find_dead(beats).await } else { self.beat(beats, false).await }
+        if self.do_jobs(beats).await? { self.beat(beats, false).await } else { self.find_dead(beats).await }
     }
 
-    async fn work_now(&self, beats: &mut Beats) -> Result<(), LayerError> {
-        let jobs = self.membership.take_jobs().into_iter().filter(|job| *job != Job::Beat).collect();
-        self.do_jobs(jobs, beats).await?;
-        self.find_dead(beats).await
-    }
-
-    async fn do_jobs(&self, jobs: Vec<Job>, beats: &mut Beats) -> Result<(), LayerError> {
+    /// Does all jobs but a beat; returns whether one is wanted.
+    async fn do_jobs(&self, beats: &mut Beats) -> Result<bool, LayerError> {
         let keys = self.commands.keys();
         // A job that fails does not keep the others from being done; the next comparison finds it.
         let mut outcome = Ok(());
         let mut reaped = Vec::new();
         // Groups and ids, by node.
         let mut asked: HashMap<String, Vec<(String, String)>> = HashMap::new();
-        for job in jobs {
+        let mut wants_beat = false;
+        for job in self.membership.take_jobs() {
             let done = match job {
-                Job::Beat => continue, // the caller beats
+                Job::Beat => {
+                    wants_beat = true;
+                    continue;
+                }
                 Job::See(group, ids) => {
                     let mut watch = self.watch.lock();
                     for id in ids {
@@ -270,8 +267,8 @@ impl Heartbeat {
                     continue;
                 }
                 Job::Ask(group, id) => {
-                    let id_text = format!("{id:?}");
-                    asked.entry(id.node().to_owned()).or_default().push((group.name().to_owned(), id_text));
+                    let question = (group.name().to_owned(), id.as_str().to_owned());
+                    asked.entry(id.node().to_owned()).or_default().push(question);
                     continue;
                 }
             };
@@ -281,7 +278,8 @@ impl Heartbeat {
             let json = serde_json::to_vec(&asked).expect("texts become JSON");
             outcome = outcome.and(self.commands.publish(&keys.probe_channel(&node), &json).await);
         }
-        self.reap(reaped).await.and(outcome)
+        self.reap(reaped).await.and(outcome)?;
+        Ok(wants_beat)
     }
 
     /// Removes the users of dead nodes from the groups that may have them.
@@ -410,8 +408,7 @@ async fn reap_all(
     loop {
         let mut script = presence_script(commands, &scripts.reap, group);
         script.arg(id.as_bytes()).arg(MAX_SCANNED_FIELDS);
-        let (left, _mark): (usize, u32) = commands.script(&script).await?;
-        if left == 0 {
+        if commands.script::<usize>(&script).await? == 0 {
             return Ok(());
         }
     }

@@ -37,10 +37,14 @@ impl SeatId {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an id is ASCII")
+    }
 }
 
 impl fmt::Debug for SeatId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.0).expect("an id is ASCII"))
+        f.write_str(self.as_str())
     }
 }

@@ -427,7 +427,7 @@ impl Simulation {
                 }
             }
             Job::Ask(group, id) => {
-                let asked = [(group.name().to_owned(), format!("{id:?}"))];
+                let asked = [(group.name().to_owned(), id.as_str().to_owned())];
                 let is_asked = |other: &&mut SimNode| other.is_connected && other.name == id.node();
                 if let Some(other) = self.nodes.iter_mut().find(is_asked) {
                     other.from_redis.push_back(Inbound::Asked(asked.into()));

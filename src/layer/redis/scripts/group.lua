@@ -16,6 +16,20 @@ local WHOLE = 281474976710656 -- 2^48
 local ID = 9 -- bytes of an id
 local LIFETIME = 86400000 -- of the hash, in ms
 
+-- Returns what ` m` says: the count, the mark, the digest and the ids.
+local function read_state(state)
+  if not state then
+    return 0, 0, 0, ''
+  end
+  local count, mark, digest = unpack_text('<IId', state)
+  return count, mark, digest, sub(state, 17)
+end
+
+-- Returns the text of ` m`.
+local function state_text(count, mark, digest, ids)
+  return pack('<IId', count, mark, digest) .. ids
+end
+
 -- Returns the text of a member, as clients' frames are made of.
 local function member(user, name)
   return name == '' and user or user .. '/' .. name

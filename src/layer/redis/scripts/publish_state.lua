@@ -5,9 +5,9 @@
 -- Returns nothing.
 local read = call('HGET', KEYS[1], ' m')
 if read then
-  local count, mark, digest = unpack_text('<IId', read)
+  local count, mark, digest, ids = read_state(read)
   if mark > 0 and mark <= tonumber(ARGV[4]) then
-    call('HSET', KEYS[1], ' m', pack('<IId', count, 0, digest) .. sub(read, 17))
+    call('HSET', KEYS[1], ' m', state_text(count, 0, digest, ids))
     publish_state(KEYS[1], ARGV[3], count, digest, digest)
   end
 end

@@ -2,18 +2,18 @@
 -- on all nodes share one scan.
 -- KEYS: its users (hash).
 -- ARGV: see `group.lua`; then its own channel, the id, how many fields are scanned.
--- Returns how many users the id still has, and the mark.
+-- Returns how many users the id still has.
 local key, channel, id = KEYS[1], ARGV[3], ARGV[4]
 local mine, place = ' n' .. id, ' r' .. id
 local read = call('HMGET', key, ' m', mine, place)
 if not read[1] then
-  return {0, 0}
+  return 0
 end
-local count, mark, digest = unpack_text('<IId', read[1])
+local count, mark, digest, ids = read_state(read[1])
 if not read[2] then
-  return {0, mark}
+  return 0
 end
-local before, from, ids = count, digest, sub(read[1], 17)
+local before, from = count, digest
 local own, number = unpack_text('<I', read[2]), sub(read[2], 5)
 local cursor, found = string.match(read[3] or '0 0', '^(%d+) (%d+)$')
 local scan = call('HSCAN', key, cursor, 'COUNT', ARGV[5])
@@ -61,5 +61,5 @@ end
 if #left > 0 then
   mark = publish_change(key, channel, before, count, from, digest, nil, left, mark)
 end
-call('HSET', key, ' m', pack('<IId', count, mark, digest) .. ids)
-return {own, mark}
+call('HSET', key, ' m', state_text(count, mark, digest, ids))
+return own

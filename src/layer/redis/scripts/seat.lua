@@ -31,11 +31,7 @@ for _, key in ipairs(KEYS) do
   elseif (read[2] or '') ~= share then
     status, state, share = 'differs', '', read[2] or ''
   else
-    local count, mark, digest, ids = 0, 0, 0, ''
-    if read[1] then
-      count, mark, digest = unpack_text('<IId', read[1])
-      ids = sub(read[1], 17)
-    end
+    local count, mark, digest, ids = read_state(read[1])
     status, state = 'ok', read[1] or ''
     local before, from = count, digest
     local own = share == '' and 0 or unpack_text('<I', share)
@@ -119,7 +115,7 @@ for _, key in ipairs(KEYS) do
       elseif joined or left then
         mark = publish_change(key, channel, before, count, from, digest, joined, left, mark)
       end
-      state = pack('<IId', count, mark, digest) .. ids
+      state = state_text(count, mark, digest, ids)
       call('HSET', key, ' m', state)
       if before == 0 then
         call('PEXPIRE', key, LIFETIME)
