@@ -67,8 +67,8 @@ pub use crate::http::response::{Refusal, Response};
 pub use crate::layer::{
     Appended, Broker, Change, ConnectError, Control, Disconnect, Guard, HistoryRange, IDEMPOTENCY_WINDOW,
     IdempotencyKey, Index, LEAVE_GRACE, Layer, LayerError, LayerListener, LogFigures, MAX_LISTED_GROUPS,
-    MAX_LISTED_MEMBERS, NodeFigures, NodeInfo, Page, Presence, PresenceSnapshot, Retention, SharedStore,
-    Store,
+    MAX_LISTED_MEMBERS, NodeFigures, NodeInfo, Page, Presence, PresenceSnapshot, Retention, RightsChange,
+    SharedStore, Store,
 };
 pub use crate::realtime::access::{Access, Grant};
 pub use crate::realtime::channel::{Channel, Interval};

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
-use parlor::{CloseCode, Context, Disconnect, Index, LayerError, Store, now};
+use parlor::{Change, CloseCode, Context, Disconnect, Guard, Index, LayerError, RightsChange, now};
 
 use crate::rooms::groups;
 use crate::rooms::record::RoomRecord;
@@ -15,19 +15,20 @@ const CLOSED_ROOMS_INDEX: &str = "closed_rooms";
 pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerError> {
     let commands = [groups::chat_group(name), groups::push_group(name)]
         .map(|group| Disconnect::of_group(&group, CloseCode::Forbidden, "an operator has closed this room"));
-    context.change_rights(&commands, write_closed(context, name)).await
+    context.change_rights(&commands, |rights| write_closed(rights, name)).await
 }
 
-async fn write_closed(context: &Context, name: &str) -> Result<(), LayerError> {
-    let (store, key) = (context.store(), RoomRecord::key(name));
+async fn write_closed(rights: RightsChange<'_>, name: &str) -> Result<(), LayerError> {
+    let key = RoomRecord::key(name);
+    let is_absent = Guard::Record { key: &key, value: None };
     let new = RoomRecord { closed: true, ..RoomRecord::default() }.text();
     // The record may be created or deleted between the two calls.
-    while !store.create(&key, &new, None).await? {
-        if store.change(&key, |record: &mut RoomRecord| record.closed = true).await?.is_some() {
+    while rights.step(&[is_absent], &[Change::Put { key: &key, value: &new }]).await?.is_some() {
+        if rights.change(&key, |record: &mut RoomRecord| record.closed = true).await?.is_some() {
             break;
         }
     }
-    store.add(CLOSED_ROOMS_INDEX, name, now()).await?;
+    rights.step(&[], &[Change::Add { index: CLOSED_ROOMS_INDEX, name, rank: now() }]).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use parlor::{
     Change, CloseCode, Context, Control, Disconnect, Group, Guard, Index, LayerError, Presence, Refusal,
-    Request, Response, StatusCode, Store, now,
+    Request, Response, RightsChange, StatusCode, Store, now,
 };
 
 use crate::rooms::groups;
@@ -52,27 +52,27 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
         return Ok(false);
     }
     let record = RoomRecord { owner: Some(owner.to_owned()), private: true, closed: false };
-    let (store, key, members, text) =
-        (context.store(), RoomRecord::key(name), RoomRecord::members(name), record.text());
+    let (key, members, text) = (RoomRecord::key(name), RoomRecord::members(name), record.text());
     let changes =
         [Change::Put { key: &key, value: &text }, Change::Add { index: &members, name: owner, rank: now() }];
     let commands = groups.each_ref().map(|group| {
         let reason = "this room is private now: connect again";
         Disconnect::of_group(group, CloseCode::ServiceRestart, reason)
     });
-    let claim = async {
-        if store.step(&[Guard::Record { key: &key, value: None }], &changes).await?.is_some() {
+    let (is_absent, changes, groups) = (Guard::Record { key: &key, value: None }, &changes, &groups);
+    let claimed = context.change_rights(&commands, |rights| async move {
+        if rights.step(&[is_absent], changes).await?.is_some() {
             return Ok(false);
         }
         // From here on only the owner may enter. Members that entered meanwhile make the name a
         // used one.
-        if is_used(context, &groups).await? {
-            unclaim(context, name).await?;
+        if is_used(context, groups).await? {
+            unclaim(&rights, name).await?;
             return Ok(false);
         }
         Ok(true)
-    };
-    context.change_rights(&commands, claim).await
+    });
+    claimed.await
 }
 
 /// Makes a private room public again. A room that an operator closed stays closed. Returns `false`
@@ -84,7 +84,8 @@ pub(crate) async fn release(context: &Context, name: &str) -> Result<bool, Layer
     let members = context.store().top(&RoomRecord::members(name), membership::MAX_MEMBERS).await?;
     let commands = [groups::chat_group(name), groups::push_group(name)]
         .map(|group| Disconnect::of_group(&group, CloseCode::Forbidden, "no longer private"));
-    if let Some(owner) = context.change_rights(&commands, unclaim(context, name)).await? {
+    let unclaim = |rights| async move { unclaim(&rights, name).await };
+    if let Some(owner) = context.change_rights(&commands, unclaim).await? {
         membership::uncount_as_made(context.store(), &owner, name).await?;
     }
     for (member, _) in members {
@@ -94,12 +95,12 @@ pub(crate) async fn release(context: &Context, name: &str) -> Result<bool, Layer
 }
 
 /// Removes what a claim has written. Returns the id of the owner, if there was one.
-async fn unclaim(context: &Context, name: &str) -> Result<Option<String>, LayerError> {
-    let (store, key) = (context.store(), RoomRecord::key(name));
+async fn unclaim(rights: &RightsChange<'_>, name: &str) -> Result<Option<String>, LayerError> {
+    let key = RoomRecord::key(name);
     let (members, invited, links) =
         (RoomRecord::members(name), RoomRecord::invited(name), RoomRecord::links(name));
     loop {
-        let Some(text) = store.get(&key).await? else { return Ok(None) };
+        let Some(text) = rights.store().get(&key).await? else { return Ok(None) };
         let record = RoomRecord::parse(&text).unwrap_or_default();
         let closed = RoomRecord { closed: true, ..RoomRecord::default() }.text();
         let changes = [
@@ -112,7 +113,7 @@ async fn unclaim(context: &Context, name: &str) -> Result<Option<String>, LayerE
             Change::Clear { index: &invited },
             Change::Clear { index: &links },
         ];
-        if store.step(&[Guard::Record { key: &key, value: Some(&text) }], &changes).await?.is_none() {
+        if rights.step(&[Guard::Record { key: &key, value: Some(&text) }], &changes).await?.is_none() {
             return Ok(record.owner);
         }
     }

@@ -185,8 +185,8 @@ pub(crate) async fn leave(
     let commands = [groups::chat_group(room), groups::push_group(room)].map(|group| {
         Disconnect::of_user(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
     });
-    let step = store.step(&[], if revoke_links { &changes } else { &changes[..2] });
-    context.change_rights(&commands, step).await?;
+    let changes = if revoke_links { &changes } else { &changes[..2] };
+    context.change_rights(&commands, |rights| async move { rights.step(&[], changes).await }).await?;
     store.remove(&invitations_of(user), room).await?;
     list_if_member(context, room, user).await
 }

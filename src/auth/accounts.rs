@@ -17,8 +17,7 @@ use crate::auth::passwords::Busy;
 use crate::auth::usernames;
 use crate::auth::usernames::Username;
 use crate::config::auth::{MAX_PASSWORD_BYTES, PASSWORD_CHARS, has_password_length};
-use crate::layer::SharedStore;
-use crate::layer::{Index, LayerError, Store};
+use crate::layer::{Index, LayerError, RightsChange, SharedStore, Store};
 use crate::wire::time::now;
 
 /// The index of all accounts.
@@ -216,11 +215,11 @@ impl Accounts<'_> {
 
     /// Changes an account and returns the new one, or `None` if it is there no more.
     pub(crate) async fn change(
-        &self,
+        rights: &RightsChange<'_>,
         account: &Account,
         change: impl Fn(&mut Account) + Send + Sync,
     ) -> Result<Option<Account>, LayerError> {
-        let changed: Option<Account> = self.store.change(&key(&account.skeleton), change).await?;
+        let changed: Option<Account> = rights.change(&key(&account.skeleton), change).await?;
         Ok(changed.map(|changed| Account { skeleton: account.skeleton.clone(), ..changed }))
     }
 

@@ -10,8 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::secret;
 use crate::auth::usernames::Username;
-use crate::layer::LayerError;
-use crate::layer::{Index, SharedStore, Store, shared_store};
+use crate::layer::{Change, Index, LayerError, RightsChange, SharedStore, Store, shared_store};
 use crate::wire::time::now;
 
 /// The prefix of every key, by which secret scanners recognise a leaked one.
@@ -89,12 +88,14 @@ impl ApiKeys<'_> {
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn revoke(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
-        let Some(key) = self.find_by_name(name).await? else { return Ok(None) };
-        self.store.delete(&record(&key.id)).await?;
-        self.store.remove(KEYS, &key.id).await?;
+    pub(crate) async fn revoke(rights: &RightsChange<'_>, name: &str) -> Result<Option<ApiKey>, LayerError> {
+        let keys = ApiKeys { store: rights.store() };
+        let Some(key) = keys.find_by_name(name).await? else { return Ok(None) };
+        let record = record(&key.id);
+        let changes = [Change::Delete { key: &record }, Change::Remove { index: KEYS, name: &key.id }];
+        rights.step(&[], &changes).await?;
         if let Some(name) = Username::parse(&key.name) {
-            self.store.delete(&name_key(&name)).await?;
+            rights.step(&[], &[Change::Delete { key: &name_key(&name) }]).await?;
         }
         Ok(Some(key))
     }

@@ -14,8 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::secret;
 use crate::auth::usernames::Username;
-use crate::layer::SharedStore;
-use crate::layer::{Change, Guard, Index, LayerError, Store};
+use crate::layer::{Change, Guard, Index, LayerError, RightsChange, SharedStore, Store};
 use crate::wire::cookies;
 use crate::wire::time::now;
 
@@ -88,13 +87,15 @@ impl Guest {
         Ok(if whose.as_deref() == Some(&self.id) { self } else { Self { nickname: None, ..self } })
     }
 
-    /// Gives the guest a nickname; returns whether it was free.
-    pub(crate) async fn set_nickname(
-        &mut self,
+    /// Reserves a nickname for the guest; returns whether it was free. [`set_nickname`] follows.
+    ///
+    /// [`set_nickname`]: Self::set_nickname
+    pub(crate) async fn reserve(
+        &self,
         store: &SharedStore,
-        nickname: Option<Username>,
+        nickname: Option<&Username>,
     ) -> Result<bool, LayerError> {
-        if let Some(nickname) = &nickname {
+        if let Some(nickname) = nickname {
             let skeleton = nickname.skeleton();
             let key = nick_key(&skeleton);
             if looks_like_an_id(nickname)
@@ -109,16 +110,24 @@ impl Guest {
                 return Ok(false);
             }
         }
-        let before = std::mem::replace(&mut self.nickname, nickname);
-        if let Some(before) = before
-            && self.nickname.as_ref().map(Username::skeleton) != Some(before.skeleton())
+        Ok(true)
+    }
+
+    /// Gives the guest a reserved nickname, and ends its right to the one before.
+    pub(crate) async fn set_nickname(
+        self,
+        rights: &RightsChange<'_>,
+        nickname: Option<Username>,
+    ) -> Result<Self, LayerError> {
+        if let Some(before) = &self.nickname
+            && nickname.as_ref().map(Username::skeleton) != Some(before.skeleton())
         {
             // Unless it has expired meanwhile and passed to another guest.
             let key = nick_key(&before.skeleton());
             let is_own = Guard::Record { key: &key, value: Some(&self.id) };
-            store.step(&[is_own], &[Change::Delete { key: &key }]).await?;
+            rights.step(&[is_own], &[Change::Delete { key: &key }]).await?;
         }
-        Ok(true)
+        Ok(Self { nickname, ..self })
     }
 }
 
@@ -144,21 +153,23 @@ pub(crate) async fn has_name(store: &SharedStore, id: &str, name: &str) -> Resul
 }
 
 /// Bans a guest, or lifts the ban.
-pub(crate) async fn set_banned(store: &SharedStore, id: &str, banned: bool) -> Result<(), LayerError> {
-    if banned {
-        store.put(&ban_key(id), "1", None).await?;
-        store.add(BANS, id, now()).await?;
+pub(crate) async fn set_banned(rights: &RightsChange<'_>, id: &str, banned: bool) -> Result<(), LayerError> {
+    let key = ban_key(id);
+    let changes = if banned {
+        [Change::Put { key: &key, value: "1" }, Change::Add { index: BANS, name: id, rank: now() }]
     } else {
-        store.delete(&ban_key(id)).await?;
-        store.remove(BANS, id).await?;
-    }
+        [Change::Delete { key: &key }, Change::Remove { index: BANS, name: id }]
+    };
+    rights.step(&[], &changes).await?;
     Ok(())
 }
 
 /// Bans a guest with an account: it is the same browser. A ban of its own stays.
-pub(crate) async fn ban_with(store: &SharedStore, id: &str, account: &str) -> Result<(), LayerError> {
-    store.add(&bans_with(account), id, now()).await?;
-    store.create(&ban_key(id), account, None).await?;
+pub(crate) async fn ban_with(rights: &RightsChange<'_>, id: &str, account: &str) -> Result<(), LayerError> {
+    let (key, index) = (ban_key(id), bans_with(account));
+    rights.step(&[], &[Change::Add { index: &index, name: id, rank: now() }]).await?;
+    let is_free = Guard::Record { key: &key, value: None };
+    rights.step(&[is_free], &[Change::Put { key: &key, value: account }]).await?;
     Ok(())
 }
 

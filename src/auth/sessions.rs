@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 use crate::auth::accounts::{Account, Accounts};
-use crate::layer::SharedStore;
-use crate::layer::{Index, LayerError, Store};
+use crate::layer::{Change, Index, LayerError, RightsChange, SharedStore, Store};
 use crate::wire::cookies;
 use crate::wire::time::now;
 
@@ -32,7 +31,7 @@ struct Session {
     guest: Option<String>,
 }
 
-/// Starts a login and returns its secret.
+/// Starts a login and returns its secret. The user may have too many then: [`surplus`].
 pub(crate) async fn begin(
     store: &SharedStore,
     account: &Account,
@@ -48,13 +47,14 @@ pub(crate) async fn begin(
         guest,
     };
     store.write(&key(&hash), &session, Some(ttl)).await?;
-    let index = index(&account.id);
-    store.add(&index, &hash, now()).await?;
-    for (oldest, _) in store.top(&index, 2 * MAX_LOGINS_PER_USER).await?.into_iter().skip(MAX_LOGINS_PER_USER)
-    {
-        end(store, &account.id, &oldest).await?;
-    }
+    store.add(&index(&account.id), &hash, now()).await?;
     Ok(secret)
+}
+
+/// Returns the oldest logins of a user, beyond [`MAX_LOGINS_PER_USER`].
+pub(crate) async fn surplus(store: &SharedStore, user: &str) -> Result<Vec<String>, LayerError> {
+    let logins = store.top(&index(user), 2 * MAX_LOGINS_PER_USER).await?;
+    Ok(logins.into_iter().skip(MAX_LOGINS_PER_USER).map(|(hash, _)| hash).collect())
 }
 
 /// Returns the account of a login, if the login exists, and extends it.
@@ -83,18 +83,19 @@ pub(crate) async fn exists(store: &SharedStore, hash: &str) -> Result<bool, Laye
 }
 
 /// Ends a login.
-pub(crate) async fn end(store: &SharedStore, user: &str, hash: &str) -> Result<(), LayerError> {
-    store.delete(&key(hash)).await?;
-    store.remove(&index(user), hash).await?;
+pub(crate) async fn end(rights: &RightsChange<'_>, user: &str, hash: &str) -> Result<(), LayerError> {
+    let (key, index) = (key(hash), index(user));
+    let changes = [Change::Delete { key: &key }, Change::Remove { index: &index, name: hash }];
+    rights.step(&[], &changes).await?;
     Ok(())
 }
 
 /// Ends all logins of an account, also one that begins meanwhile: it names the count of before.
-pub(crate) async fn end_all(store: &SharedStore, account: &Account) -> Result<(), LayerError> {
-    (Accounts { store }).change(account, |account| account.logins_ended += 1).await?;
+pub(crate) async fn end_all(rights: &RightsChange<'_>, account: &Account) -> Result<(), LayerError> {
+    Accounts::change(rights, account, |account| account.logins_ended += 1).await?;
     // Their records are void, and only take memory until they expire.
-    for (hash, _) in store.top(&index(&account.id), 2 * MAX_LOGINS_PER_USER).await? {
-        end(store, &account.id, &hash).await?;
+    for (hash, _) in rights.store().top(&index(&account.id), 2 * MAX_LOGINS_PER_USER).await? {
+        end(rights, &account.id, &hash).await?;
     }
     Ok(())
 }

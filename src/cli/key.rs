@@ -58,7 +58,8 @@ impl KeyCommand {
                 };
                 note(admin.store(), "key_revoke", &key.name).await?;
                 let command = Disconnect::revocation(&key.id);
-                admin.change_rights(&[command], keys.revoke(name)).await.map_err(away)?;
+                let revoke = |rights| async move { ApiKeys::revoke(&rights, name).await };
+                admin.change_rights(&[command], revoke).await.map_err(away)?;
                 Ok(format!("revoked {}\n", key.name))
             }
         }

@@ -80,9 +80,12 @@ async fn set_staff(
         return Ok(format!("{} is {words} already\n", account.name));
     }
     note(admin.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
-    let change = accounts.change(&account, move |account| account.staff = staff);
-    admin.change_rights(&[Disconnect::renewal(&account.id)], change).await.map_err(away)?;
-    Ok(format!("{} is {words} from now on\n", account.name))
+    let renewal = Disconnect::renewal(&account.id);
+    let said = format!("{} is {words} from now on\n", account.name);
+    let set =
+        |rights| async move { Accounts::change(&rights, &account, |account| account.staff = staff).await };
+    admin.change_rights(&[renewal], set).await.map_err(away)?;
+    Ok(said)
 }
 
 fn line(account: &Account) -> String {

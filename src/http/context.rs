@@ -19,7 +19,7 @@ use crate::http::pages::Pages;
 use crate::http::site::Site;
 use crate::layer::{
     Appended, Broker, Control, Disconnect, DisconnectSender, IdempotencyKey, Layer, LayerError, Presence,
-    SharedStore,
+    RightsChange, SharedStore,
 };
 use crate::limits;
 use crate::telemetry::{Chain, METRICS, MetricsFormat, Vitals};
@@ -195,19 +195,21 @@ impl Context {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.layer.disconnect(command).await
+        self.layer.disconnect(std::slice::from_ref(command)).await
     }
 
     /// Changes records on which rights rest, and closes the sockets that the commands match, on
     /// every node. A node that ends in between, or does not know whether the change was made,
-    /// leaves no socket with a right that has ended: every node asks these sockets again.
+    /// leaves no socket with a right that has ended: the change is made within some seconds or
+    /// never, and then every node asks these sockets again. A change that only grants rights has no
+    /// commands.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not accept the commands, and as the change does.
-    pub async fn change_rights<T: Send>(
-        &self,
+    pub async fn change_rights<'a, T: Send, F: Future<Output = Result<T, LayerError>> + Send>(
+        &'a self,
         commands: &[Disconnect],
-        change: impl Future<Output = Result<T, LayerError>> + Send,
+        change: impl FnOnce(RightsChange<'a>) -> F + Send,
     ) -> Result<T, LayerError> {
         self.layer.change_rights(commands, change).await
     }

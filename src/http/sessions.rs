@@ -45,14 +45,20 @@ impl Request {
         let guest = self.guest_of_browser();
         let store = self.context.store();
         let secret = sessions::begin(store, account, guest.clone(), ttl).await?;
+        for oldest in sessions::surplus(store, &account.id).await? {
+            self.context.end_login(&account.id, &oldest).await?;
+        }
         if let Some(guest) = guest {
             // A ban that came meanwhile has not seen this login.
             let now = self.context.accounts().find_by_id(&account.id).await?;
+            let renewal = Disconnect::renewal(&guest);
             if now.is_some_and(|account| account.banned) {
-                guests::ban_with(store, &guest, &account.id).await?;
+                let ban = |rights| async move { guests::ban_with(&rights, &guest, &account.id).await };
+                self.context.change_rights(&[renewal], ban).await?;
+            } else {
+                // The browser's other tabs are the account's from now on.
+                self.context.disconnect(&renewal).await?;
             }
-            // The browser's other tabs are the account's from now on.
-            self.context.renew(&guest).await?;
         }
         let cookie = self.session_cookie(Some(&secret));
         Ok(response.with_cookie(&cookie).with_cookie(&CsrfToken::fresh(self.is_secure())))
@@ -115,14 +121,7 @@ impl Request {
         if !sessions::exists(self.context.store(), hash).await? {
             return Ok(());
         }
-        let command = Disconnect {
-            login: Some(hash.to_owned()),
-            code: CloseCode::LoginEnded.number(),
-            reason: "logged out".to_owned(),
-            ..Disconnect::default()
-        };
-        let end = sessions::end(self.context.store(), self.identity().id(), hash);
-        Ok(self.context.change_rights(&[command], end).await?)
+        Ok(self.context.end_login(self.identity().id(), hash).await?)
     }
 
     /// Sets the nickname of the guest, and adds its cookie to the response. An empty nickname
@@ -140,15 +139,17 @@ impl Request {
             return Err(Refusal::forbidden("only guests have nicknames"));
         }
         let key = self.context.key().await?;
-        let mut guest = self.guest_of_cookies(&key).unwrap_or_else(Guest::new);
+        let guest = self.guest_of_cookies(&key).unwrap_or_else(Guest::new);
         let wanted = Username::parse(nickname);
         if (wanted.is_none() && !nickname.trim().is_empty())
-            || !guest.set_nickname(self.context.store(), wanted).await?
+            || !guest.reserve(self.context.store(), wanted.as_ref()).await?
         {
             return Ok(None);
         }
         // The guest's sockets reconnect under the new name.
-        self.context.renew(&guest.id).await?;
+        let renewal = Disconnect::renewal(&guest.id);
+        let change = |rights| async move { guest.set_nickname(&rights, wanted).await };
+        let guest = self.context.change_rights(&[renewal], change).await?;
         Ok(Some(response.with_cookie(&guest.cookie(self.guest_cookie_name(), &key, self.is_secure()))))
     }
 
@@ -207,7 +208,8 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some(key) = self.api_keys().find_by_name(name).await? else { return Ok(None) };
-        self.change_rights(&[Disconnect::revocation(&key.id)], self.api_keys().revoke(name)).await
+        let revoke = |rights| async move { ApiKeys::revoke(&rights, name).await };
+        self.change_rights(&[Disconnect::revocation(&key.id)], revoke).await
     }
 
     /// Makes an account an operator, or revokes that. Returns `None` when there is no such account.
@@ -216,9 +218,11 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, LayerError> {
         let Some(account) = self.accounts().find_by_name(name).await? else { return Ok(None) };
-        let accounts = self.accounts();
-        let change = accounts.change(&account, move |account| account.staff = staff);
-        self.change_rights(&[Disconnect::renewal(&account.id)], change).await
+        let renewal = Disconnect::renewal(&account.id);
+        let change = |rights| async move {
+            Accounts::change(&rights, &account, |account| account.staff = staff).await
+        };
+        self.change_rights(&[renewal], change).await
     }
 
     /// Bans the account or guest with this id and closes its sockets, or lifts the ban. Logins of a
@@ -230,17 +234,21 @@ impl Context {
         let ban = |id: &str| Disconnect::of_user(id, None, CloseCode::Forbidden, "banned");
         let bans = |id: &str| if banned { vec![ban(id)] } else { Vec::new() };
         let Some(account) = self.accounts().find_by_id(id).await? else {
-            return self.change_rights(&bans(id), guests::set_banned(self.store(), id, banned)).await;
+            let change = |rights| async move { guests::set_banned(&rights, id, banned).await };
+            return self.change_rights(&bans(id), change).await;
         };
-        let accounts = self.accounts();
-        let change = accounts.change(&account, move |account| account.banned = banned);
+        let change = |rights| async move {
+            Accounts::change(&rights, &account, |account| account.banned = banned).await
+        };
         self.change_rights(&bans(id), change).await?;
         if !banned {
             return guests::unban_with(self.store(), id).await;
         }
         // After the ban: a login that begins later is refused.
         for guest in sessions::guests(self.store(), id).await? {
-            self.change_rights(&[ban(&guest)], guests::ban_with(self.store(), &guest, id)).await?;
+            let command = ban(&guest);
+            let change = |rights| async move { guests::ban_with(&rights, &guest, id).await };
+            self.change_rights(&[command], change).await?;
         }
         Ok(())
     }
@@ -267,12 +275,24 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn end_logins(&self, id: &str) -> Result<(), LayerError> {
         let command = Disconnect::of_user(id, None, CloseCode::LoginEnded, "logged out by an operator");
-        let end = async {
+        let end = |rights| async move {
             match self.accounts().find_by_id(id).await? {
-                Some(account) => sessions::end_all(self.store(), &account).await,
+                Some(account) => sessions::end_all(&rights, &account).await,
                 None => Ok(()),
             }
         };
+        self.change_rights(&[command], end).await
+    }
+
+    /// Ends a session of a user, and closes its sockets.
+    async fn end_login(&self, user: &str, hash: &str) -> Result<(), LayerError> {
+        let command = Disconnect {
+            login: Some(hash.to_owned()),
+            code: CloseCode::LoginEnded.number(),
+            reason: "logged out".to_owned(),
+            ..Disconnect::default()
+        };
+        let end = |rights| async move { sessions::end(&rights, user, hash).await };
         self.change_rights(&[command], end).await
     }
 
@@ -288,11 +308,6 @@ impl Context {
         reason: &str,
     ) -> Result<(), LayerError> {
         self.disconnect(&Disconnect::of_user(id, group, code, reason)).await
-    }
-
-    /// Has the sockets of this user reconnect with its changed identity. They lose no messages.
-    pub(crate) async fn renew(&self, id: &str) -> Result<(), LayerError> {
-        self.disconnect(&Disconnect::renewal(id)).await
     }
 }
 

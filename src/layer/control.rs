@@ -11,19 +11,29 @@ use crate::wire::group::Group;
 
 /// What nodes ask of one another, and operators of all of them.
 pub trait Control: Send + Sync {
-    /// Makes every node close the sockets that the command matches, this node included.
+    /// Makes every node close the sockets that the commands match, this node included.
     ///
-    /// The command is in a log. A node that is not connected to Redis reads it there, before
-    /// anything else is delivered on it. Callers write what the command rests on to the store
-    /// first.
+    /// The commands are in a log. A node that is not connected to Redis reads them there, before
+    /// anything else is delivered on it. Callers write what the commands rest on to the store
+    /// first. If they announce a change, it can be made from then on.
     ///
     /// # Errors
     /// Fails when Redis, and as many replicas as [`Retention`](crate::Retention) says, do not take
-    /// the command within a second.
+    /// the commands within a second.
     ///
     /// # Cost
-    /// `EVALSHA` of `decide.lua`: `XADD`, `XTRIM`, `PUBLISH`.
-    fn disconnect(&self, command: &Disconnect) -> impl Future<Output = Result<(), LayerError>> + Send;
+    /// `EVALSHA` of `decide.lua`: `XTRIM`, and for each command `XADD` and `PUBLISH`.
+    fn disconnect(&self, commands: &[Disconnect]) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Ends announced changes of rights: they cannot be made from now on. What is read after this
+    /// call has what was made of them.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `SREM`.
+    fn end_changes(&self, ids: &[&str]) -> impl Future<Output = Result<(), LayerError>> + Send;
 
     /// Waits until this node has applied every command, at most 800 ms. Returns at once on a node
     /// that is connected and has compared itself with the log within the last 3 seconds.

@@ -21,9 +21,10 @@ pub struct Disconnect {
     /// The sockets that are subscribed to this group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Announces a change: the matching sockets are not closed, but asked again some seconds later.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_announcement: bool,
+    /// The id of a change of rights that this announces: the matching sockets are not closed, but
+    /// asked again some seconds later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announces: Option<String>,
     /// The close code: one of RFC 6455, section 7.4, or of 3000 to 4999.
     pub code: u16,
     /// The close reason. A close frame has at most 123 bytes of it.
@@ -71,9 +72,9 @@ impl Disconnect {
         Self { user: Some(key.to_owned()), code: CloseCode::LoginEnded.number(), reason, ..Self::default() }
     }
 
-    /// Returns the announcement of this command.
-    pub(crate) fn announcement(&self) -> Self {
-        Self { is_announcement: true, ..self.clone() }
+    /// Returns the announcement of this command, for the change with this id.
+    pub(crate) fn announcement(&self, change: &str) -> Self {
+        Self { announces: Some(change.to_owned()), ..self.clone() }
     }
 
     /// Returns whether a close frame may carry its code.
@@ -88,10 +89,10 @@ impl Disconnect {
         given.peek().is_some() && given.all(|(wanted, has)| wanted.as_deref() == *has)
     }
 
-    /// Returns how to close the matching sockets. Those that register only after an announcement
-    /// cannot be asked in time: their clients connect again.
+    /// Returns how to close the matching sockets. Those that register only after the others of an
+    /// announcement were asked cannot be asked in time: their clients connect again.
     pub(crate) fn close(&self) -> Close {
-        if self.is_announcement {
+        if self.announces.is_some() {
             return Close::new(CloseCode::ServiceRestart, "what you enter is changing: connect again");
         }
         // A line break in an event stream would start another field.

@@ -54,6 +54,9 @@
 //!   log of commands was lost, every connection is asked again
 //!   ([`ask_again`](LayerListener::ask_again)) before anything is delivered. A command is as
 //!   durable as an append, and so is every write to the store.
+//! - **Changes of rights.** A write of a [`RightsChange`] is made while the change is announced.
+//!   After [`end_changes`](Control::end_changes) returned, none is made, however late Redis takes
+//!   it.
 //! - **Nodes.** [`nodes`](Control::nodes) returns the nodes that are not known to be dead, with
 //!   figures that are at most a few seconds old. [`groups`](Presence::groups) counts as
 //!   [`member_count`](Presence::member_count) does.
@@ -84,6 +87,7 @@ mod node_figures;
 mod node_info;
 mod presence;
 pub(crate) mod redis;
+mod rights_change;
 pub(crate) mod shared_store;
 mod step;
 mod store;
@@ -108,6 +112,7 @@ pub use self::node_figures::NodeFigures;
 pub use self::node_info::NodeInfo;
 pub use self::presence::{Presence, PresenceSnapshot};
 pub(crate) use self::redis::admin_client::AdminClient;
+pub use self::rights_change::RightsChange;
 pub use self::shared_store::SharedStore;
 pub use self::step::{Change, Guard};
 pub use self::store::{Index, Store};
@@ -276,14 +281,22 @@ impl Presence for Layer {
 }
 
 impl DisconnectSender for Layer {
-    async fn send(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.disconnect(command).await
+    async fn send(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
+        self.disconnect(commands).await
+    }
+
+    fn store(&self) -> &SharedStore {
+        self.store()
     }
 }
 
 impl Control for Layer {
-    async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        dispatch!(self, disconnect(command).await)
+    async fn disconnect(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
+        dispatch!(self, disconnect(commands).await)
+    }
+
+    async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
+        dispatch!(self, end_changes(ids).await)
     }
 
     async fn in_line(&self) -> Result<(), LayerError> {

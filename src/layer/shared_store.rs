@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use crate::layer::error::LayerError;
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::redis::store::RedisStore;
+use crate::layer::rights_change::RightsChange;
 use crate::layer::step::{Change, Guard};
 use crate::layer::store::{Index, Store};
 
@@ -42,10 +43,6 @@ impl Store for SharedStore {
 
     async fn create(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<bool, LayerError> {
         dispatch!(self, create(key, value, ttl))
-    }
-
-    async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
-        dispatch!(self, replace(key, old, new))
     }
 
     async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
@@ -185,15 +182,7 @@ impl SharedStore {
         key: &str,
         change: impl Fn(&mut T) + Send + Sync,
     ) -> Result<Option<T>, LayerError> {
-        loop {
-            let Some(old) = self.get(key).await? else { return Ok(None) };
-            let mut value: T = parse(key, &old)?;
-            change(&mut value);
-            let new = json(&value);
-            if new == old || self.replace(key, &old, &new).await? {
-                return Ok(Some(value));
-            }
-        }
+        RightsChange::new(self, None).change(key, change).await
     }
 }
 

@@ -3,6 +3,11 @@
 /// A condition of a step.
 #[derive(Clone, Copy, Debug)]
 pub enum Guard<'a> {
+    /// The change of rights with this id is announced, and has not ended.
+    Announced {
+        /// The id.
+        change: &'a str,
+    },
     /// The record has this value; `None`: there is no record.
     Record {
         /// The key of the record.
@@ -33,7 +38,7 @@ pub enum Guard<'a> {
 /// A change that a step makes.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
-    /// Writes a record that has no lifetime.
+    /// Writes a record. Its lifetime does not change; a new one has none.
     Put {
         /// The key of the record.
         key: &'a str,

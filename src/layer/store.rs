@@ -2,9 +2,11 @@
 //!
 //! A *record* is a text under a key, with an optional lifetime. An *index* is a set of names, each
 //! with a rank (a number, mostly a time), sorted by rank. Each call is atomic. What takes several
-//! calls is made safe by [`create`](Store::create), [`replace`](Store::replace) and
-//! [`take`](Store::take), which succeed for one of many callers, and by [`step`](Store::step),
-//! which checks and changes several keys at once.
+//! calls is made safe by [`create`](Store::create) and [`take`](Store::take), which succeed for one
+//! of many callers, and by [`step`](Store::step), which checks and changes several keys at once.
+//!
+//! Records that rights rest on are written by a [`RightsChange`](crate::RightsChange) where a right
+//! ends.
 //!
 //! | key in Redis | type | value |
 //! |---|---|---|
@@ -42,15 +44,6 @@ pub trait Store: Send + Sync {
         ttl: Option<Duration>,
     ) -> impl Future<Output = Result<bool, LayerError>> + Send;
 
-    /// Writes a record if its value is `old`; returns whether it was written. Its lifetime does not
-    /// change. `EVALSHA` of `replace.lua`: `GET`, `SET KEEPTTL`.
-    fn replace(
-        &self,
-        key: &str,
-        old: &str,
-        new: &str,
-    ) -> impl Future<Output = Result<bool, LayerError>> + Send;
-
     /// Removes a record and returns it; of many callers one gets it. `GETDEL`.
     fn take(&self, key: &str) -> impl Future<Output = Result<Option<String>, LayerError>> + Send;
 
@@ -60,8 +53,7 @@ pub trait Store: Send + Sync {
     /// Makes all changes if all conditions hold, and none otherwise: nothing happens in between.
     /// Returns the index of the first condition that does not hold, or `None` after the changes.
     ///
-    /// In Redis Cluster all keys must be in one slot: they have the same text in braces. `EVALSHA`
-    /// of `step.lua`, linear in the number of conditions and changes.
+    /// `EVALSHA` of `step.lua`, linear in the number of conditions and changes.
     fn step(
         &self,
         guards: &[Guard<'_>],

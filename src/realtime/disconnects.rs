@@ -9,15 +9,20 @@ use crate::wire::close::{Close, CloseCode};
 /// The most commands that are remembered.
 const MAX_RECENT_DISCONNECTS: usize = 1024;
 
-/// Times after an announcement at which its sockets are asked again. A change is made, or has
-/// failed, within 3 s; what a node sent to a Redis that it had lost may be carried out later.
-const ANNOUNCED_CHANGE_TIMES: [Duration; 4] =
-    [Duration::from_secs(3), Duration::from_secs(8), Duration::from_secs(20), Duration::from_mins(1)];
+/// Time after an announcement at which its change ends, made or not, and its sockets are asked.
+const CHANGE_TIME: Duration = Duration::from_secs(5);
+/// The most announcements whose time has not come. The change of the oldest of more ends earlier.
+const MAX_ANNOUNCEMENTS: usize = 1024;
+
+/// An announcement, and when it arrived.
+pub(crate) type Announced = (Instant, Disconnect);
 
 #[derive(Default)]
 pub(crate) struct RecentDisconnects {
     /// The newest last.
     recent: VecDeque<(Instant, Disconnect)>,
+    /// The announcements whose time has not come, the newest last.
+    announced: VecDeque<Announced>,
     /// When the newest forgotten command arrived.
     forgotten: Option<Instant>,
     /// When all sockets were last asked again.
@@ -33,12 +38,23 @@ impl RecentDisconnects {
         self.recent.push_back((Instant::now(), command));
     }
 
-    /// Returns the announcements whose sockets are asked again at a time after `last`, up to `now`.
-    pub(crate) fn due_announcements(&self, last: Instant, now: Instant) -> Vec<Disconnect> {
-        let is_due =
-            |at: Instant| ANNOUNCED_CHANGE_TIMES.iter().any(|time| (last..now).contains(&(at + *time)));
-        let due = self.recent.iter().filter(|(at, command)| command.is_announcement && is_due(*at));
-        due.map(|(_, command)| command.clone()).collect()
+    /// Adds an announcement.
+    pub(crate) fn announce(&mut self, announcement: Disconnect) {
+        self.announced.push_back((Instant::now(), announcement));
+    }
+
+    /// Takes the announcements whose time has come.
+    pub(crate) fn take_due_announcements(&mut self, now: Instant) -> Vec<Announced> {
+        let too_many = self.announced.len().saturating_sub(MAX_ANNOUNCEMENTS);
+        let due = self.announced.partition_point(|(at, _)| *at + CHANGE_TIME <= now);
+        self.announced.drain(..due.max(too_many)).collect()
+    }
+
+    /// Puts announcements back whose changes could not be ended: they are still due.
+    pub(crate) fn put_back_announcements(&mut self, due: Vec<Announced>) {
+        for announced in due.into_iter().rev() {
+            self.announced.push_front(announced);
+        }
     }
 
     /// Records that all sockets are asked again from now on.
@@ -64,7 +80,7 @@ impl RecentDisconnects {
         }
         let since = self.recent.iter().rev().take_while(|(at, _)| *at >= received_at);
         let matching = since.map(|(_, command)| command).filter(|command| matches(command));
-        matching.min_by_key(|command| command.is_announcement).map(Disconnect::close)
+        matching.min_by_key(|command| command.announces.is_some()).map(Disconnect::close)
     }
 }
 
@@ -150,20 +166,30 @@ mod tests {
     }
 
     #[test]
-    fn an_announcement_is_due_several_times_and_a_command_never() {
+    fn an_announcement_is_due_until_its_change_has_ended() {
         let mut disconnects = RecentDisconnects::default();
         let start = Instant::now();
-        disconnects.record(disconnect("a"));
-        disconnects.record(disconnect("b").announcement());
-        let mut times = Vec::new();
-        for second in 0..120 {
-            let at = |second| start + Duration::from_secs(second);
-            for command in disconnects.due_announcements(at(second), at(second + 1)) {
-                assert_eq!(command.group.as_deref(), Some("b"));
-                times.push(second);
-            }
+        disconnects.announce(disconnect("a").announcement("1"));
+        assert!(disconnects.take_due_announcements(start + CHANGE_TIME / 2).is_empty());
+        let later = Instant::now() + CHANGE_TIME;
+        let due = disconnects.take_due_announcements(later);
+        assert_eq!(due.len(), 1);
+        assert!(disconnects.take_due_announcements(later).is_empty());
+        disconnects.announce(disconnect("b").announcement("2"));
+        disconnects.put_back_announcements(due);
+        let due = disconnects.take_due_announcements(later);
+        assert_eq!(due[0].1.announces.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn of_too_many_announcements_the_oldest_are_due_at_once() {
+        let mut disconnects = RecentDisconnects::default();
+        for number in 0..MAX_ANNOUNCEMENTS + 2 {
+            disconnects.announce(disconnect("a").announcement(&number.to_string()));
         }
-        assert_eq!(times, [3, 8, 20, 60]);
+        let due = disconnects.take_due_announcements(Instant::now());
+        let ids: Vec<_> = due.iter().filter_map(|(_, command)| command.announces.as_deref()).collect();
+        assert_eq!(ids, ["0", "1"]);
     }
 
     #[test]

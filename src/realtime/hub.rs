@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::channel::Interval;
-use crate::realtime::disconnects::{DisconnectIndex, RecentDisconnects};
+use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
 use crate::realtime::subscription::Subscription;
@@ -209,12 +209,10 @@ impl Hub {
 
     /// Closes every socket that one of these commands matches, before it returns.
     pub(crate) fn apply_missed(&self, commands: &[Disconnect]) {
-        let mut disconnects = self.disconnects.lock();
         for command in commands {
-            disconnects.record(command.clone());
+            self.record(command);
         }
-        drop(disconnects);
-        let made = DisconnectIndex::new(commands.iter().filter(|command| !command.is_announcement));
+        let made = DisconnectIndex::new(commands.iter().filter(|command| command.announces.is_none()));
         for Registered { socket, subscription } in self.registered() {
             let (identity, group) = (socket.identity(), subscription.group().name());
             if let Some(command) = made.find(identity.id(), identity.login(), group) {
@@ -223,13 +221,31 @@ impl Hub {
         }
     }
 
-    /// Makes the sockets of announcements due whose time came after `last`, up to `now`.
-    pub(crate) async fn ask_announced(&self, last: Instant, now: Instant) {
-        let due = self.disconnects.lock().due_announcements(last, now);
-        if due.is_empty() {
-            return;
+    fn record(&self, command: &Disconnect) {
+        let mut disconnects = self.disconnects.lock();
+        match command.announces {
+            Some(_) => disconnects.announce(command.clone()),
+            None => disconnects.record(command.clone()),
         }
-        let index = DisconnectIndex::new(due.iter());
+    }
+
+    /// Takes the announcements whose changes have to end now.
+    pub(crate) fn take_due_announcements(&self, now: Instant) -> Vec<Announced> {
+        self.disconnects.lock().take_due_announcements(now)
+    }
+
+    /// Puts announcements back whose changes could not be ended.
+    pub(crate) fn put_back_announcements(&self, due: Vec<Announced>) {
+        self.disconnects.lock().put_back_announcements(due);
+    }
+
+    /// Makes the sockets of announcements due, whose changes have ended. Those that register later
+    /// for an earlier request are closed.
+    pub(crate) async fn ask_announced(&self, ended: &[Announced]) {
+        for (_, announcement) in ended {
+            self.disconnects.lock().record(announcement.clone());
+        }
+        let index = DisconnectIndex::new(ended.iter().map(|(_, announcement)| announcement));
         self.each(|socket, group| {
             let identity = socket.identity();
             if index.find(identity.id(), identity.login(), group.name()).is_some() {
@@ -241,8 +257,8 @@ impl Hub {
 
     /// Closes every socket that the command matches, in a task of its own.
     pub(crate) fn apply(self: &Arc<Self>, command: Disconnect) {
-        self.disconnects.lock().record(command.clone());
-        if command.is_announcement {
+        self.record(&command);
+        if command.announces.is_some() {
             return;
         }
         let (hub, close) = (Arc::clone(self), command.close());

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
+use crate::layer::Control;
+use crate::realtime::disconnects::Announced;
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;
@@ -32,12 +34,13 @@ impl Realtime {
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = self.context().seconds();
         let mut held = 0;
-        let mut announced_until = Instant::now();
         loop {
             second.tick().await;
             let now = self.context().seconds();
-            let last_asked = std::mem::replace(&mut announced_until, Instant::now());
-            self.hub().ask_announced(last_asked, announced_until).await;
+            let due = self.hub().take_due_announcements(Instant::now());
+            if !due.is_empty() {
+                tokio::spawn(Arc::clone(self).end_announced(due));
+            }
             if now.is_multiple_of(KEY_COMPARE_SECONDS) {
                 let context = Arc::clone(self.context());
                 tokio::spawn(async move { context.compare_key().await });
@@ -62,6 +65,19 @@ impl Realtime {
                     }
                     is_revalidating.store(false, Ordering::SeqCst);
                 });
+            }
+        }
+    }
+
+    /// Ends announced changes, so that none is made from now on, and then has their sockets asked
+    /// again. While the layer does not answer, the next second tries again.
+    async fn end_announced(self: Arc<Self>, due: Vec<Announced>) {
+        let ids = due.iter().filter_map(|(_, announcement)| announcement.announces.as_deref());
+        match self.context().layer().end_changes(&ids.collect::<Vec<_>>()).await {
+            Ok(()) => self.hub().ask_announced(&due).await,
+            Err(error) => {
+                debug!(error = %Chain(&error), "could not end announced changes");
+                self.hub().put_back_announcements(due);
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Disconnect commands: every node closes the matching sockets and no others.
 
+use std::slice;
 use std::time::Instant;
 
-use parlor::{Control, Disconnect};
+use parlor::{Control, Disconnect, now};
 
 use crate::support::cli::key;
 use crate::support::event_stream::{EventStream, stream_of};
@@ -14,6 +15,7 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::redis_proxy::RedisProxy;
 use crate::support::tutorial_client::TutorialClient;
+use crate::support::user::User;
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const CONTROL_CHANNEL: &str = "parlor:{control}:c";
@@ -33,9 +35,9 @@ async fn every_node_receives_every_disconnect_in_order(peers: LayerNodes) {
         ..Disconnect::default()
     };
     let disconnects = [whole, about_group("lobby", 4403), Disconnect { code: 1012, ..Disconnect::default() }];
-    for order in &disconnects {
+    for orders in [&disconnects[..1], &disconnects[1..]] {
         let from = peers.nodes.last().expect("a node");
-        from.layer.disconnect(order).await.expect("the layer to take an order");
+        from.layer.disconnect(orders).await.expect("the layer to take orders");
     }
     for node in &peers.nodes {
         assert_eq!(node.wait_for_disconnects(3).await, disconnects);
@@ -58,7 +60,7 @@ async fn a_reconnected_node_learns_it_may_have_missed_commands() {
         })
         .await;
     }
-    peers.nodes[0].layer.disconnect(&about_group("lobby", 4403)).await.expect("the layer to take an order");
+    peers.nodes[0].layer.disconnect(&[about_group("lobby", 4403)]).await.expect("the layer to take an order");
     for node in &peers.nodes {
         node.wait_for_disconnects(1).await;
     }
@@ -80,7 +82,7 @@ async fn a_disconnect_of_a_group_closes_only_its_subscribers() {
     let other = LayerNode::connect(&redis.url()).await;
     let given = Instant::now();
     let order = Disconnect { reason: "closed\nby us".to_owned(), ..about_group("chat_lobby", 4403) };
-    other.layer.disconnect(&order).await.expect("the layer to take an order");
+    other.layer.disconnect(slice::from_ref(&order)).await.expect("the layer to take an order");
     for socket in &mut inside {
         assert_eq!(socket.closed().await, (4403, "closed by us".to_owned()));
     }
@@ -137,7 +139,7 @@ async fn a_command_that_pubsub_lost_is_applied_within_seconds() {
     let (near, far) = (LayerNode::connect(&redis.url()).await, LayerNode::connect(&proxy.url()).await);
     proxy.mute_subscribers();
     let order = about_group("lobby", 4403);
-    near.layer.disconnect(&order).await.expect("the layer to take an order");
+    near.layer.disconnect(slice::from_ref(&order)).await.expect("the layer to take an order");
     until(seconds(4), "the command", async || {
         let received = far.disconnects();
         holds(received == [order.clone()], || format!("{received:?}"))
@@ -160,7 +162,7 @@ async fn a_node_asks_every_connection_again_once_its_position_is_lost() {
             node.wait_until_ready().await;
         }
         let order = about_group("lobby", 4403);
-        peers.nodes[0].layer.disconnect(&order).await.expect("the layer to take an order");
+        peers.nodes[0].layer.disconnect(slice::from_ref(&order)).await.expect("the layer to take an order");
         for node in &peers.nodes {
             node.wait_for_disconnects(count - 1).await;
         }
@@ -177,5 +179,20 @@ async fn a_key_revoked_during_a_disconnect_keeps_no_socket() {
     let record: Vec<String> = redis.query(&["KEYS", "parlor:record:key:*"]).await;
     assert_eq!(redis.query::<i64>(&["DEL", &record[0]]).await, 1, "{record:?}");
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(socket.closed(PATIENCE).await.0, 4401);
+}
+
+#[tokio::test]
+async fn a_login_too_many_closes_the_sockets_of_the_oldest() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut socket = User::registered(&node, "ann").await.join(&node, "lobby").await;
+    let logins = format!("parlor:index:logins:{}", socket.user());
+    for number in 0..48 {
+        redis.query::<i64>(&["ZADD", &logins, &now().to_string(), &format!("other login {number}")]).await;
+    }
+    User::logged_in(&node, "ann").await;
+    socket.publish("still here").await;
+    User::logged_in(&node, "ann").await;
     assert_eq!(socket.closed(PATIENCE).await.0, 4401);
 }

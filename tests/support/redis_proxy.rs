@@ -17,7 +17,7 @@ const LATE: Duration = Duration::from_millis(400);
 
 pub struct RedisProxy {
     address: SocketAddr,
-    state: watch::Sender<State>,
+    state: Arc<watch::Sender<State>>,
 }
 
 /// The state of all connections.
@@ -37,6 +37,8 @@ enum Fate {
     Late,
     /// Bytes in this direction arrive when the proxy is opened again.
     Held(Direction),
+    /// The bytes to Redis are held from those on that contain this text.
+    HeldFrom(&'static str),
     /// All that comes from Redis is delayed.
     Slow,
     /// Connections are cut, new ones too.
@@ -54,10 +56,11 @@ impl RedisProxy {
     pub async fn start(redis: &Redis) -> Self {
         let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = receiver.local_addr().expect("an address");
-        let (state, watched) = watch::channel(State { fate: Fate::Open, target: redis.address() });
+        let state = Arc::new(watch::Sender::new(State { fate: Fate::Open, target: redis.address() }));
+        let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((near, _)) = receiver.accept().await {
-                tokio::spawn(carry(near, watched.clone()));
+                tokio::spawn(carry(near, Arc::clone(&shared)));
             }
         });
         Self { address, state }
@@ -80,6 +83,11 @@ impl RedisProxy {
     /// Holds all bytes in this direction, without an error on either side.
     pub fn hold(&self, direction: Direction) {
         self.set(Fate::Held(direction));
+    }
+
+    /// Holds all bytes to Redis, from those on that contain this text.
+    pub fn hold_from(&self, text: &'static str) {
+        self.set(Fate::HeldFrom(text));
     }
 
     /// Cuts all connections and each new one, until the proxy is opened again.
@@ -114,7 +122,8 @@ impl Fate {
 }
 
 /// Copies bytes both ways until one side ends, the proxy is cut, or it turns to another Redis.
-async fn carry(mut near: TcpStream, mut state: watch::Receiver<State>) {
+async fn carry(mut near: TcpStream, shared: Arc<watch::Sender<State>>) {
+    let mut state = shared.subscribe();
     let State { fate, target } = state.borrow().clone();
     if fate == Fate::Cut {
         return;
@@ -145,6 +154,12 @@ async fn carry(mut near: TcpStream, mut state: watch::Receiver<State>) {
             let text = bytes[..count].to_ascii_lowercase();
             if text.windows(9).any(|window| window == b"subscribe") {
                 subscribes.store(true, Ordering::Relaxed);
+            }
+            let fate = upward.borrow().fate;
+            if let Fate::HeldFrom(start) = fate
+                && bytes[..count].windows(start.len()).any(|window| window == start.as_bytes())
+            {
+                shared.send_modify(|state| state.fate = Fate::Held(Direction::ToRedis));
             }
             upward.wait_for(|state| !state.fate.holds(Direction::ToRedis)).await.ok();
             if far_writes.write_all(&bytes[..count]).await.is_err() {

@@ -231,8 +231,14 @@ impl Presence for MemoryLayer {
 }
 
 impl Control for MemoryLayer {
-    async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.listener.on_disconnect(command.clone());
+    async fn disconnect(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
+        for command in commands {
+            self.listener.on_disconnect(command.clone());
+        }
+        Ok(())
+    }
+
+    async fn end_changes(&self, _ids: &[&str]) -> Result<(), LayerError> {
         Ok(())
     }
 

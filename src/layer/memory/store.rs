@@ -55,12 +55,6 @@ impl Store for MemoryStore {
         Ok(is_free)
     }
 
-    async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
-        let mut records = self.records.lock();
-        let record = records.get_mut(key).filter(|record| record.is_alive() && record.value == old);
-        Ok(record.map(|record| new.clone_into(&mut record.value)).is_some())
-    }
-
     async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
         let record = self.records.lock().remove(key);
         Ok(record.filter(Record::is_alive).map(|record| record.value))
@@ -74,6 +68,7 @@ impl Store for MemoryStore {
         let (mut records, mut indexes) = (self.records.lock(), self.indexes.lock());
         let rank_of = |index: &str, name: &str| indexes.get(index).and_then(|names| names.get(name)).copied();
         let holds = |guard: &Guard<'_>| match *guard {
+            Guard::Announced { .. } => true, // a change is made at once
             Guard::Record { key, value } => {
                 let record = records.get(key).filter(|record| record.is_alive());
                 record.map(|record| record.value.as_str()) == value
@@ -88,7 +83,11 @@ impl Store for MemoryStore {
         }
         for change in changes {
             match *change {
-                Change::Put { key, value } => insert(&mut records, key, Record::new(value, None)),
+                Change::Put { key, value } => {
+                    let before = records.get(key).filter(|record| record.is_alive());
+                    let expires_at = before.and_then(|record| record.expires_at);
+                    insert(&mut records, key, Record { value: value.to_owned(), expires_at });
+                }
                 Change::Delete { key } => drop(records.remove(key)),
                 Change::Add { index, name, rank } => {
                     indexes.entry(index.to_owned()).or_default().entry(name.to_owned()).or_insert(rank);

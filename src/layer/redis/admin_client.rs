@@ -48,7 +48,11 @@ impl AdminClient {
 }
 
 impl DisconnectSender for AdminClient {
-    async fn send(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.decisions.write(command).await
+    async fn send(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
+        self.decisions.write(commands).await
+    }
+
+    fn store(&self) -> &SharedStore {
+        &self.store
     }
 }

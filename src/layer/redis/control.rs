@@ -18,8 +18,12 @@ use crate::wire::group::Group;
 use crate::wire::time::{millis, now};
 
 impl Control for RedisLayer {
-    async fn disconnect(&self, command: &Disconnect) -> Result<(), LayerError> {
-        self.decisions.writer().write(command).await
+    async fn disconnect(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
+        self.decisions.writer().write(commands).await
+    }
+
+    async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
+        self.decisions.end_changes(ids).await
     }
 
     async fn in_line(&self) -> Result<(), LayerError> {

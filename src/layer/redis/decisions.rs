@@ -4,11 +4,18 @@
 //! | key | type | value |
 //! |---|---|---|
 //! | `parlor:{control}:log` | stream | decisions: `d` JSON, `n` a nonce, `p` the one before |
+//! | `parlor:{control}:announced` | set | ids of announced changes of rights that have not ended |
 //!
 //! Pub/sub brings an entry to connected nodes at once. A node reads the log from its position on
 //! before it subscribes to any group, and each second, since pub/sub may lose a message unseen. A
 //! node whose position the log no longer has (it was emptied, restored, or trimmed further) asks
 //! every connection again before it subscribes.
+//!
+//! A change of rights is made only while its id is in the set. A node removes the id before it asks
+//! the sockets in question, so that no change comes after the question, however late Redis takes
+//! it. No clock takes part in it. A node that takes a new position in the log has not seen what was
+//! announced before, and removes all ids. Only a failover that loses a removal lets a change come
+//! later, if the process that makes it stood still for so long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,24 +62,33 @@ pub(super) struct DecisionWriter {
 }
 
 impl DecisionWriter {
-    /// Appends a decision to the log and publishes it.
-    pub(super) async fn write(&self, decision: &Disconnect) -> Result<(), LayerError> {
-        let json = serde_json::to_string(decision).expect("texts and a number become JSON");
-        self.run(&json, self.replicas).await?;
+    /// Appends decisions to the log and publishes them; a change that they announce begins.
+    pub(super) async fn write(&self, decisions: &[Disconnect]) -> Result<(), LayerError> {
+        let json = |decision| serde_json::to_string(decision).expect("texts and a number become JSON");
+        let announces = decisions.first().and_then(|decision| decision.announces.as_deref());
+        self.run(announces.unwrap_or_default(), decisions.iter().map(json).collect(), self.replicas).await?;
         Ok(())
     }
 
-    /// Returns the end of the log. An empty log gets a mark.
+    /// Ends all announced changes, and returns the end of the log. An empty log gets a mark.
     async fn end(&self) -> Result<DecisionPosition, LayerError> {
-        let end = self.run("", 0).await?;
+        let end = self.run("", vec![String::new()], 0).await?;
         DecisionPosition::parse(&end).ok_or(LayerError::UnexpectedReply("a position"))
     }
 
-    async fn run(&self, json: &str, replicas: usize) -> Result<String, LayerError> {
+    async fn run(
+        &self,
+        announces: &str,
+        decisions: Vec<String>,
+        replicas: usize,
+    ) -> Result<String, LayerError> {
         let keys = self.commands.keys();
         let mut script = self.scripts.decide.key(keys.control_log());
-        script.arg(keys.control_channel()).arg(json).arg(hex(&rand::random::<[u8; 8]>()));
-        script.arg(MAX_DECISIONS).arg(millis(DECISION_WINDOW));
+        script.key(keys.announced()).arg(keys.control_channel());
+        script.arg(MAX_DECISIONS).arg(millis(DECISION_WINDOW)).arg(announces);
+        for decision in decisions {
+            script.arg(hex(&rand::random::<[u8; 8]>())).arg(decision);
+        }
         self.commands.written(&script, replicas).await
     }
 }
@@ -112,6 +128,18 @@ impl DecisionLog {
     /// Returns what writes into the log.
     pub(super) fn writer(&self) -> &DecisionWriter {
         &self.writer
+    }
+
+    /// Ends announced changes: they cannot be made from now on.
+    pub(super) async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
+        let commands = &self.writer.commands;
+        let mut remove = Cmd::new();
+        remove.arg("SREM").arg(commands.keys().announced()).arg(ids);
+        // Not by a replica too: without one the sockets still have to be asked.
+        commands.command::<()>(&remove).await?;
+        // One that was made may have written a record that was absent.
+        self.absent.forget();
+        Ok(())
     }
 
     /// The subscription was lost, and with it perhaps decisions.

@@ -66,6 +66,11 @@ impl Keys {
         format!("{}:{{control}}:log", self.prefix)
     }
 
+    /// Returns the set of the ids of announced changes of rights that have not ended.
+    pub(super) fn announced(&self) -> String {
+        format!("{}:{{control}}:announced", self.prefix)
+    }
+
     /// Returns the channel on which a node receives its own probes.
     pub(super) fn probe_channel(&self, node: &str) -> String {
         format!("{}:node:{node}", self.channels)

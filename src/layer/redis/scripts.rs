@@ -6,7 +6,6 @@ use redis::Script;
 pub(super) struct Scripts {
     pub(super) append: Script,
     pub(super) redact: Script,
-    pub(super) replace: Script,
     pub(super) page: Script,
     pub(super) log_end: Script,
     pub(super) log_figures: Script,
@@ -42,7 +41,6 @@ impl Scripts {
         Self {
             append: Script::new(APPEND),
             redact: Script::new(include_str!("scripts/redact.lua")),
-            replace: Script::new(include_str!("scripts/replace.lua")),
             page: Script::new(include_str!("scripts/page.lua")),
             log_end: Script::new(LOG_END),
             log_figures: Script::new(include_str!("scripts/log_figures.lua")),

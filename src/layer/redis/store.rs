@@ -74,11 +74,6 @@ impl Store for RedisStore {
         Ok(written.is_some())
     }
 
-    async fn replace(&self, key: &str, old: &str, new: &str) -> Result<bool, LayerError> {
-        let mut script = self.scripts.replace.key(self.commands.keys().record(key));
-        self.commands.written(script.arg(old).arg(new), self.replicas).await
-    }
-
     async fn take(&self, key: &str) -> Result<Option<String>, LayerError> {
         self.write(command("GETDEL", self.commands.keys().record(key))).await
     }
@@ -94,6 +89,7 @@ impl Store for RedisStore {
             script.key(match operation.key {
                 StoreKey::Record(key) => keys.record(key),
                 StoreKey::Index(name) => keys.index(name),
+                StoreKey::Announced => keys.announced(),
             });
             script.arg(operation.name).arg(operation.text).arg(operation.number);
         }
@@ -165,10 +161,12 @@ struct Operation<'a> {
 enum StoreKey<'a> {
     Record(&'a str),
     Index(&'a str),
+    Announced,
 }
 
 fn check<'a>(guard: &Guard<'a>) -> Operation<'a> {
     let (key, name, text, number) = match *guard {
+        Guard::Announced { change } => (StoreKey::Announced, "announced", change, 0),
         Guard::Record { key, value: Some(value) } => (StoreKey::Record(key), "equals", value, 0),
         Guard::Record { key, value: None } => (StoreKey::Record(key), "absent", "", 0),
         Guard::RankAbove { index, name, rank } => (StoreKey::Index(index), "above", name, rank),

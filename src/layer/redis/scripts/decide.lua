@@ -1,17 +1,29 @@
--- Appends a decision to the log of decisions and publishes it; without one, marks an empty log, so
--- that each node has a position in it.
--- KEYS: the log (stream).
--- ARGV: the channel, the decision as JSON or '', a random nonce, the log's length, its age in ms.
+-- Appends decisions to the log of decisions and publishes them. With an empty one, marks an empty
+-- log, so that each node has a position in it, and ends all announced changes: the caller does not
+-- know them.
+-- KEYS: the log (stream), the ids of announced changes (set).
+-- ARGV: the channel, the log's length, its age in ms, the id of the change that is announced or '';
+-- then for each decision a random nonce and its JSON or ''.
 -- Returns the position of the newest entry: its id and its nonce, joined by a dot.
 local call = redis.call
 local newest = call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local prev = newest and newest[1] .. '.' .. newest[2][2] or '-'
-if ARGV[2] == '' and newest then
-  return prev
+if ARGV[4] ~= '' then
+  call('SADD', KEYS[2], ARGV[4])
+elseif ARGV[6] == '' then
+  call('UNLINK', KEYS[2])
+  if newest then
+    return prev
+  end
 end
-local id = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[4], '*', 'n', ARGV[3], 'p', prev, 'd', ARGV[2])
+local id
+for i = 5, #ARGV, 2 do
+  local nonce, decision = ARGV[i], ARGV[i + 1]
+  id = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'n', nonce, 'p', prev, 'd', decision)
+  local position = id .. '.' .. nonce
+  call('PUBLISH', ARGV[1], position .. ' ' .. prev .. ' ' .. decision)
+  prev = position
+end
 -- By the log's own time, of which the entry just added is the newest.
-call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', math.max(id:match('^%d+') - ARGV[5], 0)))
-local position = id .. '.' .. ARGV[3]
-call('PUBLISH', ARGV[1], position .. ' ' .. prev .. ' ' .. ARGV[2])
-return position
+call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', math.max(id:match('^%d+') - ARGV[3], 0)))
+return prev

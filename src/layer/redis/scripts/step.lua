@@ -5,6 +5,9 @@
 local call = redis.call
 
 local checks = {
+  announced = function(key, change)
+    return call('SISMEMBER', key, change) == 1
+  end,
   equals = function(key, value)
     return call('GET', key) == value
   end,
@@ -20,7 +23,7 @@ local checks = {
 }
 local changes = {
   put = function(key, value)
-    call('SET', key, value)
+    call('SET', key, value, 'KEEPTTL')
   end,
   delete = function(key)
     call('UNLINK', key)
