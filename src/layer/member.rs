@@ -3,6 +3,58 @@
 //! Users are distinguished by their ids. The name is data, which may change while the user is in
 //! the group. Neither has a space.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// A member, whose text its identity and others share. Members are one if their users are.
+#[derive(Clone, Debug)]
+pub(super) struct Member(Arc<str>);
+
+impl Member {
+    pub(super) fn new(text: &Arc<str>) -> Self {
+        Self(Arc::clone(text))
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn user(&self) -> &str {
+        id(&self.0)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        split(&self.0).1
+    }
+}
+
+impl Borrow<str> for Member {
+    fn borrow(&self) -> &str {
+        self.user()
+    }
+}
+
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        self.user() == other.user()
+    }
+}
+
+impl Eq for Member {}
+
+impl PartialOrd for Member {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Member {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.user().cmp(other.user())
+    }
+}
+
 /// Returns the id of a member's user.
 pub(super) fn id(member: &str) -> &str {
     split(member).0

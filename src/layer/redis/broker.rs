@@ -22,7 +22,6 @@ impl Broker for RedisLayer {
         group: &Group,
         member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
-        let member = member.map(|member| &**member);
         self.membership.enter(group, member);
         let subscription = self.check_connected().map(|()| self.membership.subscription(group, member));
         async move {
@@ -35,7 +34,7 @@ impl Broker for RedisLayer {
     }
 
     fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {
-        self.membership.leave(group, member.map(|member| &**member), Instant::now());
+        self.membership.leave(group, member, Instant::now());
     }
 
     async fn append(

@@ -1,9 +1,8 @@
 //! What follows from one step of a group: for its sockets, for the heartbeat, and later.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
+use crate::layer::member::Member;
 use crate::layer::redis::job::Job;
 use crate::wire::event::Event;
 
@@ -21,7 +20,7 @@ pub(super) struct Effects {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// The grace of a user ends.
-    Grace(Arc<str>),
+    Grace(Member),
     Look,
     Tell,
     /// The changes of a large group that came meanwhile are written.

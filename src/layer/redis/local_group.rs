@@ -169,7 +169,7 @@ impl LocalGroup {
         effects: &mut Effects,
     ) {
         for joining in &call.call.joins {
-            self.view.on_seated(&member::text(&joining.user, &joining.name), effects);
+            self.view.on_seated(joining.member.text(), effects);
         }
         if !call.looks {
             let next = self.view.on_state(state);
@@ -289,7 +289,7 @@ impl LocalGroup {
     /// A timer is due.
     pub(super) fn on_time(&mut self, group: &Group, timer: &Timer, effects: &mut Effects) {
         match timer {
-            Timer::Grace(user) => self.seating.end_grace(user, effects.now),
+            Timer::Grace(member) => self.seating.end_grace(member, effects.now),
             Timer::Look => (self.next_call.looks, self.is_pausing) = (true, false),
             Timer::Call => self.is_pausing = false,
             Timer::Tell => {
@@ -305,10 +305,11 @@ impl LocalGroup {
     fn with_own(&self, members: Option<Vec<String>>) -> (Option<Vec<String>>, bool) {
         let Some(mut members) = members else { return (None, false) };
         let before = members.len();
-        for (user, name) in self.seating.present() {
+        for member in self.seating.present() {
+            let user = member.user();
             let is_known = self.seating.is_seated(user) || self.view.lists(user);
             if is_known && member::find(&members, user).is_none() {
-                members.push(member::text(user, name));
+                members.push(member.text().to_owned());
             }
         }
         let is_short = members.len() > before;

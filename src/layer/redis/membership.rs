@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::layer::member;
+use crate::layer::member::{self, Member};
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::belief::Belief;
 use crate::layer::redis::channel_changes::ChannelChanges;
@@ -78,7 +78,7 @@ impl LocalMembership {
     }
 
     /// Adds a socket to a group; with a member, its user has a seat there.
-    pub(super) fn enter(&self, group: &Group, member: Option<&str>) {
+    pub(super) fn enter(&self, group: &Group, member: Option<&Arc<str>>) {
         let mut state = self.state.lock();
         let MembershipState { groups, unsettled, callers, epochs, .. } = &mut *state;
         let local =
@@ -89,8 +89,7 @@ impl LocalMembership {
             self.channels_changed.notify_one();
         }
         if let Some(member) = member {
-            let (user, name) = member::split(member);
-            local.seating.enter(&user.into(), &name.into());
+            local.seating.enter(&Member::new(member));
             if local.seating.is_unsettled() {
                 callers.insert(group.clone());
                 self.queue.changed.notify_one();
@@ -99,13 +98,13 @@ impl LocalMembership {
     }
 
     /// Removes a socket from a group.
-    pub(super) fn leave(&self, group: &Group, member: Option<&str>, now: Instant) {
+    pub(super) fn leave(&self, group: &Group, member: Option<&Arc<str>>, now: Instant) {
         self.step(&mut self.state.lock(), group, now, |local, effects| {
             local.sockets = local.sockets.saturating_sub(1);
-            if let Some(user) = member.map(member::id)
-                && let Some(at) = local.seating.leave(user, now)
+            if let Some(member) = member.map(Member::new)
+                && let Some(at) = local.seating.leave(member.user(), now)
             {
-                effects.set_timer(at, Timer::Grace(user.into()));
+                effects.set_timer(at, Timer::Grace(member));
             }
         });
     }
@@ -144,10 +143,14 @@ impl LocalMembership {
 
     /// Returns `None` if the node is subscribed to the group and the user has a seat, else what
     /// completes then.
-    pub(super) fn subscription(&self, group: &Group, member: Option<&str>) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn subscription(
+        &self,
+        group: &Group,
+        member: Option<&Arc<str>>,
+    ) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state.lock();
         let local = state.groups.get_mut(group)?;
-        let user = member.map(member::id);
+        let user = member.map(|member| member::id(member));
         if local.is_ready_for(user) {
             return None;
         }

@@ -216,16 +216,16 @@ impl SeatEncoder {
             resp::argument(out, &call.number.to_le_bytes());
             resp::argument(out, call.joins.len().to_string().as_bytes());
             resp::argument(out, call.leaves.len().to_string().as_bytes());
-            for Joining { user, name, is_away } in &call.joins {
-                resp::argument(out, user.as_bytes());
+            for Joining { member, is_away } in &call.joins {
+                resp::argument(out, member.user().as_bytes());
                 if *is_away {
-                    resp::argument(out, &[b" ", name.as_bytes()].concat());
+                    resp::argument(out, &[b" ", member.name().as_bytes()].concat());
                 } else {
-                    resp::argument(out, name.as_bytes());
+                    resp::argument(out, member.name().as_bytes());
                 }
             }
-            for user in &call.leaves {
-                resp::argument(out, user.as_bytes());
+            for member in &call.leaves {
+                resp::argument(out, member.user().as_bytes());
             }
         }
     }

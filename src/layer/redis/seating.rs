@@ -7,11 +7,11 @@
 //! gone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::layer::contract::LEAVE_GRACE;
+use crate::layer::member::Member;
 use crate::layer::redis::seat_id::SeatId;
 
 /// Users of one call: Redis does nothing else meanwhile.
@@ -33,10 +33,10 @@ pub(super) struct Share {
 pub(super) struct Seating {
     id: SeatId,
     share: Share,
-    users: BTreeMap<Arc<str>, LocalUser>,
+    users: BTreeMap<Member, LocalUser>,
     /// Users whose seat may differ from what it should be.
-    unsettled: BTreeSet<Arc<str>>,
-    disputes: BTreeMap<Arc<str>, Dispute>,
+    unsettled: BTreeSet<Member>,
+    disputes: BTreeMap<Member, Dispute>,
     in_flight: Option<SeatCall>,
     /// A call whose reply was lost: Redis may have carried it out.
     unanswered: Option<SeatCall>,
@@ -45,15 +45,15 @@ pub(super) struct Seating {
     stale: Vec<SeatId>,
 }
 
+/// There is one for each user of each group: it is kept small.
+#[derive(Default)]
 struct LocalUser {
-    sockets: usize,
-    name: Arc<str>,
+    sockets: u32,
     /// When a user without sockets leaves.
     leaves_at: Option<Instant>,
-    /// The name with which this node gave the user a seat under the current id.
-    seat: Option<Arc<str>>,
-    /// The name is written even if it is that of the seat: another node may have written another
-    /// one.
+    /// This node gave the user a seat under the current id.
+    is_seated: bool,
+    /// The name of the seat is another one, or may be: another node may have written it.
     renews_name: bool,
 }
 
@@ -78,7 +78,7 @@ enum Repair {
 }
 
 /// A call for one group: who joins and who leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct SeatCall {
     pub(super) id: SeatId,
     pub(super) share: Share,
@@ -86,14 +86,13 @@ pub(super) struct SeatCall {
     /// Other nodes know these users already.
     pub(super) is_quiet: bool,
     pub(super) joins: Vec<Joining>,
-    pub(super) leaves: Vec<Arc<str>>,
+    pub(super) leaves: Vec<Member>,
 }
 
 /// A user that joins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Joining {
-    pub(super) user: Arc<str>,
-    pub(super) name: Arc<str>,
+    pub(super) member: Member,
     /// The user has no socket here any more: a name that it has elsewhere counts.
     pub(super) is_away: bool,
 }
@@ -141,73 +140,66 @@ impl Seating {
         is_settled.then_some(self.share)
     }
 
-    /// Adds a member that is this user.
-    pub(super) fn enter(&mut self, user: &Arc<str>, name: &Arc<str>) {
-        let absent = || LocalUser {
-            sockets: 0,
-            name: Arc::clone(name),
-            leaves_at: None,
-            seat: None,
-            renews_name: false,
-        };
-        let local = self.users.entry(Arc::clone(user)).or_insert_with(absent);
+    /// Adds a member.
+    pub(super) fn enter(&mut self, member: &Member) {
+        let known = self.users.remove_entry(member.user());
+        let (mut kept, mut local) = known.unwrap_or_else(|| (member.clone(), LocalUser::default()));
         local.sockets += 1;
-        if local.leaves_at.take().is_some() {
+        local.renews_name |= local.leaves_at.take().is_some();
+        if kept.name() != member.name() {
+            kept = member.clone();
             local.renews_name = true;
+            self.disputes.remove(member.user());
         }
-        if local.name != *name {
-            local.name = Arc::clone(name);
-            self.disputes.remove(user);
+        if !local.is_settled() {
+            self.unsettled.insert(kept.clone());
         }
-        if local.renews_name || local.seat.as_ref() != Some(name) {
-            self.unsettled.insert(Arc::clone(user));
-        }
+        self.users.insert(kept, local);
     }
 
     /// Redis has this name of a user. If the user's sockets here have another one, which may be
     /// newer, it is written again.
     pub(super) fn on_name(&mut self, user: &str, name: &str) {
-        let Some((user, local)) = self.users.get_key_value(user).filter(|(_, local)| local.sockets > 0)
-        else {
+        let Some((member, _)) = self.users.get_key_value(user).filter(|(_, local)| local.sockets > 0) else {
             return;
         };
-        if *local.name == *name {
+        if member.name() == name {
             if let Some(dispute) = self.disputes.get_mut(user) {
                 dispute.is_lost = false;
             }
             return;
         }
-        let user = Arc::clone(user);
-        let dispute = self.disputes.entry(Arc::clone(&user)).or_default();
+        let member = member.clone();
+        let dispute = self.disputes.entry(member.clone()).or_default();
         dispute.is_lost = dispute.writes >= MAX_INSTANT_WRITES;
         if !dispute.is_lost {
             dispute.writes += 1;
-            self.renew_name(user);
+            self.renew_name(member);
         }
     }
 
     /// The group was compared with what Redis has.
     pub(super) fn on_compared(&mut self) {
         let users = &self.users;
-        self.disputes.retain(|user, dispute| {
-            dispute.is_lost && users.get(user).is_some_and(|local| local.sockets > 0)
+        self.disputes.retain(|member, dispute| {
+            dispute.is_lost && users.get(member).is_some_and(|local| local.sockets > 0)
         });
         let mut renewed = Vec::new();
-        for (user, dispute) in &mut self.disputes {
+        for (member, dispute) in &mut self.disputes {
             dispute.writes += 1;
             if dispute.writes.is_power_of_two() {
-                renewed.push(Arc::clone(user));
+                renewed.push(member.clone());
             }
         }
-        for user in renewed {
-            self.renew_name(user);
+        for member in renewed {
+            self.renew_name(member);
         }
     }
 
-    fn renew_name(&mut self, user: Arc<str>) {
-        if let Some(local) = self.users.get_mut(&user) {
+    fn renew_name(&mut self, member: Member) {
+        if let Some(local) = self.users.get_mut(&member) {
             local.renews_name = true;
-            self.unsettled.insert(user);
+            self.unsettled.insert(member);
         }
     }
 
@@ -223,23 +215,23 @@ impl Seating {
     }
 
     /// Ends the grace of a user, if it is over.
-    pub(super) fn end_grace(&mut self, user: &Arc<str>, now: Instant) {
-        if let Some(local) = self.users.get_mut(user)
+    pub(super) fn end_grace(&mut self, member: &Member, now: Instant) {
+        if let Some(local) = self.users.get_mut(member)
             && local.leaves_at.take_if(|at| *at <= now).is_some()
         {
-            self.unsettled.insert(Arc::clone(user));
+            self.unsettled.insert(member.clone());
         }
     }
 
-    /// Returns the users with sockets here, with their names.
-    pub(super) fn present(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Returns the members whose users have sockets here.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Member> {
         let present = self.users.iter().filter(|(_, local)| local.sockets > 0);
-        present.map(|(user, local)| (&**user, &*local.name))
+        present.map(|(member, _)| member)
     }
 
     /// Returns whether Redis has the user under the current id.
     pub(super) fn is_seated(&self, user: &str) -> bool {
-        self.users.get(user).is_some_and(|local| local.seat.is_some())
+        self.users.get(user).is_some_and(|local| local.is_seated)
     }
 
     /// Returns whether the user has sockets here.
@@ -291,16 +283,16 @@ impl Seating {
                 if joins.len() + leaves.len() == MAX_CALL_USERS {
                     break;
                 }
-                let Some(local) = self.users.get_mut(user) else { continue };
+                let Some((member, local)) = self.users.get_key_value(user) else { continue };
                 if local.is_wanted(is_quiet) {
+                    joins.push(Joining { member: member.clone(), is_away: local.sockets == 0 });
+                } else if local.is_seated {
+                    leaves.push(member.clone());
+                }
+            }
+            for Joining { member, .. } in &joins {
+                if let Some(local) = self.users.get_mut(member) {
                     local.renews_name = false;
-                    joins.push(Joining {
-                        user: Arc::clone(user),
-                        name: Arc::clone(&local.name),
-                        is_away: local.sockets == 0,
-                    });
-                } else if local.seat.is_some() {
-                    leaves.push(Arc::clone(user));
                 }
             }
         }
@@ -343,7 +335,18 @@ impl Seating {
 
     /// The call was refused: it is made again later.
     pub(super) fn on_refused(&mut self) {
-        self.in_flight = None;
+        if let Some(call) = self.in_flight.take() {
+            self.renew_names(&call);
+        }
+    }
+
+    /// It is not known which names Redis has of those that this call wrote.
+    fn renew_names(&mut self, call: &SeatCall) {
+        for Joining { member, .. } in &call.joins {
+            if let Some(local) = self.users.get_mut(member) {
+                local.renews_name = true;
+            }
+        }
     }
 
     /// The connection was lost: a call that was on its way may have been carried out, or may be
@@ -353,11 +356,7 @@ impl Seating {
         if let Some(call) = self.in_flight.take()
             && !(call.joins.is_empty() && call.leaves.is_empty())
         {
-            for Joining { user, .. } in &call.joins {
-                if let Some(local) = self.users.get_mut(user) {
-                    local.renews_name = true;
-                }
-            }
+            self.renew_names(&call);
             self.unanswered = Some(call);
         }
     }
@@ -373,9 +372,9 @@ impl Seating {
         let old = std::mem::replace(&mut self.id, next);
         self.on_found(old);
         self.share = Share::default();
-        for (user, local) in &mut self.users {
-            local.seat = None;
-            self.unsettled.insert(Arc::clone(user));
+        for (member, local) in &mut self.users {
+            local.is_seated = false;
+            self.unsettled.insert(member.clone());
         }
         self.settle();
         if self.unsettled.is_empty() {
@@ -402,7 +401,7 @@ impl Seating {
 
     /// Returns the share that Redis has after this call, if the call changed something.
     fn share_after(&self, call: &SeatCall) -> Share {
-        let joined = call.joins.iter().filter(|joining| !self.is_seated(&joining.user)).count();
+        let joined = call.joins.iter().filter(|joining| !self.is_seated(joining.member.user())).count();
         let count = |users: usize| u32::try_from(users).expect("users of one call");
         let users = (self.share.users + count(joined)).saturating_sub(count(call.leaves.len()));
         Share { users, number: call.number }
@@ -410,14 +409,14 @@ impl Seating {
 
     /// Redis carried this call out, and has this share since.
     fn apply(&mut self, call: &SeatCall, share: Share) {
-        for Joining { user, name, .. } in &call.joins {
-            if let Some(local) = self.users.get_mut(user) {
-                local.seat = Some(Arc::clone(name));
+        for Joining { member, .. } in &call.joins {
+            if let Some(local) = self.users.get_mut(member) {
+                local.is_seated = true;
             }
         }
-        for user in &call.leaves {
-            if let Some(local) = self.users.get_mut(user) {
-                local.seat = None;
+        for member in &call.leaves {
+            if let Some(local) = self.users.get_mut(member) {
+                local.is_seated = false;
             }
         }
         self.share = share;
@@ -427,13 +426,13 @@ impl Seating {
     /// Forgets users that are gone, and settles those whose seat is as it should be.
     fn settle(&mut self) {
         let (users, reseats) = (&mut self.users, self.repair == Repair::Reseats);
-        self.unsettled.retain(|user| {
-            let Some(local) = users.get(user) else { return false };
+        self.unsettled.retain(|member| {
+            let Some(local) = users.get(member) else { return false };
             if local.is_wanted(reseats) {
                 return !local.is_settled();
             }
-            if local.seat.is_none() {
-                users.remove(user);
+            if !local.is_seated {
+                users.remove(member);
                 return false;
             }
             true
@@ -445,12 +444,11 @@ impl LocalUser {
     /// Returns whether the user should have a seat. A user that left before its join was written
     /// was never there, unless `reseats`: then it has a seat under another id.
     fn is_wanted(&self, reseats: bool) -> bool {
-        self.sockets > 0 || self.leaves_at.is_some() && (self.seat.is_some() || reseats)
+        self.sockets > 0 || self.leaves_at.is_some() && (self.is_seated || reseats)
     }
 
     fn is_settled(&self) -> bool {
-        let has_name = !self.renews_name && self.seat.as_ref() == Some(&self.name);
-        if self.sockets > 0 { has_name } else { self.seat.is_some() }
+        self.is_seated && (self.sockets == 0 || !self.renews_name)
     }
 }
 
@@ -459,12 +457,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::layer::member;
 
     /// A user's seating, as Redis has it after call 1.
     fn seated(users: &[&str]) -> Seating {
         let mut seating = Seating::new(SeatId::new("node0000", 0));
         for user in users {
-            seating.enter(&(*user).into(), &"first".into());
+            seating.enter(&member(user));
         }
         seating.begin_call(1).expect("a call");
         seating.on_seated(share(users.len(), 1));
@@ -472,12 +471,16 @@ mod tests {
         seating
     }
 
+    fn member(user: &str) -> Member {
+        Member::new(&member::text(user, "first").into())
+    }
+
     fn share(users: usize, number: u32) -> Share {
         Share { users: users.try_into().expect("few"), number }
     }
 
     fn lose_a_join(seating: &mut Seating, user: &str, number: u32) {
-        seating.enter(&user.into(), &"first".into());
+        seating.enter(&member(user));
         seating.begin_call(number).expect("a call");
         seating.on_disconnected();
         assert!(seating.begin_call(number + 1).expect("a look").joins.is_empty());
@@ -501,7 +504,7 @@ mod tests {
     #[test]
     fn a_reply_with_another_number_of_users_is_repaired() {
         let mut seating = seated(&["ann", "bob"]);
-        seating.enter(&"eve".into(), &"first".into());
+        seating.enter(&member("eve"));
         seating.begin_call(2).expect("a call");
         assert_eq!(seating.on_seated(share(2, 2)), Outcome::Differs);
     }
@@ -551,9 +554,9 @@ mod tests {
         let mut seating = seated(&["ann"]);
         let now = Instant::now();
         let at = seating.leave("ann", now).expect("the last socket");
-        seating.end_grace(&"ann".into(), at - Duration::from_millis(1));
+        seating.end_grace(&member("ann"), at - Duration::from_millis(1));
         assert!(!seating.is_unsettled());
-        seating.end_grace(&"ann".into(), at);
-        assert_eq!(seating.begin_call(2).expect("a call").leaves, [Arc::from("ann")]);
+        seating.end_grace(&member("ann"), at);
+        assert_eq!(seating.begin_call(2).expect("a call").leaves, [member("ann")]);
     }
 }

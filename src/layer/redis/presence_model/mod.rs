@@ -180,7 +180,7 @@ impl Simulation {
         let now = self.now;
         let node = &mut self.nodes[node];
         let socket = node.sockets.swap_remove(at);
-        node.membership.leave(&socket.group, socket.member.as_deref(), now);
+        node.membership.leave(&socket.group, socket.member.as_ref(), now);
         node.welcome();
         self.note_close(&socket);
     }

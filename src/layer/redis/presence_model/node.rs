@@ -101,15 +101,16 @@ impl SimNode {
     }
 
     pub(super) fn open(&mut self, group: &Group, member: Option<Arc<str>>) {
-        self.membership.enter(group, member.as_deref());
+        self.membership.enter(group, member.as_ref());
         self.sockets.push(SimSocket { group: group.clone(), member, is_seated: false });
     }
 
     /// Redis carried a call out.
     pub(super) fn seat(&mut self, call: &GroupCall) {
         for socket in self.sockets.iter_mut().filter(|socket| socket.group == call.group) {
-            let user = socket.member.as_deref().map(member::id);
-            socket.is_seated |= call.call.joins.iter().any(|joining| Some(&*joining.user) == user);
+            let user = socket.user();
+            let is_joining = call.call.joins.iter().any(|joining| Some(joining.member.user()) == user);
+            socket.is_seated |= is_joining;
         }
     }
 

@@ -113,8 +113,9 @@ impl ModelRedis {
         let of = self.groups.get_mut(group).expect("a group");
         let (before, from) = (of.users.len(), of.digest);
         let (mut own, mut joined, mut left, mut is_changed) = (share.users, Vec::new(), Vec::new(), false);
-        for Joining { user, name, is_away } in &call.joins {
-            if let Some((seats, known)) = of.users.get(&**user).cloned() {
+        for Joining { member, is_away } in &call.joins {
+            let (user, name) = (member.user(), member.name());
+            if let Some((seats, known)) = of.users.get(user).cloned() {
                 let mut seats = seats;
                 if !seats.contains(&call.id) {
                     seats.push(call.id);
@@ -137,8 +138,9 @@ impl ModelRedis {
                 is_changed = true;
             }
         }
-        for user in &call.leaves {
-            let Some((seats, name)) = of.users.get_mut(&**user) else { continue };
+        for member in &call.leaves {
+            let user = member.user();
+            let Some((seats, name)) = of.users.get_mut(user) else { continue };
             if !seats.contains(&call.id) {
                 continue;
             }
@@ -147,7 +149,7 @@ impl ModelRedis {
             is_changed = true;
             if seats.is_empty() {
                 let text = member::text(user, name);
-                of.users.remove(&**user);
+                of.users.remove(user);
                 of.subtract(&text);
                 left.push(user.to_string());
             }
