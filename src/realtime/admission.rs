@@ -90,9 +90,8 @@ fn accept<C: Channel, P: Protocol>(
     // Boxed, and dropped once it is done: the task lives as long as the socket.
     let upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgraded(upgrade.websocket)));
     context.track(async move {
-        if let Ok(Some(early)) = upgraded.await {
-            socket_task::run::<C, P>(&registration, stream, early).await;
-        }
+        let Ok(Some(early)) = upgraded.await else { return };
+        socket_task::run::<C, P>(&registration, stream, early).await;
     });
     match P::SUBPROTOCOL {
         Some(protocol) => upgrade.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),

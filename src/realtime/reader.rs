@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{self, Poll, ready};
 
+use tokio::task::coop;
 use tungstenite::protocol::frame::Frame as WireFrame;
 
 use crate::http::connection::Connection;
@@ -84,29 +85,33 @@ impl<'a> Reader<'a> {
 
     /// Returns the next message or the close frame. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Decoded, Stop> {
-        loop {
-            // One busy client must not delay the others.
-            tokio::task::coop::consume_budget().await;
-            for _ in 0..MAX_TURN_FRAMES {
-                match self.decoder.next().map_err(Stop::Refused)? {
-                    Some(Decoded::Ping(payload)) => {
-                        self.charge_unhandled(true)?;
-                        self.socket.send(&wire(WireFrame::pong(payload)));
-                    }
-                    Some(Decoded::Pong) => self.pong()?,
-                    Some(Decoded::Fragment(bytes)) => self.charge_unhandled(bytes < MIN_FRAGMENT_BYTES)?,
-                    Some(received) => {
-                        self.incomplete_since = None;
-                        return Ok(received);
-                    }
-                    None => {
-                        self.record_incomplete()?;
-                        poll_fn(|task| self.poll_read(task)).await.map_err(|_| Stop::Gone)?;
-                    }
+        poll_fn(|task| self.poll_next(task)).await
+    }
+
+    /// A poll, because a socket that waits then keeps nothing of what was decoded.
+    fn poll_next(&mut self, task: &mut task::Context<'_>) -> Poll<Result<Decoded, Stop>> {
+        // One busy client must not delay the others.
+        ready!(coop::poll_proceed(task)).made_progress();
+        for _ in 0..MAX_TURN_FRAMES {
+            match self.decoder.next().map_err(Stop::Refused)? {
+                Some(Decoded::Ping(payload)) => {
+                    self.charge_unhandled(true)?;
+                    self.socket.send(&wire(WireFrame::pong(payload)));
+                }
+                Some(Decoded::Pong) => self.pong()?,
+                Some(Decoded::Fragment(bytes)) => self.charge_unhandled(bytes < MIN_FRAGMENT_BYTES)?,
+                Some(received) => {
+                    self.incomplete_since = None;
+                    return Poll::Ready(Ok(received));
+                }
+                None => {
+                    self.record_incomplete()?;
+                    ready!(self.poll_read(task)).map_err(|_| Stop::Gone)?;
                 }
             }
-            tokio::task::yield_now().await;
         }
+        task.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Charges the message that was read last.
