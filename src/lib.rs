@@ -39,6 +39,8 @@ mod node;
 mod operator;
 mod realtime;
 mod run;
+#[cfg(test)]
+mod seeds;
 mod server;
 mod start_error;
 mod telemetry;

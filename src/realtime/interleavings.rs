@@ -23,6 +23,7 @@ use crate::realtime::renderer::tests::{Fragile, Plain};
 use crate::realtime::replay::{Replay, Step};
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
+use crate::seeds;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP, PRESENCE, Position, VERSION};
 use crate::wire::frame::Transport;
@@ -411,7 +412,7 @@ fn parse(text: &str) -> Received {
 }
 
 fn search(faults: Faults) {
-    for seed in 0..SEEDS {
+    seeds::search(SEEDS, 20, |seed| {
         let mut model = Model::new(seed, faults);
         for _ in 0..STEPS {
             model.step();
@@ -423,7 +424,8 @@ fn search(faults: Faults) {
                 panic!("seed {seed} of {faults:?}, client {index}: {wrong}\n{trace}\n{:?}", client.received);
             }
         }
-    }
+        model.clients.iter().map(|client| client.received.len()).sum()
+    });
 }
 
 #[test]

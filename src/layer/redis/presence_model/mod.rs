@@ -28,6 +28,7 @@ use crate::layer::redis::member_view::Change;
 use crate::layer::redis::presence_model::node::{COMPARISON, Inbound, Outbound, SimNode, SimSocket, split};
 use crate::layer::redis::presence_model::redis::ModelRedis;
 use crate::layer::redis::seat_batch::{SeatReply, SeatStatus};
+use crate::seeds::search;
 use crate::wire::group::Group;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -545,30 +546,13 @@ impl Simulation {
 
 const SEEDS: u64 = 150;
 
-/// `PRESENCE_SEEDS=from..to` runs other seeds.
 #[test]
 fn every_list_becomes_right_whatever_happens() {
-    let seeds: Vec<u64> = match std::env::var("PRESENCE_SEEDS") {
-        Err(_) => (0..SEEDS).collect(),
-        Ok(range) => {
-            let (from, to) = range.split_once("..").expect("PRESENCE_SEEDS is a range like 403..404");
-            (from.parse().expect("a first seed")..to.parse().expect("a last seed")).collect()
-        }
-    };
-    let (mut told, mut wrong) = (0, Vec::new());
-    for &seed in &seeds {
-        let outcome = std::panic::catch_unwind(|| {
-            let mut simulation = Simulation::new(seed);
-            simulation.run(150);
-            simulation.changes_told
-        });
-        match outcome {
-            Ok(changes) => told += changes,
-            Err(_) => wrong.push(seed),
-        }
-    }
-    assert!(wrong.is_empty(), "seeds with a wrong list: {wrong:?} of {}", seeds.len());
-    assert!(told > 5 * seeds.len(), "{told} changes were told");
+    search(SEEDS, 5, |seed| {
+        let mut simulation = Simulation::new(seed);
+        simulation.run(150);
+        simulation.changes_told
+    });
 }
 
 /// A node's users in a group, and older data with a user more, under an id of before a repair.
