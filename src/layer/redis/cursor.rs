@@ -261,9 +261,6 @@ impl CursorState {
                     if is_pushed && !self.is_new(&event) {
                         self.suspect(Hole::Certain);
                     }
-                    if is_rewound && self.is_new(&event) {
-                        self.heard.retain(|heard| *heard <= last); // the others were before the gap
-                    }
                     at = self.walk(at, &event, true, &mut result);
                 }
                 Found::Pushed(event, is_stale) => {
@@ -357,6 +354,11 @@ impl CursorState {
         let is_trimmed = first.is_some_and(|first| first.prev != asked.from);
         let has_news = rest.iter().any(|event| self.is_new(event));
         let mut waiting = self.held.take();
+        // What was pushed before an event that was delivered is older than that.
+        let overtaking =
+            waiting.iter().rev().find(|(_, held)| !self.is_new(held)).map(|(arrival, _)| *arrival);
+        // So is what has an id beyond those from before the clock was set back.
+        let top = self.recent.iter().map(|recent| recent.id).max().filter(|top| *top > self.delivered);
         // The last event before the next one, and the number of the last push among them.
         let (mut at, mut passed) = (self.delivered, 0);
         while let Some((arrival, mut held)) = waiting.pop_front() {
@@ -371,15 +373,21 @@ impl CursorState {
             }
             let before = ids(&rest).position(|id| id == stamp.prev).map(|before| before + 1);
             let follows = before.or((stamp.prev == at).then_some(0));
+            let is_overtaken = overtaking.is_some_and(|overtaking| arrival < overtaking);
             // The log has another one in its place.
             let is_later = arrival >= asked.arrived;
             let is_replaced = !is_later && follows.is_some_and(|place| place < rest.len());
-            if (more || is_later) && !is_replaced && read.last().is_none_or(|last| stamp.id > *last) {
+            let is_beyond = more && read.last().is_none_or(|last| stamp.id > *last);
+            if (is_later || is_beyond) && !is_replaced && !is_overtaken {
                 self.held.keep((arrival, held));
                 continue;
             }
             if self.position.is_some_and(|position| stamp.id <= position) || self.is_ahead(stamp.id, now) {
                 all.push(Found::Foreign);
+                continue;
+            }
+            if is_overtaken || follows.is_none() && top.is_some_and(|top| stamp.id > top) {
+                all.push(Found::Dropped);
                 continue;
             }
             // Before what was pushed after it, and after what has a smaller id.
