@@ -271,8 +271,8 @@ async fn authenticate(route: &Route, request: &mut Request) -> Result<(), Refusa
     Ok(())
 }
 
-/// Answers 308 to the path with the slash if the handler would serve that path, so that a redirect
-/// discloses no more than the page.
+/// Answers 308 to the path with the slash and to the same query. Where the path names something,
+/// only if the handler would serve it, so that a redirect discloses no more than the page.
 async fn redirect_to_slash(
     route: &Route,
     endpoint: &Endpoint,
@@ -281,14 +281,20 @@ async fn redirect_to_slash(
     if !request.parts.method.is_safe() {
         return Err(Refusal::method(&[Method::GET, Method::HEAD]));
     }
-    let path = route.pattern.fill(&request.params.arguments());
-    let response = (endpoint.handler)(request).await?;
-    match path {
-        Some(path) if response.0.status().is_success() => {
-            Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &path))
+    let arguments = request.params.arguments();
+    let names_something = !arguments.is_empty();
+    let Some(path) = route.pattern.fill(&arguments) else { return (endpoint.handler)(request).await };
+    let target = match request.parts.uri.query().filter(|query| query.is_ascii()) {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    if names_something {
+        let response = (endpoint.handler)(request).await?;
+        if !response.0.status().is_success() {
+            return Ok(response);
         }
-        _ => Ok(response),
     }
+    Ok(Response::redirect(StatusCode::PERMANENT_REDIRECT, &target))
 }
 
 /// Reads a body to its end.

@@ -93,8 +93,8 @@ pub enum Slash {
     Exact,
     /// The path is served with a slash and without one.
     Optional,
-    /// GET without the slash is answered by 308 to the path with it, if the handler would serve
-    /// that.
+    /// GET without the slash is answered by 308 to the path with it; where the path has parameters,
+    /// if the handler would serve that.
     Redirect,
 }
 

@@ -18,6 +18,8 @@ async fn short_paths_redirect_to_the_pages() {
     for (target, status, location) in [
         ("/", 302, "/chat/"),
         ("/chat", 308, "/chat/"),
+        ("/dm?user=ann", 308, "/dm/?user=ann"),
+        ("/chat/lobby?a=b", 308, "/chat/lobby/?a=b"),
         ("/chat/lobby", 308, "/chat/lobby/"),
         ("/chat/%E8%81%8A%E5%A4%A9", 308, "/chat/%E8%81%8A%E5%A4%A9/"),
         ("/chat/a%20b", 308, "/chat/a%20b/"),
