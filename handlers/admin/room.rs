@@ -22,7 +22,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
         Some(id) => context.accounts().find_by_id(id).await?.map(|owner| owner.name),
         None => None,
     };
-    let kept = context.layer().log_figures(&room.chat_group()).await?.events;
+    let kept = context.layer().log_length(&room.chat_group()).await?;
     let max_message_bytes = context.config().max_message_bytes;
     let RoomRecord { private, closed, .. } = record;
     request.render(

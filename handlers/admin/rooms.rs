@@ -52,22 +52,21 @@ pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), 
     let closed = closure::newest(context, MAX_SHOWN_ROOMS).await?;
     let open: BTreeSet<&str> = rooms.iter().map(|(name, _)| *name).collect();
     let closed = closed.iter().map(|name| (name.as_str(), 0)).filter(|(name, _)| !open.contains(name));
-    let shown = rooms.iter().copied().take(MAX_SHOWN_ROOMS).chain(closed);
-    let figures =
-        futures_util::future::try_join_all(shown.map(|(name, people)| room(context, name, people))).await?;
-    Ok((figures, talks))
-}
-
-async fn room(context: &Context, name: &str, people: usize) -> Result<Figures, LayerError> {
-    let group = groups::chat_group(name);
-    let record: RoomRecord = context.store().read(&RoomRecord::key(name)).await?.unwrap_or_default();
-    let log = context.layer().log_figures(&group).await?;
-    Ok(Figures {
-        name: name.to_owned(),
-        people,
-        per_minute: log.per_minute,
-        kept: log.events,
-        private: record.private,
-        closed: record.closed,
-    })
+    let shown: Vec<_> = rooms.iter().copied().take(MAX_SHOWN_ROOMS).chain(closed).collect();
+    let keys: Vec<String> = shown.iter().map(|(name, _)| RoomRecord::key(name)).collect();
+    let records = context.store().read_all::<RoomRecord>(&keys).await?;
+    let groups: Vec<_> = shown.iter().map(|(name, _)| groups::chat_group(name)).collect();
+    let logs = context.layer().log_figures(&groups).await?;
+    let figures = shown.iter().zip(records).zip(logs).map(|((&(name, people), record), log)| {
+        let RoomRecord { private, closed, .. } = record.unwrap_or_default();
+        Figures {
+            name: name.to_owned(),
+            people,
+            per_minute: log.per_minute,
+            kept: log.events,
+            private,
+            closed,
+        }
+    });
+    Ok((figures.collect(), talks))
 }

@@ -36,8 +36,7 @@ impl Channel for Inbox {
 
     /// Returns the current counts. Later changes follow in the group's log.
     async fn greeting(client: Client<'_>) -> Result<Vec<Event>, LayerError> {
-        let entries = unread::entries(client.context(), client.identity().id()).await?;
-        let unread = entries.iter().filter(|entry| entry.unread > 0);
-        Ok(unread.map(|entry| unread::event(&entry.user, &entry.name, entry.unread)).collect())
+        let entries = unread::entries(client.context(), client.identity().id(), 1).await?;
+        Ok(entries.iter().map(|entry| unread::event(&entry.user, &entry.name, entry.unread)).collect())
     }
 }

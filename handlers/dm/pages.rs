@@ -31,7 +31,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
             None => error = Some("unknown_user"),
         }
     }
-    let entries = unread::entries(context, identity.id()).await?;
+    let entries = unread::entries(context, identity.id(), 0).await?;
     let conversations: Vec<Value> = entries
         .into_iter()
         .map(

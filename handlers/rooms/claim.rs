@@ -122,7 +122,7 @@ async fn unclaim(rights: &RightsChange<'_>, name: &str) -> Result<Option<String>
 /// Returns whether one of these groups has members, or the first has messages.
 async fn is_used(context: &Context, groups: &[Group; 2]) -> Result<bool, LayerError> {
     let layer = context.layer();
-    Ok(layer.log_figures(&groups[0]).await?.events > 0
+    Ok(layer.log_length(&groups[0]).await? > 0
         || layer.member_count(&groups[0]).await? > 0
         || layer.member_count(&groups[1]).await? > 0)
 }

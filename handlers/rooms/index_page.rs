@@ -36,11 +36,13 @@ async fn show(
     let (context, mut rooms, mut invitations) = (request.context(), Vec::new(), Vec::new());
     if identity.is_user() {
         rooms = membership::rooms_of_user(context, identity.id()).await?;
-        for (room, record) in membership::invitations(context, identity.id()).await? {
-            let owner = record.owner.as_deref().unwrap_or_default();
-            let by = context.accounts().find_by_id(owner).await?.map(|owner| owner.name);
-            invitations.push(context! { room, by });
-        }
+        let open = membership::invitations(context, identity.id()).await?;
+        let accounts = context.accounts();
+        let owners = accounts.find_all(open.iter().filter_map(|(_, record)| record.owner.as_ref())).await?;
+        invitations.extend(open.into_iter().map(|(room, record)| {
+            let by = record.owner.and_then(|owner| owners.get(&owner)).map(|owner| &owner.name);
+            context! { room, by }
+        }));
     }
     let no_signup = request.context().config().auth.no_signup;
     let max_name_chars = request.context().settings::<Settings>().max_name_chars;

@@ -54,9 +54,9 @@ impl Invitation {
     pub(crate) async fn of_room(context: &Context, room: &str) -> Result<Vec<(String, u64)>, LayerError> {
         let index = RoomRecord::links(room);
         let mut links = context.store().top(&index, 2 * MAX_ROOM_INVITATIONS).await?;
-        while let Some((hash, _)) = links.pop_if(|(_, ends)| *ends <= now()) {
-            context.store().remove(&index, &hash).await?;
-        }
+        let ended = links.split_off(links.partition_point(|(_, ends)| *ends > now()));
+        let ended: Vec<String> = ended.into_iter().map(|(hash, _)| hash).collect();
+        context.store().remove_all(&index, &ended).await?;
         Ok(links)
     }
 

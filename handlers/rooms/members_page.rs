@@ -1,7 +1,6 @@
 //! The members of a private room: its owner invites and removes them, the others see them and may
 //! leave.
 
-use futures_util::future::try_join_all;
 use minijinja::{Value, context};
 use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, local_minute, now};
 
@@ -99,8 +98,8 @@ async fn show(
 async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<Vec<Value>, LayerError> {
     let context = request.context();
     let ids = context.store().top(&RoomRecord::members(room), MAX_MEMBERS).await?;
-    let accounts = ids.iter().rev().map(|(id, _)| async { context.accounts().find_by_id(id).await });
-    let mut accounts: Vec<_> = try_join_all(accounts).await?.into_iter().flatten().collect();
+    let mut found = context.accounts().find_all(ids.iter().map(|(id, _)| id)).await?;
+    let mut accounts: Vec<_> = ids.iter().rev().filter_map(|(id, _)| found.remove(id)).collect();
     accounts.sort_by_key(|account| record.owner.as_ref() != Some(&account.id));
     let me = request.identity().id();
     Ok(accounts
@@ -115,10 +114,10 @@ async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<V
 /// Returns the names of users who are invited and have not answered.
 async fn invited(request: &Request, room: &str) -> Result<Vec<String>, LayerError> {
     let context = request.context();
-    let ids = context.store().top(&RoomRecord::invited(room), MAX_MEMBERS).await?;
-    let open = ids.iter().filter(|(_, until)| *until > now());
-    let accounts = open.map(|(id, _)| async move { context.accounts().find_by_id(id).await });
-    Ok(try_join_all(accounts).await?.into_iter().flatten().map(|account| account.name).collect())
+    let mut ids = context.store().top(&RoomRecord::invited(room), MAX_MEMBERS).await?;
+    ids.retain(|(_, until)| *until > now());
+    let mut found = context.accounts().find_all(ids.iter().map(|(id, _)| id)).await?;
+    Ok(ids.iter().filter_map(|(id, _)| Some(found.remove(id)?.name)).collect())
 }
 
 async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {

@@ -13,7 +13,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use parlor::{
     Change, CloseCode, Context, Disconnect, Guard, Index, LayerError, SharedStore, Store, millis, now,
 };
@@ -221,18 +220,21 @@ pub(crate) async fn invitations(
     user: &str,
 ) -> Result<Vec<(String, RoomRecord)>, LayerError> {
     let store = context.store();
-    let rooms = store.top(&invitations_of(user), MAX_INVITATIONS).await?;
-    let found = rooms.into_iter().map(|(room, _)| async move {
-        let is_invited =
-            store.rank(&RoomRecord::invited(&room), user).await?.is_some_and(|until| until > now());
-        let record: Option<RoomRecord> = store.read(&RoomRecord::key(&room)).await?;
-        let record = record.filter(|record| is_invited && record.private && !record.closed);
-        if record.is_none() {
-            store.remove(&invitations_of(user), &room).await?;
+    let list = invitations_of(user);
+    let rooms = store.top(&list, MAX_INVITATIONS).await?;
+    let keys_of = |key: fn(&str) -> String| rooms.iter().map(|(room, _)| key(room)).collect::<Vec<_>>();
+    let open_until = store.ranks(&keys_of(RoomRecord::invited), user).await?;
+    let records = store.read_all::<RoomRecord>(&keys_of(RoomRecord::key)).await?;
+    let (mut open, mut ended) = (Vec::new(), Vec::new());
+    for (((room, _), until), record) in rooms.into_iter().zip(open_until).zip(records) {
+        let is_invited = until.is_some_and(|until| until > now());
+        match record.filter(|record| is_invited && record.private && !record.closed) {
+            Some(record) => open.push((room, record)),
+            None => ended.push(room),
         }
-        Ok::<_, LayerError>(record.map(|record| (room, record)))
-    });
-    Ok(try_join_all(found).await?.into_iter().flatten().collect())
+    }
+    store.remove_all(&list, &ended).await?;
+    Ok(open)
 }
 
 /// Counts a room among those that a user created, unless there are too many; returns whether it is

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{try_join_all, try_join3};
+use futures_util::future::try_join3;
 use parlor::{
     Broker, Change, Context, Event, Group, Guard, HistoryRange, Id, Identity, Index, LayerError, Store,
 };
@@ -35,18 +35,28 @@ pub(crate) struct InboxEntry {
     pub(crate) at: u64,
 }
 
-/// Returns the conversations of this user, the most recent first.
+/// Returns the conversations of this user in which at least so many messages are unread, the most
+/// recent first.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
-pub(crate) async fn entries(context: &Context, user: &str) -> Result<Vec<InboxEntry>, LayerError> {
+pub(crate) async fn entries(
+    context: &Context,
+    user: &str,
+    min_unread: usize,
+) -> Result<Vec<InboxEntry>, LayerError> {
     let peers = context.store().top(&peers_key(user), MAX_LISTED_CONVERSATIONS).await?;
-    let entries = peers.into_iter().map(|(peer, at)| async move {
-        let Some(account) = context.accounts().find_by_id(&peer).await? else { return Ok(None) };
-        let unread = count(context, &Conversation::new(user, &peer)).await?;
-        Ok::<_, LayerError>(Some(InboxEntry { user: peer, name: account.name, unread, at }))
+    let indexes: Vec<String> =
+        peers.iter().map(|(peer, _)| unread_key(&Conversation::new(user, peer))).collect();
+    let counts = context.store().counts(&indexes).await?;
+    let mut peers: Vec<((String, u64), usize)> = peers.into_iter().zip(counts).collect();
+    peers.retain(|(_, unread)| *unread >= min_unread);
+    let mut accounts = context.accounts().find_all(peers.iter().map(|((peer, _), _)| peer)).await?;
+    let entries = peers.into_iter().filter_map(|((user, at), unread)| {
+        let name = accounts.remove(&user)?.name;
+        Some(InboxEntry { user, name, unread, at })
     });
-    Ok(try_join_all(entries).await?.into_iter().flatten().collect())
+    Ok(entries.collect())
 }
 
 /// Records a message of the client, in a task of its own if the layer does not do it at once: the
@@ -126,15 +136,11 @@ pub(crate) async fn mark_read(
     let (store, unread) = (context.store(), unread_key(conversation));
     let counted = store.top(&unread, MAX_UNREAD_MESSAGES).await?;
     let is_unread = |text: &str| text.parse::<Id>().is_ok_and(|unread| unread > id);
-    let read: Vec<Change<'_>> = counted
-        .iter()
-        .filter(|(text, _)| !is_unread(text))
-        .map(|(text, _)| Change::Remove { index: &unread, name: text })
-        .collect();
-    store.step(&[], &read).await?;
-    let left = counted.len() - read.len();
+    let (left, read): (Vec<String>, Vec<String>) =
+        counted.into_iter().map(|(text, _)| text).partition(|text| is_unread(text));
+    store.remove_all(&unread, &read).await?;
     let Some(peer) = context.accounts().find_by_id(conversation.peer()).await? else { return Ok(()) };
-    announce(context, conversation.user(), &event(&peer.id, &peer.name, left)).await
+    announce(context, conversation.user(), &event(&peer.id, &peer.name, left.len())).await
 }
 
 /// Sets the last message that the user has read; returns `false` if it was not before this one.

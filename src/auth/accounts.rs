@@ -7,6 +7,8 @@
 //! | `look:<look>` | the skeleton of the account with this visual skeleton |
 //! | index `users` | skeletons, by time of creation |
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -187,10 +189,24 @@ impl Accounts<'_> {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn find_by_id(&self, id: &str) -> Result<Option<Account>, LayerError> {
-        match self.store.get(&format!("user_id:{id}")).await? {
+        match self.store.get(&id_key(id)).await? {
             Some(skeleton) => self.at(&skeleton).await,
             None => Ok(None),
         }
+    }
+
+    /// Returns the accounts with these ids, by their ids.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn find_all<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a String, IntoIter: Send> + Send,
+    ) -> Result<HashMap<String, Account>, LayerError> {
+        let keys: Vec<String> = ids.into_iter().map(|id| id_key(id)).collect();
+        let skeletons: Vec<String> = self.store.get_all(&keys).await?.into_iter().flatten().collect();
+        let accounts = self.all_at(skeletons).await?;
+        Ok(accounts.into_iter().map(|account| (account.id.clone(), account)).collect())
     }
 
     /// Returns the newest accounts.
@@ -198,11 +214,8 @@ impl Accounts<'_> {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn newest(&self, limit: usize) -> Result<Vec<Account>, LayerError> {
-        let mut accounts = Vec::new();
-        for (skeleton, _) in self.store.top(USERS, limit).await? {
-            accounts.extend(self.at(&skeleton).await?);
-        }
-        Ok(accounts)
+        let newest = self.store.top(USERS, limit).await?;
+        self.all_at(newest.into_iter().map(|(skeleton, _)| skeleton).collect()).await
     }
 
     /// Returns the number of accounts.
@@ -242,14 +255,14 @@ impl Accounts<'_> {
         };
         // Writes the id index first: a dangling index entry is harmless, an unindexed account is
         // not.
-        self.store.put(&format!("user_id:{}", account.id), &skeleton, None).await?;
+        self.store.put(&id_key(&account.id), &skeleton, None).await?;
         let made =
             self.store.create(&key(&skeleton), &crate::layer::shared_store::json(&account), None).await?;
         if !made
             || !self.store.create(&visual_skeleton(name), &skeleton, None).await?
                 && !self.looks_new(name).await?
         {
-            self.store.delete(&format!("user_id:{}", account.id)).await?;
+            self.store.delete(&id_key(&account.id)).await?;
             if made {
                 self.store.delete(&key(&skeleton)).await?;
             }
@@ -269,6 +282,18 @@ impl Accounts<'_> {
         let account: Option<Account> = self.store.read(&key(skeleton)).await?;
         Ok(account.map(|account| Account { skeleton: skeleton.to_owned(), ..account }))
     }
+
+    /// Returns the accounts that there are under these skeletons, in their order.
+    async fn all_at(&self, skeletons: Vec<String>) -> Result<Vec<Account>, LayerError> {
+        let keys: Vec<String> = skeletons.iter().map(|skeleton| key(skeleton)).collect();
+        let accounts = self.store.read_all::<Account>(&keys).await?;
+        let found = skeletons.into_iter().zip(accounts);
+        Ok(found.filter_map(|(skeleton, account)| Some(Account { skeleton, ..account? })).collect())
+    }
+}
+
+fn id_key(id: &str) -> String {
+    format!("user_id:{id}")
 }
 
 fn key(skeleton: &str) -> String {

@@ -105,11 +105,9 @@ impl ApiKeys<'_> {
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn all(&self) -> Result<Vec<ApiKey>, LayerError> {
-        let mut keys = Vec::new();
-        for (id, _) in self.store.top(KEYS, MAX_LISTED_KEYS).await? {
-            keys.extend(self.store.read::<ApiKey>(&record(&id)).await?);
-        }
-        Ok(keys)
+        let ids = self.store.top(KEYS, MAX_LISTED_KEYS).await?;
+        let records: Vec<String> = ids.iter().map(|(id, _)| record(id)).collect();
+        Ok(self.store.read_all(&records).await?.into_iter().flatten().collect())
     }
 
     /// Returns the key with this id.

@@ -70,11 +70,10 @@ pub(crate) async fn find(
 
 /// Returns the guests that the browsers with a login of this user are without it.
 pub(crate) async fn guests(store: &SharedStore, user: &str) -> Result<Vec<String>, LayerError> {
-    let mut guests = Vec::new();
-    for (hash, _) in store.top(&index(user), 2 * MAX_LOGINS_PER_USER).await? {
-        guests.extend(store.read::<Session>(&key(&hash)).await?.and_then(|session| session.guest));
-    }
-    Ok(guests)
+    let logins = store.top(&index(user), 2 * MAX_LOGINS_PER_USER).await?;
+    let keys: Vec<String> = logins.iter().map(|(hash, _)| key(hash)).collect();
+    let sessions = store.read_all::<Session>(&keys).await?;
+    Ok(sessions.into_iter().filter_map(|session| session?.guest).collect())
 }
 
 /// Returns whether a login exists.

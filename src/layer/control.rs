@@ -51,15 +51,28 @@ pub trait Control: Send + Sync {
     /// `HGETALL` of the hashes of beats and facts.
     fn nodes(&self) -> impl Future<Output = Result<Vec<NodeInfo>, LayerError>> + Send;
 
-    /// Returns how many events a group's log has, and how many are appended to it.
+    /// Returns how many events a group's log has.
     ///
     /// # Errors
     /// Fails when Redis does not answer within a second.
     ///
     /// # Cost
-    /// `EVALSHA` of `log_figures.lua`: `XLEN`, and `XREVRANGE` of the newest events, of which only
-    /// the ids are sent.
-    fn log_figures(&self, group: &Group) -> impl Future<Output = Result<LogFigures, LayerError>> + Send;
+    /// `XLEN`.
+    fn log_length(&self, group: &Group) -> impl Future<Output = Result<usize, LayerError>> + Send;
+
+    /// Returns how many events the logs of these groups have, and how many are appended to them, in
+    /// the order of the groups.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// Two round trips for 256 groups: `EVALSHA` of `log_figures.lua` for each, with `XLEN`, and
+    /// `XREVRANGE` of the newest events, of which only the ids are sent.
+    fn log_figures(
+        &self,
+        groups: &[Group],
+    ) -> impl Future<Output = Result<Vec<LogFigures>, LayerError>> + Send;
 
     /// Starts the group's interval: its first tick is due one period from now. Without effect if it
     /// runs already.

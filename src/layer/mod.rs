@@ -307,8 +307,12 @@ impl Control for Layer {
         dispatch!(self, nodes().await)
     }
 
-    async fn log_figures(&self, group: &Group) -> Result<LogFigures, LayerError> {
-        dispatch!(self, log_figures(group).await)
+    async fn log_length(&self, group: &Group) -> Result<usize, LayerError> {
+        dispatch!(self, log_length(group).await)
+    }
+
+    async fn log_figures(&self, groups: &[Group]) -> Result<Vec<LogFigures>, LayerError> {
+        dispatch!(self, log_figures(groups).await)
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {

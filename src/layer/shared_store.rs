@@ -37,6 +37,10 @@ impl Store for SharedStore {
         dispatch!(self, get(key))
     }
 
+    async fn get_all(&self, keys: &[String]) -> Result<Vec<Option<String>>, LayerError> {
+        dispatch!(self, get_all(keys))
+    }
+
     async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
         dispatch!(self, put(key, value, ttl))
     }
@@ -75,12 +79,24 @@ impl Index for SharedStore {
         dispatch!(self, rank(index, name))
     }
 
+    async fn ranks(&self, indexes: &[String], name: &str) -> Result<Vec<Option<u64>>, LayerError> {
+        dispatch!(self, ranks(indexes, name))
+    }
+
     async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
         dispatch!(self, top(index, limit))
     }
 
+    async fn tops(&self, indexes: &[String], limit: usize) -> Result<Vec<Vec<(String, u64)>>, LayerError> {
+        dispatch!(self, tops(indexes, limit))
+    }
+
     async fn count(&self, index: &str) -> Result<usize, LayerError> {
         dispatch!(self, count(index))
+    }
+
+    async fn counts(&self, indexes: &[String]) -> Result<Vec<usize>, LayerError> {
+        dispatch!(self, counts(indexes))
     }
 
     async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
@@ -100,6 +116,16 @@ impl SharedStore {
     /// type.
     pub async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LayerError> {
         self.get(key).await?.map(|text| parse(key, &text)).transpose()
+    }
+
+    /// Returns several records, parsed from JSON, in the order of the keys.
+    ///
+    /// # Errors
+    /// As [`Store::get_all`], and as [`read`](Self::read) for one of them.
+    pub async fn read_all<T: DeserializeOwned>(&self, keys: &[String]) -> Result<Vec<Option<T>>, LayerError> {
+        let texts = self.get_all(keys).await?;
+        let parsed = keys.iter().zip(texts).map(|(key, text)| text.map(|text| parse(key, &text)).transpose());
+        parsed.collect()
     }
 
     /// Returns the record that decides who may join a group, parsed from JSON. That there is none
@@ -170,6 +196,18 @@ impl SharedStore {
         ttl: Option<Duration>,
     ) -> Result<(), LayerError> {
         self.put(key, &json(value), ttl).await
+    }
+
+    /// Removes names from an index, all at once. Nothing is sent for none.
+    ///
+    /// # Errors
+    /// As [`Store::step`].
+    pub async fn remove_all(&self, index: &str, names: &[String]) -> Result<(), LayerError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let removals: Vec<Change<'_>> = names.iter().map(|name| Change::Remove { index, name }).collect();
+        self.step(&[], &removals).await.map(|_| ())
     }
 
     /// Changes a record of JSON and returns the new value; `None` if there is no record. Concurrent

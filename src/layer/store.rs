@@ -1,9 +1,11 @@
 //! The store: records and indexes that all nodes share, beside the groups and their logs.
 //!
 //! A *record* is a text under a key, with an optional lifetime. An *index* is a set of names, each
-//! with a rank (a number, mostly a time), sorted by rank. Each call is atomic. What takes several
-//! calls is made safe by [`create`](Store::create) and [`take`](Store::take), which succeed for one
-//! of many callers, and by [`step`](Store::step), which checks and changes several keys at once.
+//! with a rank (a number, mostly a time), sorted by rank. Each call is atomic, but for those that
+//! read several keys, which read each by itself: lists are read by them, in a few round trips
+//! however many rows there are. What takes several calls is made safe by
+//! [`create`](Store::create) and [`take`](Store::take), which succeed for one of many callers, and
+//! by [`step`](Store::step), which checks and changes several keys at once.
 //!
 //! Records that rights rest on are written by a [`RightsChange`](crate::RightsChange) where a right
 //! ends.
@@ -26,6 +28,13 @@ use crate::layer::step::{Change, Guard};
 pub trait Store: Send + Sync {
     /// Returns a record. `GET`.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<String>, LayerError>> + Send;
+
+    /// Returns several records, in the order of the keys. `GET` of each, 256 in a round trip: the
+    /// keys may be in any slots of Redis Cluster.
+    fn get_all(
+        &self,
+        keys: &[String],
+    ) -> impl Future<Output = Result<Vec<Option<String>>, LayerError>> + Send;
 
     /// Writes a record, replacing what is there. Without a lifetime it is kept until it is deleted.
     /// `SET PX`.
@@ -87,6 +96,14 @@ pub trait Index: Send + Sync {
     /// Returns a name's rank. `ZSCORE`.
     fn rank(&self, index: &str, name: &str) -> impl Future<Output = Result<Option<u64>, LayerError>> + Send;
 
+    /// Returns a name's ranks in several indexes, in their order. `ZSCORE` of each, 256 in a round
+    /// trip.
+    fn ranks(
+        &self,
+        indexes: &[String],
+        name: &str,
+    ) -> impl Future<Output = Result<Vec<Option<u64>>, LayerError>> + Send;
+
     /// Returns the `limit` names of the highest ranks, the highest first. `ZREVRANGE WITHSCORES`.
     fn top(
         &self,
@@ -94,8 +111,20 @@ pub trait Index: Send + Sync {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(String, u64)>, LayerError>> + Send;
 
+    /// Returns [`top`](Self::top) of several indexes, in their order. `ZREVRANGE` of each, 256 in a
+    /// round trip.
+    fn tops(
+        &self,
+        indexes: &[String],
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Vec<(String, u64)>>, LayerError>> + Send;
+
     /// Returns the number of names. `ZCARD`.
     fn count(&self, index: &str) -> impl Future<Output = Result<usize, LayerError>> + Send;
+
+    /// Returns the numbers of names of several indexes, in their order. `ZCARD` of each, 256 in a
+    /// round trip.
+    fn counts(&self, indexes: &[String]) -> impl Future<Output = Result<Vec<usize>, LayerError>> + Send;
 
     /// Removes all names but the `keep` of the highest ranks. `ZREMRANGEBYRANK`.
     fn trim(&self, index: &str, keep: usize) -> impl Future<Output = Result<(), LayerError>> + Send;

@@ -85,14 +85,16 @@ async fn at_most_a_thousand_groups_are_listed_the_largest_first(peers: LayerNode
 }
 
 async fn a_log_reports_its_number_of_events(peers: LayerNodes) {
-    let group = Group::new("lobby");
+    let groups = ["kitchen", "lobby"].map(Group::new);
     for count in 0..5 {
         for node in &peers.nodes {
-            assert_eq!(node.layer.log_figures(&group).await.expect("an answer").events, count);
+            assert_eq!(node.layer.log_length(&groups[1]).await.expect("an answer"), count);
+            let figures = node.layer.log_figures(&groups).await.expect("an answer");
+            let figures: Vec<_> = figures.iter().map(|log| (log.events, log.per_minute)).collect();
+            assert_eq!(figures, [(0, 0), (count, count as u64)]);
         }
-        peers.nodes[0].append(&group, &count.to_string(), None).await;
+        peers.nodes[0].append(&groups[1], &count.to_string(), None).await;
     }
-    assert_eq!(peers.nodes[0].layer.log_figures(&Group::new("kitchen")).await.expect("an answer").events, 0);
 }
 
 clauses! {

@@ -22,7 +22,7 @@ async fn a_redacted_text_is_gone_and_its_position_remains(peers: LayerNodes) {
         let before =
             node.layer.history(&lobby(), HistoryRange::Before(Some(ids[3]), 2)).await.expect("a page");
         assert_eq!(shown(&before.events), "-c");
-        assert_eq!(node.layer.log_figures(&lobby()).await.expect("an answer").events, 5);
+        assert_eq!(node.layer.log_length(&lobby()).await.expect("an answer"), 5);
     }
     log(last, "f").await;
     assert_eq!(shown(&whole(first).await.events), "a-cd-f");

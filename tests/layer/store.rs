@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parlor::{Change, Guard, Index, SharedStore, Store};
+use parlor::{Change, Guard, Index, LayerError, SharedStore, Store};
 
 use crate::support::layer_nodes::{LayerNodes, clauses};
 use crate::support::wait::{seconds, until};
@@ -145,7 +145,43 @@ async fn concurrent_steps_keep_a_limit(peers: LayerNodes) {
     assert_eq!(here.count("few").await.unwrap(), 7);
 }
 
+async fn many_keys_are_read_in_their_order(peers: LayerNodes) {
+    // More than one round trip has.
+    const KEYS: u64 = 300;
+    let (here, there) = ends(&peers);
+    let keys: Vec<String> = (0..KEYS).map(|n| format!("k{n}")).collect();
+    for n in (0..KEYS).step_by(3) {
+        let key = &keys[usize::try_from(n).unwrap()];
+        here.write(key, &n, None).await.unwrap();
+        here.add(key, "ann", n).await.unwrap();
+        here.add(key, "bob", n + 1).await.unwrap();
+    }
+    let held = |n: u64| n.is_multiple_of(3).then_some(n);
+    let expected: Vec<Option<u64>> = (0..KEYS).map(held).collect();
+    assert_eq!(there.read_all::<u64>(&keys).await.unwrap(), expected);
+    assert_eq!(there.ranks(&keys, "ann").await.unwrap(), expected);
+    let counts: Vec<usize> = expected.iter().map(|held| if held.is_some() { 2 } else { 0 }).collect();
+    assert_eq!(there.counts(&keys).await.unwrap(), counts);
+    for limit in 0..3 {
+        let top = |n: &u64| {
+            [("bob".to_owned(), n + 1), ("ann".to_owned(), *n)].into_iter().take(limit).collect::<Vec<_>>()
+        };
+        let tops: Vec<Vec<(String, u64)>> =
+            expected.iter().map(|held| held.as_ref().map(top).unwrap_or_default()).collect();
+        assert_eq!(there.tops(&keys, limit).await.unwrap(), tops);
+    }
+    here.put("k1", "no number", None).await.unwrap();
+    let error = there.read_all::<u64>(&keys).await.unwrap_err();
+    assert!(matches!(&error, LayerError::CorruptRecord { key, .. } if key == "k1"), "{error}");
+    assert_eq!(there.get_all(&[]).await.unwrap(), []);
+    let ended = ["ann".to_owned(), "eve".to_owned()];
+    here.remove_all("k0", &ended).await.unwrap();
+    assert_eq!(there.top("k0", 9).await.unwrap(), [("bob".to_owned(), 1)]);
+    here.remove_all("k0", &[]).await.unwrap();
+}
+
 clauses! {
+    many_keys_are_read_in_their_order
     a_step_makes_all_changes_or_none
     concurrent_steps_keep_a_limit
     a_record_is_the_same_on_every_node_until_it_expires

@@ -250,11 +250,18 @@ impl Control for MemoryLayer {
         Ok(vec![NodeInfo::new(&self.node, self.since, None, self.listener.figures())])
     }
 
-    async fn log_figures(&self, group: &Group) -> Result<LogFigures, LayerError> {
-        let group = self.group(group);
-        let mut group = group.lock();
-        let log = group.log(self.retention);
-        Ok(LogFigures::new(log.len(), &log.newest_ids(RATE_SAMPLE_EVENTS), now()))
+    async fn log_length(&self, group: &Group) -> Result<usize, LayerError> {
+        Ok(self.group(group).lock().log(self.retention).len())
+    }
+
+    async fn log_figures(&self, groups: &[Group]) -> Result<Vec<LogFigures>, LayerError> {
+        let figures = groups.iter().map(|group| {
+            let group = self.group(group);
+            let mut group = group.lock();
+            let log = group.log(self.retention);
+            LogFigures::new(log.len(), &log.newest_ids(RATE_SAMPLE_EVENTS), now())
+        });
+        Ok(figures.collect())
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -39,6 +40,10 @@ impl Store for MemoryStore {
     async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
         let records = self.records.lock();
         Ok(records.get(key).filter(|record| record.is_alive()).map(|record| record.value.clone()))
+    }
+
+    async fn get_all(&self, keys: &[String]) -> Result<Vec<Option<String>>, LayerError> {
+        try_join_all(keys.iter().map(|key| self.get(key))).await
     }
 
     async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
@@ -128,14 +133,26 @@ impl Index for MemoryStore {
         Ok(self.indexes.lock().get(index).and_then(|names| names.get(name)).copied())
     }
 
+    async fn ranks(&self, indexes: &[String], name: &str) -> Result<Vec<Option<u64>>, LayerError> {
+        try_join_all(indexes.iter().map(|index| self.rank(index, name))).await
+    }
+
     async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
         let mut names = sorted(&self.indexes.lock(), index);
         names.truncate(limit);
         Ok(names)
     }
 
+    async fn tops(&self, indexes: &[String], limit: usize) -> Result<Vec<Vec<(String, u64)>>, LayerError> {
+        try_join_all(indexes.iter().map(|index| self.top(index, limit))).await
+    }
+
     async fn count(&self, index: &str) -> Result<usize, LayerError> {
         Ok(self.indexes.lock().get(index).map_or(0, HashMap::len))
+    }
+
+    async fn counts(&self, indexes: &[String]) -> Result<Vec<usize>, LayerError> {
+        try_join_all(indexes.iter().map(|index| self.count(index))).await
     }
 
     async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {

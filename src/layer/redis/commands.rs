@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
-    RedisResult, ScriptInvocation,
+    RedisResult, Script, ScriptInvocation, Value,
 };
 
 use crate::config::redis_address::RedisAddress;
@@ -23,6 +23,8 @@ use crate::wire::time::millis;
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time in which replicas have to acknowledge a write.
 const REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
+/// Commands of one round trip. The commands of other callers come after them.
+const MAX_TURN_COMMANDS: usize = 256;
 /// Connections of the pool: those that wait for replicas.
 const MAX_POOL_CONNECTIONS: usize = 16;
 
@@ -144,6 +146,32 @@ impl Commands {
         let mut connection = self.connection().await?;
         let sent_at = Instant::now();
         self.checked(sent_at, Box::pin(pipeline.query_async(&mut connection)).await)
+    }
+
+    /// Runs commands in as few round trips as there may be; returns what came of each.
+    pub(super) async fn each<T: FromRedisValue>(
+        &self,
+        commands: &[Cmd],
+    ) -> Result<Vec<Result<T, LayerError>>, LayerError> {
+        let mut replies = Vec::with_capacity(commands.len());
+        for turn in commands.chunks(MAX_TURN_COMMANDS) {
+            let mut pipeline = Pipeline::with_capacity(turn.len());
+            pipeline.ignore_errors();
+            for command in turn {
+                pipeline.add_command(command.clone());
+            }
+            let values: Vec<Value> = self.pipeline(&pipeline).await?;
+            let read = |value: Value| Ok(redis::from_redis_value(value.extract_error()?)?);
+            replies.extend(values.into_iter().map(|value| read(value).map_err(|error| self.failed(error))));
+        }
+        Ok(replies)
+    }
+
+    /// Loads a script, which commands then call by its hash.
+    pub(super) async fn load(&self, script: &Script) -> Result<(), LayerError> {
+        let mut connection = self.connection().await?;
+        let sent_at = Instant::now();
+        self.checked(sent_at, script.load_async(&mut connection).await).map(|_| ())
     }
 
     pub(super) async fn script<T: FromRedisValue>(
@@ -275,20 +303,22 @@ impl Commands {
 
     fn checked<T>(&self, sent_at: Instant, answer: Result<T, RedisError>) -> Result<T, LayerError> {
         METRICS.redis_round_trip.observe(sent_at.elapsed().as_secs_f64());
-        answer.map_err(|error| {
-            // A demoted master: the next connection asks the Sentinels.
-            let is_demoted = error.code() == Some("READONLY");
-            if is_demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
-                let mut state = self.state.lock();
-                (state.shared, state.bulk) = (None, None);
-                if is_demoted {
-                    state.pool = None; // its idle connections lead to the same server
-                }
+        answer.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: RedisError) -> LayerError {
+        // A demoted master: the next connection asks the Sentinels.
+        let is_demoted = error.code() == Some("READONLY");
+        if is_demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
+            let mut state = self.state.lock();
+            (state.shared, state.bulk) = (None, None);
+            if is_demoted {
+                state.pool = None; // its idle connections lead to the same server
             }
-            let error = LayerError::from(error);
-            self.health.on_error(&error);
-            error
-        })
+        }
+        let error = LayerError::from(error);
+        self.health.on_error(&error);
+        error
     }
 }
 

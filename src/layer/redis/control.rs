@@ -39,9 +39,15 @@ impl Control for RedisLayer {
         Ok(nodes)
     }
 
-    async fn log_figures(&self, group: &Group) -> Result<LogFigures, LayerError> {
-        let (events, newest) = self.follower.reader.figures(group).await?;
-        Ok(LogFigures::new(events, &newest, now()))
+    async fn log_length(&self, group: &Group) -> Result<usize, LayerError> {
+        let mut length = Cmd::new();
+        length.arg("XLEN").arg(self.commands.keys().log(group));
+        self.commands.command(&length).await
+    }
+
+    async fn log_figures(&self, groups: &[Group]) -> Result<Vec<LogFigures>, LayerError> {
+        let figures = self.follower.reader.figures(groups).await?;
+        Ok(figures.iter().map(|(events, newest)| LogFigures::new(*events, newest, now())).collect())
     }
 
     async fn start_interval(&self, group: &Group, period: Duration) -> Result<(), LayerError> {

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use redis::Script;
+use redis::{Cmd, Script};
 use tokio::sync::Semaphore;
 
 use crate::layer::contract::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS};
@@ -171,12 +171,22 @@ impl LogReader {
         end_from(&answer).ok_or(LayerError::UnexpectedReply("log_end.lua"))
     }
 
-    /// Returns how many events a log has, and the ids of the newest, the newest first.
-    pub(super) async fn figures(&self, group: &Group) -> Result<(usize, Vec<Id>), LayerError> {
-        let mut script = self.scripts.log_figures.key(self.commands.keys().log(group));
-        script.arg(RATE_SAMPLE_EVENTS).arg(MAX_PAGE_BYTES);
-        let (length, newest): (usize, Vec<String>) = self.commands.script(&script).await?;
-        Ok((length, newest.iter().filter_map(|id| id.parse().ok()).collect()))
+    /// Returns how many events each log has, and the ids of the newest, the newest first.
+    pub(super) async fn figures(&self, groups: &[Group]) -> Result<Vec<(usize, Vec<Id>)>, LayerError> {
+        let script = &self.scripts.log_figures;
+        self.commands.load(script).await?;
+        let calls = groups.iter().map(|group| {
+            let mut call = Cmd::new();
+            call.arg("EVALSHA").arg(script.get_hash()).arg(1).arg(self.commands.keys().log(group));
+            call.arg(RATE_SAMPLE_EVENTS).arg(MAX_PAGE_BYTES);
+            call
+        });
+        let replies = self.commands.each(&calls.collect::<Vec<_>>()).await?;
+        let figures = replies.into_iter().map(|reply: Result<(usize, Vec<String>), LayerError>| {
+            let (length, newest) = reply?;
+            Ok((length, newest.iter().filter_map(|id| id.parse().ok()).collect()))
+        });
+        figures.collect()
     }
 }
 

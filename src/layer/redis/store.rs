@@ -52,6 +52,24 @@ impl RedisStore {
         self.commands.command(&command).await.map_err(|error| mistyped(error, &command))
     }
 
+    /// Runs the command of this name with each of these keys, and with these arguments after it.
+    async fn run_each<T: FromRedisValue>(
+        &self,
+        name: &str,
+        keys: impl Iterator<Item = String>,
+        arguments: &[&str],
+    ) -> Result<Vec<T>, LayerError> {
+        let commands = keys.map(|key| {
+            let mut command = command(name, key);
+            command.arg(arguments);
+            command
+        });
+        let commands: Vec<Cmd> = commands.collect();
+        let replies = self.commands.each(&commands).await?;
+        let named = |(reply, command): (Result<T, _>, _)| reply.map_err(|error| mistyped(error, command));
+        replies.into_iter().zip(&commands).map(named).collect()
+    }
+
     /// Runs a command that writes.
     async fn write<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
         self.commands.write(&command, self.replicas).await.map_err(|error| mistyped(error, &command))
@@ -61,6 +79,10 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn get(&self, key: &str) -> Result<Option<String>, LayerError> {
         self.run(command("GET", self.commands.keys().record(key))).await
+    }
+
+    async fn get_all(&self, keys: &[String]) -> Result<Vec<Option<String>>, LayerError> {
+        self.run_each("GET", keys.iter().map(|key| self.commands.keys().record(key)), &[]).await
     }
 
     async fn put(&self, key: &str, value: &str, ttl: Option<Duration>) -> Result<(), LayerError> {
@@ -124,6 +146,12 @@ impl Index for RedisStore {
         Ok(rank.map(whole))
     }
 
+    async fn ranks(&self, indexes: &[String], name: &str) -> Result<Vec<Option<u64>>, LayerError> {
+        let keys = indexes.iter().map(|index| self.commands.keys().index(index));
+        let ranks: Vec<Option<f64>> = self.run_each("ZSCORE", keys, &[name]).await?;
+        Ok(ranks.into_iter().map(|rank| rank.map(whole)).collect())
+    }
+
     async fn top(&self, index: &str, limit: usize) -> Result<Vec<(String, u64)>, LayerError> {
         if limit == 0 {
             return Ok(Vec::new()); // 0 to -1 would be all of them
@@ -131,11 +159,22 @@ impl Index for RedisStore {
         let mut command = command("ZREVRANGE", self.commands.keys().index(index));
         command.arg(0).arg(limit - 1).arg("WITHSCORES");
         let ranked: Vec<(String, f64)> = self.run(command).await?;
-        Ok(ranked.into_iter().map(|(name, rank)| (name, whole(rank))).collect())
+        Ok(whole_ranks(ranked))
+    }
+
+    async fn tops(&self, indexes: &[String], limit: usize) -> Result<Vec<Vec<(String, u64)>>, LayerError> {
+        let Some(last) = limit.checked_sub(1) else { return Ok(vec![Vec::new(); indexes.len()]) };
+        let keys = indexes.iter().map(|index| self.commands.keys().index(index));
+        let tops = self.run_each("ZREVRANGE", keys, &["0", &last.to_string(), "WITHSCORES"]).await?;
+        Ok(tops.into_iter().map(whole_ranks).collect())
     }
 
     async fn count(&self, index: &str) -> Result<usize, LayerError> {
         self.run(command("ZCARD", self.commands.keys().index(index))).await
+    }
+
+    async fn counts(&self, indexes: &[String]) -> Result<Vec<usize>, LayerError> {
+        self.run_each("ZCARD", indexes.iter().map(|index| self.commands.keys().index(index)), &[]).await
     }
 
     async fn trim(&self, index: &str, keep: usize) -> Result<(), LayerError> {
@@ -214,6 +253,10 @@ fn set(key: String, value: &str, ttl: Option<Duration>) -> Cmd {
         command.arg("PX").arg(millis(ttl).max(1));
     }
     command
+}
+
+fn whole_ranks(ranked: Vec<(String, f64)>) -> Vec<(String, u64)> {
+    ranked.into_iter().map(|(name, rank)| (name, whole(rank))).collect()
 }
 
 /// Converts a rank from Redis' floating-point number. Ranks are whole numbers below 2^53.
