@@ -8,6 +8,7 @@
 //! Each actor has a log of its own: none can push the entries of others out.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,16 +54,34 @@ pub(crate) async fn write(store: &SharedStore, who: &str, what: &str, about: &st
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer, or one of the entries is corrupt.
 pub(crate) async fn read(store: &SharedStore, limit: usize) -> Result<Vec<AuditEntry>, LayerError> {
-    let mut entries: Vec<AuditEntry> = Vec::new();
-    for (actor, _) in store.top(ACTORS, MAX_ACTORS).await? {
-        let index = index(&actor);
-        for (entry, _) in store.top(&index, limit).await? {
-            entries.push(shared_store::parse(&index, &entry)?);
-        }
-        entries.sort_by_key(|entry| Reverse(entry.at));
-        entries.truncate(limit);
+    let actors = store.top(ACTORS, MAX_ACTORS).await?;
+    let mut unread: Vec<String> = actors.iter().map(|(actor, _)| index(actor)).collect();
+    let mut share = limit.div_ceil(unread.len().max(1));
+    let mut logs: HashMap<String, Vec<(String, u64)>> = HashMap::new();
+    while !unread.is_empty() {
+        let read = store.tops(&unread, share).await?;
+        logs.extend(unread.drain(..).zip(read));
+        let oldest = newest(&logs, limit).get(limit.saturating_sub(1)).map(|(_, _, at)| *at);
+        // Twice as many of the actors that may have more of the newest: little more is read than
+        // is returned.
+        let goes_on = |log: &[(String, u64)]| {
+            log.len() == share && log.last().is_some_and(|(_, at)| Some(*at) > oldest)
+        };
+        unread.extend(logs.iter().filter(|(_, log)| goes_on(log)).map(|(index, _)| index.clone()));
+        share *= 2;
     }
-    Ok(entries)
+    newest(&logs, limit).into_iter().map(|(index, entry, _)| shared_store::parse(index, entry)).collect()
+}
+
+/// Returns the newest entries with the indexes that they are in and their times, the newest first.
+fn newest(logs: &HashMap<String, Vec<(String, u64)>>, limit: usize) -> Vec<(&str, &str, u64)> {
+    let mut entries: Vec<(&str, &str, u64)> = Vec::new();
+    for (index, log) in logs {
+        entries.extend(log.iter().map(|(entry, at)| (index.as_str(), entry.as_str(), *at)));
+    }
+    entries.sort_unstable_by_key(|(_, _, at)| Reverse(*at));
+    entries.truncate(limit);
+    entries
 }
 
 fn index(actor: &str) -> String {
@@ -96,6 +115,31 @@ mod tests {
         let of_ann = entries.iter().filter(|entry| entry.who == "ann").count();
         assert_eq!(of_ann, 100, "however many another actor writes");
     }
+
+    #[tokio::test]
+    async fn the_newest_entries_of_all_actors_are_returned() {
+        let store = SharedStore::Memory(MemoryStore::default());
+        // One actor has the newest 40, two have every other one before, the fourth has the oldest.
+        let actor = |at: u64| match at {
+            0..300 => "eve",
+            960.. => "ann",
+            _ if at.is_multiple_of(2) => "bob",
+            _ => "zed",
+        };
+        for at in 0..1000 {
+            let [who, what, about] = [actor(at), "ban", "guest"].map(str::to_owned);
+            store.add(ACTORS, &who, at).await.unwrap();
+            let entry = AuditEntry { at, who, what, about };
+            store.add(&index(&entry.who), &shared_store::json(&entry), at).await.unwrap();
+        }
+        for limit in [0, 1, 50, 500, 980, 2000] {
+            let entries = read(&store, limit).await.unwrap();
+            let times: Vec<u64> = entries.iter().map(|entry| entry.at).collect();
+            assert_eq!(times, (0..1000).rev().take(limit).collect::<Vec<_>>());
+            assert!(entries.iter().all(|entry| entry.who == actor(entry.at)));
+        }
+    }
+
     #[tokio::test]
     async fn an_entry_that_cannot_be_parsed_is_a_corrupt_record() {
         let store = SharedStore::Memory(MemoryStore::default());
