@@ -1,6 +1,6 @@
 //! What a request or a frame costs Redis, the node and the client is in proportion to what the
 //! client sends and receives, for every route and every frame, with a log of 1,000 messages of
-//! 64 KB in a room of 100,000 users.
+//! 64 KB in a room of 100,000 users, and with lists as long as they may become.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +11,10 @@ use crate::support::access_fixture::invite;
 use crate::support::cli::operator;
 use crate::support::deeds::{Deed, Role, Token, deeds};
 use crate::support::event_stream::EventStream;
+use crate::support::full_lists;
 use crate::support::http::Request;
 use crate::support::large_room::LargeRoom;
+use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::routes::{Way, table};
@@ -27,12 +29,18 @@ const USERS: usize = 100_000;
 
 /// What Redis may send for a request beside twice the bytes that the client sends and receives.
 const FREE_REDIS_BYTES: usize = 8 * 1024;
+/// The commands that Redis may carry out for a request, those of scripts included, beside one for
+/// each so many of these bytes: a row of a list takes three.
+const FREE_COMMANDS: usize = 160;
+const BYTES_PER_COMMAND: usize = 50;
+/// The round trips of the node to Redis for a request, however long a list is, and its heartbeat's.
+const MAX_CALLS: i64 = 30;
 /// The CPU time of Redis for a request, the test's questions included, and for each of those bytes.
 const FREE_REDIS_TIME: Duration = Duration::from_millis(5);
 const REDIS_TIME_PER_BYTE: Duration = Duration::from_nanos(10);
 /// The CPU time of the node, without optimisation, in the same way.
 const FREE_NODE_TIME: Duration = Duration::from_millis(15);
-const NODE_TIME_PER_BYTE: Duration = Duration::from_nanos(60);
+const NODE_TIME_PER_BYTE: Duration = Duration::from_nanos(200);
 /// The CPU time of hashing a password.
 const HASH_TIME: Duration = Duration::from_millis(150);
 /// What a client may receive for a request: `history` of a connection, with each text twice.
@@ -57,6 +65,10 @@ struct Site {
 struct Spent {
     /// Bytes that Redis has sent.
     bytes: usize,
+    /// Commands that Redis has carried out.
+    commands: usize,
+    /// Round trips of the node to Redis.
+    calls: i64,
     redis: Duration,
     node: Duration,
 }
@@ -88,6 +100,8 @@ impl Site {
                 end";
             redis.query::<redis::Value>(&["EVAL", script, "1", &key, &copies.to_string()]).await;
         }
+        let ann_id = ann.join(&writer, "lobby").await.user().to_owned();
+        full_lists::fill(&redis, &ann_id).await;
         drop((chat, writer));
         let room = LargeRoom::start(&redis, "chat_lobby", USERS).await;
         let node = Node::on(&redis).await;
@@ -95,21 +109,28 @@ impl Site {
     }
 
     async fn spent(&self) -> Spent {
-        let bytes = self.redis.sent_bytes().await;
-        Spent { bytes, redis: self.redis.cpu(), node: self.node.cpu() }
+        let calls = metric(&self.node, "parlor_redis_round_trip_seconds_count").await;
+        let (bytes, commands) = self.redis.sent_bytes_and_commands().await;
+        Spent { bytes, commands, calls, redis: self.redis.cpu(), node: self.node.cpu() }
     }
 
     /// Fails if what was done since costs more than the bytes that the client sent and received
     /// allow.
     async fn check(&self, what: &str, before: Spent, exchanged: usize) {
+        // Before the test's own questions.
+        let (redis, node) = (self.redis.cpu(), self.node.cpu());
         let after = self.spent().await;
         let hashing = if what.contains("/accounts/") { HASH_TIME } else { Duration::ZERO };
         let bytes = after.bytes - before.bytes;
-        let redis = after.redis.saturating_sub(before.redis);
-        let node = after.node.saturating_sub(before.node);
+        let (commands, calls) = (after.commands - before.commands, after.calls - before.calls);
+        let redis = redis.saturating_sub(before.redis);
+        let node = node.saturating_sub(before.node);
         let what = format!("{what}, {exchanged} bytes with the client");
         assert!(exchanged <= MAX_RECEIVED_BYTES, "{what}");
         assert!(bytes <= 2 * exchanged + FREE_REDIS_BYTES, "{what}: redis sent {bytes} bytes");
+        let most = FREE_COMMANDS + exchanged / BYTES_PER_COMMAND;
+        assert!(commands <= most, "{what}: redis carried out {commands} commands");
+        assert!(calls <= MAX_CALLS, "{what}: {calls} round trips to redis");
         let count = u32::try_from(exchanged).expect("a small number");
         assert!(redis <= FREE_REDIS_TIME + REDIS_TIME_PER_BYTE * count, "{what}: redis worked {redis:?}");
         let most = FREE_NODE_TIME + hashing + NODE_TIME_PER_BYTE * count;
@@ -121,6 +142,8 @@ impl Site {
 fn targets(path: &str) -> Vec<String> {
     let rooms = if path.contains("/api/") || path.contains("/admin/") {
         vec!["lobby"]
+    } else if path.contains("/members/") {
+        vec!["cellar"]
     } else {
         vec!["lobby", "@bob"]
     };
@@ -134,6 +157,7 @@ fn targets(path: &str) -> Vec<String> {
             &["?limit=200", "?since=0-0&limit=200", "?before=9999999999999-0&limit=200"]
         }
         "/admin/figures" => &["", "?of=rooms"],
+        "/admin/audit/" => &["", "?all=1"],
         "/push" => &["?room=lobby"],
         _ => &[""],
     };
@@ -167,8 +191,14 @@ async fn every_route_costs_what_the_client_receives() {
             }
         }
     }
-    let list = site.ann.get(&site.node, "/dm/").await;
-    assert!(list.body.contains("bob"), "the chats were listed");
+    for (list, row, rows) in [
+        ("/dm/", "data-user=", full_lists::CHATS),
+        ("/chat/", "value=\"decline\"", full_lists::INVITATIONS),
+        ("/chat/cellar/members/", "value=\"remove\"", 2 * full_lists::MEMBERS),
+    ] {
+        let page = site.ann.get(&site.node, list).await;
+        assert_eq!(page.body.matches(row).count(), rows, "{list} was full");
+    }
     for deed in deeds {
         do_deed(&mut site, &deed).await;
     }

@@ -14,6 +14,7 @@ pub mod deployment;
 pub mod docs_page;
 pub mod event_stream;
 pub mod frame;
+pub mod full_lists;
 pub mod group_log;
 pub mod handshake;
 pub mod http;

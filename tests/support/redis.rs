@@ -243,9 +243,17 @@ impl Redis {
 
     /// The bytes that it has sent.
     pub async fn sent_bytes(&self) -> usize {
+        self.sent_bytes_and_commands().await.0
+    }
+
+    /// The bytes that it has sent, and the commands that it has carried out, also those of scripts.
+    pub async fn sent_bytes_and_commands(&self) -> (usize, usize) {
         let info: String = self.query(&["INFO", "stats"]).await;
-        let sent = info.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
-        sent.expect("the bytes sent").parse().expect("a number")
+        let figure = |name: &str| {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.expect("a figure").parse().expect("a number")
+        };
+        (figure("total_net_output_bytes"), figure("total_commands_processed"))
     }
 
     /// Publishes a payload and returns the number of connections that received it.
