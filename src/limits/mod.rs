@@ -95,7 +95,7 @@ pub(crate) struct Admitted {
     user: Option<u64>,
 }
 
-/// Bytes of a body that may be held while it arrives, counted until this is dropped.
+/// What has arrived of a body, counted for its address until this is dropped.
 pub(crate) struct HeldBody {
     limits: Arc<Limits>,
     address: u64,
@@ -201,15 +201,9 @@ impl Limits {
         self.bytes.check_n(&key, count).map_err(|wait| refused(LimitReason::AddressBytes, wait))
     }
 
-    /// Counts the bytes of a body of this address that may be held while it arrives.
-    ///
-    /// # Errors
-    /// Returns [`Limited`] if the address makes the node hold too many.
-    pub(crate) fn hold_body(self: &Arc<Self>, address: IpAddr, bytes: usize) -> Result<HeldBody, Limited> {
-        let address = self.by_address.key(&network_of(address));
-        let is_allowed = self.held.change(address, 0, bytes);
-        let held = HeldBody { limits: Arc::clone(self), address, bytes };
-        if is_allowed { Ok(held) } else { Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY)) }
+    /// Returns the count of what is held of a body of this address, of which nothing has arrived.
+    pub(crate) fn held_body(self: &Arc<Self>, address: IpAddr) -> HeldBody {
+        HeldBody { limits: Arc::clone(self), address: self.by_address.key(&network_of(address)), bytes: 0 }
     }
 
     /// Counts a message that is posted without a socket into this group's log.
@@ -305,6 +299,18 @@ impl Admitted {
         let entered = self.limits.by_user.enter(user);
         self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, SOCKET_RETRY_DELAY))?);
         Ok(self)
+    }
+}
+
+impl HeldBody {
+    /// Counts that so many bytes have arrived.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] if the address makes the node hold too many.
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Limited> {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        let is_allowed = self.limits.held.change(self.address, before, bytes);
+        if is_allowed { Ok(()) } else { Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY)) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
@@ -313,18 +313,24 @@ async fn read_body(request: &Request, body: Option<Incoming>) -> Result<Bytes, R
     if body.size_hint().lower() > MAX_REQUEST_BODY_BYTES as u64 {
         return Err(too_large());
     }
-    let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok());
-    let most = most.unwrap_or(MAX_REQUEST_BODY_BYTES);
-    let _held = request.context.limits().hold_body(request.peer(), most)?;
-    match timeout(REQUEST_BODY_TIMEOUT, Limited::new(body, MAX_REQUEST_BODY_BYTES).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) => {
-            debug!(%error, "could not read a body");
-            Err(Refusal::bad_request("`body`: ended early"))
+    let mut held = request.context.limits().held_body(request.peer());
+    let read = async {
+        let (mut body, mut bytes) = (Limited::new(body, MAX_REQUEST_BODY_BYTES), BytesMut::new());
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+                Err(error) => {
+                    debug!(%error, "could not read a body");
+                    return Err(Refusal::bad_request("`body`: ended early"));
+                }
+            }
+            held.grow_to(bytes.len())?;
         }
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "`body`: did not come in time")),
-    }
+        Ok(bytes.freeze())
+    };
+    let in_time = timeout(REQUEST_BODY_TIMEOUT, read).await;
+    in_time.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "`body`: did not come in time"))?
 }
 
 /// The reader of a refusal.
