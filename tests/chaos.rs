@@ -1,5 +1,5 @@
-//! Injects one fault after another while a hundred clients send, and accounts for every message:
-//! `make chaos`.
+//! Injects one fault after another while a hundred clients send, in rooms and in one private chat,
+//! and accounts for every message: `make chaos`.
 //!
 //! `CHAOS_SEED` in the environment sets the seed for nodes, clients and order; `CHAOS_SECONDS` sets
 //! the minimum duration; `CHAOS_FAULT` is a part of the name of the only faults to inject.
@@ -20,6 +20,7 @@ mod injection;
 mod instructions;
 mod line;
 mod listener;
+mod membership;
 mod network;
 mod pending;
 mod proxy;

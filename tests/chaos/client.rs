@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::instructions::{Instructions, Lifecycle, State, Traffic};
 use super::line::{Arrival, Line, Wire};
+use super::membership::Membership;
 use super::pending::Pending;
 use super::record::{Action, Recorder};
 
@@ -30,7 +31,7 @@ const MAX_STREAM_SILENCE: Duration = Duration::from_secs(40);
 
 pub struct Client {
     index: usize,
-    room: String,
+    membership: Membership,
     wire: Wire,
     address: SocketAddr,
     recorder: Recorder,
@@ -48,7 +49,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(
-        (index, room, wire): (usize, String, Wire),
+        (index, membership, wire): (usize, Membership, Wire),
         address: SocketAddr,
         recorder: Recorder,
         seed: u64,
@@ -60,7 +61,7 @@ impl Client {
         let (pending, known, since) = (Pending::default(), HashSet::new(), None);
         Self {
             index,
-            room,
+            membership,
             wire,
             address,
             recorder,
@@ -79,7 +80,7 @@ impl Client {
     /// Runs until the test stops it.
     pub async fn run(mut self) {
         let mut failures = 0;
-        while self.instructions.borrow().lifecycle == Lifecycle::Connected {
+        while self.is_wanted().await {
             let handshake = timeout(HANDSHAKE_TIMEOUT, self.enter()).await;
             if let Ok(Some(line)) = handshake {
                 failures = 0;
@@ -98,6 +99,13 @@ impl Client {
         self.write(Action::Left);
     }
 
+    /// Waits as long as the client is held away; `false` when it does not return.
+    async fn is_wanted(&mut self) -> bool {
+        let decided =
+            self.instructions.wait_for(|instructions| instructions.lifecycle != Lifecycle::Away).await;
+        decided.is_ok_and(|instructions| instructions.lifecycle == Lifecycle::Connected)
+    }
+
     fn write(&self, action: Action) {
         self.recorder.write(self.index, action);
     }
@@ -105,8 +113,7 @@ impl Client {
     /// Connects, with `since` except the first time, and waits for the welcome.
     async fn enter(&mut self) -> Option<Line> {
         self.write(Action::HandshakeStarted { since: self.since.clone() });
-        let guest = self.index as u64 + 1;
-        let mut line = Line::open(self.wire, self.address, &self.room, guest, self.since.as_deref()).await?;
+        let mut line = Line::open(self.wire, self.address, &self.membership, self.since.as_deref()).await?;
         let welcome = loop {
             match line.next().await {
                 Arrival::Frame(frame) => break frame,
@@ -140,6 +147,10 @@ impl Client {
             match instructions.lifecycle {
                 Lifecycle::Connected => {}
                 Lifecycle::Vanishes => return None,
+                Lifecycle::Away => {
+                    self.write(Action::Stalled);
+                    return None;
+                }
                 Lifecycle::Leaves => {
                     timeout(REPLY_TIMEOUT, line.close()).await.ok();
                     return Some(1000);

@@ -13,9 +13,10 @@ use super::client::Client;
 use super::instructions::{Instructions, Lifecycle, State};
 use super::line::Wire;
 use super::listener::{Listener, Listens};
+use super::membership::Membership;
 use super::record::{Action, Observer, Record, Recorder};
-use crate::support::handshake::Handshake;
-use crate::support::wait::{PATIENCE, within};
+use crate::support::node::Node;
+use crate::support::wait::{PATIENCE, until, within};
 
 /// The user id of the test's own clients; no other client has it.
 const TEST_USER: u64 = 1 << 40;
@@ -26,6 +27,8 @@ pub struct Clients {
     pub recorder: Recorder,
     /// The room of each client.
     rooms: Vec<usize>,
+    /// As whom the test itself enters each room.
+    visitors: Vec<Membership>,
     instructions: Vec<watch::Sender<Instructions>>,
     /// The instructions of clients that only listen.
     listening: watch::Sender<Instructions>,
@@ -38,33 +41,57 @@ pub fn name_of(room: usize) -> String {
 }
 
 impl Clients {
-    /// Starts the clients and waits until all are connected.
-    pub async fn start(clients: usize, rooms: usize, address: SocketAddr, seed: u64) -> Self {
+    /// Starts this many clients in this many rooms, and four in a private chat, whose two accounts
+    /// it makes on this node. Waits until all are connected.
+    ///
+    /// The private chat has no clients that only listen. Its accounts are never lost for good: a
+    /// fault that removes them restores them, for a new account of the same name would be another
+    /// user, in another chat.
+    pub async fn start(
+        (clients, rooms): (usize, usize),
+        address: SocketAddr,
+        node: &Node,
+        seed: u64,
+    ) -> Self {
         let count_of_rooms = rooms;
-        let rooms: Vec<_> = (0..clients).map(|who| who % count_of_rooms).collect();
-        // In each room two more who only listen.
+        let mut members: Vec<_> = (0..clients)
+            .map(|who| {
+                // One of five by event stream, in every room.
+                let by_stream = who / count_of_rooms % 5 == 4;
+                let wire = if by_stream { Wire::EventStream } else { Wire::WebSocket };
+                let room = who % count_of_rooms;
+                (room, Membership::of_guest(&name_of(room), who as u64 + 1), wire)
+            })
+            .collect();
+        let mut visitors: Vec<_> =
+            (0..count_of_rooms).map(|room| Membership::of_guest(&name_of(room), TEST_USER)).collect();
+        let sides = Membership::of_private_chat(node).await;
+        for wire in [Wire::WebSocket, Wire::EventStream] {
+            members.extend(sides.iter().map(|side| (count_of_rooms, side.clone(), wire)));
+        }
+        // All clients of this side have left when the members are listed.
+        visitors.push(sides[0].clone());
+        let rooms: Vec<_> = members.iter().map(|(room, ..)| *room).collect();
+        // In each public room two more who only listen.
         let listeners = (0..2 * count_of_rooms).map(|who| who % count_of_rooms);
         let recorder = Recorder::new(rooms.iter().copied().chain(listeners.clone()).collect());
         let (instructions, heads): (Vec<_>, Vec<_>) =
             rooms.iter().map(|_| watch::channel(Instructions::LISTEN)).unzip();
         let states: Vec<_> = rooms.iter().map(|_| Arc::<Mutex<State>>::default()).collect();
         let mut tasks = JoinSet::new();
-        for (who, head) in heads.into_iter().enumerate() {
-            // One of five by event stream, in every room.
-            let by_stream = who / count_of_rooms % 5 == 4;
-            let wire = if by_stream { Wire::EventStream } else { Wire::WebSocket };
-            let (place, state) = ((who, name_of(rooms[who]), wire), Arc::clone(&states[who]));
+        for ((who, (_, membership, wire)), head) in members.into_iter().enumerate().zip(heads) {
+            let (place, state) = ((who, membership, wire), Arc::clone(&states[who]));
             tasks.spawn(Client::new(place, address, recorder.clone(), seed, head, state).run());
         }
         let (listening, head) = watch::channel(Instructions::LISTEN);
         for (number, room) in listeners.enumerate() {
             let listens = if number < count_of_rooms { Listens::ToMessages } else { Listens::ToPushes };
             let (recorder, instructions) = (recorder.clone(), head.clone());
-            let index = clients + number;
+            let index = rooms.len() + number;
             let room = name_of(room);
             tasks.spawn(Listener { index, room, listens, address, recorder, instructions }.run());
         }
-        let clients = Self { recorder, rooms, instructions, listening, states, _tasks: tasks };
+        let clients = Self { recorder, rooms, visitors, instructions, listening, states, _tasks: tasks };
         if let Err(missing) = clients.wait_until_settled(PATIENCE).await {
             panic!("waited for all clients to join: {missing}");
         }
@@ -75,6 +102,23 @@ impl Clients {
     pub async fn dismiss_listeners(&self) {
         self.listening.send_modify(|instructions| instructions.lifecycle = Lifecycle::Leaves);
         self.listening.closed().await;
+    }
+
+    /// Holds these clients away and returns the id of a message that reached this other one only
+    /// when they were gone.
+    pub async fn hold_away(&self, away: &[usize], witness: usize) -> String {
+        self.instruct(away.iter().copied(), |instructions| instructions.lifecycle = Lifecycle::Away);
+        let state = |who: usize| self.states[who].lock().unwrap().clone();
+        until(PATIENCE, "clients to go away", async || {
+            let online: Vec<_> = away.iter().filter(|who| state(**who).online).collect();
+            if online.is_empty() { Ok(()) } else { Err(format!("{online:?} are online")) }
+        })
+        .await;
+        let before = state(witness).last;
+        until(PATIENCE, "a message that they miss", async || {
+            state(witness).last.filter(|last| Some(last) != before.as_ref()).ok_or_else(String::new)
+        })
+        .await
     }
 
     /// Changes the instructions of these clients.
@@ -160,7 +204,7 @@ impl Clients {
             let there: BTreeSet<_> = connected.iter().filter_map(|who| user_of(&record, *who)).collect();
             for node in nodes {
                 let (name, members) = loop {
-                    let (name, members) = members_for_a_new_client(*node, room).await;
+                    let (name, members) = members_for_a_new_client(*node, &self.visitors[room]).await;
                     if members == there || Instant::now() > end {
                         break (name, members);
                     }
@@ -184,8 +228,8 @@ impl Clients {
 }
 
 /// Returns the node's name, and the members of a room that a new client of this node receives.
-async fn members_for_a_new_client(node: SocketAddr, room: usize) -> (String, BTreeSet<String>) {
-    let handshake = Handshake::to_room(&name_of(room)).with_guest(TEST_USER);
+async fn members_for_a_new_client(node: SocketAddr, visitor: &Membership) -> (String, BTreeSet<String>) {
+    let handshake = visitor.handshake();
     let client = within(PATIENCE * 2, "a new client's welcome", handshake.connect_to(node)).await;
     let listed = client.welcome["members"].as_array().cloned().unwrap_or_default();
     let listed = listed.iter().filter_map(|user| user.as_str());

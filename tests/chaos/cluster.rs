@@ -17,6 +17,9 @@ const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 const OWN_FLAGS: [[(&str, &str); 1]; 3] =
     [[("--threads", "1")], [("--threads", "2")], [("--max-outbox-bytes", "65536")]];
 
+/// The log keeps all messages of a run.
+pub const WHOLE_LOG: usize = 200_000;
+
 pub struct ChaosCluster {
     pub store: Store,
     pub proxy: ChaosProxy,
@@ -100,6 +103,17 @@ impl ChaosCluster {
         &mut self.places[index].node
     }
 
+    /// Returns a node that no fault is about to end.
+    pub fn node(&self) -> &Node {
+        &self.places[0].node
+    }
+
+    /// Makes the node at this index trim logs to this many messages from its next start on.
+    pub fn set_log_messages(&mut self, index: usize, count: usize) {
+        let plan = self.places[index].plan.clone();
+        self.places[index].plan = plan.env("PARLOR_LOG_MESSAGES", &count.to_string());
+    }
+
     /// Restarts each node that has ended, like a service manager.
     pub async fn revive(&mut self) {
         for place in &mut self.places {
@@ -159,7 +173,8 @@ fn plan<'a>(
     // As deploy/nginx.conf says: then a node that stops answers 503 to a stream as well, and nginx
     // asks another one.
     let plan = plan.flag("--trusted-proxies", "127.0.0.1");
-    // Few messages are queued for a slow reader; the log keeps all messages of a run.
-    let plan = plan.flag("--max-outbox-messages", "64").flag("--log-messages", "200000");
+    // Few messages are queued for a slow reader.
+    let plan = plan.flag("--max-outbox-messages", "64");
+    let plan = plan.env("PARLOR_LOG_MESSAGES", &WHOLE_LOG.to_string());
     flags.fold(plan, |plan, (name, value)| plan.flag(name, value))
 }

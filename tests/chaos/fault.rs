@@ -26,6 +26,8 @@ pub enum Fault {
     DiskFull,
     /// Logs lose all but their newest messages while clients are away.
     LogsTrimmed,
+    /// One node trims logs to few messages on each append while clients are away.
+    LogShort,
     /// Redis throws away keys of any kind.
     KeysEvicted,
     /// Another Redis, with older data, answers at the address of the first.
@@ -49,6 +51,8 @@ pub struct Pace {
     pub node_frozen: Duration,
     pub redis_frozen: Duration,
     pub clients_paused: Duration,
+    /// Longer than a node caches the tail of a log that it does not read.
+    pub clients_away: Duration,
     pub readers_stalled: Duration,
     pub network_bad: Duration,
     pub node_cut_off: Duration,
@@ -61,7 +65,7 @@ pub struct Pace {
 
 impl Fault {
     /// The faults for a single Redis.
-    pub const ALONE: [Self; 20] = [
+    pub const ALONE: [Self; 21] = [
         Self::NodeKilled,
         Self::NodeFrozen,
         Self::NodesRestarted,
@@ -76,6 +80,7 @@ impl Fault {
         Self::WritesRefused,
         Self::DiskFull,
         Self::LogsTrimmed,
+        Self::LogShort,
         Self::KeysEvicted,
         Self::RedisSwapped,
         Self::ClockStepped,
@@ -85,7 +90,7 @@ impl Fault {
     ];
 
     /// The faults of `make test`.
-    pub const SHORT: [Self; 8] = [
+    pub const SHORT: [Self; 9] = [
         Self::NodeKilled,
         Self::SubscribersKilled,
         Self::ClientsPaused,
@@ -93,6 +98,7 @@ impl Fault {
         Self::NodeCutOff,
         Self::WritesRefused,
         Self::LogsTrimmed,
+        Self::LogShort,
         Self::ConnectionsReset,
     ];
 
@@ -112,6 +118,7 @@ impl Fault {
             Self::WritesRefused => "Redis out of memory",
             Self::DiskFull => "a full disk",
             Self::LogsTrimmed => "XTRIM of all logs",
+            Self::LogShort => "a node that keeps few messages",
             Self::KeysEvicted => "Redis evicting keys",
             Self::RedisSwapped => "an older Redis, same address",
             Self::ClockStepped => "Redis' clock +1 h, and back",
@@ -133,7 +140,7 @@ impl Fault {
             | Self::FailoverFrozen => PhaseKind::Losing,
             // With its clock, Redis forgets the ids of the last five minutes.
             Self::FailoverReplicated | Self::ClockStepped => PhaseKind::Doubling,
-            Self::LogsTrimmed => PhaseKind::Trimming,
+            Self::LogsTrimmed | Self::LogShort => PhaseKind::Trimming,
             _ => PhaseKind::Harmless,
         }
     }
@@ -144,6 +151,7 @@ impl Pace {
         node_frozen: Duration::from_secs(20),
         redis_frozen: Duration::from_secs(5),
         clients_paused: Duration::from_secs(3),
+        clients_away: Duration::from_secs(8),
         readers_stalled: Duration::from_secs(10),
         network_bad: Duration::from_secs(6),
         node_cut_off: Duration::from_secs(15),
@@ -156,6 +164,7 @@ impl Pace {
         node_frozen: Duration::from_secs(3),
         redis_frozen: Duration::from_secs(1),
         clients_paused: Duration::from_secs(1),
+        clients_away: Duration::from_secs(5),
         readers_stalled: Duration::from_secs(2),
         network_bad: Duration::from_secs(2),
         node_cut_off: Duration::from_secs(2),

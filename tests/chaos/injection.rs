@@ -8,17 +8,19 @@ use rand::seq::{IndexedRandom, IteratorRandom};
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
-use super::cluster::{ChaosCluster, Store};
+use super::cluster::{ChaosCluster, Store, WHOLE_LOG};
 use super::fault::{Fault, Pace};
-use super::instructions::Traffic;
+use super::instructions::{Lifecycle, Traffic};
 use super::network::Loss;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::redis_proxy::Direction;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, holds, until};
 
 /// Reset storms in sequence.
 const STORMS: usize = 3;
+/// Messages that a short log keeps.
+const SHORT_LOG: usize = 50;
 
 impl Fault {
     /// Injects the fault, waits for its duration, and ends it. Each sleep is the length of a fault.
@@ -55,13 +57,7 @@ impl Fault {
                 sleep(pace.redis_frozen).await;
                 cluster.redis().signal(Signal::SIGCONT);
             }
-            Self::RedisFlushed => {
-                // Some clients are reconnecting at this moment; they are the ones that miss
-                // messages.
-                cluster.proxy.reset(40, rng.random());
-                sleep(Duration::from_millis(50)).await;
-                let _: String = cluster.redis().query(&["FLUSHALL"]).await;
-            }
+            Self::RedisFlushed => flush(cluster, pace.redis_ill, rng.random()).await,
             Self::NodeCutOff => {
                 cluster.link(node).cut();
                 sleep(pace.node_cut_off).await;
@@ -88,6 +84,13 @@ impl Fault {
                 cluster.proxy.reset(40, rng.random());
                 sleep(Duration::from_millis(50)).await;
                 trim_logs(cluster.redis()).await;
+            }
+            Self::LogShort => {
+                cluster.set_log_messages(node, SHORT_LOG);
+                restart_node(cluster, node, pace.drain).await;
+                outlast_log(cluster, clients, pace.clients_away, rng).await;
+                cluster.set_log_messages(node, WHOLE_LOG);
+                restart_node(cluster, node, pace.drain).await;
             }
             Self::KeysEvicted => evict_keys(cluster, pace.redis_ill).await,
             Self::RedisSwapped => {
@@ -146,8 +149,21 @@ async fn set(cluster: &mut ChaosCluster, setting: &str, value: &str) {
     let _: String = cluster.redis().query(&["CONFIG", "SET", setting, value]).await;
 }
 
-/// Makes Redis throw away one key of fifty, and as many as are written from then on.
+/// Empties Redis, and restores the accounts after this time.
+async fn flush(cluster: &mut ChaosCluster, time: Duration, seed: u64) {
+    let accounts = Accounts::saved(cluster.redis()).await;
+    // Some clients are reconnecting at this moment; they are the ones that miss messages.
+    cluster.proxy.reset(40, seed);
+    sleep(Duration::from_millis(50)).await;
+    let _: String = cluster.redis().query(&["FLUSHALL"]).await;
+    sleep(time).await;
+    accounts.restore(cluster.redis()).await;
+}
+
+/// Makes Redis throw away one key of fifty, and as many as are written for this time. The accounts
+/// are restored then.
 async fn evict_keys(cluster: &mut ChaosCluster, time: Duration) {
+    let accounts = Accounts::saved(cluster.redis()).await;
     set(cluster, "maxmemory-policy", "allkeys-random").await;
     let used: String = cluster.redis().query(&["INFO", "memory"]).await;
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:"));
@@ -156,18 +172,76 @@ async fn evict_keys(cluster: &mut ChaosCluster, time: Duration) {
     sleep(time).await;
     set(cluster, "maxmemory", "0").await;
     set(cluster, "maxmemory-policy", "noeviction").await;
+    accounts.restore(cluster.redis()).await;
 }
 
 /// Ends one node after another, each with its drain, and starts it again.
 async fn restart_nodes(cluster: &mut ChaosCluster, drain: u64) {
     for node in 0..3 {
-        let node = cluster.victim(node);
-        node.terminate();
-        let status = node.exit(PATIENCE + Duration::from_secs(drain)).await;
-        if status.code() != Some(0) {
-            cluster.unexpected_exits.push(format!("a node ended with {status} after SIGTERM"));
+        restart_node(cluster, node, drain).await;
+    }
+}
+
+async fn restart_node(cluster: &mut ChaosCluster, index: usize, drain: u64) {
+    let node = cluster.victim(index);
+    node.terminate();
+    let status = node.exit(PATIENCE + Duration::from_secs(drain)).await;
+    if status.code() != Some(0) {
+        cluster.unexpected_exits.push(format!("a node ended with {status} after SIGTERM"));
+    }
+    cluster.revive().await;
+}
+
+/// Holds two members of one room away until its log no longer has what they missed. The others
+/// send, those by event stream on connections of which each node gets some.
+async fn outlast_log(cluster: &mut ChaosCluster, clients: &Clients, time: Duration, rng: &mut StdRng) {
+    let room = clients.rooms().into_iter().choose(rng).expect("a room");
+    let members = clients.members_of(room);
+    let (away, others) = members.split_at(2);
+    clients.instruct(others.iter().copied(), |instructions| instructions.traffic = Traffic::Heavy);
+    let missed = clients.hold_away(away, others[0]).await;
+    sleep(time).await;
+    let redis = cluster.redis();
+    until(PATIENCE * 3, "a log to lose its oldest messages", async || {
+        holds(!has_logged(redis, &missed).await, || format!("{missed} of room {room}"))
+    })
+    .await;
+    clients.instruct(members, |instructions| {
+        (instructions.traffic, instructions.lifecycle) = (Traffic::Normal, Lifecycle::Connected);
+    });
+}
+
+/// Whether any log has a message with this id.
+async fn has_logged(redis: &Redis, id: &str) -> bool {
+    for log in redis.keys("parlor:log:*").await {
+        let entries: redis::Value = redis.query(&["XRANGE", &log, id, id]).await;
+        if entries != redis::Value::Array(Vec::new()) {
+            return true;
         }
-        cluster.revive().await;
+    }
+    false
+}
+
+/// The accounts and logins, as an operator has them from a backup.
+struct Accounts(Vec<(String, Vec<u8>)>);
+
+impl Accounts {
+    async fn saved(redis: &Redis) -> Self {
+        let mut records = Vec::new();
+        for key in redis.keys("parlor:record:*").await {
+            let dump: Option<Vec<u8>> = redis.query(&["DUMP", &key]).await;
+            records.extend(dump.map(|dump| (key, dump)));
+        }
+        Self(records)
+    }
+
+    /// Restores those that Redis has no more.
+    async fn restore(self, redis: &Redis) {
+        for (key, dump) in self.0 {
+            if !redis.exists(&key).await {
+                let _: String = redis.query(&[b"RESTORE", key.as_bytes(), b"0", &dump]).await;
+            }
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Lifecycle {
     Leaves,
     /// Drops the connection without a Close frame, like a machine that loses power.
     Vanishes,
+    /// Drops the connection and waits for other instructions.
+    Away,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

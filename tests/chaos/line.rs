@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use super::membership::Membership;
 use crate::support::connection::Connection;
 use crate::support::event_stream::{EventStream, messages, stream_of};
-use crate::support::handshake::{Handshake, guest_cookie};
 use crate::support::http::Request;
 use crate::support::tutorial_client::encoded;
 use crate::support::websocket::{Message, WebSocket};
@@ -26,8 +26,7 @@ pub enum Line {
 pub struct Stream {
     events: EventStream,
     address: SocketAddr,
-    room: String,
-    guest: u64,
+    membership: Membership,
     /// Replies to what was posted.
     replies: VecDeque<Value>,
 }
@@ -44,26 +43,25 @@ pub enum Arrival {
 }
 
 impl Line {
-    /// Opens a line as this guest; `None` when it is refused.
+    /// Opens a line; `None` when it is refused.
     pub async fn open(
         wire: Wire,
         address: SocketAddr,
-        room: &str,
-        guest: u64,
+        membership: &Membership,
         since: Option<&str>,
     ) -> Option<Self> {
         if wire == Wire::WebSocket {
-            let mut handshake = Handshake::to_room(room).with_guest(guest);
+            let mut handshake = membership.handshake();
             if let Some(since) = since {
                 handshake = handshake.since(since);
             }
             return Some(Self::Socket(handshake.try_connect(address).await.ok()?));
         }
         let since = since.map(|since| format!("?since={}", encoded(since))).unwrap_or_default();
-        let request = Request::get(&(stream_of(room) + &since)).header("Cookie", &guest_cookie(guest));
-        let events = EventStream::try_open(address, request).await?;
-        let (room, replies) = (room.to_owned(), VecDeque::new());
-        Some(Self::Stream(Box::new(Stream { events, address, room, guest, replies })))
+        let request = Request::get(&(stream_of(&membership.room) + &since));
+        let events = EventStream::try_open(address, membership.with_credentials(request)).await?;
+        let (membership, replies) = (membership.clone(), VecDeque::new());
+        Some(Self::Stream(Box::new(Stream { events, address, membership, replies })))
     }
 
     pub async fn next(&mut self) -> Arrival {
@@ -120,8 +118,9 @@ impl Stream {
     /// Posts a message on a connection of its own; no reply is like one that was lost.
     async fn post(&mut self, frame: &Value) -> bool {
         let Ok(mut connection) = Connection::try_connect(self.address).await else { return true };
-        let request = messages(&self.room)
-            .header("Cookie", &guest_cookie(self.guest))
+        let request = self
+            .membership
+            .with_credentials(messages(&self.membership.room))
             .header("Origin", &format!("http://{}", self.address))
             .body(frame.to_string());
         if connection.try_send(&request.bytes(self.address)).await.is_err() {

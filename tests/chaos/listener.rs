@@ -81,7 +81,7 @@ impl Listener {
             let lifecycle = self.instructions.borrow_and_update().lifecycle;
             match lifecycle {
                 Lifecycle::Connected => {}
-                Lifecycle::Vanishes => return,
+                Lifecycle::Vanishes | Lifecycle::Away => return,
                 Lifecycle::Leaves => {
                     timeout(MAX_SILENCE, socket.close()).await.ok();
                     return;

@@ -29,6 +29,7 @@ pub struct Scenario {
     /// Names the file with the record of a failed run.
     pub name: &'static str,
     pub seed: u64,
+    /// Clients in public rooms; a private chat has four more.
     pub clients: usize,
     pub rooms: usize,
     /// Each round injects all of them, in an order that depends on the seed.
@@ -42,7 +43,8 @@ impl Scenario {
     /// Runs the plan, prints the table, and fails on any finding that is not forgiven.
     pub async fn run(&self, mut cluster: ChaosCluster) {
         println!("CHAOS_SEED={}", self.seed);
-        let clients = Clients::start(self.clients, self.rooms, cluster.proxy.address(), self.seed).await;
+        let (size, address) = ((self.clients, self.rooms), cluster.proxy.address());
+        let clients = Clients::start(size, address, cluster.node(), self.seed).await;
         let mut problems = Vec::new();
         if let Err(problem) = self.storm(&mut cluster, &clients).await {
             problems.push(problem);
