@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::task::{self, Poll, ready};
 
-use tokio::task::coop;
+use tokio::task::{coop, yield_now};
 use tungstenite::protocol::frame::Frame as WireFrame;
 
 use crate::http::connection::Connection;
@@ -110,7 +111,8 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        task.waker().wake_by_ref();
+        // A wake-up would come before the runtime has polled the other sockets.
+        let _ = pin!(yield_now()).poll(task);
         Poll::Pending
     }
 

@@ -11,10 +11,14 @@ use crate::support::node::Node;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 
-/// Sends the same bytes until the connection ends or the time is over.
 /// How long each flood lasts.
 const FLOOD_TIME: Duration = seconds(6);
+/// Pings of one write.
+const PINGS: usize = 16_000;
+/// The bytes of a pong without a payload.
+const PONG_BYTES: usize = 2;
 
+/// Sends the same bytes until the connection ends or the time is over.
 async fn flood(connection: &mut Connection, bytes: &[u8], time: Duration) {
     let _ = tokio::time::timeout(time, async { while connection.try_send(bytes).await.is_ok() {} }).await;
 }
@@ -44,6 +48,44 @@ async fn endless_empty_fragments_do_not_delay_others() {
         }
     };
     tokio::join!(attack, life);
+}
+
+#[tokio::test]
+async fn the_node_reads_other_sockets_between_many_pings_of_one() {
+    const TEXTS: usize = 50;
+    /// A node that reads others after 61 turns only, as a tokio runtime may, answers 12,000.
+    const MAX_PONGS_PER_TEXT: usize = 5_000;
+    let node = Node::alone().await;
+    let mut ann = TutorialClient::chat(&node, "lobby").await;
+    let mut connection = Connection::websocket(&node, "/ws/chat/kitchen/").await;
+    let pings = Frame::new(PING, "").bytes().repeat(PINGS);
+    connection.send(&pings).await;
+    let mut answered = 0;
+    let attack = async {
+        loop {
+            // The node has the next ones to answer while the pongs of those before are read.
+            connection.send(&pings).await;
+            let mut unread = PINGS * PONG_BYTES;
+            while unread > 0 {
+                let count = connection.read_at_most(unread).await;
+                assert!(count > 0, "the node closed the connection");
+                unread -= count;
+                answered += count / PONG_BYTES;
+            }
+        }
+    };
+    let life = async {
+        for n in 0..TEXTS {
+            ann.publish(&n.to_string()).await;
+            assert_eq!(ann.receive_chat().await, n.to_string());
+        }
+    };
+    tokio::select! {
+        () = attack => {}
+        () = life => {}
+    }
+    assert!(answered > PINGS, "a flood of {answered} pings");
+    assert!(answered < TEXTS * MAX_PONGS_PER_TEXT, "{} pongs between two texts", answered / TEXTS);
 }
 
 #[tokio::test]
