@@ -13,7 +13,7 @@ use crate::wire::id::Id;
 pub(crate) struct Replay {
     /// The last position that was sent.
     cursor: Id,
-    /// The end of the log when the subscription began.
+    /// The end of the log when it was last read; [`Id::NEVER`] if it has to be read again.
     end: Id,
     /// What was read and not yet sent.
     unsent: VecDeque<Arc<Delivery>>,
@@ -75,7 +75,6 @@ impl Replay {
             let is_trimmed = position.prev > self.cursor;
             let reason = if is_trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
             self.unsent.push_front(event);
-            self.end = Id::START;
             return Step::Gap(reason, std::mem::replace(&mut self.cursor, position.prev));
         }
         self.cursor = position.id;
@@ -95,17 +94,14 @@ impl Replay {
     /// Takes a page of what follows the cursor.
     pub(crate) fn on_page(&mut self, page: Page) {
         let is_behind = std::mem::take(&mut self.is_behind);
-        if !page.events.is_empty() {
-            self.unsent = page.events.into();
-        } else if !is_behind && page.last == self.cursor {
-            // This node has not received the end of the log yet: the rest arrives live.
-            self.end = self.cursor;
-        } else {
-            // In a rewritten log the earlier position of the others means nothing.
+        // An earlier end than before: this node has not received the rest yet, which arrives live.
+        self.end = page.last;
+        let (is_empty, is_end) = (page.events.is_empty(), page.last == self.cursor);
+        self.is_lost = is_empty && is_end && is_behind;
+        if self.is_lost || is_empty && !is_end {
             self.gap = Some((GapReason::Rewritten, std::mem::replace(&mut self.cursor, page.last)));
-            self.is_lost = true;
-            self.end = Id::START;
         }
+        self.unsent = page.events.into();
     }
 }
 
@@ -181,6 +177,18 @@ mod tests {
         assert_eq!(steps(&mut replay), ["rewritten after 3", "join 3!"], "the others had more");
         let mut replay = Replay::new(Some(id(3)), page(&[], 5));
         replay.on_page(page(&[], 1));
-        assert_eq!(steps(&mut replay), ["rewritten after 3", "join 1!"]);
+        assert_eq!(steps(&mut replay), ["rewritten after 3", "join 1"], "the others may have more");
+    }
+
+    #[test]
+    fn a_log_that_goes_on_after_its_loss_is_read_up_to_the_others() {
+        let mut replay = Replay::new(Some(id(3)), page(&[], 3));
+        replay.on_behind();
+        replay.on_page(page(&[], 3));
+        assert_eq!(steps(&mut replay), ["rewritten after 3", "join 3!"]);
+        replay.on_gap();
+        assert_eq!(steps(&mut replay), ["read 3"]);
+        replay.on_page(page(&[(4, 3)], 4));
+        assert_eq!(steps(&mut replay), ["4", "join 4"]);
     }
 }
