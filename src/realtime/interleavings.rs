@@ -5,7 +5,8 @@
 //! What a client has not had of the log after its position has to reach it once and in order, or a
 //! gap before the next message that does; and no gap is reported for nothing. It knows every
 //! version of the presence after the one that it was sent. After a gap a message may come again: a
-//! client drops it by its id.
+//! client drops it by its id. It joins whether or not the node learns more of the log meanwhile.
+//! The log is lost only when the node has delivered all of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::wire::id::Id;
 const PAGE_EVENTS: usize = 3;
 const STEPS: usize = 150;
 const SEEDS: u64 = 1_500;
-const CLIENTS: usize = 3;
+const CLIENTS: usize = 4;
 
 /// What may happen beside publishing and delivering.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,8 @@ struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Received {
     Message(u64),
-    Gap,
+    /// A gap, with the number of messages that had been published: it reports the loss of no other.
+    Gap(u64),
     /// A version of the presence; with `true`, all up to it.
     Presence(u64, bool),
 }
@@ -61,8 +63,10 @@ enum Received {
 /// What a client waits for.
 #[derive(Debug)]
 enum Waiting {
-    /// Its first page, once it is read.
+    /// What follows its position, once it is read.
     First(Option<Page>),
+    /// The newest messages, once they are read: its position is not in the log.
+    Newest(Option<Page>),
     /// Its next step.
     Step,
     /// A page after this id, once it is read.
@@ -85,6 +89,8 @@ struct Client {
     /// Numbers of messages that were lost before it had joined: the log does not show that they
     /// were there.
     unheard: BTreeSet<u64>,
+    /// The causes of gaps that were over when it came.
+    over: usize,
 }
 
 struct Model {
@@ -92,7 +98,8 @@ struct Model {
     faults: Faults,
     clock: u64,
     log: Vec<Message>,
-    published: u64,
+    /// All messages that ever were.
+    all: Vec<Message>,
     /// The last message that the node delivered.
     delivered: Message,
     /// The last version of the presence.
@@ -104,6 +111,10 @@ struct Model {
     /// Gaps that the node delivered.
     gaps: usize,
     losses: usize,
+    /// Losses that the node knows of.
+    found: usize,
+    /// Causes of gaps that were found, and reported to all.
+    over: usize,
     trace: Vec<String>,
 }
 
@@ -116,7 +127,7 @@ impl Model {
             faults,
             clock: 100_000,
             log: Vec::new(),
-            published: 0,
+            all: Vec::new(),
             delivered: NOTHING,
             presence: 0,
             subscribers: Subscribers::default(),
@@ -124,6 +135,8 @@ impl Model {
             lost: BTreeSet::new(),
             gaps: 0,
             losses: 0,
+            found: 0,
+            over: 0,
             trace: Vec::new(),
         }
     }
@@ -132,14 +145,19 @@ impl Model {
         self.log.last().copied().unwrap_or(NOTHING)
     }
 
+    fn published(&self) -> u64 {
+        self.all.len() as u64
+    }
+
     fn publish(&mut self) {
         let prev = self.last().position.id;
-        self.published += 1;
+        let number = self.published() + 1;
         // No id is used twice, though the log is lost and the clock set.
-        let id: Id = format!("{}-{}", prev.millis().max(self.clock), self.published).parse().unwrap();
-        let message = Message { number: self.published, position: Position { id, prev } };
+        let id: Id = format!("{}-{number}", prev.millis().max(self.clock)).parse().unwrap();
+        let message = Message { number, position: Position { id, prev } };
         self.trace.push(format!("publish {message:?}"));
         self.log.push(message);
+        self.all.push(message);
     }
 
     /// The node takes the next message of the log, after a gap if others are missing before it.
@@ -147,13 +165,28 @@ impl Model {
         let at = self.delivered.number;
         let Some(next) = self.log.iter().copied().find(|message| message.number > at) else { return };
         if next.position.prev != self.delivered.position.id {
-            self.trace.push(format!("the node reports a gap before {}", next.number));
-            self.gaps += 1;
-            self.subscribers.enqueue(&[Arc::new(Event::new(GAP).with("text", "gap").into())]);
+            self.report_gap();
         }
         self.trace.push(format!("the node delivers {}", next.number));
         self.delivered = next;
         self.subscribers.enqueue(&[event(next)]);
+    }
+
+    /// The node finds out that the log was lost, also where nothing follows.
+    fn locate(&mut self) {
+        if self.found < self.losses && !self.log.contains(&self.delivered) {
+            self.report_gap();
+            let number = self.delivered.number;
+            let last = self.log.iter().rfind(|message| message.number <= number);
+            self.delivered = last.copied().unwrap_or(NOTHING);
+        }
+    }
+
+    fn report_gap(&mut self) {
+        self.trace.push(format!("the node reports a gap after {}", self.delivered.number));
+        self.gaps += 1;
+        self.found = self.losses;
+        self.subscribers.enqueue(&[Arc::new(Event::new(GAP).with("text", "gap").into())]);
     }
 
     fn change_presence(&mut self) {
@@ -167,16 +200,20 @@ impl Model {
         let mut left = self.random.random_range(1..4);
         self.subscribers.flush(&mut left, &AtomicU64::default());
         self.take_frames();
+        if !self.subscribers.is_busy() {
+            self.over = self.gaps + 2 * self.found;
+        }
     }
 
     /// Takes what live sockets were sent.
     fn take_frames(&mut self) {
+        let published = self.published();
         for client in &mut self.clients {
             while let Some(Some(frames)) = client.socket.outbox().take().now_or_never() {
                 let mut rest = &frames[..];
                 while let [0x81, length, more @ ..] = rest {
                     let (text, after) = more.split_at(usize::from(*length));
-                    client.received.push(parse(std::str::from_utf8(text).unwrap()));
+                    client.received.push(parse(std::str::from_utf8(text).unwrap(), published));
                     rest = after;
                 }
                 assert!(rest.is_empty(), "short texts: {frames:?}");
@@ -193,8 +230,9 @@ impl Model {
         let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
         let socket = Arc::new(Socket::new(renderer, Arc::new(Identity::anonymous()), limits, 0));
         let key = self.subscribers.insert(&socket, Id::NEVER).expect("a group that has not left");
-        let place = self.random.random_range(0..=self.log.len());
-        let since = place.checked_sub(1).map_or(NOTHING, |place| self.log[place]);
+        let known = if self.random.random_bool(0.7) { &self.log } else { &self.all };
+        let place = self.random.random_range(0..=known.len());
+        let since = place.checked_sub(1).map_or(NOTHING, |place| known[place]);
         self.trace.push(format!("client {} comes with {}", self.clients.len(), since.number));
         self.clients.push(Client {
             socket,
@@ -205,21 +243,27 @@ impl Model {
             presence: 0,
             received: Vec::new(),
             unheard: self.lost.clone(),
+            // The welcome reports the loss of its position.
+            over: self.over.saturating_sub(usize::from(self.lost.contains(&since.number))),
         });
     }
 
-    /// Reads a page of the log, or of what this node has of it.
-    fn page(&mut self, after: Id) -> Page {
+    /// Reads a page of the log, or of what this node has of it; without an id its newest messages.
+    fn page(&mut self, after: Option<Id>) -> Page {
         let is_cached = self.random.random_bool(0.3)
             && self.log.contains(&self.delivered)
-            && after <= self.delivered.position.id;
+            && after.is_none_or(|after| after <= self.delivered.position.id);
         let most = if is_cached { self.delivered.number } else { u64::MAX };
         let known: Vec<_> = self.log.iter().filter(|message| message.number <= most).collect();
-        let mut events: Vec<_> = known.iter().filter(|message| message.position.id > after).collect();
-        let more = events.len() > PAGE_EVENTS;
-        events.truncate(PAGE_EVENTS);
-        let last = known.last().map_or(Id::START, |last| last.position.id);
-        Page { events: events.into_iter().map(|message| event(**message)).collect(), more, last }
+        let newest = known.len().saturating_sub(PAGE_EVENTS);
+        let first = after
+            .map_or(newest, |after| known.iter().take_while(|message| message.position.id <= after).count());
+        let events = &known[first..known.len().min(first + PAGE_EVENTS)];
+        Page {
+            events: events.iter().map(|message| event(**message)).collect(),
+            more: first + events.len() < known.len(),
+            last: known.last().map_or(Id::START, |last| last.position.id),
+        }
     }
 
     /// A client that catches up does what is next, as `CatchUp::next`.
@@ -227,23 +271,30 @@ impl Model {
         let waiting = std::mem::replace(&mut self.clients[index].waiting, Waiting::Step);
         let since = self.clients[index].since.position.id;
         let read = match &waiting {
-            Waiting::First(None) => Some(self.page(since)),
-            Waiting::Page(after, None) => Some(self.page(*after)),
+            Waiting::First(None) => Some(self.page(Some(since))),
+            Waiting::Newest(None) => Some(self.page(None)),
+            Waiting::Page(after, None) => Some(self.page(Some(*after))),
             _ => None,
         };
+        let published = self.published();
         let client = &mut self.clients[index];
         let had = client.received.len();
         client.waiting = match waiting {
             Waiting::First(None) => Waiting::First(read),
+            Waiting::Newest(None) => Waiting::Newest(read),
             Waiting::Page(after, None) => Waiting::Page(after, read),
             Waiting::First(Some(page)) => {
                 let first = page.events.first().and_then(|event| event.position());
-                let is_recovered = first.map_or(page.last == since, |first| first.prev == since);
-                if !is_recovered {
-                    client.received.push(Received::Gap); // the welcome says so
+                if first.map_or(page.last == since, |first| first.prev == since) {
+                    client.begin(Some(since), page, self.presence);
+                    Waiting::Step
+                } else {
+                    Waiting::Newest(None)
                 }
-                client.send_presence(self.presence);
-                client.replay = Some(Replay::new(is_recovered.then_some(since), page));
+            }
+            Waiting::Newest(Some(page)) => {
+                client.received.push(Received::Gap(published)); // the welcome says so
+                client.begin(None, page, self.presence);
                 Waiting::Step
             }
             Waiting::Page(_, Some(page)) => {
@@ -252,11 +303,11 @@ impl Model {
             }
             Waiting::Step => match client.replay.as_mut().unwrap().next() {
                 Step::Event(event) => {
-                    client.received.push(parse(event.text("text").unwrap()));
+                    client.received.push(parse(event.text("text").unwrap(), published));
                     Waiting::Step
                 }
                 Step::Gap(..) => {
-                    client.received.push(Received::Gap);
+                    client.received.push(Received::Gap(published));
                     Waiting::Step
                 }
                 Step::Read(after) => Waiting::Page(after, None),
@@ -290,18 +341,25 @@ impl Model {
     }
 
     fn lose(&mut self) {
-        let kept = self.random.random_range(0..=self.log.len());
+        if self.log.is_empty() {
+            return;
+        }
+        while !self.is_followed() {
+            self.follow();
+            self.flush();
+        }
+        let kept = self.random.random_range(0..self.log.len());
         self.trace.push(format!("the log falls back to {kept} of {}", self.log.len()));
         self.losses += 1;
         // A log that begins again does not show that it had been trimmed.
         let from = kept.checked_sub(1).map_or(1, |last| self.log[last].number + 1);
         self.log.truncate(kept);
-        let lost: Vec<u64> = (from..=self.published).collect();
+        let lost: Vec<u64> = (from..=self.published()).collect();
         for client in self.clients.iter_mut().filter(|client| !matches!(client.waiting, Waiting::Joined)) {
             client.unheard.extend(&lost);
         }
         self.lost.extend(lost);
-        self.clock = self.clock.saturating_sub(self.random.random_range(0..20)).max(1);
+        self.clock = self.clock.saturating_sub(self.random.random_range(0..200)).max(1);
     }
 
     fn step(&mut self) {
@@ -311,18 +369,18 @@ impl Model {
             20..38 => self.follow(),
             38..44 => self.change_presence(),
             44..62 => self.flush(),
-            62..65 => self.connect(),
-            65..94 if !self.clients.is_empty() => {
+            62..64 => self.connect(),
+            64..93 if !self.clients.is_empty() => {
                 let index = self.random.random_range(0..self.clients.len());
                 self.catch_up(index);
             }
-            94..96 if self.faults.trims && !self.log.is_empty() => {
+            93..95 if self.faults.trims && !self.log.is_empty() => {
                 let gone = self.random.random_range(0..self.log.len());
                 self.log.drain(..gone);
                 self.trace.push(format!("trim {gone}"));
             }
-            96 if self.faults.losses && self.is_followed() => self.lose(),
-            _ => {}
+            95..97 if self.faults.losses && self.found == self.losses => self.lose(),
+            _ => self.locate(),
         }
     }
 
@@ -334,29 +392,44 @@ impl Model {
     /// Lets everything arrive.
     fn settle(&mut self) {
         self.connect();
+        if self.random.random_bool(0.5) {
+            self.settle_until("a client never joins", Self::flush, Self::all_joined);
+        }
         // A log that was lost is found to be by its next message.
         self.publish();
-        for _ in 0..2000 {
-            self.follow();
-            self.flush();
+        let follow = |model: &mut Self| {
+            model.follow();
+            model.flush();
+        };
+        self.settle_until("it never ends", follow, |model| model.all_joined() && model.is_followed());
+    }
+
+    fn settle_until(&mut self, wrong: &str, step: impl Fn(&mut Self), is_done: impl Fn(&Self) -> bool) {
+        for _ in 0..200 {
+            if is_done(self) {
+                return;
+            }
+            step(self);
             for index in 0..self.clients.len() {
                 self.catch_up(index);
             }
-            let all_joined = self.clients.iter().all(|client| matches!(client.waiting, Waiting::Joined));
-            if all_joined && self.is_followed() {
-                return;
-            }
         }
-        panic!("it never ends");
+        panic!("{wrong}\n{}", self.trace.join("\n"));
+    }
+
+    fn all_joined(&self) -> bool {
+        self.clients.iter().all(|client| matches!(client.waiting, Waiting::Joined))
     }
 
     /// Returns what is wrong with what a client received.
     fn verdict(&self, client: &Client) -> Result<(), String> {
         let (mut expected, mut presence) = (client.since.number + 1, 0);
-        let (mut gap, mut has_gap, mut needless) = (false, false, 0);
-        for received in client.received.iter().copied().chain([Received::Message(self.published + 1)]) {
+        // The last message that a gap reports.
+        let mut reported = None;
+        let (mut has_gap, mut needless) = (false, 0);
+        for received in client.received.iter().copied().chain([Received::Message(self.published() + 1)]) {
             match received {
-                Received::Gap => (gap, has_gap) = (true, true),
+                Received::Gap(published) => (reported, has_gap) = (Some(published), true),
                 Received::Presence(version, is_all) => {
                     if !is_all && version != presence + 1 {
                         return Err(format!("presence {version} after {presence}"));
@@ -370,26 +443,37 @@ impl Model {
                     }
                 }
                 Received::Message(number) => {
-                    let is_missing = (expected..number).any(|missing| !client.unheard.contains(&missing));
-                    if is_missing && !gap {
-                        return Err(format!("{expected} to {} are missing without a gap", number - 1));
+                    let mut missing =
+                        (expected..number).rev().filter(|missing| !client.unheard.contains(missing));
+                    match missing.next() {
+                        None => needless += usize::from(reported.is_some()),
+                        last if last > reported => {
+                            return Err(format!("{last:?} is missing, a gap reports {reported:?}"));
+                        }
+                        _ => {}
                     }
-                    needless += usize::from(gap && number == expected);
-                    (expected, gap) = (number + 1, false);
+                    (expected, reported) = (number + 1, None);
                 }
             }
         }
         if presence != self.presence {
             return Err(format!("presence {presence} in the end, not {}", self.presence));
         }
-        if needless > self.gaps + 2 * self.losses {
-            return Err(format!("{needless} gaps for nothing, {} of the node", self.gaps));
+        let causes = self.gaps + 2 * self.losses - client.over;
+        if needless > causes {
+            return Err(format!("{needless} gaps for nothing, {causes} causes"));
         }
         Ok(())
     }
 }
 
 impl Client {
+    /// It is sent the welcome.
+    fn begin(&mut self, after: Option<Id>, page: Page, presence: u64) {
+        self.send_presence(presence);
+        self.replay = Some(Replay::new(after, page));
+    }
+
     /// It is sent all of the presence.
     fn send_presence(&mut self, version: u64) {
         self.presence = version;
@@ -402,12 +486,12 @@ fn event(message: Message) -> Arc<Delivery> {
     Arc::new(event.at_position(message.position).into())
 }
 
-fn parse(text: &str) -> Received {
+fn parse(text: &str, published: u64) -> Received {
     let number = |text: &str| text.parse().unwrap();
     match text.split_at(1) {
         ("m", rest) => Received::Message(number(rest)),
         ("p", rest) => Received::Presence(number(rest), false),
-        _ => Received::Gap,
+        _ => Received::Gap(published),
     }
 }
 

@@ -179,7 +179,7 @@ impl Subscribers {
     /// Starts the next batch. Returns its size in bytes.
     fn start_batch(&mut self) -> usize {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        // A gap is sent alone: the ids before and after it cannot be compared.
+        // A gap begins a batch: the ids before and after it cannot be compared.
         let fits = |event: &Arc<Delivery>, bytes| {
             bytes == 0 || (bytes + event.size() <= MAX_BATCH_BYTES && !is_gap(event))
         };
@@ -188,11 +188,7 @@ impl Subscribers {
         {
             bytes += event.size();
             self.advance(&event);
-            let gap = is_gap(&event);
             events.push(event);
-            if gap {
-                break;
-            }
         }
         self.fanout = Some(Fanout::new(self.rows.iter().map(|row| row.renderer), &events));
         bytes
