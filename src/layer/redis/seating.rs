@@ -144,8 +144,10 @@ impl Seating {
     pub(super) fn enter(&mut self, member: &Member) {
         let known = self.users.remove_entry(member.user());
         let (mut kept, mut local) = known.unwrap_or_else(|| (member.clone(), LocalUser::default()));
+        // While there was no socket here, other nodes' sockets named the user.
+        local.renews_name |= local.sockets == 0;
+        local.leaves_at = None;
         local.sockets += 1;
-        local.renews_name |= local.leaves_at.take().is_some();
         if kept.name() != member.name() {
             kept = member.clone();
             local.renews_name = true;
@@ -547,6 +549,17 @@ mod tests {
             rounds.push(writes + write(&mut seating));
         }
         assert_eq!(rounds, [4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_user_that_returns_before_its_seat_is_removed_writes_its_name_again() {
+        let mut seating = seated(&["ann"]);
+        let at = seating.leave("ann", Instant::now()).expect("the last socket");
+        seating.begin_call(2).expect("a look");
+        seating.end_grace(&member("ann"), at);
+        seating.enter(&member("ann"));
+        seating.on_seated(share(1, 2));
+        assert_eq!(seating.begin_call(3).expect("a call").joins.len(), 1);
     }
 
     #[test]
