@@ -206,6 +206,15 @@ impl Limits {
         HeldBody { limits: Arc::clone(self), address: self.by_address.key(&network_of(address)), bytes: 0 }
     }
 
+    /// Records that `now` bytes are held for the address instead of `before`.
+    fn hold(&self, address: u64, before: usize, now: usize) -> Result<(), Limited> {
+        let is_allowed = self.held.change(address, before, now);
+        if is_allowed || now <= before {
+            return Ok(());
+        }
+        Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY))
+    }
+
     /// Counts a message that is posted without a socket into this group's log.
     ///
     /// # Errors
@@ -275,11 +284,7 @@ impl Admitted {
     /// # Errors
     /// Returns [`Limited`] if the sockets of the address hold too many.
     pub(crate) fn hold(&self, before: u32, now: u32) -> Result<(), Limited> {
-        let is_allowed = self.limits.held.change(self.address, before as usize, now as usize);
-        if is_allowed || now <= before {
-            return Ok(());
-        }
-        Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY))
+        self.limits.hold(self.address, before as usize, now as usize)
     }
 
     /// Counts a message of the socket into this group's log, for its address.
@@ -309,8 +314,7 @@ impl HeldBody {
     /// Returns [`Limited`] if the address makes the node hold too many.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), Limited> {
         let before = std::mem::replace(&mut self.bytes, bytes);
-        let is_allowed = self.limits.held.change(self.address, before, bytes);
-        if is_allowed { Ok(()) } else { Err(refused(LimitReason::AddressBytes, SOCKET_RETRY_DELAY)) }
+        self.limits.hold(self.address, before, bytes)
     }
 }
 
