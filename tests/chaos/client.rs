@@ -166,7 +166,6 @@ impl Client {
             {
                 return None;
             }
-            self.state.lock().unwrap().unanswered = self.pending.oldest();
             tokio::select! {
                 arrival = line.next(), if !stalled => match arrival {
                     Arrival::Frame(frame) => {
@@ -196,14 +195,23 @@ impl Client {
         [next_send_at, self.pending.due()].into_iter().flatten().fold(liveness, Instant::min)
     }
 
-    /// Does what is due; `false` when the socket is dead.
-    async fn act(&mut self, line: &mut Line, traffic: Traffic) -> bool {
-        let now = Instant::now();
+    /// Queues a message if one is due, and shows it in the state before its first byte: a test that
+    /// has instructed the client to send nothing sees all that it ever sent.
+    fn compose(&mut self, now: Instant) {
+        let mut state = self.state.lock().unwrap();
+        let traffic = self.instructions.borrow().traffic;
         if traffic != Traffic::None && now >= self.next_send_at && self.pending.has_room() {
             self.pending.compose(self.index, traffic, &mut self.rng);
             let pause = self.rng.random_range(500..1500) / if traffic == Traffic::Heavy { 5 } else { 1 };
             self.next_send_at = now + Duration::from_millis(pause);
         }
+        state.unanswered = self.pending.oldest();
+    }
+
+    /// Does what is due; `false` when the socket is dead.
+    async fn act(&mut self, line: &mut Line, traffic: Traffic) -> bool {
+        let now = Instant::now();
+        self.compose(now);
         let mut frames = Vec::new();
         for sent in self.pending.take_due() {
             let (text, client_id) = (sent.text, sent.client_id);
