@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::support::cli::operator;
 use crate::support::cluster::Cluster;
 use crate::support::connection::Connection;
 use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
@@ -14,10 +15,12 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::resuming_client::ResumingClient;
 use crate::support::tutorial_client::TutorialClient;
+use crate::support::user::{FIELD, User, form};
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, texts_of};
-use crate::support::wait::{PATIENCE, seconds};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 /// How late a close may be beside the delay in `bye`, in milliseconds.
 const LATE: u128 = 3000;
@@ -198,6 +201,49 @@ async fn draining_without_redis_keeps_the_announced_delays() {
     let bye = ann.receive_frame("bye").await;
     assert_eq!(bye, json!({ "type": "bye", "reconnect_ms": bye["reconnect_ms"] }));
     assert_eq!(ann.closed(PATIENCE).await.0, 1012);
+    assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn changes_of_rights_under_way_at_sigterm_are_answered_and_made() {
+    const MANY: usize = 12;
+    const BAN: &str = r#""banned":true"#;
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let mut node = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
+    let mut zed = operator(&node, &redis, "zed").await;
+    let (token, origin) = (zed.token(&node).await, format!("http://{}", node.address()));
+    let mut requests = Vec::new();
+    for number in 0..MANY {
+        let user = User::registered(&node, &format!("user{number}")).await;
+        let id = user.join(&node, "lobby").await.user().to_owned();
+        let ban = form("/admin/users/", &[("action", "ban"), ("user", &id), (FIELD, &token)]);
+        let request = zed.with_cookies(ban.header("Origin", &origin));
+        requests.push((request, Connection::connect(&node).await));
+    }
+    proxy.hold_from(BAN);
+    let bans = join_all(requests.iter_mut().map(async |(request, connection)| {
+        connection.send(&request.bytes(connection.peer())).await;
+        connection.response().await
+    }));
+    let begun = async {
+        until(PATIENCE, "a change that is announced", async || {
+            let announced = redis.members("parlor:{control}:announced").await;
+            holds(!announced.is_empty(), String::new)
+        })
+        .await;
+        node.terminate();
+        proxy.open();
+    };
+    let (answers, ()) = tokio::join!(bans, begun);
+    for answer in answers {
+        assert_eq!(answer.status, 303, "{}", answer.body);
+    }
+    let mut banned = 0;
+    for record in redis.keys("parlor:record:user:*").await {
+        banned += usize::from(redis.query::<String>(&["GET", &record]).await.contains(BAN));
+    }
+    assert_eq!(banned, MANY);
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
 }
 

@@ -24,15 +24,7 @@ async fn a_right_that_ended_without_a_command_ends_after_its_announcement() {
     let node = Node::on(&redis).await;
     let (ann, bob) = (User::registered(&node, "ann").await, User::registered(&node, "bob").await);
     let (mut stays, mut ends) = (ann.join(&node, "lobby").await, bob.join(&node, "lobby").await);
-    // What a node writes that ends before it sends the command.
-    for record in redis.keys("parlor:record:*").await {
-        let text: String = redis.query(&["GET", &record]).await;
-        if text.contains("\"name\":\"bob\"") {
-            let banned = text.replace("\"banned\":false", "\"banned\":true");
-            assert_ne!(text, banned);
-            redis.query::<()>(&["SET", &record, &banned]).await;
-        }
-    }
+    ban_record(&redis, "bob").await;
     let other = LayerNode::connect(&redis.url()).await;
     for user in [stays.user(), ends.user()] {
         let announced = Disconnect {
@@ -45,6 +37,15 @@ async fn a_right_that_ended_without_a_command_ends_after_its_announcement() {
     }
     assert_eq!(ends.closed(PATIENCE).await, (4403, "banned".to_owned()));
     stays.publish("still here").await;
+}
+
+/// Writes what a node writes that ends before it sends the command of a ban.
+async fn ban_record(redis: &Redis, name: &str) {
+    let record = format!("parlor:record:user:{name}");
+    let text: String = redis.query(&["GET", &record]).await;
+    let banned = text.replace("\"banned\":false", "\"banned\":true");
+    assert_ne!(text, banned);
+    redis.query::<()>(&["SET", &record, &banned]).await;
 }
 
 /// The ids of the changes that are announced and have not ended.
@@ -152,6 +153,54 @@ async fn a_change_that_a_frozen_redis_makes_when_it_thaws_closes_sockets() {
     assert_eq!(ban.socket.closed(PATIENCE).await, (4403, "banned".to_owned()));
     assert!(thawed.elapsed() < CLOSED_AFTER_CHANGE, "{:?}", thawed.elapsed());
     assert!(ban.is_banned().await);
+}
+
+#[tokio::test]
+async fn a_node_that_starts_leaves_changes_that_are_under_way() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let node = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
+    let mut zed = operator(&node, &redis, "zed").await;
+    let mut socket = User::registered(&node, "bob").await.join(&node, "lobby").await;
+    let fields = [("action", "ban"), ("user", socket.user())];
+    proxy.hold_from(BAN);
+    let starts = async {
+        until(PATIENCE, "an announcement", async || {
+            holds(!redis.members(ANNOUNCED).await.is_empty(), String::new)
+        })
+        .await;
+        let other = LayerNode::connect(&redis.url()).await;
+        proxy.open();
+        other
+    };
+    let (response, _other) = tokio::join!(zed.post(&node, "/admin/users/", &fields), starts);
+    assert_eq!(response.status, 303, "{}", response.body);
+    assert_eq!(socket.closed(PATIENCE).await, (4403, "banned".to_owned()));
+}
+
+#[tokio::test]
+async fn a_node_that_starts_asks_sockets_of_changes_announced_before() {
+    let redis = Redis::start().await;
+    let mut first = Node::on(&redis).await;
+    let bob = User::registered(&first, "bob").await;
+    let id = bob.join(&first, "lobby").await.user().to_owned();
+    first.kill();
+    // A process that ends after its announcement, and another one of which the log has nothing.
+    let other = LayerNode::connect(&redis.url()).await;
+    let ban = Disconnect {
+        user: Some(id),
+        code: 4403,
+        announces: Some("0123456789abcdef".to_owned()),
+        ..Disconnect::default()
+    };
+    other.layer.disconnect(&[ban]).await.expect("an announcement");
+    redis.query::<u32>(&["SADD", ANNOUNCED, "unknown"]).await;
+    let node = Node::on(&redis).await;
+    assert_eq!(redis.members(ANNOUNCED).await, ["0123456789abcdef"]);
+    let mut socket = bob.join(&node, "lobby").await;
+    ban_record(&redis, "bob").await;
+    assert_eq!(socket.closed(PATIENCE).await, (4403, "banned".to_owned()));
+    assert!(redis.members(ANNOUNCED).await.is_empty());
 }
 
 #[tokio::test]

@@ -13,10 +13,12 @@
 //!
 //! A change of rights is made only while its id is in the set. A node removes the id before it asks
 //! the sockets in question, so that no change comes after the question, however late Redis takes
-//! it. No clock takes part in it. A node that takes a new position in the log has not seen what was
-//! announced before, and removes all ids. Only a failover that loses a removal lets a change come
-//! later, if the process that makes it stood still for so long.
+//! it. No clock takes part in it. A node that takes a new position in the log reads which changes
+//! are announced in the entries before it, and removes the ids that the log does not have. Only a
+//! failover that loses a removal lets a change come later, if the process that makes it stood still
+//! for so long.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,10 +72,20 @@ impl DecisionWriter {
         Ok(())
     }
 
-    /// Ends all announced changes, and returns the end of the log. An empty log gets a mark.
-    async fn end(&self) -> Result<DecisionPosition, LayerError> {
-        let end = self.run("", vec![String::new()], 0).await?;
-        DecisionPosition::parse(&end).ok_or(LayerError::UnexpectedReply("a position"))
+    /// Ends announced changes: they cannot be made from now on.
+    pub(super) async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
+        let mut remove = Cmd::new();
+        remove.arg("SREM").arg(self.commands.keys().announced()).arg(ids);
+        // Not by a replica too: without one the sockets still have to be asked.
+        self.commands.command(&remove).await
+    }
+
+    /// Returns the end of the log, and the ids of the changes that are announced there. An empty
+    /// log gets a mark.
+    async fn end(&self) -> Result<(DecisionPosition, HashSet<String>), LayerError> {
+        let mut reply = self.run("", vec![String::new()], 0).await?.into_iter();
+        let end = reply.next().as_deref().and_then(DecisionPosition::parse);
+        Ok((end.ok_or(LayerError::UnexpectedReply("a position"))?, reply.collect()))
     }
 
     async fn run(
@@ -81,7 +93,7 @@ impl DecisionWriter {
         announces: &str,
         decisions: Vec<String>,
         replicas: usize,
-    ) -> Result<String, LayerError> {
+    ) -> Result<Vec<String>, LayerError> {
         let keys = self.commands.keys();
         let mut script = self.scripts.decide.key(keys.control_log());
         script.key(keys.announced()).arg(keys.control_channel());
@@ -132,11 +144,7 @@ impl DecisionLog {
 
     /// Ends announced changes: they cannot be made from now on.
     pub(super) async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
-        let commands = &self.writer.commands;
-        let mut remove = Cmd::new();
-        remove.arg("SREM").arg(commands.keys().announced()).arg(ids);
-        // Not by a replica too: without one the sockets still have to be asked.
-        commands.command::<()>(&remove).await?;
+        self.writer.end_changes(ids).await?;
         // One that was made may have written a record that was absent.
         self.absent.forget();
         Ok(())
@@ -171,7 +179,9 @@ impl DecisionLog {
     /// connection again. The node must be subscribed to the control channel, and to no group yet.
     pub(super) async fn catch_up(&self) -> Result<(), LayerError> {
         while !self.compare().await? {
-            let end = self.writer.end().await?;
+            let (end, ids) = self.writer.end().await?;
+            let announced = self.announced(&end, &ids).await?;
+            self.listener.on_missed_disconnects(&announced);
             self.cursor.lock().restart(end);
         }
         if !self.cursor.lock().is_verified() {
@@ -247,12 +257,52 @@ impl DecisionLog {
         }
     }
 
+    /// Returns the announcements of these changes, up to the end of the log. Ends the changes that
+    /// the log does not have: no node can ask their sockets.
+    async fn announced(
+        &self,
+        end: &DecisionPosition,
+        ids: &HashSet<String>,
+    ) -> Result<Vec<Disconnect>, LayerError> {
+        let mut unknown: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let mut announcements = Vec::new();
+        let mut until = end.id().to_owned();
+        // The commands of a change are in a row, which a page may cut.
+        let mut is_within_change = false;
+        while !unknown.is_empty() || is_within_change {
+            let page = self.read("XREVRANGE", &until, "-").await?;
+            let Some(oldest) = page.last() else { break };
+            until = format!("({}", oldest.position.id());
+            for entry in page {
+                let is_announced = |decision: &Disconnect| {
+                    decision.announces.as_ref().is_some_and(|change| ids.contains(change))
+                };
+                let announcement = entry.decision.filter(is_announced);
+                is_within_change = announcement.is_some();
+                if let Some(change) = announcement.as_ref().and_then(|found| found.announces.as_deref()) {
+                    unknown.remove(change);
+                }
+                announcements.extend(announcement);
+            }
+        }
+        if !unknown.is_empty() {
+            self.end_changes(&Vec::from_iter(unknown)).await?;
+        }
+        announcements.reverse();
+        Ok(announcements)
+    }
+
     async fn page(&self, from: &DecisionPosition) -> Result<Vec<DecisionEntry>, LayerError> {
+        self.read("XRANGE", from.id(), "+").await
+    }
+
+    /// Reads a page of the log by `XRANGE` or `XREVRANGE`.
+    async fn read(&self, range: &str, from: &str, to: &str) -> Result<Vec<DecisionEntry>, LayerError> {
         let commands = &self.writer.commands;
-        let mut range = Cmd::new();
-        range.arg("XRANGE").arg(commands.keys().control_log()).arg(from.id()).arg("+");
-        range.arg("COUNT").arg(MAX_PAGE_DECISIONS);
-        let entries: Vec<StreamEntry> = commands.command(&range).await?;
+        let mut read = Cmd::new();
+        read.arg(range).arg(commands.keys().control_log()).arg(from).arg(to);
+        read.arg("COUNT").arg(MAX_PAGE_DECISIONS);
+        let entries: Vec<StreamEntry> = commands.command(&read).await?;
         Ok(entries.iter().map(|(id, fields)| parse_entry(id, fields)).collect())
     }
 }
