@@ -15,21 +15,24 @@ const CLOSED_ROOMS_INDEX: &str = "closed_rooms";
 pub(super) async fn close(context: &Context, name: &str) -> Result<(), LayerError> {
     let commands = [groups::chat_group(name), groups::push_group(name)]
         .map(|group| Disconnect::of_group(&group, CloseCode::Forbidden, "an operator has closed this room"));
-    context.change_rights(&commands, |rights| write_closed(rights, name)).await
+    context.change_rights(&commands, |rights| write_closed(rights, name)).await?;
+    Ok(())
 }
 
-async fn write_closed(rights: RightsChange<'_>, name: &str) -> Result<(), LayerError> {
+async fn write_closed(rights: RightsChange<'_>, name: &str) -> Result<Option<()>, LayerError> {
     let key = RoomRecord::key(name);
     let is_absent = Guard::Record { key: &key, value: None };
     let new = RoomRecord { closed: true, ..RoomRecord::default() }.text();
+    let listed = Change::Add { index: CLOSED_ROOMS_INDEX, name, rank: now() };
+    let changes = [Change::Put { key: &key, value: &new }, listed];
     // The record may be created or deleted between the two calls.
-    while rights.step(&[is_absent], &[Change::Put { key: &key, value: &new }]).await?.is_some() {
-        if rights.change(&key, |record: &mut RoomRecord| record.closed = true).await?.is_some() {
+    while rights.write(&[is_absent], &changes).await?.is_none() {
+        let close = |record: &mut RoomRecord| record.closed = true;
+        if rights.change_with(&key, close, &[listed]).await?.is_some() {
             break;
         }
     }
-    rights.step(&[], &[Change::Add { index: CLOSED_ROOMS_INDEX, name, rank: now() }]).await?;
-    Ok(())
+    Ok(Some(()))
 }
 
 /// Opens the room again.

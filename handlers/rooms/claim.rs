@@ -47,7 +47,7 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
         return Ok(false);
     }
     let groups = [groups::chat_group(name), groups::push_group(name)];
-    // Checked before the claim too: a claim on a used name must not lock its members out meanwhile.
+    // Checked before the claim too: one that cannot be made is not announced to all nodes.
     if is_used(context, &groups).await? {
         return Ok(false);
     }
@@ -59,49 +59,54 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
         let reason = "this room is private now: connect again";
         Disconnect::of_group(group, CloseCode::ServiceRestart, reason)
     });
-    let (is_absent, changes, groups) = (Guard::Record { key: &key, value: None }, &changes, &groups);
-    let claimed = context.change_rights(&commands, |rights| async move {
-        if rights.step(&[is_absent], changes).await?.is_some() {
-            return Ok(false);
-        }
-        // From here on only the owner may enter. Members that entered meanwhile make the name a
-        // used one.
-        if is_used(context, groups).await? {
-            unclaim(&rights, name).await?;
-            return Ok(false);
-        }
-        Ok(true)
-    });
-    claimed.await
+    let guards = [&[Guard::Record { key: &key, value: None }][..], &are_unused(&groups)].concat();
+    let (guards, changes) = (&guards, &changes);
+    let claimed =
+        context.change_rights(&commands, |rights| async move { rights.write(guards, changes).await });
+    Ok(claimed.await?.is_some())
 }
 
 /// Makes a private room public again. A room that an operator closed stays closed. Returns `false`
 /// if the room has members or messages: what was said to few must not be read by all.
 pub(crate) async fn release(context: &Context, name: &str) -> Result<bool, LayerError> {
-    if is_used(context, &[groups::chat_group(name), groups::push_group(name)]).await? {
+    let groups = [groups::chat_group(name), groups::push_group(name)];
+    if is_used(context, &groups).await? {
         return Ok(false);
     }
     let members = context.store().top(&RoomRecord::members(name), membership::MAX_MEMBERS).await?;
-    let commands = [groups::chat_group(name), groups::push_group(name)]
-        .map(|group| Disconnect::of_group(&group, CloseCode::Forbidden, "no longer private"));
-    let unclaim = |rights| async move { unclaim(&rights, name).await };
-    if let Some(owner) = context.change_rights(&commands, unclaim).await? {
+    let commands =
+        groups.each_ref().map(|group| Disconnect::of_group(group, CloseCode::Forbidden, "no longer private"));
+    let groups = &groups;
+    let unclaim = |rights| async move { unclaim(&rights, name, groups).await };
+    let Some(released) = context.change_rights(&commands, unclaim).await? else {
+        return Ok(context.store().get(&RoomRecord::key(name)).await?.is_none());
+    };
+    if let Some(owner) = released.owner {
         membership::uncount_as_made(context.store(), &owner, name).await?;
     }
-    for (member, _) in members {
-        membership::list_if_member(context, name, &member).await?;
-    }
+    let members: Vec<String> = members.into_iter().map(|(member, _)| member).collect();
+    membership::unlist(context, name, &members).await?;
     Ok(true)
 }
 
-/// Removes what a claim has written. Returns the id of the owner, if there was one.
-async fn unclaim(rights: &RightsChange<'_>, name: &str) -> Result<Option<String>, LayerError> {
+/// Removes what a claim has written, and returns the record; `None` if there is none, or the room
+/// is used.
+async fn unclaim(
+    rights: &RightsChange<'_>,
+    name: &str,
+    groups: &[Group; 2],
+) -> Result<Option<RoomRecord>, LayerError> {
     let key = RoomRecord::key(name);
     let (members, invited, links) =
         (RoomRecord::members(name), RoomRecord::invited(name), RoomRecord::links(name));
+    let mut refused = None;
     loop {
-        let Some(text) = rights.store().get(&key).await? else { return Ok(None) };
-        let record = RoomRecord::parse(&text).unwrap_or_default();
+        let text = rights.store().get(&key).await?;
+        if text == refused {
+            return Ok(None);
+        }
+        let is_same = Guard::Record { key: &key, value: text.as_deref() };
+        let record = text.as_deref().and_then(RoomRecord::parse).unwrap_or_default();
         let closed = RoomRecord { closed: true, ..RoomRecord::default() }.text();
         let changes = [
             if record.closed {
@@ -113,10 +118,17 @@ async fn unclaim(rights: &RightsChange<'_>, name: &str) -> Result<Option<String>
             Change::Clear { index: &invited },
             Change::Clear { index: &links },
         ];
-        if rights.step(&[Guard::Record { key: &key, value: Some(&text) }], &changes).await?.is_none() {
-            return Ok(record.owner);
+        let guards = [&[is_same][..], &are_unused(groups)].concat();
+        if rights.write(&guards, &changes).await?.is_some() {
+            return Ok(Some(record));
         }
+        refused = text;
     }
+}
+
+/// Returns the conditions of a step that a room of these groups is not used.
+fn are_unused([chat, push]: &[Group; 2]) -> [Guard<'_>; 3] {
+    [Guard::NoEvents { group: chat }, Guard::NoMembers { group: chat }, Guard::NoMembers { group: push }]
 }
 
 /// Returns whether one of these groups has members, or the first has messages.

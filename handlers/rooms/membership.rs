@@ -185,7 +185,7 @@ pub(crate) async fn leave(
         Disconnect::of_user(user, Some(&group), CloseCode::Forbidden, "no member of this room any more")
     });
     let changes = if revoke_links { &changes } else { &changes[..2] };
-    context.change_rights(&commands, |rights| async move { rights.step(&[], changes).await }).await?;
+    context.change_rights(&commands, |rights| async move { rights.write(&[], changes).await }).await?;
     store.remove(&invitations_of(user), room).await?;
     list_if_member(context, room, user).await
 }
@@ -206,6 +206,18 @@ pub(crate) async fn list_if_member(context: &Context, room: &str, user: &str) ->
             return Ok(());
         }
     }
+}
+
+/// Removes a room that is no longer private among those of its members.
+pub(crate) async fn unlist(context: &Context, room: &str, members: &[String]) -> Result<(), LayerError> {
+    let lists: Vec<String> = members.iter().map(|member| rooms_of(member)).collect();
+    let removals: Vec<Change<'_>> = lists.iter().map(|index| Change::Remove { index, name: room }).collect();
+    context.store().step(&[], &removals).await?;
+    // The name may have been claimed again.
+    for (member, _) in context.store().top(&RoomRecord::members(room), MAX_MEMBERS).await? {
+        list_if_member(context, room, &member).await?;
+    }
+    Ok(())
 }
 
 /// Returns the private rooms of a user, the newest first.

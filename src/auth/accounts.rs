@@ -19,7 +19,7 @@ use crate::auth::passwords::Busy;
 use crate::auth::usernames;
 use crate::auth::usernames::Username;
 use crate::config::auth::{MAX_PASSWORD_BYTES, PASSWORD_CHARS, has_password_length};
-use crate::layer::{Index, LayerError, RightsChange, SharedStore, Store};
+use crate::layer::{Change, Index, LayerError, RightsChange, SharedStore, Store};
 use crate::wire::time::now;
 
 /// The index of all accounts.
@@ -232,7 +232,17 @@ impl Accounts<'_> {
         account: &Account,
         change: impl Fn(&mut Account) + Send + Sync,
     ) -> Result<Option<Account>, LayerError> {
-        let changed: Option<Account> = rights.change(&key(&account.skeleton), change).await?;
+        Self::change_with(rights, account, change, &[]).await
+    }
+
+    /// As [`change`](Self::change), with further changes in the same step.
+    pub(crate) async fn change_with(
+        rights: &RightsChange<'_>,
+        account: &Account,
+        change: impl Fn(&mut Account) + Send + Sync,
+        further: &[Change<'_>],
+    ) -> Result<Option<Account>, LayerError> {
+        let changed: Option<Account> = rights.change_with(&key(&account.skeleton), change, further).await?;
         Ok(changed.map(|changed| Account { skeleton: account.skeleton.clone(), ..changed }))
     }
 

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::secret;
 use crate::auth::usernames::Username;
-use crate::layer::{Change, Index, LayerError, RightsChange, SharedStore, Store, shared_store};
+use crate::layer::{Change, Guard, Index, LayerError, RightsChange, SharedStore, Store, shared_store};
 use crate::wire::time::now;
 
 /// The prefix of every key, by which secret scanners recognise a leaked one.
@@ -47,9 +47,6 @@ impl ApiKeys<'_> {
     pub async fn make(&self, name: &str, scopes: &[String]) -> Result<Option<(ApiKey, String)>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         let (id, secret) = (secret::user_id(), secret::new());
-        if !self.store.create(&name_key(&name), &id, None).await? {
-            return Ok(None);
-        }
         let key = ApiKey {
             name: name.as_str().to_owned(),
             hash: secret::hash(&secret),
@@ -57,8 +54,15 @@ impl ApiKeys<'_> {
             made: now(),
             id,
         };
-        self.store.put(&record(&key.id), &shared_store::json(&key), None).await?;
-        self.store.add(KEYS, &key.id, key.made).await?;
+        let (name, record) = (name_key(&name), record(&key.id));
+        let changes = [
+            Change::Put { key: &name, value: &key.id },
+            Change::Put { key: &record, value: &shared_store::json(&key) },
+            Change::Add { index: KEYS, name: &key.id, rank: key.made },
+        ];
+        if self.store.step(&[Guard::Record { key: &name, value: None }], &changes).await?.is_some() {
+            return Ok(None);
+        }
         let text = format!("{PREFIX}{}_{secret}", key.id);
         Ok(Some((key, text)))
     }
@@ -90,14 +94,17 @@ impl ApiKeys<'_> {
     /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn revoke(rights: &RightsChange<'_>, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let keys = ApiKeys { store: rights.store() };
+        let Some(parsed) = Username::parse(name) else { return Ok(None) };
         let Some(key) = keys.find_by_name(name).await? else { return Ok(None) };
-        let record = record(&key.id);
-        let changes = [Change::Delete { key: &record }, Change::Remove { index: KEYS, name: &key.id }];
-        rights.step(&[], &changes).await?;
-        if let Some(name) = Username::parse(&key.name) {
-            rights.step(&[], &[Change::Delete { key: &name_key(&name) }]).await?;
-        }
-        Ok(Some(key))
+        let (name, record) = (name_key(&parsed), record(&key.id));
+        let changes = [
+            Change::Delete { key: &record },
+            Change::Delete { key: &name },
+            Change::Remove { index: KEYS, name: &key.id },
+        ];
+        // Unless another caller has revoked it, and the name has passed to another key.
+        let is_own = Guard::Record { key: &name, value: Some(&key.id) };
+        Ok(rights.write(&[is_own], &changes).await?.map(|()| key))
     }
 
     /// Returns all keys, the newest first.

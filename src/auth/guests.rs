@@ -125,7 +125,7 @@ impl Guest {
             // Unless it has expired meanwhile and passed to another guest.
             let key = nick_key(&before.skeleton());
             let is_own = Guard::Record { key: &key, value: Some(&self.id) };
-            rights.step(&[is_own], &[Change::Delete { key: &key }]).await?;
+            rights.write(&[is_own], &[Change::Delete { key: &key }]).await?;
         }
         Ok(Self { nickname, ..self })
     }
@@ -153,34 +153,58 @@ pub(crate) async fn has_name(store: &SharedStore, id: &str, name: &str) -> Resul
 }
 
 /// Bans a guest, or lifts the ban.
-pub(crate) async fn set_banned(rights: &RightsChange<'_>, id: &str, banned: bool) -> Result<(), LayerError> {
+pub(crate) async fn set_banned(
+    rights: &RightsChange<'_>,
+    id: &str,
+    banned: bool,
+) -> Result<Option<()>, LayerError> {
     let key = ban_key(id);
     let changes = if banned {
         [Change::Put { key: &key, value: "1" }, Change::Add { index: BANS, name: id, rank: now() }]
     } else {
         [Change::Delete { key: &key }, Change::Remove { index: BANS, name: id }]
     };
-    rights.step(&[], &changes).await?;
-    Ok(())
+    rights.write(&[], &changes).await
 }
 
-/// Bans a guest with an account: it is the same browser. A ban of its own stays.
-pub(crate) async fn ban_with(rights: &RightsChange<'_>, id: &str, account: &str) -> Result<(), LayerError> {
-    let (key, index) = (ban_key(id), bans_with(account));
-    rights.step(&[], &[Change::Add { index: &index, name: id, rank: now() }]).await?;
-    let is_free = Guard::Record { key: &key, value: None };
-    rights.step(&[is_free], &[Change::Put { key: &key, value: account }]).await?;
-    Ok(())
+/// Bans guests with an account: they are its browsers. A ban of their own stays.
+pub(crate) async fn ban_with(
+    rights: &RightsChange<'_>,
+    ids: &[String],
+    account: &str,
+) -> Result<Option<()>, LayerError> {
+    let index = bans_with(account);
+    let keys: Vec<String> = ids.iter().map(|id| ban_key(id)).collect();
+    loop {
+        let bans = rights.store().get_all(&keys).await?;
+        let free = || keys.iter().zip(&bans).filter(|(_, ban)| ban.is_none()).map(|(key, _)| key);
+        let are_free: Vec<Guard<'_>> = free().map(|key| Guard::Record { key, value: None }).collect();
+        let listed = ids.iter().map(|name| Change::Add { index: &index, name, rank: now() });
+        let banned = free().map(|key| Change::Put { key, value: account });
+        let changes: Vec<Change<'_>> = listed.chain(banned).collect();
+        if rights.write(&are_free, &changes).await?.is_some() {
+            return Ok(Some(()));
+        }
+    }
 }
 
 /// Lifts the bans of guests that were banned with this account.
 pub(crate) async fn unban_with(store: &SharedStore, account: &str) -> Result<(), LayerError> {
-    for (id, _) in store.top(&bans_with(account), MAX_BANS_WITH_ACCOUNT).await? {
-        let key = ban_key(&id);
-        let is_of_account = Guard::Record { key: &key, value: Some(account) };
-        store.step(&[is_of_account], &[Change::Delete { key: &key }]).await?;
+    let index = bans_with(account);
+    let ids = store.top(&index, MAX_BANS_WITH_ACCOUNT).await?;
+    let keys: Vec<String> = ids.iter().map(|(id, _)| ban_key(id)).collect();
+    loop {
+        let bans = store.get_all(&keys).await?;
+        let own = || keys.iter().zip(&bans).filter(|(_, ban)| ban.as_deref() == Some(account));
+        let are_own: Vec<Guard<'_>> =
+            own().map(|(key, _)| Guard::Record { key, value: Some(account) }).collect();
+        let lifted = own().map(|(key, _)| Change::Delete { key });
+        let unlisted = ids.iter().map(|(name, _)| Change::Remove { index: &index, name });
+        let changes: Vec<Change<'_>> = lifted.chain(unlisted).collect();
+        if store.step(&are_own, &changes).await?.is_none() {
+            return Ok(());
+        }
     }
-    store.clear(&bans_with(account)).await
 }
 
 /// Returns the ids of banned guests, the latest ban first.

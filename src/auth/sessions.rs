@@ -82,21 +82,23 @@ pub(crate) async fn exists(store: &SharedStore, hash: &str) -> Result<bool, Laye
 }
 
 /// Ends a login.
-pub(crate) async fn end(rights: &RightsChange<'_>, user: &str, hash: &str) -> Result<(), LayerError> {
+pub(crate) async fn end(rights: &RightsChange<'_>, user: &str, hash: &str) -> Result<Option<()>, LayerError> {
     let (key, index) = (key(hash), index(user));
-    let changes = [Change::Delete { key: &key }, Change::Remove { index: &index, name: hash }];
-    rights.step(&[], &changes).await?;
-    Ok(())
+    rights.write(&[], &[Change::Delete { key: &key }, Change::Remove { index: &index, name: hash }]).await
 }
 
 /// Ends all logins of an account, also one that begins meanwhile: it names the count of before.
-pub(crate) async fn end_all(rights: &RightsChange<'_>, account: &Account) -> Result<(), LayerError> {
-    Accounts::change(rights, account, |account| account.logins_ended += 1).await?;
-    // Their records are void, and only take memory until they expire.
-    for (hash, _) in rights.store().top(&index(&account.id), 2 * MAX_LOGINS_PER_USER).await? {
-        end(rights, &account.id, &hash).await?;
-    }
-    Ok(())
+pub(crate) async fn end_all(
+    rights: &RightsChange<'_>,
+    account: &Account,
+) -> Result<Option<Account>, LayerError> {
+    let index = index(&account.id);
+    let logins = rights.store().top(&index, 2 * MAX_LOGINS_PER_USER).await?;
+    let keys: Vec<String> = logins.iter().map(|(hash, _)| key(hash)).collect();
+    let deleted = keys.iter().map(|key| Change::Delete { key });
+    let unlisted = logins.iter().map(|(name, _)| Change::Remove { index: &index, name });
+    let records: Vec<Change<'_>> = deleted.chain(unlisted).collect();
+    Accounts::change_with(rights, account, |account| account.logins_ended += 1, &records).await
 }
 
 /// Returns the cookie `name` of a login; without one, a cookie that deletes it.

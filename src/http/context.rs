@@ -199,18 +199,19 @@ impl Context {
     }
 
     /// Changes records on which rights rest, and closes the sockets that the commands match, on
-    /// every node. A node that ends in between, or does not know whether the change was made,
+    /// every node. Returns what the change returns: `None` where it was not made, and then no
+    /// socket closes. A node that ends in between, or does not know whether the change was made,
     /// leaves no socket with a right that has ended: the change is made within some seconds or
     /// never, and then every node asks these sockets again. A change that only grants rights has no
     /// commands.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not accept the commands, and as the change does.
-    pub async fn change_rights<'a, T: Send, F: Future<Output = Result<T, LayerError>> + Send>(
+    pub async fn change_rights<'a, T: Send, F: Future<Output = Result<Option<T>, LayerError>> + Send>(
         &'a self,
         commands: &[Disconnect],
         change: impl FnOnce(RightsChange<'a>) -> F + Send,
-    ) -> Result<T, LayerError> {
+    ) -> Result<Option<T>, LayerError> {
         self.layer.change_rights(commands, change).await
     }
 

@@ -53,7 +53,7 @@ impl Request {
             let now = self.context.accounts().find_by_id(&account.id).await?;
             let renewal = Disconnect::renewal(&guest);
             if now.is_some_and(|account| account.banned) {
-                let ban = |rights| async move { guests::ban_with(&rights, &guest, &account.id).await };
+                let ban = |rights| async move { guests::ban_with(&rights, &[guest], &account.id).await };
                 self.context.change_rights(&[renewal], ban).await?;
             } else {
                 // The browser's other tabs are the account's from now on.
@@ -148,9 +148,10 @@ impl Request {
         }
         // The guest's sockets reconnect under the new name.
         let renewal = Disconnect::renewal(&guest.id);
-        let change = |rights| async move { guest.set_nickname(&rights, wanted).await };
+        let change = |rights| async move { guest.set_nickname(&rights, wanted).await.map(Some) };
         let guest = self.context.change_rights(&[renewal], change).await?;
-        Ok(Some(response.with_cookie(&guest.cookie(self.guest_cookie_name(), &key, self.is_secure()))))
+        let cookie = |guest: Guest| guest.cookie(self.guest_cookie_name(), &key, self.is_secure());
+        Ok(guest.map(|guest| response.with_cookie(&cookie(guest))))
     }
 
     /// Returns a ticket for one socket of this client, valid for
@@ -235,7 +236,8 @@ impl Context {
         let bans = |id: &str| if banned { vec![ban(id)] } else { Vec::new() };
         let Some(account) = self.accounts().find_by_id(id).await? else {
             let change = |rights| async move { guests::set_banned(&rights, id, banned).await };
-            return self.change_rights(&bans(id), change).await;
+            self.change_rights(&bans(id), change).await?;
+            return Ok(());
         };
         let change = |rights| async move {
             Accounts::change(&rights, &account, |account| account.banned = banned).await
@@ -245,10 +247,11 @@ impl Context {
             return guests::unban_with(self.store(), id).await;
         }
         // After the ban: a login that begins later is refused.
-        for guest in sessions::guests(self.store(), id).await? {
-            let command = ban(&guest);
-            let change = |rights| async move { guests::ban_with(&rights, &guest, id).await };
-            self.change_rights(&[command], change).await?;
+        let guests = sessions::guests(self.store(), id).await?;
+        let commands: Vec<Disconnect> = guests.iter().map(|guest| ban(guest)).collect();
+        if !guests.is_empty() {
+            let change = |rights| async move { guests::ban_with(&rights, &guests, id).await };
+            self.change_rights(&commands, change).await?;
         }
         Ok(())
     }
@@ -278,10 +281,11 @@ impl Context {
         let end = |rights| async move {
             match self.accounts().find_by_id(id).await? {
                 Some(account) => sessions::end_all(&rights, &account).await,
-                None => Ok(()),
+                None => Ok(None),
             }
         };
-        self.change_rights(&[command], end).await
+        self.change_rights(&[command], end).await?;
+        Ok(())
     }
 
     /// Ends a session of a user, and closes its sockets.
@@ -293,7 +297,8 @@ impl Context {
             ..Disconnect::default()
         };
         let end = |rights| async move { sessions::end(&rights, user, hash).await };
-        self.change_rights(&[command], end).await
+        self.change_rights(&[command], end).await?;
+        Ok(())
     }
 
     /// Closes the sockets of a user, in one group or in all, on every node.

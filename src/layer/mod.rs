@@ -56,7 +56,7 @@
 //!   durable as an append, and so is every write to the store.
 //! - **Changes of rights.** A write of a [`RightsChange`] is made while the change is announced.
 //!   After [`end_changes`](Control::end_changes) returned, none is made, however late Redis takes
-//!   it.
+//!   it. A node that starts knows the changes that are announced, and ends none of them.
 //! - **Nodes.** [`nodes`](Control::nodes) returns the nodes that are not known to be dead, with
 //!   figures that are at most a few seconds old. [`groups`](Presence::groups) counts as
 //!   [`member_count`](Presence::member_count) does.
@@ -287,6 +287,10 @@ impl DisconnectSender for Layer {
 
     fn store(&self) -> &SharedStore {
         self.store()
+    }
+
+    async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
+        Control::end_changes(self, ids).await
     }
 }
 

@@ -32,20 +32,21 @@ impl<'a> RightsChange<'a> {
         self.store
     }
 
-    /// As [`Store::step`].
+    /// Makes all changes in one [step](Store::step); `None` if a condition does not hold.
     ///
     /// # Errors
     /// As [`Store::step`], and [`LayerError::TimedOut`] when the change is not announced any more.
-    pub async fn step(
+    pub async fn write(
         &self,
         guards: &[Guard<'_>],
         changes: &[Change<'_>],
-    ) -> Result<Option<usize>, LayerError> {
-        let Some(id) = &self.id else { return self.store.step(guards, changes).await };
-        let guards = [&[Guard::Announced { change: id }], guards].concat();
+    ) -> Result<Option<()>, LayerError> {
+        let announced = self.id.as_deref().map(|change| Guard::Announced { change });
+        let guards = [announced.as_slice(), guards].concat();
         match self.store.step(&guards, changes).await? {
-            Some(0) => Err(LayerError::TimedOut("make a change of rights")),
-            failed => Ok(failed.map(|guard| guard - 1)),
+            None => Ok(Some(())),
+            Some(0) if announced.is_some() => Err(LayerError::TimedOut("make a change of rights")),
+            Some(_) => Ok(None),
         }
     }
 
@@ -53,11 +54,24 @@ impl<'a> RightsChange<'a> {
     /// changes are made one after another: `change` may be called several times.
     ///
     /// # Errors
-    /// As [`step`](Self::step) and [`SharedStore::read`].
+    /// As [`write`](Self::write) and [`SharedStore::read`].
     pub async fn change<T: Serialize + DeserializeOwned + Send + Sync>(
         &self,
         key: &str,
         change: impl Fn(&mut T) + Send + Sync,
+    ) -> Result<Option<T>, LayerError> {
+        self.change_with(key, change, &[]).await
+    }
+
+    /// As [`change`](Self::change), with further changes in the same step.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub async fn change_with<T: Serialize + DeserializeOwned + Send + Sync>(
+        &self,
+        key: &str,
+        change: impl Fn(&mut T) + Send + Sync,
+        further: &[Change<'_>],
     ) -> Result<Option<T>, LayerError> {
         loop {
             let Some(old) = self.store.get(key).await? else { return Ok(None) };
@@ -65,7 +79,8 @@ impl<'a> RightsChange<'a> {
             change(&mut value);
             let new = shared_store::json(&value);
             let is_same = Guard::Record { key, value: Some(&old) };
-            if new == old || self.step(&[is_same], &[Change::Put { key, value: &new }]).await?.is_none() {
+            let changes = [&[Change::Put { key, value: &new }], further].concat();
+            if new == old && further.is_empty() || self.write(&[is_same], &changes).await?.is_some() {
                 return Ok(Some(value));
             }
         }

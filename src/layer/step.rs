@@ -1,5 +1,7 @@
 //! Steps: several checks and changes of the store that happen together or not at all.
 
+use crate::wire::group::Group;
+
 /// A condition of a step.
 #[derive(Clone, Copy, Debug)]
 pub enum Guard<'a> {
@@ -32,6 +34,16 @@ pub enum Guard<'a> {
         name: &'a str,
         /// The most names of the index.
         limit: usize,
+    },
+    /// The group has no members.
+    NoMembers {
+        /// The group.
+        group: &'a Group,
+    },
+    /// The log of the group has no events.
+    NoEvents {
+        /// The group.
+        group: &'a Group,
     },
 }
 

@@ -1,9 +1,12 @@
 //! What operators do to accounts and keys, what they cannot do to themselves, and the audit page.
 
+use futures_util::future::join_all;
+
 use crate::support::cli::operator;
 use crate::support::http::Request;
+use crate::support::metrics::metric;
 use crate::support::operator_site::{OperatorSite, pairs};
-use crate::support::user::User;
+use crate::support::user::{SESSION, User};
 use crate::support::wait::seconds;
 
 #[tokio::test]
@@ -27,6 +30,36 @@ async fn ended_sessions_and_changed_roles_take_effect_at_once() {
         scene.audit_entries(3).await,
         pairs(&[("staff_off", "bob"), ("staff_on", "bob"), ("end_logins", &about)])
     );
+}
+
+#[tokio::test]
+async fn a_deed_takes_few_round_trips_however_many_logins_a_user_has() {
+    const LOGINS: usize = 20;
+    const MAX_CALLS: i64 = 30;
+    let mut scene = OperatorSite::start().await;
+    let bob = User::registered(&scene.nodes[1], "bob").await;
+    let id = bob.join(&scene.nodes[1], "lobby").await.user().to_owned();
+    let node = &scene.nodes[1];
+    let browsers = join_all((0..LOGINS).map(|_| async {
+        let mut browser = User::guest(node).await;
+        assert_eq!(browser.log_in(node, "bob").await.status, 303);
+        browser
+    }));
+    let mut browsers = browsers.await;
+    for action in ["ban", "unban", "end_logins"] {
+        let calls = "parlor_redis_round_trip_seconds_count";
+        let before = metric(&scene.nodes[0], calls).await;
+        assert_eq!(scene.post("/admin/users/", &[("action", action), ("user", &id)]).await, 303);
+        let calls = metric(&scene.nodes[0], calls).await - before;
+        assert!(calls <= MAX_CALLS, "{action}: {calls} round trips");
+        for browser in &mut browsers {
+            let mut guest = browser.clone();
+            guest.remove_cookie(SESSION);
+            let status = if action == "ban" { 403 } else { 200 };
+            assert_eq!(guest.get(&scene.nodes[0], "/chat/lobby/").await.status, status, "{action}");
+        }
+    }
+    assert_eq!(scene.redis.keys("parlor:record:login:*").await.len(), 1, "ann's");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A change of rights is announced before it is made: whatever becomes of the node that makes it,
 //! no socket keeps a right that has ended.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use parlor::{Control, Disconnect};
@@ -156,6 +157,23 @@ async fn a_change_that_a_frozen_redis_makes_when_it_thaws_closes_sockets() {
 }
 
 #[tokio::test]
+async fn a_ban_that_redis_refuses_closes_no_socket() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut zed = operator(&node, &redis, "zed").await;
+    let mut socket = User::registered(&node, "bob").await.join(&node, "lobby").await;
+    // Accounts can be read only; all else goes on.
+    let rights = ["resetkeys", "%R~parlor:record:u*", "~parlor:record:[^u]*", "~parlor:[^r]*"];
+    redis.query::<()>(&[&["ACL", "SETUSER", "default"][..], &rights].concat()).await;
+    let fields = [("action", "ban"), ("user", socket.user())];
+    let response = zed.post(&node, "/admin/users/", &fields).await;
+    assert_eq!(response.status, 503, "{}", response.body);
+    socket.publish("still here").await;
+    let announced = redis.members(ANNOUNCED).await;
+    assert!(announced.is_empty(), "the announcement was taken back: {announced:?}");
+}
+
+#[tokio::test]
 async fn a_node_that_starts_leaves_changes_that_are_under_way() {
     let redis = Redis::start().await;
     let proxy = RedisProxy::start(&redis).await;
@@ -257,12 +275,15 @@ async fn each_change_of_rights_is_made_only_while_it_is_announced() {
         let made = made.unwrap_or_else(|| panic!("{change} without a command: {commands:#?}"));
         assert!(!written.is_empty(), "{change}: {commands:#?}");
         assert!(written.iter().all(|at| (announced..made).contains(at)), "{change}: {commands:#?}");
+        let mut steps = BTreeMap::new();
         for at in written {
             let announcement = commands[..at].iter().rfind(|command| is_announcement(command));
             let id = announcement.and_then(|text| text.split_once(r#"announces\":\""#)).expect("an id").1;
             let guard = format!("\"{ANNOUNCED}\" \"{}\"", &id[..16]);
             let before = commands[..at].iter().rposition(|command| !command.contains(" lua]"));
             let script = &commands[before.expect("a script")..at];
+            let step = *steps.entry(id[..16].to_owned()).or_insert(before);
+            assert_eq!(step, before, "{change} in several steps: {commands:#?}");
             let is_guarded = script[0].contains("\"EVALSHA\"")
                 && script.iter().any(|command| command.contains("SISMEMBER") && command.contains(&guard));
             assert!(is_guarded, "{change}: {} by {script:#?}", commands[at]);

@@ -8,8 +8,10 @@ use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
 use crate::support::node::Node;
 use crate::support::operator_site::OperatorSite;
 use crate::support::redis::Redis;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::user::{SESSION, User};
 use crate::support::v1_client::V1Client;
+use crate::support::wait::{PATIENCE, holds, until};
 
 const ROUNDS: usize = 12;
 const MEMBERS: &str = "/chat/cellar/members/";
@@ -227,4 +229,29 @@ async fn logins_that_begin_while_all_are_ended_can_be_ended() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_used_meanwhile_is_not_claimed_for_a_moment() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let node = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
+    let mut ann = User::registered(&node, "ann").await;
+    // After a first claim Redis knows the script.
+    assert_eq!(ann.post(&node, "/rooms/", &[("room", "cellar")]).await.status, 303);
+    let mut monitor = redis.monitor().await;
+    let announced = async || redis.members("parlor:{control}:announced").await;
+    let before = announced().await;
+    proxy.hold_from("room_members");
+    let uses = async {
+        let is_new = |ids: &[String]| ids.iter().any(|id| !before.contains(id));
+        until(PATIENCE, "an announcement", async || holds(is_new(&announced().await), String::new)).await;
+        redis.query::<String>(&["XADD", "parlor:log:{chat_attic}", "*", "e", "", "p", "0-0"]).await;
+        proxy.open();
+    };
+    let (claimed, ()) = tokio::join!(ann.post(&node, "/rooms/", &[("room", "attic")]), uses);
+    assert_eq!(claimed.status, 409, "{}", claimed.body);
+    let commands = monitor.commands().await;
+    let is_claim = |command: &&String| command.contains("\"SET\"") && command.contains("record:room:");
+    assert_eq!(commands.iter().find(is_claim), None);
 }

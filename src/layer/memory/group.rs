@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::layer::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_MEMBERS};
@@ -12,8 +13,12 @@ use crate::layer::presence::PresenceSnapshot;
 use crate::layer::tail::Tail;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
+use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::time::{millis, now};
+
+/// All groups of a process.
+pub(super) type Groups = Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>;
 
 /// The log and the users of one group.
 pub(super) struct MemoryGroup {
@@ -93,6 +98,11 @@ impl MemoryGroup {
     /// Returns the number of users.
     pub(super) fn user_count(&self) -> usize {
         self.users.len()
+    }
+
+    /// Returns the number of events in the log, with those that are too old but still there.
+    pub(super) fn event_count(&self) -> usize {
+        self.log.len()
     }
 
     pub(super) fn presence(&self) -> PresenceSnapshot {

@@ -21,7 +21,7 @@ use crate::layer::log::{
     Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention,
 };
 use crate::layer::member;
-use crate::layer::memory::group::MemoryGroup;
+use crate::layer::memory::group::{Groups, MemoryGroup};
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{self, Presence, PresenceSnapshot};
@@ -42,7 +42,7 @@ pub struct MemoryLayer {
     since: u64,
     listener: Arc<dyn LayerListener>,
     retention: Retention,
-    groups: Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>,
+    groups: Arc<Groups>,
     intervals: Mutex<HashMap<Group, RunningInterval>>,
     store: SharedStore,
     /// The number of the last presence event, over all groups.
@@ -58,14 +58,15 @@ struct RunningInterval {
 
 impl MemoryLayer {
     pub(super) fn new(retention: Retention, listener: Arc<dyn LayerListener>) -> Self {
+        let groups = Arc::<Groups>::default();
         Self {
             node: NodeInfo::new_name(),
             since: now(),
             listener,
             retention,
-            groups: Mutex::default(),
+            store: SharedStore::Memory(MemoryStore::new(Arc::clone(&groups))),
+            groups,
             intervals: Mutex::default(),
-            store: SharedStore::Memory(MemoryStore::default()),
             versions: Arc::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! The store of a single node: records and indexes in this process.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -8,14 +9,17 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::layer::error::LayerError;
+use crate::layer::memory::group::{Groups, MemoryGroup};
 use crate::layer::step::{Change, Guard};
 use crate::layer::store::{Index, Store};
+use crate::wire::group::Group;
 
 /// Records and indexes of one process.
 #[derive(Default)]
 pub struct MemoryStore {
     records: Mutex<HashMap<String, Record>>,
     indexes: Mutex<Indexes>,
+    groups: Arc<Groups>,
 }
 
 /// Names with their ranks, by index.
@@ -33,6 +37,18 @@ impl Record {
 
     fn is_alive(&self) -> bool {
         self.expires_at.is_none_or(|time| time > Instant::now())
+    }
+}
+
+impl MemoryStore {
+    /// Creates an empty store beside these groups.
+    pub(super) fn new(groups: Arc<Groups>) -> Self {
+        Self { groups, ..Self::default() }
+    }
+
+    /// Counts something of a group; 0 if it does not exist.
+    fn count_in(&self, group: &Group, count: fn(&MemoryGroup) -> usize) -> usize {
+        self.groups.lock().get(group).map_or(0, |group| count(&group.lock()))
     }
 }
 
@@ -78,6 +94,8 @@ impl Store for MemoryStore {
                 let record = records.get(key).filter(|record| record.is_alive());
                 record.map(|record| record.value.as_str()) == value
             }
+            Guard::NoMembers { group } => self.count_in(group, MemoryGroup::user_count) == 0,
+            Guard::NoEvents { group } => self.count_in(group, MemoryGroup::event_count) == 0,
             Guard::RankAbove { index, name, rank } => rank_of(index, name).is_some_and(|has| has > rank),
             Guard::Fits { index, name, limit } => {
                 rank_of(index, name).is_some() || indexes.get(index).map_or(0, HashMap::len) < limit

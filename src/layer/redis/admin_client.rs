@@ -55,4 +55,8 @@ impl DisconnectSender for AdminClient {
     fn store(&self) -> &SharedStore {
         &self.store
     }
+
+    async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
+        self.decisions.end_changes(ids).await
+    }
 }

@@ -13,6 +13,7 @@ use crate::layer::redis::scripts::Scripts;
 use crate::layer::step::{Change, Guard};
 use crate::layer::store::{Index, Store};
 use crate::telemetry::RedisRefusal;
+use crate::wire::group::Group;
 use crate::wire::time::millis;
 
 /// Records and indexes in Redis.
@@ -112,6 +113,8 @@ impl Store for RedisStore {
                 StoreKey::Record(key) => keys.record(key),
                 StoreKey::Index(name) => keys.index(name),
                 StoreKey::Announced => keys.announced(),
+                StoreKey::Members(group) => keys.members(group),
+                StoreKey::Log(group) => keys.log(group),
             });
             script.arg(operation.name).arg(operation.text).arg(operation.number);
         }
@@ -201,6 +204,8 @@ enum StoreKey<'a> {
     Record(&'a str),
     Index(&'a str),
     Announced,
+    Members(&'a Group),
+    Log(&'a Group),
 }
 
 fn check<'a>(guard: &Guard<'a>) -> Operation<'a> {
@@ -210,6 +215,8 @@ fn check<'a>(guard: &Guard<'a>) -> Operation<'a> {
         Guard::Record { key, value: None } => (StoreKey::Record(key), "absent", "", 0),
         Guard::RankAbove { index, name, rank } => (StoreKey::Index(index), "above", name, rank),
         Guard::Fits { index, name, limit } => (StoreKey::Index(index), "fits", name, limit as u64),
+        Guard::NoMembers { group } => (StoreKey::Members(group), "no_members", "", 0),
+        Guard::NoEvents { group } => (StoreKey::Log(group), "no_events", "", 0),
     };
     Operation { key, name, text, number }
 }

@@ -20,6 +20,14 @@ local checks = {
   fits = function(key, name, limit)
     return call('ZSCORE', key, name) or call('ZCARD', key) < limit
   end,
+  -- The users of a group: see `group.lua`.
+  no_members = function(key)
+    local state = call('HGET', key, ' m')
+    return not state or struct.unpack('<I', state) == 0
+  end,
+  no_events = function(key)
+    return call('XLEN', key) == 0
+  end,
 }
 local changes = {
   put = function(key, value)
