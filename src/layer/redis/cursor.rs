@@ -48,14 +48,8 @@ pub(super) struct CursorState {
     /// Held events with smaller numbers were pushed over an earlier subscription.
     stale: u64,
     backfill: Backfill,
-    /// Held events with smaller numbers may be older than what was delivered from the log.
-    overtaken: u64,
     /// Whether something is missing after `delivered`.
     hole: Hole,
-    /// Whether something may be missing after what the log has.
-    is_uncertain: bool,
-    /// An event has the id of a delivered one and another place: the log was rewritten.
-    is_rewritten: bool,
     /// Since when events may have been missed, if so. Otherwise every event since `position` was
     /// pushed and taken, whatever became of the log.
     missing_since: Option<u64>,
@@ -79,8 +73,6 @@ enum Backfill {
     Reading,
     /// The log was rewritten, and the position was set back before the possible fork.
     Rewound,
-    /// After that: ids of pushed and of logged events do not compare.
-    Rereading,
 }
 
 /// Whether something is missing before the next event. If so, a gap is delivered.
@@ -137,7 +129,6 @@ impl CursorState {
         self.is_subscribed = true;
         if self.position.is_none() {
             new_redactions.clear(); // no member here has their texts
-            self.held.drop_until(last);
             self.heard.retain(|heard| *heard > last);
         }
         let position = *self.position.get_or_insert_with(|| {
@@ -147,9 +138,7 @@ impl CursorState {
         if self.may_lack_a_log(now, age) {
             self.suspect(Hole::Possible);
         } else if position == last && self.held.is_empty() && self.heard.is_empty() {
-            if self.backfill == Backfill::Idle {
-                self.missing_since = None;
-            }
+            self.missing_since = None;
             return (new_redactions, false);
         }
         self.misses += 1;
@@ -198,7 +187,6 @@ impl CursorState {
             self.deliver(event, stamp);
             return Sequence::Rewritten(after);
         }
-        self.is_rewritten |= is_reused;
         self.hold(event, now);
         self.begin();
         Sequence::Behind
@@ -221,7 +209,13 @@ impl CursorState {
     }
 
     /// Takes a page of a backfill.
-    pub(super) fn on_page(&mut self, asked: PageRequest, page: LogPage, now: u64, age: u64) -> Backfilled {
+    pub(super) fn on_page(
+        &mut self,
+        asked: PageRequest,
+        mut page: LogPage,
+        now: u64,
+        age: u64,
+    ) -> Backfilled {
         let mut result = Backfilled::default();
         if asked.connection != self.connection {
             return result; // another server may answer now
@@ -229,11 +223,10 @@ impl CursorState {
         let (from, last) = (asked.from, page.last);
         let first = page.events.first().and_then(|event| event.position());
         let has_expired = from.millis().saturating_add(age) < now;
-        let is_rewritten = std::mem::take(&mut self.is_rewritten)
-            || match first {
-                Some(first) => first.prev < from,
-                None => last != from && !has_expired,
-            };
+        let is_rewritten = match first {
+            Some(first) => first.prev < from,
+            None => last != from && !has_expired,
+        };
         let is_rewound = self.backfill == Backfill::Rewound;
         if is_rewritten && !is_rewound {
             // Some events of the log before the fork may be new.
@@ -253,38 +246,23 @@ impl CursorState {
             self.position = Some(last);
             self.tail_cache.clear();
         }
-        let (mut at, mut is_pushed) = ((!is_rewound).then_some(from), false);
-        for found in self.with_held(page.events, page.more, last, asked, now) {
-            match found {
-                Found::Logged(event) => {
-                    // What follows a pushed event in the log is of another one than it was.
-                    if is_pushed && !self.is_new(&event) {
-                        self.suspect(Hole::Certain);
-                    }
-                    at = self.walk(at, &event, true, &mut result);
-                }
-                Found::Pushed(event, is_stale) => {
-                    is_pushed = true;
-                    at = self.walk(at, &event, false, &mut result);
-                    if is_stale {
-                        self.suspect(Hole::Possible); // what came after it was not pushed
-                    }
-                }
-                Found::Dropped => {
-                    result.dropped += 1;
-                    self.suspect(Hole::Certain);
-                }
-                Found::Foreign => result.dropped += 1,
+        let mut unlogged = self.take_unlogged(&page, asked, now, &mut result);
+        self.tail_cache.redact_texts(&mut page.events);
+        let mut at = from;
+        for event in &page.events {
+            if self.is_new(event) {
+                at = self.deliver_unlogged(at, &mut unlogged, &mut result);
             }
+            at = self.walk(at, event, &mut result);
         }
-        if is_rewound {
-            self.backfill = Backfill::Rereading;
-        }
+        self.deliver_unlogged(at, &mut unlogged, &mut result);
+        result.dropped += unlogged.len();
+        self.backfill = Backfill::Reading;
         let is_end = !page.more && asked.misses == self.misses;
         if is_end {
             let is_unheard = !std::mem::take(&mut self.heard).is_empty();
             let has_hole = std::mem::take(&mut self.hole) != Hole::No;
-            if is_unheard | has_hole | std::mem::take(&mut self.is_uncertain) {
+            if is_unheard | has_hole {
                 let is_trimmed = !is_rewound && has_expired && last == Id::START;
                 result.gap(is_trimmed, self.delivered);
             }
@@ -299,125 +277,86 @@ impl CursorState {
         result
     }
 
-    /// Delivers the next event of a page if it is new, after a gap if others are missing before it.
-    /// `at` is the event before it, if that is known. Returns the id of the event.
-    fn walk(
-        &mut self,
-        at: Option<Id>,
-        event: &Arc<Delivery>,
-        is_logged: bool,
-        result: &mut Backfilled,
-    ) -> Option<Id> {
+    /// Delivers the next event if it is new, after a gap if others are missing before it. `at` is
+    /// the event before it. Returns the id of the event.
+    fn walk(&mut self, at: Id, event: &Arc<Delivery>, result: &mut Backfilled) -> Id {
         let Some(stamp) = event.position() else { return at };
+        self.heard.remove(&stamp.id);
         if !self.is_new(event) {
             self.position = Some(stamp.id);
-            self.heard.remove(&stamp.id);
             self.tail_cache.clear(); // it must have no holes
-            return Some(stamp.id);
+            return stamp.id;
         }
-        self.heard.remove(&stamp.id);
         let later = self.heard.split_off(&stamp.id);
         if !std::mem::replace(&mut self.heard, later).is_empty() {
             self.suspect(Hole::Certain);
         }
-        let follows = stamp.prev == self.delivered && self.hole != Hole::Certain;
-        let is_missing = self.hole != Hole::No || at.is_some_and(|at| at != stamp.prev);
-        if !follows && is_missing {
+        let hole = std::mem::take(&mut self.hole);
+        let follows = self.is_next(stamp) && hole != Hole::Certain;
+        if !follows && (hole != Hole::No || at != stamp.prev) {
             result.gap(stamp.prev > self.delivered, self.delivered);
             self.tail_cache.clear();
-            self.hole = Hole::No;
-        }
-        if is_logged {
-            self.hole = Hole::No;
         }
         self.deliver(event, stamp);
         result.events.push(Arc::clone(event));
-        Some(stamp.id)
+        stamp.id
     }
 
-    /// Returns the events of a page with those among them that were pushed before the page was
-    /// asked for and that the log does not have: it was lost.
-    fn with_held(
+    /// Takes out what was pushed before a page was asked for and is not in the log: it was lost.
+    fn take_unlogged(
         &mut self,
-        events: Vec<Arc<Delivery>>,
-        more: bool,
-        last: Id,
+        page: &LogPage,
         asked: PageRequest,
         now: u64,
-    ) -> Vec<Found> {
-        let mut all = Vec::with_capacity(events.len());
-        let mut rest: VecDeque<Arc<Delivery>> = events.into();
-        self.tail_cache.redact_texts(rest.make_contiguous());
-        let read: BTreeSet<Id> = ids(&rest).collect();
-        let is_reread = matches!(self.backfill, Backfill::Rewound | Backfill::Rereading);
-        let first = rest.front().and_then(|event| event.position());
-        let is_trimmed = first.is_some_and(|first| first.prev != asked.from);
-        let has_news = rest.iter().any(|event| self.is_new(event));
-        let mut waiting = self.held.take();
-        // What was pushed before an event that was delivered is older than that.
-        let overtaking =
-            waiting.iter().rev().find(|(_, held)| !self.is_new(held)).map(|(arrival, _)| *arrival);
-        // So is what has an id beyond those from before the clock was set back.
-        let top = self.recent.iter().map(|recent| recent.id).max().filter(|top| *top > self.delivered);
-        // The last event before the next one, and the number of the last push among them.
-        let (mut at, mut passed) = (self.delivered, 0);
-        while let Some((arrival, mut held)) = waiting.pop_front() {
+        result: &mut Backfilled,
+    ) -> Vec<Arc<Delivery>> {
+        let logged: BTreeSet<Id> =
+            page.events.iter().filter_map(|event| event.position()).map(|stamp| stamp.id).collect();
+        let mut unlogged = Vec::new();
+        for (arrival, held) in self.held.take() {
             let Some(stamp) = held.position() else { continue };
-            if let Some(end) = rest.iter().position(|event| event.position() == Some(stamp)) {
-                all.extend(rest.drain(..=end).map(Found::Logged));
-                (at, passed) = (stamp.id, arrival);
+            if logged.contains(&stamp.id) || !self.is_new(&held) {
                 continue;
             }
-            if read.contains(&stamp.id) || !self.is_new(&held) {
-                continue;
-            }
-            let before = ids(&rest).position(|id| id == stamp.prev).map(|before| before + 1);
-            let follows = before.or((stamp.prev == at).then_some(0));
-            let is_overtaken = overtaking.is_some_and(|overtaking| arrival < overtaking);
-            // The log has another one in its place.
-            let is_later = arrival >= asked.arrived;
-            let is_replaced = !is_later && follows.is_some_and(|place| place < rest.len());
-            let is_beyond = more && read.last().is_none_or(|last| stamp.id > *last);
-            if (is_later || is_beyond) && !is_replaced && !is_overtaken {
+            let is_beyond = page.more && logged.last().is_none_or(|last| stamp.id > *last);
+            if arrival >= asked.arrived || is_beyond {
                 self.held.keep((arrival, held));
                 continue;
             }
-            if self.position.is_some_and(|position| stamp.id <= position) || self.is_ahead(stamp.id, now) {
-                all.push(Found::Foreign);
+            if stamp.id <= asked.from {
+                continue; // it was pushed before the end of the log was found
+            }
+            if self.is_ahead(stamp.id, now) {
+                result.dropped += 1; // a foreign program invented it
                 continue;
             }
-            if is_overtaken || follows.is_none() && top.is_some_and(|top| stamp.id > top) {
-                all.push(Found::Dropped);
-                continue;
+            // It was lost with all of its log; of an earlier connection, perhaps with its end.
+            if arrival < self.stale {
+                self.hear(stamp.id);
             }
-            // Before what was pushed after it, and after what has a smaller id.
-            let pushed: BTreeSet<Id> =
-                waiting.iter().filter_map(|(_, later)| later.position()).map(|later| later.id).collect();
-            let next = ids(&rest).position(|id| pushed.contains(&id)).unwrap_or(rest.len());
-            let later = ids(&rest).position(|id| id > stamp.id).unwrap_or(rest.len());
-            let is_comparable = arrival >= self.stale && !is_reread;
-            let is_alone = !has_news && arrival >= self.overtaken && stamp.id > self.delivered;
-            all.extend(rest.drain(..follows.unwrap_or(next.min(later))).map(Found::Logged));
-            if follows.is_some() || is_comparable || is_alone {
-                self.tail_cache.redact_texts(std::slice::from_mut(&mut held));
-                (at, passed) = (stamp.id, arrival);
-                all.push(Found::Pushed(held, arrival < self.stale));
-            } else {
-                // The ids are of another log, or of before a connection was lost.
-                all.push(Found::Dropped);
-                // Unless the log has lost its beginning, it was before or after what the log has.
-                if is_reread || stamp.id > last || !is_trimmed {
-                    self.is_uncertain = true;
-                    all.insert(0, Found::Dropped);
-                }
-            }
+            self.suspect(Hole::Possible);
+            unlogged.push(held);
         }
-        all.extend(rest.into_iter().map(Found::Logged));
-        self.held.drop_before(passed);
-        if has_news {
-            self.overtaken = asked.arrived;
+        self.tail_cache.redact_texts(&mut unlogged);
+        unlogged
+    }
+
+    /// Delivers those of the lost events that follow the last one that was delivered, at once or
+    /// after each other. No other place of a lost event is proven: ids and arrivals of two logs do
+    /// not compare. `at` is as for [`walk`](Self::walk).
+    fn deliver_unlogged(
+        &mut self,
+        mut at: Id,
+        unlogged: &mut Vec<Arc<Delivery>>,
+        result: &mut Backfilled,
+    ) -> Id {
+        let is_next =
+            |state: &Self, held: &Delivery| held.position().is_some_and(|stamp| state.is_next(stamp));
+        while let Some(next) = unlogged.iter().position(|held| is_next(self, held)) {
+            at = self.walk(at, &unlogged.remove(next), result);
+            self.suspect(Hole::Possible); // its log was lost
         }
-        all
+        at
     }
 
     /// Returns whether logs may have been written and lost since the connection was lost. The one
@@ -425,6 +364,12 @@ impl CursorState {
     fn may_lack_a_log(&self, now: u64, age: u64) -> bool {
         let is_young = self.delivered != Id::START && self.delivered.millis().saturating_add(age) > now;
         self.position == Some(Id::START) && is_young && self.missing_since.is_some()
+    }
+
+    /// Returns whether an event follows the last one that was delivered. The first one of a log
+    /// follows none: it may be of any log.
+    fn is_next(&self, stamp: Position) -> bool {
+        stamp.prev == self.delivered && stamp.prev != Id::START
     }
 
     /// Returns whether an event was not delivered yet.
@@ -489,27 +434,12 @@ impl CursorState {
     }
 }
 
-/// An event that a backfill found.
-enum Found {
-    Logged(Arc<Delivery>),
-    /// It was pushed, and the log does not have it; whether that was over an earlier subscription.
-    Pushed(Arc<Delivery>, bool),
-    /// Such an event without a place in the order: it is lost.
-    Dropped,
-    /// Such an event that does not continue the log: a foreign program invented or repeats it.
-    Foreign,
-}
-
 impl Backfilled {
     fn gap(&mut self, is_trimmed: bool, after: Id) {
         let reason = if is_trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
         self.gaps.push((reason, after));
         self.events.push(Arc::new(gap(reason, after).into()));
     }
-}
-
-fn ids(events: &VecDeque<Arc<Delivery>>) -> impl Iterator<Item = Id> {
-    events.iter().filter_map(|event| event.position()).map(|stamp| stamp.id)
 }
 
 /// Returns the event that reports missing events to members.

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::wire::delivery::Delivery;
-use crate::wire::id::Id;
 
 /// The most events that wait.
 const MAX_HELD_EVENTS: usize = 1024;
@@ -55,23 +54,5 @@ impl HeldEvents {
     pub(super) fn take(&mut self) -> VecDeque<HeldEvent> {
         self.bytes = 0;
         std::mem::take(&mut self.entries)
-    }
-
-    /// Drops the events with smaller numbers.
-    pub(super) fn drop_before(&mut self, number: u64) {
-        for held in self.take() {
-            if held.0 >= number {
-                self.keep(held);
-            }
-        }
-    }
-
-    /// Drops the events up to this id.
-    pub(super) fn drop_until(&mut self, id: Id) {
-        for held in self.take() {
-            if held.1.position().is_some_and(|position| position.id > id) {
-                self.keep(held);
-            }
-        }
     }
 }
