@@ -17,6 +17,7 @@ use crate::http::context::Context;
 use crate::layer::Control;
 use crate::realtime::drain;
 use crate::server::listener::Listener;
+use crate::server::stage::Stage;
 use crate::server::state::State;
 use crate::start_error::StartError;
 use crate::telemetry;
@@ -34,6 +35,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 /// A node that shuts down serves until no request came for this long: by then a load balancer has
 /// seen that it is not ready.
 const QUIET_PERIOD: Duration = Duration::from_secs(1);
+/// The same once the node accepts no connections any more: what a load balancer has sent before it
+/// noticed has arrived by then.
+const LAST_REQUEST_PERIOD: Duration = Duration::from_millis(500);
 
 /// Runs a node of this application until SIGTERM or SIGINT.
 pub fn run(application: Application) -> ExitCode {
@@ -139,16 +143,17 @@ fn ignore_signals() -> std::io::Result<()> {
 }
 
 /// Serves until `stop` yields the grace period, or a part of the node fails; then shuts down in
-/// phases: no new sockets, the end of those that are open, the requests, the layer. Pages and
-/// probes are served until the sockets are closed and load balancers send no more requests, at most
-/// for the grace period. `hurry` ends it at once.
+/// phases: no new sockets, the end of those that are open, no new connections, the requests, the
+/// layer. Pages and probes are served until the sockets are closed and load balancers send no more
+/// requests, at most for the grace period; then on the connections that are open. `hurry` ends it
+/// at once.
 async fn serve_until(
     state: &State,
     listener: Listener,
     stop: impl Future<Output = Duration>,
     hurry: impl Future<Output = ()>,
 ) -> ExitCode {
-    let stopping = listener.serve();
+    let listening = listener.serve();
     let realtime = Arc::clone(&state.realtime);
     let mut hub = tokio::spawn(async move { realtime.hub().run().await });
     let (code, grace) = tokio::select! {
@@ -169,20 +174,22 @@ async fn serve_until(
     state.realtime.end();
     let (sockets, restart) = (state.realtime.hub().sockets(), CloseCode::ServiceRestart.into());
     let away = async {
-        let quiet = async {
-            sleep(QUIET_PERIOD).await; // readiness has just changed
-            while let Some(rest) = QUIET_PERIOD.checked_sub(state.context.since_request()) {
+        let quiet = async |period: Duration| {
+            sleep(period).await; // something has just changed that load balancers have to notice
+            while let Some(rest) = period.checked_sub(state.context.since_request()) {
                 sleep(rest).await;
             }
         };
-        tokio::join!(drain::run(&sockets, grace, &restart), timeout(grace, quiet))
+        let _ = tokio::join!(drain::run(&sockets, grace, &restart), timeout(grace, quiet(QUIET_PERIOD)));
+        listening.send_replace(Stage::Refusing);
+        let _ = timeout(QUIET_PERIOD, quiet(LAST_REQUEST_PERIOD)).await;
     };
     tokio::select! {
-        _ = away => {}
+        () = away => {}
         () = state.realtime.keepalive() => {}
         () = hurry => info!("ending at once"),
     }
-    stopping.send_replace(true);
+    listening.send_replace(Stage::Ending);
     for socket in state.realtime.hub().sockets() {
         socket.close(&restart);
     }

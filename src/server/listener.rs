@@ -22,6 +22,7 @@ use crate::limits::{ConcurrencyLimiter, ConnectionSlot, network_of};
 use crate::server::acceptance::Acceptance;
 use crate::server::dispatch;
 use crate::server::error::ServerError;
+use crate::server::stage::Stage;
 use crate::server::state::State;
 use crate::telemetry::Chain;
 
@@ -96,15 +97,14 @@ impl Listener {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
     }
 
-    /// Accepts connections until the returned sender has sent `true` or is dropped; connections
-    /// that are open then finish their request.
-    pub(crate) fn serve(self) -> watch::Sender<bool> {
-        let (stopping, stopped) = watch::channel(false);
+    /// Accepts connections; the returned sender ends that.
+    pub(crate) fn serve(self) -> watch::Sender<Stage> {
+        let (sender, listening) = watch::channel(Stage::Accepting);
         for listener in self.listeners {
-            let (state, slots, stopped) = (Arc::clone(&self.state), self.slots.clone(), stopped.clone());
-            tokio::spawn(accept(state, listener, slots, stopped));
+            let (state, slots, listening) = (Arc::clone(&self.state), self.slots.clone(), listening.clone());
+            self.state.context.track(accept(state, listener, slots, listening));
         }
-        stopping
+        sender
     }
 }
 
@@ -188,14 +188,15 @@ async fn accept(
     state: Arc<State>,
     listener: TcpListener,
     slots: ConnectionSlots,
-    mut stopped: watch::Receiver<bool>,
+    mut listening: watch::Receiver<Stage>,
 ) {
     let context = Arc::clone(&state.context);
     let mut accepting = true;
     loop {
         let accepted = tokio::select! {
+            biased; // closing the listener would reset connections that the kernel has accepted
             accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            _ = listening.wait_for(|reached| *reached > Stage::Accepting) => return,
         };
         match accepted {
             Ok((tcp, peer)) => {
@@ -205,7 +206,7 @@ async fn accept(
                 if let Some((slot, acceptance)) = slots.take(address).await {
                     let (stream, pressure) = (Connection::new(tcp, slot), Arc::clone(&slots.pressure));
                     let state = Arc::clone(&state);
-                    let serving = serve(state, stream, peer.ip(), acceptance, pressure, stopped.clone());
+                    let serving = serve(state, stream, peer.ip(), acceptance, pressure, listening.clone());
                     context.track(serving);
                 }
             }
@@ -214,6 +215,9 @@ async fn accept(
             Err(error) => {
                 if std::mem::take(&mut accepting) {
                     warn!(%error, "could not accept a connection; trying again");
+                }
+                if *listening.borrow() == Stage::Ending {
+                    return;
                 }
                 sleep(Duration::from_millis(50)).await;
             }
@@ -228,7 +232,7 @@ async fn serve(
     peer: IpAddr,
     acceptance: Acceptance,
     pressure: Arc<Notify>,
-    mut stopped: watch::Receiver<bool>,
+    mut listening: watch::Receiver<Stage>,
 ) {
     let is_served = acceptance == Acceptance::Served;
     let head = if is_served { REQUEST_HEAD_TIMEOUT } else { REFUSED_HEAD_TIMEOUT };
@@ -248,7 +252,8 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     let mut overdue = std::pin::pin!(stream.overdue(timeouts));
     let mut evicted = std::pin::pin!(stream.evicted(&pressure));
-    let mut stop = std::pin::pin!(async { stopped.wait_for(|stopped| *stopped).await.is_ok() });
+    let mut stop =
+        std::pin::pin!(async { listening.wait_for(|reached| *reached == Stage::Ending).await.is_ok() });
     let mut is_stopping = false;
     let ended = loop {
         tokio::select! {

@@ -7,6 +7,7 @@ pub(crate) mod guards;
 pub(crate) mod listener;
 pub(crate) mod route;
 pub(crate) mod routes;
+pub(crate) mod stage;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;

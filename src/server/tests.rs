@@ -18,6 +18,7 @@ use crate::node;
 use crate::server::guards::{Csrf, Rate};
 use crate::server::listener::Listener;
 use crate::server::route::Route;
+use crate::server::stage::Stage;
 
 const TOKEN: &str = "abcdefghijklmnopqrstuvwxyzABCDEF";
 
@@ -61,7 +62,7 @@ async fn statuses(requests: &[(&str, &str, &str, &str)]) -> Vec<u16> {
         tcp.read_to_string(&mut answer).await.unwrap();
         statuses.push(answer[9..12].parse().unwrap());
     }
-    stopping.send_replace(true);
+    stopping.send_replace(Stage::Ending);
     statuses
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::support::cli::operator;
@@ -244,6 +245,21 @@ async fn changes_of_rights_under_way_at_sigterm_are_answered_and_made() {
         banned += usize::from(redis.query::<String>(&["GET", &record]).await.contains(BAN));
     }
     assert_eq!(banned, MANY);
+    assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_connection_is_served_after_the_node_accepts_no_more() {
+    let mut node = Node::plan().start().await;
+    let mut connection = Connection::connect(&node).await;
+    node.terminate();
+    until(PATIENCE, "the node to refuse connections", async || {
+        holds(TcpStream::connect(node.address()).await.is_err(), String::new)
+    })
+    .await;
+    // As a load balancer sends it that has not noticed yet.
+    let response = Request::get("/chat/").send_on(&mut connection).await;
+    assert_eq!((response.status, response.header("connection")), (200, Some("close")), "{response:?}");
     assert_eq!(node.exit(PATIENCE).await.code(), Some(0));
 }
 
