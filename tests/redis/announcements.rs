@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parlor::{Control, Disconnect};
 
 use crate::support::cli::{key, operator};
+use crate::support::handshake::Handshake;
 use crate::support::layer_nodes::LayerNode;
 use crate::support::node::Node;
 use crate::support::process::Signal;
@@ -219,6 +220,38 @@ async fn a_node_that_starts_asks_sockets_of_changes_announced_before() {
     ban_record(&redis, "bob").await;
     assert_eq!(socket.closed(PATIENCE).await, (4403, "banned".to_owned()));
     assert!(redis.members(ANNOUNCED).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_is_not_admitted_by_what_was_read_before_all_were_asked() {
+    const OTHER_LOGINS: usize = 3;
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let node = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
+    let bob = User::registered(&node, "bob").await;
+    let mut monitor = redis.monitor().await;
+    // Each is looked up after bob's login, which takes a round trip, as do the rooms.
+    let others = (0..OTHER_LOGINS).map(|n| format!("{SESSION}={}", n.to_string().repeat(43)));
+    let cookies: Vec<String> = std::iter::once(bob.cookies()).chain(others).collect();
+    proxy.delay_replies();
+    let handshake = Handshake::to_room("chat_lobby").with_cookies(&cookies.join("; "));
+    let changes = async {
+        until(PATIENCE, "the account to be read", async || {
+            let commands = monitor.commands().await;
+            let is_read = |command: &String| command.contains(r#""GET" "parlor:record:user:bob""#);
+            holds(commands.iter().any(is_read), || format!("{commands:#?}"))
+        })
+        .await;
+        ban_record(&redis, "bob").await;
+        // The node asks all sockets once it is subscribed again.
+        redis.query::<u32>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    };
+    let (socket, ()) = tokio::join!(handshake.try_connect(node.address()), changes);
+    match socket {
+        Err(refusal) => assert!(refusal.to_string().contains("403"), "{refusal}"),
+        // Admitted before the others were asked, and asked with them.
+        Ok(mut socket) => assert_eq!(socket.closed(PATIENCE, |_| {}).await.0, 4403),
+    }
 }
 
 #[tokio::test]
