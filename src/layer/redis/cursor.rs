@@ -135,9 +135,8 @@ impl CursorState {
             (self.start, self.delivered) = (last, last);
             last
         });
-        if self.may_lack_a_log(now, age) {
-            self.suspect(Hole::Possible);
-        } else if position == last && self.held.is_empty() && self.heard.is_empty() {
+        let may_lack_a_log = self.may_lack_a_log(now, age);
+        if !may_lack_a_log && position == last && self.held.is_empty() && self.heard.is_empty() {
             self.missing_since = None;
             return (new_redactions, false);
         }
@@ -228,6 +227,7 @@ impl CursorState {
             None => last != from && !has_expired,
         };
         let is_rewound = self.backfill == Backfill::Rewound;
+        let may_lack_a_log = self.may_lack_a_log(now, age);
         if is_rewritten && !is_rewound {
             // Some events of the log before the fork may be new.
             self.tail_cache.clear();
@@ -245,6 +245,9 @@ impl CursorState {
             }
             self.position = Some(last);
             self.tail_cache.clear();
+        }
+        if may_lack_a_log {
+            self.suspect(Hole::Possible);
         }
         let mut unlogged = self.take_unlogged(&page, asked, now, &mut result);
         self.tail_cache.redact_texts(&mut page.events);

@@ -88,6 +88,17 @@ fn a_log_lost_while_a_node_was_away_is_reported_also_after_another() {
 }
 
 #[test]
+fn a_log_lost_before_the_one_that_a_page_is_read_of_is_reported() {
+    let mut cursor = cursor_after(message(1, 5, 0));
+    cursor.on_disconnected(6);
+    assert!(cursor.locate(Id::START, BTreeSet::new(), 6, AGE).1, "the log was lost");
+    assert_eq!(backfill(&mut cursor, &[], 6), [0]);
+    cursor.on_disconnected(7);
+    assert_eq!(push(&mut cursor, message(4, 9, 8)), Sequence::Behind);
+    assert_eq!(backfill(&mut cursor, &[message(3, 8, 0), message(4, 9, 8)], 9), [0, 3, 4]);
+}
+
+#[test]
 fn a_skipped_event_that_the_log_lost_may_be_missing_after_what_it_has() {
     let mut cursor = cursor_after(message(1, 5, 0));
     // Of another log, which then lost its end.
