@@ -6,7 +6,7 @@
 //! gap before the next message that does; and no gap is reported for nothing. It knows every
 //! version of the presence after the one that it was sent. After a gap a message may come again: a
 //! client drops it by its id. It joins whether or not the node learns more of the log meanwhile.
-//! The log is lost only when the node has delivered all of it.
+//! The log is lost only when the node has all of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -344,9 +344,8 @@ impl Model {
         if self.log.is_empty() {
             return;
         }
-        while !self.is_followed() {
+        while self.delivered != self.last() {
             self.follow();
-            self.flush();
         }
         let kept = self.random.random_range(0..self.log.len());
         self.trace.push(format!("the log falls back to {kept} of {}", self.log.len()));

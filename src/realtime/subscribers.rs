@@ -26,6 +26,8 @@ pub(crate) struct Subscribers {
     rows: Vec<SubscriberRow>,
     /// Events not yet sent to any socket.
     waiting: VecDeque<Arc<Delivery>>,
+    /// How many of them are gaps.
+    waiting_gaps: usize,
     /// The batch being sent.
     fanout: Option<Fanout>,
     /// The last logged event of a batch, if there was one.
@@ -46,7 +48,8 @@ pub(crate) struct SubscriberRow {
 
 pub(crate) struct Subscriber {
     pub(crate) socket: Arc<Socket>,
-    /// It receives the logged events after this one; [`Id::NEVER`] while it receives nothing.
+    /// It receives the logged events after this one, with [`Id::LAST`] those after the next gap;
+    /// [`Id::NEVER`] while it receives nothing.
     pub(crate) from: Id,
     /// It receives the presence events after this version.
     pub(crate) presence: u64,
@@ -133,7 +136,10 @@ impl Subscribers {
             Some(position) if position > cursor.id && !is_forced => Err(Behind::Log),
             _ if self.presence > cursor.presence => Err(Behind::Presence),
             _ => {
-                (subscriber.from, subscriber.presence) = (cursor.id, cursor.presence);
+                // What waits before a gap is of a log that was lost, perhaps with greater ids: the
+                // socket may have read the one after it.
+                let from = if self.waiting_gaps > 0 { Id::LAST } else { cursor.id };
+                (subscriber.from, subscriber.presence) = (from, cursor.presence);
                 Ok(())
             }
         }
@@ -151,6 +157,7 @@ impl Subscribers {
     /// Queues events. Returns whether none were queued before.
     pub(crate) fn enqueue(&mut self, events: &[Arc<Delivery>]) -> bool {
         let idle = !self.is_busy();
+        self.waiting_gaps += events.iter().filter(|event| is_gap(event)).count();
         self.waiting.extend(events.iter().cloned());
         idle
     }
@@ -204,6 +211,7 @@ impl Subscribers {
             // A rewritten log may continue with smaller ids.
             self.position = None;
             self.gaps += 1;
+            self.waiting_gaps -= 1;
             let all = self.rows.iter_mut().flat_map(|row| row.sockets.iter_mut());
             all.filter(|(_, subscriber)| subscriber.from != Id::NEVER)
                 .for_each(|(_, subscriber)| subscriber.from = Id::START);

@@ -28,6 +28,8 @@ pub struct Id {
 impl Id {
     /// Before every message: the position before the first one of a log.
     pub const START: Self = Self { millis: 0, sequence: 0 };
+    /// After every message, and before [`NEVER`](Self::NEVER).
+    pub(crate) const LAST: Self = Self { millis: u64::MAX, sequence: u64::MAX - 1 };
     /// After every message.
     pub(crate) const NEVER: Self = Self { millis: u64::MAX, sequence: u64::MAX };
 
@@ -78,7 +80,7 @@ impl FromStr for Id {
         };
         let (millis, sequence) = text.split_once('-').ok_or(ParseIdError)?;
         let id = Self { millis: number(millis)?, sequence: number(sequence)? };
-        if id == Self::NEVER { Err(ParseIdError) } else { Ok(id) }
+        if id >= Self::LAST { Err(ParseIdError) } else { Ok(id) }
     }
 }
 
