@@ -8,8 +8,8 @@
 //! | index `rooms_made:{<id>}` | the private rooms that this user created |
 //! | index `invitations:{<id>}` | the rooms to which this user is invited, by expiry |
 //!
-//! The indexes of a room decide who may enter; each change of them is one step together with the
-//! room's record. Those of a user are lists for its pages, and bound how much may be in them.
+//! The indexes of a room decide who may enter; each change that lets a user in is one step with
+//! the room's record. Those of a user are lists for its pages, and bound how much may be in them.
 
 use std::time::Duration;
 

@@ -56,7 +56,8 @@
 //!   durable as an append, and so is every write to the store.
 //! - **Changes of rights.** A write of a [`RightsChange`] is made while the change is announced.
 //!   After [`end_changes`](Control::end_changes) returned, none is made, however late Redis takes
-//!   it. A node that starts knows the changes that are announced, and ends none of them.
+//!   it. A node that starts knows the changes that are announced, and ends them when their time
+//!   has come, as the others do.
 //! - **Nodes.** [`nodes`](Control::nodes) returns the nodes that are not known to be dead, with
 //!   figures that are at most a few seconds old. [`groups`](Presence::groups) counts as
 //!   [`member_count`](Presence::member_count) does.

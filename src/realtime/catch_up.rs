@@ -1,4 +1,5 @@
-//! Catch-up: brings a socket to its group's current position, without gaps or duplicates.
+//! Catch-up: brings a socket to its group's current position. It misses nothing without a gap;
+//! after one, a message may come again.
 //!
 //! The log is the buffer. A socket registers in the hub first, where it receives nothing yet. It
 //! reads the log page by page, at its own pace, until it reaches the position of the group's other

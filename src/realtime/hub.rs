@@ -207,7 +207,8 @@ impl Hub {
         self.disconnects.lock().were_asked_since(received_at)
     }
 
-    /// Closes every socket that one of these commands matches, before it returns.
+    /// Closes every socket that one of these commands ends, before it returns. Those that one
+    /// announces are asked later.
     pub(crate) fn apply_missed(&self, commands: &[Disconnect]) {
         for command in commands {
             self.record(command);

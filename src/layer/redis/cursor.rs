@@ -326,10 +326,10 @@ impl CursorState {
                 self.held.keep((arrival, held));
                 continue;
             }
-            if stamp.id <= asked.from {
+            if stamp.id <= self.start {
                 continue; // it was pushed before the end of the log was found
             }
-            if self.is_ahead(stamp.id, now) {
+            if stamp.id <= asked.from || self.is_ahead(stamp.id, now) {
                 result.dropped += 1; // a foreign program invented it
                 continue;
             }

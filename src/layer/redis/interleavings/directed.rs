@@ -204,6 +204,22 @@ fn a_position_in_the_future_is_for_the_log_to_decide() {
 }
 
 #[test]
+fn an_invented_position_in_the_past_is_dropped_and_counted() {
+    let mut cursor = CursorState::default();
+    assert!(!cursor.locate(at(4), BTreeSet::new(), 4, AGE).1);
+    assert_eq!(push(&mut cursor, message(1, 6, 4)), Sequence::Next);
+    let dropped = |cursor: &mut CursorState, invented: Message| {
+        assert_eq!(push(cursor, invented), Sequence::Behind);
+        let asked = cursor.next_page();
+        let found = cursor.on_page(asked, page_after(asked.from, &[message(1, 6, 4)]), 6, AGE);
+        assert!(found.is_done && found.events.is_empty());
+        found.dropped
+    };
+    assert_eq!(dropped(&mut cursor, message(2, 5, 4)), 1);
+    assert_eq!(dropped(&mut cursor, message(3, 3, 2)), 0, "from before the subscription");
+}
+
+#[test]
 fn a_rewritten_log_is_read_from_its_fork_or_from_the_subscription() {
     let subscribed = || {
         let mut cursor = CursorState::default();
