@@ -88,23 +88,20 @@ impl ApiKeys<'_> {
         }
     }
 
-    /// Revokes the key with this name and returns it, if there is one.
+    /// Revokes this key; `None` if it was revoked already, even if its name is now another key's.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub(crate) async fn revoke(rights: &RightsChange<'_>, name: &str) -> Result<Option<ApiKey>, LayerError> {
-        let keys = ApiKeys { store: rights.store() };
-        let Some(parsed) = Username::parse(name) else { return Ok(None) };
-        let Some(key) = keys.find_by_name(name).await? else { return Ok(None) };
-        let (name, record) = (name_key(&parsed), record(&key.id));
+    pub(crate) async fn revoke(rights: &RightsChange<'_>, key: &ApiKey) -> Result<Option<()>, LayerError> {
+        let Some(name) = Username::parse(&key.name) else { return Ok(None) };
+        let (name, record) = (name_key(&name), record(&key.id));
         let changes = [
             Change::Delete { key: &record },
             Change::Delete { key: &name },
             Change::Remove { index: KEYS, name: &key.id },
         ];
-        // Unless another caller has revoked it, and the name has passed to another key.
         let is_own = Guard::Record { key: &name, value: Some(&key.id) };
-        Ok(rights.write(&[is_own], &changes).await?.map(|()| key))
+        rights.write(&[is_own], &changes).await
     }
 
     /// Returns all keys, the newest first.
@@ -147,4 +144,23 @@ fn record(id: &str) -> String {
 
 fn name_key(name: &Username) -> String {
     format!("key_name:{}", name.skeleton())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::memory::store::MemoryStore;
+
+    #[tokio::test]
+    async fn a_key_that_was_revoked_takes_no_other_of_its_name_with_it() {
+        let store = SharedStore::Memory(MemoryStore::default());
+        let keys = ApiKeys { store: &store };
+        let make = async || keys.make("billing", &["publish".to_owned()]).await.unwrap().expect("a key").0;
+        let rights = RightsChange::for_test(&store);
+        let first = make().await;
+        assert_eq!(ApiKeys::revoke(&rights, &first).await.unwrap(), Some(()));
+        let second = make().await;
+        assert_eq!(ApiKeys::revoke(&rights, &first).await.unwrap(), None);
+        assert_eq!(keys.find_by_name("billing").await.unwrap().map(|key| key.id), Some(second.id));
+    }
 }

@@ -58,9 +58,11 @@ impl KeyCommand {
                 };
                 note(admin.store(), "key_revoke", &key.name).await?;
                 let command = Disconnect::revocation(&key.id);
-                let revoke = |rights| async move { ApiKeys::revoke(&rights, name).await };
-                admin.change_rights(&[command], revoke).await.map_err(away)?;
-                Ok(format!("revoked {}\n", key.name))
+                let revoke = async |rights| ApiKeys::revoke(&rights, &key).await;
+                match admin.change_rights(&[command], revoke).await.map_err(away)? {
+                    Some(()) => Ok(format!("revoked {}\n", key.name)),
+                    None => Err(format!("the key `{name}` was revoked in this moment")),
+                }
             }
         }
     }

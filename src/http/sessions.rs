@@ -209,8 +209,9 @@ impl Context {
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
         let Some(key) = self.api_keys().find_by_name(name).await? else { return Ok(None) };
-        let revoke = |rights| async move { ApiKeys::revoke(&rights, name).await };
-        self.change_rights(&[Disconnect::revocation(&key.id)], revoke).await
+        let revoke = async |rights| ApiKeys::revoke(&rights, &key).await;
+        let revoked = self.change_rights(&[Disconnect::revocation(&key.id)], revoke).await?;
+        Ok(revoked.map(|()| key))
     }
 
     /// Makes an account an operator, or revokes that. Returns `None` when there is no such account.

@@ -27,6 +27,12 @@ impl<'a> RightsChange<'a> {
         Self { store, id }
     }
 
+    /// Returns one that is not announced.
+    #[cfg(test)]
+    pub(crate) fn for_test(store: &'a SharedStore) -> Self {
+        Self::new(store, None)
+    }
+
     /// Returns the store, to read records and to write those that no right rests on.
     pub fn store(&self) -> &'a SharedStore {
         self.store
