@@ -101,12 +101,12 @@ async fn unclaim(
         (RoomRecord::members(name), RoomRecord::invited(name), RoomRecord::links(name));
     let mut refused = None;
     loop {
-        let text = rights.store().get(&key).await?;
-        if text == refused {
+        let Some(text) = rights.store().get(&key).await? else { return Ok(None) };
+        if refused.as_ref() == Some(&text) {
             return Ok(None);
         }
-        let is_same = Guard::Record { key: &key, value: text.as_deref() };
-        let record = text.as_deref().and_then(RoomRecord::parse).unwrap_or_default();
+        let is_same = Guard::Record { key: &key, value: Some(&text) };
+        let record = RoomRecord::parse(&text).unwrap_or_default();
         let closed = RoomRecord { closed: true, ..RoomRecord::default() }.text();
         let changes = [
             if record.closed {
@@ -122,7 +122,7 @@ async fn unclaim(
         if rights.write(&guards, &changes).await?.is_some() {
             return Ok(Some(record));
         }
-        refused = text;
+        refused = Some(text);
     }
 }
 
