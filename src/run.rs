@@ -180,7 +180,7 @@ async fn serve_until(
                 sleep(rest).await;
             }
         };
-        let _ = tokio::join!(drain::run(&sockets, grace, &restart), timeout(grace, quiet(QUIET_PERIOD)));
+        let _ = tokio::join!(drain::run(sockets, grace, &restart), timeout(grace, quiet(QUIET_PERIOD)));
         listening.send_replace(Stage::Refusing);
         let _ = timeout(QUIET_PERIOD, quiet(LAST_REQUEST_PERIOD)).await;
     };

@@ -44,7 +44,7 @@ impl Realtime {
             if !sockets.is_empty() {
                 let (seconds, count) = (last.elapsed().as_secs(), sockets.len());
                 warn!(seconds, sockets = count, "redis does not reach this node: moving clients on");
-                drain::run(&sockets, MOVE_ON_SPREAD, &close).await;
+                drain::run(sockets, MOVE_ON_SPREAD, &close).await;
             }
         }
     }

@@ -137,6 +137,27 @@ async fn a_draining_node_rejects_sockets_and_serves_all_else(layer: LayerKind) {
     assert_eq!(deployment.nodes[0].exit(PATIENCE).await.code(), Some(0));
 }
 
+/// The client of a socket that is closed returns once its connection has ended.
+async fn a_connection_ends_with_its_socket_and_not_with_the_drain(layer: LayerKind) {
+    let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
+    let mut members = join_all((0..30).map(|_| V1Client::join(deployment.first(), "lobby"))).await;
+    deployment.nodes[0].terminate();
+    let delays = join_all(members.iter_mut().map(async |member| {
+        member.receive_frame("bye").await["reconnect_ms"].as_u64().expect("milliseconds")
+    }))
+    .await;
+    let mut members: Vec<_> = delays.into_iter().zip(members).collect();
+    members.sort_by_key(|(delay, _)| *delay);
+    let (_, last) = members.pop().expect("thirty members");
+    last.close().await;
+    let (_, mut first) = members.swap_remove(0);
+    assert_eq!(first.closed(PATIENCE).await.0, 1012);
+    first.close().await;
+    assert!(deployment.nodes[0].runs(), "the others have time");
+    deployment.nodes[0].terminate();
+    assert_eq!(deployment.nodes[0].exit(PATIENCE).await.code(), Some(0));
+}
+
 async fn a_node_without_sockets_serves_until_requests_end(layer: LayerKind) {
     let mut deployment = Deployment::with(layer, &[("--drain-seconds", "60")]).await;
     deployment.nodes[0].terminate();
@@ -186,6 +207,7 @@ on_both_layers! {
     each_socket_is_served_until_its_own_bye_delay
     a_tutorial_socket_receives_until_its_1012_within_the_drain
     a_draining_node_rejects_sockets_and_serves_all_else
+    a_connection_ends_with_its_socket_and_not_with_the_drain
     a_node_without_sockets_serves_until_requests_end
     a_second_signal_ends_the_drain_at_once
     an_interrupt_ends_the_drain_at_once
