@@ -81,7 +81,8 @@ pub struct Config {
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub log_format: LogFormat,
 
-    /// Maximum length of a client's message, in bytes; a longer one closes the socket with 1009
+    /// Maximum length of a client's message, in bytes; a longer one is rejected, on the plain wire
+    /// by closing the socket with 1009
     #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = positive)]
     pub max_message_bytes: usize,
 
