@@ -4,7 +4,7 @@
 //! |---|---|
 //! | index `closed_rooms` | their names, by when they were closed |
 
-use parlor::{Change, CloseCode, Context, Disconnect, Guard, Index, LayerError, RightsChange, now};
+use parlor::{Change, CloseCode, Context, Disconnect, Guard, Index, LayerError, RightsChange, Store, now};
 
 use crate::rooms::groups;
 use crate::rooms::record::RoomRecord;
@@ -35,11 +35,25 @@ async fn write_closed(rights: RightsChange<'_>, name: &str) -> Result<Option<()>
     Ok(Some(()))
 }
 
-/// Opens the room again.
+/// Opens the room again. A public room that is open has no record.
 pub(super) async fn reopen(context: &Context, name: &str) -> Result<(), LayerError> {
-    context.store().change(&RoomRecord::key(name), |record: &mut RoomRecord| record.closed = false).await?;
-    context.store().remove(CLOSED_ROOMS_INDEX, name).await?;
-    Ok(())
+    let (store, key) = (context.store(), RoomRecord::key(name));
+    let unlisted = Change::Remove { index: CLOSED_ROOMS_INDEX, name };
+    loop {
+        let read: Option<(RoomRecord, String)> = store.read_for_step(&key).await?;
+        let (record, text) = read.unzip();
+        let new = RoomRecord { closed: false, ..record.unwrap_or_default() };
+        let is_same = Guard::Record { key: &key, value: text.as_deref() };
+        let text = new.text();
+        let opened = if new == RoomRecord::default() {
+            Change::Delete { key: &key }
+        } else {
+            Change::Put { key: &key, value: &text }
+        };
+        if store.step(&[is_same], &[opened, unlisted]).await?.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 /// Returns the rooms that were closed last, the newest first.

@@ -118,6 +118,19 @@ impl SharedStore {
         self.get(key).await?.map(|text| parse(key, &text)).transpose()
     }
 
+    /// Returns the record under this key, parsed from JSON, and its text, by which a
+    /// [`Guard::Record`] finds out whether it has changed.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_for_step<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, String)>, LayerError> {
+        let Some(text) = self.get(key).await? else { return Ok(None) };
+        Ok(Some((parse(key, &text)?, text)))
+    }
+
     /// Returns several records, parsed from JSON, in the order of the keys.
     ///
     /// # Errors
