@@ -2,12 +2,14 @@
 
 use parlor::{
     Change, CloseCode, Context, Control, Disconnect, Group, Guard, Index, LayerError, Presence, Refusal,
-    Request, Response, RightsChange, StatusCode, Store, now,
+    Request, Response, RightsChange, SharedStore, StatusCode, now,
 };
 
 use crate::rooms::groups;
 use crate::rooms::groups::CHAT_PREFIX;
 use crate::rooms::index_page;
+use crate::rooms::lists;
+use crate::rooms::lists::List;
 use crate::rooms::membership;
 use crate::rooms::name::Name;
 use crate::rooms::record::RoomRecord;
@@ -25,17 +27,15 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
         return index_page::with_error(&request, StatusCode::BAD_REQUEST, text, "bad_room").await;
     };
     let (context, name) = (request.context(), name.as_str());
-    if !membership::count_as_made(context.store(), identity.id(), name).await? {
+    let made = List::made(identity.id());
+    let Some(entry) = made.enter(context, name).await? else {
         return index_page::with_error(&request, StatusCode::CONFLICT, text, "too_many_rooms").await;
-    }
+    };
     if !claim(context, name, identity.id()).await? {
-        let record: Option<RoomRecord> = context.store().read(&RoomRecord::key(name)).await?;
-        if !record.is_some_and(|record| record.is_owned_by(identity)) {
-            membership::uncount_as_made(context.store(), identity.id(), name).await?;
-        }
+        made.withdraw(context.store(), entry).await?;
         return index_page::with_error(&request, StatusCode::CONFLICT, text, "used_room").await;
     }
-    membership::list_if_member(context, name, identity.id()).await?;
+    entry.confirm(context.store()).await?;
     Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", name)])))
 }
 
@@ -66,47 +66,52 @@ async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, Layer
     Ok(claimed.await?.is_some())
 }
 
-/// Makes a private room public again. A room that an operator closed stays closed. Returns `false`
-/// if the room has members or messages: what was said to few must not be read by all.
+/// Makes a private room public again; nothing happens to one that is public. A room that an
+/// operator closed stays closed. Returns `false` if the room has members or messages: what was said
+/// to few must not be read by all.
 pub(crate) async fn release(context: &Context, name: &str) -> Result<bool, LayerError> {
+    let store = context.store();
+    let Some(owner) = owner_of_private(store, name).await? else { return Ok(true) };
     let groups = [groups::chat_group(name), groups::push_group(name)];
+    // Checked before the release too: one that cannot be made is not announced to all nodes.
     if is_used(context, &groups).await? {
         return Ok(false);
     }
-    let members = context.store().top(&RoomRecord::members(name), membership::MAX_MEMBERS).await?;
+    let members = store.top(&RoomRecord::members(name), membership::MAX_MEMBERS).await?;
+    let lists = members.iter().map(|(member, _)| List::joined(member)).chain([List::made(&owner)]);
+    let listed = lists::entries(store, lists, name).await?;
     let commands =
         groups.each_ref().map(|group| Disconnect::of_group(group, CloseCode::Forbidden, "no longer private"));
     let groups = &groups;
     let unclaim = |rights| async move { unclaim(&rights, name, groups).await };
-    let Some(released) = context.change_rights(&commands, unclaim).await? else {
-        return Ok(context.store().get(&RoomRecord::key(name)).await?.is_none());
-    };
-    if let Some(owner) = released.owner {
-        membership::uncount_as_made(context.store(), &owner, name).await?;
+    if context.change_rights(&commands, unclaim).await?.is_none() {
+        return Ok(owner_of_private(store, name).await?.is_none());
     }
-    let members: Vec<String> = members.into_iter().map(|(member, _)| member).collect();
-    membership::unlist(context, name, &members).await?;
+    lists::strike(store, &listed).await?;
     Ok(true)
 }
 
-/// Removes what a claim has written, and returns the record; `None` if there is none, or the room
-/// is used.
+/// Returns the id of the owner of a room; `None` if the room is not private.
+async fn owner_of_private(store: &SharedStore, name: &str) -> Result<Option<String>, LayerError> {
+    let record: Option<RoomRecord> = store.read(&RoomRecord::key(name)).await?;
+    Ok(record.filter(|record| record.private).map(|record| record.owner.unwrap_or_default()))
+}
+
+/// Removes what a claim has written; `None` if the room is not private, or used.
 async fn unclaim(
     rights: &RightsChange<'_>,
     name: &str,
     groups: &[Group; 2],
-) -> Result<Option<RoomRecord>, LayerError> {
+) -> Result<Option<()>, LayerError> {
     let key = RoomRecord::key(name);
     let (members, invited, links) =
         (RoomRecord::members(name), RoomRecord::invited(name), RoomRecord::links(name));
     let mut refused = None;
     loop {
-        let Some(text) = rights.store().get(&key).await? else { return Ok(None) };
-        if refused.as_ref() == Some(&text) {
-            return Ok(None);
-        }
+        let read: Option<(RoomRecord, String)> = rights.store().read_for_step(&key).await?;
+        let private = read.filter(|(record, text)| record.private && refused.as_ref() != Some(text));
+        let Some((record, text)) = private else { return Ok(None) };
         let is_same = Guard::Record { key: &key, value: Some(&text) };
-        let record = RoomRecord::parse(&text).unwrap_or_default();
         let closed = RoomRecord { closed: true, ..RoomRecord::default() }.text();
         let changes = [
             if record.closed {
@@ -120,7 +125,7 @@ async fn unclaim(
         ];
         let guards = [&[is_same][..], &are_unused(groups)].concat();
         if rights.write(&guards, &changes).await?.is_some() {
-            return Ok(Some(record));
+            return Ok(Some(()));
         }
         refused = Some(text);
     }

@@ -3,6 +3,7 @@
 use minijinja::context;
 use parlor::{Refusal, Request, Response, StatusCode};
 
+use crate::rooms::lists;
 use crate::rooms::membership;
 use crate::settings::Settings;
 
@@ -35,7 +36,7 @@ async fn show(
     let identity = request.identity();
     let (context, mut rooms, mut invitations) = (request.context(), Vec::new(), Vec::new());
     if identity.is_user() {
-        rooms = membership::rooms_of_user(context, identity.id()).await?;
+        rooms = lists::private_rooms(context, identity.id()).await?;
         let open = membership::invitations(context, identity.id()).await?;
         let accounts = context.accounts();
         let owners = accounts.find_all(open.iter().filter_map(|(_, record)| record.owner.as_ref())).await?;

@@ -49,8 +49,11 @@ pub(crate) async fn change(request: Request) -> Result<Response, Refusal> {
                     None
                 }
                 Some(account) => {
-                    let invited = membership::invite(context, room.name(), &record, &account.id).await?;
-                    (invited == Invited::Full).then_some("full")
+                    match membership::invite(context, room.name(), &record, &account.id).await? {
+                        Invited::Done | Invited::Member => None,
+                        Invited::Full => Some("full"),
+                        Invited::NoRoom => return Err(Refusal::not_found()),
+                    }
                 }
             };
             if error.is_some() {

@@ -6,6 +6,7 @@ pub(crate) mod groups;
 pub(crate) mod index_page;
 pub(crate) mod invitations;
 pub(crate) mod invite_page;
+pub(crate) mod lists;
 pub(crate) mod members_page;
 pub(crate) mod membership;
 pub(crate) mod name;

@@ -42,11 +42,6 @@ impl RoomRecord {
         serde_json::to_string(self).expect("its members have text names")
     }
 
-    /// Parses the record; `None` if it is no record.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
     /// Returns the key of the record.
     pub(crate) fn key(name: &str) -> String {
         tagged("room", name)

@@ -78,6 +78,15 @@ pub enum Change<'a> {
         /// The name.
         name: &'a str,
     },
+    /// Removes a name from an index if it has this rank.
+    RemoveRanked {
+        /// The index.
+        index: &'a str,
+        /// The name.
+        name: &'a str,
+        /// The rank.
+        rank: u64,
+    },
     /// Removes all names from an index but those of the highest ranks.
     Trim {
         /// The index.

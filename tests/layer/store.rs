@@ -124,10 +124,17 @@ async fn a_step_makes_all_changes_or_none(peers: LayerNodes) {
     let expected = [("eve".to_owned(), 8), ("bob".to_owned(), 7)];
     assert_eq!(here.top(list, 9).await.unwrap(), expected, "a name that is there keeps its rank");
     assert_eq!(here.get(key).await.unwrap(), None);
-    let changes = [Change::Remove { index: list, name: "eve" }, Change::Clear { index: "none:{a}" }];
+    let changes = [
+        Change::Remove { index: list, name: "eve" },
+        Change::RemoveRanked { index: list, name: "bob", rank: 8 },
+        Change::RemoveRanked { index: list, name: "none", rank: 8 },
+        Change::Clear { index: "none:{a}" },
+    ];
     here.step(&[], &changes).await.unwrap();
-    assert_eq!(there.count(list).await.unwrap(), 1);
-    there.step(&[], &[Change::Clear { index: list }]).await.unwrap();
+    assert_eq!(there.count(list).await.unwrap(), 1, "bob has another rank");
+    there.step(&[], &[Change::RemoveRanked { index: list, name: "bob", rank: 7 }]).await.unwrap();
+    assert_eq!(there.count(list).await.unwrap(), 0);
+    there.step(&[], &[add("ann"), Change::Clear { index: list }]).await.unwrap();
     assert_eq!(here.count(list).await.unwrap(), 0);
 }
 

@@ -1,6 +1,7 @@
 //! Rooms: their names, who may enter them, and who is in them.
 
 mod joins;
+mod lists;
 mod membership;
 mod names;
 mod presence;

@@ -155,6 +155,8 @@ async fn limits_of_rooms_and_members_hold_at_once() {
     for n in 0..193 {
         let name = format!("room {n}");
         redis.query::<u32>(&["ZADD", &format!("parlor:index:rooms_made:{{{id}}}"), "1", &name]).await;
+        let record = format!("{{\"owner\":\"{id}\",\"private\":true}}");
+        redis.query::<()>(&["SET", &format!("parlor:record:room:{{chat_{name}}}"), &record]).await;
     }
     let made = join_all((0..30).map(|n| {
         let (mut ann, node) = (ann.clone(), &nodes[n % 2]);

@@ -29,6 +29,7 @@ pub async fn fill(redis: &Redis, user: &str) {
           put('user:' .. name, { id = id, name = name, staff = false, banned = false, made = n })
           add('users', name, n)
           add('rooms_of:{' .. me .. '}', 'hall' .. n, n)
+          add('room_members:{chat_hall' .. n .. '}', me, n)
           add('room_members:{chat_cellar}', id, n)
           add('room_invited:{chat_cellar}', id, open_until)
           put('key:' .. id, { id = id, name = name, hash = '', scopes = { 'read' }, made = n })

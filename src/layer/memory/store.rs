@@ -118,6 +118,11 @@ impl Store for MemoryStore {
                 Change::Remove { index, name } => {
                     remove(&mut indexes, index, name);
                 }
+                Change::RemoveRanked { index, name, rank } => {
+                    if indexes.get(index).and_then(|names| names.get(name)) == Some(&rank) {
+                        remove(&mut indexes, index, name);
+                    }
+                }
                 Change::Trim { index, keep } => {
                     for (name, _) in sorted(&indexes, index).into_iter().skip(keep) {
                         remove(&mut indexes, index, &name);

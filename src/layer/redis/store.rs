@@ -227,6 +227,7 @@ fn operation<'a>(change: &Change<'a>) -> Operation<'a> {
         Change::Delete { key } => (StoreKey::Record(key), "delete", "", 0),
         Change::Add { index, name, rank } => (StoreKey::Index(index), "add", name, rank),
         Change::Remove { index, name } => (StoreKey::Index(index), "remove", name, 0),
+        Change::RemoveRanked { index, name, rank } => (StoreKey::Index(index), "remove_ranked", name, rank),
         Change::Trim { index, keep } => (StoreKey::Index(index), "trim", "", keep as u64),
         Change::Clear { index } => (StoreKey::Index(index), "delete", "", 0),
     };

@@ -42,6 +42,11 @@ local changes = {
   remove = function(key, name)
     call('ZREM', key, name)
   end,
+  remove_ranked = function(key, name, rank)
+    if tonumber(call('ZSCORE', key, name)) == rank then
+      call('ZREM', key, name)
+    end
+  end,
   trim = function(key, _, keep)
     call('ZREMRANGEBYRANK', key, 0, -keep - 1)
   end,
