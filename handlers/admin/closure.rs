@@ -28,7 +28,7 @@ async fn write_closed(rights: RightsChange<'_>, name: &str) -> Result<Option<()>
     // The record may be created or deleted between the two calls.
     while rights.write(&[is_absent], &changes).await?.is_none() {
         let close = |record: &mut RoomRecord| record.closed = true;
-        if rights.change_with(&key, close, &[listed]).await?.is_some() {
+        if rights.change(&key, close, &[listed]).await?.is_some() {
             break;
         }
     }

@@ -226,23 +226,16 @@ impl Accounts<'_> {
         self.store.count(USERS).await
     }
 
-    /// Changes an account and returns the new one, or `None` if it is there no more.
+    /// Changes an account, with further changes in the same step, and returns the new one; `None`
+    /// if there is no account. Concurrent changes are made one after another: `change` may be
+    /// called several times.
     pub(crate) async fn change(
-        rights: &RightsChange<'_>,
-        account: &Account,
-        change: impl Fn(&mut Account) + Send + Sync,
-    ) -> Result<Option<Account>, LayerError> {
-        Self::change_with(rights, account, change, &[]).await
-    }
-
-    /// As [`change`](Self::change), with further changes in the same step.
-    pub(crate) async fn change_with(
         rights: &RightsChange<'_>,
         account: &Account,
         change: impl Fn(&mut Account) + Send + Sync,
         further: &[Change<'_>],
     ) -> Result<Option<Account>, LayerError> {
-        let changed: Option<Account> = rights.change_with(&key(&account.skeleton), change, further).await?;
+        let changed: Option<Account> = rights.change(&key(&account.skeleton), change, further).await?;
         Ok(changed.map(|changed| Account { skeleton: account.skeleton.clone(), ..changed }))
     }
 

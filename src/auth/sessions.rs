@@ -98,7 +98,7 @@ pub(crate) async fn end_all(
     let deleted = keys.iter().map(|key| Change::Delete { key });
     let unlisted = logins.iter().map(|(name, _)| Change::Remove { index: &index, name });
     let records: Vec<Change<'_>> = deleted.chain(unlisted).collect();
-    Accounts::change_with(rights, account, |account| account.logins_ended += 1, &records).await
+    Accounts::change(rights, account, |account| account.logins_ended += 1, &records).await
 }
 
 /// Returns the cookie `name` of a login; without one, a cookie that deletes it.

@@ -82,8 +82,9 @@ async fn set_staff(
     note(admin.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
     let renewal = Disconnect::renewal(&account.id);
     let said = format!("{} is {words} from now on\n", account.name);
-    let set =
-        |rights| async move { Accounts::change(&rights, &account, |account| account.staff = staff).await };
+    let set = |rights| async move {
+        Accounts::change(&rights, &account, |account| account.staff = staff, &[]).await
+    };
     admin.change_rights(&[renewal], set).await.map_err(away)?;
     Ok(said)
 }

@@ -222,7 +222,7 @@ impl Context {
         let Some(account) = self.accounts().find_by_name(name).await? else { return Ok(None) };
         let renewal = Disconnect::renewal(&account.id);
         let change = |rights| async move {
-            Accounts::change(&rights, &account, |account| account.staff = staff).await
+            Accounts::change(&rights, &account, |account| account.staff = staff, &[]).await
         };
         self.change_rights(&[renewal], change).await
     }
@@ -241,7 +241,7 @@ impl Context {
             return Ok(());
         };
         let change = |rights| async move {
-            Accounts::change(&rights, &account, |account| account.banned = banned).await
+            Accounts::change(&rights, &account, |account| account.banned = banned, &[]).await
         };
         self.change_rights(&bans(id), change).await?;
         if !banned {

@@ -10,11 +10,12 @@ use crate::layer::shared_store::{self, SharedStore};
 use crate::layer::step::{Change, Guard};
 use crate::layer::store::Store;
 
-/// Writes records that rights rest on. Code that ends a right needs one, which only
-/// [`Context::change_rights`](crate::Context::change_rights) creates.
+/// Writes records that rights rest on. Code that ends a right is given one by
+/// [`Context::change_rights`](crate::Context::change_rights).
 ///
 /// Its writes are made while the change is announced, and never later: a write that reaches Redis
-/// after a node has begun to ask the sockets in question fails.
+/// after a node has begun to ask the sockets in question fails. One that ends no right, as of
+/// [`SharedStore::change`], is not announced, and its writes are made at any time.
 #[derive(Clone)]
 pub struct RightsChange<'a> {
     store: &'a SharedStore,
@@ -56,24 +57,13 @@ impl<'a> RightsChange<'a> {
         }
     }
 
-    /// Changes a record of JSON and returns the new value; `None` if there is no record. Concurrent
-    /// changes are made one after another: `change` may be called several times.
+    /// Changes a record of JSON, with further changes in the same step, and returns the new value;
+    /// `None` if there is no record. Concurrent changes are made one after another: `change` may be
+    /// called several times.
     ///
     /// # Errors
     /// As [`write`](Self::write) and [`SharedStore::read`].
     pub async fn change<T: Serialize + DeserializeOwned + Send + Sync>(
-        &self,
-        key: &str,
-        change: impl Fn(&mut T) + Send + Sync,
-    ) -> Result<Option<T>, LayerError> {
-        self.change_with(key, change, &[]).await
-    }
-
-    /// As [`change`](Self::change), with further changes in the same step.
-    ///
-    /// # Errors
-    /// As [`change`](Self::change).
-    pub async fn change_with<T: Serialize + DeserializeOwned + Send + Sync>(
         &self,
         key: &str,
         change: impl Fn(&mut T) + Send + Sync,

@@ -233,7 +233,7 @@ impl SharedStore {
         key: &str,
         change: impl Fn(&mut T) + Send + Sync,
     ) -> Result<Option<T>, LayerError> {
-        RightsChange::new(self, None).change(key, change).await
+        RightsChange::new(self, None).change(key, change, &[]).await
     }
 }
 
