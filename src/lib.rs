@@ -53,6 +53,7 @@ pub mod fuzzing;
 
 pub use crate::app::Application;
 pub use crate::auth::accounts::{Account, SignUpError};
+pub use crate::auth::api_keys::ApiKey;
 pub use crate::auth::audit::{AuditEntry, MAX_AUDIT_ENTRIES};
 pub use crate::auth::identity::{Identity, Role};
 pub use crate::auth::secret;

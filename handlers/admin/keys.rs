@@ -53,7 +53,8 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         "revoke" => {
             let key = context.api_keys().find_by_name(name).await?.ok_or_else(Refusal::not_found)?;
             note(&request, "key_revoke", &key.name).await?;
-            context.revoke_key(&key.name).await?;
+            // `None`: it was revoked meanwhile, and is gone all the same.
+            context.revoke_key(&key).await?;
             Ok(back(PATH))
         }
         _ => Err(no_action()),

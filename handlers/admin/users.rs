@@ -80,12 +80,16 @@ pub(crate) async fn act(request: Request) -> Result<Response, Refusal> {
         }
         ("staff_on" | "staff_off", Some(account)) => {
             note(&request, action, &account.name).await?;
-            context.set_staff(&account.name, action == "staff_on").await?;
+            context.set_staff(account, action == "staff_on").await?.ok_or_else(no_account)?;
         }
         ("end_logins" | "staff_on" | "staff_off", None) => {
-            return Err(Refusal::bad_request("`user`: expected the id of an account"));
+            return Err(no_account());
         }
         _ => return Err(no_action()),
     }
     Ok(back(PATH))
+}
+
+fn no_account() -> Refusal {
+    Refusal::bad_request("`user`: expected the id of an account")
 }

@@ -19,7 +19,9 @@ use crate::auth::passwords::Busy;
 use crate::auth::usernames;
 use crate::auth::usernames::Username;
 use crate::config::auth::{MAX_PASSWORD_BYTES, PASSWORD_CHARS, has_password_length};
-use crate::layer::{Change, Index, LayerError, RightsChange, SharedStore, Store};
+use crate::layer::{
+    Change, Disconnect, DisconnectSender, Index, LayerError, RightsChange, SharedStore, Store,
+};
 use crate::wire::time::now;
 
 /// The index of all accounts.
@@ -237,6 +239,22 @@ impl Accounts<'_> {
     ) -> Result<Option<Account>, LayerError> {
         let changed: Option<Account> = rights.change(&key(&account.skeleton), change, further).await?;
         Ok(changed.map(|changed| Account { skeleton: account.skeleton.clone(), ..changed }))
+    }
+
+    /// Makes this account an operator, or revokes that, and has its sockets connect again. Returns
+    /// `None` if the account is there no more.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) fn set_staff<'a>(
+        sender: &'a impl DisconnectSender,
+        account: &'a Account,
+        staff: bool,
+    ) -> impl Future<Output = Result<Option<Account>, LayerError>> + Send {
+        let set = move |rights: RightsChange<'a>| async move {
+            Accounts::change(&rights, account, |account| account.staff = staff, &[]).await
+        };
+        async move { sender.change_rights(&[Disconnect::renewal(&account.id)], set).await }
     }
 
     async fn make(

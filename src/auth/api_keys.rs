@@ -10,7 +10,10 @@ use subtle::ConstantTimeEq;
 
 use super::secret;
 use crate::auth::usernames::Username;
-use crate::layer::{Change, Guard, Index, LayerError, RightsChange, SharedStore, Store, shared_store};
+use crate::layer::{
+    Change, Disconnect, DisconnectSender, Guard, Index, LayerError, RightsChange, SharedStore, Store,
+    shared_store,
+};
 use crate::wire::time::now;
 
 /// The prefix of every key, by which secret scanners recognise a leaked one.
@@ -88,11 +91,21 @@ impl ApiKeys<'_> {
         }
     }
 
-    /// Revokes this key; `None` if it was revoked already, even if its name is now another key's.
+    /// Revokes this key, and closes its sockets. Returns `None` if it was revoked already, even if
+    /// its name is now another key's.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub(crate) async fn revoke(rights: &RightsChange<'_>, key: &ApiKey) -> Result<Option<()>, LayerError> {
+    pub(crate) fn revoke<'a>(
+        sender: &'a impl DisconnectSender,
+        key: &'a ApiKey,
+    ) -> impl Future<Output = Result<Option<()>, LayerError>> + Send {
+        let delete = move |rights: RightsChange<'a>| async move { ApiKeys::delete(&rights, key).await };
+        async move { sender.change_rights(&[Disconnect::revocation(&key.id)], delete).await }
+    }
+
+    /// Deletes the records of this key; `None` if it has none.
+    async fn delete(rights: &RightsChange<'_>, key: &ApiKey) -> Result<Option<()>, LayerError> {
         let Some(name) = Username::parse(&key.name) else { return Ok(None) };
         let (name, record) = (name_key(&name), record(&key.id));
         let changes = [
@@ -158,9 +171,9 @@ mod tests {
         let make = async || keys.make("billing", &["publish".to_owned()]).await.unwrap().expect("a key").0;
         let rights = RightsChange::for_test(&store);
         let first = make().await;
-        assert_eq!(ApiKeys::revoke(&rights, &first).await.unwrap(), Some(()));
+        assert_eq!(ApiKeys::delete(&rights, &first).await.unwrap(), Some(()));
         let second = make().await;
-        assert_eq!(ApiKeys::revoke(&rights, &first).await.unwrap(), None);
+        assert_eq!(ApiKeys::delete(&rights, &first).await.unwrap(), None);
         assert_eq!(keys.find_by_name("billing").await.unwrap().map(|key| key.id), Some(second.id));
     }
 }

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{away, note};
 use crate::auth::api_keys::ApiKeys;
 use crate::auth::usernames;
-use crate::layer::{AdminClient, Disconnect, DisconnectSender};
+use crate::layer::AdminClient;
 use crate::wire::time::local_day;
 
 /// What to do about keys.
@@ -57,9 +57,7 @@ impl KeyCommand {
                     return Err(format!("there is no key `{name}`"));
                 };
                 note(admin.store(), "key_revoke", &key.name).await?;
-                let command = Disconnect::revocation(&key.id);
-                let revoke = async |rights| ApiKeys::revoke(&rights, &key).await;
-                match admin.change_rights(&[command], revoke).await.map_err(away)? {
+                match ApiKeys::revoke(admin, &key).await.map_err(away)? {
                     Some(()) => Ok(format!("revoked {}\n", key.name)),
                     None => Err(format!("the key `{name}` was revoked in this moment")),
                 }

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::{away, note, password};
 use crate::auth::accounts::{Account, Accounts};
-use crate::layer::{AdminClient, Disconnect, DisconnectSender};
+use crate::layer::AdminClient;
 use crate::wire::time::local_day;
 
 /// What to do about accounts.
@@ -80,13 +80,10 @@ async fn set_staff(
         return Ok(format!("{} is {words} already\n", account.name));
     }
     note(admin.store(), if staff { "staff_on" } else { "staff_off" }, &account.name).await?;
-    let renewal = Disconnect::renewal(&account.id);
-    let said = format!("{} is {words} from now on\n", account.name);
-    let set = |rights| async move {
-        Accounts::change(&rights, &account, |account| account.staff = staff, &[]).await
-    };
-    admin.change_rights(&[renewal], set).await.map_err(away)?;
-    Ok(said)
+    match Accounts::set_staff(admin, &account, staff).await.map_err(away)? {
+        Some(account) => Ok(format!("{} is {words} from now on\n", account.name)),
+        None => Err(format!("the account `{}` was removed in this moment", account.name)),
+    }
 }
 
 fn line(account: &Account) -> String {

@@ -202,29 +202,22 @@ impl Context {
         ApiKeys { store: self.store() }
     }
 
-    /// Revokes an API key by its name, and closes its sockets. Returns `None` when there is no such
-    /// key.
+    /// Revokes an API key, and closes its sockets. Returns `None` if it was revoked already, even
+    /// if its name is now another key's.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn revoke_key(&self, name: &str) -> Result<Option<ApiKey>, LayerError> {
-        let Some(key) = self.api_keys().find_by_name(name).await? else { return Ok(None) };
-        let revoke = async |rights| ApiKeys::revoke(&rights, &key).await;
-        let revoked = self.change_rights(&[Disconnect::revocation(&key.id)], revoke).await?;
-        Ok(revoked.map(|()| key))
+    pub async fn revoke_key(&self, key: &ApiKey) -> Result<Option<()>, LayerError> {
+        ApiKeys::revoke(self.layer(), key).await
     }
 
-    /// Makes an account an operator, or revokes that. Returns `None` when there is no such account.
+    /// Makes an account an operator, or revokes that, and has its sockets connect again. Returns
+    /// `None` if the account is there no more.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
-    pub async fn set_staff(&self, name: &str, staff: bool) -> Result<Option<Account>, LayerError> {
-        let Some(account) = self.accounts().find_by_name(name).await? else { return Ok(None) };
-        let renewal = Disconnect::renewal(&account.id);
-        let change = |rights| async move {
-            Accounts::change(&rights, &account, |account| account.staff = staff, &[]).await
-        };
-        self.change_rights(&[renewal], change).await
+    pub async fn set_staff(&self, account: &Account, staff: bool) -> Result<Option<Account>, LayerError> {
+        Accounts::set_staff(self.layer(), account, staff).await
     }
 
     /// Bans the account or guest with this id and closes its sockets, or lifts the ban. Logins of a

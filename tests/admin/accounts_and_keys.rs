@@ -5,7 +5,9 @@ use futures_util::future::join_all;
 use crate::support::cli::operator;
 use crate::support::http::Request;
 use crate::support::metrics::metric;
+use crate::support::node::Node;
 use crate::support::operator_site::{OperatorSite, pairs};
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::user::{SESSION, User};
 use crate::support::wait::seconds;
 
@@ -124,6 +126,46 @@ async fn a_key_is_shown_once_and_can_be_revoked() {
     assert_eq!(rooms.send(&scene.nodes[1]).await.status, 401);
     let expected = [("key_revoke", "billing"), ("key_add", "billing: publish, read")];
     assert_eq!(scene.audit_entries(2).await, pairs(&expected));
+}
+
+#[tokio::test]
+async fn a_revocation_spares_a_key_that_took_the_name_meanwhile() {
+    let site = OperatorSite::start().await;
+    let proxy = RedisProxy::start(&site.redis).await;
+    let slow = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
+    let (node, mut ann) = (&site.nodes[0], site.ann);
+    let make = [("action", "make"), ("name", "billing"), ("scope_read", "on")];
+    let revoke = [("action", "revoke"), ("name", "billing")];
+    assert_eq!(ann.post(node, "/admin/keys/", &make).await.status, 200);
+    let mut late = ann.clone();
+    proxy.hold_from("key_revoke");
+    let meanwhile = async {
+        proxy.wait_until_held().await;
+        assert_eq!(ann.post(node, "/admin/keys/", &revoke).await.status, 303);
+        assert_eq!(ann.post(node, "/admin/keys/", &make).await.status, 200);
+        proxy.open();
+    };
+    let (revoked, ()) = tokio::join!(late.post(&slow, "/admin/keys/", &revoke), meanwhile);
+    assert_eq!(revoked.status, 303, "the key that was meant is gone: {}", revoked.body);
+    assert!(ann.get(node, "/admin/keys/").await.body.contains("#billing"), "the new key is there");
+}
+
+#[tokio::test]
+async fn a_role_of_an_account_that_is_gone_meanwhile_is_not_given() {
+    let site = OperatorSite::start().await;
+    let proxy = RedisProxy::start(&site.redis).await;
+    let slow = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
+    let mut ann = site.ann;
+    let id = User::registered(&slow, "bob").await.join(&slow, "lobby").await.user().to_owned();
+    proxy.hold_from("staff_on");
+    let meanwhile = async {
+        proxy.wait_until_held().await;
+        assert_eq!(site.redis.query::<i64>(&["DEL", "parlor:record:user:bob"]).await, 1);
+        proxy.open();
+    };
+    let fields = [("action", "staff_on"), ("user", &*id)];
+    let (given, ()) = tokio::join!(ann.post(&slow, "/admin/users/", &fields), meanwhile);
+    assert_eq!(given.status, 400, "{}", given.body);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::process::Process;
 use crate::support::redis::Redis;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::user::{User, password};
 use crate::support::wait::{PATIENCE, holds, seconds, until};
 
@@ -162,6 +163,39 @@ async fn a_key_is_shown_once_and_ends_when_it_is_revoked() {
         assert_eq!(rooms().send(node).await.status, 401);
     }
     assert_eq!(command(&redis, &["key", "list"]).await, "");
+}
+
+#[tokio::test]
+async fn what_is_gone_in_that_moment_is_an_error() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    command(&redis, &["user", "add", "bob"]).await;
+    key(&redis, "billing", "read").await;
+    for (note, words, record, error) in [
+        (
+            "staff_on",
+            &["user", "staff", "bob", "on"][..],
+            "user:bob",
+            "the account `bob` was removed in this moment",
+        ),
+        (
+            "key_revoke",
+            &["key", "revoke", "billing"],
+            "key_name:billing",
+            "the key `billing` was revoked in this moment",
+        ),
+    ] {
+        proxy.hold_from(note);
+        let meanwhile = async {
+            proxy.wait_until_held().await;
+            assert_eq!(redis.query::<i64>(&["DEL", &format!("parlor:record:{record}")]).await, 1, "{record}");
+            proxy.open();
+        };
+        let url = proxy.url();
+        let environment = [("REDIS_URL", &*url)];
+        let (said, ()) = tokio::join!(rejected(&environment, words), meanwhile);
+        assert!(said.contains(error), "{words:?}: {said:?}");
+    }
 }
 
 #[tokio::test]

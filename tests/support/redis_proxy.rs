@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::redis::Redis;
+use super::wait::PATIENCE;
 
 /// The delay of a reply; shorter than a node's timeout.
 const LATE: Duration = Duration::from_millis(400);
@@ -88,6 +90,13 @@ impl RedisProxy {
     /// Holds all bytes to Redis, from those on that contain this text.
     pub fn hold_from(&self, text: &'static str) {
         self.set(Fate::HeldFrom(text));
+    }
+
+    /// Waits until bytes to Redis are held.
+    pub async fn wait_until_held(&self) {
+        let mut state = self.state.subscribe();
+        let held = state.wait_for(|state| state.fate.holds(Direction::ToRedis));
+        timeout(PATIENCE, held).await.expect("bytes to Redis").expect("a proxy");
     }
 
     /// Cuts all connections and each new one, until the proxy is opened again.
