@@ -35,7 +35,7 @@ pub enum CloseCode {
     ServiceRestart = 1012,
     /// The layer does not answer.
     TryAgainLater = 1013,
-    /// The login, token or key of the client has ended.
+    /// The login or token of the client has ended, or its API key was revoked.
     LoginEnded = 4401,
     /// The client lost its right to be here.
     Forbidden = 4403,
