@@ -12,6 +12,7 @@ mod admin;
 mod api;
 #[cfg(test)]
 mod fuzzing;
+mod room_name;
 mod routes;
 mod scopes;
 mod settings;

@@ -5,14 +5,7 @@
 #[path = "../../handlers/fuzzing/room_name.rs"]
 mod fuzzing;
 
-#[path = "."]
-mod rooms {
-    //! A part of `handlers/rooms/`.
-    #[path = "../../handlers/rooms/name.rs"]
-    pub(crate) mod name;
-}
-
-#[path = "../../handlers/settings.rs"]
-mod settings;
+#[path = "../../handlers/room_name.rs"]
+mod room_name;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::room_name(bytes));

@@ -2,7 +2,7 @@
 
 use unicode_normalization::is_nfc;
 
-use crate::rooms::name::normal;
+use crate::room_name::normal;
 
 /// The longest name, in characters.
 const MAX_NAME_CHARS: usize = 64;

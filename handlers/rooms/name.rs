@@ -1,19 +1,9 @@
 //! A room's name: one rule for page, sockets and push.
 
-use std::sync::LazyLock;
-
 use parlor::{Context, Denied, Reason};
-use regex::Regex;
-use unicode_normalization::UnicodeNormalization;
 
+use crate::room_name::{RULE, normal};
 use crate::settings::Settings;
-
-/// Words of letters, marks and digits of any script, `_`, `-` and `.`, with single spaces between.
-/// Invisible letters and marks are excluded: two rooms must not have one visible name.
-static NAME: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^[[\p{L}\p{M}\p{Nd}_.-]--\p{DI}]+(?: [[\p{L}\p{M}\p{Nd}_.-]--\p{DI}]+)*$")
-        .expect("a constant pattern")
-});
 
 /// The name of a room, in Unicode's normal form C.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +21,7 @@ impl Name {
     pub(crate) fn parse(context: &Context, text: &str) -> Result<Self, Denied> {
         let max = context.settings::<Settings>().max_name_chars;
         normal(text, max).map(Self).ok_or_else(|| {
-            let detail = format!(
-                "`room`: expected 1 to {max} letters, marks or digits of any script, `_`, `-`, `.` or single spaces \
-                 between them, and neither `.` nor `..`"
-            );
+            let detail = format!("`room`: expected 1 to {max} {RULE}");
             Denied::BadName(Reason::new(detail).message_key("rule").message_value("max", max.to_string()))
         })
     }
@@ -43,59 +30,5 @@ impl Name {
 impl From<Name> for String {
     fn from(name: Name) -> Self {
         name.0
-    }
-}
-
-/// Returns the name in normal form, if it is valid.
-pub(crate) fn normal(text: &str, max: usize) -> Option<String> {
-    // Normalization shortens a text, but one of this length stays too long for a name.
-    if text.len() > max.saturating_mul(16) {
-        return None;
-    }
-    let name: String = text.nfc().collect();
-    let allowed = name.chars().count() <= max && NAME.is_match(&name) && name != "." && name != "..";
-    allowed.then_some(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::normal;
-
-    #[test]
-    fn a_room_name_takes_letters_of_any_script_and_no_syntax() {
-        for name in ["lobby", "聊天", "a-b", "a_b.c", "两 个", "हिन्दी", "٣", "..."] {
-            assert_eq!(normal(name, 64).as_deref(), Some(name));
-        }
-        for name in [
-            "lob\u{34f}by",
-            "lobby\u{fe0f}",
-            "lobby\u{180b}",
-            "\u{3164}",
-            "\u{115f}",
-            "a\u{200d}b",
-            "",
-            ".",
-            "..",
-            " a",
-            "a ",
-            "a  b",
-            "a/b",
-            "a*b",
-            "{a}",
-            "a\nb",
-            "a\u{0}",
-            "a:b",
-            "a?b",
-            "½",
-            "😀",
-        ] {
-            assert_eq!(normal(name, 64), None, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn composed_and_decomposed_letters_are_one_name_and_count_as_one() {
-        assert_eq!(normal("cafe\u{301}", 4).as_deref(), Some("caf\u{e9}"));
-        assert_eq!(normal(&"é".repeat(65), 64), None);
     }
 }

@@ -253,6 +253,16 @@ async fn a_public_name_of_the_settings_cannot_be_claimed(layer: LayerKind) {
     assert_eq!(ann.post(deployment.first(), "/rooms/", &[("room", "lobby")]).await.status, 409);
 }
 
+#[tokio::test]
+async fn public_names_are_compared_in_normal_form_and_may_be_none() {
+    for (names, status) in [(" cafe\u{301} , hall", 409), ("", 303)] {
+        let node = Node::plan().switch(&format!("--public-rooms={names}")).start().await;
+        let mut ann = User::registered(&node, "ann").await;
+        let claimed = ann.post(&node, "/rooms/", &[("room", "caf\u{e9}")]).await;
+        assert_eq!(claimed.status, status, "{names:?}");
+    }
+}
+
 on_both_layers! {
     an_invitation_by_name_counts_once_it_is_accepted
     one_owner_fills_no_list_of_invitations
