@@ -63,6 +63,7 @@ pub use crate::config::Config;
 pub use crate::config::app_settings::AppSettings;
 pub use crate::config::auth::PASSWORD_CHARS;
 pub use crate::config::parsers;
+pub use crate::config::redis_url::RedisUrl;
 pub use crate::http::context::{Context, NotReady};
 pub use crate::http::form::Form;
 pub use crate::http::request::Request;

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod network;
 pub mod parsers;
 pub(crate) mod redis_address;
+pub(crate) mod redis_url;
 pub(crate) mod secret;
 pub(crate) mod secret_error;
 pub(crate) mod setting;
@@ -27,9 +28,9 @@ use crate::config::auth::AuthConfig;
 use crate::config::limits::LimitsConfig;
 use crate::config::network::NetworkConfig;
 use crate::config::parsers::{
-    RedisUrl, address, boolean, file, folder, log_level, number, positive, redis_prefix, redis_url,
+    address, boolean, file, folder, log_level, number, positive, redis_prefix, redis_url,
 };
-use crate::config::redis_address::RedisAddress;
+use crate::config::redis_url::RedisUrl;
 use crate::config::secret::{Secret, Source};
 use crate::config::secret_error::SecretError;
 use crate::config::tokens::Tokens;
@@ -176,14 +177,15 @@ impl Config {
     pub(crate) fn read_redis_password(&mut self) -> Result<(), SecretError> {
         let password = REDIS_PASSWORD.read(self.redis_password_file.as_deref())?;
         if let (Some(url), Some(password)) = (&self.redis_url, password.as_ref().and_then(Secret::text)) {
-            self.redis_url = Some(url.with_password(password));
+            let setting = REDIS_PASSWORD.shown(self.redis_password_file.as_deref());
+            self.redis_url = Some(url.with_password(password, setting));
         }
         Ok(())
     }
 
     /// Returns the URL of the Redis that all nodes share, if there is one.
-    pub fn redis_url(&self) -> Option<&str> {
-        self.redis_url.as_ref().map(RedisUrl::text).filter(|url| !url.is_empty())
+    pub fn redis_url(&self) -> Option<&RedisUrl> {
+        self.redis_url.as_ref().filter(|url| !url.is_empty())
     }
 
     /// Returns the prefix of the keys in Redis.
@@ -193,7 +195,7 @@ impl Config {
 
     /// Returns the addresses of Redis, or of its Sentinels, without user and password.
     pub(crate) fn redis_address(&self) -> Option<String> {
-        RedisAddress::parse(self.redis_url()?).ok().map(|address| address.text())
+        self.redis_url()?.address().ok().map(|address| address.text())
     }
 
     /// Returns the time after which an idle HTTP connection is closed.

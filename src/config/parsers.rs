@@ -4,38 +4,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::redis_address::RedisAddress;
+use crate::config::redis_url::RedisUrl;
 
 /// The most bytes of a prefix of keys.
 const MAX_PREFIX_BYTES: usize = 64;
-
-/// A Redis URL; empty, without Redis, if the variable is empty.
-#[derive(Clone, Debug)]
-pub(crate) struct RedisUrl(String);
-
-impl RedisUrl {
-    /// Returns the text as given.
-    pub(crate) fn text(&self) -> &str {
-        &self.0
-    }
-
-    /// Returns the URL with this password instead of its own.
-    pub(crate) fn with_password(&self, password: &str) -> Self {
-        let encoded = utf8_percent_encode(password, NON_ALPHANUMERIC);
-        let Some((scheme, rest)) = self.0.split_once("://") else { return self.clone() };
-        if scheme.contains("unix") {
-            let mark = if rest.contains('?') { '&' } else { '?' };
-            return Self(format!("{scheme}://{rest}{mark}pass={encoded}"));
-        }
-        let (login, hosts) = rest.rsplit_once('@').unwrap_or(("", rest));
-        let user = login.split(':').next().unwrap_or_default();
-        Self(format!("{scheme}://{user}:{encoded}@{hosts}"))
-    }
-}
 
 /// Parses an address with a port. A port alone, as `8000`, `:8000` or `*:8000`, is that port of all
 /// addresses of this machine.
@@ -71,7 +47,7 @@ pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
     if !text.is_empty() && RedisAddress::parse(text).is_err() {
         return Err(expected());
     }
-    Ok(RedisUrl(text.to_owned()))
+    Ok(RedisUrl::from(text))
 }
 
 /// Parses a prefix of keys. Braces would take the place of a group's in Redis Cluster.
@@ -158,23 +134,6 @@ pub(crate) fn file(text: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_is_put_into_every_form_of_url() {
-        for (url, expected) in [
-            ("redis://h:1/2", "redis://:p%40%2F@h:1/2"),
-            ("redis://ann:old@h", "redis://ann:p%40%2F@h"),
-            ("redis+sentinel://a:1,b:2/m", "redis+sentinel://:p%40%2F@a:1,b:2/m"),
-        ] {
-            let with = redis_url(url).unwrap().with_password("p@/");
-            assert_eq!(with.text(), expected);
-            let server = RedisAddress::parse(with.text()).unwrap().server;
-            assert_eq!(server.redis_settings().password(), Some("p@/"), "{url}");
-        }
-        let unix = redis_url("redis+unix:///run/redis.sock?db=2").unwrap().with_password("p&/");
-        let settings = RedisAddress::parse(unix.text()).unwrap().server.redis_settings().clone();
-        assert_eq!((settings.password(), settings.db()), (Some("p&/"), 2));
-    }
 
     #[test]
     fn what_a_redis_url_cannot_say_is_refused_by_name() {

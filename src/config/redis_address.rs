@@ -12,6 +12,8 @@ pub(crate) struct RedisAddress {
     pub(crate) sentinels: Vec<ConnectionInfo>,
     /// The name under which the Sentinels know the master.
     pub(crate) name: String,
+    /// The setting that the password comes from, unless that is the URL.
+    pub(crate) password_setting: Option<String>,
 }
 
 impl RedisAddress {
@@ -27,6 +29,7 @@ impl RedisAddress {
                 server: resp3(url.into_connection_info()?),
                 sentinels: vec![],
                 name: String::new(),
+                password_setting: None,
             });
         };
         let (login, rest) = rest.rsplit_once('@').map_or(("", rest), |(login, rest)| (login, rest));
@@ -47,12 +50,21 @@ impl RedisAddress {
             server: resp3(server),
             sentinels: sentinels.collect::<RedisResult<_>>()?,
             name: name.to_owned(),
+            password_setting: None,
         })
     }
 
     /// Returns the number of the database.
     pub(crate) fn database(&self) -> i64 {
         self.server.redis_settings().db()
+    }
+
+    /// Returns which settings the user and the password come from.
+    pub(crate) fn login_settings(&self) -> String {
+        match &self.password_setting {
+            Some(setting) => format!("the user in REDIS_URL (--redis-url), and the password in {setting}"),
+            None => "user and password in REDIS_URL (--redis-url)".to_owned(),
+        }
     }
 
     /// Returns the addresses without credentials.

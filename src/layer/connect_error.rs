@@ -12,7 +12,7 @@ pub enum ConnectError {
     /// A node cannot reach Redis, or what answers is of no use to it.
     #[error(
         "could not connect to Redis at {address}: {cause}{}",
-        if *.is_permanent { "" } else { "; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis" }
+        advice(*.is_permanent, *.waits)
     )]
     Unreachable {
         /// The address of Redis, without credentials.
@@ -21,6 +21,8 @@ pub enum ConnectError {
         cause: String,
         /// Whether only an operator can mend it.
         is_permanent: bool,
+        /// Whether the node waits for Redis.
+        waits: bool,
     },
     /// A command of the command line cannot reach Redis. A command does not wait.
     #[error("could not connect to Redis at {address}: {cause}")]
@@ -48,6 +50,15 @@ pub enum ConnectError {
         /// Whether only an operator can mend it.
         is_permanent: bool,
     },
+}
+
+/// Returns what to do about a Redis that cannot be reached, after the cause.
+fn advice(is_permanent: bool, waits: bool) -> &'static str {
+    match (is_permanent, waits) {
+        (true, _) => "",
+        (false, true) => "; the node waits for it: start Redis, or set REDIS_URL (--redis-url)",
+        (false, false) => "; start Redis, set REDIS_URL (--redis-url), or give --wait-for-redis",
+    }
 }
 
 impl ConnectError {

@@ -117,6 +117,7 @@ pub use self::rights_change::RightsChange;
 pub use self::shared_store::SharedStore;
 pub use self::step::{Change, Guard};
 pub use self::store::{Index, Store};
+use crate::config::redis_url::RedisUrl;
 use crate::layer::redis::layout::RenamedRecords;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
@@ -144,7 +145,7 @@ impl Layer {
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
-        url: &str,
+        url: &RedisUrl,
         prefix: &str,
         renamed: RenamedRecords,
         wait: bool,

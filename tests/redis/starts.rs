@@ -3,6 +3,7 @@
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::sentinel::SentinelCluster;
+use crate::support::wait::PATIENCE;
 
 /// The line of a start at this URL that ends with this exit code.
 async fn line(url: &str, code: i32) -> String {
@@ -37,8 +38,38 @@ async fn a_start_without_the_right_password_asks_for_it() {
     let text = line(&redis.url(), 2).await;
     has(&text, &["NOAUTH", "requires a password", "redis://:PASSWORD@host"]);
     let text = line(&redis.url().replace("redis://", "redis://:wrong-one@"), 2).await;
-    has(&text, &["WRONGPASS", "REDIS_URL"]);
+    has(&text, &["WRONGPASS", "check user and password in REDIS_URL"]);
     assert!(!text.contains("wrong-one"), "{text:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_blamed_on_the_setting_that_it_comes_from() {
+    let redis = Redis::start().await;
+    redis.query::<String>(&["CONFIG", "SET", "requirepass", "hunter2"]).await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "wrong-one").expect("a file");
+    let path = file.path().to_str().expect("UTF-8");
+    for (plan, setting) in [
+        (Node::plan().env("PARLOR_REDIS_PASSWORD", "wrong-one"), "the password in PARLOR_REDIS_PASSWORD"),
+        (Node::plan().flag("--redis-password-file", path), "the password in --redis-password-file"),
+    ] {
+        let plan = plan.redis(&redis);
+        let text = plan.clone().ended_with(2).await;
+        has(&text, &["WRONGPASS", "the user in REDIS_URL", setting]);
+        assert!(!text.contains("wrong-one") && !text.contains("password in REDIS_URL"), "{text:?}");
+        let node = plan.switch("--wait-for-redis").start().await;
+        let asks = |line: &str| line.contains("reconnecting") && line.contains(setting);
+        node.log().wait_for("the setting, later too", PATIENCE, asks).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_waits_for_redis_is_not_advised_to_wait() {
+    let redis = Redis::reserve();
+    let node = Node::plan().redis(&redis).switch("--wait-for-redis").start().await;
+    let line = node.log().wait_for("a warning", PATIENCE, |line| line.contains("could not connect")).await;
+    has(&line, &["start Redis", "REDIS_URL"]);
+    assert!(!line.contains("--wait-for-redis"), "{line:?}");
 }
 
 #[tokio::test]

@@ -105,7 +105,8 @@ impl LayerNode {
     /// Connects a node with this prefix to the Redis at this URL.
     pub async fn with_prefix(prefix: &str, url: &str) -> Self {
         let received = Arc::new(Received::default());
-        let layer = Layer::redis(url, prefix, &[], false, keep(), received.clone()).await.expect("a layer");
+        let layer =
+            Layer::redis(&url.into(), prefix, &[], false, keep(), received.clone()).await.expect("a layer");
         let peer = Self { layer, received };
         peer.wait_until_ready().await;
         peer

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::redis_url::RedisUrl;
 use crate::layer::connect_error::ConnectError;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::disconnect_sender::DisconnectSender;
@@ -10,7 +11,6 @@ use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::DecisionWriter;
 use crate::layer::redis::diagnosis;
 use crate::layer::redis::keys::Keys;
-use crate::layer::redis::parse_url;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::shared_store::SharedStore;
@@ -26,8 +26,8 @@ impl AdminClient {
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached.
-    pub(crate) async fn open(url: &str, prefix: &str, replicas: usize) -> Result<Self, ConnectError> {
-        let address = parse_url(url)?;
+    pub(crate) async fn open(url: &RedisUrl, prefix: &str, replicas: usize) -> Result<Self, ConnectError> {
+        let address = url.address().map_err(ConnectError::InvalidUrl)?;
         let keys = Keys::new(prefix, address.database());
         let commands = Arc::new(Commands::new(address, keys));
         if let Err(fault) = diagnosis::ask(commands.address()).await {

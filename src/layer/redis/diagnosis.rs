@@ -57,7 +57,7 @@ pub(super) async fn ask(address: &RedisAddress) -> Result<ServerInfo, Fault> {
         let mut received = Vec::new();
         let greeting = loop {
             if let Some((value, length)) = parse(&received)? {
-                let greeting = greeting(&value)?;
+                let greeting = greeting(&value, address)?;
                 received.drain(..length);
                 break greeting;
             }
@@ -128,9 +128,9 @@ impl Greeting {
     }
 }
 
-fn greeting(value: &Value<'_>) -> Result<Greeting, Fault> {
+fn greeting(value: &Value<'_>, address: &RedisAddress) -> Result<Greeting, Fault> {
     match value {
-        Value::Error(text) => Err(explain(&String::from_utf8_lossy(text))),
+        Value::Error(text) => Err(explain(&String::from_utf8_lossy(text), address)),
         Value::List(pairs) => {
             let field = |name: &str| {
                 let mut pairs = pairs.chunks_exact(2);
@@ -163,13 +163,13 @@ fn ended(error: Option<io::Error>) -> Fault {
 }
 
 /// Returns the fault that this error of Redis means, with what to do about it.
-pub(super) fn explain(reply: &str) -> Fault {
+pub(super) fn explain(reply: &str, address: &RedisAddress) -> Fault {
     let is_unknown = reply.contains("unknown command") || reply.contains("unknown subcommand");
     match reply.split(' ').next().unwrap_or_default() {
         "NOAUTH" => permanent(
             "NOAUTH: Redis requires a password; give it in REDIS_URL, as redis://:PASSWORD@host:port",
         ),
-        "WRONGPASS" => permanent(&format!("{reply}; check user and password in REDIS_URL")),
+        "WRONGPASS" => permanent(&format!("{reply}; check {}", address.login_settings())),
         "NOPERM" => permanent(&format!("{reply}; check the ACL of the user in Redis")),
         "DENIED" => permanent(
             "DENIED: Redis runs in protected mode and takes no clients of other machines; set a password in \

@@ -61,7 +61,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use crate::config::redis_address::RedisAddress;
+use crate::config::redis_url::RedisUrl;
 use crate::layer::connect_error::ConnectError;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
@@ -113,17 +113,17 @@ pub struct RedisLayer {
 
 impl RedisLayer {
     pub(super) async fn connect(
-        url: &str,
+        url: &RedisUrl,
         prefix: &str,
         renamed: RenamedRecords,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        let address = parse_url(url)?;
+        let address = url.address().map_err(ConnectError::InvalidUrl)?;
         let keys = Keys::new(prefix, address.database());
         let commands = Arc::new(Commands::new(address, keys.clone()));
-        let checked = check_server(&commands, renamed).await;
+        let checked = check_server(&commands, renamed, wait).await;
         let is_prepared = checked.is_ok().into();
         if let Err(error) = checked {
             if !wait {
@@ -283,12 +283,12 @@ fn warn_of_eviction(server: &ServerInfo) {
 }
 
 /// Asks whether there is a Redis that this node can use, and makes sure of the layout of its keys.
-async fn check_server(commands: &Commands, renamed: RenamedRecords) -> Result<(), ConnectError> {
+async fn check_server(commands: &Commands, renamed: RenamedRecords, waits: bool) -> Result<(), ConnectError> {
     match diagnosis::ask(commands.address()).await {
         Ok(server) => warn_of_eviction(&server),
         Err(Fault { cause, is_permanent }) => {
             let address = commands.address().text();
-            return Err(ConnectError::Unreachable { address, cause, is_permanent });
+            return Err(ConnectError::Unreachable { address, cause, is_permanent, waits });
         }
     }
     layout::prepare(commands, renamed).await.map_err(|error| {
@@ -302,9 +302,4 @@ async fn check_server(commands: &Commands, renamed: RenamedRecords) -> Result<()
             LayoutError::Unknown(_) => ConnectError::Layout { cause, is_permanent: true },
         }
     })
-}
-
-/// Parses the URL of the settings.
-fn parse_url(url: &str) -> Result<RedisAddress, ConnectError> {
-    RedisAddress::parse(url).map_err(ConnectError::InvalidUrl)
 }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
+use crate::config::redis_address::RedisAddress;
 use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::{
     APPEND_TIMEOUT, ChannelRequest, CommandQueue, LogEnds, QueuedRequest, SUBSCRIBE,
@@ -83,6 +84,7 @@ impl<'a> Pipeline<'a> {
         seats: &'a SeatEncoder,
         log_ends: &'a LogEndEncoder,
         membership: &'a LocalMembership,
+        address: &RedisAddress,
         server: &ConnectionInfo,
     ) -> io::Result<Self> {
         let io = dial(server).await?;
@@ -99,12 +101,12 @@ impl<'a> Pipeline<'a> {
             pending: VecDeque::new(),
             subscribed: Ok(Vec::new()),
         };
-        pipeline.handshake(server).await?;
+        pipeline.handshake(address, server).await?;
         Ok(pipeline)
     }
 
     /// Sends `HELLO 3`, `SELECT` and `SCRIPT LOAD`.
-    async fn handshake(&mut self, server: &ConnectionInfo) -> io::Result<()> {
+    async fn handshake(&mut self, address: &RedisAddress, server: &ConnectionInfo) -> io::Result<()> {
         let settings = server.redis_settings();
         let hello = diagnosis::hello(settings);
         resp::command(&mut self.out, &hello.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -121,7 +123,7 @@ impl<'a> Pipeline<'a> {
                 let foreign = |_| fault(diagnosis::foreign(&self.received));
                 match Value::parse(&self.received).map_err(foreign)? {
                     Some((Value::Error(text), _)) => {
-                        return Err(fault(diagnosis::explain(&String::from_utf8_lossy(text))));
+                        return Err(fault(diagnosis::explain(&String::from_utf8_lossy(text), address)));
                     }
                     Some((_, length)) => {
                         self.received.advance(length);

@@ -109,6 +109,7 @@ impl Subscriber {
             &self.seats,
             &self.log_ends,
             &self.membership,
+            address,
             &server,
         );
         match timeout(CONFIRM_TIMEOUT, opened).await {
