@@ -98,6 +98,7 @@ async fn history_is_read_in_both_directions(layer: LayerKind) {
         (format!("since={}&before={}&limit=5", id(9), id(20)), past(&all[10..15], true)),
         (format!("since={}&before={}", id(20), id(9)), past(&[], false)),
         ("since=0-0&limit=60".to_owned(), past(&all, false)),
+        (format!("after={}&since=0-0&limit=60", id(29)), past(&all, false)),
     ] {
         assert_eq!(read(&api, deployment.last(), &query).await, expected, "{query}");
     }
