@@ -41,9 +41,27 @@ impl Redis {
 
     /// Starts a replica of this one and waits until it is in sync.
     pub async fn replica_of(&self) -> Self {
+        // Not some seconds later, for further replicas that may come.
+        let _: String = self.query(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]).await;
         let replica = Self::with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
         replica.wait_until_in_step().await;
+        self.wait_for_acks().await;
         replica
+    }
+
+    /// Waits until each replica acknowledges what it is sent. Before its first acknowledgement, up
+    /// to a second after it is in step, it is sent nothing.
+    async fn wait_for_acks(&self) {
+        let mut connection = self.connection().await.expect("a connection to Redis");
+        until(PATIENCE, "an acknowledgement of each replica", async || {
+            let info: String = self.query(&["INFO", "replication"]).await;
+            let replicas = info.lines().filter(|line| line.starts_with("slave") && line.contains("port="));
+            let mut write = redis::pipe();
+            write.cmd("PUBLISH").arg("replicated").arg("").ignore().cmd("WAIT").arg(9).arg(100);
+            let (acked,): (usize,) = write.query_async(&mut connection).await.expect("an answer of Redis");
+            holds(acked > 0 && acked >= replicas.count(), || format!("{acked}: {info}"))
+        })
+        .await;
     }
 
     async fn wait_until_in_step(&self) {
