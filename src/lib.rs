@@ -93,5 +93,6 @@ pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, Position, REDACTED
 pub use crate::wire::frame::Frame;
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;
+pub use crate::wire::offset::{Offset, ParseOffsetError};
 pub use crate::wire::time::{local_minute, millis, now, rfc3339};
 pub use hyper::StatusCode;

@@ -118,7 +118,8 @@ struct Model {
     trace: Vec<String>,
 }
 
-const NOTHING: Message = Message { number: 0, position: Position { id: Id::START, prev: Id::START } };
+const NOTHING: Message =
+    Message { number: 0, position: Position { id: Id::START, prev: Id::START, offset: None } };
 
 impl Model {
     fn new(seed: u64, faults: Faults) -> Self {
@@ -154,7 +155,7 @@ impl Model {
         let number = self.published() + 1;
         // No id is used twice, though the log is lost and the clock set.
         let id: Id = format!("{}-{number}", prev.millis().max(self.clock)).parse().unwrap();
-        let message = Message { number, position: Position { id, prev } };
+        let message = Message { number, position: Position { id, prev, offset: None } };
         self.trace.push(format!("publish {message:?}"));
         self.log.push(message);
         self.all.push(message);

@@ -117,7 +117,8 @@ mod tests {
     /// A page of the events with these ids and the ids before them.
     fn page(events: &[(u64, u64)], last: u64) -> Page {
         let event = |&(at, prev): &(u64, u64)| {
-            let position = Position { id: id(at), prev: if prev == 0 { Id::START } else { id(prev) } };
+            let position =
+                Position { id: id(at), prev: if prev == 0 { Id::START } else { id(prev) }, offset: None };
             Arc::new(Event::new("a").at_position(position).into())
         };
         Page { events: events.iter().map(event).collect(), more: false, last: id(last) }

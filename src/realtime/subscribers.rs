@@ -263,7 +263,7 @@ mod tests {
         let mut prev = Id::START;
         let mut event = || {
             let id = prev.next(7);
-            let stamp = Position { id, prev: std::mem::replace(&mut prev, id) };
+            let stamp = Position { id, prev: std::mem::replace(&mut prev, id), offset: None };
             Arc::new(Event::new("chat").with("text", "hello").at_position(stamp).into())
         };
         let events: Vec<Arc<Delivery>> = (0..events).map(|_| event()).collect();

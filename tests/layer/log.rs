@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use parlor::{Appended, Broker, Group, HistoryRange};
 
-use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, texts};
+use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, numbers, texts};
 
 async fn an_appended_event_is_delivered_with_the_position_returned(peers: LayerNodes) {
     let group = Group::new("聊天");
@@ -87,6 +87,34 @@ async fn the_log_is_read_in_pages_in_both_directions(peers: LayerNodes) {
     assert!(nothing.events.is_empty() && !nothing.more);
 }
 
+async fn entries_count_from_one_in_one_epoch_at_every_node(peers: LayerNodes) {
+    let group = Group::new("lobby");
+    for node in &peers.nodes {
+        node.enter(&group, "ann").await;
+    }
+    for n in 0..20 {
+        let node = &peers.nodes[n % peers.nodes.len()];
+        node.append(&group, &n.to_string(), Some(&n.to_string())).await;
+        // What is known already takes no number.
+        node.append(&group, &n.to_string(), Some(&n.to_string())).await;
+    }
+    let mut epochs = Vec::new();
+    for node in &peers.nodes {
+        node.wait_for(&group, 20).await;
+        let page = node.layer.history(&group, HistoryRange::Before(None, 200)).await.expect("a page");
+        for events in [node.events(&group), page.events] {
+            assert_eq!(numbers(&events), (1..=20).collect::<Vec<_>>());
+            epochs.extend(events.iter().map(|event| event.position().unwrap().offset.unwrap().epoch));
+        }
+    }
+    epochs.dedup();
+    assert_eq!(epochs.len(), 1, "{epochs:x?}");
+    peers.nodes[0].append(&Group::new("kitchen"), "first", None).await;
+    let kitchen = HistoryRange::Before(None, 1);
+    let kitchen = peers.nodes[0].layer.history(&Group::new("kitchen"), kitchen).await.expect("a page");
+    assert_eq!(numbers(&kitchen.events), [1], "each log counts its own");
+}
+
 async fn appended_events_survive_lost_subscriptions_once_and_in_order(peers: LayerNodes) {
     const LAST: usize = 500;
     let group = Group::new("lobby");
@@ -111,5 +139,6 @@ clauses! {
     an_idempotency_key_is_shared_and_bound_to_one_event
     concurrent_appends_with_one_key_append_once
     the_log_is_read_in_pages_in_both_directions
+    entries_count_from_one_in_one_epoch_at_every_node
     appended_events_survive_lost_subscriptions_once_and_in_order
 }

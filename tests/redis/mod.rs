@@ -9,6 +9,7 @@ mod budget;
 mod clocks;
 mod corrupt_records;
 mod disconnects;
+mod epochs;
 mod failover;
 mod keys;
 mod large_logs;

@@ -244,6 +244,12 @@ pub fn texts(events: &[Arc<Delivery>]) -> Vec<String> {
     events.iter().map(|event| event.text("text").unwrap_or_default().to_owned()).collect()
 }
 
+/// The numbers of logged events.
+pub fn numbers(events: &[Arc<Delivery>]) -> Vec<u64> {
+    let offset = |event: &Arc<Delivery>| event.position().expect("a logged event").offset;
+    events.iter().map(|event| offset(event).expect("an offset").n.get()).collect()
+}
+
 /// Asserts that each event names the one before it.
 pub fn assert_chain(events: &[Arc<Delivery>]) {
     let stamps: Vec<_> = events.iter().map(|event| event.position().expect("a logged event")).collect();

@@ -15,6 +15,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 use crate::wire::time::{millis, now};
 
 /// All groups of a process.
@@ -23,6 +24,8 @@ pub(super) type Groups = Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>;
 /// The log and the users of one group.
 pub(super) struct MemoryGroup {
     log: Tail,
+    /// The offset of the next event.
+    next: Offset,
     /// The keys of recently appended events.
     keys: HashMap<String, RememberedKey>,
     users: HashMap<String, User>,
@@ -54,6 +57,7 @@ impl Default for MemoryGroup {
         log.whole = true;
         Self {
             log,
+            next: Offset::first(rand::random()),
             keys: HashMap::new(),
             users: HashMap::new(),
             sockets: 0,
@@ -153,7 +157,9 @@ impl MemoryGroup {
     /// Appends an event to the log.
     pub(super) fn append(&mut self, event: Event, retention: Retention) -> Arc<Delivery> {
         let prev = self.log.last();
-        let event = Arc::new(Delivery::from(event.at_position(Position { id: prev.next(now()), prev })));
+        let position = Position { id: prev.next(now()), prev, offset: Some(self.next) };
+        self.next = self.next.next();
+        let event = Arc::new(Delivery::from(event.at_position(position)));
         self.log.push(Arc::clone(&event));
         self.log(retention);
         event

@@ -1,9 +1,9 @@
 //! The log of a group: a Redis stream.
 //!
-//! Each entry has the bytes of the event (`e`) and the id before it (`p`); together they are the
-//! event as it was published. A sorted set beside the stream has the ids of redacted events: an
-//! entry of a stream cannot be changed, so its text stays there and is left out of everything that
-//! is read.
+//! Each entry has the bytes of the event (`e`), the id before it (`p`) and its offset (`o`);
+//! together they are the event as it was published. A sorted set beside the stream has the ids of
+//! redacted events: an entry of a stream cannot be changed, so its text stays there and is left out
+//! of everything that is read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// Pages that the node reads at a time, of all groups.
 const MAX_CONCURRENT_READS: usize = 4;
@@ -214,7 +215,8 @@ fn id(entry: &StreamEntry) -> Option<Id> {
 fn event(entry: &StreamEntry, redacted: &BTreeSet<Id>) -> Option<Event> {
     let field = |name: &[u8]| entry.1.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &pair[1][..]);
     let prev = field(b"p").and_then(|prev| std::str::from_utf8(prev).ok()?.parse().ok());
-    let position = Position { id: id(entry)?, prev: prev.unwrap_or(Id::START) };
+    let offset = field(b"o").and_then(Offset::from_bytes);
+    let position = Position { id: id(entry)?, prev: prev.unwrap_or(Id::START), offset };
     if redacted.contains(&position.id) {
         return Some(Event::redacted(position));
     }

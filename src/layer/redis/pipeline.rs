@@ -53,6 +53,9 @@ pub(super) struct Pipeline<'a> {
     /// Bytes of `out` that are written.
     written: usize,
     pending: VecDeque<PendingReply>,
+    /// The run id of the server (`INFO server`), which a restart and a failover change; empty if it
+    /// is not known.
+    run_id: String,
     /// What came of the last `SUBSCRIBE` of groups.
     subscribed: Result<LogEnds, LayerError>,
 }
@@ -99,13 +102,14 @@ impl<'a> Pipeline<'a> {
             out: Vec::new(),
             written: 0,
             pending: VecDeque::new(),
+            run_id: String::new(),
             subscribed: Ok(Vec::new()),
         };
         pipeline.handshake(address, server).await?;
         Ok(pipeline)
     }
 
-    /// Sends `HELLO 3`, `SELECT` and `SCRIPT LOAD`.
+    /// Sends `HELLO 3`, `SELECT`, `SCRIPT LOAD` and `INFO server`.
     async fn handshake(&mut self, address: &RedisAddress, server: &ConnectionInfo) -> io::Result<()> {
         let settings = server.redis_settings();
         let hello = diagnosis::hello(settings);
@@ -117,9 +121,10 @@ impl<'a> Pipeline<'a> {
         BatchEncoder::encode_load(&mut self.out);
         self.seats.encode_load(&mut self.out);
         LogEndEncoder::encode_load(&mut self.out);
+        resp::command(&mut self.out, &[b"INFO", b"server"]);
+        let fault = |fault: Fault| io::Error::other(fault.cause);
         for _ in 0..4 + usize::from(database != 0) {
             loop {
-                let fault = |fault: Fault| io::Error::other(fault.cause);
                 let foreign = |_| fault(diagnosis::foreign(&self.received));
                 match Value::parse(&self.received).map_err(foreign)? {
                     Some((Value::Error(text), _)) => {
@@ -133,7 +138,17 @@ impl<'a> Pipeline<'a> {
                 }
             }
         }
-        Ok(())
+        loop {
+            match Value::parse(&self.received).map_err(|_| fault(diagnosis::foreign(&self.received)))? {
+                Some((reply, length)) => {
+                    // Where it is refused, the script asks, or does without.
+                    run_id(&reply).unwrap_or_default().clone_into(&mut self.run_id);
+                    self.received.advance(length);
+                    return Ok(());
+                }
+                None => self.exchange().await?,
+            }
+        }
     }
 
     /// Sends what is queued and passes on what is pushed, all of one turn at once, until the
@@ -262,7 +277,7 @@ impl<'a> Pipeline<'a> {
 
     fn send_batch(&mut self, batch: Option<PublishBatch>) {
         if let Some(batch) = batch {
-            self.encoder.encode(&batch, &mut self.out);
+            self.encoder.encode(&batch, &self.run_id, &mut self.out);
             self.pending.push_back(PendingReply::Batch(batch));
         }
     }
@@ -405,6 +420,11 @@ impl<'a> Pipeline<'a> {
         }
         if is_late { Err("Redis did not append an event in time".to_owned()) } else { Ok(()) }
     }
+}
+
+/// Returns the run id in a reply to `INFO server`.
+fn run_id<'a>(reply: &Value<'a>) -> Option<&'a str> {
+    reply.text()?.lines().find_map(|line| line.strip_prefix("run_id:"))
 }
 
 impl Drop for Pipeline<'_> {

@@ -20,7 +20,7 @@ const MAX_BATCH_EVENTS: usize = 128;
 /// Bytes of the events of one call, approximately.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// Arguments of the script before those of the events.
-const HEAD_ARGUMENTS: usize = 6;
+const HEAD_ARGUMENTS: usize = 7;
 /// Arguments of the script for each event.
 const EVENT_ARGUMENTS: usize = 3;
 
@@ -69,8 +69,8 @@ impl BatchEncoder {
         resp::command(out, &[b"SCRIPT", b"LOAD", scripts::APPEND.as_bytes()]);
     }
 
-    /// Writes the command that appends a batch.
-    pub(super) fn encode(&self, batch: &PublishBatch, out: &mut Vec<u8>) {
+    /// Writes the command that appends a batch, for the server with this run id.
+    pub(super) fn encode(&self, batch: &PublishBatch, run_id: &str, out: &mut Vec<u8>) {
         let group = &batch.appends[0].group;
         let count = batch.appends.len();
         resp::begin(out, 3 + 2 + count + HEAD_ARGUMENTS + EVENT_ARGUMENTS * count);
@@ -88,6 +88,7 @@ impl BatchEncoder {
         for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW), nonce, bytes as u64] {
             resp::argument(out, number.to_string().as_bytes());
         }
+        resp::argument(out, run_id.as_bytes());
         for append in &batch.appends {
             resp::argument(out, &append.open);
             resp::argument(out, append.deadline.to_string().as_bytes());

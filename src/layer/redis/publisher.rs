@@ -119,7 +119,8 @@ impl Publisher {
             .arg(millis(self.retention.age))
             .arg(millis(IDEMPOTENCY_WINDOW))
             .arg(rand::random::<u16>())
-            .arg(self.retention.bytes);
+            .arg(self.retention.bytes)
+            .arg(""); // another server may be reached at each call: the script asks for its run id
         script.arg(event.encode_open()).arg(deadline).arg(digest);
         let late = |_| LayerError::TimedOut("append an event");
         let (status, value) = match self.retention.replicas {

@@ -12,6 +12,7 @@ mod redaction;
 pub use self::malformed::Malformed;
 use self::members::Members;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// A map with a string `type` and other text members.
 ///
@@ -43,13 +44,15 @@ pub struct Event {
     position: Option<Position>,
 }
 
-/// The position of an event in its group's log: the members `id` and `prev` on the wire.
+/// The position of an event in its group's log: the members `id`, `prev` and `offset` on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The id of the event.
     pub id: Id,
     /// The id of the preceding event, or [`Id::START`].
     pub prev: Id,
+    /// The number of the event; `None` if a node of a version before numbers appended it.
+    pub offset: Option<Offset>,
 }
 
 /// The prefix of event types that only the layer sends.
@@ -145,8 +148,8 @@ impl Event {
         self.members.encode(0)
     }
 
-    /// Encodes the event with a header that counts two more members. The script in Redis appends
-    /// `id` and `prev`.
+    /// Encodes the event with a header that counts two more members, `id` and `prev`, as the log
+    /// has it. The script in Redis appends them and `offset`, which it counts itself.
     pub(crate) fn encode_open(&self) -> Vec<u8> {
         self.members.encode(2)
     }
@@ -173,19 +176,24 @@ impl Event {
     /// # Errors
     /// Returns [`Malformed`] for every input that is not exactly one event.
     pub(crate) fn decode_ours(bytes: &[u8]) -> Result<Self, Malformed> {
-        let (mut id, mut prev) = (None, None);
+        let (mut id, mut prev, mut offset) = (None, None, None);
         let mut members = Members::decode(bytes, 0, |name, text| {
             let place = match name {
                 b"id" => &mut id,
                 b"prev" => &mut prev,
+                b"offset" => {
+                    let parsed = Offset::from_bytes(text);
+                    offset = parsed.or(offset); // the script appends the last one
+                    return parsed.is_none();
+                }
                 _ => return true,
             };
             place.get_or_insert(text);
             false
         })?;
         let parsed = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse().ok();
-        let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Position { id, prev });
-        if stamp.is_none() && (id.is_some() || prev.is_some()) {
+        let stamp = parsed(id).zip(parsed(prev)).map(|(id, prev)| Position { id, prev, offset });
+        if stamp.is_none() && (id.is_some() || prev.is_some() || offset.is_some()) {
             // Ordinary members.
             members = Members::decode(bytes, 0, |_, _| true)?;
         }
@@ -244,7 +252,7 @@ mod tests {
     fn an_open_event_is_decoded_with_its_position() {
         let event = Event::new("chat_message").with("message", "hi");
         let open = event.encode_open();
-        let stamp = Position { id: Id::START.next(7), prev: Id::START };
+        let stamp = Position { id: Id::START.next(7), prev: Id::START, offset: None };
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
         assert_eq!(Event::decode(&closed), Ok(event.clone().at_position(stamp)));
         assert_eq!(Event::decode_open(&open, stamp), Ok(event.at_position(stamp)));
@@ -252,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_open_event_promises_two_members_that_are_not_there() {
-        let stamp = Position { id: Id::START.next(7), prev: Id::START };
+        let stamp = Position { id: Id::START.next(7), prev: Id::START, offset: None };
         for (bytes, expected) in [
             (&b"\x83\xa4type\xa1a\xa2id\xa37-0\xa4prev\xa30-0"[..], Malformed::TrailingBytes),
             (b"\x81\xa4type\xa1a", Malformed::TrailingBytes),
@@ -267,8 +275,24 @@ mod tests {
     #[test]
     fn the_first_id_and_prev_are_the_position_at_any_place() {
         let bytes = b"\x86\xa2id\x05\xa4prev\xa31-0\xa4type\xa1a\xa2id\xa32-0\xa1x\xa1y\xa4prev\xa1?";
-        let stamp = Position { id: Id::START.next(2), prev: Id::START.next(1) };
+        let stamp = Position { id: Id::START.next(2), prev: Id::START.next(1), offset: None };
         assert_eq!(Event::decode(bytes), Ok(Event::new("a").with("x", "y").at_position(stamp)));
+    }
+
+    #[test]
+    fn an_offset_belongs_to_a_position_and_is_else_a_member() {
+        let member = &b"\xa6offset\xb200000000000000ab:7"[..];
+        let offset = Some(Offset { n: 7.try_into().unwrap(), ..Offset::first(0xab) });
+        let logged = b"\x85\xa4type\xa1a\xa6offset\xa17\xa2id\xa37-0\xa4prev\xa30-0";
+        let stamp = Position { id: Id::START.next(7), prev: Id::START, offset };
+        assert_eq!(
+            Event::decode(&[&logged[..], member].concat()),
+            Ok(Event::new("a").with("offset", "7").at_position(stamp)),
+        );
+        assert_eq!(
+            Event::decode(&[&b"\x82\xa4type\xa1a"[..], member].concat()),
+            Ok(Event::new("a").with("offset", "00000000000000ab:7")),
+        );
     }
 
     #[test]
@@ -281,7 +305,7 @@ mod tests {
     #[test]
     fn a_message_on_its_way_takes_one_allocation_at_each_step() {
         let said = Event::new("chat_message").with("message", &"hi 你好 ".repeat(10));
-        let stamp = Position { id: Id::START.next(7), prev: Id::START };
+        let stamp = Position { id: Id::START.next(7), prev: Id::START, offset: None };
         let open = said.attributed("a1b2c3d4e5f60718", "alice").encode_open();
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
         let count = |step: &dyn Fn()| allocation_counter::measure(step).count_total;

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_redaction_and_a_redacted_event_are_distinct() {
-        let place = Position { id: Id::START.next(7), prev: Id::START };
+        let place = Position { id: Id::START.next(7), prev: Id::START, offset: None };
         let (sent, left) = (Event::redaction(place.id), Event::redacted(place));
         assert_eq!(Event::decode_ours(&sent.encode()), Ok(sent.clone()), "its id is no place in a log");
         assert_eq!((sent.redacts(), sent.is_redacted()), (Some(place.id), false));

@@ -18,7 +18,7 @@ fn at(millis: u64) -> Id {
 /// A message with a number, a time, and the time of the message before it or 0.
 fn message(number: u64, millis: u64, prev: u64) -> Message {
     let prev = if prev == 0 { Id::START } else { at(prev) };
-    Message { number, position: Position { id: at(millis), prev } }
+    Message { number, position: Position { id: at(millis), prev, offset: None } }
 }
 
 /// Returns a cursor at the end of an empty log that was delivered the first message of it.

@@ -156,7 +156,7 @@ impl Model {
         let id: Id = format!("{millis}-{number}").parse().unwrap();
         self.top = id;
         self.published += 1;
-        let message = Message { number: self.published, position: Position { id, prev } };
+        let message = Message { number: self.published, position: Position { id, prev, offset: None } };
         self.trace.push(format!("publish {message:?}"));
         self.log.push(message);
         self.all.push(message);

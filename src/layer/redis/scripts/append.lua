@@ -2,8 +2,8 @@
 -- KEYS: the log (stream), its redactions (sorted set), then the idempotency key of each event
 -- (string).
 -- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms, a random
--- number of 16 bits, the log's most bytes or 0; then for each event: its open bytes, its deadline
--- (Unix ms of this clock), its digest or '' without a key.
+-- number of 16 bits, the log's most bytes or 0, the run id of this server or ''; then for each event:
+-- its open bytes, its deadline (Unix ms of this clock), its digest or '' without a key.
 -- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, `corrupt`
 -- with '' for an idempotency key whose value is no id and digest, or `late` with the time.
 local function messagepack(text)
@@ -26,6 +26,7 @@ local replies = {}
 -- was set back. A new log begins with the microseconds: its ids rise also within a millisecond.
 local id_ms, id_number = before:match('^(%d+)-(%d+)$')
 id_ms, id_number = tonumber(id_ms), tonumber(id_number)
+local ms_before = id_ms
 if now > id_ms then
   id_ms, id_number = now, newest and -1 or time[2] % 1000 * 65536 - 1
 end
@@ -39,23 +40,60 @@ end
 local sum_before = sum_of(newest)
 local sum = sum_before
 
+-- An entry has the offset `o`: an epoch, and its number in it. A new epoch begins with the log, after
+-- an entry without an offset, and when another server, or this one after a restart, appends to the
+-- log: it may not have the last entries, and must not use their offsets again. An epoch is half of the
+-- server and half at random. `b` stays before it: versions without offsets look for it there.
+local server, epoch, number = ARGV[7], nil, 0
+if server == '' then
+  local info = redis.pcall('INFO', 'server')
+  server = type(info) == 'string' and info:match('run_id:(%x+)') or ''
+end
+local function begin_epoch()
+  local from = server == '' and '00000000' or server:sub(1, 8)
+  epoch, number = from .. string.format('%04x%04x:', ARGV[5], time[2] % 65536), 0
+end
+if newest and newest[2][7] == 'o' then
+  local offset = newest[2][8]
+  epoch, number = offset:sub(1, 17), tonumber(offset:sub(18))
+end
+if not number or not epoch or server ~= '' and epoch:sub(1, 8) ~= server:sub(1, 8) then
+  begin_epoch()
+end
+
+-- The header of a long map that has one member more, and where its members begin.
+local function longer_header(open)
+  local first, high, low = open:byte(1, 3)
+  if first == 143 then
+    return '\222\0\16', 2
+  end
+  local count = high * 256 + low + 1
+  return '\222' .. string.char(math.floor(count / 256), count % 256), 4
+end
+
 local function append(open)
   id_number, step = id_number + step, 1
   sum = sum + #open + ENTRY_BYTES
   local total = string.format('%.0f', sum)
   local id = string.format('%.0f-%.0f', id_ms, id_number)
-  local added = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'e', open, 'p', prev, 'b', total)
+  number = number + 1
+  local offset = epoch .. number
+  local added =
+    redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], id, 'e', open, 'p', prev, 'b', total, 'o', offset)
   if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
-    -- The log has had ids that it has no more.
-    added = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev, 'b', total)
-    local ms, number = added:match('^(%d+)-(%d+)$')
-    id_ms, id_number = tonumber(ms), tonumber(number)
+    -- The log has had ids that it has no more, and their offsets.
+    begin_epoch()
+    number = 1
+    offset = epoch .. '1'
+    added = call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', open, 'p', prev, 'b', total, 'o', offset)
+    local ms, sequence = added:match('^(%d+)-(%d+)$')
+    id_ms, id_number = tonumber(ms), tonumber(sequence)
   end
-  return added
+  return added, offset
 end
 
 for i = 3, #KEYS do
-  local open, deadline, digest = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+  local open, deadline, digest = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
   local remembered = digest ~= '' and call('GET', KEYS[i])
   local status, value
   if now > tonumber(deadline) then
@@ -68,14 +106,21 @@ for i = 3, #KEYS do
       status, value = 'corrupt', ''
     end
   else
-    local id = append(open)
+    local id, offset = append(open)
     if id.err then
       return id
     end
     if digest ~= '' then
       call('SET', KEYS[i], id .. ' ' .. digest, 'PX', ARGV[4])
     end
-    call('PUBLISH', ARGV[1], open .. '\162id' .. messagepack(id) .. '\164prev' .. messagepack(prev))
+    local first, header, from = open:byte(), nil, 2
+    if first < 143 then
+      header = string.char(first + 1)
+    else
+      header, from = longer_header(open)
+    end
+    local tail = '\162id' .. messagepack(id) .. '\164prev' .. messagepack(prev) .. '\166offset'
+    call('PUBLISH', ARGV[1], header .. open:sub(from) .. tail .. messagepack(offset))
     status, value = 'new', id
     prev = id
   end
@@ -110,10 +155,7 @@ end
 
 -- Old events and the lifetime of the log are seen to once a second, also while no second passes
 -- without an append.
-local function second(id)
-  return math.floor(id:match('^%d+') / 1000)
-end
-if prev ~= before and second(prev) ~= second(before) then
+if prev ~= before and math.floor(id_ms / 1000) ~= math.floor(ms_before / 1000) then
   call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[3]))
   call('PEXPIRE', KEYS[1], ARGV[3] + 1000)
   if call('PEXPIRE', KEYS[2], ARGV[3] + 1000) == 1 then
