@@ -16,6 +16,7 @@ mod room_name;
 mod routes;
 mod scopes;
 mod settings;
+mod streams;
 
 use std::process::ExitCode;
 

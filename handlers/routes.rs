@@ -16,6 +16,7 @@ use crate::protocols::v1::V1;
 use crate::push::access::PushAccess;
 use crate::push::channel::Push;
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
+use crate::streams::RoomStreams;
 use crate::{accounts, admin, api, chat, dm, push, rooms, web};
 
 /// The rate of operators' actions.
@@ -35,11 +36,13 @@ pub(crate) static ROUTES: &[Route] = &[
         .get(handler!(rooms::invite_page::page))
         .post(handler!(rooms::invite_page::accept)),
     Route::new("invitations", "/invitations/").post(handler!(rooms::invite_page::answer)),
+    // Any number of channels on one connection.
+    Route::new("socket", "/ws").slash(Slash::Optional).connection::<V1, RoomStreams>(),
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)
         .socket::<ChatAccess, Chat, Tutorial>()
-        .socket::<ChatAccess, Chat, V1>(),
+        .socket_with::<ChatAccess, Chat, V1, RoomStreams>(),
     Route::new("chat_sse", "/sse/chat/{room}/").slash(Slash::Optional).sse::<ChatAccess, Chat, V1>(),
     Route::new("chat_messages", "/chat/{room}/messages")
         .post(handler!(chat::post::message).csrf(Csrf::Origin).rate(Rate::Messages)),
@@ -47,7 +50,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("push_socket", "/ws/push/{room}")
         .slash(Slash::Optional)
         .socket::<PushAccess, Push, Tutorial>()
-        .socket::<PushAccess, Push, V1>(),
+        .socket_with::<PushAccess, Push, V1, RoomStreams>(),
     Route::new("push", "/push")
         .get(handler!(push::stream::start).csrf(Csrf::Origin).rate(Rate::Messages))
         .post(handler!(push::stream::start).csrf(Csrf::Origin).rate(Rate::Messages))
@@ -55,7 +58,9 @@ pub(crate) static ROUTES: &[Route] = &[
     // Direct messages.
     Route::new("conversations", "/dm/").slash(Slash::Redirect).get(handler!(dm::pages::list)),
     Route::new("conversation", "/dm/{user}/").slash(Slash::Redirect).get(handler!(dm::pages::conversation)),
-    Route::new("inbox_socket", "/ws/inbox/").slash(Slash::Optional).socket::<InboxAccess, Inbox, V1>(),
+    Route::new("inbox_socket", "/ws/inbox/")
+        .slash(Slash::Optional)
+        .socket_with::<InboxAccess, Inbox, V1, RoomStreams>(),
     // Accounts.
     Route::new("login", "/accounts/login/")
         .get(handler!(accounts::pages::login_page))

@@ -77,10 +77,12 @@ pub use crate::layer::{
 pub use crate::realtime::access::{Access, Grant};
 pub use crate::realtime::channel::{Channel, Interval};
 pub use crate::realtime::client::Client;
-pub use crate::realtime::command::{Command, Reply};
+pub use crate::realtime::command::{ClientRequest, Command, Join, Omitted, Reply, Target};
 pub use crate::realtime::denied::{Denied, Reason};
+pub use crate::realtime::entrance::Entrance;
 pub use crate::realtime::intervals::{start_interval, stop_interval};
-pub use crate::realtime::protocol::{Action, Protocol, ViewFn};
+pub use crate::realtime::protocol::{Action, ChannelName, Protocol, Refused, ViewFn};
+pub use crate::realtime::streams::{NoStreams, Streams};
 pub use crate::realtime::view::{Message, View};
 pub use crate::realtime::welcome::Welcome;
 pub use crate::run::run;

@@ -32,7 +32,7 @@ export class PushStream {
       query: () => ({}), // lines are not logged
       frame: (frame) => {
         if (frame.type !== "push") return;
-        onLine(frame.message);
+        onLine(frame.text);
         // A line that was in transit when the user pressed stop does not mean that the stream runs
         // again.
         const isLate = performance.now() - this.#stoppedAt <= LINE_INTERVAL;

@@ -128,8 +128,7 @@ export class Timeline {
     const isOwn = this.isOwn(frame.user);
     const pending = this.#pending.take(frame, isLive && isOwn);
     if (pending) return pending;
-    const text = typeof frame.text === "string" ? frame.text : frame.message;
-    const { user, name, at } = frame;
+    const { text, user, name, at } = frame;
     const view = this.#createView(isOwn ? "own" : "other", text, { user, name, at: at ?? Date.now() });
     if (frame.removed) view.redact();
     if (isOwn) view.markSent();

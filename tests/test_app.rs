@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use parlor::{
-    Access, Action, AppSettings, Application, Channel, Command, Config, Context, Denied, Event, Frame, Grant,
-    Group, Identity, LayerError, Message, Protocol, Refusal, Reply, Request, Response, Route, StatusCode,
-    View, ViewFn, Welcome, handler,
+    Access, Action, AppSettings, Application, Channel, ChannelName, ClientRequest, Command, Config, Context,
+    Denied, Event, Frame, Grant, Group, Identity, LayerError, Message, Protocol, Refusal, Reply, Request,
+    Response, Route, StatusCode, View, ViewFn, Welcome, handler,
 };
 
 /// Admits every client to the group in the path.
@@ -37,15 +37,15 @@ struct Lines;
 impl Protocol for Lines {
     const RESUMES: bool = true;
 
-    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
         Err(Action::Nothing)
     }
 
-    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
         Action::Nothing
     }
 
-    fn view(view: &View<'_>) -> Option<Frame<'static>> {
+    fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
         let line = match view {
             View::Message(Message { is_redacted: true, position: Some(position), .. }) => {
                 format!("nothing at {}", position.id)
@@ -57,7 +57,7 @@ impl Protocol for Lines {
         Some(message(&line))
     }
 
-    fn welcome(_: &str, _: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
+    fn welcome(_: ChannelName<'_>, _: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
         Some(message(&format!("welcome {}", welcome.last)))
     }
 }
@@ -66,7 +66,7 @@ impl Protocol for Lines {
 struct Repeat;
 
 impl Protocol for Repeat {
-    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
         Err(Action::Nothing)
     }
 
@@ -77,11 +77,11 @@ impl Protocol for Repeat {
         })
     }
 
-    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
         Action::Nothing
     }
 
-    fn view(_: &View<'_>) -> Option<Frame<'static>> {
+    fn view(_: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
         None
     }
 }

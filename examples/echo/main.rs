@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use parlor::{
-    Access, Action, AppSettings, Application, Channel, Client, CloseCode, Command, Config, Context, Denied,
-    Event, Frame, Grant, Group, Identity, LayerError, Protocol, Reason, Refusal, Reply, Request, Response,
-    Route, StatusCode, View, ViewFn, handler,
+    Access, Action, AppSettings, Application, Channel, ChannelName, Client, ClientRequest, CloseCode,
+    Command, Config, Context, Denied, Event, Frame, Grant, Group, Identity, LayerError, Protocol, Reason,
+    Refusal, Reply, Request, Response, Route, StatusCode, View, ViewFn, handler,
 };
 
 /// The type of the rooms' events.
@@ -46,21 +46,21 @@ impl Channel for Echo {
 struct PlainText;
 
 impl Protocol for PlainText {
-    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
         match frame {
-            Frame::Text(text) => Ok(Command::Publish { text: Cow::Borrowed(text), id: None }),
+            Frame::Text(text) => Ok(Command::Publish { text: Cow::Borrowed(text), id: None }.into()),
             Frame::Binary(_) => Err(Action::Close(CloseCode::UnsupportedData.into())),
         }
     }
 
-    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
         match reply {
             Ok(_) => Action::Nothing,
             Err(_) => Action::Close(CloseCode::TryAgainLater.into()),
         }
     }
 
-    fn view(view: &View<'_>) -> Option<Frame<'static>> {
+    fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
         match view {
             View::Message(message) => Some(Frame::Text(Cow::Owned(message.text.to_owned()))),
             _ => None,

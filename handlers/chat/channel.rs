@@ -7,6 +7,7 @@ use parlor::{
     Appended, Channel, Client, Command, Context, Event, Group, Id, Identity, LayerError, Reply, View,
 };
 
+use crate::protocols::streams::CHAT;
 use crate::rooms::conversation::Conversation;
 use crate::rooms::groups::MESSAGE_TYPE;
 use crate::rooms::unread;
@@ -20,6 +21,7 @@ const TYPING_PERIOD: Duration = Duration::from_secs(2);
 pub(crate) struct Chat;
 
 impl Channel for Chat {
+    const STREAM: &'static str = CHAT;
     async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
         match command {
             Command::Publish { text, id } => {

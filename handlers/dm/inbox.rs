@@ -2,10 +2,8 @@
 
 use parlor::{Access, Channel, Client, Context, Denied, Event, Grant, Identity, LayerError, Reason, View};
 
+use crate::protocols::streams::INBOX;
 use crate::rooms::unread;
-
-/// The clients' name for the group.
-const NAME: &str = "inbox";
 
 /// Admits a user to its own inbox, at `/ws/inbox/`.
 pub(crate) struct InboxAccess;
@@ -15,7 +13,7 @@ impl Access for InboxAccess {
         if !identity.is_user() {
             return Err(Denied::Forbidden(Reason::new("only accounts have an inbox")));
         }
-        Ok(Grant::new(unread::inbox_group(identity.id()), NAME).private())
+        Ok(Grant::new(unread::inbox_group(identity.id()), INBOX).private())
     }
 }
 
@@ -23,6 +21,7 @@ impl Access for InboxAccess {
 pub(crate) struct Inbox;
 
 impl Channel for Inbox {
+    const STREAM: &'static str = INBOX;
     const REPLAYS: bool = false;
     const TAKES_COMMANDS: bool = false;
 

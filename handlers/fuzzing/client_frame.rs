@@ -1,11 +1,12 @@
 //! Invariants of client frames, on either protocol.
 
-use parlor::{Command, Frame};
+use parlor::{ClientRequest, Command, Frame, Target};
 use serde_json::Value;
 
 use crate::protocols::raw_object::{Member, ParseError, RawObject};
 use crate::protocols::surrogates;
 use crate::protocols::v1::client_frame;
+use crate::protocols::v1::client_frame::Rejected;
 
 /// The longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 100;
@@ -27,30 +28,49 @@ pub(crate) fn client_frame(bytes: &[u8]) {
         return;
     };
     let member = |name: &str| value.as_ref().and_then(|value| value.get(name));
+    let is_kind = |kind: &str| assert_eq!(member("type"), Some(&Value::from(kind)));
+    let is_named = |target: &Target<'_>| {
+        let is_room = member("room") == Some(&Value::from(&*target.name));
+        assert!(is_room || member("inbox") == Some(&Value::from(true)), "{target:?}");
+    };
     match client_frame::decode(&frame, MAX_MESSAGE_BYTES) {
-        Ok(Command::Publish { text, id }) => {
-            assert!(
-                text.len() <= MAX_MESSAGE_BYTES && member("message") == Some(&Value::from(&*text)),
-                "{text}"
-            );
-            assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-            assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
+        Ok(ClientRequest::Command(target, command)) => {
+            target.iter().for_each(is_named);
+            match command {
+                Command::Publish { text, id } => {
+                    let texts = [member("message"), member("text")];
+                    assert!(texts.contains(&Some(&Value::from(&*text))), "{text}");
+                    assert!(text.len() <= MAX_MESSAGE_BYTES, "{text}");
+                    assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
+                    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                    assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
+                }
+                Command::MarkRead { id } => {
+                    is_kind("read");
+                    assert_eq!(member("id").and_then(Value::as_str).map(str::parse), Some(Ok(id)));
+                }
+                Command::Typing => is_kind("typing"),
+                Command::History { before, limit } => {
+                    assert!((1..=200).contains(&limit), "{limit}");
+                    assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
+                    is_kind("history");
+                }
+            }
         }
-        Ok(Command::MarkRead { id }) => {
-            assert_eq!(member("type"), Some(&Value::from("read")));
-            assert_eq!(member("id").and_then(Value::as_str).map(str::parse), Some(Ok(id)));
+        Ok(ClientRequest::Join(join)) => {
+            is_kind("join");
+            is_named(&join.target);
+            assert!(join.history.is_none_or(|count| count as u64 <= client_frame::MAX_JOIN_MESSAGES));
         }
-        Ok(Command::Typing) => assert_eq!(member("type"), Some(&Value::from("typing"))),
-        Ok(Command::History { before, limit }) => {
-            assert!((1..=200).contains(&limit), "{limit}");
-            assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
-            assert_eq!(member("type"), Some(&Value::from("history")));
+        Ok(ClientRequest::Leave(target)) => {
+            is_kind("leave");
+            is_named(&target);
         }
-        Err((error, id)) => {
+        Err(Rejected { error, id, room }) => {
             assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code.slug()));
             assert!(error.detail.len() < 200, "{}", error.detail);
-            assert!(id.is_none_or(|id| id.chars().count() <= 64), "an id is echoed only in part");
+            let echoed = [id, room].into_iter().flatten();
+            echoed.for_each(|text| assert!(text.chars().count() <= 64, "echoed only in part"));
         }
     }
 }
@@ -64,10 +84,16 @@ fn object(json: &[u8]) -> Option<Value> {
         (Ok(object), Ok(value)) if value.is_object() => {
             let members = [
                 ("type", &object.kind),
-                ("message", &object.message),
                 ("id", &object.id),
                 ("before", &object.before),
                 ("limit", &object.limit),
+                ("room", &object.room),
+                ("push", &object.push),
+                ("inbox", &object.inbox),
+                ("since", &object.since),
+                ("history", &object.history),
+                ("presence", &object.presence),
+                ("typing", &object.typing),
             ];
             for (name, member) in members {
                 let member = member.as_ref().map(|member| match member {

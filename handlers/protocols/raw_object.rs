@@ -16,6 +16,13 @@ pub(crate) struct RawObject<'a> {
     pub(crate) id: Option<Member<'a>>,
     pub(crate) before: Option<Member<'a>>,
     pub(crate) limit: Option<Member<'a>>,
+    pub(crate) room: Option<Member<'a>>,
+    pub(crate) push: Option<Member<'a>>,
+    pub(crate) inbox: Option<Member<'a>>,
+    pub(crate) since: Option<Member<'a>>,
+    pub(crate) history: Option<Member<'a>>,
+    pub(crate) presence: Option<Member<'a>>,
+    pub(crate) typing: Option<Member<'a>>,
 }
 
 /// The value of a member. A text without escapes borrows from the input. Unknown members are parsed
@@ -32,10 +39,18 @@ pub(crate) enum Member<'a> {
 #[serde(field_identifier, rename_all = "lowercase")]
 enum Name {
     Type,
+    #[serde(alias = "text")]
     Message,
     Id,
     Before,
     Limit,
+    Room,
+    Push,
+    Inbox,
+    Since,
+    History,
+    Presence,
+    Typing,
     #[serde(other)]
     Other,
 }
@@ -71,6 +86,13 @@ impl<'a> RawObject<'a> {
             id: owned(self.id),
             before: owned(self.before),
             limit: owned(self.limit),
+            room: owned(self.room),
+            push: owned(self.push),
+            inbox: owned(self.inbox),
+            since: owned(self.since),
+            history: owned(self.history),
+            presence: owned(self.presence),
+            typing: owned(self.typing),
         }
     }
 }
@@ -95,6 +117,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
                         Name::Id => &mut object.id,
                         Name::Before => &mut object.before,
                         Name::Limit => &mut object.limit,
+                        Name::Room => &mut object.room,
+                        Name::Push => &mut object.push,
+                        Name::Inbox => &mut object.inbox,
+                        Name::Since => &mut object.since,
+                        Name::History => &mut object.history,
+                        Name::Presence => &mut object.presence,
+                        Name::Typing => &mut object.typing,
                         Name::Other => &mut ignored,
                     };
                     *member = Some(members.next_value()?);

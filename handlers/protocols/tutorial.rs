@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use parlor::{Action, Close, CloseCode, Command, Config, Frame, LayerError, Protocol, Reply, View, ViewFn};
+use parlor::{
+    Action, ChannelName, ClientRequest, Close, CloseCode, Command, Config, Frame, LayerError, Protocol,
+    Reply, View, ViewFn,
+};
 use serde::{Serialize, Serializer};
 
 use crate::protocols::raw_object::{Member, ParseError, RawObject};
@@ -15,8 +18,8 @@ const FRAME_OVERHEAD_BYTES: usize = 64;
 pub(crate) struct Tutorial;
 
 impl Protocol for Tutorial {
-    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
-        text(frame).map(|text| Command::Publish { text, id: None }).map_err(Action::Close)
+    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+        text(frame).map(|text| Command::Publish { text, id: None }.into()).map_err(Action::Close)
     }
 
     /// Ignores text frames, as the tutorial does.
@@ -29,7 +32,7 @@ impl Protocol for Tutorial {
         }
     }
 
-    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
         match reply {
             Ok(_) => Action::Nothing,
             // This protocol has no error frames, and silence would mean success.
@@ -42,7 +45,7 @@ impl Protocol for Tutorial {
         }
     }
 
-    fn view(view: &View<'_>) -> Option<Frame<'static>> {
+    fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
         match view {
             View::Message(message) if !message.is_redacted => {
                 Some(frame(&Line(message.text), message.text.len()))
@@ -108,6 +111,8 @@ mod tests {
 
     use super::*;
 
+    const LOBBY: ChannelName<'_> = ChannelName { stream: "chat", name: "lobby" };
+
     fn message(text: &str) -> View<'_> {
         View::Message(Message { text, user: None, name: None, position: None, is_redacted: false })
     }
@@ -116,15 +121,15 @@ mod tests {
     fn the_tutorials_frames_keep_their_bytes() {
         for text in ["hi", "", "你好 \"\\/", "\u{0}\u{7f}\n\r\t\u{8}\u{c}", "</script>\u{2028}😀"] {
             let expected = format!("{{\"message\": {}}}", Value::from(format!("[收到消息] {text}")));
-            assert_eq!(Tutorial::view(&message(text)), Some(Frame::Text(expected.into())));
+            assert_eq!(Tutorial::view(&message(text), LOBBY), Some(Frame::Text(expected.into())));
             let line = format!("{{\"message\": {}}}", Value::from(text));
-            assert_eq!(Tutorial::view(&View::Line(text)), Some(Frame::Text(line.into())));
+            assert_eq!(Tutorial::view(&View::Line(text), LOBBY), Some(Frame::Text(line.into())));
         }
     }
 
     #[test]
     fn a_frame_takes_one_allocation() {
-        let made = allocation_counter::measure(|| drop(Tutorial::view(&message("hi 你好"))));
+        let made = allocation_counter::measure(|| drop(Tutorial::view(&message("hi 你好"), LOBBY)));
         assert_eq!(made.count_total, 1);
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Zoned;
 use parlor::{Channel, Event, Group, Interval, View};
 
+use crate::protocols::streams::PUSH;
+
 /// The type of a push event; its `message` is the whole line.
 const LINE_TYPE: &str = "push_message";
 
@@ -12,6 +14,7 @@ const LINE_TYPE: &str = "push_message";
 pub(crate) struct Push;
 
 impl Channel for Push {
+    const STREAM: &'static str = PUSH;
     const INTERVAL: Option<Interval> = Some(Interval { period: Duration::from_secs(2), event: line });
     const REPLAYS: bool = false;
     const TAKES_COMMANDS: bool = false;

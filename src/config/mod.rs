@@ -87,6 +87,10 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = positive)]
     pub max_message_bytes: usize,
 
+    /// Maximum number of channels that one connection joins
+    #[arg(long, value_name = "COUNT", default_value = "128", value_parser = positive)]
+    pub max_channels: usize,
+
     /// Maximum number of bytes queued for one socket; more close it with 4408
     #[arg(long, value_name = "BYTES", default_value = "1048576", value_parser = positive)]
     pub max_outbox_bytes: usize,

@@ -1,8 +1,6 @@
 //! Access to a channel: whether a client may enter it, and which group it joins there.
 
-use std::any::TypeId;
 use std::future::Future;
-use std::pin::Pin;
 
 use crate::auth::identity::Identity;
 use crate::http::context::Context;
@@ -33,10 +31,11 @@ use crate::wire::group::Group;
 /// ```
 pub trait Access: Send + Sync + 'static {
     /// Returns the group that the client joins under this name: the first parameter of the route's
-    /// path, or empty if the path has none or the parameter is not UTF-8.
+    /// path, or empty if the path has none or the parameter is not UTF-8; or the name that a client
+    /// gives on a connection of [several channels](crate::Streams).
     ///
     /// # Errors
-    /// Returns [`Denied`], which becomes the response to the handshake.
+    /// Returns [`Denied`], which becomes the response to the handshake or to the join.
     fn grant(
         context: &Context,
         identity: &Identity,
@@ -71,47 +70,5 @@ impl Grant {
     #[must_use]
     pub fn as_listener(self) -> Self {
         Self { is_member: false, ..self }
-    }
-}
-
-/// An access as an open socket keeps it, to be asked again. A pointer, because every socket holds
-/// one.
-#[derive(Clone, Copy)]
-pub(crate) struct AccessCheck(&'static AccessVTable);
-
-struct AccessVTable {
-    key: TypeId,
-    grant: GrantFn,
-}
-
-type GrantFn = for<'a> fn(&'a Context, &'a Identity, &'a str) -> GrantFuture<'a>;
-type GrantFuture<'a> = Pin<Box<dyn Future<Output = Result<Grant, Denied>> + Send + 'a>>;
-
-impl AccessCheck {
-    /// Returns the check of this access.
-    pub(crate) const fn new<A: Access>() -> Self {
-        Self(
-            const {
-                &AccessVTable {
-                    key: TypeId::of::<A>(),
-                    grant: |context, identity, name| Box::pin(A::grant(context, identity, name)),
-                }
-            },
-        )
-    }
-
-    /// Returns which access it is.
-    pub(crate) fn key(self) -> TypeId {
-        self.0.key
-    }
-
-    /// Asks the access again. See [`Access::grant`].
-    pub(crate) async fn grant(
-        self,
-        context: &Context,
-        identity: &Identity,
-        name: &str,
-    ) -> Result<Grant, Denied> {
-        (self.0.grant)(context, identity, name).await
     }
 }

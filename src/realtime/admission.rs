@@ -16,13 +16,17 @@ use crate::http::connection::{Connection, Timed};
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
-use crate::realtime::access::{Access, AccessCheck};
+use crate::realtime::access::Access;
 use crate::realtime::channel::Channel;
+use crate::realtime::entrance::Entrance;
+use crate::realtime::joined::{Joined, Main};
 use crate::realtime::protocol::Protocol;
-use crate::realtime::registration::Registration;
-use crate::realtime::renderer::Renderer;
+use crate::realtime::registration::{Registration, SocketRegistration};
+use crate::realtime::renderer::Wire;
+use crate::realtime::revalidation::Verdict;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
+use crate::realtime::streams::Streams;
 use crate::realtime::subscription::Subscription;
 use crate::realtime::{revalidation, socket_task, sse};
 use crate::telemetry::Chain;
@@ -37,7 +41,7 @@ const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// Returns the refusals of the access, 400 for an invalid start position, 429 above a limit, and
 /// 503 while the node stops or the layer is unreachable.
-pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
+pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     realtime: Arc<Realtime>,
     request: Request,
     upgrade: Option<Upgrade>,
@@ -60,38 +64,66 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol>(
         admitted.read()?;
     }
     let admitted = admitted.for_user(identity.known_id())?;
-    let renderer = Renderer::new::<C, P>(transport);
-    let socket = realtime.socket(identity, renderer);
-    let access = AccessCheck::new::<A>();
-    let subscription = Arc::new(Subscription::new(grant, access, start, request.received_at));
-    let registration = Registration::subscribe(realtime, socket, subscription, admitted).await;
+    let socket = realtime.socket(identity, Wire::new::<P>(transport));
+    let entrance = Entrance::on::<A, C, P>(transport);
+    let subscription = Arc::new(Subscription::new(grant, entrance, start, request.received_at));
+    let registration = Registration::subscribe(realtime, socket, subscription).await;
     let registration = registration.map_err(|error| {
         debug!(error = %Chain(&error), ?transport, "refused a socket");
         error.record();
         Refusal::unavailable("the server cannot reach its messages: try again later")
     })?;
-    revalidation::check_admitted(&registration).await?;
+    match revalidation::check_admitted(&registration).await? {
+        None | Some(Verdict::Granted(_)) => {}
+        Some(Verdict::Unsuitable(_)) => {
+            return Err(Refusal::unavailable("what you enter has changed meanwhile: try again"));
+        }
+        Some(Verdict::Gone(close) | Verdict::NotPermitted(close)) => {
+            return Err(Refusal::forbidden(close.reason().to_owned()));
+        }
+    }
     Ok(match upgrade {
-        Some(upgrade) => accept::<C, P>(registration, request.stream, upgrade),
-        None => sse::respond::<C, P>(registration, request.stream),
+        Some(upgrade) => {
+            let joined = Joined::new(Main::Channel(registration), admitted);
+            accept::<P, S>(joined, request.stream, upgrade)
+        }
+        None => sse::respond(registration, admitted, request.stream),
     })
 }
 
+/// Admits a client to a connection without a channel of its own, and answers its handshake.
+///
+/// # Errors
+/// Returns 429 above a limit, and 503 while the node stops.
+pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
+    realtime: Arc<Realtime>,
+    request: Request,
+    upgrade: Option<Upgrade>,
+) -> Result<Response, Refusal> {
+    let upgrade = upgrade.ok_or_else(|| Refusal::bad_request("expected a WebSocket handshake"))?;
+    let context = &request.context;
+    if context.is_stopping() {
+        return Err(Refusal::unavailable("this node ends: another one serves on"));
+    }
+    let identity = request.identity();
+    let admitted = context.limits().admit(request.peer())?.for_user(identity.known_id())?;
+    let socket = realtime.socket(identity, Wire::new::<P>(Transport::WebSocket));
+    let registration = SocketRegistration::register(realtime, socket, request.received_at);
+    let joined = Joined::new(Main::None(registration), admitted);
+    Ok(accept::<P, S>(joined, request.stream, upgrade))
+}
+
 /// Answers 101, and runs the socket in a task of its own.
-fn accept<C: Channel, P: Protocol>(
-    registration: Registration,
-    stream: Connection,
-    upgrade: Upgrade,
-) -> Response {
-    if P::RESUMES {
+fn accept<P: Protocol, S: Streams>(joined: Joined, stream: Connection, upgrade: Upgrade) -> Response {
+    if P::RESUMES && joined.main().is_some() {
         stream.cork(); // the welcome
     }
-    let context = Arc::clone(registration.context());
+    let context = Arc::clone(joined.context());
     // Boxed, and dropped once it is done: the task lives as long as the socket.
     let upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgraded(upgrade.websocket)));
     context.track(async move {
         let Ok(Some(early)) = upgraded.await else { return };
-        socket_task::run::<C, P>(&registration, stream, early).await;
+        socket_task::run::<P, S>(&joined, stream, early).await;
     });
     match P::SUBPROTOCOL {
         Some(protocol) => upgrade.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),

@@ -13,11 +13,9 @@ use bytes::{Bytes, BytesMut};
 use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::layer::{Broker, Control, HistoryRange, Page, Presence, PresenceSnapshot};
-use crate::realtime::channel::Channel;
-use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
 use crate::realtime::renderer;
-use crate::realtime::renderer::{Rendered, Renderer};
+use crate::realtime::renderer::{Feed, Rendered};
 use crate::realtime::replay::{Replay, Step};
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscribers::{Behind, Cursor};
@@ -40,6 +38,8 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 /// The progress of one socket.
 pub(crate) struct CatchUp {
     start: StartPosition,
+    /// What the socket receives.
+    feed: Feed,
     /// What was read and is not yet sent; `None` before the welcome.
     replay: Option<Replay>,
     /// The socket has joined the other sockets of the group.
@@ -57,6 +57,7 @@ impl CatchUp {
     pub(crate) fn new(registration: &Registration) -> Option<Self> {
         Some(Self {
             start: registration.subscription().start()?,
+            feed: registration.subscription().feed().into(),
             replay: None,
             joined: false,
             redacted: BTreeSet::new(),
@@ -66,25 +67,24 @@ impl CatchUp {
     }
 
     /// Returns the next frames for the socket; `None` once it has joined the other sockets.
-    pub(crate) async fn next<C: Channel, P: Protocol>(
-        &mut self,
-        registration: &Registration,
-    ) -> Result<Option<Bytes>, LayerError> {
+    pub(crate) async fn next(&mut self, registration: &Registration) -> Result<Option<Bytes>, LayerError> {
         let (layer, group) = (registration.context().layer(), registration.subscription().group());
-        let renderer = registration.socket().renderer();
         layer.in_line().await?;
         loop {
-            if let Some(frames) = self.render_redactions(renderer) {
+            if registration.subscription().has_ended() {
+                return Ok(None);
+            }
+            if let Some(frames) = self.render_redactions() {
                 return Ok(Some(frames));
             }
             if self.joined {
                 return Ok(None);
             }
             let Some(replay) = &mut self.replay else {
-                return self.open::<C, P>(registration).await.map(Some);
+                return self.open(registration).await.map(Some);
             };
             let mut frames = BytesMut::new();
-            match render_all(registration, replay, &mut frames) {
+            match render_all(registration, &self.feed, replay, &mut frames) {
                 _ if !frames.is_empty() => return Ok(Some(frames.freeze())),
                 Some(Step::Read(cursor)) => {
                     replay.on_page(layer.history(group, HistoryRange::After(cursor)).await?);
@@ -92,7 +92,9 @@ impl CatchUp {
                 Some(Step::Join(cursor, is_forced)) => {
                     // Changes of presence during the catch-up went to the other sockets only.
                     let presence = layer.presence(group).await?;
-                    if let Some(frames) = render_presence(registration, &mut self.presence, presence) {
+                    if let Some(frames) =
+                        render_presence(registration, &self.feed, &mut self.presence, presence)
+                    {
                         return Ok(Some(frames));
                     }
                     let cursor = Cursor { id: cursor, presence: self.presence.version };
@@ -119,12 +121,9 @@ impl CatchUp {
     }
 
     /// Returns the welcome, the greeting and the first page.
-    async fn open<C: Channel, P: Protocol>(
-        &mut self,
-        registration: &Registration,
-    ) -> Result<Bytes, LayerError> {
+    async fn open(&mut self, registration: &Registration) -> Result<Bytes, LayerError> {
         let (context, socket) = (registration.context(), registration.socket());
-        let (identity, renderer) = (socket.identity(), socket.renderer());
+        let identity = socket.identity();
         let group = registration.subscription().group();
         self.redacted = context.layer().redacted(group);
         if let Some(Ok(since)) = self.start.since {
@@ -142,15 +141,15 @@ impl CatchUp {
             presence,
         };
         let mut frames = BytesMut::new();
-        if let Some(frame) = P::welcome(registration.subscription().name(), identity, &welcome) {
-            frames.extend_from_slice(&renderer.transport.message(frame, None));
+        if let Some(frame) = self.feed.renderer.welcome(&self.feed.name, identity, &welcome) {
+            frames.extend_from_slice(&frame);
         }
-        for event in C::greeting(registration.client()).await? {
-            render(renderer, &event.into(), &mut frames);
+        for event in registration.subscription().entrance().greeting(registration.client()).await? {
+            render(&self.feed, &event.into(), &mut frames);
         }
         let since = self.start.since.and_then(Result::ok);
         let mut replay = Replay::new(since.filter(|_| recovery == Recovery::Recovered), page);
-        render_all(registration, &mut replay, &mut frames);
+        render_all(registration, &self.feed, &mut replay, &mut frames);
         self.replay = Some(replay);
         Ok(frames.freeze())
     }
@@ -179,12 +178,12 @@ impl CatchUp {
     }
 
     /// Renders the pending redactions, up to [`MAX_BATCH_BYTES`] at a time.
-    fn render_redactions(&mut self, renderer: Renderer) -> Option<Bytes> {
+    fn render_redactions(&mut self) -> Option<Bytes> {
         let mut frames = BytesMut::new();
         while frames.len() <= MAX_BATCH_BYTES
             && let Some(id) = self.pending_redactions.pop()
         {
-            render(renderer, &Event::redaction(id).into(), &mut frames);
+            render(&self.feed, &Event::redaction(id).into(), &mut frames);
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
@@ -213,17 +212,21 @@ async fn newest(context: &Context, group: &Group, limit: usize) -> Result<Page, 
 
 /// Renders what was read and not yet sent; returns the first step that sends nothing, or `None` if
 /// [`MAX_BATCH_BYTES`] are reached before.
-fn render_all(registration: &Registration, replay: &mut Replay, frames: &mut BytesMut) -> Option<Step> {
-    let renderer = registration.socket().renderer();
+fn render_all(
+    registration: &Registration,
+    feed: &Feed,
+    replay: &mut Replay,
+    frames: &mut BytesMut,
+) -> Option<Step> {
     let group = registration.subscription().group();
     registration.context().layer().redact_texts(group, replay.unsent());
     while frames.len() <= MAX_BATCH_BYTES {
         match replay.next() {
-            Step::Event(event) => render(renderer, &event, frames),
+            Step::Event(event) => render(feed, &event, frames),
             Step::Gap(reason, after) => {
                 METRICS.gap(reason);
                 let gap = Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string());
-                render(renderer, &gap.into(), frames);
+                render(feed, &gap.into(), frames);
             }
             step => return Some(step),
         }
@@ -234,13 +237,14 @@ fn render_all(registration: &Registration, replay: &mut Replay, frames: &mut Byt
 /// Renders how the presence differs from what the socket knows; `None` if it does not.
 fn render_presence(
     registration: &Registration,
+    feed: &Feed,
     known: &mut PresenceSnapshot,
     presence: PresenceSnapshot,
 ) -> Option<Bytes> {
     let before = std::mem::replace(known, with_member(presence, registration));
     let mut frames = BytesMut::new();
     for event in known.changes_since(&before) {
-        render(registration.socket().renderer(), &event.into(), &mut frames);
+        render(feed, &event.into(), &mut frames);
     }
     (!frames.is_empty()).then(|| frames.freeze())
 }
@@ -254,8 +258,8 @@ fn with_member(mut presence: PresenceSnapshot, registration: &Registration) -> P
 }
 
 /// Appends the frame of an event, if the socket receives one.
-fn render(renderer: Renderer, event: &Delivery, frames: &mut BytesMut) {
-    match renderer.render(event) {
+fn render(feed: &Feed, event: &Delivery, frames: &mut BytesMut) {
+    match feed.render(event) {
         Rendered::Frame(frame) => frames.extend_from_slice(&frame),
         Rendered::Omitted | Rendered::Unlisted => {}
         Rendered::Failed => renderer::count_failure(event),

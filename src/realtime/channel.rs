@@ -38,6 +38,9 @@ use crate::wire::group::Group;
 /// assert_eq!(News::view(&Event::new("weather")), None);
 /// ```
 pub trait Channel: Send + Sync + 'static {
+    /// The kind of channel, by which a protocol distinguishes the channels of a connection.
+    const STREAM: &'static str = "";
+
     /// The event that a group of this channel receives periodically while its interval is on.
     const INTERVAL: Option<Interval> = None;
 

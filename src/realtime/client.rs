@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::auth::identity::Identity;
 use crate::http::context::Context;
 use crate::layer::{Appended, Broker, HistoryRange, LayerError, Page};
-use crate::realtime::subscription::Subscription;
+use crate::realtime::ephemeral_rate::EphemeralRate;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -17,7 +17,8 @@ use crate::wire::id::Id;
 pub struct Client<'a> {
     pub(crate) context: &'a Arc<Context>,
     pub(crate) identity: &'a Identity,
-    pub(crate) subscription: &'a Subscription,
+    pub(crate) group: &'a Group,
+    pub(crate) ephemerals: &'a EphemeralRate,
 }
 
 impl<'a> Client<'a> {
@@ -33,7 +34,7 @@ impl<'a> Client<'a> {
 
     /// Returns the group of its subscription.
     pub fn group(self) -> &'a Group {
-        self.subscription.group()
+        self.group
     }
 
     /// Appends an event of this client to the log of its group, and publishes it on every node.
@@ -49,7 +50,7 @@ impl<'a> Client<'a> {
     /// further calls are ignored. It precedes what the client sends next. Delivery is not
     /// guaranteed.
     pub async fn publish_ephemeral(self, event: Event, period: Duration) {
-        if self.subscription.take_ephemeral(period) {
+        if self.ephemerals.take(period) {
             self.context.publish_ephemeral(self.group(), &event).await;
         }
     }

@@ -110,11 +110,19 @@ impl<'a> DisconnectIndex<'a> {
     }
 
     /// Returns a command that matches a socket of this user, under this login, in this group.
-    pub(crate) fn find(&self, user: &str, login: Option<&str>, group: &str) -> Option<&'a Disconnect> {
-        let candidates =
-            [login.and_then(|login| self.logins.get(login)), self.users.get(user), self.groups.get(group)];
+    pub(crate) fn find(
+        &self,
+        user: &str,
+        login: Option<&str>,
+        group: Option<&str>,
+    ) -> Option<&'a Disconnect> {
+        let candidates = [
+            login.and_then(|login| self.logins.get(login)),
+            self.users.get(user),
+            group.and_then(|group| self.groups.get(group)),
+        ];
         let mut candidates = candidates.into_iter().flatten().flatten();
-        candidates.find(|command| command.matches(Some(user), login, Some(group))).copied()
+        candidates.find(|command| command.matches(Some(user), login, group)).copied()
     }
 }
 
@@ -206,12 +214,14 @@ mod tests {
         }
         for command in &commands {
             let one = std::slice::from_ref(command);
-            for (user, login, group) in [("a", Some("a"), "a"), ("a", None, "b"), ("b", Some("a"), "c")] {
+            for (user, login, group) in
+                [("a", Some("a"), Some("a")), ("a", None, Some("b")), ("b", Some("a"), None)]
+            {
                 let found = DisconnectIndex::new(one.iter()).find(user, login, group);
-                let expected = command.matches(Some(user), login, Some(group));
-                assert_eq!(found.is_some(), expected, "{command:?} for {user} {login:?} {group}");
+                let expected = command.matches(Some(user), login, group);
+                assert_eq!(found.is_some(), expected, "{command:?} for {user} {login:?} {group:?}");
             }
         }
-        assert!(DisconnectIndex::new(commands.iter()).find("a", Some("b"), "c").is_some());
+        assert!(DisconnectIndex::new(commands.iter()).find("a", Some("b"), Some("c")).is_some());
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn run(mut sockets: Vec<Arc<Socket>>, grace: Duration, close: &
     let mut turns: Vec<(Duration, Weak<Socket>)> = Vec::with_capacity(sockets.len());
     for (turn, socket) in (0..).zip(sockets) {
         let delay = share * turn + share.mul_f64(rand::random());
-        if let Some(bye) = socket.renderer().bye(delay) {
+        if let Some(bye) = socket.wire().bye(delay) {
             socket.send(&bye);
         }
         turns.push((delay, Arc::downgrade(&socket)));

@@ -9,20 +9,20 @@ use bytes::{Bytes, BytesMut};
 use tracing::debug;
 
 use crate::realtime::renderer;
-use crate::realtime::renderer::{Rendered, Renderer};
+use crate::realtime::renderer::{Feed, Rendered};
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::telemetry::{DropReason, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
 
 pub(crate) struct Fanout {
-    /// The frames of each renderer; the last batch is delivered next.
-    batches: Vec<(Renderer, Batch)>,
+    /// The frames of each feed; the last batch is delivered next.
+    batches: Vec<(Feed, Batch)>,
     /// The slot of the next socket in its row.
     next: usize,
 }
 
-/// Events, rendered by one renderer.
+/// Events, rendered for one feed.
 struct Batch {
     each: Vec<BatchFrame>,
     /// All frames, concatenated.
@@ -43,10 +43,10 @@ struct BatchFrame {
 }
 
 impl Fanout {
-    /// Renders events by these renderers.
-    pub(crate) fn new(renderers: impl Iterator<Item = Renderer>, events: &[Arc<Delivery>]) -> Self {
+    /// Renders events for these feeds.
+    pub(crate) fn new<'a>(feeds: impl Iterator<Item = &'a Feed>, events: &[Arc<Delivery>]) -> Self {
         let mut listed = vec![false; events.len()];
-        let batches = renderers.map(|renderer| (renderer, Batch::render(renderer, events, &mut listed)));
+        let batches = feeds.map(|feed| (feed.clone(), Batch::render(feed, events, &mut listed)));
         let batches = batches.filter(|(_, batch)| !batch.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped(DropReason::UnknownType);
@@ -58,8 +58,8 @@ impl Fanout {
     /// Writes to at most `left` sockets, subtracts them, and counts the frames in `delivered`.
     /// Returns whether every socket was reached.
     pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize, delivered: &AtomicU64) -> bool {
-        while let Some((renderer, batch)) = self.batches.last() {
-            if let Some(row) = rows.iter().find(|row| row.renderer == *renderer) {
+        while let Some((feed, batch)) = self.batches.last() {
+            if let Some(row) = rows.iter().find(|row| row.feed == feed.key()) {
                 let before = *left;
                 while *left > 0 && self.next < row.sockets.capacity() {
                     if let Some(subscriber) = row.sockets.get(self.next) {
@@ -84,10 +84,10 @@ impl Fanout {
 
 impl Batch {
     /// Renders the events that the channel lists, and marks them as listed.
-    fn render(renderer: Renderer, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
+    fn render(feed: &Feed, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
         for (event, listed) in events.iter().zip(listed) {
-            match renderer.render(event) {
+            match feed.render(event) {
                 Rendered::Unlisted => continue,
                 Rendered::Omitted => {}
                 Rendered::Frame(frame) => each.push(BatchFrame {

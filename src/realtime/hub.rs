@@ -21,7 +21,7 @@ use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
 use crate::realtime::subscription::Subscription;
 use crate::telemetry::METRICS;
-use crate::wire::close::CloseCode;
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::delivery::Delivery;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -35,7 +35,9 @@ const MAX_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// All sockets of this node.
 #[derive(Default)]
 pub(crate) struct Hub {
-    sockets: Mutex<Slab<Registered>>,
+    /// The sockets, and the subscriptions of sockets that have several.
+    registered: Mutex<Slab<Registered>>,
+    sockets: AtomicUsize,
     groups: Mutex<HashMap<Group, Arc<Mutex<Subscribers>>>>,
     /// Groups with queued events, each once, in the order of their turns.
     busy: Mutex<VecDeque<Arc<Mutex<Subscribers>>>>,
@@ -49,71 +51,120 @@ pub(crate) struct Hub {
     disconnects: Mutex<RecentDisconnects>,
 }
 
-/// An open socket and its subscription.
+/// An open socket and one of its subscriptions, or the socket alone.
 #[derive(Clone)]
 pub(crate) struct Registered {
     pub(crate) socket: Arc<Socket>,
-    pub(crate) subscription: Arc<Subscription>,
+    pub(crate) subscription: Option<Arc<Subscription>>,
 }
 
-/// Where the hub has a socket.
-#[derive(Clone, Copy)]
-pub(crate) struct SubscriberKey {
-    /// Among the sockets of this node.
-    socket: usize,
-    /// Among the subscribers of its group that have its renderer.
-    subscriber: usize,
+impl Registered {
+    /// Returns whether it stands for its socket, of which there is one.
+    fn is_main(&self) -> bool {
+        self.subscription.as_ref().is_none_or(|subscription| subscription.is_main())
+    }
+
+    /// Returns the name of its group.
+    pub(crate) fn group(&self) -> Option<&str> {
+        Some(self.subscription.as_ref()?.group().name())
+    }
+
+    fn matches(&self, command: &Disconnect) -> bool {
+        let identity = self.socket.identity();
+        command.matches(Some(identity.id()), identity.login(), self.group())
+    }
 }
 
 impl Hub {
-    /// Registers a socket with its subscription. It receives the events of its group at once, or,
-    /// if the subscription has a start position, from [`join`](Self::join) on.
-    pub(crate) fn register(&self, socket: &Arc<Socket>, subscription: &Arc<Subscription>) -> SubscriberKey {
+    /// Registers a socket without a subscription, and returns its key.
+    pub(crate) fn register_socket(&self, socket: &Arc<Socket>, opened_at: Instant) -> usize {
+        self.insert(&Registered { socket: Arc::clone(socket), subscription: None }, opened_at)
+    }
+
+    /// Registers a subscription of a socket, and returns its key. The socket receives the events of
+    /// the group at once or, if the subscription has a start position, from [`join`](Self::join)
+    /// on.
+    pub(crate) fn register(&self, socket: &Arc<Socket>, subscription: &Arc<Subscription>) -> usize {
         let group = subscription.group();
-        let registered = Registered { socket: Arc::clone(socket), subscription: Arc::clone(subscription) };
-        let key = self.sockets.lock().insert(registered);
-        METRICS.sockets.inc();
-        // A disconnect command that arrives from here on finds the socket.
-        let opened_at = subscription.opened_at();
-        let close = self.disconnects.lock().since(opened_at, |command| matches(command, socket, group));
-        if let Some(close) = close {
-            socket.close(&close);
-        }
-        if self.closing.load(Ordering::SeqCst) {
-            socket.close(&CloseCode::ServiceRestart.into());
-        }
         let from = if subscription.start().is_some() { Id::NEVER } else { Id::START };
+        let registered =
+            Registered { socket: Arc::clone(socket), subscription: Some(Arc::clone(subscription)) };
+        let key = self.insert(&registered, subscription.opened_at());
         loop {
             let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
-            if let Some(subscriber) = subscribers.lock().insert(socket, from) {
-                return SubscriberKey { socket: key, subscriber };
+            if let Some(key) = subscribers.lock().insert(socket, subscription.feed(), from) {
+                subscription.set_key(key);
+                break;
             }
+        }
+        if subscription.has_ended() {
+            self.silence(subscription); // ended before it had its place
+        }
+        key
+    }
+
+    fn insert(&self, registered: &Registered, opened_at: Instant) -> usize {
+        let key = self.registered.lock().insert(registered.clone());
+        if registered.is_main() {
+            self.sockets.fetch_add(1, Ordering::Relaxed);
+            METRICS.sockets.inc();
+        }
+        // A disconnect command that arrives from here on finds it.
+        let close = self.disconnects.lock().since(opened_at, |command| registered.matches(command));
+        if let Some(close) = close {
+            self.end(registered, &close);
+        }
+        if self.closing.load(Ordering::SeqCst) {
+            registered.socket.close(&CloseCode::ServiceRestart.into());
+        }
+        key
+    }
+
+    /// Ends a subscription, and its socket with it unless it is one of several. Nothing is
+    /// delivered after it.
+    pub(crate) fn end(&self, registered: &Registered, close: &Close) {
+        let subscription = registered.subscription.as_ref().filter(|subscription| !subscription.is_main());
+        let Some(subscription) = subscription else { return registered.socket.close(close) };
+        if subscription.end() {
+            self.silence(subscription);
+            subscription.record_end(close);
+            registered.socket.outbox().wake();
         }
     }
 
-    /// Starts live delivery to a socket that has everything up to `cursor`.
+    /// Delivers nothing any more to a subscription that has ended.
+    pub(crate) fn silence(&self, subscription: &Subscription) {
+        if let Some(subscribers) = self.subscribers(subscription.group().name()) {
+            subscribers.lock().end(subscription.feed(), subscription.key());
+        }
+    }
+
+    /// Starts live delivery to a subscription that has everything up to `cursor`.
     ///
     /// # Errors
     /// Returns where the group is ahead of `cursor`. A join that `is_forced` does not compare the
     /// position in the log.
     pub(crate) fn join(
         &self,
-        group: &Group,
-        socket: &Socket,
-        key: SubscriberKey,
+        subscription: &Subscription,
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
-        let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
-        subscribers.lock().join(socket.renderer(), key.subscriber, cursor, is_forced)
+        let Some(subscribers) = self.subscribers(subscription.group().name()) else { return Ok(()) };
+        subscribers.lock().join(subscription.feed(), subscription.key(), cursor, is_forced)
     }
 
-    /// Removes a socket.
-    pub(crate) fn unregister(&self, group: &Group, socket: &Socket, key: SubscriberKey) {
-        self.sockets.lock().remove(key.socket);
-        METRICS.sockets.dec();
+    /// Removes what was registered under this key.
+    pub(crate) fn unregister(&self, key: usize) {
+        let registered = self.registered.lock().remove(key);
+        if registered.is_main() {
+            self.sockets.fetch_sub(1, Ordering::Relaxed);
+            METRICS.sockets.dec();
+        }
+        let Some(subscription) = &registered.subscription else { return };
+        let group = subscription.group();
         let Some(subscribers) = self.subscribers(group.name()) else { return };
-        if subscribers.lock().remove(socket.renderer(), key.subscriber) {
+        if subscribers.lock().remove(subscription.feed(), subscription.key()) {
             let mut groups = self.groups.lock();
             groups.remove(group);
             if groups.is_empty() {
@@ -142,7 +193,7 @@ impl Hub {
     /// Returns the figures of this node's sockets. The hub does not know what the node publishes.
     pub(crate) fn figures(&self) -> NodeFigures {
         NodeFigures {
-            sockets: self.sockets.lock().len() as u64,
+            sockets: self.sockets.load(Ordering::Relaxed) as u64,
             groups: self.groups.lock().len() as u64,
             delivered: self.delivered.load(Ordering::Relaxed),
             ..NodeFigures::default()
@@ -187,12 +238,14 @@ impl Hub {
 
     /// Returns every open socket.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
-        self.sockets.lock().iter().map(|(_, registered)| Arc::clone(&registered.socket)).collect()
+        let registered = self.registered.lock();
+        let main = registered.iter().filter(|(_, registered)| registered.is_main());
+        main.map(|(_, registered)| Arc::clone(&registered.socket)).collect()
     }
 
-    /// Returns every open socket with its subscription.
+    /// Returns every open socket with its subscriptions.
     pub(crate) fn registered(&self) -> Vec<Registered> {
-        self.sockets.lock().iter().map(|(_, registered)| registered.clone()).collect()
+        self.registered.lock().iter().map(|(_, registered)| registered.clone()).collect()
     }
 
     /// Records that all sockets are asked again from now on, and returns them. Those that register
@@ -214,10 +267,10 @@ impl Hub {
             self.record(command);
         }
         let made = DisconnectIndex::new(commands.iter().filter(|command| command.announces.is_none()));
-        for Registered { socket, subscription } in self.registered() {
-            let (identity, group) = (socket.identity(), subscription.group().name());
-            if let Some(command) = made.find(identity.id(), identity.login(), group) {
-                socket.close(&command.close());
+        for registered in self.registered() {
+            let identity = registered.socket.identity();
+            if let Some(command) = made.find(identity.id(), identity.login(), registered.group()) {
+                self.obey(&registered, command);
             }
         }
     }
@@ -247,13 +300,21 @@ impl Hub {
             self.disconnects.lock().record(announcement.clone());
         }
         let index = DisconnectIndex::new(ended.iter().map(|(_, announcement)| announcement));
-        self.each(|socket, group| {
-            let identity = socket.identity();
-            if index.find(identity.id(), identity.login(), group.name()).is_some() {
-                socket.ask_at(0);
+        self.each(|registered| {
+            let identity = registered.socket.identity();
+            if index.find(identity.id(), identity.login(), registered.group()).is_some() {
+                registered.socket.ask_at(0);
             }
         })
         .await;
+    }
+
+    /// Ends what a command matches: a subscription if the command names a group, else the socket.
+    fn obey(&self, registered: &Registered, command: &Disconnect) {
+        match command.group {
+            Some(_) => self.end(registered, &command.close()),
+            None => registered.socket.close(&command.close()),
+        }
     }
 
     /// Closes every socket that the command matches, in a task of its own.
@@ -262,11 +323,11 @@ impl Hub {
         if command.announces.is_some() {
             return;
         }
-        let (hub, close) = (Arc::clone(self), command.close());
+        let hub = Arc::clone(self);
         tokio::spawn(async move {
-            hub.each(|socket, group| {
-                if matches(&command, socket, group) {
-                    socket.close(&close);
+            hub.each(|registered| {
+                if registered.matches(&command) {
+                    hub.obey(registered, &command);
                 }
             })
             .await;
@@ -275,18 +336,23 @@ impl Hub {
 
     /// Calls `act` for every socket, and yields between batches.
     pub(crate) async fn each_socket(&self, act: impl Fn(&Socket)) {
-        self.each(|socket, _| act(socket)).await;
+        self.each(|registered| {
+            if registered.is_main() {
+                act(&registered.socket);
+            }
+        })
+        .await;
     }
 
-    async fn each(&self, act: impl Fn(&Socket, &Group)) {
+    async fn each(&self, act: impl Fn(&Registered)) {
         let mut next = 0;
         loop {
             {
-                let sockets = self.sockets.lock();
-                let end = sockets.capacity();
+                let all = self.registered.lock();
+                let end = all.capacity();
                 for key in next..end.min(next + TURN_SOCKETS) {
-                    if let Some(Registered { socket, subscription }) = sockets.get(key) {
-                        act(socket, subscription.group());
+                    if let Some(registered) = all.get(key) {
+                        act(registered);
                     }
                 }
                 if next + TURN_SOCKETS >= end {
@@ -299,17 +365,11 @@ impl Hub {
     }
 
     /// Closes every socket that registers from now on.
-    pub(crate) fn end(&self) {
+    pub(crate) fn stop(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
 
     fn subscribers(&self, group: &str) -> Option<Arc<Mutex<Subscribers>>> {
         self.groups.lock().get(group).cloned()
     }
-}
-
-/// Returns whether a disconnect command matches this socket of this group.
-fn matches(command: &Disconnect, socket: &Socket, group: &Group) -> bool {
-    let identity = socket.identity();
-    command.matches(Some(identity.id()), identity.login(), Some(group.name()))
 }

@@ -19,8 +19,8 @@ use rand::{Rng, SeedableRng};
 use crate::auth::identity::Identity;
 use crate::layer::Page;
 use crate::realtime::backlog::Limits;
-use crate::realtime::renderer::Renderer;
-use crate::realtime::renderer::tests::{Fragile, Plain};
+use crate::realtime::renderer::Wire;
+use crate::realtime::renderer::tests::{Plain, feed};
 use crate::realtime::replay::{Replay, Step};
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
@@ -228,9 +228,10 @@ impl Model {
             return;
         }
         let limits = Limits { bytes: usize::MAX / 2, messages: usize::MAX };
-        let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
-        let socket = Arc::new(Socket::new(renderer, Arc::new(Identity::anonymous()), limits, 0));
-        let key = self.subscribers.insert(&socket, Id::NEVER).expect("a group that has not left");
+        let wire = Wire::new::<Plain>(Transport::WebSocket);
+        let socket = Arc::new(Socket::new(wire, Arc::new(Identity::anonymous()), limits, 0));
+        let key =
+            self.subscribers.insert(&socket, feed().key(), Id::NEVER).expect("a group that has not left");
         let known = if self.random.random_bool(0.7) { &self.log } else { &self.all };
         let place = self.random.random_range(0..=known.len());
         let since = place.checked_sub(1).map_or(NOTHING, |place| known[place]);
@@ -320,7 +321,7 @@ impl Model {
             },
             Waiting::Join(id, is_forced) => {
                 let cursor = Cursor { id, presence: client.presence };
-                match self.subscribers.join(client.socket.renderer(), client.key, cursor, is_forced) {
+                match self.subscribers.join(feed().key(), client.key, cursor, is_forced) {
                     Ok(()) => Waiting::Joined,
                     Err(Behind::Presence) => Waiting::Step,
                     Err(Behind::Gap) => {

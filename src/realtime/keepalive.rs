@@ -59,7 +59,7 @@ impl Realtime {
                 self.context().track(async move {
                     let mut due = realtime.hub().registered();
                     due.retain(|registered| registered.socket.is_due(now));
-                    if let Err(error) = revalidation::run(realtime.context(), due, Pace::Slow).await {
+                    if let Err(error) = revalidation::run(&realtime, due, Pace::Slow).await {
                         // The next second tries again.
                         debug!(error = %Chain(&error), "could not ask whether sockets may stay");
                     }

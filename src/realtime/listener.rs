@@ -56,7 +56,7 @@ impl LayerListener for NodeListener {
         Box::pin(async {
             let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) else { return Ok(()) };
             let sockets = realtime.hub().begin_asking();
-            revalidation::run(realtime.context(), sockets, Pace::AtOnce).await?;
+            revalidation::run(&realtime, sockets, Pace::AtOnce).await?;
             self.has_asked.store(true, Ordering::SeqCst);
             Ok(())
         })

@@ -6,7 +6,10 @@ pub(crate) mod channel;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod denied;
+pub(crate) mod entrance;
+pub(crate) mod ephemeral_rate;
 pub(crate) mod protocol;
+pub(crate) mod streams;
 pub(crate) mod tick;
 pub(crate) mod view;
 pub(crate) mod welcome;
@@ -20,6 +23,7 @@ pub(crate) mod subscription;
 // One socket.
 pub(crate) mod backlog;
 pub(crate) mod catch_up;
+pub(crate) mod joined;
 pub(crate) mod outbox;
 pub(crate) mod reader;
 pub(crate) mod socket;

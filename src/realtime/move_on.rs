@@ -40,7 +40,7 @@ impl Realtime {
                 continue;
             }
             let mut sockets: Vec<Arc<Socket>> = self.hub().sockets();
-            sockets.retain(|socket| socket.renderer().bye(Duration::ZERO).is_some());
+            sockets.retain(|socket| socket.wire().bye(Duration::ZERO).is_some());
             if !sockets.is_empty() {
                 let (seconds, count) = (last.elapsed().as_secs(), sockets.len());
                 warn!(seconds, sockets = count, "redis does not reach this node: moving clients on");

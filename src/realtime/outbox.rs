@@ -115,6 +115,11 @@ impl Outbox {
         self.changed.wake();
     }
 
+    /// Wakes the socket's task, for which there is something to do.
+    pub(crate) fn wake(&self) {
+        self.changed.wake();
+    }
+
     /// Returns the code with which the socket was closed, if it was.
     pub(crate) fn closed(&self) -> Option<u16> {
         self.state.lock().closed

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::auth::identity::Identity;
 use crate::config::Config;
 use crate::layer::LayerError;
-use crate::realtime::command::{Command, Reply};
+use crate::realtime::command::{ClientRequest, Command, Reply};
+use crate::realtime::denied::Denied;
 use crate::realtime::view::View;
 use crate::realtime::welcome::Welcome;
 use crate::wire::close::{Close, CloseCode};
@@ -16,24 +19,34 @@ use crate::wire::frame::Frame;
 ///
 /// # Examples
 /// ```
-/// use parlor::{Action, Command, Config, Frame, LayerError, Protocol, Reply, View, ViewFn};
+/// use parlor::{
+///     Action, ChannelName, ClientRequest, Command, Config, Frame, LayerError, Protocol, Reply,
+///     View, ViewFn,
+/// };
 ///
 /// /// Lines of text.
 /// struct Lines;
 ///
 /// impl Protocol for Lines {
-///     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+///     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
 ///         match frame {
-///             Frame::Text(text) => Ok(Command::Publish { text: text.as_ref().into(), id: None }),
+///             Frame::Text(text) => {
+///                 Ok(Command::Publish { text: text.as_ref().into(), id: None }.into())
+///             }
 ///             Frame::Binary(_) => Err(Action::Nothing),
 ///         }
 ///     }
 ///
-///     fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+///     fn reply(
+///         _: &Command<'_>,
+///         _: Result<&Reply, &LayerError>,
+///         _: ViewFn,
+///         _: ChannelName<'_>,
+///     ) -> Action {
 ///         Action::Nothing
 ///     }
 ///
-///     fn view(view: &View<'_>) -> Option<Frame<'static>> {
+///     fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
 ///         match view {
 ///             View::Line(line) => Some(Frame::Text((*line).to_owned().into())),
 ///             _ => None,
@@ -41,7 +54,8 @@ use crate::wire::frame::Frame;
 ///     }
 /// }
 ///
-/// assert_eq!(Lines::view(&View::Line("hi")), Some(Frame::Text("hi".into())));
+/// let name = ChannelName { stream: "", name: "news" };
+/// assert_eq!(Lines::view(&View::Line("hi"), name), Some(Frame::Text("hi".into())));
 /// ```
 pub trait Protocol: Send + Sync + 'static {
     /// The subprotocol of the sockets (RFC 6455, section 1.9); `None` for clients that offer none.
@@ -60,8 +74,8 @@ pub trait Protocol: Send + Sync + 'static {
     /// Reads a message of a client.
     ///
     /// # Errors
-    /// Returns the action to take instead when the message is no command.
-    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<Command<'a>, Action>;
+    /// Returns the action to take instead when the message is no request.
+    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<ClientRequest<'a>, Action>;
 
     /// Answers a message in a channel that takes no commands.
     fn unsupported(_frame: &Frame<'_>) -> Action {
@@ -75,15 +89,35 @@ pub trait Protocol: Send + Sync + 'static {
     }
 
     /// Answers a command. `view` is that of the channel, for the events of a history.
-    fn reply(command: &Command<'_>, reply: Result<&Reply, &LayerError>, view: ViewFn) -> Action;
+    fn reply(
+        command: &Command<'_>,
+        reply: Result<&Reply, &LayerError>,
+        view: ViewFn,
+        channel: ChannelName<'_>,
+    ) -> Action;
 
-    /// Writes what the clients see of an event, once for all sockets of a channel and a transport.
-    /// Returns `None` for a view that this wire does not have.
-    fn view(view: &View<'_>) -> Option<Frame<'static>>;
+    /// Writes what the clients see of an event, once for all sockets of a channel, a transport and
+    /// a name of the group. Returns `None` for a view that this wire does not have.
+    fn view(view: &View<'_>, channel: ChannelName<'_>) -> Option<Frame<'static>>;
 
-    /// Writes the first frame of a socket that [resumes](Self::RESUMES), in the channel of this
-    /// name.
-    fn welcome(_name: &str, _identity: &Identity, _welcome: &Welcome) -> Option<Frame<'static>> {
+    /// Writes the first frame of a channel whose sockets [resume](Self::RESUMES).
+    fn welcome(
+        _channel: ChannelName<'_>,
+        _identity: &Identity,
+        _welcome: &Welcome,
+    ) -> Option<Frame<'static>> {
+        None
+    }
+
+    /// Answers a request that concerns a channel in which it cannot be carried out. Its socket
+    /// stays open, and so do its other channels.
+    fn refuse(_request: &ClientRequest<'_>, _refused: &Refused) -> Action {
+        Action::Nothing
+    }
+
+    /// Writes the last frame of a channel that a connection of several channels has left, at the
+    /// client's wish or as `close` says.
+    fn left(_channel: ChannelName<'_>, _close: &Close) -> Option<Frame<'static>> {
         None
     }
 
@@ -92,6 +126,41 @@ pub trait Protocol: Send + Sync + 'static {
     fn bye(_reconnect: Duration) -> Option<Frame<'static>> {
         None
     }
+}
+
+/// A channel, as its clients name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelName<'a> {
+    /// The [`STREAM`](crate::Channel::STREAM) of the channel.
+    pub stream: &'static str,
+    /// The clients' name for the group.
+    pub name: &'a str,
+}
+
+/// Why a request is not carried out in its channel.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// The connection has not joined this channel, or the request names none.
+    #[error("not joined")]
+    NotJoined,
+    /// The connection has joined this channel already.
+    #[error("joined already")]
+    AlreadyJoined,
+    /// The connection has joined as many channels as it may.
+    #[error("a connection joins at most {0} channels")]
+    TooMany(usize),
+    /// The channel takes no commands.
+    #[error("this channel only listens")]
+    TakesNoCommands,
+    /// The client may not enter.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The client exceeds its rate limits.
+    #[error("too fast")]
+    TooFast,
+    /// The node stops, or what the client enters is changing: another attempt may succeed.
+    #[error("try again later")]
+    TryAgain,
 }
 
 /// The function [`Channel::view`](crate::Channel::view) of a channel.

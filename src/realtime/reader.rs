@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::Frame as WireFrame;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::limits::{Admitted, Decision, MessageRateLimiter};
-use crate::realtime::registration::Registration;
+use crate::realtime::joined::Joined;
 use crate::realtime::socket::Socket;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::{Decoded, FrameDecoder};
@@ -60,13 +60,8 @@ pub(crate) enum Stop {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(
-        registration: &'a Registration,
-        stream: &'a Connection,
-        early: &[u8],
-        limit: usize,
-    ) -> Self {
-        let (context, socket) = (registration.context(), registration.socket());
+    pub(crate) fn new(joined: &'a Joined, stream: &'a Connection, early: &[u8], limit: usize) -> Self {
+        let (context, socket) = (joined.context(), joined.socket());
         let mut decoder = FrameDecoder::new(limit);
         decoder.push(early);
         Self {
@@ -80,7 +75,7 @@ impl<'a> Reader<'a> {
             stream,
             socket,
             context,
-            admitted: registration.admitted(),
+            admitted: joined.admitted(),
         }
     }
 

@@ -1,31 +1,31 @@
-//! A subscription's registration in the hub, the layer and the limits, undone on drop.
+//! The registration of a socket or of one of its subscriptions, undone on drop.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::http::context::Context;
 use crate::layer::{Broker, LayerError};
-use crate::limits::Admitted;
 use crate::realtime::client::Client;
-use crate::realtime::hub::SubscriberKey;
+use crate::realtime::hub::Registered;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor};
 use crate::realtime::subscription::Subscription;
+use crate::wire::close::Close;
 
-/// The registration of one socket's subscription.
+/// The registration of a subscription in the hub and in the layer.
 pub(crate) struct Registration {
     realtime: Arc<Realtime>,
     socket: Arc<Socket>,
     subscription: Arc<Subscription>,
-    key: SubscriberKey,
-    admitted: Admitted,
+    /// Its key in the hub.
+    key: usize,
 }
 
 impl Registration {
-    /// Registers the socket in the hub, subscribes the node to its group, and makes its user a
-    /// member there. The socket receives its group's events at once or, if it resumes, from
-    /// [`join`](Self::join) on.
+    /// Registers the subscription in the hub, subscribes the node to its group, and makes the
+    /// socket's user a member there. The socket receives the group's events at once or, if it
+    /// resumes, from [`join`](Self::join) on.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
@@ -33,18 +33,21 @@ impl Registration {
         realtime: Arc<Realtime>,
         socket: Arc<Socket>,
         subscription: Arc<Subscription>,
-        admitted: Admitted,
     ) -> Result<Self, LayerError> {
         let key = realtime.hub().register(&socket, &subscription);
         // From here on, its drop undoes whatever has been done.
-        let registration = Self { realtime, socket, subscription, key, admitted };
+        let registration = Self { realtime, socket, subscription, key };
         let group = registration.subscription.group();
         registration.context().layer().subscribe(group, registration.member()).await?;
         // The interval may be on.
-        if registration.socket.renderer().interval.is_some() {
+        if registration.subscription.entrance().renderer().interval.is_some() {
             registration.realtime.intervals().poll(&registration.realtime, group);
         }
         Ok(registration)
+    }
+
+    pub(crate) fn realtime(&self) -> &Arc<Realtime> {
+        &self.realtime
     }
 
     /// Returns the services of the node.
@@ -57,19 +60,19 @@ impl Registration {
         &self.socket
     }
 
-    /// Returns the socket's place in the limits of its address.
-    pub(crate) fn admitted(&self) -> &Admitted {
-        &self.admitted
-    }
-
-    /// Returns the socket's subscription.
-    pub(crate) fn subscription(&self) -> &Subscription {
+    /// Returns the subscription.
+    pub(crate) fn subscription(&self) -> &Arc<Subscription> {
         &self.subscription
     }
 
     /// Returns the client as its channel sees it.
     pub(crate) fn client(&self) -> Client<'_> {
-        Client { context: self.context(), identity: self.socket.identity(), subscription: &self.subscription }
+        Client {
+            context: self.context(),
+            identity: self.socket.identity(),
+            group: self.subscription.group(),
+            ephemerals: self.subscription.ephemerals(),
+        }
     }
 
     /// Returns the member of the group that the socket's user is, unless it only listens.
@@ -77,21 +80,43 @@ impl Registration {
         self.subscription.is_member().then(|| self.socket.identity().member())
     }
 
-    /// See [`Hub::were_asked_since`](crate::realtime::hub::Hub::were_asked_since).
-    pub(crate) fn were_asked_since(&self, received_at: Instant) -> bool {
-        self.realtime.hub().were_asked_since(received_at)
+    /// Ends the subscription; see [`Hub::end`](crate::realtime::hub::Hub::end).
+    pub(crate) fn end(&self, close: &Close) {
+        let subscription = Some(Arc::clone(&self.subscription));
+        self.realtime.hub().end(&Registered { socket: Arc::clone(&self.socket), subscription }, close);
     }
 
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
     pub(crate) fn join(&self, cursor: Cursor, is_forced: bool) -> Result<(), Behind> {
-        self.realtime.hub().join(self.subscription.group(), &self.socket, self.key, cursor, is_forced)
+        self.realtime.hub().join(&self.subscription, cursor, is_forced)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let group = self.subscription.group();
-        self.realtime.hub().unregister(group, &self.socket, self.key);
-        self.context().layer().unsubscribe(group, self.member());
+        self.realtime.hub().unregister(self.key);
+        self.context().layer().unsubscribe(self.subscription.group(), self.member());
+    }
+}
+
+/// The registration of a socket without a subscription of its own.
+pub(crate) struct SocketRegistration {
+    pub(crate) realtime: Arc<Realtime>,
+    pub(crate) socket: Arc<Socket>,
+    /// Its key in the hub.
+    key: usize,
+}
+
+impl SocketRegistration {
+    /// Registers the socket, whose request arrived at `opened_at`.
+    pub(crate) fn register(realtime: Arc<Realtime>, socket: Arc<Socket>, opened_at: Instant) -> Self {
+        let key = realtime.hub().register_socket(&socket, opened_at);
+        Self { realtime, socket, key }
+    }
+}
+
+impl Drop for SocketRegistration {
+    fn drop(&mut self) {
+        self.realtime.hub().unregister(self.key);
     }
 }

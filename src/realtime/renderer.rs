@@ -3,21 +3,88 @@
 use std::any::TypeId;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::error;
 
+use crate::auth::identity::Identity;
 use crate::realtime::channel::{Channel, Interval};
-use crate::realtime::protocol::Protocol;
+use crate::realtime::command::Omitted;
+use crate::realtime::protocol::{ChannelName, Protocol};
+use crate::realtime::view::View;
+use crate::realtime::welcome::Welcome;
 use crate::telemetry::{DropReason, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::frame::{Frame, Transport};
 use crate::wire::render_cache::RenderKey;
 
-/// Renders the events of a channel in a protocol, for one transport. A pointer, because every
-/// socket holds one.
+/// A protocol and a transport: what a socket is sent that concerns none of its channels. A pointer,
+/// because every socket holds one.
+#[derive(Clone, Copy)]
+pub(crate) struct Wire(&'static WireVTable);
+
+pub(crate) struct WireVTable {
+    pub(crate) transport: Transport,
+    bye: fn(Duration) -> Option<Frame<'static>>,
+}
+
+impl Wire {
+    /// Returns the wire of this protocol on this transport.
+    pub(crate) const fn new<P: Protocol>(transport: Transport) -> Self {
+        Self(match transport {
+            Transport::WebSocket => const { &WireVTable::new::<P>(Transport::WebSocket) },
+            Transport::Sse => const { &WireVTable::new::<P>(Transport::Sse) },
+        })
+    }
+
+    /// Returns the frame that asks a client to reconnect to another node.
+    pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
+        Some(self.transport.message((self.0.bye)(reconnect)?, None))
+    }
+}
+
+impl WireVTable {
+    const fn new<P: Protocol>(transport: Transport) -> Self {
+        Self { transport, bye: P::bye }
+    }
+}
+
+impl Deref for Wire {
+    type Target = WireVTable;
+
+    fn deref(&self) -> &WireVTable {
+        self.0
+    }
+}
+
+/// What subscribers of a group are sent alike: the events of a channel in a protocol and on a
+/// transport, under a name of the group.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    pub(crate) renderer: Renderer,
+    /// The clients' name for the group.
+    pub(crate) name: Arc<str>,
+    pub(crate) omitted: Omitted,
+}
+
+/// A [`Feed`], by which its subscribers are found.
+#[derive(Clone, Copy)]
+pub(crate) struct FeedKey<'a> {
+    pub(crate) renderer: Renderer,
+    pub(crate) name: &'a str,
+    pub(crate) omitted: Omitted,
+}
+
+impl From<FeedKey<'_>> for Feed {
+    fn from(FeedKey { renderer, name, omitted }: FeedKey<'_>) -> Self {
+        Self { renderer, name: name.into(), omitted }
+    }
+}
+
+/// Renders the events of a channel in a protocol, for one transport.
 #[derive(Clone, Copy)]
 pub(crate) struct Renderer(&'static RendererVTable);
 
@@ -25,10 +92,13 @@ pub(crate) struct Renderer(&'static RendererVTable);
 pub(crate) struct RendererVTable {
     key: RenderKey,
     pub(crate) transport: Transport,
+    pub(crate) stream: &'static str,
     pub(crate) interval: Option<Interval>,
-    render: fn(&Event) -> Listed,
-    bye: fn(Duration) -> Option<Frame<'static>>,
+    render: fn(&Event, ChannelName<'_>, Omitted) -> Listed,
+    welcome: WelcomeFn,
 }
+
+type WelcomeFn = fn(ChannelName<'_>, &Identity, &Welcome) -> Option<Frame<'static>>;
 
 /// Whether a channel lists an event, and the frame that its protocol has for it.
 enum Listed {
@@ -57,19 +127,33 @@ impl Renderer {
         })
     }
 
+    /// Returns the frame that welcomes a client to a channel.
+    pub(crate) fn welcome(self, name: &str, identity: &Identity, welcome: &Welcome) -> Option<Bytes> {
+        let channel = ChannelName { stream: self.stream, name };
+        Some(self.transport.message((self.0.welcome)(channel, identity, welcome)?, None))
+    }
+}
+
+impl Feed {
+    pub(crate) fn key(&self) -> FeedKey<'_> {
+        FeedKey { renderer: self.renderer, name: &self.name, omitted: self.omitted }
+    }
+
     /// Renders an event. Catches a panic of the application: it would otherwise end every node of
     /// the group, since all of them receive the event.
-    pub(crate) fn render(self, event: &Delivery) -> Rendered {
-        if let Some(frame) = event.frames.get(self.key) {
+    pub(crate) fn render(&self, event: &Delivery) -> Rendered {
+        let Self { renderer, name, omitted } = self;
+        if let Some(frame) = event.frames.get(renderer.key, name) {
             return Rendered::Frame(frame);
         }
-        match catch_unwind(AssertUnwindSafe(|| (self.render)(event))) {
+        let channel = ChannelName { stream: renderer.stream, name };
+        match catch_unwind(AssertUnwindSafe(|| (renderer.0.render)(event, channel, *omitted))) {
             Ok(Listed::Yes(Some(frame))) => {
                 let id = event.position().map(|stamp| stamp.id);
-                let frame = self.transport.message(frame, id);
+                let frame = renderer.transport.message(frame, id);
                 // An event that is not logged is never sent again.
                 if id.is_some() {
-                    event.frames.put(self.key, &frame);
+                    event.frames.put(renderer.key, name, &frame);
                 }
                 Rendered::Frame(frame)
             }
@@ -78,10 +162,11 @@ impl Renderer {
             Err(_) => Rendered::Failed,
         }
     }
+}
 
-    /// Returns the frame that asks a client to reconnect to another node.
-    pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
-        Some(self.transport.message((self.bye)(reconnect)?, None))
+impl PartialEq<FeedKey<'_>> for Feed {
+    fn eq(&self, other: &FeedKey<'_>) -> bool {
+        self.renderer == other.renderer && self.omitted == other.omitted && *self.name == *other.name
     }
 }
 
@@ -96,9 +181,24 @@ impl RendererVTable {
         Self {
             key: (TypeId::of::<C>(), TypeId::of::<P>(), transport),
             transport,
+            stream: C::STREAM,
             interval: C::INTERVAL,
-            render: |event| C::view(event).map_or(Listed::No, |view| Listed::Yes(P::view(&view))),
-            bye: P::bye,
+            render: |event, channel, omitted| match C::view(event) {
+                None => Listed::No,
+                Some(view) if omitted.covers(&view) => Listed::Yes(None),
+                Some(view) => Listed::Yes(P::view(&view, channel)),
+            },
+            welcome: P::welcome,
+        }
+    }
+}
+
+impl Omitted {
+    fn covers(self, view: &View<'_>) -> bool {
+        match view {
+            View::Presence { .. } => self.presence,
+            View::Typing { .. } => self.typing,
+            _ => false,
         }
     }
 }
@@ -122,9 +222,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::Config;
     use crate::layer::LayerError;
-    use crate::realtime::command::{Command, Reply};
+    use crate::realtime::command::{ClientRequest, Command, Reply};
     use crate::realtime::protocol::{Action, ViewFn};
-    use crate::realtime::view::View;
 
     /// A channel that panics over one type of event and lists those with a text.
     pub(crate) struct Fragile;
@@ -140,15 +239,15 @@ pub(crate) mod tests {
     pub(crate) struct Plain;
 
     impl Protocol for Plain {
-        fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<Command<'a>, Action> {
+        fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
             Err(Action::Nothing)
         }
 
-        fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn) -> Action {
+        fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
             Action::Nothing
         }
 
-        fn view(view: &View<'_>) -> Option<Frame<'static>> {
+        fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
             match view {
                 View::Message(message) if !message.text.is_empty() => {
                     Some(Frame::Text(message.text.to_owned().into()))
@@ -158,14 +257,20 @@ pub(crate) mod tests {
         }
     }
 
+    /// The feed of sockets of these two.
+    pub(crate) fn feed() -> Feed {
+        let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
+        Feed { renderer, name: "lobby".into(), omitted: Omitted::default() }
+    }
+
     #[test]
     fn a_channel_that_panics_over_an_event_loses_this_event_only() {
-        let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
-        assert!(matches!(renderer.render(&Event::new("poison").into()), Rendered::Failed));
-        assert!(matches!(renderer.render(&Event::new("other").into()), Rendered::Unlisted));
+        let feed = feed();
+        assert!(matches!(feed.render(&Event::new("poison").into()), Rendered::Failed));
+        assert!(matches!(feed.render(&Event::new("other").into()), Rendered::Unlisted));
         let empty = Event::new("other").with("text", "");
-        assert!(matches!(renderer.render(&empty.into()), Rendered::Omitted));
+        assert!(matches!(feed.render(&empty.into()), Rendered::Omitted));
         let hello = Event::new("other").with("text", "hi");
-        assert!(matches!(renderer.render(&hello.into()), Rendered::Frame(frame) if frame.ends_with(b"hi")));
+        assert!(matches!(feed.render(&hello.into()), Rendered::Frame(frame) if frame.ends_with(b"hi")));
     }
 }

@@ -17,13 +17,13 @@ use crate::auth::api_keys::ApiKeys;
 use crate::auth::identity::{Identity, Role};
 use crate::auth::{guests, sessions};
 use crate::http::context::Context;
-use crate::http::response::Refusal;
 use crate::layer::Disconnect;
 use crate::layer::LayerError;
 use crate::realtime::access::Grant;
 use crate::realtime::denied::Denied;
 use crate::realtime::hub::Registered;
 use crate::realtime::registration::Registration;
+use crate::realtime::runtime::Realtime;
 use crate::realtime::subscription::Subscription;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::time::now;
@@ -42,22 +42,38 @@ pub(crate) enum Pace {
     AtOnce,
 }
 
-/// What is asked once for all sockets to which it applies: an access, a name there, and a client.
-type Question = (TypeId, Box<str>, Box<str>);
+/// What is asked once for all sockets to which it applies: an access and a name there, and a
+/// client.
+type Question = (Option<(TypeId, Box<str>)>, Box<str>);
 
-/// Asks whether these sockets may stay, and closes those that may not.
+/// What became of a client and of its access to a channel.
+pub(crate) enum Verdict {
+    /// It is who it was. It may enter this; or no channel was in question.
+    Granted(Option<Grant>),
+    /// It is no longer who it was: its sockets are closed.
+    Gone(Close),
+    /// It may not enter the channel any more.
+    NotPermitted(Close),
+    /// What it may enter is not what it entered.
+    Unsuitable(Close),
+}
+
+/// Asks whether these sockets may stay, and ends those that may not.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer; no socket is closed because of it.
-pub(crate) async fn run(context: &Context, due: Vec<Registered>, pace: Pace) -> Result<(), LayerError> {
-    let mut questions: HashMap<Question, Vec<Registered>> = HashMap::new();
-    for registered in due {
-        questions.entry(question(&registered)).or_default().push(registered);
+pub(crate) async fn run(realtime: &Realtime, due: Vec<Registered>, pace: Pace) -> Result<(), LayerError> {
+    for Registered { socket, .. } in &due {
+        socket.set_known_until(u32::MAX);
     }
-    let questions: Vec<Vec<Registered>> = questions.into_values().collect();
-    for questions in questions.chunks(PARALLEL_QUESTIONS) {
-        let asked = stream::iter(questions.iter().map(Ok));
-        asked.try_for_each_concurrent(None, |sockets| settle(context, sockets)).await?;
+    let mut questions: HashMap<Question, Unanswered> = HashMap::new();
+    for registered in due {
+        questions.entry(question(&registered)).or_default().0.push(registered);
+    }
+    let mut questions: Vec<Unanswered> = questions.into_values().collect();
+    for questions in questions.chunks_mut(PARALLEL_QUESTIONS) {
+        let asked = stream::iter(questions.iter_mut().map(Ok));
+        asked.try_for_each_concurrent(None, |sockets| settle(realtime, sockets)).await?;
         if pace == Pace::Slow {
             sleep(SLOW_PAUSE).await;
         }
@@ -65,23 +81,19 @@ pub(crate) async fn run(context: &Context, due: Vec<Registered>, pace: Pace) -> 
     Ok(())
 }
 
-/// Asks again for a socket that is being admitted, if all others were asked since its request
-/// arrived.
+/// Asks again for a subscription that is being admitted, if all others were asked since its request
+/// arrived. Returns why it may not be admitted any more.
 ///
 /// # Errors
-/// Returns a refusal when it may not enter any more, and 503 when the layer does not answer.
-pub(crate) async fn check_admitted(registration: &Registration) -> Result<(), Refusal> {
+/// Returns [`LayerError`] when the layer does not answer.
+pub(crate) async fn check_admitted(registration: &Registration) -> Result<Option<Verdict>, LayerError> {
     let (socket, subscription) = (registration.socket(), registration.subscription());
-    if !registration.were_asked_since(subscription.opened_at()) {
-        return Ok(());
+    let realtime = registration.realtime();
+    if !realtime.hub().were_asked_since(subscription.opened_at()) {
+        return Ok(None);
     }
-    match verdict(registration.context(), socket.identity(), subscription).await? {
-        Ok(grant) => match mismatch(&grant, subscription) {
-            None => Ok(()),
-            Some(_) => Err(Refusal::unavailable("what you enter has changed meanwhile: try again")),
-        },
-        Err(close) => Err(Refusal::forbidden(close.reason().to_owned())),
-    }
+    let verdict = verdict(realtime.context(), socket.identity(), Some(subscription)).await?;
+    Ok(Some(verdict.of(Some(subscription))).filter(|verdict| !matches!(verdict, Verdict::Granted(_))))
 }
 
 fn question(Registered { socket, subscription }: &Registered) -> Question {
@@ -96,80 +108,86 @@ fn question(Registered { socket, subscription }: &Registered) -> Question {
             identity.expires_at().unwrap_or_default()
         ),
     };
-    (subscription.access().key(), subscription.name().into(), client.into())
+    let channel = subscription.as_ref().map(|it| (it.entrance().access(), it.name().into()));
+    (channel, client.into())
 }
 
-/// Asks one question, and closes its sockets or keeps them.
-async fn settle(context: &Context, sockets: &[Registered]) -> Result<(), LayerError> {
-    let Some(Registered { socket: first, subscription }) = sockets.first() else { return Ok(()) };
-    let mut unanswered = Unanswered::begin(sockets);
-    let verdict = verdict(context, first.identity(), subscription).await?;
-    for Registered { socket, subscription } in unanswered.finish() {
-        let close = match &verdict {
-            Ok(grant) => mismatch(grant, subscription),
-            Err(close) => Some(close.clone()),
-        };
-        match close {
-            Some(close) => socket.close(&close),
+/// Asks one question, and ends its sockets and subscriptions or keeps them.
+async fn settle(realtime: &Realtime, unanswered: &mut Unanswered) -> Result<(), LayerError> {
+    let context = realtime.context();
+    let Some(Registered { socket: first, subscription }) = unanswered.0.first() else { return Ok(()) };
+    let verdict = verdict(context, first.identity(), subscription.as_deref()).await?;
+    for registered in std::mem::take(&mut unanswered.0) {
+        let Registered { socket, subscription } = &registered;
+        match verdict.of(subscription.as_deref()) {
             // Or earlier, if that was wished while the layer answered.
-            None => socket.ask_at(context.seconds_after(socket.identity().valid_for())),
+            Verdict::Granted(_) => socket.ask_at(context.seconds_after(socket.identity().valid_for())),
+            Verdict::Gone(close) => socket.close(&close),
+            Verdict::NotPermitted(close) | Verdict::Unsuitable(close) => {
+                realtime.hub().end(&registered, &close);
+            }
         }
     }
     Ok(())
 }
 
 /// Sockets whose question has no answer yet. They are due again if it gets none.
-struct Unanswered<'a>(&'a [Registered]);
+#[derive(Default)]
+struct Unanswered(Vec<Registered>);
 
-impl<'a> Unanswered<'a> {
-    fn begin(sockets: &'a [Registered]) -> Self {
-        for Registered { socket, .. } in sockets {
-            socket.set_known_until(u32::MAX);
-        }
-        Self(sockets)
-    }
-
-    /// Returns the sockets, whose question has an answer.
-    fn finish(&mut self) -> &'a [Registered] {
-        std::mem::take(&mut self.0)
-    }
-}
-
-impl Drop for Unanswered<'_> {
+impl Drop for Unanswered {
     fn drop(&mut self) {
-        for Registered { socket, .. } in self.0 {
+        for Registered { socket, .. } in &self.0 {
             socket.ask_at(0);
         }
     }
 }
 
-/// Returns what the client may enter under this name now, or how to close its sockets.
+/// Returns what the client may enter under this name now.
 async fn verdict(
     context: &Context,
     identity: &Identity,
-    subscription: &Subscription,
-) -> Result<Result<Grant, Close>, LayerError> {
+    subscription: Option<&Subscription>,
+) -> Result<Verdict, LayerError> {
     // What was remembered is from before the question.
     context.store().forget_absences();
     let answer = async {
         if let Some(close) = identity_verdict(context, identity).await? {
-            return Ok(Err(close));
+            return Ok(Verdict::Gone(close));
         }
-        match subscription.access().grant(context, identity, subscription.name()).await {
-            Ok(grant) => Ok(Ok(grant)),
+        let Some(subscription) = subscription else { return Ok(Verdict::Granted(None)) };
+        match subscription.entrance().grant(context, identity, subscription.name()).await {
+            Ok(grant) => Ok(Verdict::Granted(Some(grant))),
             Err(Denied::Layer(error)) => Err(error),
-            Err(Denied::LoginRequired(_)) => Ok(Err(CloseCode::LoginEnded.into())),
+            Err(Denied::LoginRequired(_)) => Ok(Verdict::NotPermitted(CloseCode::LoginEnded.into())),
             Err(Denied::BadName(_) | Denied::Forbidden(_) | Denied::NotFound) => {
-                Ok(Err(Close::new(CloseCode::Forbidden, "no longer permitted here")))
+                Ok(Verdict::NotPermitted(Close::new(CloseCode::Forbidden, "no longer permitted here")))
             }
         }
     };
     match answer.await {
         // A corrupt record must not keep the node from asking about the other clients.
-        Err(error) if !error.is_retryable() => {
-            Ok(Err(Close::new(CloseCode::InternalError, "what is stored of this client is corrupt")))
-        }
+        Err(error) if !error.is_retryable() => Ok(Verdict::Gone(Close::new(
+            CloseCode::InternalError,
+            "what is stored of this client is corrupt",
+        ))),
         answer => answer,
+    }
+}
+
+impl Verdict {
+    /// Returns what it is for one of the subscriptions that it was asked for.
+    fn of(&self, subscription: Option<&Subscription>) -> Self {
+        match (self, subscription) {
+            (Self::Granted(Some(grant)), Some(subscription)) => match mismatch(grant, subscription) {
+                Some(close) => Self::Unsuitable(close),
+                None => Self::Granted(None),
+            },
+            (Self::Granted(_), _) => Self::Granted(None),
+            (Self::Gone(close), _) => Self::Gone(close.clone()),
+            (Self::NotPermitted(close), _) => Self::NotPermitted(close.clone()),
+            (Self::Unsuitable(close), _) => Self::Unsuitable(close.clone()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::http::context::Context;
 use crate::realtime::backlog::Limits;
 use crate::realtime::hub::Hub;
 use crate::realtime::intervals::Intervals;
-use crate::realtime::renderer::Renderer;
+use crate::realtime::renderer::Wire;
 use crate::realtime::socket::Socket;
 
 /// The sockets of a node.
@@ -31,10 +31,10 @@ impl Realtime {
     }
 
     /// Creates the socket of a client.
-    pub(crate) fn socket(&self, identity: &Arc<Identity>, renderer: Renderer) -> Arc<Socket> {
+    pub(crate) fn socket(&self, identity: &Arc<Identity>, wire: Wire) -> Arc<Socket> {
         let (context, config) = (&self.context, self.context.config());
         let limits = Limits { bytes: config.max_outbox_bytes, messages: config.max_outbox_messages };
-        let socket = Socket::new(renderer, Arc::clone(identity), limits, context.seconds());
+        let socket = Socket::new(wire, Arc::clone(identity), limits, context.seconds());
         socket.set_known_until(context.seconds_after(identity.valid_for()));
         Arc::new(socket)
     }
@@ -42,6 +42,6 @@ impl Realtime {
     /// Makes the node reject sockets from now on.
     pub(crate) fn end(&self) {
         self.context.end();
-        self.hub.end();
+        self.hub.stop();
     }
 }

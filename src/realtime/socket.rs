@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::auth::identity::Identity;
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
-use crate::realtime::renderer::Renderer;
+use crate::realtime::renderer::Wire;
 use crate::realtime::tick::Tick;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::frame::Transport;
@@ -26,7 +26,7 @@ const MAX_READ_SECONDS: u32 = 900;
 
 /// One socket, as other tasks see it.
 pub(crate) struct Socket {
-    renderer: Renderer,
+    wire: Wire,
     identity: Arc<Identity>,
     outbox: Outbox,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
@@ -48,11 +48,11 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Creates a socket whose peer last sent a byte `now`, in seconds of its node.
-    pub(crate) fn new(renderer: Renderer, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
+    pub(crate) fn new(wire: Wire, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
         Self {
-            renderer,
+            wire,
             identity,
-            outbox: Outbox::new(renderer.transport, limits),
+            outbox: Outbox::new(wire.transport, limits),
             last_read_at: AtomicU32::new(now),
             written: [const { AtomicU32::new(0) }; 2],
             written_before_read: AtomicU32::new(0),
@@ -83,9 +83,9 @@ impl Socket {
         now >= self.known_until.load(Ordering::Relaxed)
     }
 
-    /// Returns the renderer of its events.
-    pub(crate) fn renderer(&self) -> Renderer {
-        self.renderer
+    /// Returns its wire.
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire
     }
 
     /// Returns the outbox.
@@ -128,7 +128,7 @@ impl Socket {
         }
         // Clients of Server-Sent Events cannot answer; one that does not read is noticed when
         // writing.
-        let answers = self.renderer.transport == Transport::WebSocket;
+        let answers = self.wire.transport == Transport::WebSocket;
         let incomplete_since = self.incomplete_since.load(Ordering::Relaxed);
         if now.saturating_sub(incomplete_since) >= max_message_seconds {
             self.close(&Close::new(CloseCode::Unresponsive, "a message took too long"));
@@ -136,7 +136,7 @@ impl Socket {
             self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
             self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
-            self.send(&self.renderer.transport.ping());
+            self.send(&self.wire.transport.ping());
         }
         self.incomplete_bytes.load(Ordering::Relaxed)
     }

@@ -1,7 +1,9 @@
 //! The task of one socket: reads, acts, and closes.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tracing::{debug, trace};
@@ -10,11 +12,12 @@ use crate::http::connection::Connection;
 use crate::layer::Control;
 use crate::limits::Decision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
-use crate::realtime::channel::Channel;
-use crate::realtime::command::Command;
-use crate::realtime::protocol::{Action, Protocol};
+use crate::realtime::command::{ClientRequest, Command, Target};
+use crate::realtime::joined::{Found, Joined};
+use crate::realtime::protocol::{Action, Protocol, Refused};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::registration::Registration;
+use crate::realtime::streams::Streams;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::Decoded;
@@ -36,30 +39,33 @@ enum End {
 }
 
 /// Reads and acts until the socket ends, then completes the closing handshake.
-pub(crate) async fn run<C: Channel, P: Protocol>(
-    registration: &Registration,
-    stream: Connection,
-    early: Box<[u8]>,
-) {
-    let (context, socket) = (registration.context(), registration.socket());
+pub(crate) async fn run<P: Protocol, S: Streams>(joined: &Joined, stream: Connection, early: Box<[u8]>) {
+    let (context, socket) = (joined.context(), joined.socket());
     let config = context.config();
     socket.outbox().attach(stream.clone());
     let max_frame_bytes =
-        if C::TAKES_COMMANDS { P::max_frame_bytes(config) } else { config.max_message_bytes };
-    let mut reader = Reader::new(registration, &stream, &early, max_frame_bytes);
+        if takes_requests::<S>(joined) { P::max_frame_bytes(config) } else { config.max_message_bytes };
+    let mut reader = Reader::new(joined, &stream, &early, max_frame_bytes);
+    let main = joined.main().and_then(|main| Some((CatchUp::new(main)?, Found::Main(main))));
     // Boxed, and dropped once it is done, early in a socket's life.
-    let mut catching_up = CatchUp::new(registration)
-        .map(|position| Box::pin(catch_up::<C, P>(position, registration, &stream)));
+    let mut catching_up =
+        main.map(|(position, registration)| Box::pin(catch_up(position, registration, &stream)));
     let end = {
-        let mut read = pin!(read::<C, P>(registration, &mut reader));
+        let mut read = pin!(read::<P, S>(joined, &mut reader));
         let mut drain = pin!(socket.outbox().drain(&stream));
         loop {
+            let is_idle = catching_up.is_none();
             tokio::select! {
                 biased; // frames queued by `send_along` wait for the next turn
                 () = &mut drain => break End::Closing,
                 end = &mut read => break end,
-                () = async { catching_up.as_mut().expect("checked").await }, if catching_up.is_some() => {
+                () = async { catching_up.as_mut().expect("checked").await }, if !is_idle => {
                     catching_up = None;
+                }
+                change = poll_fn(|_| poll_change::<P>(joined, is_idle)), if S::MAY_JOIN => {
+                    if let Some((position, registration)) = change {
+                        catching_up = Some(Box::pin(catch_up(position, registration, &stream)));
+                    }
                 }
             }
         }
@@ -86,15 +92,31 @@ pub(crate) async fn run<C: Channel, P: Protocol>(
     trace!(code, "socket closed");
 }
 
-/// Sends the socket the events that it missed, as fast as the peer reads.
-async fn catch_up<C: Channel, P: Protocol>(
-    mut catch_up: CatchUp,
-    registration: &Registration,
-    stream: &Connection,
-) {
+/// Returns whether the client may send requests: commands in the channel of the path, or joins.
+fn takes_requests<S: Streams>(joined: &Joined) -> bool {
+    S::MAY_JOIN || joined.main().is_some_and(|main| main.subscription().entrance().takes_commands())
+}
+
+/// Sends the client which of its channels have ended, and returns the next one that has to catch
+/// up, if no other does. Pending while there is none: what changes that wakes the task.
+fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(CatchUp, Found<'_>)>> {
+    for (subscription, close) in joined.take_ended() {
+        if let Some(frame) = P::left(subscription.channel(), &close) {
+            joined.socket().send(&frame.encode());
+        }
+    }
+    match joined.next_catch_up().filter(|_| is_idle) {
+        Some(next) => Poll::Ready(Some(next)),
+        None => Poll::Pending,
+    }
+}
+
+/// Sends the socket the events that it missed in a channel, as fast as the peer reads.
+async fn catch_up(mut catch_up: CatchUp, registration: Found<'_>, stream: &Connection) {
     let socket = registration.socket();
     loop {
-        match catch_up.next::<C, P>(registration).await {
+        match catch_up.next(&registration).await {
+            Ok(Some(_)) if registration.subscription().has_ended() => return,
             Ok(Some(frames)) => {
                 socket.send(&frames);
                 socket.outbox().finish(stream).await;
@@ -102,15 +124,15 @@ async fn catch_up<C: Channel, P: Protocol>(
             Ok(None) => return,
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
-                return socket.close(&log_unreadable(&error));
+                return registration.end(&log_unreadable(&error));
             }
         }
     }
 }
 
 /// Handles the client's messages, one at a time.
-async fn read<C: Channel, P: Protocol>(registration: &Registration, reader: &mut Reader<'_>) -> End {
-    let socket = registration.socket();
+async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>) -> End {
+    let socket = joined.socket();
     loop {
         let frame = match reader.next().await {
             Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
@@ -130,7 +152,7 @@ async fn read<C: Channel, P: Protocol>(registration: &Registration, reader: &mut
         let decision = reader.charge();
         let (action, end) = match decision {
             // Boxed: an idle socket does not need the state of a message.
-            Decision::Fine => (Box::pin(act::<C, P>(registration, frame)).await, End::Closing),
+            Decision::Fine => (Box::pin(act::<P, S>(joined, frame)).await, End::Closing),
             Decision::TooFast => (P::too_fast(&frame), End::Refused),
             Decision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
         };
@@ -148,28 +170,65 @@ async fn read<C: Channel, P: Protocol>(registration: &Registration, reader: &mut
 }
 
 /// Carries out one message of the client.
-async fn act<C: Channel, P: Protocol>(registration: &Registration, frame: Frame<'_>) -> Action {
-    if !C::TAKES_COMMANDS {
+async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: Frame<'_>) -> Action {
+    if !takes_requests::<S>(joined) {
         return P::unsupported(&frame);
     }
-    let command = match P::decode(&frame, registration.context().config()) {
-        Ok(command) => command,
+    let request = match P::decode(&frame, joined.context().config()) {
+        Ok(request) => request,
         Err(action) => return action,
     };
-    let admitted = registration.admitted();
+    let done = match &request {
+        ClientRequest::Command(target, command) => match joined.find(target.as_ref()) {
+            Some(registration) => carry_out::<P>(joined, &registration, command, &frame).await,
+            None => Err(Refused::NotJoined),
+        },
+        ClientRequest::Join(join) => joined.join::<P, S>(join).await.map(|()| Action::Nothing),
+        ClientRequest::Leave(target) => leave::<P>(joined, target),
+    };
+    done.unwrap_or_else(|refused| P::refuse(&request, &refused))
+}
+
+/// Leaves a channel; the connection ends with that of its path.
+fn leave<P: Protocol>(joined: &Joined, target: &Target<'_>) -> Result<Action, Refused> {
+    let close = Close::from(CloseCode::Normal);
+    match joined.find(Some(target)) {
+        Some(Found::Main(_)) => Ok(Action::Close(close)),
+        Some(Found::One(_)) | None => {
+            let left = joined.leave(target).ok_or(Refused::NotJoined)?;
+            Ok(P::left(left.subscription().channel(), &close).map_or(Action::Nothing, Action::Send))
+        }
+    }
+}
+
+/// Carries out a command in a channel.
+async fn carry_out<P: Protocol>(
+    joined: &Joined,
+    registration: &Registration,
+    command: &Command<'_>,
+    frame: &Frame<'_>,
+) -> Result<Action, Refused> {
+    let subscription = registration.subscription();
+    let entrance = subscription.entrance();
+    if !entrance.takes_commands() {
+        return Err(Refused::TakesNoCommands);
+    }
+    let admitted = joined.admitted();
     let allowed = match command {
         Command::History { .. } => admitted.read(),
-        Command::Publish { .. } => admitted.publishes_to(registration.subscription().group()),
+        Command::Publish { .. } => admitted.publishes_to(subscription.group()),
         Command::Typing | Command::MarkRead { .. } => Ok(()),
     };
     if allowed.is_err() {
-        return P::too_fast(&frame);
+        return Ok(P::too_fast(frame));
     }
     // Nothing is done for a client that has lost its right on a node that does not know it yet.
-    let reply = match registration.context().layer().in_line().await {
-        Ok(()) if registration.socket().outbox().closed().is_some() => return Action::Nothing,
-        Ok(()) => C::command(registration.client(), &command).await,
+    let reply = match joined.context().layer().in_line().await {
+        Ok(()) if joined.socket().outbox().closed().is_some() => return Ok(Action::Nothing),
+        Ok(()) if subscription.has_ended() => return Err(Refused::NotJoined),
+        Ok(()) => entrance.command(registration.client(), command).await,
         Err(error) => Err(error),
     };
-    P::reply(&command, reply.as_ref().inspect_err(|error| error.record()), C::view)
+    let reply = reply.as_ref().inspect_err(|error| error.record());
+    Ok(P::reply(command, reply, entrance.view(), subscription.channel()))
 }

@@ -15,9 +15,8 @@ use tracing::debug;
 
 use crate::http::connection::Connection;
 use crate::http::response::Response;
+use crate::limits::Admitted;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
-use crate::realtime::channel::Channel;
-use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::Registration;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::Close;
@@ -29,6 +28,7 @@ const RETRY_TIME: Duration = Duration::from_secs(1);
 /// The state of a response body while it is streamed.
 struct SseBody {
     registration: Registration,
+    _admitted: Admitted,
     stream: Connection,
     catch_up: Option<CatchUp>,
     /// Written before the first frames.
@@ -36,11 +36,17 @@ struct SseBody {
 }
 
 /// Returns the response that streams the events of a registered socket.
-pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration, stream: Connection) -> Response {
+pub(crate) fn respond(registration: Registration, admitted: Admitted, stream: Connection) -> Response {
     let catch_up = CatchUp::new(&registration);
-    let body = SseBody { registration, stream, catch_up, retry: Some(frame::retry(RETRY_TIME)) };
+    let body = SseBody {
+        registration,
+        _admitted: admitted,
+        stream,
+        catch_up,
+        retry: Some(frame::retry(RETRY_TIME)),
+    };
     let parts = stream::unfold(body, async |mut body| {
-        let mut frames = body.next::<C, P>().await?;
+        let mut frames = body.next().await?;
         if let Some(retry) = body.retry.take() {
             frames = [retry.as_bytes(), &frames].concat().into();
         }
@@ -55,10 +61,10 @@ pub(crate) fn respond<C: Channel, P: Protocol>(registration: Registration, strea
 
 impl SseBody {
     /// Returns the next frames of the body; `None` at the end.
-    async fn next<C: Channel, P: Protocol>(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Bytes> {
         let socket = self.registration.socket();
         while let (Some(catch_up), None) = (&mut self.catch_up, socket.outbox().closed()) {
-            match catch_up.next::<C, P>(&self.registration).await {
+            match catch_up.next(&self.registration).await {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return Some(frames),
                 Ok(None) => self.catch_up = None,

@@ -2,6 +2,7 @@
 
 use crate::http::request::Request;
 use crate::http::response::Refusal;
+use crate::realtime::command::Join;
 use crate::wire::id::{Id, ParseIdError};
 
 /// The most messages that `history` may request.
@@ -18,6 +19,12 @@ impl StartPosition {
     /// Starts at the end of the log.
     pub(crate) fn now() -> Self {
         Self { since: None, history: None }
+    }
+
+    /// Returns where a join starts.
+    pub(crate) fn from_join(join: &Join<'_>) -> Self {
+        let since = join.since.as_deref().map(str::parse);
+        Self { since, history: join.history.map(|count| count.min(MAX_HISTORY_MESSAGES)) }
     }
 
     /// Returns whether messages have to be read.

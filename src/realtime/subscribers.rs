@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::realtime::channel::Interval;
 use crate::realtime::fanout::Fanout;
-use crate::realtime::renderer::Renderer;
+use crate::realtime::renderer::{Feed, FeedKey};
 use crate::realtime::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
@@ -22,7 +22,7 @@ const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// The sockets of one group.
 #[derive(Default)]
 pub(crate) struct Subscribers {
-    /// One row for each renderer; most groups have one.
+    /// One row for each feed; most groups have one.
     rows: Vec<SubscriberRow>,
     /// Events not yet sent to any socket.
     waiting: VecDeque<Arc<Delivery>>,
@@ -41,7 +41,7 @@ pub(crate) struct Subscribers {
 }
 
 pub(crate) struct SubscriberRow {
-    pub(crate) renderer: Renderer,
+    pub(crate) feed: Feed,
     /// Contiguous in memory, each at its key.
     pub(crate) sockets: Slab<Subscriber>,
 }
@@ -56,6 +56,8 @@ pub(crate) struct Subscriber {
     /// The group's `gaps` when it registered, or last tried to join. It has to read the log again
     /// after a further one.
     gaps: u32,
+    /// Its subscription has ended: it receives nothing any more.
+    has_ended: bool,
 }
 
 /// What a socket that catches up has.
@@ -80,30 +82,33 @@ pub(crate) enum Behind {
 
 impl Subscribers {
     /// Adds a socket and returns its key; `None` if the group has left the hub.
-    pub(crate) fn insert(&mut self, socket: &Arc<Socket>, from: Id) -> Option<usize> {
+    pub(crate) fn insert(&mut self, socket: &Arc<Socket>, feed: FeedKey<'_>, from: Id) -> Option<usize> {
         if self.gone {
             return None;
         }
         if self.rows.is_empty() {
             METRICS.groups.inc();
         }
-        let (renderer, gaps) = (socket.renderer(), self.gaps);
-        let row = self.rows.iter().position(|row| row.renderer == renderer).unwrap_or_else(|| {
-            self.rows.push(SubscriberRow { renderer, sockets: Slab::new() });
+        let gaps = self.gaps;
+        let row = self.rows.iter().position(|row| row.feed == feed).unwrap_or_else(|| {
+            self.rows.push(SubscriberRow { feed: feed.into(), sockets: Slab::new() });
             self.rows.len() - 1
         });
-        Some(self.rows[row].sockets.insert(Subscriber {
-            socket: Arc::clone(socket),
-            from,
-            presence: 0,
-            gaps,
-        }))
+        let subscriber = Subscriber { socket: Arc::clone(socket), from, presence: 0, gaps, has_ended: false };
+        Some(self.rows[row].sockets.insert(subscriber))
+    }
+
+    /// Delivers nothing any more to a socket that is still in the group.
+    pub(crate) fn end(&mut self, feed: FeedKey<'_>, key: usize) {
+        let row = self.rows.iter_mut().find(|row| row.feed == feed);
+        if let Some(subscriber) = row.and_then(|row| row.sockets.get_mut(key)) {
+            (subscriber.from, subscriber.has_ended) = (Id::NEVER, true);
+        }
     }
 
     /// Removes a socket. Returns whether it was the last; the group has then left the hub.
-    pub(crate) fn remove(&mut self, renderer: Renderer, key: usize) -> bool {
-        let row =
-            self.rows.iter().position(|row| row.renderer == renderer).expect("a subscriber has its row");
+    pub(crate) fn remove(&mut self, feed: FeedKey<'_>, key: usize) -> bool {
+        let row = self.rows.iter().position(|row| row.feed == feed).expect("a subscriber has its row");
         let sockets = &mut self.rows[row].sockets;
         sockets.remove(key);
         if sockets.is_empty() {
@@ -121,14 +126,16 @@ impl Subscribers {
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
     pub(crate) fn join(
         &mut self,
-        renderer: Renderer,
+        feed: FeedKey<'_>,
         key: usize,
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
-        let row =
-            self.rows.iter_mut().find(|row| row.renderer == renderer).expect("a subscriber has its row");
+        let row = self.rows.iter_mut().find(|row| row.feed == feed).expect("a subscriber has its row");
         let subscriber = &mut row.sockets[key];
+        if subscriber.has_ended {
+            return Ok(());
+        }
         if std::mem::replace(&mut subscriber.gaps, self.gaps) != self.gaps {
             return Err(Behind::Gap);
         }
@@ -146,7 +153,7 @@ impl Subscribers {
     }
 
     pub(crate) fn interval(&self) -> Option<Interval> {
-        self.rows.iter().find_map(|row| row.renderer.interval)
+        self.rows.iter().find_map(|row| row.feed.renderer.interval)
     }
 
     /// Returns whether events are queued.
@@ -197,7 +204,7 @@ impl Subscribers {
             self.advance(&event);
             events.push(event);
         }
-        self.fanout = Some(Fanout::new(self.rows.iter().map(|row| row.renderer), &events));
+        self.fanout = Some(Fanout::new(self.rows.iter().map(|row| &row.feed), &events));
         bytes
     }
 
@@ -232,7 +239,8 @@ mod tests {
     use crate::http::connection::Connection;
     use crate::limits::ConnectionSlot;
     use crate::realtime::backlog::Limits;
-    use crate::realtime::renderer::tests::{Fragile, Plain};
+    use crate::realtime::renderer::Wire;
+    use crate::realtime::renderer::tests::{Plain, feed};
     use crate::wire::event::Position;
     use crate::wire::frame::Transport;
 
@@ -246,13 +254,13 @@ mod tests {
             tcp.set_nodelay(true).unwrap();
             let limits = Limits { bytes: 1024, messages: 16 };
             let socket = Arc::new(Socket::new(
-                Renderer::new::<Fragile, Plain>(Transport::WebSocket),
+                Wire::new::<Plain>(Transport::WebSocket),
                 Arc::new(Identity::anonymous()),
                 limits,
                 0,
             ));
             socket.outbox().attach(Connection::new(tcp, ConnectionSlot::for_test()));
-            subscribers.insert(&socket, Id::START).unwrap();
+            subscribers.insert(&socket, feed().key(), Id::START).unwrap();
         }
         (subscribers, ends)
     }

@@ -1,28 +1,52 @@
 //! The subscription of one socket to one group.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
-use crate::realtime::access::{AccessCheck, Grant};
+use parking_lot::Mutex;
+
+use crate::realtime::access::Grant;
+use crate::realtime::command::Omitted;
+use crate::realtime::entrance::Entrance;
+use crate::realtime::ephemeral_rate::EphemeralRate;
+use crate::realtime::protocol::ChannelName;
+use crate::realtime::renderer::FeedKey;
 use crate::realtime::start_position::StartPosition;
+use crate::wire::close::Close;
 use crate::wire::group::Group;
-use crate::wire::time::millis;
 
-/// The subscription of one socket to one group, from the handshake to the close.
+/// The subscription of one socket to one group, from its request to its end.
 pub(crate) struct Subscription {
     group: Group,
     name: Name,
     /// Its user is a member of the group.
     is_member: bool,
-    /// What admitted it.
-    access: AccessCheck,
     is_private: bool,
+    /// No more is sent or done for it.
+    has_ended: AtomicBool,
+    omitted: Omitted,
+    /// Its key among the subscribers of the group that have its feed.
+    key: AtomicU32,
+    /// The way by which it was admitted.
+    entrance: Entrance,
     /// `None` for a socket that receives neither a welcome nor logged events.
     start: Option<StartPosition>,
-    /// When its request arrived.
-    opened_at: Instant,
-    /// When the next ephemeral event is allowed, in milliseconds after `opened_at`.
-    ephemeral_at: AtomicU64,
+    /// Since its request arrived.
+    ephemerals: EphemeralRate,
+    /// Where its end is recorded, if it ends without its socket.
+    ends: Option<Arc<Ends>>,
+}
+
+/// The subscriptions of one connection that other tasks have ended.
+#[derive(Default)]
+pub(crate) struct Ends(Mutex<Vec<(Arc<Subscription>, Close)>>);
+
+impl Ends {
+    /// Takes the subscriptions that have ended since the last call, and why they have.
+    pub(crate) fn take(&self) -> Vec<(Arc<Subscription>, Close)> {
+        std::mem::take(&mut self.0.lock())
+    }
 }
 
 /// The clients' name for a group. Most names end the group's own, which an idle socket then keeps
@@ -37,14 +61,31 @@ impl Subscription {
     /// Creates the subscription of a socket whose request arrived at `opened_at`.
     pub(crate) fn new(
         grant: Grant,
-        access: AccessCheck,
+        entrance: Entrance,
         start: Option<StartPosition>,
         opened_at: Instant,
     ) -> Self {
         let Grant { group, name, is_private, is_member } = grant;
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
-        Self { group, name, access, is_private, is_member, start, opened_at, ephemeral_at: AtomicU64::new(0) }
+        Self {
+            group,
+            name,
+            is_member,
+            is_private,
+            has_ended: AtomicBool::new(false),
+            omitted: Omitted::default(),
+            key: AtomicU32::new(u32::MAX),
+            entrance,
+            start,
+            ephemerals: EphemeralRate::new(opened_at),
+            ends: None,
+        }
+    }
+
+    /// Makes it one of several of a connection, which ends alone and receives fewer events.
+    pub(crate) fn among(self, ends: &Arc<Ends>, omitted: Omitted) -> Self {
+        Self { ends: Some(Arc::clone(ends)), omitted, ..self }
     }
 
     /// Returns the group whose events the socket receives.
@@ -60,13 +101,23 @@ impl Subscription {
         }
     }
 
+    /// Returns the channel, as its clients name it.
+    pub(crate) fn channel(&self) -> ChannelName<'_> {
+        ChannelName { stream: self.entrance.renderer().stream, name: self.name() }
+    }
+
+    /// Returns which feed it receives.
+    pub(crate) fn feed(&self) -> FeedKey<'_> {
+        FeedKey { renderer: self.entrance.renderer(), name: self.name(), omitted: self.omitted }
+    }
+
     pub(crate) fn is_member(&self) -> bool {
         self.is_member
     }
 
-    /// Returns what admitted it.
-    pub(crate) fn access(&self) -> AccessCheck {
-        self.access
+    /// Returns the way by which it was admitted.
+    pub(crate) fn entrance(&self) -> Entrance {
+        self.entrance
     }
 
     /// Returns whether only some clients may enter the channel.
@@ -78,19 +129,44 @@ impl Subscription {
         self.start
     }
 
+    /// Returns when its request arrived.
     pub(crate) fn opened_at(&self) -> Instant {
-        self.opened_at
+        self.ephemerals.begun()
     }
 
-    /// Returns whether an ephemeral event may be published now, and if so, forbids the next one for
-    /// this period.
-    pub(crate) fn take_ephemeral(&self, period: Duration) -> bool {
-        let now = millis(self.opened_at.elapsed());
-        let is_allowed = now >= self.ephemeral_at.load(Ordering::Relaxed);
-        if is_allowed {
-            self.ephemeral_at.store(now + millis(period), Ordering::Relaxed);
+    /// Returns the rate of its client's ephemeral events.
+    pub(crate) fn ephemerals(&self) -> &EphemeralRate {
+        &self.ephemerals
+    }
+
+    /// Returns whether it ends with its socket: the one of the route's path.
+    pub(crate) fn is_main(&self) -> bool {
+        self.ends.is_none()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+
+    /// Marks it as ended. Returns whether it was not.
+    pub(crate) fn end(&self) -> bool {
+        !self.has_ended.swap(true, Ordering::SeqCst)
+    }
+
+    /// Records for the socket's task why it has ended.
+    pub(crate) fn record_end(self: &Arc<Self>, close: &Close) {
+        if let Some(ends) = &self.ends {
+            ends.0.lock().push((Arc::clone(self), close.clone()));
         }
-        is_allowed
+    }
+
+    /// Returns its key among the subscribers of the group that have its feed.
+    pub(crate) fn key(&self) -> usize {
+        self.key.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn set_key(&self, key: usize) {
+        self.key.store(u32::try_from(key).expect("fewer sockets than 2^32"), Ordering::Relaxed);
     }
 }
 
@@ -101,6 +177,7 @@ mod tests {
     use crate::http::context::Context;
     use crate::realtime::access::Access;
     use crate::realtime::denied::Denied;
+    use crate::realtime::renderer::tests::{Fragile, Plain};
 
     struct NoAccess;
 
@@ -115,8 +192,8 @@ mod tests {
         for (group, name) in [("chat_lobby", "lobby"), ("lobby", "lobby"), ("chat_dm:1:2", "@bob"), ("a", "")]
         {
             let grant = Grant::new(Group::new(group), name);
-            let access = AccessCheck::new::<NoAccess>();
-            let subscription = Subscription::new(grant, access, None, Instant::now());
+            let entrance = Entrance::new::<NoAccess, Fragile, Plain>();
+            let subscription = Subscription::new(grant, entrance, None, Instant::now());
             assert_eq!((subscription.group().name(), subscription.name()), (group, name));
         }
     }

@@ -1,6 +1,6 @@
 //! The types of the route table: a route, its endpoints and its sockets.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::realtime::admission;
 use crate::realtime::channel::Channel;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::runtime::Realtime;
+use crate::realtime::streams::{NoStreams, Streams};
 use crate::server::guards::{Csrf, Rate, Who};
 
 /// The future of a handler.
@@ -148,13 +149,39 @@ impl Route {
     /// # Panics
     /// Panics at the third subprotocol, which stops the compilation of a `static`.
     #[must_use]
-    pub const fn socket<A: Access, C: Channel, P: Protocol>(mut self) -> Self {
-        let socket = Socket {
+    pub const fn socket<A: Access, C: Channel, P: Protocol>(self) -> Self {
+        self.socket_with::<A, C, P, NoStreams>()
+    }
+
+    /// As [`socket`](Self::socket), of clients that may join further channels.
+    ///
+    /// # Panics
+    /// As [`socket`](Self::socket).
+    #[must_use]
+    pub const fn socket_with<A: Access, C: Channel, P: Protocol, S: Streams>(self) -> Self {
+        self.add_socket(Socket {
             subprotocol: P::SUBPROTOCOL,
             open: |realtime, request, upgrade| {
-                Box::pin(admission::open::<A, C, P>(realtime, request, upgrade))
+                Box::pin(admission::open::<A, C, P, S>(realtime, request, upgrade))
             },
-        };
+        })
+    }
+
+    /// As [`socket`](Self::socket), of clients that join channels and begin in none.
+    ///
+    /// # Panics
+    /// As [`socket`](Self::socket).
+    #[must_use]
+    pub const fn connection<P: Protocol, S: Streams>(self) -> Self {
+        self.add_socket(Socket {
+            subprotocol: P::SUBPROTOCOL,
+            open: |realtime, request, upgrade| {
+                Box::pin(ready(admission::open_without_channel::<P, S>(realtime, request, upgrade)))
+            },
+        })
+    }
+
+    const fn add_socket(mut self, socket: Socket) -> Self {
         self.sockets = match self.sockets {
             [None, _] => [Some(socket), None],
             [first, None] => [first, Some(socket)],
@@ -167,7 +194,7 @@ impl Route {
     #[must_use]
     pub const fn sse<A: Access, C: Channel, P: Protocol>(mut self) -> Self {
         self.sse = Some(|realtime, request, upgrade| {
-            Box::pin(admission::open::<A, C, P>(realtime, request, upgrade))
+            Box::pin(admission::open::<A, C, P, NoStreams>(realtime, request, upgrade))
         });
         self
     }

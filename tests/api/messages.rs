@@ -78,7 +78,7 @@ async fn history_is_read_in_both_directions(layer: LayerKind) {
         .iter()
         .map(|frame| {
             let mut message = frame.as_object().expect("an object").clone();
-            message.retain(|name, _| name != "type" && name != "message");
+            message.retain(|name, _| name != "type" && name != "room");
             message.insert("removed".to_owned(), json!(false));
             message.into()
         })

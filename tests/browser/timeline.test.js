@@ -112,8 +112,8 @@ test("a pending message takes its place in the order", () => {
 test("a message without an id is shown and moves no position", () => {
   welcome();
   receive(1);
-  timeline.message({ type: "message", id: null, prev: null, message: "[收到消息] hi", user: null, name: null, at: null });
-  assert.deepEqual(lines(), ["1", "[收到消息] hi"]);
+  timeline.message({ type: "message", id: null, prev: null, text: "hi", user: null, name: null, at: null });
+  assert.deepEqual(lines(), ["1", "hi"]);
   assert.equal(timeline.position, "1");
 });
 

@@ -16,13 +16,16 @@ async fn an_ack_carries_the_id_of_the_delivered_message(layer: LayerKind) {
     let mut bob = V1Client::join(deployment.last(), "lobby").await;
     let before = now();
     let ack = ann.publish_as("first", "hi \u{0} 你好 <b>\"😀\"").await;
-    assert_eq!(ack, json!({ "type": "ack", "client_id": "first", "id": ack["id"], "duplicate": false }));
+    assert_eq!(
+        ack,
+        json!({ "type": "ack", "room": "lobby", "client_id": "first", "id": ack["id"], "duplicate": false })
+    );
     let message = bob.receive().await;
     assert_eq!(message, ann.receive().await, "all get the same frame");
     let at = message["at"].as_i64().expect("milliseconds");
     assert!((before - 1000..=now() + 1000).contains(&at), "{at} is about now");
     let wanted = json!({
-        "type": "message", "message": "[收到消息] hi \u{0} 你好 <b>\"😀\"", "text": "hi \u{0} 你好 <b>\"😀\"",
+        "type": "message", "room": "lobby", "text": "hi \u{0} 你好 <b>\"😀\"",
         "user": ann.user(), "name": ann.welcome["name"], "id": ack["id"], "prev": message["prev"], "at": at,
     });
     assert_eq!(message, wanted);
@@ -54,7 +57,7 @@ async fn a_resent_message_is_acked_again_and_delivered_once(layer: LayerKind) {
         let mut ann = ticket.connect(deployment.first()).await;
         others.push(ann.publish_as(&id, "once").await);
         for again in others {
-            let wanted = json!({ "type": "ack", "client_id": id, "id": first["id"], "duplicate": true });
+            let wanted = json!({ "type": "ack", "room": "lobby", "client_id": id, "id": first["id"], "duplicate": true });
             assert_eq!(again, wanted);
         }
         ann.publish("end").await;
@@ -119,7 +122,7 @@ async fn a_message_without_id_is_acked_without_one(layer: LayerKind) {
         ann.send_json(&frame).await;
         let ack = ann.receive_frame("ack").await;
         let message = ann.receive().await;
-        let wanted = json!({ "type": "ack", "client_id": null, "id": message["id"], "duplicate": false });
+        let wanted = json!({ "type": "ack", "room": "lobby", "client_id": null, "id": message["id"], "duplicate": false });
         assert_eq!(ack, wanted);
     }
 }

@@ -21,7 +21,7 @@ fn names(frame: &Value) -> Vec<&str> {
 async fn the_welcome_names_the_room_and_its_members(layer: LayerKind) {
     let deployment = Deployment::start(layer).await;
     let ann = V1Client::join(deployment.first(), "聊天").await;
-    let wanted = "count last members name names node private reason recovered room type user"
+    let wanted = "count last members name names node private reason recovered room stream type user"
         .split(' ')
         .collect::<Vec<_>>();
     assert_eq!(names(&ann.welcome), wanted);

@@ -30,7 +30,7 @@ async fn unread_counts_reach_every_socket_and_clear_when_read(layer: LayerKind) 
     let (ann, bob) = (User::registered(near, "ann").await, User::registered(far, "bob").await);
     let eve = User::registered(far, "eve").await;
     let (mut home, mut away) = (inbox(&bob, near).await, inbox(&bob, far).await);
-    assert_eq!((&home.welcome["room"], &home.welcome["name"]), (&json!("inbox"), &json!("bob")));
+    assert_eq!((&home.welcome["stream"], &home.welcome["name"]), (&json!("inbox"), &json!("bob")));
     let mut hers = ann.join(near, "@bob").await;
     for count in 1..=2 {
         hers.publish(&format!("message {count}")).await;

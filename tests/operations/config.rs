@@ -15,7 +15,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
 /// Each setting with its variable and a word of its default.
-const SETTINGS: [(&str, &str, &str); 48] = [
+const SETTINGS: [(&str, &str, &str); 49] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--redis-prefix", "PARLOR_REDIS_PREFIX", ""),
@@ -29,6 +29,7 @@ const SETTINGS: [(&str, &str, &str); 48] = [
     ("--public-rooms", "PARLOR_PUBLIC_ROOMS", "lobby"),
     ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
     ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
+    ("--max-channels", "PARLOR_MAX_CHANNELS", "128"),
     ("--max-connections", "PARLOR_MAX_CONNECTIONS", "ulimit -Hn"),
     ("--keep-alive-seconds", "PARLOR_KEEP_ALIVE_SECONDS", "75"),
     ("--move-on-seconds", "PARLOR_MOVE_ON_SECONDS", "10"),
@@ -71,7 +72,7 @@ const FREE: [&str; 6] =
     ["--wait-for-redis", "--no-guests", "--no-signup", "--operator", "--token-audience", "--token-issuer"];
 
 /// Invalid values of all other settings.
-const BAD: [(&str, &[&str]); 42] = [
+const BAD: [(&str, &[&str]); 43] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
@@ -87,6 +88,7 @@ const BAD: [(&str, &[&str]); 42] = [
     ("--public-rooms", &["a/b", "lobby,..", "lobby,a:b"]),
     ("--max-outbox-bytes", &["many", "-1", "0"]),
     ("--max-outbox-messages", &["many", "-1", "0"]),
+    ("--max-channels", &["many", "-1", "0"]),
     ("--max-connections", &["many", "-1", "0"]),
     ("--log-messages", &["many", "-1", "0"]),
     ("--log-bytes", &["many", "-1", "1.5"]),

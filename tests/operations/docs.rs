@@ -14,6 +14,7 @@ use crate::support::http::Request;
 use crate::support::layer_nodes::LayerNode;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::rooms_client::RoomsClient;
 use crate::support::user::User;
 use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, seconds};
@@ -37,6 +38,10 @@ async fn everything_that_is_sent() -> Shapes {
     let mut page = Handshake::at("/ws/push/lobby").connect(&node).await;
     let mut ann = V1Client::join(&node, "lobby").await;
     let bob = V1Client::join(&node, "lobby").await;
+    let mut rooms = RoomsClient::connect(&node).await;
+    rooms.join("hall").await;
+    rooms.send(&json!({ "type": "leave", "room": "hall" })).await;
+    see(&mut shapes, &rooms.next_of("left").await);
     let mut late = Handshake::to_room("lobby").since("nonsense").connect(&node).await;
     for member in [&page, &ann, &bob, &late] {
         see(&mut shapes, &member.welcome);
@@ -100,9 +105,16 @@ async fn each_error_occurs_as_the_table_says() {
     let mut ann = V1Client::join(&node, "lobby").await;
     ann.publish_as("used", "hi").await;
     let mut seen = BTreeMap::new();
+    let mut owner = User::registered(&node, "owner").await;
+    assert_eq!(owner.post(&node, "/rooms/", &[("room", "cellar")]).await.status, 303);
     for frame in [
         json!({}),
         json!({ "type": "nonsense" }),
+        json!({ "type": "leave", "room": "hall" }),
+        json!({ "type": "join", "room": "lobby" }),
+        json!({ "type": "join", "room": "a/b" }),
+        json!({ "type": "join", "room": "cellar" }),
+        json!({ "type": "join", "inbox": true }),
         json!({ "message": "x".repeat(101) }),
         json!({ "message": "hi", "id": "a b" }),
         json!({ "message": "other", "id": "used" }),
@@ -119,6 +131,17 @@ async fn each_error_occurs_as_the_table_says() {
         let error = ann.receive_frame("error").await;
         let retry = if error["retry"].as_bool().expect("true or false") { "yes" } else { "no" };
         seen.insert(error["code"].as_str().expect("a code").to_owned(), retry.to_owned());
+    }
+    let few = Node::plan().flag("--max-channels", "1").switch("--no-guests");
+    let few = few.start().await;
+    let user = User::registered(&few, "ann").await;
+    let mut logged_in = RoomsClient::by(&user.handshake_at("/ws"), &few).await;
+    logged_in.join("lobby").await;
+    let mut outside = RoomsClient::connect(&few).await;
+    for (client, code) in [(&mut logged_in, "too_many"), (&mut outside, "login_required")] {
+        let (_, seen_code) = client.refused(&json!({ "type": "join", "room": "hall" })).await;
+        assert_eq!(seen_code, code);
+        seen.insert(seen_code, "no".to_owned());
     }
     let slow = Node::plan().flag("--messages-per-second", "1").start().await;
     let mut hasty = V1Client::join(&slow, "lobby").await;
@@ -194,6 +217,12 @@ async fn each_client_frame_of_the_table_is_accepted() {
     let mut ann = V1Client::join(&node, "lobby").await;
     for row in table("protocol.md", &["type", "members", "what"]) {
         let kind = names(&row[0]).remove(0);
+        if ["join", "leave"].contains(&kind.as_str()) {
+            ann.send_json(&json!({ "type": kind, "room": "hall" })).await;
+            let wanted = if kind == "join" { "welcome" } else { "left" };
+            assert_eq!(ann.receive_any(&[wanted, "error"], seconds(5)).await["type"], wanted);
+            continue;
+        }
         // A frame that only informs the node has no reply; the one after it has.
         let (id, follows) = (kind == "read").then_some(("7-0", "history")).unzip();
         let mut sent = json!({ "type": kind, "message": "hi" });

@@ -176,5 +176,5 @@ async fn a_push_socket_rejects_frames_and_stays_open() {
     page.send(Message::text(r#"{"message": "hi"}"#)).await;
     crate::support::http::Request::post("/push?room=lobby").send(&node).await;
     let line = page.receive_frame("push").await;
-    assert!(line["message"].as_str().is_some_and(|text| text.ends_with("实时推送 - 房间: lobby")), "{line}");
+    assert!(line["text"].as_str().is_some_and(|text| text.ends_with("实时推送 - 房间: lobby")), "{line}");
 }

@@ -10,6 +10,7 @@ mod handshake;
 mod invalid_input;
 mod keepalive;
 mod lifecycle;
+mod several_rooms;
 mod slow_readers;
 mod sse;
 mod steady_readers;

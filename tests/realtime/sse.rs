@@ -157,7 +157,7 @@ async fn a_post_is_answered_like_a_message_on_a_socket(layer: LayerKind) {
     let response = post(deployment.first(), "lobby", &hi).await;
     assert_eq!((response.status, response.content_type()), (200, "application/json"));
     let message = ann.receive().await;
-    let ack = |duplicate: bool| json!({ "type": "ack", "client_id": "p-1", "id": message["id"], "duplicate": duplicate });
+    let ack = |duplicate: bool| json!({ "type": "ack", "room": "lobby", "client_id": "p-1", "id": message["id"], "duplicate": duplicate });
     assert_eq!((response.json(), plain.receive_chat().await), (ack(false), "hi".to_owned()));
     assert_eq!(post(deployment.last(), "lobby", &hi).await.json(), ack(true));
     let response = post(deployment.first(), "lobby", &json!({ "message": "without id" })).await;

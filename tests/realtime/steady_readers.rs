@@ -56,7 +56,7 @@ async fn read_steadily(address: SocketAddr, handshake: Handshake, opened: impl A
 async fn publish_all(node: &Node, room: &str) {
     let mut sender = V1Client::join(node, room).await;
     for n in 0..TEXTS {
-        sender.publish(&format!("{n} {}", "x".repeat(5_000))).await;
+        sender.publish(&format!("{n} {}", "x".repeat(7_500))).await;
     }
 }
 

@@ -125,7 +125,7 @@ async fn a_logged_unpublished_message_is_delivered_before_the_next() {
 async fn goes_on_after_a_gap(member: &mut V1Client, reason: &str, after: &str) {
     member.publish("on we go").await;
     let frame = member.receive_any(&["gap", "message"], PATIENCE).await;
-    assert_eq!(frame, json!({ "type": "gap", "reason": reason, "after": after }));
+    assert_eq!(frame, json!({ "type": "gap", "room": "lobby", "reason": reason, "after": after }));
     assert_eq!(member.receive_until("on we go").await.len(), 1);
     let ack = member.publish("and on").await;
     assert_eq!(member.receive().await["id"], ack["id"]);
@@ -188,7 +188,7 @@ async fn messages_trimmed_during_an_outage_are_a_gap() {
     redis.query::<i64>(&["XTRIM", LOG, "MAXLEN", "=", "100"]).await;
     proxy.open();
     let gap = reader.receive_any(&["gap", "message"], PATIENCE).await;
-    assert_eq!(gap, json!({ "type": "gap", "reason": "trimmed", "after": last }));
+    assert_eq!(gap, json!({ "type": "gap", "room": "lobby", "reason": "trimmed", "after": last }));
     let received = each_once(reader.receive_until("299").await);
     assert_eq!(texts_of(&received), (200..300).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_chain(&received);

@@ -17,6 +17,7 @@ use crate::support::large_room::LargeRoom;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::rooms_client::RoomsClient;
 use crate::support::routes::{Way, table};
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::user::User;
@@ -225,6 +226,9 @@ async fn do_deed(site: &mut Site, deed: &Deed) {
 /// Opens a socket with as much of the past as there may be, and asks for more; returns the bytes of
 /// what it received.
 async fn read_socket(person: &User, node: &Node, target: &str) -> usize {
+    if target == "/ws" {
+        return read_rooms(person, node).await;
+    }
     let reads = target.contains("chat") || target.ends_with("/lobby/");
     let mut handshake = person.handshake_at(target);
     if reads {
@@ -237,6 +241,24 @@ async fn read_socket(person: &User, node: &Node, target: &str) -> usize {
         received += json!(messages).to_string().len();
     }
     member.close().await;
+    received
+}
+
+/// Joins two rooms on one connection, with as much of the past as there may be.
+async fn read_rooms(person: &User, node: &Node) -> usize {
+    let mut connection = RoomsClient::by(&person.handshake_at("/ws"), node).await;
+    let mut received = 0;
+    for room in ["lobby", "@bob"] {
+        let join = json!({ "type": "join", "room": room, "history": 1000 });
+        let welcome = connection.join_with(&join).await;
+        received += welcome.to_string().len();
+        let mut last = json!(null);
+        while last != welcome["last"] {
+            let message = connection.next(|frame| frame["type"] == "message" && frame["room"] == room).await;
+            received += message.to_string().len();
+            last = message["id"].clone();
+        }
+    }
     received
 }
 

@@ -236,7 +236,8 @@ async fn typing_is_broadcast_at_a_limited_rate(layer: LayerKind) {
     sleep(seconds(2)).await;
     ann.send_json(&typing).await;
     let frame = bob.receive_frame("typing").await;
-    let wanted = json!({ "type": "typing", "user": user, "name": name, "for_ms": frame["for_ms"] });
+    let wanted =
+        json!({ "type": "typing", "room": "lobby", "user": user, "name": name, "for_ms": frame["for_ms"] });
     assert_eq!(frame, wanted);
     let mut late = Handshake::to_room("lobby").history(50).connect(deployment.last()).await;
     late.receives_none_of(&["typing", "message"], Duration::from_millis(300)).await;

@@ -10,6 +10,7 @@ use crate::support::access_fixture::{AccessFixture, ROLES, Role, TARGETS, Target
 use crate::support::handshake::V1;
 use crate::support::http::Request;
 use crate::support::node::Node;
+use crate::support::rooms_client::RoomsClient;
 use crate::support::routes::{Way, rows, table};
 use crate::support::tutorial_client::encoded;
 use crate::support::v1_client::V1Client;
@@ -156,8 +157,30 @@ async fn history_requires_access_to_the_room() {
     }
 }
 
+#[tokio::test]
+async fn a_join_admits_whom_the_path_of_the_room_admits() {
+    let fixture = AccessFixture::start().await;
+    let node = &fixture.nodes[0];
+    for who in ROLES.into_iter().filter(|who| !is_program(*who) && *who != Role::Banned) {
+        let mut connection = RoomsClient::by(&fixture.user(who).handshake_at("/ws"), node).await;
+        for place in TARGETS {
+            for is_push in [false, true] {
+                let join = json!({ "type": "join", "room": place.room(), "push": is_push });
+                if sees(who, place) {
+                    connection.join_with(&join).await;
+                } else {
+                    let refused = connection.refused(&join).await;
+                    let expected = (Some(place.room().to_owned()), "not_found".to_owned());
+                    assert_eq!(refused, expected, "{who:?} at {place:?}");
+                }
+            }
+        }
+    }
+}
+
 /// Public: these routes contain nothing of a room.
-const OPEN: [(&str, &str); 16] = [
+const OPEN: [(&str, &str); 17] = [
+    ("socket", "/ws"),
     ("GET", "/"),
     ("GET", "/dm"),
     ("GET", "/chat"),

@@ -38,6 +38,7 @@ pub mod redis_proxy;
 pub mod redis_snapshot;
 pub mod reserved_port;
 pub mod resuming_client;
+pub mod rooms_client;
 pub mod routes;
 pub mod sentinel;
 pub mod test_app;

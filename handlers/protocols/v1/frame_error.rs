@@ -17,6 +17,20 @@ pub(crate) enum FrameErrorCode {
     BadId,
     /// The client's id belongs to another message.
     Conflict,
+    /// The connection has not joined the room.
+    NotJoined,
+    /// The connection has joined the room already.
+    AlreadyJoined,
+    /// The connection has joined as many rooms as it may.
+    TooMany,
+    /// The name of a room breaks the rule for names.
+    InvalidRoom,
+    /// Only clients with a login may join.
+    LoginRequired,
+    /// This client may not join.
+    NoAccess,
+    /// There is no such room, or the client may not know of it.
+    NotFound,
     /// The layer does not answer.
     Unavailable,
     /// A stored record is corrupt.
@@ -34,6 +48,13 @@ impl FrameErrorCode {
             Self::TooLarge => "too_large",
             Self::BadId => "bad_id",
             Self::Conflict => "conflict",
+            Self::NotJoined => "not_joined",
+            Self::AlreadyJoined => "already_joined",
+            Self::TooMany => "too_many",
+            Self::InvalidRoom => "invalid_room",
+            Self::LoginRequired => "login_required",
+            Self::NoAccess => "no_access",
+            Self::NotFound => "not_found",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
             Self::Rate => "rate",
@@ -49,6 +70,13 @@ impl FrameErrorCode {
             | Self::TooLarge
             | Self::BadId
             | Self::Conflict
+            | Self::NotJoined
+            | Self::AlreadyJoined
+            | Self::TooMany
+            | Self::InvalidRoom
+            | Self::LoginRequired
+            | Self::NoAccess
+            | Self::NotFound
             | Self::Internal => false,
         }
     }
@@ -56,9 +84,12 @@ impl FrameErrorCode {
     /// The status of a response with this error.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed | Self::UnknownType | Self::BadId => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::UnknownType | Self::BadId | Self::InvalidRoom => StatusCode::BAD_REQUEST,
+            Self::LoginRequired => StatusCode::UNAUTHORIZED,
+            Self::NoAccess => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Conflict => StatusCode::CONFLICT,
+            Self::Conflict | Self::NotJoined | Self::AlreadyJoined | Self::TooMany => StatusCode::CONFLICT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Rate => StatusCode::TOO_MANY_REQUESTS,
@@ -122,12 +153,19 @@ impl TryFrom<Appended> for Logged {
 mod tests {
     use super::FrameErrorCode;
 
-    const ALL: [FrameErrorCode; 8] = [
+    const ALL: [FrameErrorCode; 15] = [
         FrameErrorCode::Malformed,
         FrameErrorCode::UnknownType,
         FrameErrorCode::TooLarge,
         FrameErrorCode::BadId,
         FrameErrorCode::Conflict,
+        FrameErrorCode::NotJoined,
+        FrameErrorCode::AlreadyJoined,
+        FrameErrorCode::TooMany,
+        FrameErrorCode::InvalidRoom,
+        FrameErrorCode::LoginRequired,
+        FrameErrorCode::NoAccess,
+        FrameErrorCode::NotFound,
         FrameErrorCode::Unavailable,
         FrameErrorCode::Internal,
         FrameErrorCode::Rate,

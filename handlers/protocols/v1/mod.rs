@@ -8,9 +8,14 @@ pub(crate) mod server_frame;
 
 use std::time::Duration;
 
-use parlor::{Action, Command, Config, Frame, Identity, LayerError, Protocol, Reply, View, ViewFn, Welcome};
+use parlor::{
+    Action, ChannelName, ClientRequest, Close, Command, Config, Denied, Frame, Identity, LayerError,
+    Protocol, Refused, Reply, View, ViewFn, Welcome,
+};
 
+use crate::protocols::v1::client_frame::Rejected;
 use crate::protocols::v1::frame_error::{FrameError, FrameErrorCode, Logged};
+use crate::protocols::v1::server_frame::Place;
 
 /// Frames up to this multiple of the limit are answered by an error; longer ones close the socket.
 const ANSWERED_LIMIT_MULTIPLE: usize = 4;
@@ -26,53 +31,73 @@ impl Protocol for V1 {
         config.max_message_bytes * ANSWERED_LIMIT_MULTIPLE
     }
 
-    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<Command<'a>, Action> {
-        client_frame::decode(frame, config.max_message_bytes)
-            .map_err(|(error, id)| Action::Send(server_frame::error(&error, id.as_deref())))
+    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<ClientRequest<'a>, Action> {
+        client_frame::decode(frame, config.max_message_bytes).map_err(|rejected| {
+            let Rejected { error, id, room } = rejected;
+            let place = Place { stream: None, room: room.as_deref() };
+            Action::Send(server_frame::error(place, &error, id.as_deref()))
+        })
     }
 
     fn unsupported(_: &Frame<'_>) -> Action {
-        Action::Send(server_frame::error(&unsupported(), None))
+        Action::Send(server_frame::error(Place::default(), &only_listens(), None))
     }
 
     fn too_fast(frame: &Frame<'_>) -> Action {
         // Of any length: the error carries the client's id of the message.
-        let id = match client_frame::decode(frame, usize::MAX) {
-            Ok(Command::Publish { id, .. }) | Err((_, id)) => id,
-            Ok(_) => None,
-        };
-        let error =
-            FrameError::new(FrameErrorCode::Rate, "too fast: send it again later, with the same `id`");
-        Action::Send(server_frame::error(&error, id.as_deref()))
+        match client_frame::decode(frame, usize::MAX) {
+            Ok(request) => V1::refuse(&request, &Refused::TooFast),
+            Err(Rejected { id, room, .. }) => {
+                let place = Place { stream: None, room: room.as_deref() };
+                Action::Send(server_frame::error(place, &too_fast(), id.as_deref()))
+            }
+        }
     }
 
-    fn reply(command: &Command<'_>, reply: Result<&Reply, &LayerError>, view: ViewFn) -> Action {
-        let id = match command {
-            Command::Publish { id, .. } => id.as_deref(),
-            _ => None,
-        };
+    fn reply(
+        command: &Command<'_>,
+        reply: Result<&Reply, &LayerError>,
+        view: ViewFn,
+        channel: ChannelName<'_>,
+    ) -> Action {
+        let (id, room) = (id_of(command), channel.name);
+        let failed = |error: &FrameError| server_frame::error(channel.into(), error, id);
         Action::Send(match reply {
             Ok(Reply::Nothing) => return Action::Nothing,
             Ok(Reply::Unsupported) => {
-                let error =
-                    FrameError::new(FrameErrorCode::UnknownType, "this socket does not take this type");
-                server_frame::error(&error, None)
+                failed(&FrameError::new(FrameErrorCode::UnknownType, "this channel does not take this type"))
             }
             Ok(Reply::Published(appended)) => match Logged::try_from(*appended) {
-                Ok(logged) => server_frame::ack(id, &logged),
-                Err(error) => server_frame::error(&error, id),
+                Ok(logged) => server_frame::ack(room, id, &logged),
+                Err(error) => failed(&error),
             },
-            Ok(Reply::History(page)) => server_frame::history(&page.events, page.more, view),
-            Err(error) => server_frame::error(&FrameError::from(error), id),
+            Ok(Reply::History(page)) => server_frame::history(room, &page.events, page.more, view),
+            Err(error) => failed(&FrameError::from(error)),
         })
     }
 
-    fn view(view: &View<'_>) -> Option<Frame<'static>> {
-        Some(server_frame::view(view))
+    fn view(view: &View<'_>, channel: ChannelName<'_>) -> Option<Frame<'static>> {
+        Some(server_frame::view(view, channel.name))
     }
 
-    fn welcome(name: &str, identity: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
-        Some(server_frame::welcome(name, identity, welcome))
+    fn welcome(channel: ChannelName<'_>, identity: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
+        Some(server_frame::welcome(channel, identity, welcome))
+    }
+
+    fn refuse(request: &ClientRequest<'_>, refused: &Refused) -> Action {
+        let (target, id) = match request {
+            ClientRequest::Command(target, command) => (target.as_ref(), id_of(command)),
+            ClientRequest::Join(join) => (Some(&join.target), None),
+            ClientRequest::Leave(target) => (Some(target), None),
+        };
+        let place = target
+            .map(|target| ChannelName { stream: target.stream, name: client_frame::repeated(&target.name) });
+        let place = place.map_or_else(Place::default, Place::from);
+        Action::Send(server_frame::error(place, &refusal(refused), id))
+    }
+
+    fn left(channel: ChannelName<'_>, close: &Close) -> Option<Frame<'static>> {
+        Some(server_frame::left(channel, close))
     }
 
     fn bye(reconnect: Duration) -> Option<Frame<'static>> {
@@ -80,7 +105,41 @@ impl Protocol for V1 {
     }
 }
 
-/// Returns the error for a frame in a channel that takes no commands.
-fn unsupported() -> FrameError {
-    FrameError::new(FrameErrorCode::UnknownType, "this socket only listens")
+/// Returns the client's id of a message.
+fn id_of<'a>(command: &'a Command<'_>) -> Option<&'a str> {
+    match command {
+        Command::Publish { id, .. } => id.as_deref(),
+        _ => None,
+    }
+}
+
+fn only_listens() -> FrameError {
+    FrameError::new(FrameErrorCode::UnknownType, "this channel only listens")
+}
+
+fn too_fast() -> FrameError {
+    FrameError::new(FrameErrorCode::Rate, "too fast: send it again later, with the same `id`")
+}
+
+fn refusal(refused: &Refused) -> FrameError {
+    use FrameErrorCode::{AlreadyJoined, InvalidRoom, LoginRequired, NoAccess, NotFound, NotJoined, TooMany};
+    match refused {
+        Refused::NotJoined => {
+            FrameError::new(NotJoined, "`room`: expected one that this connection has joined")
+        }
+        Refused::AlreadyJoined => FrameError::new(AlreadyJoined, "this connection has joined it already"),
+        Refused::TooMany(most) => {
+            FrameError::new(TooMany, format!("a connection joins at most {most} channels: leave one first"))
+        }
+        Refused::TakesNoCommands => only_listens(),
+        Refused::TooFast => too_fast(),
+        Refused::TryAgain => FrameError::new(FrameErrorCode::Unavailable, "try again later"),
+        Refused::Denied(Denied::Layer(error)) => FrameError::from(error),
+        Refused::Denied(Denied::NotFound) => {
+            FrameError::new(NotFound, "there is no such room for this client")
+        }
+        Refused::Denied(Denied::BadName(reason)) => FrameError::new(InvalidRoom, reason.to_string()),
+        Refused::Denied(Denied::LoginRequired(reason)) => FrameError::new(LoginRequired, reason.to_string()),
+        Refused::Denied(Denied::Forbidden(reason)) => FrameError::new(NoAccess, reason.to_string()),
+    }
 }

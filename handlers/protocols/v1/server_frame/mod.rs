@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor::{Delivery, Frame, Id, Identity, Message, Recovery, View, ViewFn, Welcome};
-use serde::{Serialize, Serializer};
+use parlor::{
+    ChannelName, Close, CloseCode, Delivery, Frame, Id, Identity, Message, Reconnect, Recovery, View, ViewFn,
+    Welcome,
+};
+use serde::Serialize;
 
-use crate::protocols::tutorial::Line;
+use crate::protocols::streams::INBOX;
 use crate::protocols::v1::frame_error::{FrameError, Logged};
 use crate::protocols::v1::members_json::{ListedMembers, Names, split_member};
 
@@ -21,8 +24,9 @@ const FRAME_OVERHEAD_BYTES: usize = 224;
 #[serde(tag = "type", rename_all = "lowercase")]
 enum ServerFrame<'a> {
     Welcome {
+        stream: &'a str,
+        room: Option<&'a str>,
         node: &'a str,
-        room: &'a str,
         user: &'a str,
         name: &'a str,
         last: Option<Id>,
@@ -34,7 +38,7 @@ enum ServerFrame<'a> {
         count: usize,
     },
     Message {
-        message: DisplayedText<'a>,
+        room: &'a str,
         text: &'a str,
         user: Option<&'a str>,
         name: Option<&'a str>,
@@ -46,6 +50,7 @@ enum ServerFrame<'a> {
         removed: bool,
     },
     Removed {
+        room: &'a str,
         id: &'a str,
     },
     Unread {
@@ -54,20 +59,25 @@ enum ServerFrame<'a> {
         count: usize,
     },
     Push {
-        message: &'a str,
+        room: &'a str,
+        text: &'a str,
     },
     Ack {
+        room: &'a str,
         client_id: Option<&'a str>,
         id: Id,
         duplicate: bool,
     },
     Error {
+        stream: Option<&'a str>,
+        room: Option<&'a str>,
         code: &'a str,
         detail: &'a str,
         client_id: Option<&'a str>,
         retry: bool,
     },
     Presence {
+        room: &'a str,
         change: &'a str,
         user: Option<&'a str>,
         name: Option<&'a str>,
@@ -76,34 +86,31 @@ enum ServerFrame<'a> {
         count: u64,
     },
     Typing {
+        room: &'a str,
         user: &'a str,
         name: &'a str,
         for_ms: u64,
     },
     History {
+        room: &'a str,
         messages: Vec<ServerFrame<'a>>,
         more: bool,
     },
     Gap {
+        room: &'a str,
         reason: &'a str,
         after: Option<&'a str>,
+    },
+    Left {
+        stream: &'a str,
+        room: Option<&'a str>,
+        code: u16,
+        reason: &'a str,
+        retry: bool,
     },
     Bye {
         reconnect_ms: u64,
     },
-}
-
-/// The `message` member: the tutorial's line, or empty for a removed message.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum DisplayedText<'a> {
-    Line(Line<'a>),
-    #[serde(serialize_with = "nothing")]
-    Nothing,
-}
-
-fn nothing<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -111,13 +118,14 @@ fn is_kept(removed: &bool) -> bool {
     !removed
 }
 
-pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Frame<'static> {
+pub(crate) fn welcome(channel: ChannelName<'_>, identity: &Identity, welcome: &Welcome) -> Frame<'static> {
     let members = welcome.presence.members.as_deref();
     let recovered = welcome.recovery == Recovery::Recovered;
     let listed = members.map(|members| ListedMembers::parse(members.iter().map(String::as_str)));
     ServerFrame::Welcome {
+        stream: channel.stream,
+        room: room(channel),
         node: &welcome.node,
-        room,
         user: identity.id(),
         name: identity.name(),
         last: known(welcome.last),
@@ -131,26 +139,31 @@ pub(crate) fn welcome(room: &str, identity: &Identity, welcome: &Welcome) -> Fra
     .frame(members.map_or(0, |members| 2 * members.iter().map(String::len).sum::<usize>()))
 }
 
-/// Encodes what clients see of an event.
-pub(crate) fn view(view: &View<'_>) -> Frame<'static> {
+/// Returns the room of a channel; the inbox is in none.
+fn room(channel: ChannelName<'_>) -> Option<&str> {
+    (channel.stream != INBOX).then_some(channel.name)
+}
+
+/// Encodes what clients see of an event in this room.
+pub(crate) fn view(view: &View<'_>, room: &str) -> Frame<'static> {
     match *view {
-        View::Message(message) => sent(message).frame(2 * message.text.len()),
-        View::Redacted { id } => ServerFrame::Removed { id }.frame(0),
-        View::Presence { change, member, members, count } => presence(change, member, members, count),
-        View::Typing { member } => typing(member),
-        View::Line(message) => ServerFrame::Push { message }.frame(message.len()),
+        View::Message(message) => sent(message, room).frame(2 * message.text.len()),
+        View::Redacted { id } => ServerFrame::Removed { room, id }.frame(0),
+        View::Presence { change, member, members, count } => presence(room, change, member, members, count),
+        View::Typing { member } => typing(room, member),
+        View::Line(text) => ServerFrame::Push { room, text }.frame(text.len()),
         View::Unread { user, name, count } => ServerFrame::Unread { user, name, count }.frame(name.len()),
         View::Gap { reason, after } => {
             let after = after.filter(|after| *after != Id::START.to_string());
-            ServerFrame::Gap { reason, after }.frame(0)
+            ServerFrame::Gap { room, reason, after }.frame(0)
         }
     }
 }
 
-fn sent(message: Message<'_>) -> ServerFrame<'_> {
+fn sent<'a>(message: Message<'a>, room: &'a str) -> ServerFrame<'a> {
     let Message { text, user, name, position, is_redacted } = message;
     ServerFrame::Message {
-        message: if is_redacted { DisplayedText::Nothing } else { DisplayedText::Line(Line(text)) },
+        room,
         text,
         user,
         name,
@@ -161,20 +174,56 @@ fn sent(message: Message<'_>) -> ServerFrame<'_> {
     }
 }
 
-pub(crate) fn ack(client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
-    ServerFrame::Ack { client_id, id: logged.id, duplicate: logged.duplicate }.frame(0)
+pub(crate) fn ack(room: &str, client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
+    ServerFrame::Ack { room, client_id, id: logged.id, duplicate: logged.duplicate }.frame(0)
 }
 
-pub(crate) fn error(error: &FrameError, client_id: Option<&str>) -> Frame<'static> {
-    let retry = error.code.is_retryable();
-    ServerFrame::Error { code: error.code.slug(), detail: &error.detail, client_id, retry }.frame(0)
+/// Where the frame of a client belongs that was rejected, as far as that is known.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place<'a> {
+    pub(crate) stream: Option<&'a str>,
+    pub(crate) room: Option<&'a str>,
 }
 
-fn presence(change: &str, member: Option<&str>, members: Option<&str>, count: u64) -> Frame<'static> {
+impl<'a> From<ChannelName<'a>> for Place<'a> {
+    fn from(channel: ChannelName<'a>) -> Self {
+        Self { stream: Some(channel.stream), room: room(channel) }
+    }
+}
+
+pub(crate) fn error(place: Place<'_>, error: &FrameError, client_id: Option<&str>) -> Frame<'static> {
+    let (Place { stream, room }, retry) = (place, error.code.is_retryable());
+    let sent =
+        ServerFrame::Error { stream, room, code: error.code.slug(), detail: &error.detail, client_id, retry };
+    sent.frame(0)
+}
+
+pub(crate) fn left(channel: ChannelName<'_>, close: &Close) -> Frame<'static> {
+    let code = CloseCode::ALL.into_iter().find(|code| code.number() == close.code());
+    let reconnect = code.filter(|code| *code != CloseCode::Normal).map(|code| code.row().reconnect);
+    let retry = matches!(reconnect, Some(Reconnect::Now | Reconnect::Backoff));
+    let left = ServerFrame::Left {
+        stream: channel.stream,
+        room: room(channel),
+        code: close.code(),
+        reason: close.reason(),
+        retry,
+    };
+    left.frame(0)
+}
+
+fn presence(
+    room: &str,
+    change: &str,
+    member: Option<&str>,
+    members: Option<&str>,
+    count: u64,
+) -> Frame<'static> {
     let all =
         members.map(|members| ListedMembers::parse(members.split(' ').filter(|member| !member.is_empty())));
     let (user, name) = member.map(split_member).unzip();
     let sent = ServerFrame::Presence {
+        room,
         change,
         user,
         name,
@@ -185,13 +234,13 @@ fn presence(change: &str, member: Option<&str>, members: Option<&str>, count: u6
     sent.frame(members.map_or(0, |members| 3 * members.len()))
 }
 
-fn typing(member: &str) -> Frame<'static> {
+fn typing(room: &str, member: &str) -> Frame<'static> {
     let (user, name) = split_member(member);
-    ServerFrame::Typing { user, name, for_ms: TYPING_MS }.frame(name.len())
+    ServerFrame::Typing { room, user, name, for_ms: TYPING_MS }.frame(name.len())
 }
 
 /// Encodes the messages among these events.
-pub(crate) fn history(events: &[Arc<Delivery>], more: bool, view: ViewFn) -> Frame<'static> {
+pub(crate) fn history(room: &str, events: &[Arc<Delivery>], more: bool, view: ViewFn) -> Frame<'static> {
     let messages: Vec<Message<'_>> = events
         .iter()
         .filter_map(|event| match view(event) {
@@ -200,7 +249,8 @@ pub(crate) fn history(events: &[Arc<Delivery>], more: bool, view: ViewFn) -> Fra
         })
         .collect();
     let texts = messages.iter().map(|message| FRAME_OVERHEAD_BYTES + 2 * message.text.len()).sum();
-    ServerFrame::History { messages: messages.into_iter().map(sent).collect(), more }.frame(texts)
+    let messages = messages.into_iter().map(|message| sent(message, room)).collect();
+    ServerFrame::History { room, messages, more }.frame(texts)
 }
 
 pub(crate) fn bye(reconnect: Duration) -> Frame<'static> {

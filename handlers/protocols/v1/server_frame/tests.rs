@@ -17,7 +17,7 @@ fn logged(text: &str) -> Event {
 /// Encodes an event as the chat channel shows it.
 fn encode(event: &Event) -> Option<Frame<'static>> {
     let message = event.text("message").map(|text| View::message(event, text));
-    Some(view(&message.or_else(|| View::from_layer(event))?))
+    Some(view(&message.or_else(|| View::from_layer(event))?, "lobby"))
 }
 
 fn value(frame: Option<Frame<'static>>) -> Value {
@@ -29,12 +29,12 @@ fn value(frame: Option<Frame<'static>>) -> Value {
 fn members_without_a_value_are_null() {
     let at = 1_758_000_000_000_u64;
     let full = json!({
-        "type": "message", "message": "[收到消息] \"a\n你", "text": "\"a\n你", "user": "a1b2c3d4e5f60718", "name": "ann",
+        "type": "message", "room": "lobby", "text": "\"a\n你", "user": "a1b2c3d4e5f60718", "name": "ann",
         "id": "1758000000000-3", "prev": "1758000000000-2", "at": at,
     });
     assert_eq!(value(encode(&logged("\"a\n你"))), full);
     let bare = json!({
-        "type": "message", "message": "[收到消息] a", "text": "a", "user": null, "name": null, "id": null, "prev": null, "at": null,
+        "type": "message", "room": "lobby", "text": "a", "user": null, "name": null, "id": null, "prev": null, "at": null,
     });
     assert_eq!(value(encode(&Event::new("x").with("message", "a"))), bare);
     assert!(encode(&Event::new("x")).is_none());
@@ -43,29 +43,33 @@ fn members_without_a_value_are_null() {
         .with("count", "2")
         .with("members", " a/~x b/bob");
     let expected = json!({
-        "type": "presence", "change": "state", "user": null, "name": null, "members": ["a", "b"],
+        "type": "presence", "room": "lobby", "change": "state", "user": null, "name": null, "members": ["a", "b"],
         "names": {"a": "~x", "b": "bob"}, "count": 2,
     });
     assert_eq!(value(encode(&state)), expected);
     let redacted = |id: &str| Event::new(REDACTED).with("id", id);
-    let expected = json!({"type": "removed", "id": "1758000000000-3"});
+    let expected = json!({"type": "removed", "room": "lobby", "id": "1758000000000-3"});
     assert_eq!(value(encode(&redacted("1758000000000-3"))), expected);
     let gone = Event::new("parlor_gap").with("reason", "trimmed").with("after", "0-0");
-    assert_eq!(value(encode(&gone)), json!({"type": "gap", "reason": "trimmed", "after": null}));
+    assert_eq!(
+        value(encode(&gone)),
+        json!({"type": "gap", "room": "lobby", "reason": "trimmed", "after": null})
+    );
+    let channel = ChannelName { stream: "chat", name: "lobby" };
     let unavailable = FrameError::unavailable();
     let expected = json!({
-        "type": "error", "code": "unavailable", "detail": unavailable.detail, "client_id": null, "retry": true,
+        "type": "error", "stream": "chat", "room": "lobby", "code": "unavailable", "detail": unavailable.detail, "client_id": null, "retry": true,
     });
-    assert_eq!(value(Some(error(&unavailable, None))), expected);
+    assert_eq!(value(Some(error(channel.into(), &unavailable, None))), expected);
 }
 
 #[test]
 fn history_holds_messages_as_they_were_sent() {
     let events = ["a", "你"].map(|text| Arc::new(Delivery::from(logged(text))));
     let messages: Vec<Value> = events.iter().map(|event| value(encode(event))).collect();
-    let expected = json!({"type": "history", "messages": messages, "more": true});
+    let expected = json!({"type": "history", "room": "lobby", "messages": messages, "more": true});
     assert_eq!(
-        value(Some(history(&events, true, |event| event
+        value(Some(history("lobby", &events, true, |event| event
             .text("message")
             .map(|text| View::message(event, text))))),
         expected
@@ -77,8 +81,8 @@ fn a_frame_takes_one_allocation_with_room_for_what_stands_before_it() {
     let message_of = |text: &str| encode(&logged(text)).unwrap();
     let id = Id::START;
     let renders: [(&str, &dyn Fn() -> Frame<'static>); 4] = [
-        ("ack", &|| ack(Some(&"x".repeat(64)), &Logged { id, duplicate: false })),
-        ("typing", &|| typing("a1b2c3d4e5f60718/ann")),
+        ("ack", &|| ack("lobby", Some(&"x".repeat(64)), &Logged { id, duplicate: false })),
+        ("typing", &|| typing("lobby", "a1b2c3d4e5f60718/ann")),
         ("a short message", &|| message_of("hi")),
         ("a long message", &|| message_of(&"你好".repeat(10_000))),
     ];
@@ -89,4 +93,23 @@ fn a_frame_takes_one_allocation_with_room_for_what_stands_before_it() {
     let event = logged("hi 你好");
     let made = allocation_counter::measure(|| drop(encode(&event)));
     assert_eq!(made.count_total, 1);
+}
+
+#[test]
+fn a_left_channel_says_whether_to_join_again() {
+    let channel = ChannelName { stream: "chat", name: "lobby" };
+    for (code, retry) in [
+        (CloseCode::Normal, false),
+        (CloseCode::Forbidden, false),
+        (CloseCode::LoginEnded, false),
+        (CloseCode::ServiceRestart, true),
+        (CloseCode::TryAgainLater, true),
+    ] {
+        let expected = json!({
+            "type": "left", "stream": "chat", "room": "lobby", "code": code.number(), "reason": "why", "retry": retry,
+        });
+        assert_eq!(value(Some(left(channel, &Close::new(code, "why")))), expected);
+    }
+    let inbox = ChannelName { stream: INBOX, name: INBOX };
+    assert_eq!(value(Some(left(inbox, &CloseCode::Normal.into())))["room"], Value::Null);
 }
