@@ -128,7 +128,8 @@ export class Timeline {
     const isOwn = this.isOwn(frame.user);
     const pending = this.#pending.take(frame, isLive && isOwn);
     if (pending) return pending;
-    const { text, user, name, at } = frame;
+    const { user, name, at } = frame;
+    const text = frame.text ?? [frame.event, JSON.stringify(frame.data)].filter(Boolean).join(" ");
     const view = this.#createView(isOwn ? "own" : "other", text, { user, name, at: at ?? Date.now() });
     if (frame.removed) view.redact();
     if (isOwn) view.markSent();

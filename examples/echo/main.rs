@@ -31,7 +31,7 @@ struct Echo;
 
 impl Channel for Echo {
     async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
-        let Command::Publish { text, id } = command else { return Ok(Reply::Unsupported) };
+        let Command::Publish { text, id, .. } = command else { return Ok(Reply::Unsupported) };
         let event = Event::new(MESSAGE_TYPE).with("text", text);
         client.append(&event, id.as_deref()).await.map(Reply::Published)
     }
@@ -48,7 +48,7 @@ struct PlainText;
 impl Protocol for PlainText {
     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
         match frame {
-            Frame::Text(text) => Ok(Command::Publish { text: Cow::Borrowed(text), id: None }.into()),
+            Frame::Text(text) => Ok(Command::publish(&**text).into()),
             Frame::Binary(_) => Err(Action::Close(CloseCode::UnsupportedData.into())),
         }
     }

@@ -5,8 +5,9 @@ use std::fmt;
 
 use parlor::{Refusal, Request, StatusCode};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::protocols::surrogates;
 
@@ -16,8 +17,8 @@ const MAX_QUOTED_NAME_CHARS: usize = 64;
 /// The most members of a body.
 const MAX_MEMBERS: usize = 100;
 
-/// The members that were not taken yet, in their order.
-pub(crate) struct Body(Vec<(String, Value)>);
+/// The members that were not taken yet, in their order, each with its text.
+pub(crate) struct Body(Vec<(String, (Value, Box<RawValue>))>);
 
 impl Body {
     /// Reads the body of a request.
@@ -70,6 +71,13 @@ impl Body {
         self.take(name).map(|value| text(name, value)).transpose()
     }
 
+    /// Takes an optional value of any kind, as it is written; null is none.
+    pub(crate) fn raw(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        let (_, (value, raw)) = self.0.remove(at);
+        (!value.is_null()).then(|| raw.get().to_owned())
+    }
+
     /// Takes a required list of texts.
     pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, Refusal> {
         match self.take(name) {
@@ -81,7 +89,8 @@ impl Body {
 
     /// Takes all remaining members, which must be texts.
     pub(crate) fn rest(self) -> Result<Vec<(String, String)>, Refusal> {
-        self.0.into_iter().map(|(name, value)| text(&name, value).map(|text| (name, text))).collect()
+        let texts = self.0.into_iter();
+        texts.map(|(name, (value, _))| text(&name, value).map(|text| (name, text))).collect()
     }
 
     /// Checks that no member remains.
@@ -96,7 +105,7 @@ impl Body {
 
     fn take(&mut self, name: &str) -> Option<Value> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(at).1)
+        Some(self.0.remove(at).1.0)
     }
 }
 
@@ -124,8 +133,9 @@ impl<'de> Deserialize<'de> for Body {
 
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Body, A::Error> {
                 let mut body = Body(Vec::new());
-                while let Some(member) = members.next_entry()? {
-                    body.0.push(member);
+                while let Some((name, raw)) = members.next_entry::<String, Box<RawValue>>()? {
+                    let value = serde_json::from_str(raw.get()).map_err(A::Error::custom)?;
+                    body.0.push((name, (value, raw)));
                 }
                 Ok(body)
             }

@@ -2,6 +2,7 @@
 
 use parlor::{Broker, Channel, Event, HistoryRange, Id, Refusal, Request, Response, StatusCode, View};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::body::Body;
 use crate::api::publish_request::PublishRequest;
@@ -36,7 +37,11 @@ struct Message<'a> {
     at: u64,
     user: Option<&'a str>,
     name: Option<&'a str>,
-    text: &'a str,
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
     /// Whether an operator redacted its text.
     removed: bool,
 }
@@ -85,7 +90,9 @@ fn message(event: &Event) -> Option<Message<'_>> {
         at: position.id.millis(),
         user: message.user,
         name: message.name,
-        text: message.text,
+        text: Some(message.text).filter(|_| !message.has_only_data()),
+        event: message.event,
+        data: message.data,
         removed: message.is_redacted,
     })
 }

@@ -1,6 +1,6 @@
 //! A message that a program publishes, at most once under its idempotency key.
 
-use parlor::{Appended, Id, Refusal, Request, StatusCode};
+use parlor::{Appended, Event, Id, Refusal, Request, StatusCode};
 
 use super::body::Body;
 use crate::chat::channel;
@@ -9,7 +9,7 @@ use crate::rooms::room::Room;
 
 /// A message to publish in one room or in many.
 pub(super) struct PublishRequest {
-    text: String,
+    message: Event,
     key: Option<String>,
 }
 
@@ -21,26 +21,39 @@ pub(super) struct Done {
 }
 
 impl PublishRequest {
-    /// Reads the member `message` of the body and the header `Idempotency-Key`.
+    /// Reads the members `text` or `message`, `data` and `event` of the body, and the header
+    /// `Idempotency-Key`.
     pub(super) fn from_request(request: &Request, body: &mut Body) -> Result<Self, Refusal> {
         let key = request.only_header("Idempotency-Key")?;
         if key.is_some_and(|key| !client_frame::is_id(key)) {
             let detail = "`Idempotency-Key`: expected 1 to 64 letters, digits, `-` or `_` of ASCII";
             return Err(Refusal::bad_request(detail));
         }
-        let (text, max) = (body.text("message")?, request.context().config().max_message_bytes);
-        if text.len() > max {
-            let detail = format!("`message`: expected at most {max} bytes");
+        let max = request.context().config().max_message_bytes;
+        let data = body.raw("data");
+        let (text, message) = (body.perhaps_text("text")?, body.perhaps_text("message")?);
+        let text = match text.or(message) {
+            Some(text) => text,
+            None if data.is_some() => String::new(),
+            None => return Err(Refusal::bad_request("`text`: expected, but missing")),
+        };
+        let event = body.perhaps_text("event")?;
+        if event.as_deref().is_some_and(|event| !client_frame::is_event_name(event)) {
+            return Err(Refusal::bad_request(client_frame::EVENT_RULE));
+        }
+        if text.len() + data.as_ref().map_or(0, String::len) > max {
+            let what = if data.is_some() { "`text` and `data`" } else { "`text`" };
+            let detail = format!("{what}: expected at most {max} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
-        Ok(Self { text, key: key.map(str::to_owned) })
+        let message = channel::message(&text, data.as_deref(), event.as_deref());
+        Ok(Self { message, key: key.map(str::to_owned) })
     }
 
     /// Publishes the message in this room.
     pub(super) async fn publish_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
-        let event = channel::message(&self.text);
         let (context, key) = (request.context(), self.key.as_deref());
-        match context.append_from(request.identity(), &room.chat_group(), &event, key).await? {
+        match context.append_from(request.identity(), &room.chat_group(), &self.message, key).await? {
             Appended::New(id) => Ok(Done { id, duplicate: false }),
             Appended::Duplicate(id) => Ok(Done { id, duplicate: true }),
             Appended::Conflict => {

@@ -24,9 +24,10 @@ impl Channel for Chat {
     const STREAM: &'static str = CHAT;
     async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
         match command {
-            Command::Publish { text, id } => {
+            Command::Publish { text, data, event, id } => {
                 let (context, identity) = (client.context(), client.identity());
-                publish(context, identity, client.group(), text, id.as_deref()).await.map(Reply::Published)
+                let said = message(text, data.as_deref(), event.as_deref());
+                publish(context, identity, client.group(), &said, id.as_deref()).await.map(Reply::Published)
             }
             Command::Typing => {
                 let event = Event::new(TYPING_TYPE).with("user", client.identity().member());
@@ -50,7 +51,7 @@ impl Channel for Chat {
     }
 }
 
-/// Publishes a message of this client in a chat group, at most once for its `id`, and updates the
+/// Publishes this message of a client in a chat group, at most once for its `id`, and updates the
 /// peer's unread count if the group is a private chat.
 ///
 /// # Errors
@@ -59,10 +60,10 @@ pub(crate) async fn publish(
     context: &Arc<Context>,
     identity: &Identity,
     group: &Group,
-    text: &str,
+    message: &Event,
     id: Option<&str>,
 ) -> Result<Appended, LayerError> {
-    let appended = context.append_from(identity, group, &message(text), id).await?;
+    let appended = context.append_from(identity, group, message, id).await?;
     if let Appended::New(id) | Appended::Duplicate(id) = appended
         && let Some(conversation) = Conversation::from_group(group, identity)
     {
@@ -86,9 +87,17 @@ pub(crate) async fn mark_read(
     unread::mark_read(context, &conversation, id).await
 }
 
-/// Creates the event of a message with this text.
-pub(crate) fn message(text: &str) -> Event {
-    Event::new(MESSAGE_TYPE).with("message", text)
+/// Creates the event of a message with this text, this JSON, and this name of the application's.
+///
+/// Without a text it is empty: Django's consumers expect one.
+pub(crate) fn message(text: &str, data: Option<&str>, event: Option<&str>) -> Event {
+    let mut message = Event::new(MESSAGE_TYPE).with("message", text);
+    for (name, value) in [("data", data), ("event", event)] {
+        if let Some(value) = value {
+            message = message.with(name, value);
+        }
+    }
+    message
 }
 
 #[cfg(test)]
@@ -97,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_event_without_its_members_is_not_listed() {
-        assert!(Chat::view(&message("hi")).is_some());
+        assert!(Chat::view(&message("hi", None, None)).is_some());
         for kind in [MESSAGE_TYPE, TYPING_TYPE, "parlor_presence", "parlor_gap", "x"] {
             assert!(Chat::view(&Event::new(kind)).is_none(), "{kind}");
         }

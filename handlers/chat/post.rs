@@ -30,10 +30,11 @@ pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
         _ => None,
     });
     Ok(match body {
-        Ok(Some(Command::Publish { text, id })) => {
+        Ok(Some(Command::Publish { text, data, event, id })) => {
             let (id, group) = (id.as_deref(), room.chat_group());
             request.charge_log(&group)?;
-            let appended = channel::publish(context, identity, &group, &text, id).await;
+            let message = channel::message(&text, data.as_deref(), event.as_deref());
+            let appended = channel::publish(context, identity, &group, &message, id).await;
             match appended.map_err(|error| FrameError::from(&error)).and_then(Logged::try_from) {
                 Ok(logged) => response(StatusCode::OK, &server_frame::ack(room.name(), id, &logged)),
                 Err(error) => failed(&error, id),

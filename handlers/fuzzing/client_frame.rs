@@ -37,10 +37,14 @@ pub(crate) fn client_frame(bytes: &[u8]) {
         Ok(ClientRequest::Command(target, command)) => {
             target.iter().for_each(is_named);
             match command {
-                Command::Publish { text, id } => {
+                Command::Publish { text, data, event, id } => {
                     let texts = [member("message"), member("text")];
-                    assert!(texts.contains(&Some(&Value::from(&*text))), "{text}");
-                    assert!(text.len() <= MAX_MESSAGE_BYTES, "{text}");
+                    assert!(texts.contains(&Some(&Value::from(&*text))) || data.is_some(), "{text}");
+                    let bytes = text.len() + data.as_ref().map_or(0, |data| data.len());
+                    assert!(bytes <= MAX_MESSAGE_BYTES, "{text}");
+                    let data = data.map(|data| serde_json::from_str::<Value>(&data).expect("JSON"));
+                    assert_eq!(data.as_ref(), member("data").filter(|data| !data.is_null()));
+                    assert_eq!(event.as_deref(), member("event").and_then(Value::as_str));
                     assert_eq!(id.as_deref(), member("id").and_then(Value::as_str));
                     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
                     assert!(id.is_none_or(|id| (1..=64).contains(&id.len()) && id.bytes().all(is_plain)));
@@ -94,6 +98,7 @@ fn object(json: &[u8]) -> Option<Value> {
                 ("history", &object.history),
                 ("presence", &object.presence),
                 ("typing", &object.typing),
+                ("event", &object.event),
             ];
             for (name, member) in members {
                 let member = member.as_ref().map(|member| match member {

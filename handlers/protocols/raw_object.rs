@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::protocols::surrogates;
 
@@ -23,6 +24,9 @@ pub(crate) struct RawObject<'a> {
     pub(crate) history: Option<Member<'a>>,
     pub(crate) presence: Option<Member<'a>>,
     pub(crate) typing: Option<Member<'a>>,
+    pub(crate) event: Option<Member<'a>>,
+    /// The text of a value that is not null.
+    pub(crate) data: Option<Cow<'a, str>>,
 }
 
 /// The value of a member. A text without escapes borrows from the input. Unknown members are parsed
@@ -51,6 +55,8 @@ enum Name {
     History,
     Presence,
     Typing,
+    Event,
+    Data,
     #[serde(other)]
     Other,
 }
@@ -93,6 +99,8 @@ impl<'a> RawObject<'a> {
             history: owned(self.history),
             presence: owned(self.presence),
             typing: owned(self.typing),
+            event: owned(self.event),
+            data: self.data.map(|data| Cow::Owned(data.into_owned())),
         }
     }
 }
@@ -124,6 +132,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
                         Name::History => &mut object.history,
                         Name::Presence => &mut object.presence,
                         Name::Typing => &mut object.typing,
+                        Name::Event => &mut object.event,
+                        Name::Data => {
+                            object.data = data(members.next_value()?)?;
+                            continue;
+                        }
                         Name::Other => &mut ignored,
                     };
                     *member = Some(members.next_value()?);
@@ -134,6 +147,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 
         deserializer.deserialize_map(Members)
     }
+}
+
+/// Returns the text of a value, unless it is null.
+fn data<E: Error>(raw: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
+    // What is kept as it came must be as strict as what is read, and is as deep in its frame.
+    let nested = format!("[{raw}]");
+    let [value]: [Value; 1] = serde_json::from_str(&nested).map_err(E::custom)?;
+    Ok((!value.is_null()).then_some(Cow::Borrowed(raw.get())))
 }
 
 /// Returns why JSON is no object.
@@ -193,7 +214,7 @@ mod tests {
         ];
         let nested = [100, 126, 127, 128, 60_000].map(|depth| "[".repeat(depth) + &"]".repeat(depth));
         for value in strange.iter().copied().chain(nested.iter().map(String::as_str)) {
-            for name in ["x", "message", "type", "limit"] {
+            for name in ["x", "message", "type", "limit", "data"] {
                 let json = format!("{{\"{name}\": {value}}}");
                 let is_read = serde_json::from_str::<Value>(&json).is_ok();
                 assert_eq!(RawObject::parse(json.as_bytes()).is_ok(), is_read, "{json:.200}");

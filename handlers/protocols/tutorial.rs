@@ -19,7 +19,7 @@ pub(crate) struct Tutorial;
 
 impl Protocol for Tutorial {
     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
-        text(frame).map(|text| Command::Publish { text, id: None }.into()).map_err(Action::Close)
+        text(frame).map(|text| Command::publish(text).into()).map_err(Action::Close)
     }
 
     /// Ignores text frames, as the tutorial does.
@@ -47,7 +47,7 @@ impl Protocol for Tutorial {
 
     fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {
         match view {
-            View::Message(message) if !message.is_redacted => {
+            View::Message(message) if !message.is_redacted && !message.has_only_data() => {
                 Some(frame(&Line(message.text), message.text.len()))
             }
             View::Line(line) => Some(frame(line, line.len())),
@@ -114,7 +114,15 @@ mod tests {
     const LOBBY: ChannelName<'_> = ChannelName { stream: "chat", name: "lobby" };
 
     fn message(text: &str) -> View<'_> {
-        View::Message(Message { text, user: None, name: None, position: None, is_redacted: false })
+        View::Message(Message {
+            text,
+            data: None,
+            event: None,
+            user: None,
+            name: None,
+            position: None,
+            is_redacted: false,
+        })
     }
 
     #[test]

@@ -58,8 +58,12 @@ pub struct Omitted {
 pub enum Command<'a> {
     /// Publish a message.
     Publish {
-        /// The text.
+        /// The text; empty if the message has data only.
         text: Cow<'a, str>,
+        /// What programs read: any JSON.
+        data: Option<Cow<'a, str>>,
+        /// The application's name for what the message is.
+        event: Option<Cow<'a, str>>,
         /// The client's idempotency key.
         id: Option<Cow<'a, str>>,
     },
@@ -77,6 +81,13 @@ pub enum Command<'a> {
         /// The id of the message.
         id: Id,
     },
+}
+
+impl<'a> Command<'a> {
+    /// Publishes this text, without an idempotency key.
+    pub fn publish(text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Publish { text: text.into(), data: None, event: None, id: None }
+    }
 }
 
 /// What a channel answers.

@@ -31,7 +31,7 @@ use crate::wire::frame::Frame;
 ///     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
 ///         match frame {
 ///             Frame::Text(text) => {
-///                 Ok(Command::Publish { text: text.as_ref().into(), id: None }.into())
+///                 Ok(Command::publish(text.as_ref()).into())
 ///             }
 ///             Frame::Binary(_) => Err(Action::Nothing),
 ///         }

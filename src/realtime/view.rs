@@ -1,9 +1,11 @@
 //! What the clients of a channel see of an event, independent of the protocol.
 
+use serde_json::value::RawValue;
+
 use crate::wire::event::{Event, GAP, PRESENCE, Position, REDACTED};
 
 /// What clients see of an event. It borrows from the event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum View<'a> {
     /// A message.
     Message(Message<'a>),
@@ -49,10 +51,14 @@ pub enum View<'a> {
 }
 
 /// A message of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// The text; empty if an operator redacted it.
+    /// The text; empty if an operator redacted it, or if the message has data only.
     pub text: &'a str,
+    /// What programs read: any JSON.
+    pub data: Option<&'a RawValue>,
+    /// The application's name for what the message is.
+    pub event: Option<&'a str>,
     /// The id of the sender.
     pub user: Option<&'a str>,
     /// The display name of the sender.
@@ -63,11 +69,21 @@ pub struct Message<'a> {
     pub is_redacted: bool,
 }
 
+impl Message<'_> {
+    /// Returns whether it has no text.
+    pub fn has_only_data(&self) -> bool {
+        self.text.is_empty() && self.data.is_some()
+    }
+}
+
 impl<'a> View<'a> {
     /// Returns the message of an event with this text.
     pub fn message(event: &'a Event, text: &'a str) -> Self {
         Self::Message(Message {
             text,
+            // Another program may have published it, which may be no JSON.
+            data: event.text("data").and_then(|data| serde_json::from_str(data).ok()),
+            event: event.text("event"),
             user: event.text("user"),
             name: event.text("name"),
             position: event.position(),
@@ -82,6 +98,8 @@ impl<'a> View<'a> {
             REDACTED => Some(match event.position() {
                 Some(position) => Self::Message(Message {
                     text: "",
+                    data: None,
+                    event: None,
                     user: event.text("user"),
                     name: event.text("name"),
                     position: Some(position),

@@ -161,7 +161,7 @@ async fn a_body_of_another_type_or_shape_is_rejected(layer: LayerKind) {
     for (body, detail) in [
         ("", "`body`: expected JSON; it is none at line 1, column 0"),
         ("[]", "`body`: expected a JSON object"),
-        ("{}", "`message`: expected, but missing"),
+        ("{}", "`text`: expected, but missing"),
         (r#"{"message": 5}"#, "`message`: expected a string"),
         (r#"{"message": "hi", "mesage": "hi"}"#, "`mesage`: unknown here"),
         (r#"{"message": "hi", "message": "ho"}"#, "`message`: expected once"),
@@ -169,7 +169,7 @@ async fn a_body_of_another_type_or_shape_is_rejected(layer: LayerKind) {
         assert_eq!(problem(&json().body(body).send(node).await, 400), detail, "{body}");
     }
     let long = json!({ "message": "x".repeat(65_537) }).to_string();
-    assert_eq!(problem(&json().body(long).send(node).await, 413), "`message`: expected at most 65536 bytes");
+    assert_eq!(problem(&json().body(long).send(node).await, 413), "`text`: expected at most 65536 bytes");
     assert_eq!(json().body(body).send(node).await.status, 201);
     let twice = json().header("Content-Type", "application/json");
     problem(&twice.body(body).send(node).await, 400);

@@ -2,6 +2,7 @@
 
 mod acknowledgements;
 mod budgets;
+mod data;
 mod delivery;
 mod flood;
 mod history;

@@ -49,10 +49,14 @@ async fn everything_that_is_sent() -> Shapes {
     Request::post("/push?room=lobby").send(&node).await;
     let ack = ann.publish("hi").await;
     see(&mut shapes, &ack);
+    ann.send_json(&json!({ "data": [1], "event": "move" })).await;
+    see(&mut shapes, &ann.reply().await);
+    see(&mut shapes, &ann.receive().await);
+    see(&mut shapes, &ann.receive().await);
     ann.send_json(&json!({ "type": "typing" })).await;
     ann.send_json(&json!({ "type": "history" })).await;
     ann.send_json(&json!({ "type": "nonsense" })).await;
-    for kind in ["message", "typing", "history", "error", "presence"] {
+    for kind in ["typing", "history", "error", "presence"] {
         see(&mut shapes, &ann.receive_frame(kind).await);
     }
     redis.publish("asgi__group__chat_lobby", crate::support::payload::HI).await;

@@ -18,6 +18,8 @@ const DEFAULT_HISTORY_MESSAGES: u64 = 50;
 pub(crate) const MAX_JOIN_MESSAGES: u64 = 1000;
 /// The longest id that a client gives a message, in characters, all ASCII.
 const MAX_ID_CHARS: usize = 64;
+/// The longest name of an application for a message, in characters.
+const MAX_EVENT_CHARS: usize = 64;
 /// The longest name of a room that an error repeats, in characters.
 const MAX_ROOM_CHARS: usize = 64;
 const KINDS: &str = "`type`: expected message, typing, history, read, join or leave";
@@ -164,15 +166,48 @@ fn message(object: RawObject<'_>, max: usize) -> Result<Command<'_>, Rejected<'_
             return Err(Rejected { id, ..FrameError::new(FrameErrorCode::BadId, detail).into() });
         }
     };
-    let error = match object.message {
-        Some(Member::Text(text)) if text.len() <= max => return Ok(Command::Publish { text, id }),
-        Some(Member::Text(_)) => {
-            FrameError::new(FrameErrorCode::TooLarge, format!("`text`: expected at most {max} bytes"))
-        }
-        Some(Member::Other(_)) => malformed("`text`: expected a string"),
-        None => malformed("`text`: expected, but missing"),
+    match content(object.message, object.data, object.event, max) {
+        Ok((text, data, event)) => Ok(Command::Publish { text, data, event, id }),
+        Err(error) => Err(Rejected { id, ..error.into() }),
+    }
+}
+
+/// What a message says: its text, its data, and the application's name for it.
+type Content<'a> = (Cow<'a, str>, Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+fn content<'a>(
+    text: Option<Member<'a>>,
+    data: Option<Cow<'a, str>>,
+    event: Option<Member<'a>>,
+    max: usize,
+) -> Result<Content<'a>, FrameError> {
+    let text = match text {
+        Some(Member::Text(text)) => text,
+        None | Some(Member::Other(Value::Null)) if data.is_some() => Cow::Borrowed(""),
+        Some(Member::Other(_)) => return Err(malformed("`text`: expected a string")),
+        None => return Err(malformed("`text`: expected, but missing")),
     };
-    Err(Rejected { id, ..error.into() })
+    let event = match event {
+        None | Some(Member::Other(Value::Null)) => None,
+        Some(Member::Text(event)) if is_event_name(&event) => Some(event),
+        Some(_) => return Err(malformed(EVENT_RULE)),
+    };
+    if text.len() + data.as_ref().map_or(0, |data| data.len()) > max {
+        let what = if data.is_some() { "`text` and `data`" } else { "`text`" };
+        return Err(FrameError::new(
+            FrameErrorCode::TooLarge,
+            format!("{what}: expected at most {max} bytes"),
+        ));
+    }
+    Ok((text, data, event))
+}
+
+/// The rule for the application's name for a message.
+pub(crate) const EVENT_RULE: &str = "`event`: expected 1 to 64 characters";
+
+/// Returns whether an application may call a message so.
+pub(crate) fn is_event_name(name: &str) -> bool {
+    (1..=MAX_EVENT_CHARS).contains(&name.chars().count())
 }
 
 /// Returns the id of a frame that is not a message, if it has the form of one.
@@ -245,7 +280,7 @@ mod tests {
             (r#"{"message": 1, "message": "hi", "id": "a b", "id": "\u0061"}"#, ("hi", Some("a"))),
             (r#"{"x": [{"y": null}, 1e9, -1, true], "\u006dessage": "hi", "before": 5}"#, ("hi", None)),
         ] {
-            let Command::Publish { text, id } = command(json) else { panic!("{json} is a message") };
+            let Command::Publish { text, id, .. } = command(json) else { panic!("{json} is a message") };
             assert_eq!((&*text, id.as_deref()), expected, "{json}");
         }
         let typing = command(r#"{"type": "typing", "message": 1, "id": []}"#);
@@ -259,6 +294,34 @@ mod tests {
         ] {
             let Command::History { before, limit } = command(json) else { panic!("{json} asks for history") };
             assert_eq!((before, limit), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn the_data_of_a_message_is_kept_as_it_came() {
+        for (json, expected) in [
+            (r#"{"data": {"b" : 1.0e2,"a":[null]}}"#, ("", Some(r#"{"b" : 1.0e2,"a":[null]}"#), None)),
+            (r#"{"text": "hi", "data": "\u00e4", "event": "m"}"#, ("hi", Some(r#""\u00e4""#), Some("m"))),
+            (r#"{"text": "hi", "data": null, "event": null}"#, ("hi", None, None)),
+            (r#"{"text": null, "data": 0}"#, ("", Some("0"), None)),
+            (r#"{"data": "half \ud83d"}"#, ("", Some(r#""half \ufffd""#), None)),
+        ] {
+            let Command::Publish { text, data, event, .. } = command(json) else { panic!("{json}") };
+            assert_eq!((&*text, data.as_deref(), event.as_deref()), expected, "{json}");
+        }
+        let long = format!(r#"{{"text": "{}", "data": "{}"}}"#, "x".repeat(50), "y".repeat(50));
+        let name = format!(r#"{{"text": "hi", "event": "{}"}}"#, "x".repeat(65));
+        for (json, detail) in [
+            (r#"{"data": null}"#, "`text`: expected, but missing"),
+            (r#"{"text": 5, "data": 5}"#, "`text`: expected a string"),
+            (r#"{"text": "hi", "event": ""}"#, EVENT_RULE),
+            (r#"{"text": "hi", "event": 5}"#, EVENT_RULE),
+            (&name, EVENT_RULE),
+            (&long, "`text` and `data`: expected at most 100 bytes"),
+            (r#"{"data": 1e999}"#, "expected JSON as {\"text\": \"hi\", \"id\": \"…\"}"),
+        ] {
+            let Err(rejected) = parse(json.as_bytes(), MAX) else { panic!("{json} is refused") };
+            assert_eq!(rejected.error.detail, detail, "{json}");
         }
     }
 

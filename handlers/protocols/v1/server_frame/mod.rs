@@ -8,6 +8,7 @@ use parlor::{
     Welcome,
 };
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::protocols::streams::INBOX;
 use crate::protocols::v1::frame_error::{FrameError, Logged};
@@ -48,6 +49,19 @@ enum ServerFrame<'a> {
         /// An operator removed the text. Absent from frames that have their text.
         #[serde(skip_serializing_if = "is_kept")]
         removed: bool,
+    },
+    /// A message with data, or with a name of the application's.
+    #[serde(rename = "message")]
+    Data {
+        room: &'a str,
+        text: Option<&'a str>,
+        event: Option<&'a str>,
+        data: Option<&'a RawValue>,
+        user: Option<&'a str>,
+        name: Option<&'a str>,
+        id: Option<Id>,
+        prev: Option<Id>,
+        at: Option<u64>,
     },
     Removed {
         room: &'a str,
@@ -147,7 +161,7 @@ fn room(channel: ChannelName<'_>) -> Option<&str> {
 /// Encodes what clients see of an event in this room.
 pub(crate) fn view(view: &View<'_>, room: &str) -> Frame<'static> {
     match *view {
-        View::Message(message) => sent(message, room).frame(2 * message.text.len()),
+        View::Message(message) => sent(message, room).frame(bytes_of(&message)),
         View::Redacted { id } => ServerFrame::Removed { room, id }.frame(0),
         View::Presence { change, member, members, count } => presence(room, change, member, members, count),
         View::Typing { member } => typing(room, member),
@@ -161,17 +175,20 @@ pub(crate) fn view(view: &View<'_>, room: &str) -> Frame<'static> {
 }
 
 fn sent<'a>(message: Message<'a>, room: &'a str) -> ServerFrame<'a> {
-    let Message { text, user, name, position, is_redacted } = message;
-    ServerFrame::Message {
-        room,
-        text,
-        user,
-        name,
-        id: position.map(|position| position.id),
-        prev: position.and_then(|position| known(position.prev)),
-        at: position.map(|position| position.id.millis()),
-        removed: is_redacted,
+    let Message { text, data, event, user, name, position, is_redacted } = message;
+    let id = position.map(|position| position.id);
+    let prev = position.and_then(|position| known(position.prev));
+    let at = position.map(|position| position.id.millis());
+    if data.is_some() || event.is_some() {
+        let text = Some(text).filter(|_| !message.has_only_data());
+        return ServerFrame::Data { room, text, event, data, user, name, id, prev, at };
     }
+    ServerFrame::Message { room, text, user, name, id, prev, at, removed: is_redacted }
+}
+
+/// Returns about how many bytes what a message says takes.
+fn bytes_of(message: &Message<'_>) -> usize {
+    2 * message.text.len() + message.data.map_or(0, |data| data.get().len())
 }
 
 pub(crate) fn ack(room: &str, client_id: Option<&str>, logged: &Logged) -> Frame<'static> {
@@ -248,7 +265,7 @@ pub(crate) fn history(room: &str, events: &[Arc<Delivery>], more: bool, view: Vi
             _ => None,
         })
         .collect();
-    let texts = messages.iter().map(|message| FRAME_OVERHEAD_BYTES + 2 * message.text.len()).sum();
+    let texts = messages.iter().map(|message| FRAME_OVERHEAD_BYTES + bytes_of(message)).sum();
     let messages = messages.into_iter().map(|message| sent(message, room)).collect();
     ServerFrame::History { room, messages, more }.frame(texts)
 }
