@@ -66,7 +66,7 @@ async fn everything_that_is_sent() -> Shapes {
     let id = ack["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
     assert!(operator.layer.redact(&Group::new("chat_lobby"), id).await.expect("the layer"));
     see(&mut shapes, &ann.receive_frame("removed").await);
-    see(&mut shapes, &Handshake::to_room("lobby").history(1).connect(&node).await.receive().await);
+    see(&mut shapes, &Handshake::to_room("lobby").history(2).connect(&node).await.receive().await);
     drop(operator);
     bob.close().await;
     while ann.receive_any(&["presence"], PATIENCE).await["change"] != "leave" {}
