@@ -17,6 +17,7 @@ use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
 use crate::realtime::access::Access;
+use crate::realtime::catch_up::CatchUp;
 use crate::realtime::channel::Channel;
 use crate::realtime::entrance::Entrance;
 use crate::realtime::joined::{Joined, Main};
@@ -66,14 +67,16 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     let admitted = admitted.for_user(identity.known_id())?;
     let socket = realtime.socket(identity, Wire::new::<P>(transport));
     let entrance = Entrance::on::<A, C, P>(transport);
-    let subscription = Arc::new(Subscription::new(grant, entrance, start, request.received_at));
-    let registration = Registration::subscribe(realtime, socket, subscription).await;
+    let opened_at = request.received_at;
+    let subscription = Arc::new(Subscription::new(grant, entrance));
+    let catch_up = start.map(|start| CatchUp::new(&subscription, start));
+    let registration = Registration::subscribe(realtime, socket, subscription, opened_at).await;
     let registration = registration.map_err(|error| {
         debug!(error = %Chain(&error), ?transport, "refused a socket");
         error.record();
         Refusal::unavailable("the server cannot reach its messages: try again later")
     })?;
-    match revalidation::check_admitted(&registration).await? {
+    match revalidation::check_admitted(&registration, opened_at).await? {
         None | Some(Verdict::Granted(_)) => {}
         Some(Verdict::Unsuitable(_)) => {
             return Err(Refusal::unavailable("what you enter has changed meanwhile: try again"));
@@ -85,9 +88,9 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     Ok(match upgrade {
         Some(upgrade) => {
             let joined = Joined::new(Main::Channel(registration), admitted);
-            accept::<P, S>(joined, request.stream, upgrade)
+            accept::<P, S>(joined, catch_up, request.stream, upgrade)
         }
-        None => sse::respond(registration, admitted, request.stream),
+        None => sse::respond(registration, catch_up, admitted, request.stream),
     })
 }
 
@@ -110,12 +113,17 @@ pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
     let socket = realtime.socket(identity, Wire::new::<P>(Transport::WebSocket));
     let registration = SocketRegistration::register(realtime, socket, request.received_at);
     let joined = Joined::new(Main::None(registration), admitted);
-    Ok(accept::<P, S>(joined, request.stream, upgrade))
+    Ok(accept::<P, S>(joined, None, request.stream, upgrade))
 }
 
 /// Answers 101, and runs the socket in a task of its own.
-fn accept<P: Protocol, S: Streams>(joined: Joined, stream: Connection, upgrade: Upgrade) -> Response {
-    if P::RESUMES && joined.main().is_some() {
+fn accept<P: Protocol, S: Streams>(
+    joined: Joined,
+    catch_up: Option<Box<CatchUp>>,
+    stream: Connection,
+    upgrade: Upgrade,
+) -> Response {
+    if catch_up.is_some() {
         stream.cork(); // the welcome
     }
     let context = Arc::clone(joined.context());
@@ -123,7 +131,7 @@ fn accept<P: Protocol, S: Streams>(joined: Joined, stream: Connection, upgrade: 
     let upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgraded(upgrade.websocket)));
     context.track(async move {
         let Ok(Some(early)) = upgraded.await else { return };
-        socket_task::run::<P, S>(&joined, stream, early).await;
+        socket_task::run::<P, S>(&joined, catch_up, stream, early).await;
     });
     match P::SUBPROTOCOL {
         Some(protocol) => upgrade.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),

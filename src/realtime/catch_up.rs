@@ -19,6 +19,7 @@ use crate::realtime::renderer::{Feed, Rendered};
 use crate::realtime::replay::{Replay, Step};
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscribers::{Behind, Cursor};
+use crate::realtime::subscription::Subscription;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{METRICS, Recovery};
 use crate::wire::close::{Close, CloseCode};
@@ -53,11 +54,11 @@ pub(crate) struct CatchUp {
 }
 
 impl CatchUp {
-    /// Returns the catch-up of a socket that resumes; `None` for other sockets.
-    pub(crate) fn new(registration: &Registration) -> Option<Self> {
-        Some(Self {
-            start: registration.subscription().start()?,
-            feed: registration.subscription().feed().into(),
+    /// Returns the catch-up of a subscription from its start. Boxed: it is dropped once it is done.
+    pub(crate) fn new(subscription: &Subscription, start: StartPosition) -> Box<Self> {
+        Box::new(Self {
+            start,
+            feed: subscription.feed().into(),
             replay: None,
             joined: false,
             redacted: BTreeSet::new(),

@@ -3,28 +3,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use once_cell::sync::Lazy;
+
 use crate::wire::time::millis;
 
+/// When the process first published one. Times after it take less than an [`Instant`].
+static BEGIN: Lazy<Instant> = Lazy::new(Instant::now);
+
 /// The rate of a subscription's ephemeral events.
+#[derive(Default)]
 pub(crate) struct EphemeralRate {
-    begun: Instant,
-    /// When the next one is allowed, in milliseconds after the begin.
+    /// When the next one is allowed, in milliseconds after [`BEGIN`].
     next_at: AtomicU64,
 }
 
 impl EphemeralRate {
-    /// Allows the first one from `begun` on.
-    pub(crate) fn new(begun: Instant) -> Self {
-        Self { begun, next_at: AtomicU64::new(0) }
-    }
-
-    pub(crate) fn begun(&self) -> Instant {
-        self.begun
-    }
-
     /// Returns whether one may be published now, and if so, forbids the next one for this period.
     pub(crate) fn take(&self, period: Duration) -> bool {
-        let now = millis(self.begun.elapsed());
+        let now = millis(BEGIN.elapsed());
         let is_allowed = now >= self.next_at.load(Ordering::Relaxed);
         if is_allowed {
             self.next_at.store(now + millis(period), Ordering::Relaxed);

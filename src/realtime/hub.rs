@@ -81,15 +81,20 @@ impl Hub {
         self.insert(&Registered { socket: Arc::clone(socket), subscription: None }, opened_at)
     }
 
-    /// Registers a subscription of a socket, and returns its key. The socket receives the events of
-    /// the group at once or, if the subscription has a start position, from [`join`](Self::join)
-    /// on.
-    pub(crate) fn register(&self, socket: &Arc<Socket>, subscription: &Arc<Subscription>) -> usize {
+    /// Registers a subscription of a socket, whose request arrived at `opened_at`, and returns its
+    /// key. The socket receives the events of the group at once or, if the subscription resumes,
+    /// from [`join`](Self::join) on.
+    pub(crate) fn register(
+        &self,
+        socket: &Arc<Socket>,
+        subscription: &Arc<Subscription>,
+        opened_at: Instant,
+    ) -> usize {
         let group = subscription.group();
-        let from = if subscription.start().is_some() { Id::NEVER } else { Id::START };
+        let from = if subscription.entrance().resumes() { Id::NEVER } else { Id::START };
         let registered =
             Registered { socket: Arc::clone(socket), subscription: Some(Arc::clone(subscription)) };
-        let key = self.insert(&registered, subscription.opened_at());
+        let key = self.insert(&registered, opened_at);
         loop {
             let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
             if let Some(key) = subscribers.lock().insert(socket, subscription.feed(), from) {

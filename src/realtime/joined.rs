@@ -1,6 +1,6 @@
 //! What one connection has joined: the channel of its path, and those that its client asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,10 +44,10 @@ pub(crate) enum Main {
 /// The channels that the client asked for.
 #[derive(Default)]
 struct Several {
-    /// By stream and name, as the client wrote it.
-    joined: Mutex<HashMap<(&'static str, String), Arc<Registration>>>,
+    /// In the order of their streams and names, so that one is found fast and takes a pointer.
+    joined: Mutex<Vec<Arc<Registration>>>,
     /// Those that have not caught up, in the order of their joins.
-    waiting: Mutex<VecDeque<Arc<Registration>>>,
+    waiting: Mutex<VecDeque<(Box<CatchUp>, Arc<Registration>)>>,
     /// Those that ended without the client's doing.
     ends: Arc<Ends>,
 }
@@ -115,10 +115,8 @@ impl Joined {
         }
         let (target, several) = (target?, self.several.get()?);
         let joined = several.joined.lock();
-        let found = joined.get(&(target.stream, target.name.as_ref().to_owned()));
-        let found = found.or_else(|| joined.values().find(|registration| is_of(registration, target)));
-        let found = found.filter(|registration| !registration.subscription().has_ended());
-        found.map(|registration| Found::One(Arc::clone(registration)))
+        let found = &joined[place(&joined, (target.stream, &target.name)).ok()?];
+        (!found.subscription().has_ended()).then(|| Found::One(Arc::clone(found)))
     }
 
     /// Joins a channel. Its welcome, and what the client missed, follow once the channels that were
@@ -141,34 +139,29 @@ impl Joined {
             return Err(Refused::TooMany(most));
         }
         let entrance = S::entrance::<P>(target.stream).ok_or(Denied::NotFound)?;
-        let start = match (entrance.resumes(), entrance.replays()) {
-            (false, _) => None,
-            (true, false) => Some(StartPosition::now()),
-            (true, true) => Some(StartPosition::from_join(join)),
-        };
-        if start.is_some_and(|start| start.reads()) {
+        let start = if entrance.replays() { StartPosition::from_join(join) } else { StartPosition::now() };
+        if start.reads() {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;
-        let subscription =
-            Subscription::new(grant, entrance, start, opened_at).among(&several.ends, join.omitted);
+        let subscription = Subscription::new(grant, entrance).among(&several.ends, join.omitted);
         let name = Target { stream: target.stream, name: subscription.name().into() };
         if self.find(Some(&name)).is_some() {
             return Err(Refused::AlreadyJoined); // under another spelling of its name
         }
-        let realtime = Arc::clone(self.realtime());
-        let registration =
-            Registration::subscribe(realtime, Arc::clone(socket), Arc::new(subscription)).await;
+        let catch_up = entrance.resumes().then(|| CatchUp::new(&subscription, start));
+        let (realtime, socket) = (Arc::clone(self.realtime()), Arc::clone(socket));
+        let registration = Registration::subscribe(realtime, socket, Arc::new(subscription), opened_at).await;
         let registration = registration.inspect_err(LayerError::record).map_err(Denied::Layer)?;
-        match revalidation::check_admitted(&registration).await.map_err(Denied::Layer)? {
+        match revalidation::check_admitted(&registration, opened_at).await.map_err(Denied::Layer)? {
             None => {}
             Some(Verdict::Unsuitable(_)) => return Err(Refused::TryAgain),
             Some(_) => return Err(Denied::NotFound.into()),
         }
         let registration = Arc::new(registration);
-        let key = (target.stream, target.name.as_ref().to_owned());
-        several.joined.lock().insert(key, Arc::clone(&registration));
-        several.waiting.lock().push_back(registration);
+        let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&registration)));
+        several.waiting.lock().extend(waiting);
+        several.add(registration);
         Ok(())
     }
 
@@ -179,19 +172,14 @@ impl Joined {
             return None;
         }
         self.realtime().hub().silence(registration.subscription());
-        self.remove(registration.subscription());
+        self.several.get()?.remove(registration.subscription());
         Some(registration)
     }
 
     /// Returns the next channel that has to catch up.
-    pub(crate) fn next_catch_up(&self) -> Option<(CatchUp, Found<'_>)> {
-        let waiting = &self.several.get()?.waiting;
-        loop {
-            let registration = waiting.lock().pop_front()?;
-            if let Some(catch_up) = CatchUp::new(&registration) {
-                return Some((catch_up, Found::One(registration)));
-            }
-        }
+    pub(crate) fn next_catch_up(&self) -> Option<(Box<CatchUp>, Found<'_>)> {
+        let (catch_up, registration) = self.several.get()?.waiting.lock().pop_front()?;
+        Some((catch_up, Found::One(registration)))
     }
 
     /// Removes the channels that have ended without the client's doing, and returns why they have.
@@ -199,25 +187,49 @@ impl Joined {
         let Some(several) = self.several.get() else { return Vec::new() };
         let ended = several.ends.take();
         for (subscription, _) in &ended {
-            self.remove(subscription);
+            several.remove(subscription);
         }
         ended
     }
+}
+
+impl Several {
+    /// Adds a channel, in place of one of this name that has ended.
+    fn add(&self, registration: Arc<Registration>) {
+        let mut joined = self.joined.lock();
+        let channel = registration.subscription().channel();
+        let _ended = match place(&joined, (channel.stream, channel.name)) {
+            Ok(at) => Some(std::mem::replace(&mut joined[at], registration)),
+            Err(at) => {
+                joined.insert(at, registration);
+                None
+            }
+        };
+        drop(joined);
+    }
 
     fn remove(&self, subscription: &Arc<Subscription>) {
-        let Some(several) = self.several.get() else { return };
         let is_it = |registration: &Arc<Registration>| Arc::ptr_eq(registration.subscription(), subscription);
-        // Dropped outside of the lock.
-        let _waiting: Vec<_> = {
-            let mut waiting = several.waiting.lock();
-            let (ended, others) = waiting.drain(..).partition(|registration| is_it(registration));
-            *waiting = others;
-            let ended: VecDeque<_> = ended;
-            ended.into()
+        // Dropped outside of the locks.
+        let _waiting = {
+            let mut waiting = self.waiting.lock();
+            let at = waiting.iter().position(|(_, registration)| is_it(registration));
+            at.and_then(|at| waiting.remove(at))
         };
-        let _joined: Vec<_> =
-            several.joined.lock().extract_if(|_, registration| is_it(registration)).collect();
+        let _joined = {
+            let mut joined = self.joined.lock();
+            let at = joined.iter().position(is_it);
+            at.map(|at| joined.remove(at))
+        };
     }
+}
+
+/// Returns where a channel is among those joined, or where it belongs.
+fn place(joined: &[Arc<Registration>], key: (&str, &str)) -> Result<usize, usize> {
+    joined.binary_search_by(|registration| {
+        let channel = registration.subscription().channel();
+        (channel.stream, channel.name).cmp(&key)
+    })
 }
 
 /// Returns whether this is the channel that a client names.

@@ -23,9 +23,9 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Registers the subscription in the hub, subscribes the node to its group, and makes the
-    /// socket's user a member there. The socket receives the group's events at once or, if it
-    /// resumes, from [`join`](Self::join) on.
+    /// Registers the subscription, whose request arrived at `opened_at`, in the hub, subscribes the
+    /// node to its group, and makes the socket's user a member there. The socket receives the
+    /// group's events at once or, if it resumes, from [`join`](Self::join) on.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
@@ -33,8 +33,9 @@ impl Registration {
         realtime: Arc<Realtime>,
         socket: Arc<Socket>,
         subscription: Arc<Subscription>,
+        opened_at: Instant,
     ) -> Result<Self, LayerError> {
-        let key = realtime.hub().register(&socket, &subscription);
+        let key = realtime.hub().register(&socket, &subscription, opened_at);
         // From here on, its drop undoes whatever has been done.
         let registration = Self { realtime, socket, subscription, key };
         let group = registration.subscription.group();

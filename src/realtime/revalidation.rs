@@ -7,7 +7,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{TryStreamExt, stream};
 use tokio::time::sleep;
@@ -82,14 +82,17 @@ pub(crate) async fn run(realtime: &Realtime, due: Vec<Registered>, pace: Pace) -
 }
 
 /// Asks again for a subscription that is being admitted, if all others were asked since its request
-/// arrived. Returns why it may not be admitted any more.
+/// arrived, at `opened_at`. Returns why it may not be admitted any more.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
-pub(crate) async fn check_admitted(registration: &Registration) -> Result<Option<Verdict>, LayerError> {
+pub(crate) async fn check_admitted(
+    registration: &Registration,
+    opened_at: Instant,
+) -> Result<Option<Verdict>, LayerError> {
     let (socket, subscription) = (registration.socket(), registration.subscription());
     let realtime = registration.realtime();
-    if !realtime.hub().were_asked_since(subscription.opened_at()) {
+    if !realtime.hub().were_asked_since(opened_at) {
         return Ok(None);
     }
     let verdict = verdict(realtime.context(), socket.identity(), Some(subscription)).await?;

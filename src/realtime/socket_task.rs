@@ -39,17 +39,22 @@ enum End {
 }
 
 /// Reads and acts until the socket ends, then completes the closing handshake.
-pub(crate) async fn run<P: Protocol, S: Streams>(joined: &Joined, stream: Connection, early: Box<[u8]>) {
+pub(crate) async fn run<P: Protocol, S: Streams>(
+    joined: &Joined,
+    catch_up: Option<Box<CatchUp>>,
+    stream: Connection,
+    early: Box<[u8]>,
+) {
     let (context, socket) = (joined.context(), joined.socket());
     let config = context.config();
     socket.outbox().attach(stream.clone());
     let max_frame_bytes =
         if takes_requests::<S>(joined) { P::max_frame_bytes(config) } else { config.max_message_bytes };
     let mut reader = Reader::new(joined, &stream, &early, max_frame_bytes);
-    let main = joined.main().and_then(|main| Some((CatchUp::new(main)?, Found::Main(main))));
+    let first = catch_up.and_then(|catch_up| Some((catch_up, Found::Main(joined.main()?))));
     // Boxed, and dropped once it is done, early in a socket's life.
     let mut catching_up =
-        main.map(|(position, registration)| Box::pin(catch_up(position, registration, &stream)));
+        first.map(|(position, registration)| Box::pin(send_missed(position, registration, &stream)));
     let end = {
         let mut read = pin!(read::<P, S>(joined, &mut reader));
         let mut drain = pin!(socket.outbox().drain(&stream));
@@ -64,7 +69,7 @@ pub(crate) async fn run<P: Protocol, S: Streams>(joined: &Joined, stream: Connec
                 }
                 change = poll_fn(|_| poll_change::<P>(joined, is_idle)), if S::MAY_JOIN => {
                     if let Some((position, registration)) = change {
-                        catching_up = Some(Box::pin(catch_up(position, registration, &stream)));
+                        catching_up = Some(Box::pin(send_missed(position, registration, &stream)));
                     }
                 }
             }
@@ -99,7 +104,7 @@ fn takes_requests<S: Streams>(joined: &Joined) -> bool {
 
 /// Sends the client which of its channels have ended, and returns the next one that has to catch
 /// up, if no other does. Pending while there is none: what changes that wakes the task.
-fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(CatchUp, Found<'_>)>> {
+fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Box<CatchUp>, Found<'_>)>> {
     for (subscription, close) in joined.take_ended() {
         if let Some(frame) = P::left(subscription.channel(), &close) {
             joined.socket().send(&frame.encode());
@@ -112,7 +117,7 @@ fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Catc
 }
 
 /// Sends the socket the events that it missed in a channel, as fast as the peer reads.
-async fn catch_up(mut catch_up: CatchUp, registration: Found<'_>, stream: &Connection) {
+async fn send_missed(mut catch_up: Box<CatchUp>, registration: Found<'_>, stream: &Connection) {
     let socket = registration.socket();
     loop {
         match catch_up.next(&registration).await {

@@ -30,14 +30,18 @@ struct SseBody {
     registration: Registration,
     _admitted: Admitted,
     stream: Connection,
-    catch_up: Option<CatchUp>,
+    catch_up: Option<Box<CatchUp>>,
     /// Written before the first frames.
     retry: Option<String>,
 }
 
 /// Returns the response that streams the events of a registered socket.
-pub(crate) fn respond(registration: Registration, admitted: Admitted, stream: Connection) -> Response {
-    let catch_up = CatchUp::new(&registration);
+pub(crate) fn respond(
+    registration: Registration,
+    catch_up: Option<Box<CatchUp>>,
+    admitted: Admitted,
+    stream: Connection,
+) -> Response {
     let body = SseBody {
         registration,
         _admitted: admitted,

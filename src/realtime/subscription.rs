@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -12,7 +11,6 @@ use crate::realtime::entrance::Entrance;
 use crate::realtime::ephemeral_rate::EphemeralRate;
 use crate::realtime::protocol::ChannelName;
 use crate::realtime::renderer::FeedKey;
-use crate::realtime::start_position::StartPosition;
 use crate::wire::close::Close;
 use crate::wire::group::Group;
 
@@ -30,9 +28,6 @@ pub(crate) struct Subscription {
     key: AtomicU32,
     /// The way by which it was admitted.
     entrance: Entrance,
-    /// `None` for a socket that receives neither a welcome nor logged events.
-    start: Option<StartPosition>,
-    /// Since its request arrived.
     ephemerals: EphemeralRate,
     /// Where its end is recorded, if it ends without its socket.
     ends: Option<Arc<Ends>>,
@@ -58,13 +53,8 @@ enum Name {
 }
 
 impl Subscription {
-    /// Creates the subscription of a socket whose request arrived at `opened_at`.
-    pub(crate) fn new(
-        grant: Grant,
-        entrance: Entrance,
-        start: Option<StartPosition>,
-        opened_at: Instant,
-    ) -> Self {
+    /// Creates the subscription of a socket.
+    pub(crate) fn new(grant: Grant, entrance: Entrance) -> Self {
         let Grant { group, name, is_private, is_member } = grant;
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
@@ -77,8 +67,7 @@ impl Subscription {
             omitted: Omitted::default(),
             key: AtomicU32::new(u32::MAX),
             entrance,
-            start,
-            ephemerals: EphemeralRate::new(opened_at),
+            ephemerals: EphemeralRate::default(),
             ends: None,
         }
     }
@@ -123,15 +112,6 @@ impl Subscription {
     /// Returns whether only some clients may enter the channel.
     pub(crate) fn is_private(&self) -> bool {
         self.is_private
-    }
-
-    pub(crate) fn start(&self) -> Option<StartPosition> {
-        self.start
-    }
-
-    /// Returns when its request arrived.
-    pub(crate) fn opened_at(&self) -> Instant {
-        self.ephemerals.begun()
     }
 
     /// Returns the rate of its client's ephemeral events.
@@ -193,7 +173,7 @@ mod tests {
         {
             let grant = Grant::new(Group::new(group), name);
             let entrance = Entrance::new::<NoAccess, Fragile, Plain>();
-            let subscription = Subscription::new(grant, entrance, None, Instant::now());
+            let subscription = Subscription::new(grant, entrance);
             assert_eq!((subscription.group().name(), subscription.name()), (group, name));
         }
     }
