@@ -145,7 +145,7 @@ async fn a_published_message_is_readable_by_channels() {
         let message = ann.receive().await;
         let event: BTreeMap<String, String> = unpacked(&channel.next_payload().await).into_iter().collect();
         let names: Vec<&str> = event.keys().map(String::as_str).collect();
-        assert_eq!(names, ["id", "message", "name", "prev", "type", "user"]);
+        assert_eq!(names, ["id", "message", "name", "offset", "prev", "type", "user"]);
         assert_eq!((event["type"].as_str(), &event["message"]), ("chat_message", &text));
         assert_eq!((event["id"].as_str(), event["user"].as_str()), (id_of(&ack).as_str(), ann.user()));
         assert!(message["prev"].is_null() || message["prev"] == event["prev"], "{message} {event:?}");
