@@ -110,7 +110,7 @@ fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Box<
             joined.socket().send(&frame.encode());
         }
     }
-    match joined.next_catch_up().filter(|_| is_idle) {
+    match is_idle.then(|| joined.next_catch_up()).flatten() {
         Some(next) => Poll::Ready(Some(next)),
         None => Poll::Pending,
     }

@@ -52,6 +52,26 @@ async fn each_room_has_its_welcome_and_its_frames(layer: LayerKind) {
     assert_eq!(bob.texts("kitchen", 2).await, ["in the kitchen", "no client listens"]);
 }
 
+async fn joins_that_are_sent_at_once_are_each_welcomed(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut ann = RoomsClient::connect(deployment.first()).await;
+    let mut bob = RoomsClient::connect(deployment.last()).await;
+    let rooms: Vec<String> = (0..30).map(|number| format!("room{number}")).collect();
+    for room in &rooms {
+        bob.join(room).await;
+        bob.publish(room, "hi").await;
+    }
+    drop(bob);
+    for room in &rooms {
+        // Its log is read, while the next join arrives.
+        ann.send(&json!({ "type": "join", "room": room, "history": 50 })).await;
+    }
+    for room in &rooms {
+        assert_eq!(ann.next_of("welcome").await["room"], json!(room));
+        assert_eq!(ann.texts(room, 1).await, ["hi"]);
+    }
+}
+
 async fn a_refused_join_disturbs_no_other_room(layer: LayerKind) {
     let deployment = Deployment::with(layer, &[("--max-channels", "3")]).await;
     let node = deployment.first();
@@ -204,6 +224,7 @@ async fn fewer_events_of_a_room_are_sent_if_a_client_wants_so(layer: LayerKind) 
 on_both_layers! {
     each_room_has_its_welcome_and_its_frames
     a_refused_join_disturbs_no_other_room
+    joins_that_are_sent_at_once_are_each_welcomed
     a_join_resumes_where_the_client_was
     a_right_that_ends_ends_its_room_only
     the_room_of_the_path_ends_the_connection
