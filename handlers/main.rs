@@ -1,6 +1,7 @@
 //! Parlor: chat and server push in rooms.
 
 mod accounts;
+mod centrifugo;
 mod chat;
 mod dm;
 mod protocols;
@@ -12,6 +13,7 @@ mod admin;
 mod api;
 #[cfg(test)]
 mod fuzzing;
+mod namespace;
 mod room_name;
 mod routes;
 mod scopes;

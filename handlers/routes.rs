@@ -8,9 +8,12 @@
 use parlor::{Csrf, Rate, Route, Slash, Who, handler};
 
 use crate::admin::access::{OperatorChatAccess, OperatorPushAccess};
+use crate::centrifugo::streams::ChannelStreams;
 use crate::chat::access::ChatAccess;
 use crate::chat::channel::Chat;
 use crate::dm::inbox::{Inbox, InboxAccess};
+use crate::protocols::centrifugo::Centrifugo;
+use crate::protocols::centrifugo::encoding::{Json, Protobuf};
 use crate::protocols::tutorial::Tutorial;
 use crate::protocols::v1::V1;
 use crate::push::access::PushAccess;
@@ -38,6 +41,9 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("invitations", "/invitations/").post(handler!(rooms::invite_page::answer)),
     // Any number of channels on one connection.
     Route::new("socket", "/ws").slash(Slash::Optional).connection::<V1, RoomStreams>(),
+    Route::new("centrifugo_socket", "/connection/websocket")
+        .connection::<Centrifugo<Protobuf>, ChannelStreams>()
+        .connection::<Centrifugo<Json>, ChannelStreams>(),
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)

@@ -1,8 +1,11 @@
 //! The settings that the application adds to those of the runtime.
 
+use std::str::FromStr;
+
 use clap::Args;
 use parlor::parsers::positive;
 
+use crate::namespace::Namespace;
 use crate::room_name::{RULE, normal};
 
 /// The settings of rooms.
@@ -15,9 +18,21 @@ pub(crate) struct Settings {
     /// Names that no user can make private, separated by commas
     #[arg(long, value_name = "NAMES", default_value = "lobby", value_delimiter = ',', value_parser = public_room)]
     public_rooms: Vec<String>,
+    /// Options of the rooms whose names begin with NAME and a colon; without NAME, of all others:
+    /// `news:presence,history_size=100;:join_leave`
+    #[arg(long, value_name = "NAME:OPTIONS", value_delimiter = ';', value_parser = Namespace::from_str)]
+    namespaces: Vec<Namespace>,
+    /// Subscribe each user that connects by Centrifugo's protocol to a channel of its own, `#USER`
+    #[arg(long)]
+    pub(crate) personal_channels: bool,
 }
 
 impl Settings {
+    /// Returns the namespace of this name.
+    pub(crate) fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.iter().find(|namespace| namespace.name == name)
+    }
+
     /// Returns whether no user can make this name, in normal form C, private.
     pub(crate) fn is_public(&self, name: &str) -> bool {
         self.public_rooms.iter().any(|public| public == name)

@@ -77,11 +77,18 @@ pub use crate::layer::{
 pub use crate::realtime::access::{Access, Grant};
 pub use crate::realtime::channel::{Channel, Interval};
 pub use crate::realtime::client::Client;
-pub use crate::realtime::command::{ClientRequest, Command, Join, Omitted, Reply, Target};
+pub use crate::realtime::command::{
+    ClientRequest, Command, Connect, Join, NumberedRequest, Omitted, Reply, Since, StreamPosition, Target,
+};
+pub use crate::realtime::connecting::INVALID_TOKEN;
+pub use crate::realtime::connection_list::ConnectionList;
 pub use crate::realtime::denied::{Denied, Reason};
 pub use crate::realtime::entrance::Entrance;
 pub use crate::realtime::intervals::{start_interval, stop_interval};
-pub use crate::realtime::protocol::{Action, ChannelName, Protocol, Refused, ViewFn};
+pub use crate::realtime::outbox::TOO_SLOW;
+pub use crate::realtime::protocol::{Action, ChannelName, Connected, Protocol, Refused, ReplyTo, ViewFn};
+pub use crate::realtime::revalidation::TOKEN_EXPIRED;
+pub use crate::realtime::socket::{NOT_CONNECTED, PING_INTERVAL_SECONDS};
 pub use crate::realtime::streams::{NoStreams, Streams};
 pub use crate::realtime::view::{Message, View};
 pub use crate::realtime::welcome::Welcome;

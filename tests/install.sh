@@ -7,8 +7,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/sbin # Debian's nginx, which is not on everybody's path
 
-# Client programs that we did not write: Autobahn's conformance cases, and a WebSocket library.
-python_packages=(kosoku==0.1.0 websockets==17.4)
+# Client programs that we did not write: Autobahn's conformance cases, a WebSocket library, and what
+# the tests of Centrifugo's client import; then those tests, which are in its source distribution only.
+python_packages=(kosoku==0.1.0 websockets==17.4 protobuf==7.36.2 hatchling==1.33.0)
+python_sources=(centrifuge-python==0.7.0)
 venv=target/venv
 
 # Whether the thing that a Debian package brings is there, from wherever it came.
@@ -61,9 +63,13 @@ fi
 (($# == 0)) || exit 0
 
 # Written last, so that a half-made one is made again; the link to its Python breaks when that goes.
-if [[ ! -x $venv/bin/python || $(cat "$venv/packages" 2>/dev/null) != "${python_packages[*]}" ]]; then
-    echo "installing into $venv by pip: ${python_packages[*]}"
+if [[ ! -x $venv/bin/python || $(cat "$venv/packages" 2>/dev/null) != "${python_packages[*]} ${python_sources[*]}" ]]; then
+    echo "installing into $venv by pip: ${python_packages[*]} ${python_sources[*]}"
     python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
-    echo "${python_packages[*]}" >"$venv/packages"
+    mkdir "$venv/sources"
+    "$venv/bin/pip" download --quiet --disable-pip-version-check --dest "$venv/sources" \
+        --no-deps --no-binary :all: --no-build-isolation "${python_sources[@]}"
+    for archive in "$venv/sources/"*.tar.gz; do tar --extract --file "$archive" --directory "$venv/sources"; done
+    echo "${python_packages[*]} ${python_sources[*]}" >"$venv/packages"
 fi

@@ -9,6 +9,7 @@
 mod accounts;
 mod admin;
 mod api;
+mod centrifugo;
 mod chaos;
 mod chat;
 mod dm;

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use parlor::{
-    Access, Action, AppSettings, Application, Channel, ChannelName, ClientRequest, Command, Config, Context,
-    Denied, Event, Frame, Grant, Group, Identity, LayerError, Message, Protocol, Refusal, Reply, Request,
-    Response, Route, StatusCode, View, ViewFn, Welcome, handler,
+    Access, Action, AppSettings, Application, Channel, ChannelName, Config, Context, Denied, Event, Frame,
+    Grant, Group, Identity, LayerError, Message, NumberedRequest, Protocol, Refusal, Reply, ReplyTo, Request,
+    Response, Route, StatusCode, View, Welcome, handler,
 };
 
 /// Admits every client to the group in the path.
@@ -37,11 +37,11 @@ struct Lines;
 impl Protocol for Lines {
     const RESUMES: bool = true;
 
-    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<NumberedRequest<'a>, Action> {
         Err(Action::Nothing)
     }
 
-    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
+    fn reply(_: &ReplyTo<'_>, _: Result<&Reply, &LayerError>) -> Action {
         Action::Nothing
     }
 
@@ -66,7 +66,7 @@ impl Protocol for Lines {
 struct Repeat;
 
 impl Protocol for Repeat {
-    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+    fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<NumberedRequest<'a>, Action> {
         Err(Action::Nothing)
     }
 
@@ -77,7 +77,7 @@ impl Protocol for Repeat {
         })
     }
 
-    fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
+    fn reply(_: &ReplyTo<'_>, _: Result<&Reply, &LayerError>) -> Action {
         Action::Nothing
     }
 

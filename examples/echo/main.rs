@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use parlor::{
-    Access, Action, AppSettings, Application, Channel, ChannelName, Client, ClientRequest, CloseCode,
-    Command, Config, Context, Denied, Event, Frame, Grant, Group, Identity, LayerError, Protocol, Reason,
-    Refusal, Reply, Request, Response, Route, StatusCode, View, ViewFn, handler,
+    Access, Action, AppSettings, Application, Channel, ChannelName, Client, CloseCode, Command, Config,
+    Context, Denied, Event, Frame, Grant, Group, Identity, LayerError, NumberedRequest, Protocol, Reason,
+    Refusal, Reply, ReplyTo, Request, Response, Route, StatusCode, View, handler,
 };
 
 /// The type of the rooms' events.
@@ -46,14 +46,14 @@ impl Channel for Echo {
 struct PlainText;
 
 impl Protocol for PlainText {
-    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<NumberedRequest<'a>, Action> {
         match frame {
             Frame::Text(text) => Ok(Command::publish(&**text).into()),
             Frame::Binary(_) => Err(Action::Close(CloseCode::UnsupportedData.into())),
         }
     }
 
-    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
+    fn reply(_: &ReplyTo<'_>, reply: Result<&Reply, &LayerError>) -> Action {
         match reply {
             Ok(_) => Action::Nothing,
             Err(_) => Action::Close(CloseCode::TryAgainLater.into()),

@@ -11,7 +11,7 @@ pub(crate) struct OperatorChatAccess;
 impl Access for OperatorChatAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let (room, _) = Room::find_for_operator(context, identity, name).await?;
-        Ok(room.grant(room.chat_group()))
+        Ok(room.grant(context, room.chat_group()))
     }
 }
 
@@ -21,6 +21,6 @@ pub(crate) struct OperatorPushAccess;
 impl Access for OperatorPushAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let (room, _) = Room::find_for_operator(context, identity, name).await?;
-        Ok(room.grant(room.push_group()))
+        Ok(room.grant(context, room.push_group()))
     }
 }

@@ -10,6 +10,6 @@ pub(crate) struct ChatAccess;
 impl Access for ChatAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let room = Room::find_to_join(context, identity, name).await?;
-        Ok(room.grant(room.chat_group()))
+        Ok(room.grant(context, room.chat_group()))
     }
 }

@@ -34,6 +34,8 @@ impl Channel for Chat {
                 client.publish_ephemeral(event, TYPING_PERIOD).await;
                 Ok(Reply::Nothing)
             }
+            Command::Log { since, limit, reverse } => client.log(*since, *limit, *reverse).await,
+            Command::Connections { .. } => client.connections().await,
             Command::History { before, limit } => client.history(*before, *limit).await.map(Reply::History),
             Command::MarkRead { id } => {
                 mark_read(client.context(), client.identity(), client.group(), *id).await?;

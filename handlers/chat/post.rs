@@ -32,6 +32,10 @@ pub(crate) async fn message(request: Request) -> Result<Response, Refusal> {
     Ok(match body {
         Ok(Some(Command::Publish { text, data, event, id })) => {
             let (id, group) = (id.as_deref(), room.chat_group());
+            if !room.may_publish(context) {
+                let error = FrameError::new(FrameErrorCode::NoAccess, "only programs publish here");
+                return Ok(failed(&error, id));
+            }
             request.charge_log(&group)?;
             let message = channel::message(&text, data.as_deref(), event.as_deref());
             let appended = channel::publish(context, identity, &group, &message, id).await;

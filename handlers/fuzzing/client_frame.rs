@@ -59,6 +59,7 @@ pub(crate) fn client_frame(bytes: &[u8]) {
                     assert!(before.is_none_or(|id| Ok(id) == id.to_string().parse()));
                     is_kind("history");
                 }
+                Command::Log { .. } | Command::Connections { .. } => panic!("not of this protocol"),
             }
         }
         Ok(ClientRequest::Join(join)) => {
@@ -70,6 +71,7 @@ pub(crate) fn client_frame(bytes: &[u8]) {
             is_kind("leave");
             is_named(&target);
         }
+        Ok(ClientRequest::Connect(_) | ClientRequest::Refresh(_)) => panic!("not of this protocol"),
         Err(Rejected { error, id, room }) => {
             assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code.slug()));
             assert!(error.detail.len() < 200, "{}", error.detail);

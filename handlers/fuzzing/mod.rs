@@ -4,6 +4,7 @@
 //! Each function panics when an invariant does not hold.
 
 mod body;
+mod centrifugo;
 mod client_frame;
 mod room_name;
 mod safe_redirect;
@@ -12,12 +13,13 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{body, client_frame, room_name, safe_redirect};
+    use super::{body, centrifugo, client_frame, room_name, safe_redirect};
 
     type Holds = fn(&[u8]);
 
-    const TARGETS: [(&str, Holds); 4] = [
+    const TARGETS: [(&str, Holds); 5] = [
         ("body", body::body),
+        ("centrifugo", centrifugo::centrifugo),
         ("client_frame", client_frame::client_frame),
         ("room_name", room_name::room_name),
         ("safe_redirect", safe_redirect::safe_redirect),

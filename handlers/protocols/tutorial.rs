@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use parlor::{
-    Action, ChannelName, ClientRequest, Close, CloseCode, Command, Config, Frame, LayerError, Protocol,
-    Reply, View, ViewFn,
+    Action, ChannelName, Close, CloseCode, Command, Config, Frame, LayerError, NumberedRequest, Protocol,
+    Reply, ReplyTo, View,
 };
 use serde::{Serialize, Serializer};
 
@@ -18,7 +18,7 @@ const FRAME_OVERHEAD_BYTES: usize = 64;
 pub(crate) struct Tutorial;
 
 impl Protocol for Tutorial {
-    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+    fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<NumberedRequest<'a>, Action> {
         text(frame).map(|text| Command::publish(text).into()).map_err(Action::Close)
     }
 
@@ -32,7 +32,7 @@ impl Protocol for Tutorial {
         }
     }
 
-    fn reply(_: &Command<'_>, reply: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
+    fn reply(_: &ReplyTo<'_>, reply: Result<&Reply, &LayerError>) -> Action {
         match reply {
             Ok(_) => Action::Nothing,
             // This protocol has no error frames, and silence would mean success.

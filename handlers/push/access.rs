@@ -10,6 +10,6 @@ pub(crate) struct PushAccess;
 impl Access for PushAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let room = Room::find_to_join(context, identity, name).await?;
-        Ok(room.grant(room.push_group()))
+        Ok(room.grant(context, room.push_group()))
     }
 }

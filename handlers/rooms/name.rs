@@ -2,8 +2,14 @@
 
 use parlor::{Context, Denied, Reason};
 
+use crate::namespace::Options;
 use crate::room_name::{RULE, normal};
 use crate::settings::Settings;
+
+/// What is before the users who alone may enter a room, in its name: `#42`, `team#42,43`.
+pub(crate) const USERS: char = '#';
+/// The longest list of such users, in bytes.
+const MAX_USERS_BYTES: usize = 255;
 
 /// The name of a room, in Unicode's normal form C.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,17 +20,47 @@ impl Name {
         &self.0
     }
 
-    /// Parses a name.
+    /// Parses a name, which may begin with a namespace.
     ///
     /// # Errors
     /// Returns [`Denied::BadName`] for an invalid name.
     pub(crate) fn parse(context: &Context, text: &str) -> Result<Self, Denied> {
-        let max = context.settings::<Settings>().max_name_chars;
-        normal(text, max).map(Self).ok_or_else(|| {
+        let settings = context.settings::<Settings>();
+        let max = settings.max_name_chars;
+        let spaced = text.split_once(':').filter(|(space, _)| settings.namespace(space).is_some());
+        let name = match spaced {
+            Some((space, name)) if !space.is_empty() => {
+                normal(name, max).map(|name| format!("{space}:{name}"))
+            }
+            _ => normal(text, max),
+        };
+        name.map(Self).ok_or_else(|| {
             let detail = format!("`room`: expected 1 to {max} {RULE}");
             Denied::BadName(Reason::new(detail).message_key("rule").message_value("max", max.to_string()))
         })
     }
+
+    /// Parses the name of a room that only the users may enter which it names.
+    ///
+    /// # Errors
+    /// Returns [`Denied::BadName`] for an invalid name.
+    pub(crate) fn parse_with_users(context: &Context, name: &str, users: &str) -> Result<Self, Denied> {
+        let is_list =
+            !users.is_empty() && users.len() <= MAX_USERS_BYTES && !users.contains(char::is_control);
+        let name = match (is_list, name) {
+            (false, _) => return Err(Denied::BadName(Reason::new("`room`: expected users after `#`"))),
+            (true, "") => String::new(),
+            (true, name) => Self::parse(context, name)?.into(),
+        };
+        Ok(Self(format!("{name}{USERS}{users}")))
+    }
+}
+
+/// Returns the options of the room of this name.
+pub(crate) fn options(context: &Context, name: &str) -> Options {
+    let settings = context.settings::<Settings>();
+    let space = name.trim_start_matches('$').split_once(':').map_or("", |(space, _)| space);
+    settings.namespace(space).map(|namespace| namespace.options.clone()).unwrap_or_default()
 }
 
 impl From<Name> for String {

@@ -10,7 +10,8 @@ use parlor::{Context, Denied, Grant, Group, Identity, Index, LayerError, Reason,
 use crate::rooms::conversation::Conversation;
 use crate::rooms::groups;
 use crate::rooms::groups::CHAT_PREFIX;
-use crate::rooms::name::Name;
+use crate::rooms::name;
+use crate::rooms::name::{Name, USERS};
 use crate::rooms::record::RoomRecord;
 use crate::scopes;
 
@@ -24,6 +25,8 @@ enum Kind {
     Public,
     Private(RoomRecord),
     Direct(Conversation),
+    /// For the users in its name, or for the bearers of tokens.
+    Limited,
 }
 
 /// How the record of a room is read.
@@ -75,6 +78,15 @@ impl Room {
                 Conversation::with(context, identity, peer).await?.ok_or(Denied::NotFound)?;
             return Ok(Self { name: format!("@{peer}"), kind: Kind::Direct(conversation) });
         }
+        if let Some((name, users)) = name.split_once(USERS) {
+            let is_one = identity.is_user() && users.split(',').any(|user| user == identity.subject());
+            let name = Name::parse_with_users(context, name, users)?;
+            return if is_one {
+                Ok(Self { name: name.into(), kind: Kind::Limited })
+            } else {
+                Err(Denied::NotFound)
+            };
+        }
         let name = Name::parse(context, name)?;
         // The push group of the room `chat_x` is the chat group of `x`, as in the tutorial. Only
         // public rooms may share it: a user removed from `x` is not searched for in `chat_x`.
@@ -85,6 +97,22 @@ impl Room {
         }
         let kind = kind(context, identity, name.as_str(), lookup).await?.ok_or(Denied::NotFound)?;
         Ok(Self { name: name.into(), kind })
+    }
+
+    /// Returns the room of this name, which begins with `$`, for a client with a token for it.
+    ///
+    /// # Errors
+    /// Returns [`Denied`] for an invalid name, and for guests where they are not admitted.
+    pub(crate) fn for_token_bearers(
+        context: &Context,
+        identity: &Identity,
+        name: &str,
+    ) -> Result<Self, Denied> {
+        if !may_enter_rooms(context, identity) {
+            return Err(Denied::NotFound);
+        }
+        let rest = Name::parse(context, name.trim_start_matches('$'))?;
+        Ok(Self { name: format!("${}", rest.as_str()), kind: Kind::Limited })
     }
 
     /// Returns the room in the request's path.
@@ -174,6 +202,11 @@ impl Room {
         Ok(Self { name: name.into(), kind: Kind::Public })
     }
 
+    /// Returns whether its members may publish.
+    pub(crate) fn may_publish(&self, context: &Context) -> bool {
+        name::options(context, &self.name).allow_publish_for_subscriber
+    }
+
     /// Returns the client's name for the room: `lobby`, `@alice`.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -206,14 +239,19 @@ impl Room {
     }
 
     /// Grants access to one of the room's groups.
-    pub(crate) fn grant(&self, group: Group) -> Grant {
+    pub(crate) fn grant(&self, context: &Context, group: Group) -> Grant {
         // A listener of the push stream of `chat_x` is no member of the chat of `x`.
         let is_listener = self.name.starts_with(CHAT_PREFIX) && group == self.push_group();
         let grant = Grant::new(group, &self.name);
         let grant = if is_listener { grant.as_listener() } else { grant };
+        let options = name::options(context, &self.name);
+        let grant = grant
+            .with_connections(options.connections())
+            .with_history(options.history_size, options.history_ttl);
+        let grant = if options.allow_publish_for_subscriber { grant } else { grant.read_only() };
         match &self.kind {
             Kind::Public => grant,
-            Kind::Private(_) | Kind::Direct(_) => grant.private(),
+            Kind::Private(_) | Kind::Direct(_) | Kind::Limited => grant.private(),
         }
     }
 }

@@ -11,6 +11,8 @@ pub(crate) enum AuthError {
         /// Whether the request is a WebSocket handshake.
         socket: bool,
     },
+    /// The token has expired.
+    Expired,
     /// An operator has banned the user.
     Banned,
     /// The layer does not answer.

@@ -1,6 +1,7 @@
 //! Identities: who the client of a request is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
@@ -33,8 +34,9 @@ pub struct Identity {
     member: Arc<str>,
     role: Role,
     pub(crate) details: Option<Box<IdentityDetails>>,
-    /// The time at which it expires, in milliseconds since 1970.
-    expires_at: Option<u64>,
+    /// The time at which it expires, in milliseconds since 1970; 0 for never. A client with a
+    /// token may renew it.
+    expires_at: AtomicU64,
 }
 
 /// Details that few clients have.
@@ -72,6 +74,7 @@ impl Identity {
         expires_at: Option<u64>,
     ) -> Self {
         let member = [id, "/", name].concat().into();
+        let expires_at = AtomicU64::new(expires_at.unwrap_or_default());
         Self { member, role, details: details.map(Box::new), expires_at }
     }
 
@@ -108,6 +111,12 @@ impl Identity {
         self.member.split_once('/').map_or("", |(_, name)| name)
     }
 
+    /// Returns what other programs know the client by: the subject of its token, else its id.
+    pub fn subject(&self) -> &str {
+        let is_of_token = self.is_user() && self.login().is_none();
+        if is_of_token { self.name() } else { self.id() }
+    }
+
     /// Returns the member of a group that the client is: `<id>/<name>`.
     pub fn member(&self) -> &Arc<str> {
         &self.member
@@ -141,13 +150,22 @@ impl Identity {
 
     /// Returns the time at which it expires, in milliseconds since 1970.
     pub(crate) fn expires_at(&self) -> Option<u64> {
-        self.expires_at
+        Some(self.expires_at.load(Ordering::Relaxed)).filter(|time| *time > 0)
+    }
+
+    /// Replaces the time at which it expires.
+    pub(crate) fn renew(&self, expires_at: Option<u64>) {
+        self.expires_at.store(expires_at.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// Returns how long the client may use its token from now on; `None` for ever.
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_at().map(|time| Duration::from_millis(time.saturating_sub(now())))
     }
 
     /// Returns how long an open socket may keep this identity unchecked; `None` for ever.
     pub(crate) fn valid_for(&self) -> Option<Duration> {
-        let left = self.expires_at.map(|time| Duration::from_millis(time.saturating_sub(now())));
-        left.or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
+        self.expires_in().or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
     }
 
     /// Returns the event with this client as its sender, and its idempotency key if the client
@@ -174,7 +192,10 @@ impl Identity {
         let identity = match credentials::shown(parts, socket) {
             Some(Credentials::Ticket(ticket)) => Self::from_ticket(auth, &ticket).await?,
             Some(Credentials::Bearer(text)) if api_keys::is_key(text) => Self::from_key(auth, text).await?,
-            Some(Credentials::Bearer(text)) => Self::from_token(auth, text).await?,
+            Some(Credentials::Bearer(text)) => match Self::from_token(auth, text).await {
+                Err(AuthError::Expired | AuthError::Invalid { .. }) => None,
+                identity => Some(identity?),
+            },
             None => return Self::from_cookies(auth, &parts.headers, is_secure, socket).await,
         };
         identity.ok_or(AuthError::Invalid { socket })
@@ -220,19 +241,21 @@ impl Identity {
         Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(details), None)))
     }
 
-    async fn from_token(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
-        let Some(tokens) = auth.tokens() else { return Ok(None) };
-        let claims = match tokens.verify(text) {
-            Ok(claims) => claims,
-            Err(error) => {
-                count_refusal(error);
-                return Ok(None);
-            }
-        };
+    /// Authenticates the bearer of a token.
+    ///
+    /// # Errors
+    /// Returns an error for a token that has expired or is invalid, for a banned user, and when the
+    /// layer does not answer.
+    pub(crate) async fn from_token(auth: &Authenticator, text: &str) -> Result<Self, AuthError> {
+        const INVALID: AuthError = AuthError::Invalid { socket: true };
+        let claims = auth.tokens().ok_or(INVALID)?.verify(text).map_err(|error| {
+            count_refusal(error);
+            if error == TokenError::Expired { AuthError::Expired } else { INVALID }
+        })?;
         let accounts = Accounts { store: auth.store() };
-        let Some(account) = accounts.provisioned_from_token(&claims.sub).await? else { return Ok(None) };
+        let account = accounts.provisioned_from_token(&claims.sub).await?.ok_or(INVALID)?;
         admitted(&account)?;
-        Ok(Some(Self::account(&account, None, Some(claims.exp.saturating_mul(1000)))))
+        Ok(Self::account(&account, None, claims.exp.map(|time| time.saturating_mul(1000))))
     }
 
     async fn from_ticket(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {

@@ -54,6 +54,11 @@ pub struct Tokens {
     #[arg(long, value_name = "TEXT")]
     token_issuer: Option<String>,
 
+    /// Accept tokens without `exp`, and an HS256 secret of any length: a token that leaks is valid
+    /// until the key changes, and a short secret can be guessed from one token
+    #[arg(long = "weak-tokens")]
+    are_weak: bool,
+
     #[arg(skip)]
     key: Option<Secret>,
 }
@@ -89,6 +94,11 @@ impl Tokens {
     /// Returns the required `aud`.
     pub fn audience(&self) -> Option<&str> {
         self.token_audience.as_deref()
+    }
+
+    /// Returns whether tokens may lack `exp`, and secrets may be short.
+    pub fn are_weak(&self) -> bool {
+        self.are_weak
     }
 
     /// Returns the required `iss`.

@@ -135,6 +135,7 @@ impl From<AuthError> for Refusal {
             AuthError::Banned => {
                 Self::forbidden("an operator of this site has banned you").message_key("banned")
             }
+            AuthError::Expired => Self::from(AuthError::Invalid { socket: false }),
             AuthError::Invalid { socket } => {
                 let refusal = Self::unauthorized("`Authorization`: not valid, or not any more");
                 if socket { Self::forbidden(refusal.detail) } else { refusal }

@@ -9,6 +9,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// Carries events to the nodes of a group, and keeps the group's log.
 ///
@@ -104,6 +105,17 @@ pub trait Broker: Send + Sync {
         group: &Group,
         range: HistoryRange,
     ) -> impl Future<Output = Result<Page, LayerError>> + Send;
+
+    /// Returns the offset that the next event of the group's log will have; `None` if the newest
+    /// event has none. For an empty log the answer is kept for an hour.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `next_offset.lua`: `XREVRANGE`, and for an empty log `INFO`, `XINFO`, `XADD`,
+    /// `XDEL` and `PEXPIRE`.
+    fn next_offset(&self, group: &Group) -> impl Future<Output = Result<Option<Offset>, LayerError>> + Send;
 
     /// Removes the text of a logged event from everything that is read, for good; returns `false`
     /// if the log does not have the event. Every subscribed node then receives a redaction event.

@@ -123,6 +123,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// One of the two implementations.
 pub enum Layer {
@@ -249,6 +250,10 @@ impl Broker for Layer {
 
     async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
         dispatch!(self, history(group, range).await)
+    }
+
+    async fn next_offset(&self, group: &Group) -> Result<Option<Offset>, LayerError> {
+        dispatch!(self, next_offset(group).await)
     }
 
     async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {

@@ -121,7 +121,7 @@ impl PresenceSnapshot {
 
 /// Returns the groups that have users, the largest first, at most [`MAX_LISTED_GROUPS`].
 pub(super) fn largest(mut groups: Vec<(String, usize)>) -> Vec<(String, usize)> {
-    groups.retain(|(_, users)| *users > 0);
+    groups.retain(|(name, users)| *users > 0 && !Group::is_of_connections(name));
     groups.sort_by(|(name, users), (other, theirs)| theirs.cmp(users).then_with(|| name.cmp(other)));
     groups.truncate(MAX_LISTED_GROUPS);
     groups

@@ -11,7 +11,7 @@ mod keyed_rate;
 mod message_rate;
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::config::limits::LimitsConfig;
@@ -92,7 +92,7 @@ pub(crate) enum RequestKind {
 pub(crate) struct Admitted {
     limits: Arc<Limits>,
     address: u64,
-    user: Option<u64>,
+    user: OnceLock<u64>,
 }
 
 /// What has arrived of a body, counted for its address until this is dropped.
@@ -248,7 +248,7 @@ impl Limits {
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Limited> {
         let entered = self.by_address.enter(&network_of(address));
         let address = entered.ok_or_else(|| refused(LimitReason::SocketsPerAddress, SOCKET_RETRY_DELAY))?;
-        Ok(Admitted { limits: Arc::clone(self), address, user: None })
+        Ok(Admitted { limits: Arc::clone(self), address, user: OnceLock::new() })
     }
 
     /// Returns the message limiter of a socket whose messages have at most `limit` bytes; `None`
@@ -299,11 +299,23 @@ impl Admitted {
     ///
     /// # Errors
     /// Returns [`Limited`] over the limit.
-    pub(crate) fn for_user(mut self, user: Option<&str>) -> Result<Self, Limited> {
-        let Some(user) = user else { return Ok(self) };
-        let entered = self.limits.by_user.enter(user);
-        self.user = Some(entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, SOCKET_RETRY_DELAY))?);
+    pub(crate) fn for_user(self, user: Option<&str>) -> Result<Self, Limited> {
+        self.count_user(user)?;
         Ok(self)
+    }
+
+    /// As [`for_user`](Self::for_user), of a socket whose user is known only now.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] over the limit.
+    pub(crate) fn count_user(&self, user: Option<&str>) -> Result<(), Limited> {
+        let Some(user) = user else { return Ok(()) };
+        let entered = self.limits.by_user.enter(user);
+        let entered = entered.ok_or_else(|| refused(LimitReason::SocketsPerUser, SOCKET_RETRY_DELAY))?;
+        if self.user.set(entered).is_err() {
+            self.limits.by_user.leave(entered); // counted already
+        }
+        Ok(())
     }
 }
 
@@ -327,8 +339,8 @@ impl Drop for HeldBody {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.limits.by_address.leave(self.address);
-        if let Some(user) = self.user {
-            self.limits.by_user.leave(user);
+        if let Some(user) = self.user.get() {
+            self.limits.by_user.leave(*user);
         }
     }
 }

@@ -2,9 +2,13 @@
 
 use std::future::Future;
 
+use std::time::Duration;
+
 use crate::auth::identity::Identity;
 use crate::http::context::Context;
+use crate::realtime::connection_list::ConnectionList;
 use crate::realtime::denied::Denied;
+use crate::realtime::log_position::Kept;
 use crate::wire::group::Group;
 
 /// Decides whether a client may enter a channel.
@@ -50,12 +54,23 @@ pub struct Grant {
     pub(crate) name: Box<str>,
     pub(crate) is_private: bool,
     pub(crate) is_member: bool,
+    pub(crate) may_publish: bool,
+    pub(crate) connections: ConnectionList,
+    pub(crate) kept: Kept,
 }
 
 impl Grant {
     /// Grants access to this group, which clients know under this name.
     pub fn new(group: Group, name: &str) -> Self {
-        Self { group, name: name.into(), is_private: false, is_member: true }
+        Self {
+            group,
+            name: name.into(),
+            is_private: false,
+            is_member: true,
+            may_publish: true,
+            connections: ConnectionList::None,
+            kept: Kept::ALL,
+        }
     }
 
     /// Marks a channel that only some clients may enter. Its welcome says so, and its sockets are
@@ -64,6 +79,31 @@ impl Grant {
     #[must_use]
     pub fn private(self) -> Self {
         Self { is_private: true, ..self }
+    }
+
+    /// Refuses what the client wants to publish in the channel.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self { may_publish: false, ..self }
+    }
+
+    /// Bounds what clients may read that know messages by their numbers: the number of the newest
+    /// messages, and their age. The log of the group may have more.
+    #[must_use]
+    pub fn with_history(self, size: Option<u32>, ttl: Option<Duration>) -> Self {
+        Self { kept: Kept::new(size, ttl), ..self }
+    }
+
+    /// Replaces the clients' name for the group.
+    #[must_use]
+    pub fn under_name(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Makes connections known in the channel. Each takes a second membership in the layer.
+    #[must_use]
+    pub fn with_connections(self, connections: ConnectionList) -> Self {
+        Self { connections, ..self }
     }
 
     /// Makes the client a listener, who is no member of the group and is not listed.

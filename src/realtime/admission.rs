@@ -11,6 +11,7 @@ use hyper_tungstenite::HyperWebsocket;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tracing::debug;
+use uuid::Uuid;
 
 use crate::http::connection::{Connection, Timed};
 use crate::http::request::Request;
@@ -19,6 +20,7 @@ use crate::http::upgrade::Upgrade;
 use crate::realtime::access::Access;
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::channel::Channel;
+use crate::realtime::denied::Denied;
 use crate::realtime::entrance::Entrance;
 use crate::realtime::joined::{Joined, Main};
 use crate::realtime::protocol::Protocol;
@@ -85,6 +87,9 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
             return Err(Refusal::forbidden(close.reason().to_owned()));
         }
     }
+    if catch_up.is_none() || transport == Transport::Sse {
+        registration.list(|| Uuid::new_v4().to_string()).await.map_err(Denied::Layer)?;
+    }
     Ok(match upgrade {
         Some(upgrade) => {
             let joined = Joined::new(Main::Channel(registration), admitted);
@@ -109,7 +114,9 @@ pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let identity = request.identity();
-    let admitted = context.limits().admit(request.peer())?.for_user(identity.known_id())?;
+    let admitted = context.limits().admit(request.peer())?;
+    // The user of a client that connects is known then.
+    let admitted = if P::CONNECTS { admitted } else { admitted.for_user(identity.known_id())? };
     let socket = realtime.socket(identity, Wire::new::<P>(Transport::WebSocket));
     let registration = SocketRegistration::register(realtime, socket, request.received_at);
     let joined = Joined::new(Main::None(registration), admitted);

@@ -12,7 +12,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::http::context::Context;
 use crate::layer::LayerError;
-use crate::layer::{Broker, Control, HistoryRange, Page, Presence, PresenceSnapshot};
+use crate::layer::{Broker, Control, HistoryRange, Layer, Page, Presence, PresenceSnapshot};
+use crate::realtime::command::StreamPosition;
+use crate::realtime::log_position;
+use crate::realtime::log_position::{Kept, Located};
 use crate::realtime::registration::Registration;
 use crate::realtime::renderer;
 use crate::realtime::renderer::{Feed, Rendered};
@@ -39,12 +42,17 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 /// The progress of one socket.
 pub(crate) struct CatchUp {
     start: StartPosition,
+    kept: Kept,
     /// What the socket receives.
     feed: Feed,
     /// What was read and is not yet sent; `None` before the welcome.
     replay: Option<Replay>,
-    /// The socket has joined the other sockets of the group.
+    /// The greeting was sent, if there is one.
+    has_greeted: bool,
+    /// The socket has joined the other sockets of the group, or never will.
     joined: bool,
+    /// The join has failed: not all messages follow.
+    is_refused: bool,
     /// The redactions known before the log was read.
     redacted: BTreeSet<Id>,
     /// Redacted events that the socket may still show; a redaction is sent for each.
@@ -58,9 +66,12 @@ impl CatchUp {
     pub(crate) fn new(subscription: &Subscription, start: StartPosition) -> Box<Self> {
         Box::new(Self {
             start,
+            kept: subscription.kept(),
             feed: subscription.feed().into(),
             replay: None,
+            has_greeted: false,
             joined: false,
+            is_refused: false,
             redacted: BTreeSet::new(),
             pending_redactions: Vec::new(),
             presence: PresenceSnapshot::default(),
@@ -81,16 +92,21 @@ impl CatchUp {
             if self.joined {
                 return Ok(None);
             }
-            let Some(replay) = &mut self.replay else {
+            if !self.has_greeted {
                 return self.open(registration).await.map(Some);
-            };
+            }
+            let Some(replay) = &mut self.replay else { return Ok(None) };
             let mut frames = BytesMut::new();
             match render_all(registration, &self.feed, replay, &mut frames) {
+                Progress::Ended => {
+                    self.end(registration);
+                    return Ok(Some(frames.freeze()));
+                }
                 _ if !frames.is_empty() => return Ok(Some(frames.freeze())),
-                Some(Step::Read(cursor)) => {
+                Progress::Next(Step::Read(cursor)) => {
                     replay.on_page(layer.history(group, HistoryRange::After(cursor)).await?);
                 }
-                Some(Step::Join(cursor, is_forced)) => {
+                Progress::Next(Step::Join(cursor, is_forced)) => {
                     // Changes of presence during the catch-up went to the other sockets only.
                     let presence = layer.presence(group).await?;
                     if let Some(frames) =
@@ -121,51 +137,98 @@ impl CatchUp {
         }
     }
 
-    /// Returns the welcome, the greeting and the first page.
-    async fn open(&mut self, registration: &Registration) -> Result<Bytes, LayerError> {
-        let (context, socket) = (registration.context(), registration.socket());
-        let identity = socket.identity();
+    /// Returns whether the join has failed, which the last frame said.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Reads what the welcome says. What was missed begins where it says that the log ends.
+    pub(crate) async fn welcome(&mut self, registration: &Registration) -> Result<Welcome, LayerError> {
+        let context = registration.context();
         let group = registration.subscription().group();
         self.redacted = context.layer().redacted(group);
         if let Some(Ok(since)) = self.start.since {
             self.pending_redactions = self.redacted.range(..=since).copied().collect();
         }
-        let (recovery, page) = self.first_page(context, group).await?;
+        let (recovery, page, end) = self.first_page(context, group).await?;
         METRICS.resumed(recovery);
+        self.is_refused = self.start.requires_recovery && recovery != Recovery::Recovered;
         let presence = with_member(context.layer().presence(group).await?, registration);
         self.presence = presence.clone();
-        let welcome = Welcome {
+        let since = self.start.since.and_then(Result::ok);
+        let since = since.filter(|_| recovery == Recovery::Recovered);
+        let last = page.last;
+        self.replay = Some(Replay::new(since, page));
+        Ok(Welcome {
+            number: self.start.number,
+            since: self.start.offset,
+            end,
+            is_refused: self.is_refused,
             node: context.name().to_owned(),
-            last: page.last,
+            last,
             recovery,
             is_private: registration.subscription().is_private(),
             presence,
-        };
+        })
+    }
+
+    /// Returns the welcome, unless it was read before, the greeting and the first page.
+    async fn open(&mut self, registration: &Registration) -> Result<Bytes, LayerError> {
         let mut frames = BytesMut::new();
-        if let Some(frame) = self.feed.renderer.welcome(&self.feed.name, identity, &welcome) {
-            frames.extend_from_slice(&frame);
+        if self.replay.is_none() {
+            let (identity, welcome) = (registration.socket().identity(), self.welcome(registration).await?);
+            let frame = self.feed.renderer.welcome(&self.feed.name, identity, &welcome);
+            frames.extend_from_slice(&frame.unwrap_or_default());
+        }
+        self.has_greeted = true;
+        if self.is_refused {
+            self.joined = true;
+            return Ok(frames.freeze());
         }
         for event in registration.subscription().entrance().greeting(registration.client()).await? {
             render(&self.feed, &event.into(), &mut frames);
         }
-        let since = self.start.since.and_then(Result::ok);
-        let mut replay = Replay::new(since.filter(|_| recovery == Recovery::Recovered), page);
-        render_all(registration, &self.feed, &mut replay, &mut frames);
-        self.replay = Some(replay);
+        let Some(replay) = &mut self.replay else { return Ok(frames.freeze()) };
+        if let Progress::Ended = render_all(registration, &self.feed, replay, &mut frames) {
+            self.end(registration);
+        }
         Ok(frames.freeze())
+    }
+
+    /// Sends no more: the client joins again where it was.
+    fn end(&mut self, registration: &Registration) {
+        self.joined = true;
+        registration.silence();
     }
 
     /// Reads the first page: what follows the client's position or, without that, the newest
     /// messages.
-    async fn first_page(&self, context: &Context, group: &Group) -> Result<(Recovery, Page), LayerError> {
+    async fn first_page(
+        &mut self,
+        context: &Context,
+        group: &Group,
+    ) -> Result<(Recovery, Page, StreamPosition), LayerError> {
         let layer = context.layer();
+        if let Some(position) = self.start.offset {
+            let located = log_position::locate(layer, group, position, self.kept).await?;
+            if let Some(Located { id, epoch }) = located {
+                let page = layer.history(group, HistoryRange::After(id)).await?;
+                if recovery(id, &page, context.config().log_seconds) == Recovery::Recovered {
+                    self.start.since = Some(Ok(id));
+                    let end = StreamPosition { epoch: Some(epoch), ..position };
+                    return Ok((Recovery::Recovered, page, end));
+                }
+            }
+            let (page, end) = end_of_log(layer, group).await?;
+            return Ok((Recovery::Unknown, page, end));
+        }
         let recovery = match self.start.since {
             None => Recovery::New,
             Some(Err(ParseIdError)) => Recovery::Malformed,
             Some(Ok(since)) => {
                 let page = layer.history(group, HistoryRange::After(since)).await?;
                 match recovery(since, &page, context.config().log_seconds) {
-                    Recovery::Recovered => return Ok((Recovery::Recovered, page)),
+                    Recovery::Recovered => return Ok((Recovery::Recovered, page, StreamPosition::default())),
                     other => other,
                 }
             }
@@ -175,7 +238,11 @@ impl CatchUp {
         } else {
             0
         });
-        Ok((recovery, newest(context, group, tail).await?))
+        if self.feed.renderer.numbers && tail == 0 {
+            let (page, end) = end_of_log(layer, group).await?;
+            return Ok((recovery, page, end));
+        }
+        Ok((recovery, newest(context, group, tail).await?, StreamPosition::default()))
     }
 
     /// Renders the pending redactions, up to [`MAX_BATCH_BYTES`] at a time.
@@ -188,6 +255,14 @@ impl CatchUp {
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
+}
+
+/// Reads where a log ends, by id and by number.
+async fn end_of_log(layer: &Layer, group: &Group) -> Result<(Page, StreamPosition), LayerError> {
+    let mut page = layer.history(group, HistoryRange::Before(None, 1)).await?;
+    let end = log_position::end(layer, group, &page).await?;
+    page.events.clear();
+    Ok((page, end))
 }
 
 /// Reads the newest messages, as many as were asked for or fit into [`MAX_HISTORY_BYTES`].
@@ -211,14 +286,23 @@ async fn newest(context: &Context, group: &Group, limit: usize) -> Result<Page, 
     Ok(all)
 }
 
-/// Renders what was read and not yet sent; returns the first step that sends nothing, or `None` if
-/// [`MAX_BATCH_BYTES`] are reached before.
+/// How far what was read is rendered.
+enum Progress {
+    /// To the first step that sends nothing.
+    Next(Step),
+    /// To [`MAX_BATCH_BYTES`].
+    Full,
+    /// To a gap that ends the feed.
+    Ended,
+}
+
+/// Renders what was read and not yet sent.
 fn render_all(
     registration: &Registration,
     feed: &Feed,
     replay: &mut Replay,
     frames: &mut BytesMut,
-) -> Option<Step> {
+) -> Progress {
     let group = registration.subscription().group();
     registration.context().layer().redact_texts(group, replay.unsent());
     while frames.len() <= MAX_BATCH_BYTES {
@@ -228,11 +312,14 @@ fn render_all(
                 METRICS.gap(reason);
                 let gap = Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string());
                 render(feed, &gap.into(), frames);
+                if feed.renderer.gap_ends {
+                    return Progress::Ended;
+                }
             }
-            step => return Some(step),
+            step => return Progress::Next(step),
         }
     }
-    None
+    Progress::Full
 }
 
 /// Renders how the presence differs from what the socket knows; `None` if it does not.

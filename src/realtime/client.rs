@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::auth::identity::Identity;
 use crate::http::context::Context;
-use crate::layer::{Appended, Broker, HistoryRange, LayerError, Page};
+use crate::layer::{Appended, Broker, HistoryRange, LayerError, Page, Presence};
+use crate::realtime::command::{Reply, StreamPosition};
 use crate::realtime::ephemeral_rate::EphemeralRate;
+use crate::realtime::log_position::{self, Kept, LogPage};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
@@ -19,6 +21,8 @@ pub struct Client<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) group: &'a Group,
     pub(crate) ephemerals: &'a EphemeralRate,
+    pub(crate) kept: Kept,
+    pub(crate) lists_connections: bool,
 }
 
 impl<'a> Client<'a> {
@@ -53,6 +57,33 @@ impl<'a> Client<'a> {
         if self.ephemerals.take(period) {
             self.context.publish_ephemeral(self.group(), &event).await;
         }
+    }
+
+    /// Returns messages of the client's group by their numbers, as
+    /// [`Command::Log`](crate::Command::Log) asks for them.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn log(
+        self,
+        since: Option<StreamPosition>,
+        limit: usize,
+        reverse: bool,
+    ) -> Result<Reply, LayerError> {
+        let layer = self.context.layer();
+        let page = log_position::read(layer, self.group(), since, limit, reverse, self.kept).await?;
+        Ok(page.map_or(Reply::Unrecoverable, |LogPage { events, end }| Reply::Log(events, end)))
+    }
+
+    /// Returns the connections that have joined the client's channel, if it lists them.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn connections(self) -> Result<Reply, LayerError> {
+        if !self.lists_connections {
+            return Ok(Reply::Unsupported);
+        }
+        self.context.layer().presence(&self.group().connections()).await.map(Reply::Connections)
     }
 
     /// Returns up to `limit` messages of the client's group before this id, or the newest; the

@@ -11,6 +11,7 @@ use crate::realtime::access::{Access, Grant};
 use crate::realtime::channel::Channel;
 use crate::realtime::client::Client;
 use crate::realtime::command::{Command, Reply};
+use crate::realtime::connections::Connections;
 use crate::realtime::denied::Denied;
 use crate::realtime::protocol::{Protocol, ViewFn};
 use crate::realtime::renderer::Renderer;
@@ -33,6 +34,7 @@ struct EntranceVTable {
     greeting: GreetingFn,
     view: ViewFn,
     renderer: Renderer,
+    connections: Option<Renderer>,
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -106,6 +108,11 @@ impl Entrance {
     pub(crate) fn renderer(self) -> Renderer {
         self.0.renderer
     }
+
+    /// Returns the renderer of joins and leaves of connections, if the protocol has them.
+    pub(crate) fn connections(self) -> Option<Renderer> {
+        self.0.connections
+    }
 }
 
 impl EntranceVTable {
@@ -120,6 +127,11 @@ impl EntranceVTable {
             greeting: |client| Box::pin(C::greeting(client)),
             view: C::view,
             renderer: Renderer::new::<C, P>(transport),
+            connections: if P::SHOWS_CONNECTIONS {
+                Some(Renderer::new::<Connections, P>(transport))
+            } else {
+                None
+            },
         }
     }
 }

@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::realtime::renderer;
 use crate::realtime::renderer::{Feed, Rendered};
+use crate::realtime::subscribers;
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::telemetry::{DropReason, METRICS};
 use crate::wire::delivery::Delivery;
@@ -31,6 +32,8 @@ struct Batch {
     least: Id,
     /// The smallest of the presence versions; the greatest number if there is none.
     least_presence: u64,
+    /// It ends in a gap that ends its feed, for sockets that joined before this number of gaps.
+    ends: Option<u32>,
 }
 
 /// A frame, with what decides which sockets have it already.
@@ -44,9 +47,13 @@ struct BatchFrame {
 
 impl Fanout {
     /// Renders events for these feeds.
-    pub(crate) fn new<'a>(feeds: impl Iterator<Item = &'a Feed>, events: &[Arc<Delivery>]) -> Self {
+    pub(crate) fn new<'a>(
+        feeds: impl Iterator<Item = &'a Feed>,
+        events: &[Arc<Delivery>],
+        gaps: u32,
+    ) -> Self {
         let mut listed = vec![false; events.len()];
-        let batches = feeds.map(|feed| (feed.clone(), Batch::render(feed, events, &mut listed)));
+        let batches = feeds.map(|feed| (feed.clone(), Batch::render(feed, events, gaps, &mut listed)));
         let batches = batches.filter(|(_, batch)| !batch.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped(DropReason::UnknownType);
@@ -84,8 +91,9 @@ impl Fanout {
 
 impl Batch {
     /// Renders the events that the channel lists, and marks them as listed.
-    fn render(feed: &Feed, events: &[Arc<Delivery>], listed: &mut [bool]) -> Self {
+    fn render(feed: &Feed, events: &[Arc<Delivery>], gaps: u32, listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
+        let mut ends = None;
         for (event, listed) in events.iter().zip(listed) {
             match feed.render(event) {
                 Rendered::Unlisted => continue,
@@ -98,6 +106,10 @@ impl Batch {
                 Rendered::Failed => renderer::count_failure(event),
             }
             *listed = true;
+            if feed.renderer.gap_ends && subscribers::is_gap(event) {
+                ends = Some(gaps);
+                break;
+            }
         }
         let all = match each.as_slice() {
             [only] => only.frame.clone(),
@@ -111,10 +123,13 @@ impl Batch {
         };
         let least = each.iter().filter_map(|each| each.id).min().unwrap_or(Id::NEVER);
         let least_presence = each.iter().filter_map(|each| each.presence).min().unwrap_or(u64::MAX);
-        Self { each, all, least, least_presence }
+        Self { each, all, least, least_presence, ends }
     }
 
     fn send(&self, subscriber: &Subscriber) {
+        if self.ends == Some(subscriber.gaps) {
+            return; // it joined behind the gap
+        }
         if subscriber.from < self.least && subscriber.presence < self.least_presence {
             subscriber.socket.send(&self.all);
         } else if subscriber.from != Id::NEVER {

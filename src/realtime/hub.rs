@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
+use crate::realtime::renderer::FeedKey;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
 use crate::realtime::subscription::Subscription;
@@ -95,17 +96,39 @@ impl Hub {
         let registered =
             Registered { socket: Arc::clone(socket), subscription: Some(Arc::clone(subscription)) };
         let key = self.insert(&registered, opened_at);
-        loop {
-            let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
-            if let Some(key) = subscribers.lock().insert(socket, subscription.feed(), from) {
-                subscription.set_key(key);
-                break;
-            }
-        }
+        subscription.set_key(self.insert_subscriber(group, socket, subscription.feed(), from));
         if subscription.has_ended() {
             self.silence(subscription); // ended before it had its place
         }
         key
+    }
+
+    /// Adds a socket to those that receive the events of a group in this feed, and returns its key.
+    pub(crate) fn insert_subscriber(
+        &self,
+        group: &Group,
+        socket: &Arc<Socket>,
+        feed: FeedKey<'_>,
+        from: Id,
+    ) -> usize {
+        loop {
+            let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
+            if let Some(key) = subscribers.lock().insert(socket, feed, from) {
+                return key;
+            }
+        }
+    }
+
+    /// Removes a socket from those that receive the events of a group in this feed.
+    pub(crate) fn remove_subscriber(&self, group: &Group, feed: FeedKey<'_>, key: usize) {
+        let Some(subscribers) = self.subscribers(group.name()) else { return };
+        if subscribers.lock().remove(feed, key) {
+            let mut groups = self.groups.lock();
+            groups.remove(group);
+            if groups.is_empty() {
+                groups.shrink_to_fit();
+            }
+        }
     }
 
     fn insert(&self, registered: &Registered, opened_at: Instant) -> usize {
@@ -123,6 +146,16 @@ impl Hub {
             registered.socket.close(&CloseCode::ServiceRestart.into());
         }
         key
+    }
+
+    /// Closes a socket whose client has another identity now, if a disconnect command that came
+    /// after `since` matches that one. Later commands find it.
+    pub(crate) fn check_connected(&self, socket: &Arc<Socket>, since: Instant) {
+        let registered = Registered { socket: Arc::clone(socket), subscription: None };
+        let close = self.disconnects.lock().since(since, |command| registered.matches(command));
+        if let Some(close) = close {
+            socket.close(&close);
+        }
     }
 
     /// Ends a subscription, and its socket with it unless it is one of several. Nothing is
@@ -144,6 +177,12 @@ impl Hub {
         }
     }
 
+    /// Returns whether nothing is delivered any more to a subscription.
+    pub(crate) fn is_silent(&self, subscription: &Subscription) -> bool {
+        let subscribers = self.subscribers(subscription.group().name());
+        subscribers.is_some_and(|all| all.lock().is_silent(subscription.feed(), subscription.key()))
+    }
+
     /// Starts live delivery to a subscription that has everything up to `cursor`.
     ///
     /// # Errors
@@ -155,8 +194,23 @@ impl Hub {
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
-        let Some(subscribers) = self.subscribers(subscription.group().name()) else { return Ok(()) };
-        subscribers.lock().join(subscription.feed(), subscription.key(), cursor, is_forced)
+        self.join_subscriber(subscription.group(), subscription.feed(), subscription.key(), cursor, is_forced)
+    }
+
+    /// As [`join`](Self::join), of a socket that is in this feed of the group under this key.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub(crate) fn join_subscriber(
+        &self,
+        group: &Group,
+        feed: FeedKey<'_>,
+        key: usize,
+        cursor: Cursor,
+        is_forced: bool,
+    ) -> Result<(), Behind> {
+        let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
+        subscribers.lock().join(feed, key, cursor, is_forced)
     }
 
     /// Removes what was registered under this key.
@@ -167,15 +221,7 @@ impl Hub {
             METRICS.sockets.dec();
         }
         let Some(subscription) = &registered.subscription else { return };
-        let group = subscription.group();
-        let Some(subscribers) = self.subscribers(group.name()) else { return };
-        if subscribers.lock().remove(subscription.feed(), subscription.key()) {
-            let mut groups = self.groups.lock();
-            groups.remove(group);
-            if groups.is_empty() {
-                groups.shrink_to_fit();
-            }
-        }
+        self.remove_subscriber(subscription.group(), subscription.feed(), subscription.key());
     }
 
     /// Queues events for every socket of the group, in order.

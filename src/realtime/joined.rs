@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use once_cell::race::OnceBox;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::limits::Admitted;
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::command::{Join, Target};
+use crate::realtime::connecting;
 use crate::realtime::denied::Denied;
 use crate::realtime::protocol::{ChannelName, Protocol, Refused};
 use crate::realtime::registration::{Registration, SocketRegistration};
@@ -50,6 +52,8 @@ struct Several {
     waiting: Mutex<VecDeque<(Box<CatchUp>, Arc<Registration>)>>,
     /// Those that ended without the client's doing.
     ends: Arc<Ends>,
+    /// The id of the connection; created when it is asked for.
+    client: OnceBox<String>,
 }
 
 /// The registration of a joined channel.
@@ -74,7 +78,8 @@ impl Joined {
         Self { main, admitted, several: OnceBox::new() }
     }
 
-    fn realtime(&self) -> &Arc<Realtime> {
+    /// Returns the sockets of the node.
+    pub(crate) fn realtime(&self) -> &Arc<Realtime> {
         match &self.main {
             Main::Channel(registration) => registration.realtime(),
             Main::None(registration) => &registration.realtime,
@@ -124,22 +129,45 @@ impl Joined {
     ///
     /// # Errors
     /// Returns why it is not joined.
-    pub(crate) async fn join<P: Protocol, S: Streams>(&self, join: &Join<'_>) -> Result<(), Refused> {
+    pub(crate) async fn join<P: Protocol, S: Streams>(
+        &self,
+        number: u32,
+        join: &Join<'_>,
+    ) -> Result<(), Refused> {
+        let (registration, catch_up) = self.enter::<P, S>(number, join).await?;
+        self.add(registration, catch_up);
+        Ok(())
+    }
+
+    /// Enters a channel, which is joined once it is added.
+    pub(crate) async fn enter<P: Protocol, S: Streams>(
+        &self,
+        number: u32,
+        join: &Join<'_>,
+    ) -> Result<(Arc<Registration>, Option<Box<CatchUp>>), Refused> {
         let opened_at = Instant::now();
         let (context, socket, target) = (self.context(), self.socket(), &join.target);
         if context.is_stopping() {
             return Err(Refused::TryAgain);
         }
+        self.leave_ended(target);
         if self.find(Some(target)).is_some() {
             return Err(Refused::AlreadyJoined);
         }
-        let several = self.several.get_or_init(Box::default);
+        let several = self.several();
         let most = context.config().max_channels;
         if several.joined.lock().len() >= most {
             return Err(Refused::TooMany(most));
         }
+        if let Some(token) = &join.token {
+            connecting::check_channel_token(self, target, token)?;
+        }
         let entrance = S::entrance::<P>(target.stream).ok_or(Denied::NotFound)?;
-        let start = if entrance.replays() { StartPosition::from_join(join) } else { StartPosition::now() };
+        let start = if entrance.replays() {
+            StartPosition::from_join(number, join)
+        } else {
+            StartPosition::now_for(number)
+        };
         if start.reads() {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
@@ -158,22 +186,51 @@ impl Joined {
             Some(Verdict::Unsuitable(_)) => return Err(Refused::TryAgain),
             Some(_) => return Err(Denied::NotFound.into()),
         }
-        let registration = Arc::new(registration);
+        Ok((Arc::new(registration), catch_up))
+    }
+
+    /// Adds a channel that was entered.
+    pub(crate) fn add(&self, registration: Arc<Registration>, catch_up: Option<Box<CatchUp>>) {
+        let several = self.several();
         let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&registration)));
         several.waiting.lock().extend(waiting);
         several.add(registration);
-        Ok(())
+    }
+
+    fn several(&self) -> &Several {
+        self.several.get_or_init(Box::default)
+    }
+
+    /// Returns the id of the connection, by which protocols with such ids name it.
+    pub(crate) fn client(&self) -> &str {
+        self.several().client.get_or_init(|| Box::new(Uuid::new_v4().to_string()))
+    }
+
+    /// Leaves a channel that a gap has ended, so that the client can join it again.
+    fn leave_ended(&self, target: &Target<'_>) {
+        let Some(Found::One(registration)) = self.find(Some(target)) else { return };
+        if registration.is_silent() {
+            drop(self.leave(target));
+        }
     }
 
     /// Leaves a channel, and returns it; `None` if it was not joined.
     pub(crate) fn leave(&self, target: &Target<'_>) -> Option<Arc<Registration>> {
         let Found::One(registration) = self.find(Some(target))? else { return None };
-        if !registration.subscription().end() {
-            return None;
+        self.abandon(registration.subscription()).then_some(registration)
+    }
+
+    /// Ends a subscription at the client's wish, or because its join failed. Returns whether it had
+    /// not ended.
+    pub(crate) fn abandon(&self, subscription: &Arc<Subscription>) -> bool {
+        if !subscription.end() {
+            return false;
         }
-        self.realtime().hub().silence(registration.subscription());
-        self.several.get()?.remove(registration.subscription());
-        Some(registration)
+        self.realtime().hub().silence(subscription);
+        if let Some(several) = self.several.get() {
+            several.remove(subscription);
+        }
+        true
     }
 
     /// Returns the next channel that has to catch up.

@@ -5,6 +5,8 @@ pub(crate) mod access;
 pub(crate) mod channel;
 pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod connection_list;
+pub(crate) mod connections;
 pub(crate) mod denied;
 pub(crate) mod entrance;
 pub(crate) mod ephemeral_rate;
@@ -16,6 +18,7 @@ pub(crate) mod welcome;
 
 // Admission: from a request to a registered socket.
 pub(crate) mod admission;
+pub(crate) mod listed_connection;
 pub(crate) mod registration;
 pub(crate) mod start_position;
 pub(crate) mod subscription;
@@ -23,7 +26,9 @@ pub(crate) mod subscription;
 // One socket.
 pub(crate) mod backlog;
 pub(crate) mod catch_up;
+pub(crate) mod connecting;
 pub(crate) mod joined;
+pub(crate) mod log_position;
 pub(crate) mod outbox;
 pub(crate) mod reader;
 pub(crate) mod socket;

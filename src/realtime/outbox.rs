@@ -18,8 +18,11 @@ use parking_lot::Mutex;
 
 use crate::http::connection::Connection;
 use crate::realtime::backlog::{Backlog, Limits};
+use crate::realtime::renderer::Wire;
 use crate::wire::close::{Close, CloseCode};
-use crate::wire::frame::Transport;
+
+/// Why a socket is closed whose peer reads too slowly.
+pub const TOO_SLOW: &str = "too slow: more was waiting than the outbox holds";
 
 /// The frames on their way to one socket.
 pub(crate) struct Outbox {
@@ -27,7 +30,7 @@ pub(crate) struct Outbox {
     state: Mutex<State>,
     /// Wakes the socket's task: there is a queue to empty, or the socket is closed.
     changed: AtomicWaker,
-    transport: Transport,
+    wire: Wire,
     limits: Limits,
     /// The bytes that the stream has accepted, modulo 2^32. Written under the lock of `state`.
     written: AtomicU32,
@@ -48,12 +51,12 @@ struct State {
 
 impl Outbox {
     /// Creates an outbox without a stream, which queues all frames.
-    pub(crate) fn new(transport: Transport, limits: Limits) -> Self {
+    pub(crate) fn new(wire: Wire, limits: Limits) -> Self {
         Self {
             stream: OnceCell::new(),
             state: Mutex::default(),
             changed: AtomicWaker::new(),
-            transport,
+            wire,
             limits,
             written: AtomicU32::new(0),
         }
@@ -85,7 +88,7 @@ impl Outbox {
                 Err(_) => state.broken = true,
             },
             stream => {
-                let queued = state.add(frames.clone(), self.transport, self.limits);
+                let queued = state.add(frames.clone(), self.wire, self.limits);
                 // The task already waits for the stream to become writable.
                 if queued && state.blocked {
                     return;
@@ -100,7 +103,7 @@ impl Outbox {
     pub(crate) fn send_along(&self, frames: Bytes) {
         let mut state = self.state.lock();
         if !state.has_ended() {
-            state.add(frames, self.transport, self.limits);
+            state.add(frames, self.wire, self.limits);
             self.changed.wake();
         }
     }
@@ -109,10 +112,15 @@ impl Outbox {
     pub(crate) fn close(&self, close: &Close) {
         let mut state = self.state.lock();
         if state.closed.is_none() {
-            state.close(self.transport, close);
+            state.close(self.wire, close);
             self.count(state.flush(self.stream.get()));
         }
         self.changed.wake();
+    }
+
+    /// Returns how frames are written that concern no channel.
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire
     }
 
     /// Wakes the socket's task, for which there is something to do.
@@ -197,10 +205,10 @@ impl State {
     }
 
     /// Appends frames to the queue. Returns `false` if they exceed the bound.
-    fn add(&mut self, frames: Bytes, transport: Transport, limits: Limits) -> bool {
+    fn add(&mut self, frames: Bytes, wire: Wire, limits: Limits) -> bool {
         let full = self.backlog.as_ref().is_some_and(|backlog| backlog.is_full(frames.len(), limits));
         if full {
-            self.overflow(transport);
+            self.overflow(wire);
         } else {
             self.backlog.get_or_insert_default().push(frames);
         }
@@ -219,18 +227,15 @@ impl State {
         frames
     }
 
-    fn close(&mut self, transport: Transport, close: &Close) {
-        self.backlog.get_or_insert_default().push(transport.close(close));
+    fn close(&mut self, wire: Wire, close: &Close) {
+        self.backlog.get_or_insert_default().push(wire.close(close));
         self.closed = Some(close.code());
     }
 
     /// Drops the backlog and closes the socket, whose peer reads too slowly.
-    fn overflow(&mut self, transport: Transport) {
+    fn overflow(&mut self, wire: Wire) {
         self.backlog.get_or_insert_default().cut();
-        self.close(
-            transport,
-            &Close::new(CloseCode::Unresponsive, "too slow: more was waiting than the outbox holds"),
-        );
+        self.close(wire, &Close::new(CloseCode::Unresponsive, TOO_SLOW));
     }
 
     /// Writes as much as the stream accepts, and returns how many bytes it did.

@@ -1,5 +1,6 @@
 //! The trait that an application implements for a wire: how frames are read and written.
 
+use std::iter;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -7,7 +8,7 @@ use thiserror::Error;
 use crate::auth::identity::Identity;
 use crate::config::Config;
 use crate::layer::LayerError;
-use crate::realtime::command::{ClientRequest, Command, Reply};
+use crate::realtime::command::{Command, NumberedRequest, Reply};
 use crate::realtime::denied::Denied;
 use crate::realtime::view::View;
 use crate::realtime::welcome::Welcome;
@@ -20,15 +21,15 @@ use crate::wire::frame::Frame;
 /// # Examples
 /// ```
 /// use parlor::{
-///     Action, ChannelName, ClientRequest, Command, Config, Frame, LayerError, Protocol, Reply,
-///     View, ViewFn,
+///     Action, ChannelName, Command, Config, Frame, LayerError, NumberedRequest, Protocol, Reply,
+///     ReplyTo, View,
 /// };
 ///
 /// /// Lines of text.
 /// struct Lines;
 ///
 /// impl Protocol for Lines {
-///     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+///     fn decode<'a>(frame: &'a Frame<'_>, _: &Config) -> Result<NumberedRequest<'a>, Action> {
 ///         match frame {
 ///             Frame::Text(text) => {
 ///                 Ok(Command::publish(text.as_ref()).into())
@@ -37,12 +38,7 @@ use crate::wire::frame::Frame;
 ///         }
 ///     }
 ///
-///     fn reply(
-///         _: &Command<'_>,
-///         _: Result<&Reply, &LayerError>,
-///         _: ViewFn,
-///         _: ChannelName<'_>,
-///     ) -> Action {
+///     fn reply(_: &ReplyTo<'_>, _: Result<&Reply, &LayerError>) -> Action {
 ///         Action::Nothing
 ///     }
 ///
@@ -65,17 +61,35 @@ pub trait Protocol: Send + Sync + 'static {
     /// client may name.
     const RESUMES: bool = false;
 
+    /// Whether the first request of a connection has to be
+    /// [`Connect`](crate::ClientRequest::Connect), which may identify the client.
+    const CONNECTS: bool = false;
+
+    /// Whether clients know messages by their [numbers](crate::Offset).
+    const NUMBERS: bool = false;
+
+    /// Whether clients receive joins and leaves of connections.
+    const SHOWS_CONNECTIONS: bool = false;
+
+    /// Whether a gap is the last frame of a channel: its clients join it again where they were.
+    const GAP_ENDS: bool = false;
+
     /// Returns the longest accepted message, in bytes. A longer one closes the socket with 1009. In
     /// a channel that takes no commands it is `--max-message-bytes`.
     fn max_frame_bytes(config: &Config) -> usize {
         config.max_message_bytes
     }
 
-    /// Reads a message of a client.
+    /// Splits a message of a client into its requests. By default it is one.
+    fn split<'a>(frame: &'a Frame<'_>) -> impl Iterator<Item = Frame<'a>> + Send {
+        iter::once(frame.borrowed())
+    }
+
+    /// Reads a request of a client.
     ///
     /// # Errors
     /// Returns the action to take instead when the message is no request.
-    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<ClientRequest<'a>, Action>;
+    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<NumberedRequest<'a>, Action>;
 
     /// Answers a message in a channel that takes no commands.
     fn unsupported(_frame: &Frame<'_>) -> Action {
@@ -88,13 +102,8 @@ pub trait Protocol: Send + Sync + 'static {
         Action::Close(CloseCode::RateLimited.into())
     }
 
-    /// Answers a command. `view` is that of the channel, for the events of a history.
-    fn reply(
-        command: &Command<'_>,
-        reply: Result<&Reply, &LayerError>,
-        view: ViewFn,
-        channel: ChannelName<'_>,
-    ) -> Action;
+    /// Answers a command.
+    fn reply(to: &ReplyTo<'_>, reply: Result<&Reply, &LayerError>) -> Action;
 
     /// Writes what the clients see of an event, once for all sockets of a channel, a transport and
     /// a name of the group. Returns `None` for a view that this wire does not have.
@@ -109,15 +118,36 @@ pub trait Protocol: Send + Sync + 'static {
         None
     }
 
+    /// Answers a client that has [connected](Self::CONNECTS), or has another token now.
+    fn connected(_number: u32, _connected: &Connected<'_>) -> Option<Frame<'static>> {
+        None
+    }
+
     /// Answers a request that concerns a channel in which it cannot be carried out. Its socket
     /// stays open, and so do its other channels.
-    fn refuse(_request: &ClientRequest<'_>, _refused: &Refused) -> Action {
+    fn refuse(_request: &NumberedRequest<'_>, _refused: &Refused) -> Action {
         Action::Nothing
     }
 
     /// Writes the last frame of a channel that a connection of several channels has left, at the
     /// client's wish or as `close` says.
     fn left(_channel: ChannelName<'_>, _close: &Close) -> Option<Frame<'static>> {
+        None
+    }
+
+    /// Answers a client that has left a channel. By default by the last frame of the channel.
+    fn left_as_asked(_number: u32, channel: ChannelName<'_>) -> Option<Frame<'static>> {
+        Self::left(channel, &CloseCode::Normal.into())
+    }
+
+    /// Returns the close frame of this protocol for one of [`CloseCode`](crate::CloseCode).
+    fn close(close: &Close) -> Close {
+        close.clone()
+    }
+
+    /// Returns what is sent in place of a ping (RFC 6455, section 5.5.2) to clients that do not see
+    /// pings.
+    fn ping() -> Option<Frame<'static>> {
         None
     }
 
@@ -135,6 +165,31 @@ pub struct ChannelName<'a> {
     pub stream: &'static str,
     /// The clients' name for the group.
     pub name: &'a str,
+}
+
+/// What a client has that has connected.
+pub struct Connected<'a> {
+    /// The id of the connection.
+    pub client: &'a str,
+    /// The client's identity.
+    pub identity: &'a Identity,
+    /// Whether this answers a [`Refresh`](crate::ClientRequest::Refresh).
+    pub is_refresh: bool,
+    /// The channels that the server joined for the client.
+    pub channels: &'a [(ChannelName<'a>, &'a Welcome)],
+}
+
+/// What a reply answers.
+#[derive(Clone, Copy)]
+pub struct ReplyTo<'a> {
+    /// The client's number of the request; 0 without one.
+    pub number: u32,
+    /// The command.
+    pub command: &'a Command<'a>,
+    /// The channel in which it was carried out.
+    pub channel: ChannelName<'a>,
+    /// The view of the channel, for the events of a history.
+    pub view: ViewFn,
 }
 
 /// Why a request is not carried out in its channel.
@@ -158,6 +213,12 @@ pub enum Refused {
     /// The client exceeds its rate limits.
     #[error("too fast")]
     TooFast,
+    /// The token has expired.
+    #[error("the token has expired")]
+    TokenExpired,
+    /// Not all messages since the client's position are in the log.
+    #[error("some messages since then are gone")]
+    Unrecoverable,
     /// The node stops, or what the client enters is changing: another attempt may succeed.
     #[error("try again later")]
     TryAgain,

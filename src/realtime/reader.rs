@@ -120,6 +120,12 @@ impl<'a> Reader<'a> {
             .max(std::mem::replace(&mut self.worst, Decision::Fine))
     }
 
+    /// Charges a further request of the message that was read last.
+    pub(crate) fn charge_request(&mut self) -> Decision {
+        let frame = self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame);
+        self.charge_bytes(0, self.admitted.message(0)).max(frame)
+    }
+
     /// Charges a frame that is not handled as a message; with `counts`, as a message.
     ///
     /// # Errors

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use once_cell::race::OnceBox;
+
 use crate::http::context::Context;
 use crate::layer::{Broker, LayerError};
 use crate::realtime::client::Client;
 use crate::realtime::hub::Registered;
+use crate::realtime::listed_connection::ListedConnection;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor};
@@ -20,6 +23,8 @@ pub(crate) struct Registration {
     subscription: Arc<Subscription>,
     /// Its key in the hub.
     key: usize,
+    /// Its connection in the list of the group, where there is one.
+    listed: OnceBox<ListedConnection>,
 }
 
 impl Registration {
@@ -37,7 +42,7 @@ impl Registration {
     ) -> Result<Self, LayerError> {
         let key = realtime.hub().register(&socket, &subscription, opened_at);
         // From here on, its drop undoes whatever has been done.
-        let registration = Self { realtime, socket, subscription, key };
+        let registration = Self { realtime, socket, subscription, key, listed: OnceBox::new() };
         let group = registration.subscription.group();
         registration.context().layer().subscribe(group, registration.member()).await?;
         // The interval may be on.
@@ -45,6 +50,20 @@ impl Registration {
             registration.realtime.intervals().poll(&registration.realtime, group);
         }
         Ok(registration)
+    }
+
+    /// Adds the connection, of this id, to the list of the group, if there is one. Called once the
+    /// client has been welcomed.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn list(&self, client: impl Fn() -> String) -> Result<(), LayerError> {
+        if self.subscription.lists_connections() && self.listed.get().is_none() {
+            let feed = self.subscription.connections_feed();
+            let listed = ListedConnection::enter(self, &client(), feed).await?;
+            let _ = self.listed.set(Box::new(listed)); // one task at a time calls this
+        }
+        Ok(())
     }
 
     pub(crate) fn realtime(&self) -> &Arc<Realtime> {
@@ -73,6 +92,8 @@ impl Registration {
             identity: self.socket.identity(),
             group: self.subscription.group(),
             ephemerals: self.subscription.ephemerals(),
+            kept: self.subscription.kept(),
+            lists_connections: self.subscription.lists_connections(),
         }
     }
 
@@ -85,6 +106,16 @@ impl Registration {
     pub(crate) fn end(&self, close: &Close) {
         let subscription = Some(Arc::clone(&self.subscription));
         self.realtime.hub().end(&Registered { socket: Arc::clone(&self.socket), subscription }, close);
+    }
+
+    /// Delivers nothing any more.
+    pub(crate) fn silence(&self) {
+        self.realtime.hub().silence(&self.subscription);
+    }
+
+    /// Returns whether nothing is delivered any more, after a gap that ended the subscription.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.realtime.hub().is_silent(&self.subscription)
     }
 
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).

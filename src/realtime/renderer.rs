@@ -16,6 +16,7 @@ use crate::realtime::protocol::{ChannelName, Protocol};
 use crate::realtime::view::View;
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{DropReason, METRICS};
+use crate::wire::close::Close;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::frame::{Frame, Transport};
@@ -28,7 +29,11 @@ pub(crate) struct Wire(&'static WireVTable);
 
 pub(crate) struct WireVTable {
     pub(crate) transport: Transport,
+    /// See [`Protocol::CONNECTS`].
+    pub(crate) connects: bool,
     bye: fn(Duration) -> Option<Frame<'static>>,
+    close: fn(&Close) -> Close,
+    ping: fn() -> Option<Frame<'static>>,
 }
 
 impl Wire {
@@ -44,11 +49,21 @@ impl Wire {
     pub(crate) fn bye(self, reconnect: Duration) -> Option<Bytes> {
         Some(self.transport.message((self.0.bye)(reconnect)?, None))
     }
+
+    /// Returns the close frame.
+    pub(crate) fn close(self, close: &Close) -> Bytes {
+        self.transport.close(&(self.0.close)(close))
+    }
+
+    /// Returns what a client is sent that says nothing.
+    pub(crate) fn ping(self) -> Bytes {
+        (self.0.ping)().map_or_else(|| self.transport.ping(), |ping| self.transport.message(ping, None))
+    }
 }
 
 impl WireVTable {
     const fn new<P: Protocol>(transport: Transport) -> Self {
-        Self { transport, bye: P::bye }
+        Self { transport, connects: P::CONNECTS, bye: P::bye, close: P::close, ping: P::ping }
     }
 }
 
@@ -94,6 +109,10 @@ pub(crate) struct RendererVTable {
     pub(crate) transport: Transport,
     pub(crate) stream: &'static str,
     pub(crate) interval: Option<Interval>,
+    /// See [`Protocol::GAP_ENDS`].
+    pub(crate) gap_ends: bool,
+    /// See [`Protocol::NUMBERS`].
+    pub(crate) numbers: bool,
     render: fn(&Event, ChannelName<'_>, Omitted) -> Listed,
     welcome: WelcomeFn,
 }
@@ -183,6 +202,8 @@ impl RendererVTable {
             transport,
             stream: C::STREAM,
             interval: C::INTERVAL,
+            gap_ends: P::GAP_ENDS,
+            numbers: P::NUMBERS,
             render: |event, channel, omitted| match C::view(event) {
                 None => Listed::No,
                 Some(view) if omitted.covers(&view) => Listed::Yes(None),
@@ -222,8 +243,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::config::Config;
     use crate::layer::LayerError;
-    use crate::realtime::command::{ClientRequest, Command, Reply};
-    use crate::realtime::protocol::{Action, ViewFn};
+    use crate::realtime::command::{NumberedRequest, Reply};
+    use crate::realtime::protocol::{Action, ReplyTo};
 
     /// A channel that panics over one type of event and lists those with a text.
     pub(crate) struct Fragile;
@@ -239,11 +260,11 @@ pub(crate) mod tests {
     pub(crate) struct Plain;
 
     impl Protocol for Plain {
-        fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<ClientRequest<'a>, Action> {
+        fn decode<'a>(_: &'a Frame<'_>, _: &Config) -> Result<NumberedRequest<'a>, Action> {
             Err(Action::Nothing)
         }
 
-        fn reply(_: &Command<'_>, _: Result<&Reply, &LayerError>, _: ViewFn, _: ChannelName<'_>) -> Action {
+        fn reply(_: &ReplyTo<'_>, _: Result<&Reply, &LayerError>) -> Action {
             Action::Nothing
         }
 

@@ -24,6 +24,7 @@ use crate::realtime::denied::Denied;
 use crate::realtime::hub::Registered;
 use crate::realtime::registration::Registration;
 use crate::realtime::runtime::Realtime;
+use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::time::now;
@@ -32,6 +33,9 @@ use crate::wire::time::now;
 const PARALLEL_QUESTIONS: usize = 64;
 /// The pause after each of them at a slow pace: some 2,000 questions a second.
 const SLOW_PAUSE: Duration = Duration::from_millis(32);
+
+/// Why a socket is closed whose client had a token until now.
+pub const TOKEN_EXPIRED: &str = "the token has expired";
 
 /// How fast sockets are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,22 @@ pub(crate) async fn check_admitted(
     }
     let verdict = verdict(realtime.context(), socket.identity(), Some(subscription)).await?;
     Ok(Some(verdict.of(Some(subscription))).filter(|verdict| !matches!(verdict, Verdict::Granted(_))))
+}
+
+/// Asks again who the client of a socket is that connects, if all others were asked since its
+/// request arrived, at `opened_at`. Returns how to close it, if it may not stay.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not answer.
+pub(crate) async fn check_connected(
+    realtime: &Realtime,
+    socket: &Socket,
+    opened_at: Instant,
+) -> Result<Option<Close>, LayerError> {
+    if !realtime.hub().were_asked_since(opened_at) {
+        return Ok(None);
+    }
+    identity_verdict(realtime.context(), socket.identity()).await
 }
 
 fn question(Registered { socket, subscription }: &Registered) -> Question {
@@ -207,6 +227,7 @@ fn mismatch(grant: &Grant, subscription: &Subscription) -> Option<Close> {
 
 /// Returns how to close the sockets of this client; `None` if it is still who it was.
 async fn identity_verdict(context: &Context, identity: &Identity) -> Result<Option<Close>, LayerError> {
+    let expired = || Close::new(CloseCode::LoginEnded, TOKEN_EXPIRED);
     let (gone, banned) = (Close::from(CloseCode::LoginEnded), Close::new(CloseCode::Forbidden, "banned"));
     let store = context.store();
     let account = match (identity.role(), identity.login()) {
@@ -223,7 +244,7 @@ async fn identity_verdict(context: &Context, identity: &Identity) -> Result<Opti
             return Ok((!has_name).then(|| Disconnect::renewal(identity.id()).close()));
         }
         // A token expires and cannot be renewed.
-        (_, None) if identity.expires_at().is_some_and(|time| time <= now()) => return Ok(Some(gone)),
+        (_, None) if identity.expires_at().is_some_and(|time| time <= now()) => return Ok(Some(expired())),
         (_, None) => (Accounts { store }).find_by_id(identity.id()).await?,
         (_, Some(hash)) => sessions::find(store, hash, context.session_ttl()).await?,
     };

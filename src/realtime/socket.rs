@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use once_cell::race::OnceBox;
 
 use crate::auth::identity::Identity;
 use crate::realtime::backlog::Limits;
@@ -14,10 +15,12 @@ use crate::wire::close::{Close, CloseCode};
 use crate::wire::frame::Transport;
 
 /// The time between two pings of a peer, in seconds.
-const PING_INTERVAL_SECONDS: u32 = 25;
+pub const PING_INTERVAL_SECONDS: u32 = 25;
 /// The time without a byte from the peer after which the socket is closed, in seconds, if nothing
 /// was on its way.
 const MAX_SILENCE_SECONDS: u32 = 60;
+/// Why a socket is closed whose client has not connected until the first ping.
+pub const NOT_CONNECTED: &str = "expected a connect request";
 /// The slowest peer that is waited for, in bytes a second. It answers a ping after it has read what
 /// was written before, of which a proxy may hold megabytes.
 const MIN_READ_RATE: u32 = 2048;
@@ -26,8 +29,10 @@ const MAX_READ_SECONDS: u32 = 900;
 
 /// One socket, as other tasks see it.
 pub(crate) struct Socket {
-    wire: Wire,
+    /// The identity that the request has.
     identity: Arc<Identity>,
+    /// The one that the client connected with, in protocols in which clients do that.
+    connected: OnceBox<Arc<Identity>>,
     outbox: Outbox,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
     last_read_at: AtomicU32,
@@ -50,9 +55,9 @@ impl Socket {
     /// Creates a socket whose peer last sent a byte `now`, in seconds of its node.
     pub(crate) fn new(wire: Wire, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
         Self {
-            wire,
             identity,
-            outbox: Outbox::new(wire.transport, limits),
+            connected: OnceBox::new(),
+            outbox: Outbox::new(wire, limits),
             last_read_at: AtomicU32::new(now),
             written: [const { AtomicU32::new(0) }; 2],
             written_before_read: AtomicU32::new(0),
@@ -65,7 +70,17 @@ impl Socket {
 
     /// Returns the client's identity.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
-        &self.identity
+        self.connected.get().unwrap_or(&self.identity)
+    }
+
+    /// Sets the identity with which the client connects.
+    pub(crate) fn connect(&self, identity: Arc<Identity>) {
+        let _ = self.connected.set(Box::new(identity)); // once: requests are carried out in turn
+    }
+
+    /// Returns whether the client has to connect before it does anything else.
+    pub(crate) fn awaits_connect(&self) -> bool {
+        self.wire().connects && self.connected.get().is_none()
     }
 
     /// Sets when the client has to be revalidated, in seconds of its node.
@@ -85,7 +100,7 @@ impl Socket {
 
     /// Returns its wire.
     pub(crate) fn wire(&self) -> Wire {
-        self.wire
+        self.outbox.wire()
     }
 
     /// Returns the outbox.
@@ -128,15 +143,18 @@ impl Socket {
         }
         // Clients of Server-Sent Events cannot answer; one that does not read is noticed when
         // writing.
-        let answers = self.wire.transport == Transport::WebSocket;
+        let answers = self.wire().transport == Transport::WebSocket;
         let incomplete_since = self.incomplete_since.load(Ordering::Relaxed);
         if now.saturating_sub(incomplete_since) >= max_message_seconds {
             self.close(&Close::new(CloseCode::Unresponsive, "a message took too long"));
         } else if answers && now.saturating_sub(last_read_at) >= self.max_silence() {
             self.close(&CloseCode::Unresponsive.into());
         } else if now >= self.ping_at.load(Ordering::Relaxed) {
+            if self.awaits_connect() {
+                self.close(&Close::new(CloseCode::Unresponsive, NOT_CONNECTED));
+            }
             self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
-            self.send(&self.wire.transport.ping());
+            self.send(&self.wire().ping());
         }
         self.incomplete_bytes.load(Ordering::Relaxed)
     }

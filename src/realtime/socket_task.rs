@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
@@ -13,8 +14,10 @@ use crate::layer::Control;
 use crate::limits::Decision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::command::{ClientRequest, Command, Target};
+use crate::realtime::connecting;
+use crate::realtime::denied::{Denied, Reason};
 use crate::realtime::joined::{Found, Joined};
-use crate::realtime::protocol::{Action, Protocol, Refused};
+use crate::realtime::protocol::{Action, Protocol, Refused, ReplyTo};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::registration::Registration;
 use crate::realtime::streams::Streams;
@@ -25,6 +28,9 @@ use crate::wire::frame::Frame;
 
 /// The time in which a peer must answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The requests of one message that are carried out before other sockets have their turn.
+const MAX_TURN_REQUESTS: usize = 32;
 
 /// How reading ended.
 enum End {
@@ -54,7 +60,7 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
     let first = catch_up.and_then(|catch_up| Some((catch_up, Found::Main(joined.main()?))));
     // Boxed, and dropped once it is done, early in a socket's life.
     let mut catching_up =
-        first.map(|(position, registration)| Box::pin(send_missed(position, registration, &stream)));
+        first.map(|(position, registration)| Box::pin(send_missed(joined, position, registration, &stream)));
     let end = {
         let mut read = pin!(read::<P, S>(joined, &mut reader));
         let mut drain = pin!(socket.outbox().drain(&stream));
@@ -69,7 +75,7 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
                 }
                 change = poll_fn(|_| poll_change::<P>(joined, is_idle)), if S::MAY_JOIN => {
                     if let Some((position, registration)) = change {
-                        catching_up = Some(Box::pin(send_missed(position, registration, &stream)));
+                        catching_up = Some(Box::pin(send_missed(joined, position, registration, &stream)));
                     }
                 }
             }
@@ -117,7 +123,12 @@ fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Box<
 }
 
 /// Sends the socket the events that it missed in a channel, as fast as the peer reads.
-async fn send_missed(mut catch_up: Box<CatchUp>, registration: Found<'_>, stream: &Connection) {
+async fn send_missed(
+    joined: &Joined,
+    mut catch_up: Box<CatchUp>,
+    registration: Found<'_>,
+    stream: &Connection,
+) {
     let socket = registration.socket();
     loop {
         match catch_up.next(&registration).await {
@@ -126,7 +137,14 @@ async fn send_missed(mut catch_up: Box<CatchUp>, registration: Found<'_>, stream
                 socket.send(&frames);
                 socket.outbox().finish(stream).await;
             }
-            Ok(None) => return,
+            Ok(None) => {
+                if catch_up.is_refused() {
+                    joined.abandon(registration.subscription());
+                } else if let Err(error) = registration.list(|| joined.client().to_owned()).await {
+                    registration.end(&log_unreadable(&error));
+                }
+                return;
+            }
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
                 return registration.end(&log_unreadable(&error));
@@ -154,10 +172,33 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
             }
             Err(Stop::Gone) => return End::Gone,
         };
-        let decision = reader.charge();
+        // Boxed: an idle socket does not need the state of a message.
+        if let Some(end) = Box::pin(handle::<P, S>(joined, reader, &frame)).await {
+            return end;
+        }
+    }
+}
+
+/// Handles the requests of one message. Returns how reading ends, if it does.
+async fn handle<P: Protocol, S: Streams>(
+    joined: &Joined,
+    reader: &mut Reader<'_>,
+    frame: &Frame<'_>,
+) -> Option<End> {
+    let socket = joined.socket();
+    let mut decision = reader.charge();
+    for (index, frame) in P::split(frame).enumerate() {
+        if index > 0 {
+            if socket.outbox().closed().is_some() {
+                return None;
+            }
+            if index.is_multiple_of(MAX_TURN_REQUESTS) {
+                yield_now().await; // the replies are written
+            }
+            decision = reader.charge_request();
+        }
         let (action, end) = match decision {
-            // Boxed: an idle socket does not need the state of a message.
-            Decision::Fine => (Box::pin(act::<P, S>(joined, frame)).await, End::Closing),
+            Decision::Fine => (act::<P, S>(joined, &frame).await, End::Closing),
             Decision::TooFast => (P::too_fast(&frame), End::Refused),
             Decision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
         };
@@ -168,40 +209,49 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
             Action::Close(close) => {
                 debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);
-                return end;
+                return Some(end);
             }
         }
     }
+    None
 }
 
-/// Carries out one message of the client.
-async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: Frame<'_>) -> Action {
+/// Carries out one request of the client.
+async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Action {
     if !takes_requests::<S>(joined) {
-        return P::unsupported(&frame);
+        return P::unsupported(frame);
     }
-    let request = match P::decode(&frame, joined.context().config()) {
+    let request = match P::decode(frame, joined.context().config()) {
         Ok(request) => request,
         Err(action) => return action,
     };
-    let done = match &request {
+    let is_connect = matches!(request.request, ClientRequest::Connect(_));
+    if P::CONNECTS && is_connect != joined.socket().awaits_connect() {
+        return Action::Close(Close::from(CloseCode::PolicyViolation));
+    }
+    let done = match &request.request {
         ClientRequest::Command(target, command) => match joined.find(target.as_ref()) {
-            Some(registration) => carry_out::<P>(joined, &registration, command, &frame).await,
+            Some(registration) => carry_out::<P>(joined, &registration, request.number, command, frame).await,
             None => Err(Refused::NotJoined),
         },
-        ClientRequest::Join(join) => joined.join::<P, S>(join).await.map(|()| Action::Nothing),
-        ClientRequest::Leave(target) => leave::<P>(joined, target),
+        ClientRequest::Join(join) => {
+            joined.join::<P, S>(request.number, join).await.map(|()| Action::Nothing)
+        }
+        ClientRequest::Leave(target) => leave::<P>(joined, request.number, target),
+        ClientRequest::Connect(connect) => connecting::connect::<P, S>(joined, request.number, connect).await,
+        ClientRequest::Refresh(token) => connecting::refresh::<P>(joined, request.number, token).await,
     };
     done.unwrap_or_else(|refused| P::refuse(&request, &refused))
 }
 
 /// Leaves a channel; the connection ends with that of its path.
-fn leave<P: Protocol>(joined: &Joined, target: &Target<'_>) -> Result<Action, Refused> {
-    let close = Close::from(CloseCode::Normal);
+fn leave<P: Protocol>(joined: &Joined, number: u32, target: &Target<'_>) -> Result<Action, Refused> {
     match joined.find(Some(target)) {
-        Some(Found::Main(_)) => Ok(Action::Close(close)),
+        Some(Found::Main(_)) => Ok(Action::Close(CloseCode::Normal.into())),
         Some(Found::One(_)) | None => {
             let left = joined.leave(target).ok_or(Refused::NotJoined)?;
-            Ok(P::left(left.subscription().channel(), &close).map_or(Action::Nothing, Action::Send))
+            let answer = P::left_as_asked(number, left.subscription().channel());
+            Ok(answer.map_or(Action::Nothing, Action::Send))
         }
     }
 }
@@ -210,6 +260,7 @@ fn leave<P: Protocol>(joined: &Joined, target: &Target<'_>) -> Result<Action, Re
 async fn carry_out<P: Protocol>(
     joined: &Joined,
     registration: &Registration,
+    number: u32,
     command: &Command<'_>,
     frame: &Frame<'_>,
 ) -> Result<Action, Refused> {
@@ -218,11 +269,14 @@ async fn carry_out<P: Protocol>(
     if !entrance.takes_commands() {
         return Err(Refused::TakesNoCommands);
     }
+    if matches!(command, Command::Publish { .. }) && !subscription.may_publish() {
+        return Err(Denied::Forbidden(Reason::new("only programs publish here")).into());
+    }
     let admitted = joined.admitted();
     let allowed = match command {
-        Command::History { .. } => admitted.read(),
+        Command::History { .. } | Command::Log { .. } => admitted.read(),
         Command::Publish { .. } => admitted.publishes_to(subscription.group()),
-        Command::Typing | Command::MarkRead { .. } => Ok(()),
+        Command::Typing | Command::MarkRead { .. } | Command::Connections { .. } => Ok(()),
     };
     if allowed.is_err() {
         return Ok(P::too_fast(frame));
@@ -235,5 +289,6 @@ async fn carry_out<P: Protocol>(
         Err(error) => Err(error),
     };
     let reply = reply.as_ref().inspect_err(|error| error.record());
-    Ok(P::reply(command, reply, entrance.view(), subscription.channel()))
+    let to = ReplyTo { number, command, channel: subscription.channel(), view: entrance.view() };
+    Ok(P::reply(&to, reply))
 }

@@ -2,7 +2,7 @@
 
 use crate::http::request::Request;
 use crate::http::response::Refusal;
-use crate::realtime::command::Join;
+use crate::realtime::command::{Join, Since, StreamPosition};
 use crate::wire::id::{Id, ParseIdError};
 
 /// The most messages that `history` may request.
@@ -12,24 +12,40 @@ const MAX_HISTORY_MESSAGES: usize = 1000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StartPosition {
     pub(crate) since: Option<Result<Id, ParseIdError>>,
+    /// The same by number.
+    pub(crate) offset: Option<StreamPosition>,
     pub(crate) history: Option<usize>,
+    /// See [`Join::requires_recovery`].
+    pub(crate) requires_recovery: bool,
+    /// The client's number of the join.
+    pub(crate) number: u32,
 }
 
 impl StartPosition {
     /// Starts at the end of the log.
     pub(crate) fn now() -> Self {
-        Self { since: None, history: None }
+        Self { since: None, offset: None, history: None, requires_recovery: false, number: 0 }
     }
 
-    /// Returns where a join starts.
-    pub(crate) fn from_join(join: &Join<'_>) -> Self {
-        let since = join.since.as_deref().map(str::parse);
-        Self { since, history: join.history.map(|count| count.min(MAX_HISTORY_MESSAGES)) }
+    /// Returns where a join with this number starts.
+    pub(crate) fn from_join(number: u32, join: &Join<'_>) -> Self {
+        let (since, offset) = match &join.since {
+            None => (None, None),
+            Some(Since::Id(id)) => (Some(id.parse()), None),
+            Some(Since::Offset(position)) => (None, Some(*position)),
+        };
+        let history = join.history.map(|count| count.min(MAX_HISTORY_MESSAGES));
+        Self { since, offset, history, requires_recovery: join.requires_recovery, number }
+    }
+
+    /// Starts at the end of the log, for a join with this number.
+    pub(crate) fn now_for(number: u32) -> Self {
+        Self { number, ..Self::now() }
     }
 
     /// Returns whether messages have to be read.
     pub(crate) fn reads(&self) -> bool {
-        self.since.is_some() || self.history.is_some_and(|count| count > 0)
+        self.since.is_some() || self.offset.is_some() || self.history.is_some_and(|count| count > 0)
     }
 
     /// Parses the request: `since` (or `Last-Event-ID`) is the id of the client's last message,
@@ -48,6 +64,6 @@ impl StartPosition {
                 )));
             }
         };
-        Ok(Self { since: since.map(|since| since.parse()), history })
+        Ok(Self { since: since.map(|since| since.parse()), history, ..Self::now() })
     }
 }

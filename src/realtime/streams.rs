@@ -1,5 +1,8 @@
 //! The kinds of channels that one connection may join, several at a time.
 
+use crate::auth::identity::Identity;
+use crate::http::context::Context;
+use crate::realtime::command::Target;
 use crate::realtime::entrance::Entrance;
 use crate::realtime::protocol::Protocol;
 
@@ -26,6 +29,12 @@ pub trait Streams: Send + Sync + 'static {
 
     /// Returns the entrance to the channels of this [`STREAM`](crate::Channel::STREAM).
     fn entrance<P: Protocol>(stream: &str) -> Option<Entrance>;
+
+    /// Returns the channels that a client is in once it has
+    /// [connected](crate::Protocol::CONNECTS).
+    fn joined_at_once(_context: &Context, _identity: &Identity) -> Vec<Target<'static>> {
+        Vec::new()
+    }
 }
 
 /// No channels: a connection stays in that of its path.

@@ -55,7 +55,7 @@ pub(crate) struct Subscriber {
     pub(crate) presence: u64,
     /// The group's `gaps` when it registered, or last tried to join. It has to read the log again
     /// after a further one.
-    gaps: u32,
+    pub(crate) gaps: u32,
     /// Its subscription has ended: it receives nothing any more.
     has_ended: bool,
 }
@@ -104,6 +104,17 @@ impl Subscribers {
         if let Some(subscriber) = row.and_then(|row| row.sockets.get_mut(key)) {
             (subscriber.from, subscriber.has_ended) = (Id::NEVER, true);
         }
+    }
+
+    /// Returns whether a socket receives nothing any more: it left, or a gap has ended its feed.
+    pub(crate) fn is_silent(&self, feed: FeedKey<'_>, key: usize) -> bool {
+        let row = self.rows.iter().find(|row| row.feed == feed);
+        let subscriber = row.and_then(|row| row.sockets.get(key).map(|subscriber| (row, subscriber)));
+        subscriber.is_some_and(|(row, subscriber)| {
+            // The gap may be on its way still.
+            let is_behind = row.feed.renderer.gap_ends && subscriber.gaps != self.gaps;
+            subscriber.has_ended || (is_behind && subscriber.from != Id::NEVER)
+        })
     }
 
     /// Removes a socket. Returns whether it was the last; the group has then left the hub.
@@ -192,6 +203,7 @@ impl Subscribers {
 
     /// Starts the next batch. Returns its size in bytes.
     fn start_batch(&mut self) -> usize {
+        self.end_behind_gaps();
         let (mut events, mut bytes) = (Vec::new(), 0);
         // A gap begins a batch: the ids before and after it cannot be compared.
         let fits = |event: &Arc<Delivery>, bytes| {
@@ -204,8 +216,19 @@ impl Subscribers {
             self.advance(&event);
             events.push(event);
         }
-        self.fanout = Some(Fanout::new(self.rows.iter().map(|row| &row.feed), &events));
+        self.fanout = Some(Fanout::new(self.rows.iter().map(|row| &row.feed), &events, self.gaps));
         bytes
+    }
+
+    /// Delivers nothing any more to sockets that were sent a gap which ends their feed.
+    fn end_behind_gaps(&mut self) {
+        let gaps = self.gaps;
+        for row in self.rows.iter_mut().filter(|row| row.feed.renderer.gap_ends) {
+            let sockets = row.sockets.iter_mut().map(|(_, subscriber)| subscriber);
+            for subscriber in sockets.filter(|it| it.from != Id::NEVER && it.gaps != gaps) {
+                (subscriber.from, subscriber.has_ended) = (Id::NEVER, true);
+            }
+        }
     }
 
     /// Advances the group's position by this event.
@@ -226,7 +249,7 @@ impl Subscribers {
     }
 }
 
-fn is_gap(event: &Event) -> bool {
+pub(crate) fn is_gap(event: &Event) -> bool {
     event.is_own() && event.kind() == GAP
 }
 

@@ -7,10 +7,12 @@ use parking_lot::Mutex;
 
 use crate::realtime::access::Grant;
 use crate::realtime::command::Omitted;
+use crate::realtime::connection_list::ConnectionList;
 use crate::realtime::entrance::Entrance;
 use crate::realtime::ephemeral_rate::EphemeralRate;
+use crate::realtime::log_position::Kept;
 use crate::realtime::protocol::ChannelName;
-use crate::realtime::renderer::FeedKey;
+use crate::realtime::renderer::{Feed, FeedKey};
 use crate::wire::close::Close;
 use crate::wire::group::Group;
 
@@ -21,6 +23,9 @@ pub(crate) struct Subscription {
     /// Its user is a member of the group.
     is_member: bool,
     is_private: bool,
+    may_publish: bool,
+    connections: ConnectionList,
+    kept: Kept,
     /// No more is sent or done for it.
     has_ended: AtomicBool,
     omitted: Omitted,
@@ -55,7 +60,7 @@ enum Name {
 impl Subscription {
     /// Creates the subscription of a socket.
     pub(crate) fn new(grant: Grant, entrance: Entrance) -> Self {
-        let Grant { group, name, is_private, is_member } = grant;
+        let Grant { group, name, is_private, is_member, may_publish, connections, kept } = grant;
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
         Self {
@@ -63,6 +68,9 @@ impl Subscription {
             name,
             is_member,
             is_private,
+            may_publish,
+            connections,
+            kept,
             has_ended: AtomicBool::new(false),
             omitted: Omitted::default(),
             key: AtomicU32::new(u32::MAX),
@@ -112,6 +120,32 @@ impl Subscription {
     /// Returns whether only some clients may enter the channel.
     pub(crate) fn is_private(&self) -> bool {
         self.is_private
+    }
+
+    /// Returns whether its client may publish.
+    pub(crate) fn may_publish(&self) -> bool {
+        self.may_publish
+    }
+
+    /// Returns what its client may read of the log.
+    pub(crate) fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// Returns whether its connection is in a list.
+    pub(crate) fn lists_connections(&self) -> bool {
+        self.connections != ConnectionList::None
+    }
+
+    /// Returns how its client receives joins and leaves of connections, if it does.
+    pub(crate) fn connections_feed(&self) -> Option<Feed> {
+        let is_wanted = match self.connections {
+            ConnectionList::None | ConnectionList::Listed => false,
+            ConnectionList::Announced => !self.omitted.presence,
+            ConnectionList::AnnouncedToAll => true,
+        };
+        let renderer = self.entrance.connections().filter(|_| is_wanted)?;
+        Some(FeedKey { renderer, name: self.name(), omitted: Omitted::default() }.into())
     }
 
     /// Returns the rate of its client's ephemeral events.

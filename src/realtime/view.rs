@@ -25,6 +25,15 @@ pub enum View<'a> {
         /// The number of members.
         count: u64,
     },
+    /// A connection has joined or left the channel.
+    Connection {
+        /// Whether it has joined.
+        has_joined: bool,
+        /// The id of the connection.
+        client: &'a str,
+        /// The user, with percent-encoded spaces and control characters.
+        user: &'a str,
+    },
     /// A member is typing.
     Typing {
         /// The member: `<id>/<name>`.

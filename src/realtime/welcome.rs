@@ -1,11 +1,20 @@
 //! The contents of a socket's welcome.
 
 use crate::layer::PresenceSnapshot;
+use crate::realtime::command::StreamPosition;
 use crate::telemetry::Recovery;
 use crate::wire::id::Id;
 
 /// The contents of the first frame of a socket.
 pub struct Welcome {
+    /// The client's number of the join; 0 without one.
+    pub number: u32,
+    /// The number of the last message that the client has, if it said so.
+    pub since: Option<StreamPosition>,
+    /// The number of the newest message.
+    pub end: StreamPosition,
+    /// The join has failed, as it required what cannot be recovered.
+    pub is_refused: bool,
     /// The node's name.
     pub node: String,
     /// The id of the newest message.

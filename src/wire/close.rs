@@ -148,8 +148,9 @@ impl Close {
         Self { code: code.number(), reason: reason.into() }
     }
 
-    /// Creates a close with a code that another node or an operator chose and that is sendable.
-    pub(crate) fn foreign(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
+    /// Creates a close with a code of another table, which has to be sendable: between 3000 and
+    /// 4999.
+    pub fn foreign(code: u16, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code, reason: reason.into() }
     }
 

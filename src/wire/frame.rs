@@ -77,6 +77,14 @@ fn event(text: &str, id: Option<Id>) -> String {
 }
 
 impl Frame<'_> {
+    /// Returns the same message, without its own copy.
+    pub(crate) fn borrowed(&self) -> Frame<'_> {
+        match self {
+            Self::Text(text) => Frame::Text(Cow::Borrowed(text)),
+            Self::Binary(bytes) => Frame::Binary(Cow::Borrowed(bytes)),
+        }
+    }
+
     /// Encodes the message as one unmasked frame, ready for any number of sockets.
     pub(crate) fn encode(self) -> Bytes {
         let (opcode, mut bytes) = match self {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// The prefix of groups of connections. No other group's name begins so.
+const CONNECTIONS: &str = "parlor:connections:";
+
 /// A group's name, cheap to clone.
 ///
 /// Handlers make it from text that they have checked; the layer puts it into Redis keys and channel
@@ -24,6 +27,17 @@ impl Group {
     /// The group of this name.
     pub fn new(name: &str) -> Self {
         Self(name.into())
+    }
+
+    /// Returns the group of the connections that are in this one: its members are connections, each
+    /// as its id, `/` and its user.
+    pub(crate) fn connections(&self) -> Self {
+        Self(format!("{CONNECTIONS}{self}").into())
+    }
+
+    /// Returns whether the members of the group of this name are connections.
+    pub(crate) fn is_of_connections(name: &str) -> bool {
+        name.starts_with(CONNECTIONS)
     }
 
     /// Its name.

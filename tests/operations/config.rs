@@ -15,7 +15,7 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
 /// Each setting with its variable and a word of its default.
-const SETTINGS: [(&str, &str, &str); 49] = [
+const SETTINGS: [(&str, &str, &str); 52] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--redis-prefix", "PARLOR_REDIS_PREFIX", ""),
@@ -30,6 +30,9 @@ const SETTINGS: [(&str, &str, &str); 49] = [
     ("--max-outbox-bytes", "PARLOR_MAX_OUTBOX_BYTES", "1048576"),
     ("--max-outbox-messages", "PARLOR_MAX_OUTBOX_MESSAGES", "4096"),
     ("--max-channels", "PARLOR_MAX_CHANNELS", "128"),
+    ("--namespaces", "PARLOR_NAMESPACES", ""),
+    ("--personal-channels", "PARLOR_PERSONAL_CHANNELS", ""),
+    ("--weak-tokens", "PARLOR_WEAK_TOKENS", ""),
     ("--max-connections", "PARLOR_MAX_CONNECTIONS", "ulimit -Hn"),
     ("--keep-alive-seconds", "PARLOR_KEEP_ALIVE_SECONDS", "75"),
     ("--move-on-seconds", "PARLOR_MOVE_ON_SECONDS", "10"),
@@ -68,11 +71,19 @@ const SETTINGS: [(&str, &str, &str); 49] = [
 ];
 
 /// Settings that take any text, or none.
-const FREE: [&str; 6] =
-    ["--wait-for-redis", "--no-guests", "--no-signup", "--operator", "--token-audience", "--token-issuer"];
+const FREE: [&str; 8] = [
+    "--wait-for-redis",
+    "--no-guests",
+    "--no-signup",
+    "--operator",
+    "--token-audience",
+    "--token-issuer",
+    "--personal-channels",
+    "--weak-tokens",
+];
 
 /// Invalid values of all other settings.
-const BAD: [(&str, &[&str]); 43] = [
+const BAD: [(&str, &[&str]); 44] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
@@ -89,6 +100,7 @@ const BAD: [(&str, &[&str]); 43] = [
     ("--max-outbox-bytes", &["many", "-1", "0"]),
     ("--max-outbox-messages", &["many", "-1", "0"]),
     ("--max-channels", &["many", "-1", "0"]),
+    ("--namespaces", &["a b", "dm:presence", "a:history_size=0", "a:presence=yes", "a:delta"]),
     ("--max-connections", &["many", "-1", "0"]),
     ("--log-messages", &["many", "-1", "0"]),
     ("--log-bytes", &["many", "-1", "1.5"]),

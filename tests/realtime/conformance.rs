@@ -3,22 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::node::Node;
 use crate::support::process_tree::ProcessTree;
+use crate::support::python::program;
 use crate::support::test_app::test_app;
 use crate::support::wait::seconds;
-
-/// A program of the Python environment that `make test` installs.
-fn program(name: &str) -> PathBuf {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin")).join(name);
-    assert!(path.exists(), "{} is missing: run `make test`, which installs it", path.display());
-    path
-}
 
 #[tokio::test]
 async fn the_socket_passes_the_autobahn_cases() {

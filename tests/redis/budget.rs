@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::access_fixture::invite;
+use crate::support::centrifugo::CentrifugoClient;
 use crate::support::cli::operator;
 use crate::support::deeds::{Deed, Role, Token, deeds};
 use crate::support::event_stream::EventStream;
@@ -96,8 +97,9 @@ impl Site {
             let copies = if key.contains("lobby") { MESSAGES } else { MESSAGES / 5 };
             let script = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
                 local before, event = last[1], last[2][2]
-                for n = 1, ARGV[1] do
-                  before = redis.call('XADD', KEYS[1], '*', 'e', event, 'p', before)
+                local epoch, number = last[2][8]:match('^(%x+:)(%d+)$')
+                for n = number + 1, number + ARGV[1] do
+                  before = redis.call('XADD', KEYS[1], '*', 'e', event, 'p', before, 'b', '0', 'o', epoch .. n)
                 end";
             redis.query::<redis::Value>(&["EVAL", script, "1", &key, &copies.to_string()]).await;
         }
@@ -229,6 +231,9 @@ async fn read_socket(person: &User, node: &Node, target: &str) -> usize {
     if target == "/ws" {
         return read_rooms(person, node).await;
     }
+    if target == "/connection/websocket" {
+        return read_channels(person, node).await;
+    }
     let reads = target.contains("chat") || target.ends_with("/lobby/");
     let mut handshake = person.handshake_at(target);
     if reads {
@@ -260,6 +265,26 @@ async fn read_rooms(person: &User, node: &Node) -> usize {
         }
     }
     received
+}
+
+/// Subscribes to a channel from 8 messages ago on, and reads its newest messages.
+async fn read_channels(person: &User, node: &Node) -> usize {
+    let mut client = CentrifugoClient::by(person, node).await;
+    let subscribed = client.subscribe("lobby").await;
+    let end = subscribed["offset"].as_u64().expect("an offset");
+    let mut received = subscribed.to_string().len();
+    client.result("unsubscribe", &json!({ "channel": "lobby" })).await;
+    let from = end.saturating_sub(8);
+    let recover =
+        json!({ "channel": "lobby", "recover": true, "epoch": subscribed["epoch"], "offset": from });
+    let recovered = client.result("subscribe", &recover).await;
+    assert_eq!(recovered["recovered"], true, "{recovered}");
+    for _ in from..end {
+        received += client.push("lobby", "pub").await.to_string().len();
+    }
+    let history =
+        client.result("history", &json!({ "channel": "lobby", "limit": 100, "reverse": true })).await;
+    received + history.to_string().len()
 }
 
 /// Opens an event stream with as much of the past as there may be.

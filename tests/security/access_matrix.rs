@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::api_access_matrix::{API, AUDIT, STAFF};
 use crate::support::access_fixture::{AccessFixture, ROLES, Role, TARGETS, Target};
+use crate::support::centrifugo::CentrifugoClient;
 use crate::support::handshake::V1;
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -178,9 +179,30 @@ async fn a_join_admits_whom_the_path_of_the_room_admits() {
     }
 }
 
+#[tokio::test]
+async fn a_channel_admits_whom_the_path_of_the_room_admits() {
+    let fixture = AccessFixture::start().await;
+    let node = &fixture.nodes[0];
+    for who in ROLES.into_iter().filter(|who| !is_program(*who) && *who != Role::Banned) {
+        let mut client = CentrifugoClient::by(&fixture.user(who), node).await;
+        for place in TARGETS {
+            for prefix in ["", "chat:", "push:"] {
+                let channel = format!("{prefix}{}", place.room());
+                if sees(who, place) {
+                    client.subscribe(&channel).await;
+                } else {
+                    let code = client.error("subscribe", &json!({ "channel": channel })).await;
+                    assert_eq!(code, 103, "{who:?} at {place:?}");
+                }
+            }
+        }
+    }
+}
+
 /// Public: these routes contain nothing of a room.
-const OPEN: [(&str, &str); 17] = [
+const OPEN: [(&str, &str); 18] = [
     ("socket", "/ws"),
+    ("socket", "/connection/websocket"),
     ("GET", "/"),
     ("GET", "/dm"),
     ("GET", "/chat"),

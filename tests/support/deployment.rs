@@ -1,6 +1,6 @@
 //! Nodes on one of the two layers, for tests that hold on both.
 
-use super::node::Node;
+use super::node::{Node, Plan};
 use super::redis::Redis;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,16 @@ impl Deployment {
 
     /// Starts nodes with these flags.
     pub async fn with(layer: LayerKind, flags: &[(&str, &str)]) -> Self {
-        let plan = flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value));
+        Self::of(layer, &flags.iter().fold(Node::plan(), |plan, (name, value)| plan.flag(name, value))).await
+    }
+
+    /// Starts nodes by this plan.
+    pub async fn of(layer: LayerKind, plan: &Plan) -> Self {
         match layer {
             LayerKind::Memory => Self { nodes: vec![plan.start().await], redis: None },
             LayerKind::Redis => {
                 let redis = Redis::start().await;
-                let plan = plan.redis(&redis);
+                let plan = plan.clone().redis(&redis);
                 Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use parlor::{ClientRequest, Command, Frame, Id, Join, Omitted, Target};
+use parlor::{ClientRequest, Command, Frame, Id, Join, Omitted, Since, Target};
 use serde_json::Value;
 
 use crate::protocols::raw_object::{Member, ParseError, RawObject};
@@ -153,7 +153,7 @@ fn join<'a>(object: RawObject<'a>, target: Target<'a>) -> Result<Join<'a>, Frame
         Some(Member::Text(since)) => Some(since),
         Some(Member::Other(_)) => return Err(malformed("`since`: expected a message's id")),
     };
-    Ok(Join { target, since, history, omitted })
+    Ok(Join { since: since.map(Since::Id), history, omitted, ..Join::new(target) })
 }
 
 fn message(object: RawObject<'_>, max: usize) -> Result<Command<'_>, Rejected<'_>> {
@@ -341,11 +341,10 @@ mod tests {
             ClientRequest::Join(join) => join,
             other => panic!("{json}: {other:?}"),
         };
-        let plain =
-            Join { target: target(CHAT, "lobby"), since: None, history: None, omitted: Omitted::default() };
+        let plain = Join::new(target(CHAT, "lobby"));
         assert_eq!(join(r#"{"type": "join", "room": "lobby", "since": null, "history": null}"#), plain);
         let omitted = Omitted { presence: true, typing: true };
-        let full = Join { since: Some("7-0".into()), history: Some(1000), omitted, ..plain };
+        let full = Join { since: Some(Since::Id("7-0".into())), history: Some(1000), omitted, ..plain };
         let json = r#"{"type": "join", "room": "lobby", "since": "7-0", "history": 1000, "presence": false, "typing": false}"#;
         assert_eq!(join(json), full);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parlor::{
     Action, ChannelName, ClientRequest, Close, Command, Config, Denied, Frame, Identity, LayerError,
-    Protocol, Refused, Reply, View, ViewFn, Welcome,
+    NumberedRequest, Protocol, Refused, Reply, ReplyTo, View, Welcome,
 };
 
 use crate::protocols::v1::client_frame::Rejected;
@@ -31,8 +31,8 @@ impl Protocol for V1 {
         config.max_message_bytes * ANSWERED_LIMIT_MULTIPLE
     }
 
-    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<ClientRequest<'a>, Action> {
-        client_frame::decode(frame, config.max_message_bytes).map_err(|rejected| {
+    fn decode<'a>(frame: &'a Frame<'_>, config: &Config) -> Result<NumberedRequest<'a>, Action> {
+        client_frame::decode(frame, config.max_message_bytes).map(NumberedRequest::from).map_err(|rejected| {
             let Rejected { error, id, room } = rejected;
             let place = Place { stream: None, room: room.as_deref() };
             Action::Send(server_frame::error(place, &error, id.as_deref()))
@@ -46,7 +46,7 @@ impl Protocol for V1 {
     fn too_fast(frame: &Frame<'_>) -> Action {
         // Of any length: the error carries the client's id of the message.
         match client_frame::decode(frame, usize::MAX) {
-            Ok(request) => V1::refuse(&request, &Refused::TooFast),
+            Ok(request) => V1::refuse(&request.into(), &Refused::TooFast),
             Err(Rejected { id, room, .. }) => {
                 let place = Place { stream: None, room: room.as_deref() };
                 Action::Send(server_frame::error(place, &too_fast(), id.as_deref()))
@@ -54,17 +54,13 @@ impl Protocol for V1 {
         }
     }
 
-    fn reply(
-        command: &Command<'_>,
-        reply: Result<&Reply, &LayerError>,
-        view: ViewFn,
-        channel: ChannelName<'_>,
-    ) -> Action {
+    fn reply(to: &ReplyTo<'_>, reply: Result<&Reply, &LayerError>) -> Action {
+        let ReplyTo { command, channel, view, .. } = *to;
         let (id, room) = (id_of(command), channel.name);
         let failed = |error: &FrameError| server_frame::error(channel.into(), error, id);
         Action::Send(match reply {
             Ok(Reply::Nothing) => return Action::Nothing,
-            Ok(Reply::Unsupported) => {
+            Ok(Reply::Unsupported | Reply::Log(..) | Reply::Unrecoverable | Reply::Connections(_)) => {
                 failed(&FrameError::new(FrameErrorCode::UnknownType, "this channel does not take this type"))
             }
             Ok(Reply::Published(appended)) => match Logged::try_from(*appended) {
@@ -77,18 +73,19 @@ impl Protocol for V1 {
     }
 
     fn view(view: &View<'_>, channel: ChannelName<'_>) -> Option<Frame<'static>> {
-        Some(server_frame::view(view, channel.name))
+        server_frame::view(view, channel.name)
     }
 
     fn welcome(channel: ChannelName<'_>, identity: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
         Some(server_frame::welcome(channel, identity, welcome))
     }
 
-    fn refuse(request: &ClientRequest<'_>, refused: &Refused) -> Action {
-        let (target, id) = match request {
+    fn refuse(request: &NumberedRequest<'_>, refused: &Refused) -> Action {
+        let (target, id) = match &request.request {
             ClientRequest::Command(target, command) => (target.as_ref(), id_of(command)),
             ClientRequest::Join(join) => (Some(&join.target), None),
             ClientRequest::Leave(target) => (Some(target), None),
+            ClientRequest::Connect(_) | ClientRequest::Refresh(_) => (None, None),
         };
         let place = target
             .map(|target| ChannelName { stream: target.stream, name: client_frame::repeated(&target.name) });
@@ -133,7 +130,9 @@ fn refusal(refused: &Refused) -> FrameError {
         }
         Refused::TakesNoCommands => only_listens(),
         Refused::TooFast => too_fast(),
-        Refused::TryAgain => FrameError::new(FrameErrorCode::Unavailable, "try again later"),
+        Refused::TryAgain | Refused::TokenExpired | Refused::Unrecoverable => {
+            FrameError::new(FrameErrorCode::Unavailable, "try again later")
+        }
         Refused::Denied(Denied::Layer(error)) => FrameError::from(error),
         Refused::Denied(Denied::NotFound) => {
             FrameError::new(NotFound, "there is no such room for this client")

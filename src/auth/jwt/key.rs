@@ -49,7 +49,9 @@ impl Keys {
     pub(crate) fn read(settings: &Tokens) -> Result<Option<Self>, KeyError> {
         match (settings.key(), settings.jwks_file(), settings.algorithm()) {
             (Some(_), Some(_), _) => Err(KeyError::KeySet(KeyProblem::KeyAndKeySet)),
-            (Some(key), None, Some(algorithm)) => one(key, algorithm).map(Some).map_err(KeyError::Key),
+            (Some(key), None, Some(algorithm)) => {
+                one(key, algorithm, settings.are_weak()).map(Some).map_err(KeyError::Key)
+            }
             (Some(_), None, None) => Err(KeyError::Algorithm(KeyProblem::KeyWithoutAlgorithm)),
             (None, Some(file), None) => set(file).map(Some).map_err(KeyError::KeySet),
             (None, Some(_), Some(_)) => Err(KeyError::Algorithm(KeyProblem::KeySetWithAlgorithm)),
@@ -78,7 +80,7 @@ impl Keys {
 }
 
 /// Reads the single key of the settings.
-fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, KeyProblem> {
+fn one(key: &Secret, algorithm: TokenAlgorithm, may_be_weak: bool) -> Result<Keys, KeyProblem> {
     let bytes = key.bytes();
     let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     if algorithm == TokenAlgorithm::Hs256 {
@@ -86,7 +88,7 @@ fn one(key: &Secret, algorithm: TokenAlgorithm) -> Result<Keys, KeyProblem> {
             return Err(KeyProblem::PemAsSecret);
         }
         // At least as many bytes as the hash has (RFC 7518, section 3.2).
-        return match key.weakness() {
+        return match key.weakness().filter(|_| !may_be_weak) {
             Some(weakness) => Err(weakness.into()),
             None => Ok(Keys::One(Key {
                 id: None,

@@ -30,6 +30,19 @@ pub(crate) struct Verifier {
     keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
+    /// Tokens need no `exp`.
+    are_weak: bool,
+}
+
+/// The claims of a valid token for one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChannelClaims {
+    /// The user's id on the other site.
+    pub(crate) sub: String,
+    /// The channel, as its clients name it.
+    pub(crate) channel: String,
+    /// The expiration time, in seconds since 1970.
+    pub(crate) exp: Option<u64>,
 }
 
 /// The claims of a valid token.
@@ -38,7 +51,7 @@ pub(crate) struct Claims {
     /// The user's id on the other site; not empty.
     pub(crate) sub: String,
     /// The expiration time, in seconds since 1970.
-    pub(crate) exp: u64,
+    pub(crate) exp: Option<u64>,
 }
 
 /// Why a token was rejected.
@@ -75,10 +88,12 @@ pub(crate) enum TokenError {
 
 #[derive(Deserialize)]
 struct Payload {
+    #[serde(default)]
     sub: String,
-    exp: serde_json::Number,
+    exp: Option<serde_json::Number>,
     #[serde(default)]
     aud: serde_json::Value,
+    channel: Option<String>,
 }
 
 impl Verifier {
@@ -89,7 +104,7 @@ impl Verifier {
     pub(crate) fn new(settings: &Tokens) -> Result<Option<Self>, KeyError> {
         let Some(keys) = Keys::read(settings)? else { return Ok(None) };
         let [audience, issuer] = [settings.audience(), settings.issuer()].map(|text| text.map(str::to_owned));
-        Ok(Some(Self { keys, audience, issuer }))
+        Ok(Some(Self { keys, audience, issuer, are_weak: settings.are_weak() }))
     }
 
     /// Returns the claims of a token that is valid now.
@@ -97,6 +112,26 @@ impl Verifier {
     /// # Errors
     /// Returns [`TokenError`] otherwise.
     pub(crate) fn verify(&self, jwt: &str) -> Result<Claims, TokenError> {
+        let (payload, exp) = self.payload(jwt)?;
+        // A token for a channel does not identify its bearer.
+        if payload.sub.is_empty() || payload.channel.is_some() {
+            return Err(TokenError::Claims);
+        }
+        Ok(Claims { sub: payload.sub, exp })
+    }
+
+    /// Returns the claims of a token for one channel that is valid now.
+    ///
+    /// # Errors
+    /// Returns [`TokenError`] otherwise.
+    pub(crate) fn verify_for_channel(&self, jwt: &str) -> Result<ChannelClaims, TokenError> {
+        let (payload, exp) = self.payload(jwt)?;
+        let channel = payload.channel.ok_or(TokenError::Claims)?;
+        Ok(ChannelClaims { sub: payload.sub, channel, exp })
+    }
+
+    /// Returns the claims of a token that is valid now, and its expiration time.
+    fn payload(&self, jwt: &str) -> Result<(Payload, Option<u64>), TokenError> {
         if jwt.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed);
         }
@@ -107,12 +142,10 @@ impl Verifier {
         if self.audience.is_none() && !payload.aud.is_null() {
             return Err(TokenError::Audience);
         }
-        if payload.sub.is_empty() {
-            return Err(TokenError::Claims);
-        }
-        let fraction = || Duration::try_from_secs_f64(payload.exp.as_f64()?).ok().map(|time| time.as_secs());
-        let exp = payload.exp.as_u64().or_else(fraction).ok_or(TokenError::Claims)?.min(MAX_TIME_SECONDS);
-        Ok(Claims { sub: payload.sub, exp })
+        let Some(exp) = &payload.exp else { return Ok((payload, None)) };
+        let fraction = || Duration::try_from_secs_f64(exp.as_f64()?).ok().map(|time| time.as_secs());
+        let exp = exp.as_u64().or_else(fraction).ok_or(TokenError::Claims)?.min(MAX_TIME_SECONDS);
+        Ok((payload, Some(exp)))
     }
 
     fn key(&self, header: &Header) -> Result<&Key, TokenError> {
@@ -129,6 +162,9 @@ impl Verifier {
         let mut validation = Validation::new(key.algorithm());
         validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
+        if self.are_weak {
+            validation.required_spec_claims.remove("exp");
+        }
         if let Some(audience) = &self.audience {
             validation.set_audience(&[audience]);
             validation.required_spec_claims.insert("aud".to_owned());

@@ -95,7 +95,7 @@ fn a_good_token_of_each_algorithm_is_believed() {
         let algorithm: Algorithm = name.parse().unwrap();
         let token = signed(algorithm, Some("whatever"), &json!({ "exp": 4_000_000_000_u64 }));
         let verifier = with_key(&fixture(file), name, &[]).unwrap();
-        let expected = Claims { sub: "alice".to_owned(), exp: 4_000_000_000 };
+        let expected = Claims { sub: "alice".to_owned(), exp: Some(4_000_000_000) };
         assert_eq!(verifier.verify(&token), Ok(expected), "{name}");
         let (body, signature) = token.rsplit_once('.').unwrap();
         let other = hs256(&json!({}));
@@ -148,7 +148,7 @@ fn times_of_tokens_are_checked_with_leeway() {
         (json!({ "exp": now - 2 }), None),
         (json!({ "exp": now - 10 }), Some(TokenError::Expired)),
         (json!({ "exp": 0 }), Some(TokenError::Expired)),
-        (json!({ "exp": null }), Some(TokenError::Claims)),
+        (json!({ "exp": null }), Some(TokenError::Expired)),
         (json!({ "exp": "4000000000" }), Some(TokenError::Claims)),
         (json!({ "exp": -1 }), Some(TokenError::Expired)),
         (json!({ "exp": 4_000_000_000.5 }), None),
@@ -163,7 +163,7 @@ fn times_of_tokens_are_checked_with_leeway() {
     ] {
         assert_eq!(verifier.verify(&hs256(&times)).err(), expected, "{times}");
     }
-    assert_eq!(verifier.verify(&hs256(&json!({ "exp": u64::MAX }))).unwrap().exp, MAX_TIME_SECONDS);
+    assert_eq!(verifier.verify(&hs256(&json!({ "exp": u64::MAX }))).unwrap().exp, Some(MAX_TIME_SECONDS));
 }
 
 #[test]

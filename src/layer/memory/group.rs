@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::layer::contract::{IDEMPOTENCY_WINDOW, LEAVE_GRACE, MAX_LISTED_MEMBERS};
+use crate::layer::contract::{IDEMPOTENCY_WINDOW, MAX_LISTED_MEMBERS};
 use crate::layer::log::{Appended, IdempotencyKey, Retention};
 use crate::layer::member;
 use crate::layer::presence::PresenceSnapshot;
@@ -92,11 +93,16 @@ impl MemoryGroup {
     }
 
     /// Removes a user whose grace is over; returns the member if it was removed.
-    pub(super) fn remove_if_gone(&mut self, id: &str) -> Option<String> {
-        let is_gone = |user: &&User| user.members == 0 && user.left_at.elapsed() >= LEAVE_GRACE;
+    pub(super) fn remove_if_gone(&mut self, id: &str, grace: Duration) -> Option<String> {
+        let is_gone = |user: &&User| user.members == 0 && user.left_at.elapsed() >= grace;
         self.users.get(id).filter(is_gone)?;
         let user = self.users.remove(id)?;
         Some(member::text(id, &user.name))
+    }
+
+    /// Returns the offset of the next event.
+    pub(super) fn next_offset(&self) -> Offset {
+        self.next
     }
 
     /// Returns the number of users.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::layer::broker::Broker;
-use crate::layer::contract::{INTERVAL_LINGER, LEAVE_GRACE, MAX_LISTED_MEMBERS, MAX_PAGE_EVENTS};
+use crate::layer::contract::{INTERVAL_LINGER, MAX_LISTED_MEMBERS, MAX_PAGE_EVENTS, leave_grace};
 use crate::layer::control::Control;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
@@ -30,6 +30,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 use crate::wire::time::{millis, now};
 
 /// Least time between two reports of a large group's number of users.
@@ -141,9 +142,10 @@ impl Broker for MemoryLayer {
         let (listener, versions) = (Arc::clone(&self.listener), Arc::clone(&self.versions));
         let (name, user) = (name.clone(), user.to_owned());
         tokio::spawn(async move {
-            tokio::time::sleep(LEAVE_GRACE).await;
+            let grace = leave_grace(&name);
+            tokio::time::sleep(grace).await;
             let mut locked = group.lock();
-            if let Some(member) = locked.remove_if_gone(&user) {
+            if let Some(member) = locked.remove_if_gone(&user, grace) {
                 report_change(&listener, &versions, &group, &mut locked, &name, "leave", &member);
             }
         });
@@ -188,6 +190,10 @@ impl Broker for MemoryLayer {
             HistoryRange::After(id) => log.after(id, MAX_PAGE_EVENTS),
             HistoryRange::Before(id, limit) => log.before(id, limit),
         })
+    }
+
+    async fn next_offset(&self, group: &Group) -> Result<Option<Offset>, LayerError> {
+        Ok(Some(self.group(group).lock().next_offset()))
     }
 
     async fn redact(&self, name: &Group, id: Id) -> Result<bool, LayerError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
 use crate::layer::broker::Broker;
-use crate::layer::contract::READ_PATIENCE;
+use crate::layer::contract::{EPOCH_LIFETIME, READ_PATIENCE};
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
 use crate::layer::redis::{RedisLayer, SUBSCRIBE_TIMEOUT, keys};
@@ -14,6 +14,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 use crate::wire::time::millis;
 
 impl Broker for RedisLayer {
@@ -58,6 +59,13 @@ impl Broker for RedisLayer {
         timeout(READ_PATIENCE, self.follower.history(group, range))
             .await
             .map_err(|_| LayerError::TimedOut("read a log"))?
+    }
+
+    async fn next_offset(&self, group: &Group) -> Result<Option<Offset>, LayerError> {
+        let mut script = self.scripts.next_offset.key(self.commands.keys().log(group));
+        script.arg(millis(EPOCH_LIFETIME)).arg(rand::random::<u32>());
+        let offset: String = self.commands.script(&script).await?;
+        Ok(offset.parse().ok())
     }
 
     async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {

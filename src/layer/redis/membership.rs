@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::layer::contract::leave_grace;
 use crate::layer::member::{self, Member};
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::belief::Belief;
@@ -102,7 +103,7 @@ impl LocalMembership {
         self.step(&mut self.state.lock(), group, now, |local, effects| {
             local.sockets = local.sockets.saturating_sub(1);
             if let Some(member) = member.map(Member::new)
-                && let Some(at) = local.seating.leave(member.user(), now)
+                && let Some(at) = local.seating.leave(member.user(), leave_grace(group), now)
             {
                 effects.set_timer(at, Timer::Grace(member));
             }

@@ -7,10 +7,10 @@
 //! gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::layer::contract::LEAVE_GRACE;
 use crate::layer::member::Member;
 use crate::layer::redis::seat_id::SeatId;
 
@@ -206,13 +206,13 @@ impl Seating {
     }
 
     /// Removes a member; returns when its user leaves, if it was the user's last.
-    pub(super) fn leave(&mut self, user: &str, now: Instant) -> Option<Instant> {
+    pub(super) fn leave(&mut self, user: &str, grace: Duration, now: Instant) -> Option<Instant> {
         let local = self.users.get_mut(user).filter(|local| local.sockets > 0)?;
         local.sockets -= 1;
         if local.sockets > 0 {
             return None;
         }
-        local.leaves_at = Some(now + LEAVE_GRACE);
+        local.leaves_at = Some(now + grace);
         local.leaves_at
     }
 
@@ -456,9 +456,8 @@ impl LocalUser {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::layer::contract::LEAVE_GRACE;
     use crate::layer::member;
 
     /// A user's seating, as Redis has it after call 1.
@@ -554,7 +553,7 @@ mod tests {
     #[test]
     fn a_user_that_returns_before_its_seat_is_removed_writes_its_name_again() {
         let mut seating = seated(&["ann"]);
-        let at = seating.leave("ann", Instant::now()).expect("the last socket");
+        let at = seating.leave("ann", LEAVE_GRACE, Instant::now()).expect("the last socket");
         seating.begin_call(2).expect("a look");
         seating.end_grace(&member("ann"), at);
         seating.enter(&member("ann"));
@@ -566,7 +565,7 @@ mod tests {
     fn a_grace_ends_in_its_time_only() {
         let mut seating = seated(&["ann"]);
         let now = Instant::now();
-        let at = seating.leave("ann", now).expect("the last socket");
+        let at = seating.leave("ann", LEAVE_GRACE, now).expect("the last socket");
         seating.end_grace(&member("ann"), at - Duration::from_millis(1));
         assert!(!seating.is_unsettled());
         seating.end_grace(&member("ann"), at);

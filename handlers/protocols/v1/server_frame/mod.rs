@@ -159,8 +159,9 @@ fn room(channel: ChannelName<'_>) -> Option<&str> {
 }
 
 /// Encodes what clients see of an event in this room.
-pub(crate) fn view(view: &View<'_>, room: &str) -> Frame<'static> {
-    match *view {
+pub(crate) fn view(view: &View<'_>, room: &str) -> Option<Frame<'static>> {
+    Some(match *view {
+        View::Connection { .. } => return None,
         View::Message(message) => sent(message, room).frame(bytes_of(&message)),
         View::Redacted { id } => ServerFrame::Removed { room, id }.frame(0),
         View::Presence { change, member, members, count } => presence(room, change, member, members, count),
@@ -171,7 +172,7 @@ pub(crate) fn view(view: &View<'_>, room: &str) -> Frame<'static> {
             let after = after.filter(|after| *after != Id::START.to_string());
             ServerFrame::Gap { room, reason, after }.frame(0)
         }
-    }
+    })
 }
 
 fn sent<'a>(message: Message<'a>, room: &'a str) -> ServerFrame<'a> {

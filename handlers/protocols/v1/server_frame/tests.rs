@@ -17,7 +17,7 @@ fn logged(text: &str) -> Event {
 /// Encodes an event as the chat channel shows it.
 fn encode(event: &Event) -> Option<Frame<'static>> {
     let message = event.text("message").map(|text| View::message(event, text));
-    Some(view(&message.or_else(|| View::from_layer(event))?, "lobby"))
+    view(&message.or_else(|| View::from_layer(event))?, "lobby")
 }
 
 fn value(frame: Option<Frame<'static>>) -> Value {

@@ -49,16 +49,28 @@ if server == '' then
   local info = redis.pcall('INFO', 'server')
   server = type(info) == 'string' and info:match('run_id:(%x+)') or ''
 end
-local function begin_epoch()
+local function begin_epoch(random)
   local from = server == '' and '00000000' or server:sub(1, 8)
-  epoch, number = from .. string.format('%04x%04x:', ARGV[5], time[2] % 65536), 0
+  random = random or string.format('%04x%04x', ARGV[5], time[2] % 65536)
+  epoch, number = from .. random .. ':', 0
+end
+
+-- Half of the epoch that readers of this log without entries were promised (see `next_offset.lua`).
+local function promised()
+  local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
+  for i = 1, stream.err and 0 or #stream, 2 do
+    if stream[i] == 'last-generated-id' then
+      local mark = tonumber(stream[i + 1]:match('%-(%d+)$')) - 2 ^ 40
+      return mark >= 0 and string.format('%08x', mark) or nil
+    end
+  end
 end
 if newest and newest[2][7] == 'o' then
   local offset = newest[2][8]
   epoch, number = offset:sub(1, 17), tonumber(offset:sub(18))
 end
 if not number or not epoch or server ~= '' and epoch:sub(1, 8) ~= server:sub(1, 8) then
-  begin_epoch()
+  begin_epoch(not newest and promised() or nil)
 end
 
 -- The header of a long map that has one member more, and where its members begin.

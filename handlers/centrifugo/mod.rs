@@ -1,0 +1,4 @@
+//! Clients of Centrifugo's protocols, in the same rooms as all others.
+
+pub(crate) mod access;
+pub(crate) mod streams;

@@ -1,0 +1,133 @@
+//! Clients that connect: who they are is in their first request, not in the handshake.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::auth::error::AuthError;
+use crate::auth::identity::Identity;
+use crate::auth::jwt::TokenError;
+use crate::realtime::command::{Connect, Join, Target};
+use crate::realtime::denied::{Denied, Reason};
+use crate::realtime::joined::Joined;
+use crate::realtime::protocol::{Action, Connected, Protocol, Refused};
+use crate::realtime::revalidation;
+use crate::realtime::streams::Streams;
+use crate::wire::close::{Close, CloseCode};
+
+/// How long after its end a token may still be replaced.
+const REFRESH_GRACE: Duration = Duration::from_secs(25);
+
+/// Why a socket is closed whose token is not valid.
+pub const INVALID_TOKEN: &str = "invalid token";
+
+/// Connects the client of a socket, and joins the channels that it is in from the start.
+///
+/// # Errors
+/// Returns [`Refused`] for a token that has expired, and when the layer does not answer; the client
+/// may connect again.
+pub(crate) async fn connect<P: Protocol, S: Streams>(
+    joined: &Joined,
+    number: u32,
+    connect: &Connect<'_>,
+) -> Result<Action, Refused> {
+    let opened_at = Instant::now();
+    let (context, socket) = (joined.context(), joined.socket());
+    let identity = match &connect.token {
+        None => Arc::clone(socket.identity()),
+        Some(token) => match Identity::from_token(context.auth(), token).await {
+            Ok(identity) => Arc::new(identity),
+            Err(error) => return refuse_token(&error),
+        },
+    };
+    if joined.admitted().count_user(identity.known_id()).is_err() {
+        return Ok(Action::Close(Close::new(CloseCode::TryAgainLater, "too many connections of this user")));
+    }
+    socket.set_known_until(context.seconds_after(grace(&identity)));
+    socket.connect(identity);
+    joined.realtime().hub().check_connected(socket, opened_at);
+    let gone = revalidation::check_connected(joined.realtime(), socket, opened_at).await;
+    if let Some(close) = gone.map_err(Denied::Layer)? {
+        return Ok(Action::Close(close));
+    }
+    let targets = S::joined_at_once(context, socket.identity());
+    let mut entered = Vec::with_capacity(targets.len());
+    for target in targets {
+        let wanted = connect.joins.iter().find(|join| join.target == target);
+        let join = wanted.cloned().unwrap_or_else(|| Join::new(target));
+        let (registration, catch_up) = joined.enter::<P, S>(0, &join).await?;
+        if let Some(mut catch_up) = catch_up {
+            let welcome = catch_up.welcome(&registration).await.map_err(Denied::Layer)?;
+            entered.push((registration, catch_up, welcome));
+        }
+    }
+    let channels: Vec<_> = entered
+        .iter()
+        .map(|(registration, _, welcome)| (registration.subscription().channel(), welcome))
+        .collect();
+    let connected = Connected {
+        client: joined.client(),
+        identity: socket.identity(),
+        is_refresh: false,
+        channels: &channels,
+    };
+    let answer = P::connected(number, &connected);
+    for (registration, catch_up, _) in entered {
+        joined.add(registration, Some(catch_up));
+    }
+    Ok(answer.map_or(Action::Nothing, Action::Send))
+}
+
+/// Gives the client of a socket another token, of the same user.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn refresh<P: Protocol>(
+    joined: &Joined,
+    number: u32,
+    token: &str,
+) -> Result<Action, Refused> {
+    let (context, socket) = (joined.context(), joined.socket());
+    let identity = match Identity::from_token(context.auth(), token).await {
+        Ok(identity) => identity,
+        Err(error) => return refuse_token(&error),
+    };
+    if identity.id() != socket.identity().id() {
+        return Ok(Action::Close(Close::new(CloseCode::LoginEnded, INVALID_TOKEN)));
+    }
+    socket.identity().renew(identity.expires_at());
+    socket.set_known_until(context.seconds_after(grace(socket.identity())));
+    let connected =
+        Connected { client: joined.client(), identity: socket.identity(), is_refresh: true, channels: &[] };
+    Ok(P::connected(number, &connected).map_or(Action::Nothing, Action::Send))
+}
+
+/// Checks a token for a channel: of this client, and of no other channel.
+///
+/// # Errors
+/// Returns [`Refused`] unless it is valid.
+pub(crate) fn check_channel_token(joined: &Joined, target: &Target<'_>, token: &str) -> Result<(), Refused> {
+    let (context, identity) = (joined.context(), joined.socket().identity());
+    let forbidden = || Denied::Forbidden(Reason::new("`token`: expected one for this channel and client"));
+    let claims = context.auth().tokens().ok_or_else(forbidden)?.verify_for_channel(token);
+    match claims {
+        Err(TokenError::Expired) => Err(Refused::TokenExpired),
+        Ok(claims) if claims.channel == target.name && claims.sub == identity.subject() => Ok(()),
+        Ok(_) | Err(_) => Err(forbidden().into()),
+    }
+}
+
+/// Returns when the client has to be asked again.
+fn grace(identity: &Identity) -> Option<Duration> {
+    let after_end = if identity.expires_at().is_some() { REFRESH_GRACE } else { Duration::ZERO };
+    identity.valid_for().map(|time| time + after_end)
+}
+
+/// Answers a token that is not accepted.
+fn refuse_token(error: &AuthError) -> Result<Action, Refused> {
+    match error {
+        AuthError::Expired => Err(Refused::TokenExpired),
+        AuthError::Invalid { .. } => Ok(Action::Close(Close::new(CloseCode::LoginEnded, INVALID_TOKEN))),
+        AuthError::Banned => Ok(Action::Close(Close::new(CloseCode::Forbidden, "banned"))),
+        AuthError::Unavailable(_) | AuthError::Busy => Err(Refused::TryAgain),
+    }
+}

@@ -1,0 +1,26 @@
+//! Connections as members: in groups that list them, each connection is a member of a second group,
+//! whose members are connections.
+
+use crate::realtime::channel::Channel;
+use crate::realtime::view::View;
+use crate::wire::event::{Event, PRESENCE};
+
+/// The channel of the connections that are in another channel.
+pub(crate) struct Connections;
+
+impl Channel for Connections {
+    const TAKES_COMMANDS: bool = false;
+
+    fn view(event: &Event) -> Option<View<'_>> {
+        if event.kind() != PRESENCE {
+            return None;
+        }
+        let has_joined = match event.text("change")? {
+            "join" => true,
+            "leave" => false,
+            _ => return View::from_layer(event),
+        };
+        let (client, user) = event.text("user")?.split_once('/')?;
+        Some(View::Connection { has_joined, client, user })
+    }
+}

@@ -1,0 +1,102 @@
+//! What no client of Centrifugo sends: each has its answer and disturbs no other.
+
+use serde_json::json;
+
+use crate::support::centrifugo::{CentrifugoClient, deployment, token_of};
+use crate::support::deployment::LayerKind;
+use crate::support::websocket::{Message, WebSocket};
+
+#[tokio::test]
+async fn what_is_no_command_closes_the_socket() {
+    let deployment = deployment(LayerKind::Memory).await;
+    let node = deployment.first();
+    for text in [
+        "{",
+        "[]",
+        "{\"id\":1}",
+        "{\"id\":1,\"subscribe\":{\"channel\":\"lobby\"}}",
+        "{\"connect\":{}}",
+        "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"connect\":{}}",
+        "{\"id\":1,\"connect\":{}}\n{\"id\":2",
+        "{\"id\":-1,\"connect\":{}}",
+    ] {
+        let mut client = CentrifugoClient::open(node).await;
+        client.send(text).await;
+        assert_eq!(client.closed().await, (3501, "bad request".to_owned()), "{text}");
+    }
+    let mut client = CentrifugoClient::connect(node, "ann").await;
+    client.send("{\"send\":{\"data\":1}}").await;
+    assert_eq!(client.closed().await, (3508, "not available".to_owned()));
+}
+
+#[tokio::test]
+async fn protobuf_that_is_cut_short_closes_the_socket() {
+    let deployment = deployment(LayerKind::Memory).await;
+    let address = deployment.first().address();
+    let protocol = ("sec-websocket-protocol", "centrifuge-protobuf".to_owned());
+    for bytes in
+        [&[9, 8, 1][..], &[0xff; 12], &[0x80, 0x80], &[3, 8, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff, 0x0f]]
+    {
+        let mut socket =
+            WebSocket::connect(address, "/connection/websocket", std::slice::from_ref(&protocol))
+                .await
+                .unwrap();
+        socket.send(Message::binary(bytes.to_vec())).await;
+        let closed = socket.closed(crate::support::wait::PATIENCE, |_| {}).await;
+        assert_eq!(closed, (3501, "bad request".to_owned()), "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_refused_and_the_rest_goes_on() {
+    let deployment = deployment(LayerKind::Memory).await;
+    let mut ann = CentrifugoClient::connect(deployment.first(), "ann").await;
+    for (method, request, code) in [
+        ("rpc", json!({ "method": "none", "data": {} }), 108),
+        ("ping", json!({}), 108),
+        ("subscribe", json!({ "channel": "lobby", "tf": { "op": "eq" } }), 108),
+        ("subscribe", json!({ "channel": "lobby", "type": 1 }), 108),
+        ("subscribe", json!({ "channel": "x".repeat(256) }), 107),
+        ("subscribe", json!({ "channel": "no such:lobby" }), 102),
+        ("publish", json!({ "channel": "lobby", "data": "x".repeat(65_536) }), 107),
+    ] {
+        assert_eq!(ann.error(method, &request).await, code, "{method} {request}");
+    }
+    // Deltas are an offer; without an answer, all data are whole.
+    let subscribed = ann.result("subscribe", &json!({ "channel": "lobby", "delta": "fossil" })).await;
+    assert_eq!(subscribed.get("delta"), None, "{subscribed}");
+    ann.publish("lobby", &json!("hi")).await;
+    assert_eq!(ann.data("lobby", 1).await, [json!("hi")]);
+}
+
+#[tokio::test]
+async fn a_batch_of_commands_is_answered_in_order_or_limited() {
+    let deployment = deployment(LayerKind::Memory).await;
+    let mut ann = CentrifugoClient::connect(deployment.first(), "ann").await;
+    let batch: Vec<String> =
+        (1..=5000).map(|number| format!("{{\"id\":{},\"ping\":{{}}}}", number + 10)).collect();
+    ann.send(&batch.join("\n")).await;
+    for number in 1..=5000 {
+        assert_eq!(ann.reply(number + 10).await["error"]["code"], 108);
+    }
+    let plan = crate::support::centrifugo::plan().env("PARLOR_MESSAGES_PER_SECOND", "10");
+    let node = plan.start().await;
+    let mut bob = CentrifugoClient::connect(&node, "bob").await;
+    bob.send(&batch.join("\n")).await;
+    assert_eq!(bob.closed().await, (3013, "too many requests".to_owned()));
+    let mut eve = CentrifugoClient::open(&node).await;
+    eve.result("connect", &json!({ "token": token_of("eve") })).await;
+}
+
+#[tokio::test]
+async fn a_connection_has_a_bounded_number_of_subscriptions() {
+    let plan = crate::support::centrifugo::plan().flag("--max-channels", "3");
+    let node = plan.start().await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    for channel in ["one", "two"] {
+        ann.subscribe(channel).await;
+    }
+    assert_eq!(ann.error("subscribe", &json!({ "channel": "three" })).await, 106);
+    ann.result("unsubscribe", &json!({ "channel": "one" })).await;
+    ann.subscribe("three").await;
+}

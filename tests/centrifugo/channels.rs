@@ -1,0 +1,121 @@
+//! Channels are rooms: the same messages, access and members as on every other wire.
+
+use serde_json::json;
+
+use crate::support::centrifugo::{CentrifugoClient, deployment, token};
+use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::rooms_client::RoomsClient;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::user::User;
+
+async fn a_message_is_read_on_every_wire(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let (first, last) = (deployment.first(), deployment.last());
+    let mut ann = CentrifugoClient::connect(first, "ann").await;
+    let mut bob = CentrifugoClient::connect(last, "bob").await;
+    ann.subscribe("lobby").await;
+    bob.subscribe("chat:lobby").await;
+    let mut eve = RoomsClient::connect(last).await;
+    eve.join("lobby").await;
+    let mut plain = TutorialClient::chat(last, "lobby").await;
+
+    let data = json!({ "text": "hi", "more": [1.50, "\u{fc}"] });
+    ann.publish("lobby", &data).await;
+    let own = ann.push("lobby", "pub").await;
+    assert_eq!((&own["data"], &own["offset"]), (&data, &json!(1)), "{own}");
+    let other = bob.push("chat:lobby", "pub").await;
+    assert_eq!((&other["data"], &other["tags"]["id"]), (&data, &own["tags"]["id"]), "{other}");
+    let message = eve.next_of("message").await;
+    assert_eq!((&message["text"], &message["data"]), (&json!("hi"), &data), "{message}");
+    assert_eq!(message["id"], own["tags"]["id"]);
+    assert_eq!(plain.receive_chat().await, "hi");
+
+    let ack = eve.publish("lobby", "said in words").await;
+    for (client, channel) in [(&mut ann, "lobby"), (&mut bob, "chat:lobby")] {
+        let said = client.push(channel, "pub").await;
+        assert_eq!((&said["data"]["text"], &said["offset"]), (&json!("said in words"), &json!(2)), "{said}");
+        assert_eq!((&said["data"]["id"], &said["data"]["user"]), (&ack["id"], &said["info"]["user"]));
+    }
+}
+
+async fn a_room_that_a_client_may_not_enter_is_no_channel(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let mut owner = User::registered(node, "owner").await;
+    assert_eq!(owner.post(node, "/rooms/", &[("room", "cellar")]).await.status, 303);
+    let mut ann = CentrifugoClient::connect(node, "ann").await;
+    for (channel, code) in
+        [("cellar", 103), ("chat:cellar", 103), ("push:cellar", 103), ("#bob", 103), ("a/b", 102), ("", 107)]
+    {
+        assert_eq!(ann.error("subscribe", &json!({ "channel": channel })).await, code, "{channel:?}");
+    }
+    for method in ["publish", "presence", "presence_stats", "history"] {
+        assert_eq!(ann.error(method, &json!({ "channel": "lobby", "data": 1 })).await, 103, "{method}");
+    }
+    ann.subscribe("lobby").await;
+    assert_eq!(ann.error("subscribe", &json!({ "channel": "lobby" })).await, 105);
+    assert_eq!(ann.result("unsubscribe", &json!({ "channel": "lobby" })).await, json!({}));
+    assert_eq!(ann.result("unsubscribe", &json!({ "channel": "lobby" })).await, json!({}));
+    assert_eq!(ann.error("history", &json!({ "channel": "lobby" })).await, 103);
+}
+
+async fn connections_are_listed_where_a_namespace_says_so(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let (first, last) = (deployment.first(), deployment.last());
+    let mut one = CentrifugoClient::connect(first, "ann").await;
+    let mut other = CentrifugoClient::connect(last, "ann").await;
+    one.subscribe("hall").await;
+    assert_eq!(one.push("hall", "join").await["info"]["client"], one.id());
+    other.subscribe("hall").await;
+    let joined = one.push("hall", "join").await;
+    assert_eq!(joined["info"], json!({ "user": "ann", "client": other.id() }));
+    let plain = TutorialClient::chat(last, "hall").await;
+    one.push("hall", "join").await;
+    let stats = one.result("presence_stats", &json!({ "channel": "hall" })).await;
+    assert_eq!((&stats["num_clients"], &stats["num_users"]), (&json!(3), &json!(2)), "{stats}");
+    let presence = one.result("presence", &json!({ "channel": "hall" })).await;
+    let client = one.id().to_owned();
+    assert_eq!(presence["presence"][&client], json!({ "user": "ann", "client": client }), "{presence}");
+    other.result("unsubscribe", &json!({ "channel": "hall" })).await;
+    assert_eq!(one.push("hall", "leave").await["info"]["client"], other.id());
+    drop(plain);
+    one.push("hall", "leave").await;
+    let stats = one.result("presence_stats", &json!({ "channel": "hall" })).await;
+    assert_eq!((&stats["num_clients"], &stats["num_users"]), (&json!(1), &json!(1)), "{stats}");
+
+    one.subscribe("quiet:hall").await;
+    assert_eq!(one.error("presence", &json!({ "channel": "quiet:hall" })).await, 108);
+    other.subscribe("quiet:hall").await;
+    other.publish("quiet:hall", &json!(1)).await;
+    one.push("quiet:hall", "pub").await;
+    assert!(one.unread().iter().all(|push| push["channel"] != "quiet:hall"), "{:?}", one.unread());
+}
+
+async fn some_channels_are_for_some_users_only(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let mut ann = CentrifugoClient::connect(node, "ann").await;
+    let mut bob = CentrifugoClient::connect(node, "bob").await;
+    assert_eq!(ann.connected["subs"].as_object().expect("channels").keys().collect::<Vec<_>>(), ["#ann"]);
+    for client in [&mut ann, &mut bob] {
+        client.subscribe("pair#ann,bob").await;
+    }
+    ann.publish("pair#ann,bob", &json!("for two")).await;
+    assert_eq!(bob.data("pair#ann,bob", 1).await, [json!("for two")]);
+    let mut eve = CentrifugoClient::connect(node, "eve").await;
+    assert_eq!(eve.error("subscribe", &json!({ "channel": "pair#ann,bob" })).await, 103);
+    assert_eq!(eve.error("subscribe", &json!({ "channel": "$deals" })).await, 103);
+    let subscribe = |user: &str, channel: &str| json!({ "channel": "$deals", "token": token(&json!({ "sub": user, "channel": channel })) });
+    assert_eq!(eve.error("subscribe", &subscribe("bob", "$deals")).await, 103);
+    assert_eq!(eve.error("subscribe", &subscribe("eve", "lobby")).await, 103);
+    eve.result("subscribe", &subscribe("eve", "$deals")).await;
+    ann.subscribe("readonly:news").await;
+    assert_eq!(ann.error("publish", &json!({ "channel": "readonly:news", "data": 1 })).await, 103);
+}
+
+on_both_layers! {
+    a_message_is_read_on_every_wire
+    a_room_that_a_client_may_not_enter_is_no_channel
+    connections_are_listed_where_a_namespace_says_so
+    some_channels_are_for_some_users_only
+}

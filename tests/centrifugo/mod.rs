@@ -1,0 +1,7 @@
+//! Clients of Centrifugo's protocols.
+
+mod bad_input;
+mod channels;
+mod libraries;
+mod recovery;
+mod tokens;
