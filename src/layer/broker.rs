@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
 use crate::wire::delivery::Delivery;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::offset::Offset;
@@ -105,6 +105,22 @@ pub trait Broker: Send + Sync {
         group: &Group,
         range: HistoryRange,
     ) -> impl Future<Output = Result<Page, LayerError>> + Send;
+
+    /// Returns the position of the first event with this number or a greater one in this epoch;
+    /// `None` if the group's log has none, or a later epoch. It is found by its number and not by
+    /// counting: events before and after it may have been erased.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `find.lua`: `XREVRANGE`, and for an older event one `XRANGE` of an event each
+    /// time that the log's time is halved, about 30 for a week.
+    fn find(
+        &self,
+        group: &Group,
+        offset: Offset,
+    ) -> impl Future<Output = Result<Option<Position>, LayerError>> + Send;
 
     /// Returns the offset that the next event of the group's log will have; `None` if the newest
     /// event has none. For an empty log the answer is kept for an hour.

@@ -120,7 +120,7 @@ pub use self::store::{Index, Store};
 use crate::config::redis_url::RedisUrl;
 use crate::layer::redis::layout::RenamedRecords;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::offset::Offset;
@@ -250,6 +250,10 @@ impl Broker for Layer {
 
     async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
         dispatch!(self, history(group, range).await)
+    }
+
+    async fn find(&self, group: &Group, offset: Offset) -> Result<Option<Position>, LayerError> {
+        dispatch!(self, find(group, offset).await)
     }
 
     async fn next_offset(&self, group: &Group) -> Result<Option<Offset>, LayerError> {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::layer::contract::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS};
 use crate::layer::log::Page;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// Consecutive events; the last one is the newest that this node knows of the log.
 pub(super) struct Tail {
@@ -117,6 +118,15 @@ impl Tail {
     /// Returns the id of the oldest event.
     pub(super) fn first(&self) -> Option<Id> {
         self.events.front()?.position().map(|stamp| stamp.id)
+    }
+
+    /// Returns the position of the first event with this number or a greater one in this epoch. All
+    /// events are of one epoch.
+    pub(super) fn find(&self, offset: Offset) -> Option<Position> {
+        let number = |event: &Delivery| event.position().and_then(|position| position.offset);
+        let at = self.events.partition_point(|event| number(event).is_some_and(|own| own.n < offset.n));
+        let found = self.events.get(at)?.position()?;
+        found.offset.filter(|own| own.epoch == offset.epoch).map(|_| found)
     }
 
     /// Returns up to `limit` events after this id, the oldest first.

@@ -3,14 +3,17 @@
 //! Each entry names its number and the id of the entry before it, so that a place is found, and
 //! found to be lost, without counting: entries may have been erased.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::layer::{Broker, HistoryRange, Layer, LayerError, Page};
 use crate::realtime::command::StreamPosition;
 use crate::wire::delivery::Delivery;
+use crate::wire::event::Position;
 use crate::wire::group::Group;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 use crate::wire::time::now;
 
 /// The epoch of entries without a number, which no place is in.
@@ -93,8 +96,11 @@ pub(crate) async fn locate(
     if position.offset == end.offset {
         return Ok(Some(Located { id: newest.last, epoch }));
     }
-    let next = find(layer, group, epoch, position.offset + 1, newest).await?;
-    Ok(next.filter(|(id, _)| !kept.is_over(*id)).map(|(_, prev)| Located { id: prev, epoch }))
+    let next = find(layer, group, epoch, position.offset + 1, &newest).await?;
+    // A greater one follows an entry that was erased.
+    let is_next = |next: &Position| next.offset.is_some_and(|own| own.n.get() == position.offset + 1);
+    let next = next.filter(|next| is_next(next) && !kept.is_over(next.id));
+    Ok(next.map(|next| Located { id: next.prev, epoch }))
 }
 
 /// Returns whether a place may be in the epoch of a log's last entry.
@@ -102,36 +108,21 @@ fn is_of_epoch(end: StreamPosition, position: StreamPosition) -> bool {
     end.epoch != Some(NO_EPOCH) && position.epoch.is_none_or(|epoch| Some(epoch) == end.epoch)
 }
 
-/// Returns the id of the entry with this number, and of the one before it; `None` if it is not in
-/// the log. Reads from the newest entry on backwards.
+/// Returns the position of the first entry with this number or a greater one, if there is one. The
+/// newest entry is known.
 async fn find(
     layer: &Layer,
     group: &Group,
     epoch: u64,
     number: u64,
-    newest: Page,
-) -> Result<Option<(Id, Id)>, LayerError> {
-    let mut page = newest;
-    loop {
-        let positions = page.events.iter().filter_map(|event| event.position());
-        for position in positions.rev() {
-            match position.offset {
-                Some(offset) if offset.epoch == epoch && offset.n.get() > number => {}
-                Some(offset) if offset.epoch == epoch && offset.n.get() == number => {
-                    return Ok(Some((position.id, position.prev)));
-                }
-                _ => return Ok(None), // it was erased
-            }
-        }
-        let first = page.events.first().and_then(|event| event.position());
-        let Some((first, offset)) = first.and_then(|first| Some((first, first.offset?))) else {
-            return Ok(None);
-        };
-        let missing = usize::try_from(offset.n.get() - number).unwrap_or(usize::MAX);
-        page = layer.history(group, HistoryRange::Before(Some(first.id), missing)).await?;
-        if page.events.is_empty() {
-            return Ok(None);
-        }
+    newest: &Page,
+) -> Result<Option<Position>, LayerError> {
+    let Some(n) = NonZeroU64::new(number) else { return Ok(None) };
+    let offset = Offset { epoch, n };
+    let newest = newest.events.last().and_then(|event| event.position());
+    match newest.filter(|newest| newest.offset == Some(offset)) {
+        Some(newest) => Ok(Some(newest)),
+        None => layer.find(group, offset).await,
     }
 }
 
@@ -166,7 +157,7 @@ pub(crate) async fn read(
     if reverse {
         let mut before = match since {
             Some(since) if since.offset <= end.offset => {
-                find(layer, group, epoch, since.offset.max(1), newest).await?.map(|(id, _)| id)
+                find(layer, group, epoch, since.offset.max(1), &newest).await?.map(|first| first.id)
             }
             _ => None,
         };
@@ -185,9 +176,9 @@ pub(crate) async fn read(
         }
     } else {
         let first = since.map_or(1, |since| since.offset.saturating_add(1)).max(first_kept);
-        let located = find(layer, group, epoch, first, newest).await?;
+        let located = find(layer, group, epoch, first, &newest).await?;
         // What is older was trimmed: the log begins later.
-        let mut after = located.map_or(Id::START, |(_, prev)| prev);
+        let mut after = located.map_or(Id::START, |first| first.prev);
         while !is_full(&events) && first <= end.offset {
             let page = layer.history(group, HistoryRange::After(after)).await?;
             let Some(last) = page.events.last().and_then(|event| event.position()) else { break };

@@ -161,3 +161,27 @@ async fn a_log_that_is_lost_ends_subscriptions_that_are_resumed_elsewhere() {
     ann.publish("lobby", &json!(3)).await;
     assert_eq!(ann.push("lobby", "pub").await["data"], 3);
 }
+
+#[tokio::test]
+async fn nothing_precedes_a_message_that_was_trimmed() {
+    let redis = Redis::start().await;
+    let plan = plan().redis(&redis);
+    let nodes = [plan.start().await, plan.start().await];
+    let mut ann = CentrifugoClient::connect(&nodes[0], "ann").await;
+    let start = ann.subscribe("lobby").await;
+    for n in 1..=5 {
+        ann.publish("lobby", &json!(n)).await;
+    }
+    assert_eq!(redis.query::<i64>(&["XTRIM", "parlor:log:{chat_lobby}", "MAXLEN", "2"]).await, 3);
+    // This node has cached nothing.
+    let mut bob = CentrifugoClient::connect(&nodes[1], "bob").await;
+    bob.subscribe("lobby").await;
+    for (offset, expected) in [(2, vec![]), (3, vec![]), (5, vec![4])] {
+        let since = json!({ "offset": offset, "epoch": start["epoch"] });
+        let request = json!({ "channel": "lobby", "limit": 9, "reverse": true, "since": since });
+        let history = bob.result("history", &request).await;
+        let publications = history["publications"].as_array().cloned().unwrap_or_default();
+        let offsets: Vec<_> = publications.iter().map(|each| each["offset"].as_i64().unwrap()).collect();
+        assert_eq!(offsets, expected, "{offset}");
+    }
+}

@@ -1,9 +1,9 @@
 //! The log: appended events are kept, recognised by their keys, and delivered without a gap.
 
 use futures_util::future::join_all;
-use parlor::{Appended, Broker, Group, HistoryRange};
+use parlor::{Appended, Broker, Group, HistoryRange, Id, Offset};
 
-use crate::support::layer_nodes::{LayerNodes, assert_chain, clauses, numbers, texts};
+use crate::support::layer_nodes::{LayerNode, LayerNodes, assert_chain, clauses, numbers, texts};
 
 async fn an_appended_event_is_delivered_with_the_position_returned(peers: LayerNodes) {
     let group = Group::new("聊天");
@@ -115,6 +115,31 @@ async fn entries_count_from_one_in_one_epoch_at_every_node(peers: LayerNodes) {
     assert_eq!(numbers(&kitchen.events), [1], "each log counts its own");
 }
 
+/// Returns the id, the id before and the number of the first event with this number or a greater
+/// one.
+async fn found(node: &LayerNode, group: &Group, epoch: u64, n: u64) -> Option<(Id, Id, u64)> {
+    let offset = Offset { epoch, n: n.try_into().expect("a number") };
+    let found = node.layer.find(group, offset).await.expect("an answer")?;
+    Some((found.id, found.prev, found.offset.expect("an offset").n.get()))
+}
+
+async fn an_event_is_found_by_its_number(peers: LayerNodes) {
+    let group = Group::new("lobby");
+    let mut ids = vec![Id::START];
+    for n in 0..60 {
+        ids.push(peers.nodes[0].append_new(&group, &n.to_string()).await);
+    }
+    let node = &peers.nodes[peers.nodes.len() - 1];
+    let epoch = node.layer.next_offset(&group).await.expect("an answer").expect("an offset").epoch;
+    for (n, ids) in (1..).zip(ids.windows(2)) {
+        assert_eq!(found(node, &group, epoch, n).await, Some((ids[1], ids[0], n)));
+        assert_eq!(found(node, &group, epoch ^ 1, n).await, None, "{n} of another epoch");
+    }
+    assert_eq!(found(node, &group, epoch, 61).await, None, "it is not there yet");
+    assert_eq!(found(node, &group, epoch, u64::MAX).await, None);
+    assert_eq!(found(node, &Group::new("kitchen"), epoch, 1).await, None, "an empty log");
+}
+
 async fn appended_events_survive_lost_subscriptions_once_and_in_order(peers: LayerNodes) {
     const LAST: usize = 500;
     let group = Group::new("lobby");
@@ -140,5 +165,6 @@ clauses! {
     concurrent_appends_with_one_key_append_once
     the_log_is_read_in_pages_in_both_directions
     entries_count_from_one_in_one_epoch_at_every_node
+    an_event_is_found_by_its_number
     appended_events_survive_lost_subscriptions_once_and_in_order
 }

@@ -1,6 +1,6 @@
 //! Epochs: the numbers of a log begin again where it may have lost entries, and never otherwise.
 
-use parlor::{Broker, Event, HistoryRange, Offset};
+use parlor::{Broker, Event, HistoryRange, Id, Offset};
 
 use crate::support::group_log::lobby;
 use crate::support::layer_nodes::LayerNode;
@@ -181,4 +181,68 @@ async fn published_maps_of_any_size_count_the_offset() {
         })
         .await;
     }
+}
+
+/// Returns the id and the number of the first entry with this number or a greater one.
+async fn found(node: &LayerNode, epoch: u64, n: u64) -> Option<(Id, u64)> {
+    let offset = Offset { epoch, n: n.try_into().expect("a number") };
+    let found = node.layer.find(&lobby(), offset).await.expect("an answer")?;
+    Some((found.id, found.offset.expect("an offset").n.get()))
+}
+
+#[tokio::test]
+async fn a_number_is_found_though_entries_were_erased() {
+    let redis = Redis::start().await;
+    let node = LayerNode::connect(&redis.url()).await;
+    let mut ids = vec![Id::START];
+    for _ in 0..40 {
+        ids.push(node.append_new(&lobby(), "text").await);
+    }
+    let epoch = newest(&node).await.expect("an offset").epoch;
+    for n in [5, 20, 30] {
+        assert_eq!(redis.query::<i64>(&["XDEL", LOG, &ids[n].to_string()]).await, 1);
+    }
+    assert_eq!(redis.query::<i64>(&["XTRIM", LOG, "MAXLEN", "30"]).await, 7);
+    for (n, first) in [(1, 9), (5, 9), (8, 9), (9, 9), (10, 10), (20, 21), (29, 29), (30, 31), (40, 40)] {
+        let id = ids[usize::try_from(first).expect("small")];
+        assert_eq!(found(&node, epoch, n).await, Some((id, first)), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn entries_of_one_millisecond_are_found() {
+    let redis = Redis::start().await;
+    let node = LayerNode::connect(&redis.url()).await;
+    let before = append(&node).await;
+    let last: Vec<(String, Vec<Vec<u8>>)> = redis.query(&["XREVRANGE", LOG, "+", "-", "COUNT", "1"]).await;
+    // As a server writes them whose clock was set back: all are of one millisecond.
+    let (ms, _) = last[0].0.split_once('-').expect("an id");
+    let later = ms.parse::<u64>().expect("a time") + 3_600_000;
+    let id = |n: u64| format!("{later}-{}", n * n);
+    let mut prev = last[0].0.clone();
+    for n in 2..=100 {
+        let offset = Offset { n: n.try_into().expect("a number"), ..before }.to_string();
+        prev = redis.query(&["XADD", LOG, &id(n), "e", "", "p", &prev, "b", "1", "o", &offset]).await;
+    }
+    for n in 2..=100 {
+        let id = id(n).parse().expect("an id");
+        assert_eq!(found(&node, before.epoch, n).await, Some((id, n)));
+    }
+    let first = last[0].0.parse().expect("an id");
+    assert_eq!(found(&node, before.epoch, 1).await, Some((first, 1)));
+}
+
+#[tokio::test]
+async fn a_number_is_found_in_the_last_epoch_only() {
+    let redis = Redis::start().await;
+    let node = LayerNode::connect(&redis.url()).await;
+    let before = append(&node).await;
+    redis.query::<String>(&["XADD", LOG, "*", "e", "", "p", "0-0"]).await;
+    assert_eq!(found(&node, before.epoch, 1).await, None, "nothing has a number after it");
+    let first = node.append_new(&lobby(), "text").await;
+    let after = newest(&node).await.expect("an offset");
+    let second = node.append_new(&lobby(), "text").await;
+    assert_eq!(found(&node, before.epoch, 1).await, None);
+    assert_eq!(found(&node, after.epoch, 1).await, Some((first, 1)));
+    assert_eq!(found(&node, after.epoch, 2).await, Some((second, 2)));
 }

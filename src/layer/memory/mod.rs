@@ -27,7 +27,7 @@ use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{self, Presence, PresenceSnapshot};
 use crate::layer::shared_store::SharedStore;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::offset::Offset;
@@ -190,6 +190,10 @@ impl Broker for MemoryLayer {
             HistoryRange::After(id) => log.after(id, MAX_PAGE_EVENTS),
             HistoryRange::Before(id, limit) => log.before(id, limit),
         })
+    }
+
+    async fn find(&self, group: &Group, offset: Offset) -> Result<Option<Position>, LayerError> {
+        Ok(self.group(group).lock().log(self.retention).find(offset))
     }
 
     async fn next_offset(&self, group: &Group) -> Result<Option<Offset>, LayerError> {

@@ -11,7 +11,7 @@ use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
 use crate::layer::redis::{RedisLayer, SUBSCRIBE_TIMEOUT, keys};
 use crate::wire::delivery::Delivery;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
 use crate::wire::id::Id;
 use crate::wire::offset::Offset;
@@ -59,6 +59,10 @@ impl Broker for RedisLayer {
         timeout(READ_PATIENCE, self.follower.history(group, range))
             .await
             .map_err(|_| LayerError::TimedOut("read a log"))?
+    }
+
+    async fn find(&self, group: &Group, offset: Offset) -> Result<Option<Position>, LayerError> {
+        self.follower.reader.find(group, offset).await
     }
 
     async fn next_offset(&self, group: &Group) -> Result<Option<Offset>, LayerError> {

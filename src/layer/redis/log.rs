@@ -172,6 +172,16 @@ impl LogReader {
         end_from(&answer).ok_or(LayerError::UnexpectedReply("log_end.lua"))
     }
 
+    /// Returns the position of the first event with this number or a greater one in this epoch.
+    pub(super) async fn find(&self, group: &Group, offset: Offset) -> Result<Option<Position>, LayerError> {
+        let mut script = self.scripts.find.key(self.commands.keys().log(group));
+        script.arg(format!("{:016x}", offset.epoch)).arg(offset.n.get());
+        let found: Vec<String> = self.commands.script(&script).await?;
+        let [id, prev, offset] = found.as_slice() else { return Ok(None) };
+        let prev = prev.parse().unwrap_or(Id::START);
+        Ok(id.parse().ok().map(|id| Position { id, prev, offset: offset.parse().ok() }))
+    }
+
     /// Returns how many events each log has, and the ids of the newest, the newest first.
     pub(super) async fn figures(&self, groups: &[Group]) -> Result<Vec<(usize, Vec<Id>)>, LayerError> {
         let script = &self.scripts.log_figures;
