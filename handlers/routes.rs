@@ -8,6 +8,7 @@
 use parlor::{Csrf, Rate, Route, Slash, Who, handler};
 
 use crate::admin::access::{OperatorChatAccess, OperatorPushAccess};
+use crate::admin::streams::OperatorStreams;
 use crate::centrifugo::streams::ChannelStreams;
 use crate::chat::access::ChatAccess;
 use crate::chat::channel::Chat;
@@ -111,6 +112,7 @@ pub(crate) static ROUTES: &[Route] = &[
         .who(Who::Staff)
         .post(handler!(admin::push::start).rate(BY_OPERATOR))
         .delete(handler!(admin::push::stop).rate(BY_OPERATOR)),
+    Route::new("admin_socket", "/ws/admin").who(Who::Staff).connection::<V1, OperatorStreams>(),
     Route::new("admin_chat_socket", "/ws/admin/{room}/")
         .who(Who::Staff)
         .socket::<OperatorChatAccess, Chat, V1>(),

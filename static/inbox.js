@@ -1,11 +1,8 @@
 // The number of unread private messages: in the account menu of every page, and beside each chat in
 // the list of chats.
 
-import { CloseCode } from "./closeCodes.js";
 import { byId, createElement } from "./dom.js";
-import { PageLifecycle } from "./pageLifecycle.js";
-import { Socket } from "./socket.js";
-import { WebSocketTransport } from "./transport.js";
+import { CloseCode, Parlor } from "./parlor.js";
 
 const MAX_SHOWN_COUNT = 99;
 
@@ -16,20 +13,18 @@ export class Inbox {
   #chats = new Map(); // `{ name, count }` by user
   #renderTimer = 0; // 0: not set
 
-  constructor(menu) {
+  // `parlor` is the page's connection, if it has one.
+  constructor(menu, parlor) {
     this.#menu = menu;
-    const handlers = {
-      query: () => ({}),
-      frame: (frame) => this.#received(frame),
-      state: (state, via, end) => end?.code === CloseCode.LOGIN_ENDED && this.#loggedOut(),
-    };
-    new Socket({ websocket: new WebSocketTransport(menu.dataset.inbox) }, handlers, new PageLifecycle());
+    const inbox = (parlor ?? new Parlor(location.origin, { path: menu.dataset.inbox })).joinInbox();
+    inbox.on("welcome", () => this.#changed(() => this.#chats.clear())); // the current counts follow
+    inbox.on("unread", ({ user, name, count }) => this.#changed(() => this.#chats.set(user, { name, count })));
+    inbox.on("left", ({ code }) => code === CloseCode.LOGIN_ENDED && this.#loggedOut());
     document.addEventListener("visibilitychange", () => this.#render());
   }
 
-  #received({ type, user, name, count }) {
-    if (type === "welcome") this.#chats.clear(); // the current counts follow
-    else if (type === "unread") this.#chats.set(user, { name, count });
+  #changed(change) {
+    change();
     this.#renderTimer ||= setTimeout(() => this.#render()); // once for several frames
   }
 

@@ -4,6 +4,6 @@ import { OperatorTools } from "./operatorTools.js";
 import { startPage } from "./pageFrame.js";
 import { RoomPage } from "./roomPage.js";
 
-startPage();
-new RoomPage();
+const page = new RoomPage();
+startPage(page.parlor);
 new OperatorTools();

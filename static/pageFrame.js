@@ -3,10 +3,11 @@
 
 import { closeMenus } from "./menus.js";
 
-export async function startPage() {
+// `parlor` is the page's connection, if it has one.
+export async function startPage(parlor = null) {
   closeMenus();
   const accountMenu = document.querySelector("[data-inbox]");
-  if (!accountMenu) return; // a guest needs no socket code
+  if (!accountMenu) return; // a guest needs no connection
   const { Inbox } = await import("./inbox.js");
-  new Inbox(accountMenu);
+  new Inbox(accountMenu, parlor);
 }

@@ -1,6 +1,6 @@
 // The user's messages that have no place in the room's order yet, shown below all others.
 
-import { Failure } from "./outbox.js";
+import { Failure } from "./parlor.js";
 
 // After it an acknowledged message is shown without its `message` frame.
 const DELIVERY_TIMEOUT = 10000; // ms

@@ -1,14 +1,12 @@
-// The push stream of a room: its socket, the buttons to start and stop it, and its state.
+// The push stream of a room: its lines, the buttons to start and stop it, and its state.
 
 import { byId } from "./dom.js";
-import { Socket } from "./socket.js";
-import { WebSocketTransport } from "./transport.js";
 
 const LINE_INTERVAL = 2000; // ms
 const STOPPED_AFTER = 3 * LINE_INTERVAL; // without a line: another user may have stopped the stream
 const ANSWER_TIMEOUT = 10000; // ms
 
-export class PushStream {
+export class PushControls {
   #startButton = byId("push-start");
   #stopButton = byId("push-stop");
   #stateLine = byId("push-state");
@@ -21,29 +19,24 @@ export class PushStream {
   #stoppedAt = -Infinity;
   #stoppedTimer = 0;
 
-  // `onLine(text)` is called for each line.
-  constructor({ push, pushSocket }, csrfToken, catalogue, lifecycle, onLine) {
-    this.#path = push;
+  // `stream` is the room's, at `path`; `onLine(text)` is called for each line.
+  constructor(stream, path, csrfToken, catalogue, onLine) {
+    this.#path = path;
     this.#csrfToken = csrfToken;
     this.#catalogue = catalogue;
     this.#startButton.addEventListener("click", () => this.#request("POST"));
     this.#stopButton.addEventListener("click", () => this.#request("DELETE"));
-    const handlers = {
-      query: () => ({}), // lines are not logged
-      frame: (frame) => {
-        if (frame.type !== "push") return;
-        onLine(frame.text);
-        // A line that was in transit when the user pressed stop does not mean that the stream runs
-        // again.
-        const isLate = performance.now() - this.#stoppedAt <= LINE_INTERVAL;
-        if (!isLate) this.#showRunning(this.#catalogue.texts.push_running);
-      },
-      state: (state) => {
-        this.#isConnected = state === "open" || state === "connecting";
-        if (this.#isRunning) this.#showRunning(this.#runningText);
-      },
-    };
-    new Socket({ websocket: new WebSocketTransport(pushSocket) }, handlers, lifecycle);
+    stream.on("push", ({ text }) => {
+      onLine(text);
+      // A line that was in transit when the user pressed stop does not mean that the stream runs
+      // again.
+      const isLate = performance.now() - this.#stoppedAt <= LINE_INTERVAL;
+      if (!isLate) this.#showRunning(this.#catalogue.texts.push_running);
+    });
+    stream.on("state", (state) => {
+      this.#isConnected = state === "open" || state === "connecting";
+      if (this.#isRunning) this.#showRunning(this.#runningText);
+    });
   }
 
   async #request(method) {

@@ -3,5 +3,5 @@
 import { startPage } from "./pageFrame.js";
 import { RoomPage } from "./roomPage.js";
 
-startPage();
-new RoomPage();
+const page = new RoomPage();
+startPage(page.parlor);

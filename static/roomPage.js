@@ -2,23 +2,16 @@
 // writes.
 
 import { Catalogue } from "./catalogue.js";
-import { CloseCode, slugOf } from "./closeCodes.js";
 import { Composer } from "./composer.js";
 import { byId, createElement, readJson } from "./dom.js";
-import { ErrorCode } from "./errorCodes.js";
 import { Log } from "./log.js";
 import { LogView } from "./logView.js";
 import { MessageView } from "./messageView.js";
-import { Outbox } from "./outbox.js";
-import { PageLifecycle } from "./pageLifecycle.js";
+import { CloseCode, ErrorCode, Parlor, TOO_MANY, slugOf } from "./parlor.js";
 import { PendingMessages } from "./pending.js";
 import { Presence } from "./presence.js";
-import { PushStream } from "./push.js";
-import { Socket } from "./socket.js";
-import { SseTransport, TOO_MANY } from "./sse.js";
-import { Timeline } from "./timeline.js";
-import { WebSocketTransport } from "./transport.js";
-import { UnsentStore } from "./unsentStore.js";
+import { PushControls } from "./push.js";
+import { Timeline, historyOver } from "./timeline.js";
 
 const READ_DELAY = 200; // ms until the server learns what has come into view
 
@@ -29,10 +22,10 @@ export class RoomPage {
   #title = document.title;
   #catalogue = new Catalogue(readJson("texts"), document.documentElement.lang);
   #composer;
-  #outbox;
+  #parlor;
   #pending;
   #presence;
-  #socket;
+  #room;
   #timeline;
   #state = "connecting";
   #isEnded = false; // the server has closed the connection for good
@@ -42,14 +35,17 @@ export class RoomPage {
   #readTimer = 0; // 0: not set
 
   constructor() {
-    const { chatSocket, chatSse, chatMessages, dmPath, isPrivate, isUser, maxMessageBytes, user } = this.#dataset;
+    const { dmPath, hasSse, isPrivate, isUser, maxMessageBytes, push, socket, user } = this.#dataset;
     const csrfToken = document.querySelector("[name=csrfmiddlewaretoken]").value;
-    const room = readJson("room-name");
+    const name = readJson("room-name");
     // Another user who logs in here sees and sends none of the drafts and unsent messages.
-    const owner = isUser === "true" ? `${room}@${user}` : room;
+    const owner = isUser === "true" ? `${name}@${user}` : name;
     const catalogue = this.#catalogue;
     const createView = (kind, text, details) => new MessageView(catalogue, kind, text, details);
-    const lifecycle = new PageLifecycle();
+    const headers = { "X-CSRFToken": csrfToken };
+    this.#parlor = new Parlor(location.origin, { path: socket, headers, sse: hasSse === "true" });
+    const room = this.#parlor.join(name, { history: historyOver, unsentAs: owner, isPrivate: isPrivate === "true" });
+    this.#room = room;
 
     const log = new Log(new LogView(catalogue), catalogue, () => this.#timeline.loadOlder());
     this.#pending = new PendingMessages(
@@ -58,37 +54,15 @@ export class RoomPage {
       (text, at) => createView("own", text, { at }),
       () => this.#deliveryStatus(),
     );
-    const events = {
-      delayed: (entry, code) => this.#delayed(code),
-      failed: (entry) => this.#pending.failed(entry),
-      removed: (entry) => this.#pending.removed(entry),
-      dead: () => this.#socket.restart(),
-      isUploading: () => this.#socket.isUploading,
-    };
-    const send = (frame) => this.#socket.send(frame);
-    this.#outbox = new Outbox(new UnsentStore(owner, window), send, events, isPrivate === "true");
-    this.#timeline = new Timeline(
-      log,
-      this.#pending,
-      catalogue,
-      createView,
-      (before, limit) => this.#socket.history(before, limit),
-      (frame, isNew) => this.#messageShown(frame, isNew),
-    );
+    const shown = (frame, isNew) => this.#messageShown(frame, isNew);
+    this.#timeline = new Timeline(room, log, this.#pending, catalogue, createView, shown);
     this.#presence = new Presence(catalogue, (user) => this.#timeline.isOwn(user), dmPath);
-    const signalTyping = () => this.#socket.send({ type: "typing" });
-    this.#composer = new Composer(owner, Number(maxMessageBytes), catalogue, (text) => this.#send(text), signalTyping);
-    this.#pending.restore(this.#outbox);
-
-    const transports = { websocket: new WebSocketTransport(chatSocket) };
-    if (chatSse) transports.sse = new SseTransport(chatSse, chatMessages, csrfToken);
-    const handlers = {
-      query: (via) => this.#timeline.query(via),
-      frame: (frame) => this.#received(frame),
-      state: (state, via, end) => this.#stateChanged(state, via, end),
-    };
-    this.#socket = new Socket(transports, handlers, lifecycle);
-    new PushStream(this.#dataset, csrfToken, catalogue, lifecycle, (text) => log.append(createView("push", text)));
+    const send = (text) => this.#send(text);
+    this.#composer = new Composer(owner, Number(maxMessageBytes), catalogue, send, () => room.signalTyping());
+    this.#pending.restore(room.outbox);
+    this.#listen(room);
+    const lines = this.#parlor.joinPush(name);
+    new PushControls(lines, push, csrfToken, catalogue, (text) => log.append(createView("push", text)));
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;
       this.#setUnseen(0);
@@ -96,33 +70,29 @@ export class RoomPage {
     });
   }
 
-  #received(frame) {
-    switch (frame.type) {
-      case "welcome":
-        return this.#welcomed(frame);
-      case "message":
-        return this.#timeline.message(frame);
-      case "removed":
-        return this.#timeline.removed(frame);
-      case "gap":
-        return this.#timeline.gap(frame.reason);
-      case "presence":
-        return this.#presence.update(frame);
-      case "typing":
-        return this.#presence.startTyping(frame);
-      case "ack":
-        return this.#acknowledged(frame);
-      case "error":
-        return this.#outbox.error(frame);
-      default: // of a later version of the protocol
-    }
+  // The page's connection, for what else it shows.
+  get parlor() {
+    return this.#parlor;
+  }
+
+  #listen(room) {
+    room.on("state", (state, via, end) => this.#stateChanged(state, via, end));
+    room.on("welcome", (frame) => this.#welcomed(frame));
+    room.on("message", (frame, place) => this.#timeline.message(frame, place));
+    room.on("removed", (frame) => this.#timeline.removed(frame));
+    room.on("gap", ({ reason }) => this.#timeline.gap(reason));
+    room.on("presence", (frame) => this.#presence.update(frame));
+    room.on("typing", (frame) => this.#presence.startTyping(frame));
+    room.on("delivered", (entry, { id }) => this.#delivered(entry, id));
+    room.on("delayed", (entry, code) => this.#delayed(code));
+    room.on("failed", (entry) => this.#pending.failed(entry));
+    room.on("dropped", (entry) => this.#pending.removed(entry));
   }
 
   #welcomed(frame) {
     this.#badge.dataset.node = frame.node;
     this.#timeline.welcome(frame);
     this.#presence.update(frame);
-    this.#outbox.resume(frame.private);
     // The page would go on showing a lock.
     if (this.#dataset.isPrivate === "true" && !frame.private) window.location.reload();
     this.#readId = null;
@@ -131,17 +101,14 @@ export class RoomPage {
 
   #messageShown(frame, isNew) {
     this.#presence.stopTyping(frame.user);
-    const { inFlight } = this.#outbox;
-    if (inFlight && frame.text === inFlight.text && this.#timeline.isOwn(frame.user)) this.#outbox.echoed();
     this.#scheduleRead();
     if (isNew && document.hidden) this.#setUnseen(this.#unseen + 1);
   }
 
-  #acknowledged(frame) {
-    const entry = this.#outbox.ack(frame);
+  #delivered(entry, id) {
     this.#composer.hide(this.#catalogue.texts.slower);
     this.#setStoreAway(false);
-    if (entry) this.#pending.acknowledged(entry, frame.id);
+    this.#pending.acknowledged(entry, id);
   }
 
   // The server did not accept a message yet.
@@ -168,7 +135,6 @@ export class RoomPage {
     this.#badge.textContent = texts.state[this.#isEnded ? "ended" : via === "sse" ? "sse" : state];
     this.#composer.setDisabled(this.#isEnded);
     if (state !== "open") this.#presence.clearTyping();
-    if (this.#isEnded) this.#outbox.end();
     if (end?.code === CloseCode.RATE_LIMITED) this.#composer.show(texts.too_fast);
     else if (end?.reason === TOO_MANY) this.#composer.show(texts.too_many);
     else if (state === "open") [texts.too_fast, texts.too_many].forEach((text) => this.#composer.hide(text));
@@ -194,10 +160,9 @@ export class RoomPage {
   #send(text) {
     const { texts } = this.#catalogue;
     if (this.#isEnded) return texts.ended;
-    const entry = this.#outbox.add(text);
+    const entry = this.#room.queue(text);
     if (!entry) return texts.full;
     this.#pending.show(entry);
-    this.#outbox.pump();
     return "";
   }
 
@@ -212,9 +177,9 @@ export class RoomPage {
     if (!this.#dataset.peer || document.hidden || this.#readTimer) return;
     this.#readTimer = setTimeout(() => {
       this.#readTimer = 0;
-      const id = this.#timeline.position;
+      const id = this.#timeline.lastId;
       if (id === null || id === this.#readId || document.hidden) return;
-      if (this.#socket.send({ type: "read", id })) this.#readId = id;
+      if (this.#room.markRead(id)) this.#readId = id;
     }, READ_DELAY);
   }
 

@@ -12,6 +12,7 @@ mod api;
 mod centrifugo;
 mod chaos;
 mod chat;
+mod clients;
 mod dm;
 mod layer;
 mod operations;

@@ -11,6 +11,7 @@ pub(crate) mod push;
 pub(crate) mod room;
 pub(crate) mod rooms;
 pub(crate) mod stats;
+pub(crate) mod streams;
 pub(crate) mod users;
 
 mod closure;

@@ -1,5 +1,5 @@
 //! Close codes: one table for the wire, the metrics, the catalogue, `docs/protocol.md` and
-//! `static/closeCodes.js`.
+//! `clients/js/parlor.js`.
 
 use std::borrow::Cow;
 
@@ -124,7 +124,7 @@ impl CloseCode {
 }
 
 impl Reconnect {
-    /// Returns the word for it in `static/closeCodes.js`.
+    /// Returns the word for it in `clients/js/parlor.js`.
     pub const fn slug(self) -> &'static str {
         match self {
             Self::Now => "now",
@@ -222,9 +222,9 @@ mod tests {
 
     #[test]
     fn the_browsers_constants_are_those_of_the_table() {
-        let script = include_str!("../../static/closeCodes.js");
+        let script = include_str!("../../clients/js/parlor.js");
         let listed: Vec<&str> =
-            script.lines().filter(|line| line.contains("code: ")).map(str::trim).collect();
+            script.lines().map(str::trim).filter(|line| line.starts_with("{ code: ")).collect();
         let expected: Vec<String> = CloseCode::ALL
             .iter()
             .map(|code| {

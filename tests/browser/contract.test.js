@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { CloseCode } from "../../static/closeCodes.js";
-import { ErrorCode } from "../../static/errorCodes.js";
+import { CloseCode, ErrorCode } from "../../clients/js/parlor.js";
 
 const ROOT = new URL("../../", import.meta.url);
 const read = (path) => readFileSync(new URL(path, ROOT), "utf8");

@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import { Failure, Outbox } from "../../static/outbox.js";
-import { UnsentStore } from "../../static/unsentStore.js";
+import { Failure, Outbox, UnsentStore } from "../../clients/js/parlor.js";
 import { FakeWindow } from "./support/storage.js";
 
 const MINUTE = 60000; // ms
@@ -35,7 +34,7 @@ function open({ room = "lobby", isConnected = true, tab = window } = {}) {
     dead: () => events.push(["dead"]),
     isUploading: () => state.isUploading,
   });
-  const texts = () => sent.map((frame) => frame.message);
+  const texts = () => sent.map((frame) => frame.text);
   return { outbox, sent, events, state, texts };
 }
 
@@ -240,7 +239,7 @@ test("what is unsent outlives a reload, with its id and failure", () => {
   const { outbox, sent } = open();
   assert.deepEqual(outbox.entries, [a, b]);
   outbox.pump();
-  assert.deepEqual(sent, [{ type: "message", message: "a", id: a.id }]);
+  assert.deepEqual(sent, [{ type: "message", text: "a", id: a.id }]);
   outbox.ack({ client_id: a.id });
   outbox.discard(outbox.entries[0]);
   assert.deepEqual(open().outbox.entries, []);

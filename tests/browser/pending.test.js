@@ -3,10 +3,9 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
+import { Outbox, UnsentStore } from "../../clients/js/parlor.js";
 import { Log } from "../../static/log.js";
-import { Outbox } from "../../static/outbox.js";
 import { PendingMessages } from "../../static/pending.js";
-import { UnsentStore } from "../../static/unsentStore.js";
 import { FakeLogView, FakeView, catalogue } from "./support/log.js";
 import { FakeWindow } from "./support/storage.js";
 

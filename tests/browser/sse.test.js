@@ -3,26 +3,26 @@
 import assert from "node:assert/strict";
 import { afterEach, mock, test } from "node:test";
 
-import { CloseCode } from "../../static/closeCodes.js";
-import { SseTransport, TOO_MANY } from "../../static/sse.js";
-
-globalThis.location = new URL("http://site.example/chat/lobby/");
+import { CloseCode, SseTransport, TOO_MANY } from "../../clients/js/parlor.js";
 
 afterEach(() => mock.restoreAll());
 
-// Opens a stream that is answered in this way; returns how it ended.
+// Joins a room whose stream is answered in this way; returns how that ended.
 function endOf(answer) {
   mock.method(globalThis, "fetch", answer);
   return new Promise((resolve) => {
-    const listener = { frame() {}, alive() {}, closed: (code, reason) => resolve([code, reason]) };
-    new SseTransport("/sse/chat/lobby/", "/chat/lobby/messages", "token").open({ since: "7" }, listener);
+    const listener = {
+      opened: () => connection.send({ type: "join", room: "lobby", since: "7" }),
+      frame: (frame) => resolve([frame.type, frame.code]),
+      alive() {},
+      closed: (code, reason) => resolve([code, reason]),
+    };
+    const connection = new SseTransport("http://site.example", { token: () => "a.b.c" }).open(listener);
   });
 }
 
 for (const [status, code, reason] of [
   [401, CloseCode.LOGIN_ENDED, ""],
-  [403, CloseCode.FORBIDDEN, ""],
-  [404, CloseCode.FORBIDDEN, ""],
   [429, 0, TOO_MANY],
   [503, 0, ""],
   [200, 0, ""],
@@ -30,8 +30,15 @@ for (const [status, code, reason] of [
   test(`a stream that is answered ${status} ends as ${code || "a broken one"} ${reason}`, async () => {
     const end = await endOf(async () => new Response("no", { status }));
     assert.deepEqual(end, [code, reason]);
-    const [url] = fetch.mock.calls[0].arguments;
+    const [url, { headers }] = fetch.mock.calls[0].arguments;
     assert.equal(url.href, "http://site.example/sse/chat/lobby/?since=7");
+    assert.deepEqual(headers, { Authorization: "Bearer a.b.c" });
+  });
+}
+
+for (const status of [403, 404]) {
+  test(`a stream that is answered ${status} ends its room only`, async () => {
+    assert.deepEqual(await endOf(async () => new Response("no", { status })), ["left", CloseCode.FORBIDDEN]);
   });
 }
 

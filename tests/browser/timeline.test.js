@@ -1,10 +1,11 @@
-// The timeline: duplicates, where the next connection continues, gaps, and pages of older messages.
+// The timeline: duplicates, gaps, and pages of older messages.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
+import { LogPosition } from "../../clients/js/parlor.js";
 import { Log } from "../../static/log.js";
-import { Timeline } from "../../static/timeline.js";
+import { Timeline, historyOver } from "../../static/timeline.js";
 import { FakeLogView, FakeView, TODAY, catalogue } from "./support/log.js";
 
 let view;
@@ -14,6 +15,7 @@ let shown; // `[text, isNew]` of each message added
 let pages; // answers to `history`
 let requests;
 let pendingView;
+let position;
 
 beforeEach(() => {
   view = new FakeLogView();
@@ -21,17 +23,32 @@ beforeEach(() => {
   [shown, pages, requests, pendingView] = [[], [], [], null];
   const pending = { take: () => pendingView };
   const createView = (kind, text, details) => new FakeView(kind, text, details);
-  const requestHistory = async (before, limit) => {
-    requests.push([before, limit]);
-    return pages.shift() ?? null;
+  position = new LogPosition(50);
+  const room = {
+    get isCatchingUp() {
+      return position.isCatchingUp;
+    },
+    async history(before, limit) {
+      requests.push([before, limit]);
+      return pages.shift() ?? null;
+    },
   };
-  timeline = new Timeline(log, pending, catalogue, createView, requestHistory, (frame, isNew) => {
-    shown.push([frame.text, isNew]);
-  });
+  timeline = new Timeline(room, log, pending, catalogue, createView, (frame, isNew) => shown.push([frame.text, isNew]));
 });
 
 function welcome({ user = "me", last = null, recovered = false, reason = "new" } = {}) {
-  timeline.welcome({ type: "welcome", user, last, recovered, reason: recovered ? null : reason });
+  position.join("websocket");
+  const missing = position.welcome({ last, recovered, reason: recovered ? null : reason });
+  timeline.welcome({ type: "welcome", user });
+  if (missing) timeline.gap(missing);
+}
+
+// What a room does with a message before the page gets it.
+function pass(frame) {
+  const place = position.message(frame);
+  if (!place) return;
+  timeline.message(frame, place);
+  position.passed(frame.id);
 }
 
 // A message whose text is its id; ids are numbers without gaps, as texts.
@@ -40,7 +57,7 @@ function message(n, { user = "other", prev = n > 1 ? `${n - 1}` : null, ...more 
 }
 
 function receive(...numbers) {
-  for (const n of numbers) timeline.message(message(n));
+  for (const n of numbers) pass(message(n));
 }
 
 function lines() {
@@ -48,22 +65,9 @@ function lines() {
   return view.lines;
 }
 
-test("the first connection asks for 50 messages, over SSE for 200", () => {
-  assert.deepEqual(timeline.query("websocket"), { history: 50 });
-  assert.deepEqual(timeline.query("sse"), { history: 200 });
-});
-
-test("the next connection continues after the last message", () => {
-  welcome({ last: "2" });
-  receive(1, 2, 3);
-  assert.deepEqual(timeline.query("websocket"), { since: "3" });
-  assert.deepEqual(timeline.query("sse"), { since: "3" });
-  assert.equal(timeline.position, "3");
-});
-
-test("a page that was welcomed and has no message asks for all that the server gives", () => {
-  welcome();
-  assert.deepEqual(timeline.query("websocket"), { history: 1000 });
+test("the first load shows 50 messages, over SSE 200", () => {
+  assert.equal(historyOver("websocket"), 50);
+  assert.equal(historyOver("sse"), 200);
 });
 
 test("a message that arrives twice is shown once", () => {
@@ -73,7 +77,7 @@ test("a message that arrives twice is shown once", () => {
   receive(2, 3, 3, 1);
   assert.deepEqual(lines(), ["1", "2", "3"]);
   assert.deepEqual(shown.map(([text]) => text), ["1", "2", "3"]);
-  assert.equal(timeline.position, "3", "a duplicate does not move the position back");
+  assert.equal(timeline.lastId, "3", "a duplicate does not move it back");
 });
 
 test("the past of the first load is neither new nor announced; live messages are", () => {
@@ -94,7 +98,7 @@ test("messages missed while the page was disconnected are new", () => {
 test("own messages are marked and not new, by each id that the user had", () => {
   welcome({ user: "guest" });
   welcome({ user: "alice" });
-  for (const [n, user] of [[1, "guest"], [2, "alice"], [3, "bob"]]) timeline.message(message(n, { user }));
+  for (const [n, user] of [[1, "guest"], [2, "alice"], [3, "bob"]]) pass(message(n, { user }));
   assert.deepEqual(["1", "2", "3"].map((id) => log.find(id).kind), ["own", "own", "other"]);
   assert.equal(log.find("1").state, "sent");
   assert.deepEqual(shown.map(([, isNew]) => isNew), [false, false, true]);
@@ -104,17 +108,17 @@ test("a pending message takes its place in the order", () => {
   welcome();
   receive(1);
   pendingView = new FakeView("own", "mine");
-  timeline.message(message(2, { user: "me" }));
+  pass(message(2, { user: "me" }));
   assert.equal(log.find("2"), pendingView);
   assert.deepEqual(lines(), ["1", "mine"]);
 });
 
-test("a message without an id is shown and moves no position", () => {
+test("a message without an id is shown, and is not the last one", () => {
   welcome();
   receive(1);
-  timeline.message({ type: "message", id: null, prev: null, text: "hi", user: null, name: null, at: null });
+  pass({ type: "message", id: null, prev: null, text: "hi", user: null, name: null, at: null });
   assert.deepEqual(lines(), ["1", "hi"]);
-  assert.equal(timeline.position, "1");
+  assert.equal(timeline.lastId, "1");
 });
 
 test("a removed message is redacted, whenever it was removed", () => {
@@ -122,7 +126,7 @@ test("a removed message is redacted, whenever it was removed", () => {
   receive(1);
   timeline.removed({ id: "1" });
   timeline.removed({ id: "unknown" });
-  timeline.message(message(2, { removed: true, text: "", user: null, name: null }));
+  pass(message(2, { removed: true, text: "", user: null, name: null }));
   assert.ok(log.find("1").isRedacted);
   assert.ok(log.find("2").isRedacted);
 });
@@ -143,28 +147,6 @@ test("two gaps without a message between them are noted once", () => {
   receive(9);
   timeline.gap("trimmed");
   assert.deepEqual(lines(), ["1", "unknown", "9", "trimmed"], "a reason without a text has that of unknown");
-});
-
-test("a page without a position notes a gap if messages are missing since its welcome", () => {
-  welcome(); // an empty room
-  welcome({ last: "1005" });
-  receive(6);
-  assert.deepEqual(lines(), ["trimmed", "6"]);
-});
-
-test("a page without a position notes no gap if it gets all since its welcome", () => {
-  welcome();
-  welcome({ last: "2" });
-  receive(1, 2);
-  assert.deepEqual(lines(), ["1", "2"]);
-});
-
-test("a room whose log is empty leaves no position", () => {
-  welcome({ last: "1" });
-  receive(1);
-  welcome({ last: null, reason: "unknown" });
-  assert.equal(timeline.position, null);
-  assert.deepEqual(timeline.query("websocket"), { history: 1000 });
 });
 
 test("older messages are loaded before the oldest until there are none", async () => {

@@ -40,7 +40,7 @@ const BELOW: [&str; 8] = [
 /// The table of close codes.
 const CLOSE_CODES: &str = "src/wire/close.rs";
 /// Other files and folders that are prose, or have comments.
-const PROSE: [&str; 13] = [
+const PROSE: [&str; 14] = [
     ".ci",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -48,6 +48,7 @@ const PROSE: [&str; 13] = [
     "Makefile",
     "README.md",
     "SECURITY.md",
+    "clients",
     "deny.toml",
     "deploy",
     "docs",

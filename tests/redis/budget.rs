@@ -228,8 +228,10 @@ async fn do_deed(site: &mut Site, deed: &Deed) {
 /// Opens a socket with as much of the past as there may be, and asks for more; returns the bytes of
 /// what it received.
 async fn read_socket(person: &User, node: &Node, target: &str) -> usize {
-    if target == "/ws" {
-        return read_rooms(person, node).await;
+    match target {
+        "/ws" => return read_rooms(person, node, target, &["lobby", "@bob"]).await,
+        "/ws/admin" => return read_rooms(person, node, target, &["lobby", "cellar"]).await,
+        _ => {}
     }
     if target == "/connection/websocket" {
         return read_channels(person, node).await;
@@ -249,17 +251,17 @@ async fn read_socket(person: &User, node: &Node, target: &str) -> usize {
     received
 }
 
-/// Joins two rooms on one connection, with as much of the past as there may be.
-async fn read_rooms(person: &User, node: &Node) -> usize {
-    let mut connection = RoomsClient::by(&person.handshake_at("/ws"), node).await;
+/// Joins rooms on one connection, with as much of the past as there may be.
+async fn read_rooms(person: &User, node: &Node, target: &str, rooms: &[&str]) -> usize {
+    let mut connection = RoomsClient::by(&person.handshake_at(target), node).await;
     let mut received = 0;
-    for room in ["lobby", "@bob"] {
+    for room in rooms {
         let join = json!({ "type": "join", "room": room, "history": 1000 });
         let welcome = connection.join_with(&join).await;
         received += welcome.to_string().len();
         let mut last = json!(null);
         while last != welcome["last"] {
-            let message = connection.next(|frame| frame["type"] == "message" && frame["room"] == room).await;
+            let message = connection.next(|frame| frame["type"] == "message" && frame["room"] == *room).await;
             received += message.to_string().len();
             last = message["id"].clone();
         }

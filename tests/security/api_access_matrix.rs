@@ -21,7 +21,7 @@ pub const API: [(&str, &str, Scope, &str, u16); 9] = [
 ];
 
 /// For operators alone: 404 for every other role.
-pub const STAFF: [(&str, &str); 14] = [
+pub const STAFF: [(&str, &str); 15] = [
     ("GET", "/admin"),
     ("GET", "/admin/"),
     ("GET", "/admin/figures"),
@@ -30,6 +30,7 @@ pub const STAFF: [(&str, &str); 14] = [
     ("POST", "/admin/rooms/{room}/"),
     ("POST", "/admin/rooms/{room}/push"),
     ("DELETE", "/admin/rooms/{room}/push"),
+    ("socket", "/ws/admin"),
     ("socket", "/ws/admin/{room}/"),
     ("socket", "/ws/admin/{room}/push"),
     ("GET", "/admin/users/"),

@@ -193,7 +193,7 @@ async fn every_room_name_appears_unchanged_in_its_page() {
         let title = &title.captures(&page.body).unwrap_or_else(|| panic!("{name}: {}", page.body))[1];
         assert!(title.starts_with(name), "{title}");
         let room = page.body.split("<main").nth(1).expect("the room");
-        assert!(room.contains(&format!("data-chat-socket=\"/ws/chat/{}/\"", utf8(name))), "{name}: {room}");
+        assert!(room.contains(&format!("data-push=\"/push?room={}\"", utf8(name))), "{name}: {room}");
     }
 }
 

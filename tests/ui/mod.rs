@@ -6,5 +6,6 @@ mod event_source;
 mod hostile_messages;
 mod layout;
 mod lines;
+mod requests;
 pub mod rooms;
 mod tutorial;

@@ -187,8 +187,11 @@ mod tests {
 
     #[test]
     fn the_browsers_error_codes_are_those_of_the_enum() {
-        let script = include_str!("../../../static/errorCodes.js");
-        let listed: Vec<&str> = script.lines().filter(|line| line.contains(": \"")).map(str::trim).collect();
+        let script = include_str!("../../../clients/js/parlor.js");
+        let table = script.split("export const ErrorCode").nth(1).expect("the codes");
+        let table = table.split("});").next().expect("their end");
+        let listed: Vec<&str> =
+            table.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()).collect();
         let expected = ALL.map(|code| format!("{}: \"{}\",", code.slug().to_uppercase(), code.slug()));
         assert_eq!(listed, expected);
     }

@@ -1,5 +1,7 @@
 // Connections that a test opens, feeds and closes.
 
+export const WELCOME = { type: "welcome", stream: "chat", room: "lobby" };
+
 export class FakeTransport {
   canRequest;
   connections = [];
@@ -8,8 +10,8 @@ export class FakeTransport {
     this.canRequest = canRequest;
   }
 
-  open(query, listener) {
-    const connection = new FakeConnection(query, listener, this.canRequest);
+  open(listener) {
+    const connection = new FakeConnection(listener, this.canRequest);
     this.connections.push(connection);
     return connection;
   }
@@ -20,29 +22,42 @@ export class FakeTransport {
 }
 
 class FakeConnection {
+  isOpen = false;
   isClosed = false;
   isDiscarded = false;
   bufferedAmount = 0;
-  sent = [];
+  joins = [];
+  sent = []; // all other frames
 
-  constructor(query, listener, canRequest) {
-    this.query = query;
+  constructor(listener, canRequest) {
     this.listener = listener;
     this.canRequest = canRequest;
   }
 
   send(frame) {
-    if (this.isClosed) return false;
-    this.sent.push(frame);
+    if (!this.isOpen || this.isClosed) return false;
+    (frame.type === "join" ? this.joins : this.sent).push(frame);
     return true;
+  }
+
+  // The handshake is done: channels are joined.
+  open() {
+    this.isOpen = true;
+    this.listener.opened();
   }
 
   close() {
     this.isDiscarded = true;
   }
 
-  welcome() {
-    this.listener.frame({ type: "welcome" });
+  // Answers the join of a channel, after the handshake.
+  welcome(more = {}) {
+    if (!this.isOpen) this.open();
+    this.listener.frame({ ...WELCOME, ...more });
+  }
+
+  frame(frame) {
+    this.listener.frame({ room: "lobby", ...frame });
   }
 
   end(code, reason = "") {
@@ -58,6 +73,7 @@ export class FakeLifecycle {
   wake = () => {};
   hide = () => {};
   goOffline = () => {};
+  leave = () => {};
 
   now() {
     return Date.now();
@@ -74,4 +90,10 @@ export class FakeLifecycle {
   onOffline(callback) {
     this.goOffline = callback;
   }
+
+  onLeave(callback) {
+    this.leave = callback;
+  }
+
+  close() {}
 }

@@ -1,11 +1,10 @@
-// The reconnecting socket: when it connects, by which transport, and when it gives up.
+// The connection: when it connects, by which transport, when it gives up, and its channels.
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import { CloseCode, isFinal, slugOf } from "../../static/closeCodes.js";
-import { Socket } from "../../static/socket.js";
-import { FakeLifecycle, FakeTransport } from "./support/connection.js";
+import { CloseCode, Connection, isFinal, slugOf } from "../../clients/js/parlor.js";
+import { FakeLifecycle, FakeTransport, WELCOME } from "./support/connection.js";
 
 beforeEach(() => {
   mock.restoreAll();
@@ -25,15 +24,35 @@ function open({ withSse = false } = {}) {
   const sse = withSse ? new FakeTransport(false) : undefined;
   const lifecycle = new FakeLifecycle();
   const [frames, states] = [[], []];
-  let query = {};
-  const handlers = {
-    query: (via) => ({ via, ...query }),
+  let position = {};
+  const connection = new Connection({ websocket, sse }, lifecycle);
+  const lobby = connection.add({
+    stream: "chat",
+    room: "lobby",
+    join: (via) => ({ via, ...position }),
     frame: (frame) => frames.push(frame),
     state: (state, via, end) => states.push([state, via, end]),
+  });
+  const socket = {
+    send: (frame) => connection.send(lobby, frame),
+    history: (before, limit) => connection.history(lobby, before, limit),
+    restart: () => connection.restart(),
   };
-  const socket = new Socket({ websocket, sse }, handlers, lifecycle);
-  const ask = (next) => (query = next);
-  return { socket, websocket, sse, lifecycle, frames, states, ask };
+  const ask = (next) => (position = next);
+  return { connection, lobby, socket, websocket, sse, lifecycle, frames, states, ask };
+}
+
+// Joins another channel; returns its frames and states.
+function add(connection, stream, room) {
+  const [frames, states] = [[], []];
+  const entry = connection.add({
+    stream,
+    room,
+    join: () => ({}),
+    frame: (frame) => frames.push(frame),
+    state: (state, via, end) => states.push([state, via, end]),
+  });
+  return { entry, frames, states };
 }
 
 function opened(options) {
@@ -51,10 +70,10 @@ test("a page is connecting until its first welcome, then open", () => {
 
 test("frames before the welcome are ignored, those after it are passed on", () => {
   const { websocket, frames } = open();
-  websocket.last.listener.frame({ type: "message", id: "0" });
+  websocket.last.frame({ type: "message", id: "0" });
   websocket.last.welcome();
-  websocket.last.listener.frame({ type: "message", id: "1" });
-  assert.deepEqual(frames, [{ type: "welcome" }, { type: "message", id: "1" }]);
+  websocket.last.frame({ type: "message", id: "1" });
+  assert.deepEqual(frames, [WELCOME, { type: "message", room: "lobby", id: "1" }]);
 });
 
 for (const name of [
@@ -74,7 +93,7 @@ for (const name of [
     tick(600000);
     lifecycle.wake();
     assert.equal(websocket.connections.length, 1);
-    assert.deepEqual(states.at(-1), ["offline", "", { code, reason: "why", isFinal: true }]);
+    assert.deepEqual(states.at(-1), ["offline", "", { code, reason: "why", error: "", isFinal: true }]);
   });
 }
 
@@ -91,10 +110,11 @@ for (const code of [
     const { websocket, states, ask } = opened();
     ask({ since: "7" });
     websocket.last.end(code);
-    assert.deepEqual(states.at(-1), ["reconnecting", "", { code, reason: "", isFinal: false }]);
+    assert.deepEqual(states.at(-1), ["reconnecting", "", { code, reason: "", error: "", isFinal: false }]);
     tick(500);
     assert.equal(websocket.connections.length, 2);
-    assert.deepEqual(websocket.last.query, { via: "websocket", since: "7" });
+    websocket.last.open();
+    assert.deepEqual(websocket.last.joins, [{ type: "join", room: "lobby", via: "websocket", since: "7" }]);
     websocket.last.welcome();
     assert.deepEqual(states.at(-1), ["open", "websocket", null]);
   });
@@ -155,12 +175,12 @@ test("a connection without a welcome for 5 seconds counts as failed", () => {
 test("after `bye` the next connection is welcomed before the current one is closed", () => {
   const { websocket, states, frames } = opened();
   const current = websocket.last;
-  current.listener.frame({ type: "bye", reconnect_ms: 10000 });
+  current.frame({ type: "bye", reconnect_ms: 10000 });
   tick(9000);
   assert.equal(websocket.connections.length, 2);
   assert.ok(!current.isDiscarded);
-  current.listener.frame({ type: "message", id: "1" });
-  assert.deepEqual(frames.at(-1), { type: "message", id: "1" }, "the current one is in use until then");
+  current.frame({ type: "message", id: "1" });
+  assert.deepEqual(frames.at(-1), { type: "message", room: "lobby", id: "1" }, "the current one is in use until then");
   websocket.last.welcome();
   assert.ok(current.isDiscarded);
   assert.deepEqual(states.map(([state]) => state), ["connecting", "open"], "the page was open all the time");
@@ -168,7 +188,7 @@ test("after `bye` the next connection is welcomed before the current one is clos
 
 test("the end of the current connection leaves the next one to its welcome", () => {
   const { websocket } = opened();
-  websocket.last.listener.frame({ type: "bye", reconnect_ms: 0 });
+  websocket.last.frame({ type: "bye", reconnect_ms: 0 });
   tick(0);
   websocket.connections[0].end(CloseCode.SERVICE_RESTART);
   assert.equal(websocket.connections.length, 2);
@@ -212,7 +232,7 @@ test("without SSE a WebSocket is tried for ever", () => {
 test("a silent connection is probed after 30 seconds and given up 10 seconds later", () => {
   const { websocket, states } = opened();
   tick(30000);
-  assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
+  assert.deepEqual(websocket.last.sent, [{ type: "history", room: "lobby", limit: 1 }]);
   tick(10000);
   assert.ok(!websocket.connections[0].isDiscarded);
   tick(2000);
@@ -225,20 +245,20 @@ test("an answer to the probe keeps the connection", () => {
   for (let n = 1; n <= 3; n++) {
     tick(32000);
     assert.equal(websocket.last.sent.length, n);
-    websocket.last.listener.frame({ type: "history", messages: [], more: false });
+    websocket.last.frame({ type: "history", messages: [], more: false });
   }
   assert.equal(websocket.connections.length, 1);
-  assert.deepEqual(frames, [{ type: "welcome" }], "the answer is not passed on");
+  assert.deepEqual(frames, [WELCOME], "the answer is not passed on");
 });
 
 test("an answer that the node cannot reach Redis does not keep the connection", () => {
   const { websocket, frames } = opened();
-  const unavailable = { type: "error", code: "unavailable", retry: true };
+  const unavailable = { type: "error", room: "lobby", code: "unavailable", retry: true };
   tick(20000);
-  websocket.last.listener.frame({ ...unavailable, client_id: "m1" });
+  websocket.last.frame({ ...unavailable, client_id: "m1" });
   tick(10000);
-  assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
-  websocket.last.listener.frame({ ...unavailable, client_id: null });
+  assert.deepEqual(websocket.last.sent, [{ type: "history", room: "lobby", limit: 1 }]);
+  websocket.last.frame({ ...unavailable, client_id: null });
   tick(12000);
   assert.ok(websocket.connections[0].isDiscarded);
   assert.deepEqual(frames.at(-1), { ...unavailable, client_id: "m1" }, "it is passed on nevertheless");
@@ -259,11 +279,12 @@ test("a silent SSE connection is given up without a probe", () => {
 test("`history` resolves with the answers in order, and with null on an error", async () => {
   const { socket, websocket } = opened();
   const answers = [socket.history("9", 50), socket.history("5", 50), socket.history("1", 50)];
-  const { listener, sent } = websocket.last;
+  const { last } = websocket;
+  const { sent } = last;
   assert.deepEqual(sent.map((frame) => frame.before), ["9", "5", "1"]);
-  const page = { type: "history", messages: [], more: true };
-  listener.frame(page);
-  listener.frame({ type: "error", code: "unavailable", client_id: null });
+  const page = { type: "history", room: "lobby", messages: [], more: true };
+  last.frame(page);
+  last.frame({ type: "error", code: "unavailable", client_id: null });
   websocket.last.end(1006);
   assert.deepEqual(await Promise.all(answers), [page, null, null]);
 });
@@ -276,9 +297,9 @@ test("`history` resolves with null without a connection", async () => {
 test("an error about a message is passed on and answers no request", async () => {
   const { socket, websocket, frames } = opened();
   const answer = socket.history("9", 50);
-  websocket.last.listener.frame({ type: "error", code: "rate", client_id: "a" });
+  websocket.last.frame({ type: "error", code: "rate", client_id: "a" });
   assert.equal(frames.at(-1).client_id, "a");
-  websocket.last.listener.frame({ type: "history", messages: [] });
+  websocket.last.frame({ type: "history", messages: [] });
   assert.equal((await answer).type, "history");
 });
 
@@ -313,7 +334,7 @@ test("a probe that waking up has sent is looked at after 10 seconds", () => {
   const { websocket, lifecycle } = opened();
   tick(6000);
   lifecycle.wake(false);
-  assert.deepEqual(websocket.last.sent, [{ type: "history", limit: 1 }]);
+  assert.deepEqual(websocket.last.sent, [{ type: "history", room: "lobby", limit: 1 }]);
   tick(10000);
   assert.ok(!websocket.connections[0].isDiscarded);
   tick(2000);
@@ -347,7 +368,7 @@ test("a hidden page, which is checked seldom, is not taken for one that slept", 
   lifecycle.isHidden = true;
   for (let n = 0; n < 3; n++) {
     mock.timers.tick(20000);
-    websocket.last.listener.frame({ type: "presence" });
+    websocket.last.frame({ type: "presence" });
   }
   assert.equal(websocket.connections.length, 1);
 });
@@ -356,7 +377,7 @@ test("a successor that fails is not dialled again while the connection is alive"
   const { websocket, lifecycle } = opened();
   lifecycle.wake(true);
   tick(1000);
-  websocket.connections[0].listener.frame({ type: "history", messages: [] });
+  websocket.connections[0].frame({ type: "history", messages: [] });
   websocket.last.end(1006);
   tick(20000);
   assert.equal(websocket.connections.length, 2);
@@ -388,25 +409,25 @@ test("a line that was given up for its silence is waited for twice as long", () 
   assert.equal(second.sent.length, 1);
   tick(18000);
   assert.ok(!second.isDiscarded, "and given up 20 seconds later");
-  second.listener.frame({ type: "message", id: "a long one" });
+  second.frame({ type: "message", id: "a long one" });
   tick(30000);
   assert.ok(!second.isDiscarded);
 });
 
 test("an error without a name is about the oldest frame that waits for an answer", async () => {
   const { socket, websocket, frames } = opened();
-  const malformed = { type: "error", code: "malformed", client_id: null, retry: false };
+  const malformed = { type: "error", room: "lobby", code: "malformed", client_id: null, retry: false };
   socket.send({ type: "message", id: "a" });
   const answer = socket.history("9", 50);
   socket.send({ type: "message", id: "b" });
-  const { listener } = websocket.last;
-  listener.frame(malformed);
+  const { last } = websocket;
+  last.frame(malformed);
   assert.deepEqual(frames.at(-1), { ...malformed, client_id: "a" });
-  listener.frame(malformed);
+  last.frame(malformed);
   assert.equal(await answer, null);
-  listener.frame({ type: "ack", client_id: "b" });
+  last.frame({ type: "ack", client_id: "b" });
   const count = frames.length;
-  listener.frame(malformed);
+  last.frame(malformed);
   assert.equal(frames.length, count, "nothing waits for an answer");
 });
 
@@ -450,6 +471,24 @@ test("a hidden page keeps its WebSocket", () => {
   assert.ok(!websocket.last.isDiscarded);
 });
 
+test("a page that the user leaves lets its connection go, and connects when it is restored", () => {
+  const { websocket, lifecycle } = opened();
+  lifecycle.leave();
+  assert.ok(websocket.last.isDiscarded);
+  tick(120000);
+  assert.equal(websocket.connections.length, 1);
+  lifecycle.wake(false);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("a page that is left between two connections makes no other", () => {
+  const { websocket, lifecycle } = opened();
+  websocket.last.end(1006);
+  lifecycle.leave();
+  tick(120000);
+  assert.equal(websocket.connections.length, 1);
+});
+
 test("a page without a network is offline and reconnects all the same", () => {
   const { websocket, lifecycle, states } = opened();
   lifecycle.isOnline = false;
@@ -468,4 +507,202 @@ test("`restart` replaces a connection that is dead", () => {
   tick(500);
   websocket.last.welcome();
   assert.equal(socket.send({ type: "typing" }), true);
+});
+
+test("all channels are joined on one connection, in their order", () => {
+  const { connection, websocket } = open();
+  add(connection, "push", "lobby");
+  add(connection, "inbox", null);
+  websocket.last.welcome();
+  add(connection, "chat", "attic");
+  assert.equal(websocket.connections.length, 1);
+  assert.deepEqual(websocket.last.joins, [
+    { type: "join", room: "lobby", via: "websocket" },
+    { type: "join", room: "lobby", push: true },
+    { type: "join", inbox: true },
+    { type: "join", room: "attic" },
+  ]);
+});
+
+test("each channel gets its own frames", () => {
+  const { connection, websocket, frames } = opened();
+  const [push, inbox, attic] = [add(connection, "push", "lobby"), add(connection, "inbox", null), add(connection, "chat", "attic")];
+  websocket.last.welcome({ stream: "push" });
+  websocket.last.welcome({ stream: "inbox", room: null });
+  websocket.last.welcome({ room: "attic" });
+  for (const channel of [push, inbox, attic]) channel.frames.length = 0;
+  frames.length = 0;
+  const sent = [
+    { type: "push", room: "lobby", text: "line" },
+    { type: "unread", user: "u", name: "bob", count: 1 },
+    { type: "message", room: "attic", id: "1" },
+    { type: "message", room: "lobby", id: "2" },
+    { type: "message", room: "cellar", id: "3" },
+  ];
+  for (const frame of sent) websocket.last.listener.frame(frame);
+  assert.deepEqual([push.frames, inbox.frames, attic.frames, frames], sent.slice(0, 4).map((frame) => [frame]));
+});
+
+test("a channel can be joined once at a time", () => {
+  const { connection, lobby } = opened();
+  assert.throws(() => add(connection, "chat", "lobby"), /chat:lobby is joined already/);
+  connection.remove(lobby);
+  add(connection, "chat", "lobby");
+});
+
+test("a rejected join ends its channel, and no other", () => {
+  for (const [code, end] of [["not_found", CloseCode.FORBIDDEN], ["login_required", CloseCode.LOGIN_ENDED]]) {
+    const { connection, websocket, states } = opened();
+    const attic = add(connection, "chat", "attic");
+    websocket.last.listener.frame({ type: "error", stream: "chat", room: "attic", code, client_id: null, retry: false });
+    assert.deepEqual(attic.states.at(-1), ["offline", "", { code: end, reason: "", error: code, isFinal: true }]);
+    assert.equal(states.at(-1)[0], "open");
+    websocket.last.end(1006);
+    tick(500);
+    websocket.last.open();
+    assert.deepEqual(websocket.last.joins.map(({ room }) => room), ["lobby"], "it is not joined again");
+  }
+});
+
+test("an error about a long name has its beginning only", () => {
+  const { connection, websocket } = opened();
+  const long = add(connection, "chat", "x".repeat(65));
+  const error = { type: "error", stream: "chat", room: "x".repeat(64), code: "invalid_room", client_id: null, retry: false };
+  websocket.last.listener.frame(error);
+  assert.equal(long.states.at(-1)[2].error, "invalid_room");
+});
+
+test("a room is known by the name as the server spells it", () => {
+  const { connection, websocket } = opened();
+  const dm = add(connection, "chat", "@Alice");
+  websocket.last.welcome({ room: "@alice" });
+  websocket.last.listener.frame({ type: "message", room: "@alice", id: "1" });
+  assert.deepEqual(dm.frames.map(({ type }) => type), ["welcome", "message"]);
+  assert.equal(connection.send(dm.entry, { type: "typing" }), true);
+});
+
+test("`left` ends the channel, or joins it again after a backoff", () => {
+  const { connection, websocket, states, ask } = opened();
+  const attic = add(connection, "chat", "attic");
+  websocket.last.welcome({ room: "attic" });
+  const left = { type: "left", stream: "chat", reason: "why" };
+  websocket.last.listener.frame({ ...left, room: "attic", code: CloseCode.FORBIDDEN, retry: false });
+  assert.deepEqual(attic.states.at(-1), ["offline", "", { code: CloseCode.FORBIDDEN, reason: "why", error: "", isFinal: true }]);
+  ask({ since: "7" });
+  websocket.last.listener.frame({ ...left, room: "lobby", code: CloseCode.SERVICE_RESTART, retry: true });
+  assert.equal(states.at(-1)[0], "reconnecting");
+  tick(500);
+  assert.deepEqual(websocket.last.joins.at(-1), { type: "join", room: "lobby", via: "websocket", since: "7" });
+  websocket.last.welcome();
+  assert.equal(states.at(-1)[0], "open");
+  assert.equal(websocket.connections.length, 1);
+});
+
+test("a node that answers all joins with a temporary error is left for another", () => {
+  const { websocket, states } = open();
+  websocket.last.open();
+  websocket.last.frame({ type: "error", stream: "chat", code: "unavailable", client_id: null, retry: true });
+  assert.ok(websocket.last.isDiscarded);
+  assert.equal(states.at(-1)[0], "reconnecting");
+  tick(500);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("the answer to `leave` does not end a channel that was joined again", () => {
+  const { connection, lobby, websocket } = opened();
+  connection.remove(lobby);
+  const again = add(connection, "chat", "lobby");
+  assert.deepEqual(websocket.last.sent, [{ type: "leave", room: "lobby" }]);
+  websocket.last.listener.frame({ type: "left", stream: "chat", room: "lobby", code: CloseCode.NORMAL, reason: "", retry: false });
+  websocket.last.welcome();
+  assert.deepEqual(again.states.map(([state]) => state), ["connecting", "open"]);
+});
+
+test("without channels the connection is closed after 5 seconds, and opened by the next", () => {
+  const { connection, lobby, websocket } = opened();
+  connection.remove(lobby);
+  tick(4999);
+  assert.ok(!websocket.last.isDiscarded);
+  tick(1);
+  assert.ok(websocket.last.isDiscarded);
+  tick(60000);
+  assert.equal(websocket.connections.length, 1);
+  add(connection, "chat", "attic");
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("a successor takes over once all of its channels are welcomed", () => {
+  const { connection, websocket, frames } = opened();
+  const attic = add(connection, "chat", "attic");
+  const current = websocket.last;
+  current.welcome({ room: "attic" });
+  current.listener.frame({ type: "bye", reconnect_ms: 0 });
+  tick(0);
+  websocket.last.welcome();
+  assert.ok(!current.isDiscarded, "the other room is still there");
+  current.frame({ type: "message", id: "1" });
+  current.listener.frame({ type: "message", room: "attic", id: "2" });
+  websocket.last.frame({ type: "message", id: "3" });
+  assert.deepEqual(frames.slice(-1).map(({ id }) => id), ["3"]);
+  assert.ok(!frames.some(({ id }) => id === "1"), "it follows on the successor");
+  assert.equal(attic.frames.at(-1).id, "2");
+  websocket.last.welcome({ room: "attic" });
+  assert.ok(current.isDiscarded);
+});
+
+test("a successor that dies halfway takes the connection with it, to resume everywhere", () => {
+  const { connection, websocket } = opened();
+  add(connection, "chat", "attic");
+  const current = websocket.last;
+  current.welcome({ room: "attic" });
+  current.listener.frame({ type: "bye", reconnect_ms: 0 });
+  tick(0);
+  websocket.last.welcome();
+  websocket.last.end(1006);
+  assert.ok(current.isDiscarded);
+  tick(500);
+  websocket.last.open();
+  assert.deepEqual(websocket.last.joins.map(({ room }) => room), ["lobby", "attic"]);
+});
+
+test("after the end of a login a program with renewed credentials returns", () => {
+  const websocket = new FakeTransport();
+  const connection = new Connection({ websocket }, new FakeLifecycle(), () => {}, true);
+  add(connection, "chat", "lobby");
+  websocket.last.welcome();
+  websocket.last.end(CloseCode.LOGIN_ENDED);
+  tick(500);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("a program that joins again after a final end connects again", () => {
+  const { connection, lobby, websocket } = opened();
+  websocket.last.end(CloseCode.LOGIN_ENDED);
+  connection.remove(lobby);
+  add(connection, "chat", "lobby");
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("channels that SSE does not carry wait for a WebSocket", () => {
+  const { connection, websocket, sse, states } = open({ withSse: true });
+  const inbox = add(connection, "inbox", null);
+  sse.open = (listener) => {
+    const fake = FakeTransport.prototype.open.call(sse, listener);
+    const send = fake.send.bind(fake);
+    fake.send = (frame) => !frame.inbox && send(frame);
+    return fake;
+  };
+  websocket.last.end(1006);
+  tick(500);
+  websocket.last.end(1006);
+  tick(1000);
+  sse.last.welcome();
+  assert.deepEqual(states.at(-1), ["open", "sse", null]);
+  assert.equal(inbox.states.at(-1)[0], "reconnecting");
+  tick(5000);
+  websocket.last.welcome();
+  assert.ok(!sse.last.isDiscarded, "the inbox is not there yet");
+  websocket.last.welcome({ stream: "inbox", room: null });
+  assert.ok(sse.last.isDiscarded);
+  assert.equal(inbox.states.at(-1)[0], "open");
 });

@@ -1,0 +1,3 @@
+//! Our own client library, `clients/js/`.
+
+mod library;
