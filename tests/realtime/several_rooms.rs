@@ -221,7 +221,27 @@ async fn fewer_events_of_a_room_are_sent_if_a_client_wants_so(layer: LayerKind) 
     assert_eq!(quiet.take_unread(), Vec::<Value>::new());
 }
 
+async fn joins_are_answered_while_another_room_catches_up(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut bob = RoomsClient::connect(deployment.first()).await;
+    bob.join("lobby").await;
+    for _ in 0..100 {
+        bob.publish("lobby", &"x".repeat(3000)).await;
+    }
+    let mut ann = RoomsClient::connect(deployment.last()).await;
+    ann.send(&json!({ "type": "join", "room": "lobby", "history": 1000 })).await;
+    ann.send(&json!({ "type": "join", "room": "lobby", "push": true })).await;
+    for room in ["hall", "kitchen"] {
+        ann.send(&json!({ "type": "join", "room": room, "history": 50 })).await;
+    }
+    for (room, stream) in [("lobby", "chat"), ("lobby", "push"), ("hall", "chat"), ("kitchen", "chat")] {
+        let welcome = ann.next_of("welcome").await;
+        assert_eq!((&welcome["room"], &welcome["stream"]), (&json!(room), &json!(stream)), "{welcome}");
+    }
+}
+
 on_both_layers! {
+    joins_are_answered_while_another_room_catches_up
     each_room_has_its_welcome_and_its_frames
     a_refused_join_disturbs_no_other_room
     joins_that_are_sent_at_once_are_each_welcomed
