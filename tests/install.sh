@@ -12,6 +12,9 @@ PATH=$PATH:/usr/sbin # Debian's nginx, which is not on everybody's path
 python_packages=(kosoku==0.1.0 websockets==17.4 protobuf==7.36.2 hatchling==1.33.0)
 python_sources=(centrifuge-python==0.7.0)
 venv=target/venv
+# What checks the types of our client library.
+node_packages=(typescript@5.9.3)
+node_modules=target/npm
 
 # Whether the thing that a Debian package brings is there, from wherever it came.
 present() {
@@ -19,6 +22,7 @@ present() {
         redis-server | nginx | chromium | shellcheck) command -v "$1" ;;
         chromium-driver) command -v chromedriver ;;
         fonts-noto-cjk) fc-list :lang=zh | grep . ;;
+        npm) command -v npm ;;
         nodejs) node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ;;
         python3-venv) python3 -c 'import ensurepip, venv' ;;
         libfaketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' ;;
@@ -50,7 +54,7 @@ install_packages() {
 }
 
 wanted=("$@")
-(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk nodejs python3-venv libfaketime)
+(($#)) || wanted=(redis-server nginx chromium chromium-driver fonts-noto-cjk nodejs npm python3-venv libfaketime)
 missing=()
 for package in "${wanted[@]}"; do
     present "$package" || missing+=("$package")
@@ -72,4 +76,10 @@ if [[ ! -x $venv/bin/python || $(cat "$venv/packages" 2>/dev/null) != "${python_
         --no-deps --no-binary :all: --no-build-isolation "${python_sources[@]}"
     for archive in "$venv/sources/"*.tar.gz; do tar --extract --file "$archive" --directory "$venv/sources"; done
     echo "${python_packages[*]} ${python_sources[*]}" >"$venv/packages"
+fi
+
+if [[ $(cat "$node_modules/packages" 2>/dev/null) != "${node_packages[*]}" ]]; then
+    echo "installing into $node_modules by npm: ${node_packages[*]}"
+    npm install --silent --no-audit --no-fund --prefix "$node_modules" "${node_packages[@]}" >/dev/null
+    echo "${node_packages[*]}" >"$node_modules/packages"
 fi

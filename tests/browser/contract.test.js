@@ -32,6 +32,12 @@ test("error codes are those of the protocol's document", () => {
   assert.deepEqual(Object.values(ErrorCode).sort(), firstCells("\nErrors:\n").sort());
 });
 
+test("what the types export is there", async () => {
+  const types = read("clients/js/parlor.d.ts").matchAll(/^export (?:class|const) (\w+)/gm);
+  const library = await import("../../clients/js/parlor.js");
+  for (const [, name] of types) assert.ok(name in library, name);
+});
+
 test("both catalogues have the same keys and placeholders", () => {
   const [en, zh] = catalogues.map((catalogue) => keys(catalogue));
   assert.deepEqual(en, zh);

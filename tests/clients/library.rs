@@ -27,6 +27,15 @@ async fn the_library_resumes_and_sends_against_a_real_node() {
 }
 
 #[test]
+fn the_types_compile_as_programs_use_them() {
+    let compiler = concat!(env!("CARGO_MANIFEST_DIR"), "/target/npm/node_modules/.bin/tsc");
+    assert!(Path::new(compiler).exists(), "there is no {compiler}: run tests/install.sh first");
+    let options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "test/types.ts"];
+    let output = Command::new(compiler).args(options).current_dir(FOLDER).output().expect("tsc");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
 fn the_package_has_exactly_the_files_of_the_library() {
     let output =
         Command::new("npm").args(["pack", "--dry-run", "--json"]).current_dir(FOLDER).output().expect("npm");

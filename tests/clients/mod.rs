@@ -1,3 +1,4 @@
 //! Our own client library, `clients/js/`.
 
+mod embed;
 mod library;
