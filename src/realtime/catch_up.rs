@@ -114,7 +114,8 @@ impl CatchUp {
                     {
                         return Ok(Some(frames));
                     }
-                    let cursor = Cursor { id: cursor, presence: self.presence.version };
+                    let cursor =
+                        Cursor { id: cursor, epoch: replay.epoch(), presence: self.presence.version };
                     match registration.join(cursor, is_forced) {
                         Ok(()) => {}
                         Err(Behind::Log) => {

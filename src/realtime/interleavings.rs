@@ -29,6 +29,7 @@ use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP, PRESENCE, Position, VERSION};
 use crate::wire::frame::Transport;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 const PAGE_EVENTS: usize = 3;
 const STEPS: usize = 150;
@@ -95,8 +96,12 @@ struct Client {
 
 struct Model {
     random: StdRng,
+    /// For restarts of Redis, after which the log goes on in another epoch.
+    restarts: StdRng,
     faults: Faults,
     clock: u64,
+    /// The offset of the next message.
+    next: Offset,
     log: Vec<Message>,
     /// All messages that ever were.
     all: Vec<Message>,
@@ -125,8 +130,10 @@ impl Model {
     fn new(seed: u64, faults: Faults) -> Self {
         Self {
             random: StdRng::seed_from_u64(seed),
+            restarts: StdRng::seed_from_u64(seed),
             faults,
             clock: 100_000,
+            next: Offset::first(1),
             log: Vec::new(),
             all: Vec::new(),
             delivered: NOTHING,
@@ -155,7 +162,8 @@ impl Model {
         let number = self.published() + 1;
         // No id is used twice, though the log is lost and the clock set.
         let id: Id = format!("{}-{number}", prev.millis().max(self.clock)).parse().unwrap();
-        let message = Message { number, position: Position { id, prev, offset: None } };
+        let message = Message { number, position: Position { id, prev, offset: Some(self.next) } };
+        self.next = self.next.next();
         self.trace.push(format!("publish {message:?}"));
         self.log.push(message);
         self.all.push(message);
@@ -320,7 +328,8 @@ impl Model {
                 Step::Join(id, is_forced) => Waiting::Join(id, is_forced),
             },
             Waiting::Join(id, is_forced) => {
-                let cursor = Cursor { id, presence: client.presence };
+                let epoch = client.replay.as_ref().unwrap().epoch();
+                let cursor = Cursor { id, epoch, presence: client.presence };
                 match self.subscribers.join(feed().key(), client.key, cursor, is_forced) {
                     Ok(()) => Waiting::Joined,
                     Err(Behind::Presence) => Waiting::Step,
@@ -355,6 +364,7 @@ impl Model {
         // A log that begins again does not show that it had been trimmed.
         let from = kept.checked_sub(1).map_or(1, |last| self.log[last].number + 1);
         self.log.truncate(kept);
+        self.begin_epoch();
         let lost: Vec<u64> = (from..=self.published()).collect();
         for client in self.clients.iter_mut().filter(|client| !matches!(client.waiting, Waiting::Joined)) {
             client.unheard.extend(&lost);
@@ -363,7 +373,15 @@ impl Model {
         self.clock = self.clock.saturating_sub(self.random.random_range(0..200)).max(1);
     }
 
+    /// Another server, or this one after a restart, goes on with the log.
+    fn begin_epoch(&mut self) {
+        self.next = Offset::first(self.next.epoch + 1);
+    }
+
     fn step(&mut self) {
+        if self.faults.losses && self.restarts.random_bool(0.02) {
+            self.begin_epoch();
+        }
         self.clock += self.random.random_range(0..3_u64);
         match self.random.random_range(0..100) {
             0..20 => self.publish(),
@@ -526,4 +544,32 @@ fn a_trimmed_log_is_a_gap_for_clients_that_catch_up() {
 #[test]
 fn a_lost_log_is_a_gap_for_clients_that_catch_up() {
     search(Faults { trims: true, losses: true });
+}
+
+#[test]
+fn a_client_ahead_of_its_node_receives_nothing_of_a_lost_log() {
+    for has_gap in [true, false] {
+        let mut model = Model::new(0, Faults { trims: false, losses: true });
+        model.connect();
+        let id = |millis| Id::START.next(millis);
+        let message = |epoch, millis, prev: Id, number: u64| {
+            let offset = Some(Offset { epoch, n: number.try_into().unwrap() });
+            event(Message { number, position: Position { id: id(millis), prev, offset } })
+        };
+        // The node has not learned yet that this one is lost. The client has read 2.
+        model.subscribers.enqueue(&[message(1, 20, Id::START, 1)]);
+        let cursor = Cursor { id: id(10), epoch: Some(2), presence: 0 };
+        model.subscribers.join(feed().key(), model.clients[0].key, cursor, false).unwrap();
+        if has_gap {
+            model.report_gap();
+            model.subscribers.enqueue(&[message(2, 10, Id::START, 2)]);
+        }
+        model.subscribers.enqueue(&[message(2, 11, id(10), 3)]);
+        while model.subscribers.is_busy() {
+            model.flush();
+        }
+        let received = &model.clients[0].received;
+        let expected = [Received::Message(3)];
+        assert!(received.ends_with(&expected) && !received.contains(&Received::Message(1)), "{received:?}");
+    }
 }

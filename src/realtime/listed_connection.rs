@@ -49,7 +49,7 @@ impl ListedConnection {
         loop {
             // From here on the others' changes; its own join may have come before.
             let presence = layer.presence(&listed.group).await?;
-            let cursor = Cursor { id: Id::START, presence: presence.version };
+            let cursor = Cursor { id: Id::START, epoch: None, presence: presence.version };
             if listed.realtime.hub().join_subscriber(&listed.group, feed.key(), *key, cursor, true).is_ok() {
                 let own = presence.event("join", Some(&listed.member)).into();
                 if let Rendered::Frame(frame) = feed.render(&own) {

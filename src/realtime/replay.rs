@@ -13,6 +13,8 @@ use crate::wire::id::Id;
 pub(crate) struct Replay {
     /// The last position that was sent.
     cursor: Id,
+    /// The epoch of the event there, if it was sent.
+    epoch: Option<u64>,
     /// The end of the log when it was last read; [`Id::NEVER`] if it has to be read again.
     end: Id,
     /// What was read and not yet sent.
@@ -44,6 +46,7 @@ impl Replay {
         let first = page.events.first().and_then(|event| event.position());
         Self {
             cursor: after.or(first.map(|first| first.prev)).unwrap_or(page.last),
+            epoch: None,
             end: page.last,
             unsent: page.events.into(),
             is_behind: false,
@@ -55,6 +58,11 @@ impl Replay {
     /// Returns what was read and not yet sent.
     pub(crate) fn unsent(&mut self) -> &mut [Arc<Delivery>] {
         self.unsent.make_contiguous()
+    }
+
+    /// Returns the epoch of the last event that was sent, if it is where the cursor is.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
     /// Returns the next step, and takes it as done if it sends something.
@@ -78,6 +86,7 @@ impl Replay {
             return Step::Gap(reason, std::mem::replace(&mut self.cursor, position.prev));
         }
         self.cursor = position.id;
+        self.epoch = position.offset.map(|offset| offset.epoch);
         Step::Event(event)
     }
 
@@ -100,6 +109,7 @@ impl Replay {
         self.is_lost = is_empty && is_end && is_behind;
         if self.is_lost || is_empty && !is_end {
             self.gap = Some((GapReason::Rewritten, std::mem::replace(&mut self.cursor, page.last)));
+            self.epoch = None;
         }
         self.unsent = page.events.into();
     }

@@ -12,7 +12,7 @@ use crate::realtime::renderer::{Feed, FeedKey};
 use crate::realtime::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::{Event, GAP};
+use crate::wire::event::{Event, GAP, Position};
 use crate::wire::id::Id;
 
 /// The approximate size of a batch of events, in bytes. A slow socket holds a batch until it has
@@ -32,6 +32,11 @@ pub(crate) struct Subscribers {
     fanout: Option<Fanout>,
     /// The last logged event of a batch, if there was one.
     position: Option<Id>,
+    /// The epoch of that event; 0 if it has none.
+    epoch: u64,
+    /// Sockets that have read the log further than this node has followed it, into another epoch.
+    /// Most groups have none.
+    ahead: Box<[Ahead]>,
     /// The version of the last presence event of a batch.
     presence: u64,
     /// How often the log was found to be rewritten.
@@ -60,11 +65,22 @@ pub(crate) struct Subscriber {
     has_ended: bool,
 }
 
+/// A socket whose position is in another epoch than the group's: ids do not say whether an event
+/// comes before it. It receives nothing until the group reaches it, or a gap.
+struct Ahead {
+    feed: Feed,
+    key: usize,
+    id: Id,
+    epoch: u64,
+}
+
 /// What a socket that catches up has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor {
     /// The id of the last logged event.
     pub(crate) id: Id,
+    /// The epoch of that event, where it is known.
+    pub(crate) epoch: Option<u64>,
     /// The version of the presence that it knows.
     pub(crate) presence: u64,
 }
@@ -127,6 +143,9 @@ impl Subscribers {
         } else if sockets.len() < sockets.capacity() / 4 {
             sockets.shrink_to_fit();
         }
+        if !self.ahead.is_empty() {
+            self.take_ahead(|ahead| ahead.feed == feed && ahead.key == key);
+        }
         self.gone = self.rows.is_empty();
         if self.gone {
             METRICS.groups.dec();
@@ -156,7 +175,13 @@ impl Subscribers {
             _ => {
                 // What waits before a gap is of a log that was lost, perhaps with greater ids: the
                 // socket may have read the one after it.
-                let from = if self.waiting_gaps > 0 { Id::LAST } else { cursor.id };
+                let ahead = cursor.epoch.filter(|epoch| *epoch != self.epoch);
+                let from = if self.waiting_gaps > 0 || ahead.is_some() { Id::LAST } else { cursor.id };
+                if let Some(epoch) = ahead.filter(|_| self.waiting_gaps == 0) {
+                    let mut all = std::mem::take(&mut self.ahead).into_vec();
+                    all.push(Ahead { feed: feed.into(), key, id: cursor.id, epoch });
+                    self.ahead = all.into_boxed_slice();
+                }
                 (subscriber.from, subscriber.presence) = (from, cursor.presence);
                 Ok(())
             }
@@ -209,7 +234,9 @@ impl Subscribers {
         let fits = |event: &Arc<Delivery>, bytes| {
             bytes == 0 || (bytes + event.size() <= MAX_BATCH_BYTES && !is_gap(event))
         };
-        while self.waiting.front().is_some_and(|event| fits(event, bytes))
+        // Sockets are reached between batches.
+        let has_ahead = !self.ahead.is_empty();
+        while self.waiting.front().is_some_and(|event| fits(event, bytes) && (bytes == 0 || !has_ahead))
             && let Some(event) = self.waiting.pop_front()
         {
             bytes += event.size();
@@ -231,15 +258,44 @@ impl Subscribers {
         }
     }
 
+    /// Delivers from their positions on to sockets whose epoch begins with this event, or whose
+    /// position it follows. Without an epoch all ids compare.
+    fn reach(&mut self, stamp: Position, epoch: Option<u64>) {
+        let is_reached =
+            |ahead: &Ahead| epoch.is_none_or(|epoch| epoch == ahead.epoch) || stamp.prev == ahead.id;
+        for reached in self.take_ahead(is_reached) {
+            let row = self.rows.iter_mut().find(|row| row.feed == reached.feed.key());
+            let subscriber = row.and_then(|row| row.sockets.get_mut(reached.key));
+            if let Some(subscriber) = subscriber.filter(|subscriber| !subscriber.has_ended) {
+                subscriber.from = reached.id;
+            }
+        }
+    }
+
+    /// Takes out those of the sockets ahead that this is true of.
+    fn take_ahead(&mut self, is_taken: impl Fn(&Ahead) -> bool) -> Vec<Ahead> {
+        let all = std::mem::take(&mut self.ahead).into_vec();
+        let (taken, left) = all.into_iter().partition::<Vec<_>, _>(is_taken);
+        self.ahead = left.into_boxed_slice();
+        taken
+    }
+
     /// Advances the group's position by this event.
     fn advance(&mut self, event: &Event) {
         if let Some(stamp) = event.position() {
             self.position = Some(stamp.id);
+            let epoch = stamp.offset.map(|offset| offset.epoch);
+            self.epoch = epoch.unwrap_or_default();
+            if !self.ahead.is_empty() {
+                self.reach(stamp, epoch);
+            }
         } else if let Some(version) = event.presence_version() {
             self.presence = version;
         } else if is_gap(event) {
             // A rewritten log may continue with smaller ids.
             self.position = None;
+            self.epoch = 0;
+            self.ahead = Box::default();
             self.gaps += 1;
             self.waiting_gaps -= 1;
             let all = self.rows.iter_mut().flat_map(|row| row.sockets.iter_mut());
@@ -264,7 +320,6 @@ mod tests {
     use crate::realtime::backlog::Limits;
     use crate::realtime::renderer::Wire;
     use crate::realtime::renderer::tests::{Plain, feed};
-    use crate::wire::event::Position;
     use crate::wire::frame::Transport;
 
     /// Returns the subscribers of `count` sockets, and the clients' ends of their connections.

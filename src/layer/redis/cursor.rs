@@ -1,7 +1,7 @@
 //! The cursor of a group: up to which event it was delivered, and what waits. Decides only: it
 //! reads nothing, sends nothing and has no clock. Times are Unix milliseconds of Redis' clock.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -25,6 +25,9 @@ const MAX_HEARD_EVENTS: usize = 1024;
 /// Milliseconds by which an event may be later than both Redis' clock and the log.
 const MAX_LEAD_MILLIS: u64 = 60_000;
 
+/// The epoch of an event; `None` if it has none or it is not known. Ids compare within an epoch.
+type Epoch = Option<u64>;
+
 #[derive(Default)]
 pub(super) struct GroupCursor {
     pub(super) state: Mutex<CursorState>,
@@ -37,14 +40,17 @@ pub(super) struct GroupCursor {
 pub(super) struct CursorState {
     /// Everything up to this id was delivered; `None` until the end of the log is found.
     position: Option<Id>,
+    /// The epoch of the event at the position, where it is known.
+    epoch: Epoch,
     /// The last event that was delivered, or the end of the log when the node subscribed.
     delivered: Id,
     /// The position when the node subscribed: older events are not new to any member here.
     start: Id,
     /// What was pushed and waits until the log is read up to it.
     held: HeldEvents,
-    /// Events that exist and were not delivered: skipped ones, and ends of the log.
-    heard: BTreeSet<Id>,
+    /// Events that exist and were not delivered, with their epochs: skipped ones, and ends of the
+    /// log.
+    heard: BTreeMap<Id, Epoch>,
     /// Held events with smaller numbers were pushed over an earlier subscription.
     stale: u64,
     backfill: Backfill,
@@ -129,7 +135,7 @@ impl CursorState {
         self.is_subscribed = true;
         if self.position.is_none() {
             new_redactions.clear(); // no member here has their texts
-            self.heard.retain(|heard| *heard > last);
+            self.heard.retain(|heard, _| *heard > last);
         }
         let position = *self.position.get_or_insert_with(|| {
             (self.start, self.delivered) = (last, last);
@@ -141,7 +147,7 @@ impl CursorState {
             return (new_redactions, false);
         }
         self.misses += 1;
-        self.hear(last);
+        self.hear(last, None);
         (new_redactions, self.begin())
     }
 
@@ -195,7 +201,9 @@ impl CursorState {
     /// backfill has to begin.
     pub(super) fn on_skipped(&mut self, event: &Event, now: u64) -> bool {
         let Some(stamp) = event.position() else { return false };
-        self.hear(stamp.id);
+        if !self.recent.contains(&stamp) {
+            self.hear(stamp.id, epoch_of(stamp));
+        }
         self.miss(now);
         self.position.is_some() && self.begin()
     }
@@ -233,6 +241,7 @@ impl CursorState {
             self.tail_cache.clear();
             let fork = from.min(last).back(MAX_FORK_MILLIS);
             self.position = Some(if self.start <= last { fork.max(self.start) } else { fork });
+            self.epoch = None;
             self.backfill = Backfill::Rewound;
             self.suspect(Hole::Possible);
             return result;
@@ -244,6 +253,7 @@ impl CursorState {
                 self.suspect(Hole::Possible);
             }
             self.position = Some(last);
+            self.epoch = None;
             self.tail_cache.clear();
         }
         if may_lack_a_log {
@@ -285,11 +295,13 @@ impl CursorState {
     fn walk(&mut self, at: Id, event: &Arc<Delivery>, result: &mut Backfilled) -> Id {
         let Some(stamp) = event.position() else { return at };
         self.heard.remove(&stamp.id);
+        self.end_epoch(epoch_of(stamp));
         if !self.is_new(event) {
             self.position = Some(stamp.id);
             self.tail_cache.clear(); // it must have no holes
             return stamp.id;
         }
+        // Of whichever epoch: what follows in this log has greater ids.
         let later = self.heard.split_off(&stamp.id);
         if !std::mem::replace(&mut self.heard, later).is_empty() {
             self.suspect(Hole::Certain);
@@ -315,13 +327,22 @@ impl CursorState {
     ) -> Vec<Arc<Delivery>> {
         let logged: BTreeSet<Id> =
             page.events.iter().filter_map(|event| event.position()).map(|stamp| stamp.id).collect();
+        let epochs: Vec<u64> = std::iter::once(self.epoch)
+            .chain(page.events.iter().map(|event| event.position().and_then(epoch_of)))
+            .flatten()
+            .collect();
         let mut unlogged = Vec::new();
         for (arrival, held) in self.held.take() {
             let Some(stamp) = held.position() else { continue };
             if logged.contains(&stamp.id) || !self.is_new(&held) {
                 continue;
             }
-            let is_beyond = page.more && logged.last().is_none_or(|last| stamp.id > *last);
+            // With another epoch behind its own, the log goes on without it.
+            let epoch = epoch_of(stamp);
+            let is_in_last = compare(epoch, epochs.last().copied());
+            let has_ended = !is_in_last && epoch.is_some_and(|epoch| epochs.contains(&epoch));
+            let is_after = logged.last().is_none_or(|last| stamp.id > *last);
+            let is_beyond = page.more && is_after && !has_ended;
             if arrival >= asked.arrived || is_beyond {
                 self.held.keep((arrival, held));
                 continue;
@@ -329,13 +350,14 @@ impl CursorState {
             if stamp.id <= self.start {
                 continue; // it was pushed before the end of the log was found
             }
-            if stamp.id <= asked.from || self.is_ahead(stamp.id, now) {
+            let is_earlier = stamp.id <= asked.from && compare(epoch, self.epoch);
+            if is_earlier || self.is_ahead(stamp.id, now) {
                 result.dropped += 1; // a foreign program invented it
                 continue;
             }
             // It was lost with all of its log; of an earlier connection, perhaps with its end.
-            if arrival < self.stale {
-                self.hear(stamp.id);
+            if arrival < self.stale || has_ended {
+                self.hear(stamp.id, epoch_of(stamp));
             }
             self.suspect(Hole::Possible);
             unlogged.push(held);
@@ -394,9 +416,24 @@ impl CursorState {
     }
 
     /// Takes note of an event that exists.
-    fn hear(&mut self, id: Id) {
-        if self.position.is_none_or(|position| id > position) && self.heard.len() < MAX_HEARD_EVENTS {
-            self.heard.insert(id);
+    fn hear(&mut self, id: Id, epoch: Epoch) {
+        let is_new = self.position.is_none_or(|position| id > position || !compare(epoch, self.epoch));
+        if is_new && self.heard.len() < MAX_HEARD_EVENTS {
+            self.heard.insert(id, epoch);
+        }
+    }
+
+    /// The log goes on in this epoch: it has no more of the one before, of which events that exist
+    /// are missing.
+    fn end_epoch(&mut self, next: Epoch) {
+        let ended = std::mem::replace(&mut self.epoch, next);
+        if ended.is_none() || next.is_none() || ended == next {
+            return;
+        }
+        let heard = self.heard.len();
+        self.heard.retain(|_, epoch| *epoch != ended);
+        if self.heard.len() < heard {
+            self.suspect(Hole::Certain);
         }
     }
 
@@ -421,6 +458,7 @@ impl CursorState {
     /// Takes note of an event that is delivered.
     fn deliver(&mut self, event: &Arc<Delivery>, stamp: Position) {
         self.position = Some(stamp.id);
+        self.epoch = epoch_of(stamp);
         self.delivered = stamp.id;
         self.tail_cache.push(event);
         let is_old =
@@ -443,6 +481,16 @@ impl Backfilled {
         self.gaps.push((reason, after));
         self.events.push(Arc::new(gap(reason, after).into()));
     }
+}
+
+fn epoch_of(stamp: Position) -> Epoch {
+    stamp.offset.map(|offset| offset.epoch)
+}
+
+/// Returns whether ids of these two epochs compare: those without one are of nodes of the version
+/// before, which compare all.
+fn compare(one: Epoch, other: Epoch) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 /// Returns the event that reports missing events to members.

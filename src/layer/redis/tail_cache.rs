@@ -90,7 +90,11 @@ impl TailCache {
         if event.position().is_some_and(|position| position.prev != tail.last()) {
             return self.clear(); // it must have no holes
         }
-        tail.push(Arc::clone(event));
+        let mut newest = [Arc::clone(event)];
+        // Pushed before its redaction, which the node knows already.
+        redact_texts(&self.redactions, &mut newest);
+        let [newest] = newest;
+        tail.push(newest);
         while is_full(tail) && tail.len() > 1 {
             tail.pop();
             tail.whole = false;
@@ -155,21 +159,26 @@ impl TailCache {
 
     /// Removes the texts of redacted events from what was read before the redaction was received.
     pub(super) fn redact_texts(&self, events: &mut [Arc<Delivery>]) {
-        if self.redactions.is_empty() {
-            return;
-        }
-        for event in events {
-            if let Some(place) = event.position()
-                && self.redactions.contains(&place.id)
-            {
-                *event = Arc::new(Event::redacted(place).into());
-            }
-        }
+        redact_texts(&self.redactions, events);
     }
 
     /// Returns the redactions that the node received.
     pub(super) fn redactions(&self) -> &BTreeSet<Id> {
         &self.redactions
+    }
+}
+
+/// Removes the texts of those events that are redacted.
+fn redact_texts(redactions: &BTreeSet<Id>, events: &mut [Arc<Delivery>]) {
+    if redactions.is_empty() {
+        return;
+    }
+    for event in events {
+        if let Some(place) = event.position()
+            && redactions.contains(&place.id)
+        {
+            *event = Arc::new(Event::redacted(place).into());
+        }
     }
 }
 

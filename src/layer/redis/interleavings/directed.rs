@@ -1,12 +1,16 @@
 //! Single interleavings, each for one rule of the cursor.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
+use crate::layer::log::HistoryRange;
 use crate::layer::redis::cursor::{CursorState, Sequence};
+use crate::layer::redis::history_reading::{HistoryReading, HistoryStep};
 use crate::layer::redis::interleavings::{AGE, Message, event};
 use crate::layer::redis::log::LogPage;
 use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// No message, and no gap.
 const NONE: [u64; 0] = [];
@@ -19,6 +23,12 @@ fn at(millis: u64) -> Id {
 fn message(number: u64, millis: u64, prev: u64) -> Message {
     let prev = if prev == 0 { Id::START } else { at(prev) };
     Message { number, position: Position { id: at(millis), prev, offset: None } }
+}
+
+/// The same in an epoch.
+fn in_epoch(epoch: u64, message: Message) -> Message {
+    let offset = Some(Offset { epoch, n: message.number.try_into().expect("a number") });
+    Message { position: Position { offset, ..message.position }, ..message }
 }
 
 /// Returns a cursor at the end of an empty log that was delivered the first message of it.
@@ -238,4 +248,32 @@ fn a_rewritten_log_is_read_from_its_fork_or_from_the_subscription() {
     assert_eq!(read(&[message(4, 3, 0)]), [0, 4], "the clock was set back");
     let log = [message(4, 12, 0), message(5, 10 * AGE, 12)];
     assert_eq!(read(&log), [0, 4, 5], "they are far apart");
+}
+
+#[test]
+fn what_an_ended_epoch_lacks_is_missing_before_the_next_one() {
+    // The new server's clock is behind: its ids are smaller than those that were lost.
+    let log = [in_epoch(2, message(4, 12, 5)), in_epoch(2, message(5, 13, 12))];
+    let lost = in_epoch(1, message(3, 20, 11));
+    let mut cursor = cursor_after(in_epoch(1, message(1, 5, 0)));
+    assert!(cursor.on_skipped(&event(lost), 20));
+    assert_eq!(backfill(&mut cursor, &log, 21), [0, 4, 5]);
+    // Without epochs the greater id may be of the log's end.
+    let log = [message(4, 12, 5), message(5, 13, 12)];
+    let mut cursor = cursor_after(message(1, 5, 0));
+    assert!(cursor.on_skipped(&event(message(3, 20, 11)), 20));
+    assert_eq!(backfill(&mut cursor, &log, 21), [4, 5, 0]);
+}
+
+#[test]
+fn a_text_that_arrives_after_its_redaction_is_known_is_not_cached() {
+    let mut cursor = CursorState::default();
+    assert!(!cursor.locate(Id::START, BTreeSet::from([at(5)]), 4, AGE).1);
+    let range = HistoryRange::Before(None, 4);
+    let mut reading = HistoryReading::new(range);
+    let HistoryStep::Read(_) = reading.next(&mut cursor, Instant::now()) else { panic!("nothing is cached") };
+    assert!(reading.on_page(&mut cursor, page_after(Id::START, &[])).is_none());
+    assert_eq!(push(&mut cursor, message(1, 5, 0)), Sequence::Next);
+    let page = cursor.tail_cache.answer(range, Instant::now()).expect("a cached page");
+    assert!(page.events.len() == 1 && page.events[0].is_redacted());
 }

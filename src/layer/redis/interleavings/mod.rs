@@ -24,6 +24,7 @@ use crate::seeds;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, GAP, Position};
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// The age of the log.
 const AGE: u64 = 100_000;
@@ -70,6 +71,8 @@ struct Model {
     pushed_redactions: VecDeque<(u64, Id)>,
     /// The greatest id of the log's incarnation.
     top: Id,
+    /// The offset of the next message.
+    next: Offset,
     published: u64,
     /// What Redis pushed and the node has not taken; `None` without a subscription.
     pushes: Option<VecDeque<Message>>,
@@ -118,6 +121,7 @@ impl Model {
             redactions: BTreeSet::new(),
             pushed_redactions: VecDeque::new(),
             top: Id::START,
+            next: Offset::first(1),
             published: 0,
             pushes: None,
             locating: Locating::Done,
@@ -142,6 +146,7 @@ impl Model {
         if self.log.last().is_some_and(|last| last.position.id.millis() + AGE + 1000 < self.clock) {
             self.log.clear();
             self.top = Id::START;
+            self.next = Offset::first(self.next.epoch + 1);
             self.losses += 1;
         }
     }
@@ -156,7 +161,9 @@ impl Model {
         let id: Id = format!("{millis}-{number}").parse().unwrap();
         self.top = id;
         self.published += 1;
-        let message = Message { number: self.published, position: Position { id, prev, offset: None } };
+        let message =
+            Message { number: self.published, position: Position { id, prev, offset: Some(self.next) } };
+        self.next = self.next.next();
         self.trace.push(format!("publish {message:?}"));
         self.log.push(message);
         self.all.push(message);
@@ -296,6 +303,7 @@ impl Model {
             self.unknowable.extend(lost.filter(is_unheard));
         }
         self.top = self.log.last().map_or(Id::START, |last| last.position.id);
+        self.next = Offset::first(self.next.epoch + 1);
     }
 
     fn step(&mut self) {
