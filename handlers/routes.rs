@@ -15,13 +15,14 @@ use crate::chat::channel::Chat;
 use crate::dm::inbox::{Inbox, InboxAccess};
 use crate::protocols::centrifugo::Centrifugo;
 use crate::protocols::centrifugo::encoding::{Json, Protobuf};
+use crate::protocols::centrifugo::transport::{EventStream, HttpStream};
 use crate::protocols::tutorial::Tutorial;
 use crate::protocols::v1::V1;
 use crate::push::access::PushAccess;
 use crate::push::channel::Push;
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
 use crate::streams::RoomStreams;
-use crate::{accounts, admin, api, chat, dm, push, rooms, web};
+use crate::{accounts, admin, api, centrifugo, chat, dm, push, rooms, web};
 
 /// The rate of operators' actions.
 const BY_OPERATOR: Rate = Rate::Unlimited("operators are trusted, and the audit log has each action");
@@ -45,6 +46,16 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("centrifugo_socket", "/connection/websocket")
         .connection::<Centrifugo<Protobuf>, ChannelStreams>()
         .connection::<Centrifugo<Json>, ChannelStreams>(),
+    Route::new("centrifugo_http_stream", "/connection/http_stream")
+        .client_stream::<Centrifugo<Json, HttpStream>, Centrifugo<Protobuf, HttpStream>, ChannelStreams>(),
+    Route::new("centrifugo_sse", "/connection/sse")
+        .client_stream::<Centrifugo<Json, EventStream>, Centrifugo<Json, EventStream>, ChannelStreams>(),
+    // A foreign page may send, and does not know the secret id of a connection.
+    Route::new("emulation", "/emulation").post(
+        handler!(centrifugo::emulation::send)
+            .csrf(Csrf::Off("the id of the connection is a secret"))
+            .rate(Rate::Unlimited("the connection has the limits of a socket")),
+    ),
     // Chat.
     Route::new("chat_socket", "/ws/chat/{room}/")
         .slash(Slash::Optional)

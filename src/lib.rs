@@ -99,7 +99,7 @@ pub use crate::telemetry::{MetricsFormat, Recovery};
 pub use crate::wire::close::{Close, CloseCode, CloseRow, MAX_REASON_BYTES, Reconnect};
 pub use crate::wire::delivery::Delivery;
 pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, Position, REDACTED};
-pub use crate::wire::frame::Frame;
+pub use crate::wire::frame::{Frame, Transport};
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;
 pub use crate::wire::offset::{Offset, ParseOffsetError};

@@ -12,9 +12,9 @@ PATH=$PATH:/usr/sbin # Debian's nginx, which is not on everybody's path
 python_packages=(kosoku==0.1.0 websockets==17.4 protobuf==7.36.2 hatchling==1.33.0)
 python_sources=(centrifuge-python==0.7.0)
 venv=target/venv
-# What checks the types of our client library.
-node_packages=(typescript@5.9.3)
-node_modules=target/npm
+# What checks the types of our client library; Centrifugo's client, and what it needs of a browser.
+npm_packages=(typescript@5.9.3 centrifuge@5.8.0 ws@8.18.3 eventsource@2.0.2)
+npm=target/npm
 
 # Whether the thing that a Debian package brings is there, from wherever it came.
 present() {
@@ -78,8 +78,9 @@ if [[ ! -x $venv/bin/python || $(cat "$venv/packages" 2>/dev/null) != "${python_
     echo "${python_packages[*]} ${python_sources[*]}" >"$venv/packages"
 fi
 
-if [[ $(cat "$node_modules/packages" 2>/dev/null) != "${node_packages[*]}" ]]; then
-    echo "installing into $node_modules by npm: ${node_packages[*]}"
-    npm install --silent --no-audit --no-fund --prefix "$node_modules" "${node_packages[@]}" >/dev/null
-    echo "${node_packages[*]}" >"$node_modules/packages"
+if [[ $(cat "$npm/packages" 2>/dev/null) != "${npm_packages[*]}" ]]; then
+    echo "installing into $npm by npm: ${npm_packages[*]}"
+    rm -rf "$npm" && mkdir -p "$npm"
+    npm install --prefix "$npm" --silent --no-audit --no-fund "${npm_packages[@]}" >/dev/null
+    echo "${npm_packages[*]}" >"$npm/packages"
 fi

@@ -1,4 +1,5 @@
 //! Clients of Centrifugo's protocols, in the same rooms as all others.
 
 pub(crate) mod access;
+pub(crate) mod emulation;
 pub(crate) mod streams;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use cookie::Key as CookieKey;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ use crate::auth::audit::AuditEntry;
 use crate::auth::authenticator::Authenticator;
 use crate::auth::identity::Identity;
 use crate::config::Config;
+use crate::http::client_streams::{ClientStreams, ID_BYTES};
 use crate::http::pages::Pages;
 use crate::http::site::Site;
 use crate::layer::{
@@ -49,6 +51,7 @@ pub struct Context {
     layer: Arc<Layer>,
     auth: Authenticator,
     limits: Arc<limits::Limits>,
+    client_streams: ClientStreams,
     tasks: TaskTracker,
     published: AtomicU64,
     ending: AtomicBool,
@@ -73,6 +76,7 @@ impl Context {
             layer,
             auth,
             limits,
+            client_streams: ClientStreams::default(),
             tasks: TaskTracker::new(),
             published: AtomicU64::new(0),
             ending: AtomicBool::new(false),
@@ -275,6 +279,34 @@ impl Context {
     /// Returns the layer, which all nodes share.
     pub fn layer(&self) -> &Layer {
         &self.layer
+    }
+
+    /// Returns the clients of this node that send by further requests.
+    pub(crate) fn client_streams(&self) -> &ClientStreams {
+        &self.client_streams
+    }
+
+    /// Passes a message of a client to the node and the stream that it names. Returns whether they
+    /// exist, as far as that is known.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn send_to_stream(&self, node: &str, id: &str, message: Bytes) -> Result<bool, LayerError> {
+        if node == self.name() {
+            return Ok(self.client_streams.send(id, message));
+        }
+        if id.len() != ID_BYTES {
+            return Ok(false);
+        }
+        self.layer.send_to_node(node, &[id.as_bytes(), &message].concat()).await
+    }
+
+    /// Passes on a message that another node has sent here.
+    pub(crate) fn on_node_message(&self, message: &[u8]) {
+        let Some((id, message)) = message.split_at_checked(ID_BYTES) else { return };
+        if let Ok(id) = std::str::from_utf8(id) {
+            self.client_streams.send(id, Bytes::copy_from_slice(message));
+        }
     }
 
     /// Returns the limiters.

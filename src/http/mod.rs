@@ -1,6 +1,7 @@
 //! HTTP: from a connection to a handler and back.
 
 pub(crate) mod client_address;
+pub(crate) mod client_streams;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod csrf;

@@ -35,6 +35,19 @@ pub trait Control: Send + Sync {
     /// `SREM`.
     fn end_changes(&self, ids: &[&str]) -> impl Future<Output = Result<(), LayerError>> + Send;
 
+    /// Sends a message to another node, at most once. Returns whether the node was subscribed.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second.
+    ///
+    /// # Cost
+    /// `PUBLISH` to the node's own channel.
+    fn send_to_node(
+        &self,
+        node: &str,
+        message: &[u8],
+    ) -> impl Future<Output = Result<bool, LayerError>> + Send;
+
     /// Waits until this node has applied every command, at most 800 ms. Returns at once on a node
     /// that is connected and has compared itself with the log within the last 3 seconds.
     ///

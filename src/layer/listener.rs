@@ -18,6 +18,8 @@ pub trait LayerListener: Send + Sync + 'static {
     fn is_full(&self) -> bool;
     /// Returns the node's own figures, which the layer reports to all nodes.
     fn figures(&self) -> NodeFigures;
+    /// Another node has sent this one a message.
+    fn on_node_message(&self, _message: &[u8]) {}
     /// A group's interval was started by some node.
     fn on_interval_started(&self, group: &str);
     /// Some node gave a disconnect command.

@@ -314,6 +314,10 @@ impl Control for Layer {
         dispatch!(self, end_changes(ids).await)
     }
 
+    async fn send_to_node(&self, node: &str, message: &[u8]) -> Result<bool, LayerError> {
+        dispatch!(self, send_to_node(node, message).await)
+    }
+
     async fn in_line(&self) -> Result<(), LayerError> {
         dispatch!(self, in_line().await)
     }

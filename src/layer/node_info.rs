@@ -31,6 +31,11 @@ impl NodeInfo {
         Self { name: name.to_owned(), since_ms, sockets, groups, lag_ms, published, delivered }
     }
 
+    /// Returns whether a text has the form of a node's name.
+    pub(super) fn is_name(text: &str) -> bool {
+        text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    }
+
     /// Returns a new name for a node: eight letters and digits, 41 random bits.
     pub(super) fn new_name() -> String {
         (0..8).map(|_| char::from_digit(rand::random_range(0..36), 36).unwrap_or('0')).collect()

@@ -31,7 +31,7 @@ use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::streams::Streams;
 use crate::realtime::subscription::Subscription;
-use crate::realtime::{revalidation, socket_task, sse};
+use crate::realtime::{client_stream, revalidation, socket_task, sse};
 use crate::telemetry::Chain;
 use crate::wire::frame::Transport;
 
@@ -121,6 +121,36 @@ pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
     let registration = SocketRegistration::register(realtime, socket, request.received_at);
     let joined = Joined::new(Main::None(registration), admitted);
     Ok(accept::<P, S>(joined, None, request.stream, upgrade))
+}
+
+/// Opens a connection whose frames are the body of the response. Its first message is the body of
+/// the request, or `cf_connect` in its query.
+///
+/// # Errors
+/// Returns 400 without a message, 429 above a limit, and 503 while the node stops.
+pub(crate) fn open_client_stream<P: Protocol, S: Streams>(
+    realtime: Arc<Realtime>,
+    request: &Request,
+) -> Result<Response, Refusal> {
+    let context = &request.context;
+    if context.is_stopping() {
+        return Err(Refusal::unavailable("this node ends: another one serves on"));
+    }
+    let first = if request.body.is_empty() {
+        request.query("cf_connect").unwrap_or_default().into()
+    } else {
+        request.body.clone()
+    };
+    if first.is_empty() {
+        return Err(Refusal::bad_request("`cf_connect`: expected a first message, or one as the body"));
+    }
+    let admitted = context.limits().admit(request.peer())?;
+    let socket = realtime.socket(request.identity(), Wire::new::<P>(P::TRANSPORT));
+    let registration = SocketRegistration::register(realtime, socket, request.received_at);
+    let joined = Joined::new(Main::None(registration), admitted);
+    let (id, messages) = context.client_streams().open();
+    joined.set_stream(&id);
+    Ok(client_stream::respond::<P, S>(joined, id, first, messages))
 }
 
 /// Answers 101, and runs the socket in a task of its own.

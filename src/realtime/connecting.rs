@@ -66,6 +66,7 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
         .collect();
     let connected = Connected {
         client: joined.client(),
+        sends_to: joined.sends_to(),
         identity: socket.identity(),
         is_refresh: false,
         channels: &channels,
@@ -96,8 +97,13 @@ pub(crate) async fn refresh<P: Protocol>(
     }
     socket.identity().renew(identity.expires_at());
     socket.set_known_until(context.seconds_after(grace(socket.identity())));
-    let connected =
-        Connected { client: joined.client(), identity: socket.identity(), is_refresh: true, channels: &[] };
+    let connected = Connected {
+        client: joined.client(),
+        sends_to: joined.sends_to(),
+        identity: socket.identity(),
+        is_refresh: true,
+        channels: &[],
+    };
     Ok(P::connected(number, &connected).map_or(Action::Nothing, Action::Send))
 }
 

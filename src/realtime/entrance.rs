@@ -43,15 +43,16 @@ type CommandFn = for<'a> fn(Client<'a>, &'a Command<'a>) -> Boxed<'a, Result<Rep
 type GreetingFn = fn(Client<'_>) -> Boxed<'_, Result<Vec<Event>, LayerError>>;
 
 impl Entrance {
-    /// Returns the entrance for WebSockets.
+    /// Returns the entrance on the transport of the protocol.
     pub const fn new<A: Access, C: Channel, P: Protocol>() -> Self {
-        Self::on::<A, C, P>(Transport::WebSocket)
+        Self::on::<A, C, P>(P::TRANSPORT)
     }
 
     pub(crate) const fn on<A: Access, C: Channel, P: Protocol>(transport: Transport) -> Self {
         Self(match transport {
             Transport::WebSocket => const { &EntranceVTable::new::<A, C, P>(Transport::WebSocket) },
             Transport::Sse => const { &EntranceVTable::new::<A, C, P>(Transport::Sse) },
+            Transport::Body => const { &EntranceVTable::new::<A, C, P>(Transport::Body) },
         })
     }
 

@@ -54,6 +54,8 @@ struct Several {
     ends: Arc<Ends>,
     /// The id of the connection; created when it is asked for.
     client: OnceBox<String>,
+    /// The id under which the client sends, if it does not by a socket.
+    stream: OnceBox<String>,
 }
 
 /// The registration of a joined channel.
@@ -204,6 +206,17 @@ impl Joined {
     /// Returns the id of the connection, by which protocols with such ids name it.
     pub(crate) fn client(&self) -> &str {
         self.several().client.get_or_init(|| Box::new(Uuid::new_v4().to_string()))
+    }
+
+    /// Sets the id under which the client sends.
+    pub(crate) fn set_stream(&self, id: &str) {
+        let _ = self.several().stream.set(Box::new(id.to_owned())); // once, at its creation
+    }
+
+    /// Returns where the client sends, if it does not by a socket: the node, and the id.
+    pub(crate) fn sends_to(&self) -> Option<(&str, &str)> {
+        let id = self.several.get()?.stream.get()?;
+        Some((self.context().name(), id))
     }
 
     /// Leaves a channel that a gap has ended, so that the client can join it again.

@@ -38,6 +38,12 @@ impl LayerListener for NodeListener {
         NodeFigures { published, ..self.hub.figures() }
     }
 
+    fn on_node_message(&self, message: &[u8]) {
+        if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
+            realtime.context().on_node_message(message);
+        }
+    }
+
     fn on_interval_started(&self, group: &str) {
         if let Some(realtime) = self.realtime.get().and_then(Weak::upgrade) {
             realtime.intervals().poll(&realtime, &Group::new(group));

@@ -26,6 +26,7 @@ pub(crate) mod subscription;
 // One socket.
 pub(crate) mod backlog;
 pub(crate) mod catch_up;
+pub(crate) mod client_stream;
 pub(crate) mod connecting;
 pub(crate) mod joined;
 pub(crate) mod log_position;

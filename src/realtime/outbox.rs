@@ -164,6 +164,15 @@ impl Outbox {
         .await
     }
 
+    /// Returns once [`take`](Self::take) has taken all frames, by the same task.
+    pub(crate) async fn emptied(&self) {
+        poll_fn(|_| {
+            let state = self.state.lock();
+            if state.backlog.is_none() || state.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     /// Writes the remaining frames, up to the close frame.
     pub(crate) async fn finish(&self, stream: &Connection) {
         while self.flush(stream) {

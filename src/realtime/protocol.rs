@@ -14,7 +14,7 @@ use crate::realtime::view::View;
 use crate::realtime::welcome::Welcome;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::event::Event;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Transport};
 
 /// How the commands and views of any channel look on a wire. Its functions are pure.
 ///
@@ -56,6 +56,9 @@ use crate::wire::frame::Frame;
 pub trait Protocol: Send + Sync + 'static {
     /// The subprotocol of the sockets (RFC 6455, section 1.9); `None` for clients that offer none.
     const SUBPROTOCOL: Option<&'static str> = None;
+
+    /// The transport of connections; Server-Sent Events of one channel aside.
+    const TRANSPORT: Transport = Transport::WebSocket;
 
     /// Whether a socket receives a welcome, and then the logged events since a position that its
     /// client may name.
@@ -145,6 +148,11 @@ pub trait Protocol: Send + Sync + 'static {
         close.clone()
     }
 
+    /// Writes the last frame of a connection that has no close frames.
+    fn ended(_close: &Close) -> Option<Frame<'static>> {
+        None
+    }
+
     /// Returns what is sent in place of a ping (RFC 6455, section 5.5.2) to clients that do not see
     /// pings.
     fn ping() -> Option<Frame<'static>> {
@@ -171,6 +179,8 @@ pub struct ChannelName<'a> {
 pub struct Connected<'a> {
     /// The id of the connection.
     pub client: &'a str,
+    /// The node and the secret id under which the client sends, if it does not by a socket.
+    pub sends_to: Option<(&'a str, &'a str)>,
     /// The client's identity.
     pub identity: &'a Identity,
     /// Whether this answers a [`Refresh`](crate::ClientRequest::Refresh).

@@ -33,6 +33,7 @@ pub(crate) struct WireVTable {
     pub(crate) connects: bool,
     bye: fn(Duration) -> Option<Frame<'static>>,
     close: fn(&Close) -> Close,
+    ended: fn(&Close) -> Option<Frame<'static>>,
     ping: fn() -> Option<Frame<'static>>,
 }
 
@@ -42,6 +43,7 @@ impl Wire {
         Self(match transport {
             Transport::WebSocket => const { &WireVTable::new::<P>(Transport::WebSocket) },
             Transport::Sse => const { &WireVTable::new::<P>(Transport::Sse) },
+            Transport::Body => const { &WireVTable::new::<P>(Transport::Body) },
         })
     }
 
@@ -52,7 +54,11 @@ impl Wire {
 
     /// Returns the close frame.
     pub(crate) fn close(self, close: &Close) -> Bytes {
-        self.transport.close(&(self.0.close)(close))
+        let close = (self.0.close)(close);
+        match (self.0.ended)(&close).filter(|_| self.transport != Transport::WebSocket) {
+            Some(last) => self.transport.message(last, None),
+            None => self.transport.close(&close),
+        }
     }
 
     /// Returns what a client is sent that says nothing.
@@ -63,7 +69,14 @@ impl Wire {
 
 impl WireVTable {
     const fn new<P: Protocol>(transport: Transport) -> Self {
-        Self { transport, connects: P::CONNECTS, bye: P::bye, close: P::close, ping: P::ping }
+        Self {
+            transport,
+            connects: P::CONNECTS,
+            bye: P::bye,
+            close: P::close,
+            ended: P::ended,
+            ping: P::ping,
+        }
     }
 }
 
@@ -143,6 +156,7 @@ impl Renderer {
         Self(match transport {
             Transport::WebSocket => const { &RendererVTable::new::<C, P>(Transport::WebSocket) },
             Transport::Sse => const { &RendererVTable::new::<C, P>(Transport::Sse) },
+            Transport::Body => const { &RendererVTable::new::<C, P>(Transport::Body) },
         })
     }
 

@@ -33,7 +33,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TURN_REQUESTS: usize = 32;
 
 /// How reading ended.
-enum End {
+pub(crate) enum End {
     /// The peer sent a close frame.
     Closed,
     /// The connection is gone.
@@ -59,8 +59,9 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
     let mut reader = Reader::new(joined, &stream, &early, max_frame_bytes);
     let first = catch_up.and_then(|catch_up| Some((catch_up, Found::Main(joined.main()?))));
     // Boxed, and dropped once it is done, early in a socket's life.
-    let mut catching_up =
-        first.map(|(position, registration)| Box::pin(send_missed(joined, position, registration, &stream)));
+    let mut catching_up = first.map(|(position, registration)| {
+        Box::pin(send_missed(joined, position, registration, Written::To(&stream)))
+    });
     let end = {
         let mut read = pin!(read::<P, S>(joined, &mut reader));
         let mut drain = pin!(socket.outbox().drain(&stream));
@@ -73,9 +74,9 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
                 () = async { catching_up.as_mut().expect("checked").await }, if !is_idle => {
                     catching_up = None;
                 }
-                change = poll_fn(|_| poll_change::<P>(joined, is_idle)), if S::MAY_JOIN => {
+                change = next_change::<P>(joined, is_idle), if S::MAY_JOIN => {
                     if let Some((position, registration)) = change {
-                        catching_up = Some(Box::pin(send_missed(joined, position, registration, &stream)));
+                        catching_up = Some(Box::pin(send_missed(joined, position, registration, Written::To(&stream))));
                     }
                 }
             }
@@ -108,12 +109,20 @@ fn takes_requests<S: Streams>(joined: &Joined) -> bool {
     S::MAY_JOIN || joined.main().is_some_and(|main| main.subscription().entrance().takes_commands())
 }
 
+/// Waits for the next channel that has to catch up; see [`poll_change`].
+pub(crate) async fn next_change<P: Protocol>(
+    joined: &Joined,
+    is_idle: bool,
+) -> Option<(Box<CatchUp>, Found<'_>)> {
+    poll_fn(|_| poll_change::<P>(joined, is_idle)).await
+}
+
 /// Sends the client which of its channels have ended, and returns the next one that has to catch
 /// up, if no other does. Pending while there is none: what changes that wakes the task.
 fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Box<CatchUp>, Found<'_>)>> {
     for (subscription, close) in joined.take_ended() {
         if let Some(frame) = P::left(subscription.channel(), &close) {
-            joined.socket().send(&frame.encode());
+            joined.socket().send(&P::TRANSPORT.message(frame, None));
         }
     }
     match is_idle.then(|| joined.next_catch_up()).flatten() {
@@ -122,12 +131,21 @@ fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Box<
     }
 }
 
+/// Who writes the frames of a connection.
+#[derive(Clone, Copy)]
+pub(crate) enum Written<'a> {
+    /// The outbox, to this stream.
+    To(&'a Connection),
+    /// The task that takes them.
+    Taken,
+}
+
 /// Sends the socket the events that it missed in a channel, as fast as the peer reads.
-async fn send_missed(
+pub(crate) async fn send_missed(
     joined: &Joined,
     mut catch_up: Box<CatchUp>,
     registration: Found<'_>,
-    stream: &Connection,
+    written: Written<'_>,
 ) {
     let socket = registration.socket();
     loop {
@@ -135,7 +153,10 @@ async fn send_missed(
             Ok(Some(_)) if registration.subscription().has_ended() => return,
             Ok(Some(frames)) => {
                 socket.send(&frames);
-                socket.outbox().finish(stream).await;
+                match written {
+                    Written::To(stream) => socket.outbox().finish(stream).await,
+                    Written::Taken => socket.outbox().emptied().await,
+                }
             }
             Ok(None) => {
                 if catch_up.is_refused() {
@@ -179,14 +200,33 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
     }
 }
 
+/// Charges the limits of a client.
+pub(crate) trait Charge: Send {
+    /// Charges a message with its first request.
+    fn message(&mut self) -> Decision;
+
+    /// Charges a further request of the message.
+    fn request(&mut self) -> Decision;
+}
+
+impl Charge for Reader<'_> {
+    fn message(&mut self) -> Decision {
+        self.charge()
+    }
+
+    fn request(&mut self) -> Decision {
+        self.charge_request()
+    }
+}
+
 /// Handles the requests of one message. Returns how reading ends, if it does.
-async fn handle<P: Protocol, S: Streams>(
+pub(crate) async fn handle<P: Protocol, S: Streams>(
     joined: &Joined,
-    reader: &mut Reader<'_>,
+    charge: &mut impl Charge,
     frame: &Frame<'_>,
 ) -> Option<End> {
     let socket = joined.socket();
-    let mut decision = reader.charge();
+    let mut decision = charge.message();
     for (index, frame) in P::split(frame).enumerate() {
         if index > 0 {
             if socket.outbox().closed().is_some() {
@@ -195,7 +235,7 @@ async fn handle<P: Protocol, S: Streams>(
             if index.is_multiple_of(MAX_TURN_REQUESTS) {
                 yield_now().await; // the replies are written
             }
-            decision = reader.charge_request();
+            decision = charge.request();
         }
         let (action, end) = match decision {
             Decision::Fine => (act::<P, S>(joined, &frame).await, End::Closing),
@@ -205,7 +245,7 @@ async fn handle<P: Protocol, S: Streams>(
         match action {
             Action::Nothing => {}
             // The client's own message is delivered to it in this turn too: one write for both.
-            Action::Send(frame) => socket.outbox().send_along(frame.encode()),
+            Action::Send(frame) => socket.outbox().send_along(P::TRANSPORT.message(frame, None)),
             Action::Close(close) => {
                 debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);

@@ -68,6 +68,8 @@ pub struct Route {
     delete: Option<Endpoint>,
     sockets: [Option<Socket>; 2],
     pub(crate) sse: Option<Open>,
+    /// Whether POST opens a stream, too.
+    posts_open: bool,
 }
 
 /// The handler of one method, and its guards.
@@ -119,6 +121,7 @@ impl Route {
             delete: None,
             sockets: [None; 2],
             sse: None,
+            posts_open: false,
         }
     }
 
@@ -199,6 +202,22 @@ impl Route {
         self
     }
 
+    /// Opens connections whose frames are the body of a response, for clients that send by further
+    /// requests: GET, or POST with the first message as its body. `B` is for those whose body has
+    /// the type `application/octet-stream`.
+    #[must_use]
+    pub const fn client_stream<T: Protocol, B: Protocol, S: Streams>(mut self) -> Self {
+        self.sse = Some(|realtime, request, _| {
+            Box::pin(ready(if request.header("content-type") == Some("application/octet-stream") {
+                admission::open_client_stream::<B, S>(realtime, &request)
+            } else {
+                admission::open_client_stream::<T, S>(realtime, &request)
+            }))
+        });
+        self.posts_open = true;
+        self
+    }
+
     /// Restricts the clients that may use the route.
     #[must_use]
     pub const fn who(mut self, who: Who) -> Self {
@@ -264,9 +283,9 @@ impl Route {
         }
     }
 
-    /// Returns whether a request with this method opens a stream of Server-Sent Events.
+    /// Returns whether a request with this method opens a stream.
     pub(crate) fn is_stream(&self, method: &Method) -> bool {
-        self.sse.is_some() && *method == Method::GET
+        self.sse.is_some() && (*method == Method::GET || self.posts_open && *method == Method::POST)
     }
 
     /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the
@@ -286,8 +305,9 @@ impl Route {
     pub(crate) fn allowed(&self) -> Vec<Method> {
         let get = if self.is_realtime() { Some(Method::GET) } else { None };
         let head = self.get.as_ref().filter(|get| get.get_is_safe()).map(|_| Method::HEAD);
+        let post = if self.posts_open { Some(Method::POST) } else { None };
         let mut allowed: Vec<Method> =
-            get.into_iter().chain(self.endpoints().map(|(method, _)| method)).collect();
+            get.into_iter().chain(post).chain(self.endpoints().map(|(method, _)| method)).collect();
         if let Some(head) = head {
             allowed.insert(1, head);
         }

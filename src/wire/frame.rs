@@ -22,11 +22,13 @@ pub enum Frame<'a> {
 
 /// The transport of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
+pub enum Transport {
     /// As frames of a WebSocket (RFC 6455).
     WebSocket,
     /// As Server-Sent Events (WHATWG HTML, section 9.2).
     Sse,
+    /// As the body of a response: texts as lines, bytes as they are.
+    Body,
 }
 
 impl Transport {
@@ -36,6 +38,8 @@ impl Transport {
             (Self::WebSocket, frame) => frame.encode(),
             (Self::Sse, Frame::Text(text)) => event(&text, id).into(),
             (Self::Sse, Frame::Binary(_)) => Bytes::new(),
+            (Self::Body, Frame::Text(text)) => (text.into_owned() + "\n").into(),
+            (Self::Body, Frame::Binary(bytes)) => bytes.into_owned().into(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Transport {
         match self {
             Self::WebSocket => PING,
             Self::Sse => Bytes::from_static(b":\n\n"),
+            Self::Body => Bytes::from_static(b"\n"),
         }
     }
 
@@ -52,6 +57,7 @@ impl Transport {
         match self {
             Self::WebSocket => close.encode(),
             Self::Sse => format!(": {} {}\n\n", close.code(), close.reason()).into(),
+            Self::Body => Bytes::new(),
         }
     }
 }

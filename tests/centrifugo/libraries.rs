@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::centrifugo::{deployment, plan};
+use crate::support::centrifugo::{deployment, plan, token_of};
 use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::nginx::Nginx;
 use crate::support::process_tree::ProcessTree;
 use crate::support::python::{installed, program};
 use crate::support::redis::Redis;
-use crate::support::wait::seconds;
+use crate::support::wait::{holds, seconds, until};
 
 /// Runs the client tests of centrifuge-python 0.7.0 against this address.
 async fn run_python_suite(address: SocketAddr) {
@@ -34,6 +34,32 @@ async fn the_tests_of_the_python_client_pass(layer: LayerKind) {
 
 on_both_layers! {
     the_tests_of_the_python_client_pass
+}
+
+#[tokio::test]
+async fn the_javascript_client_works_on_each_of_its_transports_across_nodes() {
+    let redis = Redis::start().await;
+    let plan = plan().redis(&redis);
+    let mut nodes = [plan.start().await, plan.start().await, plan.start().await];
+    let nginx = Nginx::start(nodes.each_ref().map(|node| node.address().port())).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifugo/centrifuge_js.mjs");
+    let mut command = Command::new("node");
+    command.arg(script).arg(format!("http://{}", nginx.address()));
+    command.arg(format!("http://{}", nodes[2].address())).arg(token_of("42"));
+    let mut client = ProcessTree::spawn("centrifuge_js.mjs", &mut command);
+    until(seconds(60), "the client to have tried its transports", async || {
+        let ended = client.ended();
+        assert!(ended.is_none(), "{ended:?}\n{}\n{}", client.stdout.text(), client.stderr.text());
+        holds(client.stdout.all().iter().any(|line| line == "kill"), || client.stdout.text())
+    })
+    .await;
+    nodes[0].kill();
+    let status = client.exit(seconds(60)).await;
+    assert_eq!(status.code(), Some(0), "{}\n{}", client.stdout.text(), client.stderr.text());
+    let expected =
+        ["WebSocket, JSON", "WebSocket, Protobuf", "http_stream, JSON", "http_stream, Protobuf", "sse"];
+    let expected: Vec<String> = expected.iter().map(|name| format!("ok: {name}")).collect();
+    assert_eq!(client.stdout.all(), [&expected[..], &["kill".to_owned(), "ok: killed".to_owned()]].concat());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod channels;
+mod emulation;
 mod libraries;
 mod recovery;
 mod tokens;

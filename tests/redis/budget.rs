@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::support::access_fixture::invite;
 use crate::support::centrifugo::CentrifugoClient;
 use crate::support::cli::operator;
+use crate::support::connection::Connection;
 use crate::support::deeds::{Deed, Role, Token, deeds};
 use crate::support::event_stream::EventStream;
 use crate::support::full_lists;
@@ -20,10 +21,10 @@ use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::routes::{Way, table};
-use crate::support::tutorial_client::TutorialClient;
+use crate::support::tutorial_client::{TutorialClient, encoded};
 use crate::support::user::User;
 use crate::support::v1_client::V1Client;
-use crate::support::wait::{holds, seconds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 const MESSAGES: usize = 1000;
 const MESSAGE_BYTES: usize = 64_000;
@@ -174,6 +175,9 @@ async fn every_route_costs_what_the_client_receives() {
     let _member = V1Client::join(&site.node, "lobby").await;
     let deeds = deeds(&site.invitation, &site.bob);
     for Way { method, path } in table() {
+        if path == "/emulation" {
+            continue; // a command, as the sockets of the same clients carry them out
+        }
         if matches!(method, "POST" | "DELETE") {
             assert!(deeds.iter().any(|deed| deed.way.path == path), "{method} {path} has no body");
             continue;
@@ -187,6 +191,9 @@ async fn every_route_costs_what_the_client_receives() {
                 let received = match method {
                     "GET" => person.with_cookies(Request::get(&target)).send(node).await.body.len(),
                     "socket" => read_socket(person, node, &target).await,
+                    "feed" if path.starts_with("/connection/") => {
+                        read_client_stream(person, node, &target).await
+                    }
                     "feed" => read_feed(person, node, &target).await,
                     other => panic!("{other} {path} is of no kind that this test knows"),
                 };
@@ -287,6 +294,26 @@ async fn read_channels(person: &User, node: &Node) -> usize {
     let history =
         client.result("history", &json!({ "channel": "lobby", "limit": 100, "reverse": true })).await;
     received + history.to_string().len()
+}
+
+/// Connects in the body of a response, and subscribes to a channel there.
+async fn read_client_stream(person: &User, node: &Node, target: &str) -> usize {
+    let subscribe = r#"{"id":2,"subscribe":{"channel":"lobby"}}"#;
+    let first = encoded(&format!("{{\"id\":1,\"connect\":{{}}}}\n{subscribe}"));
+    let request = person.with_cookies(Request::get(&format!("{target}?cf_connect={first}")));
+    let origin = format!("http://{}", node.address());
+    let mut connection = Connection::connect(node).await;
+    connection.send(&request.header("Origin", &origin).bytes(node.address())).await;
+    until(PATIENCE, "the answer to a subscription", async || {
+        let text = String::from_utf8_lossy(connection.buffer()).into_owned();
+        let is_answered = text.contains("\"subscribe\":");
+        if !is_answered {
+            assert!(connection.read_more().await, "{text}");
+        }
+        holds(is_answered, || text)
+    })
+    .await;
+    connection.buffer().len()
 }
 
 /// Opens an event stream with as much of the past as there may be.

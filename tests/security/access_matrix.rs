@@ -200,7 +200,10 @@ async fn a_channel_admits_whom_the_path_of_the_room_admits() {
 }
 
 /// Public: these routes contain nothing of a room.
-const OPEN: [(&str, &str); 18] = [
+const OPEN: [(&str, &str); 21] = [
+    ("feed", "/connection/http_stream"),
+    ("feed", "/connection/sse"),
+    ("POST", "/emulation"),
     ("socket", "/ws"),
     ("socket", "/connection/websocket"),
     ("GET", "/"),

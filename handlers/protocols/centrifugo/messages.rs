@@ -229,6 +229,18 @@ pub(crate) struct Push {
     #[prost(message, optional, tag = "7")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unsubscribe: Option<Unsubscribe>,
+    #[prost(message, optional, tag = "11")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) disconnect: Option<Disconnect>,
+}
+
+/// The end of a connection on a transport without close frames.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(crate) struct Disconnect {
+    #[prost(uint32, tag = "1")]
+    pub(crate) code: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) reason: String,
 }
 
 /// A connection that has subscribed to a channel, or has left it.

@@ -4,6 +4,7 @@ pub(crate) mod channel;
 pub(crate) mod encoding;
 mod error;
 mod messages;
+pub(crate) mod transport;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use parlor::{
     Action, ChannelName, ClientRequest, Close, CloseCode, Command, Config, Connect, Connected, Delivery,
     Frame, Identity, Join, LayerError, Message, NumberedRequest, Omitted, PING_INTERVAL_SECONDS, Protocol,
-    Recovery, Refused, Reply, ReplyTo, Since, StreamPosition, View, Welcome,
+    Recovery, Refused, Reply, ReplyTo, Since, StreamPosition, Transport, View, Welcome,
 };
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -22,9 +23,10 @@ use serde_json::value::RawValue;
 use crate::protocols::centrifugo::encoding::Encoding;
 use crate::protocols::centrifugo::error::{ErrorCode, unsubscribe, unsubscribed};
 use crate::protocols::centrifugo::messages::{
-    ClientInfo, ConnectResult, Empty, HistoryResult, Member, PresenceResult, PresenceStatsResult,
+    ClientInfo, ConnectResult, Disconnect, Empty, HistoryResult, Member, PresenceResult, PresenceStatsResult,
     Publication, Push, RefreshResult, SubscribeRequest, SubscribeResult, Unsubscribe,
 };
+use crate::protocols::centrifugo::transport::{ClientTransport, Socket};
 
 /// Frames up to this multiple of the limit of a message are read: they may have several commands.
 const FRAME_LIMIT_MULTIPLE: usize = 4;
@@ -33,10 +35,11 @@ const REJECT_UNRECOVERED: i64 = 2;
 /// The publications that a client is sent which asks for all.
 const MAX_PUBLICATIONS: usize = 300;
 
-/// The protocol, in an encoding.
-pub(crate) struct Centrifugo<E>(PhantomData<E>);
+/// The protocol, in an encoding and on a transport.
+pub(crate) struct Centrifugo<E, T = Socket>(PhantomData<(E, T)>);
 
-impl<E: Encoding> Protocol for Centrifugo<E> {
+impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
+    const TRANSPORT: Transport = T::TRANSPORT;
     const SUBPROTOCOL: Option<&'static str> = E::SUBPROTOCOL;
     const RESUMES: bool = true;
     const CONNECTS: bool = true;
@@ -146,16 +149,18 @@ impl<E: Encoding> Protocol for Centrifugo<E> {
             let subs = connected.channels.iter();
             let subs =
                 subs.map(|(channel, welcome)| (channel.name.to_owned(), subscribed(welcome))).collect();
-            let ping = PING_INTERVAL_SECONDS;
+            let (node, session) = connected.sends_to.unwrap_or_default();
             let connect = ConnectResult {
                 client,
                 version,
                 expires,
                 ttl,
                 subs,
-                ping,
-                pong: true,
-                ..ConnectResult::default()
+                ping: PING_INTERVAL_SECONDS,
+                // A stream whose client has gone cannot be written.
+                pong: connected.sends_to.is_none(),
+                session: session.to_owned(),
+                node: node.to_owned(),
             };
             messages::Reply { connect: Some(connect), ..answer }
         })
@@ -181,6 +186,12 @@ impl<E: Encoding> Protocol for Centrifugo<E> {
 
     fn close(close: &Close) -> Close {
         error::close(close)
+    }
+
+    fn ended(close: &Close) -> Option<Frame<'static>> {
+        let disconnect = Disconnect { code: close.code().into(), reason: close.reason().to_owned() };
+        let push = Push { disconnect: Some(disconnect), ..Push::default() };
+        E::encode(&messages::Reply { push: Some(push), ..messages::Reply::default() })
     }
 
     fn ping() -> Option<Frame<'static>> {

@@ -253,6 +253,10 @@ impl Control for MemoryLayer {
         Ok(())
     }
 
+    async fn send_to_node(&self, _node: &str, _message: &[u8]) -> Result<bool, LayerError> {
+        Ok(false)
+    }
+
     async fn in_line(&self) -> Result<(), LayerError> {
         Ok(())
     }

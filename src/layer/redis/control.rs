@@ -11,6 +11,7 @@ use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::log::LogFigures;
 use crate::layer::node_info::NodeInfo;
+use crate::layer::redis::subscriber::NODE_MESSAGE;
 use crate::layer::redis::{RedisLayer, keys};
 use crate::telemetry::Chain;
 use crate::wire::event::{Event, INTERVAL};
@@ -24,6 +25,17 @@ impl Control for RedisLayer {
 
     async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {
         self.decisions.end_changes(ids).await
+    }
+
+    async fn send_to_node(&self, node: &str, message: &[u8]) -> Result<bool, LayerError> {
+        if !NodeInfo::is_name(node) {
+            return Ok(false);
+        }
+        let mut publish = Cmd::new();
+        publish.arg("PUBLISH").arg(self.commands.keys().probe_channel(node));
+        publish.arg([NODE_MESSAGE, message].concat());
+        let receivers: i64 = self.commands.command(&publish).await?;
+        Ok(receivers > 0)
     }
 
     async fn in_line(&self) -> Result<(), LayerError> {

@@ -41,6 +41,9 @@ const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Durati
 /// Groups of one `SUBSCRIBE`.
 const MAX_COMMAND_GROUPS: usize = 1000;
 
+/// What a message of another node begins with, on the channel of the node's probes.
+pub(super) const NODE_MESSAGE: &[u8] = b"m";
+
 pub(super) struct Subscriber {
     pub(super) queue: Arc<CommandQueue>,
     pub(super) encoder: BatchEncoder,
@@ -243,6 +246,10 @@ impl Subscriber {
                 continue;
             }
             if channel == self.probe_channel {
+                if let Some(message) = payload.strip_prefix(NODE_MESSAGE) {
+                    self.listener.on_node_message(message);
+                    continue;
+                }
                 let number = std::str::from_utf8(payload).ok().and_then(|number| number.parse().ok());
                 if let Some(number) = number {
                     self.received_probe.send_replace(number);

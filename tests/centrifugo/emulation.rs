@@ -1,0 +1,127 @@
+//! Connections in the body of a response, with commands in further requests.
+
+use serde_json::{Value, json};
+
+use crate::support::centrifugo::{deployment, plan, token_of};
+use crate::support::connection::Connection;
+use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, holds, until};
+
+/// A connection at `/connection/http_stream`.
+struct HttpStream {
+    connection: Connection,
+    seen: usize,
+    node: String,
+    session: String,
+}
+
+impl HttpStream {
+    /// Connects with this command and those that follow it.
+    async fn open(node: &Node, commands: &[Value]) -> Self {
+        let mut stream = Self::send(node, commands).await;
+        let connected = stream.next(|message| message["id"] == 1).await["connect"].take();
+        for (name, text) in [("node", &mut stream.node), ("session", &mut stream.session)] {
+            connected[name].as_str().expect(name).clone_into(text);
+        }
+        stream
+    }
+
+    async fn send(node: &Node, commands: &[Value]) -> Self {
+        let body: Vec<String> = commands.iter().map(Value::to_string).collect();
+        let request = Request::post("/connection/http_stream").body(body.join("\n"));
+        let mut connection = Connection::connect(node).await;
+        connection.send(&request.bytes(node.address())).await;
+        let head = connection.response_head().await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        Self { connection, seen: 0, node: String::new(), session: String::new() }
+    }
+
+    /// Returns the next message for which this holds.
+    async fn next(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
+        until(PATIENCE, "a message of a stream", async || {
+            let text = String::from_utf8_lossy(self.connection.buffer()).into_owned();
+            // Chunks have their lengths on lines of their own.
+            let lines = text.lines().skip(self.seen);
+            let parsed = lines.map(|line| serde_json::from_str::<Value>(line).unwrap_or_default());
+            let whole =
+                if text.ends_with('\n') { usize::MAX } else { text.lines().count().saturating_sub(1) };
+            for (index, message) in parsed.enumerate() {
+                if self.seen + index < whole && message.is_object() && is_it(&message) {
+                    self.seen += index + 1;
+                    return Ok(message);
+                }
+            }
+            assert!(self.connection.read_more().await, "the stream ended: {text}");
+            Err(text)
+        })
+        .await
+    }
+
+    /// Sends commands by way of this node, and returns the status.
+    async fn command(&self, node: &Node, command: &Value) -> u16 {
+        let data = command.to_string();
+        let body = json!({ "node": self.node, "session": self.session, "data": data });
+        Request::post("/emulation").body(body.to_string()).send(node).await.status
+    }
+}
+
+async fn commands_reach_their_connection_from_any_node(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let connect = json!({ "id": 1, "connect": { "token": token_of("ann") } });
+    let subscribe = json!({ "id": 2, "subscribe": { "channel": "lobby" } });
+    let mut stream = HttpStream::open(deployment.first(), &[connect, subscribe]).await;
+    stream.next(|message| message["id"] == 2).await;
+    let publish = json!({ "id": 3, "publish": { "channel": "lobby", "data": { "text": "hi" } } });
+    assert_eq!(stream.command(deployment.last(), &publish).await, 204);
+    let pushed = stream.next(|message| message["push"]["pub"].is_object()).await;
+    assert_eq!(pushed["push"]["pub"]["data"], json!({ "text": "hi" }));
+    assert_eq!(stream.command(deployment.first(), &json!({ "send": { "data": 1 } })).await, 204);
+    let ended = stream.next(|message| message["push"]["disconnect"].is_object()).await;
+    assert_eq!(ended["push"]["disconnect"], json!({ "code": 3508, "reason": "not available" }));
+    until(PATIENCE, "the connection to be unknown", async || {
+        let status = stream.command(deployment.first(), &publish).await;
+        holds(status == 404, || status.to_string())
+    })
+    .await;
+}
+
+on_both_layers! {
+    commands_reach_their_connection_from_any_node
+}
+
+#[tokio::test]
+async fn commands_without_a_connection_are_refused() {
+    let redis = Redis::start().await;
+    let node = plan().redis(&redis).start().await;
+    let session = "a".repeat(32);
+    for (body, status) in [
+        (json!({ "node": "nosuchno", "session": session, "data": "{}" }), 404),
+        (json!({ "node": "x*\r\nPING", "session": session, "data": "{}" }), 404),
+        (json!({ "node": "", "session": "", "data": "" }), 404),
+        (json!({ "node": "x", "session": session, "data": {} }), 400),
+        (json!([]), 400),
+        (json!({}), 400),
+    ] {
+        let answer = Request::post("/emulation").body(body.to_string()).send(&node).await;
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+    }
+    let empty = Request::post("/connection/http_stream").body("").send(&node).await;
+    assert_eq!(empty.status, 400, "{empty:?}");
+    let foreign =
+        Request::post("/connection/http_stream").body("{}").header("Origin", "https://evil.example");
+    assert_eq!(foreign.send(&node).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_stream_without_a_token_that_is_valid_ends_with_its_reason() {
+    let node = plan().start().await;
+    let mut stream = HttpStream::send(&node, &[json!({ "id": 1, "connect": { "token": "no" } })]).await;
+    let ended = stream.next(|message| message["push"]["disconnect"].is_object()).await;
+    assert_eq!(ended["push"]["disconnect"]["code"], 3500, "{ended}");
+    let mut stream = HttpStream::send(&node, &[json!({ "id": 1, "subscribe": { "channel": "a" } })]).await;
+    let ended = stream.next(|message| message["push"]["disconnect"].is_object()).await;
+    assert_eq!(ended["push"]["disconnect"]["code"], 3501, "{ended}");
+}
