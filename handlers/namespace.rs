@@ -63,6 +63,11 @@ impl Options {
         }
     }
 
+    /// Returns whether connections are listed.
+    pub(crate) fn lists_connections(&self) -> bool {
+        self.connections() != ConnectionList::None
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let flag = || match value {
             "" | "true" => Ok(true),

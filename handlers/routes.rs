@@ -50,10 +50,9 @@ pub(crate) static ROUTES: &[Route] = &[
         .client_stream::<Centrifugo<Json, HttpStream>, Centrifugo<Protobuf, HttpStream>, ChannelStreams>(),
     Route::new("centrifugo_sse", "/connection/sse")
         .client_stream::<Centrifugo<Json, EventStream>, Centrifugo<Json, EventStream>, ChannelStreams>(),
-    // A foreign page may send, and does not know the secret id of a connection.
     Route::new("emulation", "/emulation").post(
         handler!(centrifugo::emulation::send)
-            .csrf(Csrf::Off("the id of the connection is a secret"))
+            .csrf(Csrf::Origin)
             .rate(Rate::Unlimited("the connection has the limits of a socket")),
     ),
     // Chat.
@@ -108,6 +107,8 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::new("api_push", "/api/push/{room}")
         .post(handler!(api::push::start).scope(PUBLISH).rate(Rate::Publishes))
         .delete(handler!(api::push::stop).scope(PUBLISH).rate(Rate::Publishes)),
+    Route::new("centrifugo_api", "/centrifugo/api/{method}")
+        .post(handler!(centrifugo::api::call).csrf(Csrf::SessionToken).rate(Rate::PublishesPerItem)),
     // Operators.
     Route::new("admin_nodes", "/admin/")
         .who(Who::Staff)

@@ -82,9 +82,11 @@ pub use crate::realtime::command::{
 };
 pub use crate::realtime::connecting::INVALID_TOKEN;
 pub use crate::realtime::connection_list::ConnectionList;
+pub use crate::realtime::connections::connections_in;
 pub use crate::realtime::denied::{Denied, Reason};
 pub use crate::realtime::entrance::Entrance;
 pub use crate::realtime::intervals::{start_interval, stop_interval};
+pub use crate::realtime::log_position::read_log;
 pub use crate::realtime::outbox::TOO_SLOW;
 pub use crate::realtime::protocol::{Action, ChannelName, Connected, Protocol, Refused, ReplyTo, ViewFn};
 pub use crate::realtime::revalidation::TOKEN_EXPIRED;

@@ -48,7 +48,7 @@ impl Name {
         let is_list =
             !users.is_empty() && users.len() <= MAX_USERS_BYTES && !users.contains(char::is_control);
         let name = match (is_list, name) {
-            (false, _) => return Err(Denied::BadName(Reason::new("`room`: expected users after `#`"))),
+            (false, _) => return Self::parse(context, &format!("{name}{USERS}")), // by the rule it is none
             (true, "") => String::new(),
             (true, name) => Self::parse(context, name)?.into(),
         };

@@ -190,6 +190,14 @@ impl Room {
         if name.starts_with('@') {
             return Err(Denied::NotFound);
         }
+        if let Some((name, users)) = name.split_once(USERS) {
+            let name = Name::parse_with_users(context, name, users)?;
+            return Ok(Self { name: name.into(), kind: Kind::Limited });
+        }
+        if let Some(rest) = name.strip_prefix('$') {
+            let name = format!("${}", Name::parse(context, rest)?.as_str());
+            return Ok(Self { name, kind: Kind::Limited });
+        }
         let name = Name::parse(context, name)?;
         // As above: its push group may be the chat group of another room.
         let other = name.as_str().strip_prefix(CHAT_PREFIX);

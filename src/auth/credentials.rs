@@ -1,6 +1,6 @@
 //! Credentials: what a request brings to identify its client.
 
-use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, SEC_WEBSOCKET_PROTOCOL};
 use hyper::http::request::Parts;
 
 use crate::auth::secret;
@@ -15,17 +15,23 @@ pub(crate) enum Credentials<'a> {
     Ticket(String),
 }
 
+/// The header of an API key, as Centrifugo's libraries send it.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 pub(crate) fn shown(parts: &Parts, socket: bool) -> Option<Credentials<'_>> {
+    if parts.headers.contains_key(API_KEY) {
+        // Beside `Authorization` it is invalid, as two of those are.
+        let text =
+            headers::single(&parts.headers, &API_KEY).filter(|_| !parts.headers.contains_key(AUTHORIZATION));
+        return Some(Credentials::Bearer(text.unwrap_or_default().trim()));
+    }
     if parts.headers.contains_key(AUTHORIZATION) {
         // Any `Authorization` header replaces cookies. Two of them are invalid: a proxy may trust
         // the other one.
         let text = headers::single(&parts.headers, &AUTHORIZATION).unwrap_or_default();
         let (scheme, token) = text.split_once(' ').unwrap_or_default();
-        return Some(Credentials::Bearer(if scheme.eq_ignore_ascii_case("bearer") {
-            token.trim()
-        } else {
-            ""
-        }));
+        let is_known = ["bearer", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        return Some(Credentials::Bearer(if is_known { token.trim() } else { "" }));
     }
     if !socket {
         return None;

@@ -1,9 +1,21 @@
 //! Connections as members: in groups that list them, each connection is a member of a second group,
 //! whose members are connections.
 
+use crate::http::context::Context;
+use crate::layer::{LayerError, Presence, PresenceSnapshot};
 use crate::realtime::channel::Channel;
 use crate::realtime::view::View;
 use crate::wire::event::{Event, PRESENCE};
+use crate::wire::group::Group;
+
+/// Returns the connections that are in a channel which lists them, each as its id, `/` and its
+/// user.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not answer.
+pub async fn connections_in(context: &Context, group: &Group) -> Result<PresenceSnapshot, LayerError> {
+    context.layer().presence(&group.connections()).await
+}
 
 /// The channel of the connections that are in another channel.
 pub(crate) struct Connections;

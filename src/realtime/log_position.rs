@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http::context::Context;
 use crate::layer::{Broker, HistoryRange, Layer, LayerError, Page};
 use crate::realtime::command::StreamPosition;
 use crate::wire::delivery::Delivery;
@@ -59,6 +60,22 @@ pub(crate) struct Located {
 pub(crate) struct LogPage {
     pub(crate) events: Vec<Arc<Delivery>>,
     pub(crate) end: StreamPosition,
+}
+
+/// Reads messages of a group's log by their numbers, as [`Command::Log`](crate::Command::Log) asks
+/// for them, within the bounds of [`Grant::with_history`](crate::Grant::with_history). Returns them
+/// and where the log ends; `None` if the place is in another epoch.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not answer.
+pub async fn read_log(
+    context: &Context,
+    group: &Group,
+    (since, limit, reverse): (Option<StreamPosition>, usize, bool),
+    (size, ttl): (Option<u32>, Option<Duration>),
+) -> Result<Option<(Vec<Arc<Delivery>>, StreamPosition)>, LayerError> {
+    let page = read(context.layer(), group, since, limit, reverse, Kept::new(size, ttl)).await?;
+    Ok(page.map(|LogPage { events, end }| (events, end)))
 }
 
 /// Returns where a log ends, by the page of its newest entry.

@@ -108,6 +108,8 @@ async fn commands_without_a_connection_are_refused() {
         let answer = Request::post("/emulation").body(body.to_string()).send(&node).await;
         assert_eq!(answer.status, status, "{body}: {answer:?}");
     }
+    let foreign = Request::post("/emulation").body("{}").header("Origin", "https://evil.example");
+    assert_eq!(foreign.send(&node).await.status, 403);
     let empty = Request::post("/connection/http_stream").body("").send(&node).await;
     assert_eq!(empty.status, 400, "{empty:?}");
     let foreign =

@@ -1,5 +1,6 @@
 //! Clients of Centrifugo's protocols.
 
+mod api;
 mod bad_input;
 mod channels;
 mod emulation;

@@ -200,7 +200,8 @@ async fn a_channel_admits_whom_the_path_of_the_room_admits() {
 }
 
 /// Public: these routes contain nothing of a room.
-const OPEN: [(&str, &str); 21] = [
+const OPEN: [(&str, &str); 22] = [
+    ("POST", "/centrifugo/api/{method}"),
     ("feed", "/connection/http_stream"),
     ("feed", "/connection/sse"),
     ("POST", "/emulation"),

@@ -70,7 +70,9 @@ async fn every_changing_route_rejects_forged_requests() {
 async fn the_csrf_tests_cover_every_changing_route() {
     let deeds: Vec<Way> = deeds("", "").into_iter().map(|deed| deed.way).collect();
     let ways = with_method(&["POST", "PUT", "PATCH", "DELETE"]);
-    let missing: Vec<_> = ways.into_iter().filter(|way| !deeds.contains(way)).collect();
+    // Commands for a connection whose id is secret: `centrifugo::emulation`.
+    let ways = ways.into_iter().filter(|way| way.path != "/emulation");
+    let missing: Vec<_> = ways.filter(|way| !deeds.contains(way)).collect();
     assert!(missing.is_empty(), "routes without an attack: {missing:?}");
     for row in rows().into_iter().filter(|row| row.method != "GET") {
         let csrf = row.csrf.as_deref();

@@ -116,6 +116,13 @@ pub fn deeds(invitation: &str, user: &str) -> Vec<Deed> {
         script_of(
             Operator,
             "POST",
+            "/centrifugo/api/{method}",
+            "/centrifugo/api/publish",
+            r#"{"channel": "lobby", "data": {"text": "forged"}}"#,
+        ),
+        script_of(
+            Operator,
+            "POST",
             "/api/groups/{group}/events",
             "/api/groups/chat_lobby/events",
             r#"{"type": "forged"}"#,

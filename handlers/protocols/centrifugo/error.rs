@@ -16,6 +16,8 @@ pub(crate) enum ErrorCode {
     UnknownChannel = 102,
     /// The client may not do this.
     PermissionDenied = 103,
+    /// There is no such method.
+    MethodNotFound = 104,
     /// The client has subscribed to this channel already.
     AlreadySubscribed = 105,
     /// The client has as many subscriptions as it may have.
@@ -46,6 +48,7 @@ impl ErrorCode {
             Self::Internal => "internal server error",
             Self::UnknownChannel => "unknown channel",
             Self::PermissionDenied => "permission denied",
+            Self::MethodNotFound => "method not found",
             Self::AlreadySubscribed => "already subscribed",
             Self::LimitExceeded => "limit exceeded",
             Self::BadRequest => "bad request",

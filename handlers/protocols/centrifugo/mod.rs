@@ -2,23 +2,25 @@
 
 pub(crate) mod channel;
 pub(crate) mod encoding;
-mod error;
+pub(crate) mod error;
 mod messages;
 pub(crate) mod transport;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parlor::{
     Action, ChannelName, ClientRequest, Close, CloseCode, Command, Config, Connect, Connected, Delivery,
-    Frame, Identity, Join, LayerError, Message, NumberedRequest, Omitted, PING_INTERVAL_SECONDS, Protocol,
-    Recovery, Refused, Reply, ReplyTo, Since, StreamPosition, Transport, View, Welcome,
+    Frame, Identity, Join, LayerError, Message, NumberedRequest, Omitted, PING_INTERVAL_SECONDS,
+    PresenceSnapshot, Protocol, Recovery, Refused, Reply, ReplyTo, Since, StreamPosition, Transport, View,
+    ViewFn, Welcome,
 };
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::protocols::centrifugo::encoding::Encoding;
 use crate::protocols::centrifugo::error::{ErrorCode, unsubscribe, unsubscribed};
@@ -79,23 +81,13 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
                 messages::Reply { history: Some(history(events, *end, to.view)), ..answer }
             }
             Ok(Reply::Connections(connections)) => {
-                let Some(members) = &connections.members else {
+                let Some(presence) = members(connections) else {
                     return refused::<E>(to.number, ErrorCode::NotAvailable);
                 };
-                let clients = members.iter().filter_map(|member| member.split_once('/'));
-                let presence: BTreeMap<_, _> =
-                    clients.map(|(client, user)| (client.to_owned(), client_info(client, user))).collect();
                 if matches!(to.command, Command::Connections { is_count: true }) {
-                    let mut users: Vec<&str> = presence.values().map(|info| &*info.user).collect();
-                    users.sort_unstable();
-                    users.dedup();
-                    let stats = PresenceStatsResult {
-                        num_clients: u32::try_from(presence.len()).unwrap_or(u32::MAX),
-                        num_users: u32::try_from(users.len()).unwrap_or(u32::MAX),
-                    };
-                    messages::Reply { presence_stats: Some(stats), ..answer }
+                    messages::Reply { presence_stats: Some(stats(&presence)), ..answer }
                 } else {
-                    messages::Reply { presence: Some(PresenceResult { presence }), ..answer }
+                    messages::Reply { presence: Some(presence), ..answer }
                 }
             }
         };
@@ -303,7 +295,7 @@ fn since(request: &SubscribeRequest) -> Option<Since<'static>> {
 
 /// Returns a position of a client. Without an epoch it is of any; an epoch of another server is one
 /// that no log has.
-fn position(epoch: &str, offset: u64) -> StreamPosition {
+pub(crate) fn position(epoch: &str, offset: u64) -> StreamPosition {
     let epoch = (!epoch.is_empty()).then(|| u64::from_str_radix(epoch, 16).unwrap_or(u64::MAX));
     StreamPosition { epoch, offset }
 }
@@ -318,7 +310,7 @@ fn is_json(data: &str) -> bool {
 
 /// Returns the text that clients of other protocols are shown of a client's data: its member `text`
 /// or `message`, or all of it if it is a text; empty if there is none.
-fn text_of(data: &str) -> String {
+pub(crate) fn text_of(data: &str) -> String {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Data {
@@ -352,12 +344,47 @@ fn subscribed(welcome: &Welcome) -> SubscribeResult {
     }
 }
 
-fn history(events: &[std::sync::Arc<Delivery>], end: StreamPosition, view: parlor::ViewFn) -> HistoryResult {
+fn history(events: &[Arc<Delivery>], end: StreamPosition, view: ViewFn) -> HistoryResult {
     let publications = events.iter().filter_map(|event| match view(event) {
         Some(View::Message(message)) => Some(publication(&message)),
         _ => None,
     });
     HistoryResult { publications: publications.collect(), epoch: epoch(end), offset: end.offset }
+}
+
+/// Returns the connections of a list; `None` if they are too many to be listed.
+fn members(connections: &PresenceSnapshot) -> Option<PresenceResult> {
+    let clients = connections.members.as_ref()?.iter().filter_map(|member| member.split_once('/'));
+    let presence = clients.map(|(client, user)| (client.to_owned(), client_info(client, user))).collect();
+    Some(PresenceResult { presence })
+}
+
+fn stats(presence: &PresenceResult) -> PresenceStatsResult {
+    let users: BTreeSet<&str> = presence.presence.values().map(|info| &*info.user).collect();
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    PresenceStatsResult { num_clients: number(presence.presence.len()), num_users: number(users.len()) }
+}
+
+/// Returns the connections of a list as the server API has them, or only how many; `None` if they
+/// are too many to be listed.
+pub(crate) fn presence(connections: &PresenceSnapshot, is_count: bool) -> Option<Box<RawValue>> {
+    let presence = members(connections)?;
+    Some(if is_count { raw(&stats(&presence)) } else { raw(&presence) })
+}
+
+/// Encodes what consists of texts and numbers, and of data that are JSON.
+pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("texts, numbers and JSON become JSON")
+}
+
+/// Returns an error as the server API has it.
+pub(crate) fn api_error(code: ErrorCode) -> Box<RawValue> {
+    raw(&messages::Error::from(code))
+}
+
+/// Returns messages and where their log ends, as the server API has them.
+pub(crate) fn history_json(events: &[Arc<Delivery>], end: StreamPosition, view: ViewFn) -> Box<RawValue> {
+    raw(&history(events, end, view))
 }
 
 /// What a message without data of its own is, as data.

@@ -1,0 +1,150 @@
+//! The server API under Centrifugo's names.
+
+use serde_json::{Value, json};
+
+use crate::support::centrifugo::{CentrifugoClient, plan};
+use crate::support::cli;
+use crate::support::http::Request;
+use crate::support::node::Node;
+use crate::support::redis::Redis;
+use crate::support::rooms_client::RoomsClient;
+use crate::support::wait::{PATIENCE, holds, until};
+
+/// A program with a key.
+struct Program {
+    node: Node,
+    key: String,
+}
+
+impl Program {
+    async fn start(redis: &Redis, scopes: &str) -> Self {
+        Self { node: plan().redis(redis).start().await, key: cli::key(redis, "billing", scopes).await }
+    }
+
+    /// Calls a method, and returns its answer.
+    async fn call(&self, method: &str, params: &Value) -> Value {
+        self.call_raw(method, &params.to_string()).await
+    }
+
+    async fn call_raw(&self, method: &str, body: &str) -> Value {
+        let request = Request::post(&format!("/centrifugo/api/{method}")).header("X-API-Key", &self.key);
+        let answer = request.body(body).send(&self.node).await;
+        assert_eq!(answer.status, 200, "{method} {body}: {answer:?}");
+        answer.json()
+    }
+
+    async fn result(&self, method: &str, params: &Value) -> Value {
+        let mut answer = self.call(method, params).await;
+        assert!(answer["result"].is_object(), "{method} {params}: {answer}");
+        answer["result"].take()
+    }
+
+    async fn error(&self, method: &str, params: &Value) -> u64 {
+        let answer = self.call(method, params).await;
+        answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("{method} {params}: {answer}"))
+    }
+}
+
+#[tokio::test]
+async fn a_program_publishes_and_reads_what_clients_do() {
+    let redis = Redis::start().await;
+    let program = Program::start(&redis, "publish,read").await;
+    let mut ann = CentrifugoClient::connect(&program.node, "ann").await;
+    let mut eve = RoomsClient::connect(&program.node).await;
+    eve.join("lobby").await;
+    let start = ann.subscribe("lobby").await;
+    // As it is written: 1.50 stays 1.50.
+    let answer =
+        program.call_raw("publish", r#"{"channel": "lobby", "data": {"text": "hi", "sum": 1.50}}"#).await;
+    assert_eq!(answer, json!({ "result": { "offset": 1, "epoch": start["epoch"] } }));
+    assert_eq!(ann.data("lobby", 1).await, [json!({ "text": "hi", "sum": 1.50 })]);
+    assert_eq!(eve.texts("lobby", 1).await, ["hi"]);
+    let request =
+        Request::post("/centrifugo/api/history").header("Authorization", &format!("apikey {}", program.key));
+    let history = request.body(r#"{"channel": "lobby", "limit": 10}"#).send(&program.node).await;
+    assert!(history.body.contains(r#"{"text": "hi", "sum": 1.50}"#), "{history:?}");
+    assert!(history.body.contains(r#""offset":1"#), "{history:?}");
+
+    let twice = json!({ "channel": "lobby", "data": 2, "idempotency_key": "order-7" });
+    for _ in 0..2 {
+        assert_eq!(program.result("publish", &twice).await["offset"], 2);
+    }
+    let quiet = json!({ "channel": "lobby", "data": "live only", "skip_history": true });
+    assert_eq!(program.result("publish", &quiet).await, json!({}));
+    assert_eq!(ann.data("lobby", 2).await, [json!(2), json!("live only")]);
+    for channel in ["#ann", "$deals", "smallhistory:a"] {
+        program.result("publish", &json!({ "channel": channel, "data": 1 })).await;
+    }
+    assert_eq!(ann.data("#ann", 1).await, [json!(1)]);
+    let many = json!({ "channels": ["lobby", "a/b"], "data": 3 });
+    let responses = program.result("broadcast", &many).await["responses"].take();
+    assert_eq!((&responses[0]["result"]["offset"], &responses[1]["error"]["code"]), (&json!(3), &json!(102)));
+
+    let presence = program.result("presence", &json!({ "channel": "lobby" })).await;
+    let client = ann.id().to_owned();
+    assert_eq!(presence["presence"][&client], json!({ "user": "ann", "client": client }));
+    let stats = program.result("presence_stats", &json!({ "channel": "lobby" })).await;
+    assert_eq!(stats, json!({ "num_clients": 2, "num_users": 2 }));
+    assert_eq!(program.error("presence", &json!({ "channel": "quiet:a" })).await, 108);
+    until(PATIENCE, "the room to be listed, with what nodes last reported", async || {
+        let channels = program.result("channels", &json!({})).await["channels"].take();
+        holds(channels["lobby"] == json!({ "num_clients": 2 }), || channels.to_string())
+    })
+    .await;
+    assert_eq!(program.result("info", &json!({})).await["nodes"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_program_ends_subscriptions_and_connections_of_a_user() {
+    let redis = Redis::start().await;
+    let program = Program::start(&redis, "disconnect").await;
+    let mut ann = CentrifugoClient::connect(&program.node, "ann").await;
+    ann.subscribe("lobby").await;
+    ann.subscribe("hall").await;
+    program.result("unsubscribe", &json!({ "user": "ann", "channel": "lobby" })).await;
+    assert_eq!(ann.push("lobby", "unsubscribe").await["code"], 2000);
+    ann.publish("hall", &json!("still here")).await;
+    program.result("disconnect", &json!({ "user": "ann" })).await;
+    assert_eq!(ann.closed().await, (3503, "force disconnect".to_owned()));
+    program.result("disconnect", &json!({ "user": "no such user" })).await;
+    assert_eq!(program.error("disconnect", &json!({})).await, 107);
+}
+
+#[tokio::test]
+async fn what_a_method_does_not_offer_is_an_error() {
+    let redis = Redis::start().await;
+    let program = Program::start(&redis, "publish").await;
+    for (method, params, code) in [
+        ("publish", json!({}), 107),
+        ("publish", json!({ "channel": "lobby" }), 107),
+        ("publish", json!({ "channel": "lobby", "data": 1, "tags": { "a": "b" } }), 107),
+        ("publish", json!({ "channel": "push:lobby", "data": 1 }), 102),
+        ("publish", json!({ "channel": "lobby", "data": "x".repeat(65_536) }), 107),
+        ("broadcast", json!({ "channels": [], "data": 1 }), 107),
+        ("history", json!({ "channel": "lobby" }), 103),
+        ("disconnect", json!({ "user": "ann" }), 103),
+        ("subscribe", json!({ "user": "ann", "channel": "lobby" }), 108),
+        ("nothing", json!({}), 104),
+        ("batch", json!({ "commands": [] }), 107),
+        ("publish", json!([]), 107),
+    ] {
+        assert_eq!(program.error(method, &params).await, code, "{method} {params}");
+    }
+    let commands = json!([
+        { "publish": { "channel": "lobby", "data": 1 } },
+        { "history": { "channel": "lobby" } },
+        { "batch": { "commands": [] } },
+        {},
+        { "publish": { "channel": "lobby", "data": 2 } },
+    ]);
+    let replies = program.result("batch", &json!({ "commands": commands })).await["replies"].take();
+    let codes: Vec<_> =
+        replies.as_array().unwrap().iter().map(|reply| reply["error"]["code"].as_u64()).collect();
+    assert_eq!(codes, [None, Some(103), Some(107), Some(107), None], "{replies}");
+    assert_eq!(replies[4]["publish"]["offset"], 2, "{replies}");
+    for key in ["", "wrong"] {
+        let request = Request::post("/centrifugo/api/info").header("X-API-Key", key);
+        assert_eq!(request.body("{}").send(&program.node).await.status, 401);
+    }
+    assert_eq!(Request::post("/centrifugo/api/info").body("{}").send(&program.node).await.status, 401);
+}
