@@ -97,11 +97,6 @@ impl Options {
 const NAMES: &str = "history_size, history_ttl, presence, join_leave, force_push_join_leave or \
                      allow_publish_for_subscriber";
 
-/// Returns whether a text has the form of a user's id: 16 hexadecimal digits.
-pub(crate) fn is_user_id(text: &str) -> bool {
-    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
 impl FromStr for Namespace {
     type Err = String;
 
@@ -115,7 +110,7 @@ impl FromStr for Namespace {
                 "expected up to {MAX_NAME_BYTES} ASCII letters, digits, `-` or `_`, got {name:?}"
             ));
         }
-        if RESERVED.contains(&name) || is_user_id(name) {
+        if RESERVED.contains(&name) {
             return Err(format!("`{name}` is reserved: expected another name"));
         }
         let mut namespace = Self { name: name.to_owned(), ..Self::default() };
@@ -149,7 +144,6 @@ mod tests {
     fn what_is_no_namespace_is_refused_in_words() {
         for (text, expected) in [
             ("dm:presence", "reserved"),
-            ("0123456789abcdef:presence", "reserved"),
             ("a b", "ASCII letters"),
             ("a:history_size=0", "above 0"),
             ("a:history_ttl=5m", "seconds"),

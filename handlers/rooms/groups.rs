@@ -2,10 +2,10 @@
 
 use parlor::Group;
 
-use crate::namespace::is_user_id;
-
 /// The prefix of the names of chat groups.
 pub(crate) const CHAT_PREFIX: &str = "chat_";
+/// What is in place of a name in the groups of private chats. No namespace has it.
+const CONVERSATION_PREFIX: &str = "dm:";
 /// The type of a chat event; its `message` is the text.
 pub(crate) const MESSAGE_TYPE: &str = "chat_message";
 
@@ -21,15 +21,10 @@ pub(crate) fn push_group(name: &str) -> Group {
 
 /// Returns the room of a chat group; `None` for other groups and for private chats.
 pub(crate) fn room_of(chat_group: &str) -> Option<&str> {
-    chat_group.strip_prefix(CHAT_PREFIX).filter(|name| !is_pair(name))
+    chat_group.strip_prefix(CHAT_PREFIX).filter(|name| !name.starts_with(CONVERSATION_PREFIX))
 }
 
 /// Returns whether the group is the chat of a private chat.
 pub(crate) fn is_conversation(chat_group: &str) -> bool {
     chat_group.starts_with(CHAT_PREFIX) && room_of(chat_group).is_none()
-}
-
-/// Returns whether the name is that of the ids of two users. No namespace has the form of an id.
-fn is_pair(name: &str) -> bool {
-    name.split_once(':').is_some_and(|(one, other)| is_user_id(one) && is_user_id(other))
 }

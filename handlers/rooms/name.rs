@@ -48,7 +48,8 @@ impl Name {
         let is_list =
             !users.is_empty() && users.len() <= MAX_USERS_BYTES && !users.contains(char::is_control);
         let name = match (is_list, name) {
-            (false, _) => return Self::parse(context, &format!("{name}{USERS}")), // by the rule it is none
+            // Names have no such sign: the error says what they have.
+            (false, _) => return Self::parse(context, &format!("{name}{USERS}")),
             (true, "") => String::new(),
             (true, name) => Self::parse(context, name)?.into(),
         };
