@@ -111,10 +111,10 @@ impl Identity {
         self.member.split_once('/').map_or("", |(_, name)| name)
     }
 
-    /// Returns what other programs know the client by: the subject of its token, else its id.
+    /// Returns what other programs know the client by: the name of its account, which is the `sub`
+    /// of its tokens; else its id. No token can take the name of an account with a password.
     pub fn subject(&self) -> &str {
-        let is_of_token = self.is_user() && self.login().is_none();
-        if is_of_token { self.name() } else { self.id() }
+        if self.is_user() { self.name() } else { self.id() }
     }
 
     /// Returns the member of a group that the client is: `<id>/<name>`.

@@ -150,7 +150,7 @@ pub(crate) fn open_client_stream<P: Protocol, S: Streams>(
     let joined = Joined::new(Main::None(registration), admitted);
     let (id, messages) = context.client_streams().open();
     joined.set_stream(&id);
-    Ok(client_stream::respond::<P, S>(joined, id, first, messages))
+    Ok(client_stream::respond::<P, S>(joined, id, first, messages, request.stream.clone()))
 }
 
 /// Answers 101, and runs the socket in a task of its own.

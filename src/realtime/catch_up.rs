@@ -14,6 +14,7 @@ use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::layer::{Broker, Control, HistoryRange, Layer, Page, Presence, PresenceSnapshot};
 use crate::realtime::command::StreamPosition;
+use crate::realtime::fanout::MESSAGES_MISSING;
 use crate::realtime::log_position;
 use crate::realtime::log_position::{Kept, Located};
 use crate::realtime::registration::Registration;
@@ -138,6 +139,16 @@ impl CatchUp {
         }
     }
 
+    /// Returns whether the client has no answer to its join yet, though it expects one.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        !self.has_greeted
+    }
+
+    /// Returns the client's number of the join.
+    pub(crate) fn number(&self) -> u32 {
+        self.start.number
+    }
+
     /// Returns whether the join has failed, which the last frame said.
     pub(crate) fn is_refused(&self) -> bool {
         self.is_refused
@@ -200,6 +211,9 @@ impl CatchUp {
     fn end(&mut self, registration: &Registration) {
         self.joined = true;
         registration.silence();
+        if registration.subscription().is_of_server() {
+            registration.socket().close(&Close::new(CloseCode::ServiceRestart, MESSAGES_MISSING));
+        }
     }
 
     /// Reads the first page: what follows the client's position or, without that, the newest

@@ -11,6 +11,7 @@ use hyper::body::Frame as Part;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
+use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::http::response::Response;
 use crate::limits::{Admitted, Decision, MessageRateLimiter};
@@ -51,12 +52,17 @@ pub(crate) fn respond<P: Protocol, S: Streams>(
     id: String,
     first: Bytes,
     messages: mpsc::Receiver<Bytes>,
+    connection: Connection,
 ) -> Response {
     // One part waits while hyper writes another.
     let (parts, body) = mpsc::channel(1);
     let context = Arc::clone(joined.context());
     context.track(async move {
-        run::<P, S>(&joined, first, messages, &parts).await;
+        tokio::select! {
+            () = run::<P, S>(&joined, first, messages, &parts) => {}
+            // hyper does not look at the client's side of the connection meanwhile.
+            () = connection.ended() => {}
+        }
         joined.context().client_streams().close(&id);
         METRICS.closed(joined.socket().outbox().closed().unwrap_or(Close::ABNORMAL), false);
     });
@@ -109,7 +115,7 @@ async fn run<P: Protocol, S: Streams>(
             },
             change = socket_task::next_change::<P>(joined, is_idle) => {
                 if let Some((position, registration)) = change {
-                    let missed = socket_task::send_missed(joined, position, registration, Written::Taken);
+                    let missed = socket_task::send_missed::<P>(joined, position, registration, Written::Taken);
                     catching_up = Some(Box::pin(missed));
                 }
             }

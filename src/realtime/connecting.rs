@@ -40,7 +40,7 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
         },
     };
     if joined.admitted().count_user(identity.known_id()).is_err() {
-        return Ok(Action::Close(Close::new(CloseCode::TryAgainLater, "too many connections of this user")));
+        return Ok(Action::Close(Close::new(CloseCode::RateLimited, "too many connections of this user")));
     }
     socket.set_known_until(context.seconds_after(grace(&identity)));
     socket.connect(identity);

@@ -13,8 +13,12 @@ use crate::realtime::renderer::{Feed, Rendered};
 use crate::realtime::subscribers;
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::telemetry::{DropReason, METRICS};
+use crate::wire::close::{Close, CloseCode};
 use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
+
+/// Why a socket is closed whose client cannot join a channel again by itself.
+pub(crate) const MESSAGES_MISSING: &str = "messages may be missing: connect again";
 
 pub(crate) struct Fanout {
     /// The frames of each feed; the last batch is delivered next.
@@ -127,8 +131,13 @@ impl Batch {
     }
 
     fn send(&self, subscriber: &Subscriber) {
-        if self.ends == Some(subscriber.gaps) {
-            return; // it joined behind the gap
+        if let Some(gaps) = self.ends {
+            if gaps == subscriber.gaps {
+                return; // it joined behind the gap
+            }
+            if subscriber.is_of_server && subscriber.from != Id::NEVER {
+                return subscriber.socket.close(&Close::new(CloseCode::ServiceRestart, MESSAGES_MISSING));
+            }
         }
         if subscriber.from < self.least && subscriber.presence < self.least_presence {
             subscriber.socket.send(&self.all);

@@ -97,6 +97,11 @@ impl Hub {
             Registered { socket: Arc::clone(socket), subscription: Some(Arc::clone(subscription)) };
         let key = self.insert(&registered, opened_at);
         subscription.set_key(self.insert_subscriber(group, socket, subscription.feed(), from));
+        if subscription.is_of_server()
+            && let Some(subscribers) = self.subscribers(group.name())
+        {
+            subscribers.lock().set_of_server(subscription.feed(), subscription.key());
+        }
         if subscription.has_ended() {
             self.silence(subscription); // ended before it had its place
         }

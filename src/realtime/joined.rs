@@ -175,6 +175,7 @@ impl Joined {
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;
         let subscription = Subscription::new(grant, entrance).among(&several.ends, join.omitted);
+        let subscription = subscription.of_server(P::CONNECTS && number == 0);
         let name = Target { stream: target.stream, name: subscription.name().into() };
         if self.find(Some(&name)).is_some() {
             return Err(Refused::AlreadyJoined); // under another spelling of its name
@@ -280,12 +281,7 @@ impl Several {
 
     fn remove(&self, subscription: &Arc<Subscription>) {
         let is_it = |registration: &Arc<Registration>| Arc::ptr_eq(registration.subscription(), subscription);
-        // Dropped outside of the locks.
-        let _waiting = {
-            let mut waiting = self.waiting.lock();
-            let at = waiting.iter().position(|(_, registration)| is_it(registration));
-            at.and_then(|at| waiting.remove(at))
-        };
+        // What waits to catch up is answered in its turn. Dropped outside of the lock.
         let _joined = {
             let mut joined = self.joined.lock();
             let at = joined.iter().position(is_it);

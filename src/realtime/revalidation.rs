@@ -249,6 +249,8 @@ async fn identity_verdict(context: &Context, identity: &Identity) -> Result<Opti
         (_, Some(hash)) => sessions::find(store, hash, context.session_ttl()).await?,
     };
     Ok(match account {
+        // A token that is valid makes the account again, which Redis has lost.
+        None if identity.login().is_none() => Some(CloseCode::ServiceRestart.into()),
         None => Some(gone),
         Some(account) if account.banned => Some(banned),
         Some(account) if account.staff != identity.is_staff() => Some(CloseCode::ServiceRestart.into()),

@@ -13,7 +13,7 @@ use crate::http::connection::Connection;
 use crate::layer::Control;
 use crate::limits::Decision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
-use crate::realtime::command::{ClientRequest, Command, Target};
+use crate::realtime::command::{ClientRequest, Command, Join, NumberedRequest, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
 use crate::realtime::joined::{Found, Joined};
@@ -60,7 +60,7 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
     let first = catch_up.and_then(|catch_up| Some((catch_up, Found::Main(joined.main()?))));
     // Boxed, and dropped once it is done, early in a socket's life.
     let mut catching_up = first.map(|(position, registration)| {
-        Box::pin(send_missed(joined, position, registration, Written::To(&stream)))
+        Box::pin(send_missed::<P>(joined, position, registration, Written::To(&stream)))
     });
     let end = {
         let mut read = pin!(read::<P, S>(joined, &mut reader));
@@ -76,7 +76,7 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
                 }
                 change = next_change::<P>(joined, is_idle), if S::MAY_JOIN => {
                     if let Some((position, registration)) = change {
-                        catching_up = Some(Box::pin(send_missed(joined, position, registration, Written::To(&stream))));
+                        catching_up = Some(Box::pin(send_missed::<P>(joined, position, registration, Written::To(&stream))));
                     }
                 }
             }
@@ -141,7 +141,7 @@ pub(crate) enum Written<'a> {
 }
 
 /// Sends the socket the events that it missed in a channel, as fast as the peer reads.
-pub(crate) async fn send_missed(
+pub(crate) async fn send_missed<P: Protocol>(
     joined: &Joined,
     mut catch_up: Box<CatchUp>,
     registration: Found<'_>,
@@ -150,7 +150,9 @@ pub(crate) async fn send_missed(
     let socket = registration.socket();
     loop {
         match catch_up.next(&registration).await {
-            Ok(Some(_)) if registration.subscription().has_ended() => return,
+            Ok(Some(_)) if registration.subscription().has_ended() => {
+                return refuse_unanswered::<P>(joined, &catch_up, &registration);
+            }
             Ok(Some(frames)) => {
                 socket.send(&frames);
                 match written {
@@ -164,13 +166,32 @@ pub(crate) async fn send_missed(
                 } else if let Err(error) = registration.list(|| joined.client().to_owned()).await {
                     registration.end(&log_unreadable(&error));
                 }
-                return;
+                return refuse_unanswered::<P>(joined, &catch_up, &registration);
             }
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
+                if catch_up.is_unanswered() && !registration.subscription().is_main() {
+                    error.record();
+                    joined.abandon(registration.subscription());
+                    return refuse_unanswered::<P>(joined, &catch_up, &registration);
+                }
                 return registration.end(&log_unreadable(&error));
             }
         }
+    }
+}
+
+/// Answers a join that ended before its welcome was sent.
+fn refuse_unanswered<P: Protocol>(joined: &Joined, catch_up: &CatchUp, registration: &Registration) {
+    if !catch_up.is_unanswered() || registration.subscription().is_main() {
+        return;
+    }
+    let channel = registration.subscription().channel();
+    let target = Target { stream: channel.stream, name: channel.name.into() };
+    let request = ClientRequest::Join(Join::new(target));
+    let request = NumberedRequest { number: catch_up.number(), request };
+    if let Action::Send(frame) = P::refuse(&request, &Refused::TryAgain) {
+        joined.socket().send(&P::TRANSPORT.message(frame, None));
     }
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Subscriber {
     pub(crate) gaps: u32,
     /// Its subscription has ended: it receives nothing any more.
     has_ended: bool,
+    /// A gap that ends the feed closes the socket: its client cannot join again.
+    pub(crate) is_of_server: bool,
 }
 
 /// A socket whose position is in another epoch than the group's: ids do not say whether an event
@@ -110,8 +112,23 @@ impl Subscribers {
             self.rows.push(SubscriberRow { feed: feed.into(), sockets: Slab::new() });
             self.rows.len() - 1
         });
-        let subscriber = Subscriber { socket: Arc::clone(socket), from, presence: 0, gaps, has_ended: false };
+        let subscriber = Subscriber {
+            socket: Arc::clone(socket),
+            from,
+            presence: 0,
+            gaps,
+            has_ended: false,
+            is_of_server: false,
+        };
         Some(self.rows[row].sockets.insert(subscriber))
+    }
+
+    /// Makes a gap that ends the feed close this socket.
+    pub(crate) fn set_of_server(&mut self, feed: FeedKey<'_>, key: usize) {
+        let row = self.rows.iter_mut().find(|row| row.feed == feed);
+        if let Some(subscriber) = row.and_then(|row| row.sockets.get_mut(key)) {
+            subscriber.is_of_server = true;
+        }
     }
 
     /// Delivers nothing any more to a socket that is still in the group.

@@ -17,12 +17,15 @@ use crate::wire::close::Close;
 use crate::wire::group::Group;
 
 /// The subscription of one socket to one group, from its request to its end.
+#[expect(clippy::struct_excessive_bools, reason = "each is granted alone; they take a byte each")]
 pub(crate) struct Subscription {
     group: Group,
     name: Name,
     /// Its user is a member of the group.
     is_member: bool,
     is_private: bool,
+    /// The server joined it for the client, which cannot join it again.
+    is_of_server: bool,
     may_publish: bool,
     connections: ConnectionList,
     kept: Kept,
@@ -68,6 +71,7 @@ impl Subscription {
             name,
             is_member,
             is_private,
+            is_of_server: false,
             may_publish,
             connections,
             kept,
@@ -83,6 +87,16 @@ impl Subscription {
     /// Makes it one of several of a connection, which ends alone and receives fewer events.
     pub(crate) fn among(self, ends: &Arc<Ends>, omitted: Omitted) -> Self {
         Self { ends: Some(Arc::clone(ends)), omitted, ..self }
+    }
+
+    /// Makes it one that the server joins for the client.
+    pub(crate) fn of_server(self, is_of_server: bool) -> Self {
+        Self { is_of_server, ..self }
+    }
+
+    /// Returns whether the server joined it for the client.
+    pub(crate) fn is_of_server(&self) -> bool {
+        self.is_of_server
     }
 
     /// Returns the group whose events the socket receives.

@@ -113,7 +113,30 @@ async fn some_channels_are_for_some_users_only(layer: LayerKind) {
     assert_eq!(ann.error("publish", &json!({ "channel": "readonly:news", "data": 1 })).await, 103);
 }
 
+async fn a_user_is_the_same_in_messages_presence_and_names_of_channels(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let eve = User::registered(node, "eve").await;
+    let mut own = CentrifugoClient::by(&eve, node).await;
+    assert!(own.connected["subs"]["#eve"].is_object(), "{}", own.connected);
+    own.subscribe("lobby").await;
+    own.publish("lobby", &json!(1)).await;
+    let published = own.push("lobby", "pub").await;
+    assert_eq!(published["info"]["user"], "eve", "{published}");
+    assert_eq!(own.push("lobby", "join").await["info"]["user"], "eve");
+    // The id of an account is not the name by which tokens know it.
+    let mut wide = RoomsClient::by(&eve.handshake_at("/ws"), node).await;
+    let id = wide.join("lobby").await["user"].as_str().expect("an id").to_owned();
+    let mut other = CentrifugoClient::connect(node, &id).await;
+    assert_eq!(other.error("subscribe", &json!({ "channel": "#eve" })).await, 103);
+    own.publish("#eve", &json!("for eve")).await;
+    own.publish("lobby", &json!(2)).await;
+    other.subscribe("lobby").await;
+    assert!(other.unread().iter().all(|push| push["pub"]["data"] != "for eve"), "{:?}", other.unread());
+}
+
 on_both_layers! {
+    a_user_is_the_same_in_messages_presence_and_names_of_channels
     a_message_is_read_on_every_wire
     a_room_that_a_client_may_not_enter_is_no_channel
     connections_are_listed_where_a_namespace_says_so

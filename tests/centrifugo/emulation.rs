@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::centrifugo::{deployment, plan, token_of};
+use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token_of};
 use crate::support::connection::Connection;
 use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::http::Request;
@@ -88,7 +88,22 @@ async fn commands_reach_their_connection_from_any_node(layer: LayerKind) {
     .await;
 }
 
+async fn a_stream_whose_client_has_gone_leaves_at_once(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let mut ann = CentrifugoClient::connect(node, "ann").await;
+    ann.subscribe("lobby").await;
+    ann.push("lobby", "join").await;
+    let connect = json!({ "id": 1, "connect": { "token": token_of("bob") } });
+    let subscribe = json!({ "id": 2, "subscribe": { "channel": "lobby" } });
+    let stream = HttpStream::open(node, &[connect, subscribe]).await;
+    assert_eq!(ann.push("lobby", "join").await["info"]["user"], "bob");
+    drop(stream);
+    assert_eq!(ann.push("lobby", "leave").await["info"]["user"], "bob");
+}
+
 on_both_layers! {
+    a_stream_whose_client_has_gone_leaves_at_once
     commands_reach_their_connection_from_any_node
 }
 

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan};
 use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::process::Signal;
 use crate::support::redis::Redis;
+use crate::support::wait::{PATIENCE, holds, until};
 
 /// A request to subscribe again after a position.
 fn recover(channel: &str, at: &Value, offset: u64) -> Value {
@@ -184,4 +186,49 @@ async fn nothing_precedes_a_message_that_was_trimmed() {
         let offsets: Vec<_> = publications.iter().map(|each| each["offset"].as_i64().unwrap()).collect();
         assert_eq!(offsets, expected, "{offset}");
     }
+}
+
+#[tokio::test]
+async fn a_join_is_answered_though_its_log_cannot_be_read() {
+    let mut redis = Redis::start().await;
+    let node = plan().redis(&redis).start().await;
+    let mut bob = CentrifugoClient::connect(&node, "bob").await;
+    bob.subscribe("lobby").await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    redis.signal(Signal::SIGSTOP);
+    assert_eq!(ann.error("subscribe", &json!({ "channel": "lobby" })).await, 100);
+    redis.signal(Signal::SIGCONT);
+    until(PATIENCE, "the channel to be joined", async || {
+        let reply = ann.call("subscribe", &json!({ "channel": "lobby" })).await;
+        holds(reply["subscribe"].is_object(), || reply.to_string())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_whose_own_channel_may_lack_messages_connects_again() {
+    let redis = Redis::start().await;
+    let node = plan().redis(&redis).start().await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    ann.publish("#ann", &json!(1)).await;
+    ann.data("#ann", 1).await;
+    for key in redis.keys("parlor:log:*").await {
+        redis.query::<i64>(&["DEL", &key]).await;
+    }
+    ann.send(&json!({ "id": 9, "publish": { "channel": "#ann", "data": 2 } }).to_string()).await;
+    assert_eq!(ann.closed().await, (3001, "shutdown".to_owned()));
+    let mut again = CentrifugoClient::connect(&node, "ann").await;
+    again.publish("#ann", &json!(3)).await;
+    assert_eq!(again.data("#ann", 1).await, [json!(3)]);
+}
+
+#[tokio::test]
+async fn a_client_with_a_token_connects_again_after_redis_has_lost_its_data() {
+    let redis = Redis::start().await;
+    let node = plan().redis(&redis).start().await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    redis.query::<String>(&["FLUSHALL"]).await;
+    redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    assert_eq!(ann.closed().await, (3001, "shutdown".to_owned()));
+    CentrifugoClient::connect(&node, "ann").await.subscribe("lobby").await;
 }

@@ -424,12 +424,19 @@ fn publication(message: &Message<'_>) -> Publication {
     }
     Publication {
         data,
-        info: user.map(|user| ClientInfo { user: user.to_owned(), ..ClientInfo::default() }),
+        info: sender(user, name).map(|user| ClientInfo { user: user.to_owned(), ..ClientInfo::default() }),
         offset: offset.map_or(0, |offset| offset.n.get()),
         epoch: offset.map_or_else(String::new, |offset| format!("{:016x}", offset.epoch)),
         time: id.map_or(0, |id| i64::try_from(id.millis()).unwrap_or_default()),
         tags,
     }
+}
+
+/// Returns the user of a message as presence and `#` channels have it: by name, if the user has an
+/// account.
+fn sender<'a>(user: Option<&'a str>, name: Option<&'a str>) -> Option<&'a str> {
+    let is_account = |name: &&str| !name.starts_with(['~', '#']);
+    user.map(|user| name.filter(is_account).unwrap_or(user))
 }
 
 fn client_info(client: &str, user: &str) -> ClientInfo {
