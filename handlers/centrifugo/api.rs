@@ -19,7 +19,7 @@ use crate::chat::channel::{self, Chat};
 use crate::protocols::centrifugo;
 use crate::protocols::centrifugo::channel as channels;
 use crate::protocols::centrifugo::error::ErrorCode;
-use crate::protocols::centrifugo::raw;
+use crate::protocols::centrifugo::{MAX_PUBLICATIONS, VERSION, raw};
 use crate::protocols::streams::CHAT;
 use crate::rooms::room::Room;
 use crate::rooms::{groups, name};
@@ -27,8 +27,6 @@ use crate::scopes::{DISCONNECT, PUBLISH, READ};
 
 /// The most channels of a broadcast, and commands of a batch.
 const MAX_ITEMS: usize = 100;
-/// The publications of an answer without a limit.
-const MAX_PUBLICATIONS: i64 = 300;
 
 /// What a method returns.
 type Answer = Box<RawValue>;
@@ -147,7 +145,7 @@ async fn publish(request: &Request, params: &Params) -> Result<Answer, ErrorCode
     let positions = page.iter().flat_map(|page| &page.events).filter_map(|event| event.position());
     let offset = positions.filter(|position| position.id == id).find_map(|position| position.offset);
     Ok(raw(&match offset {
-        Some(offset) => json!({ "offset": offset.n, "epoch": format!("{:016x}", offset.epoch) }),
+        Some(offset) => json!({ "offset": offset.n, "epoch": centrifugo::epoch(offset.epoch) }),
         None => json!({}),
     }))
 }
@@ -184,8 +182,8 @@ async fn history(request: &Request, params: &Params) -> Result<Answer, ErrorCode
     let options = name::options(request.context(), room.name());
     let since: Option<StreamPosition> =
         params.since.as_ref().map(|since| centrifugo::position(&since.epoch, since.offset));
-    let limit = if params.limit < 0 { MAX_PUBLICATIONS } else { params.limit };
-    let range = (since, usize::try_from(limit).unwrap_or(usize::MAX), params.reverse);
+    let limit = usize::try_from(params.limit).unwrap_or(MAX_PUBLICATIONS);
+    let range = (since, limit, params.reverse);
     let kept = (options.history_size, options.history_ttl);
     let read = read_log(request.context(), &room.chat_group(), range, kept).await;
     let (events, end) =
@@ -208,7 +206,7 @@ async fn info(request: &Request) -> Result<Answer, ErrorCode> {
         json!({
             "uid": node.name,
             "name": node.name,
-            "version": concat!("parlor ", env!("CARGO_PKG_VERSION")),
+            "version": VERSION,
             "num_clients": node.sockets,
             "num_channels": node.groups,
             "uptime": uptime,

@@ -34,8 +34,10 @@ use crate::protocols::centrifugo::transport::{ClientTransport, Socket};
 const FRAME_LIMIT_MULTIPLE: usize = 4;
 /// The bit of `flag` in a subscribe request: fail unless everything since the position follows.
 const REJECT_UNRECOVERED: i64 = 2;
-/// The publications that a client is sent which asks for all.
-const MAX_PUBLICATIONS: usize = 300;
+/// The publications of an answer to a client that asks for all.
+pub(crate) const MAX_PUBLICATIONS: usize = 300;
+/// What clients and programs learn of the server.
+pub(crate) const VERSION: &str = concat!("parlor ", env!("CARGO_PKG_VERSION"));
 
 /// The protocol, in an encoding and on a transport.
 pub(crate) struct Centrifugo<E, T = Socket>(PhantomData<(E, T)>);
@@ -118,8 +120,7 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
                 return None;
             }
         };
-        let push = Push { channel: channel.name.to_owned(), ..push };
-        E::encode(&messages::Reply { push: Some(push), ..messages::Reply::default() })
+        pushed::<E>(Push { channel: channel.name.to_owned(), ..push })
     }
 
     fn welcome(_: ChannelName<'_>, _: &Identity, welcome: &Welcome) -> Option<Frame<'static>> {
@@ -131,7 +132,7 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
     }
 
     fn connected(number: u32, connected: &Connected<'_>) -> Option<Frame<'static>> {
-        let version = concat!("parlor ", env!("CARGO_PKG_VERSION")).to_owned();
+        let version = VERSION.to_owned();
         let ttl = connected.identity.expires_in().map(ttl);
         let (client, expires, ttl) = (connected.client.to_owned(), ttl.is_some(), ttl.unwrap_or_default());
         let answer = messages::Reply { id: number, ..messages::Reply::default() };
@@ -168,8 +169,7 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
     fn left(channel: ChannelName<'_>, close: &Close) -> Option<Frame<'static>> {
         let (code, reason) = unsubscribe(close);
         let unsubscribe = Some(Unsubscribe { code, reason: reason.to_owned() });
-        let push = Push { channel: channel.name.to_owned(), unsubscribe, ..Push::default() };
-        E::encode(&messages::Reply { push: Some(push), ..messages::Reply::default() })
+        pushed::<E>(Push { channel: channel.name.to_owned(), unsubscribe, ..Push::default() })
     }
 
     fn left_as_asked(number: u32, _: ChannelName<'_>) -> Option<Frame<'static>> {
@@ -182,8 +182,7 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
 
     fn ended(close: &Close) -> Option<Frame<'static>> {
         let disconnect = Disconnect { code: close.code().into(), reason: close.reason().to_owned() };
-        let push = Push { disconnect: Some(disconnect), ..Push::default() };
-        E::encode(&messages::Reply { push: Some(push), ..messages::Reply::default() })
+        pushed::<E>(Push { disconnect: Some(disconnect), ..Push::default() })
     }
 
     fn ping() -> Option<Frame<'static>> {
@@ -207,6 +206,10 @@ fn bad_request() -> Action {
 
 fn send<E: Encoding>(reply: &messages::Reply) -> Action {
     E::encode(reply).map_or(Action::Nothing, Action::Send)
+}
+
+fn pushed<E: Encoding>(push: Push) -> Option<Frame<'static>> {
+    E::encode(&messages::Reply { push: Some(push), ..messages::Reply::default() })
 }
 
 fn error(number: u32, code: ErrorCode) -> messages::Reply {
@@ -300,8 +303,9 @@ pub(crate) fn position(epoch: &str, offset: u64) -> StreamPosition {
     StreamPosition { epoch, offset }
 }
 
-fn epoch(position: StreamPosition) -> String {
-    format!("{:016x}", position.epoch.unwrap_or_default())
+/// Returns the text of an epoch, which [`position`] reads.
+pub(crate) fn epoch(epoch: u64) -> String {
+    format!("{epoch:016x}")
 }
 
 fn is_json(data: &str) -> bool {
@@ -336,7 +340,7 @@ fn subscribed(welcome: &Welcome) -> SubscribeResult {
     SubscribeResult {
         recoverable: true,
         positioned: true,
-        epoch: epoch(welcome.end),
+        epoch: epoch(welcome.end.epoch.unwrap_or_default()),
         offset: welcome.end.offset,
         was_recovering: welcome.since.is_some(),
         recovered,
@@ -349,7 +353,8 @@ fn history(events: &[Arc<Delivery>], end: StreamPosition, view: ViewFn) -> Histo
         Some(View::Message(message)) => Some(publication(&message)),
         _ => None,
     });
-    HistoryResult { publications: publications.collect(), epoch: epoch(end), offset: end.offset }
+    let epoch = epoch(end.epoch.unwrap_or_default());
+    HistoryResult { publications: publications.collect(), epoch, offset: end.offset }
 }
 
 /// Returns the connections of a list; `None` if they are too many to be listed.
@@ -426,7 +431,7 @@ fn publication(message: &Message<'_>) -> Publication {
         data,
         info: sender(user, name).map(|user| ClientInfo { user: user.to_owned(), ..ClientInfo::default() }),
         offset: offset.map_or(0, |offset| offset.n.get()),
-        epoch: offset.map_or_else(String::new, |offset| format!("{:016x}", offset.epoch)),
+        epoch: offset.map_or_else(String::new, |offset| epoch(offset.epoch)),
         time: id.map_or(0, |id| i64::try_from(id.millis()).unwrap_or_default()),
         tags,
     }
