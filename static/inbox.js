@@ -50,7 +50,7 @@ export class Inbox {
     if (known) return known.querySelector(".badge");
     const link = createElement("a");
     link.dataset.user = user;
-    link.href = `${this.#menu.dataset.dmPath}${encodeURIComponent(name)}/`;
+    link.href = `${this.#menu.dataset.dmPath}id:${user}/`; // two users may have one name
     const badge = createElement("span", "badge");
     link.append(createElement("bdi", "", name), badge);
     const item = createElement("li");

@@ -82,7 +82,7 @@ export class Presence {
     label.dataset.hue = userHue(user);
     if (this.#dmPath && !/^[~#]/.test(name)) {
       const link = createElement("a");
-      link.href = `${this.#dmPath}${encodeURIComponent(name)}/`;
+      link.href = `${this.#dmPath}id:${user}/`; // two users may have one name
       link.append(label);
       item.append(link);
     } else item.append(label);

@@ -11,8 +11,8 @@ const PATH: &str = "/admin/users/";
 /// The digits of its id that name a guest without a nickname.
 const GUEST_NAME_DIGITS: usize = 8;
 
-/// Answers `GET /admin/users/`. `?name=` finds a user: an account's name, a guest's with its `~`,
-/// or an id.
+/// Answers `GET /admin/users/`. `?name=` finds users: an account's name, the name by which a user
+/// of another site is shown, a guest's with its `~`, or an id.
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let context = request.context();
     let wanted = request.query("name").map(|name| name.trim().to_owned()).unwrap_or_default();
@@ -50,8 +50,11 @@ async fn found(context: &Context, wanted: &str) -> Result<(Vec<Account>, Vec<Str
     if let Some(nickname) = wanted.strip_prefix('~') {
         return Ok((Vec::new(), context.find_guest_by_nickname(nickname).await?.into_iter().collect()));
     }
-    if let Some(account) = context.accounts().find_confusable(wanted).await? {
-        return Ok((vec![account], Vec::new()));
+    let accounts = context.accounts();
+    let named = [accounts.find_confusable(wanted).await?, accounts.find_shown(wanted).await?];
+    let named: Vec<Account> = named.into_iter().flatten().collect();
+    if !named.is_empty() {
+        return Ok((named, Vec::new()));
     }
     if let Some(account) = context.accounts().find_by_id(wanted).await? {
         return Ok((vec![account], Vec::new()));

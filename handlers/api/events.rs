@@ -14,7 +14,7 @@ const MAX_TYPE_BYTES: usize = 64;
 /// The prefixes of types that Channels' servers send to consumers, some of which close a socket.
 const RESERVED_TYPE_PREFIXES: [&str; 4] = ["websocket_", "http_", "lifespan_", "channel_"];
 /// The members that the server sets: the position in the log and the sender.
-const RESERVED_MEMBERS: [&str; 4] = ["id", "prev", "user", "name"];
+const RESERVED_MEMBERS: [&str; 6] = ["id", "prev", "offset", "user", "name", "subject"];
 
 #[derive(Serialize)]
 struct Sent<'a> {

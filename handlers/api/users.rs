@@ -8,6 +8,8 @@ use crate::rooms::room::Room;
 
 /// The prefix of an id; a name cannot have a colon.
 const ID_PREFIX: &str = "id:";
+/// The prefix of the `sub` of a user of another site.
+const OUTSIDE_PREFIX: &str = "ext:";
 
 #[derive(Serialize)]
 struct Disconnected<'a> {
@@ -44,13 +46,17 @@ pub(crate) async fn disconnect(request: Request) -> Result<Response, Refusal> {
     Ok(super::answer(StatusCode::ACCEPTED, &Disconnected { user: &user }))
 }
 
-/// Returns the id of the user in the path: an account's name, or `id:` and the id of any user.
+/// Returns the id of the user in the path: an account's name, `id:` and the id of any user, or
+/// `ext:` and the `sub` of a user of another site.
 async fn user(request: &Request) -> Result<String, Refusal> {
     let text = request.param("user").unwrap_or_default();
     if let Some(id) = text.strip_prefix(ID_PREFIX) {
         let wrong = || Refusal::bad_request("`user`: expected 16 hexadecimal digits after `id:`");
         return secret::is_user_id(id).then(|| id.to_owned()).ok_or_else(wrong);
     }
-    let account = request.context().accounts().find_by_name(text).await?;
+    let account = match text.strip_prefix(OUTSIDE_PREFIX) {
+        Some(sub) => request.context().find_outside_user(sub).await?,
+        None => request.context().accounts().find_by_name(text).await?,
+    };
     Ok(account.ok_or_else(Refusal::not_found)?.id)
 }

@@ -220,19 +220,18 @@ async fn end(request: &Request, params: &Params, is_channel: bool) -> Result<Ans
     let context = request.context();
     let user = params.user.as_deref().filter(|user| !user.is_empty()).ok_or(ErrorCode::BadRequest)?;
     let failed = |error: &parlor::LayerError| ErrorCode::from(error);
-    let account = context.accounts().find_by_name(user).await.map_err(|error| failed(&error))?;
+    let found = context.find_by_subject(user).await.map_err(|error| failed(&error))?;
     // A user without connections has none to end.
-    let Some(account) = account else { return Ok(raw(&json!({}))) };
+    let Some(id) = found else { return Ok(raw(&json!({}))) };
     let room = match (is_channel, &params.channel) {
         (true, channel) => Some(room(request, channel.as_deref()).await?),
         (false, None) => None,
         (false, Some(_)) => return Err(ErrorCode::BadRequest),
     };
-    let about = room.as_ref().map_or(user.to_owned(), |room| format!("{user}: {}", room.name()));
+    let about = room.as_ref().map_or_else(|| id.clone(), |room| format!("{id}: {}", room.name()));
     context.audit(request.identity().name(), "disconnect", &about).await.map_err(|error| failed(&error))?;
     let group = room.map(|room| room.chat_group());
-    let ended =
-        context.disconnect_user(&account.id, group.as_ref(), CloseCode::Forbidden, "disconnected").await;
+    let ended = context.disconnect_user(&id, group.as_ref(), CloseCode::Forbidden, "disconnected").await;
     ended.map_err(|error| failed(&error))?;
     Ok(raw(&json!({})))
 }

@@ -25,6 +25,10 @@ impl Streams for ChannelStreams {
         if !context.settings::<Settings>().personal_channels || !identity.is_user() {
             return Vec::new();
         }
+        // Some texts are in no list of users.
+        if !name::is_listable(identity.subject()) {
+            return Vec::new();
+        }
         let name = format!("{}{}", name::USERS, identity.subject());
         vec![Target { stream: Chat::STREAM, name: name.into() }]
     }

@@ -25,7 +25,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
             Some(account) => {
                 return Ok(Response::redirect(
                     StatusCode::SEE_OTHER,
-                    &request.url("conversation", &[("user", &account.name)]),
+                    &request.url("conversation", &[("user", &account.handle())]),
                 ));
             }
             None => error = Some("unknown_user"),
@@ -35,7 +35,7 @@ pub(crate) async fn list(request: Request) -> Result<Response, Refusal> {
     let conversations: Vec<Value> = entries
         .into_iter()
         .map(
-            |entry| context! { id => entry.user, name => entry.name, unread => entry.unread, at => entry.at },
+            |entry| context! { id => entry.user, name => entry.name, handle => entry.handle, unread => entry.unread, at => entry.at },
         )
         .collect();
     let response = request.render("dm.html", context! { conversations, name, error })?;

@@ -120,6 +120,7 @@ mod tests {
             event: None,
             user: None,
             name: None,
+            subject: None,
             position: None,
             is_redacted: false,
         })

@@ -1,6 +1,6 @@
 //! A private chat of two accounts: a room with the same groups from both sides.
 
-use parlor::{Context, Group, Identity, LayerError};
+use parlor::{Account, Context, Group, Identity, LayerError};
 
 /// The prefix of a conversation's chat group. Names of rooms have no colon, so no room has such a
 /// group.
@@ -21,8 +21,8 @@ impl Conversation {
         Self { user: user.to_owned(), peer: peer.to_owned() }
     }
 
-    /// Returns the conversation of the client with the account of this name, and the account's
-    /// name. `None` if there is no such account, if it is the client's own, or if the client has no
+    /// Returns the conversation of the client with the account of this name, and the account.
+    /// `None` if there is no such account, if it is the client's own, or if the client has no
     /// account.
     ///
     /// # Errors
@@ -31,12 +31,12 @@ impl Conversation {
         context: &Context,
         identity: &Identity,
         name: &str,
-    ) -> Result<Option<(Self, String)>, LayerError> {
+    ) -> Result<Option<(Self, Account)>, LayerError> {
         if !identity.is_user() {
             return Ok(None);
         }
         let peer = context.accounts().find_by_name(name).await?.filter(|peer| peer.id != identity.id());
-        Ok(peer.map(|peer| (Self::new(identity.id(), &peer.id), peer.name)))
+        Ok(peer.map(|peer| (Self::new(identity.id(), &peer.id), peer)))
     }
 
     /// Returns the conversation of this group from the client's side; `None` for other groups.

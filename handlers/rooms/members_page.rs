@@ -109,18 +109,19 @@ async fn members(request: &Request, room: &str, record: &RoomRecord) -> Result<V
         .into_iter()
         .map(|account| {
             let is_owner = record.owner.as_ref() == Some(&account.id);
-            context! { is_me => account.id == me, is_owner, name => account.name }
+            context! { is_me => account.id == me, is_owner, handle => account.handle(), name => account.name }
         })
         .collect())
 }
 
-/// Returns the names of users who are invited and have not answered.
-async fn invited(request: &Request, room: &str) -> Result<Vec<String>, LayerError> {
+/// Returns the users who are invited and have not answered.
+async fn invited(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {
     let context = request.context();
     let mut ids = context.store().top(&RoomRecord::invited(room), MAX_MEMBERS).await?;
     ids.retain(|(_, until)| *until > now());
     let mut found = context.accounts().find_all(ids.iter().map(|(id, _)| id)).await?;
-    Ok(ids.iter().filter_map(|(id, _)| Some(found.remove(id)?.name)).collect())
+    let accounts = ids.iter().filter_map(|(id, _)| found.remove(id));
+    Ok(accounts.map(|account| context! { handle => account.handle(), name => account.name }).collect())
 }
 
 async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {

@@ -57,9 +57,16 @@ impl Name {
     }
 }
 
+/// Returns whether a user can be named in the name of a room.
+pub(crate) fn is_listable(user: &str) -> bool {
+    user.len() < MAX_USERS_BYTES && !user.contains(|char: char| char == ',' || char.is_control())
+}
+
 /// Returns the options of the room of this name.
 pub(crate) fn options(context: &Context, name: &str) -> Options {
     let settings = context.settings::<Settings>();
+    // Users may be called by any text, also one with a colon.
+    let name = name.split(USERS).next().unwrap_or_default();
     let space = name.trim_start_matches('$').split_once(':').map_or("", |(space, _)| space);
     settings.namespace(space).map(|namespace| namespace.options.clone()).unwrap_or_default()
 }

@@ -30,7 +30,7 @@ pub(crate) fn show(request: &Request, room: &Room) -> Result<Response, Refusal> 
     let max_message_bytes = request.context().config().max_message_bytes;
     let (is_private, peer) =
         (room.private().is_some(), room.conversation().map(|conversation| conversation.peer().to_owned()));
-    let title = room.name().strip_prefix('@').unwrap_or(room.name());
+    let title = room.title();
     let context = context! { room_name => room.name(), title, is_private, peer, max_message_bytes };
     request.render("room.html", context)
 }

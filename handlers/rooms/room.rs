@@ -24,7 +24,7 @@ pub(crate) struct Room {
 enum Kind {
     Public,
     Private(RoomRecord),
-    Direct(Conversation),
+    Direct(Conversation, String),
     /// For the users in its name, or for the bearers of tokens.
     Limited,
 }
@@ -76,7 +76,10 @@ impl Room {
         if let Some(peer) = name.strip_prefix('@') {
             let (conversation, peer) =
                 Conversation::with(context, identity, peer).await?.ok_or(Denied::NotFound)?;
-            return Ok(Self { name: format!("@{peer}"), kind: Kind::Direct(conversation) });
+            return Ok(Self {
+                name: format!("@{}", peer.handle()),
+                kind: Kind::Direct(conversation, peer.name),
+            });
         }
         if let Some((name, users)) = name.split_once(USERS) {
             let is_one = identity.is_user() && users.split(',').any(|user| user == identity.subject());
@@ -220,6 +223,11 @@ impl Room {
         &self.name
     }
 
+    /// Returns what the room is called on its page: its name, or of a private chat the peer's.
+    pub(crate) fn title(&self) -> &str {
+        if let Kind::Direct(_, peer) = &self.kind { peer } else { &self.name }
+    }
+
     /// Returns the record of a private room.
     pub(crate) fn private(&self) -> Option<&RoomRecord> {
         if let Kind::Private(record) = &self.kind { Some(record) } else { None }
@@ -227,13 +235,13 @@ impl Room {
 
     /// Returns the private chat that the room is.
     pub(crate) fn conversation(&self) -> Option<&Conversation> {
-        if let Kind::Direct(conversation) = &self.kind { Some(conversation) } else { None }
+        if let Kind::Direct(conversation, _) = &self.kind { Some(conversation) } else { None }
     }
 
     /// Returns the chat group.
     pub(crate) fn chat_group(&self) -> Group {
         match &self.kind {
-            Kind::Direct(conversation) => conversation.chat_group(),
+            Kind::Direct(conversation, _) => conversation.chat_group(),
             _ => groups::chat_group(&self.name),
         }
     }
@@ -241,7 +249,7 @@ impl Room {
     /// Returns the group of the push stream.
     pub(crate) fn push_group(&self) -> Group {
         match &self.kind {
-            Kind::Direct(conversation) => conversation.push_group(),
+            Kind::Direct(conversation, _) => conversation.push_group(),
             _ => groups::push_group(&self.name),
         }
     }
@@ -259,7 +267,7 @@ impl Room {
         let grant = if options.allow_publish_for_subscriber { grant } else { grant.read_only() };
         match &self.kind {
             Kind::Public => grant,
-            Kind::Private(_) | Kind::Direct(_) | Kind::Limited => grant.private(),
+            Kind::Private(_) | Kind::Direct(..) | Kind::Limited => grant.private(),
         }
     }
 }

@@ -30,6 +30,8 @@ const COUNT_RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct InboxEntry {
     pub(crate) user: String,
     pub(crate) name: String,
+    /// What the peer is found by.
+    pub(crate) handle: String,
     pub(crate) unread: usize,
     /// When the last message was sent, in Unix milliseconds.
     pub(crate) at: u64,
@@ -53,8 +55,8 @@ pub(crate) async fn entries(
     peers.retain(|(_, unread)| *unread >= min_unread);
     let mut accounts = context.accounts().find_all(peers.iter().map(|((peer, _), _)| peer)).await?;
     let entries = peers.into_iter().filter_map(|((user, at), unread)| {
-        let name = accounts.remove(&user)?.name;
-        Some(InboxEntry { user, name, unread, at })
+        let account = accounts.remove(&user)?;
+        Some(InboxEntry { user, handle: account.handle(), name: account.name, unread, at })
     });
     Ok(entries.collect())
 }

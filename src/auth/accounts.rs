@@ -3,9 +3,11 @@
 //! | record | what |
 //! |---|---|
 //! | `user:<skeleton>` | the account; confusable names share one skeleton |
-//! | `user_id:<id>` | the skeleton of the user with this id |
+//! | `user_id:<id>` | what follows `user:` in the key of the user with this id |
 //! | `look:<look>` | the skeleton of the account with this visual skeleton |
-//! | index `users` | skeletons, by time of creation |
+//! | index `users` | what follows `user:` in all keys, by time of creation |
+//!
+//! Users of other sites are accounts, too: `outside_users.rs`.
 
 use std::collections::HashMap;
 
@@ -14,6 +16,7 @@ use thiserror::Error;
 
 use super::secret;
 use crate::auth::error::AuthError;
+use crate::auth::outside_users::OutsideUser;
 use crate::auth::passwords;
 use crate::auth::passwords::Busy;
 use crate::auth::usernames;
@@ -25,7 +28,9 @@ use crate::layer::{
 use crate::wire::time::now;
 
 /// The index of all accounts.
-const USERS: &str = "users";
+pub(super) const USERS: &str = "users";
+/// What is before an id where a name is expected. No username has a colon.
+const ID_PREFIX: &str = "id:";
 
 /// A user's account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,13 +38,18 @@ pub struct Account {
     /// The public id: 16 hexadecimal digits. It stays when the name changes.
     pub id: String,
     /// The name as the user entered it, unique among all confusable names. It keeps the rule for
-    /// names of the day on which it was made.
+    /// names of the day on which it was made. The name of a user of another site is shown, and
+    /// identifies no user.
     pub name: String,
-    /// The skeleton of the name, under which the account is stored.
+    /// What follows `user:` in the key: the skeleton of the name, or of a user of another site a
+    /// hash.
     #[serde(skip)]
-    skeleton: String,
+    pub(super) key: String,
+    /// Who the user is on another site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) outside: Option<OutsideUser>,
     /// The password hash as a PHC string; `None` for accounts of tokens.
-    password: Option<String>,
+    pub(super) password: Option<String>,
     /// Whether the user operates this site.
     pub staff: bool,
     /// Whether the user is banned.
@@ -57,14 +67,28 @@ impl Account {
         self.password.is_none()
     }
 
-    /// Returns whether it has exactly this name, in normal form C.
+    /// Returns whether it has exactly this username, in normal form C.
     pub fn is_named(&self, name: &str) -> bool {
-        Username::parse(name).is_some_and(|name| self.name == name.as_str())
+        self.outside.is_none() && Username::parse(name).is_some_and(|name| self.name == name.as_str())
     }
 
-    /// Returns the skeleton of the name, under which the account is stored.
-    pub(crate) fn skeleton(&self) -> &str {
-        &self.skeleton
+    /// Returns what `find_by_name` finds it by: its username, or `id:` and its id.
+    pub fn handle(&self) -> String {
+        if self.outside.is_some() { format!("{ID_PREFIX}{}", self.id) } else { self.name.clone() }
+    }
+
+    /// Returns what tokens of the other site call the user.
+    pub(crate) fn sub(&self) -> Option<&str> {
+        match &self.outside {
+            Some(outside) => Some(&outside.sub),
+            // Of an earlier version, which named accounts by it.
+            None => self.by_token().then_some(self.name.as_str()),
+        }
+    }
+
+    /// Returns what follows `user:` in its key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 }
 
@@ -149,26 +173,21 @@ impl Accounts<'_> {
         Ok(account.filter(|_| right))
     }
 
-    /// Returns the account of a valid token's user, created on first use; `None` if the name breaks
-    /// the rule or belongs to an account with a password.
-    pub(crate) async fn provisioned_from_token(&self, name: &str) -> Result<Option<Account>, LayerError> {
-        let Some(name) = Username::parse(name) else { return Ok(None) };
-        let found = match self.find_confusable(name.as_str()).await? {
-            Some(account) => Some(account),
-            None => match self.make(&name, None, false).await? {
-                Some(account) => Some(account),
-                None => self.find_confusable(name.as_str()).await?, // created concurrently
-            },
-        };
-        Ok(found.filter(|account| account.password.is_none() && account.name == name.as_str()))
-    }
-
     /// Returns the account with exactly this name, in normal form C: what is meant for one name is
-    /// not given to a confusable one.
+    /// not given to a confusable one. `id:` and an id name any account, also of a user of another
+    /// site, who has no username.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.
     pub async fn find_by_name(&self, name: &str) -> Result<Option<Account>, LayerError> {
+        match name.trim().strip_prefix(ID_PREFIX) {
+            Some(id) if secret::is_user_id(id) => self.find_by_id(id).await,
+            Some(_) => Ok(None),
+            None => self.find_by_username(name).await,
+        }
+    }
+
+    pub(super) async fn find_by_username(&self, name: &str) -> Result<Option<Account>, LayerError> {
         let Some(name) = Username::parse(name) else { return Ok(None) };
         let account = self.at(&name.skeleton()).await?;
         Ok(account.filter(|account| account.is_named(name.as_str())))
@@ -237,8 +256,8 @@ impl Accounts<'_> {
         change: impl Fn(&mut Account) + Send + Sync,
         further: &[Change<'_>],
     ) -> Result<Option<Account>, LayerError> {
-        let changed: Option<Account> = rights.change(&key(&account.skeleton), change, further).await?;
-        Ok(changed.map(|changed| Account { skeleton: account.skeleton.clone(), ..changed }))
+        let changed: Option<Account> = rights.change(&key(&account.key), change, further).await?;
+        Ok(changed.map(|changed| Account { key: account.key.clone(), ..changed }))
     }
 
     /// Makes this account an operator, or revokes that, and has its sockets connect again. Returns
@@ -267,7 +286,8 @@ impl Accounts<'_> {
         let account = Account {
             id: secret::user_id(),
             name: name.as_str().to_owned(),
-            skeleton: skeleton.clone(),
+            key: skeleton.clone(),
+            outside: None,
             password,
             staff,
             banned: false,
@@ -290,6 +310,7 @@ impl Accounts<'_> {
             return Ok(None);
         }
         self.store.add(USERS, &skeleton, account.made).await?;
+        self.mark_lookalikes(name.as_str()).await?;
         Ok(Some(account))
     }
 
@@ -301,7 +322,7 @@ impl Accounts<'_> {
 
     pub(crate) async fn at(&self, skeleton: &str) -> Result<Option<Account>, LayerError> {
         let account: Option<Account> = self.store.read(&key(skeleton)).await?;
-        Ok(account.map(|account| Account { skeleton: skeleton.to_owned(), ..account }))
+        Ok(account.map(|account| Account { key: skeleton.to_owned(), ..account }))
     }
 
     /// Returns the accounts that there are under these skeletons, in their order.
@@ -309,18 +330,22 @@ impl Accounts<'_> {
         let keys: Vec<String> = skeletons.iter().map(|skeleton| key(skeleton)).collect();
         let accounts = self.store.read_all::<Account>(&keys).await?;
         let found = skeletons.into_iter().zip(accounts);
-        Ok(found.filter_map(|(skeleton, account)| Some(Account { skeleton, ..account? })).collect())
+        Ok(found.filter_map(|(skeleton, account)| Some(Account { key: skeleton, ..account? })).collect())
     }
 }
 
-fn id_key(id: &str) -> String {
+pub(super) fn id_key(id: &str) -> String {
     format!("user_id:{id}")
 }
 
-fn key(skeleton: &str) -> String {
+pub(super) fn key(skeleton: &str) -> String {
     format!("user:{skeleton}")
 }
 
 fn visual_skeleton(name: &Username) -> String {
-    format!("look:{}", name.visual_skeleton())
+    visual_skeleton_key(&name.visual_skeleton())
+}
+
+pub(super) fn visual_skeleton_key(skeleton: &str) -> String {
+    format!("look:{skeleton}")
 }

@@ -1,5 +1,6 @@
 //! Identities: who the client of a request is.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +28,9 @@ use crate::wire::time::now;
 /// How often an open socket's login is checked again.
 const LOGIN_RECHECK_INTERVAL: Duration = Duration::from_mins(30);
 
+/// What is before the `sub` of a user of another site that could be taken for an id.
+const SUBJECT_PREFIX: &str = "sub:";
+
 /// An authenticated client.
 #[derive(Debug)]
 pub struct Identity {
@@ -42,8 +46,10 @@ pub struct Identity {
 /// Details that few clients have.
 #[derive(Debug, Default)]
 pub(crate) struct IdentityDetails {
-    /// The skeleton of the account's name.
+    /// The key of the account.
     pub(crate) user: String,
+    /// The subject of a user of another site.
+    subject: Option<Box<str>>,
     /// The hash of the login's secret.
     pub(crate) login: Option<String>,
     /// The scopes of an API key.
@@ -90,7 +96,9 @@ impl Identity {
 
     fn account(account: &Account, login: Option<String>, expires_at: Option<u64>) -> Self {
         let role = if account.staff { Role::Staff } else { Role::User };
-        let details = IdentityDetails { user: account.skeleton().to_owned(), login, scopes: Vec::new() };
+        let subject = account.sub().map(|sub| Box::from(&*subject_of(sub)));
+        let user = account.key().to_owned();
+        let details = IdentityDetails { user, subject, login, scopes: Vec::new() };
         Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
 
@@ -106,15 +114,25 @@ impl Identity {
     }
 
     /// Returns the display name: `alice`, `~bob` for a guest, `#billing` for an API key. No
-    /// account's name contains `~` or `#`.
+    /// account's name begins with `~` or `#`. Only the id identifies a user.
     pub fn name(&self) -> &str {
         self.member.split_once('/').map_or("", |(_, name)| name)
     }
 
-    /// Returns what other programs know the client by: the name of its account, which is the `sub`
-    /// of its tokens; else its id. No token can take the name of an account with a password.
+    /// Returns what other programs know the client by: its id, or of a user of another site the
+    /// `sub` of its tokens. A `sub` that could be the id of another client has `sub:` before it,
+    /// and so has one that begins with `sub:`.
     pub fn subject(&self) -> &str {
-        if self.is_user() { self.name() } else { self.id() }
+        self.outside_subject().unwrap_or_else(|| self.id())
+    }
+
+    fn outside_subject(&self) -> Option<&str> {
+        self.details.as_ref()?.subject.as_deref()
+    }
+
+    /// Returns whether a token with this `sub` is for this client.
+    pub(crate) fn is_subject(&self, sub: &str) -> bool {
+        self.outside_subject().map_or_else(|| self.id() == sub, |subject| subject == subject_of(sub))
     }
 
     /// Returns the member of a group that the client is: `<id>/<name>`.
@@ -174,7 +192,7 @@ impl Identity {
         let known = self.role != Role::Anonymous;
         let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
         let key = name.map(|name| IdempotencyKey::new(name, event));
-        (event.attributed(self.id(), self.name()), key)
+        (event.attributed(self.id(), self.name(), self.outside_subject()), key)
     }
 
     /// Authenticates the client of a request, over `https` if `is_secure`. A WebSocket handshake
@@ -253,7 +271,7 @@ impl Identity {
             if error == TokenError::Expired { AuthError::Expired } else { INVALID }
         })?;
         let accounts = Accounts { store: auth.store() };
-        let account = accounts.provisioned_from_token(&claims.sub).await?.ok_or(INVALID)?;
+        let account = accounts.provisioned_from_token(&claims).await?;
         admitted(&account)?;
         Ok(Self::account(&account, None, claims.exp.map(|time| time.saturating_mul(1000))))
     }
@@ -269,6 +287,18 @@ impl Identity {
         admitted(&account)?;
         Ok(Some(Self::account(&account, ticket.login, ticket.expires_at)))
     }
+}
+
+/// Returns the subject of the user of another site with this `sub`; see [`Identity::subject`].
+fn subject_of(sub: &str) -> Cow<'_, str> {
+    let is_ambiguous = secret::is_user_id(sub) || sub.starts_with(SUBJECT_PREFIX);
+    if is_ambiguous { Cow::Owned([SUBJECT_PREFIX, sub].concat()) } else { Cow::Borrowed(sub) }
+}
+
+/// Returns the `sub` of the user of another site with this subject; `None` if none could have it.
+pub(crate) fn sub_of(subject: &str) -> Option<&str> {
+    let sub = subject.strip_prefix(SUBJECT_PREFIX).unwrap_or(subject);
+    (subject_of(sub) == subject).then_some(sub)
 }
 
 /// Counts a token that is not valid, and logs why, without any of it.

@@ -40,12 +40,8 @@ pub(crate) async fn begin(
 ) -> Result<String, LayerError> {
     let secret = secret::new();
     let hash = secret::hash(&secret);
-    let session = Session {
-        user: account.skeleton().to_owned(),
-        made: now(),
-        logins_ended: account.logins_ended,
-        guest,
-    };
+    let session =
+        Session { user: account.key().to_owned(), made: now(), logins_ended: account.logins_ended, guest };
     store.write(&key(&hash), &session, Some(ttl)).await?;
     store.add(&index(&account.id), &hash, now()).await?;
     Ok(secret)

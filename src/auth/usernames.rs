@@ -74,27 +74,39 @@ impl Username {
     /// Returns the skeleton, equal for all confusable names (UTS #39, section 4, on the folded
     /// name).
     pub(crate) fn skeleton(&self) -> String {
-        // Decomposes before folding: the capital of a combining mark can be a letter (Unicode,
-        // D145).
-        let name: String = folded(self.0.nfkd()).nfkd().collect();
-        folded(skeleton(&name)).collect()
+        skeleton_of(&self.0)
     }
 
     /// Returns whether the name suggests a role of the site, or looks like a name that does.
     pub(crate) fn is_reserved(&self) -> bool {
-        static SKELETONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-            let names = RESERVED.iter().map(|name| Username::parse(name).expect("a constant name"));
-            names.map(|name| name.skeleton()).collect()
-        });
-        SKELETONS.contains(&self.skeleton())
+        has_reserved_skeleton(&self.0)
     }
 
     /// Returns the skeleton of the name as displayed, without folding: a capital can resemble a
     /// letter that its small form does not (`I` and `l`, the Cyrillic `В` and `B`).
     pub(crate) fn visual_skeleton(&self) -> String {
-        let name: String = self.0.nfkd().collect();
-        folded(skeleton(&name)).collect()
+        visual_skeleton_of(&self.0)
     }
+}
+
+/// Returns the [`skeleton`](Username::skeleton) of any text. It is in lower case.
+pub(crate) fn skeleton_of(text: &str) -> String {
+    // Decomposes before folding: the capital of a combining mark can be a letter (Unicode, D145).
+    let text: String = folded(text.nfkd()).nfkd().collect();
+    folded(skeleton(&text)).collect()
+}
+
+/// Returns the [`visual_skeleton`](Username::visual_skeleton) of any text.
+pub(crate) fn visual_skeleton_of(text: &str) -> String {
+    let text: String = text.nfkd().collect();
+    folded(skeleton(&text)).collect()
+}
+
+/// Returns whether a text [suggests a role](Username::is_reserved) of the site.
+pub(crate) fn has_reserved_skeleton(text: &str) -> bool {
+    static SKELETONS: LazyLock<HashSet<String>> =
+        LazyLock::new(|| RESERVED.iter().map(|name| skeleton_of(name)).collect());
+    SKELETONS.contains(&skeleton_of(text))
 }
 
 /// Folds case by way of capitals, as a letter may have two small forms (σ and ς).

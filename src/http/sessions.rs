@@ -8,9 +8,10 @@ use crate::auth::cookie_names::CookieNames;
 use crate::auth::credentials::logins_of;
 use crate::auth::guests::Guest;
 use crate::auth::identity::Role;
+use crate::auth::jwt::Verifier;
 use crate::auth::tickets::Ticket;
 use crate::auth::usernames::Username;
-use crate::auth::{guests, secret, sessions};
+use crate::auth::{guests, identity, secret, sessions};
 use crate::http::context::Context;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
@@ -195,6 +196,29 @@ impl Context {
     /// Returns the accounts of this site.
     pub fn accounts(&self) -> Accounts<'_> {
         Accounts { store: self.store() }
+    }
+
+    /// Returns the account of a user of another site, by the `sub` of its tokens: those with the
+    /// required `iss`, or without one if none is required.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn find_outside_user(&self, sub: &str) -> Result<Option<Account>, LayerError> {
+        let issuer = self.auth().tokens().and_then(Verifier::issuer).unwrap_or_default();
+        self.accounts().find_outside(issuer, sub).await
+    }
+
+    /// Returns the id of the user with this [`subject`](crate::Identity::subject), if there is
+    /// one.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn find_by_subject(&self, subject: &str) -> Result<Option<String>, LayerError> {
+        if secret::is_user_id(subject) {
+            return Ok(Some(subject.to_owned()));
+        }
+        let Some(sub) = identity::sub_of(subject) else { return Ok(None) };
+        Ok(self.find_outside_user(sub).await?.map(|account| account.id))
     }
 
     /// Returns the API keys of this site.

@@ -117,7 +117,7 @@ pub(crate) fn check_channel_token(joined: &Joined, target: &Target<'_>, token: &
     let claims = context.auth().tokens().ok_or_else(forbidden)?.verify_for_channel(token);
     match claims {
         Err(TokenError::Expired) => Err(Refused::TokenExpired),
-        Ok(claims) if claims.channel == target.name && claims.sub == identity.subject() => Ok(()),
+        Ok(claims) if claims.channel == target.name && identity.is_subject(&claims.sub) => Ok(()),
         Ok(_) | Err(_) => Err(forbidden().into()),
     }
 }

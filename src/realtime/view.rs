@@ -72,6 +72,8 @@ pub struct Message<'a> {
     pub user: Option<&'a str>,
     /// The display name of the sender.
     pub name: Option<&'a str>,
+    /// What other programs know the sender by: [`Identity::subject`](crate::Identity::subject).
+    pub subject: Option<&'a str>,
     /// The position in the log; `None` if the message is not logged.
     pub position: Option<Position>,
     /// Whether an operator redacted the text.
@@ -95,6 +97,7 @@ impl<'a> View<'a> {
             event: event.text("event"),
             user: event.text("user"),
             name: event.text("name"),
+            subject: event.text("subject").or_else(|| event.text("user")),
             position: event.position(),
             is_redacted: false,
         })
@@ -111,6 +114,7 @@ impl<'a> View<'a> {
                     event: None,
                     user: event.text("user"),
                     name: event.text("name"),
+                    subject: event.text("subject").or_else(|| event.text("user")),
                     position: Some(position),
                     is_redacted: true,
                 }),

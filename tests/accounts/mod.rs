@@ -3,4 +3,5 @@
 mod eviction;
 mod forms;
 mod lookalikes;
+mod outside_users;
 mod tokens;

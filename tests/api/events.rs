@@ -50,7 +50,7 @@ async fn an_event_cannot_forge_its_sender_or_a_server_event(layer: LayerKind) {
     for kind in ["parlor_gap", "parlor.presence", "websocket.disconnect", "http_request", "_x", "", "a-b"] {
         assert!(problem(&send("chat_lobby", &json!({ "type": kind })).await, 400).starts_with("`type`: "));
     }
-    for name in ["id", "prev", "user", "name"] {
+    for name in ["id", "prev", "offset", "user", "name", "subject"] {
         let response = send("chat_lobby", &json!({ "type": "chat_message", name: "1-0" })).await;
         assert_eq!(problem(&response, 400), format!("`{name}`: the server's own to say"));
     }

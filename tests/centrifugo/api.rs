@@ -8,6 +8,7 @@ use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
+use crate::support::user::User;
 use crate::support::wait::{PATIENCE, holds, until};
 
 /// A program with a key.
@@ -98,6 +99,9 @@ async fn a_program_publishes_and_reads_what_clients_do() {
 async fn a_program_ends_subscriptions_and_connections_of_a_user() {
     let redis = Redis::start().await;
     let program = Program::start(&redis, "disconnect").await;
+    let account = User::registered(&program.node, "ann").await;
+    let mut other = CentrifugoClient::by(&account, &program.node).await;
+    other.subscribe("lobby").await;
     let mut ann = CentrifugoClient::connect(&program.node, "ann").await;
     ann.subscribe("lobby").await;
     ann.subscribe("hall").await;
@@ -108,6 +112,15 @@ async fn a_program_ends_subscriptions_and_connections_of_a_user() {
     assert_eq!(ann.closed().await, (3503, "force disconnect".to_owned()));
     program.result("disconnect", &json!({ "user": "no such user" })).await;
     assert_eq!(program.error("disconnect", &json!({})).await, 107);
+    // The account of the same name goes on, until it is named by its id.
+    other.publish("lobby", &json!("still here")).await;
+    let id = account.join(&program.node, "lobby").await.user().to_owned();
+    let mut like = CentrifugoClient::connect(&program.node, &id).await;
+    program.result("disconnect", &json!({ "user": id })).await;
+    assert_eq!(other.closed().await, (3503, "force disconnect".to_owned()));
+    like.subscribe("lobby").await;
+    program.result("disconnect", &json!({ "user": format!("sub:{id}") })).await;
+    assert_eq!(like.closed().await, (3503, "force disconnect".to_owned()));
 }
 
 #[tokio::test]

@@ -117,22 +117,29 @@ async fn a_user_is_the_same_in_messages_presence_and_names_of_channels(layer: La
     let deployment = deployment(layer).await;
     let node = deployment.first();
     let eve = User::registered(node, "eve").await;
-    let mut own = CentrifugoClient::by(&eve, node).await;
-    assert!(own.connected["subs"]["#eve"].is_object(), "{}", own.connected);
-    own.subscribe("lobby").await;
-    own.publish("lobby", &json!(1)).await;
-    let published = own.push("lobby", "pub").await;
-    assert_eq!(published["info"]["user"], "eve", "{published}");
-    assert_eq!(own.push("lobby", "join").await["info"]["user"], "eve");
-    // The id of an account is not the name by which tokens know it.
-    let mut wide = RoomsClient::by(&eve.handshake_at("/ws"), node).await;
-    let id = wide.join("lobby").await["user"].as_str().expect("an id").to_owned();
-    let mut other = CentrifugoClient::connect(node, &id).await;
-    assert_eq!(other.error("subscribe", &json!({ "channel": "#eve" })).await, 103);
-    own.publish("#eve", &json!("for eve")).await;
-    own.publish("lobby", &json!(2)).await;
-    other.subscribe("lobby").await;
-    assert!(other.unread().iter().all(|push| push["pub"]["data"] != "for eve"), "{:?}", other.unread());
+    let id = RoomsClient::by(&eve.handshake_at("/ws"), node).await.join("lobby").await["user"].clone();
+    let id = id.as_str().expect("an id");
+    let account = CentrifugoClient::by(&eve, node).await;
+    let outside = CentrifugoClient::connect(node, "auth0|5f7c eve").await;
+    let alike = CentrifugoClient::connect(node, id).await;
+    for (mut client, user) in [(account, id), (outside, "auth0|5f7c eve"), (alike, &*format!("sub:{id}"))] {
+        let own = format!("#{user}");
+        assert!(client.connected["subs"][&own].is_object(), "{}", client.connected);
+        client.subscribe("lobby").await;
+        client.publish("lobby", &json!(1)).await;
+        let published = client.push("lobby", "pub").await;
+        assert_eq!(published["info"]["user"], user, "{published}");
+        assert_eq!(client.push("lobby", "join").await["info"]["user"], user);
+        let logged =
+            client.result("history", &json!({ "channel": "lobby", "limit": 1, "reverse": true })).await;
+        assert_eq!(logged["publications"][0]["info"]["user"], user, "{logged}");
+        for channel in [format!("#{id}"), "#auth0|5f7c eve".to_owned(), format!("#sub:{id}")] {
+            let entered = client.call("subscribe", &json!({ "channel": channel })).await;
+            // 105: the server has subscribed the client.
+            let expected = if channel == own { 105 } else { 103 };
+            assert_eq!(entered["error"]["code"], expected, "{user} {channel} {entered}");
+        }
+    }
 }
 
 on_both_layers! {

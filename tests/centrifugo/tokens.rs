@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::centrifugo::{CentrifugoClient, deployment, token, token_of};
 use crate::support::deployment::LayerKind;
 use crate::support::node::Node;
+use crate::support::user::User;
 
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs()
@@ -61,4 +62,40 @@ async fn a_client_without_a_token_is_who_its_handshake_says() {
     guest.subscribe("lobby").await;
     guest.publish("lobby", &json!("hi")).await;
     assert_eq!(guest.data("lobby", 1).await, [json!("hi")]);
+}
+
+#[tokio::test]
+async fn a_subject_like_the_id_of_an_account_opens_none_of_its_channels() {
+    let deployment = deployment(LayerKind::Memory).await;
+    let node = deployment.first();
+    let alice = User::registered(node, "alice").await;
+    let id = alice.join(node, "lobby").await.user().to_owned();
+    let own = CentrifugoClient::by(&alice, node).await;
+    assert!(own.connected["subs"][format!("#{id}")].is_object(), "{}", own.connected);
+    let mut other = CentrifugoClient::connect(node, &id).await;
+    let subs = other.connected["subs"].as_object().expect("a channel of its own").clone();
+    assert_eq!(subs.keys().collect::<Vec<_>>(), [&format!("#sub:{id}")]);
+    for channel in [format!("#{id}"), format!("team#{id}")] {
+        assert_eq!(other.error("subscribe", &json!({ "channel": channel })).await, 103, "{channel}");
+    }
+    // A subject that begins so is another one, too.
+    let third = CentrifugoClient::connect(node, &format!("sub:{id}")).await;
+    assert!(third.connected["subs"][format!("#sub:sub:{id}")].is_object(), "{}", third.connected);
+}
+
+#[tokio::test]
+async fn a_subject_that_no_channel_can_name_connects_without_one() {
+    let deployment = deployment(LayerKind::Memory).await;
+    let node = deployment.first();
+    let mut colon = CentrifugoClient::connect(node, "auth0|5f:7c").await;
+    assert!(colon.connected["subs"]["#auth0|5f:7c"].is_object(), "{}", colon.connected);
+    let presence = colon.result("presence", &json!({ "channel": "#auth0|5f:7c" })).await;
+    assert_eq!(presence["presence"][colon.id()]["user"], "auth0|5f:7c", "the options of all rooms");
+    let longest = "x".repeat(255);
+    for sub in ["42,43", "a\nb", "\u{0}", &longest] {
+        let mut client = CentrifugoClient::connect(node, sub).await;
+        assert_eq!(client.connected.get("subs"), None, "{sub:?}");
+        client.subscribe("lobby").await;
+        client.publish("lobby", &json!("hi")).await;
+    }
 }

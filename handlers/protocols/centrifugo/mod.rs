@@ -415,7 +415,7 @@ struct Said<'a> {
 }
 
 fn publication(message: &Message<'_>) -> Publication {
-    let Message { text, data, event, user, name, position, is_redacted } = *message;
+    let Message { text, data, event, user, name, subject, position, is_redacted } = *message;
     let id = position.map(|position| position.id);
     let data = match data {
         Some(data) => data.get().as_bytes().to_vec(),
@@ -429,19 +429,12 @@ fn publication(message: &Message<'_>) -> Publication {
     }
     Publication {
         data,
-        info: sender(user, name).map(|user| ClientInfo { user: user.to_owned(), ..ClientInfo::default() }),
+        info: subject.map(|user| ClientInfo { user: user.to_owned(), ..ClientInfo::default() }),
         offset: offset.map_or(0, |offset| offset.n.get()),
         epoch: offset.map_or_else(String::new, |offset| epoch(offset.epoch)),
         time: id.map_or(0, |id| i64::try_from(id.millis()).unwrap_or_default()),
         tags,
     }
-}
-
-/// Returns the user of a message as presence and `#` channels have it: by name, if the user has an
-/// account.
-fn sender<'a>(user: Option<&'a str>, name: Option<&'a str>) -> Option<&'a str> {
-    let is_account = |name: &&str| !name.starts_with(['~', '#']);
-    user.map(|user| name.filter(is_account).unwrap_or(user))
 }
 
 fn client_info(client: &str, user: &str) -> ClientInfo {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::auth::jwt::key::{Key, Keys};
@@ -22,6 +23,8 @@ use crate::config::tokens::Tokens;
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// The clock skew that is tolerated, in seconds.
 const LEEWAY_SECONDS: u64 = 5;
+/// The maximum length of `sub`, in bytes.
+const MAX_SUB_BYTES: usize = 255;
 /// The last second of the year 9999. Later times are reduced to it, which keeps arithmetic safe.
 const MAX_TIME_SECONDS: u64 = 253_402_300_799;
 
@@ -48,8 +51,12 @@ pub(crate) struct ChannelClaims {
 /// The claims of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claims {
-    /// The user's id on the other site; not empty.
+    /// The user's id on the other site: any text of 1 to 255 bytes.
     pub(crate) sub: String,
+    /// The site; empty without `iss`.
+    pub(crate) iss: String,
+    /// What the user is called: `name`, else `preferred_username`.
+    pub(crate) name: Option<String>,
     /// The expiration time, in seconds since 1970.
     pub(crate) exp: Option<u64>,
 }
@@ -81,8 +88,8 @@ pub(crate) enum TokenError {
     /// `iss` names another issuer.
     #[error("`iss`: expected another issuer")]
     Issuer,
-    /// `sub` is not a valid name, or a time is malformed.
-    #[error("`sub`, `exp` or `nbf`: expected a name and times")]
+    /// `sub` is no text, empty or too long, or a time is malformed.
+    #[error("`sub`, `exp` or `nbf`: expected a text of 1 to 255 bytes, and times")]
     Claims,
 }
 
@@ -92,7 +99,13 @@ struct Payload {
     sub: String,
     exp: Option<serde_json::Number>,
     #[serde(default)]
-    aud: serde_json::Value,
+    aud: Value,
+    #[serde(default)]
+    iss: Value,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    preferred_username: Value,
     channel: Option<String>,
 }
 
@@ -107,6 +120,11 @@ impl Verifier {
         Ok(Some(Self { keys, audience, issuer, are_weak: settings.are_weak() }))
     }
 
+    /// Returns the issuer that tokens must have.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
     /// Returns the claims of a token that is valid now.
     ///
     /// # Errors
@@ -114,10 +132,20 @@ impl Verifier {
     pub(crate) fn verify(&self, jwt: &str) -> Result<Claims, TokenError> {
         let (payload, exp) = self.payload(jwt)?;
         // A token for a channel does not identify its bearer.
-        if payload.sub.is_empty() || payload.channel.is_some() {
+        let is_subject = (1..=MAX_SUB_BYTES).contains(&payload.sub.len());
+        if !is_subject || payload.channel.is_some() {
             return Err(TokenError::Claims);
         }
-        Ok(Claims { sub: payload.sub, exp })
+        let iss = match payload.iss {
+            Value::Null => String::new(),
+            Value::String(iss) => iss,
+            _ => return Err(TokenError::Issuer),
+        };
+        let name = [payload.name, payload.preferred_username].into_iter().find_map(|name| match name {
+            Value::String(name) if !name.is_empty() => Some(name),
+            _ => None,
+        });
+        Ok(Claims { sub: payload.sub, iss, name, exp })
     }
 
     /// Returns the claims of a token for one channel that is valid now.

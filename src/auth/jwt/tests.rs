@@ -60,6 +60,11 @@ fn claims(other: &Value) -> Value {
     claims
 }
 
+/// The claims of a token of this user with nothing else.
+fn claims_of(sub: &str) -> Claims {
+    Claims { sub: sub.to_owned(), iss: String::new(), name: None, exp: None }
+}
+
 fn signed(algorithm: Algorithm, kid: Option<&str>, other: &Value) -> String {
     let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
     encode(&header, &claims(other), &private(algorithm)).unwrap()
@@ -95,7 +100,7 @@ fn a_good_token_of_each_algorithm_is_believed() {
         let algorithm: Algorithm = name.parse().unwrap();
         let token = signed(algorithm, Some("whatever"), &json!({ "exp": 4_000_000_000_u64 }));
         let verifier = with_key(&fixture(file), name, &[]).unwrap();
-        let expected = Claims { sub: "alice".to_owned(), exp: Some(4_000_000_000) };
+        let expected = Claims { exp: Some(4_000_000_000), ..claims_of("alice") };
         assert_eq!(verifier.verify(&token), Ok(expected), "{name}");
         let (body, signature) = token.rsplit_once('.').unwrap();
         let other = hs256(&json!({}));
@@ -282,4 +287,30 @@ fn a_key_set_with_secrets_or_nothing_for_us_ends_the_start() {
     }
     let unknown = json!({ "kty": "LWE", "kid": "later" });
     assert!(jwks(&[(rs, json!({})), (ed, unknown)]).is_ok(), "keys of an unknown type are ignored");
+}
+
+#[test]
+fn a_subject_is_any_text_and_the_name_is_the_first_that_is_one() {
+    let verifier = with_secret(SECRET.as_bytes(), &[]).unwrap();
+    let verify = |other: Value| verifier.verify(&hs256(&other)).map(|found| Claims { exp: None, ..found });
+    let longest = "x".repeat(255);
+    for sub in ["auth0|5f7c", "a b", "~#@", "a\0b\n", "\u{202e}", "{a}:b*\"'", " ", "李", &longest] {
+        assert_eq!(verify(json!({ "sub": sub })), Ok(claims_of(sub)), "{sub:?}");
+    }
+    for sub in [json!(""), json!("x".repeat(256)), json!("é".repeat(128)), json!(5), json!(["a"])] {
+        assert_eq!(verify(json!({ "sub": sub })), Err(TokenError::Claims), "{sub}");
+    }
+    for (others, name) in [
+        (json!({ "name": "Alice", "preferred_username": "al" }), Some("Alice")),
+        (json!({ "preferred_username": "al" }), Some("al")),
+        (json!({ "name": "", "preferred_username": "al" }), Some("al")),
+        (json!({ "name": 5, "preferred_username": ["al"] }), None),
+        (json!({ "name": { "first": "Alice" } }), None),
+    ] {
+        let expected = Claims { name: name.map(str::to_owned), ..claims_of("alice") };
+        assert_eq!(verify(others.clone()), Ok(expected), "{others}");
+    }
+    let of_site = Claims { iss: "https://a.example".to_owned(), ..claims_of("alice") };
+    assert_eq!(verify(json!({ "iss": "https://a.example" })), Ok(of_site));
+    assert_eq!(verify(json!({ "iss": ["https://a.example"] })), Err(TokenError::Issuer));
 }
