@@ -16,10 +16,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::chat::channel::{self, Chat};
-use crate::protocols::centrifugo;
-use crate::protocols::centrifugo::channel as channels;
 use crate::protocols::centrifugo::error::ErrorCode;
-use crate::protocols::centrifugo::{MAX_PUBLICATIONS, VERSION, raw};
+use crate::protocols::centrifugo::position::{epoch, position};
+use crate::protocols::centrifugo::replies::{MAX_PUBLICATIONS, raw};
+use crate::protocols::centrifugo::requests::text_of;
+use crate::protocols::centrifugo::{VERSION, channel as channels, replies};
 use crate::protocols::streams::CHAT;
 use crate::rooms::room::Room;
 use crate::rooms::{groups, name};
@@ -72,7 +73,7 @@ pub(crate) async fn call(request: Request) -> Result<Response, Refusal> {
 fn outcome(name: &str, result: Result<Answer, ErrorCode>) -> Answer {
     raw(&match result {
         Ok(result) => BTreeMap::from([(name, result)]),
-        Err(code) => BTreeMap::from([("error", centrifugo::api_error(code))]),
+        Err(code) => BTreeMap::from([("error", replies::api_error(code))]),
     })
 }
 
@@ -129,7 +130,7 @@ async fn publish(request: &Request, params: &Params) -> Result<Answer, ErrorCode
     }
     let room = room(request, params.channel.as_deref()).await?;
     let (context, group) = (request.context(), room.chat_group());
-    let message = channel::message(&centrifugo::text_of(data), Some(data), None);
+    let message = channel::message(&text_of(data), Some(data), None);
     if params.skip_history {
         context.publish(&group, &message).await.map_err(|error| ErrorCode::from(&error))?;
         return Ok(raw(&json!({})));
@@ -145,7 +146,7 @@ async fn publish(request: &Request, params: &Params) -> Result<Answer, ErrorCode
     let positions = page.iter().flat_map(|page| &page.events).filter_map(|event| event.position());
     let offset = positions.filter(|position| position.id == id).find_map(|position| position.offset);
     Ok(raw(&match offset {
-        Some(offset) => json!({ "offset": offset.n, "epoch": centrifugo::epoch(offset.epoch) }),
+        Some(offset) => json!({ "offset": offset.n, "epoch": epoch(offset.epoch) }),
         None => json!({}),
     }))
 }
@@ -174,21 +175,21 @@ async fn presence(request: &Request, params: &Params, is_count: bool) -> Result<
     }
     let connections = connections_in(context, &room.chat_group()).await;
     let connections = connections.map_err(|error| ErrorCode::from(&error))?;
-    centrifugo::presence(&connections, is_count).ok_or(ErrorCode::NotAvailable)
+    replies::presence(&connections, is_count).ok_or(ErrorCode::NotAvailable)
 }
 
 async fn history(request: &Request, params: &Params) -> Result<Answer, ErrorCode> {
     let room = room(request, params.channel.as_deref()).await?;
     let options = name::options(request.context(), room.name());
     let since: Option<StreamPosition> =
-        params.since.as_ref().map(|since| centrifugo::position(&since.epoch, since.offset));
+        params.since.as_ref().map(|since| position(&since.epoch, since.offset));
     let limit = usize::try_from(params.limit).unwrap_or(MAX_PUBLICATIONS);
     let range = (since, limit, params.reverse);
     let kept = (options.history_size, options.history_ttl);
     let read = read_log(request.context(), &room.chat_group(), range, kept).await;
     let (events, end) =
         read.map_err(|error| ErrorCode::from(&error))?.ok_or(ErrorCode::UnrecoverablePosition)?;
-    Ok(centrifugo::history_json(&events, end, <Chat as parlor::Channel>::view))
+    Ok(replies::history_json(&events, end, <Chat as parlor::Channel>::view))
 }
 
 async fn list(request: &Request) -> Result<Answer, ErrorCode> {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use parlor::{Action, ClientRequest, CloseCode, Command, Frame, Join};
 
-use crate::protocols::centrifugo;
 use crate::protocols::centrifugo::encoding::{Encoding, Json, Protobuf};
+use crate::protocols::centrifugo::requests;
 
 const MAX_MESSAGE_BYTES: usize = 64;
 
@@ -24,7 +24,7 @@ fn check<E: Encoding>(frame: &Frame<'_>, size: usize) {
     let mut count = 0;
     for frame in E::split(frame) {
         count += 1;
-        match centrifugo::decode::<E>(&frame, MAX_MESSAGE_BYTES) {
+        match requests::decode::<E>(&frame, MAX_MESSAGE_BYTES) {
             Ok(request) => {
                 assert!(request.number > 0, "an answer names its command");
                 match request.request {
