@@ -1,14 +1,16 @@
 //! What nginx forwards and what it answers itself: `deploy/nginx.conf` and `deploy/proxy.conf`.
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::support::centrifugo::CentrifugoClient;
 use crate::support::connection::Connection;
 use crate::support::frame::{Frame, TEXT};
 use crate::support::http::{Request, Response};
 use crate::support::nginx::Nginx;
 use crate::support::node::Node;
-use crate::support::wait::{PATIENCE, holds, until, within};
+use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 
 /// nginx takes the address in `X-Test-Client` for the client's when a request comes from
 /// `127.0.0.1`.
@@ -68,6 +70,19 @@ async fn nginx_forwards_the_path_unchanged() {
     for path in ["/chat/a%2Fb/?room=%2e%2e", "/ws/chat/%2e%2e/", "/chat//", "/ws/chat/%E8%81%8A%e5%a4%a9/"] {
         assert_eq!(handed_on(&Request::get(path), "").await.0, format!("GET {path} HTTP/1.1"));
     }
+}
+
+#[tokio::test]
+async fn nginx_keeps_sockets_of_centrifugo_in_a_quiet_channel() {
+    let node = Node::alone().await;
+    let nginx = before(&node, "").await;
+    let mut ann = CentrifugoClient::open_at(nginx.address()).await;
+    ann.result("connect", &json!({})).await;
+    ann.subscribe("lobby").await;
+    // A page may take 6 s; the node pings a socket every 25 s.
+    ann.stays_connected(seconds(8)).await;
+    ann.publish("lobby", &json!(1)).await;
+    assert_eq!(ann.data("lobby", 1).await, [json!(1)]);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A client of Centrifugo's protocol in JSON, and the nodes that its tests need.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -55,7 +57,12 @@ pub struct CentrifugoClient {
 impl CentrifugoClient {
     /// Opens a socket and sends nothing.
     pub async fn open(node: &Node) -> Self {
-        let socket = WebSocket::connect(node.address(), "/connection/websocket", &[]).await;
+        Self::open_at(node.address()).await
+    }
+
+    /// Opens a socket at this address and sends nothing.
+    pub async fn open_at(address: SocketAddr) -> Self {
+        let socket = WebSocket::connect(address, "/connection/websocket", &[]).await;
         let socket = socket.unwrap_or_else(|error| panic!("{error}"));
         Self { socket, number: 0, connected: Value::Null, pushes: VecDeque::new() }
     }
@@ -163,6 +170,16 @@ impl CentrifugoClient {
     /// Returns the pushes that arrived and were not awaited.
     pub fn unread(&self) -> &VecDeque<Value> {
         &self.pushes
+    }
+
+    /// Reads for this time; the end of the connection fails the test.
+    pub async fn stays_connected(&mut self, time: Duration) {
+        let read = async {
+            loop {
+                self.next().await;
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(time, read).await;
     }
 
     /// Returns how the server closed the socket.
