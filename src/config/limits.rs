@@ -24,8 +24,8 @@ pub struct LimitsConfig {
     pub(crate) address_bytes_per_second: u32,
 
     /// Reads of logs per second by an address (IPv6: a /64), with bursts of ten times as many: each
-    /// frame `history`, and each connection with `since` or `history`, however much it is then
-    /// sent; none with --messages-per-second 0
+    /// frame `history`, each connection with `since` or `history`, however much it is then sent,
+    /// and each method of Centrifugo's server API that reads; none with --messages-per-second 0
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = limit)]
     pub(crate) reads_per_second: u32,
 

@@ -167,6 +167,15 @@ impl Request {
         Ok(self.context.limits().publish(self.identity.id())?)
     }
 
+    /// Counts one more item of such a body that reads instead of publishing, for the client's
+    /// address.
+    ///
+    /// # Errors
+    /// Returns 429 above the limit of reads.
+    pub fn charge_read(&self) -> Result<(), Refusal> {
+        Ok(self.context.limits().read(self.peer())?)
+    }
+
     /// Counts a message into this group's log, for the client's address.
     ///
     /// # Errors

@@ -236,6 +236,18 @@ impl Limits {
         self.publishes.check(id).map_err(|wait| refused(LimitReason::Publishes, wait))
     }
 
+    /// Counts a read by a request of this address.
+    ///
+    /// # Errors
+    /// Returns [`Limited`] over the limit.
+    pub(crate) fn read(&self, address: IpAddr) -> Result<(), Limited> {
+        self.read_by(self.by_address.key(&network_of(address)))
+    }
+
+    fn read_by(&self, address: u64) -> Result<(), Limited> {
+        self.reads.check(&address).map_err(|wait| refused(LimitReason::Reads, wait))
+    }
+
     /// Counts the rejection of a connection of an address that has too many.
     pub(crate) fn too_many_connections() -> Limited {
         refused(LimitReason::ConnectionsPerAddress, SOCKET_RETRY_DELAY)
@@ -276,7 +288,7 @@ impl Admitted {
     /// # Errors
     /// Returns [`Limited`] over the limit.
     pub(crate) fn read(&self) -> Result<(), Limited> {
-        self.limits.reads.check(&self.address).map_err(|wait| refused(LimitReason::Reads, wait))
+        self.limits.read_by(self.address)
     }
 
     /// Records that the socket holds `now` bytes of an incomplete message instead of `before`.

@@ -62,7 +62,7 @@ pub enum Rate {
     /// `--publishes-per-second`, by API key or user.
     Publishes,
     /// As [`Publishes`](Self::Publishes), once for each item of the body: the handler calls
-    /// [`Request::charge_item`].
+    /// [`Request::charge_item`], or [`Request::charge_read`] for an item that reads.
     PublishesPerItem,
     /// New names: `--logins-per-minute`, by address.
     Names,

@@ -1,50 +1,14 @@
 //! The server API under Centrifugo's names.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::centrifugo::{CentrifugoClient, plan};
-use crate::support::cli;
 use crate::support::http::Request;
-use crate::support::node::Node;
+use crate::support::program::Program;
 use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::user::User;
 use crate::support::wait::{PATIENCE, holds, until};
-
-/// A program with a key.
-struct Program {
-    node: Node,
-    key: String,
-}
-
-impl Program {
-    async fn start(redis: &Redis, scopes: &str) -> Self {
-        Self { node: plan().redis(redis).start().await, key: cli::key(redis, "billing", scopes).await }
-    }
-
-    /// Calls a method, and returns its answer.
-    async fn call(&self, method: &str, params: &Value) -> Value {
-        self.call_raw(method, &params.to_string()).await
-    }
-
-    async fn call_raw(&self, method: &str, body: &str) -> Value {
-        let request = Request::post(&format!("/centrifugo/api/{method}")).header("X-API-Key", &self.key);
-        let answer = request.body(body).send(&self.node).await;
-        assert_eq!(answer.status, 200, "{method} {body}: {answer:?}");
-        answer.json()
-    }
-
-    async fn result(&self, method: &str, params: &Value) -> Value {
-        let mut answer = self.call(method, params).await;
-        assert!(answer["result"].is_object(), "{method} {params}: {answer}");
-        answer["result"].take()
-    }
-
-    async fn error(&self, method: &str, params: &Value) -> u64 {
-        let answer = self.call(method, params).await;
-        answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("{method} {params}: {answer}"))
-    }
-}
 
 #[tokio::test]
 async fn a_program_publishes_and_reads_what_clients_do() {
@@ -140,6 +104,11 @@ async fn what_a_method_does_not_offer_is_an_error() {
         ("nothing", json!({}), 104),
         ("batch", json!({ "commands": [] }), 107),
         ("publish", json!([]), 107),
+        ("publish", json!(["lobby", 1, "key", false]), 107),
+        // Parameters of another method are none of this one.
+        ("publish", json!({ "channel": "lobby", "data": 1, "limit": 10 }), 107),
+        ("publish", json!({ "channel": "lobby", "data": 1, "idempotency_key": "k".repeat(256) }), 107),
+        ("broadcast", json!({ "channels": ["lobby"], "data": 1, "user": "ann" }), 107),
     ] {
         assert_eq!(program.error(method, &params).await, code, "{method} {params}");
     }
@@ -153,8 +122,19 @@ async fn what_a_method_does_not_offer_is_an_error() {
     let replies = program.result("batch", &json!({ "commands": commands })).await["replies"].take();
     let codes: Vec<_> =
         replies.as_array().unwrap().iter().map(|reply| reply["error"]["code"].as_u64()).collect();
-    assert_eq!(codes, [None, Some(103), Some(107), Some(107), None], "{replies}");
+    assert_eq!(codes, [None, Some(103), Some(104), Some(107), None], "{replies}");
     assert_eq!(replies[4]["publish"]["offset"], 2, "{replies}");
+    let reader = Program::on(&redis, &plan(), "read,disconnect").await;
+    for (method, params) in [
+        ("history", json!({ "channel": "lobby", "data": 1 })),
+        ("history", json!({ "channel": "lobby", "since": { "offset": 1, "epoch": "", "id": 1 } })),
+        ("presence", json!({ "channel": "lobby", "reverse": true })),
+        ("info", json!({ "channel": "lobby" })),
+        ("disconnect", json!({ "user": "ann", "data": 1 })),
+        ("unsubscribe", json!({ "user": "ann" })),
+    ] {
+        assert_eq!(reader.error(method, &params).await, 107, "{method} {params}");
+    }
     for key in ["", "wrong"] {
         let request = Request::post("/centrifugo/api/info").header("X-API-Key", key);
         assert_eq!(request.body("{}").send(&program.node).await.status, 401);

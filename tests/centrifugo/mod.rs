@@ -1,6 +1,7 @@
 //! Clients of Centrifugo's protocols.
 
 mod api;
+mod api_costs;
 mod bad_input;
 mod channels;
 mod emulation;

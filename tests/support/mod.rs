@@ -33,6 +33,7 @@ pub mod output;
 pub mod payload;
 pub mod process;
 pub mod process_tree;
+pub mod program;
 pub mod python;
 pub mod redis;
 pub mod redis_monitor;

@@ -1,0 +1,91 @@
+//! The methods that publish.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use parlor::{Appended, Broker, HistoryRange, Request};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::centrifugo::api::answer::{Answer, outcome};
+use crate::centrifugo::api::channel;
+use crate::centrifugo::api::params::MAX_ITEMS;
+use crate::chat::channel::message;
+use crate::protocols::centrifugo::error::ErrorCode;
+use crate::protocols::centrifugo::position::epoch;
+use crate::protocols::centrifugo::replies::raw;
+use crate::protocols::centrifugo::requests::text_of;
+
+/// The longest idempotency key, in bytes.
+const MAX_KEY_BYTES: usize = 255;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Publish {
+    channel: String,
+    data: Box<RawValue>,
+    idempotency_key: Option<String>,
+    #[serde(default)]
+    skip_history: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Broadcast {
+    channels: Vec<String>,
+    data: Box<RawValue>,
+    idempotency_key: Option<String>,
+    #[serde(default)]
+    skip_history: bool,
+}
+
+pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer, ErrorCode> {
+    let data = params.data.get();
+    let key = params.idempotency_key.as_deref();
+    if data.len() > request.context().config().max_message_bytes
+        || key.is_some_and(|key| key.len() > MAX_KEY_BYTES)
+    {
+        return Err(ErrorCode::BadRequest);
+    }
+    let room = channel::chat(request, &params.channel).await?;
+    let (context, group) = (request.context(), room.chat_group());
+    let message = message(&text_of(data), Some(data), None);
+    if params.skip_history {
+        context.publish(&group, &message).await.map_err(|error| ErrorCode::from(&error))?;
+        return Ok(raw(&json!({})));
+    }
+    let appended = context.append_from(request.identity(), &group, &message, key).await;
+    let id = match appended.map_err(|error| ErrorCode::from(&error))? {
+        Appended::New(id) | Appended::Duplicate(id) => id,
+        Appended::Conflict => return Err(ErrorCode::BadRequest),
+    };
+    // It is among the newest, unless many were published meanwhile.
+    let page = context.layer().history(&group, HistoryRange::Before(None, 16)).await;
+    let positions = page.iter().flat_map(|page| &page.events).filter_map(|event| event.position());
+    let offset = positions.filter(|position| position.id == id).find_map(|position| position.offset);
+    Ok(raw(&match offset {
+        Some(offset) => json!({ "offset": offset.n, "epoch": epoch(offset.epoch) }),
+        None => json!({}),
+    }))
+}
+
+/// Publishes the same data in many channels, each as [`publish`] does.
+pub(super) async fn broadcast(request: &Request, params: Broadcast) -> Result<Answer, ErrorCode> {
+    let Broadcast { channels, data, idempotency_key, skip_history } = params;
+    if !(1..=MAX_ITEMS).contains(&channels.len()) {
+        return Err(ErrorCode::BadRequest);
+    }
+    let each = channels.into_iter().map(|channel| {
+        let params =
+            Publish { channel, data: data.clone(), idempotency_key: idempotency_key.clone(), skip_history };
+        async move {
+            let charged = request.charge_item().map_err(|_| ErrorCode::TooManyRequests);
+            match charged {
+                Ok(()) => outcome("result", publish(request, params).await),
+                Err(code) => outcome("result", Err(code)),
+            }
+        }
+    });
+    Ok(raw(&BTreeMap::from([("responses", join_all(each).await)])))
+}

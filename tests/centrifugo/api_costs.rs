@@ -1,0 +1,67 @@
+//! What the methods of the server API count as, and what they cost.
+
+use serde_json::{Value, json};
+
+use crate::support::centrifugo::plan;
+use crate::support::program::Program;
+use crate::support::redis::Redis;
+
+/// How many replies are no error.
+fn good(replies: &[Value]) -> usize {
+    let errors = replies.iter().filter_map(|reply| reply["error"]["code"].as_u64());
+    assert!(errors.clone().all(|code| code == 111), "{replies:?}");
+    replies.len() - errors.count()
+}
+
+#[tokio::test]
+async fn each_command_of_a_batch_counts_as_its_method_alone() {
+    let redis = Redis::start().await;
+    let plan = plan().env("PARLOR_PUBLISHES_PER_SECOND", "5").env("PARLOR_MESSAGES_PER_SECOND", "1000");
+    let plan = plan.flag("--reads-per-second", "1");
+    let program = Program::on(&redis, &plan, "publish,read,disconnect").await;
+    let disconnects = program.batch(50, &json!({ "disconnect": { "user": "0123456789abcdef" } })).await;
+    assert!((5..20).contains(&good(&disconnects)), "{disconnects:?}");
+    let audited: i64 = redis.query(&["ZCARD", "parlor:index:audit:#publish-read-disconnect"]).await;
+    assert_eq!(usize::try_from(audited), Ok(good(&disconnects)));
+    // Publishes and ends of subscriptions count alike.
+    for command in [
+        json!({ "publish": { "channel": "lobby", "data": 1 } }),
+        json!({ "unsubscribe": { "user": "0123456789abcdef", "channel": "lobby" } }),
+    ] {
+        let replies = program.batch(50, &command).await;
+        assert!(good(&replies) < 20, "{replies:?}");
+    }
+    // Reads count by themselves.
+    let mut read = 0;
+    for command in [
+        json!({ "history": { "channel": "lobby", "limit": 1 } }),
+        json!({ "presence": { "channel": "lobby" } }),
+        json!({ "presence_stats": { "channel": "lobby" } }),
+        json!({ "channels": {} }),
+        json!({ "info": {} }),
+    ] {
+        read += good(&program.batch(20, &command).await);
+    }
+    assert!((10..20).contains(&read), "{read} of 100 reads");
+    assert_eq!(program.error("history", &json!({ "channel": "lobby" })).await, 111);
+}
+
+#[tokio::test]
+async fn a_batch_reads_about_a_megabyte() {
+    let redis = Redis::start().await;
+    let program = Program::start(&redis, "publish,read").await;
+    for n in 0..5 {
+        let data = format!("{n}{}", "x".repeat(60_000));
+        program.result("publish", &json!({ "channel": "lobby", "data": data })).await;
+    }
+    for parallel in [false, true] {
+        let command = json!({ "history": { "channel": "lobby", "limit": -1 } });
+        let batch = json!({ "commands": vec![command; 50], "parallel": parallel });
+        let answer = program.result("batch", &batch).await;
+        let bytes = answer.to_string().len();
+        assert!((1_000_000..2_500_000).contains(&bytes), "{bytes} bytes");
+        let replies = answer["replies"].as_array().expect("replies");
+        assert_eq!(replies.len(), 50);
+        assert_eq!(replies[49]["error"]["code"], 106, "{}", replies[49]);
+    }
+}
