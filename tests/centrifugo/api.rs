@@ -69,6 +69,10 @@ async fn a_program_ends_subscriptions_and_connections_of_a_user() {
     let mut ann = CentrifugoClient::connect(&program.node, "ann").await;
     ann.subscribe("lobby").await;
     ann.subscribe("hall").await;
+    ann.subscribe("push:lobby").await;
+    program.result("unsubscribe", &json!({ "user": "ann", "channel": "push:lobby" })).await;
+    assert_eq!(ann.push("push:lobby", "unsubscribe").await["code"], 2000);
+    ann.publish("lobby", &json!("still here")).await;
     program.result("unsubscribe", &json!({ "user": "ann", "channel": "lobby" })).await;
     assert_eq!(ann.push("lobby", "unsubscribe").await["code"], 2000);
     ann.publish("hall", &json!("still here")).await;

@@ -1,6 +1,6 @@
 //! The rooms that programs name as channels.
 
-use parlor::{Denied, Request};
+use parlor::{Denied, Group, Request};
 
 use crate::protocols::centrifugo::channel;
 use crate::protocols::centrifugo::error::ErrorCode;
@@ -17,6 +17,17 @@ pub(super) async fn chat(request: &Request, channel: &str) -> Result<Room, Error
         return Err(ErrorCode::UnknownChannel);
     }
     room(request, channel).await
+}
+
+/// Returns the room of a channel, and the group that the channel is.
+///
+/// # Errors
+/// Returns [`ErrorCode::UnknownChannel`] for what is no room of the API.
+pub(super) async fn group(request: &Request, channel: &str) -> Result<(Room, Group), ErrorCode> {
+    let target = channel::target(channel).ok_or(ErrorCode::BadRequest)?;
+    let room = room(request, channel).await?;
+    let group = if target.stream == CHAT { room.chat_group() } else { room.push_group() };
+    Ok((room, group))
 }
 
 async fn room(request: &Request, channel: &str) -> Result<Room, ErrorCode> {

@@ -28,8 +28,7 @@ pub(super) async fn disconnect(request: &Request, params: Disconnect) -> Result<
 }
 
 pub(super) async fn unsubscribe(request: &Request, params: Unsubscribe) -> Result<Answer, ErrorCode> {
-    let room = channel::chat(request, &params.channel).await?;
-    let group = room.chat_group();
+    let (room, group) = channel::group(request, &params.channel).await?;
     end(request, &params.user, Some((room, group))).await
 }
 
