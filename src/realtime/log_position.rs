@@ -44,7 +44,16 @@ impl Kept {
 
     /// Returns whether a message is so old that it is not read any more.
     fn is_over(self, id: Id) -> bool {
-        self.seconds < u32::MAX && id.millis().saturating_add(u64::from(self.seconds) * 1000) < now()
+        id < self.start()
+    }
+
+    /// Returns an id that no message has: those before it are so old that they are not read any
+    /// more.
+    fn start(self) -> Id {
+        if self.seconds == u32::MAX {
+            return Id::START;
+        }
+        Id::START.next(now()).back(u64::from(self.seconds) * 1000)
     }
 }
 
@@ -182,12 +191,12 @@ pub(crate) async fn read(
             let page = layer.history(group, HistoryRange::Before(before, limit - events.len())).await?;
             before = page.events.first().and_then(|event| event.position()).map(|position| position.id);
             let more = page.more;
+            let (read, before_page) = (page.events.len(), events.len());
             let of_epoch = page.events.into_iter().rev();
             events.extend(of_epoch.take_while(|event| number(event).is_some_and(|n| n >= first_kept)));
-            if !more
-                || before.is_none()
-                || events.last().is_none_or(|event| number(event) <= Some(first_kept))
-            {
+            // What is older than one that is not kept is not kept, either.
+            let is_kept_whole = events.len() - before_page == read;
+            if !more || before.is_none() || !is_kept_whole {
                 break;
             }
         }
@@ -195,7 +204,7 @@ pub(crate) async fn read(
         let first = since.map_or(1, |since| since.offset.saturating_add(1)).max(first_kept);
         let located = find(layer, group, epoch, first, &newest).await?;
         // What is older was trimmed: the log begins later.
-        let mut after = located.map_or(Id::START, |first| first.prev);
+        let mut after = located.map_or(Id::START, |first| first.prev).max(kept.start());
         while !is_full(&events) && first <= end.offset {
             let page = layer.history(group, HistoryRange::After(after)).await?;
             let Some(last) = page.events.last().and_then(|event| event.position()) else { break };

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::centrifugo::plan;
+use crate::support::metrics::metric;
 use crate::support::program::Program;
 use crate::support::redis::Redis;
 
@@ -64,4 +65,33 @@ async fn a_batch_reads_about_a_megabyte() {
         assert_eq!(replies.len(), 50);
         assert_eq!(replies[49]["error"]["code"], 106, "{}", replies[49]);
     }
+}
+
+#[tokio::test]
+async fn a_history_with_an_age_does_not_read_what_is_older() {
+    let redis = Redis::start().await;
+    let plan = plan().env("PARLOR_NAMESPACES", ":history_ttl=60s");
+    let program = Program::on(&redis, &plan, "publish,read").await;
+    program.result("publish", &json!({ "channel": "lobby", "data": "new" })).await;
+    // Copies of the message an hour before it, as the log has them.
+    let script = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+        redis.call('DEL', KEYS[1])
+        local fields, prev = last[2], '0-0'
+        local epoch, ms = fields[8]:sub(1, 17), tonumber(last[1]:match('^%d+')) - 3600000
+        for n = 1, ARGV[1] do
+          local id = string.format('%.0f-%d', ms, n)
+          redis.call('XADD', KEYS[1], id, 'e', fields[2], 'p', prev, 'b', n, 'o', epoch .. n)
+          prev = id
+        end
+        redis.call('XADD', KEYS[1], last[1], 'e', fields[2], 'p', prev, 'b', ARGV[1] + 1, 'o',
+          epoch .. ARGV[1] + 1)
+        return ''";
+    let _: String = redis.query(&["EVAL", script, "1", "parlor:log:{chat_lobby}", "3000"]).await;
+    let before = metric(&program.node, "parlor_log_reads_total").await;
+    let history = program.result("history", &json!({ "channel": "lobby", "limit": -1 })).await;
+    let offsets: Vec<_> =
+        history["publications"].as_array().expect("all").iter().map(|p| &p["offset"]).collect();
+    assert_eq!(offsets, [3001], "{history}");
+    let reads = metric(&program.node, "parlor_log_reads_total").await - before;
+    assert!(reads <= 3, "{reads} pages");
 }
