@@ -164,13 +164,14 @@ fn accept<P: Protocol, S: Streams>(
         stream.cork(); // the welcome
     }
     let context = Arc::clone(joined.context());
+    let is_offered = P::SUBPROTOCOL.is_some_and(|protocol| upgrade.offers(protocol));
     // Boxed, and dropped once it is done: the task lives as long as the socket.
     let upgraded = Box::pin(timeout(UPGRADE_TIMEOUT, upgraded(upgrade.websocket)));
     context.track(async move {
         let Ok(Some(early)) = upgraded.await else { return };
         socket_task::run::<P, S>(&joined, catch_up, stream, early).await;
     });
-    match P::SUBPROTOCOL {
+    match P::SUBPROTOCOL.filter(|_| is_offered) {
         Some(protocol) => upgrade.response.with(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol)),
         None => upgrade.response,
     }

@@ -57,6 +57,13 @@ pub trait Protocol: Send + Sync + 'static {
     /// The subprotocol of the sockets (RFC 6455, section 1.9); `None` for clients that offer none.
     const SUBPROTOCOL: Option<&'static str> = None;
 
+    /// Whether the protocol also serves clients that ask for none of the route.
+    const IS_DEFAULT: bool = Self::SUBPROTOCOL.is_none();
+
+    /// The parameters of a query, with their values, that ask for the protocol as the subprotocol
+    /// does.
+    const IN_QUERY: &'static [(&'static str, &'static str)] = &[];
+
     /// The transport of connections; Server-Sent Events of one channel aside.
     const TRANSPORT: Transport = Transport::WebSocket;
 

@@ -225,7 +225,7 @@ async fn answer(
     authenticate(route, &mut request).await?;
     if route.is_websocket() {
         let upgrade = Upgrade::check(&mut request.parts)?;
-        let open = route.opener(&upgrade)?;
+        let open = route.opener(&request, &upgrade)?;
         return open(Arc::clone(&state.realtime), request, Some(upgrade)).await;
     }
     if let Some(open) = stream {

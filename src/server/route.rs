@@ -81,11 +81,11 @@ pub struct Endpoint {
     pub(crate) scope: Option<&'static str>,
 }
 
-/// The opener of sockets with one subprotocol.
+/// The opener of sockets with one protocol.
 #[derive(Clone, Copy)]
 pub(crate) struct Socket {
-    /// `None`: for clients that ask for no subprotocol.
-    pub(crate) subprotocol: Option<&'static str>,
+    is_default: bool,
+    is_asked_for: fn(&Request, &Upgrade) -> bool,
     pub(crate) open: Open,
 }
 
@@ -146,11 +146,11 @@ impl Route {
         self
     }
 
-    /// Opens the sockets of clients that offer the subprotocol of `P`. A second call adds a second
-    /// subprotocol; the first that the client offers is chosen.
+    /// Opens the sockets of clients that ask for `P`, by its subprotocol or in the query. A second
+    /// call adds a second protocol; the first that the client asks for is chosen.
     ///
     /// # Panics
-    /// Panics at the third subprotocol, which stops the compilation of a `static`.
+    /// Panics at the third protocol, which stops the compilation of a `static`.
     #[must_use]
     pub const fn socket<A: Access, C: Channel, P: Protocol>(self) -> Self {
         self.socket_with::<A, C, P, NoStreams>()
@@ -162,12 +162,9 @@ impl Route {
     /// As [`socket`](Self::socket).
     #[must_use]
     pub const fn socket_with<A: Access, C: Channel, P: Protocol, S: Streams>(self) -> Self {
-        self.add_socket(Socket {
-            subprotocol: P::SUBPROTOCOL,
-            open: |realtime, request, upgrade| {
-                Box::pin(admission::open::<A, C, P, S>(realtime, request, upgrade))
-            },
-        })
+        self.add_socket(Socket::new::<P>(|realtime, request, upgrade| {
+            Box::pin(admission::open::<A, C, P, S>(realtime, request, upgrade))
+        }))
     }
 
     /// As [`socket`](Self::socket), of clients that join channels and begin in none.
@@ -176,19 +173,16 @@ impl Route {
     /// As [`socket`](Self::socket).
     #[must_use]
     pub const fn connection<P: Protocol, S: Streams>(self) -> Self {
-        self.add_socket(Socket {
-            subprotocol: P::SUBPROTOCOL,
-            open: |realtime, request, upgrade| {
-                Box::pin(ready(admission::open_without_channel::<P, S>(realtime, request, upgrade)))
-            },
-        })
+        self.add_socket(Socket::new::<P>(|realtime, request, upgrade| {
+            Box::pin(ready(admission::open_without_channel::<P, S>(realtime, request, upgrade)))
+        }))
     }
 
     const fn add_socket(mut self, socket: Socket) -> Self {
         self.sockets = match self.sockets {
             [None, _] => [Some(socket), None],
             [first, None] => [first, Some(socket)],
-            _ => panic!("a route has at most two subprotocols"),
+            _ => panic!("a route has at most two protocols"),
         };
         self
     }
@@ -314,19 +308,31 @@ impl Route {
         allowed
     }
 
-    /// Returns the opener for this handshake: that of the first subprotocol that the client offers,
-    /// else the one without a subprotocol.
+    /// Returns the opener for this handshake: that of the first protocol that the client asks for,
+    /// else that of the default.
     ///
     /// # Errors
-    /// Returns 400 when the client offers no subprotocol of this route and the route requires one.
-    pub(crate) fn opener(&self, upgrade: &Upgrade) -> Result<Open, Refusal> {
-        let is_offered =
-            |socket: &&Socket| socket.subprotocol.is_some_and(|protocol| upgrade.offers(protocol));
-        let chosen = self.sockets().find(is_offered);
-        let chosen = chosen.or_else(|| self.sockets().find(|socket| socket.subprotocol.is_none()));
+    /// Returns 400 when the client asks for no protocol of this route and the route requires it.
+    pub(crate) fn opener(&self, request: &Request, upgrade: &Upgrade) -> Result<Open, Refusal> {
+        let chosen = self.sockets().find(|socket| (socket.is_asked_for)(request, upgrade));
+        let chosen = chosen.or_else(|| self.sockets().find(|socket| socket.is_default));
         chosen.map(|socket| socket.open).ok_or_else(|| {
             Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
         })
+    }
+}
+
+impl Socket {
+    const fn new<P: Protocol>(open: Open) -> Self {
+        Self {
+            is_default: P::IS_DEFAULT,
+            is_asked_for: |request, upgrade| {
+                let is_value = |(name, value): &(&str, &str)| request.query(name).as_deref() == Some(*value);
+                P::SUBPROTOCOL.is_some_and(|protocol| upgrade.offers(protocol))
+                    || P::IN_QUERY.iter().any(is_value)
+            },
+            open,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod api_costs;
 mod bad_input;
 mod channels;
 mod emulation;
+mod encodings;
 mod libraries;
 mod recovery;
 mod tokens;

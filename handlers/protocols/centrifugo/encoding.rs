@@ -11,8 +11,12 @@ use crate::protocols::centrifugo::messages::{Command, Reply};
 
 /// An encoding of commands and replies.
 pub(crate) trait Encoding: Send + Sync + 'static {
-    /// The subprotocol of its sockets; `None` for clients that offer none.
-    const SUBPROTOCOL: Option<&'static str>;
+    /// The subprotocol of its sockets.
+    const SUBPROTOCOL: &'static str;
+    /// The parameters of a query that ask for it.
+    const IN_QUERY: &'static [(&'static str, &'static str)] = &[];
+    /// Whether it is that of clients that ask for none.
+    const IS_DEFAULT: bool = false;
 
     /// Splits a message into its commands. What cannot be split is one that cannot be decoded.
     fn split<'a>(frame: &'a Frame<'_>) -> impl Iterator<Item = Frame<'a>> + Send;
@@ -38,7 +42,8 @@ fn bytes<'a>(frame: &'a Frame<'_>) -> &'a [u8] {
 }
 
 impl Encoding for Json {
-    const SUBPROTOCOL: Option<&'static str> = None;
+    const SUBPROTOCOL: &'static str = "centrifuge-json";
+    const IS_DEFAULT: bool = true;
 
     fn split<'a>(frame: &'a Frame<'_>) -> impl Iterator<Item = Frame<'a>> + Send {
         let lines = bytes(frame).split(|byte| *byte == b'\n');
@@ -58,7 +63,9 @@ impl Encoding for Json {
 }
 
 impl Encoding for Protobuf {
-    const SUBPROTOCOL: Option<&'static str> = Some("centrifuge-protobuf");
+    const SUBPROTOCOL: &'static str = "centrifuge-protobuf";
+    const IN_QUERY: &'static [(&'static str, &'static str)] =
+        &[("format", "protobuf"), ("cf_protocol", "protobuf")];
 
     fn split<'a>(frame: &'a Frame<'_>) -> impl Iterator<Item = Frame<'a>> + Send {
         let mut rest = bytes(frame);

@@ -39,7 +39,9 @@ pub(crate) struct Centrifugo<E, T = Socket>(PhantomData<(E, T)>);
 
 impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
     const TRANSPORT: Transport = T::TRANSPORT;
-    const SUBPROTOCOL: Option<&'static str> = E::SUBPROTOCOL;
+    const SUBPROTOCOL: Option<&'static str> = Some(E::SUBPROTOCOL);
+    const IN_QUERY: &'static [(&'static str, &'static str)] = E::IN_QUERY;
+    const IS_DEFAULT: bool = E::IS_DEFAULT;
     const RESUMES: bool = true;
     const CONNECTS: bool = true;
     const NUMBERS: bool = true;
