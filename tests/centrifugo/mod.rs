@@ -9,3 +9,4 @@ mod encodings;
 mod libraries;
 mod recovery;
 mod tokens;
+mod tokio_centrifuge;

@@ -13,6 +13,7 @@ pub mod crowd;
 pub mod deeds;
 pub mod deployment;
 pub mod docs_page;
+pub mod encoded_client;
 pub mod event_stream;
 pub mod frame;
 pub mod full_lists;
