@@ -657,6 +657,8 @@ export class Connection {
   }
 
   #welcomed(attempt, frame) {
+    // A channel that was left and joined again has two welcomes: the first comes before `left`.
+    if (attempt.left.includes(keyOf(frame.stream, frame.room))) return;
     const entry = this.#waitingFor(attempt, frame) ?? this.#renamed(attempt, frame);
     if (!entry) return;
     attempt.waiting.delete(entry);
@@ -685,7 +687,9 @@ export class Connection {
 
   #refused(attempt, frame) {
     if (frame.client_id != null) return this.#passOn(attempt, frame);
-    const isAboutJoin = frame.stream != null && attempt.waiting.size > 0;
+    // A channel that is not joined may be joined again meanwhile.
+    const isAboutJoin =
+      frame.stream != null && frame.code !== ErrorCode.NOT_JOINED && attempt.waiting.size > 0;
     const entry = isAboutJoin ? this.#waitingFor(attempt, frame) : undefined;
     if (!entry) return this.#rejected(attempt, frame);
     // Another node may take it.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use parlor::{
     Action, ChannelName, Close, CloseCode, Command, Config, Frame, LayerError, NumberedRequest, Protocol,
-    Reply, ReplyTo, View,
+    Refused, Reply, ReplyTo, View,
 };
 use serde::{Serialize, Serializer};
 
@@ -43,6 +43,10 @@ impl Protocol for Tutorial {
                 Action::Close(Close::new(CloseCode::TryAgainLater, "could not be sent: try again later"))
             }
         }
+    }
+
+    fn refuse(_: &NumberedRequest<'_>, refused: &Refused) -> Action {
+        Action::Close(Close::new(CloseCode::PolicyViolation, refused.to_string()))
     }
 
     fn view(view: &View<'_>, _: ChannelName<'_>) -> Option<Frame<'static>> {

@@ -51,6 +51,11 @@ impl Backlog {
         Some(frames)
     }
 
+    /// Returns whether it has a quarter of the limits at most.
+    pub(crate) fn is_low(&self, limits: Limits) -> bool {
+        self.waiting() <= limits.bytes / 4 && self.queue.len() <= limits.messages / 4
+    }
+
     /// Returns whether `more` bytes exceed the limits. The first entry always fits.
     pub(crate) fn is_full(&self, more: usize, limits: Limits) -> bool {
         let full = self.waiting() + more > limits.bytes || self.queue.len() >= limits.messages;

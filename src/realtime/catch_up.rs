@@ -14,7 +14,7 @@ use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::layer::{Broker, Control, HistoryRange, Layer, Page, Presence, PresenceSnapshot};
 use crate::realtime::command::StreamPosition;
-use crate::realtime::fanout::MESSAGES_MISSING;
+use crate::realtime::fanout::messages_missing;
 use crate::realtime::log_position;
 use crate::realtime::log_position::{Kept, Located};
 use crate::realtime::registration::Registration;
@@ -23,7 +23,7 @@ use crate::realtime::renderer::{Feed, Rendered};
 use crate::realtime::replay::{Replay, Step};
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscribers::{Behind, Cursor};
-use crate::realtime::subscription::Subscription;
+use crate::realtime::subscription::{JoinedBy, Subscription};
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{METRICS, Recovery};
 use crate::wire::close::{Close, CloseCode};
@@ -139,7 +139,7 @@ impl CatchUp {
         }
     }
 
-    /// Returns whether the client has no answer to its join yet, though it expects one.
+    /// Returns whether no welcome of this catch-up was sent.
     pub(crate) fn is_unanswered(&self) -> bool {
         !self.has_greeted
     }
@@ -211,8 +211,8 @@ impl CatchUp {
     fn end(&mut self, registration: &Registration) {
         self.joined = true;
         registration.silence();
-        if registration.subscription().is_of_server() {
-            registration.socket().close(&Close::new(CloseCode::ServiceRestart, MESSAGES_MISSING));
+        if registration.subscription().joined_by() == JoinedBy::Server {
+            registration.socket().close(&messages_missing());
         }
     }
 

@@ -2,6 +2,7 @@
 //! come by further requests.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -93,7 +94,15 @@ async fn run<P: Protocol, S: Streams>(
     if P::TRANSPORT == Transport::Sse && parts.send(Bytes::from_static(b"\r\n")).await.is_err() {
         return;
     }
-    act::<P, S>(joined, context, &mut limits, first).await;
+    // Boxed and polled beside what drains the outbox, which replies fill.
+    let mut acting = Box::pin(async {
+        act::<P, S>(joined, context, &mut limits, first).await;
+        while let Some(message) = messages.recv().await {
+            act::<P, S>(joined, context, &mut limits, message).await;
+        }
+        joined.socket().close(&CloseCode::RateLimited.into());
+        pending::<()>().await;
+    });
     let mut catching_up = None;
     loop {
         let is_idle = catching_up.is_none();
@@ -109,10 +118,7 @@ async fn run<P: Protocol, S: Streams>(
             () = async { catching_up.as_mut().expect("checked").await }, if !is_idle => {
                 catching_up = None;
             }
-            message = messages.recv() => match message {
-                Some(message) => act::<P, S>(joined, context, &mut limits, message).await,
-                None => joined.socket().close(&CloseCode::RateLimited.into()),
-            },
+            () = &mut acting => {}
             change = socket_task::next_change::<P>(joined, is_idle) => {
                 if let Some((position, registration)) = change {
                     let missed = socket_task::send_missed::<P>(joined, position, registration, Written::Taken);

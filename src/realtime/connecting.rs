@@ -12,6 +12,7 @@ use crate::realtime::joined::Joined;
 use crate::realtime::protocol::{Action, Connected, Protocol, Refused};
 use crate::realtime::revalidation;
 use crate::realtime::streams::Streams;
+use crate::realtime::subscription::JoinedBy;
 use crate::wire::close::{Close, CloseCode};
 
 /// How long after its end a token may still be replaced.
@@ -54,7 +55,7 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
     for target in targets {
         let wanted = connect.joins.iter().find(|join| join.target == target);
         let join = wanted.cloned().unwrap_or_else(|| Join::new(target));
-        let (registration, catch_up) = joined.enter::<P, S>(0, &join).await?;
+        let (registration, catch_up) = joined.enter::<P, S>(JoinedBy::Server, 0, &join).await?;
         if let Some(mut catch_up) = catch_up {
             let welcome = catch_up.welcome(&registration).await.map_err(Denied::Layer)?;
             entered.push((registration, catch_up, welcome));

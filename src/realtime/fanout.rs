@@ -17,8 +17,10 @@ use crate::wire::close::{Close, CloseCode};
 use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
 
-/// Why a socket is closed whose client cannot join a channel again by itself.
-pub(crate) const MESSAGES_MISSING: &str = "messages may be missing: connect again";
+/// Returns how to close a socket whose client cannot join a channel again by itself.
+pub(crate) fn messages_missing() -> Close {
+    Close::new(CloseCode::ServiceRestart, "messages may be missing: connect again")
+}
 
 pub(crate) struct Fanout {
     /// The frames of each feed; the last batch is delivered next.
@@ -98,7 +100,7 @@ impl Batch {
     fn render(feed: &Feed, events: &[Arc<Delivery>], gaps: u32, listed: &mut [bool]) -> Self {
         let mut each = Vec::with_capacity(events.len());
         let mut ends = None;
-        for (event, listed) in events.iter().zip(listed) {
+        for (index, event) in events.iter().enumerate() {
             match feed.render(event) {
                 Rendered::Unlisted => continue,
                 Rendered::Omitted => {}
@@ -109,9 +111,10 @@ impl Batch {
                 }),
                 Rendered::Failed => renderer::count_failure(event),
             }
-            *listed = true;
+            listed[index] = true;
             if feed.renderer.gap_ends && subscribers::is_gap(event) {
                 ends = Some(gaps);
+                listed[index..].fill(true); // the channel may list them
                 break;
             }
         }
@@ -136,7 +139,7 @@ impl Batch {
                 return; // it joined behind the gap
             }
             if subscriber.is_of_server && subscriber.from != Id::NEVER {
-                return subscriber.socket.close(&Close::new(CloseCode::ServiceRestart, MESSAGES_MISSING));
+                return subscriber.socket.close(&messages_missing());
             }
         }
         if subscriber.from < self.least && subscriber.presence < self.least_presence {

@@ -17,10 +17,11 @@ use tokio::sync::Notify;
 use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
+use crate::realtime::fanout::messages_missing;
 use crate::realtime::renderer::FeedKey;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
-use crate::realtime::subscription::Subscription;
+use crate::realtime::subscription::{JoinedBy, Subscription};
 use crate::telemetry::METRICS;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::delivery::Delivery;
@@ -62,7 +63,7 @@ pub(crate) struct Registered {
 impl Registered {
     /// Returns whether it stands for its socket, of which there is one.
     fn is_main(&self) -> bool {
-        self.subscription.as_ref().is_none_or(|subscription| subscription.is_main())
+        self.subscription.as_ref().is_none_or(|subscription| subscription.joined_by() == JoinedBy::Path)
     }
 
     /// Returns the name of its group.
@@ -97,7 +98,7 @@ impl Hub {
             Registered { socket: Arc::clone(socket), subscription: Some(Arc::clone(subscription)) };
         let key = self.insert(&registered, opened_at);
         subscription.set_key(self.insert_subscriber(group, socket, subscription.feed(), from));
-        if subscription.is_of_server()
+        if subscription.joined_by() == JoinedBy::Server
             && let Some(subscribers) = self.subscribers(group.name())
         {
             subscribers.lock().set_of_server(subscription.feed(), subscription.key());
@@ -163,15 +164,21 @@ impl Hub {
         }
     }
 
-    /// Ends a subscription, and its socket with it unless it is one of several. Nothing is
-    /// delivered after it.
+    /// Ends a subscription. Nothing is delivered after it. Its socket ends with it if its path
+    /// named the channel, or if the client would have to join again and cannot.
     pub(crate) fn end(&self, registered: &Registered, close: &Close) {
-        let subscription = registered.subscription.as_ref().filter(|subscription| !subscription.is_main());
-        let Some(subscription) = subscription else { return registered.socket.close(close) };
+        let Registered { socket, subscription: Some(subscription) } = registered else {
+            return registered.socket.close(close);
+        };
+        match subscription.joined_by() {
+            JoinedBy::Path => return socket.close(close),
+            JoinedBy::Server if close.is_failure() => return socket.close(&messages_missing()),
+            JoinedBy::Server | JoinedBy::Client => {}
+        }
         if subscription.end() {
             self.silence(subscription);
             subscription.record_end(close);
-            registered.socket.outbox().wake();
+            socket.outbox().wake();
         }
     }
 

@@ -24,7 +24,7 @@ use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::streams::Streams;
-use crate::realtime::subscription::{Ends, Subscription};
+use crate::realtime::subscription::{Ends, JoinedBy, Subscription};
 use crate::wire::close::Close;
 
 /// The channels of one connection.
@@ -136,7 +136,7 @@ impl Joined {
         number: u32,
         join: &Join<'_>,
     ) -> Result<(), Refused> {
-        let (registration, catch_up) = self.enter::<P, S>(number, join).await?;
+        let (registration, catch_up) = self.enter::<P, S>(JoinedBy::Client, number, join).await?;
         self.add(registration, catch_up);
         Ok(())
     }
@@ -144,6 +144,7 @@ impl Joined {
     /// Enters a channel, which is joined once it is added.
     pub(crate) async fn enter<P: Protocol, S: Streams>(
         &self,
+        by: JoinedBy,
         number: u32,
         join: &Join<'_>,
     ) -> Result<(Arc<Registration>, Option<Box<CatchUp>>), Refused> {
@@ -174,8 +175,7 @@ impl Joined {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;
-        let subscription = Subscription::new(grant, entrance).among(&several.ends, join.omitted);
-        let subscription = subscription.of_server(P::CONNECTS && number == 0);
+        let subscription = Subscription::new(grant, entrance).among(&several.ends, by, join.omitted);
         let name = Target { stream: target.stream, name: subscription.name().into() };
         if self.find(Some(&name)).is_some() {
             return Err(Refused::AlreadyJoined); // under another spelling of its name

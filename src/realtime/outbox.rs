@@ -173,6 +173,20 @@ impl Outbox {
         .await;
     }
 
+    /// Returns once a quarter of the bound is queued at most. The same task empties the queue.
+    pub(crate) async fn until_low(&self) {
+        poll_fn(|_| {
+            let state = self.state.lock();
+            let is_low = |backlog: &Backlog| backlog.is_low(self.limits);
+            if state.backlog.as_deref().is_none_or(is_low) || state.has_ended() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
     /// Writes the remaining frames, up to the close frame.
     pub(crate) async fn finish(&self, stream: &Connection) {
         while self.flush(stream) {

@@ -221,6 +221,9 @@ pub enum Refused {
     /// The connection has joined as many channels as it may.
     #[error("a connection joins at most {0} channels")]
     TooMany(usize),
+    /// The subscription has ended before it was answered, as [`Protocol::left`] said.
+    #[error("left meanwhile")]
+    HasLeft,
     /// The channel takes no commands.
     #[error("this channel only listens")]
     TakesNoCommands,

@@ -21,6 +21,7 @@ use crate::realtime::protocol::{Action, Protocol, Refused, ReplyTo};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::registration::Registration;
 use crate::realtime::streams::Streams;
+use crate::realtime::subscription::JoinedBy;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::Decoded;
@@ -147,12 +148,10 @@ pub(crate) async fn send_missed<P: Protocol>(
     registration: Found<'_>,
     written: Written<'_>,
 ) {
-    let socket = registration.socket();
+    let (socket, subscription) = (registration.socket(), registration.subscription());
     loop {
         match catch_up.next(&registration).await {
-            Ok(Some(_)) if registration.subscription().has_ended() => {
-                return refuse_unanswered::<P>(joined, &catch_up, &registration);
-            }
+            _ if subscription.has_ended() => break,
             Ok(Some(frames)) => {
                 socket.send(&frames);
                 match written {
@@ -162,35 +161,41 @@ pub(crate) async fn send_missed<P: Protocol>(
             }
             Ok(None) => {
                 if catch_up.is_refused() {
-                    joined.abandon(registration.subscription());
+                    joined.abandon(subscription);
                 } else if let Err(error) = registration.list(|| joined.client().to_owned()).await {
                     registration.end(&log_unreadable(&error));
                 }
-                return refuse_unanswered::<P>(joined, &catch_up, &registration);
+                return;
             }
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
-                if catch_up.is_unanswered() && !registration.subscription().is_main() {
+                let is_unanswered = catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client;
+                if is_unanswered && joined.abandon(subscription) {
                     error.record();
-                    joined.abandon(registration.subscription());
-                    return refuse_unanswered::<P>(joined, &catch_up, &registration);
+                    return refuse_join::<P>(joined, &catch_up, &registration, &Refused::TryAgain);
                 }
-                return registration.end(&log_unreadable(&error));
+                registration.end(&log_unreadable(&error));
+                break;
             }
         }
     }
+    if catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client {
+        refuse_join::<P>(joined, &catch_up, &registration, &Refused::HasLeft);
+    }
 }
 
-/// Answers a join that ended before its welcome was sent.
-fn refuse_unanswered<P: Protocol>(joined: &Joined, catch_up: &CatchUp, registration: &Registration) {
-    if !catch_up.is_unanswered() || registration.subscription().is_main() {
-        return;
-    }
+/// Answers a join that has no welcome.
+fn refuse_join<P: Protocol>(
+    joined: &Joined,
+    catch_up: &CatchUp,
+    registration: &Registration,
+    refused: &Refused,
+) {
     let channel = registration.subscription().channel();
     let target = Target { stream: channel.stream, name: channel.name.into() };
     let request = ClientRequest::Join(Join::new(target));
     let request = NumberedRequest { number: catch_up.number(), request };
-    if let Action::Send(frame) = P::refuse(&request, &Refused::TryAgain) {
+    if let Action::Send(frame) = P::refuse(&request, refused) {
         joined.socket().send(&P::TRANSPORT.message(frame, None));
     }
 }
@@ -254,8 +259,9 @@ pub(crate) async fn handle<P: Protocol, S: Streams>(
                 return None;
             }
             if index.is_multiple_of(MAX_TURN_REQUESTS) {
-                yield_now().await; // the replies are written
+                yield_now().await;
             }
+            socket.outbox().until_low().await; // a client that reads is not slow
             decision = charge.request();
         }
         let (action, end) = match decision {

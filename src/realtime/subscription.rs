@@ -24,7 +24,7 @@ pub(crate) struct Subscription {
     /// Its user is a member of the group.
     is_member: bool,
     is_private: bool,
-    /// The server joined it for the client, which cannot join it again.
+    /// See [`JoinedBy::Server`].
     is_of_server: bool,
     may_publish: bool,
     connections: ConnectionList,
@@ -37,8 +37,19 @@ pub(crate) struct Subscription {
     /// The way by which it was admitted.
     entrance: Entrance,
     ephemerals: EphemeralRate,
-    /// Where its end is recorded, if it ends without its socket.
+    /// Where its end is recorded, unless it ends with its socket.
     ends: Option<Arc<Ends>>,
+}
+
+/// Who asked for a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinedBy {
+    /// The path of the request: the connection ends with it.
+    Path,
+    /// The client, which learns how it ends, and may join again.
+    Client,
+    /// The server, for a client that has connected, which cannot join again by itself.
+    Server,
 }
 
 /// The subscriptions of one connection that other tasks have ended.
@@ -85,18 +96,17 @@ impl Subscription {
     }
 
     /// Makes it one of several of a connection, which ends alone and receives fewer events.
-    pub(crate) fn among(self, ends: &Arc<Ends>, omitted: Omitted) -> Self {
-        Self { ends: Some(Arc::clone(ends)), omitted, ..self }
+    pub(crate) fn among(self, ends: &Arc<Ends>, by: JoinedBy, omitted: Omitted) -> Self {
+        Self { ends: Some(Arc::clone(ends)), is_of_server: by == JoinedBy::Server, omitted, ..self }
     }
 
-    /// Makes it one that the server joins for the client.
-    pub(crate) fn of_server(self, is_of_server: bool) -> Self {
-        Self { is_of_server, ..self }
-    }
-
-    /// Returns whether the server joined it for the client.
-    pub(crate) fn is_of_server(&self) -> bool {
-        self.is_of_server
+    /// Returns who asked for it.
+    pub(crate) fn joined_by(&self) -> JoinedBy {
+        match (&self.ends, self.is_of_server) {
+            (None, _) => JoinedBy::Path,
+            (Some(_), false) => JoinedBy::Client,
+            (Some(_), true) => JoinedBy::Server,
+        }
     }
 
     /// Returns the group whose events the socket receives.
@@ -165,11 +175,6 @@ impl Subscription {
     /// Returns the rate of its client's ephemeral events.
     pub(crate) fn ephemerals(&self) -> &EphemeralRate {
         &self.ephemerals
-    }
-
-    /// Returns whether it ends with its socket: the one of the route's path.
-    pub(crate) fn is_main(&self) -> bool {
-        self.ends.is_none()
     }
 
     pub(crate) fn has_ended(&self) -> bool {

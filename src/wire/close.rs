@@ -182,6 +182,12 @@ impl Close {
         if by_peer && !(1000..=1015).contains(&code) { 0 } else { code }
     }
 
+    /// Returns whether the server failed: what it ended may begin again where it was.
+    pub fn is_failure(&self) -> bool {
+        let failures = [CloseCode::InternalError, CloseCode::ServiceRestart, CloseCode::TryAgainLater];
+        failures.iter().any(|code| code.number() == self.code)
+    }
+
     /// Returns the code.
     pub fn code(&self) -> u16 {
         self.code

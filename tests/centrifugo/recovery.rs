@@ -195,6 +195,8 @@ async fn a_join_is_answered_though_its_log_cannot_be_read() {
     let mut bob = CentrifugoClient::connect(&node, "bob").await;
     bob.subscribe("lobby").await;
     let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    ann.publish("#ann", &json!("its own channel is read")).await;
+    ann.data("#ann", 1).await;
     redis.signal(Signal::SIGSTOP);
     assert_eq!(ann.error("subscribe", &json!({ "channel": "lobby" })).await, 100);
     redis.signal(Signal::SIGCONT);

@@ -72,6 +72,27 @@ async fn joins_that_are_sent_at_once_are_each_welcomed(layer: LayerKind) {
     }
 }
 
+async fn a_room_that_is_left_and_joined_again_at_once_is_joined(layer: LayerKind) {
+    let deployment = Deployment::start(layer).await;
+    let mut ann = RoomsClient::connect(deployment.first()).await;
+    for number in 0..30 {
+        let room = format!("room{number}");
+        for kind in ["join", "leave", "join"] {
+            ann.send(&json!({ "type": kind, "room": room })).await;
+        }
+        ann.publish(&room, "hi").await;
+        let mut answers = ann.take_unread();
+        while answers.last().is_none_or(|last| last["type"] != "welcome") {
+            answers.push(ann.next(|frame| frame["room"] == room.as_str()).await);
+        }
+        let answers: Vec<&str> = answers.iter().filter_map(|frame| frame["type"].as_str()).collect();
+        let answers: Vec<&str> =
+            answers.into_iter().filter(|kind| !["presence", "message"].contains(kind)).collect();
+        assert_eq!(answers[answers.len().saturating_sub(2)..], ["left", "welcome"], "{answers:?}");
+        assert!(answers.len() == 2 || answers == ["welcome", "left", "welcome"], "{answers:?}");
+    }
+}
+
 async fn a_refused_join_disturbs_no_other_room(layer: LayerKind) {
     let deployment = Deployment::with(layer, &[("--max-channels", "3")]).await;
     let node = deployment.first();
@@ -244,6 +265,7 @@ on_both_layers! {
     joins_are_answered_while_another_room_catches_up
     each_room_has_its_welcome_and_its_frames
     a_refused_join_disturbs_no_other_room
+    a_room_that_is_left_and_joined_again_at_once_is_joined
     joins_that_are_sent_at_once_are_each_welcomed
     a_join_resumes_where_the_client_was
     a_right_that_ends_ends_its_room_only

@@ -182,6 +182,25 @@ test("a room that was left is silent, and can be joined again", async () => {
   await assert.rejects(mine.send("late"), { code: "left" });
 });
 
+test("a room that is left and joined again at once is joined", async () => {
+  const other = connect();
+  const parlor = connect();
+  await parlor.join(unusedRoom()).joined;
+  for (let round = 0; round < 20; round++) {
+    const name = unusedRoom();
+    const theirs = other.join(name);
+    await theirs.joined;
+    parlor.join(name).leave();
+    const again = parlor.join(name);
+    const received = next(again, "message");
+    await again.joined;
+    await theirs.send(`round ${round}`);
+    assert.equal((await received)[0].text, `round ${round}`);
+    again.leave();
+    theirs.leave();
+  }
+});
+
 test("a message that the server rejects fails, and waits to be sent again", async () => {
   const room = connect().join(unusedRoom());
   await assert.rejects(room.send("x".repeat(70000)), { code: "too_large" });

@@ -73,7 +73,7 @@ impl From<ErrorCode> for Error {
 impl From<&Refused> for ErrorCode {
     fn from(refused: &Refused) -> Self {
         match refused {
-            Refused::NotJoined | Refused::TakesNoCommands => Self::PermissionDenied,
+            Refused::NotJoined | Refused::TakesNoCommands | Refused::HasLeft => Self::PermissionDenied,
             Refused::AlreadyJoined => Self::AlreadySubscribed,
             Refused::TooMany(_) => Self::LimitExceeded,
             Refused::TooFast => Self::TooManyRequests,
@@ -126,8 +126,7 @@ pub(crate) fn close(close: &Close) -> Close {
 
 /// Returns how a client loses a subscription that was closed so.
 pub(crate) fn unsubscribe(close: &Close) -> (u32, &'static str) {
-    let is_temporary = [CloseCode::ServiceRestart, CloseCode::TryAgainLater, CloseCode::InternalError];
-    if is_temporary.iter().any(|code| code.number() == close.code()) {
+    if close.is_failure() {
         (unsubscribed::INSUFFICIENT_STATE, "insufficient state")
     } else {
         (unsubscribed::SERVER, "server unsubscribe")

@@ -81,6 +81,7 @@ impl Protocol for V1 {
     }
 
     fn refuse(request: &NumberedRequest<'_>, refused: &Refused) -> Action {
+        let Some(error) = refusal(refused) else { return Action::Nothing };
         let (target, id) = match &request.request {
             ClientRequest::Command(target, command) => (target.as_ref(), id_of(command)),
             ClientRequest::Join(join) => (Some(&join.target), None),
@@ -90,7 +91,7 @@ impl Protocol for V1 {
         let place = target
             .map(|target| ChannelName { stream: target.stream, name: client_frame::repeated(&target.name) });
         let place = place.map_or_else(Place::default, Place::from);
-        Action::Send(server_frame::error(place, &refusal(refused), id))
+        Action::Send(server_frame::error(place, &error, id))
     }
 
     fn left(channel: ChannelName<'_>, close: &Close) -> Option<Frame<'static>> {
@@ -118,9 +119,11 @@ fn too_fast() -> FrameError {
     FrameError::new(FrameErrorCode::Rate, "too fast: send it again later, with the same `id`")
 }
 
-fn refusal(refused: &Refused) -> FrameError {
+/// Returns the error for a request; `None` if the channel's `left` has answered it.
+fn refusal(refused: &Refused) -> Option<FrameError> {
     use FrameErrorCode::{AlreadyJoined, InvalidRoom, LoginRequired, NoAccess, NotFound, NotJoined, TooMany};
-    match refused {
+    Some(match refused {
+        Refused::HasLeft => return None,
         Refused::NotJoined => {
             FrameError::new(NotJoined, "`room`: expected one that this connection has joined")
         }
@@ -140,5 +143,5 @@ fn refusal(refused: &Refused) -> FrameError {
         Refused::Denied(Denied::BadName(reason)) => FrameError::new(InvalidRoom, reason.to_string()),
         Refused::Denied(Denied::LoginRequired(reason)) => FrameError::new(LoginRequired, reason.to_string()),
         Refused::Denied(Denied::Forbidden(reason)) => FrameError::new(NoAccess, reason.to_string()),
-    }
+    })
 }
