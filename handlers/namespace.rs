@@ -21,6 +21,34 @@ pub(crate) struct Namespace {
     pub(crate) options: Options,
 }
 
+/// Namespaces with distinct names.
+#[derive(Clone, Debug)]
+pub(crate) struct Namespaces(Vec<Namespace>);
+
+impl Namespaces {
+    /// Returns the namespace of this name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Namespace> {
+        self.0.iter().find(|namespace| namespace.name == name)
+    }
+}
+
+impl FromStr for Namespaces {
+    type Err = String;
+
+    /// Parses [namespaces](Namespace) with semicolons between them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut all = Self(Vec::new());
+        for namespace in text.split(';') {
+            let namespace: Namespace = namespace.parse()?;
+            if all.find(&namespace.name).is_some() {
+                return Err(format!("expected the options of {:?} once", namespace.name));
+            }
+            all.0.push(namespace);
+        }
+        Ok(all)
+    }
+}
+
 /// The options of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "an operator sets each alone")]
@@ -138,6 +166,17 @@ mod tests {
         assert_eq!((&*rest.name, rest.options.connections()), ("", ConnectionList::AnnouncedToAll));
         assert!(!rest.options.allow_publish_for_subscriber);
         assert_eq!("news".parse(), Ok(Namespace { name: "news".to_owned(), ..Namespace::default() }));
+    }
+
+    #[test]
+    fn each_namespace_is_there_once() {
+        let all: Namespaces = "a:presence; b;:join_leave".parse().unwrap();
+        let found = ["a", "b", "", "c"].map(|name| all.find(name).is_some());
+        assert_eq!(found, [true, true, true, false]);
+        for text in ["a:presence;a:join_leave", ";", "a;b; a"] {
+            let error = text.parse::<Namespaces>().unwrap_err();
+            assert!(error.contains("once"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Args;
 use parlor::parsers::positive;
 
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, Namespaces};
 use crate::room_name::{RULE, normal};
 
 /// The settings of rooms.
@@ -20,8 +20,8 @@ pub(crate) struct Settings {
     public_rooms: Vec<String>,
     /// Options of the rooms whose names begin with NAME and a colon; without NAME, of all others:
     /// `news:presence,history_size=100;:join_leave`
-    #[arg(long, value_name = "NAME:OPTIONS", value_delimiter = ';', value_parser = Namespace::from_str)]
-    namespaces: Vec<Namespace>,
+    #[arg(long, value_name = "NAME:OPTIONS", value_parser = Namespaces::from_str)]
+    namespaces: Option<Namespaces>,
     /// Subscribe each user that connects by Centrifugo's protocol to a channel of its own, `#USER`
     #[arg(long)]
     pub(crate) personal_channels: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Returns the namespace of this name.
     pub(crate) fn namespace(&self, name: &str) -> Option<&Namespace> {
-        self.namespaces.iter().find(|namespace| namespace.name == name)
+        self.namespaces.as_ref()?.find(name)
     }
 
     /// Returns whether no user can make this name, in normal form C, private.

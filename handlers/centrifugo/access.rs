@@ -27,7 +27,7 @@ impl Access for ChatChannelAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         if channel::token_only(name).is_some() {
             let room = Room::for_token_bearers(context, identity, name)?;
-            return Ok(room.grant(context, room.chat_group()));
+            return Ok(room.grant(context, room.chat_group()).under_name(name));
         }
         ChannelAccess::<ChatAccess>::grant(context, identity, name).await
     }

@@ -114,7 +114,7 @@ impl Room {
         if !may_enter_rooms(context, identity) {
             return Err(Denied::NotFound);
         }
-        let rest = Name::parse(context, name.trim_start_matches('$'))?;
+        let rest = Name::parse(context, name.strip_prefix('$').unwrap_or(name))?;
         Ok(Self { name: format!("${}", rest.as_str()), kind: Kind::Limited })
     }
 

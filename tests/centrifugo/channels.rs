@@ -1,6 +1,6 @@
 //! Channels are rooms: the same messages, access and members as on every other wire.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, token};
 use crate::support::deployment::{LayerKind, on_both_layers};
@@ -111,6 +111,52 @@ async fn some_channels_are_for_some_users_only(layer: LayerKind) {
     eve.result("subscribe", &subscribe("eve", "$deals")).await;
     ann.subscribe("readonly:news").await;
     assert_eq!(ann.error("publish", &json!({ "channel": "readonly:news", "data": 1 })).await, 103);
+    let mut plain = TutorialClient::chat(node, "readonly:news").await;
+    plain.publish("hi").await;
+    assert_eq!(plain.closed().await, (1008, "only programs publish here".to_owned()));
+}
+
+async fn a_token_opens_no_channel_but_its_own(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let mut eve = CentrifugoClient::connect(deployment.first(), "eve").await;
+    let mut enter = async |channel: &str| {
+        let token = token(&json!({ "sub": "eve", "channel": channel }));
+        eve.call("subscribe", &json!({ "channel": channel, "token": token })).await["error"]["code"].clone()
+    };
+    assert_eq!(enter("$deals").await, Value::Null);
+    for channel in ["$$deals", "$", "$$", "$ deals", "$a/b"] {
+        assert_eq!(enter(channel).await, 102, "{channel}");
+    }
+    let token = token(&json!({ "sub": "eve", "channel": "$cafe\u{301}" }));
+    eve.result("subscribe", &json!({ "channel": "$cafe\u{301}", "token": token })).await;
+    eve.publish("$cafe\u{301}", &json!("as it is spelled")).await;
+    assert_eq!(eve.data("$cafe\u{301}", 1).await, [json!("as it is spelled")]);
+}
+
+async fn a_channel_that_is_left_at_once_was_not_entered(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let mut ann = CentrifugoClient::connect(node, "ann").await;
+    ann.subscribe("hall").await;
+    ann.push("hall", "join").await;
+    let mut bob = CentrifugoClient::connect(node, "bob").await;
+    for number in 10..30 {
+        let subscribe = |id: u64, channel: String| json!({ "id": id, "subscribe": { "channel": channel } });
+        let first = subscribe(number * 10, format!("busy{number}"));
+        let unsubscribe = json!({ "id": number * 10 + 2, "unsubscribe": { "channel": "hall" } });
+        let batch = [first, subscribe(number * 10 + 1, "hall".to_owned()), unsubscribe];
+        bob.send(&batch.map(|command| command.to_string()).join("\n")).await;
+        let mut answered: Vec<u64> = Vec::new();
+        while answered.len() < 3 {
+            answered.push(bob.any_reply().await["id"].as_u64().expect("an id"));
+        }
+    }
+    let stats = ann.result("presence_stats", &json!({ "channel": "hall" })).await;
+    bob.subscribe("hall").await;
+    let joins =
+        async |client: &mut CentrifugoClient| client.push("hall", "join").await["info"]["client"].clone();
+    assert_eq!(joins(&mut ann).await, bob.id(), "{stats}");
+    assert!(bob.unread().iter().all(|push| push["channel"] != "hall"), "{:?}", bob.unread());
 }
 
 async fn a_user_is_the_same_in_messages_presence_and_names_of_channels(layer: LayerKind) {
@@ -148,4 +194,6 @@ on_both_layers! {
     a_room_that_a_client_may_not_enter_is_no_channel
     connections_are_listed_where_a_namespace_says_so
     some_channels_are_for_some_users_only
+    a_token_opens_no_channel_but_its_own
+    a_channel_that_is_left_at_once_was_not_entered
 }

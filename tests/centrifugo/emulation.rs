@@ -62,7 +62,10 @@ impl HttpStream {
 
     /// Sends commands by way of this node, and returns the status.
     async fn command(&self, node: &Node, command: &Value) -> u16 {
-        let data = command.to_string();
+        self.send_text(node, &command.to_string()).await
+    }
+
+    async fn send_text(&self, node: &Node, data: &str) -> u16 {
         let body = json!({ "node": self.node, "session": self.session, "data": data });
         Request::post("/emulation").body(body.to_string()).send(node).await.status
     }
@@ -102,7 +105,28 @@ async fn a_stream_whose_client_has_gone_leaves_at_once(layer: LayerKind) {
     assert_eq!(ann.push("lobby", "leave").await["info"]["user"], "bob");
 }
 
+async fn many_answers_at_once_reach_a_stream_that_reads(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let connect = json!({ "id": 1, "connect": { "token": token_of("ann") } });
+    let subscribe = json!({ "id": 2, "subscribe": { "channel": "lobby" } });
+    let mut stream = HttpStream::open(deployment.first(), &[connect, subscribe]).await;
+    stream.next(|message| message["id"] == 2).await;
+    let mut writer = CentrifugoClient::connect(deployment.first(), "bob").await;
+    writer.subscribe("lobby").await;
+    for _ in 0..80 {
+        writer.publish("lobby", &json!("x".repeat(4000))).await;
+    }
+    let history = |id: u64| json!({ "id": id, "history": { "channel": "lobby", "limit": 40 } }).to_string();
+    let commands: Vec<String> = (3..11).map(history).collect();
+    assert_eq!(stream.send_text(deployment.first(), &commands.join("\n")).await, 204);
+    for id in 3..11 {
+        let answer = stream.next(|message| message["id"] == id).await;
+        assert_eq!(answer["history"]["publications"].as_array().map(Vec::len), Some(40), "{id}");
+    }
+}
+
 on_both_layers! {
+    many_answers_at_once_reach_a_stream_that_reads
     a_stream_whose_client_has_gone_leaves_at_once
     commands_reach_their_connection_from_any_node
 }

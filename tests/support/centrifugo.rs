@@ -122,6 +122,19 @@ impl CentrifugoClient {
         .await
     }
 
+    /// Returns the next reply to any command.
+    pub async fn any_reply(&mut self) -> Value {
+        within(PATIENCE, "a reply", async {
+            loop {
+                let message = self.next().await;
+                if message["id"].is_u64() {
+                    return message;
+                }
+            }
+        })
+        .await
+    }
+
     /// Sends a command that succeeds, and returns its result.
     pub async fn result(&mut self, method: &str, request: &Value) -> Value {
         let mut reply = self.call(method, request).await;
