@@ -42,6 +42,7 @@ fn check<E: Encoding>(frame: &Frame<'_>, size: usize) {
                     ClientRequest::Connect(connect) => {
                         connect.joins.iter().for_each(|join| is_channel(&join.target.name));
                     }
+                    ClientRequest::RefreshJoin(target, _) => is_channel(&target.name),
                     ClientRequest::Refresh(_) => {}
                 }
             }

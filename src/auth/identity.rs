@@ -1,6 +1,7 @@
 //! Identities: who the client of a request is.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,10 +24,13 @@ use crate::layer::IdempotencyKey;
 use crate::telemetry::{LimitReason, LogThrottle, METRICS};
 use crate::wire::cookies;
 use crate::wire::event::Event;
-use crate::wire::time::now;
+use crate::wire::time::{millis, now};
 
 /// How often an open socket's login is checked again.
 const LOGIN_RECHECK_INTERVAL: Duration = Duration::from_mins(30);
+
+/// How long after its end a token may still be replaced, where it can be.
+pub(crate) const REFRESH_GRACE: Duration = Duration::from_secs(25);
 
 /// What is before the `sub` of a user of another site that could be taken for an id.
 const SUBJECT_PREFIX: &str = "sub:";
@@ -54,6 +58,10 @@ pub(crate) struct IdentityDetails {
     pub(crate) login: Option<String>,
     /// The scopes of an API key.
     scopes: Vec<String>,
+    /// The channels that its token names.
+    channels: BTreeSet<String>,
+    /// The client can replace its token.
+    is_renewable: bool,
 }
 
 /// The kind of a client, in ascending order of rights.
@@ -98,7 +106,7 @@ impl Identity {
         let role = if account.staff { Role::Staff } else { Role::User };
         let subject = account.sub().map(|sub| Box::from(&*subject_of(sub)));
         let user = account.key().to_owned();
-        let details = IdentityDetails { user, subject, login, scopes: Vec::new() };
+        let details = IdentityDetails { user, subject, login, ..IdentityDetails::default() };
         Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
 
@@ -161,6 +169,11 @@ impl Identity {
             && self.details.as_ref().is_some_and(|details| details.scopes.iter().any(|has| has == scope))
     }
 
+    /// Returns the channels that its token names, which the server joins for it.
+    pub fn channels(&self) -> impl Iterator<Item = &str> {
+        self.details.iter().flat_map(|details| &details.channels).map(String::as_str)
+    }
+
     /// Returns the hash of the login's secret.
     pub(crate) fn login(&self) -> Option<&str> {
         self.details.as_ref()?.login.as_deref()
@@ -169,6 +182,24 @@ impl Identity {
     /// Returns the time at which it expires, in milliseconds since 1970.
     pub(crate) fn expires_at(&self) -> Option<u64> {
         Some(self.expires_at.load(Ordering::Relaxed)).filter(|time| *time > 0)
+    }
+
+    /// Lets the client replace its token, until [`REFRESH_GRACE`] after its end.
+    pub(crate) fn renewable(mut self) -> Self {
+        self.details.get_or_insert_default().is_renewable = true;
+        self
+    }
+
+    /// Returns whether its token has ended and cannot be replaced any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ends_at().is_some_and(|time| time <= now())
+    }
+
+    /// Returns the time from which on it is not valid, in milliseconds since 1970.
+    fn ends_at(&self) -> Option<u64> {
+        let is_renewable = self.details.as_ref().is_some_and(|details| details.is_renewable);
+        let grace = if is_renewable { millis(REFRESH_GRACE) } else { 0 };
+        self.expires_at().map(|time| time.saturating_add(grace))
     }
 
     /// Replaces the time at which it expires.
@@ -183,7 +214,8 @@ impl Identity {
 
     /// Returns how long an open socket may keep this identity unchecked; `None` for ever.
     pub(crate) fn valid_for(&self) -> Option<Duration> {
-        self.expires_in().or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
+        let token = self.ends_at().map(|time| Duration::from_millis(time.saturating_sub(now())));
+        token.or_else(|| self.login().map(|_| LOGIN_RECHECK_INTERVAL))
     }
 
     /// Returns the event with this client as its sender, and its idempotency key if the client
@@ -273,7 +305,9 @@ impl Identity {
         let accounts = Accounts { store: auth.store() };
         let account = accounts.provisioned_from_token(&claims).await?;
         admitted(&account)?;
-        Ok(Self::account(&account, None, claims.exp.map(|time| time.saturating_mul(1000))))
+        let mut identity = Self::account(&account, None, claims.exp.map(|time| time.saturating_mul(1000)));
+        identity.details.get_or_insert_default().channels = claims.channels;
+        Ok(identity)
     }
 
     async fn from_ticket(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {

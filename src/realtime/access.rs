@@ -49,12 +49,14 @@ pub trait Access: Send + Sync + 'static {
 
 /// The group that a client may join.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "an access grants each alone")]
 pub struct Grant {
     pub(crate) group: Group,
     pub(crate) name: Box<str>,
     pub(crate) is_private: bool,
     pub(crate) is_member: bool,
     pub(crate) may_publish: bool,
+    pub(crate) requires_token: bool,
     pub(crate) connections: ConnectionList,
     pub(crate) kept: Kept,
 }
@@ -68,6 +70,7 @@ impl Grant {
             is_private: false,
             is_member: true,
             may_publish: true,
+            requires_token: false,
             connections: ConnectionList::None,
             kept: Kept::ALL,
         }
@@ -79,6 +82,12 @@ impl Grant {
     #[must_use]
     pub fn private(self) -> Self {
         Self { is_private: true, ..self }
+    }
+
+    /// Requires a token for the channel of a client that joins it by itself.
+    #[must_use]
+    pub fn by_token(self) -> Self {
+        Self { requires_token: true, ..self }
     }
 
     /// Refuses what the client wants to publish in the channel.

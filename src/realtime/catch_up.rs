@@ -180,6 +180,7 @@ impl CatchUp {
             last,
             recovery,
             is_private: registration.subscription().is_private(),
+            expires_in: registration.subscription().expires_in(),
             presence,
         })
     }

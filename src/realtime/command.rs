@@ -20,6 +20,8 @@ pub enum ClientRequest<'a> {
     Join(Join<'a>),
     /// Leave a channel.
     Leave(Target<'a>),
+    /// Stay in a channel with another token for it.
+    RefreshJoin(Target<'a>, Cow<'a, str>),
 }
 
 /// A request of a client, with the client's number of it.

@@ -1,7 +1,7 @@
 //! Clients that connect: who they are is in their first request, not in the handshake.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::auth::error::AuthError;
 use crate::auth::identity::Identity;
@@ -14,9 +14,6 @@ use crate::realtime::revalidation;
 use crate::realtime::streams::Streams;
 use crate::realtime::subscription::JoinedBy;
 use crate::wire::close::{Close, CloseCode};
-
-/// How long after its end a token may still be replaced.
-const REFRESH_GRACE: Duration = Duration::from_secs(25);
 
 /// Why a socket is closed whose token is not valid.
 pub const INVALID_TOKEN: &str = "invalid token";
@@ -36,14 +33,14 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
     let identity = match &connect.token {
         None => Arc::clone(socket.identity()),
         Some(token) => match Identity::from_token(context.auth(), token).await {
-            Ok(identity) => Arc::new(identity),
+            Ok(identity) => Arc::new(identity.renewable()),
             Err(error) => return refuse_token(&error),
         },
     };
     if joined.admitted().count_user(identity.known_id()).is_err() {
         return Ok(Action::Close(Close::new(CloseCode::RateLimited, "too many connections of this user")));
     }
-    socket.set_known_until(context.seconds_after(grace(&identity)));
+    socket.set_known_until(context.seconds_after(identity.valid_for()));
     socket.connect(identity);
     joined.realtime().hub().check_connected(socket, opened_at);
     let gone = revalidation::check_connected(joined.realtime(), socket, opened_at).await;
@@ -97,7 +94,8 @@ pub(crate) async fn refresh<P: Protocol>(
         return Ok(Action::Close(Close::new(CloseCode::LoginEnded, INVALID_TOKEN)));
     }
     socket.identity().renew(identity.expires_at());
-    socket.set_known_until(context.seconds_after(grace(socket.identity())));
+    // If that is later, the client is asked once more than is needed.
+    socket.ask_at(context.seconds_after(socket.identity().valid_for()));
     let connected = Connected {
         client: joined.client(),
         sends_to: joined.sends_to(),
@@ -108,25 +106,42 @@ pub(crate) async fn refresh<P: Protocol>(
     Ok(P::connected(number, &connected).map_or(Action::Nothing, Action::Send))
 }
 
-/// Checks a token for a channel: of this client, and of no other channel.
+/// Gives the client of a socket another token for a channel that it has joined.
+///
+/// # Errors
+/// Returns [`Refused`] for a token that is not valid, and unless the channel is joined.
+pub(crate) fn refresh_join<P: Protocol>(
+    joined: &Joined,
+    number: u32,
+    target: &Target<'_>,
+    token: &str,
+) -> Result<Action, Refused> {
+    let registration = joined.find(Some(target)).ok_or(Refused::NotJoined)?;
+    let subscription = registration.subscription();
+    subscription.renew(check_channel_token(joined, target, token)?);
+    joined.socket().ask_at(joined.context().seconds_after(subscription.valid_for()));
+    let answer = P::join_refreshed(number, subscription.channel(), subscription.expires_in());
+    Ok(answer.map_or(Action::Nothing, Action::Send))
+}
+
+/// Checks a token for a channel: of this client, and of no other channel. Returns when it expires,
+/// in seconds since 1970.
 ///
 /// # Errors
 /// Returns [`Refused`] unless it is valid.
-pub(crate) fn check_channel_token(joined: &Joined, target: &Target<'_>, token: &str) -> Result<(), Refused> {
+pub(crate) fn check_channel_token(
+    joined: &Joined,
+    target: &Target<'_>,
+    token: &str,
+) -> Result<Option<u64>, Refused> {
     let (context, identity) = (joined.context(), joined.socket().identity());
     let forbidden = || Denied::Forbidden(Reason::new("`token`: expected one for this channel and client"));
     let claims = context.auth().tokens().ok_or_else(forbidden)?.verify_for_channel(token);
     match claims {
         Err(TokenError::Expired) => Err(Refused::TokenExpired),
-        Ok(claims) if claims.channel == target.name && identity.is_subject(&claims.sub) => Ok(()),
+        Ok(claims) if claims.channel == target.name && identity.is_subject(&claims.sub) => Ok(claims.exp),
         Ok(_) | Err(_) => Err(forbidden().into()),
     }
-}
-
-/// Returns when the client has to be asked again.
-fn grace(identity: &Identity) -> Option<Duration> {
-    let after_end = if identity.expires_at().is_some() { REFRESH_GRACE } else { Duration::ZERO };
-    identity.valid_for().map(|time| time + after_end)
 }
 
 /// Answers a token that is not accepted.

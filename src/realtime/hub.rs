@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use slab::Slab;
@@ -69,6 +69,12 @@ impl Registered {
     /// Returns the name of its group.
     pub(crate) fn group(&self) -> Option<&str> {
         Some(self.subscription.as_ref()?.group().name())
+    }
+
+    /// Returns how long the client may stay unasked; `None` for ever.
+    pub(crate) fn valid_for(&self) -> Option<Duration> {
+        let of_subscription = self.subscription.as_ref().and_then(|subscription| subscription.valid_for());
+        [self.socket.identity().valid_for(), of_subscription].into_iter().flatten().min()
     }
 
     fn matches(&self, command: &Disconnect) -> bool {

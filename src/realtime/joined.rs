@@ -15,7 +15,7 @@ use crate::limits::Admitted;
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::command::{Join, Target};
 use crate::realtime::connecting;
-use crate::realtime::denied::Denied;
+use crate::realtime::denied::{Denied, Reason};
 use crate::realtime::protocol::{ChannelName, Protocol, Refused};
 use crate::realtime::registration::{Registration, SocketRegistration};
 use crate::realtime::revalidation;
@@ -162,9 +162,9 @@ impl Joined {
         if several.joined.lock().len() >= most {
             return Err(Refused::TooMany(most));
         }
-        if let Some(token) = &join.token {
-            connecting::check_channel_token(self, target, token)?;
-        }
+        let token = join.token.as_ref();
+        let expires_at =
+            token.map(|token| connecting::check_channel_token(self, target, token)).transpose()?;
         let entrance = S::entrance::<P>(target.stream).ok_or(Denied::NotFound)?;
         let start = if entrance.replays() {
             StartPosition::from_join(number, join)
@@ -175,7 +175,11 @@ impl Joined {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;
+        if grant.requires_token && expires_at.is_none() && by == JoinedBy::Client {
+            return Err(Denied::Forbidden(Reason::new("`token`: expected one for this channel")).into());
+        }
         let subscription = Subscription::new(grant, entrance).among(&several.ends, by, join.omitted);
+        subscription.renew(expires_at.flatten());
         let name = Target { stream: target.stream, name: subscription.name().into() };
         if self.find(Some(&name)).is_some() {
             return Err(Refused::AlreadyJoined); // under another spelling of its name
@@ -189,6 +193,7 @@ impl Joined {
             Some(Verdict::Unsuitable(_)) => return Err(Refused::TryAgain),
             Some(_) => return Err(Denied::NotFound.into()),
         }
+        self.socket().ask_at(context.seconds_after(registration.subscription().valid_for()));
         Ok((Arc::new(registration), catch_up))
     }
 

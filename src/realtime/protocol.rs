@@ -133,6 +133,16 @@ pub trait Protocol: Send + Sync + 'static {
         None
     }
 
+    /// Answers a client that has another token for a channel now, which it may use for
+    /// `expires_in`; `None` for ever.
+    fn join_refreshed(
+        _number: u32,
+        _channel: ChannelName<'_>,
+        _expires_in: Option<Duration>,
+    ) -> Option<Frame<'static>> {
+        None
+    }
+
     /// Answers a request that concerns a channel in which it cannot be carried out. Its socket
     /// stays open, and so do its other channels.
     fn refuse(_request: &NumberedRequest<'_>, _refused: &Refused) -> Action {

@@ -27,7 +27,6 @@ use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
 use crate::wire::close::{Close, CloseCode};
-use crate::wire::time::now;
 
 /// Questions that are asked at the same time.
 const PARALLEL_QUESTIONS: usize = 64;
@@ -144,7 +143,7 @@ async fn settle(realtime: &Realtime, unanswered: &mut Unanswered) -> Result<(), 
         let Registered { socket, subscription } = &registered;
         match verdict.of(subscription.as_deref()) {
             // Or earlier, if that was wished while the layer answered.
-            Verdict::Granted(_) => socket.ask_at(context.seconds_after(socket.identity().valid_for())),
+            Verdict::Granted(_) => socket.ask_at(context.seconds_after(registered.valid_for())),
             Verdict::Gone(close) => socket.close(&close),
             Verdict::NotPermitted(close) | Verdict::Unsuitable(close) => {
                 realtime.hub().end(&registered, &close);
@@ -202,6 +201,9 @@ impl Verdict {
     /// Returns what it is for one of the subscriptions that it was asked for.
     fn of(&self, subscription: Option<&Subscription>) -> Self {
         match (self, subscription) {
+            (Self::Granted(_), Some(subscription)) if subscription.valid_for() == Some(Duration::ZERO) => {
+                Self::NotPermitted(Close::new(CloseCode::LoginEnded, TOKEN_EXPIRED))
+            }
             (Self::Granted(Some(grant)), Some(subscription)) => match mismatch(grant, subscription) {
                 Some(close) => Self::Unsuitable(close),
                 None => Self::Granted(None),
@@ -243,8 +245,7 @@ async fn identity_verdict(context: &Context, identity: &Identity) -> Result<Opti
             let has_name = guests::has_name(store, identity.id(), identity.name()).await?;
             return Ok((!has_name).then(|| Disconnect::renewal(identity.id()).close()));
         }
-        // A token expires and cannot be renewed.
-        (_, None) if identity.expires_at().is_some_and(|time| time <= now()) => return Ok(Some(expired())),
+        (_, None) if identity.has_ended() => return Ok(Some(expired())),
         (_, None) => (Accounts { store }).find_by_id(identity.id()).await?,
         (_, Some(hash)) => sessions::find(store, hash, context.session_ttl()).await?,
     };

@@ -307,6 +307,9 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
         ClientRequest::Leave(target) => leave::<P>(joined, request.number, target),
         ClientRequest::Connect(connect) => connecting::connect::<P, S>(joined, request.number, connect).await,
         ClientRequest::Refresh(token) => connecting::refresh::<P>(joined, request.number, token).await,
+        ClientRequest::RefreshJoin(target, token) => {
+            connecting::refresh_join::<P>(joined, request.number, target, token)
+        }
     };
     done.unwrap_or_else(|refused| P::refuse(&request, &refused))
 }

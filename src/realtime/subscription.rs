@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::auth::identity::REFRESH_GRACE;
 use crate::realtime::access::Grant;
 use crate::realtime::command::Omitted;
 use crate::realtime::connection_list::ConnectionList;
@@ -15,6 +17,7 @@ use crate::realtime::protocol::ChannelName;
 use crate::realtime::renderer::{Feed, FeedKey};
 use crate::wire::close::Close;
 use crate::wire::group::Group;
+use crate::wire::time::{millis, now};
 
 /// The subscription of one socket to one group, from its request to its end.
 #[expect(clippy::struct_excessive_bools, reason = "each is granted alone; they take a byte each")]
@@ -37,6 +40,8 @@ pub(crate) struct Subscription {
     /// The way by which it was admitted.
     entrance: Entrance,
     ephemerals: EphemeralRate,
+    /// When the token for it expires, in seconds since 1970; 0 for never.
+    expires_at: AtomicU32,
     /// Where its end is recorded, unless it ends with its socket.
     ends: Option<Arc<Ends>>,
 }
@@ -74,7 +79,8 @@ enum Name {
 impl Subscription {
     /// Creates the subscription of a socket.
     pub(crate) fn new(grant: Grant, entrance: Entrance) -> Self {
-        let Grant { group, name, is_private, is_member, may_publish, connections, kept } = grant;
+        let Grant { group, name, is_private, is_member, may_publish, connections, kept, requires_token: _ } =
+            grant;
         let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
         let name = suffix.map_or(Name::Apart(name), Name::InGroup);
         Self {
@@ -91,6 +97,7 @@ impl Subscription {
             key: AtomicU32::new(u32::MAX),
             entrance,
             ephemerals: EphemeralRate::default(),
+            expires_at: AtomicU32::new(0),
             ends: None,
         }
     }
@@ -107,6 +114,28 @@ impl Subscription {
             (Some(_), false) => JoinedBy::Client,
             (Some(_), true) => JoinedBy::Server,
         }
+    }
+
+    /// Sets when the token for it expires, in seconds since 1970.
+    pub(crate) fn renew(&self, expires_at: Option<u64>) {
+        let at = expires_at.map_or(0, |time| u32::try_from(time).unwrap_or(u32::MAX));
+        self.expires_at.store(at, Ordering::Relaxed);
+    }
+
+    /// Returns how long the client may use its token for it from now on; `None` for ever.
+    pub(crate) fn expires_in(&self) -> Option<Duration> {
+        self.expires_at().map(|time| Duration::from_millis(time.saturating_sub(now())))
+    }
+
+    /// Returns how long it may stay unasked: the token may be replaced until then.
+    pub(crate) fn valid_for(&self) -> Option<Duration> {
+        let end = self.expires_at()? + millis(REFRESH_GRACE);
+        Some(Duration::from_millis(end.saturating_sub(now())))
+    }
+
+    /// In milliseconds since 1970.
+    fn expires_at(&self) -> Option<u64> {
+        Some(self.expires_at.load(Ordering::Relaxed)).filter(|at| *at > 0).map(|at| u64::from(at) * 1000)
     }
 
     /// Returns the group whose events the socket receives.

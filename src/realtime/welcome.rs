@@ -1,5 +1,7 @@
 //! The contents of a socket's welcome.
 
+use std::time::Duration;
+
 use crate::layer::PresenceSnapshot;
 use crate::realtime::command::StreamPosition;
 use crate::telemetry::Recovery;
@@ -23,6 +25,8 @@ pub struct Welcome {
     pub recovery: Recovery,
     /// Whether only some clients may enter the channel.
     pub is_private: bool,
+    /// How long the client may use its token for the channel; `None` for ever.
+    pub expires_in: Option<Duration>,
     /// The members of the group, including the client.
     pub presence: PresenceSnapshot,
 }

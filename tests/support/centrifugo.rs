@@ -35,8 +35,13 @@ pub async fn deployment(layer: LayerKind) -> Deployment {
 
 /// A token with these claims.
 pub fn token(claims: &Value) -> String {
+    signed(claims, TOKEN_SECRET)
+}
+
+/// A token with these claims, signed with this secret.
+pub fn signed(claims: &Value, secret: &str) -> String {
     let head = json!({ "typ": "JWT", "alg": "HS256" });
-    let key = EncodingKey::from_secret(TOKEN_SECRET.as_bytes());
+    let key = EncodingKey::from_secret(secret.as_bytes());
     jwt_keys::token(&head, claims, &key, Algorithm::HS256)
 }
 

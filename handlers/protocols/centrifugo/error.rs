@@ -40,6 +40,8 @@ pub(crate) mod unsubscribed {
     pub(crate) const SERVER: u32 = 2000;
     /// Messages may be missing: the client subscribes again from its position.
     pub(crate) const INSUFFICIENT_STATE: u32 = 2500;
+    /// The token for the channel has expired: the client subscribes again with another one.
+    pub(crate) const EXPIRED: u32 = 2501;
 }
 
 impl ErrorCode {
@@ -128,6 +130,8 @@ pub(crate) fn close(close: &Close) -> Close {
 pub(crate) fn unsubscribe(close: &Close) -> (u32, &'static str) {
     if close.is_failure() {
         (unsubscribed::INSUFFICIENT_STATE, "insufficient state")
+    } else if close.reason() == TOKEN_EXPIRED {
+        (unsubscribed::EXPIRED, "subscription expired")
     } else {
         (unsubscribed::SERVER, "server unsubscribe")
     }

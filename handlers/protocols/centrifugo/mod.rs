@@ -10,6 +10,7 @@ pub(crate) mod requests;
 pub(crate) mod transport;
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use parlor::{
     Action, ChannelName, ClientRequest, Close, CloseCode, Command, Config, Connected, Frame, Identity,
@@ -20,7 +21,7 @@ use parlor::{
 use crate::protocols::centrifugo::encoding::Encoding;
 use crate::protocols::centrifugo::error::{ErrorCode, unsubscribe, unsubscribed};
 use crate::protocols::centrifugo::messages::{
-    ConnectResult, Disconnect, Empty, Member, Push, RefreshResult, Unsubscribe,
+    ConnectResult, Disconnect, Empty, Member, Push, RefreshResult, SubRefreshResult, Unsubscribe,
 };
 use crate::protocols::centrifugo::replies::{
     client_info, error, history, line, members, publication, pushed, refused, send, stats, subscribed, ttl,
@@ -126,8 +127,8 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
 
     fn connected(number: u32, connected: &Connected<'_>) -> Option<Frame<'static>> {
         let version = VERSION.to_owned();
-        let ttl = connected.identity.expires_in().map(ttl);
-        let (client, expires, ttl) = (connected.client.to_owned(), ttl.is_some(), ttl.unwrap_or_default());
+        let (expires, ttl) = ttl(connected.identity.expires_in());
+        let client = connected.client.to_owned();
         let answer = messages::Reply { id: number, ..messages::Reply::default() };
         E::encode(&if connected.is_refresh {
             messages::Reply { refresh: Some(RefreshResult { client, version, expires, ttl }), ..answer }
@@ -150,6 +151,16 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
             };
             messages::Reply { connect: Some(connect), ..answer }
         })
+    }
+
+    fn join_refreshed(
+        number: u32,
+        _: ChannelName<'_>,
+        expires_in: Option<Duration>,
+    ) -> Option<Frame<'static>> {
+        let (expires, ttl) = ttl(expires_in);
+        let sub_refresh = Some(SubRefreshResult { expires, ttl });
+        E::encode(&messages::Reply { id: number, sub_refresh, ..messages::Reply::default() })
     }
 
     fn refuse(request: &NumberedRequest<'_>, refused_because: &Refused) -> Action {

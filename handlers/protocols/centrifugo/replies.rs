@@ -42,20 +42,24 @@ pub(super) fn unsubscribed_as_asked<E: Encoding>(number: u32) -> Option<Frame<'s
     E::encode(&messages::Reply { id: number, unsubscribe: Some(Empty {}), ..messages::Reply::default() })
 }
 
-pub(super) fn ttl(time: Duration) -> u32 {
-    u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+/// Returns whether a token expires that may be used for this time, and when, in seconds.
+pub(super) fn ttl(expires_in: Option<Duration>) -> (bool, u32) {
+    let seconds = |time: Duration| u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+    (expires_in.is_some(), expires_in.map_or(0, seconds))
 }
 
 pub(super) fn subscribed(welcome: &Welcome) -> SubscribeResult {
     let recovered = welcome.recovery == Recovery::Recovered && welcome.since.is_some();
+    let (expires, ttl) = ttl(welcome.expires_in);
     SubscribeResult {
+        expires,
+        ttl,
         recoverable: true,
         positioned: true,
         epoch: epoch(welcome.end.epoch.unwrap_or_default()),
         offset: welcome.end.offset,
         was_recovering: welcome.since.is_some(),
         recovered,
-        ..SubscribeResult::default()
     }
 }
 

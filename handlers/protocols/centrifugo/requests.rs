@@ -59,9 +59,6 @@ fn request<E: Encoding>(command: messages::Command, max: usize) -> Result<Client
             return refuse(ErrorCode::NotAvailable);
         }
         let token = Some(subscribe.token.clone()).filter(|token| !token.is_empty()).map(Cow::Owned);
-        if token.is_none() && channel::token_only(&subscribe.channel).is_some() {
-            return refuse(ErrorCode::PermissionDenied);
-        }
         ClientRequest::Join(Join {
             since: since(&subscribe),
             requires_recovery: subscribe.recover && subscribe.flag & REJECT_UNRECOVERED != 0,
@@ -93,7 +90,9 @@ fn request<E: Encoding>(command: messages::Command, max: usize) -> Result<Client
         ClientRequest::Command(Some(target(&history.channel)?), command)
     } else if let Some(refresh) = command.refresh {
         ClientRequest::Refresh(refresh.token.into())
-    } else if command.rpc.is_some() || command.ping.is_some() || command.sub_refresh.is_some() {
+    } else if let Some(refresh) = command.sub_refresh {
+        ClientRequest::RefreshJoin(target(&refresh.channel)?, refresh.token.into())
+    } else if command.rpc.is_some() || command.ping.is_some() {
         return refuse(ErrorCode::NotAvailable);
     } else {
         return Err(bad_request());

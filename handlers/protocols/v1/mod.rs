@@ -85,7 +85,7 @@ impl Protocol for V1 {
         let (target, id) = match &request.request {
             ClientRequest::Command(target, command) => (target.as_ref(), id_of(command)),
             ClientRequest::Join(join) => (Some(&join.target), None),
-            ClientRequest::Leave(target) => (Some(target), None),
+            ClientRequest::Leave(target) | ClientRequest::RefreshJoin(target, _) => (Some(target), None),
             ClientRequest::Connect(_) | ClientRequest::Refresh(_) => (None, None),
         };
         let place = target

@@ -7,6 +7,7 @@ mod key;
 pub(crate) mod key_error;
 mod key_problem;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
@@ -57,6 +58,8 @@ pub(crate) struct Claims {
     pub(crate) iss: String,
     /// What the user is called: `name`, else `preferred_username`.
     pub(crate) name: Option<String>,
+    /// The channels that the server joins for the user.
+    pub(crate) channels: BTreeSet<String>,
     /// The expiration time, in seconds since 1970.
     pub(crate) exp: Option<u64>,
 }
@@ -76,9 +79,12 @@ pub(crate) enum TokenError {
     /// The signature is invalid.
     #[error("the signature is wrong")]
     Signature,
-    /// The token has expired, or lacks `exp`.
+    /// The token has expired.
     #[error("`exp`: expected a time to come")]
     Expired,
+    /// The token lacks `exp`.
+    #[error("`exp`: expected one, unless weak tokens are allowed")]
+    Endless,
     /// The token is not valid yet.
     #[error("`nbf`: expected a time that has come")]
     Early,
@@ -88,8 +94,17 @@ pub(crate) enum TokenError {
     /// `iss` names another issuer.
     #[error("`iss`: expected another issuer")]
     Issuer,
-    /// `sub` is no text, empty or too long, or a time is malformed.
-    #[error("`sub`, `exp` or `nbf`: expected a text of 1 to 255 bytes, and times")]
+    /// `sub` is empty or too long.
+    #[error("`sub`: expected a text of 1 to 255 bytes")]
+    Subject,
+    /// It is for one channel and identifies no client, or the other way round.
+    #[error("`channel`: expected a token of the other kind")]
+    Kind,
+    /// A claim has another type.
+    #[error(
+        "expected `sub` and `channel` to be texts, `exp` and `nbf` times, `channels` texts, and `subs` \
+             empty objects"
+    )]
     Claims,
 }
 
@@ -107,6 +122,10 @@ struct Payload {
     #[serde(default)]
     preferred_username: Value,
     channel: Option<String>,
+    #[serde(default)]
+    channels: BTreeSet<String>,
+    #[serde(default)]
+    subs: BTreeMap<String, serde_json::Map<String, Value>>,
 }
 
 impl Verifier {
@@ -131,10 +150,11 @@ impl Verifier {
     /// Returns [`TokenError`] otherwise.
     pub(crate) fn verify(&self, jwt: &str) -> Result<Claims, TokenError> {
         let (payload, exp) = self.payload(jwt)?;
-        // A token for a channel does not identify its bearer.
-        let is_subject = (1..=MAX_SUB_BYTES).contains(&payload.sub.len());
-        if !is_subject || payload.channel.is_some() {
-            return Err(TokenError::Claims);
+        if payload.channel.is_some() {
+            return Err(TokenError::Kind);
+        }
+        if !(1..=MAX_SUB_BYTES).contains(&payload.sub.len()) {
+            return Err(TokenError::Subject);
         }
         let iss = match payload.iss {
             Value::Null => String::new(),
@@ -145,7 +165,12 @@ impl Verifier {
             Value::String(name) if !name.is_empty() => Some(name),
             _ => None,
         });
-        Ok(Claims { sub: payload.sub, iss, name, exp })
+        // Options of a channel that are not applied would give what the token withholds.
+        if payload.subs.values().any(|options| !options.is_empty()) {
+            return Err(TokenError::Claims);
+        }
+        let channels = payload.channels.into_iter().chain(payload.subs.into_keys()).collect();
+        Ok(Claims { sub: payload.sub, iss, name, channels, exp })
     }
 
     /// Returns the claims of a token for one channel that is valid now.
@@ -154,7 +179,7 @@ impl Verifier {
     /// Returns [`TokenError`] otherwise.
     pub(crate) fn verify_for_channel(&self, jwt: &str) -> Result<ChannelClaims, TokenError> {
         let (payload, exp) = self.payload(jwt)?;
-        let channel = payload.channel.ok_or(TokenError::Claims)?;
+        let channel = payload.channel.ok_or(TokenError::Kind)?;
         Ok(ChannelClaims { sub: payload.sub, channel, exp })
     }
 
@@ -217,7 +242,7 @@ impl From<jsonwebtoken::errors::Error> for TokenError {
             ErrorKind::MissingRequiredClaim(claim) => match claim.as_str() {
                 "aud" => Self::Audience,
                 "iss" => Self::Issuer,
-                _ => Self::Expired,
+                _ => Self::Endless,
             },
             ErrorKind::InvalidClaimFormat(_) | ErrorKind::Json(_) => Self::Claims,
             _ => Self::Malformed,

@@ -62,7 +62,7 @@ fn claims(other: &Value) -> Value {
 
 /// The claims of a token of this user with nothing else.
 fn claims_of(sub: &str) -> Claims {
-    Claims { sub: sub.to_owned(), iss: String::new(), name: None, exp: None }
+    Claims { sub: sub.to_owned(), iss: String::new(), name: None, channels: BTreeSet::new(), exp: None }
 }
 
 fn signed(algorithm: Algorithm, kid: Option<&str>, other: &Value) -> String {
@@ -153,17 +153,21 @@ fn times_of_tokens_are_checked_with_leeway() {
         (json!({ "exp": now - 2 }), None),
         (json!({ "exp": now - 10 }), Some(TokenError::Expired)),
         (json!({ "exp": 0 }), Some(TokenError::Expired)),
-        (json!({ "exp": null }), Some(TokenError::Expired)),
+        (json!({ "exp": null }), Some(TokenError::Endless)),
         (json!({ "exp": "4000000000" }), Some(TokenError::Claims)),
-        (json!({ "exp": -1 }), Some(TokenError::Expired)),
+        (json!({ "exp": -1 }), Some(TokenError::Endless)),
         (json!({ "exp": 4_000_000_000.5 }), None),
         (json!({ "exp": u64::MAX }), None),
         (json!({ "nbf": now + 2 }), None),
         (json!({ "nbf": now - 100 }), None),
         (json!({ "nbf": now + 60 }), Some(TokenError::Early)),
         (json!({ "nbf": "soon" }), Some(TokenError::Claims)),
-        (json!({ "sub": null }), Some(TokenError::Claims)),
-        (json!({ "sub": "" }), Some(TokenError::Claims)),
+        (json!({ "sub": null }), Some(TokenError::Subject)),
+        (json!({ "sub": "" }), Some(TokenError::Subject)),
+        (json!({ "channel": "news" }), Some(TokenError::Kind)),
+        (json!({ "channels": ["a"], "subs": { "b": {} } }), None),
+        (json!({ "channels": "a" }), Some(TokenError::Claims)),
+        (json!({ "subs": { "a": { "info": 1 } } }), Some(TokenError::Claims)),
         (json!({ "sub": ["alice"] }), Some(TokenError::Claims)),
     ] {
         assert_eq!(verifier.verify(&hs256(&times)).err(), expected, "{times}");
@@ -297,7 +301,10 @@ fn a_subject_is_any_text_and_the_name_is_the_first_that_is_one() {
     for sub in ["auth0|5f7c", "a b", "~#@", "a\0b\n", "\u{202e}", "{a}:b*\"'", " ", "李", &longest] {
         assert_eq!(verify(json!({ "sub": sub })), Ok(claims_of(sub)), "{sub:?}");
     }
-    for sub in [json!(""), json!("x".repeat(256)), json!("é".repeat(128)), json!(5), json!(["a"])] {
+    for sub in [json!(""), json!("x".repeat(256)), json!("é".repeat(128))] {
+        assert_eq!(verify(json!({ "sub": sub })), Err(TokenError::Subject), "{sub}");
+    }
+    for sub in [json!(5), json!(["a"])] {
         assert_eq!(verify(json!({ "sub": sub })), Err(TokenError::Claims), "{sub}");
     }
     for (others, name) in [
