@@ -8,6 +8,7 @@ use parlor::{
 use super::{about, back, no_action, note, user};
 use crate::admin::closure;
 use crate::rooms::claim;
+use crate::rooms::name;
 use crate::rooms::record::RoomRecord;
 use crate::rooms::room::Room;
 
@@ -28,7 +29,14 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     request.render(
         "admin_room.html",
         context! {
-            room_name => room.name(), title => room.name(), private, closed, owner, kept, max_message_bytes,
+            room_name => room.name(),
+            title => room.name(),
+            private,
+            limited => name::is_limited(room.name()),
+            closed,
+            owner,
+            kept,
+            max_message_bytes,
         },
     )
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::admin::closure;
 use crate::rooms::groups;
+use crate::rooms::name;
 use crate::rooms::name::Name;
 use crate::rooms::record::RoomRecord;
 
@@ -33,7 +34,7 @@ pub(super) struct Figures {
 pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let wanted = request.query("room").unwrap_or_default();
     if !wanted.trim().is_empty() {
-        let name = Name::parse(request.context(), wanted.trim())?;
+        let name = Name::parse_any(request.context(), wanted.trim())?;
         return Ok(Response::redirect(
             StatusCode::SEE_OTHER,
             &request.url("admin_room", &[("room", name.as_str())]),
@@ -64,7 +65,7 @@ pub(super) async fn figures(context: &Context) -> Result<(Vec<Figures>, usize), 
             people,
             per_minute: log.per_minute,
             kept: log.events,
-            private,
+            private: private || name::is_limited(name),
             closed,
         }
     });

@@ -6,6 +6,7 @@ use parlor::{Access, Context, Denied, Grant, Identity};
 
 use crate::chat::access::ChatAccess;
 use crate::protocols::centrifugo::channel;
+use crate::rooms::name;
 use crate::rooms::room::Room;
 
 /// Admits clients as `A` does, to the room that a channel means, under the channel's name.
@@ -19,15 +20,15 @@ impl<A: Access> Access for ChannelAccess<A> {
     }
 }
 
-/// As [`ChannelAccess`] of the chat; also to channels that clients enter with a token, which is
-/// checked before.
+/// As [`ChannelAccess`] of the chat; also to channels that clients enter with a token, which the
+/// runtime checks.
 pub(crate) struct ChatChannelAccess;
 
 impl Access for ChatChannelAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
-        if channel::token_only(name).is_some() {
-            let room = Room::for_token_bearers(context, identity, name)?;
-            return Ok(room.grant(context, room.chat_group()).under_name(name));
+        if name::is_by_token(name) {
+            let room = Room::for_token_bearers(context, identity, name).await?;
+            return Ok(room.grant(context, room.chat_group()).under_name(name).by_token());
         }
         ChannelAccess::<ChatAccess>::grant(context, identity, name).await
     }

@@ -11,7 +11,7 @@ use crate::rooms::conversation::Conversation;
 use crate::rooms::groups;
 use crate::rooms::groups::CHAT_PREFIX;
 use crate::rooms::name;
-use crate::rooms::name::{Name, USERS};
+use crate::rooms::name::Name;
 use crate::rooms::record::RoomRecord;
 use crate::scopes;
 
@@ -81,16 +81,15 @@ impl Room {
                 kind: Kind::Direct(conversation, peer.name),
             });
         }
-        if let Some((name, users)) = name.split_once(USERS) {
-            let is_one = identity.is_user() && users.split(',').any(|user| user == identity.subject());
-            let name = Name::parse_with_users(context, name, users)?;
-            return if is_one {
-                Ok(Self { name: name.into(), kind: Kind::Limited })
+        let name = Name::parse_any(context, name)?;
+        if name.is_limited() {
+            let is_named = |users: &str| users.split(',').any(|user| user == identity.subject());
+            return if identity.is_user() && name.users().is_some_and(is_named) {
+                Self::limited(context, name, lookup).await
             } else {
                 Err(Denied::NotFound)
             };
         }
-        let name = Name::parse(context, name)?;
         // The push group of the room `chat_x` is the chat group of `x`, as in the tutorial. Only
         // public rooms may share it: a user removed from `x` is not searched for in `chat_x`.
         if let Some(other) = name.as_str().strip_prefix(CHAT_PREFIX)
@@ -102,11 +101,12 @@ impl Room {
         Ok(Self { name: name.into(), kind })
     }
 
-    /// Returns the room of this name, which begins with `$`, for a client with a token for it.
+    /// Returns the room of this name, which is entered with a token, for a client that has one.
     ///
     /// # Errors
-    /// Returns [`Denied`] for an invalid name, and for guests where they are not admitted.
-    pub(crate) fn for_token_bearers(
+    /// Returns [`Denied`]: for an invalid name, for guests where they are not admitted, for a
+    /// closed room, and when the layer does not answer.
+    pub(crate) async fn for_token_bearers(
         context: &Context,
         identity: &Identity,
         name: &str,
@@ -114,8 +114,15 @@ impl Room {
         if !may_enter_rooms(context, identity) {
             return Err(Denied::NotFound);
         }
-        let rest = Name::parse(context, name.strip_prefix('$').unwrap_or(name))?;
-        Ok(Self { name: format!("${}", rest.as_str()), kind: Kind::Limited })
+        Self::limited(context, Name::parse_any(context, name)?, Lookup::ForJoin).await
+    }
+
+    /// Returns the room of this name, which says who may enter, unless it is closed.
+    async fn limited(context: &Context, name: Name, lookup: Lookup) -> Result<Self, Denied> {
+        match record(context, name.as_str(), lookup).await? {
+            Some(record) if record.closed => Err(Denied::NotFound),
+            _ => Ok(Self { name: name.into(), kind: Kind::Limited }),
+        }
     }
 
     /// Returns the room in the request's path.
@@ -178,9 +185,9 @@ impl Room {
         if !identity.is_staff() {
             return Err(Denied::NotFound);
         }
-        let name = Name::parse(context, name)?;
-        let record = context.store().read(&RoomRecord::key(name.as_str())).await?;
-        Ok((Self { name: name.into(), kind: Kind::Public }, record.unwrap_or_default()))
+        let name = Name::parse_any(context, name)?;
+        let record = record(context, name.as_str(), Lookup::Stored).await?;
+        Ok((Self::of(name), record.unwrap_or_default()))
     }
 
     /// Returns the room of this name for the API, whose clients act for the site: also private
@@ -193,24 +200,22 @@ impl Room {
         if name.starts_with('@') {
             return Err(Denied::NotFound);
         }
-        if let Some((name, users)) = name.split_once(USERS) {
-            let name = Name::parse_with_users(context, name, users)?;
-            return Ok(Self { name: name.into(), kind: Kind::Limited });
-        }
-        if let Some(rest) = name.strip_prefix('$') {
-            let name = format!("${}", Name::parse(context, rest)?.as_str());
-            return Ok(Self { name, kind: Kind::Limited });
-        }
-        let name = Name::parse(context, name)?;
+        let name = Name::parse_any(context, name)?;
         // As above: its push group may be the chat group of another room.
         let other = name.as_str().strip_prefix(CHAT_PREFIX);
         for name in [Some(name.as_str()), other].into_iter().flatten() {
-            let record: Option<RoomRecord> = context.store().read(&RoomRecord::key(name)).await?;
+            let record = record(context, name, Lookup::Stored).await?;
             if record.is_some_and(|record| record.closed) {
                 return Err(Denied::NotFound);
             }
         }
-        Ok(Self { name: name.into(), kind: Kind::Public })
+        Ok(Self::of(name))
+    }
+
+    /// Returns the room of this name, whatever its record says.
+    fn of(name: Name) -> Self {
+        let kind = if name.is_limited() { Kind::Limited } else { Kind::Public };
+        Self { name: name.into(), kind }
     }
 
     /// Returns whether its members may publish.
@@ -277,6 +282,14 @@ pub(crate) fn may_enter_rooms(context: &Context, identity: &Identity) -> bool {
     identity.role() > Role::Guest || !context.config().auth.no_guests
 }
 
+async fn record(context: &Context, name: &str, lookup: Lookup) -> Result<Option<RoomRecord>, LayerError> {
+    let (store, key) = (context.store(), RoomRecord::key(name));
+    match lookup {
+        Lookup::Stored => store.read(&key).await,
+        Lookup::ForJoin => store.read_for_join(&key).await,
+    }
+}
+
 /// Returns the kind of the room for the client; `None` if the client may not see the room.
 async fn kind(
     context: &Context,
@@ -284,12 +297,7 @@ async fn kind(
     name: &str,
     lookup: Lookup,
 ) -> Result<Option<Kind>, LayerError> {
-    let (store, key) = (context.store(), RoomRecord::key(name));
-    let record: Option<RoomRecord> = match lookup {
-        Lookup::Stored => store.read(&key).await?,
-        Lookup::ForJoin => store.read_for_join(&key).await?,
-    };
-    Ok(match record {
+    Ok(match record(context, name, lookup).await? {
         Some(record) if record.closed => None,
         Some(record) if record.private => {
             is_member(context, identity, name, &record).await?.then_some(Kind::Private(record))

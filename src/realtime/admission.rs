@@ -58,6 +58,9 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     let identity = request.identity();
     let name = request.params.first().unwrap_or_default();
     let grant = A::grant(context, identity, name).await.map_err(|denied| denied.refusal(transport))?;
+    if grant.requires_token {
+        return Err(Denied::NotFound.refusal(transport)); // a path has none
+    }
     let start = match (P::RESUMES, C::REPLAYS) {
         (false, _) => None,
         (true, false) => Some(StartPosition::now()),

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::centrifugo::{CentrifugoClient, deployment, token};
+use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token};
+use crate::support::cli::operator;
 use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::user::User;
@@ -196,4 +198,34 @@ on_both_layers! {
     some_channels_are_for_some_users_only
     a_token_opens_no_channel_but_its_own
     a_channel_that_is_left_at_once_was_not_entered
+}
+
+#[tokio::test]
+async fn operators_reach_the_channels_of_some_users() {
+    let redis = Redis::start().await;
+    let node = plan().redis(&redis).start().await;
+    let mut zed = operator(&node, &redis, "zed").await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    let deals = json!({ "channel": "$deals", "token": token(&json!({ "sub": "ann", "channel": "$deals" })) });
+    ann.result("subscribe", &deals).await;
+    for (channel, path) in [("#ann", "/admin/rooms/%23ann/"), ("$deals", "/admin/rooms/$deals/")] {
+        ann.publish(channel, &json!("to be removed")).await;
+        let id = ann.push(channel, "pub").await["tags"]["id"].as_str().expect("an id").to_owned();
+        let page = zed.get(&node, path).await;
+        assert!(page.status == 200 && page.body.contains("private"), "{channel}: {page:?}");
+        let removed = zed.post(&node, path, &[("action", "remove"), ("id", &id)]).await;
+        assert_eq!(removed.status, 303, "{channel}");
+        let history = ann.result("history", &json!({ "channel": channel, "limit": 1 })).await;
+        assert_eq!(history["publications"][0]["data"]["removed"], true, "{history}");
+        let closed = zed.post(&node, path, &[("action", "close")]).await;
+        assert_eq!(closed.status, 303, "{channel}");
+        assert_eq!(ann.push(channel, "unsubscribe").await["code"], 2000);
+    }
+    let list = zed.get(&node, "/admin/rooms/?room=%23ann").await;
+    assert_eq!(list.header("location"), Some("/admin/rooms/%23ann/"));
+    assert_eq!(ann.error("subscribe", &deals).await, 103);
+    assert_eq!(ann.error("subscribe", &json!({ "channel": "#ann" })).await, 103);
+    let opened = zed.post(&node, "/admin/rooms/$deals/", &[("action", "reopen")]).await;
+    assert_eq!(opened.status, 303);
+    ann.result("subscribe", &deals).await;
 }

@@ -39,8 +39,3 @@ pub(crate) fn room(channel: &str) -> Cow<'_, str> {
     let room = channel.strip_prefix(CHAT_SPELLING).or_else(|| channel.strip_prefix(PUSH_SPELLING));
     Cow::Borrowed(room.unwrap_or(channel))
 }
-
-/// Returns the name of a channel that clients enter with a token for it only.
-pub(crate) fn token_only(room: &str) -> Option<&str> {
-    room.strip_prefix('$')
-}
