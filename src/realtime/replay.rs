@@ -2,12 +2,14 @@
 //! and sends nothing.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::layer::Page;
 use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// The progress of one subscription from a position to that of the group's other subscribers.
 pub(crate) struct Replay {
@@ -15,6 +17,10 @@ pub(crate) struct Replay {
     cursor: Id,
     /// The epoch of the event there, if it was sent.
     epoch: Option<u64>,
+    /// The client has what is before the first event, and nothing may be missing behind it.
+    resumes: bool,
+    /// The epoch whose beginning was reported.
+    begun: Option<u64>,
     /// The end of the log when it was last read; [`Id::NEVER`] if it has to be read again.
     end: Id,
     /// What was read and not yet sent.
@@ -47,6 +53,8 @@ impl Replay {
         Self {
             cursor: after.or(first.map(|first| first.prev)).unwrap_or(page.last),
             epoch: None,
+            resumes: after.is_some(),
+            begun: None,
             end: page.last,
             unsent: page.events.into(),
             is_behind: false,
@@ -84,6 +92,15 @@ impl Replay {
             let reason = if is_trimmed { GapReason::Trimmed } else { GapReason::Rewritten };
             self.unsent.push_front(event);
             return Step::Gap(reason, std::mem::replace(&mut self.cursor, position.prev));
+        }
+        if self.resumes
+            && position.prev > Id::START
+            && let Some(Offset { epoch, n: NonZeroU64::MIN }) = position.offset
+            && self.begun.replace(epoch) != Some(epoch)
+        {
+            // The log may have lost the last entries of the epoch before.
+            self.unsent.push_front(event);
+            return Step::Gap(GapReason::Rewritten, self.cursor);
         }
         self.cursor = position.id;
         self.epoch = position.offset.map(|offset| offset.epoch);
@@ -126,12 +143,13 @@ mod tests {
 
     /// A page of the events with these ids and the ids before them.
     fn page(events: &[(u64, u64)], last: u64) -> Page {
-        let event = |&(at, prev): &(u64, u64)| {
-            let position =
-                Position { id: id(at), prev: if prev == 0 { Id::START } else { id(prev) }, offset: None };
-            Arc::new(Event::new("a").at_position(position).into())
-        };
-        Page { events: events.iter().map(event).collect(), more: false, last: id(last) }
+        let events = events.iter().map(|&(at, prev)| event(at, prev, None)).collect();
+        Page { events, more: false, last: id(last) }
+    }
+
+    fn event(at: u64, prev: u64, offset: Option<Offset>) -> Arc<Delivery> {
+        let prev = if prev == 0 { Id::START } else { id(prev) };
+        Arc::new(Event::new("a").at_position(Position { id: id(at), prev, offset }).into())
     }
 
     /// Takes steps up to the first that sends nothing; returns the texts of all.
@@ -175,6 +193,19 @@ mod tests {
         replay.on_behind();
         replay.on_page(page(&[(10, 0)], 10));
         assert_eq!(steps(&mut replay), ["rewritten after 9", "10", "join 10"]);
+    }
+
+    #[test]
+    fn a_client_that_resumes_is_informed_where_an_epoch_begins() {
+        let offset = |epoch, n: u64| Some(Offset { epoch, n: n.try_into().unwrap() });
+        let events = || vec![event(4, 3, offset(1, 4)), event(5, 4, offset(2, 1)), event(6, 5, offset(2, 2))];
+        let mut replay = Replay::new(Some(id(3)), Page { events: events(), more: false, last: id(6) });
+        assert_eq!(steps(&mut replay), ["4", "rewritten after 4", "5", "6", "join 6"]);
+        let mut replay = Replay::new(None, Page { events: events(), more: false, last: id(6) });
+        assert_eq!(steps(&mut replay), ["4", "5", "6", "join 6"], "the client had nothing");
+        let first = vec![event(1, 0, offset(1, 1))];
+        let mut replay = Replay::new(Some(Id::START), Page { events: first, more: false, last: id(1) });
+        assert_eq!(steps(&mut replay), ["1", "join 1"], "the log begins");
     }
 
     #[test]

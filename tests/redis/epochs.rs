@@ -1,13 +1,16 @@
 //! Epochs: the numbers of a log begin again where it may have lost entries, and never otherwise.
 
 use parlor::{Broker, Event, HistoryRange, Id, Offset};
+use serde_json::json;
 
 use crate::support::group_log::lobby;
+use crate::support::handshake::Handshake;
 use crate::support::layer_nodes::LayerNode;
 use crate::support::node::Node;
 use crate::support::payload::unpacked;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::V1Client;
 use crate::support::wait::{PATIENCE, holds, until};
 
 const LOG: &str = "parlor:log:{lobby}";
@@ -73,6 +76,29 @@ async fn a_replica_that_takes_over_begins_an_epoch() {
     let there = LayerNode::connect(&promoted.url()).await;
     assert_eq!(newest(&there).await, Some(before), "the second entry is lost");
     assert_begins(before, append(&there).await);
+}
+
+#[tokio::test]
+async fn a_client_that_was_away_is_informed_where_an_older_redis_took_over() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut ann = V1Client::join(&node, "lobby").await;
+    let kept = ann.publish("kept").await["id"].clone();
+    let older = redis.detached_copy().await;
+    ann.publish("lost").await;
+    let there = Node::on(&older).await;
+    V1Client::join(&there, "lobby").await.publish("later").await;
+    let handshake = Handshake::to_room("lobby").since(kept.as_str().expect("an id"));
+    let mut bob = handshake.connect(&there).await;
+    let gap = bob.receive_any(&["gap", "message"], PATIENCE).await;
+    assert_eq!((&gap["type"], &gap["reason"], &gap["after"]), (&json!("gap"), &json!("rewritten"), &kept));
+    let later = bob.receive().await;
+    assert_eq!((&later["text"], &later["prev"]), (&json!("later"), &kept));
+    // A client that has what followed is not.
+    let handshake = Handshake::to_room("lobby").since(later["id"].as_str().expect("an id"));
+    let mut bob = handshake.connect(&there).await;
+    bob.publish("last").await;
+    assert_eq!(bob.receive().await["text"], "last");
 }
 
 #[tokio::test]
