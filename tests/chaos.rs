@@ -1,5 +1,6 @@
-//! Injects one fault after another while a hundred clients send, in rooms and in one private chat,
-//! and accounts for every message: `make chaos`.
+//! Injects one fault after another while a hundred clients send, each in five rooms on one
+//! connection or in one private chat, and accounts for every message: `make chaos`. A third of them
+//! speak Centrifugo's protocol.
 //!
 //! `CHAOS_SEED` in the environment sets the seed for nodes, clients and order; `CHAOS_SECONDS` sets
 //! the minimum duration; `CHAOS_FAULT` is a part of the name of the only faults to inject.
@@ -28,6 +29,7 @@ mod record;
 mod report;
 mod scenario;
 mod self_test;
+mod subscription;
 mod tampering;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +39,7 @@ async fn a_short_run_loses_nothing() {
         name: "short",
         seed: seed_or(1),
         clients: 40,
-        rooms: 4,
+        rooms: 20,
         faults,
         pace,
         min_duration: Duration::ZERO,
@@ -53,7 +55,7 @@ async fn a_full_run_loses_nothing() {
         name: "full",
         seed: seed_or(rand::random()),
         clients: 100,
-        rooms: 5,
+        rooms: 25,
         faults,
         pace,
         min_duration: min_duration(),
@@ -83,6 +85,6 @@ async fn replicated_acks_lose_nothing_with_a_frozen_master() {
 async fn fail_over(name: &'static str, fault: Fault, replicas: u8) {
     let (faults, pace, seed) = (vec![fault], Pace::FULL, seed_or(rand::random()));
     let scenario =
-        Scenario { name, seed, clients: 100, rooms: 5, faults, pace, min_duration: Duration::ZERO };
+        Scenario { name, seed, clients: 100, rooms: 25, faults, pace, min_duration: Duration::ZERO };
     scenario.run(ChaosCluster::with_sentinels(replicas).await).await;
 }

@@ -10,6 +10,7 @@ mod delay;
 mod delivery;
 mod index;
 mod notices;
+mod offsets;
 mod order;
 mod plain;
 mod position;
@@ -25,6 +26,7 @@ mod tests {
     mod delay;
     mod delivery;
     mod notices;
+    mod offsets;
     mod order;
     mod plain;
     mod presence;
@@ -40,7 +42,8 @@ pub use silence::longest_silence;
 pub enum Verdict {
     /// An entitled client never received a message of the log.
     Lost,
-    /// A message names another one before it than the last one that the client has.
+    /// A message names another one before it than the last one that the client has, or its offset
+    /// is not the next one.
     Unchained,
     /// A client was informed of a loss where it misses nothing.
     Needless,
@@ -58,6 +61,10 @@ pub enum Verdict {
     Invented,
     /// One id has two texts.
     TwoTexts,
+    /// One position of Centrifugo's protocol has two messages, or one message has two positions.
+    Ambiguous,
+    /// Within an epoch, a client received an offset that is not higher than one before it.
+    NotRising,
     /// A message was delivered although its sender received an error that forbids a retry.
     RejectedAndDelivered,
     /// A message was neither acked nor rejected by the end of the run.
@@ -106,6 +113,8 @@ pub fn check(record: &Record) -> Vec<Finding> {
     findings.extend(truth::rejected_and_delivered(&index));
     findings.extend(truth::unanswered(&index));
     findings.extend(order::reordered(&index));
+    findings.extend(offsets::ambiguous(&index));
+    findings.extend(offsets::broken(&index));
     findings.extend(plain::broken(&index));
     findings.extend(pushes::silent(&index));
     findings.extend(presence::wrong(&index));

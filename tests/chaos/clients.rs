@@ -1,6 +1,6 @@
 //! All clients of a run, in their rooms.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::client::Client;
+use super::client::{Client, Profile};
 use super::instructions::{Instructions, Lifecycle, State};
 use super::line::Wire;
 use super::listener::{Listener, Listens};
@@ -23,10 +23,18 @@ const TEST_USER: u64 = 1 << 40;
 /// In which all clients have learned that a user left: the grace, and a moment for busy machines.
 const LEAVE: Duration = Duration::from_secs(8);
 
+/// Rooms of a client with several, counted from that of its number: which clients share a room
+/// differs from room to room.
+const ROOM_OFFSETS: [usize; 5] = [0, 1, 3, 7, 12];
+
 pub struct Clients {
     pub recorder: Recorder,
-    /// The room of each client.
-    rooms: Vec<usize>,
+    /// Each client in each of its rooms, in the order of the record.
+    seats: Vec<Seat>,
+    /// By client.
+    wires: Vec<Wire>,
+    /// Each client's lifecycle when the run comes to rest.
+    at_rest: Vec<Lifecycle>,
     /// As whom the test itself enters each room.
     visitors: Vec<Membership>,
     instructions: Vec<watch::Sender<Instructions>>,
@@ -36,63 +44,128 @@ pub struct Clients {
     _tasks: JoinSet<()>,
 }
 
+/// A client in a room.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    client: usize,
+    room: usize,
+    /// The room's place among those of the client.
+    place: usize,
+}
+
 pub fn name_of(room: usize) -> String {
     format!("room{room}")
 }
 
+/// A third of the clients speak Centrifugo's protocol, a tenth read an event stream.
+fn wire_of(number: usize) -> Wire {
+    match (number % 3, number % 7, number % 2) {
+        (0, _, _) => Wire::Centrifugo,
+        (_, 4, _) => Wire::EventStream,
+        (_, _, 0) => Wire::WebSocket,
+        _ => Wire::RoomSocket,
+    }
+}
+
+/// An event stream has one room, all other clients have five, if there are as many.
+fn rooms_of(number: usize, count: usize) -> Vec<usize> {
+    let wanted = if wire_of(number) == Wire::EventStream { 1 } else { ROOM_OFFSETS.len() };
+    let mut rooms = Vec::new();
+    for room in ROOM_OFFSETS.into_iter().chain(0..count).map(|offset| (number + offset) % count) {
+        if rooms.len() < wanted && !rooms.contains(&room) {
+            rooms.push(room);
+        }
+    }
+    rooms
+}
+
+/// One of twenty clients leaves at the end, and two vanish.
+fn at_rest(number: usize) -> Lifecycle {
+    match number % 20 {
+        0 => Lifecycle::Leaves,
+        1 | 2 => Lifecycle::Vanishes,
+        _ => Lifecycle::Connected,
+    }
+}
+
 impl Clients {
-    /// Starts this many clients in this many rooms, and four in a private chat, whose two accounts
+    /// Starts this many clients in this many rooms, and six in a private chat, whose two accounts
     /// it makes on this node. Waits until all are connected.
     ///
     /// The private chat has no clients that only listen. Its accounts are never lost for good: a
     /// fault that removes them restores them, for a new account of the same name would be another
     /// user, in another chat.
     pub async fn start(
-        (clients, rooms): (usize, usize),
+        (clients, count_of_rooms): (usize, usize),
         address: SocketAddr,
         node: &Node,
         seed: u64,
     ) -> Self {
-        let count_of_rooms = rooms;
         let mut members: Vec<_> = (0..clients)
-            .map(|who| {
-                // One of five by event stream, in every room.
-                let by_stream = who / count_of_rooms % 5 == 4;
-                let wire = if by_stream { Wire::EventStream } else { Wire::WebSocket };
-                let room = who % count_of_rooms;
-                (room, Membership::of_guest(&name_of(room), who as u64 + 1), wire)
+            .map(|number| {
+                let rooms = rooms_of(number, count_of_rooms);
+                let names = rooms.iter().copied().map(name_of).collect();
+                let membership = Membership::of_guest(names, number as u64 + 1);
+                (rooms, membership, wire_of(number), at_rest(number))
             })
             .collect();
         let mut visitors: Vec<_> =
-            (0..count_of_rooms).map(|room| Membership::of_guest(&name_of(room), TEST_USER)).collect();
+            (0..count_of_rooms).map(|room| Membership::of_guest(vec![name_of(room)], TEST_USER)).collect();
         let sides = Membership::of_private_chat(node).await;
-        for wire in [Wire::WebSocket, Wire::EventStream] {
-            members.extend(sides.iter().map(|side| (count_of_rooms, side.clone(), wire)));
+        for wire in [Wire::RoomSocket, Wire::EventStream, Wire::Centrifugo] {
+            // All clients of the first side have left when the members are listed.
+            let ends = if wire == Wire::RoomSocket { Lifecycle::Leaves } else { Lifecycle::Vanishes };
+            for (side, at_rest) in sides.iter().zip([ends, Lifecycle::Connected]) {
+                members.push((vec![count_of_rooms], side.clone(), wire, at_rest));
+            }
         }
-        // All clients of this side have left when the members are listed.
         visitors.push(sides[0].clone());
-        let rooms: Vec<_> = members.iter().map(|(room, ..)| *room).collect();
-        // In each public room two more who only listen.
-        let listeners = (0..2 * count_of_rooms).map(|who| who % count_of_rooms);
-        let recorder = Recorder::new(rooms.iter().copied().chain(listeners.clone()).collect());
+        let seats_of = |(client, (rooms, ..)): (usize, &(Vec<usize>, _, _, _))| {
+            let rooms: Vec<_> = rooms.iter().copied().enumerate().collect();
+            rooms.into_iter().map(move |(place, room)| Seat { client, room, place })
+        };
+        let seats: Vec<Seat> = members.iter().enumerate().flat_map(seats_of).collect();
+        // In a fifth of the public rooms two more that only listen.
+        let heard_rooms = (0..count_of_rooms).step_by(count_of_rooms.div_ceil(5).max(1));
+        let listeners: Vec<_> = [Listens::ToMessages, Listens::ToPushes]
+            .into_iter()
+            .flat_map(|listens| heard_rooms.clone().map(move |room| (room, listens)))
+            .collect();
+        let seated =
+            seats.iter().map(|seat| (seat.room, format!("{:?} {}", members[seat.client].2, seat.client)));
+        let listening = listeners.iter().map(|(room, listens)| (*room, format!("{listens:?}")));
+        let recorder = Recorder::new(seated.chain(listening).unzip());
         let (instructions, heads): (Vec<_>, Vec<_>) =
-            rooms.iter().map(|_| watch::channel(Instructions::LISTEN)).unzip();
-        let states: Vec<_> = rooms.iter().map(|_| Arc::<Mutex<State>>::default()).collect();
-        let mut tasks = JoinSet::new();
-        for ((who, (_, membership, wire)), head) in members.into_iter().enumerate().zip(heads) {
-            let (place, state) = ((who, membership, wire), Arc::clone(&states[who]));
-            tasks.spawn(Client::new(place, address, recorder.clone(), seed, head, state).run());
+            members.iter().map(|_| watch::channel(Instructions::LISTEN)).unzip();
+        let states: Vec<_> =
+            members.iter().map(|(rooms, ..)| Arc::new(Mutex::new(State::of(rooms.len())))).collect();
+        let at_rest = members.iter().map(|(.., at_rest)| *at_rest).collect();
+        let wires = members.iter().map(|(_, _, wire, _)| *wire).collect();
+        let (mut tasks, mut index) = (JoinSet::new(), 0);
+        for ((number, (rooms, membership, wire, _)), head) in members.into_iter().enumerate().zip(heads) {
+            let count = rooms.len();
+            let profile = Profile { number, wire, membership, rooms, index };
+            let state = Arc::clone(&states[number]);
+            tasks.spawn(Client::new(profile, address, recorder.clone(), seed, head, state).run());
+            index += count;
         }
         let (listening, head) = watch::channel(Instructions::LISTEN);
-        for (number, room) in listeners.enumerate() {
-            let listens = if number < count_of_rooms { Listens::ToMessages } else { Listens::ToPushes };
-            let (recorder, instructions) = (recorder.clone(), head.clone());
-            let index = rooms.len() + number;
-            let room = name_of(room);
+        for (index, (room, listens)) in (index..).zip(listeners) {
+            let (recorder, instructions, room) = (recorder.clone(), head.clone(), name_of(room));
             tasks.spawn(Listener { index, room, listens, address, recorder, instructions }.run());
         }
-        let clients = Self { recorder, rooms, visitors, instructions, listening, states, _tasks: tasks };
-        if let Err(missing) = clients.wait_until_settled(PATIENCE).await {
+        let clients = Self {
+            recorder,
+            seats,
+            wires,
+            at_rest,
+            visitors,
+            instructions,
+            listening,
+            states,
+            _tasks: tasks,
+        };
+        if let Err(missing) = clients.wait_until_settled(Instant::now(), PATIENCE * 2).await {
             panic!("waited for all clients to join: {missing}");
         }
         clients
@@ -104,19 +177,21 @@ impl Clients {
         self.listening.closed().await;
     }
 
-    /// Holds these clients away and returns the id of a message that reached this other one only
-    /// when they were gone.
-    pub async fn hold_away(&self, away: &[usize], witness: usize) -> String {
+    /// Holds these clients away and returns the id of a message in this room that reached this
+    /// other one only when they were gone.
+    pub async fn hold_away(&self, away: &[usize], room: usize, witness: usize) -> String {
         self.instruct(away.iter().copied(), |instructions| instructions.lifecycle = Lifecycle::Away);
-        let state = |who: usize| self.states[who].lock().unwrap().clone();
         until(PATIENCE, "clients to go away", async || {
-            let online: Vec<_> = away.iter().filter(|who| state(**who).online).collect();
+            let online: Vec<_> =
+                away.iter().filter(|who| self.states[**who].lock().unwrap().online).collect();
             if online.is_empty() { Ok(()) } else { Err(format!("{online:?} are online")) }
         })
         .await;
-        let before = state(witness).last;
+        let seat = *self.seats_of(room).find(|(_, seat)| seat.client == witness).expect("a member").1;
+        let last = || self.states[seat.client].lock().unwrap().rooms[seat.place].last.clone();
+        let before = last();
         until(PATIENCE, "a message that they miss", async || {
-            state(witness).last.filter(|last| Some(last) != before.as_ref()).ok_or_else(String::new)
+            last().filter(|last| Some(last) != before.as_ref()).ok_or_else(String::new)
         })
         .await
     }
@@ -129,29 +204,58 @@ impl Clients {
     }
 
     pub fn all(&self) -> std::ops::Range<usize> {
-        0..self.rooms.len()
+        0..self.states.len()
     }
 
     pub fn rooms(&self) -> BTreeSet<usize> {
-        self.rooms.iter().copied().collect()
+        self.seats.iter().map(|seat| seat.room).collect()
     }
 
+    /// The clients in a room.
     pub fn members_of(&self, room: usize) -> Vec<usize> {
-        self.all().filter(|who| self.rooms[*who] == room).collect()
+        self.seats_of(room).map(|(_, seat)| seat.client).collect()
+    }
+
+    /// The rooms with members by event stream, whose messages reach each node in turn.
+    pub fn rooms_with_streams(&self) -> BTreeSet<usize> {
+        self.seats
+            .iter()
+            .filter(|seat| self.wires[seat.client] == Wire::EventStream)
+            .map(|seat| seat.room)
+            .collect()
+    }
+
+    /// The clients in a room by WebSocket, and the others.
+    pub fn sockets_and_streams_of(&self, room: usize) -> (Vec<usize>, Vec<usize>) {
+        self.members_of(room).into_iter().partition(|who| self.wires[*who] != Wire::EventStream)
+    }
+
+    /// The clients in a room, with their indexes in the record.
+    fn seats_of(&self, room: usize) -> impl Iterator<Item = (usize, &Seat)> {
+        self.seats.iter().enumerate().filter(move |(_, seat)| seat.room == room)
+    }
+
+    /// Makes some clients leave in every way.
+    pub fn end_some(&self) {
+        for (who, at_rest) in self.at_rest.iter().enumerate() {
+            self.instruct([who], |instructions| instructions.lifecycle = *at_rest);
+        }
     }
 
     fn is_connected(&self, who: usize) -> bool {
         self.instructions[who].borrow().lifecycle == Lifecycle::Connected
     }
 
-    /// Lists the clients that are offline, or that wait for a reply to something sent before this
-    /// time.
+    /// Lists the clients that are offline, that have not been in all of their rooms since this
+    /// time, or that wait for a reply to something sent before it.
     pub fn unsettled(&self, before: Instant) -> Vec<String> {
         let clients = self.all().filter(|who| self.is_connected(*who));
         let unsettled = clients.filter_map(|who| {
             let state = self.states[who].lock().unwrap();
-            if !state.online {
-                return Some(format!("client {who} is offline"));
+            let has_joined = state.joined || state.joined_at.is_some_and(|at| at > before);
+            if !state.online || !has_joined {
+                let is_where = if state.online { "not in all of its rooms" } else { "offline" };
+                return Some(format!("client {who} is {is_where}"));
             }
             let waits = state.unanswered.filter(|since| *since < before)?;
             Some(format!("client {who} waits for a reply since {:?}", waits.elapsed()))
@@ -159,10 +263,10 @@ impl Clients {
         unsettled.collect()
     }
 
-    /// Waits until all clients are online and have a reply to everything sent before this call.
-    pub async fn wait_until_settled(&self, limit: Duration) -> Result<(), String> {
-        let now = Instant::now();
-        self.reached(limit, || self.unsettled(now)).await
+    /// Waits until all clients are online, have been in all of their rooms since this time, and
+    /// have a reply to everything sent before it.
+    pub async fn wait_until_settled(&self, since: Instant, limit: Duration) -> Result<(), String> {
+        self.reached(limit, || self.unsettled(since)).await
     }
 
     /// Waits until all members of each room have the same last message. Requires that no client
@@ -170,8 +274,11 @@ impl Clients {
     pub async fn wait_until_in_step(&self, limit: Duration) -> Result<(), String> {
         let differing = || {
             let last_ids_of = |room: usize| -> BTreeSet<_> {
-                let members = self.members_of(room).into_iter().filter(|who| self.is_connected(*who));
-                members.map(|who| self.states[who].lock().unwrap().last.clone()).collect()
+                let seats = self.seats_of(room).map(|(_, seat)| seat);
+                let seats = seats.filter(|seat| self.is_connected(seat.client));
+                seats
+                    .map(|seat| self.states[seat.client].lock().unwrap().rooms[seat.place].last.clone())
+                    .collect()
             };
             let rooms = self.rooms().into_iter().map(|room| (room, last_ids_of(room)));
             rooms.filter(|(_, last_ids)| last_ids.len() > 1).map(|room| format!("{room:?}")).collect()
@@ -197,31 +304,46 @@ impl Clients {
     /// until the answer is right, and records the last answer.
     pub async fn record_members(&self, nodes: &[SocketAddr], limit: Duration) {
         let end = Instant::now() + limit;
-        let record = self.recorder.read();
+        let users = users_in(&self.recorder.read());
+        let connected = |room: usize| {
+            self.seats_of(room).filter(|(_, seat)| self.is_connected(seat.client)).collect::<Vec<_>>()
+        };
+        let present = |room: usize| -> BTreeSet<String> {
+            connected(room).iter().filter_map(|(index, _)| users.get(index).cloned()).collect()
+        };
         for room in self.rooms() {
-            let connected: Vec<_> =
-                self.members_of(room).into_iter().filter(|who| self.is_connected(*who)).collect();
-            let there: BTreeSet<_> = connected.iter().filter_map(|who| user_of(&record, *who)).collect();
+            let (index, _) = self.seats_of(room).next().expect("a member");
             for node in nodes {
                 let (name, members) = loop {
                     let (name, members) = members_for_a_new_client(*node, &self.visitors[room]).await;
-                    if members == there || Instant::now() > end {
+                    if members == present(room) || Instant::now() > end {
                         break (name, members);
                     }
                     sleep(Duration::from_millis(200)).await;
                 };
                 let observer = Observer::NewClientOf(name);
-                self.recorder.write(self.members_of(room)[0], Action::Members { observer, members });
+                self.recorder.write(index, Action::Members { observer, members });
             }
-            // The new clients have left; all members know it after the grace.
-            let knows = |who: usize| self.states[who].lock().unwrap().members.clone();
+        }
+        // The new clients have left; all members know it after the grace.
+        let knows = |seat: &Seat| self.states[seat.client].lock().unwrap().rooms[seat.place].members.clone();
+        let lacks = |room: usize| {
+            let present = present(room);
             // A client that is just returning learns the members then.
-            let lacks = |who: &&usize| knows(**who) != there || !self.states[**who].lock().unwrap().online;
-            let all_know = || connected.iter().filter(lacks).map(ToString::to_string);
-            let _ =
-                self.reached(end.duration_since(Instant::now()).max(LEAVE), || all_know().collect()).await;
-            for who in connected {
-                self.recorder.write(who, Action::Members { observer: Observer::Member, members: knows(who) });
+            let is_there = |seat: &Seat| {
+                let state = self.states[seat.client].lock().unwrap();
+                state.online && state.joined
+            };
+            let lacks =
+                |seat: &Seat| !is_there(seat) || knows(seat).is_some_and(|members| members != present);
+            let seats = connected(room).into_iter().filter(|(_, seat)| lacks(seat));
+            seats.map(|(index, _)| index.to_string()).collect::<Vec<_>>()
+        };
+        let all_know = || self.rooms().into_iter().flat_map(lacks).collect();
+        let _ = self.reached(end.duration_since(Instant::now()).max(LEAVE), all_know).await;
+        for (index, seat) in self.rooms().into_iter().flat_map(connected) {
+            if let Some(members) = knows(seat) {
+                self.recorder.write(index, Action::Members { observer: Observer::Member, members });
             }
         }
     }
@@ -237,9 +359,11 @@ async fn members_for_a_new_client(node: SocketAddr, visitor: &Membership) -> (St
     (client.welcome["node"].as_str().unwrap_or_default().to_owned(), members)
 }
 
-fn user_of(record: &Record, who: usize) -> Option<String> {
-    record.events.iter().find_map(|event| match &event.action {
-        Action::Welcomed { user, .. } if event.who == who => Some(user.clone()),
+/// The user of each client of the record.
+fn users_in(record: &Record) -> HashMap<usize, String> {
+    let welcomes = record.events.iter().filter_map(|event| match &event.action {
+        Action::Welcomed { user, .. } => Some((event.who, user.clone())),
         _ => None,
-    })
+    });
+    welcomes.collect()
 }

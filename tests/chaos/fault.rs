@@ -141,6 +141,7 @@ impl Fault {
             // With its clock, Redis forgets the ids of the last five minutes.
             Self::FailoverReplicated | Self::ClockStepped => PhaseKind::Doubling,
             Self::LogsTrimmed | Self::LogShort => PhaseKind::Trimming,
+            Self::RedisKilled | Self::DiskFull => PhaseKind::Restarting,
             _ => PhaseKind::Harmless,
         }
     }

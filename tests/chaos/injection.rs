@@ -130,10 +130,11 @@ impl Fault {
         clients: &Clients,
         limit: Duration,
     ) -> Result<(), String> {
-        let end = Instant::now() + limit;
+        let start = Instant::now();
+        let end = start + limit;
         loop {
             cluster.revive().await;
-            match clients.wait_until_settled(Duration::from_millis(300)).await {
+            match clients.wait_until_settled(start, Duration::from_millis(300)).await {
                 Err(missing) if Instant::now() > end => {
                     return Err(format!("{limit:?} passed, and {missing}"));
                 }
@@ -195,18 +196,19 @@ async fn restart_node(cluster: &mut ChaosCluster, index: usize, drain: u64) {
 /// Holds two members of one room away until its log no longer has what they missed. The others
 /// send, those by event stream on connections of which each node gets some.
 async fn outlast_log(cluster: &mut ChaosCluster, clients: &Clients, time: Duration, rng: &mut StdRng) {
-    let room = clients.rooms().into_iter().choose(rng).expect("a room");
-    let members = clients.members_of(room);
-    let (away, others) = members.split_at(2);
-    clients.instruct(others.iter().copied(), |instructions| instructions.traffic = Traffic::Heavy);
-    let missed = clients.hold_away(away, others[0]).await;
+    let room = clients.rooms_with_streams().into_iter().choose(rng).expect("a room");
+    let (sockets, streams) = clients.sockets_and_streams_of(room);
+    let (away, others) = sockets.split_at(2);
+    let senders = streams.iter().chain(others).copied();
+    clients.instruct(senders, |instructions| instructions.traffic = Traffic::Heavy { room });
+    let missed = clients.hold_away(away, room, others[0]).await;
     sleep(time).await;
     let redis = cluster.redis();
     until(PATIENCE * 3, "a log to lose its oldest messages", async || {
         holds(!has_logged(redis, &missed).await, || format!("{missed} of room {room}"))
     })
     .await;
-    clients.instruct(members, |instructions| {
+    clients.instruct(clients.members_of(room), |instructions| {
         (instructions.traffic, instructions.lifecycle) = (Traffic::Normal, Lifecycle::Connected);
     });
 }
@@ -261,7 +263,7 @@ async fn stall_readers(clients: &Clients, pace: &Pace, rng: &mut StdRng) {
         let members = clients.members_of(room);
         clients
             .instruct(members.choose_multiple(rng, 2).copied(), |instructions| instructions.stalled = true);
-        clients.instruct(members, |instructions| instructions.traffic = Traffic::Heavy);
+        clients.instruct(members, |instructions| instructions.traffic = Traffic::Heavy { room });
     }
     sleep(pace.readers_stalled).await;
     clients.instruct(clients.all(), |instructions| {

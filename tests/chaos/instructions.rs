@@ -8,10 +8,12 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
     None,
-    /// About one message a second.
+    /// About one message a second, in one of the client's rooms.
     Normal,
-    /// Long messages, five times as often.
-    Heavy,
+    /// Long messages, five times as often, in this room.
+    Heavy {
+        room: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +44,28 @@ impl Instructions {
 pub struct State {
     /// The client has a socket that is open as far as it knows.
     pub online: bool,
+    /// The client is in all of its rooms.
+    pub joined: bool,
+    /// When it was so last. Clients leave rooms by themselves.
+    pub joined_at: Option<Instant>,
     /// When the oldest unanswered message was sent.
     pub unanswered: Option<Instant>,
+    /// By the client's rooms.
+    pub rooms: Vec<RoomState>,
+}
+
+/// What a client knows of one of its rooms.
+#[derive(Clone, Debug, Default)]
+pub struct RoomState {
     /// The id of the newest message received.
     pub last: Option<String>,
-    /// The members of the room, itself included, as far as the client knows.
-    pub members: BTreeSet<String>,
+    /// The members of the room, the client included; `None` where its protocol does not say it.
+    pub members: Option<BTreeSet<String>>,
+}
+
+impl State {
+    /// The state of a client of this many rooms before it has connected.
+    pub fn of(rooms: usize) -> Self {
+        Self { rooms: vec![RoomState::default(); rooms], ..Self::default() }
+    }
 }

@@ -1,137 +1,226 @@
-//! A client's way to its room: a WebSocket of `parlor.v1`, or an event stream with POST beside it.
+//! A client's way to its rooms: a WebSocket of `parlor.v1` with any number of rooms, an event
+//! stream of one room with POST beside it, or a WebSocket of Centrifugo's protocol.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-
-use serde_json::Value;
+use std::time::Duration;
 
 use super::membership::Membership;
-use crate::support::connection::Connection;
-use crate::support::event_stream::{EventStream, messages, stream_of};
-use crate::support::http::Request;
-use crate::support::tutorial_client::encoded;
-use crate::support::websocket::{Message, WebSocket};
+use super::pending::{Retry, Said};
+use super::record::StreamPosition;
+
+mod centrifugo;
+mod parlor;
+mod stream;
+
+use centrifugo::CentrifugoSocket;
+use parlor::V1Socket;
+use stream::Stream;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
+    /// `WS /ws`: the client joins each of its rooms.
     WebSocket,
+    /// The WebSocket at the path of the client's first room; it joins the others.
+    RoomSocket,
     EventStream,
+    /// `WS /connection/websocket`, in JSON.
+    Centrifugo,
 }
 
 pub enum Line {
-    Socket(WebSocket),
+    Socket(V1Socket),
     Stream(Box<Stream>),
+    Centrifugo(CentrifugoSocket),
 }
 
-pub struct Stream {
-    events: EventStream,
-    address: SocketAddr,
-    membership: Membership,
-    /// Replies to what was posted.
-    replies: VecDeque<Value>,
+/// Where a client goes on in a room.
+#[derive(Clone, Debug, Default)]
+pub struct Since {
+    /// The last message before which nothing is missing without a notice, as an id.
+    pub id: Option<String>,
+    /// The same on Centrifugo's protocol.
+    pub position: Option<StreamPosition>,
 }
 
 /// What arrives on a line.
 pub enum Arrival {
-    Frame(Value),
+    Frames(Vec<Incoming>),
     /// An answer on another connection, which says nothing of this one.
-    Reply(Value),
-    /// A sign of life.
-    Ping,
+    Reply(Incoming),
     /// The end, with the code of a Close frame if there was one.
     End(Option<u16>),
 }
 
+/// A frame of the server. Rooms are places among those of the client.
+#[derive(Debug)]
+pub enum Incoming {
+    Joined {
+        room: usize,
+        welcome: Welcome,
+    },
+    /// The room could not be joined.
+    NotJoined {
+        room: usize,
+        code: String,
+    },
+    Left {
+        room: usize,
+        code: u64,
+    },
+    Message(Received),
+    Members {
+        room: usize,
+        change: MembersChange,
+    },
+    Gap {
+        room: usize,
+        reason: String,
+        after: Option<String>,
+    },
+    Acked {
+        client_id: String,
+        id: Option<String>,
+    },
+    Rejected {
+        client_id: String,
+        code: String,
+        retry: Retry,
+    },
+    Bye {
+        delay: Duration,
+    },
+    /// A ping that the client has to answer.
+    Ping,
+    /// The connection is of no use.
+    Refused,
+    Other,
+}
+
+/// The state of a room that was joined.
+#[derive(Debug)]
+pub struct Welcome {
+    pub node: String,
+    pub user: String,
+    pub recovered: bool,
+    pub reason: Option<String>,
+    pub last: Option<String>,
+    pub position: Option<StreamPosition>,
+    pub members: Option<BTreeSet<String>>,
+}
+
+#[derive(Debug)]
+pub struct Received {
+    pub room: usize,
+    pub id: Option<String>,
+    pub prev: Option<String>,
+    pub position: Option<StreamPosition>,
+    pub text: String,
+    pub user: String,
+}
+
+#[derive(Debug)]
+pub enum MembersChange {
+    Are(BTreeSet<String>),
+    Join(String),
+    Leave(String),
+}
+
+impl Wire {
+    /// Whether the client chooses the ids of its messages.
+    pub fn has_message_ids(self) -> bool {
+        self != Self::Centrifugo
+    }
+
+    /// Whether connecting joins the client's first room.
+    pub fn joins_first_room(self) -> bool {
+        matches!(self, Self::RoomSocket | Self::EventStream)
+    }
+}
+
 impl Line {
-    /// Opens a line; `None` when it is refused.
+    /// Opens a line, which goes on here in the client's first room if it joins that; `None` when it
+    /// is refused.
     pub async fn open(
         wire: Wire,
         address: SocketAddr,
         membership: &Membership,
-        since: Option<&str>,
+        since: &Since,
     ) -> Option<Self> {
-        if wire == Wire::WebSocket {
-            let mut handshake = membership.handshake();
-            if let Some(since) = since {
-                handshake = handshake.since(since);
-            }
-            return Some(Self::Socket(handshake.try_connect(address).await.ok()?));
-        }
-        let since = since.map(|since| format!("?since={}", encoded(since))).unwrap_or_default();
-        let request = Request::get(&(stream_of(&membership.room) + &since));
-        let events = EventStream::try_open(address, membership.with_credentials(request)).await?;
-        let (membership, replies) = (membership.clone(), VecDeque::new());
-        Some(Self::Stream(Box::new(Stream { events, address, membership, replies })))
+        Some(match wire {
+            Wire::WebSocket => Self::Socket(V1Socket::open(address, membership, None).await?),
+            Wire::RoomSocket => Self::Socket(V1Socket::open(address, membership, Some(since)).await?),
+            Wire::EventStream => Self::Stream(Box::new(Stream::open(address, membership, since).await?)),
+            Wire::Centrifugo => Self::Centrifugo(CentrifugoSocket::open(address, membership).await?),
+        })
     }
 
     pub async fn next(&mut self) -> Arrival {
         match self {
-            Self::Socket(socket) => match socket.next_message().await {
-                Some(Message::Text(text)) => {
-                    Arrival::Frame(serde_json::from_str(&text).expect("a frame in JSON"))
-                }
-                Some(Message::Close(close)) => Arrival::End(close.map(|close| close.code.into())),
-                Some(_) => Arrival::Ping,
-                None => Arrival::End(None),
-            },
-            Self::Stream(stream) => {
-                if let Some(reply) = stream.replies.pop_front() {
-                    return Arrival::Reply(reply);
-                }
-                match stream.events.try_next_part().await {
-                    Some(part) if part.frame.is_null() => Arrival::Ping,
-                    Some(part) => Arrival::Frame(part.frame),
-                    None => Arrival::End(None),
-                }
-            }
+            Self::Socket(socket) => socket.next().await,
+            Self::Stream(stream) => stream.next().await,
+            Self::Centrifugo(socket) => socket.next().await,
+        }
+    }
+
+    /// Asks to join a room, and to go on there; `false` when the line is dead.
+    pub async fn join(&mut self, room: usize, since: &Since) -> bool {
+        match self {
+            Self::Socket(socket) => socket.join(room, since).await,
+            Self::Stream(_) => true,
+            Self::Centrifugo(socket) => socket.join(room, since).await,
+        }
+    }
+
+    /// Asks to leave a room; `false` when the line is dead.
+    pub async fn leave(&mut self, room: usize) -> bool {
+        match self {
+            Self::Socket(socket) => socket.leave(room).await,
+            Self::Stream(_) => true,
+            Self::Centrifugo(socket) => socket.leave(room).await,
         }
     }
 
     /// Sends a message; `false` when the line is dead.
-    pub async fn send(&mut self, frame: &Value) -> bool {
+    pub async fn publish(&mut self, said: &Said) -> bool {
         match self {
-            Self::Socket(socket) => socket.try_send(Message::text(frame.to_string())).await,
-            Self::Stream(stream) => stream.post(frame).await,
+            Self::Socket(socket) => socket.publish(said).await,
+            Self::Stream(stream) => stream.publish(said).await,
+            Self::Centrifugo(socket) => socket.publish(said).await,
+        }
+    }
+
+    /// Asks whether the node is alive, where the client can; `false` when the line is dead.
+    pub async fn probe(&mut self) -> bool {
+        match self {
+            Self::Socket(socket) => socket.probe().await,
+            Self::Stream(_) => true,
+            Self::Centrifugo(socket) => socket.probe().await,
+        }
+    }
+
+    /// Answers a ping; `false` when the line is dead.
+    pub async fn pong(&mut self) -> bool {
+        match self {
+            Self::Socket(_) | Self::Stream(_) => true,
+            Self::Centrifugo(socket) => socket.pong().await,
         }
     }
 
     /// Stops reading, or reads again.
     pub fn set_reading(&mut self, reading: bool) {
-        if let Self::Socket(socket) = self {
-            socket.set_reading(reading);
+        match self {
+            Self::Socket(socket) => socket.socket.set_reading(reading),
+            Self::Stream(_) => {}
+            Self::Centrifugo(socket) => socket.socket.set_reading(reading),
         }
-    }
-
-    /// Whether the client can ask here whether the node is alive.
-    pub fn takes_questions(&self) -> bool {
-        matches!(self, Self::Socket(_))
     }
 
     pub async fn close(self) {
-        if let Self::Socket(socket) = self {
-            socket.close().await;
+        match self {
+            Self::Socket(socket) => socket.socket.close().await,
+            Self::Stream(_) => {}
+            Self::Centrifugo(socket) => socket.socket.close().await,
         }
-    }
-}
-
-impl Stream {
-    /// Posts a message on a connection of its own; no reply is like one that was lost.
-    async fn post(&mut self, frame: &Value) -> bool {
-        let Ok(mut connection) = Connection::try_connect(self.address).await else { return true };
-        let request = self
-            .membership
-            .with_credentials(messages(&self.membership.room))
-            .header("Origin", &format!("http://{}", self.address))
-            .body(frame.to_string());
-        if connection.try_send(&request.bytes(self.address)).await.is_err() {
-            return true;
-        }
-        if let Some(response) = connection.try_response().await
-            && let Ok(reply) = serde_json::from_str::<Value>(&response.body)
-            && reply["type"].is_string()
-        {
-            self.replies.push_back(reply);
-        }
-        true
     }
 }

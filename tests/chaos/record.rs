@@ -2,6 +2,7 @@
 //! active at that time.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,9 +15,23 @@ use tokio::time::Instant;
 pub struct Event {
     /// Time since the run began, of one clock for all clients.
     pub at: Duration,
-    /// The client, an index of [`Record::rooms`].
+    /// The client in one of its rooms, an index of [`Record::rooms`]. To the record, a connection
+    /// with five rooms is five clients; what concerns the connection alone is of the first.
     pub who: usize,
     pub action: Action,
+}
+
+/// A place in a log, as Centrifugo's protocol has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamPosition {
+    pub epoch: String,
+    pub offset: u64,
+}
+
+impl fmt::Display for StreamPosition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.epoch, self.offset)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +40,9 @@ pub enum Action {
     HandshakeStarted {
         since: Option<String>,
     },
-    /// The first frame of a socket. `recovered` has a meaning only after a handshake with `since`.
+    /// The first frame of a room. `recovered` has a meaning only if the client came with `since`.
     Welcomed {
-        /// The node that accepted the socket.
+        /// The node that accepted the socket; empty where the protocol does not say it.
         node: String,
         user: String,
         since: Option<String>,
@@ -35,6 +50,12 @@ pub enum Action {
         reason: Option<String>,
         /// The id of the newest message at that moment; `None` in an empty room.
         last: Option<String>,
+        /// In place of `last` on Centrifugo's protocol.
+        position: Option<StreamPosition>,
+    },
+    /// The client is not in the room any more, and joins it again.
+    Unsubscribed {
+        code: u64,
     },
     /// A client that only listens opened a socket, which counts as this user's in a chat room.
     Opened {
@@ -50,6 +71,8 @@ pub enum Action {
     Received {
         id: Option<String>,
         prev: Option<String>,
+        /// In place of `prev` on Centrifugo's protocol.
+        position: Option<StreamPosition>,
         text: String,
         user: String,
     },
@@ -63,15 +86,22 @@ pub enum Action {
         text: String,
         client_id: String,
     },
+    /// Centrifugo's protocol does not say the id.
     Acked {
         text: String,
-        id: String,
+        id: Option<String>,
     },
     /// Answered by an error; `retry` is the server's.
     Rejected {
         text: String,
         code: String,
         retry: bool,
+    },
+    /// Sent without an id under which it could be sent again, and not answered: it may be in the
+    /// log or not.
+    Abandoned {
+        text: String,
+        reason: String,
     },
     Bye {
         delay: Duration,
@@ -116,6 +146,10 @@ pub enum PhaseKind {
     Calm,
     /// No message may be lost.
     Harmless,
+    /// No message may be lost, but an epoch ends with the Redis that began it: clients that resume
+    /// are informed, and those of Centrifugo's protocol may miss messages until they have
+    /// subscribed again.
+    Restarting,
     /// No acked message may be lost. An unacked one may be in a log that Redis discards, and come
     /// again.
     Doubling,
@@ -132,6 +166,8 @@ pub struct Record {
     pub phases: Vec<Phase>,
     /// The room of each client.
     pub rooms: Vec<usize>,
+    /// The connection and protocol of each client.
+    pub names: Vec<String>,
 }
 
 impl Record {
@@ -144,7 +180,8 @@ impl Record {
     pub fn text(&self) -> String {
         let phases = self.phases.iter().map(|phase| format!("{:?} {}\n", phase.from, phase.fault));
         let events = self.events.iter().map(|event| {
-            format!("{:?} room {} client {} {:?}\n", event.at, self.rooms[event.who], event.who, event.action)
+            let Event { at, who, action } = event;
+            format!("{at:?} room {} client {who} ({}) {action:?}\n", self.rooms[*who], self.names[*who])
         });
         phases.chain(events).collect()
     }
@@ -165,9 +202,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins a record of clients in these rooms.
-    pub fn new(rooms: Vec<usize>) -> Self {
-        let record = Record { rooms, ..Record::default() };
+    /// Begins a record of clients in these rooms, and with these names.
+    pub fn new((rooms, names): (Vec<usize>, Vec<String>)) -> Self {
+        let record = Record { rooms, names, ..Record::default() };
         Self { start: Instant::now(), record: Arc::new(Mutex::new(record)) }
     }
 

@@ -91,19 +91,28 @@ fn part(record: &Record, phase: usize) -> Range<Duration> {
     record.phases[phase].from..record.phases.get(phase + 1).map_or(last, |next| next.from)
 }
 
-/// Further figures: closes, errors, waits after a `bye`, the most reconnections in a second.
+/// Further figures: closes, errors, rooms left and joined again, waits after a `bye`, the most
+/// reconnections in a second.
 fn notes(record: &Record) -> Vec<String> {
     let (mut closes, mut errors) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
     let (mut receipts, mut beyond) = (0_usize, Duration::ZERO);
     let mut byes: Vec<Option<Duration>> = vec![None; record.rooms.len()];
     let mut reconnects = BTreeMap::<_, usize>::new();
+    let (mut left, mut returns) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
+    let mut abandoned = 0_usize;
     for event in &record.events {
         match &event.action {
             Action::Ended { code } => *closes.entry(code.unwrap_or_default()).or_default() += 1,
             Action::Rejected { code, .. } => *errors.entry(code).or_default() += 1,
             Action::Received { .. } => receipts += 1,
             Action::Bye { delay } => byes[event.who] = Some(event.at + *delay),
-            Action::Welcomed { .. } => {
+            Action::Unsubscribed { code } => *left.entry(code).or_default() += 1,
+            Action::Abandoned { .. } => abandoned += 1,
+            Action::Welcomed { since, recovered, position, .. } => {
+                if since.is_some() {
+                    let protocol = if position.is_some() { "Centrifugo" } else { "parlor.v1" };
+                    *returns.entry((protocol, recovered)).or_default() += 1;
+                }
                 let waited = byes[event.who].take().map(|due| event.at.saturating_sub(due));
                 beyond = beyond.max(waited.unwrap_or_default());
             }
@@ -116,6 +125,8 @@ fn notes(record: &Record) -> Vec<String> {
     let herd = reconnects.values().max().copied().unwrap_or_default();
     vec![
         format!("{receipts} receipts; closes by code (0: none came): {closes:?}; errors: {errors:?}"),
+        format!("rooms left by code: {left:?}; returns to a room, and whether they recovered: {returns:?}"),
+        format!("{abandoned} messages without an id were not answered, and may be in the log or not"),
         format!("longest wait beyond a `bye`: {beyond:.1?}; most returns in one second: {herd}"),
     ]
 }

@@ -14,7 +14,7 @@ use super::checker::check;
 use super::clients::Clients;
 use super::cluster::ChaosCluster;
 use super::fault::{Fault, Pace};
-use super::instructions::{Lifecycle, Traffic};
+use super::instructions::Traffic;
 use super::record::{PhaseKind, keep};
 use super::report::{AT_REST, Report};
 use crate::support::wait::{PATIENCE, within};
@@ -29,7 +29,7 @@ pub struct Scenario {
     /// Names the file with the record of a failed run.
     pub name: &'static str,
     pub seed: u64,
-    /// Clients in public rooms; a private chat has four more.
+    /// Clients in public rooms; a private chat has six more.
     pub clients: usize,
     pub rooms: usize,
     /// Each round injects all of them, in an order that depends on the seed.
@@ -68,6 +68,7 @@ impl Scenario {
             let name = format!("chaos-{}-{}", self.name, self.seed);
             let events = keep(&format!("{name}.txt"), &record.text());
             let logs = keep(&format!("{name}-nodes.txt"), &logs);
+            keep(&format!("{name}-problems.txt"), &problems.join("\n"));
             writeln!(detail, "- the full record is in {}, logs in {}", events.display(), logs.display())
                 .expect("writing to a text");
         }
@@ -115,15 +116,7 @@ async fn rest(cluster: &mut ChaosCluster, clients: &Clients, problems: &mut Vec<
     problems.extend(
         [recovered, in_step].into_iter().filter_map(|result| Some(format!("at rest: {}", result.err()?))),
     );
-    for room in clients.rooms() {
-        let members = clients.members_of(room);
-        clients.instruct(members.iter().copied().take(1), |instructions| {
-            instructions.lifecycle = Lifecycle::Leaves;
-        });
-        clients.instruct(members.iter().copied().skip(1).take(2), |instructions| {
-            instructions.lifecycle = Lifecycle::Vanishes;
-        });
-    }
+    clients.end_some();
     // Clients that vanished from this node have no node left that could report it.
     cluster.victim(0).kill();
     if let Err(problem) = Fault::recover(cluster, clients, RECOVERY).await {

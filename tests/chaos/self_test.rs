@@ -11,7 +11,7 @@ use super::clients::Clients;
 use super::instructions::Traffic;
 use super::proxy::ChaosProxy;
 use super::record::PhaseKind;
-use super::tampering::Tampering;
+use super::tampering::{Deed, Protocol, Tampering};
 use crate::support::node::Node;
 use crate::support::wait::{PATIENCE, holds, until};
 
@@ -52,27 +52,65 @@ async fn a_run_without_faults_has_no_findings() {
     assert_found(None, &[]).await;
 }
 
+async fn assert_deed_is_found(protocol: Protocol, deed: Deed, verdicts: &[Verdict]) {
+    assert_found(Some(Tampering { protocol, deed }), verdicts).await;
+}
+
 #[tokio::test]
 async fn a_dropped_frame_is_found() {
-    assert_found(Some(Tampering::Drop), &[Verdict::Lost, Verdict::Unchained]).await;
+    assert_deed_is_found(Protocol::Parlor, Deed::Drop, &[Verdict::Lost, Verdict::Unchained]).await;
 }
 
 #[tokio::test]
 async fn a_dropped_frame_of_a_private_chat_is_found() {
-    assert_found_in((0, 0), Some(Tampering::Drop), &[Verdict::Lost, Verdict::Unchained]).await;
+    for protocol in [Protocol::Parlor, Protocol::Centrifugo] {
+        let tampering = Tampering { protocol, deed: Deed::Drop };
+        assert_found_in((0, 0), Some(tampering), &[Verdict::Lost, Verdict::Unchained]).await;
+    }
 }
 
 #[tokio::test]
 async fn a_duplicated_frame_is_found() {
-    assert_found(Some(Tampering::Double), &[Verdict::Repeated]).await;
+    assert_deed_is_found(Protocol::Parlor, Deed::Double, &[Verdict::Repeated]).await;
 }
 
 #[tokio::test]
 async fn two_swapped_frames_are_found() {
-    assert_found(Some(Tampering::Swap), &[Verdict::Reordered, Verdict::Unchained]).await;
+    let verdicts = [Verdict::Reordered, Verdict::Unchained];
+    assert_deed_is_found(Protocol::Parlor, Deed::Swap, &verdicts).await;
 }
 
 #[tokio::test]
 async fn a_forged_frame_is_found() {
-    assert_found(Some(Tampering::Forge), &[Verdict::Lost, Verdict::Invented, Verdict::TwoTexts]).await;
+    let verdicts = [Verdict::Lost, Verdict::Invented, Verdict::TwoTexts];
+    assert_deed_is_found(Protocol::Parlor, Deed::Forge, &verdicts).await;
+}
+
+#[tokio::test]
+async fn a_dropped_publication_is_found() {
+    assert_deed_is_found(Protocol::Centrifugo, Deed::Drop, &[Verdict::Lost, Verdict::Unchained]).await;
+}
+
+#[tokio::test]
+async fn a_duplicated_publication_is_found() {
+    let verdicts = [Verdict::NotRising, Verdict::Repeated];
+    assert_deed_is_found(Protocol::Centrifugo, Deed::Double, &verdicts).await;
+}
+
+#[tokio::test]
+async fn two_swapped_publications_are_found() {
+    let verdicts = [Verdict::NotRising, Verdict::Reordered, Verdict::Unchained];
+    assert_deed_is_found(Protocol::Centrifugo, Deed::Swap, &verdicts).await;
+}
+
+#[tokio::test]
+async fn a_forged_publication_is_found() {
+    let verdicts = [Verdict::Ambiguous, Verdict::Invented, Verdict::Lost, Verdict::TwoTexts];
+    assert_deed_is_found(Protocol::Centrifugo, Deed::Forge, &verdicts).await;
+}
+
+#[tokio::test]
+async fn a_publication_at_the_offset_of_another_is_found() {
+    let verdicts = [Verdict::Ambiguous, Verdict::NotRising, Verdict::Unchained];
+    assert_deed_is_found(Protocol::Centrifugo, Deed::Renumber, &verdicts).await;
 }

@@ -9,13 +9,27 @@ use serde_json::Value;
 use crate::support::frame::{Frame, TEXT};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tampering {
+pub struct Tampering {
+    pub protocol: Protocol,
+    pub deed: Deed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Parlor,
+    Centrifugo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
     Drop,
     Double,
-    /// The message follows the next one.
+    /// The message follows the next one of its room.
     Swap,
     /// The message gets another text.
     Forge,
+    /// The message gets the offset of the one before it.
+    Renumber,
 }
 
 /// Reads the frames that a node sends on one connection.
@@ -26,7 +40,8 @@ pub struct Tamper {
     /// Bytes of an incomplete head or frame.
     rest: Vec<u8>,
     stage: Stage,
-    held: Option<Frame>,
+    /// A message that follows the next one of its room.
+    held: Option<(Frame, Value)>,
 }
 
 /// What the bytes of a connection are.
@@ -69,32 +84,59 @@ impl Tamper {
     }
 
     fn treat(&mut self, mut frame: Frame) -> Vec<Frame> {
-        let Some(mut message) = message_in(&frame) else { return vec![frame] };
-        if let Some(held) = self.held.take() {
+        let Tampering { protocol, deed } = self.tampering;
+        let Some(mut message) = message_in(&frame, protocol) else { return vec![frame] };
+        let room = protocol.room_of(&message).clone();
+        if let Some((held, _)) = self.held.take_if(|(_, held)| *held == room) {
             return vec![frame, held];
+        }
+        if deed == Deed::Renumber && message["push"]["pub"]["offset"] == 1 {
+            return vec![frame];
         }
         if !self.armed.swap(false, Ordering::SeqCst) {
             return vec![frame];
         }
-        match self.tampering {
-            Tampering::Drop => vec![],
-            Tampering::Double => vec![frame.clone(), frame],
-            Tampering::Swap => {
-                self.held = Some(frame);
-                vec![]
+        match deed {
+            Deed::Drop => return vec![],
+            Deed::Double => return vec![frame.clone(), frame],
+            Deed::Swap => {
+                self.held = Some((frame, room));
+                return vec![];
             }
-            Tampering::Forge => {
-                message["text"] = Value::from("what no client sent");
-                frame.payload = message.to_string().into_bytes();
-                vec![frame]
+            Deed::Forge => *protocol.text_of(&mut message) = Value::from("what no client sent"),
+            Deed::Renumber => {
+                let offset = &mut message["push"]["pub"]["offset"];
+                *offset = Value::from(offset.as_u64().expect("an offset") - 1);
             }
+        }
+        frame.payload = message.to_string().into_bytes();
+        vec![frame]
+    }
+}
+
+impl Protocol {
+    fn room_of(self, message: &Value) -> &Value {
+        match self {
+            Self::Parlor => &message["room"],
+            Self::Centrifugo => &message["push"]["channel"],
+        }
+    }
+
+    fn text_of(self, message: &mut Value) -> &mut Value {
+        match self {
+            Self::Parlor => &mut message["text"],
+            Self::Centrifugo => &mut message["push"]["pub"]["data"]["text"],
         }
     }
 }
 
-/// Returns the chat message in a frame, if it is one.
-fn message_in(frame: &Frame) -> Option<Value> {
+/// Returns the chat message in a frame of this protocol, if it is one.
+fn message_in(frame: &Frame, protocol: Protocol) -> Option<Value> {
     let whole = frame.fin && frame.opcode == TEXT;
     let value: Value = whole.then(|| serde_json::from_slice(&frame.payload).ok())??;
-    (value["type"] == "message").then_some(value)
+    let is_message = match protocol {
+        Protocol::Parlor => value["type"] == "message",
+        Protocol::Centrifugo => value["push"]["pub"].is_object(),
+    };
+    is_message.then_some(value)
 }

@@ -1,6 +1,7 @@
 //! Every entitled client receives each message of the log, or a gap in its place.
 
 use super::index::{Message, Notice, Receiver, RecordIndex};
+use super::notices::ends_epochs;
 use super::position::Position;
 use super::{Finding, Verdict, kind};
 use crate::chaos::record::PhaseKind;
@@ -27,8 +28,10 @@ pub fn lost(index: &RecordIndex<'_>) -> Vec<Finding> {
             );
             let mut finding = Finding::new(Verdict::Lost, message.sent, detail);
             finding.reported = receiver.notices.iter().any(|notice| covers(index, receiver, notice, text));
-            finding.forgiven = finding.reported
-                && matches!(kind(index.record, message.sent), Some(PhaseKind::Losing | PhaseKind::Trimming));
+            let is_lossy =
+                matches!(kind(index.record, message.sent), Some(PhaseKind::Losing | PhaseKind::Trimming));
+            let has_new_epoch = receiver.has_offsets && ends_epochs(index, message.sent);
+            finding.forgiven = finding.reported && (is_lossy || has_new_epoch);
             findings.push(finding);
         }
     }

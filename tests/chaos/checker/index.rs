@@ -22,9 +22,11 @@ pub struct Message<'a> {
     /// How often it was sent.
     pub tries: usize,
     /// The time and id of its first ack.
-    pub acked: Option<(Duration, &'a str)>,
+    pub acked: Option<(Duration, Option<&'a str>)>,
     /// The code of an error that forbids a retry.
     pub rejected: Option<&'a str>,
+    /// Its sender did not learn whether it is in the log, and will not.
+    pub abandoned: bool,
     /// Every id under which it was acked or received.
     pub ids: BTreeSet<&'a str>,
     /// When it was first known to be in the log: acked or received.
@@ -38,7 +40,10 @@ pub struct Receiver<'a> {
     pub member_since: Option<Duration>,
     /// When the client received its first welcome.
     pub joined_at: Option<Duration>,
-    /// The end of the log at that moment: the client is owed what is behind it.
+    /// The client speaks Centrifugo's protocol, which has offsets in place of ids.
+    pub has_offsets: bool,
+    /// The end of the log at that moment: the client is owed what is behind it. With offsets, it is
+    /// owed what was sent later.
     pub owed_from: Position,
     pub left: Option<Duration>,
     /// What remains after the client has dropped ids that it knew.
@@ -104,14 +109,19 @@ impl<'a> RecordIndex<'a> {
         let at = event.at;
         let receiver = &mut self.receivers[event.who];
         match &event.action {
-            Action::Welcomed { user, since, recovered, reason, last, .. } => {
+            Action::Welcomed { user, since, recovered, reason, last, position, .. } => {
                 receiver.user = Some(user);
                 receiver.member_since.get_or_insert(at);
                 receiver.reads_since = at;
                 let last = Position::of(last.as_deref());
                 if receiver.joined_at.is_none() {
-                    (receiver.joined_at, receiver.owed_from) = (Some(at), last);
-                    receiver.next_link = Link::Follows(last);
+                    receiver.joined_at = Some(at);
+                    receiver.has_offsets = position.is_some();
+                    (receiver.owed_from, receiver.next_link) = if receiver.has_offsets {
+                        (Position::END, Link::Free)
+                    } else {
+                        (last, Link::Follows(last))
+                    };
                 } else if since.is_some() && !recovered {
                     receiver.notice(at, true, format!("recovered: false, {reason:?} at {at:.3?}"));
                 }
@@ -125,7 +135,7 @@ impl<'a> RecordIndex<'a> {
                 receiver.notice(at, false, format!("gap {reason:?} after {after:?} at {at:.3?}"));
             }
             Action::Left => receiver.left = Some(at),
-            Action::Received { id, prev, text, user } => {
+            Action::Received { id, prev, text, user, .. } => {
                 let id = id.as_deref().unwrap_or_default();
                 let reads_since = receiver.reads_since;
                 receiver.receive(Receipt { at, id, prev: prev.as_deref(), text, user, reads_since });
@@ -141,11 +151,12 @@ impl<'a> RecordIndex<'a> {
             }
             Action::Acked { text, id } => {
                 let message = self.message(text);
-                message.acked.get_or_insert((at, id));
-                message.ids.insert(id);
+                message.acked.get_or_insert((at, id.as_deref()));
+                message.ids.extend(id.as_deref());
                 message.logged.get_or_insert(at);
             }
             Action::Rejected { text, code, retry: false } => self.message(text).rejected = Some(code),
+            Action::Abandoned { text, .. } => self.message(text).abandoned = true,
             _ => {}
         }
     }
@@ -174,7 +185,7 @@ impl<'a> RecordIndex<'a> {
 impl Message<'_> {
     fn new(who: usize, sent: Duration) -> Self {
         let ids = BTreeSet::new();
-        Self { who, sent, tries: 0, acked: None, rejected: None, ids, logged: None }
+        Self { who, sent, tries: 0, acked: None, rejected: None, abandoned: false, ids, logged: None }
     }
 }
 
@@ -187,7 +198,7 @@ impl<'a> Receiver<'a> {
         self.places.entry(receipt.text).or_insert(self.received.len());
         self.links.push(self.next_link);
         self.received.push(receipt);
-        if !receipt.id.is_empty() {
+        if !receipt.id.is_empty() && !self.has_offsets {
             self.next_link = Link::Follows(Position::of(Some(receipt.id)));
         }
     }

@@ -29,7 +29,7 @@ pub fn needless(index: &RecordIndex<'_>) -> Vec<Finding> {
             *gaps += usize::from(!notice.in_welcome);
             let logs = beginnings.get(&(index.room_of(who), phase)).map_or(1, BTreeSet::len);
             let is_tolerated =
-                (notice.in_welcome || *gaps <= MAX_GAPS_PER_LOG * logs) && loses_data(index, notice.at);
+                (notice.in_welcome || *gaps <= MAX_GAPS_PER_LOG * logs) && ends_epochs(index, notice.at);
             if !is_tolerated {
                 let detail = format!("client {who} misses nothing at {}", notice.detail);
                 findings.push(Finding::new(Verdict::Needless, notice.at, detail));
@@ -43,10 +43,18 @@ pub fn needless(index: &RecordIndex<'_>) -> Vec<Finding> {
 fn beginnings<'a>(index: &RecordIndex<'a>) -> BTreeMap<(usize, usize), BTreeSet<&'a str>> {
     let mut beginnings: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (who, receipt, _) in index.receipts().filter(|(_, receipt, _)| receipt.prev.is_none()) {
+        if index.receivers[who].has_offsets {
+            continue;
+        }
         let place = (index.room_of(who), index.record.phase(receipt.at));
         beginnings.entry(place).or_default().insert(receipt.id);
     }
     beginnings
+}
+
+/// Whether Redis begins new epochs: clients that resume from before one are informed.
+pub fn ends_epochs(index: &RecordIndex<'_>, at: Duration) -> bool {
+    matches!(kind(index.record, at), Some(PhaseKind::Restarting)) || loses_data(index, at)
 }
 
 fn loses_data(index: &RecordIndex<'_>, at: Duration) -> bool {

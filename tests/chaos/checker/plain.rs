@@ -51,7 +51,7 @@ fn of_one_socket(index: &RecordIndex<'_>, who: usize, heard: &Heard<'_>) -> Vec<
     }
     let position = |text: &str| {
         let message = &index.messages[text];
-        let id = message.acked.map(|(_, id)| id).or_else(|| message.ids.first().copied());
+        let id = message.acked.and_then(|(_, id)| id).or_else(|| message.ids.first().copied());
         Some((Position::of(Some(id?)), message.sent))
     };
     let positions: Vec<_> = heard.texts.iter().filter_map(|text| Some((*text, position(text)?))).collect();

@@ -8,6 +8,9 @@ impl Position {
     /// Before the first message of a log.
     pub const START: Self = Self(0, 0);
 
+    /// Behind the last message of any log.
+    pub const END: Self = Self(u64::MAX, u64::MAX);
+
     /// The position of this id; no id stands for the start.
     pub fn of(id: Option<&str>) -> Self {
         let Some(id) = id else { return Self::START };

@@ -109,7 +109,8 @@ pub fn rejected_and_delivered(index: &RecordIndex<'_>) -> Vec<Finding> {
 /// A client that left waits for no reply.
 pub fn unanswered(index: &RecordIndex<'_>) -> Vec<Finding> {
     let open = index.messages.iter().filter(|(_, message)| {
-        message.acked.is_none() && message.rejected.is_none() && index.receivers[message.who].left.is_none()
+        let is_answered = message.acked.is_some() || message.rejected.is_some() || message.abandoned;
+        !is_answered && index.receivers[message.who].left.is_none()
     });
     open.map(|(text, message)| {
         let detail = format!("{text:.60?} of client {}, sent {} times", message.who, message.tries);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::chaos::checker::{Finding, Verdict, check};
-use crate::chaos::record::{Action, Event, Observer, Phase, PhaseKind, Record};
+use crate::chaos::record::{Action, Event, Observer, Phase, PhaseKind, Record, StreamPosition};
 
 /// Clients 0, 1 and 2 in room 0, client 3 in room 1; client 4 of room 0 listens only.
 pub struct RecordBuilder {
@@ -16,6 +16,10 @@ pub struct RecordBuilder {
 
 pub fn user(who: usize) -> String {
     format!("user{who}")
+}
+
+fn position(epoch: &str, offset: u64) -> StreamPosition {
+    StreamPosition { epoch: epoch.to_owned(), offset }
 }
 
 impl RecordBuilder {
@@ -30,7 +34,7 @@ impl RecordBuilder {
 
     pub fn without_clients(kind: PhaseKind) -> Self {
         let phases = vec![Phase { from: Duration::ZERO, fault: "something", kind }];
-        let record = Record { events: Vec::new(), phases, rooms: vec![0, 0, 0, 1, 0] };
+        let record = Record { phases, rooms: vec![0, 0, 0, 1, 0], ..Record::default() };
         Self { record, at: Duration::ZERO, logs: BTreeMap::new() }
     }
 
@@ -58,7 +62,28 @@ impl RecordBuilder {
         let reason = (!recovered).then(|| "rewritten".to_owned());
         let (node, since) = ("node".to_owned(), since.map(str::to_owned));
         let last = self.log(who).last().map(u64::to_string);
-        self.then(who, Action::Welcomed { node, user: user(who), since, recovered, reason, last })
+        let (user, position) = (user(who), None);
+        self.then(who, Action::Welcomed { node, user, since, recovered, reason, last, position })
+    }
+
+    /// The client subscribes at a position by Centrifugo's protocol. It comes with one, which the
+    /// server has recovered or not.
+    pub fn subscribed(self, who: usize, at: (&str, u64), since: Option<(&str, u64, bool)>) -> Self {
+        let recovered = since.is_some_and(|(.., recovered)| recovered);
+        let since = since.map(|(epoch, offset, _)| position(epoch, offset).to_string());
+        let (node, user, position) = (String::new(), user(who), Some(position(at.0, at.1)));
+        let (reason, last) = (None, None);
+        self.then(who, Action::Welcomed { node, user, since, recovered, reason, last, position })
+    }
+
+    /// Each of these clients receives a message of client 0 at a position.
+    pub fn published_to(mut self, receivers: &[usize], text: &str, id: &str, at: (&str, u64)) -> Self {
+        for &who in receivers {
+            let (id, position) = (Some(id.to_owned()), Some(position(at.0, at.1)));
+            let (text, user) = (text.to_owned(), user(0));
+            self = self.then(who, Action::Received { id, prev: None, position, text, user });
+        }
+        self
     }
 
     pub fn sends(self, who: usize, text: &str) -> Self {
@@ -67,7 +92,7 @@ impl RecordBuilder {
 
     pub fn acked(mut self, who: usize, text: &str, id: &str) -> Self {
         self.log(who).insert(id.parse().expect("a number as the id"));
-        self.then(who, Action::Acked { text: text.to_owned(), id: id.to_owned() })
+        self.then(who, Action::Acked { text: text.to_owned(), id: Some(id.to_owned()) })
     }
 
     /// The client sends the text and receives the ack.
@@ -94,7 +119,8 @@ impl RecordBuilder {
     /// The client receives the message of this id as the one after another.
     pub fn received_after(self, who: usize, sender: usize, text: &str, ids: (&str, Option<&str>)) -> Self {
         let (id, prev) = (Some(ids.0.to_owned()), ids.1.map(str::to_owned));
-        self.then(who, Action::Received { id, prev, text: text.to_owned(), user: user(sender) })
+        let (text, user, position) = (text.to_owned(), user(sender), None);
+        self.then(who, Action::Received { id, prev, position, text, user })
     }
 
     /// Client 0 sends it, receives the ack, and all clients of the room receive it.
@@ -139,6 +165,15 @@ impl RecordBuilder {
 
     pub fn has_no_findings(&self) {
         assert_eq!(self.findings(), [], "a record without findings");
+    }
+
+    /// Asserts a finding with this verdict, whose text contains these words.
+    pub fn is_among(&self, verdict: Verdict, words: &[&str]) {
+        let findings = self.findings();
+        let is_it = |finding: &&Finding| {
+            finding.verdict == verdict && words.iter().all(|word| finding.detail.contains(word))
+        };
+        assert!(findings.iter().any(|finding| is_it(&finding)), "{findings:#?}");
     }
 
     /// Asserts exactly one finding with this verdict, whose text contains these words.

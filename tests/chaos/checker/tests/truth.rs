@@ -103,7 +103,8 @@ fn a_message_with_another_sender_is_invented() {
 
 #[test]
 fn a_message_without_an_id_is_invented() {
-    let received = Action::Received { id: None, prev: None, text: "a".to_owned(), user: user(0) };
+    let received =
+        Action::Received { id: None, prev: None, position: None, text: "a".to_owned(), user: user(0) };
     let builder =
         RecordBuilder::in_a_phase(PhaseKind::Harmless).sends(0, "a").rejected(0, "a", true).then(1, received);
     assert_eq!(builder.verdicts(), ["Unanswered", "Invented"]);
