@@ -20,6 +20,7 @@ use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects
 use crate::realtime::fanout::messages_missing;
 use crate::realtime::renderer::FeedKey;
 use crate::realtime::socket::Socket;
+use crate::realtime::subscribers;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
 use crate::realtime::subscription::{JoinedBy, Subscription};
 use crate::telemetry::METRICS;
@@ -144,7 +145,11 @@ impl Hub {
     }
 
     fn insert(&self, registered: &Registered, opened_at: Instant) -> usize {
-        let key = self.registered.lock().insert(registered.clone());
+        let key = {
+            let mut all = self.registered.lock();
+            subscribers::grow(&mut all);
+            all.insert(registered.clone())
+        };
         if registered.is_main() {
             self.sockets.fetch_add(1, Ordering::Relaxed);
             METRICS.sockets.inc();

@@ -120,7 +120,9 @@ impl Subscribers {
             has_ended: false,
             is_of_server: false,
         };
-        Some(self.rows[row].sockets.insert(subscriber))
+        let sockets = &mut self.rows[row].sockets;
+        grow(sockets);
+        Some(sockets.insert(subscriber))
     }
 
     /// Makes a gap that ends the feed close this socket.
@@ -319,6 +321,13 @@ impl Subscribers {
             all.filter(|(_, subscriber)| subscriber.from != Id::NEVER)
                 .for_each(|(_, subscriber)| subscriber.from = Id::START);
         }
+    }
+}
+
+/// Makes space for one entry more, and for a quarter of those there: a vector would double.
+pub(crate) fn grow<T>(slab: &mut Slab<T>) {
+    if slab.len() == slab.capacity() {
+        slab.reserve_exact(slab.len() / 4 + 1);
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Seating {
     /// Users whose seat may differ from what it should be.
     unsettled: BTreeSet<Member>,
     disputes: BTreeMap<Member, Dispute>,
+    /// When users without sockets leave.
+    leaving: BTreeMap<Member, Instant>,
     in_flight: Option<SeatCall>,
     /// A call whose reply was lost: Redis may have carried it out.
     unanswered: Option<SeatCall>,
@@ -49,8 +51,6 @@ pub(super) struct Seating {
 #[derive(Default)]
 struct LocalUser {
     sockets: u32,
-    /// When a user without sockets leaves.
-    leaves_at: Option<Instant>,
     /// This node gave the user a seat under the current id.
     is_seated: bool,
     /// The name of the seat is another one, or may be: another node may have written it.
@@ -123,6 +123,7 @@ impl Seating {
             users: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             disputes: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             in_flight: None,
             unanswered: None,
             repair: Repair::None,
@@ -146,7 +147,7 @@ impl Seating {
         let (mut kept, mut local) = known.unwrap_or_else(|| (member.clone(), LocalUser::default()));
         // While there was no socket here, other nodes' sockets named the user.
         local.renews_name |= local.sockets == 0;
-        local.leaves_at = None;
+        self.leaving.remove(member.user());
         local.sockets += 1;
         if kept.name() != member.name() {
             kept = member.clone();
@@ -212,15 +213,15 @@ impl Seating {
         if local.sockets > 0 {
             return None;
         }
-        local.leaves_at = Some(now + grace);
-        local.leaves_at
+        let (member, at) = (self.users.get_key_value(user)?.0.clone(), now + grace);
+        self.leaving.insert(member, at);
+        Some(at)
     }
 
     /// Ends the grace of a user, if it is over.
     pub(super) fn end_grace(&mut self, member: &Member, now: Instant) {
-        if let Some(local) = self.users.get_mut(member)
-            && local.leaves_at.take_if(|at| *at <= now).is_some()
-        {
+        if self.leaving.get(member).is_some_and(|at| *at <= now) {
+            self.leaving.remove(member);
             self.unsettled.insert(member.clone());
         }
     }
@@ -286,7 +287,7 @@ impl Seating {
                     break;
                 }
                 let Some((member, local)) = self.users.get_key_value(user) else { continue };
-                if local.is_wanted(is_quiet) {
+                if local.is_wanted(self.leaving.contains_key(member), is_quiet) {
                     joins.push(Joining { member: member.clone(), is_away: local.sockets == 0 });
                 } else if local.is_seated {
                     leaves.push(member.clone());
@@ -427,14 +428,15 @@ impl Seating {
 
     /// Forgets users that are gone, and settles those whose seat is as it should be.
     fn settle(&mut self) {
-        let (users, reseats) = (&mut self.users, self.repair == Repair::Reseats);
+        let (users, leaving, reseats) = (&mut self.users, &mut self.leaving, self.repair == Repair::Reseats);
         self.unsettled.retain(|member| {
             let Some(local) = users.get(member) else { return false };
-            if local.is_wanted(reseats) {
+            if local.is_wanted(leaving.contains_key(member), reseats) {
                 return !local.is_settled();
             }
             if !local.is_seated {
                 users.remove(member);
+                leaving.remove(member);
                 return false;
             }
             true
@@ -445,8 +447,8 @@ impl Seating {
 impl LocalUser {
     /// Returns whether the user should have a seat. A user that left before its join was written
     /// was never there, unless `reseats`: then it has a seat under another id.
-    fn is_wanted(&self, reseats: bool) -> bool {
-        self.sockets > 0 || self.leaves_at.is_some() && (self.is_seated || reseats)
+    fn is_wanted(&self, is_leaving: bool, reseats: bool) -> bool {
+        self.sockets > 0 || is_leaving && (self.is_seated || reseats)
     }
 
     fn is_settled(&self) -> bool {
