@@ -54,8 +54,8 @@ impl PublishRequest {
     pub(super) async fn publish_in(&self, request: &Request, room: &Room) -> Result<Done, Refusal> {
         let (context, key) = (request.context(), self.key.as_deref());
         match context.append_from(request.identity(), &room.chat_group(), &self.message, key).await? {
-            Appended::New(id) => Ok(Done { id, duplicate: false }),
-            Appended::Duplicate(id) => Ok(Done { id, duplicate: true }),
+            Appended::New(id, _) => Ok(Done { id, duplicate: false }),
+            Appended::Duplicate(id, _) => Ok(Done { id, duplicate: true }),
             Appended::Conflict => {
                 let detail = "`Idempotency-Key`: used for another message less than five minutes ago";
                 Err(Refusal::new(StatusCode::CONFLICT, detail))

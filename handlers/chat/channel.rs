@@ -66,7 +66,7 @@ pub(crate) async fn publish(
     id: Option<&str>,
 ) -> Result<Appended, LayerError> {
     let appended = context.append_from(identity, group, message, id).await?;
-    if let Appended::New(id) | Appended::Duplicate(id) = appended
+    if let Appended::New(id, _) | Appended::Duplicate(id, _) = appended
         && let Some(conversation) = Conversation::from_group(group, identity)
     {
         unread::record_message(context, &conversation, identity, id).await;

@@ -135,11 +135,11 @@ impl Context {
     ) -> Result<Appended, LayerError> {
         let appended = self.layer.append(group, event, key).await?;
         match appended {
-            Appended::New(_) => {
+            Appended::New(..) => {
                 self.count_published();
                 METRICS.acked.inc();
             }
-            Appended::Duplicate(_) => {
+            Appended::Duplicate(..) => {
                 METRICS.duplicates.inc();
                 METRICS.acked.inc();
             }

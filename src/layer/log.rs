@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::id::Id;
+use crate::wire::offset::Offset;
 
 /// What a log keeps.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +27,11 @@ pub struct Retention {
 /// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// The event was appended under this id.
-    New(Id),
-    /// The event is in the log already, under this id. Nothing was appended.
-    Duplicate(Id),
+    /// The event was appended under this id and offset.
+    New(Id, Option<Offset>),
+    /// The event was appended before, under this id and offset; `None` if a node of the version
+    /// before did. Nothing was appended.
+    Duplicate(Id, Option<Offset>),
     /// The key belongs to another event. Nothing was appended.
     Conflict,
 }

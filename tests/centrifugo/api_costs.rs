@@ -68,6 +68,29 @@ async fn a_batch_reads_about_a_megabyte() {
 }
 
 #[tokio::test]
+async fn a_publish_is_answered_with_its_offset_without_a_read() {
+    let redis = Redis::start().await;
+    let plan = plan().flag("--log-messages", "10");
+    let program = Program::on(&redis, &plan, "publish,read").await;
+    let first = json!({ "channel": "lobby", "data": "first", "idempotency_key": "order-7" });
+    let answer = program.result("publish", &first).await;
+    assert_eq!(answer["offset"], 1, "{answer}");
+    let reads = metric(&program.node, "parlor_log_reads_total").await;
+    let many = json!({ "publish": { "channel": "lobby", "data": "next" } });
+    for _ in 0..4 {
+        program.batch(100, &many).await;
+    }
+    let channels: Vec<_> = (0..100).map(|n| format!("room-{n}")).collect();
+    let responses = program.result("broadcast", &json!({ "channels": channels, "data": 1 })).await;
+    let responses = responses["responses"].as_array().expect("responses");
+    assert!(responses.iter().all(|response| response["result"]["offset"] == 1), "{responses:?}");
+    // The log has it no more.
+    assert!(redis.query::<i64>(&["XLEN", "parlor:log:{chat_lobby}"]).await < 300);
+    assert_eq!(program.result("publish", &first).await, answer);
+    assert_eq!(metric(&program.node, "parlor_log_reads_total").await, reads);
+}
+
+#[tokio::test]
 async fn a_history_with_an_age_does_not_read_what_is_older() {
     let redis = Redis::start().await;
     let plan = plan().env("PARLOR_NAMESPACES", ":history_ttl=60s");

@@ -10,19 +10,21 @@ async fn an_appended_event_is_delivered_with_the_position_returned(peers: LayerN
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
     }
-    let mut ids = Vec::new();
+    let mut positions = Vec::new();
     for n in 0..50 {
         let node = &peers.nodes[n % peers.nodes.len()];
-        let Appended::New(id) = node.append(&group, &n.to_string(), None).await else {
+        let Appended::New(id, offset) = node.append(&group, &n.to_string(), None).await else {
             panic!("an event without key is always new")
         };
-        ids.push(id);
+        assert!(offset.is_some(), "{id}");
+        positions.push((id, offset));
     }
     for node in &peers.nodes {
         node.wait_for(&group, 50).await;
         let events = node.events(&group);
         assert_chain(&events);
-        assert_eq!(events.iter().map(|event| event.position().unwrap().id).collect::<Vec<_>>(), ids);
+        let delivered = events.iter().filter_map(|event| event.position());
+        assert_eq!(delivered.map(|at| (at.id, at.offset)).collect::<Vec<_>>(), positions);
     }
 }
 
@@ -31,15 +33,15 @@ async fn an_idempotency_key_is_shared_and_bound_to_one_event(peers: LayerNodes) 
     for node in &peers.nodes {
         node.enter(&group, "ann").await;
     }
-    let Appended::New(id) = peers.nodes[0].append(&group, "once", Some("key")).await else {
+    let Appended::New(id, offset) = peers.nodes[0].append(&group, "once", Some("key")).await else {
         panic!("the first one is new")
     };
     for node in &peers.nodes {
-        assert_eq!(node.append(&group, "once", Some("key")).await, Appended::Duplicate(id));
+        assert_eq!(node.append(&group, "once", Some("key")).await, Appended::Duplicate(id, offset));
         assert_eq!(node.append(&group, "another", Some("key")).await, Appended::Conflict);
     }
     let elsewhere = peers.nodes[0].append(&Group::new("kitchen"), "another", Some("key")).await;
-    assert!(matches!(elsewhere, Appended::New(_)), "a key is a group's own: {elsewhere:?}");
+    assert!(matches!(elsewhere, Appended::New(..)), "a key is a group's own: {elsewhere:?}");
     peers.nodes[0].append(&group, "end", None).await;
     for node in &peers.nodes {
         assert_eq!(node.wait_for(&group, 2).await, ["once", "end"]);
@@ -56,7 +58,7 @@ async fn concurrent_appends_with_one_key_append_once(peers: LayerNodes) {
             async move { node.append(group, key, Some(key)).await }
         });
         let responses = join_all(tries).await;
-        let new = responses.iter().filter(|response| matches!(response, Appended::New(_))).count();
+        let new = responses.iter().filter(|response| matches!(response, Appended::New(..))).count();
         assert_eq!(new, 1, "{responses:?}");
     }
     assert_eq!(peers.nodes[0].wait_for(&group, 20).await.len(), 20);

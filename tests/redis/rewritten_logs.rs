@@ -24,7 +24,7 @@ async fn no_id_is_used_twice_though_the_log_is_lost() {
     for round in 0..ROUNDS {
         for n in 0..3 {
             let event = parlor::Event::new("chat_message").with("message", &n.to_string());
-            let Ok(Appended::New(id)) = peer.layer.append(&group, &event, None).await else {
+            let Ok(Appended::New(id, _)) = peer.layer.append(&group, &event, None).await else {
                 panic!("an event without key is always new")
             };
             assert!(ids.insert(id), "{id} is used again in round {round}");

@@ -142,7 +142,7 @@ impl LayerNode {
     /// Appends an event without a key and returns its id.
     pub async fn append_new(&self, group: &Group, text: &str) -> Id {
         match self.append(group, text, None).await {
-            Appended::New(id) => id,
+            Appended::New(id, _) => id,
             other => panic!("an event without key is always new: {other:?}"),
         }
     }

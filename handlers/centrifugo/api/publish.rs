@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use parlor::{Appended, Broker, HistoryRange, Request};
+use parlor::{Appended, Request};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -56,18 +56,13 @@ pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer
         return Ok(raw(&json!({})));
     }
     let appended = context.append_from(request.identity(), &group, &message, key).await;
-    let id = match appended.map_err(|error| ErrorCode::from(&error))? {
-        Appended::New(id) | Appended::Duplicate(id) => id,
-        Appended::Conflict => return Err(ErrorCode::BadRequest),
-    };
-    // It is among the newest, unless many were published meanwhile.
-    let page = context.layer().history(&group, HistoryRange::Before(None, 16)).await;
-    let positions = page.iter().flat_map(|page| &page.events).filter_map(|event| event.position());
-    let offset = positions.filter(|position| position.id == id).find_map(|position| position.offset);
-    Ok(raw(&match offset {
-        Some(offset) => json!({ "offset": offset.n, "epoch": epoch(offset.epoch) }),
-        None => json!({}),
-    }))
+    match appended.map_err(|error| ErrorCode::from(&error))? {
+        Appended::New(_, Some(offset)) | Appended::Duplicate(_, Some(offset)) => {
+            Ok(raw(&json!({ "offset": offset.n, "epoch": epoch(offset.epoch) })))
+        }
+        Appended::New(_, None) | Appended::Duplicate(_, None) => Ok(raw(&json!({}))),
+        Appended::Conflict => Err(ErrorCode::BadRequest),
+    }
 }
 
 /// Publishes the same data in many channels, each as [`publish`] does.

@@ -139,8 +139,8 @@ impl TryFrom<Appended> for Logged {
 
     fn try_from(appended: Appended) -> Result<Self, FrameError> {
         match appended {
-            Appended::New(id) => Ok(Self { id, duplicate: false }),
-            Appended::Duplicate(id) => Ok(Self { id, duplicate: true }),
+            Appended::New(id, _) => Ok(Self { id, duplicate: false }),
+            Appended::Duplicate(id, _) => Ok(Self { id, duplicate: true }),
             Appended::Conflict => Err(FrameError::new(
                 FrameErrorCode::Conflict,
                 "`id`: used for another message less than five minutes ago",

@@ -48,6 +48,7 @@ struct User {
 
 struct RememberedKey {
     id: Id,
+    offset: Option<Offset>,
     digest: String,
     at: Instant,
 }
@@ -149,14 +150,17 @@ impl MemoryGroup {
     /// Returns the outcome of a further append under this key, if there was one already.
     pub(super) fn appended_under(&self, key: &IdempotencyKey) -> Option<Appended> {
         let known = self.keys.get(&key.name).filter(|known| known.at.elapsed() < IDEMPOTENCY_WINDOW)?;
-        Some(if known.digest == key.digest { Appended::Duplicate(known.id) } else { Appended::Conflict })
+        if known.digest != key.digest {
+            return Some(Appended::Conflict);
+        }
+        Some(Appended::Duplicate(known.id, known.offset))
     }
 
-    pub(super) fn remember(&mut self, key: &IdempotencyKey, id: Id) {
+    pub(super) fn remember(&mut self, key: &IdempotencyKey, id: Id, offset: Option<Offset>) {
         if self.keys.len() == self.keys.capacity() {
             self.keys.retain(|_, known| known.at.elapsed() < IDEMPOTENCY_WINDOW);
         }
-        let known = RememberedKey { id, digest: key.digest.clone(), at: Instant::now() };
+        let known = RememberedKey { id, offset, digest: key.digest.clone(), at: Instant::now() };
         self.keys.insert(key.name.clone(), known);
     }
 

@@ -164,12 +164,12 @@ impl Broker for MemoryLayer {
             return Ok(earlier);
         }
         let event = group.append(event.clone(), self.retention);
-        let id = event.position().map_or(Id::START, |stamp| stamp.id);
+        let (id, offset) = event.position().map_or((Id::START, None), |stamp| (stamp.id, stamp.offset));
         if let Some(key) = key {
-            group.remember(key, id);
+            group.remember(key, id, offset);
         }
         self.listener.deliver(name.name(), std::slice::from_ref(&event));
-        Ok(Appended::New(id))
+        Ok(Appended::New(id, offset))
     }
 
     async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {

@@ -23,6 +23,8 @@ const MAX_BATCH_BYTES: usize = 256 * 1024;
 const HEAD_ARGUMENTS: usize = 7;
 /// Arguments of the script for each event.
 const EVENT_ARGUMENTS: usize = 3;
+/// Values that the script returns for each event.
+const EVENT_REPLIES: usize = 3;
 
 /// Encodes batches as calls of `append.lua`.
 pub(super) struct BatchEncoder {
@@ -46,10 +48,11 @@ pub(super) struct PendingAppend {
 }
 
 /// What the script returns for an event: `new`, `known`, `conflict`, `corrupt` or `late`, with an
-/// id or the time.
+/// id or the time, and an offset.
 pub(super) struct AppendReply {
     pub(super) status: String,
     pub(super) value: String,
+    pub(super) offset: String,
 }
 
 /// Events of one group, the oldest first.
@@ -130,9 +133,10 @@ impl PublishBatch {
     /// Completes each append with what the script returned for it.
     pub(super) fn complete(self, reply: &Value<'_>) {
         let replies = if let Value::List(replies) = reply { replies.as_slice() } else { &[] };
-        for (append, reply) in self.appends.into_iter().zip(replies.chunks_exact(2)) {
+        for (append, reply) in self.appends.into_iter().zip(replies.chunks_exact(EVENT_REPLIES)) {
             let text = |value: &Value<'_>| value.text().unwrap_or_default().to_owned();
-            let reply = AppendReply { status: text(&reply[0]), value: text(&reply[1]) };
+            let [status, value, offset] = [&reply[0], &reply[1], &reply[2]].map(text);
+            let reply = AppendReply { status, value, offset };
             let _ = append.reply.send(Ok(reply)); // the caller may have gone
         }
     }

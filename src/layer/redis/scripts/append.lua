@@ -4,8 +4,9 @@
 -- ARGV: the channel, the log's length, its age in ms, the window of idempotency keys in ms, a random
 -- number of 16 bits, the log's most bytes or 0, the run id of this server or ''; then for each event:
 -- its open bytes, its deadline (Unix ms of this clock), its digest or '' without a key.
--- Returns a status and a value for each event: `new`, `known` or `conflict` with an id, `corrupt`
--- with '' for an idempotency key whose value is no id and digest, or `late` with the time.
+-- Returns a status, a value and an offset for each event: `new` or `known` with an id and its offset,
+-- `conflict` with an id, `corrupt` for an idempotency key whose value is no id and digest, or `late`
+-- with the time. What is not there is ''. A key of the version before has no offset.
 local function messagepack(text)
   if #text < 32 then
     return string.char(160 + #text) .. text
@@ -18,7 +19,7 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local newest = call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local before = newest and newest[1] or '0-0'
-local prev = before
+local prev, packed_prev = before, messagepack(before)
 local replies = {}
 
 -- The id of the next event: Redis' time, and a number that begins at random in each call, so that
@@ -107,23 +108,26 @@ end
 for i = 3, #KEYS do
   local open, deadline, digest = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
   local remembered = digest ~= '' and call('GET', KEYS[i])
-  local status, value
+  local status, value, offset = nil, '', ''
   if now > tonumber(deadline) then
     status, value = 'late', string.format('%.0f', now)
   elseif remembered then
-    local first_id, first_digest = remembered:match('^(%S+) (%S+)$')
-    if first_id then
-      status, value = digest == first_digest and 'known' or 'conflict', first_id
+    local first_id, first_digest, first_offset = remembered:match('^(%S+) (%S+) ?(%S*)$')
+    if not first_id then
+      status = 'corrupt'
+    elseif digest == first_digest then
+      status, value, offset = 'known', first_id, first_offset
     else
-      status, value = 'corrupt', ''
+      status, value = 'conflict', first_id
     end
   else
-    local id, offset = append(open)
+    local id
+    id, offset = append(open)
     if id.err then
       return id
     end
     if digest ~= '' then
-      call('SET', KEYS[i], id .. ' ' .. digest, 'PX', ARGV[4])
+      call('SET', KEYS[i], id .. ' ' .. digest .. ' ' .. offset, 'PX', ARGV[4])
     end
     local first, header, from = open:byte(), nil, 2
     if first < 143 then
@@ -131,13 +135,17 @@ for i = 3, #KEYS do
     else
       header, from = longer_header(open)
     end
-    local tail = '\162id' .. messagepack(id) .. '\164prev' .. messagepack(prev) .. '\166offset'
-    call('PUBLISH', ARGV[1], header .. open:sub(from) .. tail .. messagepack(offset))
+    local packed_id, packed_offset = messagepack(id), messagepack(offset)
+    call(
+      'PUBLISH',
+      ARGV[1],
+      header .. open:sub(from) .. '\162id' .. packed_id .. '\164prev' .. packed_prev .. '\166offset' .. packed_offset
+    )
     status, value = 'new', id
-    prev = id
+    prev, packed_prev = id, packed_id
   end
-  replies[#replies + 1] = status
-  replies[#replies + 1] = value
+  local at = 3 * (i - 3)
+  replies[at + 1], replies[at + 2], replies[at + 3] = status, value, offset
 end
 
 -- A log over its bytes loses its oldest entries, a bounded number in a call. It is looked at
