@@ -143,6 +143,17 @@ pub trait Broker: Send + Sync {
     /// `EVALSHA` of `redact.lua`: `XRANGE`, `ZADD`, `PUBLISH`. With `replicas`, then `WAIT`.
     fn redact(&self, group: &Group, id: Id) -> impl Future<Output = Result<bool, LayerError>> + Send;
 
+    /// Removes all events of the group's log, as if they had expired: the next one begins an epoch.
+    /// Returns `false` if there were none. Every subscribed node then receives a
+    /// [`GAP`](crate::wire::event::GAP) event. Keys of appended events stay known.
+    ///
+    /// # Errors
+    /// Fails when Redis does not answer within a second. The call can be repeated safely.
+    ///
+    /// # Cost
+    /// `EVALSHA` of `clear.lua`: `XTRIM`, `DEL`, `PUBLISH`. With `replicas`, then `WAIT`.
+    fn clear_log(&self, group: &Group) -> impl Future<Output = Result<bool, LayerError>> + Send;
+
     /// Returns the ids of the redacted events of a group that has members on this node, as far as
     /// the node was informed; none for other groups.
     ///

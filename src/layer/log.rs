@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::Event;
+use crate::wire::event::{Event, GAP};
 use crate::wire::id::Id;
 use crate::wire::offset::Offset;
 
@@ -85,6 +86,11 @@ impl LogFigures {
         };
         Self { events, per_minute }
     }
+}
+
+/// Returns the event that reports to members that events after this one may be missing.
+pub(super) fn gap(reason: GapReason, after: Id) -> Event {
+    Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string())
 }
 
 /// The key under which an event is appended at most once.

@@ -27,6 +27,8 @@
 //!   return the text for 4 more seconds. Every subscribed node then receives a redaction event
 //!   without a position, ordered after the original. A node that was disconnected receives it when
 //!   it resubscribes. The text is not delivered after that. A redaction is as durable as an append.
+//! - **Removal.** After [`clear_log`](Broker::clear_log) returned, no reading of the log returns
+//!   what it had, with the same exceptions for nodes that are disconnected.
 //! - **Delivery.** An event that is not logged ([`publish`](Broker::publish),
 //!   [`publish_ephemeral`](Broker::publish_ephemeral)) and is published after `subscribe` returned
 //!   is delivered once, while the node is connected.
@@ -262,6 +264,10 @@ impl Broker for Layer {
 
     async fn redact(&self, group: &Group, id: Id) -> Result<bool, LayerError> {
         dispatch!(self, redact(group, id).await)
+    }
+
+    async fn clear_log(&self, group: &Group) -> Result<bool, LayerError> {
+        dispatch!(self, clear_log(group).await)
     }
 
     fn redacted(&self, group: &Group) -> BTreeSet<Id> {

@@ -28,6 +28,11 @@ impl Tail {
         Self { events: VecDeque::new(), floor: last, last, whole: false, bytes: 0 }
     }
 
+    /// Returns a log that has no events yet.
+    pub(super) fn whole() -> Self {
+        Self { whole: true, ..Self::new(Id::START) }
+    }
+
     /// Returns the id of the newest event.
     pub(super) fn last(&self) -> Id {
         self.last

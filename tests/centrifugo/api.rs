@@ -41,6 +41,13 @@ async fn a_program_publishes_and_reads_what_clients_do() {
         program.result("publish", &json!({ "channel": channel, "data": 1 })).await;
     }
     assert_eq!(ann.data("#ann", 1).await, [json!(1)]);
+    let remove = json!({ "channel": "smallhistory:a" });
+    program.result("history_remove", &remove).await;
+    let audited: Vec<String> = redis.query(&["ZRANGE", "parlor:index:audit:#publish-read", "0", "-1"]).await;
+    assert!(
+        audited.len() == 1 && audited[0].contains(r#""remove_all","about":"smallhistory:a""#),
+        "{audited:?}"
+    );
     let many = json!({ "channels": ["lobby", "a/b"], "data": 3 });
     let responses = program.result("broadcast", &many).await["responses"].take();
     assert_eq!((&responses[0]["result"]["offset"], &responses[1]["error"]["code"]), (&json!(3), &json!(102)));
@@ -103,6 +110,8 @@ async fn what_a_method_does_not_offer_is_an_error() {
         ("publish", json!({ "channel": "lobby", "data": "x".repeat(65_536) }), 107),
         ("broadcast", json!({ "channels": [], "data": 1 }), 107),
         ("history", json!({ "channel": "lobby" }), 103),
+        ("history_remove", json!({ "channel": "@ann" }), 102),
+        ("history_remove", json!({ "channel": "lobby", "user": "ann" }), 107),
         ("disconnect", json!({ "user": "ann" }), 103),
         ("subscribe", json!({ "user": "ann", "channel": "lobby" }), 108),
         ("nothing", json!({}), 104),

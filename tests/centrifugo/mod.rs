@@ -8,5 +8,6 @@ mod emulation;
 mod encodings;
 mod libraries;
 mod recovery;
+mod removal;
 mod tokens;
 mod tokio_centrifuge;

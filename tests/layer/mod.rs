@@ -4,4 +4,5 @@ mod contract;
 mod log;
 mod nodes;
 mod redaction;
+mod removal;
 mod store;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use parlor::{
-    Appended, Broker, Control, Delivery, Disconnect, Event, Group, Id, IdempotencyKey, Layer, LayerError,
-    LayerListener, NodeFigures, Presence, REDACTED, Retention,
+    Appended, Broker, Control, Delivery, Disconnect, Event, GAP, Group, Id, IdempotencyKey, Layer,
+    LayerError, LayerListener, NodeFigures, Presence, REDACTED, Retention,
 };
 
 use super::redis::Redis;
@@ -153,6 +153,13 @@ impl LayerNode {
         let events = events.get(group.name()).into_iter().flatten();
         let reported = events.filter(|event| event.kind() == REDACTED && event.position().is_none());
         reported.map(|event| event.text("id").expect("an id").parse().expect("an id")).collect()
+    }
+
+    /// The gaps delivered, by the ids after which messages may be missing.
+    pub fn gaps(&self, group: &Group) -> Vec<Id> {
+        let events = self.received.events.lock().unwrap();
+        let gaps = events.get(group.name()).into_iter().flatten().filter(|event| event.kind() == GAP);
+        gaps.map(|event| event.text("after").expect("an id").parse().expect("an id")).collect()
     }
 
     /// The events delivered with a position in the log, with text or without.

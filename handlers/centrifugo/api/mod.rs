@@ -11,6 +11,7 @@ mod disconnects;
 mod params;
 mod publish;
 mod reads;
+mod removal;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use parlor::{Refusal, Request, Response, Role, StatusCode};
@@ -19,6 +20,7 @@ use crate::centrifugo::api::answer::{Answer, outcome};
 use crate::centrifugo::api::params::params;
 use crate::centrifugo::api::publish::{broadcast, publish};
 use crate::centrifugo::api::reads::{history, info, list, presence, presence_stats};
+use crate::centrifugo::api::removal::history_remove;
 use crate::protocols::centrifugo::error::ErrorCode;
 use crate::scopes::{DISCONNECT, PUBLISH, READ};
 
@@ -60,6 +62,7 @@ macro_rules! method {
 const METHODS: &[Method] = &[
     method!("publish", PUBLISH, Publish, publish),
     method!("broadcast", PUBLISH, PublishPerItem, broadcast),
+    method!("history_remove", PUBLISH, Publish, history_remove),
     method!("history", READ, Read, history),
     method!("presence", READ, Read, presence),
     method!("presence_stats", READ, Read, presence_stats),
@@ -70,7 +73,7 @@ const METHODS: &[Method] = &[
 ];
 
 /// What Parlor has no counterpart of.
-const NOT_OFFERED: [&str; 4] = ["subscribe", "refresh", "history_remove", "rpc"];
+const NOT_OFFERED: [&str; 3] = ["subscribe", "refresh", "rpc"];
 
 /// Answers `POST /centrifugo/api/{method}`.
 ///

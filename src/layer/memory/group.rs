@@ -25,6 +25,8 @@ pub(super) type Groups = Mutex<HashMap<Group, Arc<Mutex<MemoryGroup>>>>;
 /// The log and the users of one group.
 pub(super) struct MemoryGroup {
     log: Tail,
+    /// The id of the newest event that the log has had.
+    newest: Id,
     /// The offset of the next event.
     next: Offset,
     /// The keys of recently appended events.
@@ -55,10 +57,9 @@ struct RememberedKey {
 
 impl Default for MemoryGroup {
     fn default() -> Self {
-        let mut log = Tail::new(Id::START);
-        log.whole = true;
         Self {
-            log,
+            log: Tail::whole(),
+            newest: Id::START,
             next: Offset::first(rand::random()),
             keys: HashMap::new(),
             users: HashMap::new(),
@@ -124,7 +125,7 @@ impl MemoryGroup {
 
     /// Returns whether the group has users, or events that were written after this time.
     pub(super) fn is_used(&self, oldest: u64) -> bool {
-        self.sockets > 0 || !self.users.is_empty() || self.log.last().millis() >= oldest
+        self.sockets > 0 || !self.users.is_empty() || self.newest.millis() >= oldest
     }
 
     /// Removes the text of an event from the log; returns whether it was still there, or `None` if
@@ -132,6 +133,13 @@ impl MemoryGroup {
     pub(super) fn redact(&mut self, id: Id, retention: Retention) -> Option<bool> {
         self.log(retention);
         self.log.redact(id)
+    }
+
+    /// Empties the log, which begins an epoch; returns the id of its newest event if it had any.
+    pub(super) fn clear_log(&mut self, retention: Retention) -> Option<Id> {
+        self.log(retention).first()?;
+        self.next = Offset::first(rand::random());
+        Some(std::mem::replace(&mut self.log, Tail::whole()).last())
     }
 
     /// Returns the log without what is too old.
@@ -167,7 +175,8 @@ impl MemoryGroup {
     /// Appends an event to the log.
     pub(super) fn append(&mut self, event: Event, retention: Retention) -> Arc<Delivery> {
         let prev = self.log.last();
-        let position = Position { id: prev.next(now()), prev, offset: Some(self.next) };
+        let position = Position { id: self.newest.next(now()), prev, offset: Some(self.next) };
+        self.newest = position.id;
         self.next = self.next.next();
         let event = Arc::new(Delivery::from(event.at_position(position)));
         self.log.push(Arc::clone(&event));

@@ -18,7 +18,7 @@ use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::{
-    Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention,
+    Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention, gap,
 };
 use crate::layer::member;
 use crate::layer::memory::group::{Groups, MemoryGroup};
@@ -26,6 +26,7 @@ use crate::layer::memory::store::MemoryStore;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{self, Presence, PresenceSnapshot};
 use crate::layer::shared_store::SharedStore;
+use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
@@ -208,6 +209,16 @@ impl Broker for MemoryLayer {
             self.listener.deliver(name.name(), &[Arc::new(Event::redaction(id).into())]);
         }
         Ok(redacted.is_some())
+    }
+
+    async fn clear_log(&self, name: &Group) -> Result<bool, LayerError> {
+        let group = self.group(name);
+        let mut group = group.lock();
+        let cleared = group.clear_log(self.retention);
+        if let Some(last) = cleared {
+            self.listener.deliver(name.name(), &[Arc::new(gap(GapReason::Trimmed, last).into())]);
+        }
+        Ok(cleared.is_some())
     }
 
     fn redacted(&self, group: &Group) -> BTreeSet<Id> {

@@ -90,6 +90,18 @@ impl Broker for RedisLayer {
         Ok(is_redacted)
     }
 
+    async fn clear_log(&self, group: &Group) -> Result<bool, LayerError> {
+        let mut script = self.scripts.clear.key(self.commands.keys().log(group));
+        script.key(self.commands.keys().redactions(group));
+        script.arg(self.commands.keys().own_channel(group)).arg(Event::open_clearing());
+        let had_events = self.commands.written(&script, self.follower.retention.replicas).await?;
+        if let Some(cursor) = self.follower.cursor(group.name()) {
+            // The event is on its way; the caller reads the empty log at once.
+            cursor.state.lock().tail_cache.on_cleared();
+        }
+        Ok(had_events)
+    }
+
     /// While the node is subscribed to the group, these are all redactions.
     fn redacted(&self, group: &Group) -> BTreeSet<Id> {
         let cursor = self.follower.cursor(group.name());

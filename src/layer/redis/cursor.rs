@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::layer::log::gap;
 use crate::layer::redis::held_events::HeldEvents;
 use crate::layer::redis::log::LogPage;
 use crate::layer::redis::tail_cache::TailCache;
 use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
-use crate::wire::event::{Event, GAP, Position};
+use crate::wire::event::{Event, Position};
 use crate::wire::id::Id;
 
 /// Milliseconds before the last delivered event from which a rewritten log may differ from the
@@ -98,6 +99,8 @@ pub(super) enum Sequence {
     Next,
     /// It is the first event of a log that begins again: it is delivered after a gap.
     Rewritten(Id),
+    /// The log was emptied: a gap is delivered instead.
+    Cleared(Id),
     /// It was or will be read from the log.
     Waits,
     /// An event before it is missing: a backfill has to begin.
@@ -165,6 +168,9 @@ impl CursorState {
         if let Some(id) = event.redacts() {
             self.tail_cache.redact(id);
         }
+        if let Some(last) = event.clears() {
+            return self.on_cleared(last);
+        }
         let Some(stamp) = event.position() else { return Sequence::Next };
         let Some(position) = self.position.filter(|_| self.backfill == Backfill::Idle) else {
             self.hold(event, now);
@@ -195,6 +201,24 @@ impl CursorState {
         self.hold(event, now);
         self.begin();
         Sequence::Behind
+    }
+
+    /// All events of the log were removed, of which this was the last. Unless it is the one that
+    /// was delivered last, a backfill finds out where the log goes on, or has done so.
+    fn on_cleared(&mut self, last: Id) -> Sequence {
+        self.tail_cache.on_cleared();
+        let is_idle = self.backfill == Backfill::Idle;
+        if self.position.is_none() || !is_idle || self.position != Some(last) {
+            self.misses += 1;
+            if last > self.start && self.recent.iter().all(|recent| recent.id != last) {
+                self.suspect(Hole::Certain);
+            }
+            let begins = self.position.is_some() && self.begin();
+            return if begins { Sequence::Behind } else { Sequence::Waits };
+        }
+        self.position = Some(Id::START);
+        self.epoch = None;
+        Sequence::Cleared(self.delivered)
     }
 
     /// Takes note of an event that was not delivered because too many wait; returns whether a
@@ -491,9 +515,4 @@ fn epoch_of(stamp: Position) -> Epoch {
 /// before, which compare all.
 fn compare(one: Epoch, other: Epoch) -> bool {
     one.is_none() || other.is_none() || one == other
-}
-
-/// Returns the event that reports missing events to members.
-pub(super) fn gap(reason: GapReason, after: Id) -> Event {
-    Event::new(GAP).with("reason", reason.as_str()).with("after", &after.to_string())
 }

@@ -15,11 +15,11 @@ use tracing::{debug, warn};
 
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
-use crate::layer::log::{HistoryRange, Page, Retention};
+use crate::layer::log::{HistoryRange, Page, Retention, gap};
 use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::command_queue::LogEnds;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::cursor::{GroupCursor, Sequence, gap};
+use crate::layer::redis::cursor::{GroupCursor, Sequence};
 use crate::layer::redis::history_reading::{HistoryReading, HistoryStep, in_order, range_query};
 use crate::layer::redis::log::{LogEnd, LogReader, PageQuery};
 use crate::telemetry::{Chain, DropReason, GapReason, METRICS};
@@ -111,6 +111,7 @@ impl LogFollower {
                     ready.push(Arc::new(gap(GapReason::Rewritten, after).into()));
                     ready.push(event);
                 }
+                Sequence::Cleared(after) => ready.push(Arc::new(gap(GapReason::Trimmed, after).into())),
                 Sequence::Waits => {}
                 Sequence::Behind => is_behind = true,
             }

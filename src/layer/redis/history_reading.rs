@@ -14,6 +14,8 @@ pub(super) struct HistoryReading {
     asked: Asked,
     /// Whether the tail is not read any further.
     is_direct: bool,
+    /// How often the log had been emptied when Redis was asked.
+    clearings: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +34,12 @@ pub(super) enum HistoryStep {
 
 impl HistoryReading {
     pub(super) fn new(range: HistoryRange) -> Self {
-        Self { range, asked: Asked::Range, is_direct: matches!(range, HistoryRange::Before(Some(_), _)) }
+        Self {
+            range,
+            asked: Asked::Range,
+            is_direct: matches!(range, HistoryRange::Before(Some(_), _)),
+            clearings: 0,
+        }
     }
 
     /// Returns what is cached, or what has to be read.
@@ -40,6 +47,7 @@ impl HistoryReading {
         if let Some(page) = cursor.tail_cache.answer(self.range, now) {
             return HistoryStep::Answer(page);
         }
+        self.clearings = cursor.tail_cache.clearings();
         let missing = if self.is_direct { None } else { cursor.missing_tail() };
         let Some((floor, most)) = missing else {
             self.asked = Asked::Range;
@@ -57,7 +65,9 @@ impl HistoryReading {
 
     /// Takes what was read; returns the answer if it is one.
     pub(super) fn on_page(&mut self, cursor: &mut CursorState, page: LogPage) -> Option<Page> {
+        let is_current = self.clearings == cursor.tail_cache.clearings();
         match self.asked {
+            Asked::Tail(_) if !is_current => None,
             Asked::Tail(floor) => {
                 cursor.tail_cache.extend(floor, page.events, !page.more);
                 None
@@ -65,7 +75,9 @@ impl HistoryReading {
             Asked::Range => {
                 let mut page = in_order(self.range, page);
                 cursor.tail_cache.redact_texts(&mut page.events);
-                if let HistoryRange::After(id) = self.range {
+                if let HistoryRange::After(id) = self.range
+                    && is_current
+                {
                     cursor.tail_cache.keep_page(id, &page);
                 }
                 Some(page)

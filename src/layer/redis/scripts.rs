@@ -6,6 +6,7 @@ use redis::Script;
 pub(super) struct Scripts {
     pub(super) append: Script,
     pub(super) redact: Script,
+    pub(super) clear: Script,
     pub(super) page: Script,
     pub(super) find: Script,
     pub(super) log_end: Script,
@@ -43,6 +44,7 @@ impl Scripts {
         Self {
             append: Script::new(APPEND),
             redact: Script::new(include_str!("scripts/redact.lua")),
+            clear: Script::new(include_str!("scripts/clear.lua")),
             page: Script::new(include_str!("scripts/page.lua")),
             find: Script::new(include_str!("scripts/find.lua")),
             log_end: Script::new(LOG_END),

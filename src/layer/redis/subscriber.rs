@@ -278,8 +278,11 @@ impl Subscriber {
                         None => groups.push((group, told)),
                     }
                 }
-                // A redaction is small, and is not repeated: it is delivered nevertheless.
-                Ok(event) if self.listener.is_full() && event.redacts().is_none() => {
+                // A redaction is small, and is not repeated: it is delivered nevertheless, as is
+                // the removal of a log.
+                Ok(event)
+                    if self.listener.is_full() && event.redacts().is_none() && event.clears().is_none() =>
+                {
                     if event.position().is_none() && METRICS.dropped(DropReason::Overflow) == 0 {
                         warn!(
                             "node too slow for redis: events that are not logged are dropped \

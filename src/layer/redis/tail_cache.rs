@@ -36,6 +36,8 @@ pub(super) struct TailCache {
     redactions: BTreeSet<Id>,
     /// Whether the node is subscribed to the group, and so receives its redactions.
     is_subscribed: bool,
+    /// How often the log was emptied. A page that was read before and arrives after it is not kept.
+    clearings: u64,
 }
 
 impl TailCache {
@@ -64,6 +66,11 @@ impl TailCache {
             return None;
         }
         Some((tail.floor(), if tail.len() == 0 { FIRST_READ_EVENTS } else { NEXT_READ_EVENTS }))
+    }
+
+    /// Returns how often the log was emptied.
+    pub(super) fn clearings(&self) -> u64 {
+        self.clearings
     }
 
     /// Keeps a page that was read after this id, if the log has more: then it stays the same.
@@ -105,6 +112,12 @@ impl TailCache {
     pub(super) fn clear(&mut self) {
         self.tail = None;
         self.page = None;
+    }
+
+    /// Drops everything but the redactions: the log was emptied.
+    pub(super) fn on_cleared(&mut self) {
+        self.clear();
+        self.clearings += 1;
     }
 
     /// Drops what was not read lately.

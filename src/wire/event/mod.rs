@@ -5,6 +5,7 @@
 //! every consumer of a group on a map it cannot read, so the encoder is strict. Any Redis client
 //! can publish, so the decoder accepts arbitrary bytes and never panics.
 
+pub(crate) mod clearing;
 mod malformed;
 mod members;
 mod redaction;
@@ -71,6 +72,9 @@ pub(crate) const INTERVAL: &str = "parlor_interval";
 /// A logged event was redacted. In the log it replaces the event and has no members. When
 /// published, it has the member `id`.
 pub const REDACTED: &str = "parlor_covered";
+/// All events of the group's log were removed. Members: `last` (the id of the newest). Nodes
+/// deliver a [`GAP`] in its place.
+const CLEARED: &str = "parlor_cleared";
 
 /// The initial capacity for the members of a new event, in bytes.
 const INITIAL_MEMBER_BYTES: usize = 128;

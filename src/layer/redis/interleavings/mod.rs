@@ -22,6 +22,7 @@ use crate::layer::redis::interleavings::history::Reading;
 use crate::layer::redis::log::{From, LogPage, PageQuery};
 use crate::seeds;
 use crate::wire::delivery::Delivery;
+use crate::wire::event::clearing::tests::clearing;
 use crate::wire::event::{Event, GAP, Position};
 use crate::wire::id::Id;
 use crate::wire::offset::Offset;
@@ -34,6 +35,7 @@ const SEEDS: u64 = 10_000;
 
 /// What may happen beside publishing and delivering.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 struct Faults {
     /// The log loses its oldest entries.
     trims: bool,
@@ -41,6 +43,8 @@ struct Faults {
     losses: bool,
     /// Redis' clock is set.
     steps: bool,
+    /// All messages are removed.
+    clears: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,8 @@ struct Model {
     redactions: BTreeSet<Id>,
     /// Redactions that Redis pushed, each with the number of the last message before it.
     pushed_redactions: VecDeque<(u64, Id)>,
+    /// Removals of all messages that Redis pushed, each with the number of the last message before.
+    pushed_clearings: VecDeque<(u64, Id)>,
     /// The greatest id of the log's incarnation.
     top: Id,
     /// The offset of the next message.
@@ -120,6 +126,7 @@ impl Model {
             all: Vec::new(),
             redactions: BTreeSet::new(),
             pushed_redactions: VecDeque::new(),
+            pushed_clearings: VecDeque::new(),
             top: Id::START,
             next: Offset::first(1),
             published: 0,
@@ -172,7 +179,32 @@ impl Model {
         }
     }
 
+    /// Removes all messages, as `clear.lua` does it: ids go on rising.
+    fn clear(&mut self) {
+        let Some(last) = self.log.last().map(|last| last.position.id) else { return };
+        self.trace.push(format!("clear {}", self.log.len()));
+        self.losses += 1;
+        let heard = &self.heard;
+        self.unheard.extend((1..=self.published).filter(|number| !heard.contains(number)));
+        self.log.clear();
+        self.next = Offset::first(self.next.epoch + 1);
+        if self.pushes.is_some() {
+            self.pushed_clearings.push_back((self.published, last));
+        }
+    }
+
     fn take_push(&mut self, skips: bool) {
+        let next = self.pushes.as_ref().and_then(VecDeque::front).map_or(u64::MAX, |next| next.number);
+        if let Some((_, last)) = self.pushed_clearings.pop_front_if(|(after, _)| *after < next) {
+            let sequence = self.cursor.on_event(&Arc::new(clearing(last).into()), self.clock, AGE);
+            self.trace.push(format!("cleared: {sequence:?}"));
+            match sequence {
+                Sequence::Cleared(_) => self.deliver(None),
+                Sequence::Behind => self.is_backfilling = true,
+                _ => {}
+            }
+            return;
+        }
         let Some(message) = self.pushes.as_mut().and_then(VecDeque::pop_front) else { return };
         let event = event(message);
         self.heard.insert(message.number);
@@ -189,7 +221,7 @@ impl Model {
                 self.deliver(None);
                 self.deliver(Some(message.number));
             }
-            Sequence::Waits => {}
+            Sequence::Cleared(_) | Sequence::Waits => {}
             Sequence::Behind => self.is_backfilling = true,
         }
     }
@@ -272,6 +304,7 @@ impl Model {
             self.trace.push("cut".to_owned());
             self.locating = Locating::Done;
             self.pushed_redactions.clear();
+            self.pushed_clearings.clear();
             self.cursor.on_disconnected(self.clock);
         }
     }
@@ -332,6 +365,7 @@ impl Model {
                 self.clock = (self.clock + ahead).saturating_sub(AGE);
                 self.trace.push(format!("the clock is set to {}", self.clock));
             }
+            98..100 if self.faults.clears => self.clear(),
             97 => self.read = self.read.take().filter(|_| self.random.random_bool(0.5)),
             _ => {}
         }
@@ -341,6 +375,7 @@ impl Model {
     /// Returns whether everything has arrived.
     fn is_idle(&self) -> bool {
         let has_pushes = self.pushes.as_ref().is_some_and(|pushes| !pushes.is_empty());
+        let has_pushes = has_pushes || !self.pushed_clearings.is_empty();
         !has_pushes && self.locating == Locating::Done && !self.is_backfilling
     }
 
@@ -442,20 +477,25 @@ fn search(faults: Faults) {
 
 #[test]
 fn cuts_and_delays_lose_nothing_and_report_no_gap() {
-    search(Faults { trims: false, losses: false, steps: false });
+    search(Faults { trims: false, losses: false, steps: false, clears: false });
 }
 
 #[test]
 fn a_trimmed_log_is_a_gap_where_messages_are_missing() {
-    search(Faults { trims: true, losses: false, steps: false });
+    search(Faults { trims: true, losses: false, steps: false, clears: false });
 }
 
 #[test]
 fn a_lost_log_is_a_gap_and_nothing_acknowledged_is_lost_untold() {
-    search(Faults { trims: false, losses: true, steps: false });
+    search(Faults { trims: false, losses: true, steps: false, clears: false });
 }
 
 #[test]
 fn a_clock_that_is_set_loses_nothing_untold() {
-    search(Faults { trims: true, losses: true, steps: true });
+    search(Faults { trims: true, losses: true, steps: true, clears: false });
+}
+
+#[test]
+fn a_removed_log_is_a_gap_and_nothing_after_it_is_lost() {
+    search(Faults { trims: false, losses: false, steps: false, clears: true });
 }
