@@ -16,6 +16,7 @@ use crate::dm::inbox::{Inbox, InboxAccess};
 use crate::protocols::centrifugo::Centrifugo;
 use crate::protocols::centrifugo::encoding::{Json, Protobuf};
 use crate::protocols::centrifugo::transport::{EventStream, HttpStream};
+use crate::protocols::centrifugo::unidirectional::Unidirectional;
 use crate::protocols::tutorial::Tutorial;
 use crate::protocols::v1::V1;
 use crate::push::access::PushAccess;
@@ -50,6 +51,10 @@ pub(crate) static ROUTES: &[Route] = &[
         .client_stream::<Centrifugo<Json, HttpStream>, Centrifugo<Protobuf, HttpStream>, ChannelStreams>(),
     Route::new("centrifugo_sse", "/connection/sse")
         .client_stream::<Centrifugo<Json, EventStream>, Centrifugo<Json, EventStream>, ChannelStreams>(),
+    Route::new("centrifugo_uni_sse", "/connection/uni_sse")
+        .client_stream::<Unidirectional<EventStream>, Unidirectional<EventStream>, ChannelStreams>(),
+    Route::new("centrifugo_uni_http_stream", "/connection/uni_http_stream")
+        .client_stream::<Unidirectional<HttpStream>, Unidirectional<HttpStream>, ChannelStreams>(),
     Route::new("emulation", "/emulation").post(
         handler!(centrifugo::emulation::send)
             .csrf(Csrf::Origin)

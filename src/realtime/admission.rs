@@ -130,7 +130,8 @@ pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
 /// the request, or `cf_connect` in its query.
 ///
 /// # Errors
-/// Returns 400 without a message, 429 above a limit, and 503 while the node stops.
+/// Returns 400 without a message that the protocol needs, 429 above a limit, and 503 while the node
+/// stops.
 pub(crate) fn open_client_stream<P: Protocol, S: Streams>(
     realtime: Arc<Realtime>,
     request: &Request,
@@ -140,7 +141,8 @@ pub(crate) fn open_client_stream<P: Protocol, S: Streams>(
         return Err(Refusal::unavailable("this node ends: another one serves on"));
     }
     let first = if request.body.is_empty() {
-        request.query("cf_connect").unwrap_or_default().into()
+        let query = request.query("cf_connect").filter(|query| !query.is_empty());
+        query.unwrap_or_else(|| P::FIRST_MESSAGE.to_owned()).into()
     } else {
         request.body.clone()
     };

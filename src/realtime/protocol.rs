@@ -75,6 +75,10 @@ pub trait Protocol: Send + Sync + 'static {
     /// [`Connect`](crate::ClientRequest::Connect), which may identify the client.
     const CONNECTS: bool = false;
 
+    /// The first message of a client of a [stream](crate::Route::client_stream) that sends none;
+    /// empty where it must.
+    const FIRST_MESSAGE: &'static str = "";
+
     /// Whether clients know messages by their [numbers](crate::Offset).
     const NUMBERS: bool = false;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::support::body_stream::BodyStream;
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token_of};
-use crate::support::connection::Connection;
 use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -12,8 +12,7 @@ use crate::support::wait::{PATIENCE, holds, until};
 
 /// A connection at `/connection/http_stream`.
 struct HttpStream {
-    connection: Connection,
-    seen: usize,
+    stream: BodyStream,
     node: String,
     session: String,
 }
@@ -32,32 +31,13 @@ impl HttpStream {
     async fn send(node: &Node, commands: &[Value]) -> Self {
         let body: Vec<String> = commands.iter().map(Value::to_string).collect();
         let request = Request::post("/connection/http_stream").body(body.join("\n"));
-        let mut connection = Connection::connect(node).await;
-        connection.send(&request.bytes(node.address())).await;
-        let head = connection.response_head().await;
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        Self { connection, seen: 0, node: String::new(), session: String::new() }
+        let stream = BodyStream::open(node, request).await;
+        Self { stream, node: String::new(), session: String::new() }
     }
 
     /// Returns the next message for which this holds.
     async fn next(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
-        until(PATIENCE, "a message of a stream", async || {
-            let text = String::from_utf8_lossy(self.connection.buffer()).into_owned();
-            // Chunks have their lengths on lines of their own.
-            let lines = text.lines().skip(self.seen);
-            let parsed = lines.map(|line| serde_json::from_str::<Value>(line).unwrap_or_default());
-            let whole =
-                if text.ends_with('\n') { usize::MAX } else { text.lines().count().saturating_sub(1) };
-            for (index, message) in parsed.enumerate() {
-                if self.seen + index < whole && message.is_object() && is_it(&message) {
-                    self.seen += index + 1;
-                    return Ok(message);
-                }
-            }
-            assert!(self.connection.read_more().await, "the stream ended: {text}");
-            Err(text)
-        })
-        .await
+        self.stream.next(is_it).await
     }
 
     /// Sends commands by way of this node, and returns the status.

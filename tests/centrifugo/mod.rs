@@ -11,3 +11,4 @@ mod recovery;
 mod removal;
 mod tokens;
 mod tokio_centrifuge;
+mod unidirectional;

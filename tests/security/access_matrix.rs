@@ -200,10 +200,12 @@ async fn a_channel_admits_whom_the_path_of_the_room_admits() {
 }
 
 /// Public: these routes contain nothing of a room.
-const OPEN: [(&str, &str); 22] = [
+const OPEN: [(&str, &str); 24] = [
     ("POST", "/centrifugo/api/{method}"),
     ("feed", "/connection/http_stream"),
     ("feed", "/connection/sse"),
+    ("feed", "/connection/uni_http_stream"),
+    ("feed", "/connection/uni_sse"),
     ("POST", "/emulation"),
     ("socket", "/ws"),
     ("socket", "/connection/websocket"),

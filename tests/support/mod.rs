@@ -3,6 +3,7 @@
 pub mod access_fixture;
 pub mod api_client;
 pub mod assets;
+pub mod body_stream;
 pub mod browser;
 pub mod bystander;
 pub mod centrifugo;

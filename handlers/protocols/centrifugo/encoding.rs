@@ -34,7 +34,7 @@ pub(crate) struct Json;
 /// Protobuf messages, each behind its length as a varint.
 pub(crate) struct Protobuf;
 
-fn bytes<'a>(frame: &'a Frame<'_>) -> &'a [u8] {
+pub(super) fn bytes<'a>(frame: &'a Frame<'_>) -> &'a [u8] {
     match frame {
         Frame::Text(text) => text.as_bytes(),
         Frame::Binary(bytes) => bytes,

@@ -8,6 +8,7 @@ pub(crate) mod position;
 pub(crate) mod replies;
 pub(crate) mod requests;
 pub(crate) mod transport;
+pub(crate) mod unidirectional;
 
 use std::marker::PhantomData;
 use std::time::Duration;
