@@ -48,14 +48,18 @@ pub(crate) static ROUTES: &[Route] = &[
         .connection::<Centrifugo<Protobuf>, ChannelStreams>()
         .connection::<Centrifugo<Json>, ChannelStreams>(),
     Route::new("centrifugo_http_stream", "/connection/http_stream")
-        .client_stream::<Centrifugo<Json, HttpStream>, Centrifugo<Protobuf, HttpStream>, ChannelStreams>(),
+        .client_stream::<Centrifugo<Json, HttpStream>, Centrifugo<Protobuf, HttpStream>, ChannelStreams>()
+        .shared(),
     Route::new("centrifugo_sse", "/connection/sse")
-        .client_stream::<Centrifugo<Json, EventStream>, Centrifugo<Json, EventStream>, ChannelStreams>(),
+        .client_stream::<Centrifugo<Json, EventStream>, Centrifugo<Json, EventStream>, ChannelStreams>()
+        .shared(),
     Route::new("centrifugo_uni_sse", "/connection/uni_sse")
-        .client_stream::<Unidirectional<EventStream>, Unidirectional<EventStream>, ChannelStreams>(),
+        .client_stream::<Unidirectional<EventStream>, Unidirectional<EventStream>, ChannelStreams>()
+        .shared(),
     Route::new("centrifugo_uni_http_stream", "/connection/uni_http_stream")
-        .client_stream::<Unidirectional<HttpStream>, Unidirectional<HttpStream>, ChannelStreams>(),
-    Route::new("emulation", "/emulation").post(
+        .client_stream::<Unidirectional<HttpStream>, Unidirectional<HttpStream>, ChannelStreams>()
+        .shared(),
+    Route::new("emulation", "/emulation").shared().post(
         handler!(centrifugo::emulation::send)
             .csrf(Csrf::Origin)
             .rate(Rate::Unlimited("the connection has the limits of a socket")),

@@ -33,6 +33,7 @@ pub(crate) use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
 use crate::limits::Limits;
 use crate::server::acceptance::Acceptance;
+use crate::server::cors::Sharing;
 use crate::server::guards;
 use crate::server::guards::Who;
 use crate::server::route::{Endpoint, Route};
@@ -102,6 +103,7 @@ pub(crate) async fn serve(
     };
     let is_proxied = client_address::is_trusted(connected, &context.config().network.trusted_proxies);
     let audience = Audience::from_request(&request, is_proxied);
+    let sharing = route.and_then(|route| Sharing::new(route, &request));
     let unsound = if stream.has_two_lengths() {
         Some(Refusal::bad_request("`Transfer-Encoding`: expected no `Content-Length` beside it"))
     } else {
@@ -121,7 +123,11 @@ pub(crate) async fn serve(
         } else {
             answer(&state, found, request, body).await
         };
-    let mut response = answer.unwrap_or_else(|refusal| refused(&context, refusal, &audience)).0;
+    let mut response = answer.unwrap_or_else(|refusal| refused(&context, refusal, &audience));
+    if let Some(sharing) = sharing {
+        sharing.apply(&mut response);
+    }
+    let mut response = response.0;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         for (name, value) in SECURITY_HEADERS {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -1,6 +1,7 @@
 //! The server: listener, dispatch, route table.
 
 pub(crate) mod acceptance;
+mod cors;
 pub(crate) mod dispatch;
 pub(crate) mod error;
 pub(crate) mod guards;

@@ -54,6 +54,7 @@ type Open = fn(Arc<Realtime>, Request, Option<Upgrade>) -> Answer;
 /// # assert_eq!(ROUTES.len(), 2);
 /// ```
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "columns of the table")]
 pub struct Route {
     pub(crate) name: &'static str,
     pub(crate) pattern: PathPattern,
@@ -70,6 +71,8 @@ pub struct Route {
     pub(crate) sse: Option<Open>,
     /// Whether POST opens a stream, too.
     posts_open: bool,
+    /// See [`shared`](Self::shared).
+    pub(crate) is_shared: bool,
 }
 
 /// The handler of one method, and its guards.
@@ -122,6 +125,7 @@ impl Route {
             sockets: [None; 2],
             sse: None,
             posts_open: false,
+            is_shared: false,
         }
     }
 
@@ -233,6 +237,14 @@ impl Route {
     #[must_use]
     pub const fn files(mut self) -> Self {
         self.is_file = true;
+        self
+    }
+
+    /// Lets pages of the origins in `--allowed-origins` read the answers, with their credentials
+    /// (CORS): the origins whose sockets are admitted.
+    #[must_use]
+    pub const fn shared(mut self) -> Self {
+        self.is_shared = true;
         self
     }
 

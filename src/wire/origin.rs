@@ -167,6 +167,15 @@ pub(crate) fn check_request(
     }
 }
 
+/// Returns whether the page of an allowed origin has made this request, so that its browser may
+/// show it the answer. Pages of the node's own origin need no leave.
+pub(crate) fn is_shared(headers: &HeaderMap, allowed: &[OriginPattern]) -> bool {
+    if allowed.contains(&OriginPattern::Any) {
+        return single(headers, &ORIGIN).is_some();
+    }
+    origin_of(headers, &ORIGIN).is_some_and(|origin| is_allowed(&origin, allowed))
+}
+
 fn check_header(
     headers: &HeaderMap,
     name: &HeaderName,
