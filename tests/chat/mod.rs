@@ -9,3 +9,4 @@ mod history;
 mod message_rate;
 mod resume;
 mod welcome;
+mod wires;

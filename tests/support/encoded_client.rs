@@ -124,6 +124,13 @@ impl EncodedClient {
         assert!(matches!(reply, Reply::Publish(_)), "{reply:?}");
     }
 
+    /// Returns the next publication in a channel.
+    pub async fn publication(&mut self, channel: &str) -> Publication {
+        let what = format!("a publication in {channel}");
+        let next = within(PATIENCE, &what, self.try_publication(channel)).await;
+        next.unwrap_or_else(|| panic!("the end before {what}"))
+    }
+
     /// Returns the next publication in a channel, or nothing at the end of the connection.
     pub async fn try_publication(&mut self, channel: &str) -> Option<Publication> {
         loop {

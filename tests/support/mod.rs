@@ -7,6 +7,7 @@ pub mod body_stream;
 pub mod browser;
 pub mod bystander;
 pub mod centrifugo;
+pub mod channels_consumer;
 pub mod cli;
 pub mod cluster;
 pub mod connection;
