@@ -15,6 +15,8 @@ mod api {
 #[path = "."]
 mod protocols {
     //! A part of `handlers/protocols/`.
+    #[path = "../../handlers/protocols/data.rs"]
+    pub(crate) mod data;
     #[path = "../../handlers/protocols/surrogates.rs"]
     pub(crate) mod surrogates;
 }

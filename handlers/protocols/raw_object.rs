@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocols::surrogates;
+use crate::protocols::{data, surrogates};
 
 /// The known members of a JSON object. Of two members with one name, the last counts.
 #[derive(Default)]
@@ -134,7 +134,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
                         Name::Typing => &mut object.typing,
                         Name::Event => &mut object.event,
                         Name::Data => {
-                            object.data = data(members.next_value()?)?;
+                            object.data = data_of(members.next_value()?)?;
                             continue;
                         }
                         Name::Other => &mut ignored,
@@ -150,10 +150,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 }
 
 /// Returns the text of a value, unless it is null.
-fn data<E: Error>(raw: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
-    // What is kept as it came must be as strict as what is read, and is as deep in its frame.
-    let nested = format!("[{raw}]");
-    let [value]: [Value; 1] = serde_json::from_str(&nested).map_err(E::custom)?;
+fn data_of<E: Error>(raw: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
+    // What is kept as it came must be as strict as what is read.
+    let value = data::parse(raw.get()).map_err(E::custom)?;
     Ok((!value.is_null()).then_some(Cow::Borrowed(raw.get())))
 }
 

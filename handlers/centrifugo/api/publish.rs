@@ -16,6 +16,7 @@ use crate::protocols::centrifugo::error::ErrorCode;
 use crate::protocols::centrifugo::position::epoch;
 use crate::protocols::centrifugo::replies::raw;
 use crate::protocols::centrifugo::requests::text_of;
+use crate::protocols::data;
 
 /// The longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
@@ -50,7 +51,8 @@ pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer
     }
     let room = channel::chat(request, &params.channel).await?;
     let (context, group) = (request.context(), room.chat_group());
-    let message = message(&text_of(data), Some(data), None);
+    let data = data::readable(data).ok_or(ErrorCode::BadRequest)?;
+    let message = message(&text_of(&data), Some(&data), None);
     if params.skip_history {
         context.publish(&group, &message).await.map_err(|error| ErrorCode::from(&error))?;
         return Ok(raw(&json!({})));

@@ -6,7 +6,6 @@ use parlor::{
     Action, ClientRequest, Close, CloseCode, Command, Connect, Frame, Join, NumberedRequest, Omitted, Since,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::protocols::centrifugo::encoding::Encoding;
 use crate::protocols::centrifugo::error::ErrorCode;
@@ -14,6 +13,7 @@ use crate::protocols::centrifugo::messages::SubscribeRequest;
 use crate::protocols::centrifugo::position::position;
 use crate::protocols::centrifugo::replies::{MAX_PUBLICATIONS, refused};
 use crate::protocols::centrifugo::{channel, messages};
+use crate::protocols::data;
 
 /// The bit of `flag` in a subscribe request: fail unless everything since the position follows.
 const REJECT_UNRECOVERED: i64 = 2;
@@ -70,11 +70,11 @@ fn request<E: Encoding>(command: messages::Command, max: usize) -> Result<Client
         ClientRequest::Leave(target(&unsubscribe.channel)?)
     } else if let Some(publish) = command.publish {
         let target = target(&publish.channel)?;
-        let data = String::from_utf8(publish.data).ok().filter(|data| is_json(data));
-        let Some(data) = data.filter(|data| data.len() <= max) else {
+        let data = String::from_utf8(publish.data).ok().filter(|data| data.len() <= max);
+        let Some(data) = data.as_deref().and_then(data::readable) else {
             return refuse(ErrorCode::BadRequest);
         };
-        let text = Cow::Owned(text_of(&data));
+        let (text, data) = (Cow::Owned(text_of(&data)), data.into_owned());
         ClientRequest::Command(
             Some(target),
             Command::Publish { text, data: Some(data.into()), event: None, id: None },
@@ -101,10 +101,6 @@ fn request<E: Encoding>(command: messages::Command, max: usize) -> Result<Client
 
 fn since(request: &SubscribeRequest) -> Option<Since<'static>> {
     request.recover.then(|| Since::Offset(position(&request.epoch, request.offset)))
-}
-
-fn is_json(data: &str) -> bool {
-    serde_json::from_str::<&RawValue>(data).is_ok()
 }
 
 /// Returns the text that clients of other protocols are shown of a client's data: its member `text`
