@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, token_of};
 use crate::support::deployment::LayerKind;
-use crate::support::websocket::{Message, WebSocket};
 
 #[tokio::test]
 async fn what_is_no_command_closes_the_socket() {
@@ -27,24 +26,6 @@ async fn what_is_no_command_closes_the_socket() {
     let mut client = CentrifugoClient::connect(node, "ann").await;
     client.send("{\"send\":{\"data\":1}}").await;
     assert_eq!(client.closed().await, (3508, "not available".to_owned()));
-}
-
-#[tokio::test]
-async fn protobuf_that_is_cut_short_closes_the_socket() {
-    let deployment = deployment(LayerKind::Memory).await;
-    let address = deployment.first().address();
-    let protocol = ("sec-websocket-protocol", "centrifuge-protobuf".to_owned());
-    for bytes in
-        [&[9, 8, 1][..], &[0xff; 12], &[0x80, 0x80], &[3, 8, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff, 0x0f]]
-    {
-        let mut socket =
-            WebSocket::connect(address, "/connection/websocket", std::slice::from_ref(&protocol))
-                .await
-                .unwrap();
-        socket.send(Message::binary(bytes.to_vec())).await;
-        let closed = socket.closed(crate::support::wait::PATIENCE, |_| {}).await;
-        assert_eq!(closed, (3501, "bad request".to_owned()), "{bytes:?}");
-    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod abuse;
 mod access_matrix;
 mod api_access_matrix;
+mod bad_commands;
 mod cookie_tossing;
 mod cross_site_sockets;
 mod crowding;

@@ -27,6 +27,8 @@ pub struct EncodedClient {
     pushes: VecDeque<(String, PushData)>,
     /// Replies that were read and not awaited yet.
     replies: VecDeque<(u32, Reply)>,
+    /// The server's Close frame, once it was read.
+    close: Option<(u16, String)>,
 }
 
 /// The path of the protocol in this encoding.
@@ -59,7 +61,8 @@ impl EncodedClient {
 
     pub async fn try_open(address: SocketAddr, encoding: Protocol) -> Result<Self, Error> {
         let socket = WebSocket::connect(address, path_of(encoding), &[]).await?;
-        Ok(Self { socket, encoding, number: 0, pushes: VecDeque::new(), replies: VecDeque::new() })
+        let (pushes, replies) = (VecDeque::new(), VecDeque::new());
+        Ok(Self { socket, encoding, number: 0, pushes, replies, close: None })
     }
 
     /// Connects as this user.
@@ -92,11 +95,19 @@ impl EncodedClient {
         self.try_reply(number).await
     }
 
-    async fn try_reply(&mut self, number: u32) -> Option<Reply> {
+    /// Returns the reply to the command with this number.
+    pub async fn reply(&mut self, number: u32) -> Reply {
+        let what = format!("a reply to command {number}");
+        within(PATIENCE, &what, self.try_reply(number))
+            .await
+            .unwrap_or_else(|| panic!("the end before {what}"))
+    }
+
+    /// Returns the reply to the command with this number, or nothing at the end of the connection.
+    pub async fn try_reply(&mut self, number: u32) -> Option<Reply> {
         loop {
-            if let Some((id, reply)) = self.replies.pop_front() {
-                assert_eq!(id, number, "replies come in the order of their commands: {reply:?}");
-                return Some(reply);
+            if let Some(at) = self.replies.iter().position(|(id, _)| *id == number) {
+                return self.replies.remove(at).map(|(_, reply)| reply);
             }
             self.read().await?;
         }
@@ -145,6 +156,13 @@ impl EncodedClient {
         }
     }
 
+    /// Returns how the server closes the socket.
+    pub async fn closed(&mut self) -> (u16, String) {
+        let what = "the socket to be closed";
+        within(PATIENCE, what, async { while self.read().await.is_some() {} }).await;
+        self.close.clone().unwrap_or_else(|| panic!("the end of the connection instead of {what}"))
+    }
+
     /// Reads a frame, and queues what is in it.
     async fn read(&mut self) -> Option<()> {
         let replies: Vec<RawReply> = match self.socket.next_data().await? {
@@ -155,6 +173,10 @@ impl EncodedClient {
                     replies.push(RawReply::decode_length_delimited(&mut rest).expect("a reply"));
                 }
                 replies
+            }
+            Message::Close(Some(close)) => {
+                self.close = Some((close.code.into(), close.reason.to_string()));
+                return None;
             }
             _ => return None,
         };
