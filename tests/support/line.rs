@@ -1,6 +1,7 @@
 //! The line between a browser and a node: it may go silent, or be slow upwards.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,9 +72,13 @@ async fn carry(near: TcpStream, node: SocketAddr, state: watch::Receiver<State>,
         let mut state = state.clone();
         let _ = state.wait_for(|state| state.silences > opened).await;
     };
+    // Pinned here: the branches of `select!` are dropped before what follows runs, and with them
+    // the connections would be closed.
+    let mut upload = pin!(upload(near.0, far.1, state.clone(), count));
+    let mut download = pin!(download(far.0, near.1));
     tokio::select! {
-        () = upload(near.0, far.1, state.clone(), count) => {}
-        () = download(far.0, near.1) => {}
+        () = upload.as_mut() => {}
+        () = download.as_mut() => {}
         () = silent => std::future::pending().await, // keeps both connections open
     }
 }
