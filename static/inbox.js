@@ -16,7 +16,8 @@ export class Inbox {
   // `parlor` is the page's connection, if it has one.
   constructor(menu, parlor) {
     this.#menu = menu;
-    const inbox = (parlor ?? new Parlor(location.origin, { path: menu.dataset.inbox })).joinInbox();
+    const { inbox: path, user } = menu.dataset;
+    const inbox = (parlor ?? new Parlor(location.origin, { path, user })).joinInbox();
     inbox.on("welcome", () => this.#changed(() => this.#chats.clear())); // the current counts follow
     inbox.on("unread", ({ user, name, count }) => this.#changed(() => this.#chats.set(user, { name, count })));
     inbox.on("left", ({ code }) => code === CloseCode.LOGIN_ENDED && this.#loggedOut());

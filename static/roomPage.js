@@ -39,11 +39,12 @@ export class RoomPage {
     const csrfToken = document.querySelector("[name=csrfmiddlewaretoken]").value;
     const name = readJson("room-name");
     // Another user who logs in here sees and sends none of the drafts and unsent messages.
-    const owner = isUser === "true" ? `${name}@${user}` : name;
+    const account = isUser === "true" ? user : undefined;
+    const owner = account ? `${name}@${account}` : name;
     const catalogue = this.#catalogue;
     const createView = (kind, text, details) => new MessageView(catalogue, kind, text, details);
     const headers = { "X-CSRFToken": csrfToken };
-    this.#parlor = new Parlor(location.origin, { path: socket, headers, sse: hasSse === "true" });
+    this.#parlor = new Parlor(location.origin, { path: socket, headers, sse: hasSse === "true", user: account });
     const room = this.#parlor.join(name, { history: historyOver, unsentAs: owner, isPrivate: isPrivate === "true" });
     this.#room = room;
 
@@ -77,6 +78,10 @@ export class RoomPage {
 
   #listen(room) {
     room.on("state", (state, via, end) => this.#stateChanged(state, via, end));
+    // A private room that was refused to a guest has ended before the page knows why.
+    this.#parlor.on("state", (state, via, end) => {
+      if (end?.isFinal && end.code === CloseCode.LOGIN_ENDED) this.#stateChanged(state, via, end);
+    });
     room.on("welcome", (frame) => this.#welcomed(frame));
     room.on("message", (frame, place) => this.#timeline.message(frame, place));
     room.on("removed", (frame) => this.#timeline.removed(frame));

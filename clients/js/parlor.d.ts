@@ -226,6 +226,11 @@ export interface ParlorOptions {
   token?: Credential;
   /** A ticket, which serves one connection: give a function. */
   ticket?: Credential;
+  /**
+   * The id of the user that the program is for. A connection that the server welcomes as another one
+   * ends with `login_ended` before anything is sent.
+   */
+  user?: string;
   /** The path of the WebSocket, /ws without it. */
   path?: string;
   /** Whether to fall back to Server-Sent Events; without it, on pages of the server only. */

@@ -417,6 +417,7 @@ const IDLE_DELAY = 5000; // ms without a channel until the connection is closed
 export class Connection {
   #transports;
   #onState;
+  #user;
   #canRenew; // each connection has credentials of its own, so the end of a login is not final
   #lifecycle;
   #channels = new Map(); // `{ key, channel, home, end, rejoinTimer, failures, wasJoined, reported }`
@@ -437,8 +438,10 @@ export class Connection {
   #idleTimer = 0;
   #checkTimer = 0;
 
-  constructor(transports, lifecycle, onState = () => {}, canRenew = false) {
+  // `user` is the id of the only user that the channels are for; without it, any.
+  constructor(transports, lifecycle, onState = () => {}, canRenew = false, user = null) {
     this.#canRenew = canRenew;
+    this.#user = user;
     this.#transports = transports;
     this.#lifecycle = lifecycle;
     this.#onState = onState;
@@ -657,6 +660,7 @@ export class Connection {
   }
 
   #welcomed(attempt, frame) {
+    if (this.#user !== null && frame.user !== this.#user) return this.#endLogin();
     // A channel that was left and joined again has two welcomes: the first comes before `left`.
     if (attempt.left.includes(keyOf(frame.stream, frame.room))) return;
     const entry = this.#waitingFor(attempt, frame) ?? this.#renamed(attempt, frame);
@@ -694,6 +698,9 @@ export class Connection {
     if (!entry) return this.#rejected(attempt, frame);
     // Another node may take it.
     if (frame.retry && attempt === this.#next) return this.#closed(attempt, 0);
+    // Only accounts have an inbox: the client is not this user any more.
+    const hasLostInbox = entry.wasJoined && frame.stream === "inbox" && frame.code === ErrorCode.NO_ACCESS;
+    if (hasLostInbox && this.#user !== null) return this.#endLogin();
     attempt.waiting.delete(entry);
     this.#settle(attempt, true);
     if (frame.retry) this.#rejoin(attempt, entry);
@@ -701,6 +708,14 @@ export class Connection {
       const code = frame.code === ErrorCode.LOGIN_REQUIRED ? CloseCode.LOGIN_ENDED : CloseCode.FORBIDDEN;
       this.#finish(entry, { code, reason: "", error: frame.code, isFinal: true });
     }
+    this.#report();
+  }
+
+  // The login of the user has ended while there was no connection: all channels end before any of
+  // them sends a frame as another user.
+  #endLogin() {
+    this.#discardAll();
+    this.#end = { code: CloseCode.LOGIN_ENDED, reason: "", error: "", isFinal: true };
     this.#report();
   }
 
@@ -741,11 +756,9 @@ export class Connection {
   }
 
   #stop() {
-    for (const attempt of [this.#current, this.#next]) if (attempt) this.#discard(attempt);
-    this.#current = this.#next = null;
+    this.#discardAll();
     this.#wasOpen = false;
-    for (const timer of [this.#reconnectTimer, this.#stableTimer, this.#idleTimer]) clearTimeout(timer);
-    this.#reconnectTimer = 0;
+    clearTimeout(this.#idleTimer);
     clearInterval(this.#checkTimer);
     this.#checkTimer = 0;
     this.#report();
@@ -796,6 +809,13 @@ export class Connection {
     this.#end = { code, reason, error: "", isFinal: isFinal(code) && !canReturn };
     if (this.#end.isFinal || this.#isReleased) return;
     this.#connectAfter(this.#preferredTransport(), this.#backoff());
+  }
+
+  #discardAll() {
+    for (const attempt of [this.#current, this.#next]) if (attempt) this.#discard(attempt);
+    this.#current = this.#next = null;
+    for (const timer of [this.#reconnectTimer, this.#stableTimer]) clearTimeout(timer);
+    this.#reconnectTimer = 0;
   }
 
   #discard(attempt) {
@@ -1614,7 +1634,7 @@ export class Parlor {
   // `base` is the address of the server, as `https://chat.example.org`; on a page of the server it
   // may be left out.
   constructor(base = globalThis.location?.origin, options = {}) {
-    const { token, ticket, path = "/ws", headers, WebSocket, lifecycle = new PageLifecycle() } = options;
+    const { token, ticket, user, path = "/ws", headers, WebSocket, lifecycle = new PageLifecycle() } = options;
     const url = new URL(path, base);
     url.protocol = url.protocol.replace("http", "ws");
     const site = new URL(base);
@@ -1630,7 +1650,7 @@ export class Parlor {
       this.#state = state;
       this.#emitter.emit("state", state, via, end);
     };
-    this.#connection = new Connection(transports, lifecycle, onState, canRenew);
+    this.#connection = new Connection(transports, lifecycle, onState, canRenew, user);
   }
 
   // connecting, open, reconnecting or offline.

@@ -19,13 +19,13 @@ function tick(time) {
   for (let left = time; left > 0; left -= 1000) mock.timers.tick(Math.min(left, 1000));
 }
 
-function open({ withSse = false } = {}) {
+function open({ withSse = false, user } = {}) {
   const websocket = new FakeTransport();
   const sse = withSse ? new FakeTransport(false) : undefined;
   const lifecycle = new FakeLifecycle();
   const [frames, states] = [[], []];
   let position = {};
-  const connection = new Connection({ websocket, sse }, lifecycle);
+  const connection = new Connection({ websocket, sse }, lifecycle, () => {}, false, user);
   const lobby = connection.add({
     stream: "chat",
     room: "lobby",
@@ -66,6 +66,36 @@ test("a page is connecting until its first welcome, then open", () => {
   assert.deepEqual(states, [["connecting", "", null]]);
   websocket.last.welcome();
   assert.deepEqual(states.at(-1), ["open", "websocket", null]);
+});
+
+test("a page that is welcomed as another user ends, and sends nothing", () => {
+  const { connection, socket, websocket, frames, states } = open({ user: "ann" });
+  const inbox = add(connection, "inbox", null);
+  websocket.last.welcome({ user: "ann" });
+  websocket.last.welcome({ stream: "inbox", room: null, user: "ann" });
+  assert.equal(socket.send({ type: "typing" }), true);
+  websocket.last.end(1006);
+  tick(1000);
+  websocket.last.welcome({ user: "~bob" });
+  const [state, , end] = states.at(-1);
+  assert.deepEqual([state, end.code, end.isFinal], ["offline", CloseCode.LOGIN_ENDED, true]);
+  assert.deepEqual(inbox.states.at(-1), states.at(-1));
+  assert.equal(socket.send({ type: "typing" }), false);
+  assert.deepEqual([frames.length, websocket.last.sent, websocket.last.isDiscarded], [1, [], true]);
+  tick(60000);
+  assert.equal(websocket.connections.length, 2);
+});
+
+test("a user who has no inbox any more has been logged out", () => {
+  const { connection, websocket, states } = open({ user: "ann" });
+  add(connection, "inbox", null);
+  websocket.last.welcome({ user: "ann" });
+  websocket.last.welcome({ stream: "inbox", room: null, user: "ann" });
+  websocket.last.end(1006);
+  tick(1000);
+  websocket.last.open();
+  websocket.last.frame({ type: "error", stream: "inbox", room: null, code: "no_access", client_id: null, retry: false });
+  assert.equal(states.at(-1)[2].code, CloseCode.LOGIN_ENDED);
 });
 
 test("frames before the welcome are ignored, those after it are passed on", () => {

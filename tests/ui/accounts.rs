@@ -28,7 +28,7 @@ async fn gives(window: &Window, name: &str, password: &str) {
         .await;
 }
 
-async fn signs_up(window: &Window, node: &Node, name: &str, next: &str) {
+pub async fn signs_up(window: &Window, node: &Node, name: &str, next: &str) {
     window.open(&url(node, &format!("/accounts/signup/?next={next}"))).await;
     gives(window, name, &password(name)).await;
     assert_eq!(window.address().await, url(node, next));

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod ended;
 mod event_source;
 mod hostile_messages;
 mod layout;
