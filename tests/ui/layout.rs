@@ -73,6 +73,9 @@ async fn every_page_fits_a_phone_and_a_wide_screen() {
         wait_for_message(&ann, word).await;
     }
     fits_everywhere(&ann, "long-words").await;
+    guest.publish(&"a long message ".repeat(260)).await;
+    ann.wait_until("a folded message", "document.querySelector('.unfold')", &[]).await;
+    fits_everywhere(&ann, "folded").await;
     // The longest room name.
     let name = "W".repeat(64);
     open_room(&ann, &url(&format!("/chat/{name}/"))).await;
