@@ -105,5 +105,5 @@ pub use crate::wire::frame::{Frame, Transport};
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;
 pub use crate::wire::offset::{Offset, ParseOffsetError};
-pub use crate::wire::time::{local_minute, millis, now, rfc3339};
+pub use crate::wire::time::{millis, now, rfc3339};
 pub use hyper::StatusCode;

@@ -2,7 +2,7 @@
 //! leave.
 
 use minijinja::{Value, context};
-use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, local_minute, now};
+use parlor::{Index, LayerError, Refusal, Request, Response, StatusCode, now, rfc3339};
 
 use crate::rooms::invitations::Invitation;
 use crate::rooms::membership;
@@ -126,5 +126,5 @@ async fn invited(request: &Request, room: &str) -> Result<Vec<Value>, LayerError
 
 async fn links(request: &Request, room: &str) -> Result<Vec<Value>, LayerError> {
     let links = Invitation::of_room(request.context(), room).await?;
-    Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => local_minute(ends) }).collect())
+    Ok(links.into_iter().map(|(hash, ends)| context! { hash, ends => rfc3339(ends) }).collect())
 }

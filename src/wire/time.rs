@@ -20,11 +20,6 @@ pub fn rfc3339(millis: u64) -> String {
     timestamp(millis).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Formats Unix milliseconds in the node's time zone, to the minute: `2026-01-31 23:59`.
-pub fn local_minute(millis: u64) -> String {
-    timestamp(millis).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
 /// Formats Unix milliseconds in the node's time zone, to the day: `2026-01-31`.
 pub(crate) fn local_day(millis: u64) -> String {
     timestamp(millis).to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string()
@@ -47,11 +42,10 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_a_text_of_seconds_minutes_and_days() {
+    fn a_time_has_a_text_of_seconds_and_days() {
         let millis = 1_790_000_000_999;
         assert_eq!(rfc3339(millis), "2026-09-21T14:13:20Z");
-        assert_eq!((local_minute(millis).len(), local_day(millis).len()), (16, 10));
-        assert!(local_minute(millis).starts_with(&local_day(millis)));
+        assert_eq!(local_day(millis).len(), 10);
         for far in [u64::MAX, i64::MAX as u64] {
             assert_eq!(rfc3339(far), "1970-01-01T00:00:00Z", "{far}");
         }

@@ -153,6 +153,14 @@ async fn a_removed_member_sees_the_reason() {
     ann.click("#make-link").await;
     ann.wait_until("a link", "document.getElementById('invitation')", &[]).await;
     fits_everywhere(&ann, "members-link").await;
+    // In the time of this machine, as messages are.
+    let expiry = "const time = document.querySelector('#invitation ~ .list time');
+        const format = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short', hourCycle: 'h23' });
+        return [time.textContent === format.format(new Date(time.dateTime)), new Date(time.dateTime) - Date.now()]";
+    let expiry = ann.run(expiry, &[]).await;
+    assert_eq!(expiry[0], json!(true), "{}", ann.text("main").await);
+    let left = expiry[1].as_f64().expect("milliseconds") / 3_600_000.0;
+    assert!((167.0..=168.0).contains(&left), "{left} hours");
     let link = ann.run("return document.getElementById('invitation').value", &[]).await;
     let link = link.as_str().expect("a link").to_owned();
     signs_up(&ann, &node, "dave", "/chat/").await;
