@@ -90,6 +90,7 @@ async fn a_removed_message_and_a_closed_room_show_on_every_page() {
     publish_in_page(&bob, "something bad").await;
     open_room(&ann, &site.url(0, "/admin/rooms/lobby/")).await;
     wait_for_message(&ann, "something bad").await;
+    shows(&ann, "#operate .hint", "public · 1 message stored").await;
     publish_in_page(&ann, "mind your words").await;
     wait_for_message(&bob, "mind your words").await;
     let remove = "[...document.querySelectorAll('#messages li')].find(one => one.textContent.includes('something bad'))
