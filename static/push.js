@@ -14,6 +14,7 @@ export class PushControls {
   #path;
   #csrfToken;
   #isConnected = true;
+  #isEnded = false; // the server has closed the connection for good
   #isRunning = false;
   #runningText = ""; // shown while connected
   #stoppedAt = -Infinity;
@@ -33,10 +34,18 @@ export class PushControls {
       const isLate = performance.now() - this.#stoppedAt <= LINE_INTERVAL;
       if (!isLate) this.#showRunning(this.#catalogue.texts.push_running);
     });
+    stream.on("left", () => this.end());
     stream.on("state", (state) => {
       this.#isConnected = state === "open" || state === "connecting";
       if (this.#isRunning) this.#showRunning(this.#runningText);
     });
+  }
+
+  // Shows that no lines come any more; the stream may go on without this page.
+  end() {
+    this.#isEnded = true;
+    this.#showStopped();
+    this.#startButton.disabled = true;
   }
 
   async #request(method) {
@@ -60,6 +69,7 @@ export class PushControls {
   }
 
   #showRunning(text) {
+    if (this.#isEnded) return;
     this.#isRunning = true;
     this.#runningText = text;
     this.#stopButton.hidden = false;

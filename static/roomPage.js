@@ -14,6 +14,8 @@ import { PushControls } from "./push.js";
 import { Timeline, historyOver } from "./timeline.js";
 
 const READ_DELAY = 200; // ms until the server learns what has come into view
+// The reasons of an end after which the user may enter the room again.
+const RETURN_REASONS = ["an operator has sent you away", "no longer private"];
 
 export class RoomPage {
   #dataset = byId("room").dataset;
@@ -63,7 +65,8 @@ export class RoomPage {
     this.#pending.restore(room.outbox);
     this.#listen(room);
     const lines = this.#parlor.joinPush(name);
-    new PushControls(lines, push, csrfToken, catalogue, (text) => log.append(createView("push", text)));
+    const controls = new PushControls(lines, push, csrfToken, catalogue, (text) => log.append(createView("push", text)));
+    room.on("left", () => controls.end());
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return;
       this.#setUnseen(0);
@@ -147,7 +150,7 @@ export class RoomPage {
     this.#pending.refresh();
   }
 
-  // Shows why the server has closed the connection for good, and a link to log in.
+  // Shows why the server has closed the connection for good, and what helps.
   #showEnd(end) {
     const { closed, reasons } = this.#catalogue.texts;
     const words = end?.isFinal ? closed[slugOf(end.code)] : null;
@@ -156,9 +159,23 @@ export class RoomPage {
     const reason = reasons[end.reason] ?? end.reason;
     const hasReason = end.code === CloseCode.FORBIDDEN && reason !== "";
     this.#ended.textContent = hasReason ? this.#catalogue.fill(closed.forbidden_reason, { reason }) : words;
-    const link = createElement("a", "", closed.login);
-    link.href = this.#dataset.login;
-    this.#ended.append(" ", link);
+    if (this.#mayLogIn(end)) {
+      const link = createElement("a", "", closed.login);
+      link.href = this.#dataset.login;
+      this.#ended.append(" ", link);
+    } else if (RETURN_REASONS.includes(end.reason)) {
+      const button = createElement("button", "retry", closed.enter);
+      button.type = "button";
+      button.addEventListener("click", () => window.location.reload());
+      this.#ended.append(" ", button);
+    }
+  }
+
+  // Whether a login may let the user in again.
+  #mayLogIn({ code, error }) {
+    const isGuest = this.#dataset.isUser !== "true";
+    const isForMembers = error === ErrorCode.NOT_FOUND || error === ErrorCode.NO_ACCESS;
+    return code === CloseCode.LOGIN_ENDED || (isGuest && isForMembers);
   }
 
   // Shows a message and sends it, now or when connected; returns "" or why it cannot.

@@ -3,10 +3,15 @@
 use serde_json::json;
 
 use super::accounts::signs_up;
-use super::rooms::{ENGLISH, has_no_errors, open_room, publish_in_page, wait_for_message};
+use super::layout::fits_everywhere;
+use super::rooms::{
+    CHINESE, ENGLISH, gets_a_push_line, has_no_errors, open_room, publish_in_page, wait_for_message,
+};
 use crate::support::browser::{Browser, Window};
+use crate::support::cli::command;
 use crate::support::line::Line;
 use crate::support::node::Node;
+use crate::support::redis::Redis;
 use crate::support::reserved_port::ReservedPort;
 use crate::support::user::User;
 use crate::support::v1_client::V1Client;
@@ -109,4 +114,58 @@ async fn a_list_of_chats_that_missed_the_logout_says_so() {
     let notice = "!document.getElementById('logged-out').hidden";
     window.wait_until("the page to say so", notice, &[]).await;
     has_no_errors(&window).await;
+}
+
+/// Opens a room of a node that this operator closes, or that sends its guest away.
+async fn operated(window: &Window, node: &Node, action: &str) -> String {
+    let mut operator = User::logged_in(node, "oscar").await;
+    open_room(window, &format!("http://{}/chat/lobby/", node.address())).await;
+    let user = window.run("return document.getElementById('room').dataset.user", &[]).await;
+    let fields = [("action", action), ("user", user.as_str().expect("an id"))];
+    let response = operator.post(node, "/admin/rooms/lobby/", &fields).await;
+    assert_eq!(response.status, 303, "{response:?}");
+    end_of(window).await
+}
+
+#[tokio::test]
+async fn a_page_that_has_ended_offers_what_helps() {
+    let (redis, browser) = tokio::join!(Redis::start(), Browser::start());
+    let node = Node::on(&redis).await;
+    command(&redis, &["user", "add", "--staff", "oscar"]).await;
+    let ann = browser.window(ENGLISH).await;
+    signs_up(&ann, &node, "ann", "/chat/lobby/").await;
+    ann.click("#push-start").await;
+    gets_a_push_line(&ann, "lobby").await;
+    let kicked = "You have been disconnected: an operator removed you from this room.";
+    assert_eq!(operated(&ann, &node, "kick").await, format!("{kicked} Enter again"));
+    // The push stream goes on without this page.
+    let push =
+        "return [document.getElementById('push-stop').hidden, document.getElementById('push-start').disabled,
+        document.getElementById('push-state').textContent]";
+    assert_eq!(ann.run(push, &[]).await, json!([true, true, ""]));
+    fits_everywhere(&ann, "kicked").await;
+    ann.run("window.before = true", &[]).await;
+    ann.click("#ended button").await;
+    let again = "!window.before && document.getElementById('connection-state')?.dataset.state === 'open'";
+    ann.wait_until("the room", again, &[]).await;
+    let closed = "You have been disconnected: an operator has closed this room.";
+    assert_eq!(operated(&ann, &node, "close").await, closed);
+    assert_eq!(ann.run("return document.querySelectorAll('#ended *').length", &[]).await, json!(0));
+    has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn a_removed_member_is_not_asked_to_log_in() {
+    let (node, browser) = tokio::join!(Node::alone(), Browser::start());
+    let (ann, mut bob) = (browser.window(CHINESE).await, User::registered(&node, "bob").await);
+    bob.post(&node, "/rooms/", &[("room", "cellar")]).await;
+    signs_up(&ann, &node, "ann", "/chat/").await;
+    bob.post(&node, "/chat/cellar/members/", &[("action", "invite"), ("name", "ann")]).await;
+    ann.open(&format!("http://{}/chat/", node.address())).await;
+    ann.click(".list button[value=accept]").await;
+    let state = "document.getElementById('connection-state')?.dataset.state === 'open'";
+    ann.wait_until("the room", state, &[]).await;
+    bob.post(&node, "/chat/cellar/members/", &[("action", "remove"), ("name", "ann")]).await;
+    assert_eq!(end_of(&ann).await, "您的连接已被断开：您不再是此房间的成员。");
+    has_no_errors(&ann).await;
 }
