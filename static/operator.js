@@ -6,4 +6,6 @@ import { RoomPage } from "./roomPage.js";
 
 const page = new RoomPage();
 startPage(page.parlor);
+// The user is no longer an operator.
+page.parlor.on("error", ({ status }) => status === 404 && location.reload());
 new OperatorTools();

@@ -9,7 +9,7 @@ export interface End {
   /** A close code; 0 without one. */
   code: number;
   reason: string;
-  /** The error code of a rejected join, else "". */
+  /** The error code of a rejected join, "refused" for a rejected connection, else "". */
   error: string;
   /** Whether another attempt would end alike. */
   isFinal: boolean;
@@ -246,6 +246,8 @@ export class Parlor {
   constructor(base?: string | URL, options?: ParlorOptions);
   readonly state: State;
   on(type: "state", listener: ChannelEvents["state"]): () => void;
+  /** Why connections fail: "credentials" or "refused". Without a listener, the console shows it. */
+  on(type: "error", listener: (error: ParlorError) => void): () => void;
   /** Throws an error if the room is joined already. */
   join(room: string, options?: RoomOptions): Room;
   joinPush(room: string): PushStream;
@@ -255,9 +257,15 @@ export class Parlor {
 }
 
 export class ParlorError extends Error {
-  constructor(code: string, message: string);
-  /** An error code, the name of a close code, a `Failure`, "full" or "left". */
+  constructor(code: string, message: string, details?: { cause?: unknown; status?: number | null });
+  /**
+   * An error code, the name of a close code, a `Failure`, "full" or "left"; "credentials" when a
+   * function for `token` or `ticket` has thrown `cause`, "refused" when the server answers
+   * connections with `status`.
+   */
   readonly code: string;
+  /** The HTTP status of a server that refuses connections, else null. */
+  readonly status: number | null;
 }
 
 export const CloseCode: Readonly<Record<

@@ -64,6 +64,9 @@ export const ErrorCode = Object.freeze({
 // The reason of an end after HTTP status 429.
 export const TOO_MANY = "too_many_requests";
 
+// The code of an error, and of an end, after a handshake that the server refuses.
+const REFUSED = "refused";
+
 // Events.
 
 // Calls listeners by the type of an event.
@@ -75,6 +78,10 @@ class Emitter {
     if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
     const listeners = this.#listeners.get(type).add(listener);
     return () => void listeners.delete(listener);
+  }
+
+  hasListener(type) {
+    return (this.#listeners.get(type)?.size ?? 0) > 0;
   }
 
   // An exception of a listener is reported as one that no code catches.
@@ -146,8 +153,10 @@ export class PageLifecycle {
 //
 // A transport has `open(listener)`, which starts one connection and returns it. The listener gets
 // `opened()` once frames can be sent, `frame(frame)` for each frame, `alive()` for any other sign
-// of life, and `closed(code, reason)` at most once; none of them before `open` has returned. A
-// connection has `canRequest` (whether it answers `history`), `isClosed`, `bufferedAmount` (bytes
+// of life, `failed(error)` with an exception of the credentials as its cause, `refused(refusal)` with
+// `{ status, detail }` of a server that refuses it, and `closed(code, reason)` at most once; none of
+// them before `open` has returned. The transport may have `probe()`, which resolves with the refusal
+// of the last connection, or with null. A connection has `canRequest` (whether it answers `history`), `isClosed`, `bufferedAmount` (bytes
 // that have not left the browser), `send(frame)` (false when it cannot be sent) and `close()`, after
 // which the listener gets nothing.
 
@@ -156,6 +165,7 @@ export class WebSocketTransport {
   #url;
   #credentials;
   #WebSocket;
+  #last = null; // the credentials of the last connection
 
   // `credentials.token` and `credentials.ticket` are texts, or functions that return one or a
   // promise of one, for each connection.
@@ -169,16 +179,41 @@ export class WebSocketTransport {
     return new WebSocketConnection(() => this.#dial(), listener);
   }
 
-  async #dial() {
-    const { token, ticket } = await resolved(this.#credentials);
+  // Browsers hide the answer to a handshake from the page, so it is asked for once more without one:
+  // 426 from a server that would accept it.
+  async probe() {
+    if (this.#last === null) return null;
+    const { token, ticket } = this.#last;
+    const url = this.#address(ticket);
+    url.protocol = url.protocol.replace("ws", "http");
+    const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+    try {
+      const signal = AbortSignal.timeout(ANSWER_TIMEOUT);
+      const response = await fetch(url, { headers, signal, cache: "no-store" });
+      const detail = (await response.text()).trim();
+      return REFUSALS.includes(response.status) ? { status: response.status, detail } : null;
+    } catch {
+      return null; // no server, or none that this page may ask
+    }
+  }
+
+  #address(ticket) {
     const url = new URL(this.#url);
     if (ticket !== undefined) url.searchParams.set("ticket", ticket);
+    return url;
+  }
+
+  async #dial() {
+    const { token, ticket } = (this.#last = await resolved(this.#credentials));
+    const url = this.#address(ticket);
     const protocols = token === undefined ? [] : [`parlor.token.${token}`];
     return new this.#WebSocket(url, [SUBPROTOCOL, ...protocols]);
   }
 }
 
 const OPEN = 1; // `WebSocket.OPEN`
+// Statuses of a server that will not accept the next connection either.
+const REFUSALS = [400, 401, 403, 404];
 
 class WebSocketConnection {
   canRequest = true;
@@ -188,7 +223,11 @@ class WebSocketConnection {
   constructor(dial, listener) {
     dial().then(
       (socket) => this.#listen(socket, listener),
-      () => this.#isDiscarded || listener.closed(0, ""),
+      (cause) => {
+        if (this.#isDiscarded) return;
+        listener.failed(cause);
+        listener.closed(0, "");
+      },
     );
   }
 
@@ -317,7 +356,10 @@ class SseConnection {
     const abort = new AbortController();
     this.#streams.set(frame.room, abort);
     const ended = (status) => this.#streams.get(frame.room) === abort && this.#ended(frame.room, status);
-    this.#read(frame, abort.signal).then(ended, () => ended(0));
+    this.#read(frame, abort.signal).then(ended, (error) => {
+      if (error instanceof CredentialError && !abort.signal.aborted) this.#listener.failed(error);
+      ended(0);
+    });
   }
 
   #leave(room) {
@@ -329,7 +371,8 @@ class SseConnection {
   #ended(room, status) {
     this.#leave(room);
     if (status === 403 || status === 404) {
-      this.#listener.frame({ type: "left", stream: "chat", room, code: CloseCode.FORBIDDEN, reason: "", retry: false });
+      const error = status === 404 ? ErrorCode.NOT_FOUND : REFUSED;
+      this.#listener.frame({ type: "left", stream: "chat", room, code: CloseCode.FORBIDDEN, reason: "", error, retry: false });
       return;
     }
     this.close();
@@ -339,6 +382,10 @@ class SseConnection {
   // Reads events until the response ends; returns the status of a refusal, else 0.
   async #read(frame, signal) {
     const response = await this.#stream(frame, signal);
+    if (REFUSALS.includes(response.status)) {
+      const refusal = { status: response.status, detail: (await response.text()).trim() };
+      if (!signal.aborted) this.#listener.refused(refusal);
+    }
     if (!response.ok || !response.body) return response.status;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
@@ -370,10 +417,17 @@ function parseFrame(text) {
   }
 }
 
+// An exception of a function for credentials, as `cause`.
+class CredentialError extends Error {}
+
 async function resolved({ token, ticket }) {
   const value = async (credential) => (typeof credential === "function" ? credential() : credential);
-  const [resolvedToken, resolvedTicket] = await Promise.all([value(token), value(ticket)]);
-  return { token: resolvedToken, ticket: resolvedTicket };
+  try {
+    const [resolvedToken, resolvedTicket] = await Promise.all([value(token), value(ticket)]);
+    return { token: resolvedToken, ticket: resolvedTicket };
+  } catch (cause) {
+    throw new CredentialError("no credentials", { cause });
+  }
 }
 
 // The connection.
@@ -398,6 +452,7 @@ const CHECK_INTERVAL = 2000; // ms
 const SLEEP_AFTER = 12000; // ms between two checks: the machine, or the page, has slept
 const RELEASE_DELAY = 5000; // ms hidden until an SSE connection is closed
 const FAILURES_BEFORE_SSE = 2; // WebSockets in a row without a welcome
+const FAILURES_BEFORE_PROBE = 2; // WebSockets in a row, and each further one
 const FIRST_UPGRADE_DELAY = 5000; // ms on SSE until a WebSocket is tried again
 const UPGRADE_DELAY = 60000; // ms after that
 const IDLE_DELAY = 5000; // ms without a channel until the connection is closed
@@ -417,6 +472,7 @@ const IDLE_DELAY = 5000; // ms without a channel until the connection is closed
 export class Connection {
   #transports;
   #onState;
+  #onError;
   #user;
   #canRenew; // each connection has credentials of its own, so the end of a login is not final
   #lifecycle;
@@ -438,8 +494,10 @@ export class Connection {
   #idleTimer = 0;
   #checkTimer = 0;
 
-  // `user` is the id of the only user that the channels are for; without it, any.
-  constructor(transports, lifecycle, onState = () => {}, canRenew = false, user = null) {
+  // `user` is the id of the only user that the channels are for; without it, any. `onError` gets a
+  // `ParlorError` with the cause of a failure that may last.
+  constructor(transports, lifecycle, onState = () => {}, canRenew = false, user = null, onError = () => {}) {
+    this.#onError = onError;
     this.#canRenew = canRenew;
     this.#user = user;
     this.#transports = transports;
@@ -550,6 +608,8 @@ export class Connection {
       opened: () => this.#opened(attempt),
       frame: (frame) => this.#received(attempt, frame),
       alive: () => (attempt.lastHeard = this.#lifecycle.now()),
+      failed: ({ cause }) => this.#onError(new ParlorError("credentials", "there are no credentials", { cause })),
+      refused: (refusal) => this.#refusedBy(refusal),
       closed: (code, reason) => this.#closed(attempt, code, reason),
     });
     this.#report();
@@ -685,7 +745,7 @@ export class Connection {
     this.#settle(attempt, true);
     if (entry.home === attempt) entry.home = null;
     if (frame.retry) this.#rejoin(attempt, entry);
-    else this.#finish(entry, { code: frame.code, reason: frame.reason, error: "", isFinal: true });
+    else this.#finish(entry, { code: frame.code, reason: frame.reason, error: frame.error ?? "", isFinal: true });
     this.#report();
   }
 
@@ -780,6 +840,7 @@ export class Connection {
     } else {
       this.#next = null;
       this.#websocketFailures = attempt.via === "websocket" ? this.#websocketFailures + 1 : 0;
+      if (!attempt.isOpen && this.#websocketFailures >= FAILURES_BEFORE_PROBE) this.#probe();
       // The channels that were welcomed there have let the current connection go.
       if (this.#current && hasMoved) {
         this.#discard(this.#current);
@@ -793,6 +854,25 @@ export class Connection {
       else this.#connectAfter("websocket", this.#current.via === "sse" ? UPGRADE_DELAY : this.#backoff());
     }
     this.#report();
+  }
+
+  // Finds out why WebSockets fail. An event stream would have a status of its own.
+  async #probe() {
+    if (this.#transports.sse || this.#current) return;
+    const refusal = await this.#transports.websocket.probe?.();
+    if (!refusal || this.#current || this.#channels.size === 0 || this.#end?.isFinal) return;
+    this.#refusedBy(refusal);
+    const { status, detail } = refusal;
+    const code = { 401: CloseCode.LOGIN_ENDED, 403: CloseCode.FORBIDDEN }[status];
+    // The next credentials may be others, and a proxy may answer 404 for a while.
+    if (this.#canRenew || code === undefined) return;
+    this.#discardAll();
+    this.#end = { code, reason: detail, error: REFUSED, isFinal: true };
+    this.#report();
+  }
+
+  #refusedBy({ status, detail }) {
+    this.#onError(new ParlorError(REFUSED, `the server refuses the connection: ${status} ${detail}`, { status }));
   }
 
   // Whether the current connection has shown since the start of its failed successor that it is
@@ -1321,13 +1401,15 @@ class NoStore {
 
 // What a program uses.
 
-// Why a join or a message has failed: `code` is an error code, a `Failure`, or "left" after the
+// Why a connection, a join or a message has failed: `code` is an error code, a `Failure`,
+// "credentials" with the exception as `cause`, "refused" with the HTTP `status`, or "left" after the
 // program itself has left.
 export class ParlorError extends Error {
-  constructor(code, message) {
-    super(message);
+  constructor(code, message, { cause, status = null } = {}) {
+    super(message, cause === undefined ? {} : { cause });
     this.name = "ParlorError";
     this.code = code;
+    this.status = status;
   }
 }
 
@@ -1650,7 +1732,8 @@ export class Parlor {
       this.#state = state;
       this.#emitter.emit("state", state, via, end);
     };
-    this.#connection = new Connection(transports, lifecycle, onState, canRenew, user);
+    const onError = (error) => (this.#emitter.hasListener("error") ? this.#emitter.emit("error", error) : console.error(error));
+    this.#connection = new Connection(transports, lifecycle, onState, canRenew, user, onError);
   }
 
   // connecting, open, reconnecting or offline.
@@ -1658,7 +1741,8 @@ export class Parlor {
     return this.#state;
   }
 
-  // Calls the listener at each `state`; returns a function that ends that.
+  // Calls the listener at each `state` or `error`; returns a function that ends that. Without a
+  // listener, errors are written to the console.
   on(type, listener) {
     return this.#emitter.on(type, listener);
   }

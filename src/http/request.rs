@@ -114,6 +114,11 @@ impl Request {
         self.peer.secure
     }
 
+    /// Returns whether the request is the handshake of a WebSocket, perhaps a malformed one.
+    pub(crate) fn is_handshake(&self) -> bool {
+        headers::lists(self.headers(), &UPGRADE, "websocket")
+    }
+
     /// Returns the client's identity.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity

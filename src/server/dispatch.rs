@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST,
+    HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -19,6 +20,7 @@ use tracing::{debug, warn};
 
 pub(crate) use hyper::StatusCode;
 
+use crate::auth::error::AuthError;
 use crate::auth::identity::{Identity, Role};
 use crate::config::setting::Setting;
 use crate::http::client_address;
@@ -136,6 +138,12 @@ pub(crate) async fn serve(
         response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
     let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !is_upgrade && route.is_some_and(tells_why) {
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        response
+            .headers_mut()
+            .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization"));
+    }
     if (last && !is_upgrade)
         || response.status() == StatusCode::PAYLOAD_TOO_LARGE
         || response.status() == StatusCode::REQUEST_TIMEOUT
@@ -211,9 +219,11 @@ async fn answer(
     body: Incoming,
 ) -> Result<Response, Refusal> {
     let route = found.as_ref().map(|found| found.route);
-    route.map_or(Ok(()), |route| guards::check_origin(route, &request))?;
-    guards::check_address_rate(route, &request)?;
     let is_options = request.parts.method == Method::OPTIONS;
+    // Of any origin: it asks whether it may ask why its handshake was refused.
+    let is_preflight = is_options && route.is_some_and(tells_why);
+    route.filter(|_| !is_preflight).map_or(Ok(()), |route| guards::check_origin(route, &request))?;
+    guards::check_address_rate(route, &request)?;
     if is_options && request.parts.uri.path() == "*" {
         return Ok(Response::options(Vec::new()));
     }
@@ -253,15 +263,28 @@ async fn answer(
     (endpoint.handler)(request).await
 }
 
+/// Returns whether pages of all origins may read, without cookies, why the route refuses a
+/// handshake. Browsers hide that from the page that dials.
+fn tells_why(route: &Route) -> bool {
+    route.is_websocket() && route.who != Who::Staff
+}
+
 /// Identifies the client, unless the route is public.
 async fn authenticate(route: &Route, request: &mut Request) -> Result<(), Refusal> {
     if route.who == Who::Public {
         return Ok(());
     }
+    let is_handshake = request.is_handshake();
     let auth = request.context.auth();
     let identity =
         Identity::authenticate(auth, &request.parts, request.is_secure(), route.is_realtime()).await;
-    let identity = identity.map_err(Refusal::from);
+    let identity = identity.map_err(|error| match error {
+        // A request that asks why a handshake was refused.
+        AuthError::Invalid { .. } if route.is_websocket() && !is_handshake => {
+            AuthError::Invalid { socket: false }.into()
+        }
+        error => Refusal::from(error),
+    });
     if route.who == Who::Staff {
         guards::check_staff(&identity)?;
     }

@@ -82,12 +82,13 @@ pub enum Rate {
 pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     let allowed = &request.context().config().network.allowed_origins;
-    if route.is_websocket() {
+    // Of their own site, browsers name the origin in a handshake, and no other origin in a `GET`.
+    if route.is_websocket() && request.is_handshake() {
         return origin::check_socket(headers, request.is_secure(), allowed)
             .map_err(|foreign| refuse_origin(request, &foreign));
     }
     let is_checked = match route.endpoint(request.method()) {
-        _ if route.is_stream(request.method()) => true,
+        _ if route.is_websocket() || route.is_stream(request.method()) => true,
         Ok(endpoint) => match endpoint.csrf {
             Csrf::Token => !request.method().is_safe(),
             // Browsers do not send this header on their own.

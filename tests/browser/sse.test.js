@@ -5,7 +5,12 @@ import { afterEach, mock, test } from "node:test";
 
 import { CloseCode, SseTransport, TOO_MANY } from "../../clients/js/parlor.js";
 
-afterEach(() => mock.restoreAll());
+let refusals = [];
+
+afterEach(() => {
+  mock.restoreAll();
+  refusals = [];
+});
 
 // Joins a room whose stream is answered in this way; returns how that ended.
 function endOf(answer) {
@@ -15,6 +20,8 @@ function endOf(answer) {
       opened: () => connection.send({ type: "join", room: "lobby", since: "7" }),
       frame: (frame) => resolve([frame.type, frame.code]),
       alive() {},
+      failed() {},
+      refused: (refusal) => refusals.push(refusal),
       closed: (code, reason) => resolve([code, reason]),
     };
     const connection = new SseTransport("http://site.example", { token: () => "a.b.c" }).open(listener);
@@ -38,7 +45,8 @@ for (const [status, code, reason] of [
 
 for (const status of [403, 404]) {
   test(`a stream that is answered ${status} ends its room only`, async () => {
-    assert.deepEqual(await endOf(async () => new Response("no", { status })), ["left", CloseCode.FORBIDDEN]);
+    assert.deepEqual(await endOf(async () => new Response("no\n", { status })), ["left", CloseCode.FORBIDDEN]);
+    assert.deepEqual(refusals, [{ status, detail: "no" }]);
   });
 }
 

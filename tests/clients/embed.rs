@@ -8,9 +8,10 @@ use serde_json::json;
 use crate::security::forged_tokens::plan;
 use crate::support::browser::{Browser, Window};
 use crate::support::jwt_keys::KeyPair;
+use crate::support::node::Node;
 use crate::support::process::Process;
 use crate::support::v1_client::{V1Client, text_of};
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, until};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed");
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys/ed.pem");
@@ -19,6 +20,43 @@ async fn shows(window: &Window, room: &str, line: &str) {
     let shown =
         "[...document.querySelectorAll(`#${arguments[0]} li`)].some(one => one.textContent === arguments[1])";
     window.wait_until(&format!("{line:?} in {room}"), shown, &[json!(room), json!(line)]).await;
+}
+
+/// Starts the site, whose pages connect to this node; returns its address.
+async fn start_site(node: &Node, key: &str) -> (Process, String) {
+    let mut command = Command::new("node");
+    command.arg(format!("{FOLDER}/site.js")).args(["0", &format!("http://{}", node.address()), key]);
+    let site = Process::spawn("the site", &mut command);
+    let line =
+        site.stdout.wait_for("the site's address", PATIENCE, |line| line.starts_with("listening")).await;
+    let url = line.trim_start_matches("listening on ").to_owned();
+    (site, url)
+}
+
+/// Waits until the console of the page has these words.
+async fn logs(window: &Window, words: &str) {
+    until(PATIENCE, &format!("{words:?} in the console"), async || {
+        let errors = window.errors().await;
+        if errors.iter().any(|error| error.contains(words)) { Ok(()) } else { Err(format!("{errors:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_names_why_it_does_not_connect() {
+    let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
+    let (foreign, browser) = (plan(&pair).start().await, Browser::start().await);
+    let (_site, url) = start_site(&foreign, KEY).await;
+    let window = browser.window("en").await;
+    window.open(&url).await;
+    logs(&window, "the server refuses the connection: 403 `Sec-Fetch-Site`").await;
+
+    // The tokens are signed with another key than the node has.
+    let other = KeyPair::for_algorithm(Algorithm::ES256);
+    let node = plan(&other).flag("--allowed-origins", "localhost").start().await;
+    let (_site, url) = start_site(&node, KEY).await;
+    window.open(&url).await;
+    logs(&window, "the server refuses the connection: 401 `Authorization`").await;
 }
 
 #[tokio::test]
@@ -30,12 +68,7 @@ async fn a_page_of_another_site_joins_two_rooms_in_ten_lines() {
     let pair = KeyPair::for_algorithm(Algorithm::EdDSA);
     let start = plan(&pair).flag("--allowed-origins", "localhost");
     let (node, browser) = tokio::join!(start.start(), Browser::start());
-    let mut command = Command::new("node");
-    command.arg(format!("{FOLDER}/site.js")).args(["0", &format!("http://{}", node.address()), KEY]);
-    let site = Process::spawn("the site", &mut command);
-    let line =
-        site.stdout.wait_for("the site's address", PATIENCE, |line| line.starts_with("listening")).await;
-    let url = line.trim_start_matches("listening on ").to_owned();
+    let (_site, url) = start_site(&node, KEY).await;
 
     let mut news = V1Client::join(&node, "news").await;
     news.publish("before the page").await;

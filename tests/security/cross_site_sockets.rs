@@ -95,6 +95,46 @@ async fn no_response_is_readable_across_origins() {
 }
 
 #[tokio::test]
+async fn a_foreign_page_may_read_why_its_handshake_was_refused_without_cookies() {
+    let node = Node::alone().await;
+    let own = format!("http://{}", node.address());
+    for (origin, token, status, words) in [
+        (own.as_str(), None, 426, "`Upgrade`"),
+        (&own, Some("a.b.c"), 401, "`Authorization`"),
+        ("https://shop.example", None, 403, "--allowed-origins"),
+        ("https://shop.example", Some("a.b.c"), 403, "--allowed-origins"),
+    ] {
+        for path in ["/ws", "/ws/chat/lobby/", "/connection/websocket"] {
+            let preflight = Request::new("OPTIONS", path)
+                .header("Origin", origin)
+                .header("Access-Control-Request-Method", "GET")
+                .header("Access-Control-Request-Headers", "authorization");
+            let mut probe = Request::get(path).header("Origin", origin);
+            if let Some(token) = token {
+                probe = probe.header("Authorization", &format!("Bearer {token}"));
+            }
+            for (request, expected) in [(preflight, 204), (probe, status)] {
+                let response = request.send(&node).await;
+                assert_eq!(response.status, expected, "{path} {origin} {token:?}: {response:?}");
+                assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+                assert_eq!(response.header("access-control-allow-headers"), Some("authorization"));
+                assert_eq!(response.header("access-control-allow-credentials"), None);
+                assert!(expected == 204 || response.body.contains(words), "{path}: {response:?}");
+            }
+        }
+    }
+    // A page of the own site, as browsers ask for it.
+    let ann = User::registered(&node, "ann").await;
+    for (site, status) in [("same-origin", 426), ("cross-site", 403)] {
+        let probe = ann.with_cookies(Request::get("/ws").header("Sec-Fetch-Site", site));
+        assert_eq!(probe.send(&node).await.status, status, "{site}");
+    }
+    // Operators' sockets do not exist for others.
+    let probe = Request::get("/ws/admin").header("Origin", &own).send(&node).await;
+    assert_eq!((probe.status, probe.header("access-control-allow-origin")), (404, None));
+}
+
+#[tokio::test]
 async fn a_foreign_page_cannot_read_a_stream_with_a_session() {
     let node = Node::alone().await;
     let ann = User::registered(&node, "ann").await;

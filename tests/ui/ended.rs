@@ -13,7 +13,7 @@ use crate::support::line::Line;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::reserved_port::ReservedPort;
-use crate::support::user::User;
+use crate::support::user::{User, password};
 use crate::support::v1_client::V1Client;
 
 /// Waits until the page says that the server has closed its connection, and returns its words.
@@ -168,4 +168,25 @@ async fn a_removed_member_is_not_asked_to_log_in() {
     bob.post(&node, "/chat/cellar/members/", &[("action", "remove"), ("name", "ann")]).await;
     assert_eq!(end_of(&ann).await, "您的连接已被断开：您不再是此房间的成员。");
     has_no_errors(&ann).await;
+}
+
+#[tokio::test]
+async fn an_operator_whose_login_ended_meanwhile_leaves_the_page() {
+    let (redis, browser, port) = (Redis::start().await, Browser::start().await, ReservedPort::reserve());
+    let plan = Node::bare_plan().redis(&redis).flag("--listen", &port.address().to_string());
+    let (mut node, other) = tokio::join!(plan.start(), Node::on(&redis));
+    command(&redis, &["user", "add", "--staff", "oscar"]).await;
+    let window = browser.window(ENGLISH).await;
+    let page = "/accounts/login/?next=%2Fadmin%2Frooms%2Flobby%2F";
+    window.open(&format!("http://{}{page}", node.address())).await;
+    window.keys("main [name=name]", "oscar").await;
+    window.keys("main [name=password]", &format!("{}\u{e007}", password("oscar"))).await;
+    let state = "document.getElementById('connection-state')?.dataset.state === 'open'";
+    window.wait_until("the room", state, &[]).await;
+    node.kill();
+    is_disconnected(&window).await;
+    logs_out_elsewhere(&window, &other).await;
+    let _node = plan.start().await;
+    window.wait_until("the page to be gone", "document.querySelector('.status')", &[]).await;
+    assert_eq!(window.text(".status").await, "404");
 }

@@ -261,6 +261,62 @@ test("without WebSockets rooms go on by Server-Sent Events", async () => {
   assert.deepEqual(seen, { texts: ["by POST", "after a cut"], gaps: [] });
 });
 
+test("an exception of the program's token is an event, and the next one connects", async () => {
+  const broken = new Error("the session is over");
+  let calls = 0;
+  const parlor = connect({ ticket: () => (calls++ === 0 ? Promise.reject(broken) : undefined) });
+  const error = next(parlor, "error");
+  const room = parlor.join(unusedRoom());
+  const [{ code, cause }] = await error;
+  assert.deepEqual([code, cause], ["credentials", broken]);
+  await room.joined;
+});
+
+for (const sse of [true, false]) {
+  test(`a token that the server rejects is named, with${sse ? "" : "out"} Server-Sent Events`, async () => {
+    const parlor = connect({ token: "a.b.c", sse });
+    const error = next(parlor, "error");
+    const room = parlor.join(unusedRoom());
+    const left = next(room, "left");
+    await assert.rejects(room.joined, { name: "ParlorError", code: "refused" });
+    const [{ code, status, message }] = await error;
+    assert.deepEqual([code, status], ["refused", sse ? 403 : 401]);
+    assert.match(message, /Authorization/);
+    const [end] = await left;
+    assert.deepEqual([end.error, end.isFinal], ["refused", true]);
+    assert.equal(end.code, sse ? CloseCode.FORBIDDEN : CloseCode.LOGIN_ENDED);
+  });
+}
+
+test("a function whose token was rejected is asked for another one", async () => {
+  const tokens = [];
+  const parlor = connect({ token: () => tokens.push("a.b.c") < 5 ? "a.b.c" : undefined, sse: false });
+  const error = next(parlor, "error");
+  const room = parlor.join(unusedRoom());
+  const [{ status }] = await error;
+  assert.equal(status, 401);
+  await room.joined;
+});
+
+test("an origin that is not allowed is named", async () => {
+  const foreign = class extends globalThis.WebSocket {
+    constructor(url, protocols) {
+      super(url, { protocols, headers: { Origin: "https://shop.example" } });
+    }
+  };
+  const { fetch } = globalThis;
+  // As a page of that site asks.
+  globalThis.fetch = (url, options) => fetch(url, { ...options, headers: { ...options.headers, Origin: "https://shop.example" } });
+  const parlor = connect({ WebSocket: foreign, sse: false });
+  const error = next(parlor, "error");
+  const room = parlor.join(unusedRoom());
+  const [{ status, message }] = await error;
+  globalThis.fetch = fetch;
+  assert.equal(status, 403);
+  assert.match(message, /--allowed-origins/);
+  await assert.rejects(room.joined, { code: "refused" });
+});
+
 test("the push stream is a channel of its own", async () => {
   const parlor = connect();
   const name = unusedRoom();

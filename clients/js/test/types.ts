@@ -11,6 +11,7 @@ const stop: () => void = lobby.on("message", (message: Message, { isPast }) => {
   console.log(words, message.data, message.at?.toFixed());
 });
 lobby.on("gap", ({ reason }: Gap) => console.log(reason));
+parlor.on("error", ({ code, status, cause }: ParlorError) => console.log(code, status?.toFixed(), cause));
 lobby.on("left", ({ code, error }: End) => console.log(code === CloseCode.FORBIDDEN, error));
 lobby.on("failed", (entry: Entry) => entry.failed === Failure.EXPIRED && lobby.outbox.resend(entry));
 parlor.joinInbox().on("unread", ({ name, count }) => console.log(name, count + 1));
