@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use parlor::ConnectionList;
+use parlor::parsers::boolean;
 
 /// Names that groups of other kinds begin with.
 const RESERVED: [&str; 5] = ["chat", "dm", "inbox", "parlor", "push"];
@@ -98,9 +99,8 @@ impl Options {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let flag = || match value {
-            "" | "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(format!("`{name}`: expected true or false, got {value:?}")),
+            "" => Ok(true),
+            _ => boolean(value).map_err(|expected| format!("`{name}`: {expected}, got {value:?}")),
         };
         match name {
             "history_size" => {
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(small.options.connections(), ConnectionList::Listed);
         assert!(small.options.allow_publish_for_subscriber);
         let rest: Namespace =
-            ":join_leave,force_push_join_leave,allow_publish_for_subscriber=false".parse().unwrap();
+            ":join_leave,force_push_join_leave=on,allow_publish_for_subscriber=off".parse().unwrap();
         assert_eq!((&*rest.name, rest.options.connections()), ("", ConnectionList::AnnouncedToAll));
         assert!(!rest.options.allow_publish_for_subscriber);
         assert_eq!("news".parse(), Ok(Namespace { name: "news".to_owned(), ..Namespace::default() }));
@@ -186,7 +186,7 @@ mod tests {
             ("a b", "ASCII letters"),
             ("a:history_size=0", "above 0"),
             ("a:history_ttl=5m", "seconds"),
-            ("a:presence=yes", "true or false"),
+            ("a:presence=maybe", "on or off"),
             ("a:delta", "expected an option"),
         ] {
             let error = text.parse::<Namespace>().unwrap_err();

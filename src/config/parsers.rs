@@ -90,7 +90,10 @@ fn is_level(word: &str) -> bool {
 }
 
 /// Parses a switch.
-pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+///
+/// # Errors
+/// Returns what was expected.
+pub fn boolean(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),

@@ -100,7 +100,7 @@ const BAD: [(&str, &[&str]); 44] = [
     ("--max-outbox-bytes", &["many", "-1", "0"]),
     ("--max-outbox-messages", &["many", "-1", "0"]),
     ("--max-channels", &["many", "-1", "0"]),
-    ("--namespaces", &["a b", "dm:presence", "a:history_size=0", "a:presence=yes", "a:delta"]),
+    ("--namespaces", &["a b", "dm:presence", "a:history_size=0", "a:presence=maybe", "a:delta"]),
     ("--max-connections", &["many", "-1", "0"]),
     ("--log-messages", &["many", "-1", "0"]),
     ("--log-bytes", &["many", "-1", "1.5"]),
