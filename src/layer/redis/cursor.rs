@@ -251,9 +251,16 @@ impl CursorState {
         if asked.connection != self.connection {
             return result; // another server may answer now
         }
-        let (from, last) = (asked.from, page.last);
+        let last = page.last;
         let first = page.events.first().and_then(|event| event.position());
-        let has_expired = from.millis().saturating_add(age) < now;
+        // What expired was delivered, unless the node missed more time than an event lives.
+        let is_idle = self.missing_since.is_none_or(|since| since.saturating_add(age) > now);
+        let has_expired_by = |time| asked.from.millis().saturating_add(age) < time;
+        let has_expired = has_expired_by(now);
+        // An earlier page of the log would have been empty.
+        let has_begun_again =
+            first.is_some_and(|first| first.prev == Id::START && has_expired_by(first.id.millis()));
+        let from = if has_begun_again && is_idle { Id::START } else { asked.from };
         let is_rewritten = match first {
             Some(first) => first.prev < from,
             None => last != from && !has_expired,
@@ -271,8 +278,6 @@ impl CursorState {
             return result;
         }
         if page.events.is_empty() {
-            // What expired was delivered, unless the node missed more time than an event lives.
-            let is_idle = self.missing_since.is_none_or(|since| since.saturating_add(age) > now);
             if last != from && !is_rewound && !is_idle {
                 self.suspect(Hole::Possible);
             }

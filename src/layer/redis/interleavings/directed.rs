@@ -202,6 +202,16 @@ fn an_expired_log_is_a_gap_if_the_node_was_away_for_its_age() {
     assert_eq!(expire(&mut cursor, AGE), [0]);
     // The log begins again.
     assert_eq!(push(&mut cursor_after(first), message(2, AGE + 6, 0)), Sequence::Next);
+    // Before the node has seen that it was empty.
+    let begin_again = |since: u64, then: u64| {
+        let mut cursor = cursor_after(first);
+        cursor.on_disconnected(since);
+        assert!(cursor.locate(Id::START, BTreeSet::new(), AGE + 20, AGE).1);
+        backfill(&mut cursor, &[message(2, then, 0)], AGE + 20)
+    };
+    assert_eq!(begin_again(AGE, AGE + 6), [2]);
+    assert!(begin_again(6, AGE + 6).contains(&0), "away for the age of the log");
+    assert!(begin_again(AGE, AGE + 4).contains(&0), "it had not expired");
 }
 
 #[test]
