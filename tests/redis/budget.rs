@@ -202,7 +202,7 @@ async fn every_route_costs_what_the_client_receives() {
         }
     }
     for (list, row, rows) in [
-        ("/dm/", "data-user=", full_lists::CHATS),
+        ("/dm/", "/\" data-user=", full_lists::CHATS),
         ("/chat/", "value=\"decline\"", full_lists::INVITATIONS),
         ("/chat/cellar/members/", "value=\"remove\"", 2 * full_lists::MEMBERS),
     ] {
