@@ -17,8 +17,10 @@ pub fn late(index: &RecordIndex<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (who, receipt, message) in index.receipts() {
         let Some(logged) = message.and_then(|message| message.logged) else { continue };
-        let Some(delay) = receipt.at.checked_sub(logged.max(receipt.reads_since)) else { continue };
-        let calm = kind(index.record, logged) == Some(PhaseKind::Calm);
+        let due = logged.max(receipt.reads_since);
+        let Some(delay) = receipt.at.checked_sub(due) else { continue };
+        // A fault that begins meanwhile delays it, too.
+        let calm = kind(index.record, due + CALM) == Some(PhaseKind::Calm);
         if delay > if calm { CALM } else { FAULT } {
             let detail = format!(
                 "client {who} received {:.60?} (id {}) {delay:.1?} after it was logged",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::delivery::{covers, missing};
-use super::index::RecordIndex;
+use super::index::{Notice, Receiver, RecordIndex};
 use super::{Finding, Verdict, kind};
 use crate::chaos::record::PhaseKind;
 
@@ -28,8 +28,8 @@ pub fn needless(index: &RecordIndex<'_>) -> Vec<Finding> {
             let gaps = gaps.entry(phase).or_default();
             *gaps += usize::from(!notice.in_welcome);
             let logs = beginnings.get(&(index.room_of(who), phase)).map_or(1, BTreeSet::len);
-            let is_tolerated =
-                (notice.in_welcome || *gaps <= MAX_GAPS_PER_LOG * logs) && ends_epochs(index, notice.at);
+            let is_tolerated = (notice.in_welcome || *gaps <= MAX_GAPS_PER_LOG * logs)
+                && may_span_epochs(index, receiver, notice);
             if !is_tolerated {
                 let detail = format!("client {who} misses nothing at {}", notice.detail);
                 findings.push(Finding::new(Verdict::Needless, notice.at, detail));
@@ -52,11 +52,20 @@ fn beginnings<'a>(index: &RecordIndex<'a>) -> BTreeMap<(usize, usize), BTreeSet<
     beginnings
 }
 
-/// Whether Redis begins new epochs: clients that resume from before one are informed.
-pub fn ends_epochs(index: &RecordIndex<'_>, at: Duration) -> bool {
-    matches!(kind(index.record, at), Some(PhaseKind::Restarting)) || loses_data(index, at)
+/// Whether an epoch may have begun between the message before a notice and the notice.
+fn may_span_epochs(index: &RecordIndex<'_>, receiver: &Receiver<'_>, notice: &Notice) -> bool {
+    let before = notice.place.checked_sub(1).and_then(|place| receiver.received.get(place));
+    let before = before.and_then(|receipt| index.messages.get(receipt.text));
+    let from = before.map_or(notice.at, |message| message.sent.min(notice.at));
+    let phases = &index.record.phases[index.record.phase(from)..=index.record.phase(notice.at)];
+    phases.iter().any(|phase| begins_epochs(phase.kind))
 }
 
-fn loses_data(index: &RecordIndex<'_>, at: Duration) -> bool {
-    matches!(kind(index.record, at), Some(PhaseKind::Losing | PhaseKind::Doubling))
+/// Whether Redis begins new epochs at this time: clients that resume from before one are informed.
+pub fn ends_epochs(index: &RecordIndex<'_>, at: Duration) -> bool {
+    kind(index.record, at).is_some_and(begins_epochs)
+}
+
+fn begins_epochs(kind: PhaseKind) -> bool {
+    matches!(kind, PhaseKind::Losing | PhaseKind::Doubling | PhaseKind::Restarting)
 }

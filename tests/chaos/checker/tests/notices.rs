@@ -1,8 +1,10 @@
 //! Notices of a loss where nothing is missing.
 
+use std::time::Duration;
+
 use super::record_builder::RecordBuilder;
 use crate::chaos::checker::Verdict;
-use crate::chaos::record::PhaseKind;
+use crate::chaos::record::{Phase, PhaseKind};
 
 #[test]
 fn a_gap_where_nothing_is_missing_is_needless() {
@@ -69,4 +71,15 @@ fn a_trimmed_message_is_forgiven_where_it_is_reported() {
         .received_by(&[0, 1], 0, "b", "2")
         .welcomed(2, Some("1"), false);
     assert_eq!(reported.delivers_to_all("c", "3").verdicts(), ["Lost reported*"]);
+}
+
+#[test]
+fn a_client_that_returns_after_a_restart_is_informed_later() {
+    for (kind, expected) in [(PhaseKind::Restarting, &[][..]), (PhaseKind::Trimming, &["Needless"])] {
+        let mut builder = RecordBuilder::in_a_phase(kind).delivers_to_all("a", "1");
+        let from = builder.record.events.last().expect("an event").at + Duration::from_millis(1);
+        builder.record.phases.push(Phase { from, fault: "another", kind: PhaseKind::Harmless });
+        let builder = builder.sends_acked(0, "b", "2").received_by(&[0, 2], 0, "b", "2").gap(1);
+        assert_eq!(builder.received_by(&[1], 0, "b", "2").verdicts(), expected);
+    }
 }
