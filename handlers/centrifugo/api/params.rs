@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::protocols::centrifugo::encoding::object;
 use crate::protocols::centrifugo::error::ErrorCode;
 
 /// The most channels of a broadcast, and commands of a batch.
@@ -10,9 +11,7 @@ pub(super) const MAX_ITEMS: usize = 100;
 
 /// Parses the parameters of a method, of which it has to know each.
 pub(super) fn params<P: DeserializeOwned>(body: &str) -> Result<P, ErrorCode> {
-    // The derived parser accepts arrays, too.
-    let is_object = body.trim_ascii_start().starts_with('{');
-    serde_json::from_str(body).ok().filter(|_| is_object).ok_or(ErrorCode::BadRequest)
+    object(body.as_bytes()).ok_or(ErrorCode::BadRequest)
 }
 
 /// The parameters of methods that have none.

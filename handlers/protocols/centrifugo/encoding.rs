@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use parlor::Frame;
 use prost::Message;
 use prost::encoding::decode_varint;
+use serde::de::DeserializeOwned;
 
 use crate::protocols::centrifugo::messages::{Command, Reply};
 
@@ -34,6 +35,13 @@ pub(crate) struct Json;
 /// Protobuf messages, each behind its length as a varint.
 pub(crate) struct Protobuf;
 
+/// Decodes a JSON object; `None` for any other bytes.
+pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    // A derived parser accepts arrays, too.
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    serde_json::from_slice(json).ok().filter(|_| is_object)
+}
+
 pub(super) fn bytes<'a>(frame: &'a Frame<'_>) -> &'a [u8] {
     match frame {
         Frame::Text(text) => text.as_bytes(),
@@ -52,9 +60,7 @@ impl Encoding for Json {
     }
 
     fn decode(frame: &Frame<'_>) -> Option<Command> {
-        // The derived parser accepts arrays, too.
-        let is_object = bytes(frame).trim_ascii_start().starts_with(b"{");
-        serde_json::from_slice(bytes(frame)).ok().filter(|_| is_object)
+        object(bytes(frame))
     }
 
     fn encode(reply: &Reply) -> Option<Frame<'static>> {

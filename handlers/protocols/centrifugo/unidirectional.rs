@@ -11,7 +11,7 @@ use parlor::{
 use serde::Serialize;
 
 use crate::protocols::centrifugo::Centrifugo;
-use crate::protocols::centrifugo::encoding::{Encoding, Json, bytes};
+use crate::protocols::centrifugo::encoding::{Encoding, Json, bytes, object};
 use crate::protocols::centrifugo::messages;
 use crate::protocols::centrifugo::messages::{Command, ConnectRequest, ConnectResult};
 use crate::protocols::centrifugo::requests::decode;
@@ -101,10 +101,7 @@ impl Encoding for Bare {
     }
 
     fn decode(frame: &Frame<'_>) -> Option<Command> {
-        let json = bytes(frame);
-        // The derived parser accepts arrays, too.
-        let is_object = json.trim_ascii_start().starts_with(b"{");
-        let connect: ConnectRequest = serde_json::from_slice(json).ok().filter(|_| is_object)?;
+        let connect: ConnectRequest = object(bytes(frame))?;
         Some(Command { id: 1, connect: Some(connect), ..Command::default() })
     }
 
