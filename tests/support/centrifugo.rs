@@ -211,6 +211,7 @@ impl CentrifugoClient {
             Some(Message::Text(text)) => text,
             other => panic!("{other:?} instead of a message"),
         };
+        assert!(!text.contains(['\n', '\r']), "clients split messages into lines: {text}");
         let message: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
         if let Some(push) = message.get("push") {
             self.pushes.push_back(push.clone());

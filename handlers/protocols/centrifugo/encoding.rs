@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use parlor::Frame;
 use prost::Message;
 use prost::encoding::decode_varint;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::protocols::centrifugo::messages::{Command, Reply};
@@ -42,6 +43,14 @@ pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     serde_json::from_slice(json).ok().filter(|_| is_object)
 }
 
+/// Encodes an object on one line: clients split messages at line breaks. Those between the tokens
+/// of data become spaces; within a text, JSON escapes them.
+pub(super) fn line(object: &impl Serialize) -> Option<String> {
+    let json = serde_json::to_string(object).ok()?;
+    let breaks = ['\n', '\r'];
+    Some(if json.contains(breaks) { json.replace(breaks, " ") } else { json })
+}
+
 pub(super) fn bytes<'a>(frame: &'a Frame<'_>) -> &'a [u8] {
     match frame {
         Frame::Text(text) => text.as_bytes(),
@@ -64,7 +73,7 @@ impl Encoding for Json {
     }
 
     fn encode(reply: &Reply) -> Option<Frame<'static>> {
-        serde_json::to_string(reply).ok().map(|json| Frame::Text(json.into()))
+        line(reply).map(|json| Frame::Text(json.into()))
     }
 }
 

@@ -11,7 +11,7 @@ use parlor::{
 use serde::Serialize;
 
 use crate::protocols::centrifugo::Centrifugo;
-use crate::protocols::centrifugo::encoding::{Encoding, Json, bytes, object};
+use crate::protocols::centrifugo::encoding::{Encoding, Json, bytes, line, object};
 use crate::protocols::centrifugo::messages;
 use crate::protocols::centrifugo::messages::{Command, ConnectRequest, ConnectResult};
 use crate::protocols::centrifugo::requests::decode;
@@ -107,10 +107,8 @@ impl Encoding for Bare {
 
     fn encode(reply: &messages::Reply) -> Option<Frame<'static>> {
         let json = match reply {
-            messages::Reply { connect: Some(connect), .. } => {
-                serde_json::to_string(&ConnectPush { connect }).ok()?
-            }
-            messages::Reply { push: Some(push), .. } => serde_json::to_string(push).ok()?,
+            messages::Reply { connect: Some(connect), .. } => line(&ConnectPush { connect })?,
+            messages::Reply { push: Some(push), .. } => line(push)?,
             // A ping.
             reply if *reply == messages::Reply::default() => return Json::encode(reply),
             _ => return None,
