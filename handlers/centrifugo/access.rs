@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use parlor::{Access, Context, Denied, Grant, Identity};
+use parlor::{Access, Context, Denied, Grant, Identity, Reason};
 
 use crate::chat::access::ChatAccess;
 use crate::protocols::centrifugo::channel;
@@ -15,8 +15,20 @@ pub(crate) struct ChannelAccess<A>(PhantomData<A>);
 impl<A: Access> Access for ChannelAccess<A> {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let room = channel::room(name);
-        let grant = A::grant(context, identity, &room).await?;
-        Ok(grant.under_name(name))
+        under_channel(A::grant(context, identity, &room).await?, &room, name)
+    }
+}
+
+/// Puts a grant under the name of a channel, in which a room has this name. A room has a few such
+/// names and not any number: each message is rendered once for each of them, and kept so.
+///
+/// # Errors
+/// Returns [`Denied::BadName`] for another spelling of the room's name.
+fn under_channel(grant: Grant, room: &str, channel: &str) -> Result<Grant, Denied> {
+    if grant.name() == room {
+        Ok(grant.under_name(channel))
+    } else {
+        Err(Denied::BadName(Reason::new("`channel`: expected the name of a room in its own spelling")))
     }
 }
 
@@ -28,7 +40,7 @@ impl Access for ChatChannelAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         if name::is_by_token(name) {
             let room = Room::for_token_bearers(context, identity, name).await?;
-            return Ok(room.grant(context, room.chat_group()).under_name(name).by_token());
+            return Ok(under_channel(room.grant(context, room.chat_group()), name, name)?.by_token());
         }
         ChannelAccess::<ChatAccess>::grant(context, identity, name).await
     }

@@ -103,6 +103,11 @@ impl Grant {
         Self { kept: Kept::new(size, ttl), ..self }
     }
 
+    /// Returns the clients' name for the group.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Replaces the clients' name for the group.
     #[must_use]
     pub fn under_name(self, name: &str) -> Self {

@@ -126,13 +126,32 @@ async fn a_token_opens_no_channel_but_its_own(layer: LayerKind) {
         eve.call("subscribe", &json!({ "channel": channel, "token": token })).await["error"]["code"].clone()
     };
     assert_eq!(enter("$deals").await, Value::Null);
-    for channel in ["$$deals", "$", "$$", "$ deals", "$a/b"] {
+    for channel in ["$$deals", "$", "$$", "$ deals", "$a/b", "$cafe\u{301}"] {
         assert_eq!(enter(channel).await, 102, "{channel}");
     }
-    let token = token(&json!({ "sub": "eve", "channel": "$cafe\u{301}" }));
-    eve.result("subscribe", &json!({ "channel": "$cafe\u{301}", "token": token })).await;
-    eve.publish("$cafe\u{301}", &json!("as it is spelled")).await;
-    assert_eq!(eve.data("$cafe\u{301}", 1).await, [json!("as it is spelled")]);
+}
+
+async fn a_room_has_few_names_as_a_channel(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let (ann, bob) = (User::registered(node, "ann").await, User::registered(node, "bob").await);
+    let mut ann = CentrifugoClient::by(&ann, node).await;
+    let bob = CentrifugoClient::by(&bob, node).await;
+    let own = |client: &CentrifugoClient| {
+        client.connected["subs"].as_object().and_then(|own| own.keys().next().cloned()).expect("a channel")
+    };
+    for channel in ["caf\u{e9}", "chat:caf\u{e9}", "push:caf\u{e9}", "@bob", "dm:bob", "chat:@bob"] {
+        ann.subscribe(channel).await;
+    }
+    // Else a message would be rendered and kept once for each of any number of them.
+    let id = own(&bob).replacen('#', "id:", 1);
+    let mut others = ["cafe\u{301}", "chat:cafe\u{301}", "push:cafe\u{301}"].map(str::to_owned).to_vec();
+    others.push(format!("cafe\u{301}{}", own(&ann)));
+    others.extend(["@ bob", "@bob ", "dm: bob"].map(str::to_owned));
+    others.extend([format!("@{id}"), format!("dm:{id}"), format!("push:@{id}")]);
+    for channel in others {
+        assert_eq!(ann.error("subscribe", &json!({ "channel": channel })).await, 102, "{channel}");
+    }
 }
 
 async fn a_channel_that_is_left_at_once_was_not_entered(layer: LayerKind) {
@@ -197,6 +216,7 @@ on_both_layers! {
     connections_are_listed_where_a_namespace_says_so
     some_channels_are_for_some_users_only
     a_token_opens_no_channel_but_its_own
+    a_room_has_few_names_as_a_channel
     a_channel_that_is_left_at_once_was_not_entered
 }
 
