@@ -30,8 +30,8 @@ pub struct Retention {
 pub enum Appended {
     /// The event was appended under this id and offset.
     New(Id, Option<Offset>),
-    /// The event was appended before, under this id and offset; `None` if a node of the version
-    /// before did. Nothing was appended.
+    /// The event was appended before, under this id and offset; `None` if the log has the event no
+    /// more, or a node of a version without offsets appended it. Nothing was appended.
     Duplicate(Id, Option<Offset>),
     /// The key belongs to another event. Nothing was appended.
     Conflict,

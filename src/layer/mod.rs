@@ -15,7 +15,7 @@
 //! - **Log.** An event whose [`append`](Broker::append) returned an id is in the group's log, which
 //!   keeps at least as many events and for as long as [`Retention`] says. Ids of one log only rise.
 //!   An append with a key that was used within [`IDEMPOTENCY_WINDOW`] adds nothing and returns the
-//!   id and the offset of the first one.
+//!   id of the first one, and its offset as long as the log has it.
 //! - **No holes.** The [`LayerListener`] receives logged events in the order of the log, each once,
 //!   from [`subscribe`](Broker::subscribe) on, across reconnections: missed events are read from
 //!   the log. Where the log no longer has them, the listener receives a

@@ -13,7 +13,7 @@ const OTHER_MEANINGS: [(&str, &str); 3] = [
     ("telemetry/labels.rs", "malformed"),
     ("telemetry/labels.rs", "unknown_type"),
     // A status that a script of Redis returns.
-    ("redis/publisher.rs", "conflict"),
+    ("redis/publish_batch.rs", "conflict"),
 ];
 
 /// The error words of frames, and the file of their enum.

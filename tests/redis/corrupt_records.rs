@@ -184,19 +184,6 @@ async fn a_corrupt_idempotency_key_is_no_conflict_and_no_reason_to_retry() {
 }
 
 #[tokio::test]
-async fn a_key_without_an_offset_is_that_of_a_node_of_the_version_before() {
-    let site = Site::start().await;
-    let body = json!({ "message": "hi", "id": "post-1" });
-    let first = post(&site.node, "lobby", &body).await.json();
-    let key = site.key("parlor:sent:*").await;
-    let whole: String = site.redis.query(&["GET", &key]).await;
-    let (older, _) = whole.rsplit_once(' ').expect("an offset");
-    site.overwrite(&key, older).await;
-    let again = post(&site.node, "lobby", &body).await.json();
-    assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)), "{again}");
-}
-
-#[tokio::test]
 async fn a_redaction_that_names_no_message_does_not_hide_the_log() {
     let site = Site::start().await;
     let mut ann = V1Client::join(&site.node, "lobby").await;

@@ -11,6 +11,7 @@ use crate::support::payload::unpacked;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::V1Client;
+use crate::support::version_before::VersionBefore;
 use crate::support::wait::{PATIENCE, holds, until};
 
 const LOG: &str = "parlor:log:{lobby}";
@@ -107,15 +108,7 @@ async fn an_entry_of_the_version_before_ends_an_epoch() {
     let node = LayerNode::connect(&redis.url()).await;
     node.enter(&lobby(), "ann").await;
     let before = append(&node).await;
-    // As that version does it.
-    let last: Vec<(String, Vec<Vec<u8>>)> = redis.query(&["XREVRANGE", LOG, "+", "-", "COUNT", "1"]).await;
-    let mut open = Event::new("test").with("text", "of before").encode();
-    open[0] += 2;
-    let entry: [&[u8]; 7] = [b"XADD", LOG.as_bytes(), b"*", b"e", &open, b"p", last[0].0.as_bytes()];
-    let id: String = redis.query(&entry).await;
-    let short = |text: &str| [&[0xa0 + u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
-    let members = [open, short("id"), short(&id), short("prev"), short(&last[0].0)].concat();
-    redis.publish(CHANNEL, &members).await;
+    VersionBefore::new(&redis, "lobby").append(&Event::new("test").with("text", "of before")).await;
     assert_eq!(newest(&node).await, None);
     assert_begins(before, append(&node).await);
     assert_eq!(node.wait_for(&lobby(), 3).await, ["text", "of before", "text"], "nothing is lost or doubled");

@@ -23,4 +23,5 @@ mod refusals;
 mod rewritten_logs;
 mod starts;
 mod unavailable;
+mod version_before;
 mod wire;

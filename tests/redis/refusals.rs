@@ -98,3 +98,34 @@ async fn what_redis_refuses_is_warned_of_once_and_counted_by_kind() {
         assert_eq!(warnings().len(), 1, "{:?}", warnings());
     }
 }
+
+#[tokio::test]
+async fn a_message_that_the_log_does_not_take_is_new_when_it_is_sent_again() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let body = json!({ "message": "hi", "id": "post-1" });
+    // The greatest id: nothing can follow it.
+    let log = "parlor:log:{chat_lobby}";
+    redis.query::<String>(&["XADD", log, "18446744073709551615-18446744073709551615", "e", ""]).await;
+    let response = post(&node, "lobby", &body).await;
+    assert!(response.status >= 500, "{response:?}");
+    assert_eq!(redis.query::<i64>(&["DEL", log]).await, 1);
+    let first = post(&node, "lobby", &body).await.json();
+    assert_eq!((&first["type"], &first["duplicate"]), (&json!("ack"), &json!(false)), "{first}");
+    assert_eq!(redis.query::<i64>(&["XLEN", log]).await, 1);
+}
+
+#[tokio::test]
+async fn a_message_under_an_id_of_the_server_is_known_by_it() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    // The log has had an id that has not come, so that the server chooses what follows it.
+    let (log, later) = ("parlor:log:{chat_lobby}", "9999999999999-0");
+    redis.query::<String>(&["XADD", log, later, "e", ""]).await;
+    assert_eq!(redis.query::<i64>(&["XDEL", log, later]).await, 1);
+    let body = json!({ "message": "hi", "id": "post-1" });
+    let first = post(&node, "lobby", &body).await.json();
+    assert_eq!(first["id"], "9999999999999-1");
+    let again = post(&node, "lobby", &body).await.json();
+    assert_eq!((&again["id"], &again["duplicate"]), (&first["id"], &json!(true)));
+}

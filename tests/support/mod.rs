@@ -51,5 +51,6 @@ pub mod test_app;
 pub mod tutorial_client;
 pub mod user;
 pub mod v1_client;
+pub mod version_before;
 pub mod wait;
 pub mod websocket;

@@ -53,8 +53,8 @@ pub(super) struct Pipeline<'a> {
     /// Bytes of `out` that are written.
     written: usize,
     pending: VecDeque<PendingReply>,
-    /// The run id of the server (`INFO server`), which a restart and a failover change; empty if it
-    /// is not known.
+    /// How the run id of the server begins (`INFO server`), which a restart and a failover change;
+    /// empty if it is not known.
     run_id: String,
     /// What came of the last `SUBSCRIBE` of groups.
     subscribed: Result<LogEnds, LayerError>,
@@ -422,9 +422,9 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-/// Returns the run id in a reply to `INFO server`.
+/// Returns the first digits of the run id in a reply to `INFO server`, as many as are in an epoch.
 fn run_id<'a>(reply: &Value<'a>) -> Option<&'a str> {
-    reply.text()?.lines().find_map(|line| line.strip_prefix("run_id:"))
+    reply.text()?.lines().find_map(|line| line.strip_prefix("run_id:"))?.get(..8)
 }
 
 impl Drop for Pipeline<'_> {

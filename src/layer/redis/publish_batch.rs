@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
 use crate::layer::error::LayerError;
-use crate::layer::log::Retention;
+use crate::layer::log::{Appended, Retention};
 use crate::layer::redis::keys::{self, Keys};
 use crate::layer::redis::resp::{self, Value};
 use crate::layer::redis::scripts;
@@ -23,8 +23,6 @@ const MAX_BATCH_BYTES: usize = 256 * 1024;
 const HEAD_ARGUMENTS: usize = 7;
 /// Arguments of the script for each event.
 const EVENT_ARGUMENTS: usize = 3;
-/// Values that the script returns for each event.
-const EVENT_REPLIES: usize = 3;
 
 /// Encodes batches as calls of `append.lua`.
 pub(super) struct BatchEncoder {
@@ -47,12 +45,13 @@ pub(super) struct PendingAppend {
     pub(super) reply: oneshot::Sender<Result<AppendReply, LayerError>>,
 }
 
-/// What the script returns for an event: `new`, `known`, `conflict`, `corrupt` or `late`, with an
-/// id or the time, and an offset.
-pub(super) struct AppendReply {
-    pub(super) status: String,
-    pub(super) value: String,
-    pub(super) offset: String,
+/// What the script returns for an event.
+pub(super) enum AppendReply {
+    Appended(Appended),
+    /// The idempotency key has no valid value.
+    Corrupt,
+    /// The deadline is over: Redis' time, if it is one.
+    Late(Option<u64>),
 }
 
 /// Events of one group, the oldest first.
@@ -72,7 +71,7 @@ impl BatchEncoder {
         resp::command(out, &[b"SCRIPT", b"LOAD", scripts::APPEND.as_bytes()]);
     }
 
-    /// Writes the command that appends a batch, for the server with this run id.
+    /// Writes the command that appends a batch, for the server whose run id begins so.
     pub(super) fn encode(&self, batch: &PublishBatch, run_id: &str, out: &mut Vec<u8>) {
         let group = &batch.appends[0].group;
         let count = batch.appends.len();
@@ -96,6 +95,21 @@ impl BatchEncoder {
             resp::argument(out, &append.open);
             resp::argument(out, append.deadline.to_string().as_bytes());
             resp::argument(out, append.digest.as_bytes());
+        }
+    }
+}
+
+impl AppendReply {
+    pub(super) fn parse(reply: &str) -> Self {
+        let mut words = reply.split(' ');
+        let (status, value) = (words.next(), words.next().unwrap_or_default());
+        let offset = words.next().and_then(|offset| offset.parse().ok());
+        match (status, value.parse()) {
+            (Some("new"), Ok(id)) => Self::Appended(Appended::New(id, offset)),
+            (Some("known"), Ok(id)) => Self::Appended(Appended::Duplicate(id, offset)),
+            (Some("conflict"), _) => Self::Appended(Appended::Conflict),
+            (Some("corrupt" | "known"), _) => Self::Corrupt,
+            _ => Self::Late(value.parse().ok()),
         }
     }
 }
@@ -133,10 +147,8 @@ impl PublishBatch {
     /// Completes each append with what the script returned for it.
     pub(super) fn complete(self, reply: &Value<'_>) {
         let replies = if let Value::List(replies) = reply { replies.as_slice() } else { &[] };
-        for (append, reply) in self.appends.into_iter().zip(replies.chunks_exact(EVENT_REPLIES)) {
-            let text = |value: &Value<'_>| value.text().unwrap_or_default().to_owned();
-            let [status, value, offset] = [&reply[0], &reply[1], &reply[2]].map(text);
-            let reply = AppendReply { status, value, offset };
+        for (append, reply) in self.appends.into_iter().zip(replies) {
+            let reply = AppendReply::parse(reply.text().unwrap_or_default());
             let _ = append.reply.send(Ok(reply)); // the caller may have gone
         }
     }

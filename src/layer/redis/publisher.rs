@@ -53,21 +53,17 @@ impl Publisher {
             let left = APPEND_TIMEOUT.saturating_sub(called_at.elapsed());
             let deadline = self.clock.now() + millis(left);
             let appended = self.append_until(group, event, key, deadline).await;
-            let AppendReply { status, value, offset } =
-                appended.inspect_err(|error| self.commands.health().on_error(error))?;
-            match (status.as_str(), value.parse()) {
-                ("new", Ok(id)) => return Ok(Appended::New(id, offset.parse().ok())),
-                ("known", Ok(id)) => return Ok(Appended::Duplicate(id, offset.parse().ok())),
-                ("conflict", _) => return Ok(Appended::Conflict),
-                ("corrupt" | "known", _) => {
+            match appended.inspect_err(|error| self.commands.health().on_error(error))? {
+                AppendReply::Appended(appended) => return Ok(appended),
+                AppendReply::Corrupt => {
                     let key = key.map_or_else(String::new, |key| {
                         self.commands.keys().idempotency_key(group, &key.name)
                     });
                     return Err(LayerError::corrupt_record(key, "not an id and a digest"));
                 }
-                _ => {
-                    // Late, or Redis' clock was set.
-                    if let Ok(now) = value.parse() {
+                AppendReply::Late(now) => {
+                    // Or Redis' clock was set.
+                    if let Some(now) = now {
                         self.clock.learn(now);
                     }
                     if called_at.elapsed() > APPEND_TIMEOUT / 2 {
@@ -123,11 +119,11 @@ impl Publisher {
             .arg(""); // another server may be reached at each call: the script asks for its run id
         script.arg(event.encode_open()).arg(deadline).arg(digest);
         let late = |_| LayerError::TimedOut("append an event");
-        let (status, value, offset) = match self.retention.replicas {
+        let (reply,): (String,) = match self.retention.replicas {
             0 => timeout(APPEND_TIMEOUT, self.commands.script(&script)).await,
             replicas => timeout(APPEND_TIMEOUT, self.commands.replicated(&script, replicas)).await,
         }
         .map_err(late)??;
-        Ok(AppendReply { status, value, offset })
+        Ok(AppendReply::parse(&reply))
     }
 }
