@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::Method;
-use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, UPGRADE};
+use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, COOKIE, HeaderMap, UPGRADE};
 use hyper::http::request::Parts;
 use minijinja::context;
 
@@ -192,6 +192,14 @@ impl Request {
     /// Returns whether a header states the page that made the request.
     pub(crate) fn names_its_page(&self) -> bool {
         ["sec-fetch-site", "origin", "referer"].iter().any(|name| self.parts.headers.contains_key(*name))
+    }
+
+    /// Returns whether a browser may have sent the request with the cookies of its user because the
+    /// user followed a link: it navigates, or names no page whose script has sent the request.
+    pub(crate) fn may_be_link(&self) -> bool {
+        let headers = &self.parts.headers;
+        let is_typed = headers.get("sec-fetch-site").is_some_and(|site| site == "none");
+        headers.contains_key(COOKIE) && (is_typed || self.wants_page() || !self.names_its_page())
     }
 
     /// Returns whether the client expects a page: it navigates, and accepts HTML.

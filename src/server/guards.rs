@@ -102,7 +102,12 @@ pub(crate) fn check_origin(route: &Route, request: &Request) -> Result<(), Refus
         return Ok(());
     }
     origin::check_request(headers, request.is_secure(), allowed)
-        .map_err(|foreign| refuse_origin(request, &foreign))
+        .map_err(|foreign| refuse_origin(request, &foreign))?;
+    if route.is_client_stream(request.method()) && request.may_be_link() {
+        METRICS.refused(LimitReason::Origins);
+        return Err(Refusal::forbidden("`Sec-Fetch-Site`: with cookies, only scripts of this site may call"));
+    }
+    Ok(())
 }
 
 /// Counts and logs what a foreign page started. The two hosts side by side show a proxy that passes

@@ -294,6 +294,12 @@ impl Route {
         self.sse.is_some() && (*method == Method::GET || self.posts_open && *method == Method::POST)
     }
 
+    /// Returns whether a request with this method has messages of a client, and opens the stream of
+    /// the answers.
+    pub(crate) fn is_client_stream(&self, method: &Method) -> bool {
+        self.posts_open && self.is_stream(method)
+    }
+
     /// Returns the endpoint of this method; HEAD is served as GET, of which hyper leaves out the
     /// body, unless GET changes something.
     ///

@@ -1,5 +1,6 @@
 //! Cross-site WebSocket hijacking: a foreign page cannot open a socket with a visitor's cookies.
 
+use crate::support::connection::Connection;
 use crate::support::event_stream::stream_of;
 use crate::support::handshake::V1;
 use crate::support::http::Request;
@@ -148,5 +149,45 @@ async fn a_foreign_page_cannot_read_a_stream_with_a_session() {
             Request::get(&stream_of("lobby")).header("Accept", "text/event-stream").header(name, value);
         let response = ann.with_cookies(stream).send(&node).await;
         assert_eq!(response.status, 403, "{name}: {value}: {response:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_cannot_send_the_commands_of_a_visitor() {
+    let node = Node::alone().await;
+    let ann = User::registered(&node, "ann").await;
+    let own = format!("http://{}", node.address());
+    let page = format!("{own}/chat/lobby/");
+    let navigation = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let links: [&[(&str, &str)]; 6] = [
+        &[],
+        &[navigation],
+        &[navigation, ("Sec-Fetch-Site", "none")],
+        &[navigation, ("Sec-Fetch-Site", "same-origin")],
+        &[navigation, ("Referer", &page)],
+        &[("Sec-Fetch-Site", "none")],
+    ];
+    let scripts: [&[(&str, &str)]; 3] = [
+        &[("Accept", "text/event-stream"), ("Referer", &page)],
+        &[("Accept", "text/event-stream"), ("Sec-Fetch-Site", "same-origin")],
+        &[("Accept", "*/*"), ("Origin", &own)],
+    ];
+    for transport in ["sse", "http_stream", "uni_sse", "uni_http_stream"] {
+        let path = format!("/connection/{transport}?cf_connect=%7B%22id%22%3A1%2C%22connect%22%3A%7B%7D%7D");
+        for (all, status) in [(&links[..], "403"), (&scripts, "200")] {
+            for headers in all {
+                let request = headers
+                    .iter()
+                    .fold(Request::get(&path), |request, (name, value)| request.header(name, value));
+                let mut connection = Connection::connect(&node).await;
+                connection.send(&ann.with_cookies(request).bytes(node.address())).await;
+                let head = connection.response_head().await;
+                assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{transport} {headers:?}: {head}");
+            }
+        }
+        // A program has no cookies.
+        let mut connection = Connection::connect(&node).await;
+        connection.send(&Request::get(&path).bytes(node.address())).await;
+        assert!(connection.response_head().await.starts_with("HTTP/1.1 200 "), "{transport}");
     }
 }
