@@ -48,6 +48,10 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
         return Ok(Action::Close(close));
     }
     let targets = S::joined_at_once(context, socket.identity());
+    let most = context.config().max_channels;
+    if targets.len() > most {
+        return Err(Refused::TooMany(most));
+    }
     let mut entered = Vec::with_capacity(targets.len());
     for target in targets {
         let wanted = connect.joins.iter().find(|join| join.target == target);

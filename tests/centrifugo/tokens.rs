@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::centrifugo::{CentrifugoClient, deployment, signed, token, token_of};
+use crate::support::centrifugo::{CentrifugoClient, deployment, plan, signed, token, token_of};
 use crate::support::deployment::LayerKind;
 use crate::support::node::Node;
 use crate::support::user::User;
@@ -155,6 +155,18 @@ async fn a_token_names_channels_that_the_server_joins() {
         let refused = eve.error("connect", &token(json!({ "sub": "eve", "channels": [channel] }))).await;
         assert_eq!(refused, code, "{channel}");
     }
+}
+
+#[tokio::test]
+async fn a_token_names_no_more_channels_than_a_connection_joins() {
+    let node = plan().flag("--max-channels", "3").start().await;
+    let connect =
+        |channels: &[&str]| json!({ "token": token(&json!({ "sub": "ann", "channels": channels })) });
+    // Beside its own.
+    let mut ann = CentrifugoClient::connect_with(&node, &connect(&["a", "b"])).await;
+    assert_eq!(ann.error("subscribe", &json!({ "channel": "c" })).await, 106);
+    let mut ann = CentrifugoClient::open(&node).await;
+    assert_eq!(ann.error("connect", &connect(&["a", "b", "c"])).await, 106);
 }
 
 #[tokio::test]
