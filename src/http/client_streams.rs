@@ -1,6 +1,8 @@
 //! Clients that receive in the body of a response, and send by further requests, to any node.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -11,18 +13,43 @@ use tokio::sync::mpsc;
 pub(crate) const ID_BYTES: usize = 32;
 /// The messages of one client that may wait for its stream.
 const MAX_WAITING_MESSAGES: usize = 64;
+/// Their bytes, from which on no further one waits.
+const MAX_WAITING_BYTES: usize = 512 * 1024;
 
 /// The streams of this node, by their ids, which only their clients know.
 #[derive(Default)]
-pub(crate) struct ClientStreams(Mutex<HashMap<String, mpsc::Sender<Bytes>>>);
+pub(crate) struct ClientStreams(Mutex<HashMap<String, ClientStream>>);
+
+/// Where the messages of a client go.
+struct ClientStream {
+    messages: mpsc::Sender<Bytes>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+/// The messages of a client, in their order.
+pub(crate) struct ClientMessages {
+    messages: mpsc::Receiver<Bytes>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+impl ClientMessages {
+    /// Returns the next message; `None` once the stream is closed and all were returned.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        let message = self.messages.recv().await?;
+        self.waiting_bytes.fetch_sub(message.len(), Ordering::Relaxed);
+        Some(message)
+    }
+}
 
 impl ClientStreams {
-    /// Adds a stream. Returns its id, and what receives the messages of its client.
-    pub(crate) fn open(&self) -> (String, mpsc::Receiver<Bytes>) {
+    /// Adds a stream. Returns its id, and the messages of its client.
+    pub(crate) fn open(&self) -> (String, ClientMessages) {
         let id = Alphanumeric.sample_string(&mut rand::rng(), ID_BYTES);
         let (sender, receiver) = mpsc::channel(MAX_WAITING_MESSAGES);
-        self.0.lock().insert(id.clone(), sender);
-        (id, receiver)
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let stream = ClientStream { messages: sender, waiting_bytes: Arc::clone(&waiting_bytes) };
+        self.0.lock().insert(id.clone(), stream);
+        (id, ClientMessages { messages: receiver, waiting_bytes })
     }
 
     /// Removes a stream.
@@ -34,8 +61,9 @@ impl ClientStreams {
     /// more than its stream takes loses the stream.
     pub(crate) fn send(&self, id: &str, message: Bytes) -> bool {
         let mut streams = self.0.lock();
-        let Some(sender) = streams.get(id) else { return false };
-        if sender.try_send(message).is_err() {
+        let Some(ClientStream { messages, waiting_bytes }) = streams.get(id) else { return false };
+        let is_full = waiting_bytes.fetch_add(message.len(), Ordering::Relaxed) >= MAX_WAITING_BYTES;
+        if is_full || messages.try_send(message).is_err() {
             streams.remove(id);
         }
         true
@@ -46,8 +74,8 @@ impl ClientStreams {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_client_that_sends_too_much_loses_its_stream() {
+    #[tokio::test]
+    async fn a_client_that_sends_too_much_loses_its_stream() {
         let streams = ClientStreams::default();
         let (id, mut messages) = streams.open();
         assert_eq!(id.len(), ID_BYTES);
@@ -56,7 +84,22 @@ mod tests {
             assert!(streams.send(&id, Bytes::from_static(b"{}")));
         }
         assert!(!streams.send(&id, Bytes::new()));
-        let received = std::iter::from_fn(|| messages.try_recv().ok()).count();
-        assert_eq!((received, messages.is_closed()), (MAX_WAITING_MESSAGES, true));
+        for _ in 0..MAX_WAITING_MESSAGES {
+            assert!(messages.next().await.is_some());
+        }
+        assert!(messages.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn few_bytes_wait_for_a_stream() {
+        let streams = ClientStreams::default();
+        let (id, mut messages) = streams.open();
+        let half = Bytes::from(vec![0; MAX_WAITING_BYTES / 2]);
+        for _ in 0..3 {
+            assert!(streams.send(&id, half.clone()) && streams.send(&id, half.clone()));
+            assert!(messages.next().await.is_some() && messages.next().await.is_some());
+        }
+        assert!((0..3).all(|_| streams.send(&id, half.clone())));
+        assert!(!streams.send(&id, Bytes::new()), "the third was more than may wait");
     }
 }

@@ -12,6 +12,7 @@ use hyper::body::Frame as Part;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
+use crate::http::client_streams::ClientMessages;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::http::response::Response;
@@ -52,7 +53,7 @@ pub(crate) fn respond<P: Protocol, S: Streams>(
     joined: Joined,
     id: String,
     first: Bytes,
-    messages: mpsc::Receiver<Bytes>,
+    messages: ClientMessages,
     connection: Connection,
 ) -> Response {
     // One part waits while hyper writes another.
@@ -85,7 +86,7 @@ pub(crate) fn respond<P: Protocol, S: Streams>(
 async fn run<P: Protocol, S: Streams>(
     joined: &Joined,
     first: Bytes,
-    mut messages: mpsc::Receiver<Bytes>,
+    mut messages: ClientMessages,
     parts: &mpsc::Sender<Bytes>,
 ) {
     let (context, outbox) = (joined.context(), joined.socket().outbox());
@@ -97,7 +98,7 @@ async fn run<P: Protocol, S: Streams>(
     // Boxed and polled beside what drains the outbox, which replies fill.
     let mut acting = Box::pin(async {
         act::<P, S>(joined, context, &mut limits, first).await;
-        while let Some(message) = messages.recv().await {
+        while let Some(message) = messages.next().await {
             act::<P, S>(joined, context, &mut limits, message).await;
         }
         joined.socket().close(&CloseCode::RateLimited.into());

@@ -105,6 +105,31 @@ async fn many_answers_at_once_reach_a_stream_that_reads(layer: LayerKind) {
     }
 }
 
+#[tokio::test]
+async fn few_bytes_wait_for_a_stream_that_does_not_read() {
+    let node = plan().start().await;
+    let connect = json!({ "id": 1, "connect": { "token": token_of("ann") } });
+    let subscribe = json!({ "id": 2, "subscribe": { "channel": "lobby" } });
+    let mut stream = HttpStream::open(&node, &[connect, subscribe]).await;
+    stream.next(|message| message["id"] == 2).await;
+    let mut writer = CentrifugoClient::connect(&node, "bob").await;
+    writer.subscribe("lobby").await;
+    for _ in 0..5 {
+        writer.publish("lobby", &json!("x".repeat(60_000))).await;
+    }
+    // More than the buffers of a connection hold.
+    let history = |id: u64| json!({ "id": id, "history": { "channel": "lobby", "limit": 5 } }).to_string();
+    let commands: Vec<String> = (3..103).map(history).collect();
+    assert_eq!(stream.send_text(&node, &commands.join("\n")).await, 204);
+    // Lines without a command.
+    let lines = "\n".repeat(60_000);
+    let mut accepted = 0;
+    while stream.send_text(&node, &lines).await == 204 {
+        accepted += 1;
+        assert!(accepted < 20, "{accepted} messages of 60 KB");
+    }
+}
+
 on_both_layers! {
     many_answers_at_once_reach_a_stream_that_reads
     a_stream_whose_client_has_gone_leaves_at_once
