@@ -52,7 +52,7 @@ async fn an_emptied_redis_begins_an_epoch() {
 
 #[tokio::test]
 async fn a_restarted_redis_begins_an_epoch_in_the_log_that_it_kept() {
-    let mut redis = Redis::with(&["--appendonly", "yes"]).await;
+    let mut redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
     let node = LayerNode::connect(&redis.url()).await;
     append(&node).await;
     let before = append(&node).await;
