@@ -20,7 +20,7 @@ use crate::realtime::log_position::{Kept, Located};
 use crate::realtime::registration::Registration;
 use crate::realtime::renderer;
 use crate::realtime::renderer::{Feed, Rendered};
-use crate::realtime::replay::{Replay, Step};
+use crate::realtime::replay::{Replay, Step, begins_epoch};
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscribers::{Behind, Cursor};
 use crate::realtime::subscription::{JoinedBy, Subscription};
@@ -170,7 +170,8 @@ impl CatchUp {
         let since = self.start.since.and_then(Result::ok);
         let since = since.filter(|_| recovery == Recovery::Recovered);
         let last = page.last;
-        self.replay = Some(Replay::new(since, page));
+        let is_numbered = follows_numbered(context.layer(), group, &page).await?;
+        self.replay = Some(Replay::new(since, is_numbered, page));
         Ok(Welcome {
             number: self.start.number,
             since: self.start.offset,
@@ -271,6 +272,16 @@ impl CatchUp {
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
+}
+
+/// Returns whether the event before the first one of a page has an offset, or may have one. It is
+/// read only where the first one begins an epoch.
+async fn follows_numbered(layer: &Layer, group: &Group, page: &Page) -> Result<bool, LayerError> {
+    let first = page.events.first().and_then(|event| event.position());
+    let Some(first) = first.filter(|first| begins_epoch(*first)) else { return Ok(true) };
+    let before = layer.history(group, HistoryRange::Before(Some(first.id), 1)).await?;
+    let before = before.events.last().and_then(|event| event.position());
+    Ok(before.is_none_or(|before| before.id != first.prev || before.offset.is_some()))
 }
 
 /// Reads where a log ends, by id and by number.

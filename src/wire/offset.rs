@@ -40,6 +40,12 @@ impl Offset {
         Self { n: self.n.saturating_add(1), ..self }
     }
 
+    /// Returns whether the same server began this epoch and the other one: an epoch is half of the
+    /// server and half at random.
+    pub(crate) fn is_of_server(self, epoch: u64) -> bool {
+        self.epoch >> 32 == epoch >> 32
+    }
+
     /// Parses the bytes of a text; `None` for any other.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         std::str::from_utf8(bytes).ok()?.parse().ok()

@@ -3,10 +3,16 @@
 
 use serde_json::json;
 
-use crate::support::event_stream::post;
+use crate::support::centrifugo::CentrifugoClient;
+use crate::support::event_stream::{EventStream, post, stream_of};
+use crate::support::handshake::Handshake;
+use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::tutorial_client::TutorialClient;
+use crate::support::v1_client::{V1Client, id_of, text_of};
 use crate::support::version_before::VersionBefore;
+use crate::support::wait::PATIENCE;
 
 /// The entries of a log: their ids, and their fields with names and values in turn.
 type Entries = Vec<(String, Vec<Vec<u8>>)>;
@@ -35,4 +41,80 @@ async fn a_message_that_is_sent_again_is_known_to_both_versions() {
     let again = post(&node, "lobby", &body).await.json();
     assert_eq!((&again["id"], &again["duplicate"]), (&json!(id), &json!(true)), "{again}");
     assert_eq!(redis.query::<i64>(&["XLEN", "parlor:log:{chat_lobby}"]).await, 2);
+}
+
+#[tokio::test]
+async fn messages_of_both_versions_reach_every_wire_in_one_order() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let before = VersionBefore::new(&redis, "chat_lobby");
+    let (mut v1, mut plain) =
+        (V1Client::join(&node, "lobby").await, TutorialClient::chat(&node, "lobby").await);
+    let mut sse = EventStream::open(&node, Request::get(&stream_of("lobby"))).await;
+    sse.receive_event("welcome").await;
+    let mut centrifugo = CentrifugoClient::open(&node).await;
+    centrifugo.result("connect", &json!({})).await;
+    centrifugo.subscribe("lobby").await;
+    for n in 0..9 {
+        let text = n.to_string();
+        if n % 3 == 0 {
+            v1.publish(&text).await;
+        } else {
+            before.publish(&text).await;
+        }
+        assert_eq!(text_of(&v1.receive().await), text);
+        assert_eq!(plain.receive_chat().await, text);
+        assert_eq!(text_of(&sse.receive_event("message").await.frame), text);
+        assert_eq!(centrifugo.push("lobby", "pub").await["data"]["text"], text);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_resumes_between_both_versions_is_reported_no_gap() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let before = VersionBefore::new(&redis, "chat_lobby");
+    let mut author = V1Client::join(&node, "lobby").await;
+    let mut ids = Vec::new();
+    for n in 0..9 {
+        let text = n.to_string();
+        ids.push(if [2, 3, 6].contains(&n) {
+            id_of(&author.publish(&text).await)
+        } else {
+            before.publish(&text).await
+        });
+    }
+    for (at, id) in ids.iter().enumerate() {
+        let rest: Vec<_> = (at + 1..9).map(|n| n.to_string()).collect();
+        let mut v1 = Handshake::to_room("lobby").since(id).connect(&node).await;
+        assert_eq!(v1.welcome["recovered"], true, "{}", v1.welcome);
+        assert_eq!(v1.receive_texts(rest.len()).await, rest);
+        let mut sse = EventStream::after(&node, "lobby", id).await;
+        for text in &rest {
+            assert_eq!(text_of(&sse.receive_event("message").await.frame), *text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_server_between_both_versions_is_reported() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let mut author = V1Client::join(&node, "lobby").await;
+    let first = id_of(&author.publish("first").await);
+    let kept = id_of(&author.publish("kept").await);
+    let older = redis.detached_copy().await;
+    author.publish("lost").await;
+    let there = Node::on(&older).await;
+    let after = VersionBefore::new(&older, "chat_lobby").publish("of before").await;
+    V1Client::join(&there, "lobby").await.publish("later").await;
+    let mut bob = Handshake::to_room("lobby").since(&first).connect(&there).await;
+    assert_eq!(bob.receive_texts(2).await, ["kept", "of before"]);
+    let gap = bob.receive_any(&["gap", "message"], PATIENCE).await;
+    assert_eq!(
+        (&gap["type"], &gap["reason"], &gap["after"]),
+        (&json!("gap"), &json!("rewritten"), &json!(after))
+    );
+    assert_eq!(bob.receive_texts(1).await, ["later"]);
+    assert_ne!(kept, after);
 }

@@ -26,6 +26,12 @@ impl<'a> VersionBefore<'a> {
         id
     }
 
+    /// Appends a message of a member without a name.
+    pub async fn publish(&self, text: &str) -> String {
+        let message = Event::new("chat_message").with("message", text);
+        self.append(&message.with("user", "0123456789abcdef").with("name", "~")).await
+    }
+
     /// Appends an event as the log has it, under a key with this digest; returns the status and the
     /// id.
     pub async fn append_open(&self, open: &[u8], key: &str, digest: &str) -> (String, String) {
