@@ -11,6 +11,7 @@ use crate::rooms::index_page;
 use crate::rooms::lists;
 use crate::rooms::lists::List;
 use crate::rooms::membership;
+use crate::rooms::name;
 use crate::rooms::name::Name;
 use crate::rooms::record::RoomRecord;
 use crate::settings::Settings;
@@ -39,11 +40,12 @@ pub(crate) async fn make(request: Request) -> Result<Response, Refusal> {
     Ok(Response::redirect(StatusCode::SEE_OTHER, &request.url("room", &[("room", name)])))
 }
 
-/// Makes a room private, unless its name is public by the settings, or it has a record, members or
-/// messages.
+/// Makes a room private, unless its name is public or in a namespace by the settings, or it has a
+/// record, members or messages.
 async fn claim(context: &Context, name: &str, owner: &str) -> Result<bool, LayerError> {
+    let is_reserved = name::is_in_namespace(name) || context.settings::<Settings>().is_public(name);
     // Its push group would be the chat group of the room after the prefix.
-    if name.starts_with(CHAT_PREFIX) || context.settings::<Settings>().is_public(name) {
+    if is_reserved || name.starts_with(CHAT_PREFIX) {
         return Ok(false);
     }
     let groups = [groups::chat_group(name), groups::push_group(name)];

@@ -89,6 +89,12 @@ pub(crate) fn is_by_token(name: &str) -> bool {
     name.starts_with(TOKEN)
 }
 
+/// Returns whether the name of a room, without users, begins with that of a namespace. No other
+/// name has a colon.
+pub(crate) fn is_in_namespace(name: &str) -> bool {
+    name.contains(':')
+}
+
 /// Returns whether a user can be named in the name of a room.
 pub(crate) fn is_listable(user: &str) -> bool {
     user.len() < MAX_USERS_BYTES && !user.contains(|char: char| char == ',' || char.is_control())

@@ -263,6 +263,17 @@ async fn public_names_are_compared_in_normal_form_and_may_be_none() {
     }
 }
 
+#[tokio::test]
+async fn no_user_takes_the_name_of_a_room_in_a_namespace() {
+    let namespaces = "news:allow_publish_for_subscriber=off";
+    let node = Node::plan().env("PARLOR_NAMESPACES", namespaces).start().await;
+    let mut ann = User::registered(&node, "ann").await;
+    assert_eq!(ann.post(&node, "/rooms/", &[("room", "news:today")]).await.status, 409);
+    assert_eq!(ann.post(&node, "/rooms/", &[("room", "news")]).await.status, 303);
+    let mut bob = User::registered(&node, "bob").await;
+    assert_eq!(bob.get(&node, "/chat/news:today/").await.status, 200);
+}
+
 on_both_layers! {
     an_invitation_by_name_counts_once_it_is_accepted
     one_owner_fills_no_list_of_invitations
