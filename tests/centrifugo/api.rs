@@ -122,6 +122,12 @@ async fn what_a_method_does_not_offer_is_an_error() {
         ("publish", json!({ "channel": "lobby", "data": 1, "limit": 10 }), 107),
         ("publish", json!({ "channel": "lobby", "data": 1, "idempotency_key": "k".repeat(256) }), 107),
         ("broadcast", json!({ "channels": ["lobby"], "data": 1, "user": "ann" }), 107),
+        // Only the log knows what was sent before.
+        (
+            "publish",
+            json!({ "channel": "lobby", "data": 1, "idempotency_key": "k", "skip_history": true }),
+            108,
+        ),
     ] {
         assert_eq!(program.error(method, &params).await, code, "{method} {params}");
     }

@@ -49,6 +49,9 @@ pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer
     {
         return Err(ErrorCode::BadRequest);
     }
+    if params.skip_history && key.is_some() {
+        return Err(ErrorCode::NotAvailable); // only what is logged is known to be the same
+    }
     let room = channel::chat(request, &params.channel).await?;
     let (context, group) = (request.context(), room.chat_group());
     let data = data::readable(data).ok_or(ErrorCode::BadRequest)?;
