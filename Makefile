@@ -1,6 +1,6 @@
 # The project's commands; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix cluster chaos fuzz bench picture
+.PHONY: help run test check fix cluster chaos rolling fuzz bench picture
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,14 @@ chaos: ## break things under a hundred clients for some minutes, and account for
 	@tests/install.sh redis-server nginx libfaketime
 	cargo build
 	cargo test --test parlor chaos:: -- --ignored --nocapture --test-threads 1
+
+# The last version whose logs have no offsets, or any that runs. Its program is built once.
+FROM ?= 5d58aa8
+rolling: ## update three nodes of the commit FROM to this state under clients, and go back
+	@tests/install.sh redis-server nginx
+	cargo build
+	ROLLING_FROM=$$(tests/other_version.sh $(FROM)) && export ROLLING_FROM && \
+	    cargo test --test parlor rolling:: -- --ignored --nocapture
 
 # What a run finds stays in fuzz/corpus, for the next one to begin with. Packages are those of the server.
 FUZZ_SECONDS ?= 60

@@ -19,6 +19,7 @@ mod operations;
 mod push;
 mod realtime;
 mod redis;
+mod rolling;
 mod rooms;
 mod security;
 mod support;

@@ -118,3 +118,29 @@ async fn another_server_between_both_versions_is_reported() {
     assert_eq!(bob.receive_texts(1).await, ["later"]);
     assert_ne!(kept, after);
 }
+
+#[tokio::test]
+async fn a_position_before_a_message_without_an_offset_is_not_recovered() {
+    let redis = Redis::start().await;
+    let node = Node::on(&redis).await;
+    let before = VersionBefore::new(&redis, "chat_lobby");
+    let mut client = CentrifugoClient::open(&node).await;
+    client.result("connect", &json!({})).await;
+    let start = client.subscribe("lobby").await;
+    client.publish("lobby", &json!(1)).await;
+    assert_eq!(client.push("lobby", "pub").await["offset"], 1);
+    before.publish("of before").await;
+    let unnumbered = client.push("lobby", "pub").await;
+    assert_eq!((&unnumbered["offset"], &unnumbered["data"]["text"]), (&json!(null), &json!("of before")));
+    for said_since in [false, true] {
+        client.result("unsubscribe", &json!({ "channel": "lobby" })).await;
+        let again = json!({ "channel": "lobby", "recover": true, "epoch": start["epoch"], "offset": 1 });
+        let again = client.result("subscribe", &again).await;
+        assert!(!again["recovered"].as_bool().unwrap_or_default(), "{again}");
+        assert_ne!(again["epoch"], start["epoch"]);
+        if !said_since {
+            client.publish("lobby", &json!(2)).await;
+            assert_eq!(client.push("lobby", "pub").await["offset"], 1, "of another epoch");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! A whole site: one Redis, nodes at three fixed ports, and nginx before them.
 
 use super::nginx::Nginx;
-use super::node::Node;
+use super::node::{Node, Plan};
 use super::redis::Redis;
 use super::reserved_port::ReservedPort;
 use super::wait::{PATIENCE, until};
@@ -35,10 +35,15 @@ impl Cluster {
 
     /// Starts the node at this index, for the first time or again.
     pub async fn start(&mut self, index: usize) {
+        self.start_by(index, Node::bare_plan()).await;
+    }
+
+    /// Starts the node at this index by a plan without `--listen` and Redis.
+    pub async fn start_by(&mut self, index: usize, plan: Plan) {
         let before = self.redis.nodes().await;
         let place = &mut self.places[index];
         let listen = place.port.address().to_string();
-        place.node = Some(Node::bare_plan().flag("--listen", &listen).redis(&self.redis).start().await);
+        place.node = Some(plan.flag("--listen", &listen).redis(&self.redis).start().await);
         place.id = until(PATIENCE, "the new node's name in Redis", async || {
             let nodes = self.redis.nodes().await;
             nodes.iter().find(|id| !before.contains(id)).cloned().ok_or_else(|| format!("{nodes:?}"))

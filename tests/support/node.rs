@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct Node {
 /// Flags and environment of a node that is not started yet.
 #[derive(Clone, Default)]
 pub struct Plan {
+    /// Another program than the one that was built for these tests.
+    program: Option<PathBuf>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
@@ -151,6 +154,12 @@ impl Node {
 }
 
 impl Plan {
+    /// Starts the program at this path instead of the one that was built for these tests.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
     /// Adds a flag with its value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.arguments.extend([name.into(), value.into()]);
@@ -190,7 +199,8 @@ impl Plan {
     pub fn spawn(&self) -> Process {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let name = format!("node {}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        let program = self.program.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_parlor")));
+        let mut command = Command::new(program);
         // The node must not read the caller's environment.
         command.env_clear().envs(self.environment.iter().cloned()).args(&self.arguments);
         Process::spawn(&name, &mut command)
