@@ -171,7 +171,9 @@ impl Joined {
         } else {
             StartPosition::now_for(number)
         };
-        if start.reads() {
+        // Where its log ends is read, and for an empty log kept.
+        let is_numbered = P::NUMBERS && entrance.replays();
+        if is_numbered || start.reads() {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;

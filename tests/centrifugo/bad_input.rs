@@ -70,6 +70,22 @@ async fn a_batch_of_commands_is_answered_in_order_or_limited() {
 }
 
 #[tokio::test]
+async fn each_subscription_is_a_read_of_its_address() {
+    let plan = crate::support::centrifugo::plan().env("PARLOR_MESSAGES_PER_SECOND", "1000");
+    let node = plan.flag("--reads-per-second", "1").start().await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    let mut codes = Vec::new();
+    for number in 0..20 {
+        let subscribe = json!({ "channel": format!("room{number}") });
+        codes.push(ann.call("subscribe", &subscribe).await["error"]["code"].as_u64());
+    }
+    // Ten at once, and the client's own channel was one of them.
+    let subscribed = codes.iter().filter(|code| code.is_none()).count();
+    assert!((9..15).contains(&subscribed) && codes.iter().flatten().all(|code| *code == 111), "{codes:?}");
+    ann.subscribe("push:lobby").await;
+}
+
+#[tokio::test]
 async fn a_connection_has_a_bounded_number_of_subscriptions() {
     let plan = crate::support::centrifugo::plan().flag("--max-channels", "3");
     let node = plan.start().await;
