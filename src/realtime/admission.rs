@@ -20,17 +20,19 @@ use crate::http::upgrade::Upgrade;
 use crate::realtime::access::Access;
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::channel::Channel;
+use crate::realtime::command::Omitted;
 use crate::realtime::denied::Denied;
 use crate::realtime::entrance::Entrance;
-use crate::realtime::joined::{Joined, Main};
+use crate::realtime::joined::Joined;
+use crate::realtime::listed_connection;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::{Registration, SocketRegistration};
-use crate::realtime::renderer::Wire;
+use crate::realtime::renderer::{Feed, Wire};
 use crate::realtime::revalidation::Verdict;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::streams::Streams;
-use crate::realtime::subscription::Subscription;
+use crate::realtime::subscription::{JoinedBy, Subscription};
 use crate::realtime::{client_stream, revalidation, socket_task, sse};
 use crate::telemetry::Chain;
 use crate::wire::frame::Transport;
@@ -73,15 +75,18 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     let socket = realtime.socket(identity, Wire::new::<P>(transport));
     let entrance = Entrance::on::<A, C, P>(transport);
     let opened_at = request.received_at;
-    let subscription = Arc::new(Subscription::new(grant, entrance));
-    let catch_up = start.map(|start| CatchUp::new(&subscription, start));
-    let registration = Registration::subscribe(realtime, socket, subscription, opened_at).await;
+    let feed = realtime.hub().share(Feed::new(&grant, entrance.renderer(), Omitted::default()));
+    let catch_up = start.map(|start| CatchUp::new(&realtime, Arc::clone(&feed), grant.kept, start));
+    let subscription = Subscription::new(Arc::clone(&socket), feed, &grant, entrance, JoinedBy::Path);
+    let subscription = Arc::new(subscription);
+    let registered = SocketRegistration::register(&realtime, socket, Some(&subscription), opened_at);
+    let registration = Registration::subscribe(&realtime, subscription).await;
     let registration = registration.map_err(|error| {
         debug!(error = %Chain(&error), ?transport, "refused a socket");
         error.record();
         Refusal::unavailable("the server cannot reach its messages: try again later")
     })?;
-    match revalidation::check_admitted(&registration, opened_at).await? {
+    match revalidation::check_admitted(&realtime, &registration, opened_at).await? {
         None | Some(Verdict::Granted(_)) => {}
         Some(Verdict::Unsuitable(_)) => {
             return Err(Refusal::unavailable("what you enter has changed meanwhile: try again"));
@@ -91,14 +96,15 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
         }
     }
     if catch_up.is_none() || transport == Transport::Sse {
-        registration.list(|| Uuid::new_v4().to_string()).await.map_err(Denied::Layer)?;
+        let listed = listed_connection::enter(&realtime, &registration, || Uuid::new_v4().to_string());
+        listed.await.map_err(Denied::Layer)?;
     }
     Ok(match upgrade {
         Some(upgrade) => {
-            let joined = Joined::new(Main::Channel(registration), admitted);
+            let joined = Joined::new(registered, Some(registration), admitted);
             accept::<P, S>(joined, catch_up, request.stream, upgrade)
         }
-        None => sse::respond(registration, catch_up, admitted, request.stream),
+        None => sse::respond(registered, registration, catch_up, admitted, request.stream),
     })
 }
 
@@ -107,7 +113,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
 /// # Errors
 /// Returns 429 above a limit, and 503 while the node stops.
 pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
-    realtime: Arc<Realtime>,
+    realtime: &Arc<Realtime>,
     request: Request,
     upgrade: Option<Upgrade>,
 ) -> Result<Response, Refusal> {
@@ -121,8 +127,8 @@ pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
     // The user of a client that connects is known then.
     let admitted = if P::CONNECTS { admitted } else { admitted.for_user(identity.known_id())? };
     let socket = realtime.socket(identity, Wire::new::<P>(Transport::WebSocket));
-    let registration = SocketRegistration::register(realtime, socket, request.received_at);
-    let joined = Joined::new(Main::None(registration), admitted);
+    let registration = SocketRegistration::register(realtime, socket, None, request.received_at);
+    let joined = Joined::new(registration, None, admitted);
     Ok(accept::<P, S>(joined, None, request.stream, upgrade))
 }
 
@@ -133,7 +139,7 @@ pub(crate) fn open_without_channel<P: Protocol, S: Streams>(
 /// Returns 400 without a message that the protocol needs, 429 above a limit, and 503 while the node
 /// stops.
 pub(crate) fn open_client_stream<P: Protocol, S: Streams>(
-    realtime: Arc<Realtime>,
+    realtime: &Arc<Realtime>,
     request: &Request,
 ) -> Result<Response, Refusal> {
     let context = &request.context;
@@ -151,8 +157,8 @@ pub(crate) fn open_client_stream<P: Protocol, S: Streams>(
     }
     let admitted = context.limits().admit(request.peer())?;
     let socket = realtime.socket(request.identity(), Wire::new::<P>(P::TRANSPORT));
-    let registration = SocketRegistration::register(realtime, socket, request.received_at);
-    let joined = Joined::new(Main::None(registration), admitted);
+    let registration = SocketRegistration::register(realtime, socket, None, request.received_at);
+    let joined = Joined::new(registration, None, admitted);
     let (id, messages) = context.client_streams().open();
     joined.set_stream(&id);
     Ok(client_stream::respond::<P, S>(joined, id, first, messages, request.stream.clone()))

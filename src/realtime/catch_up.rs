@@ -6,6 +6,7 @@
 //! sockets, and joins them there.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,10 +18,10 @@ use crate::realtime::command::StreamPosition;
 use crate::realtime::fanout::messages_missing;
 use crate::realtime::log_position;
 use crate::realtime::log_position::{Kept, Located};
-use crate::realtime::registration::Registration;
 use crate::realtime::renderer;
 use crate::realtime::renderer::{Feed, Rendered};
 use crate::realtime::replay::{Replay, Step, begins_epoch};
+use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscribers::{Behind, Cursor};
 use crate::realtime::subscription::{JoinedBy, Subscription};
@@ -42,10 +43,11 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 
 /// The progress of one socket.
 pub(crate) struct CatchUp {
+    realtime: Arc<Realtime>,
     start: StartPosition,
     kept: Kept,
     /// What the socket receives.
-    feed: Feed,
+    feed: Arc<Feed>,
     /// What was read and is not yet sent; `None` before the welcome.
     replay: Option<Replay>,
     /// The greeting was sent, if there is one.
@@ -63,12 +65,19 @@ pub(crate) struct CatchUp {
 }
 
 impl CatchUp {
-    /// Returns the catch-up of a subscription from its start. Boxed: it is dropped once it is done.
-    pub(crate) fn new(subscription: &Subscription, start: StartPosition) -> Box<Self> {
+    /// Returns the catch-up of a subscription to a feed from its start. Boxed: it is dropped once
+    /// it is done.
+    pub(crate) fn new(
+        realtime: &Arc<Realtime>,
+        feed: Arc<Feed>,
+        kept: Kept,
+        start: StartPosition,
+    ) -> Box<Self> {
         Box::new(Self {
+            realtime: Arc::clone(realtime),
             start,
-            kept: subscription.kept(),
-            feed: subscription.feed().into(),
+            kept,
+            feed,
             replay: None,
             has_greeted: false,
             joined: false,
@@ -80,11 +89,12 @@ impl CatchUp {
     }
 
     /// Returns the next frames for the socket; `None` once it has joined the other sockets.
-    pub(crate) async fn next(&mut self, registration: &Registration) -> Result<Option<Bytes>, LayerError> {
-        let (layer, group) = (registration.context().layer(), registration.subscription().group());
+    pub(crate) async fn next(&mut self, subscription: &Subscription) -> Result<Option<Bytes>, LayerError> {
+        let realtime = Arc::clone(&self.realtime);
+        let (layer, group) = (realtime.context().layer(), subscription.group());
         layer.in_line().await?;
         loop {
-            if registration.subscription().has_ended() {
+            if subscription.has_ended() {
                 return Ok(None);
             }
             if let Some(frames) = self.render_redactions() {
@@ -94,13 +104,13 @@ impl CatchUp {
                 return Ok(None);
             }
             if !self.has_greeted {
-                return self.open(registration).await.map(Some);
+                return self.open(subscription).await.map(Some);
             }
             let Some(replay) = &mut self.replay else { return Ok(None) };
             let mut frames = BytesMut::new();
-            match render_all(registration, &self.feed, replay, &mut frames) {
+            match render_all(layer, &self.feed, replay, &mut frames) {
                 Progress::Ended => {
-                    self.end(registration);
+                    self.end(subscription);
                     return Ok(Some(frames.freeze()));
                 }
                 _ if !frames.is_empty() => return Ok(Some(frames.freeze())),
@@ -111,13 +121,13 @@ impl CatchUp {
                     // Changes of presence during the catch-up went to the other sockets only.
                     let presence = layer.presence(group).await?;
                     if let Some(frames) =
-                        render_presence(registration, &self.feed, &mut self.presence, presence)
+                        render_presence(subscription, &self.feed, &mut self.presence, presence)
                     {
                         return Ok(Some(frames));
                     }
                     let cursor =
                         Cursor { id: cursor, epoch: replay.epoch(), presence: self.presence.version };
-                    match registration.join(cursor, is_forced) {
+                    match realtime.hub().join(subscription, cursor, is_forced) {
                         Ok(()) => {}
                         Err(Behind::Log) => {
                             replay.on_behind();
@@ -155,17 +165,16 @@ impl CatchUp {
     }
 
     /// Reads what the welcome says. What was missed begins where it says that the log ends.
-    pub(crate) async fn welcome(&mut self, registration: &Registration) -> Result<Welcome, LayerError> {
-        let context = registration.context();
-        let group = registration.subscription().group();
+    pub(crate) async fn welcome(&mut self, subscription: &Subscription) -> Result<Welcome, LayerError> {
+        let (context, group) = (Arc::clone(self.realtime.context()), subscription.group());
         self.redacted = context.layer().redacted(group);
         if let Some(Ok(since)) = self.start.since {
             self.pending_redactions = self.redacted.range(..=since).copied().collect();
         }
-        let (recovery, page, end) = self.first_page(context, group).await?;
+        let (recovery, page, end) = self.first_page(&context, group).await?;
         METRICS.resumed(recovery);
         self.is_refused = self.start.requires_recovery && recovery != Recovery::Recovered;
-        let presence = with_member(context.layer().presence(group).await?, registration);
+        let presence = with_member(context.layer().presence(group).await?, subscription);
         self.presence = presence.clone();
         let since = self.start.since.and_then(Result::ok);
         let since = since.filter(|_| recovery == Recovery::Recovered);
@@ -180,17 +189,17 @@ impl CatchUp {
             node: context.name().to_owned(),
             last,
             recovery,
-            is_private: registration.subscription().is_private(),
-            expires_in: registration.subscription().expires_in(),
+            is_private: subscription.is_private(),
+            expires_in: subscription.expires_in(),
             presence,
         })
     }
 
     /// Returns the welcome, unless it was read before, the greeting and the first page.
-    async fn open(&mut self, registration: &Registration) -> Result<Bytes, LayerError> {
+    async fn open(&mut self, subscription: &Subscription) -> Result<Bytes, LayerError> {
         let mut frames = BytesMut::new();
         if self.replay.is_none() {
-            let (identity, welcome) = (registration.socket().identity(), self.welcome(registration).await?);
+            let (identity, welcome) = (subscription.socket().identity(), self.welcome(subscription).await?);
             let frame = self.feed.renderer.welcome(&self.feed.name, identity, &welcome);
             frames.extend_from_slice(&frame.unwrap_or_default());
         }
@@ -199,22 +208,23 @@ impl CatchUp {
             self.joined = true;
             return Ok(frames.freeze());
         }
-        for event in registration.subscription().entrance().greeting(registration.client()).await? {
+        let context = self.realtime.context();
+        for event in subscription.entrance().greeting(subscription.client(context)).await? {
             render(&self.feed, &event.into(), &mut frames);
         }
         let Some(replay) = &mut self.replay else { return Ok(frames.freeze()) };
-        if let Progress::Ended = render_all(registration, &self.feed, replay, &mut frames) {
-            self.end(registration);
+        if let Progress::Ended = render_all(context.layer(), &self.feed, replay, &mut frames) {
+            self.end(subscription);
         }
         Ok(frames.freeze())
     }
 
     /// Sends no more: the client joins again where it was.
-    fn end(&mut self, registration: &Registration) {
+    fn end(&mut self, subscription: &Subscription) {
         self.joined = true;
-        registration.silence();
-        if registration.subscription().joined_by() == JoinedBy::Server {
-            registration.socket().close(&messages_missing());
+        self.realtime.hub().silence(subscription);
+        if subscription.joined_by() == JoinedBy::Server {
+            subscription.socket().close(&messages_missing());
         }
     }
 
@@ -324,14 +334,8 @@ enum Progress {
 }
 
 /// Renders what was read and not yet sent.
-fn render_all(
-    registration: &Registration,
-    feed: &Feed,
-    replay: &mut Replay,
-    frames: &mut BytesMut,
-) -> Progress {
-    let group = registration.subscription().group();
-    registration.context().layer().redact_texts(group, replay.unsent());
+fn render_all(layer: &Layer, feed: &Feed, replay: &mut Replay, frames: &mut BytesMut) -> Progress {
+    layer.redact_texts(&feed.group, replay.unsent());
     while frames.len() <= MAX_BATCH_BYTES {
         match replay.next() {
             Step::Event(event) => render(feed, &event, frames),
@@ -351,12 +355,12 @@ fn render_all(
 
 /// Renders how the presence differs from what the socket knows; `None` if it does not.
 fn render_presence(
-    registration: &Registration,
+    subscription: &Subscription,
     feed: &Feed,
     known: &mut PresenceSnapshot,
     presence: PresenceSnapshot,
 ) -> Option<Bytes> {
-    let before = std::mem::replace(known, with_member(presence, registration));
+    let before = std::mem::replace(known, with_member(presence, subscription));
     let mut frames = BytesMut::new();
     for event in known.changes_since(&before) {
         render(feed, &event.into(), &mut frames);
@@ -365,8 +369,8 @@ fn render_presence(
 }
 
 /// Adds the socket's own user, whose join or new name may still be on its way to this node.
-fn with_member(mut presence: PresenceSnapshot, registration: &Registration) -> PresenceSnapshot {
-    if let Some(own) = registration.member() {
+fn with_member(mut presence: PresenceSnapshot, subscription: &Subscription) -> PresenceSnapshot {
+    if let Some(own) = subscription.member() {
         presence.insert(own);
     }
     presence

@@ -121,8 +121,8 @@ async fn run<P: Protocol, S: Streams>(
             }
             () = &mut acting => {}
             change = socket_task::next_change::<P>(joined, is_idle) => {
-                if let Some((position, registration)) = change {
-                    let missed = socket_task::send_missed::<P>(joined, position, registration, Written::Taken);
+                if let Some((position, subscription)) = change {
+                    let missed = socket_task::send_missed::<P>(joined, position, subscription, Written::Taken);
                     catching_up = Some(Box::pin(missed));
                 }
             }

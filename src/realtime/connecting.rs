@@ -56,16 +56,14 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
     for target in targets {
         let wanted = connect.joins.iter().find(|join| join.target == target);
         let join = wanted.cloned().unwrap_or_else(|| Join::new(target));
-        let (registration, catch_up) = joined.enter::<P, S>(JoinedBy::Server, 0, &join).await?;
-        if let Some(mut catch_up) = catch_up {
-            let welcome = catch_up.welcome(&registration).await.map_err(Denied::Layer)?;
-            entered.push((registration, catch_up, welcome));
+        let mut channel = joined.enter::<P, S>(JoinedBy::Server, 0, &join).await?;
+        if let Some(catch_up) = &mut channel.catch_up {
+            let welcome = catch_up.welcome(&channel.registration).await.map_err(Denied::Layer)?;
+            entered.push((channel, welcome));
         }
     }
-    let channels: Vec<_> = entered
-        .iter()
-        .map(|(registration, _, welcome)| (registration.subscription().channel(), welcome))
-        .collect();
+    let channels: Vec<_> =
+        entered.iter().map(|(channel, welcome)| (channel.registration.channel(), welcome)).collect();
     let connected = Connected {
         client: joined.client(),
         sends_to: joined.sends_to(),
@@ -74,8 +72,8 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
         channels: &channels,
     };
     let answer = P::connected(number, &connected);
-    for (registration, catch_up, _) in entered {
-        joined.add(registration, Some(catch_up));
+    for (channel, _) in entered {
+        joined.add(channel);
     }
     Ok(answer.map_or(Action::Nothing, Action::Send))
 }
@@ -120,8 +118,7 @@ pub(crate) fn refresh_join<P: Protocol>(
     target: &Target<'_>,
     token: &str,
 ) -> Result<Action, Refused> {
-    let registration = joined.find(Some(target)).ok_or(Refused::NotJoined)?;
-    let subscription = registration.subscription();
+    let subscription = joined.find(Some(target)).ok_or(Refused::NotJoined)?;
     subscription.renew(check_channel_token(joined, target, token)?);
     joined.socket().ask_at(joined.context().seconds_after(subscription.valid_for()));
     let answer = P::join_refreshed(number, subscription.channel(), subscription.expires_in());

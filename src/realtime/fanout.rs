@@ -24,7 +24,7 @@ pub(crate) fn messages_missing() -> Close {
 
 pub(crate) struct Fanout {
     /// The frames of each feed; the last batch is delivered next.
-    batches: Vec<(Feed, Batch)>,
+    batches: Vec<(Arc<Feed>, Batch)>,
     /// The slot of the next socket in its row.
     next: usize,
 }
@@ -54,12 +54,12 @@ struct BatchFrame {
 impl Fanout {
     /// Renders events for these feeds.
     pub(crate) fn new<'a>(
-        feeds: impl Iterator<Item = &'a Feed>,
+        feeds: impl Iterator<Item = &'a Arc<Feed>>,
         events: &[Arc<Delivery>],
         gaps: u32,
     ) -> Self {
         let mut listed = vec![false; events.len()];
-        let batches = feeds.map(|feed| (feed.clone(), Batch::render(feed, events, gaps, &mut listed)));
+        let batches = feeds.map(|feed| (Arc::clone(feed), Batch::render(feed, events, gaps, &mut listed)));
         let batches = batches.filter(|(_, batch)| !batch.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped(DropReason::UnknownType);
@@ -72,7 +72,7 @@ impl Fanout {
     /// Returns whether every socket was reached.
     pub(crate) fn send(&mut self, rows: &[SubscriberRow], left: &mut usize, delivered: &AtomicU64) -> bool {
         while let Some((feed, batch)) = self.batches.last() {
-            if let Some(row) = rows.iter().find(|row| row.feed == feed.key()) {
+            if let Some(row) = rows.iter().find(|row| row.feed == *feed) {
                 let before = *left;
                 while *left > 0 && self.next < row.sockets.capacity() {
                     if let Some(subscriber) = row.sockets.get(self.next) {

@@ -18,7 +18,7 @@ use crate::layer::{Disconnect, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
 use crate::realtime::fanout::messages_missing;
-use crate::realtime::renderer::FeedKey;
+use crate::realtime::renderer::Feed;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
@@ -38,9 +38,9 @@ const MAX_QUEUE_BYTES: usize = 32 * 1024 * 1024;
 /// All sockets of this node.
 #[derive(Default)]
 pub(crate) struct Hub {
-    /// The sockets, and the subscriptions of sockets that have several.
+    /// The sockets, with the subscriptions to the channels of their paths. A socket has those that
+    /// it joined beside.
     registered: Mutex<Slab<Registered>>,
-    sockets: AtomicUsize,
     groups: Mutex<HashMap<Group, Arc<Mutex<Subscribers>>>>,
     /// Groups with queued events, each once, in the order of their turns.
     busy: Mutex<VecDeque<Arc<Mutex<Subscribers>>>>,
@@ -62,9 +62,14 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    /// Returns whether it stands for its socket, of which there is one.
-    fn is_main(&self) -> bool {
-        self.subscription.as_ref().is_none_or(|subscription| subscription.joined_by() == JoinedBy::Path)
+    fn new(socket: &Arc<Socket>, subscription: Option<&Arc<Subscription>>) -> Self {
+        Self { socket: Arc::clone(socket), subscription: subscription.cloned() }
+    }
+
+    /// Returns those that the socket joined beside the channel of its path.
+    fn joined(&self) -> impl Iterator<Item = Self> {
+        let joined = self.socket.subscriptions().all();
+        joined.into_iter().map(|subscription| Self::new(subscription.socket(), Some(&subscription)))
     }
 
     /// Returns the name of its group.
@@ -85,102 +90,115 @@ impl Registered {
 }
 
 impl Hub {
-    /// Registers a socket without a subscription, and returns its key.
-    pub(crate) fn register_socket(&self, socket: &Arc<Socket>, opened_at: Instant) -> usize {
-        self.insert(&Registered { socket: Arc::clone(socket), subscription: None }, opened_at)
-    }
-
-    /// Registers a subscription of a socket, whose request arrived at `opened_at`, and returns its
-    /// key. The socket receives the events of the group at once or, if the subscription resumes,
-    /// from [`join`](Self::join) on.
+    /// Registers a socket, whose request arrived at `opened_at`, with the subscription to the
+    /// channel of its path. Returns its key.
     pub(crate) fn register(
         &self,
         socket: &Arc<Socket>,
-        subscription: &Arc<Subscription>,
+        subscription: Option<&Arc<Subscription>>,
         opened_at: Instant,
     ) -> usize {
-        let group = subscription.group();
-        let from = if subscription.entrance().resumes() { Id::NEVER } else { Id::START };
-        let registered =
-            Registered { socket: Arc::clone(socket), subscription: Some(Arc::clone(subscription)) };
-        let key = self.insert(&registered, opened_at);
-        subscription.set_key(self.insert_subscriber(group, socket, subscription.feed(), from));
-        if subscription.joined_by() == JoinedBy::Server
-            && let Some(subscribers) = self.subscribers(group.name())
-        {
-            subscribers.lock().set_of_server(subscription.feed(), subscription.key());
-        }
-        if subscription.has_ended() {
-            self.silence(subscription); // ended before it had its place
+        let registered = Registered::new(socket, subscription);
+        let key = {
+            let mut all = self.registered.lock();
+            subscribers::grow(&mut all);
+            all.insert(registered.clone())
+        };
+        METRICS.sockets.inc();
+        // A disconnect command that arrives from here on finds it.
+        self.check(&registered, opened_at);
+        if self.closing.load(Ordering::SeqCst) {
+            socket.close(&CloseCode::ServiceRestart.into());
         }
         key
     }
 
-    /// Adds a socket to those that receive the events of a group in this feed, and returns its key.
+    /// Ends a subscription that its socket has now, if a disconnect command that came after
+    /// `opened_at` matches it. Later commands find it.
+    pub(crate) fn check_joined(&self, subscription: &Arc<Subscription>, opened_at: Instant) {
+        let socket = subscription.socket();
+        self.check(&Registered::new(socket, Some(subscription)), opened_at);
+        if self.were_asked_since(opened_at) {
+            socket.ask_at(0); // without it
+        }
+    }
+
+    /// Ends what a disconnect command matches that came after `since`.
+    fn check(&self, registered: &Registered, since: Instant) {
+        let close = self.disconnects.lock().since(since, |command| registered.matches(command));
+        if let Some(close) = close {
+            self.end(registered, &close);
+        }
+    }
+
+    /// Adds a subscription to the subscribers of its group. Its socket receives the events of the
+    /// group at once or, if the subscription resumes, from [`join`](Self::join) on.
+    pub(crate) fn subscribe(&self, subscription: &Subscription) {
+        let from = if subscription.entrance().resumes() { Id::NEVER } else { Id::START };
+        let is_of_server = subscription.joined_by() == JoinedBy::Server;
+        let key = self.insert_subscriber(subscription.socket(), subscription.feed(), from, is_of_server);
+        subscription.set_key(key);
+    }
+
+    /// Removes a subscription from the subscribers of its group.
+    pub(crate) fn unsubscribe(&self, subscription: &Subscription) {
+        self.remove_subscriber(subscription.feed(), subscription.key());
+    }
+
+    /// Returns the feed that its subscribers share.
+    pub(crate) fn share(&self, feed: Feed) -> Arc<Feed> {
+        let subscribers = self.subscribers(feed.group.name());
+        let shared = subscribers.and_then(|subscribers| subscribers.lock().shared(&feed));
+        shared.unwrap_or_else(|| Arc::new(feed))
+    }
+
+    /// Adds a socket to those that receive a feed, and returns its key.
     pub(crate) fn insert_subscriber(
         &self,
-        group: &Group,
         socket: &Arc<Socket>,
-        feed: FeedKey<'_>,
+        feed: &Arc<Feed>,
         from: Id,
+        is_of_server: bool,
     ) -> usize {
         loop {
-            let subscribers = Arc::clone(self.groups.lock().entry(group.clone()).or_default());
-            if let Some(key) = subscribers.lock().insert(socket, feed, from) {
+            let subscribers = Arc::clone(self.groups.lock().entry(feed.group.clone()).or_default());
+            if let Some(key) = subscribers.lock().insert(socket, feed, from, is_of_server) {
                 return key;
             }
         }
     }
 
-    /// Removes a socket from those that receive the events of a group in this feed.
-    pub(crate) fn remove_subscriber(&self, group: &Group, feed: FeedKey<'_>, key: usize) {
-        let Some(subscribers) = self.subscribers(group.name()) else { return };
+    /// Removes a socket from those that receive a feed.
+    pub(crate) fn remove_subscriber(&self, feed: &Feed, key: usize) {
+        let Some(subscribers) = self.subscribers(feed.group.name()) else { return };
         if subscribers.lock().remove(feed, key) {
             let mut groups = self.groups.lock();
-            groups.remove(group);
+            groups.remove(&feed.group);
             if groups.is_empty() {
                 groups.shrink_to_fit();
             }
         }
     }
 
-    fn insert(&self, registered: &Registered, opened_at: Instant) -> usize {
-        let key = {
-            let mut all = self.registered.lock();
-            subscribers::grow(&mut all);
-            all.insert(registered.clone())
-        };
-        if registered.is_main() {
-            self.sockets.fetch_add(1, Ordering::Relaxed);
-            METRICS.sockets.inc();
-        }
-        // A disconnect command that arrives from here on finds it.
-        let close = self.disconnects.lock().since(opened_at, |command| registered.matches(command));
-        if let Some(close) = close {
-            self.end(registered, &close);
-        }
-        if self.closing.load(Ordering::SeqCst) {
-            registered.socket.close(&CloseCode::ServiceRestart.into());
-        }
-        key
-    }
-
     /// Closes a socket whose client has another identity now, if a disconnect command that came
     /// after `since` matches that one. Later commands find it.
     pub(crate) fn check_connected(&self, socket: &Arc<Socket>, since: Instant) {
-        let registered = Registered { socket: Arc::clone(socket), subscription: None };
-        let close = self.disconnects.lock().since(since, |command| registered.matches(command));
-        if let Some(close) = close {
-            socket.close(&close);
+        self.check(&Registered::new(socket, None), since);
+    }
+
+    /// Ends a subscription, or a socket without one. Nothing is delivered after it. The socket ends
+    /// with a subscription if its path named the channel, or if the client would have to join again
+    /// and cannot.
+    pub(crate) fn end(&self, registered: &Registered, close: &Close) {
+        match &registered.subscription {
+            Some(subscription) => self.end_subscription(subscription, close),
+            None => registered.socket.close(close),
         }
     }
 
-    /// Ends a subscription. Nothing is delivered after it. Its socket ends with it if its path
-    /// named the channel, or if the client would have to join again and cannot.
-    pub(crate) fn end(&self, registered: &Registered, close: &Close) {
-        let Registered { socket, subscription: Some(subscription) } = registered else {
-            return registered.socket.close(close);
-        };
+    /// As [`end`](Self::end), of a subscription.
+    pub(crate) fn end_subscription(&self, subscription: &Arc<Subscription>, close: &Close) {
+        let socket = subscription.socket();
         match subscription.joined_by() {
             JoinedBy::Path => return socket.close(close),
             JoinedBy::Server if close.is_failure() => return socket.close(&messages_missing()),
@@ -188,7 +206,7 @@ impl Hub {
         }
         if subscription.end() {
             self.silence(subscription);
-            subscription.record_end(close);
+            socket.subscriptions().record_end(subscription, close);
             socket.outbox().wake();
         }
     }
@@ -217,34 +235,31 @@ impl Hub {
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
-        self.join_subscriber(subscription.group(), subscription.feed(), subscription.key(), cursor, is_forced)
+        if subscription.has_ended() {
+            return Ok(()); // its key may be another one's
+        }
+        self.join_subscriber(subscription.feed(), subscription.key(), cursor, is_forced)
     }
 
-    /// As [`join`](Self::join), of a socket that is in this feed of the group under this key.
+    /// As [`join`](Self::join), of a socket that receives this feed under this key.
     ///
     /// # Errors
     /// As [`join`](Self::join).
     pub(crate) fn join_subscriber(
         &self,
-        group: &Group,
-        feed: FeedKey<'_>,
+        feed: &Arc<Feed>,
         key: usize,
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
-        let Some(subscribers) = self.subscribers(group.name()) else { return Ok(()) };
+        let Some(subscribers) = self.subscribers(feed.group.name()) else { return Ok(()) };
         subscribers.lock().join(feed, key, cursor, is_forced)
     }
 
-    /// Removes what was registered under this key.
+    /// Removes the socket that was registered under this key.
     pub(crate) fn unregister(&self, key: usize) {
-        let registered = self.registered.lock().remove(key);
-        if registered.is_main() {
-            self.sockets.fetch_sub(1, Ordering::Relaxed);
-            METRICS.sockets.dec();
-        }
-        let Some(subscription) = &registered.subscription else { return };
-        self.remove_subscriber(subscription.group(), subscription.feed(), subscription.key());
+        let _registered = self.registered.lock().remove(key); // dropped outside of the lock
+        METRICS.sockets.dec();
     }
 
     /// Queues events for every socket of the group, in order.
@@ -267,7 +282,7 @@ impl Hub {
     /// Returns the figures of this node's sockets. The hub does not know what the node publishes.
     pub(crate) fn figures(&self) -> NodeFigures {
         NodeFigures {
-            sockets: self.sockets.load(Ordering::Relaxed) as u64,
+            sockets: self.registered.lock().len() as u64,
             groups: self.groups.lock().len() as u64,
             delivered: self.delivered.load(Ordering::Relaxed),
             ..NodeFigures::default()
@@ -312,14 +327,15 @@ impl Hub {
 
     /// Returns every open socket.
     pub(crate) fn sockets(&self) -> Vec<Arc<Socket>> {
-        let registered = self.registered.lock();
-        let main = registered.iter().filter(|(_, registered)| registered.is_main());
-        main.map(|(_, registered)| Arc::clone(&registered.socket)).collect()
+        self.registered.lock().iter().map(|(_, registered)| Arc::clone(&registered.socket)).collect()
     }
 
     /// Returns every open socket with its subscriptions.
     pub(crate) fn registered(&self) -> Vec<Registered> {
-        self.registered.lock().iter().map(|(_, registered)| registered.clone()).collect()
+        let mut all: Vec<_> = self.registered.lock().iter().map(|(_, it)| it.clone()).collect();
+        let joined: Vec<_> = all.iter().flat_map(Registered::joined).collect();
+        all.extend(joined);
+        all
     }
 
     /// Records that all sockets are asked again from now on, and returns them. Those that register
@@ -408,17 +424,19 @@ impl Hub {
         });
     }
 
-    /// Calls `act` for every socket, and yields between batches.
-    pub(crate) async fn each_socket(&self, act: impl Fn(&Socket)) {
-        self.each(|registered| {
-            if registered.is_main() {
-                act(&registered.socket);
+    /// Calls `act` for every socket and each of its subscriptions, and yields between batches.
+    async fn each(&self, act: impl Fn(&Registered)) {
+        self.each_socket(|registered| {
+            act(registered);
+            for joined in registered.joined() {
+                act(&joined);
             }
         })
         .await;
     }
 
-    async fn each(&self, act: impl Fn(&Registered)) {
+    /// Calls `act` for every socket, and yields between batches.
+    pub(crate) async fn each_socket(&self, act: impl Fn(&Registered)) {
         let mut next = 0;
         loop {
             {

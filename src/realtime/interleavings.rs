@@ -247,7 +247,7 @@ impl Model {
         let wire = Wire::new::<Plain>(Transport::WebSocket);
         let socket = Arc::new(Socket::new(wire, Arc::new(Identity::anonymous()), limits, 0));
         let key =
-            self.subscribers.insert(&socket, feed().key(), Id::NEVER).expect("a group that has not left");
+            self.subscribers.insert(&socket, &feed(), Id::NEVER, false).expect("a group that has not left");
         let known = if self.random.random_bool(0.7) { &self.log } else { &self.all };
         let place = self.random.random_range(0..=known.len());
         let since = place.checked_sub(1).map_or(NOTHING, |place| known[place]);
@@ -339,7 +339,7 @@ impl Model {
             Waiting::Join(id, is_forced) => {
                 let epoch = client.replay.as_ref().unwrap().epoch();
                 let cursor = Cursor { id, epoch, presence: client.presence };
-                match self.subscribers.join(feed().key(), client.key, cursor, is_forced) {
+                match self.subscribers.join(&feed(), client.key, cursor, is_forced) {
                     Ok(()) => Waiting::Joined,
                     Err(Behind::Presence) => Waiting::Step,
                     Err(Behind::Gap) => {
@@ -574,7 +574,7 @@ fn a_client_ahead_of_its_node_receives_nothing_of_a_lost_log() {
         // The node has not learned yet that this one is lost. The client has read 2.
         model.subscribers.enqueue(&[message(1, 20, Id::START, 1)]);
         let cursor = Cursor { id: id(10), epoch: Some(2), presence: 0 };
-        model.subscribers.join(feed().key(), model.clients[0].key, cursor, false).unwrap();
+        model.subscribers.join(&feed(), model.clients[0].key, cursor, false).unwrap();
         if has_gap {
             model.report_gap();
             model.subscribers.enqueue(&[message(2, 10, Id::START, 2)]);

@@ -1,7 +1,6 @@
 //! What one connection has joined: the channel of its path, and those that its client asked for.
 
 use std::collections::VecDeque;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,74 +17,57 @@ use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
 use crate::realtime::protocol::{ChannelName, Protocol, Refused};
 use crate::realtime::registration::{Registration, SocketRegistration};
+use crate::realtime::renderer::Feed;
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Verdict;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::streams::Streams;
-use crate::realtime::subscription::{Ends, JoinedBy, Subscription};
+use crate::realtime::subscription::{JoinedBy, Subscription};
 use crate::wire::close::Close;
 
-/// The channels of one connection.
+/// The channels of one connection. Dropped with it: its subscriptions end then.
 pub(crate) struct Joined {
-    main: Main,
+    /// The channel of the path, if it named one. The connection ends with it.
+    main: Option<Registration>,
+    registration: SocketRegistration,
     admitted: Admitted,
     /// Created at the first join: most connections stay in the channel of their path.
     several: OnceBox<Several>,
 }
 
-/// What the path of the connection named.
-pub(crate) enum Main {
-    /// A channel. The connection ends with it.
-    Channel(Registration),
-    /// No channel.
-    None(SocketRegistration),
+/// A channel that was entered and is not yet joined.
+pub(crate) struct Entered {
+    pub(crate) registration: Registration,
+    pub(crate) catch_up: Option<Box<CatchUp>>,
+    /// When its request arrived.
+    opened_at: Instant,
 }
 
-/// The channels that the client asked for.
+/// What a connection has beside its subscriptions that may join channels.
 #[derive(Default)]
 struct Several {
-    /// In the order of their streams and names, so that one is found fast and takes a pointer.
-    joined: Mutex<Vec<Arc<Registration>>>,
     /// Those that have not caught up, in the order of their joins.
-    waiting: Mutex<VecDeque<(Box<CatchUp>, Arc<Registration>)>>,
-    /// Those that ended without the client's doing.
-    ends: Arc<Ends>,
+    waiting: Mutex<VecDeque<(Box<CatchUp>, Arc<Subscription>)>>,
     /// The id of the connection; created when it is asked for.
     client: OnceBox<String>,
     /// The id under which the client sends, if it does not by a socket.
     stream: OnceBox<String>,
 }
 
-/// The registration of a joined channel.
-pub(crate) enum Found<'a> {
-    Main(&'a Registration),
-    One(Arc<Registration>),
-}
-
-impl Deref for Found<'_> {
-    type Target = Registration;
-
-    fn deref(&self) -> &Registration {
-        match self {
-            Self::Main(registration) => registration,
-            Self::One(registration) => registration,
-        }
-    }
-}
-
 impl Joined {
-    pub(crate) fn new(main: Main, admitted: Admitted) -> Self {
-        Self { main, admitted, several: OnceBox::new() }
+    pub(crate) fn new(
+        registration: SocketRegistration,
+        main: Option<Registration>,
+        admitted: Admitted,
+    ) -> Self {
+        Self { main, registration, admitted, several: OnceBox::new() }
     }
 
     /// Returns the sockets of the node.
     pub(crate) fn realtime(&self) -> &Arc<Realtime> {
-        match &self.main {
-            Main::Channel(registration) => registration.realtime(),
-            Main::None(registration) => &registration.realtime,
-        }
+        &self.registration.realtime
     }
 
     /// Returns the services of the node.
@@ -95,10 +77,7 @@ impl Joined {
 
     /// Returns the socket.
     pub(crate) fn socket(&self) -> &Arc<Socket> {
-        match &self.main {
-            Main::Channel(registration) => registration.socket(),
-            Main::None(registration) => &registration.socket,
-        }
+        &self.registration.socket
     }
 
     /// Returns the socket's place in the limits of its address.
@@ -107,23 +86,18 @@ impl Joined {
     }
 
     /// Returns the channel of the path.
-    pub(crate) fn main(&self) -> Option<&Registration> {
-        match &self.main {
-            Main::Channel(registration) => Some(registration),
-            Main::None(_) => None,
-        }
+    pub(crate) fn main(&self) -> Option<&Arc<Subscription>> {
+        self.main.as_deref()
     }
 
     /// Returns the channel that a client names; without a name that of the path.
-    pub(crate) fn find(&self, target: Option<&Target<'_>>) -> Option<Found<'_>> {
-        let main = self.main().filter(|main| target.is_none_or(|target| is_of(main, target)));
+    pub(crate) fn find(&self, target: Option<&Target<'_>>) -> Option<Arc<Subscription>> {
+        let channel = target.map(|target| ChannelName { stream: target.stream, name: &target.name });
+        let main = self.main().filter(|main| channel.is_none_or(|channel| channel == main.channel()));
         if let Some(main) = main {
-            return Some(Found::Main(main));
+            return Some(Arc::clone(main));
         }
-        let (target, several) = (target?, self.several.get()?);
-        let joined = several.joined.lock();
-        let found = &joined[place(&joined, (target.stream, &target.name)).ok()?];
-        (!found.subscription().has_ended()).then(|| Found::One(Arc::clone(found)))
+        self.socket().subscriptions().find(channel?).filter(|found| !found.has_ended())
     }
 
     /// Joins a channel. Its welcome, and what the client missed, follow once the channels that were
@@ -136,8 +110,8 @@ impl Joined {
         number: u32,
         join: &Join<'_>,
     ) -> Result<(), Refused> {
-        let (registration, catch_up) = self.enter::<P, S>(JoinedBy::Client, number, join).await?;
-        self.add(registration, catch_up);
+        let entered = self.enter::<P, S>(JoinedBy::Client, number, join).await?;
+        self.add(entered);
         Ok(())
     }
 
@@ -147,7 +121,7 @@ impl Joined {
         by: JoinedBy,
         number: u32,
         join: &Join<'_>,
-    ) -> Result<(Arc<Registration>, Option<Box<CatchUp>>), Refused> {
+    ) -> Result<Entered, Refused> {
         let opened_at = Instant::now();
         let (context, socket, target) = (self.context(), self.socket(), &join.target);
         if context.is_stopping() {
@@ -157,9 +131,8 @@ impl Joined {
         if self.find(Some(target)).is_some() {
             return Err(Refused::AlreadyJoined);
         }
-        let several = self.several();
         let most = context.config().max_channels;
-        if several.joined.lock().len() >= most {
+        if socket.subscriptions().len() >= most {
             return Err(Refused::TooMany(most));
         }
         let token = join.token.as_ref();
@@ -180,31 +153,36 @@ impl Joined {
         if grant.requires_token && expires_at.is_none() && by == JoinedBy::Client {
             return Err(Denied::Forbidden(Reason::new("`token`: expected one for this channel")).into());
         }
-        let subscription = Subscription::new(grant, entrance).among(&several.ends, by, join.omitted);
-        subscription.renew(expires_at.flatten());
-        let name = Target { stream: target.stream, name: subscription.name().into() };
+        let name = Target { stream: target.stream, name: (*grant.name).into() };
         if self.find(Some(&name)).is_some() {
             return Err(Refused::AlreadyJoined); // under another spelling of its name
         }
-        let catch_up = entrance.resumes().then(|| CatchUp::new(&subscription, start));
-        let (realtime, socket) = (Arc::clone(self.realtime()), Arc::clone(socket));
-        let registration = Registration::subscribe(realtime, socket, Arc::new(subscription), opened_at).await;
+        let feed = self.realtime().hub().share(Feed::new(&grant, entrance.renderer(), join.omitted));
+        let catch_up =
+            entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), grant.kept, start));
+        let subscription = Subscription::new(Arc::clone(socket), feed, &grant, entrance, by);
+        subscription.renew(expires_at.flatten());
+        let registration = Registration::subscribe(self.realtime(), Arc::new(subscription)).await;
         let registration = registration.inspect_err(LayerError::record).map_err(Denied::Layer)?;
-        match revalidation::check_admitted(&registration, opened_at).await.map_err(Denied::Layer)? {
+        let verdict = revalidation::check_admitted(self.realtime(), &registration, opened_at).await;
+        match verdict.map_err(Denied::Layer)? {
             None => {}
             Some(Verdict::Unsuitable(_)) => return Err(Refused::TryAgain),
             Some(_) => return Err(Denied::NotFound.into()),
         }
-        self.socket().ask_at(context.seconds_after(registration.subscription().valid_for()));
-        Ok((Arc::new(registration), catch_up))
+        socket.ask_at(context.seconds_after(registration.valid_for()));
+        Ok(Entered { registration, catch_up, opened_at })
     }
 
-    /// Adds a channel that was entered.
-    pub(crate) fn add(&self, registration: Arc<Registration>, catch_up: Option<Box<CatchUp>>) {
-        let several = self.several();
-        let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&registration)));
-        several.waiting.lock().extend(waiting);
-        several.add(registration);
+    /// Adds a channel that was entered, in place of one of its name that has ended.
+    pub(crate) fn add(&self, Entered { registration, catch_up, opened_at }: Entered) {
+        let subscription = registration.keep();
+        let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&subscription)));
+        self.several().waiting.lock().extend(waiting);
+        if let Some(ended) = self.socket().subscriptions().add(&subscription) {
+            drop(Registration::of(self.realtime(), ended));
+        }
+        self.realtime().hub().check_joined(&subscription, opened_at);
     }
 
     fn several(&self) -> &Several {
@@ -229,83 +207,54 @@ impl Joined {
 
     /// Leaves a channel that a gap has ended, so that the client can join it again.
     fn leave_ended(&self, target: &Target<'_>) {
-        let Some(Found::One(registration)) = self.find(Some(target)) else { return };
-        if registration.is_silent() {
+        if self.find(Some(target)).is_some_and(|joined| self.realtime().hub().is_silent(&joined)) {
             drop(self.leave(target));
         }
     }
 
     /// Leaves a channel, and returns it; `None` if it was not joined.
-    pub(crate) fn leave(&self, target: &Target<'_>) -> Option<Arc<Registration>> {
-        let Found::One(registration) = self.find(Some(target))? else { return None };
-        self.abandon(registration.subscription()).then_some(registration)
+    pub(crate) fn leave(&self, target: &Target<'_>) -> Option<Arc<Subscription>> {
+        let subscription = self.find(Some(target)).filter(|it| it.joined_by() != JoinedBy::Path)?;
+        self.abandon(&subscription).then_some(subscription)
     }
 
     /// Ends a subscription at the client's wish, or because its join failed. Returns whether it had
     /// not ended.
     pub(crate) fn abandon(&self, subscription: &Arc<Subscription>) -> bool {
-        if !subscription.end() {
-            return false;
+        let is_first = subscription.end();
+        if is_first {
+            self.realtime().hub().silence(subscription);
+            self.remove(subscription);
         }
-        self.realtime().hub().silence(subscription);
-        if let Some(several) = self.several.get() {
-            several.remove(subscription);
-        }
-        true
+        is_first
     }
 
     /// Returns the next channel that has to catch up.
-    pub(crate) fn next_catch_up(&self) -> Option<(Box<CatchUp>, Found<'_>)> {
-        let (catch_up, registration) = self.several.get()?.waiting.lock().pop_front()?;
-        Some((catch_up, Found::One(registration)))
+    pub(crate) fn next_catch_up(&self) -> Option<(Box<CatchUp>, Arc<Subscription>)> {
+        self.several.get()?.waiting.lock().pop_front()
     }
 
     /// Removes the channels that have ended without the client's doing, and returns why they have.
     pub(crate) fn take_ended(&self) -> Vec<(Arc<Subscription>, Close)> {
-        let Some(several) = self.several.get() else { return Vec::new() };
-        let ended = several.ends.take();
+        let ended = self.socket().subscriptions().take_ended();
         for (subscription, _) in &ended {
-            several.remove(subscription);
+            self.remove(subscription);
         }
         ended
     }
-}
 
-impl Several {
-    /// Adds a channel, in place of one of this name that has ended.
-    fn add(&self, registration: Arc<Registration>) {
-        let mut joined = self.joined.lock();
-        let channel = registration.subscription().channel();
-        let _ended = match place(&joined, (channel.stream, channel.name)) {
-            Ok(at) => Some(std::mem::replace(&mut joined[at], registration)),
-            Err(at) => {
-                joined.insert(at, registration);
-                None
-            }
-        };
-        drop(joined);
-    }
-
+    /// Undoes the registration of a channel. What waits to catch up is answered in its turn.
     fn remove(&self, subscription: &Arc<Subscription>) {
-        let is_it = |registration: &Arc<Registration>| Arc::ptr_eq(registration.subscription(), subscription);
-        // What waits to catch up is answered in its turn. Dropped outside of the lock.
-        let _joined = {
-            let mut joined = self.joined.lock();
-            let at = joined.iter().position(is_it);
-            at.map(|at| joined.remove(at))
-        };
+        if self.socket().subscriptions().remove(subscription) {
+            drop(Registration::of(self.realtime(), Arc::clone(subscription)));
+        }
     }
 }
 
-/// Returns where a channel is among those joined, or where it belongs.
-fn place(joined: &[Arc<Registration>], key: (&str, &str)) -> Result<usize, usize> {
-    joined.binary_search_by(|registration| {
-        let channel = registration.subscription().channel();
-        (channel.stream, channel.name).cmp(&key)
-    })
-}
-
-/// Returns whether this is the channel that a client names.
-fn is_of(registration: &Registration, target: &Target<'_>) -> bool {
-    registration.subscription().channel() == ChannelName { stream: target.stream, name: &target.name }
+impl Drop for Joined {
+    fn drop(&mut self) {
+        for subscription in self.socket().subscriptions().take_all() {
+            drop(Registration::of(self.realtime(), subscription));
+        }
+    }
 }

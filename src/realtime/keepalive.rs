@@ -9,10 +9,10 @@ use tracing::debug;
 
 use crate::layer::Control;
 use crate::realtime::disconnects::Announced;
+use crate::realtime::hub::Registered;
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::socket::Socket;
 use crate::realtime::tick::Tick;
 use crate::telemetry::Chain;
 
@@ -86,7 +86,7 @@ impl Realtime {
     /// held of incomplete messages.
     async fn check_sockets(&self, tick: Tick) -> (bool, u64) {
         let (due, held) = (AtomicBool::new(false), AtomicU64::new(0));
-        let check = |socket: &Socket| {
+        let check = |Registered { socket, .. }: &Registered| {
             held.fetch_add(socket.keepalive(tick).into(), Ordering::Relaxed);
             if socket.is_due(tick.now) {
                 due.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! One connection in the list of a group.
+//! The connection of a subscription in the list of its group.
 
 use std::sync::Arc;
 
@@ -6,68 +6,63 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::auth::identity::Identity;
 use crate::layer::{Broker, LayerError, Presence};
-use crate::realtime::registration::Registration;
-use crate::realtime::renderer::{Feed, Rendered};
+use crate::realtime::connection_list::ListedConnection;
+use crate::realtime::renderer::Rendered;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::subscribers::Cursor;
-use crate::wire::group::Group;
+use crate::realtime::subscription::Subscription;
 use crate::wire::id::Id;
 
 /// What separates members, and what escapes it.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// One connection in the list of a group, until this is dropped.
-pub(crate) struct ListedConnection {
-    realtime: Arc<Realtime>,
-    group: Group,
-    member: Arc<str>,
-    /// What its client receives of the others, and its key among those that do.
-    feed: Option<(Feed, usize)>,
-}
-
-impl ListedConnection {
-    /// Adds a connection to the list of its group. Its client receives its own join, too.
-    ///
-    /// # Errors
-    /// Returns [`LayerError`] when the layer does not answer.
-    pub(crate) async fn enter(
-        registration: &Registration,
-        client: &str,
-        feed: Option<Feed>,
-    ) -> Result<Self, LayerError> {
-        let (realtime, socket) = (Arc::clone(registration.realtime()), registration.socket());
-        let group = registration.subscription().group().connections();
-        let feed = feed.map(|feed| {
-            let key = realtime.hub().insert_subscriber(&group, socket, feed.key(), Id::NEVER);
-            (feed, key)
-        });
-        let member = member(client, socket.identity());
-        let listed = Self { realtime, group, member, feed };
-        let layer = listed.realtime.context().layer();
-        layer.subscribe(&listed.group, Some(&listed.member)).await?;
-        let Some((feed, key)) = &listed.feed else { return Ok(listed) };
-        loop {
-            // From here on the others' changes; its own join may have come before.
-            let presence = layer.presence(&listed.group).await?;
-            let cursor = Cursor { id: Id::START, epoch: None, presence: presence.version };
-            if listed.realtime.hub().join_subscriber(&listed.group, feed.key(), *key, cursor, true).is_ok() {
-                let own = presence.event("join", Some(&listed.member)).into();
-                if let Rendered::Frame(frame) = feed.render(&own) {
-                    socket.send(&frame);
-                }
-                return Ok(listed);
+/// Adds the connection, of this id, to the list of the group, if there is one. Called once the
+/// client has been welcomed; it receives its own join, too.
+///
+/// # Errors
+/// Returns [`LayerError`] when the layer does not answer.
+pub(crate) async fn enter(
+    realtime: &Realtime,
+    subscription: &Subscription,
+    client: impl Fn() -> String,
+) -> Result<(), LayerError> {
+    if !subscription.lists_connections() || subscription.listed().is_some() {
+        return Ok(());
+    }
+    let (hub, layer, socket) = (realtime.hub(), realtime.context().layer(), subscription.socket());
+    let group = subscription.group().connections();
+    let feed = subscription.connections_feed().map(|feed| {
+        let feed = hub.share(feed);
+        let key = hub.insert_subscriber(socket, &feed, Id::NEVER, false);
+        (feed, key)
+    });
+    let member = member(&client(), socket.identity());
+    // From here on, the end of the registration undoes whatever has been done.
+    let listed = ListedConnection { group: group.clone(), member: Arc::clone(&member), feed: feed.clone() };
+    subscription.set_listed(listed);
+    layer.subscribe(&group, Some(&member)).await?;
+    let Some((feed, key)) = &feed else { return Ok(()) };
+    loop {
+        // From here on the others' changes; its own join may have come before.
+        let presence = layer.presence(&group).await?;
+        let cursor = Cursor { id: Id::START, epoch: None, presence: presence.version };
+        if hub.join_subscriber(feed, *key, cursor, true).is_ok() {
+            let own = presence.event("join", Some(&member)).into();
+            if let Rendered::Frame(frame) = feed.render(&own) {
+                socket.send(&frame);
             }
+            return Ok(());
         }
     }
 }
 
-impl Drop for ListedConnection {
-    fn drop(&mut self) {
-        if let Some((feed, key)) = &self.feed {
-            self.realtime.hub().remove_subscriber(&self.group, feed.key(), *key);
-        }
-        self.realtime.context().layer().unsubscribe(&self.group, Some(&self.member));
+/// Removes the connection of a subscription from the list of its group.
+pub(crate) fn leave(realtime: &Realtime, subscription: &Subscription) {
+    let Some(ListedConnection { group, member, feed }) = subscription.listed() else { return };
+    if let Some((feed, key)) = feed {
+        realtime.hub().remove_subscriber(feed, *key);
     }
+    realtime.context().layer().unsubscribe(group, Some(member));
 }
 
 /// Returns the member of a list that a connection of this client is.

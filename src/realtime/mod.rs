@@ -22,6 +22,7 @@ pub(crate) mod listed_connection;
 pub(crate) mod registration;
 pub(crate) mod start_position;
 pub(crate) mod subscription;
+pub(crate) mod subscriptions;
 
 // One socket.
 pub(crate) mod backlog;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tracing::error;
 
 use crate::auth::identity::Identity;
+use crate::realtime::access::Grant;
 use crate::realtime::channel::{Channel, Interval};
 use crate::realtime::command::Omitted;
 use crate::realtime::protocol::{ChannelName, Protocol};
@@ -20,6 +21,7 @@ use crate::wire::close::Close;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::frame::{Frame, Transport};
+use crate::wire::group::Group;
 use crate::wire::render_cache::RenderKey;
 
 /// A protocol and a transport: what a socket is sent that concerns none of its channels. A pointer,
@@ -89,27 +91,13 @@ impl Deref for Wire {
 }
 
 /// What subscribers of a group are sent alike: the events of a channel in a protocol and on a
-/// transport, under a name of the group.
-#[derive(Clone)]
+/// transport, under a name of the group. They share it.
 pub(crate) struct Feed {
+    pub(crate) group: Group,
     pub(crate) renderer: Renderer,
     /// The clients' name for the group.
     pub(crate) name: Arc<str>,
     pub(crate) omitted: Omitted,
-}
-
-/// A [`Feed`], by which its subscribers are found.
-#[derive(Clone, Copy)]
-pub(crate) struct FeedKey<'a> {
-    pub(crate) renderer: Renderer,
-    pub(crate) name: &'a str,
-    pub(crate) omitted: Omitted,
-}
-
-impl From<FeedKey<'_>> for Feed {
-    fn from(FeedKey { renderer, name, omitted }: FeedKey<'_>) -> Self {
-        Self { renderer, name: name.into(), omitted }
-    }
 }
 
 /// Renders the events of a channel in a protocol, for one transport.
@@ -168,19 +156,24 @@ impl Renderer {
 }
 
 impl Feed {
-    pub(crate) fn key(&self) -> FeedKey<'_> {
-        FeedKey { renderer: self.renderer, name: &self.name, omitted: self.omitted }
+    /// Returns the feed of those with this grant, without the events left out.
+    pub(crate) fn new(grant: &Grant, renderer: Renderer, omitted: Omitted) -> Self {
+        Self { group: grant.group.clone(), renderer, name: (*grant.name).into(), omitted }
+    }
+
+    /// Returns the channel, as its clients name it.
+    pub(crate) fn channel(&self) -> ChannelName<'_> {
+        ChannelName { stream: self.renderer.stream, name: &self.name }
     }
 
     /// Renders an event. Catches a panic of the application: it would otherwise end every node of
     /// the group, since all of them receive the event.
     pub(crate) fn render(&self, event: &Delivery) -> Rendered {
-        let Self { renderer, name, omitted } = self;
+        let Self { renderer, name, omitted, group: _ } = self;
         if let Some(frame) = event.frames.get(renderer.key, name) {
             return Rendered::Frame(frame);
         }
-        let channel = ChannelName { stream: renderer.stream, name };
-        match catch_unwind(AssertUnwindSafe(|| (renderer.0.render)(event, channel, *omitted))) {
+        match catch_unwind(AssertUnwindSafe(|| (renderer.0.render)(event, self.channel(), *omitted))) {
             Ok(Listed::Yes(Some(frame))) => {
                 let id = event.position().map(|stamp| stamp.id);
                 let frame = renderer.transport.message(frame, id);
@@ -197,9 +190,13 @@ impl Feed {
     }
 }
 
-impl PartialEq<FeedKey<'_>> for Feed {
-    fn eq(&self, other: &FeedKey<'_>) -> bool {
-        self.renderer == other.renderer && self.omitted == other.omitted && *self.name == *other.name
+impl PartialEq for Feed {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { group, renderer, name, omitted } = self;
+        *renderer == other.renderer
+            && *omitted == other.omitted
+            && *name == other.name
+            && *group == other.group
     }
 }
 
@@ -293,9 +290,10 @@ pub(crate) mod tests {
     }
 
     /// The feed of sockets of these two.
-    pub(crate) fn feed() -> Feed {
+    pub(crate) fn feed() -> Arc<Feed> {
         let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
-        Feed { renderer, name: "lobby".into(), omitted: Omitted::default() }
+        let (group, name) = (Group::new("chat_lobby"), "lobby".into());
+        Arc::new(Feed { group, renderer, name, omitted: Omitted::default() })
     }
 
     #[test]

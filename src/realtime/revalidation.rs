@@ -22,7 +22,6 @@ use crate::layer::LayerError;
 use crate::realtime::access::Grant;
 use crate::realtime::denied::Denied;
 use crate::realtime::hub::Registered;
-use crate::realtime::registration::Registration;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
@@ -90,15 +89,14 @@ pub(crate) async fn run(realtime: &Realtime, due: Vec<Registered>, pace: Pace) -
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
 pub(crate) async fn check_admitted(
-    registration: &Registration,
+    realtime: &Realtime,
+    subscription: &Subscription,
     opened_at: Instant,
 ) -> Result<Option<Verdict>, LayerError> {
-    let (socket, subscription) = (registration.socket(), registration.subscription());
-    let realtime = registration.realtime();
     if !realtime.hub().were_asked_since(opened_at) {
         return Ok(None);
     }
-    let verdict = verdict(realtime.context(), socket.identity(), Some(subscription)).await?;
+    let verdict = verdict(realtime.context(), subscription.socket().identity(), Some(subscription)).await?;
     Ok(Some(verdict.of(Some(subscription))).filter(|verdict| !matches!(verdict, Verdict::Granted(_))))
 }
 

@@ -10,6 +10,7 @@ use crate::auth::identity::Identity;
 use crate::realtime::backlog::Limits;
 use crate::realtime::outbox::Outbox;
 use crate::realtime::renderer::Wire;
+use crate::realtime::subscriptions::Subscriptions;
 use crate::realtime::tick::Tick;
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::frame::Transport;
@@ -34,6 +35,7 @@ pub(crate) struct Socket {
     /// The one that the client connected with, in protocols in which clients do that.
     connected: OnceBox<Arc<Identity>>,
     outbox: Outbox,
+    subscriptions: Subscriptions,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
     last_read_at: AtomicU32,
     /// What the outbox had written at the last two keepalives, the older first.
@@ -58,6 +60,7 @@ impl Socket {
             identity,
             connected: OnceBox::new(),
             outbox: Outbox::new(wire, limits),
+            subscriptions: Subscriptions::default(),
             last_read_at: AtomicU32::new(now),
             written: [const { AtomicU32::new(0) }; 2],
             written_before_read: AtomicU32::new(0),
@@ -106,6 +109,11 @@ impl Socket {
     /// Returns the outbox.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    /// Returns its subscriptions beside that of its path.
+    pub(crate) fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
     /// Sends whole frames.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,12 +17,12 @@ use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::command::{ClientRequest, Command, Join, NumberedRequest, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
-use crate::realtime::joined::{Found, Joined};
+use crate::realtime::joined::Joined;
+use crate::realtime::listed_connection;
 use crate::realtime::protocol::{Action, Protocol, Refused, ReplyTo};
 use crate::realtime::reader::{Reader, Stop};
-use crate::realtime::registration::Registration;
 use crate::realtime::streams::Streams;
-use crate::realtime::subscription::JoinedBy;
+use crate::realtime::subscription::{JoinedBy, Subscription};
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::Decoded;
@@ -58,10 +59,10 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
     let max_frame_bytes =
         if takes_requests::<S>(joined) { P::max_frame_bytes(config) } else { config.max_message_bytes };
     let mut reader = Reader::new(joined, &stream, &early, max_frame_bytes);
-    let first = catch_up.and_then(|catch_up| Some((catch_up, Found::Main(joined.main()?))));
+    let first = catch_up.and_then(|catch_up| Some((catch_up, Arc::clone(joined.main()?))));
     // Boxed, and dropped once it is done, early in a socket's life.
-    let mut catching_up = first.map(|(position, registration)| {
-        Box::pin(send_missed::<P>(joined, position, registration, Written::To(&stream)))
+    let mut catching_up = first.map(|(position, subscription)| {
+        Box::pin(send_missed::<P>(joined, position, subscription, Written::To(&stream)))
     });
     let end = {
         let mut read = pin!(read::<P, S>(joined, &mut reader));
@@ -76,8 +77,8 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
                     catching_up = None;
                 }
                 change = next_change::<P>(joined, is_idle), if S::MAY_JOIN => {
-                    if let Some((position, registration)) = change {
-                        catching_up = Some(Box::pin(send_missed::<P>(joined, position, registration, Written::To(&stream))));
+                    if let Some((position, subscription)) = change {
+                        catching_up = Some(Box::pin(send_missed::<P>(joined, position, subscription, Written::To(&stream))));
                     }
                 }
             }
@@ -107,20 +108,23 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
 
 /// Returns whether the client may send requests: commands in the channel of the path, or joins.
 fn takes_requests<S: Streams>(joined: &Joined) -> bool {
-    S::MAY_JOIN || joined.main().is_some_and(|main| main.subscription().entrance().takes_commands())
+    S::MAY_JOIN || joined.main().is_some_and(|main| main.entrance().takes_commands())
 }
 
 /// Waits for the next channel that has to catch up; see [`poll_change`].
 pub(crate) async fn next_change<P: Protocol>(
     joined: &Joined,
     is_idle: bool,
-) -> Option<(Box<CatchUp>, Found<'_>)> {
+) -> Option<(Box<CatchUp>, Arc<Subscription>)> {
     poll_fn(|_| poll_change::<P>(joined, is_idle)).await
 }
 
 /// Sends the client which of its channels have ended, and returns the next one that has to catch
 /// up, if no other does. Pending while there is none: what changes that wakes the task.
-fn poll_change<P: Protocol>(joined: &Joined, is_idle: bool) -> Poll<Option<(Box<CatchUp>, Found<'_>)>> {
+fn poll_change<P: Protocol>(
+    joined: &Joined,
+    is_idle: bool,
+) -> Poll<Option<(Box<CatchUp>, Arc<Subscription>)>> {
     for (subscription, close) in joined.take_ended() {
         if let Some(frame) = P::left(subscription.channel(), &close) {
             joined.socket().send(&P::TRANSPORT.message(frame, None));
@@ -145,12 +149,12 @@ pub(crate) enum Written<'a> {
 pub(crate) async fn send_missed<P: Protocol>(
     joined: &Joined,
     mut catch_up: Box<CatchUp>,
-    registration: Found<'_>,
+    subscription: Arc<Subscription>,
     written: Written<'_>,
 ) {
-    let (socket, subscription) = (registration.socket(), registration.subscription());
+    let socket = subscription.socket();
     loop {
-        match catch_up.next(&registration).await {
+        match catch_up.next(&subscription).await {
             _ if subscription.has_ended() => break,
             Ok(Some(frames)) => {
                 socket.send(&frames);
@@ -161,26 +165,29 @@ pub(crate) async fn send_missed<P: Protocol>(
             }
             Ok(None) => {
                 if catch_up.is_refused() {
-                    joined.abandon(subscription);
-                } else if let Err(error) = registration.list(|| joined.client().to_owned()).await {
-                    registration.end(&log_unreadable(&error));
+                    joined.abandon(&subscription);
+                } else if let Err(error) =
+                    listed_connection::enter(joined.realtime(), &subscription, || joined.client().to_owned())
+                        .await
+                {
+                    joined.realtime().hub().end_subscription(&subscription, &log_unreadable(&error));
                 }
                 return;
             }
             Err(error) => {
                 debug!(error = %Chain(&error), "could not read what a socket missed");
                 let is_unanswered = catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client;
-                if is_unanswered && joined.abandon(subscription) {
+                if is_unanswered && joined.abandon(&subscription) {
                     error.record();
-                    return refuse_join::<P>(joined, &catch_up, &registration, &Refused::TryAgain);
+                    return refuse_join::<P>(joined, &catch_up, &subscription, &Refused::TryAgain);
                 }
-                registration.end(&log_unreadable(&error));
+                joined.realtime().hub().end_subscription(&subscription, &log_unreadable(&error));
                 break;
             }
         }
     }
     if catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client {
-        refuse_join::<P>(joined, &catch_up, &registration, &Refused::HasLeft);
+        refuse_join::<P>(joined, &catch_up, &subscription, &Refused::HasLeft);
     }
 }
 
@@ -188,10 +195,10 @@ pub(crate) async fn send_missed<P: Protocol>(
 fn refuse_join<P: Protocol>(
     joined: &Joined,
     catch_up: &CatchUp,
-    registration: &Registration,
+    subscription: &Subscription,
     refused: &Refused,
 ) {
-    let channel = registration.subscription().channel();
+    let channel = subscription.channel();
     let target = Target { stream: channel.stream, name: channel.name.into() };
     let request = ClientRequest::Join(Join::new(target));
     let request = NumberedRequest { number: catch_up.number(), request };
@@ -298,7 +305,7 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
     }
     let done = match &request.request {
         ClientRequest::Command(target, command) => match joined.find(target.as_ref()) {
-            Some(registration) => carry_out::<P>(joined, &registration, request.number, command, frame).await,
+            Some(subscription) => carry_out::<P>(joined, &subscription, request.number, command, frame).await,
             None => Err(Refused::NotJoined),
         },
         ClientRequest::Join(join) => {
@@ -317,10 +324,10 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
 /// Leaves a channel; the connection ends with that of its path.
 fn leave<P: Protocol>(joined: &Joined, number: u32, target: &Target<'_>) -> Result<Action, Refused> {
     match joined.find(Some(target)) {
-        Some(Found::Main(_)) => Ok(Action::Close(CloseCode::Normal.into())),
-        Some(Found::One(_)) | None => {
+        Some(main) if main.joined_by() == JoinedBy::Path => Ok(Action::Close(CloseCode::Normal.into())),
+        Some(_) | None => {
             let left = joined.leave(target).ok_or(Refused::NotJoined)?;
-            let answer = P::left_as_asked(number, left.subscription().channel());
+            let answer = P::left_as_asked(number, left.channel());
             Ok(answer.map_or(Action::Nothing, Action::Send))
         }
     }
@@ -329,12 +336,11 @@ fn leave<P: Protocol>(joined: &Joined, number: u32, target: &Target<'_>) -> Resu
 /// Carries out a command in a channel.
 async fn carry_out<P: Protocol>(
     joined: &Joined,
-    registration: &Registration,
+    subscription: &Subscription,
     number: u32,
     command: &Command<'_>,
     frame: &Frame<'_>,
 ) -> Result<Action, Refused> {
-    let subscription = registration.subscription();
     let entrance = subscription.entrance();
     if !entrance.takes_commands() {
         return Err(Refused::TakesNoCommands);
@@ -355,7 +361,7 @@ async fn carry_out<P: Protocol>(
     let reply = match joined.context().layer().in_line().await {
         Ok(()) if joined.socket().outbox().closed().is_some() => return Ok(Action::Nothing),
         Ok(()) if subscription.has_ended() => return Err(Refused::NotJoined),
-        Ok(()) => entrance.command(registration.client(), command).await,
+        Ok(()) => entrance.command(subscription.client(joined.context()), command).await,
         Err(error) => Err(error),
     };
     let reply = reply.as_ref().inspect_err(|error| error.record());

@@ -17,7 +17,7 @@ use crate::http::connection::Connection;
 use crate::http::response::Response;
 use crate::limits::Admitted;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
-use crate::realtime::registration::Registration;
+use crate::realtime::registration::{Registration, SocketRegistration};
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::Close;
 use crate::wire::frame;
@@ -28,6 +28,7 @@ const RETRY_TIME: Duration = Duration::from_secs(1);
 /// The state of a response body while it is streamed.
 struct SseBody {
     registration: Registration,
+    _registered: SocketRegistration,
     _admitted: Admitted,
     stream: Connection,
     catch_up: Option<Box<CatchUp>>,
@@ -37,6 +38,7 @@ struct SseBody {
 
 /// Returns the response that streams the events of a registered socket.
 pub(crate) fn respond(
+    registered: SocketRegistration,
     registration: Registration,
     catch_up: Option<Box<CatchUp>>,
     admitted: Admitted,
@@ -44,6 +46,7 @@ pub(crate) fn respond(
 ) -> Response {
     let body = SseBody {
         registration,
+        _registered: registered,
         _admitted: admitted,
         stream,
         catch_up,

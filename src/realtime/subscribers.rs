@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::realtime::channel::Interval;
 use crate::realtime::fanout::Fanout;
-use crate::realtime::renderer::{Feed, FeedKey};
+use crate::realtime::renderer::Feed;
 use crate::realtime::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
@@ -46,7 +46,7 @@ pub(crate) struct Subscribers {
 }
 
 pub(crate) struct SubscriberRow {
-    pub(crate) feed: Feed,
+    pub(crate) feed: Arc<Feed>,
     /// Contiguous in memory, each at its key.
     pub(crate) sockets: Slab<Subscriber>,
 }
@@ -70,7 +70,7 @@ pub(crate) struct Subscriber {
 /// A socket whose position is in another epoch than the group's: ids do not say whether an event
 /// comes before it. It receives nothing until the group reaches it, or a gap.
 struct Ahead {
-    feed: Feed,
+    feed: Arc<Feed>,
     key: usize,
     id: Id,
     epoch: u64,
@@ -99,8 +99,20 @@ pub(crate) enum Behind {
 }
 
 impl Subscribers {
-    /// Adds a socket and returns its key; `None` if the group has left the hub.
-    pub(crate) fn insert(&mut self, socket: &Arc<Socket>, feed: FeedKey<'_>, from: Id) -> Option<usize> {
+    /// Returns the feed that its subscribers here share.
+    pub(crate) fn shared(&self, feed: &Feed) -> Option<Arc<Feed>> {
+        self.rows.iter().find(|row| *row.feed == *feed).map(|row| Arc::clone(&row.feed))
+    }
+
+    /// Adds a socket and returns its key; `None` if the group has left the hub. A gap closes it if
+    /// it ends the feed, and the socket `is_of_server`.
+    pub(crate) fn insert(
+        &mut self,
+        socket: &Arc<Socket>,
+        feed: &Arc<Feed>,
+        from: Id,
+        is_of_server: bool,
+    ) -> Option<usize> {
         if self.gone {
             return None;
         }
@@ -108,8 +120,8 @@ impl Subscribers {
             METRICS.groups.inc();
         }
         let gaps = self.gaps;
-        let row = self.rows.iter().position(|row| row.feed == feed).unwrap_or_else(|| {
-            self.rows.push(SubscriberRow { feed: feed.into(), sockets: Slab::new() });
+        let row = self.rows.iter().position(|row| row.feed == *feed).unwrap_or_else(|| {
+            self.rows.push(SubscriberRow { feed: Arc::clone(feed), sockets: Slab::new() });
             self.rows.len() - 1
         });
         let subscriber = Subscriber {
@@ -118,32 +130,24 @@ impl Subscribers {
             presence: 0,
             gaps,
             has_ended: false,
-            is_of_server: false,
+            is_of_server,
         };
         let sockets = &mut self.rows[row].sockets;
         grow(sockets);
         Some(sockets.insert(subscriber))
     }
 
-    /// Makes a gap that ends the feed close this socket.
-    pub(crate) fn set_of_server(&mut self, feed: FeedKey<'_>, key: usize) {
-        let row = self.rows.iter_mut().find(|row| row.feed == feed);
-        if let Some(subscriber) = row.and_then(|row| row.sockets.get_mut(key)) {
-            subscriber.is_of_server = true;
-        }
-    }
-
     /// Delivers nothing any more to a socket that is still in the group.
-    pub(crate) fn end(&mut self, feed: FeedKey<'_>, key: usize) {
-        let row = self.rows.iter_mut().find(|row| row.feed == feed);
+    pub(crate) fn end(&mut self, feed: &Feed, key: usize) {
+        let row = self.rows.iter_mut().find(|row| *row.feed == *feed);
         if let Some(subscriber) = row.and_then(|row| row.sockets.get_mut(key)) {
             (subscriber.from, subscriber.has_ended) = (Id::NEVER, true);
         }
     }
 
     /// Returns whether a socket receives nothing any more: it left, or a gap has ended its feed.
-    pub(crate) fn is_silent(&self, feed: FeedKey<'_>, key: usize) -> bool {
-        let row = self.rows.iter().find(|row| row.feed == feed);
+    pub(crate) fn is_silent(&self, feed: &Feed, key: usize) -> bool {
+        let row = self.rows.iter().find(|row| *row.feed == *feed);
         let subscriber = row.and_then(|row| row.sockets.get(key).map(|subscriber| (row, subscriber)));
         subscriber.is_some_and(|(row, subscriber)| {
             // The gap may be on its way still.
@@ -153,8 +157,8 @@ impl Subscribers {
     }
 
     /// Removes a socket. Returns whether it was the last; the group has then left the hub.
-    pub(crate) fn remove(&mut self, feed: FeedKey<'_>, key: usize) -> bool {
-        let row = self.rows.iter().position(|row| row.feed == feed).expect("a subscriber has its row");
+    pub(crate) fn remove(&mut self, feed: &Feed, key: usize) -> bool {
+        let row = self.rows.iter().position(|row| *row.feed == *feed).expect("a subscriber has its row");
         let sockets = &mut self.rows[row].sockets;
         sockets.remove(key);
         if sockets.is_empty() {
@@ -163,7 +167,7 @@ impl Subscribers {
             sockets.shrink_to_fit();
         }
         if !self.ahead.is_empty() {
-            self.take_ahead(|ahead| ahead.feed == feed && ahead.key == key);
+            self.take_ahead(|ahead| *ahead.feed == *feed && ahead.key == key);
         }
         self.gone = self.rows.is_empty();
         if self.gone {
@@ -175,12 +179,12 @@ impl Subscribers {
     /// See [`Hub::join`](crate::realtime::hub::Hub::join).
     pub(crate) fn join(
         &mut self,
-        feed: FeedKey<'_>,
+        feed: &Arc<Feed>,
         key: usize,
         cursor: Cursor,
         is_forced: bool,
     ) -> Result<(), Behind> {
-        let row = self.rows.iter_mut().find(|row| row.feed == feed).expect("a subscriber has its row");
+        let row = self.rows.iter_mut().find(|row| row.feed == *feed).expect("a subscriber has its row");
         let subscriber = &mut row.sockets[key];
         if subscriber.has_ended {
             return Ok(());
@@ -198,7 +202,7 @@ impl Subscribers {
                 let from = if self.waiting_gaps > 0 || ahead.is_some() { Id::LAST } else { cursor.id };
                 if let Some(epoch) = ahead.filter(|_| self.waiting_gaps == 0) {
                     let mut all = std::mem::take(&mut self.ahead).into_vec();
-                    all.push(Ahead { feed: feed.into(), key, id: cursor.id, epoch });
+                    all.push(Ahead { feed: Arc::clone(feed), key, id: cursor.id, epoch });
                     self.ahead = all.into_boxed_slice();
                 }
                 (subscriber.from, subscriber.presence) = (from, cursor.presence);
@@ -283,7 +287,7 @@ impl Subscribers {
         let is_reached =
             |ahead: &Ahead| epoch.is_none_or(|epoch| epoch == ahead.epoch) || stamp.prev == ahead.id;
         for reached in self.take_ahead(is_reached) {
-            let row = self.rows.iter_mut().find(|row| row.feed == reached.feed.key());
+            let row = self.rows.iter_mut().find(|row| row.feed == reached.feed);
             let subscriber = row.and_then(|row| row.sockets.get_mut(reached.key));
             if let Some(subscriber) = subscriber.filter(|subscriber| !subscriber.has_ended) {
                 subscriber.from = reached.id;
@@ -324,10 +328,10 @@ impl Subscribers {
     }
 }
 
-/// Makes space for one entry more, and for a quarter of those there: a vector would double.
+/// Makes space for one entry more, and for an eighth of those there: a vector would double.
 pub(crate) fn grow<T>(slab: &mut Slab<T>) {
     if slab.len() == slab.capacity() {
-        slab.reserve_exact(slab.len() / 4 + 1);
+        slab.reserve_exact(slab.len() / 8 + 1);
     }
 }
 
@@ -364,7 +368,7 @@ mod tests {
                 0,
             ));
             socket.outbox().attach(Connection::new(tcp, ConnectionSlot::for_test()));
-            subscribers.insert(&socket, feed().key(), Id::START).unwrap();
+            subscribers.insert(&socket, &feed(), Id::START, false).unwrap();
         }
         (subscribers, ends)
     }

@@ -4,47 +4,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use once_cell::race::OnceBox;
 
 use crate::auth::identity::REFRESH_GRACE;
+use crate::http::context::Context;
 use crate::realtime::access::Grant;
+use crate::realtime::client::Client;
 use crate::realtime::command::Omitted;
-use crate::realtime::connection_list::ConnectionList;
+use crate::realtime::connection_list::{ConnectionList, ListedConnection};
 use crate::realtime::entrance::Entrance;
 use crate::realtime::ephemeral_rate::EphemeralRate;
 use crate::realtime::log_position::Kept;
 use crate::realtime::protocol::ChannelName;
-use crate::realtime::renderer::{Feed, FeedKey};
-use crate::wire::close::Close;
+use crate::realtime::renderer::Feed;
+use crate::realtime::socket::Socket;
 use crate::wire::group::Group;
 use crate::wire::time::{millis, now};
 
-/// The subscription of one socket to one group, from its request to its end.
-#[expect(clippy::struct_excessive_bools, reason = "each is granted alone; they take a byte each")]
+/// The subscription of one socket to one group, from its request to its end. It is kept small: a
+/// connection may have many.
 pub(crate) struct Subscription {
-    group: Group,
-    name: Name,
+    socket: Arc<Socket>,
+    /// What it receives, of which group.
+    feed: Arc<Feed>,
+    /// The way by which it was admitted.
+    entrance: Entrance,
+    /// Its connection in the list of the group, where there is one.
+    listed: OnceBox<ListedConnection>,
+    kept: Kept,
+    ephemerals: EphemeralRate,
+    /// Its key among the subscribers of the group that have its feed.
+    key: AtomicU32,
+    /// When the token for it expires, in seconds since 1970; 0 for never.
+    expires_at: AtomicU32,
+    joined_by: JoinedBy,
+    connections: ConnectionList,
     /// Its user is a member of the group.
     is_member: bool,
     is_private: bool,
-    /// See [`JoinedBy::Server`].
-    is_of_server: bool,
     may_publish: bool,
-    connections: ConnectionList,
-    kept: Kept,
     /// No more is sent or done for it.
     has_ended: AtomicBool,
-    omitted: Omitted,
-    /// Its key among the subscribers of the group that have its feed.
-    key: AtomicU32,
-    /// The way by which it was admitted.
-    entrance: Entrance,
-    ephemerals: EphemeralRate,
-    /// When the token for it expires, in seconds since 1970; 0 for never.
-    expires_at: AtomicU32,
-    /// Where its end is recorded, unless it ends with its socket.
-    ends: Option<Arc<Ends>>,
 }
+
+// With the counts of its pointer, what a further channel of a connection takes beside its place in
+// lists. 64 and 16 bytes fit into one allocation of 80.
+const _: () = assert!(size_of::<Subscription>() <= 64);
 
 /// Who asked for a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,63 +62,36 @@ pub(crate) enum JoinedBy {
     Server,
 }
 
-/// The subscriptions of one connection that other tasks have ended.
-#[derive(Default)]
-pub(crate) struct Ends(Mutex<Vec<(Arc<Subscription>, Close)>>);
-
-impl Ends {
-    /// Takes the subscriptions that have ended since the last call, and why they have.
-    pub(crate) fn take(&self) -> Vec<(Arc<Subscription>, Close)> {
-        std::mem::take(&mut self.0.lock())
-    }
-}
-
-/// The clients' name for a group. Most names end the group's own, which an idle socket then keeps
-/// once.
-enum Name {
-    /// The group's name from this byte on.
-    InGroup(u32),
-    Apart(Box<str>),
-}
-
 impl Subscription {
-    /// Creates the subscription of a socket.
-    pub(crate) fn new(grant: Grant, entrance: Entrance) -> Self {
-        let Grant { group, name, is_private, is_member, may_publish, connections, kept, requires_token: _ } =
-            grant;
-        let suffix = group.name().strip_suffix(&*name).and_then(|rest| u32::try_from(rest.len()).ok());
-        let name = suffix.map_or(Name::Apart(name), Name::InGroup);
+    /// Creates the subscription of a socket, which was admitted by this entrance.
+    pub(crate) fn new(
+        socket: Arc<Socket>,
+        feed: Arc<Feed>,
+        grant: &Grant,
+        entrance: Entrance,
+        joined_by: JoinedBy,
+    ) -> Self {
         Self {
-            group,
-            name,
-            is_member,
-            is_private,
-            is_of_server: false,
-            may_publish,
-            connections,
-            kept,
-            has_ended: AtomicBool::new(false),
-            omitted: Omitted::default(),
-            key: AtomicU32::new(u32::MAX),
+            socket,
+            feed,
             entrance,
+            listed: OnceBox::new(),
+            kept: grant.kept,
             ephemerals: EphemeralRate::default(),
+            key: AtomicU32::new(u32::MAX),
             expires_at: AtomicU32::new(0),
-            ends: None,
+            joined_by,
+            connections: grant.connections,
+            is_member: grant.is_member,
+            is_private: grant.is_private,
+            may_publish: grant.may_publish,
+            has_ended: AtomicBool::new(false),
         }
-    }
-
-    /// Makes it one of several of a connection, which ends alone and receives fewer events.
-    pub(crate) fn among(self, ends: &Arc<Ends>, by: JoinedBy, omitted: Omitted) -> Self {
-        Self { ends: Some(Arc::clone(ends)), is_of_server: by == JoinedBy::Server, omitted, ..self }
     }
 
     /// Returns who asked for it.
     pub(crate) fn joined_by(&self) -> JoinedBy {
-        match (&self.ends, self.is_of_server) {
-            (None, _) => JoinedBy::Path,
-            (Some(_), false) => JoinedBy::Client,
-            (Some(_), true) => JoinedBy::Server,
-        }
+        self.joined_by
     }
 
     /// Sets when the token for it expires, in seconds since 1970.
@@ -140,29 +118,44 @@ impl Subscription {
 
     /// Returns the group whose events the socket receives.
     pub(crate) fn group(&self) -> &Group {
-        &self.group
+        &self.feed.group
+    }
+
+    /// Returns the socket.
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
+        &self.socket
+    }
+
+    /// Returns the client as its channel sees it.
+    pub(crate) fn client<'a>(&'a self, context: &'a Arc<Context>) -> Client<'a> {
+        Client {
+            context,
+            identity: self.socket.identity(),
+            group: self.group(),
+            ephemerals: &self.ephemerals,
+            kept: self.kept,
+            lists_connections: self.lists_connections(),
+        }
+    }
+
+    /// Returns the member of the group that the socket's user is, unless it only listens.
+    pub(crate) fn member(&self) -> Option<&Arc<str>> {
+        self.is_member.then(|| self.socket.identity().member())
     }
 
     /// Returns the clients' name for the group.
     pub(crate) fn name(&self) -> &str {
-        match &self.name {
-            Name::InGroup(start) => &self.group.name()[*start as usize..],
-            Name::Apart(name) => name,
-        }
+        &self.feed.name
     }
 
     /// Returns the channel, as its clients name it.
     pub(crate) fn channel(&self) -> ChannelName<'_> {
-        ChannelName { stream: self.entrance.renderer().stream, name: self.name() }
+        self.feed.channel()
     }
 
     /// Returns which feed it receives.
-    pub(crate) fn feed(&self) -> FeedKey<'_> {
-        FeedKey { renderer: self.entrance.renderer(), name: self.name(), omitted: self.omitted }
-    }
-
-    pub(crate) fn is_member(&self) -> bool {
-        self.is_member
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     /// Returns the way by which it was admitted.
@@ -180,11 +173,6 @@ impl Subscription {
         self.may_publish
     }
 
-    /// Returns what its client may read of the log.
-    pub(crate) fn kept(&self) -> Kept {
-        self.kept
-    }
-
     /// Returns whether its connection is in a list.
     pub(crate) fn lists_connections(&self) -> bool {
         self.connections != ConnectionList::None
@@ -194,16 +182,22 @@ impl Subscription {
     pub(crate) fn connections_feed(&self) -> Option<Feed> {
         let is_wanted = match self.connections {
             ConnectionList::None | ConnectionList::Listed => false,
-            ConnectionList::Announced => !self.omitted.presence,
+            ConnectionList::Announced => !self.feed.omitted.presence,
             ConnectionList::AnnouncedToAll => true,
         };
         let renderer = self.entrance.connections().filter(|_| is_wanted)?;
-        Some(FeedKey { renderer, name: self.name(), omitted: Omitted::default() }.into())
+        let (group, name) = (self.group().connections(), Arc::clone(&self.feed.name));
+        Some(Feed { group, renderer, name, omitted: Omitted::default() })
     }
 
-    /// Returns the rate of its client's ephemeral events.
-    pub(crate) fn ephemerals(&self) -> &EphemeralRate {
-        &self.ephemerals
+    /// Returns its connection in the list of the group, once it is there.
+    pub(crate) fn listed(&self) -> Option<&ListedConnection> {
+        self.listed.get()
+    }
+
+    /// Sets its connection in the list of the group.
+    pub(crate) fn set_listed(&self, listed: ListedConnection) {
+        let _ = self.listed.set(Box::new(listed)); // one task at a time lists it
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -215,48 +209,13 @@ impl Subscription {
         !self.has_ended.swap(true, Ordering::SeqCst)
     }
 
-    /// Records for the socket's task why it has ended.
-    pub(crate) fn record_end(self: &Arc<Self>, close: &Close) {
-        if let Some(ends) = &self.ends {
-            ends.0.lock().push((Arc::clone(self), close.clone()));
-        }
-    }
-
     /// Returns its key among the subscribers of the group that have its feed.
     pub(crate) fn key(&self) -> usize {
         self.key.load(Ordering::Relaxed) as usize
     }
 
+    /// Sets its key among the subscribers of the group that have its feed.
     pub(crate) fn set_key(&self, key: usize) {
-        self.key.store(u32::try_from(key).expect("fewer sockets than 2^32"), Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth::identity::Identity;
-    use crate::http::context::Context;
-    use crate::realtime::access::Access;
-    use crate::realtime::denied::Denied;
-    use crate::realtime::renderer::tests::{Fragile, Plain};
-
-    struct NoAccess;
-
-    impl Access for NoAccess {
-        async fn grant(_: &Context, _: &Identity, _: &str) -> Result<Grant, Denied> {
-            Err(Denied::NotFound)
-        }
-    }
-
-    #[test]
-    fn a_name_is_the_one_granted_whether_the_group_ends_with_it_or_not() {
-        for (group, name) in [("chat_lobby", "lobby"), ("lobby", "lobby"), ("chat_dm:1:2", "@bob"), ("a", "")]
-        {
-            let grant = Grant::new(Group::new(group), name);
-            let entrance = Entrance::new::<NoAccess, Fragile, Plain>();
-            let subscription = Subscription::new(grant, entrance);
-            assert_eq!((subscription.group().name(), subscription.name()), (group, name));
-        }
+        self.key.store(u32::try_from(key).expect("fewer subscribers than 2^32"), Ordering::Relaxed);
     }
 }

@@ -178,7 +178,7 @@ impl Route {
     #[must_use]
     pub const fn connection<P: Protocol, S: Streams>(self) -> Self {
         self.add_socket(Socket::new::<P>(|realtime, request, upgrade| {
-            Box::pin(ready(admission::open_without_channel::<P, S>(realtime, request, upgrade)))
+            Box::pin(ready(admission::open_without_channel::<P, S>(&realtime, request, upgrade)))
         }))
     }
 
@@ -207,9 +207,9 @@ impl Route {
     pub const fn client_stream<T: Protocol, B: Protocol, S: Streams>(mut self) -> Self {
         self.sse = Some(|realtime, request, _| {
             Box::pin(ready(if request.header("content-type") == Some("application/octet-stream") {
-                admission::open_client_stream::<B, S>(realtime, &request)
+                admission::open_client_stream::<B, S>(&realtime, &request)
             } else {
-                admission::open_client_stream::<T, S>(realtime, &request)
+                admission::open_client_stream::<T, S>(&realtime, &request)
             }))
         });
         self.posts_open = true;
