@@ -65,7 +65,7 @@ pub(crate) async fn page(request: Request) -> Result<Response, Refusal> {
     let (layer, group) = (request.context().layer(), room.chat_group());
     let page = match since {
         Some(since) => {
-            let mut page = layer.history(&group, HistoryRange::After(since)).await?;
+            let mut page = layer.history(&group, HistoryRange::Since(since)).await?;
             let is_before =
                 |event: &Event| before.is_none_or(|before| event.position().is_some_and(|at| at.id < before));
             let within = page.events.partition_point(|event| is_before(event));

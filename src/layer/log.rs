@@ -40,8 +40,11 @@ pub enum Appended {
 /// A range of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryRange {
-    /// The oldest events after this id, up to 200.
+    /// The oldest events after this id, up to 200, also those that are to be trimmed: the rest of
+    /// what was begun to be read.
     After(Id),
+    /// The same without those that are to be trimmed.
+    Since(Id),
     /// The newest events before this id, or of the whole log, up to this number.
     Before(Option<Id>, usize),
 }

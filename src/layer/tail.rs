@@ -134,9 +134,10 @@ impl Tail {
         found.offset.filter(|own| own.epoch == offset.epoch).map(|_| found)
     }
 
-    /// Returns up to `limit` events after this id, the oldest first.
-    pub(super) fn after(&self, id: Id, limit: usize) -> Page {
+    /// Returns up to `limit` events after this id, the oldest first, of the newest `kept`.
+    pub(super) fn after(&self, id: Id, limit: usize, kept: usize) -> Page {
         let start = self.events.partition_point(|event| is_until(event, id));
+        let start = start.max(self.len().saturating_sub(kept));
         let end = self.events.len().min(start.saturating_add(limit));
         let end = start + fitting(self.events.range(start..end));
         Page {
@@ -146,32 +147,40 @@ impl Tail {
         }
     }
 
-    /// Returns the events after this id if none is missing here. An id beyond the last is answered
-    /// by the log itself, which may have more.
-    pub(super) fn after_if_whole(&self, id: Id) -> Option<Page> {
-        (id <= self.last && (self.whole || id >= self.floor)).then(|| self.after(id, MAX_PAGE_EVENTS))
+    /// Returns the events after this id, of the newest `kept`, if none is missing here. An id
+    /// beyond the last is answered by the log itself, which may have more.
+    pub(super) fn after_if_whole(&self, id: Id, kept: usize) -> Option<Page> {
+        let is_whole = self.whole || id >= self.floor || self.len() >= kept;
+        (id <= self.last && is_whole).then(|| self.after(id, MAX_PAGE_EVENTS, kept))
     }
 
-    /// Returns up to `limit` of the newest events, or of those before this id, the oldest first.
-    pub(super) fn before(&self, id: Option<Id>, limit: usize) -> Page {
+    /// Returns up to `limit` of the newest events, or of those before this id, the oldest first, of
+    /// the newest `kept`.
+    pub(super) fn before(&self, id: Option<Id>, limit: usize, kept: usize) -> Page {
         let end = match id {
             Some(id) => self.events.partition_point(|event| is_until(event, id) && !is(event, id)),
             None => self.events.len(),
         };
-        let start = end.saturating_sub(limit);
+        let first = self.len().saturating_sub(kept).min(end);
+        let start = end.saturating_sub(limit).max(first);
         let start = end - fitting(self.events.range(start..end).rev());
-        Page { events: self.events.range(start..end).cloned().collect(), more: start > 0, last: self.last }
+        Page {
+            events: self.events.range(start..end).cloned().collect(),
+            more: start > first,
+            last: self.last,
+        }
     }
 
-    /// Returns the newest events, or those before this id, if none is missing here. The log may
-    /// have more before an id beyond the last.
-    pub(super) fn before_if_whole(&self, id: Option<Id>, limit: usize) -> Option<Page> {
-        let page = self.before(id, limit);
+    /// Returns the newest events, or those before this id, of the newest `kept`, if none is missing
+    /// here. The log may have more before an id beyond the last.
+    pub(super) fn before_if_whole(&self, id: Option<Id>, limit: usize, kept: usize) -> Option<Page> {
+        let page = self.before(id, limit, kept);
+        let is_whole = self.whole || self.len() >= kept;
         // With more here, the page is as full as one of the log.
         let is_full = page.more || page.events.len() == limit;
         let is_known = id.is_none_or(|id| id <= self.last);
-        (is_known && (self.whole || is_full && id.is_none_or(|id| id > self.floor)))
-            .then_some(Page { more: page.more || !self.whole, ..page })
+        (is_known && (is_whole || is_full && id.is_none_or(|id| id > self.floor)))
+            .then_some(Page { more: page.more || !is_whole, ..page })
     }
 }
 

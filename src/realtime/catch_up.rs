@@ -239,7 +239,7 @@ impl CatchUp {
         if let Some(position) = self.start.offset {
             let located = log_position::locate(layer, group, position, self.kept).await?;
             if let Some(Located { id, epoch }) = located {
-                let page = layer.history(group, HistoryRange::After(id)).await?;
+                let page = layer.history(group, HistoryRange::Since(id)).await?;
                 if recovery(id, &page, context.config().log_seconds) == Recovery::Recovered {
                     self.start.since = Some(Ok(id));
                     let end = StreamPosition { epoch: Some(epoch), ..position };
@@ -253,7 +253,7 @@ impl CatchUp {
             None => Recovery::New,
             Some(Err(ParseIdError)) => Recovery::Malformed,
             Some(Ok(since)) => {
-                let page = layer.history(group, HistoryRange::After(since)).await?;
+                let page = layer.history(group, HistoryRange::Since(since)).await?;
                 match recovery(since, &page, context.config().log_seconds) {
                     Recovery::Recovered => return Ok((Recovery::Recovered, page, StreamPosition::default())),
                     other => other,

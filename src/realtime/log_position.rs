@@ -206,7 +206,7 @@ pub(crate) async fn read(
         // What is older was trimmed: the log begins later.
         let mut after = located.map_or(Id::START, |first| first.prev).max(kept.start());
         while !is_full(&events) && first <= end.offset {
-            let page = layer.history(group, HistoryRange::After(after)).await?;
+            let page = layer.history(group, HistoryRange::Since(after)).await?;
             let Some(last) = page.events.last().and_then(|event| event.position()) else { break };
             after = last.id;
             events.extend(page.events.into_iter().filter(|event| number(event).is_some_and(|n| n >= first)));

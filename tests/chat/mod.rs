@@ -8,5 +8,6 @@ mod flood;
 mod history;
 mod message_rate;
 mod resume;
+mod small_logs;
 mod welcome;
 mod wires;

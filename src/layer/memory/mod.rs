@@ -188,8 +188,8 @@ impl Broker for MemoryLayer {
         let mut group = group.lock();
         let log = group.log(self.retention);
         Ok(match range {
-            HistoryRange::After(id) => log.after(id, MAX_PAGE_EVENTS),
-            HistoryRange::Before(id, limit) => log.before(id, limit),
+            HistoryRange::After(id) | HistoryRange::Since(id) => log.after(id, MAX_PAGE_EVENTS, usize::MAX),
+            HistoryRange::Before(id, limit) => log.before(id, limit, usize::MAX),
         })
     }
 

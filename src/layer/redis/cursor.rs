@@ -29,7 +29,6 @@ const MAX_LEAD_MILLIS: u64 = 60_000;
 /// The epoch of an event; `None` if it has none or it is not known. Ids compare within an epoch.
 type Epoch = Option<u64>;
 
-#[derive(Default)]
 pub(super) struct GroupCursor {
     pub(super) state: Mutex<CursorState>,
     /// Held by the caller that reads from Redis; the others wait for what it finds.
@@ -127,6 +126,14 @@ pub(super) struct Backfilled {
     pub(super) dropped: usize,
     /// Whether nothing is missing any more, and the backfill has ended.
     pub(super) is_done: bool,
+}
+
+impl GroupCursor {
+    /// Returns the cursor of a log that is trimmed to so many messages.
+    pub(super) fn new(messages: usize) -> Self {
+        let state = CursorState { tail_cache: TailCache::new(messages), ..CursorState::default() };
+        Self { state: Mutex::new(state), reading: tokio::sync::Mutex::default() }
+    }
 }
 
 impl CursorState {

@@ -51,8 +51,9 @@ impl LogFollower {
     /// Adds groups that are about to be subscribed to.
     pub(super) fn add(&self, groups: &[Group]) {
         let mut cursors = self.cursors.lock();
+        let cursor = || Arc::new(GroupCursor::new(self.retention.messages));
         for group in groups {
-            cursors.entry(group.clone()).or_default();
+            cursors.entry(group.clone()).or_insert_with(cursor);
         }
     }
 

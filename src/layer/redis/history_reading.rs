@@ -58,7 +58,7 @@ impl HistoryReading {
             return HistoryStep::Answer(page);
         }
         // What is read beyond this was not asked for.
-        self.is_direct = matches!(self.range, HistoryRange::After(_));
+        self.is_direct = matches!(self.range, HistoryRange::After(_) | HistoryRange::Since(_));
         self.asked = Asked::Tail(floor);
         HistoryStep::Read(PageQuery::until(floor, most))
     }
@@ -75,7 +75,7 @@ impl HistoryReading {
             Asked::Range => {
                 let mut page = in_order(self.range, page);
                 cursor.tail_cache.redact_texts(&mut page.events);
-                if let HistoryRange::After(id) = self.range
+                if let HistoryRange::After(id) | HistoryRange::Since(id) = self.range
                     && is_current
                 {
                     cursor.tail_cache.keep_page(id, &page);
@@ -90,6 +90,7 @@ impl HistoryReading {
 pub(super) fn range_query(range: HistoryRange) -> PageQuery {
     match range {
         HistoryRange::After(id) => PageQuery::after(id),
+        HistoryRange::Since(id) => PageQuery::since(id),
         HistoryRange::Before(None, most) => PageQuery::newest(most),
         HistoryRange::Before(Some(id), most) => PageQuery::before(id, most),
     }

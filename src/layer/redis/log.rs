@@ -79,6 +79,8 @@ impl LogEndEncoder {
 pub(super) struct LogReader {
     commands: Arc<Commands>,
     scripts: Arc<Scripts>,
+    /// What a log is trimmed to, in steps.
+    messages: usize,
     turns: Semaphore,
 }
 
@@ -87,6 +89,8 @@ pub(super) struct LogReader {
 pub(super) struct PageQuery {
     pub(super) from: From,
     pub(super) most: usize,
+    /// Leaves out what is to be trimmed.
+    pub(super) is_exact: bool,
 }
 
 /// Where a page begins.
@@ -108,24 +112,30 @@ pub(super) struct LogPage {
 }
 
 impl PageQuery {
-    /// The oldest events after this id.
+    /// The oldest events after this id, also those that are to be trimmed.
     pub(super) fn after(id: Id) -> Self {
-        Self { from: From::After(id), most: MAX_PAGE_EVENTS }
+        Self { from: From::After(id), most: MAX_PAGE_EVENTS, is_exact: false }
+    }
+
+    /// The oldest events after this id.
+    pub(super) fn since(id: Id) -> Self {
+        Self { is_exact: true, ..Self::after(id) }
     }
 
     /// The newest events, the newest first.
     pub(super) fn newest(most: usize) -> Self {
-        Self { from: From::End, most }
+        Self { from: From::End, most, is_exact: true }
     }
 
-    /// The newest events up to and with this id, the newest first.
+    /// The newest events up to and with this id, the newest first, also those that are to be
+    /// trimmed.
     pub(super) fn until(id: Id, most: usize) -> Self {
-        Self { from: From::Until(id), most }
+        Self { from: From::Until(id), most, is_exact: false }
     }
 
     /// The newest events before this id, the newest first.
     pub(super) fn before(id: Id, most: usize) -> Self {
-        Self { from: From::Before(id), most }
+        Self { from: From::Before(id), most, is_exact: true }
     }
 
     /// Returns the command of the query, and where it begins.
@@ -140,8 +150,8 @@ impl PageQuery {
 }
 
 impl LogReader {
-    pub(super) fn new(commands: Arc<Commands>, scripts: Arc<Scripts>) -> Self {
-        Self { commands, scripts, turns: Semaphore::new(MAX_CONCURRENT_READS) }
+    pub(super) fn new(commands: Arc<Commands>, scripts: Arc<Scripts>, messages: usize) -> Self {
+        Self { commands, scripts, messages, turns: Semaphore::new(MAX_CONCURRENT_READS) }
     }
 
     /// Reads a page, at most [`MAX_PAGE_BYTES`] of events, but one at least. An event that is
@@ -152,7 +162,8 @@ impl LogReader {
         let (command, from) = query.range();
         let mut script = self.scripts.page.key(self.commands.keys().log(group));
         script.key(self.commands.keys().redactions(group));
-        script.arg(command).arg(from).arg(query.most).arg(MAX_PAGE_BYTES);
+        let length = if query.is_exact { self.messages } else { 0 };
+        script.arg(command).arg(from).arg(query.most).arg(MAX_PAGE_BYTES).arg(length);
         let (last, more, entries, redacted): (String, bool, Vec<StreamEntry>, Vec<String>) =
             self.commands.bulk_script(&script).await?;
         let redacted = ids(&redacted);

@@ -152,7 +152,7 @@ impl RedisLayer {
         let clock = Arc::new(RedisClock::new());
         let follower = Arc::new(LogFollower {
             commands: Arc::clone(&commands),
-            reader: LogReader::new(Arc::clone(&commands), Arc::clone(&scripts)),
+            reader: LogReader::new(Arc::clone(&commands), Arc::clone(&scripts), retention.messages),
             listener: Arc::clone(&listener),
             retention,
             clock: Arc::clone(&clock),

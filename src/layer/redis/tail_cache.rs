@@ -27,6 +27,8 @@ const NEXT_READ_EVENTS: usize = 1000;
 #[derive(Default)]
 pub(super) struct TailCache {
     tail: Option<Tail>,
+    /// What the log is trimmed to, in steps: it may have some messages more.
+    most: Option<usize>,
     /// The page that was read last of what is older than the tail, and after which id: readers that
     /// are equally far behind share it.
     page: Option<(Id, Page)>,
@@ -41,17 +43,25 @@ pub(super) struct TailCache {
 }
 
 impl TailCache {
+    /// Returns an empty cache of a log that is trimmed to so many messages.
+    pub(super) fn new(messages: usize) -> Self {
+        Self { most: Some(messages), ..Self::default() }
+    }
+
     /// Returns the range of the log if it is cached.
     pub(super) fn answer(&mut self, range: HistoryRange, now: Instant) -> Option<Page> {
         self.read_at = Some(now);
-        let tail = self.tail.as_ref();
+        let (tail, most) = (self.tail.as_ref(), self.most.unwrap_or(usize::MAX));
         match range {
-            HistoryRange::After(id) => tail.and_then(|tail| tail.after_if_whole(id)).or_else(|| {
-                let (_, page) = self.page.as_ref().filter(|(after, _)| *after == id)?;
-                let last = tail.map_or(page.last, |tail| tail.last().max(page.last));
-                Some(Page { last, ..page.clone() })
-            }),
-            HistoryRange::Before(id, limit) => tail?.before_if_whole(id, limit),
+            HistoryRange::After(id) | HistoryRange::Since(id) => {
+                let kept = if let HistoryRange::Since(_) = range { most } else { usize::MAX };
+                tail.and_then(|tail| tail.after_if_whole(id, kept)).or_else(|| {
+                    let (_, page) = self.page.as_ref().filter(|(after, _)| *after == id)?;
+                    let last = tail.map_or(page.last, |tail| tail.last().max(page.last));
+                    Some(Page { last, ..page.clone() })
+                })
+            }
+            HistoryRange::Before(id, limit) => tail?.before_if_whole(id, limit, most),
         }
     }
 

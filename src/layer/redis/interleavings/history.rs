@@ -143,8 +143,10 @@ impl Model {
         let (first, last) = (positions.first(), positions.last());
         let is_right = match *range {
             _ if !is_one_log => true,
-            HistoryRange::After(id) if is_in_log(id) => first.map_or(page.last, |first| first.prev) == id,
-            HistoryRange::After(id) => first.is_none_or(|first| first.id > id),
+            HistoryRange::After(id) | HistoryRange::Since(id) if is_in_log(id) => {
+                first.map_or(page.last, |first| first.prev) == id
+            }
+            HistoryRange::After(id) | HistoryRange::Since(id) => first.is_none_or(|first| first.id > id),
             HistoryRange::Before(None, limit) => {
                 positions.len() <= limit && last.is_none_or(|last| last.id == page.last)
             }
@@ -158,7 +160,7 @@ impl Model {
         };
         self.assert_that(is_right, "another part of the log");
         let is_end = match range {
-            HistoryRange::After(_) => last.is_none_or(|last| last.id == page.last),
+            HistoryRange::After(_) | HistoryRange::Since(_) => last.is_none_or(|last| last.id == page.last),
             // The log has no older one.
             HistoryRange::Before(..) => {
                 let older = |first: &Position| self.log.iter().any(|message| message.position.id < first.id);
@@ -200,7 +202,9 @@ impl Model {
             let log = self.log.iter().map(|message| message.position);
             // What was trimmed may be cached.
             let is_right = match range {
-                HistoryRange::After(id) => log.filter(|at| at.id > id).take(read.len()).eq(read),
+                HistoryRange::After(id) | HistoryRange::Since(id) => {
+                    log.filter(|at| at.id > id).take(read.len()).eq(read)
+                }
                 HistoryRange::Before(end, _) => {
                     let mut kept: Vec<_> = log.filter(|at| end.is_none_or(|end| at.id < end)).collect();
                     let count = kept.len().min(read.len());
