@@ -45,6 +45,9 @@ pub(crate) async fn enter(
     loop {
         // From here on the others' changes; its own join may have come before.
         let presence = layer.presence(&group).await?;
+        if subscription.has_ended() {
+            return Ok(()); // left meanwhile: the key may be another one's
+        }
         let cursor = Cursor { id: Id::START, epoch: None, presence: presence.version };
         if hub.join_subscriber(feed, *key, cursor, true).is_ok() {
             let own = presence.event("join", Some(&member)).into();

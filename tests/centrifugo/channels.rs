@@ -9,6 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::user::User;
+use crate::support::wait::{PATIENCE, holds, until};
 
 async fn a_message_is_read_on_every_wire(layer: LayerKind) {
     let deployment = deployment(layer).await;
@@ -180,6 +181,29 @@ async fn a_channel_that_is_left_at_once_was_not_entered(layer: LayerKind) {
     assert!(bob.unread().iter().all(|push| push["channel"] != "hall"), "{:?}", bob.unread());
 }
 
+async fn a_channel_may_be_left_while_its_connection_is_being_listed(layer: LayerKind) {
+    let deployment = deployment(layer).await;
+    let node = deployment.first();
+    let mut ann = CentrifugoClient::connect(node, "ann").await;
+    ann.subscribe("hall").await;
+    for number in 1..=2 {
+        ann.publish("hall", &json!(number)).await;
+    }
+    let mut bob = CentrifugoClient::connect(node, "bob").await;
+    let since = json!({ "channel": "hall", "recover": true, "offset": 1, "epoch": "" });
+    for _ in 0..10 {
+        bob.result("subscribe", &since).await;
+        // The last frame before it is listed.
+        assert_eq!(bob.data("hall", 1).await, [json!(2)]);
+        bob.result("unsubscribe", &json!({ "channel": "hall" })).await;
+    }
+    until(PATIENCE, "one connection", async || {
+        let stats = ann.result("presence_stats", &json!({ "channel": "hall" })).await;
+        holds(stats["num_clients"] == 1, || stats.to_string())
+    })
+    .await;
+}
+
 async fn a_user_is_the_same_in_messages_presence_and_names_of_channels(layer: LayerKind) {
     let deployment = deployment(layer).await;
     let node = deployment.first();
@@ -218,6 +242,7 @@ on_both_layers! {
     a_token_opens_no_channel_but_its_own
     a_room_has_few_names_as_a_channel
     a_channel_that_is_left_at_once_was_not_entered
+    a_channel_may_be_left_while_its_connection_is_being_listed
 }
 
 #[tokio::test]
