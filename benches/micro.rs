@@ -64,8 +64,8 @@ mod memory_layer {
 
     use divan::{Bencher, black_box};
     use parlor::{
-        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Layer, LayerError, LayerListener,
-        NodeFigures, Retention,
+        Broker, Delivery, Disconnect, Group, HistoryRange, IdempotencyKey, Instruction, Layer, LayerError,
+        LayerListener, NodeFigures, Retention,
     };
     use tokio::runtime::{Builder, Runtime};
 
@@ -86,6 +86,7 @@ mod memory_layer {
         }
         fn on_interval_started(&self, _: &str) {}
         fn on_disconnect(&self, _: Disconnect) {}
+        fn on_instruction(&self, _: Instruction) {}
         fn on_missed_disconnects(&self, _: &[Disconnect]) {}
         fn ask_again(&self) -> Pin<Box<dyn Future<Output = Result<(), LayerError>> + Send + '_>> {
             Box::pin(std::future::ready(Ok(())))

@@ -6,6 +6,8 @@ pub(crate) const PUBLISH: &str = "publish";
 pub(crate) const READ: &str = "read";
 /// Disconnects users.
 pub(crate) const DISCONNECT: &str = "disconnect";
+/// Subscribes users to channels, and moves the end of their tokens.
+pub(crate) const CONNECTIONS: &str = "connections";
 
 /// Every scope, in the order in which pages list them.
-pub(crate) const SCOPES: [&str; 3] = [PUBLISH, READ, DISCONNECT];
+pub(crate) const SCOPES: [&str; 4] = [PUBLISH, READ, DISCONNECT, CONNECTIONS];

@@ -69,10 +69,10 @@ pub use crate::http::form::Form;
 pub use crate::http::request::Request;
 pub use crate::http::response::{Refusal, Response};
 pub use crate::layer::{
-    Appended, Broker, Change, ConnectError, Control, Disconnect, Guard, HistoryRange, IDEMPOTENCY_WINDOW,
-    IdempotencyKey, Index, LEAVE_GRACE, Layer, LayerError, LayerListener, LogFigures, MAX_LISTED_GROUPS,
-    MAX_LISTED_MEMBERS, NodeFigures, NodeInfo, Page, Presence, PresenceSnapshot, Retention, RightsChange,
-    SharedStore, Store,
+    Appended, Broker, Change, ConnectError, ConnectionChange, Control, Disconnect, Guard, HistoryRange,
+    IDEMPOTENCY_WINDOW, IdempotencyKey, Index, Instruction, LEAVE_GRACE, Layer, LayerError, LayerListener,
+    LogFigures, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS, NodeFigures, NodeInfo, Page, Presence,
+    PresenceSnapshot, Retention, RightsChange, SharedStore, Store,
 };
 pub use crate::realtime::access::{Access, Grant};
 pub use crate::realtime::channel::{Channel, Interval};
@@ -85,6 +85,7 @@ pub use crate::realtime::connection_list::ConnectionList;
 pub use crate::realtime::connections::connections_in;
 pub use crate::realtime::denied::{Denied, Reason};
 pub use crate::realtime::entrance::Entrance;
+pub use crate::realtime::instructed::TOO_MANY_CHANNELS;
 pub use crate::realtime::intervals::{start_interval, stop_interval};
 pub use crate::realtime::log_position::read_log;
 pub use crate::realtime::outbox::TOO_SLOW;

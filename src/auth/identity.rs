@@ -110,6 +110,11 @@ impl Identity {
         Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
 
+    /// Returns the client that a user with this account is, as far as rights in channels go.
+    pub fn of_account(account: &Account) -> Self {
+        Self::account(account, None, None)
+    }
+
     /// Returns the public id: 16 hexadecimal digits, stable across requests unless the client is
     /// anonymous.
     pub fn id(&self) -> &str {

@@ -1,21 +1,26 @@
-//! Disconnect commands: JSON from Redis, and the resulting close frames.
+//! Decisions: JSON from Redis, and the close frames that result from disconnect commands.
 
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
 use super::frame_decoder::Peer;
 use super::within;
-use crate::layer::Disconnect;
+use crate::layer::{Disconnect, Instruction};
 use crate::wire::frame::Transport;
 
 /// Bytes of memory per byte of input.
 const BYTES_PER_INPUT_BYTE: usize = 16;
 const BASE_BYTES: usize = 4096;
 
-/// Parses a command.
+/// Parses a command or an instruction.
 pub fn disconnect(bytes: &[u8]) {
-    let Some(command) = within(BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len(), || Disconnect::decode(bytes))
-    else {
+    let limit = BASE_BYTES + BYTES_PER_INPUT_BYTE * bytes.len();
+    if let Some(instruction) = within(limit, || Instruction::decode(bytes)) {
+        let json = serde_json::to_vec(&instruction).expect("texts and numbers become JSON");
+        assert_eq!(Instruction::decode(&json), Some(instruction));
+        assert!(Disconnect::decode(bytes).is_none(), "a decision is either of them");
+    }
+    let Some(command) = within(limit, || Disconnect::decode(bytes)) else {
         return;
     };
     let json = serde_json::to_vec(&command).expect("texts and numbers become JSON");

@@ -16,8 +16,8 @@ use crate::http::context::Context;
 use crate::http::csrf::CsrfToken;
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
-use crate::layer::Disconnect;
 use crate::layer::LayerError;
+use crate::layer::{Control, Disconnect, Instruction};
 use crate::wire::close::CloseCode;
 use crate::wire::cookies;
 
@@ -331,6 +331,14 @@ impl Context {
         reason: &str,
     ) -> Result<(), LayerError> {
         self.disconnect(&Disconnect::of_user(id, group, code, reason)).await
+    }
+
+    /// Changes the connections of a user, on every node.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub async fn instruct(&self, instruction: &Instruction) -> Result<(), LayerError> {
+        self.layer().instruct(instruction).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::instruction::Instruction;
 use crate::layer::log::LogFigures;
 use crate::layer::node_info::NodeInfo;
 use crate::wire::event::Event;
@@ -24,6 +25,15 @@ pub trait Control: Send + Sync {
     /// # Cost
     /// `EVALSHA` of `decide.lua`: `XTRIM`, and for each command `XADD` and `PUBLISH`.
     fn disconnect(&self, commands: &[Disconnect]) -> impl Future<Output = Result<(), LayerError>> + Send;
+
+    /// Makes every node change the connections of a user, this node included.
+    ///
+    /// # Errors
+    /// As [`disconnect`](Self::disconnect).
+    ///
+    /// # Cost
+    /// As [`disconnect`](Self::disconnect).
+    fn instruct(&self, instruction: &Instruction) -> impl Future<Output = Result<(), LayerError>> + Send;
 
     /// Ends announced changes of rights: they cannot be made from now on. What is read after this
     /// call has what was made of them.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::instruction::Instruction;
 use crate::layer::node_figures::NodeFigures;
 use crate::wire::delivery::Delivery;
 
@@ -24,6 +25,8 @@ pub trait LayerListener: Send + Sync + 'static {
     fn on_interval_started(&self, group: &str);
     /// Some node gave a disconnect command.
     fn on_disconnect(&self, command: Disconnect);
+    /// Some node gave an instruction, perhaps while this node was not connected.
+    fn on_instruction(&self, instruction: Instruction);
     /// Applies disconnect commands that this node has missed. When it returns, the matching sockets
     /// receive nothing more.
     fn on_missed_disconnects(&self, commands: &[Disconnect]);

@@ -56,6 +56,8 @@
 //!   log of commands was lost, every connection is asked again
 //!   ([`ask_again`](LayerListener::ask_again)) before anything is delivered. A command is as
 //!   durable as an append, and so is every write to the store.
+//! - **Instructions.** An [`Instruction`] is in the same log, and reaches each node in order with
+//!   the commands. One that a node has missed is lost where the log was.
 //! - **Changes of rights.** A write of a [`RightsChange`] is made while the change is announced.
 //!   After [`end_changes`](Control::end_changes) returned, none is made, however late Redis takes
 //!   it. A node that starts knows the changes that are announced, and ends them when their time
@@ -79,9 +81,11 @@ mod broker;
 mod connect_error;
 pub(crate) mod contract;
 mod control;
+mod decision;
 mod disconnect;
 mod disconnect_sender;
 mod error;
+mod instruction;
 mod listener;
 mod log;
 pub(crate) mod member;
@@ -109,6 +113,7 @@ pub use self::control::Control;
 pub use self::disconnect::Disconnect;
 pub(crate) use self::disconnect_sender::DisconnectSender;
 pub use self::error::LayerError;
+pub use self::instruction::{ConnectionChange, Instruction};
 pub use self::listener::LayerListener;
 pub use self::log::{Appended, HistoryRange, IdempotencyKey, LogFigures, Page, Retention};
 pub use self::node_figures::NodeFigures;
@@ -314,6 +319,10 @@ impl DisconnectSender for Layer {
 impl Control for Layer {
     async fn disconnect(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
         dispatch!(self, disconnect(commands).await)
+    }
+
+    async fn instruct(&self, instruction: &Instruction) -> Result<(), LayerError> {
+        dispatch!(self, instruct(instruction).await)
     }
 
     async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {

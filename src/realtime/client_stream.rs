@@ -2,8 +2,9 @@
 //! come by further requests.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -17,6 +18,8 @@ use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::http::response::Response;
 use crate::limits::{Admitted, Decision, MessageRateLimiter};
+use crate::realtime::instructed;
+use crate::realtime::instructions::Instructed;
 use crate::realtime::joined::Joined;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::socket_task;
@@ -98,8 +101,16 @@ async fn run<P: Protocol, S: Streams>(
     // Boxed and polled beside what drains the outbox, which replies fill.
     let mut acting = Box::pin(async {
         act::<P, S>(joined, context, &mut limits, first).await;
-        while let Some(message) = messages.next().await {
-            act::<P, S>(joined, context, &mut limits, message).await;
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    let Some(message) = message else { break };
+                    act::<P, S>(joined, context, &mut limits, message).await;
+                }
+                instructed = next_instruction::<P>(joined) => {
+                    instructed::obey::<P, S>(joined, instructed).await;
+                }
+            }
         }
         joined.socket().close(&CloseCode::RateLimited.into());
         pending::<()>().await;
@@ -128,6 +139,11 @@ async fn run<P: Protocol, S: Streams>(
             }
         }
     }
+}
+
+/// Waits for the next instruction for the connection.
+async fn next_instruction<P: Protocol>(joined: &Joined) -> Instructed {
+    poll_fn(|_| socket_task::next_instruction::<P>(joined).map_or(Poll::Pending, Poll::Ready)).await
 }
 
 /// Acts on one message of the client.

@@ -56,7 +56,7 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
     for target in targets {
         let wanted = connect.joins.iter().find(|join| join.target == target);
         let join = wanted.cloned().unwrap_or_else(|| Join::new(target));
-        let mut channel = joined.enter::<P, S>(JoinedBy::Server, 0, &join).await?;
+        let mut channel = joined.enter::<P, S>(JoinedBy::Server, 0, &join, None).await?;
         if let Some(catch_up) = &mut channel.catch_up {
             let welcome = catch_up.welcome(&channel.registration).await.map_err(Denied::Layer)?;
             entered.push((channel, welcome));

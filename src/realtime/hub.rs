@@ -14,10 +14,11 @@ use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::layer::{Disconnect, NodeFigures};
+use crate::layer::{Disconnect, Instruction, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
 use crate::realtime::fanout::messages_missing;
+use crate::realtime::instructions::{Instructed, Instructions};
 use crate::realtime::renderer::Feed;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers;
@@ -52,6 +53,7 @@ pub(crate) struct Hub {
     delivered: AtomicU64,
     closing: AtomicBool,
     disconnects: Mutex<RecentDisconnects>,
+    instructions: Instructions,
 }
 
 /// An open socket and one of its subscriptions, or the socket alone.
@@ -258,8 +260,9 @@ impl Hub {
 
     /// Removes the socket that was registered under this key.
     pub(crate) fn unregister(&self, key: usize) {
-        let _registered = self.registered.lock().remove(key); // dropped outside of the lock
+        let registered = self.registered.lock().remove(key); // dropped outside of the lock
         METRICS.sockets.dec();
+        self.instructions.forget(&registered.socket);
     }
 
     /// Queues events for every socket of the group, in order.
@@ -422,6 +425,32 @@ impl Hub {
             })
             .await;
         });
+    }
+
+    /// Passes an instruction to the tasks of the connections that it concerns, after earlier ones.
+    pub(crate) fn instruct(self: &Arc<Self>, instruction: Instruction) {
+        if !self.instructions.add(instruction) {
+            return;
+        }
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Some(added) = hub.instructions.take_added() {
+                hub.each_socket(|Registered { socket, .. }| {
+                    if socket.wire().connects
+                        && !socket.awaits_connect()
+                        && let Some(instructed) = added.get(socket.identity().id())
+                    {
+                        hub.instructions.give(socket, instructed);
+                    }
+                })
+                .await;
+            }
+        });
+    }
+
+    /// Returns the next instruction for a connection.
+    pub(crate) fn next_instruction(&self, socket: &Arc<Socket>) -> Option<Instructed> {
+        self.instructions.next(socket)
     }
 
     /// Calls `act` for every socket and each of its subscriptions, and yields between batches.

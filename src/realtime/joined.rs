@@ -110,19 +110,21 @@ impl Joined {
         number: u32,
         join: &Join<'_>,
     ) -> Result<(), Refused> {
-        let entered = self.enter::<P, S>(JoinedBy::Client, number, join).await?;
+        let entered = self.enter::<P, S>(JoinedBy::Client, number, join, None).await?;
         self.add(entered);
         Ok(())
     }
 
-    /// Enters a channel, which is joined once it is added.
+    /// Enters a channel, which is joined once it is added. If the server was instructed to, and
+    /// when, the client is not charged for it.
     pub(crate) async fn enter<P: Protocol, S: Streams>(
         &self,
         by: JoinedBy,
         number: u32,
         join: &Join<'_>,
+        instructed_at: Option<Instant>,
     ) -> Result<Entered, Refused> {
-        let opened_at = Instant::now();
+        let opened_at = instructed_at.unwrap_or_else(Instant::now);
         let (context, socket, target) = (self.context(), self.socket(), &join.target);
         if context.is_stopping() {
             return Err(Refused::TryAgain);
@@ -146,7 +148,7 @@ impl Joined {
         };
         // Where its log ends is read, and for an empty log kept.
         let is_numbered = P::NUMBERS && entrance.replays();
-        if is_numbered || start.reads() {
+        if instructed_at.is_none() && (is_numbered || start.reads()) {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use once_cell::sync::OnceCell;
 
-use crate::layer::{Disconnect, LayerError, LayerListener, NodeFigures};
+use crate::layer::{Disconnect, Instruction, LayerError, LayerListener, NodeFigures};
 use crate::realtime::hub::{Hub, Registered};
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Pace;
@@ -52,6 +52,10 @@ impl LayerListener for NodeListener {
 
     fn on_disconnect(&self, command: Disconnect) {
         self.hub.apply(command);
+    }
+
+    fn on_instruction(&self, instruction: Instruction) {
+        self.hub.instruct(instruction);
     }
 
     fn on_missed_disconnects(&self, commands: &[Disconnect]) {

@@ -29,6 +29,7 @@ pub(crate) mod backlog;
 pub(crate) mod catch_up;
 pub(crate) mod client_stream;
 pub(crate) mod connecting;
+pub(crate) mod instructed;
 pub(crate) mod joined;
 pub(crate) mod log_position;
 pub(crate) mod outbox;
@@ -41,6 +42,7 @@ pub(crate) mod sse;
 pub(crate) mod disconnects;
 pub(crate) mod fanout;
 pub(crate) mod hub;
+pub(crate) mod instructions;
 #[cfg(test)]
 mod interleavings;
 pub(crate) mod renderer;

@@ -137,6 +137,18 @@ pub trait Protocol: Send + Sync + 'static {
         None
     }
 
+    /// Writes the first frame of a channel that the server has joined for a client which had
+    /// [connected](Self::CONNECTS) before.
+    fn joined_for_client(_channel: ChannelName<'_>, _welcome: &Welcome) -> Option<Frame<'static>> {
+        None
+    }
+
+    /// Informs a client that the server has moved the end of its token, which it may use for
+    /// `expires_in`; `None` for ever.
+    fn token_extended(_expires_in: Option<Duration>) -> Option<Frame<'static>> {
+        None
+    }
+
     /// Answers a client that has another token for a channel now, which it may use for
     /// `expires_in`; `None` for ever.
     fn join_refreshed(

@@ -84,8 +84,9 @@ impl<'a> Reader<'a> {
         poll_fn(|task| self.poll_next(task)).await
     }
 
-    /// A poll, because a socket that waits then keeps nothing of what was decoded.
-    fn poll_next(&mut self, task: &mut task::Context<'_>) -> Poll<Result<Decoded, Stop>> {
+    /// As [`next`](Self::next). A poll, because a socket that waits then keeps nothing of what was
+    /// decoded.
+    pub(crate) fn poll_next(&mut self, task: &mut task::Context<'_>) -> Poll<Result<Decoded, Stop>> {
         // One busy client must not delay the others.
         ready!(coop::poll_proceed(task)).made_progress();
         for _ in 0..MAX_TURN_FRAMES {

@@ -17,6 +17,8 @@ use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::command::{ClientRequest, Command, Join, NumberedRequest, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
+use crate::realtime::instructed;
+use crate::realtime::instructions::Instructed;
 use crate::realtime::joined::Joined;
 use crate::realtime::listed_connection;
 use crate::realtime::protocol::{Action, Protocol, Refused, ReplyTo};
@@ -207,11 +209,31 @@ fn refuse_join<P: Protocol>(
     }
 }
 
-/// Handles the client's messages, one at a time.
+/// What the task of a socket does next.
+enum Turn {
+    /// Handle what was read.
+    Read(Result<Decoded, Stop>),
+    /// Carry out an instruction.
+    Obey(Instructed),
+}
+
+/// Handles the client's messages and the instructions for its connection, one at a time.
 async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>) -> End {
     let socket = joined.socket();
     loop {
-        let frame = match reader.next().await {
+        // One poll for both: an idle socket keeps no state of either.
+        let turn = poll_fn(|task| match next_instruction::<P>(joined) {
+            Some(instructed) => Poll::Ready(Turn::Obey(instructed)),
+            None => reader.poll_next(task).map(Turn::Read),
+        });
+        let read = match turn.await {
+            Turn::Read(read) => read,
+            Turn::Obey(instructed) => {
+                Box::pin(instructed::obey::<P, S>(joined, instructed)).await;
+                continue;
+            }
+        };
+        let frame = match read {
             Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
             Ok(Decoded::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
             Ok(Decoded::Close(code)) => {
@@ -231,6 +253,11 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
             return end;
         }
     }
+}
+
+/// Returns the next instruction for a connection. What adds one wakes the task.
+pub(crate) fn next_instruction<P: Protocol>(joined: &Joined) -> Option<Instructed> {
+    if P::CONNECTS { joined.realtime().hub().next_instruction(joined.socket()) } else { None }
 }
 
 /// Charges the limits of a client.

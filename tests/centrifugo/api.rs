@@ -113,7 +113,7 @@ async fn what_a_method_does_not_offer_is_an_error() {
         ("history_remove", json!({ "channel": "@ann" }), 102),
         ("history_remove", json!({ "channel": "lobby", "user": "ann" }), 107),
         ("disconnect", json!({ "user": "ann" }), 103),
-        ("subscribe", json!({ "user": "ann", "channel": "lobby" }), 108),
+        ("rpc", json!({ "method": "sum", "data": 1 }), 108),
         ("nothing", json!({}), 104),
         ("batch", json!({ "commands": [] }), 107),
         ("publish", json!([]), 107),

@@ -1,5 +1,6 @@
 // Drives the npm package centrifuge, unmodified, on each of its transports.
-// Usage: centrifuge_js.mjs PROXY NODE TOKEN. PROXY is before several nodes, of which NODE is one.
+// Usage: centrifuge_js.mjs PROXY NODE TOKEN KEY. PROXY is before several nodes, of which NODE is
+// one. KEY is that of a program, which subscribes the clients of TOKEN.
 // Prints `ok: <transport>` for each, then `kill`, and after another node was killed `ok: killed`.
 
 import { createRequire } from "node:module";
@@ -10,7 +11,7 @@ const { Centrifuge: Protobuf } = require("centrifuge/build/protobuf");
 const websocket = require("ws");
 const eventsource = require("eventsource");
 
-const [proxy, node, token] = process.argv.slice(2);
+const [proxy, node, token, key] = process.argv.slice(2);
 const LIMIT_MS = 20_000;
 const TRANSPORTS = {
     "WebSocket, JSON": [Centrifuge, "websocket"],
@@ -39,7 +40,7 @@ function within(promise, what) {
     return Promise.race([promise, late]);
 }
 
-/** The next `count` events of a subscription. */
+/** The next `count` events of a subscription, or of a client. */
 function events(subscription, name, count) {
     const all = [];
     return within(
@@ -60,11 +61,33 @@ function assertEqual(got, expected, what) {
     }
 }
 
+async function call(method, params) {
+    const request = { method: "POST", headers: { "X-API-Key": key }, body: JSON.stringify(params) };
+    const answer = await (await fetch(`${proxy}/centrifugo/api/${method}`, request)).json();
+    if (!answer.result) {
+        throw new Error(`${method}: ${JSON.stringify(answer)}`);
+    }
+}
+
+/** Has a program subscribe a client, through any node. */
+async function tryProgram(Client, ann, connected, channel) {
+    const [{ client }] = await connected;
+    const subscribed = events(ann, "subscribed", 1);
+    await call("subscribe", { user: "42", client, channel });
+    assertEqual((await subscribed)[0].channel, channel, "server-side subscription");
+    const [read, ended] = [events(ann, "publication", 1), events(ann, "unsubscribed", 1)];
+    await call("publish", { channel, data: { n: 7 } });
+    assertEqual(decoded(Client, (await read)[0].data).n, 7, "publication of a program");
+    await call("unsubscribe", { user: "42", channel });
+    assertEqual((await ended)[0].channel, channel, "end of the server-side subscription");
+}
+
 async function tryTransport(Client, transport) {
     const channel = `room-${Math.random().toString(36).slice(2)}`;
     const [ann, bob] = [connect(proxy, Client, transport), connect(proxy, Client, transport)];
     const [own, other] = [ann.newSubscription(channel), bob.newSubscription(channel)];
     const subscribed = [events(own, "subscribed", 1), events(other, "subscribed", 1)];
+    const connected = events(ann, "connected", 1);
     for (const started of [own, other]) started.subscribe();
     for (const started of [ann, bob]) started.connect();
     await Promise.all(subscribed);
@@ -74,6 +97,8 @@ async function tryTransport(Client, transport) {
     assertEqual((await publications).map(({ data }) => decoded(Client, data).n), [0, 1, 2], "publications");
     assertEqual(await own.presenceStats(), { numUsers: 1, numClients: 2 }, "presence");
     assertEqual((await own.history({ limit: 2 })).publications.map(({ offset }) => offset), [1, 2], "history");
+
+    await tryProgram(Client, ann, connected, `${channel}-of-a-program`);
 
     ann.disconnect();
     for (const n of [3, 4]) await other.publish(encoded(Client, { n }));

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::centrifugo::{deployment, plan, token_of};
+use crate::support::cli::key;
 use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::nginx::Nginx;
 use crate::support::process_tree::ProcessTree;
@@ -46,6 +47,7 @@ async fn the_javascript_client_works_on_each_of_its_transports_across_nodes() {
     let mut command = Command::new("node");
     command.arg(script).arg(format!("http://{}", nginx.address()));
     command.arg(format!("http://{}", nodes[2].address())).arg(token_of("42"));
+    command.arg(key(&redis, "backend", "publish,disconnect,connections").await);
     let mut client = ProcessTree::spawn("centrifuge_js.mjs", &mut command);
     until(seconds(60), "the client to have tried its transports", async || {
         let ended = client.ended();

@@ -4,6 +4,7 @@ mod api;
 mod api_costs;
 mod bad_input;
 mod channels;
+mod connections;
 mod cors;
 mod emulation;
 mod encodings;

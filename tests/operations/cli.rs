@@ -98,7 +98,7 @@ async fn weak_input_is_rejected_in_one_line_without_the_password() {
         (&["key", "add", "billing"], "--scope"),
         (
             &["key", "add", "billing", "--scope", "publish,fly"],
-            "`fly`, expected some of publish, read, disconnect",
+            "`fly`, expected some of publish, read, disconnect, connections",
         ),
         (&["key", "add", "a b", "--scope", "read"], "1 to 32 letters"),
         (&["key", "revoke", "billing"], "no key `billing`"),

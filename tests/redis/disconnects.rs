@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Instant;
 
-use parlor::{Control, Disconnect, now};
+use parlor::{ConnectionChange, Control, Disconnect, Instruction, now};
 
 use crate::support::cli::key;
 use crate::support::event_stream::{EventStream, stream_of};
@@ -44,8 +44,28 @@ async fn every_node_receives_every_disconnect_in_order(peers: LayerNodes) {
     }
 }
 
+fn about_user(expires_at: u64) -> Instruction {
+    Instruction {
+        user: "a1b2c3d4e5f60718".to_owned(),
+        client: Some("\"c\"".to_owned()),
+        change: ConnectionChange::Refresh(Some(expires_at)),
+    }
+}
+
+async fn every_node_receives_every_instruction_in_order(peers: LayerNodes) {
+    let instructions = [1, 2, u64::MAX].map(about_user);
+    for instruction in &instructions {
+        let from = peers.nodes.last().expect("a node");
+        from.layer.instruct(instruction).await.expect("the layer to take an instruction");
+    }
+    for node in &peers.nodes {
+        assert_eq!(node.wait_for_instructions(3).await, instructions);
+    }
+}
+
 clauses! {
     every_node_receives_every_disconnect_in_order
+    every_node_receives_every_instruction_in_order
 }
 
 #[tokio::test]
@@ -145,6 +165,11 @@ async fn a_command_that_pubsub_lost_is_applied_within_seconds() {
         holds(received == [order.clone()], || format!("{received:?}"))
     })
     .await;
+    near.layer.instruct(&about_user(1)).await.expect("the layer to take an instruction");
+    near.layer.disconnect(slice::from_ref(&order)).await.expect("the layer to take an order");
+    near.layer.instruct(&about_user(2)).await.expect("the layer to take an instruction");
+    assert_eq!(far.wait_for_instructions(2).await, [1, 2].map(about_user));
+    assert_eq!(far.disconnects().len(), 2);
 }
 
 #[tokio::test]

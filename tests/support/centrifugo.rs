@@ -163,8 +163,17 @@ impl CentrifugoClient {
 
     /// Returns the next push of a channel that has this member.
     pub async fn push(&mut self, channel: &str, member: &str) -> Value {
+        self.push_of(&json!(channel), member).await
+    }
+
+    /// Returns the next push of the connection that has this member.
+    pub async fn push_of_connection(&mut self, member: &str) -> Value {
+        self.push_of(&Value::Null, member).await
+    }
+
+    async fn push_of(&mut self, channel: &Value, member: &str) -> Value {
         within(PATIENCE, &format!("{member} of {channel}"), async {
-            let is_it = |push: &Value| push["channel"] == channel && push.get(member).is_some();
+            let is_it = |push: &Value| push["channel"] == *channel && push.get(member).is_some();
             loop {
                 if let Some(at) = self.pushes.iter().position(is_it) {
                     return self.pushes.remove(at).expect("found")[member].take();
@@ -202,7 +211,12 @@ impl CentrifugoClient {
 
     /// Returns how the server closed the socket.
     pub async fn closed(&mut self) -> (u16, String) {
-        self.socket.closed(PATIENCE, |_| {}).await
+        self.closed_within(PATIENCE).await
+    }
+
+    /// Returns how the server closed the socket within this time.
+    pub async fn closed_within(&mut self, time: Duration) -> (u16, String) {
+        self.socket.closed(time, |_| {}).await
     }
 
     /// Returns the next message, and queues it if it is a push.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use parlor::{
-    Appended, Broker, Control, Delivery, Disconnect, Event, GAP, Group, Id, IdempotencyKey, Layer,
-    LayerError, LayerListener, NodeFigures, Presence, REDACTED, Retention,
+    Appended, Broker, Control, Delivery, Disconnect, Event, GAP, Group, Id, IdempotencyKey, Instruction,
+    Layer, LayerError, LayerListener, NodeFigures, Presence, REDACTED, Retention,
 };
 
 use super::redis::Redis;
@@ -30,6 +30,7 @@ struct Received {
     events: Mutex<BTreeMap<String, Vec<Arc<Delivery>>>>,
     started: Mutex<Vec<String>>,
     disconnects: Mutex<Vec<Disconnect>>,
+    instructions: Mutex<Vec<Instruction>>,
     /// The number of calls that announce missed events.
     recoveries: AtomicUsize,
     /// The number of times that every connection was asked again.
@@ -49,6 +50,10 @@ impl LayerListener for Received {
 
     fn on_disconnect(&self, disconnect: Disconnect) {
         self.disconnects.lock().unwrap().push(disconnect);
+    }
+
+    fn on_instruction(&self, instruction: Instruction) {
+        self.instructions.lock().unwrap().push(instruction);
     }
 
     fn on_missed_disconnects(&self, disconnects: &[Disconnect]) {
@@ -206,6 +211,15 @@ impl LayerNode {
     /// The disconnects that were delivered.
     pub fn disconnects(&self) -> Vec<Disconnect> {
         self.received.disconnects.lock().unwrap().clone()
+    }
+
+    /// Waits until this many instructions were delivered.
+    pub async fn wait_for_instructions(&self, count: usize) -> Vec<Instruction> {
+        until(seconds(5), &format!("{count} instructions"), async || {
+            let instructions = self.received.instructions.lock().unwrap().clone();
+            holds(instructions.len() == count, || format!("{instructions:?}")).map(|()| instructions)
+        })
+        .await
     }
 
     /// Waits until this many disconnects were delivered.

@@ -7,6 +7,7 @@
 mod answer;
 mod batch;
 mod channel;
+mod connections;
 mod disconnects;
 mod params;
 mod publish;
@@ -22,7 +23,7 @@ use crate::centrifugo::api::publish::{broadcast, publish};
 use crate::centrifugo::api::reads::{history, info, list, presence, presence_stats};
 use crate::centrifugo::api::removal::history_remove;
 use crate::protocols::centrifugo::error::ErrorCode;
-use crate::scopes::{DISCONNECT, PUBLISH, READ};
+use crate::scopes::{CONNECTIONS, DISCONNECT, PUBLISH, READ};
 
 /// A method, which a batch may have as a command, too.
 struct Method {
@@ -68,12 +69,14 @@ const METHODS: &[Method] = &[
     method!("presence_stats", READ, Read, presence_stats),
     method!("channels", READ, Read, list),
     method!("info", READ, Read, info),
+    method!("subscribe", CONNECTIONS, Publish, connections::subscribe),
+    method!("refresh", CONNECTIONS, Publish, connections::refresh),
     method!("unsubscribe", DISCONNECT, Publish, disconnects::unsubscribe),
     method!("disconnect", DISCONNECT, Publish, disconnects::disconnect),
 ];
 
 /// What Parlor has no counterpart of.
-const NOT_OFFERED: [&str; 3] = ["subscribe", "refresh", "rpc"];
+const NOT_OFFERED: [&str; 1] = ["rpc"];
 
 /// Answers `POST /centrifugo/api/{method}`.
 ///

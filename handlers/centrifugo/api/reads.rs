@@ -37,9 +37,9 @@ pub(super) struct History {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Since {
-    offset: u64,
-    epoch: String,
+pub(super) struct Since {
+    pub(super) offset: u64,
+    pub(super) epoch: String,
 }
 
 pub(super) async fn history(request: &Request, params: History) -> Result<Answer, ErrorCode> {

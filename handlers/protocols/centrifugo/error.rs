@@ -1,7 +1,8 @@
 //! Errors and close codes of Centrifugo's client protocol, as its table of codes has them.
 
 use parlor::{
-    Close, CloseCode, Denied, INVALID_TOKEN, LayerError, NOT_CONNECTED, Refused, TOKEN_EXPIRED, TOO_SLOW,
+    Close, CloseCode, Denied, INVALID_TOKEN, LayerError, NOT_CONNECTED, Refused, TOKEN_EXPIRED,
+    TOO_MANY_CHANNELS, TOO_SLOW,
 };
 
 use crate::protocols::centrifugo::messages::Error;
@@ -110,6 +111,7 @@ pub(crate) fn close(close: &Close) -> Close {
         (Some(CloseCode::Unresponsive), NOT_CONNECTED) => (3502, "stale"),
         (Some(CloseCode::Unresponsive), TOO_SLOW) => (3008, "slow"),
         (Some(CloseCode::Unresponsive), _) => (3012, "no pong"),
+        (Some(CloseCode::PolicyViolation), TOO_MANY_CHANNELS) => (3505, "channel limit"),
         (Some(CloseCode::RateLimited), _) => (3013, "too many requests"),
         (
             Some(

@@ -229,9 +229,32 @@ pub(crate) struct Push {
     #[prost(message, optional, tag = "7")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unsubscribe: Option<Unsubscribe>,
+    #[prost(message, optional, tag = "9")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subscribe: Option<Subscribe>,
     #[prost(message, optional, tag = "11")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) disconnect: Option<Disconnect>,
+    #[prost(message, optional, tag = "12")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh: Option<SubRefreshResult>,
+}
+
+/// A subscription that the server makes on an open connection.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(crate) struct Subscribe {
+    #[prost(bool, tag = "1")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) recoverable: bool,
+    #[prost(string, tag = "4")]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) epoch: String,
+    #[prost(uint64, tag = "5")]
+    #[serde(skip_serializing_if = "is_zero_long")]
+    pub(crate) offset: u64,
+    #[prost(bool, tag = "6")]
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) positioned: bool,
 }
 
 /// The end of a connection on a transport without close frames.
@@ -396,6 +419,7 @@ pub(crate) struct RefreshResult {
     pub(crate) ttl: u32,
 }
 
+/// When a token expires now. A push of the server has the same.
 #[derive(Clone, Copy, PartialEq, Message, Serialize)]
 pub(crate) struct SubRefreshResult {
     #[prost(bool, tag = "1")]

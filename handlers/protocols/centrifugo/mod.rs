@@ -22,7 +22,8 @@ use parlor::{
 use crate::protocols::centrifugo::encoding::Encoding;
 use crate::protocols::centrifugo::error::{ErrorCode, unsubscribe, unsubscribed};
 use crate::protocols::centrifugo::messages::{
-    ConnectResult, Disconnect, Empty, Member, Push, RefreshResult, SubRefreshResult, Unsubscribe,
+    ConnectResult, Disconnect, Empty, Member, Push, RefreshResult, SubRefreshResult, Subscribe,
+    SubscribeResult, Unsubscribe,
 };
 use crate::protocols::centrifugo::replies::{
     client_info, error, history, line, members, publication, pushed, refused, send, stats, subscribed, ttl,
@@ -152,6 +153,17 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
             };
             messages::Reply { connect: Some(connect), ..answer }
         })
+    }
+
+    fn joined_for_client(channel: ChannelName<'_>, welcome: &Welcome) -> Option<Frame<'static>> {
+        let SubscribeResult { recoverable, epoch, offset, positioned, .. } = subscribed(welcome);
+        let subscribe = Some(Subscribe { recoverable, epoch, offset, positioned });
+        pushed::<E>(Push { channel: channel.name.to_owned(), subscribe, ..Push::default() })
+    }
+
+    fn token_extended(expires_in: Option<Duration>) -> Option<Frame<'static>> {
+        let (expires, ttl) = ttl(expires_in);
+        pushed::<E>(Push { refresh: Some(SubRefreshResult { expires, ttl }), ..Push::default() })
     }
 
     fn join_refreshed(

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use parlor::{
     Action, ChannelName, Close, Config, Connected, Frame, Identity, LayerError, NumberedRequest, Protocol,
@@ -57,6 +58,14 @@ impl<T: ClientTransport> Protocol for Unidirectional<T> {
         // Nothing can be sent, and no pong is expected.
         let sends_to = Some(("", ""));
         Bidirectional::<T>::connected(number, &Connected { client, sends_to, identity, is_refresh, channels })
+    }
+
+    fn joined_for_client(channel: ChannelName<'_>, welcome: &Welcome) -> Option<Frame<'static>> {
+        Bidirectional::<T>::joined_for_client(channel, welcome)
+    }
+
+    fn token_extended(expires_in: Option<Duration>) -> Option<Frame<'static>> {
+        Bidirectional::<T>::token_extended(expires_in)
     }
 
     fn refuse(_: &NumberedRequest<'_>, refused_because: &Refused) -> Action {

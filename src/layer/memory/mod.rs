@@ -16,6 +16,7 @@ use crate::layer::contract::{INTERVAL_LINGER, MAX_LISTED_MEMBERS, MAX_PAGE_EVENT
 use crate::layer::control::Control;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::instruction::Instruction;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::{
     Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention, gap,
@@ -257,6 +258,11 @@ impl Control for MemoryLayer {
         for command in commands {
             self.listener.on_disconnect(command.clone());
         }
+        Ok(())
+    }
+
+    async fn instruct(&self, instruction: &Instruction) -> Result<(), LayerError> {
+        self.listener.on_instruction(instruction.clone());
         Ok(())
     }
 

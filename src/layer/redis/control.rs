@@ -9,6 +9,7 @@ use crate::layer::contract::{INTERVAL_LINGER, STOPPED_INTERVAL_WINDOW};
 use crate::layer::control::Control;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::instruction::Instruction;
 use crate::layer::log::LogFigures;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::subscriber::NODE_MESSAGE;
@@ -21,6 +22,10 @@ use crate::wire::time::{millis, now};
 impl Control for RedisLayer {
     async fn disconnect(&self, commands: &[Disconnect]) -> Result<(), LayerError> {
         self.decisions.writer().write(commands).await
+    }
+
+    async fn instruct(&self, instruction: &Instruction) -> Result<(), LayerError> {
+        self.decisions.writer().write_instruction(instruction).await
     }
 
     async fn end_changes(&self, ids: &[&str]) -> Result<(), LayerError> {

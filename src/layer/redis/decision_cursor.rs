@@ -4,7 +4,7 @@
 //! Every entry names the one before it, and every position has a nonce: a log that was lost and
 //! written again never looks like the one before, although its ids may repeat.
 
-use crate::layer::disconnect::Disconnect;
+use crate::layer::decision::Decision;
 
 /// The position of an entry in the log: its id in the stream and its nonce, joined by a dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +17,14 @@ pub(super) struct DecisionEntry {
     /// The position of the entry before it; `None` if the log was empty.
     pub(super) prev: Option<DecisionPosition>,
     /// `None` for the mark of an empty log, and for a decision that is malformed.
-    pub(super) decision: Option<Disconnect>,
+    pub(super) decision: Option<Decision>,
 }
 
 /// What to do about an entry that was pushed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
     /// Apply it.
-    Apply(Option<Disconnect>),
+    Apply(Option<Decision>),
     /// Entries before it are missing, or it is of another log: read the log.
     Behind,
     /// It has been applied.
@@ -35,7 +35,7 @@ pub(super) enum Pushed {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PageOutcome {
     /// These decisions were missed, in their order.
-    Missed(Vec<Disconnect>),
+    Missed(Vec<Decision>),
     /// The log does not continue at the node's position: it was lost, rolled back or trimmed.
     Lost,
 }
@@ -134,6 +134,7 @@ mod tests {
     use rand::{Rng as _, SeedableRng as _};
 
     use super::*;
+    use crate::layer::disconnect::Disconnect;
     use crate::seeds;
 
     /// The most entries of the model's log.
@@ -159,10 +160,12 @@ mod tests {
             let entry = DecisionEntry {
                 position: DecisionPosition::new(&self.next_id.to_string(), &self.made.to_string()),
                 prev: self.entries.back().map(|entry| entry.position.clone()),
-                decision: (!is_mark).then(|| Disconnect {
-                    user: Some(self.made.to_string()),
-                    code: 4403,
-                    ..Disconnect::default()
+                decision: (!is_mark).then(|| {
+                    Decision::Disconnect(Disconnect {
+                        user: Some(self.made.to_string()),
+                        code: 4403,
+                        ..Disconnect::default()
+                    })
                 }),
             };
             self.entries.push_back(entry.clone());
@@ -196,8 +199,9 @@ mod tests {
     }
 
     impl Follower {
-        fn apply(&mut self, decisions: impl IntoIterator<Item = Disconnect>) {
-            self.applied.extend(decisions.into_iter().filter_map(|decision| decision.user));
+        fn apply(&mut self, decisions: impl IntoIterator<Item = Decision>) {
+            let users = decisions.into_iter().filter_map(|decision| decision.disconnect()?.user);
+            self.applied.extend(users);
         }
 
         /// Reads until the log has no more; asks everything again if it has to.
@@ -277,8 +281,8 @@ mod tests {
         let is_asked = node.catch_up(&mut log);
         let unique: HashSet<&String> = node.applied.iter().collect();
         assert_eq!(unique.len(), node.applied.len(), "seed {seed}: applied twice: {:?}", node.applied);
-        let in_log = log.entries.iter().filter_map(|entry| entry.decision.as_ref()?.user.as_ref());
-        let missing: Vec<&String> = in_log.filter(|decision| !unique.contains(decision)).collect();
+        let in_log = log.entries.iter().filter_map(|entry| entry.decision.clone()?.disconnect()?.user);
+        let missing: Vec<String> = in_log.filter(|decision| !unique.contains(decision)).collect();
         assert!(is_asked || missing.is_empty(), "seed {seed}: not applied: {missing:?}");
         unique.len()
     }
@@ -290,7 +294,8 @@ mod tests {
 
     fn entry(id: &str, prev: Option<&str>) -> DecisionEntry {
         let position = |text| DecisionPosition::parse(text).expect("a position");
-        let decision = Some(Disconnect { user: Some(id.to_owned()), code: 4403, ..Disconnect::default() });
+        let decision = Disconnect { user: Some(id.to_owned()), code: 4403, ..Disconnect::default() };
+        let decision = Some(Decision::Disconnect(decision));
         DecisionEntry { position: position(id), prev: prev.map(position), decision }
     }
 

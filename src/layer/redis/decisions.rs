@@ -1,5 +1,5 @@
-//! The log of decisions: which sockets every node closes, whether or not it was connected when it
-//! was decided.
+//! The log of decisions: which sockets every node closes, and how it changes connections, whether
+//! or not it was connected when it was decided.
 //!
 //! | key | type | value |
 //! |---|---|---|
@@ -28,8 +28,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::layer::decision::Decision;
 use crate::layer::disconnect::Disconnect;
 use crate::layer::error::LayerError;
+use crate::layer::instruction::Instruction;
 use crate::layer::listener::LayerListener;
 use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::commands::Commands;
@@ -69,6 +71,13 @@ impl DecisionWriter {
         let json = |decision| serde_json::to_string(decision).expect("texts and a number become JSON");
         let announces = decisions.first().and_then(|decision| decision.announces.as_deref());
         self.run(announces.unwrap_or_default(), decisions.iter().map(json).collect(), self.replicas).await?;
+        Ok(())
+    }
+
+    /// Appends an instruction to the log and publishes it.
+    pub(super) async fn write_instruction(&self, instruction: &Instruction) -> Result<(), LayerError> {
+        let json = serde_json::to_string(instruction).expect("texts and numbers become JSON");
+        self.run("", vec![json], self.replicas).await?;
         Ok(())
     }
 
@@ -165,10 +174,13 @@ impl DecisionLog {
         };
         let pushed = self.cursor.lock().on_pushed(entry);
         match pushed {
-            Pushed::Apply(Some(decision)) => {
+            Pushed::Apply(Some(Decision::Disconnect(command))) => {
                 // First: a client that was admitted by it registers in time to be matched.
                 self.absent.forget();
-                self.listener.on_disconnect(decision);
+                self.listener.on_disconnect(command);
+            }
+            Pushed::Apply(Some(Decision::Instruction(instruction))) => {
+                self.listener.on_instruction(instruction);
             }
             Pushed::Apply(None) | Pushed::Known => {}
             Pushed::Behind => self.behind.notify_one(),
@@ -242,7 +254,7 @@ impl DecisionLog {
                 PageOutcome::Missed(missed) => {
                     info!(decisions = missed.len(), "applied decisions that this node had missed");
                     self.absent.forget();
-                    self.listener.on_missed_disconnects(&missed);
+                    self.apply_missed(missed);
                 }
                 PageOutcome::Lost => {
                     warn!(
@@ -255,6 +267,21 @@ impl DecisionLog {
                 return Ok(true);
             }
         }
+    }
+
+    /// Applies decisions that were missed, in their order.
+    fn apply_missed(&self, missed: Vec<Decision>) {
+        let mut commands = Vec::new();
+        for decision in missed {
+            match decision {
+                Decision::Disconnect(command) => commands.push(command),
+                Decision::Instruction(instruction) => {
+                    self.listener.on_missed_disconnects(&std::mem::take(&mut commands));
+                    self.listener.on_instruction(instruction);
+                }
+            }
+        }
+        self.listener.on_missed_disconnects(&commands);
     }
 
     /// Returns the announcements of these changes, up to the end of the log. Ends the changes that
@@ -277,7 +304,8 @@ impl DecisionLog {
                 let is_announced = |decision: &Disconnect| {
                     decision.announces.as_ref().is_some_and(|change| ids.contains(change))
                 };
-                let announcement = entry.decision.filter(is_announced);
+                let command = entry.decision.and_then(Decision::disconnect);
+                let announcement = command.filter(is_announced);
                 is_within_change = announcement.is_some();
                 if let Some(change) = announcement.as_ref().and_then(|found| found.announces.as_deref()) {
                     unknown.remove(change);
@@ -332,8 +360,8 @@ fn parse_pushed(payload: &[u8]) -> Option<DecisionEntry> {
 }
 
 /// Decodes a decision; counts one that is malformed.
-fn decode(json: &[u8]) -> Option<Disconnect> {
-    let decision = Disconnect::decode(json);
+fn decode(json: &[u8]) -> Option<Decision> {
+    let decision = Decision::decode(json);
     if decision.is_none() && !json.is_empty() {
         METRICS.dropped(DropReason::Malformed);
         debug!("malformed decision dropped");

@@ -1,0 +1,87 @@
+//! What the task of a connection does as it was instructed, between two messages of its client.
+
+use tracing::debug;
+
+use crate::layer::ConnectionChange;
+use crate::realtime::command::{Join, Since, StreamPosition, Target};
+use crate::realtime::denied::Denied;
+use crate::realtime::fanout::messages_missing;
+use crate::realtime::instructions::Instructed;
+use crate::realtime::joined::Joined;
+use crate::realtime::protocol::{Protocol, Refused};
+use crate::realtime::revalidation::TOKEN_EXPIRED;
+use crate::realtime::streams::Streams;
+use crate::realtime::subscription::JoinedBy;
+use crate::telemetry::Chain;
+use crate::wire::close::{Close, CloseCode};
+
+/// Why a connection is closed for which the server cannot join another channel.
+pub const TOO_MANY_CHANNELS: &str = "too many channels";
+
+/// Carries out an instruction, unless it is for another connection of the user.
+pub(crate) async fn obey<P: Protocol, S: Streams>(joined: &Joined, instructed: Instructed) {
+    let instruction = &instructed.instruction;
+    if instruction.client.as_ref().is_some_and(|client| client != joined.client()) {
+        return;
+    }
+    match &instruction.change {
+        ConnectionChange::Subscribe { .. } => subscribe::<P, S>(joined, &instructed).await,
+        ConnectionChange::Refresh(expires_at) => refresh::<P>(joined, *expires_at),
+        ConnectionChange::Expire => joined.socket().close(&Close::new(CloseCode::LoginEnded, TOKEN_EXPIRED)),
+    }
+}
+
+/// Joins a channel for the client. Its messages since the position follow.
+async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instructed) {
+    let ConnectionChange::Subscribe { stream, name, since, expires_at } = &instructed.instruction.change
+    else {
+        return;
+    };
+    let Some(entrance) = S::entrance::<P>(stream) else { return };
+    let target = Target { stream: entrance.renderer().stream, name: name.into() };
+    let since = since.map(|(epoch, offset)| Since::Offset(StreamPosition { epoch, offset }));
+    let join = Join { since, ..Join::new(target) };
+    let socket = joined.socket();
+    let entered = joined.enter::<P, S>(JoinedBy::Server, 0, &join, Some(instructed.received_at)).await;
+    let mut entered = match entered {
+        Ok(entered) => entered,
+        Err(Refused::AlreadyJoined) => return,
+        Err(Refused::TooMany(_)) => {
+            return socket.close(&Close::new(CloseCode::PolicyViolation, TOO_MANY_CHANNELS));
+        }
+        // The client learns that something is missing.
+        Err(Refused::Denied(Denied::Layer(_)) | Refused::TryAgain) => {
+            return socket.close(&messages_missing());
+        }
+        Err(refused) => {
+            return debug!(reason = %Chain(&refused), "a client may not enter what it was subscribed to");
+        }
+    };
+    if expires_at.is_some() {
+        entered.registration.renew(*expires_at);
+        socket.ask_at(joined.context().seconds_after(entered.registration.valid_for()));
+    }
+    if let Some(catch_up) = &mut entered.catch_up {
+        let welcome = match catch_up.welcome(&entered.registration).await {
+            Ok(welcome) => welcome,
+            Err(error) => {
+                error.record();
+                return socket.close(&messages_missing());
+            }
+        };
+        if let Some(frame) = P::joined_for_client(entered.registration.channel(), &welcome) {
+            socket.send(&P::TRANSPORT.message(frame, None));
+        }
+    }
+    joined.add(entered);
+}
+
+/// Moves the end of the client's token.
+fn refresh<P: Protocol>(joined: &Joined, expires_at: Option<u64>) {
+    let socket = joined.socket();
+    socket.identity().renew(expires_at.map(|time| time.saturating_mul(1000)));
+    socket.ask_at(joined.context().seconds_after(socket.identity().valid_for()));
+    if let Some(frame) = P::token_extended(socket.identity().expires_in()) {
+        socket.send(&P::TRANSPORT.message(frame, None));
+    }
+}
