@@ -37,6 +37,7 @@ pub(crate) mod reader;
 pub(crate) mod socket;
 pub(crate) mod socket_task;
 pub(crate) mod sse;
+mod turn;
 
 // The hub: delivery to the sockets of a group.
 pub(crate) mod disconnects;

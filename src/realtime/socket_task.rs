@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::task::yield_now;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
@@ -25,6 +24,7 @@ use crate::realtime::protocol::{Action, Protocol, Refused, ReplyTo};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::streams::Streams;
 use crate::realtime::subscription::{JoinedBy, Subscription};
+use crate::realtime::turn::Turn;
 use crate::telemetry::{Chain, METRICS};
 use crate::wire::close::{Close, CloseCode};
 use crate::wire::decoder::Decoded;
@@ -32,9 +32,6 @@ use crate::wire::frame::Frame;
 
 /// The time in which a peer must answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The requests of one message that are carried out before other sockets have their turn.
-const MAX_TURN_REQUESTS: usize = 32;
 
 /// How reading ended.
 pub(crate) enum End {
@@ -210,7 +207,7 @@ fn refuse_join<P: Protocol>(
 }
 
 /// What the task of a socket does next.
-enum Turn {
+enum Next {
     /// Handle what was read.
     Read(Result<Decoded, Stop>),
     /// Carry out an instruction.
@@ -222,13 +219,13 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
     let socket = joined.socket();
     loop {
         // One poll for both: an idle socket keeps no state of either.
-        let turn = poll_fn(|task| match next_instruction::<P>(joined) {
-            Some(instructed) => Poll::Ready(Turn::Obey(instructed)),
-            None => reader.poll_next(task).map(Turn::Read),
+        let next = poll_fn(|task| match next_instruction::<P>(joined) {
+            Some(instructed) => Poll::Ready(Next::Obey(instructed)),
+            None => reader.poll_next(task).map(Next::Read),
         });
-        let read = match turn.await {
-            Turn::Read(read) => read,
-            Turn::Obey(instructed) => {
+        let read = match next.await {
+            Next::Read(read) => read,
+            Next::Obey(instructed) => {
                 Box::pin(instructed::obey::<P, S>(joined, instructed)).await;
                 continue;
             }
@@ -287,32 +284,36 @@ pub(crate) async fn handle<P: Protocol, S: Streams>(
 ) -> Option<End> {
     let socket = joined.socket();
     let mut decision = charge.message();
+    let mut turn = Turn::default();
     for (index, frame) in P::split(frame).enumerate() {
         if index > 0 {
             if socket.outbox().closed().is_some() {
                 return None;
             }
-            if index.is_multiple_of(MAX_TURN_REQUESTS) {
-                yield_now().await;
-            }
             socket.outbox().until_low().await; // a client that reads is not slow
             decision = charge.request();
         }
         let (action, end) = match decision {
-            Decision::Fine => (act::<P, S>(joined, &frame).await, End::Closing),
+            Decision::Fine => (turn.spend(act::<P, S>(joined, &frame)).await, End::Closing),
             Decision::TooFast => (P::too_fast(&frame), End::Refused),
             Decision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
         };
         match action {
             Action::Nothing => {}
             // The client's own message is delivered to it in this turn too: one write for both.
-            Action::Send(frame) => socket.outbox().send_along(P::TRANSPORT.message(frame, None)),
+            Action::Send(frame) => {
+                let message = P::TRANSPORT.message(frame, None);
+                turn.reply(message.len());
+                socket.outbox().send_along(message);
+            }
             Action::Close(close) => {
                 debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
                 socket.close(&close);
                 return Some(end);
             }
         }
+        // Behind a costly request, the next one waits, in this message or in another.
+        turn.end_request().await;
     }
     None
 }

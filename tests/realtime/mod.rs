@@ -14,4 +14,5 @@ mod several_rooms;
 mod slow_readers;
 mod sse;
 mod steady_readers;
+mod turns;
 mod ws_protocol;
