@@ -21,8 +21,9 @@ pub const INVALID_TOKEN: &str = "invalid token";
 /// Connects the client of a socket, and joins the channels that it is in from the start.
 ///
 /// # Errors
-/// Returns [`Refused`] for a token that has expired, and when the layer does not answer; the client
-/// may connect again.
+/// Returns [`Refused`] for a token that has expired, for a channel that the client may not enter,
+/// and when the layer does not answer. What was entered is left, and the client may connect again
+/// on another socket only.
 pub(crate) async fn connect<P: Protocol, S: Streams>(
     joined: &Joined,
     number: u32,
@@ -81,7 +82,8 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
 /// Gives the client of a socket another token, of the same user.
 ///
 /// # Errors
-/// As [`connect`].
+/// Returns [`Refused`] for a token that has expired, and when the layer does not answer; the client
+/// may send another one.
 pub(crate) async fn refresh<P: Protocol>(
     joined: &Joined,
     number: u32,

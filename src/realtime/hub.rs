@@ -436,8 +436,7 @@ impl Hub {
         tokio::spawn(async move {
             while let Some(added) = hub.instructions.take_added() {
                 hub.each_socket(|Registered { socket, .. }| {
-                    if socket.wire().connects
-                        && !socket.awaits_connect()
+                    if socket.connects()
                         && let Some(instructed) = added.get(socket.identity().id())
                     {
                         hub.instructions.give(socket, instructed);

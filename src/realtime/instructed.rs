@@ -18,9 +18,13 @@ use crate::wire::close::{Close, CloseCode};
 /// Why a connection is closed for which the server cannot join another channel.
 pub const TOO_MANY_CHANNELS: &str = "too many channels";
 
-/// Carries out an instruction, unless it is for another connection of the user.
+/// Carries out an instruction, unless it is for another connection of the user, or the client has
+/// not connected.
 pub(crate) async fn obey<P: Protocol, S: Streams>(joined: &Joined, instructed: Instructed) {
     let instruction = &instructed.instruction;
+    if joined.socket().awaits_connect() {
+        return;
+    }
     if instruction.client.as_ref().is_some_and(|client| client != joined.client()) {
         return;
     }

@@ -1,7 +1,7 @@
 //! One socket, as other tasks see it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use once_cell::race::OnceBox;
@@ -32,8 +32,8 @@ const MAX_READ_SECONDS: u32 = 900;
 pub(crate) struct Socket {
     /// The identity that the request has.
     identity: Arc<Identity>,
-    /// The one that the client connected with, in protocols in which clients do that.
-    connected: OnceBox<Arc<Identity>>,
+    /// How the client connects, in protocols in which clients do that.
+    connection: OnceBox<Connecting>,
     outbox: Outbox,
     subscriptions: Subscriptions,
     /// When the peer last sent a byte, on the clock of [`Context::seconds`].
@@ -53,12 +53,26 @@ pub(crate) struct Socket {
     known_until: AtomicU32,
 }
 
+/// How the client of a socket connects.
+struct Connecting {
+    /// The identity that the client connects with.
+    identity: Arc<Identity>,
+    state: AtomicU8,
+}
+
+/// The request to connect is being carried out.
+const PENDING: u8 = 0;
+/// The client has connected.
+const CONNECTED: u8 = 1;
+/// The request to connect was refused.
+const FAILED: u8 = 2;
+
 impl Socket {
     /// Creates a socket whose peer last sent a byte `now`, in seconds of its node.
     pub(crate) fn new(wire: Wire, identity: Arc<Identity>, limits: Limits, now: u32) -> Self {
         Self {
             identity,
-            connected: OnceBox::new(),
+            connection: OnceBox::new(),
             outbox: Outbox::new(wire, limits),
             subscriptions: Subscriptions::default(),
             last_read_at: AtomicU32::new(now),
@@ -73,17 +87,39 @@ impl Socket {
 
     /// Returns the client's identity.
     pub(crate) fn identity(&self) -> &Arc<Identity> {
-        self.connected.get().unwrap_or(&self.identity)
+        self.connection.get().map_or(&self.identity, |connection| &connection.identity)
     }
 
     /// Sets the identity with which the client connects.
     pub(crate) fn connect(&self, identity: Arc<Identity>) {
-        let _ = self.connected.set(Box::new(identity)); // once: requests are carried out in turn
+        // Once: requests are carried out in turn.
+        let _ = self.connection.set(Box::new(Connecting { identity, state: AtomicU8::new(PENDING) }));
+    }
+
+    /// Records whether the client has connected, after which it does not try again.
+    pub(crate) fn end_connect(&self, has_connected: bool) {
+        let new = || Connecting { identity: Arc::clone(&self.identity), state: AtomicU8::new(PENDING) };
+        let connection = self.connection.get_or_init(|| Box::new(new()));
+        connection.state.store(if has_connected { CONNECTED } else { FAILED }, Ordering::Relaxed);
     }
 
     /// Returns whether the client has to connect before it does anything else.
     pub(crate) fn awaits_connect(&self) -> bool {
-        self.wire().connects && self.connected.get().is_none()
+        self.wire().connects && self.connect_state() != Some(CONNECTED)
+    }
+
+    /// Returns whether the client may connect: it has not tried yet.
+    pub(crate) fn may_connect(&self) -> bool {
+        self.connect_state().is_none()
+    }
+
+    /// Returns whether the client has connected or is about to.
+    pub(crate) fn connects(&self) -> bool {
+        matches!(self.connect_state(), Some(PENDING | CONNECTED))
+    }
+
+    fn connect_state(&self) -> Option<u8> {
+        Some(self.connection.get()?.state.load(Ordering::Relaxed))
     }
 
     /// Sets when the client has to be revalidated, in seconds of its node.

@@ -295,7 +295,12 @@ pub(crate) async fn handle<P: Protocol, S: Streams>(
         }
         let (action, end) = match decision {
             Decision::Fine => (turn.spend(act::<P, S>(joined, &frame)).await, End::Closing),
-            Decision::TooFast => (P::too_fast(&frame), End::Refused),
+            Decision::TooFast => {
+                if socket.awaits_connect() {
+                    socket.end_connect(false);
+                }
+                (P::too_fast(&frame), End::Refused)
+            }
             Decision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
         };
         match action {
@@ -323,14 +328,20 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
     if !takes_requests::<S>(joined) {
         return P::unsupported(frame);
     }
-    let request = match P::decode(frame, joined.context().config()) {
+    let socket = joined.socket();
+    let request = P::decode(frame, joined.context().config());
+    if P::CONNECTS {
+        let is_connect =
+            request.as_ref().is_ok_and(|request| matches!(request.request, ClientRequest::Connect(_)));
+        let is_expected = if is_connect { socket.may_connect() } else { !socket.awaits_connect() };
+        if !is_expected {
+            return Action::Close(Close::from(CloseCode::PolicyViolation));
+        }
+    }
+    let request = match request {
         Ok(request) => request,
         Err(action) => return action,
     };
-    let is_connect = matches!(request.request, ClientRequest::Connect(_));
-    if P::CONNECTS && is_connect != joined.socket().awaits_connect() {
-        return Action::Close(Close::from(CloseCode::PolicyViolation));
-    }
     let done = match &request.request {
         ClientRequest::Command(target, command) => match joined.find(target.as_ref()) {
             Some(subscription) => carry_out::<P>(joined, &subscription, request.number, command, frame).await,
@@ -340,7 +351,11 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
             joined.join::<P, S>(request.number, join).await.map(|()| Action::Nothing)
         }
         ClientRequest::Leave(target) => leave::<P>(joined, request.number, target),
-        ClientRequest::Connect(connect) => connecting::connect::<P, S>(joined, request.number, connect).await,
+        ClientRequest::Connect(connect) => {
+            let done = connecting::connect::<P, S>(joined, request.number, connect).await;
+            socket.end_connect(done.is_ok());
+            done
+        }
         ClientRequest::Refresh(token) => connecting::refresh::<P>(joined, request.number, token).await,
         ClientRequest::RefreshJoin(target, token) => {
             connecting::refresh_join::<P>(joined, request.number, target, token)

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::centrifugo::{CentrifugoClient, deployment, token_of};
+use crate::support::centrifugo::{CentrifugoClient, deployment, token, token_of};
 use crate::support::deployment::LayerKind;
+use crate::support::program::Program;
+use crate::support::redis::Redis;
 
 #[tokio::test]
 async fn what_is_no_command_closes_the_socket() {
@@ -15,6 +17,12 @@ async fn what_is_no_command_closes_the_socket() {
         "{\"id\":1}",
         "{\"id\":1,\"subscribe\":{\"channel\":\"lobby\"}}",
         "{\"connect\":{}}",
+        "{\"id\":1,\"rpc\":{\"method\":\"none\",\"data\":{}}}",
+        "{\"id\":1,\"ping\":{}}",
+        "{\"id\":1,\"publish\":{\"channel\":\"lobby\",\"data\":1e999}}",
+        "{\"id\":1,\"subscribe\":{\"channel\":\"lobby\",\"type\":1}}",
+        "{\"send\":{\"data\":1}}",
+        "{}",
         "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"connect\":{}}",
         "{\"id\":1,\"connect\":{}}\n{\"id\":2",
         "{\"id\":-1,\"connect\":{}}",
@@ -26,6 +34,40 @@ async fn what_is_no_command_closes_the_socket() {
     let mut client = CentrifugoClient::connect(node, "ann").await;
     client.send("{\"send\":{\"data\":1}}").await;
     assert_eq!(client.closed().await, (3508, "not available".to_owned()));
+}
+
+#[tokio::test]
+async fn a_socket_whose_connect_was_refused_serves_no_other_command() {
+    let redis = Redis::start().await;
+    let plan = crate::support::centrifugo::plan().flag("--max-channels", "3");
+    let program = Program::on(&redis, &plan, "connections").await;
+    let of_eve =
+        |channels: &[&str]| json!({ "token": token(&json!({ "sub": "eve", "channels": channels })) });
+    let connect = json!({ "id": 9, "connect": { "token": token_of("eve") } });
+    let publish = json!({ "id": 9, "publish": { "channel": "lobby", "data": 1 } });
+    let subscribe = json!({ "id": 9, "subscribe": { "channel": "lobby" } });
+    let mut sockets = Vec::new();
+    for next in [&connect, &publish, &subscribe, &json!({ "id": 9, "ping": {} })] {
+        for (channels, code) in
+            [(&["lobby", "#bob"][..], 103), (&["lobby", "x/y"], 102), (&["lobby", "a", "b"], 106)]
+        {
+            let mut socket = CentrifugoClient::open(&program.node).await;
+            assert_eq!(socket.error("connect", &of_eve(channels)).await, code);
+            sockets.push((socket, next.to_string(), code));
+        }
+    }
+    // What a program does for the connections of the user is for those that there are.
+    let mut eve = CentrifugoClient::connect(&program.node, "eve").await;
+    program.result("subscribe", &json!({ "user": "eve", "channel": "news" })).await;
+    eve.push("news", "subscribe").await;
+    eve.publish("news", &json!("hi")).await;
+    assert_eq!(eve.data("news", 1).await, [json!("hi")]);
+    let stats = eve.result("presence_stats", &json!({ "channel": "news" })).await;
+    assert_eq!(stats, json!({ "num_clients": 1, "num_users": 1 }));
+    for (mut socket, next, code) in sockets {
+        socket.send(&next).await;
+        assert_eq!(socket.closed().await, (3501, "bad request".to_owned()), "{next} after {code}");
+    }
 }
 
 #[tokio::test]

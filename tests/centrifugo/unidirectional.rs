@@ -85,11 +85,19 @@ async fn a_client_without_a_request_is_who_its_handshake_says() {
 #[tokio::test]
 async fn a_request_that_is_not_accepted_ends_with_its_reason() {
     let node = plan().start().await;
-    let expired = json!({ "token": token(&json!({ "sub": "ann", "exp": 1 })) }).to_string();
+    let connect = |claims: Value| json!({ "token": token(&claims) }).to_string();
+    let joining = |channels: Vec<String>| connect(json!({ "sub": "ann", "channels": channels }));
+    let expired = connect(json!({ "sub": "ann", "exp": 1 }));
+    let forbidden = joining(vec!["#bob".to_owned()]);
+    let unnamed = joining(vec!["x/y".to_owned()]);
+    let many = joining((0..200).map(|number| format!("room{number}")).collect());
     for transport in TRANSPORTS {
         for (connect, code, reason) in [
             (r#"{"token":"no"}"#, 3500, "invalid token"),
             (&*expired, 3005, "connection expired"),
+            (&*forbidden, 3507, "permission denied"),
+            (&*unnamed, 3501, "bad request"),
+            (&*many, 3505, "channel limit"),
             ("[]", 3501, "bad request"),
             (r#"{"id":1,"connect":{}} {}"#, 3501, "bad request"),
         ] {

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use parlor::{
-    Action, ChannelName, Close, Config, Connected, Frame, Identity, LayerError, NumberedRequest, Protocol,
-    Refused, Reply, ReplyTo, Transport, View, Welcome,
+    Action, ChannelName, Close, Config, Connected, Denied, Frame, Identity, LayerError, NumberedRequest,
+    Protocol, Refused, Reply, ReplyTo, Transport, View, Welcome,
 };
 use serde::Serialize;
 
@@ -71,7 +71,18 @@ impl<T: ClientTransport> Protocol for Unidirectional<T> {
     fn refuse(_: &NumberedRequest<'_>, refused_because: &Refused) -> Action {
         let (code, reason) = match refused_because {
             Refused::TokenExpired => (3005, "connection expired"),
-            _ => (3004, "internal server error"),
+            Refused::TooFast => (3013, "too many requests"),
+            Refused::Denied(Denied::Layer(_)) | Refused::TryAgain | Refused::HasLeft => {
+                (3004, "internal server error")
+            }
+            // Clients do not reconnect: another attempt fails, too.
+            Refused::TooMany(_) => (3505, "channel limit"),
+            Refused::Denied(Denied::LoginRequired(_) | Denied::Forbidden(_) | Denied::NotFound)
+            | Refused::NotJoined
+            | Refused::TakesNoCommands => (3507, "permission denied"),
+            Refused::Denied(Denied::BadName(_)) | Refused::AlreadyJoined | Refused::Unrecoverable => {
+                (3501, "bad request")
+            }
         };
         Action::Close(Close::foreign(code, reason))
     }
