@@ -25,8 +25,9 @@ pub struct LimitsConfig {
 
     /// Reads of logs per second by an address (IPv6: a /64), with bursts of ten times as many: each
     /// frame `history`, each connection with `since` or `history`, however much it is then sent,
-    /// each subscription of Centrifugo's clients to what has a log, and each method of Centrifugo's
-    /// server API that reads; none with --messages-per-second 0
+    /// each subscription of Centrifugo's clients to what has a log, each of their requests for a
+    /// history or for presence, and each method of Centrifugo's server API that reads; none with
+    /// --messages-per-second 0
     #[arg(long, value_name = "COUNT", default_value = "100", value_parser = limit)]
     pub(crate) reads_per_second: u32,
 

@@ -283,7 +283,7 @@ impl Admitted {
         passed.map_err(|wait| refused(LimitReason::AddressBytes, wait)).is_ok()
     }
 
-    /// Counts a read of a log by the socket, for its address.
+    /// Counts a read of a log or of a list by the socket, for its address.
     ///
     /// # Errors
     /// Returns [`Limited`] over the limit.

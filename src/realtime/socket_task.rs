@@ -393,9 +393,9 @@ async fn carry_out<P: Protocol>(
     }
     let admitted = joined.admitted();
     let allowed = match command {
-        Command::History { .. } | Command::Log { .. } => admitted.read(),
+        Command::History { .. } | Command::Log { .. } | Command::Connections { .. } => admitted.read(),
         Command::Publish { .. } => admitted.publishes_to(subscription.group()),
-        Command::Typing | Command::MarkRead { .. } | Command::Connections { .. } => Ok(()),
+        Command::Typing | Command::MarkRead { .. } => Ok(()),
     };
     if allowed.is_err() {
         return Ok(P::too_fast(frame));

@@ -128,6 +128,25 @@ async fn each_subscription_is_a_read_of_its_address() {
 }
 
 #[tokio::test]
+async fn each_history_and_each_list_of_connections_is_a_read_of_its_address() {
+    let plan = crate::support::centrifugo::plan().env("PARLOR_MESSAGES_PER_SECOND", "1000");
+    for method in ["presence", "presence_stats", "history"] {
+        let node = plan.clone().flag("--reads-per-second", "1").start().await;
+        let mut ann = CentrifugoClient::connect(&node, "ann").await;
+        ann.subscribe("lobby").await;
+        let mut codes = Vec::new();
+        for _ in 0..20 {
+            let answer = ann.call(method, &json!({ "channel": "lobby" })).await;
+            codes.push(answer["error"]["code"].as_u64());
+        }
+        // Ten at once, and two were the subscriptions.
+        let answered = codes.iter().filter(|code| code.is_none()).count();
+        assert!((8..15).contains(&answered), "{method}: {codes:?}");
+        assert!(codes.iter().flatten().all(|code| *code == 111), "{method}: {codes:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_has_a_bounded_number_of_subscriptions() {
     let plan = crate::support::centrifugo::plan().flag("--max-channels", "3");
     let node = plan.start().await;
