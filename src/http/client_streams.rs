@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -34,10 +35,11 @@ pub(crate) struct ClientMessages {
 
 impl ClientMessages {
     /// Returns the next message; `None` once the stream is closed and all were returned.
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        let message = self.messages.recv().await?;
-        self.waiting_bytes.fetch_sub(message.len(), Ordering::Relaxed);
-        Some(message)
+    pub(crate) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let message = ready!(self.messages.poll_recv(task));
+        let bytes = message.as_ref().map_or(0, Bytes::len);
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        Poll::Ready(message)
     }
 }
 
@@ -72,7 +74,13 @@ impl ClientStreams {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    async fn next(messages: &mut ClientMessages) -> Option<Bytes> {
+        poll_fn(|task| messages.poll_next(task)).await
+    }
 
     #[tokio::test]
     async fn a_client_that_sends_too_much_loses_its_stream() {
@@ -85,9 +93,9 @@ mod tests {
         }
         assert!(!streams.send(&id, Bytes::new()));
         for _ in 0..MAX_WAITING_MESSAGES {
-            assert!(messages.next().await.is_some());
+            assert!(next(&mut messages).await.is_some());
         }
-        assert!(messages.next().await.is_none());
+        assert!(next(&mut messages).await.is_none());
     }
 
     #[tokio::test]
@@ -97,7 +105,7 @@ mod tests {
         let half = Bytes::from(vec![0; MAX_WAITING_BYTES / 2]);
         for _ in 0..3 {
             assert!(streams.send(&id, half.clone()) && streams.send(&id, half.clone()));
-            assert!(messages.next().await.is_some() && messages.next().await.is_some());
+            assert!(next(&mut messages).await.is_some() && next(&mut messages).await.is_some());
         }
         assert!((0..3).all(|_| streams.send(&id, half.clone())));
         assert!(!streams.send(&id, Bytes::new()), "the third was more than may wait");

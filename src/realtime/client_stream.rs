@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -101,16 +102,13 @@ async fn run<P: Protocol, S: Streams>(
     // Boxed and polled beside what drains the outbox, which replies fill.
     let mut acting = Box::pin(async {
         act::<P, S>(joined, context, &mut limits, first).await;
-        loop {
-            tokio::select! {
-                message = messages.next() => {
-                    let Some(message) = message else { break };
-                    act::<P, S>(joined, context, &mut limits, message).await;
-                }
-                instructed = next_instruction::<P>(joined) => {
-                    instructed::obey::<P, S>(joined, instructed).await;
-                }
-            }
+        while let Some(next) = next::<P>(joined, &mut messages).await {
+            // Boxed: an idle stream does not need the state of it.
+            let act: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match next {
+                Next::Handle(message) => Box::pin(act::<P, S>(joined, context, &mut limits, message)),
+                Next::Obey(instructed) => Box::pin(instructed::obey::<P, S>(joined, instructed)),
+            };
+            act.await;
         }
         joined.socket().close(&CloseCode::RateLimited.into());
         pending::<()>().await;
@@ -141,9 +139,20 @@ async fn run<P: Protocol, S: Streams>(
     }
 }
 
-/// Waits for the next instruction for the connection.
-async fn next_instruction<P: Protocol>(joined: &Joined) -> Instructed {
-    poll_fn(|_| socket_task::next_instruction::<P>(joined).map_or(Poll::Pending, Poll::Ready)).await
+/// What is done next for a connection.
+enum Next {
+    /// Handle a message of the client.
+    Handle(Bytes),
+    /// Carry out an instruction.
+    Obey(Instructed),
+}
+
+/// Waits for what comes next; `None` once the client has sent too much.
+fn next<P: Protocol>(joined: &Joined, messages: &mut ClientMessages) -> impl Future<Output = Option<Next>> {
+    poll_fn(|task| match socket_task::next_instruction::<P>(joined) {
+        Some(instructed) => Poll::Ready(Some(Next::Obey(instructed))),
+        None => messages.poll_next(task).map(|message| message.map(Next::Handle)),
+    })
 }
 
 /// Acts on one message of the client.

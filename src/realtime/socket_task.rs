@@ -1,8 +1,8 @@
 //! The task of one socket: reads, acts, and closes.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{poll_fn, ready};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -214,42 +214,56 @@ enum Next {
     Obey(Instructed),
 }
 
+/// What the task of a socket does, which may end reading. Boxed: an idle socket does not need the
+/// state of it.
+type Act<'a> = Pin<Box<dyn Future<Output = Option<End>> + Send + 'a>>;
+
 /// Handles the client's messages and the instructions for its connection, one at a time.
 async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>) -> End {
-    let socket = joined.socket();
     loop {
-        // One poll for both: an idle socket keeps no state of either.
-        let next = poll_fn(|task| match next_instruction::<P>(joined) {
-            Some(instructed) => Poll::Ready(Next::Obey(instructed)),
-            None => reader.poll_next(task).map(Next::Read),
-        });
-        let read = match next.await {
-            Next::Read(read) => read,
-            Next::Obey(instructed) => {
-                Box::pin(instructed::obey::<P, S>(joined, instructed)).await;
-                continue;
-            }
+        let act = match next::<P>(joined, reader).await {
+            Next::Read(read) => handle_read::<P, S>(joined, reader, read),
+            Next::Obey(instructed) => Box::pin(async move {
+                instructed::obey::<P, S>(joined, instructed).await;
+                None
+            }),
         };
-        let frame = match read {
-            Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
-            Ok(Decoded::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
-            Ok(Decoded::Close(code)) => {
-                socket.close(&Close::echo(code));
-                return End::Closed;
-            }
-            Ok(_) => continue,
-            Err(Stop::Refused(close)) => {
-                debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
-                socket.close(&close);
-                return End::Refused;
-            }
-            Err(Stop::Gone) => return End::Gone,
-        };
-        // Boxed: an idle socket does not need the state of a message.
-        if let Some(end) = Box::pin(handle::<P, S>(joined, reader, &frame)).await {
+        if let Some(end) = act.await {
             return end;
         }
     }
+}
+
+/// Waits for what comes next. One poll for both: an idle socket keeps no state of either.
+fn next<P: Protocol>(joined: &Joined, reader: &mut Reader<'_>) -> impl Future<Output = Next> {
+    poll_fn(|task| match next_instruction::<P>(joined) {
+        Some(instructed) => Poll::Ready(Next::Obey(instructed)),
+        None => reader.poll_next(task).map(Next::Read),
+    })
+}
+
+/// Returns what to do about what was read.
+fn handle_read<'a, P: Protocol, S: Streams>(
+    joined: &'a Joined,
+    reader: &'a mut Reader<'_>,
+    read: Result<Decoded, Stop>,
+) -> Act<'a> {
+    let frame = match read {
+        Ok(Decoded::Text(text)) => Frame::Text(Cow::Owned(text)),
+        Ok(Decoded::Binary(bytes)) => Frame::Binary(Cow::Owned(bytes)),
+        Ok(Decoded::Close(code)) => {
+            joined.socket().close(&Close::echo(code));
+            return Box::pin(ready(Some(End::Closed)));
+        }
+        Ok(_) => return Box::pin(ready(None)),
+        Err(Stop::Refused(close)) => {
+            debug!(code = close.code(), reason = close.reason(), "refused what a client sent");
+            joined.socket().close(&close);
+            return Box::pin(ready(Some(End::Refused)));
+        }
+        Err(Stop::Gone) => return Box::pin(ready(Some(End::Gone))),
+    };
+    Box::pin(async move { handle::<P, S>(joined, reader, &frame).await })
 }
 
 /// Returns the next instruction for a connection. What adds one wakes the task.
@@ -410,4 +424,23 @@ async fn carry_out<P: Protocol>(
     let reply = reply.as_ref().inspect_err(|error| error.record());
     let to = ReplyTo { number, command, channel: subscription.channel(), view: entrance.view() };
     Ok(P::reply(&to, reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::renderer::tests::Plain;
+    use crate::realtime::streams::NoStreams;
+
+    /// What the task of an idle socket keeps, in bytes: each connection has one.
+    const MAX_IDLE_BYTES: usize = 416;
+
+    #[test]
+    fn an_idle_socket_keeps_few_bytes_in_its_task() {
+        fn size<A, B, C, D, F: Future>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(run::<Plain, NoStreams>);
+        assert!(bytes <= MAX_IDLE_BYTES, "{bytes} bytes");
+    }
 }
