@@ -82,6 +82,7 @@ pub use crate::realtime::command::{
 };
 pub use crate::realtime::connecting::INVALID_TOKEN;
 pub use crate::realtime::connection_list::ConnectionList;
+pub use crate::realtime::connection_member::ConnectionMember;
 pub use crate::realtime::connections::connections_in;
 pub use crate::realtime::denied::{Denied, Reason};
 pub use crate::realtime::entrance::Entrance;
@@ -105,6 +106,7 @@ pub use crate::wire::event::{Event, GAP, Malformed, PRESENCE, Position, REDACTED
 pub use crate::wire::frame::{Frame, Transport};
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;
+pub use crate::wire::info::{InfoError, MAX_INFO_BYTES, info};
 pub use crate::wire::offset::{Offset, ParseOffsetError};
 pub use crate::wire::time::{millis, now, rfc3339};
 pub use hyper::StatusCode;

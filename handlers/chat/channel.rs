@@ -26,7 +26,7 @@ impl Channel for Chat {
         match command {
             Command::Publish { text, data, event, id } => {
                 let (context, identity) = (client.context(), client.identity());
-                let said = message(text, data.as_deref(), event.as_deref());
+                let said = client.sent_by(message(text, data.as_deref(), event.as_deref()));
                 publish(context, identity, client.group(), &said, id.as_deref()).await.map(Reply::Published)
             }
             Command::Typing => {

@@ -125,6 +125,9 @@ mod tests {
             user: None,
             name: None,
             subject: None,
+            client: None,
+            info: None,
+            channel_info: None,
             position: None,
             is_redacted: false,
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::warn;
 
@@ -51,18 +52,23 @@ pub struct Identity {
 #[derive(Debug, Default)]
 pub(crate) struct IdentityDetails {
     /// The key of the account.
-    pub(crate) user: String,
+    pub(crate) user: Box<str>,
     /// The subject of a user of another site.
     subject: Option<Box<str>>,
     /// The hash of the login's secret.
     pub(crate) login: Option<String>,
     /// The scopes of an API key.
-    scopes: Vec<String>,
+    scopes: Box<[String]>,
     /// The channels that its token names.
     channels: BTreeSet<String>,
+    /// What its token has other clients know of it. Another token may replace it.
+    info: Mutex<Option<Arc<str>>>,
     /// The client can replace its token.
     is_renewable: bool,
 }
+
+// What the allocator takes for one of 120 bytes.
+const _: () = assert!(size_of::<IdentityDetails>() <= 128);
 
 /// The kind of a client, in ascending order of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +111,7 @@ impl Identity {
     fn account(account: &Account, login: Option<String>, expires_at: Option<u64>) -> Self {
         let role = if account.staff { Role::Staff } else { Role::User };
         let subject = account.sub().map(|sub| Box::from(&*subject_of(sub)));
-        let user = account.key().to_owned();
+        let user = account.key().into();
         let details = IdentityDetails { user, subject, login, ..IdentityDetails::default() };
         Self::new(&account.id, &account.name, role, Some(details), expires_at)
     }
@@ -179,6 +185,18 @@ impl Identity {
         self.details.iter().flat_map(|details| &details.channels).map(String::as_str)
     }
 
+    /// Returns what its token has other clients know of it: JSON.
+    pub fn info(&self) -> Option<Arc<str>> {
+        self.details.as_ref()?.info.lock().clone()
+    }
+
+    /// Replaces what other clients learn of it, from now on.
+    pub(crate) fn set_info(&self, info: Arc<str>) {
+        if let Some(details) = &self.details {
+            *details.info.lock() = Some(info);
+        }
+    }
+
     /// Returns the hash of the login's secret.
     pub(crate) fn login(&self) -> Option<&str> {
         self.details.as_ref()?.login.as_deref()
@@ -229,7 +247,8 @@ impl Identity {
         let known = self.role != Role::Anonymous;
         let name = name.map(|name| if known { [self.id(), ":", name].concat() } else { name.to_owned() });
         let key = name.map(|name| IdempotencyKey::new(name, event));
-        (event.attributed(self.id(), self.name(), self.outside_subject()), key)
+        let info = self.info();
+        (event.attributed(self.id(), self.name(), self.outside_subject(), info.as_deref()), key)
     }
 
     /// Authenticates the client of a request, over `https` if `is_secure`. A WebSocket handshake
@@ -292,7 +311,7 @@ impl Identity {
 
     async fn from_key(auth: &Authenticator, text: &str) -> Result<Option<Self>, AuthError> {
         let Some(key) = (ApiKeys { store: auth.store() }).find(text).await? else { return Ok(None) };
-        let details = IdentityDetails { scopes: key.scopes, ..IdentityDetails::default() };
+        let details = IdentityDetails { scopes: key.scopes.into(), ..IdentityDetails::default() };
         Ok(Some(Self::new(&key.id, &format!("#{}", key.name), Role::Key, Some(details), None)))
     }
 
@@ -311,7 +330,9 @@ impl Identity {
         let account = accounts.provisioned_from_token(&claims).await?;
         admitted(&account)?;
         let mut identity = Self::account(&account, None, claims.exp.map(|time| time.saturating_mul(1000)));
-        identity.details.get_or_insert_default().channels = claims.channels;
+        let details = identity.details.get_or_insert_default();
+        details.channels = claims.channels;
+        details.info = Mutex::new(claims.info);
         Ok(identity)
     }
 

@@ -166,7 +166,7 @@ impl Request {
             return Err(Refusal::unauthorized("`Authorization`: expected a token, or the cookie of a login"));
         };
         let ticket = Ticket {
-            user: details.user.clone(),
+            user: details.user.to_string(),
             login: details.login.clone(),
             expires_at: identity.expires_at(),
         };

@@ -34,9 +34,19 @@ pub enum ConnectionChange {
         /// When the subscription expires, in seconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_at: Option<u64>,
+        /// What other clients learn of the subscription, JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        info: Option<String>,
     },
-    /// Moves the end of the token, in seconds since 1970; `None` for never.
-    Refresh(Option<u64>),
+    /// Moves the end of the token.
+    Refresh {
+        /// The end, in seconds since 1970; `None` for never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<u64>,
+        /// What other clients learn of the connection from now on, JSON, if that changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        info: Option<String>,
+    },
     /// Ends the connection as its token would.
     Expire,
 }
@@ -63,14 +73,14 @@ mod tests {
                 name: "lobby".to_owned(),
                 since: Some((None, 7)),
                 expires_at: None,
+                info: Some("{}".to_owned()),
             },
         };
-        let json =
-            r#"{"user":"ann","change":{"subscribe":{"stream":"chat","name":"lobby","since":[null,7]}}}"#;
+        let json = r#"{"user":"ann","change":{"subscribe":{"stream":"chat","name":"lobby","since":[null,7],"info":"{}"}}}"#;
         assert_eq!(read(json).as_ref(), Some(&expected));
         assert_eq!(serde_json::to_string(&expected).expect("JSON"), json);
         assert!(read(r#"{"user":"ann","change":"expire"}"#).is_some());
-        assert!(read(r#"{"user":"ann","change":{"refresh":null}}"#).is_some());
+        assert!(read(r#"{"user":"ann","change":{"refresh":{}}}"#).is_some());
         for wrong in [
             "",
             "[]",

@@ -96,7 +96,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
         }
     }
     if catch_up.is_none() || transport == Transport::Sse {
-        let listed = listed_connection::enter(&realtime, &registration, || Uuid::new_v4().to_string());
+        let listed = listed_connection::enter(&realtime, &registration, || Uuid::new_v4().to_string(), None);
         listed.await.map_err(Denied::Layer)?;
     }
     Ok(match upgrade {

@@ -23,6 +23,8 @@ pub struct Client<'a> {
     pub(crate) ephemerals: &'a EphemeralRate,
     pub(crate) kept: Kept,
     pub(crate) lists_connections: bool,
+    /// The id of the connection and the info of the subscription, in protocols that have them.
+    pub(crate) connection: Option<(&'a str, Option<&'a str>)>,
 }
 
 impl<'a> Client<'a> {
@@ -39,6 +41,18 @@ impl<'a> Client<'a> {
     /// Returns the group of its subscription.
     pub fn group(self) -> &'a Group {
         self.group
+    }
+
+    /// Returns the event with what other clients learn of the connection that sends it: its id, and
+    /// what a backend has them know of its subscription. Other protocols have neither.
+    #[must_use]
+    pub fn sent_by(self, event: Event) -> Event {
+        let Some((client, info)) = self.connection else { return event };
+        let event = event.with("client", client);
+        match info {
+            Some(info) => event.with("chan_info", info),
+            None => event,
+        }
     }
 
     /// Appends an event of this client to the log of its group, and publishes it on every node.

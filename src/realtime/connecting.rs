@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::auth::error::AuthError;
 use crate::auth::identity::Identity;
-use crate::auth::jwt::TokenError;
+use crate::auth::jwt::{ChannelClaims, TokenError};
 use crate::realtime::command::{Connect, Join, Target};
 use crate::realtime::denied::{Denied, Reason};
 use crate::realtime::joined::Joined;
@@ -98,6 +98,9 @@ pub(crate) async fn refresh<P: Protocol>(
         return Ok(Action::Close(Close::new(CloseCode::LoginEnded, INVALID_TOKEN)));
     }
     socket.identity().renew(identity.expires_at());
+    if let Some(info) = identity.info() {
+        socket.identity().set_info(info);
+    }
     // If that is later, the client is asked once more than is needed.
     socket.ask_at(context.seconds_after(socket.identity().valid_for()));
     let connected = Connected {
@@ -121,14 +124,17 @@ pub(crate) fn refresh_join<P: Protocol>(
     token: &str,
 ) -> Result<Action, Refused> {
     let subscription = joined.find(Some(target)).ok_or(Refused::NotJoined)?;
-    subscription.renew(check_channel_token(joined, target, token)?);
+    let claims = check_channel_token(joined, target, token)?;
+    subscription.renew(claims.exp);
+    if claims.info.is_some() && subscription.joined_by() != JoinedBy::Path {
+        joined.set_channel_info(subscription.channel(), claims.info);
+    }
     joined.socket().ask_at(joined.context().seconds_after(subscription.valid_for()));
     let answer = P::join_refreshed(number, subscription.channel(), subscription.expires_in());
     Ok(answer.map_or(Action::Nothing, Action::Send))
 }
 
-/// Checks a token for a channel: of this client, and of no other channel. Returns when it expires,
-/// in seconds since 1970.
+/// Checks a token for a channel: of this client, and of no other channel.
 ///
 /// # Errors
 /// Returns [`Refused`] unless it is valid.
@@ -136,13 +142,13 @@ pub(crate) fn check_channel_token(
     joined: &Joined,
     target: &Target<'_>,
     token: &str,
-) -> Result<Option<u64>, Refused> {
+) -> Result<ChannelClaims, Refused> {
     let (context, identity) = (joined.context(), joined.socket().identity());
     let forbidden = || Denied::Forbidden(Reason::new("`token`: expected one for this channel and client"));
     let claims = context.auth().tokens().ok_or_else(forbidden)?.verify_for_channel(token);
     match claims {
         Err(TokenError::Expired) => Err(Refused::TokenExpired),
-        Ok(claims) if claims.channel == target.name && identity.is_subject(&claims.sub) => Ok(claims.exp),
+        Ok(claims) if claims.channel == target.name && identity.is_subject(&claims.sub) => Ok(claims),
         Ok(_) | Err(_) => Err(forbidden().into()),
     }
 }

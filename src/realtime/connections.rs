@@ -8,8 +8,8 @@ use crate::realtime::view::View;
 use crate::wire::event::{Event, PRESENCE};
 use crate::wire::group::Group;
 
-/// Returns the connections that are in a channel which lists them, each as its id, `/` and its
-/// user.
+/// Returns the connections that are in a channel which lists them, each as
+/// [`ConnectionMember`](crate::ConnectionMember) parses it.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
@@ -32,7 +32,6 @@ impl Channel for Connections {
             "leave" => false,
             _ => return View::from_layer(event),
         };
-        let (client, user) = event.text("user")?.split_once('/')?;
-        Some(View::Connection { has_joined, client, user })
+        Some(View::Connection { has_joined, member: event.text("user")? })
     }
 }

@@ -1,5 +1,7 @@
 //! What the task of a connection does as it was instructed, between two messages of its client.
 
+use std::sync::Arc;
+
 use tracing::debug;
 
 use crate::layer::ConnectionChange;
@@ -30,14 +32,15 @@ pub(crate) async fn obey<P: Protocol, S: Streams>(joined: &Joined, instructed: I
     }
     match &instruction.change {
         ConnectionChange::Subscribe { .. } => subscribe::<P, S>(joined, &instructed).await,
-        ConnectionChange::Refresh(expires_at) => refresh::<P>(joined, *expires_at),
+        ConnectionChange::Refresh { expires_at, info } => refresh::<P>(joined, *expires_at, info.as_deref()),
         ConnectionChange::Expire => joined.socket().close(&Close::new(CloseCode::LoginEnded, TOKEN_EXPIRED)),
     }
 }
 
 /// Joins a channel for the client. Its messages since the position follow.
 async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instructed) {
-    let ConnectionChange::Subscribe { stream, name, since, expires_at } = &instructed.instruction.change
+    let ConnectionChange::Subscribe { stream, name, since, expires_at, info } =
+        &instructed.instruction.change
     else {
         return;
     };
@@ -61,6 +64,7 @@ async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instru
             return debug!(reason = %Chain(&refused), "a client may not enter what it was subscribed to");
         }
     };
+    entered.info = info.as_deref().map(Arc::from);
     if expires_at.is_some() {
         entered.registration.renew(*expires_at);
         socket.ask_at(joined.context().seconds_after(entered.registration.valid_for()));
@@ -81,8 +85,11 @@ async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instru
 }
 
 /// Moves the end of the client's token.
-fn refresh<P: Protocol>(joined: &Joined, expires_at: Option<u64>) {
+fn refresh<P: Protocol>(joined: &Joined, expires_at: Option<u64>, info: Option<&str>) {
     let socket = joined.socket();
+    if let Some(info) = info {
+        socket.identity().set_info(info.into());
+    }
     socket.identity().renew(expires_at.map(|time| time.saturating_mul(1000)));
     socket.ask_at(joined.context().seconds_after(socket.identity().valid_for()));
     if let Some(frame) = P::token_extended(socket.identity().expires_in()) {

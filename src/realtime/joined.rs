@@ -1,6 +1,6 @@
 //! What one connection has joined: the channel of its path, and those that its client asked for.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +41,8 @@ pub(crate) struct Joined {
 pub(crate) struct Entered {
     pub(crate) registration: Registration,
     pub(crate) catch_up: Option<Box<CatchUp>>,
+    /// What a backend has other clients know of the subscription, JSON.
+    pub(crate) info: Option<Arc<str>>,
     /// When its request arrived.
     opened_at: Instant,
 }
@@ -54,7 +56,15 @@ struct Several {
     client: OnceBox<String>,
     /// The id under which the client sends, if it does not by a socket.
     stream: OnceBox<String>,
+    /// The infos of subscriptions, by channel; created with the first.
+    infos: OnceBox<ChannelInfos>,
 }
+
+// What the allocator takes for one of 56 bytes.
+const _: () = assert!(size_of::<Several>() <= 64);
+
+/// The infos of subscriptions, by the stream and the name of the channel.
+type ChannelInfos = Mutex<HashMap<(&'static str, String), Arc<str>>>;
 
 impl Joined {
     pub(crate) fn new(
@@ -138,8 +148,7 @@ impl Joined {
             return Err(Refused::TooMany(most));
         }
         let token = join.token.as_ref();
-        let expires_at =
-            token.map(|token| connecting::check_channel_token(self, target, token)).transpose()?;
+        let claims = token.map(|token| connecting::check_channel_token(self, target, token)).transpose()?;
         let entrance = S::entrance::<P>(target.stream).ok_or(Denied::NotFound)?;
         let start = if entrance.replays() {
             StartPosition::from_join(number, join)
@@ -152,7 +161,7 @@ impl Joined {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
         let grant = entrance.grant(context, socket.identity(), &target.name).await?;
-        if grant.requires_token && expires_at.is_none() && by == JoinedBy::Client {
+        if grant.requires_token && claims.is_none() && by == JoinedBy::Client {
             return Err(Denied::Forbidden(Reason::new("`token`: expected one for this channel")).into());
         }
         let name = Target { stream: target.stream, name: (*grant.name).into() };
@@ -163,7 +172,7 @@ impl Joined {
         let catch_up =
             entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), grant.kept, start));
         let subscription = Subscription::new(Arc::clone(socket), feed, &grant, entrance, by);
-        subscription.renew(expires_at.flatten());
+        subscription.renew(claims.as_ref().and_then(|claims| claims.exp));
         let registration = Registration::subscribe(self.realtime(), Arc::new(subscription)).await;
         let registration = registration.inspect_err(LayerError::record).map_err(Denied::Layer)?;
         let verdict = revalidation::check_admitted(self.realtime(), &registration, opened_at).await;
@@ -173,22 +182,43 @@ impl Joined {
             Some(_) => return Err(Denied::NotFound.into()),
         }
         socket.ask_at(context.seconds_after(registration.valid_for()));
-        Ok(Entered { registration, catch_up, opened_at })
+        Ok(Entered { registration, catch_up, info: claims.and_then(|claims| claims.info), opened_at })
     }
 
     /// Adds a channel that was entered, in place of one of its name that has ended.
-    pub(crate) fn add(&self, Entered { registration, catch_up, opened_at }: Entered) {
+    pub(crate) fn add(&self, Entered { registration, catch_up, info, opened_at }: Entered) {
         let subscription = registration.keep();
         let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&subscription)));
         self.several().waiting.lock().extend(waiting);
         if let Some(ended) = self.socket().subscriptions().add(&subscription) {
             drop(Registration::of(self.realtime(), ended));
         }
+        self.set_channel_info(subscription.channel(), info);
         self.realtime().hub().check_joined(&subscription, opened_at);
     }
 
     fn several(&self) -> &Several {
         self.several.get_or_init(Box::default)
+    }
+
+    /// Returns what a backend has other clients know of a subscription: JSON.
+    pub(crate) fn channel_info(&self, channel: ChannelName<'_>) -> Option<Arc<str>> {
+        let infos = self.several.get()?.infos.get()?.lock();
+        infos.get(&(channel.stream, channel.name.to_owned())).cloned()
+    }
+
+    /// Replaces what other clients learn of a subscription, from now on.
+    pub(crate) fn set_channel_info(&self, channel: ChannelName<'_>, info: Option<Arc<str>>) {
+        let several = self.several();
+        if info.is_none() && several.infos.get().is_none() {
+            return;
+        }
+        let (infos, key) =
+            (several.infos.get_or_init(Box::default), (channel.stream, channel.name.to_owned()));
+        match info {
+            Some(info) => infos.lock().insert(key, info),
+            None => infos.lock().remove(&key),
+        };
     }
 
     /// Returns the id of the connection, by which protocols with such ids name it.
@@ -248,6 +278,7 @@ impl Joined {
     /// Undoes the registration of a channel. What waits to catch up is answered in its turn.
     fn remove(&self, subscription: &Arc<Subscription>) {
         if self.socket().subscriptions().remove(subscription) {
+            self.set_channel_info(subscription.channel(), None);
             drop(Registration::of(self.realtime(), Arc::clone(subscription)));
         }
     }

@@ -2,22 +2,17 @@
 
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-
-use crate::auth::identity::Identity;
 use crate::layer::{Broker, LayerError, Presence};
 use crate::realtime::connection_list::ListedConnection;
+use crate::realtime::connection_member::ConnectionMember;
 use crate::realtime::renderer::Rendered;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::subscribers::Cursor;
 use crate::realtime::subscription::Subscription;
 use crate::wire::id::Id;
 
-/// What separates members, and what escapes it.
-const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
-
-/// Adds the connection, of this id, to the list of the group, if there is one. Called once the
-/// client has been welcomed; it receives its own join, too.
+/// Adds the connection, of this id, to the list of the group, if there is one, with the info of its
+/// subscription. Called once the client has been welcomed; it receives its own join, too.
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
@@ -25,6 +20,7 @@ pub(crate) async fn enter(
     realtime: &Realtime,
     subscription: &Subscription,
     client: impl Fn() -> String,
+    channel_info: Option<Arc<str>>,
 ) -> Result<(), LayerError> {
     if !subscription.lists_connections() || subscription.listed().is_some() {
         return Ok(());
@@ -36,7 +32,14 @@ pub(crate) async fn enter(
         let key = hub.insert_subscriber(socket, &feed, Id::NEVER, false);
         (feed, key)
     });
-    let member = member(&client(), socket.identity());
+    let (client, info) = (client(), socket.identity().info());
+    let member = ConnectionMember {
+        client: client.into(),
+        user: socket.identity().subject().into(),
+        info: info.as_deref().map(Into::into),
+        channel_info: channel_info.as_deref().map(Into::into),
+    };
+    let member = member.text();
     // From here on, the end of the registration undoes whatever has been done.
     let listed = ListedConnection { group: group.clone(), member: Arc::clone(&member), feed: feed.clone() };
     subscription.set_listed(listed);
@@ -66,9 +69,4 @@ pub(crate) fn leave(realtime: &Realtime, subscription: &Subscription) {
         realtime.hub().remove_subscriber(feed, *key);
     }
     realtime.context().layer().unsubscribe(group, Some(member));
-}
-
-/// Returns the member of a list that a connection of this client is.
-fn member(client: &str, identity: &Identity) -> Arc<str> {
-    format!("{client}/{}", utf8_percent_encode(identity.subject(), ESCAPED)).into()
 }

@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod connection_list;
+pub(crate) mod connection_member;
 pub(crate) mod connections;
 pub(crate) mod denied;
 pub(crate) mod entrance;

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
-use crate::layer::Control;
+use crate::layer::{Control, LayerError};
 use crate::limits::Decision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
+use crate::realtime::client::Client;
 use crate::realtime::command::{ClientRequest, Command, Join, NumberedRequest, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
@@ -165,10 +166,7 @@ pub(crate) async fn send_missed<P: Protocol>(
             Ok(None) => {
                 if catch_up.is_refused() {
                     joined.abandon(&subscription);
-                } else if let Err(error) =
-                    listed_connection::enter(joined.realtime(), &subscription, || joined.client().to_owned())
-                        .await
-                {
+                } else if let Err(error) = list(joined, &subscription).await {
                     joined.realtime().hub().end_subscription(&subscription, &log_unreadable(&error));
                 }
                 return;
@@ -188,6 +186,12 @@ pub(crate) async fn send_missed<P: Protocol>(
     if catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client {
         refuse_join::<P>(joined, &catch_up, &subscription, &Refused::HasLeft);
     }
+}
+
+/// Adds the connection to the list of a channel, if there is one.
+async fn list(joined: &Joined, subscription: &Subscription) -> Result<(), LayerError> {
+    let info = joined.channel_info(subscription.channel());
+    listed_connection::enter(joined.realtime(), subscription, || joined.client().to_owned(), info).await
 }
 
 /// Answers a join that has no welcome.
@@ -418,7 +422,12 @@ async fn carry_out<P: Protocol>(
     let reply = match joined.context().layer().in_line().await {
         Ok(()) if joined.socket().outbox().closed().is_some() => return Ok(Action::Nothing),
         Ok(()) if subscription.has_ended() => return Err(Refused::NotJoined),
-        Ok(()) => entrance.command(subscription.client(joined.context()), command).await,
+        Ok(()) => {
+            let info = joined.channel_info(subscription.channel());
+            let connection = P::CONNECTS.then(|| (joined.client(), info.as_deref()));
+            let client = Client { connection, ..subscription.client(joined.context()) };
+            entrance.command(client, command).await
+        }
         Err(error) => Err(error),
     };
     let reply = reply.as_ref().inspect_err(|error| error.record());

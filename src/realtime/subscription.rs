@@ -135,6 +135,7 @@ impl Subscription {
             ephemerals: &self.ephemerals,
             kept: self.kept,
             lists_connections: self.lists_connections(),
+            connection: None,
         }
     }
 

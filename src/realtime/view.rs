@@ -29,10 +29,8 @@ pub enum View<'a> {
     Connection {
         /// Whether it has joined.
         has_joined: bool,
-        /// The id of the connection.
-        client: &'a str,
-        /// The user, with percent-encoded spaces and control characters.
-        user: &'a str,
+        /// What [`ConnectionMember`](crate::ConnectionMember) parses.
+        member: &'a str,
     },
     /// A member is typing.
     Typing {
@@ -74,6 +72,12 @@ pub struct Message<'a> {
     pub name: Option<&'a str>,
     /// What other programs know the sender by: [`Identity::subject`](crate::Identity::subject).
     pub subject: Option<&'a str>,
+    /// The id of the connection that sent it, in protocols that have one.
+    pub client: Option<&'a str>,
+    /// What a backend has other clients know of the sender.
+    pub info: Option<&'a RawValue>,
+    /// What a backend has them know of its subscription.
+    pub channel_info: Option<&'a RawValue>,
     /// The position in the log; `None` if the message is not logged.
     pub position: Option<Position>,
     /// Whether an operator redacted the text.
@@ -92,12 +96,14 @@ impl<'a> View<'a> {
     pub fn message(event: &'a Event, text: &'a str) -> Self {
         Self::Message(Message {
             text,
-            // Another program may have published it, which may be no JSON.
-            data: event.text("data").and_then(|data| serde_json::from_str(data).ok()),
+            data: json(event, "data"),
             event: event.text("event"),
             user: event.text("user"),
             name: event.text("name"),
             subject: event.text("subject").or_else(|| event.text("user")),
+            client: event.text("client"),
+            info: json(event, "conn_info"),
+            channel_info: json(event, "chan_info"),
             position: event.position(),
             is_redacted: false,
         })
@@ -115,6 +121,9 @@ impl<'a> View<'a> {
                     user: event.text("user"),
                     name: event.text("name"),
                     subject: event.text("subject").or_else(|| event.text("user")),
+                    client: None,
+                    info: None,
+                    channel_info: None,
                     position: Some(position),
                     is_redacted: true,
                 }),
@@ -130,4 +139,10 @@ impl<'a> View<'a> {
             _ => None,
         }
     }
+}
+
+/// Returns a member that is JSON. Another program may have published the event, with one that is
+/// not.
+fn json<'a>(event: &'a Event, name: &str) -> Option<&'a RawValue> {
+    serde_json::from_str(event.text(name)?).ok()
 }

@@ -87,14 +87,21 @@ async function tryTransport(Client, transport) {
     const [ann, bob] = [connect(proxy, Client, transport), connect(proxy, Client, transport)];
     const [own, other] = [ann.newSubscription(channel), bob.newSubscription(channel)];
     const subscribed = [events(own, "subscribed", 1), events(other, "subscribed", 1)];
-    const connected = events(ann, "connected", 1);
+    const [connected, writing] = [events(ann, "connected", 1), events(bob, "connected", 1)];
     for (const started of [own, other]) started.subscribe();
     for (const started of [ann, bob]) started.connect();
     await Promise.all(subscribed);
 
     const publications = events(own, "publication", 3);
     for (const n of [0, 1, 2]) await other.publish(encoded(Client, { n }));
-    assertEqual((await publications).map(({ data }) => decoded(Client, data).n), [0, 1, 2], "publications");
+    const published = await publications;
+    assertEqual(published.map(({ data }) => decoded(Client, data).n), [0, 1, 2], "publications");
+    const { client } = (await writing)[0];
+    const { clients } = await own.presence();
+    for (const info of [published[0].info, clients[client]]) {
+        const known = [info.user, info.client, decoded(Client, info.connInfo)];
+        assertEqual(known, ["42", client, { name: "Deep Thought" }], "info");
+    }
     assertEqual(await own.presenceStats(), { numUsers: 1, numClients: 2 }, "presence");
     assertEqual((await own.history({ limit: 2 })).publications.map(({ offset }) => offset), [1, 2], "history");
 

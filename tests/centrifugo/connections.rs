@@ -174,7 +174,6 @@ async fn a_program_subscribes_users_only_to_what_they_may_enter() {
     }
     for more in [
         json!({ "session": "s" }),
-        json!({ "info": 1 }),
         json!({ "data": 1 }),
         json!({ "override": { "presence": { "value": true } } }),
         json!({ "expire_at": seconds_since_1970() - 1 }),
@@ -323,7 +322,7 @@ async fn what_is_no_token_is_not_refreshed() {
         (json!({ "user": "", "expire_at": at }), 107),
         (json!({ "user": "ann" }), 107),
         (json!({ "user": "ann", "expire_at": at, "session": "s" }), 107),
-        (json!({ "user": "ann", "expire_at": at, "info": 1 }), 107),
+        (json!({ "user": "ann", "expire_at": at, "data": 1 }), 107),
         (json!({ "user": "ann", "expire_at": "soon" }), 107),
     ] {
         assert_eq!(site.program.error("refresh", &params).await, code, "{params}");

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::centrifugo::{deployment, plan, token_of};
+use serde_json::json;
+
+use crate::support::centrifugo::{deployment, plan, token};
 use crate::support::cli::key;
 use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::nginx::Nginx;
@@ -46,7 +48,8 @@ async fn the_javascript_client_works_on_each_of_its_transports_across_nodes() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifugo/centrifuge_js.mjs");
     let mut command = Command::new("node");
     command.arg(script).arg(format!("http://{}", nginx.address()));
-    command.arg(format!("http://{}", nodes[2].address())).arg(token_of("42"));
+    let claims = json!({ "sub": "42", "info": { "name": "Deep Thought" } });
+    command.arg(format!("http://{}", nodes[2].address())).arg(token(&claims));
     command.arg(key(&redis, "backend", "publish,disconnect,connections").await);
     let mut client = ProcessTree::spawn("centrifuge_js.mjs", &mut command);
     until(seconds(60), "the client to have tried its transports", async || {

@@ -8,6 +8,7 @@ mod connections;
 mod cors;
 mod emulation;
 mod encodings;
+mod infos;
 mod libraries;
 mod recovery;
 mod removal;

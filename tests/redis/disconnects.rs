@@ -48,7 +48,7 @@ fn about_user(expires_at: u64) -> Instruction {
     Instruction {
         user: "a1b2c3d4e5f60718".to_owned(),
         client: Some("\"c\"".to_owned()),
-        change: ConnectionChange::Refresh(Some(expires_at)),
+        change: ConnectionChange::Refresh { expires_at: Some(expires_at), info: Some("{}".into()) },
     }
 }
 

@@ -6,6 +6,7 @@ use parlor::{
 };
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::centrifugo::access::{ChannelAccess, ChatChannelAccess};
 use crate::centrifugo::api::answer::Answer;
@@ -31,6 +32,8 @@ pub(super) struct Subscribe {
     recover_since: Option<Since>,
     #[serde(default)]
     expire_at: u64,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,10 +46,12 @@ pub(super) struct Refresh {
     expired: bool,
     #[serde(default)]
     expire_at: u64,
+    info: Option<Box<RawValue>>,
 }
 
 pub(super) async fn subscribe(request: &Request, params: Subscribe) -> Result<Answer, ErrorCode> {
-    let Subscribe { user, channel, client, recover_since, expire_at } = params;
+    let Subscribe { user, channel, client, recover_since, expire_at, info, b64info } = params;
+    let info = text(info.as_deref(), b64info.as_deref())?;
     let expires_at = Some(expire_at).filter(|time| *time > 0);
     if expires_at.is_some_and(is_past) {
         return Err(ErrorCode::BadRequest);
@@ -57,12 +62,13 @@ pub(super) async fn subscribe(request: &Request, params: Subscribe) -> Result<An
     let stream = target(&channel).ok_or(ErrorCode::BadRequest)?.stream.to_owned();
     let since = recover_since.map(|since| position(&since.epoch, since.offset));
     let since = since.map(|StreamPosition { epoch, offset }| (epoch, offset));
-    let change = ConnectionChange::Subscribe { stream, name: channel, since, expires_at };
+    let change = ConnectionChange::Subscribe { stream, name: channel, since, expires_at, info };
     instruct(request.context(), id, client, change).await
 }
 
 pub(super) async fn refresh(request: &Request, params: Refresh) -> Result<Answer, ErrorCode> {
-    let Refresh { user, client, expired, expire_at } = params;
+    let Refresh { user, client, expired, expire_at, info } = params;
+    let info = text(info.as_deref(), None)?;
     let context = request.context();
     let is_expired = expired || (expire_at > 0 && is_past(expire_at));
     // Only where tokens need no end, a connection needs none.
@@ -85,9 +91,15 @@ pub(super) async fn refresh(request: &Request, params: Refresh) -> Result<Answer
     let change = if is_expired {
         ConnectionChange::Expire
     } else {
-        ConnectionChange::Refresh(Some(expire_at).filter(|time| *time > 0))
+        ConnectionChange::Refresh { expires_at: Some(expire_at).filter(|time| *time > 0), info }
     };
     instruct(context, id, client, change).await
+}
+
+/// Returns the info that is given as JSON or in base64.
+fn text(json: Option<&RawValue>, base64: Option<&str>) -> Result<Option<String>, ErrorCode> {
+    let info = parlor::info(json, base64).map_err(|_| ErrorCode::BadRequest)?;
+    Ok(info.map(|info| (*info).to_owned()))
 }
 
 /// Returns whether a time has come, in seconds since 1970.

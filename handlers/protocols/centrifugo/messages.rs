@@ -285,6 +285,9 @@ pub(crate) struct ClientInfo {
     #[prost(bytes = "vec", tag = "3")]
     #[serde(with = "raw_json", skip_serializing_if = "Vec::is_empty")]
     pub(crate) conn_info: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    #[serde(with = "raw_json", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) chan_info: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message, Serialize)]

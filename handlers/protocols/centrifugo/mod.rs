@@ -100,8 +100,8 @@ impl<E: Encoding, T: ClientTransport> Protocol for Centrifugo<E, T> {
         let push = match view {
             View::Message(message) => Push { r#pub: Some(publication(message)), ..Push::default() },
             View::Line(text) => Push { r#pub: Some(line(text)), ..Push::default() },
-            View::Connection { has_joined, client, user } => {
-                let member = Some(Member { info: Some(client_info(client, user)) });
+            View::Connection { has_joined, member } => {
+                let member = Some(Member { info: Some(client_info(member)?) });
                 match has_joined {
                     true => Push { join: member, ..Push::default() },
                     false => Push { leave: member, ..Push::default() },

@@ -1,13 +1,14 @@
 //! The answers to Centrifugo's clients and programs, and what they receive unasked.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parlor::{
-    Action, Delivery, Frame, Message, PresenceSnapshot, Recovery, StreamPosition, View, ViewFn, Welcome,
+    Action, ConnectionMember, Delivery, Frame, Message, PresenceSnapshot, Recovery, StreamPosition, View,
+    ViewFn, Welcome,
 };
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -74,9 +75,8 @@ pub(super) fn history(events: &[Arc<Delivery>], end: StreamPosition, view: ViewF
 
 /// Returns the connections of a list; `None` if they are too many to be listed.
 pub(super) fn members(connections: &PresenceSnapshot) -> Option<PresenceResult> {
-    let clients = connections.members.as_ref()?.iter().filter_map(|member| member.split_once('/'));
-    let presence = clients.map(|(client, user)| (client.to_owned(), client_info(client, user))).collect();
-    Some(PresenceResult { presence })
+    let clients = connections.members.as_ref()?.iter().filter_map(|member| client_info(member));
+    Some(PresenceResult { presence: clients.map(|info| (info.client.clone(), info)).collect() })
 }
 
 pub(super) fn stats(presence: &PresenceResult) -> PresenceStatsResult {
@@ -136,7 +136,9 @@ pub(super) fn line(text: &str) -> Publication {
 }
 
 pub(super) fn publication(message: &Message<'_>) -> Publication {
-    let Message { text, data, event, user, name, subject, position, is_redacted } = *message;
+    let Message { text, data, event, user, name, subject, client, info, channel_info, .. } = *message;
+    let Message { position, is_redacted, .. } = *message;
+    let json = |info: Option<&RawValue>| info.map_or_else(Vec::new, |info| info.get().as_bytes().to_vec());
     let id = position.map(|position| position.id);
     let data = match data {
         Some(data) => data.get().as_bytes().to_vec(),
@@ -150,7 +152,12 @@ pub(super) fn publication(message: &Message<'_>) -> Publication {
     }
     Publication {
         data,
-        info: subject.map(|user| ClientInfo { user: user.to_owned(), ..ClientInfo::default() }),
+        info: subject.map(|user| ClientInfo {
+            user: user.to_owned(),
+            client: client.unwrap_or_default().to_owned(),
+            conn_info: json(info),
+            chan_info: json(channel_info),
+        }),
         offset: offset.map_or(0, |offset| offset.n.get()),
         epoch: offset.map_or_else(String::new, |offset| epoch(offset.epoch)),
         time: id.map_or(0, |id| i64::try_from(id.millis()).unwrap_or_default()),
@@ -158,7 +165,18 @@ pub(super) fn publication(message: &Message<'_>) -> Publication {
     }
 }
 
-pub(super) fn client_info(client: &str, user: &str) -> ClientInfo {
-    let user = percent_decode_str(user).decode_utf8_lossy().into_owned();
-    ClientInfo { user, client: client.to_owned(), ..ClientInfo::default() }
+/// Returns what clients learn of a connection in a list.
+pub(super) fn client_info(member: &str) -> Option<ClientInfo> {
+    let ConnectionMember { client, user, info, channel_info } = ConnectionMember::parse(member)?;
+    // Only nodes write members; one of another program may have an info that is no JSON.
+    let json = |info: Option<Cow<'_, str>>| {
+        let info = info.filter(|info| serde_json::from_str::<&RawValue>(info).is_ok());
+        info.map_or_else(Vec::new, |info| info.into_owned().into_bytes())
+    };
+    Some(ClientInfo {
+        user: user.into_owned(),
+        client: client.into_owned(),
+        conn_info: json(info),
+        chan_info: json(channel_info),
+    })
 }

@@ -8,17 +8,20 @@ pub(crate) mod key_error;
 mod key_problem;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::auth::jwt::key::{Key, Keys};
 use crate::auth::jwt::key_error::KeyError;
 use crate::config::tokens::Tokens;
+use crate::wire::info::{InfoError, info};
 
 /// The maximum length of a token, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -45,6 +48,8 @@ pub(crate) struct ChannelClaims {
     pub(crate) sub: String,
     /// The channel, as its clients name it.
     pub(crate) channel: String,
+    /// What other clients learn of the subscription, JSON.
+    pub(crate) info: Option<Arc<str>>,
     /// The expiration time, in seconds since 1970.
     pub(crate) exp: Option<u64>,
 }
@@ -60,6 +65,8 @@ pub(crate) struct Claims {
     pub(crate) name: Option<String>,
     /// The channels that the server joins for the user.
     pub(crate) channels: BTreeSet<String>,
+    /// What other clients learn of the connection, JSON.
+    pub(crate) info: Option<Arc<str>>,
     /// The expiration time, in seconds since 1970.
     pub(crate) exp: Option<u64>,
 }
@@ -100,6 +107,9 @@ pub(crate) enum TokenError {
     /// It is for one channel and identifies no client, or the other way round.
     #[error("`channel`: expected a token of the other kind")]
     Kind,
+    /// The info is too long, or in base64 and no JSON.
+    #[error("`info`: {0}")]
+    Info(#[from] InfoError),
     /// A claim has another type.
     #[error(
         "expected `sub` and `channel` to be texts, `exp` and `nbf` times, `channels` texts, and `subs` \
@@ -126,6 +136,14 @@ struct Payload {
     channels: BTreeSet<String>,
     #[serde(default)]
     subs: BTreeMap<String, serde_json::Map<String, Value>>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
+}
+
+impl Payload {
+    fn info(&self) -> Result<Option<Arc<str>>, InfoError> {
+        info(self.info.as_deref(), self.b64info.as_deref())
+    }
 }
 
 impl Verifier {
@@ -156,6 +174,7 @@ impl Verifier {
         if !(1..=MAX_SUB_BYTES).contains(&payload.sub.len()) {
             return Err(TokenError::Subject);
         }
+        let info = payload.info()?;
         let iss = match payload.iss {
             Value::Null => String::new(),
             Value::String(iss) => iss,
@@ -170,7 +189,7 @@ impl Verifier {
             return Err(TokenError::Claims);
         }
         let channels = payload.channels.into_iter().chain(payload.subs.into_keys()).collect();
-        Ok(Claims { sub: payload.sub, iss, name, channels, exp })
+        Ok(Claims { sub: payload.sub, iss, name, channels, info, exp })
     }
 
     /// Returns the claims of a token for one channel that is valid now.
@@ -179,8 +198,9 @@ impl Verifier {
     /// Returns [`TokenError`] otherwise.
     pub(crate) fn verify_for_channel(&self, jwt: &str) -> Result<ChannelClaims, TokenError> {
         let (payload, exp) = self.payload(jwt)?;
+        let info = payload.info()?;
         let channel = payload.channel.ok_or(TokenError::Kind)?;
-        Ok(ChannelClaims { sub: payload.sub, channel, exp })
+        Ok(ChannelClaims { sub: payload.sub, channel, info, exp })
     }
 
     /// Returns the claims of a token that is valid now, and its expiration time.

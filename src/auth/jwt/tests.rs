@@ -62,7 +62,14 @@ fn claims(other: &Value) -> Value {
 
 /// The claims of a token of this user with nothing else.
 fn claims_of(sub: &str) -> Claims {
-    Claims { sub: sub.to_owned(), iss: String::new(), name: None, channels: BTreeSet::new(), exp: None }
+    Claims {
+        sub: sub.to_owned(),
+        iss: String::new(),
+        name: None,
+        channels: BTreeSet::new(),
+        info: None,
+        exp: None,
+    }
 }
 
 fn signed(algorithm: Algorithm, kid: Option<&str>, other: &Value) -> String {

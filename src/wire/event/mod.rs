@@ -100,13 +100,22 @@ impl Event {
         self
     }
 
-    /// Returns a copy with two more members, which name the sender, and a third for a sender whom
-    /// other programs know by another text than the id.
+    /// Returns a copy with two more members, which name the sender, a third for a sender whom other
+    /// programs know by another text than the id, and one for the JSON that its token has of it.
     #[must_use]
-    pub(crate) fn attributed(&self, user: &str, name: &str, subject: Option<&str>) -> Self {
+    pub(crate) fn attributed(
+        &self,
+        user: &str,
+        name: &str,
+        subject: Option<&str>,
+        info: Option<&str>,
+    ) -> Self {
         let mut members = self.members.and([("user", user), ("name", name)]);
         if let Some(subject) = subject {
             members.push("subject", subject);
+        }
+        if let Some(info) = info {
+            members.push("conn_info", info);
         }
         Self::of(members, self.position)
     }
@@ -315,10 +324,10 @@ mod tests {
     fn a_message_on_its_way_takes_one_allocation_at_each_step() {
         let said = Event::new("chat_message").with("message", &"hi 你好 ".repeat(10));
         let stamp = Position { id: Id::START.next(7), prev: Id::START, offset: None };
-        let open = said.attributed("a1b2c3d4e5f60718", "alice", None).encode_open();
+        let open = said.attributed("a1b2c3d4e5f60718", "alice", None, None).encode_open();
         let closed = [&open[..], b"\xa2id\xa37-0\xa4prev\xa30-0"].concat();
         let count = |step: &dyn Fn()| allocation_counter::measure(step).count_total;
-        assert_eq!(count(&|| drop(said.attributed("a1b2c3d4e5f60718", "alice", None))), 1, "signed");
+        assert_eq!(count(&|| drop(said.attributed("a1b2c3d4e5f60718", "alice", None, None))), 1, "signed");
         assert_eq!(count(&|| drop(said.encode_open())), 1, "written");
         assert_eq!(count(&|| drop(Event::decode(&closed))), 1, "read when it is published");
         assert_eq!(count(&|| drop(Event::decode_open(&open, stamp))), 1, "read from the log");

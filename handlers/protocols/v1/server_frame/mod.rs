@@ -176,7 +176,7 @@ pub(crate) fn view(view: &View<'_>, room: &str) -> Option<Frame<'static>> {
 }
 
 fn sent<'a>(message: Message<'a>, room: &'a str) -> ServerFrame<'a> {
-    let Message { text, data, event, user, name, position, is_redacted, subject: _ } = message;
+    let Message { text, data, event, user, name, position, is_redacted, .. } = message;
     let id = position.map(|position| position.id);
     let prev = position.and_then(|position| known(position.prev));
     let at = position.map(|position| position.id.millis());
