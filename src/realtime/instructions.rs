@@ -81,11 +81,12 @@ impl Instructions {
     /// Gives instructions to the task of a connection. One that does not carry them out is closed.
     pub(crate) fn give(&self, socket: &Arc<Socket>, instructed: &[Instructed]) {
         let mut given = self.given.lock();
-        let waiting = given.entry(address(socket)).or_default();
-        if waiting.len() + instructed.len() > MAX_GIVEN {
+        let waiting = given.get(&address(socket)).map_or(0, VecDeque::len);
+        if waiting + instructed.len() > MAX_GIVEN {
+            drop(given);
             return socket.close(&Close::new(CloseCode::Unresponsive, TOO_SLOW));
         }
-        waiting.extend(instructed.iter().cloned());
+        given.entry(address(socket)).or_default().extend(instructed.iter().cloned());
         self.connections.store(given.len(), Ordering::SeqCst);
         drop(given);
         socket.outbox().wake();
