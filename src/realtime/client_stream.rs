@@ -2,10 +2,9 @@
 //! come by further requests.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,11 +19,10 @@ use crate::http::context::Context;
 use crate::http::response::Response;
 use crate::limits::{Admitted, Decision, MessageRateLimiter};
 use crate::realtime::instructed;
-use crate::realtime::instructions::Instructed;
 use crate::realtime::joined::Joined;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::socket_task;
-use crate::realtime::socket_task::{Charge, Written};
+use crate::realtime::socket_task::{Charge, Next, Written};
 use crate::realtime::streams::Streams;
 use crate::telemetry::METRICS;
 use crate::wire::close::{Close, CloseCode};
@@ -102,12 +100,16 @@ async fn run<P: Protocol, S: Streams>(
     // Boxed and polled beside what drains the outbox, which replies fill.
     let mut acting = Box::pin(async {
         act::<P, S>(joined, context, &mut limits, first).await;
-        while let Some(next) = next::<P>(joined, &mut messages).await {
+        loop {
             // Boxed: an idle stream does not need the state of it.
-            let act: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match next {
-                Next::Handle(message) => Box::pin(act::<P, S>(joined, context, &mut limits, message)),
-                Next::Obey(instructed) => Box::pin(instructed::obey::<P, S>(joined, instructed)),
-            };
+            let act: Pin<Box<dyn Future<Output = ()> + Send + '_>> =
+                match socket_task::next::<P, _>(joined, |task| messages.poll_next(task)).await {
+                    Next::Handle(None) => break, // the client has sent too much
+                    Next::Handle(Some(message)) => {
+                        Box::pin(act::<P, S>(joined, context, &mut limits, message))
+                    }
+                    Next::CarryOut(instructed) => Box::pin(instructed::carry_out::<P, S>(joined, instructed)),
+                };
             act.await;
         }
         joined.socket().close(&CloseCode::RateLimited.into());
@@ -137,22 +139,6 @@ async fn run<P: Protocol, S: Streams>(
             }
         }
     }
-}
-
-/// What is done next for a connection.
-enum Next {
-    /// Handle a message of the client.
-    Handle(Bytes),
-    /// Carry out an instruction.
-    Obey(Instructed),
-}
-
-/// Waits for what comes next; `None` once the client has sent too much.
-fn next<P: Protocol>(joined: &Joined, messages: &mut ClientMessages) -> impl Future<Output = Option<Next>> {
-    poll_fn(|task| match socket_task::next_instruction::<P>(joined) {
-        Some(instructed) => Poll::Ready(Some(Next::Obey(instructed))),
-        None => messages.poll_next(task).map(|message| message.map(Next::Handle)),
-    })
 }
 
 /// Acts on one message of the client.

@@ -345,7 +345,22 @@ impl Hub {
     /// later for an earlier request have to be asked, too.
     pub(crate) fn begin_asking(&self) -> Vec<Registered> {
         self.disconnects.lock().record_asking();
-        self.registered()
+        self.take_due(|_| true)
+    }
+
+    /// Returns the sockets that are due, with their subscriptions, to be asked now. They are due
+    /// again when they are answered so, or with what they join from here on.
+    pub(crate) fn take_due(&self, is_due: impl Fn(&Socket) -> bool) -> Vec<Registered> {
+        let mut due: Vec<_> = {
+            let all = self.registered.lock();
+            all.iter().filter(|(_, it)| is_due(&it.socket)).map(|(_, it)| it.clone()).collect()
+        };
+        for Registered { socket, .. } in &due {
+            socket.set_known_until(u32::MAX);
+        }
+        let joined: Vec<_> = due.iter().flat_map(Registered::joined).collect();
+        due.extend(joined);
+        due
     }
 
     /// Returns whether all sockets were asked again after this request arrived.
@@ -363,7 +378,7 @@ impl Hub {
         for registered in self.registered() {
             let identity = registered.socket.identity();
             if let Some(command) = made.find(identity.id(), identity.login(), registered.group()) {
-                self.obey(&registered, command);
+                self.end_by(&registered, command);
             }
         }
     }
@@ -403,7 +418,7 @@ impl Hub {
     }
 
     /// Ends what a command matches: a subscription if the command names a group, else the socket.
-    fn obey(&self, registered: &Registered, command: &Disconnect) {
+    fn end_by(&self, registered: &Registered, command: &Disconnect) {
         match command.group {
             Some(_) => self.end(registered, &command.close()),
             None => registered.socket.close(&command.close()),
@@ -420,7 +435,7 @@ impl Hub {
         tokio::spawn(async move {
             hub.each(|registered| {
                 if registered.matches(&command) {
-                    hub.obey(registered, &command);
+                    hub.end_by(registered, &command);
                 }
             })
             .await;

@@ -22,7 +22,7 @@ pub const TOO_MANY_CHANNELS: &str = "too many channels";
 
 /// Carries out an instruction, unless it is for another connection of the user, or the client has
 /// not connected.
-pub(crate) async fn obey<P: Protocol, S: Streams>(joined: &Joined, instructed: Instructed) {
+pub(crate) async fn carry_out<P: Protocol, S: Streams>(joined: &Joined, instructed: Instructed) {
     let instruction = &instructed.instruction;
     if joined.socket().awaits_connect() {
         return;
@@ -65,10 +65,7 @@ async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instru
         }
     };
     entered.info = info.as_deref().map(Arc::from);
-    if expires_at.is_some() {
-        entered.registration.renew(*expires_at);
-        socket.ask_at(joined.context().seconds_after(entered.registration.valid_for()));
-    }
+    entered.registration.renew(*expires_at);
     if let Some(catch_up) = &mut entered.catch_up {
         let welcome = match catch_up.welcome(&entered.registration).await {
             Ok(welcome) => welcome,

@@ -1,4 +1,5 @@
-//! What one connection has joined: the channel of its path, and those that its client asked for.
+//! What one connection has joined: the channel of its path, and those that its client or the server
+//! asked for.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(crate) struct Joined {
     main: Option<Registration>,
     registration: SocketRegistration,
     admitted: Admitted,
-    /// Created at the first join: most connections stay in the channel of their path.
+    /// Created when it is needed: most connections stay in the channel of their path.
     several: OnceBox<Several>,
 }
 
@@ -181,7 +182,6 @@ impl Joined {
             Some(Verdict::Unsuitable(_)) => return Err(Refused::TryAgain),
             Some(_) => return Err(Denied::NotFound.into()),
         }
-        socket.ask_at(context.seconds_after(registration.valid_for()));
         Ok(Entered { registration, catch_up, info: claims.and_then(|claims| claims.info), opened_at })
     }
 
@@ -191,9 +191,11 @@ impl Joined {
         let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&subscription)));
         self.several().waiting.lock().extend(waiting);
         if let Some(ended) = self.socket().subscriptions().add(&subscription) {
-            drop(Registration::of(self.realtime(), ended));
+            Registration::undo(self.realtime(), &ended);
         }
         self.set_channel_info(subscription.channel(), info);
+        // Its end counts from here on: it is among those that are asked.
+        self.socket().ask_at(self.context().seconds_after(subscription.valid_for()));
         self.realtime().hub().check_joined(&subscription, opened_at);
     }
 
@@ -209,16 +211,15 @@ impl Joined {
 
     /// Replaces what other clients learn of a subscription, from now on.
     pub(crate) fn set_channel_info(&self, channel: ChannelName<'_>, info: Option<Arc<str>>) {
-        let several = self.several();
-        if info.is_none() && several.infos.get().is_none() {
-            return;
+        let key = || (channel.stream, channel.name.to_owned());
+        match (info, self.several.get().and_then(|several| several.infos.get())) {
+            (None, None) => {}
+            (None, Some(infos)) => drop(infos.lock().remove(&key())),
+            (Some(info), _) => {
+                let infos = self.several().infos.get_or_init(Box::default);
+                infos.lock().insert(key(), info);
+            }
         }
-        let (infos, key) =
-            (several.infos.get_or_init(Box::default), (channel.stream, channel.name.to_owned()));
-        match info {
-            Some(info) => infos.lock().insert(key, info),
-            None => infos.lock().remove(&key),
-        };
     }
 
     /// Returns the id of the connection, by which protocols with such ids name it.
@@ -255,7 +256,6 @@ impl Joined {
     pub(crate) fn abandon(&self, subscription: &Arc<Subscription>) -> bool {
         let is_first = subscription.end();
         if is_first {
-            self.realtime().hub().silence(subscription);
             self.remove(subscription);
         }
         is_first
@@ -279,7 +279,7 @@ impl Joined {
     fn remove(&self, subscription: &Arc<Subscription>) {
         if self.socket().subscriptions().remove(subscription) {
             self.set_channel_info(subscription.channel(), None);
-            drop(Registration::of(self.realtime(), Arc::clone(subscription)));
+            Registration::undo(self.realtime(), subscription);
         }
     }
 }
@@ -287,7 +287,7 @@ impl Joined {
 impl Drop for Joined {
     fn drop(&mut self) {
         for subscription in self.socket().subscriptions().take_all() {
-            drop(Registration::of(self.realtime(), subscription));
+            Registration::undo(self.realtime(), &subscription);
         }
     }
 }

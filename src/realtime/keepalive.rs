@@ -57,8 +57,7 @@ impl Realtime {
             if is_due && !is_revalidating.swap(true, Ordering::SeqCst) {
                 let (realtime, is_revalidating) = (Arc::clone(self), Arc::clone(&is_revalidating));
                 self.context().track(async move {
-                    let mut due = realtime.hub().registered();
-                    due.retain(|registered| registered.socket.is_due(now));
+                    let due = realtime.hub().take_due(|socket| socket.is_due(now));
                     if let Err(error) = revalidation::run(&realtime, due, Pace::Slow).await {
                         // The next second tries again.
                         debug!(error = %Chain(&error), "could not ask whether sockets may stay");

@@ -59,7 +59,7 @@ impl Registration {
     ) -> Result<Self, LayerError> {
         realtime.hub().subscribe(&subscription);
         // From here on, its drop undoes whatever has been done.
-        let registration = Self::of(realtime, subscription);
+        let registration = Self { realtime: Arc::clone(realtime), subscription, is_kept: false };
         let group = registration.group();
         realtime.context().layer().subscribe(group, registration.member()).await?;
         // The interval may be on.
@@ -69,16 +69,18 @@ impl Registration {
         Ok(registration)
     }
 
-    /// Returns the registration of a subscription that was made by [`subscribe`](Self::subscribe)
-    /// and [kept](Self::keep).
-    pub(crate) fn of(realtime: &Arc<Realtime>, subscription: Arc<Subscription>) -> Self {
-        Self { realtime: Arc::clone(realtime), subscription, is_kept: false }
-    }
-
-    /// Keeps the subscription registered until [`of`](Self::of) takes it up again.
+    /// Keeps the subscription registered until [`undo`](Self::undo).
     pub(crate) fn keep(mut self) -> Arc<Subscription> {
         self.is_kept = true;
         Arc::clone(&self.subscription)
+    }
+
+    /// Undoes the registration of a subscription that was [kept](Self::keep). Once: its key may be
+    /// another one's afterwards.
+    pub(crate) fn undo(realtime: &Realtime, subscription: &Subscription) {
+        listed_connection::leave(realtime, subscription);
+        realtime.hub().unsubscribe(subscription);
+        realtime.context().layer().unsubscribe(subscription.group(), subscription.member());
     }
 }
 
@@ -93,10 +95,7 @@ impl Deref for Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         if !self.is_kept {
-            let Self { realtime, subscription, is_kept: _ } = self;
-            listed_connection::leave(realtime, subscription);
-            realtime.hub().unsubscribe(subscription);
-            realtime.context().layer().unsubscribe(subscription.group(), subscription.member());
+            Self::undo(&self.realtime, &self.subscription);
         }
     }
 }

@@ -65,9 +65,6 @@ pub(crate) enum Verdict {
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer; no socket is closed because of it.
 pub(crate) async fn run(realtime: &Realtime, due: Vec<Registered>, pace: Pace) -> Result<(), LayerError> {
-    for Registered { socket, .. } in &due {
-        socket.set_known_until(u32::MAX);
-    }
     let mut questions: HashMap<Question, Unanswered> = HashMap::new();
     for registered in due {
         questions.entry(question(&registered)).or_default().0.push(registered);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::{poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tracing::{debug, trace};
@@ -210,12 +210,12 @@ fn refuse_join<P: Protocol>(
     }
 }
 
-/// What the task of a socket does next.
-enum Next {
-    /// Handle what was read.
-    Read(Result<Decoded, Stop>),
+/// What the task of a connection does next.
+pub(crate) enum Next<T> {
+    /// Handle what came of the client.
+    Handle(T),
     /// Carry out an instruction.
-    Obey(Instructed),
+    CarryOut(Instructed),
 }
 
 /// What the task of a socket does, which may end reading. Boxed: an idle socket does not need the
@@ -225,10 +225,10 @@ type Act<'a> = Pin<Box<dyn Future<Output = Option<End>> + Send + 'a>>;
 /// Handles the client's messages and the instructions for its connection, one at a time.
 async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>) -> End {
     loop {
-        let act = match next::<P>(joined, reader).await {
-            Next::Read(read) => handle_read::<P, S>(joined, reader, read),
-            Next::Obey(instructed) => Box::pin(async move {
-                instructed::obey::<P, S>(joined, instructed).await;
+        let act = match next::<P, _>(joined, |task| reader.poll_next(task)).await {
+            Next::Handle(read) => handle_read::<P, S>(joined, reader, read),
+            Next::CarryOut(instructed) => Box::pin(async move {
+                instructed::carry_out::<P, S>(joined, instructed).await;
                 None
             }),
         };
@@ -238,11 +238,18 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
     }
 }
 
-/// Waits for what comes next. One poll for both: an idle socket keeps no state of either.
-fn next<P: Protocol>(joined: &Joined, reader: &mut Reader<'_>) -> impl Future<Output = Next> {
-    poll_fn(|task| match next_instruction::<P>(joined) {
-        Some(instructed) => Poll::Ready(Next::Obey(instructed)),
-        None => reader.poll_next(task).map(Next::Read),
+/// Waits for what comes next: an instruction, or what is polled of the client. One poll for both:
+/// an idle connection keeps no state of either. What adds an instruction wakes the task.
+pub(crate) fn next<P: Protocol, T>(
+    joined: &Joined,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> impl Future<Output = Next<T>> {
+    poll_fn(move |task| {
+        let hub = joined.realtime().hub();
+        match P::CONNECTS.then(|| hub.next_instruction(joined.socket())).flatten() {
+            Some(instructed) => Poll::Ready(Next::CarryOut(instructed)),
+            None => poll(task).map(Next::Handle),
+        }
     })
 }
 
@@ -268,11 +275,6 @@ fn handle_read<'a, P: Protocol, S: Streams>(
         Err(Stop::Gone) => return Box::pin(ready(Some(End::Gone))),
     };
     Box::pin(async move { handle::<P, S>(joined, reader, &frame).await })
-}
-
-/// Returns the next instruction for a connection. What adds one wakes the task.
-pub(crate) fn next_instruction<P: Protocol>(joined: &Joined) -> Option<Instructed> {
-    if P::CONNECTS { joined.realtime().hub().next_instruction(joined.socket()) } else { None }
 }
 
 /// Charges the limits of a client.
