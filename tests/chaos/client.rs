@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::instructions::{Instructions, Lifecycle, State, Traffic};
 use super::line::{Arrival, Incoming, Line, MembersChange, Received, Wire};
 use super::membership::Membership;
-use super::pending::Pending;
+use super::pending::{Pending, number_and_sender};
 use super::record::{Action, Recorder};
 use super::subscription::{Stage, Subscription};
 
@@ -116,7 +116,7 @@ impl Client {
                 }
                 self.state.lock().unwrap().online = true;
                 let (code, has_joined) = self.use_line(line).await;
-                self.state.lock().unwrap().online = false;
+                self.state.lock().unwrap().end();
                 self.write(0, Action::Ended { code });
                 if has_joined {
                     failures = 0;
@@ -202,11 +202,7 @@ impl Client {
 
     /// Shows in the state whether the client is in all rooms.
     fn show(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.joined = self.is_in_all_rooms();
-        if state.joined {
-            state.joined_at = Some(Instant::now());
-        }
+        self.state.lock().unwrap().show(self.is_in_all_rooms());
     }
 
     fn is_in_all_rooms(&self) -> bool {
@@ -275,6 +271,7 @@ impl Client {
             self.rng = rng;
         }
         state.unanswered = self.pending.oldest();
+        state.composed = self.pending.count;
     }
 
     /// Does what is due; `false` when the socket is dead.
@@ -347,6 +344,9 @@ impl Client {
                 }
             }
             Incoming::Left { room, code } => {
+                if self.subscriptions[room].stage != Stage::Leaving {
+                    self.state.lock().unwrap().put_out();
+                }
                 self.write(room, Action::Unsubscribed { code });
                 self.join_later(room, 0..100);
             }
@@ -388,9 +388,11 @@ impl Client {
         let place = received.room;
         let new = self.subscriptions[place].receive(&received);
         let Received { id, prev, position, text, user, .. } = received;
+        let heard = number_and_sender(&text);
         self.write(place, Action::Received { id, prev, position, text, user });
         if new.is_some() {
-            self.state.lock().unwrap().rooms[place].last = new;
+            let room = &mut self.state.lock().unwrap().rooms[place];
+            (room.last, room.heard) = (new, heard);
         }
     }
 }

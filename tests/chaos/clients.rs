@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Client, Profile};
-use super::instructions::{Instructions, Lifecycle, State};
+use super::instructions::{Instructions, Lifecycle, Moment, RoomState, State, Traffic};
 use super::line::Wire;
 use super::listener::{Listener, Listens};
 use super::membership::Membership;
@@ -165,7 +165,7 @@ impl Clients {
             states,
             _tasks: tasks,
         };
-        if let Err(missing) = clients.wait_until_settled(Instant::now(), PATIENCE * 2).await {
+        if let Err(missing) = clients.wait_until_settled(&clients.now(), PATIENCE * 2).await {
             panic!("waited for all clients to join: {missing}");
         }
         clients
@@ -246,26 +246,39 @@ impl Clients {
         self.instructions[who].borrow().lifecycle == Lifecycle::Connected
     }
 
+    /// What was sent until now.
+    pub fn now(&self) -> Moment {
+        let composed = self.states.iter().map(|state| state.lock().unwrap().composed).collect();
+        Moment { at: Instant::now(), composed }
+    }
+
     /// Lists the clients that are offline, that have not been in all of their rooms since this
-    /// time, or that wait for a reply to something sent before it.
-    pub fn unsettled(&self, before: Instant) -> Vec<String> {
+    /// moment, that wait for a reply to something sent before it, or that have received nothing in
+    /// a room that was sent after it.
+    fn unsettled(&self, since: &Moment) -> Vec<String> {
         let clients = self.all().filter(|who| self.is_connected(*who));
         let unsettled = clients.filter_map(|who| {
             let state = self.states[who].lock().unwrap();
-            let has_joined = state.joined || state.joined_at.is_some_and(|at| at > before);
+            let has_joined = state.joined || state.joined_at.is_some_and(|at| at > since.at);
             if !state.online || !has_joined {
                 let is_where = if state.online { "not in all of its rooms" } else { "offline" };
                 return Some(format!("client {who} is {is_where}"));
             }
-            let waits = state.unanswered.filter(|since| *since < before)?;
-            Some(format!("client {who} waits for a reply since {:?}", waits.elapsed()))
+            if let Some(sent) = state.unanswered.filter(|sent| *sent < since.at) {
+                return Some(format!("client {who} waits for a reply since {:?}", sent.elapsed()));
+            }
+            let sends = self.instructions[who].borrow().traffic != Traffic::None;
+            let is_silent = |room: &RoomState| !room.heard.is_some_and(|heard| since.is_before(heard));
+            let place = state.rooms.iter().position(is_silent).filter(|_| sends)?;
+            Some(format!("client {who} has heard nothing new in its room {place}"))
         });
         unsettled.collect()
     }
 
-    /// Waits until all clients are online, have been in all of their rooms since this time, and
-    /// have a reply to everything sent before it.
-    pub async fn wait_until_settled(&self, since: Instant, limit: Duration) -> Result<(), String> {
+    /// Waits until all clients are online, have been in all of their rooms since this moment, have
+    /// a reply to everything sent before it, and, if clients send, have received something in each
+    /// room that was sent after it: no effect of an earlier fault is still to come.
+    pub async fn wait_until_settled(&self, since: &Moment, limit: Duration) -> Result<(), String> {
         self.reached(limit, || self.unsettled(since)).await
     }
 

@@ -130,11 +130,10 @@ impl Fault {
         clients: &Clients,
         limit: Duration,
     ) -> Result<(), String> {
-        let start = Instant::now();
-        let end = start + limit;
+        let (start, end) = (clients.now(), Instant::now() + limit);
         loop {
             cluster.revive().await;
-            match clients.wait_until_settled(start, Duration::from_millis(300)).await {
+            match clients.wait_until_settled(&start, Duration::from_millis(300)).await {
                 Err(missing) if Instant::now() > end => {
                     return Err(format!("{limit:?} passed, and {missing}"));
                 }

@@ -46,8 +46,11 @@ pub struct State {
     pub online: bool,
     /// The client is in all of its rooms.
     pub joined: bool,
-    /// When it was so last. Clients leave rooms by themselves.
+    /// When it was so last, unless the server or the network has put it out of a room since.
+    /// Clients leave rooms by themselves.
     pub joined_at: Option<Instant>,
+    /// The number of its newest message.
+    pub composed: usize,
     /// When the oldest unanswered message was sent.
     pub unanswered: Option<Instant>,
     /// By the client's rooms.
@@ -59,13 +62,48 @@ pub struct State {
 pub struct RoomState {
     /// The id of the newest message received.
     pub last: Option<String>,
+    /// The number and the sender of that message.
+    pub heard: Option<(usize, usize)>,
     /// The members of the room, the client included; `None` where its protocol does not say it.
     pub members: Option<BTreeSet<String>>,
 }
 
 impl State {
+    /// The client is in all of its rooms, or not.
+    pub fn show(&mut self, joined: bool) {
+        self.joined = joined;
+        if joined {
+            self.joined_at = Some(Instant::now());
+        }
+    }
+
+    /// The client has lost its socket, and so all of its rooms.
+    pub fn end(&mut self) {
+        self.online = false;
+        self.put_out();
+    }
+
+    /// The server or the network has put the client out of a room.
+    pub fn put_out(&mut self) {
+        (self.joined, self.joined_at) = (false, None);
+    }
+
     /// The state of a client of this many rooms before it has connected.
     pub fn of(rooms: usize) -> Self {
         Self { rooms: vec![RoomState::default(); rooms], ..Self::default() }
+    }
+}
+
+/// A moment of the run.
+pub struct Moment {
+    pub at: Instant,
+    /// The number of each client's newest message.
+    pub composed: Vec<usize>,
+}
+
+impl Moment {
+    /// Whether the message with this number and sender was composed later.
+    pub fn is_before(&self, (number, who): (usize, usize)) -> bool {
+        self.composed[who] < number
     }
 }

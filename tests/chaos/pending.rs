@@ -44,7 +44,8 @@ pub struct Pending {
     waiting: Vec<Said>,
     /// Messages have ids, so that they can be sent again.
     has_ids: bool,
-    count: usize,
+    /// The number of the newest message.
+    pub count: usize,
     /// An id that was acked at the first attempt, so that no second reply to it is on its way.
     used: Option<String>,
 }
@@ -71,7 +72,7 @@ impl Pending {
     /// Queues a new message in this room. A few have an invalid or a used id.
     pub fn compose(&mut self, who: usize, room: usize, is_long: bool, rng: &mut StdRng) {
         self.count += 1;
-        let mut text = format!("message {} of client {who}", self.count);
+        let mut text = numbered(self.count, who);
         if is_long {
             text.push_str(&" and so on".repeat(600));
         }
@@ -151,6 +152,17 @@ impl Pending {
     fn place(&self, client_id: &str) -> Option<usize> {
         self.waiting.iter().position(|sent| sent.client_id == client_id)
     }
+}
+
+fn numbered(number: usize, who: usize) -> String {
+    format!("message {number} of client {who}")
+}
+
+/// The number and the sender of a message with this text.
+pub fn number_and_sender(text: &str) -> Option<(usize, usize)> {
+    let words: Vec<_> = text.split(' ').collect();
+    let (number, who) = (words.get(1)?.parse().ok()?, words.get(4)?.parse().ok()?);
+    text.starts_with(&numbered(number, who)).then_some((number, who))
 }
 
 fn abandoned(sent: Said, reason: &str) -> (usize, Action) {
