@@ -109,6 +109,8 @@ async fn an_entry_of_the_version_before_ends_an_epoch() {
     node.enter(&lobby(), "ann").await;
     let before = append(&node).await;
     VersionBefore::new(&redis, "lobby").append(&Event::new("test").with("text", "of before")).await;
+    // The node pages through the messages that it has.
+    node.wait_for(&lobby(), 2).await;
     assert_eq!(newest(&node).await, None);
     assert_begins(before, append(&node).await);
     assert_eq!(node.wait_for(&lobby(), 3).await, ["text", "of before", "text"], "nothing is lost or doubled");
