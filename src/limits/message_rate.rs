@@ -20,7 +20,7 @@ pub(crate) struct MessageRateLimiter {
 
 /// The decision about a frame, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Decision {
+pub(crate) enum RateDecision {
     Fine,
     /// The frame is rejected.
     TooFast,
@@ -46,12 +46,12 @@ impl MessageRateLimiter {
     }
 
     /// Counts a frame.
-    pub(crate) fn frame(&self) -> Decision {
+    pub(crate) fn frame(&self) -> RateDecision {
         Allowance::take(self.frames.as_ref(), 1)
     }
 
     /// Counts received bytes.
-    pub(crate) fn bytes(&self, count: u32) -> Decision {
+    pub(crate) fn bytes(&self, count: u32) -> RateDecision {
         Allowance::take(self.bytes.as_ref(), count)
     }
 }
@@ -67,13 +67,17 @@ impl Allowance {
         Some(Self { granted, refused, reason })
     }
 
-    fn take(own: Option<&Self>, count: u32) -> Decision {
-        let (Some(own), Some(count)) = (own, NonZeroU32::new(count)) else { return Decision::Fine };
+    fn take(own: Option<&Self>, count: u32) -> RateDecision {
+        let (Some(own), Some(count)) = (own, NonZeroU32::new(count)) else { return RateDecision::Fine };
         if matches!(own.granted.check_n(count), Ok(Ok(()))) {
-            return Decision::Fine;
+            return RateDecision::Fine;
         }
         METRICS.refused(own.reason);
-        if matches!(own.refused.check_n(count), Ok(Ok(()))) { Decision::TooFast } else { Decision::Flood }
+        if matches!(own.refused.check_n(count), Ok(Ok(()))) {
+            RateDecision::TooFast
+        } else {
+            RateDecision::Flood
+        }
     }
 }
 
@@ -102,20 +106,20 @@ mod tests {
     #[test]
     fn a_flood_follows_as_many_refusals_as_grants() {
         let pace = pace(5, 0, 100).unwrap();
-        let verdicts: Vec<Decision> = (0..41).map(|_| pace.frame()).collect();
-        assert!(verdicts[..20].iter().all(|verdict| *verdict == Decision::Fine), "{verdicts:?}");
-        assert!(verdicts[20..40].iter().all(|verdict| *verdict == Decision::TooFast), "{verdicts:?}");
-        assert_eq!(verdicts[40], Decision::Flood);
-        assert_eq!(pace.bytes(u32::MAX), Decision::Fine, "bytes have no limit");
+        let verdicts: Vec<RateDecision> = (0..41).map(|_| pace.frame()).collect();
+        assert!(verdicts[..20].iter().all(|verdict| *verdict == RateDecision::Fine), "{verdicts:?}");
+        assert!(verdicts[20..40].iter().all(|verdict| *verdict == RateDecision::TooFast), "{verdicts:?}");
+        assert_eq!(verdicts[40], RateDecision::Flood);
+        assert_eq!(pace.bytes(u32::MAX), RateDecision::Fine, "bytes have no limit");
     }
 
     #[test]
     fn the_longest_message_passes_whatever_the_rate() {
         let pace = pace(0, 10, 1000).unwrap();
-        assert_eq!(pace.bytes(2000), Decision::Fine);
-        assert_eq!(pace.bytes(1000), Decision::TooFast);
-        assert_eq!(pace.bytes(2000), Decision::Flood);
-        assert_eq!(pace.frame(), Decision::Fine);
+        assert_eq!(pace.bytes(2000), RateDecision::Fine);
+        assert_eq!(pace.bytes(1000), RateDecision::TooFast);
+        assert_eq!(pace.bytes(2000), RateDecision::Flood);
+        assert_eq!(pace.frame(), RateDecision::Fine);
         assert!(self::pace(0, 0, 1000).is_none());
     }
 

@@ -20,7 +20,7 @@ pub(crate) use crate::limits::concurrency::ConcurrencyLimiter;
 pub(crate) use crate::limits::connection_slot::ConnectionSlot;
 use crate::limits::held_bytes::HeldBytes;
 use crate::limits::keyed_rate::KeyedRateLimiter;
-pub(crate) use crate::limits::message_rate::{Decision, MessageRateLimiter};
+pub(crate) use crate::limits::message_rate::{MessageRateLimiter, RateDecision};
 use crate::telemetry::{LimitReason, METRICS};
 use crate::wire::group::Group;
 

@@ -17,7 +17,7 @@ use crate::http::client_streams::ClientMessages;
 use crate::http::connection::Connection;
 use crate::http::context::Context;
 use crate::http::response::Response;
-use crate::limits::{Admitted, Decision, MessageRateLimiter};
+use crate::limits::{Admitted, MessageRateLimiter, RateDecision};
 use crate::realtime::instructed;
 use crate::realtime::joined::Joined;
 use crate::realtime::protocol::Protocol;
@@ -36,14 +36,15 @@ struct MessageCharge<'a> {
 }
 
 impl Charge for MessageCharge<'_> {
-    fn message(&mut self) -> Decision {
-        let frame = self.limiter.as_deref().map_or(Decision::Fine, MessageRateLimiter::frame);
-        let bytes = self.limiter.as_deref().map_or(Decision::Fine, |limiter| limiter.bytes(self.bytes));
-        let address = if self.admitted.message(self.bytes) { Decision::Fine } else { Decision::TooFast };
+    fn message(&mut self) -> RateDecision {
+        let frame = self.limiter.as_deref().map_or(RateDecision::Fine, MessageRateLimiter::frame);
+        let bytes = self.limiter.as_deref().map_or(RateDecision::Fine, |limiter| limiter.bytes(self.bytes));
+        let address =
+            if self.admitted.message(self.bytes) { RateDecision::Fine } else { RateDecision::TooFast };
         frame.max(bytes).max(address)
     }
 
-    fn request(&mut self) -> Decision {
+    fn request(&mut self) -> RateDecision {
         self.bytes = 0;
         self.message()
     }

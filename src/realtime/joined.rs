@@ -1,7 +1,7 @@
 //! What one connection has joined: the channel of its path, and those that its client or the server
 //! asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::limits::Admitted;
 use crate::realtime::catch_up::CatchUp;
+use crate::realtime::channel_infos::ChannelInfos;
 use crate::realtime::command::{Join, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
@@ -35,7 +36,7 @@ pub(crate) struct Joined {
     registration: SocketRegistration,
     admitted: Admitted,
     /// Created when it is needed: most connections stay in the channel of their path.
-    several: OnceBox<Several>,
+    multiplexed: OnceBox<Multiplexed>,
 }
 
 /// A channel that was entered and is not yet joined.
@@ -50,22 +51,19 @@ pub(crate) struct Entered {
 
 /// What a connection has beside its subscriptions that may join channels.
 #[derive(Default)]
-struct Several {
+struct Multiplexed {
     /// Those that have not caught up, in the order of their joins.
     waiting: Mutex<VecDeque<(Box<CatchUp>, Arc<Subscription>)>>,
     /// The id of the connection; created when it is asked for.
     client: OnceBox<String>,
     /// The id under which the client sends, if it does not by a socket.
     stream: OnceBox<String>,
-    /// The infos of subscriptions, by channel; created with the first.
-    infos: OnceBox<ChannelInfos>,
+    /// The infos of subscriptions; created with the first.
+    infos: OnceBox<Mutex<ChannelInfos>>,
 }
 
 // What the allocator takes for one of 56 bytes.
-const _: () = assert!(size_of::<Several>() <= 64);
-
-/// The infos of subscriptions, by the stream and the name of the channel.
-type ChannelInfos = Mutex<HashMap<(&'static str, String), Arc<str>>>;
+const _: () = assert!(size_of::<Multiplexed>() <= 64);
 
 impl Joined {
     pub(crate) fn new(
@@ -73,7 +71,7 @@ impl Joined {
         main: Option<Registration>,
         admitted: Admitted,
     ) -> Self {
-        Self { main, registration, admitted, several: OnceBox::new() }
+        Self { main, registration, admitted, multiplexed: OnceBox::new() }
     }
 
     /// Returns the sockets of the node.
@@ -189,7 +187,7 @@ impl Joined {
     pub(crate) fn add(&self, Entered { registration, catch_up, info, opened_at }: Entered) {
         let subscription = registration.keep();
         let waiting = catch_up.map(|catch_up| (catch_up, Arc::clone(&subscription)));
-        self.several().waiting.lock().extend(waiting);
+        self.multiplexed().waiting.lock().extend(waiting);
         if let Some(ended) = self.socket().subscriptions().add(&subscription) {
             Registration::undo(self.realtime(), &ended);
         }
@@ -199,42 +197,40 @@ impl Joined {
         self.realtime().hub().check_joined(&subscription, opened_at);
     }
 
-    fn several(&self) -> &Several {
-        self.several.get_or_init(Box::default)
+    fn multiplexed(&self) -> &Multiplexed {
+        self.multiplexed.get_or_init(Box::default)
     }
 
     /// Returns what a backend has other clients know of a subscription: JSON.
     pub(crate) fn channel_info(&self, channel: ChannelName<'_>) -> Option<Arc<str>> {
-        let infos = self.several.get()?.infos.get()?.lock();
-        infos.get(&(channel.stream, channel.name.to_owned())).cloned()
+        self.multiplexed.get()?.infos.get()?.lock().get(channel)
     }
 
     /// Replaces what other clients learn of a subscription, from now on.
     pub(crate) fn set_channel_info(&self, channel: ChannelName<'_>, info: Option<Arc<str>>) {
-        let key = || (channel.stream, channel.name.to_owned());
-        match (info, self.several.get().and_then(|several| several.infos.get())) {
+        match (info, self.multiplexed.get().and_then(|multiplexed| multiplexed.infos.get())) {
             (None, None) => {}
-            (None, Some(infos)) => drop(infos.lock().remove(&key())),
+            (None, Some(infos)) => infos.lock().remove(channel),
             (Some(info), _) => {
-                let infos = self.several().infos.get_or_init(Box::default);
-                infos.lock().insert(key(), info);
+                let infos = self.multiplexed().infos.get_or_init(Box::default);
+                infos.lock().insert(channel, info);
             }
         }
     }
 
     /// Returns the id of the connection, by which protocols with such ids name it.
     pub(crate) fn client(&self) -> &str {
-        self.several().client.get_or_init(|| Box::new(Uuid::new_v4().to_string()))
+        self.multiplexed().client.get_or_init(|| Box::new(Uuid::new_v4().to_string()))
     }
 
     /// Sets the id under which the client sends.
     pub(crate) fn set_stream(&self, id: &str) {
-        let _ = self.several().stream.set(Box::new(id.to_owned())); // once, at its creation
+        let _ = self.multiplexed().stream.set(Box::new(id.to_owned())); // once, at its creation
     }
 
     /// Returns where the client sends, if it does not by a socket: the node, and the id.
     pub(crate) fn sends_to(&self) -> Option<(&str, &str)> {
-        let id = self.several.get()?.stream.get()?;
+        let id = self.multiplexed.get()?.stream.get()?;
         Some((self.context().name(), id))
     }
 
@@ -263,7 +259,7 @@ impl Joined {
 
     /// Returns the next channel that has to catch up.
     pub(crate) fn next_catch_up(&self) -> Option<(Box<CatchUp>, Arc<Subscription>)> {
-        self.several.get()?.waiting.lock().pop_front()
+        self.multiplexed.get()?.waiting.lock().pop_front()
     }
 
     /// Removes the channels that have ended without the client's doing, and returns why they have.

@@ -28,6 +28,7 @@ pub(crate) mod subscriptions;
 // One socket.
 pub(crate) mod backlog;
 pub(crate) mod catch_up;
+pub(crate) mod channel_infos;
 pub(crate) mod client_stream;
 pub(crate) mod connecting;
 pub(crate) mod instructed;

@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::Frame as WireFrame;
 
 use crate::http::connection::Connection;
 use crate::http::context::Context;
-use crate::limits::{Admitted, Decision, MessageRateLimiter};
+use crate::limits::{Admitted, MessageRateLimiter, RateDecision};
 use crate::realtime::joined::Joined;
 use crate::realtime::socket::Socket;
 use crate::wire::close::{Close, CloseCode};
@@ -44,7 +44,7 @@ pub(crate) struct Reader<'a> {
     /// When the first byte of an incomplete message arrived, in seconds of the node.
     incomplete_since: Option<u32>,
     /// The worst decision on the fragments of the current message.
-    worst: Decision,
+    worst: RateDecision,
     stream: &'a Connection,
     socket: &'a Socket,
     context: &'a Context,
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
             pong_at: 0,
             held: 0,
             incomplete_since: None,
-            worst: Decision::Fine,
+            worst: RateDecision::Fine,
             stream,
             socket,
             context,
@@ -113,17 +113,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Charges the message that was read last.
-    pub(crate) fn charge(&mut self) -> Decision {
-        let frame = self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame);
+    pub(crate) fn charge(&mut self) -> RateDecision {
+        let frame = self.limiter().map_or(RateDecision::Fine, MessageRateLimiter::frame);
         let count = std::mem::take(&mut self.uncharged_bytes);
         self.charge_bytes(count, self.admitted.message(count))
             .max(frame)
-            .max(std::mem::replace(&mut self.worst, Decision::Fine))
+            .max(std::mem::replace(&mut self.worst, RateDecision::Fine))
     }
 
     /// Charges a further request of the message that was read last.
-    pub(crate) fn charge_request(&mut self) -> Decision {
-        let frame = self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame);
+    pub(crate) fn charge_request(&mut self) -> RateDecision {
+        let frame = self.limiter().map_or(RateDecision::Fine, MessageRateLimiter::frame);
         self.charge_bytes(0, self.admitted.message(0)).max(frame)
     }
 
@@ -133,13 +133,13 @@ impl<'a> Reader<'a> {
     /// Returns [`Stop::Refused`] with 4429 above the limits.
     fn charge_unhandled(&mut self, counts: bool) -> Result<(), Stop> {
         let frame = if counts {
-            self.limiter().map_or(Decision::Fine, MessageRateLimiter::frame)
+            self.limiter().map_or(RateDecision::Fine, MessageRateLimiter::frame)
         } else {
-            Decision::Fine
+            RateDecision::Fine
         };
         let count = std::mem::take(&mut self.uncharged_bytes);
         self.worst = self.charge_bytes(count, self.admitted.bytes(count)).max(self.worst);
-        if frame == Decision::Fine && self.worst < Decision::Flood {
+        if frame == RateDecision::Fine && self.worst < RateDecision::Flood {
             Ok(())
         } else {
             Err(Stop::Refused(CloseCode::RateLimited.into()))
@@ -174,10 +174,10 @@ impl<'a> Reader<'a> {
         allowed.map_err(|_| Stop::Refused(CloseCode::RateLimited.into()))
     }
 
-    fn charge_bytes(&mut self, count: u32, is_allowed: bool) -> Decision {
-        let decision = self.limiter().map_or(Decision::Fine, |limiter| limiter.bytes(count));
+    fn charge_bytes(&mut self, count: u32, is_allowed: bool) -> RateDecision {
+        let decision = self.limiter().map_or(RateDecision::Fine, |limiter| limiter.bytes(count));
         // An address over its limit may be many clients: none is taken for a flood.
-        if is_allowed { decision } else { decision.max(Decision::TooFast) }
+        if is_allowed { decision } else { decision.max(RateDecision::TooFast) }
     }
 
     fn limiter(&mut self) -> Option<&MessageRateLimiter> {

@@ -11,7 +11,7 @@ use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
 use crate::layer::{Control, LayerError};
-use crate::limits::Decision;
+use crate::limits::RateDecision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::client::Client;
 use crate::realtime::command::{ClientRequest, Command, Join, NumberedRequest, Target};
@@ -280,18 +280,18 @@ fn handle_read<'a, P: Protocol, S: Streams>(
 /// Charges the limits of a client.
 pub(crate) trait Charge: Send {
     /// Charges a message with its first request.
-    fn message(&mut self) -> Decision;
+    fn message(&mut self) -> RateDecision;
 
     /// Charges a further request of the message.
-    fn request(&mut self) -> Decision;
+    fn request(&mut self) -> RateDecision;
 }
 
 impl Charge for Reader<'_> {
-    fn message(&mut self) -> Decision {
+    fn message(&mut self) -> RateDecision {
         self.charge()
     }
 
-    fn request(&mut self) -> Decision {
+    fn request(&mut self) -> RateDecision {
         self.charge_request()
     }
 }
@@ -314,14 +314,14 @@ pub(crate) async fn handle<P: Protocol, S: Streams>(
             decision = charge.request();
         }
         let (action, end) = match decision {
-            Decision::Fine => (turn.spend(act::<P, S>(joined, &frame)).await, End::Closing),
-            Decision::TooFast => {
+            RateDecision::Fine => (turn.spend(act::<P, S>(joined, &frame)).await, End::Closing),
+            RateDecision::TooFast => {
                 if socket.awaits_connect() {
                     socket.end_connect(false);
                 }
                 (P::too_fast(&frame), End::Refused)
             }
-            Decision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
+            RateDecision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
         };
         match action {
             Action::Nothing => {}
@@ -373,7 +373,7 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
         ClientRequest::Leave(target) => leave::<P>(joined, request.number, target),
         ClientRequest::Connect(connect) => {
             let done = connecting::connect::<P, S>(joined, request.number, connect).await;
-            socket.end_connect(done.is_ok());
+            socket.end_connect(keeps_connection(&done));
             done
         }
         ClientRequest::Refresh(token) => connecting::refresh::<P>(joined, request.number, token).await,
@@ -382,6 +382,11 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
         }
     };
     done.unwrap_or_else(|refused| P::refuse(&request, &refused))
+}
+
+/// Returns whether the connection goes on after this outcome of a request.
+fn keeps_connection(done: &Result<Action, Refused>) -> bool {
+    matches!(done, Ok(Action::Nothing | Action::Send(_)))
 }
 
 /// Leaves a channel; the connection ends with that of its path.
@@ -445,6 +450,19 @@ mod tests {
 
     /// What the task of an idle socket keeps, in bytes: each connection has one.
     const MAX_IDLE_BYTES: usize = 416;
+
+    #[test]
+    fn a_client_has_connected_only_where_its_connection_goes_on() {
+        let answer = Frame::Text(Cow::Borrowed("{}"));
+        for (done, has_connected) in [
+            (Ok(Action::Nothing), true),
+            (Ok(Action::Send(answer)), true),
+            (Ok(Action::Close(CloseCode::RateLimited.into())), false),
+            (Err(Refused::TokenExpired), false),
+        ] {
+            assert_eq!(keeps_connection(&done), has_connected, "{done:?}");
+        }
+    }
 
     #[test]
     fn an_idle_socket_keeps_few_bytes_in_its_task() {
