@@ -83,9 +83,13 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::auth::identity::Identity;
     use crate::cli::arguments::Arguments;
     use crate::config::app_settings::AppSettings;
-    use crate::layer::Control as _;
+    use crate::layer::{Appended, Broker as _, Control as _, HistoryRange};
+    use crate::realtime::client::Client;
+    use crate::realtime::ephemeral_rate::EphemeralRate;
+    use crate::realtime::log_position::Kept;
     use crate::wire::event::Event;
     use crate::wire::group::Group;
 
@@ -102,6 +106,33 @@ mod tests {
             renamed_records: &[],
         };
         build(Arguments::parse_from([""]).config, application).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_retry_by_another_connection_with_another_info_is_a_duplicate() {
+        let node = node().await;
+        let (group, identity, ephemerals) =
+            (Group::new("group"), Identity::anonymous(), EphemeralRate::default());
+        let append = async |text: &str, connection| {
+            let client = Client {
+                context: &node.context,
+                identity: &identity,
+                group: &group,
+                ephemerals: &ephemerals,
+                kept: Kept::ALL,
+                lists_connections: false,
+                connection: Some(connection),
+            };
+            client.append(&Event::new("test").with("text", text), Some("once")).await.unwrap()
+        };
+        let Appended::New(id, offset) = append("hi", ("first", Some("1"))).await else { panic!("it is new") };
+        for again in [("first", Some("1")), ("first", Some("2")), ("second", Some("1")), ("second", None)] {
+            assert_eq!(append("hi", again).await, Appended::Duplicate(id, offset), "{again:?}");
+        }
+        assert_eq!(append("ho", ("first", Some("1"))).await, Appended::Conflict);
+        let page = node.context.layer().history(&group, HistoryRange::Before(None, 9)).await.unwrap();
+        let event = &page.events[0];
+        assert_eq!((event.text("client"), event.text("chan_info")), (Some("first"), Some("1")));
     }
 
     async fn published(node: &State) -> u64 {

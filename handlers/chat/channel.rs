@@ -25,9 +25,10 @@ impl Channel for Chat {
     async fn command(client: Client<'_>, command: &Command<'_>) -> Result<Reply, LayerError> {
         match command {
             Command::Publish { text, data, event, id } => {
-                let (context, identity) = (client.context(), client.identity());
-                let said = client.sent_by(message(text, data.as_deref(), event.as_deref()));
-                publish(context, identity, client.group(), &said, id.as_deref()).await.map(Reply::Published)
+                let said = message(text, data.as_deref(), event.as_deref());
+                let appended = client.append(&said, id.as_deref()).await?;
+                record_unread(client.context(), client.identity(), client.group(), appended).await;
+                Ok(Reply::Published(appended))
             }
             Command::Typing => {
                 let event = Event::new(TYPING_TYPE).with("user", client.identity().member());
@@ -66,12 +67,17 @@ pub(crate) async fn publish(
     id: Option<&str>,
 ) -> Result<Appended, LayerError> {
     let appended = context.append_from(identity, group, message, id).await?;
+    record_unread(context, identity, group, appended).await;
+    Ok(appended)
+}
+
+/// Updates the peer's unread count if the group is a private chat and has this message of a client.
+async fn record_unread(context: &Arc<Context>, identity: &Identity, group: &Group, appended: Appended) {
     if let Appended::New(id, _) | Appended::Duplicate(id, _) = appended
         && let Some(conversation) = Conversation::from_group(group, identity)
     {
         unread::record_message(context, &conversation, identity, id).await;
     }
-    Ok(appended)
 }
 
 /// Records that this client has read the messages of a group up to this one, if the group is a

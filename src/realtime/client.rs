@@ -45,8 +45,7 @@ impl<'a> Client<'a> {
 
     /// Returns the event with what other clients learn of the connection that sends it: its id, and
     /// what a backend has them know of its subscription. Other protocols have neither.
-    #[must_use]
-    pub fn sent_by(self, event: Event) -> Event {
+    fn with_connection(self, event: Event) -> Event {
         let Some((client, info)) = self.connection else { return event };
         let event = event.with("client", client);
         match info {
@@ -56,12 +55,16 @@ impl<'a> Client<'a> {
     }
 
     /// Appends an event of this client to the log of its group, and publishes it on every node.
-    /// Sets the members `user` and `name` to the client. `id` is the client's idempotency key.
+    /// Sets the members `user` and `name` to the client, and `client` to its connection if that has
+    /// an id. `id` is the client's idempotency key.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not accept it.
     pub async fn append(self, event: &Event, id: Option<&str>) -> Result<Appended, LayerError> {
-        self.context.append_from(self.identity, self.group(), event, id).await
+        let (event, key) = self.identity.attribute(event, id);
+        // Not in the digest of the key: a retry comes by another connection.
+        let event = self.with_connection(event);
+        self.context.append(self.group(), &event, key.as_ref()).await
     }
 
     /// Publishes an unlogged event to the client's group on every node, at most once per period;
