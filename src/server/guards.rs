@@ -59,7 +59,8 @@ pub enum Rate {
     /// As many requests as a socket may send messages (`--messages-per-second`), by user, or by
     /// address without one.
     Messages,
-    /// `--publishes-per-second`, by API key or user.
+    /// `--publishes-per-second`, by API key or user. Requests of an address count by themselves, as
+    /// those for a scope do: ten times as many.
     Publishes,
     /// As [`Publishes`](Self::Publishes), once for each item of the body: the handler calls
     /// [`Request::charge_item`], or [`Request::charge_read`] for an item that reads.

@@ -282,7 +282,7 @@ impl Route {
             RequestKind::Probe
         } else if self.is_file {
             RequestKind::File
-        } else if self.endpoint(method).is_ok_and(|endpoint| endpoint.scope.is_some()) {
+        } else if self.endpoint(method).is_ok_and(Endpoint::is_for_keys) {
             RequestKind::Api
         } else {
             RequestKind::Page
@@ -365,6 +365,11 @@ impl Endpoint {
     /// Returns whether GET changes nothing: a CSRF rule that covers GET says that it does.
     fn get_is_safe(&self) -> bool {
         self.csrf != Csrf::Origin
+    }
+
+    /// Returns whether API keys call it: it requires a scope, or counts against the limit of a key.
+    fn is_for_keys(&self) -> bool {
+        self.scope.is_some() || matches!(self.rate, Rate::Publishes | Rate::PublishesPerItem)
     }
 
     /// Replaces the CSRF rule.

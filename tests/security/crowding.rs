@@ -11,6 +11,7 @@ use crate::support::http::{Request, Response};
 use crate::support::metrics::metric;
 use crate::support::node::{Node, Plan};
 use crate::support::redis::Redis;
+use crate::support::routes::{Row, rows};
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, fresh_id};
 use crate::support::wait::{PATIENCE, holds, until, within};
@@ -118,9 +119,21 @@ async fn every_request_counts_against_its_address() {
     for target in ["/healthz", "/readyz", "/metrics", "/static/room.js"] {
         assert_eq!(browser(target).send(&node).await.status, 200, "{target}");
     }
-    assert_eq!(Request::get("/api/rooms").send(&node).await.status, 401, "keys have limits of their own");
+    for keys in [Request::get("/api/rooms"), Request::post("/centrifugo/api/info")] {
+        assert_eq!(keys.send(&node).await.status, 401, "keys have limits of their own");
+    }
     assert_eq!(Request::upgrade("/ws/chat/lobby/").send(&node).await.status, 101);
     assert_eq!(page_of_another(&node).await.status, 200);
+}
+
+#[test]
+fn what_keys_call_has_the_limits_of_keys() {
+    let keys = |row: &Row| row.scope.is_some() || row.path.starts_with("/centrifugo/api/");
+    let rows: Vec<_> = rows().into_iter().filter(keys).collect();
+    assert!(rows.len() > 5, "{rows:?}");
+    for row in rows {
+        assert!(row.rate.as_ref().is_some_and(|rate| rate.split(',').any(|it| it == "api")), "{row:?}");
+    }
 }
 
 #[tokio::test]

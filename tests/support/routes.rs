@@ -20,6 +20,7 @@ pub struct Row {
     pub who: String,
     pub scope: Option<String>,
     pub csrf: Option<String>,
+    pub rate: Option<String>,
 }
 
 /// Every line of the table.
@@ -49,6 +50,7 @@ fn row(line: &str) -> Row {
         who: who.to_owned(),
         scope: given(scope),
         csrf: given(csrf),
+        rate: given(rate),
     }
 }
 
