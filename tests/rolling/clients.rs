@@ -18,7 +18,7 @@ use crate::support::http::Request;
 use crate::support::resuming_client::ResumingClient;
 use crate::support::tutorial_client::{chat_path, frame, text_of, without_prefix};
 use crate::support::v1_client::{V1Client, fresh_id, id_of, texts_of};
-use crate::support::wait::{PATIENCE, holds, seconds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until, within};
 use crate::support::websocket::{Message, WebSocket};
 
 /// The pause of a client between two messages or attempts.
@@ -75,7 +75,7 @@ impl Clients {
     pub async fn finish(self) -> Record {
         self.shared.has_ended.store(true, Ordering::SeqCst);
         for writer in self.writers {
-            writer.await.expect("a writer");
+            within(seconds(60), "the last ack of a writer", writer).await.expect("a writer");
         }
         let last = fresh_id();
         let id = until(PATIENCE, "the last ack", async || {
