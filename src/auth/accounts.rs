@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::secret;
 use crate::auth::error::AuthError;
+use crate::auth::outside_users;
 use crate::auth::outside_users::OutsideUser;
 use crate::auth::passwords;
 use crate::auth::passwords::Busy;
@@ -45,7 +46,8 @@ pub struct Account {
     /// hash.
     #[serde(skip)]
     pub(super) key: String,
-    /// Who the user is on another site.
+    /// Who the user is on another site. A node of a version before leaves it out where it changes
+    /// the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) outside: Option<OutsideUser>,
     /// The password hash as a PHC string; `None` for accounts of tokens.
@@ -67,14 +69,19 @@ impl Account {
         self.password.is_none()
     }
 
+    /// Returns whether the user is one of another site, in their name space.
+    pub(super) fn is_outside(&self) -> bool {
+        outside_users::is_outside_key(&self.key)
+    }
+
     /// Returns whether it has exactly this username, in normal form C.
     pub fn is_named(&self, name: &str) -> bool {
-        self.outside.is_none() && Username::parse(name).is_some_and(|name| self.name == name.as_str())
+        !self.is_outside() && Username::parse(name).is_some_and(|name| self.name == name.as_str())
     }
 
     /// Returns what `find_by_name` finds it by: its username, or `id:` and its id.
     pub fn handle(&self) -> String {
-        if self.outside.is_some() { format!("{ID_PREFIX}{}", self.id) } else { self.name.clone() }
+        if self.is_outside() { format!("{ID_PREFIX}{}", self.id) } else { self.name.clone() }
     }
 
     /// Returns what tokens of the other site call the user.
@@ -82,7 +89,7 @@ impl Account {
         match &self.outside {
             Some(outside) => Some(&outside.sub),
             // Of an earlier version, which named accounts by it.
-            None => self.by_token().then_some(self.name.as_str()),
+            None => (self.by_token() && !self.is_outside()).then_some(self.name.as_str()),
         }
     }
 

@@ -18,6 +18,9 @@ use super::{secret, shown_name, usernames};
 use crate::layer::{Change, Guard, Index, LayerError, Store, shared_store};
 use crate::wire::time::now;
 
+/// What the keys of these accounts begin with.
+const KEY_PREFIX: &str = "OUTSIDE:";
+
 /// Who a user of another site is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OutsideUser {
@@ -27,6 +30,12 @@ pub(super) struct OutsideUser {
     wanted: Option<String>,
 }
 
+impl OutsideUser {
+    fn new(claims: &Claims) -> Self {
+        Self { iss: claims.iss.clone(), sub: claims.sub.clone(), wanted: None }
+    }
+}
+
 impl Accounts<'_> {
     /// Returns the account of a valid token's user, created on first use.
     pub(crate) async fn provisioned_from_token(&self, claims: &Claims) -> Result<Account, LayerError> {
@@ -34,11 +43,18 @@ impl Accounts<'_> {
             Some(account) => account,
             None => self.make_outside(claims).await?,
         };
-        let Some(outside) = &account.outside else { return Ok(account) };
+        if !account.is_outside() {
+            return Ok(account);
+        }
+        let account = match account.outside {
+            Some(_) => account,
+            None => self.restore_outside(account, claims).await?,
+        };
+        let wanted_before = account.outside.as_ref().and_then(|outside| outside.wanted.as_ref());
         let texts = [claims.name.as_deref(), Some(claims.sub.as_str())];
         let wanted = texts.into_iter().flatten().find_map(shown_name::shown);
         let wanted = wanted.unwrap_or_else(|| account.id.clone());
-        if outside.wanted.as_ref() == Some(&wanted) {
+        if wanted_before == Some(&wanted) {
             return Ok(account);
         }
         self.rename_outside(account, wanted).await
@@ -89,7 +105,7 @@ impl Accounts<'_> {
     async fn make_outside(&self, claims: &Claims) -> Result<Account, LayerError> {
         let key_of_user = outside_key(&claims.iss, &claims.sub);
         let id = secret::user_id();
-        let outside = OutsideUser { iss: claims.iss.clone(), sub: claims.sub.clone(), wanted: None };
+        let outside = OutsideUser::new(claims);
         let account = Account {
             name: id.clone(),
             id,
@@ -111,6 +127,14 @@ impl Accounts<'_> {
         }
         self.store.add(USERS, &key_of_user, account.made).await?;
         Ok(account)
+    }
+
+    /// Writes again who the user is, which a node of a version before has left out.
+    async fn restore_outside(&self, account: Account, claims: &Claims) -> Result<Account, LayerError> {
+        let restored = self.update(&account.key, |account| {
+            account.outside.get_or_insert_with(|| OutsideUser::new(claims));
+        });
+        Ok(restored.await?.unwrap_or(account))
     }
 
     /// Shows a user by another name, with a mark where it looks like another one.
@@ -193,7 +217,12 @@ impl Accounts<'_> {
 
 /// Returns the key of a user of another site. The length of `iss` says where `sub` begins.
 fn outside_key(iss: &str, sub: &str) -> String {
-    format!("OUTSIDE:{}", secret::hash(&format!("{} {iss}{sub}", iss.len())))
+    format!("{KEY_PREFIX}{}", secret::hash(&format!("{} {iss}{sub}", iss.len())))
+}
+
+/// Returns whether this is the key of a user of another site.
+pub(super) fn is_outside_key(key: &str) -> bool {
+    key.starts_with(KEY_PREFIX)
 }
 
 /// Returns the records of the user that is shown by this name.
@@ -208,6 +237,26 @@ fn shown_keys(name: &str) -> [String; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shown_name_names_no_user_where_a_record_lacks_who_it_is() {
+        let account = |key: String| Account {
+            id: "0123456789abcdef".to_owned(),
+            name: "bob".to_owned(),
+            key,
+            outside: None,
+            password: None,
+            staff: false,
+            banned: false,
+            logins_ended: 0,
+            made: 0,
+        };
+        let outside = account(outside_key("https://other.example", "eve"));
+        assert_eq!((outside.sub(), &*outside.handle()), (None, "id:0123456789abcdef"));
+        assert!(!outside.is_named("bob"));
+        let of_before = account("bob".to_owned());
+        assert_eq!((of_before.sub(), &*of_before.handle()), (Some("bob"), "bob"));
+    }
 
     #[test]
     fn no_two_users_and_no_username_have_one_key() {

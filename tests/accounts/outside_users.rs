@@ -6,6 +6,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use crate::security::forged_tokens::plan;
+use crate::support::centrifugo::CentrifugoClient;
 use crate::support::cli::{command, key, operator};
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
@@ -247,6 +248,28 @@ async fn a_name_that_looks_like_another_is_marked_and_not_refused() {
     assert_eq!(site.shown("1", &json!({ "name": "YAN" })).await, "YAN", "its own name in capitals");
     assert_eq!(site.shown("1", &json!({ "name": "Xin" })).await, "Xin");
     assert_eq!(site.shown("3", &json!({ "name": "yan" })).await, "yan");
+}
+
+#[tokio::test]
+async fn an_outside_user_is_itself_after_a_version_before_changed_its_record() {
+    let site = Site::start().await;
+    let eve = site.outside("eve", &json!({ "name": "bob" }));
+    let id = eve.join(&site.node, "lobby").await.user().to_owned();
+    let key = site.redis.keys("parlor:record:user:*OUTSIDE*").await.pop().expect("a record");
+    let record = async || -> Value {
+        serde_json::from_str(&site.redis.query::<String>(&["GET", &key]).await).expect("JSON")
+    };
+    let mut changed = record().await;
+    let outside = changed.as_object_mut().expect("an object").remove("outside").expect("who it is");
+    assert_eq!((&outside["sub"], &outside["wanted"]), (&json!("eve"), &json!("bob")));
+    site.redis.query::<String>(&["SET", &key, &changed.to_string()]).await;
+    let mut client = CentrifugoClient::connect_with(&site.node, &json!({ "token": eve.token })).await;
+    client.subscribe("lobby").await;
+    client.publish("lobby", &json!("hi")).await;
+    let said = client.push("lobby", "pub").await;
+    assert_eq!(said["info"]["user"], "eve", "and not the name that it is shown by: {said}");
+    assert_eq!(record().await["outside"], outside);
+    assert_eq!(eve.join(&site.node, "lobby").await.user(), id);
 }
 
 #[tokio::test]
