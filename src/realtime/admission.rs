@@ -82,7 +82,7 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     let registered = SocketRegistration::register(&realtime, socket, Some(&subscription), opened_at);
     let registration = Registration::subscribe(&realtime, subscription).await;
     let registration = registration.map_err(|error| {
-        debug!(error = %Chain(&error), ?transport, "refused a socket");
+        debug!(group = %grant.group, error = %Chain(&error), ?transport, "refused a socket");
         error.record();
         Refusal::unavailable("the server cannot reach its messages: try again later")
     })?;

@@ -381,7 +381,7 @@ fn render(feed: &Feed, event: &Delivery, frames: &mut BytesMut) {
     match feed.render(event) {
         Rendered::Frame(frame) => frames.extend_from_slice(&frame),
         Rendered::Omitted | Rendered::Unlisted => {}
-        Rendered::Failed => renderer::count_failure(event),
+        Rendered::Failed => renderer::count_failure(feed, event),
     }
 }
 

@@ -59,11 +59,13 @@ impl Fanout {
         gaps: u32,
     ) -> Self {
         let mut listed = vec![false; events.len()];
+        let mut feeds = feeds.peekable();
+        let group = feeds.peek().copied().map(|feed| feed.group.name());
         let batches = feeds.map(|feed| (Arc::clone(feed), Batch::render(feed, events, gaps, &mut listed)));
         let batches = batches.filter(|(_, batch)| !batch.each.is_empty()).collect();
         for (event, _) in events.iter().zip(listed).filter(|(event, listed)| !listed && !event.is_own()) {
             METRICS.dropped(DropReason::UnknownType);
-            debug!(kind = event.kind(), "dropped an event that no channel lists");
+            debug!(group, kind = event.kind(), "dropped an event that no channel lists");
         }
         Self { batches, next: 0 }
     }
@@ -109,7 +111,7 @@ impl Batch {
                     presence: event.presence_version(),
                     frame,
                 }),
-                Rendered::Failed => renderer::count_failure(event),
+                Rendered::Failed => renderer::count_failure(feed, event),
             }
             listed[index] = true;
             if feed.renderer.gap_ends && subscribers::is_gap(event) {

@@ -201,9 +201,9 @@ impl PartialEq for Feed {
 }
 
 /// Counts and logs an event that the application panicked over.
-pub(crate) fn count_failure(event: &Event) {
+pub(crate) fn count_failure(feed: &Feed, event: &Event) {
     METRICS.dropped(DropReason::ApplicationFailed);
-    error!(kind = event.kind(), "dropped an event that the application panicked over");
+    error!(group = %feed.group, kind = event.kind(), "dropped an event that the application panicked over");
 }
 
 impl RendererVTable {

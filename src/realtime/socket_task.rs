@@ -172,7 +172,8 @@ pub(crate) async fn send_missed<P: Protocol>(
                 return;
             }
             Err(error) => {
-                debug!(error = %Chain(&error), "could not read what a socket missed");
+                let group = subscription.group();
+                debug!(%group, error = %Chain(&error), "could not read what a socket missed");
                 let is_unanswered = catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client;
                 if is_unanswered && joined.abandon(&subscription) {
                     error.record();

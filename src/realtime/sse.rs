@@ -76,7 +76,8 @@ impl SseBody {
                 Ok(Some(frames)) => return Some(frames),
                 Ok(None) => self.catch_up = None,
                 Err(error) => {
-                    debug!(error = %Chain(&error), "could not read what an event stream missed");
+                    let group = self.registration.group();
+                    debug!(%group, error = %Chain(&error), "could not read what an event stream missed");
                     self.catch_up = None;
                     socket.close(&log_unreadable(&error));
                 }

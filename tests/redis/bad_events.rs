@@ -74,7 +74,7 @@ async fn malformed_payloads_are_counted_and_dropped() {
 #[tokio::test]
 async fn a_chat_message_without_a_text_is_counted_and_dropped() {
     let redis = Redis::start().await;
-    let node = Node::on(&redis).await;
+    let node = Node::plan().redis(&redis).flag("--log-level", "debug").start().await;
     let mut member = TutorialClient::chat(&node, "lobby").await;
     let texts = [
         None,
@@ -95,6 +95,8 @@ async fn a_chat_message_without_a_text_is_counted_and_dropped() {
         })
         .await;
     }
+    let dropped = |line: &str| line.contains("no channel lists") && line.contains("group=\"chat_lobby\"");
+    node.log().wait_for("a line with the group", PATIENCE, dropped).await;
 }
 
 #[tokio::test]
