@@ -69,4 +69,21 @@ mod tests {
         }
         assert_eq!(ConnectionMember::parse("ann"), None);
     }
+
+    /// The figures of `docs/centrifugo.md`, with the longest user.
+    #[test]
+    fn a_member_with_the_longest_infos_takes_up_to_seven_kilobytes() {
+        let info = |text: &str| Some(Cow::Owned(format!("\"{}\"", text.repeat(1022 / text.len()))));
+        let bytes = |text: &str| {
+            let (user, client) = ("\u{fc}".repeat(127), "c".repeat(36));
+            let member = ConnectionMember {
+                client: client.into(),
+                user: user.into(),
+                info: info(text),
+                channel_info: info(text),
+            };
+            member.text().len()
+        };
+        assert_eq!((bytes("x"), bytes(" "), bytes("\u{4f60}")), (2849, 6937, 6925));
+    }
 }
