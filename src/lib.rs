@@ -107,6 +107,7 @@ pub use crate::wire::frame::{Frame, Transport};
 pub use crate::wire::group::Group;
 pub use crate::wire::id::Id;
 pub use crate::wire::info::{InfoError, MAX_INFO_BYTES, info};
+pub use crate::wire::json::parse as parse_json;
 pub use crate::wire::offset::{Offset, ParseOffsetError};
 pub use crate::wire::time::{millis, now, rfc3339};
 pub use hyper::StatusCode;

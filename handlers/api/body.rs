@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use parlor::{Refusal, Request, StatusCode};
+use parlor::{Refusal, Request, StatusCode, parse_json};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocols::{data, surrogates};
+use crate::protocols::surrogates;
 
 /// The most characters of a member's name that a refusal quotes.
 const MAX_QUOTED_NAME_CHARS: usize = 64;
@@ -134,7 +134,7 @@ impl<'de> Deserialize<'de> for Body {
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Body, A::Error> {
                 let mut body = Body(Vec::new());
                 while let Some((name, raw)) = members.next_entry::<String, Box<RawValue>>()? {
-                    let value = data::parse(raw.get()).map_err(A::Error::custom)?;
+                    let value = parse_json(raw.get()).map_err(A::Error::custom)?;
                     body.0.push((name, (value, raw)));
                 }
                 Ok(body)

@@ -2,28 +2,18 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Error, Value};
+use parlor::parse_json;
 
 use crate::protocols::surrogates;
-
-/// Parses data as strictly and as deep as they are read in the frame of a client.
-///
-/// # Errors
-/// Returns an error for what is no JSON, for a number that no reader can hold, for half a surrogate
-/// pair, and for 127 levels.
-pub(crate) fn parse(json: &str) -> Result<Value, Error> {
-    let [value]: [Value; 1] = serde_json::from_str(&format!("[{json}]"))?;
-    Ok(value)
-}
 
 /// Returns data that all clients can read, with U+FFFD in place of each half of a surrogate pair;
 /// `None` for others. A client that cannot parse data cannot parse the frame that has them.
 pub(crate) fn readable(json: &str) -> Option<Cow<'_, str>> {
-    if parse(json).is_ok() {
+    if parse_json(json).is_ok() {
         return Some(Cow::Borrowed(json));
     }
     let replaced = String::from_utf8(surrogates::replace_lone(json.as_bytes())?).ok()?;
-    parse(&replaced).is_ok().then_some(Cow::Owned(replaced))
+    parse_json(&replaced).is_ok().then_some(Cow::Owned(replaced))
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use parlor::parse_json;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::protocols::{data, surrogates};
+use crate::protocols::surrogates;
 
 /// The known members of a JSON object. Of two members with one name, the last counts.
 #[derive(Default)]
@@ -152,7 +153,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 /// Returns the text of a value, unless it is null.
 fn data_of<E: Error>(raw: &RawValue) -> Result<Option<Cow<'_, str>>, E> {
     // What is kept as it came must be as strict as what is read.
-    let value = data::parse(raw.get()).map_err(E::custom)?;
+    let value = parse_json(raw.get()).map_err(E::custom)?;
     Ok((!value.is_null()).then_some(Cow::Borrowed(raw.get())))
 }
 

@@ -7,18 +7,21 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::wire::json::parse;
+
 /// The longest info, in bytes: a list of connections and each message of one have it.
 pub const MAX_INFO_BYTES: usize = 1024;
 
-/// The text is no JSON, or too long.
+/// The text is no JSON that all clients can read, or too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("expected JSON of up to {MAX_INFO_BYTES} bytes")]
+#[error("expected JSON of up to {MAX_INFO_BYTES} bytes that all clients can read")]
 pub struct InfoError;
 
 /// Returns the info that is given as JSON or, with precedence, as JSON in base64.
 ///
 /// # Errors
-/// Returns [`InfoError`] for what is no JSON, and for more than [`MAX_INFO_BYTES`].
+/// Returns [`InfoError`] for what is no JSON, for more than [`MAX_INFO_BYTES`], and for what some
+/// client cannot read: it could not read the frames that have it.
 pub fn info(json: Option<&RawValue>, base64: Option<&str>) -> Result<Option<Arc<str>>, InfoError> {
     let info = match base64.filter(|text| !text.is_empty()) {
         // Four digits are three bytes.
@@ -30,7 +33,8 @@ pub fn info(json: Option<&RawValue>, base64: Option<&str>) -> Result<Option<Arc<
         }
         None => json.map(|json| Arc::from(json.get())),
     };
-    if info.as_ref().is_some_and(|info: &Arc<str>| info.len() > MAX_INFO_BYTES) {
+    let is_bad = |info: &Arc<str>| info.len() > MAX_INFO_BYTES || parse(info).is_err();
+    if info.as_ref().is_some_and(is_bad) {
         return Err(InfoError);
     }
     Ok(info)
@@ -56,6 +60,10 @@ mod tests {
         assert_eq!(info(None, Some("")), Ok(None));
         let longer = format!("\"{}\"", "x".repeat(MAX_INFO_BYTES - 1));
         assert_eq!(info(Some(&json(&longer)), None), Err(InfoError));
+        for text in ["1e999", "\"\\ud800\"", &("[".repeat(200) + &"]".repeat(200))] {
+            assert_eq!(info(Some(&json(text)), None), Err(InfoError), "{text}");
+            assert_eq!(info(None, Some(&STANDARD.encode(text))), Err(InfoError), "{text}");
+        }
         for text in
             [&*STANDARD.encode(&longer), "%", "e30", &STANDARD.encode("{"), &STANDARD.encode(b"\"\xff\"")]
         {

@@ -12,6 +12,7 @@ pub(crate) mod hex;
 pub(crate) mod host;
 pub(crate) mod id;
 pub(crate) mod info;
+pub(crate) mod json;
 pub(crate) mod offset;
 pub(crate) mod origin;
 pub(crate) mod render_cache;
